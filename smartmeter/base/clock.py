@@ -1,0 +1,114 @@
+"""The calendar clock: it has a rate, can be set, can drift and can be wrong.
+
+Two clocks are kept apart everywhere.  The *monotonic* clock counts
+microseconds and is never scaled; it drives link timers and retries.  The
+*calendar* gives UTC; it drives schedules, stamps and due times, and runs
+``rate`` times as fast as the monotonic one.  A machine that waits for a
+calendar instant turns it into a monotonic deadline here.
+
+All arithmetic is in integers (Fraction for the rate): two processes that are
+given the same ``--clock epoch,rate`` agree to the microsecond for years.
+"""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+
+from smartmeter.base.errors import SettingsError
+
+US_PER_S = 1_000_000
+
+#: The fastest calendar: a year in about half a minute.  A guess at what is still useful.
+MAX_RATE = 1_000_000
+
+
+class Calendar:
+    """UTC as a function of monotonic time: ``utc = epoch + rate * (now - origin)``.
+
+    ``epoch_utc_us`` is None for a clock that has not been set.  Implements
+    ``protocols.machine.UtcClock``.
+    """
+
+    def __init__(
+        self,
+        epoch_utc_us: int | None,
+        rate: int | Fraction = 1,
+        origin_us: int = 0,
+        drift_ppm: int = 0,
+    ) -> None:
+        if not 0 < rate <= MAX_RATE:
+            raise SettingsError(
+                "clock", f"rate {rate} is refused", f"give a rate above 0 and up to {MAX_RATE}"
+            )
+        self._epoch_utc_us = epoch_utc_us
+        self._origin_us = origin_us
+        self._nominal = Fraction(rate)
+        self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
+
+    @property
+    def is_set(self) -> bool:
+        """Tell whether the clock has been set."""
+        return self._epoch_utc_us is not None
+
+    @property
+    def rate(self) -> Fraction:
+        """Give the nominal rate: calendar seconds per monotonic second, drift left out."""
+        return self._nominal
+
+    def utc_us(self, now_us: int) -> int | None:
+        """Give UTC in microseconds since 1970, or None while the clock is not set."""
+        if self._epoch_utc_us is None:
+            return None
+        return self._epoch_utc_us + int(self._rate * (now_us - self._origin_us))
+
+    def utc_s(self, now_us: int) -> int | None:
+        """Give UTC in whole seconds since 1970, or None while the clock is not set."""
+        utc_us = self.utc_us(now_us)
+        return None if utc_us is None else utc_us // US_PER_S
+
+    def deadline_us(self, utc_us: int) -> int:
+        """Give the first monotonic instant at which the calendar shows ``utc_us`` or later."""
+        if self._epoch_utc_us is None:
+            raise SettingsError("clock", "the calendar has not been set", "set it first")
+        span = Fraction(utc_us - self._epoch_utc_us) / self._rate
+        return self._origin_us + -(-span.numerator // span.denominator)
+
+    def set(self, utc_us: int, now_us: int) -> None:
+        """Set the calendar: from ``now_us`` on it runs from ``utc_us``; rate and drift stay."""
+        self._epoch_utc_us = utc_us
+        self._origin_us = now_us
+
+
+def monotonic_us() -> int:
+    """Give the machine's monotonic clock in microseconds; only hosts call this."""
+    return time.monotonic_ns() // 1000
+
+
+def wall_utc_us() -> int:
+    """Give the machine's wall clock as UTC in microseconds; only hosts call this."""
+    return time.time_ns() // 1000
+
+
+def shared_calendar(text: str, wall_us: int, now_us: int) -> Calendar:
+    """Make the calendar of a ``--clock epoch,rate`` setting.
+
+    ``epoch`` is a Unix time in seconds: at that wall-clock instant the calendar
+    shows the same instant, and from then on it runs ``rate`` times as fast.
+    Processes on one machine that are given the same text agree, whenever each
+    of them starts.  An empty text is the wall clock itself.
+    """
+    if not text:
+        return Calendar(wall_us, 1, now_us)
+    try:
+        epoch_text, rate_text = text.split(",")
+        epoch_us, rate = int(epoch_text) * US_PER_S, Fraction(rate_text)
+    except (ValueError, ZeroDivisionError):
+        raise SettingsError(
+            "--clock", f"{text!r} is not 'epoch,rate'", "give a Unix time and a rate: 1767225600,60"
+        ) from None
+    if not 0 < rate <= MAX_RATE:
+        raise SettingsError(
+            "--clock", f"rate {rate_text} is refused", f"use 0 < rate <= {MAX_RATE}"
+        )
+    return Calendar(epoch_us + int(rate * (wall_us - epoch_us)), rate, now_us)

@@ -1,0 +1,131 @@
+"""The sources keep the rules of the house: sizes, docstrings, banned calls, layers, imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("ansi_tables", "protocols", "smartmeter")
+SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
+ALL_SOURCES = (
+    SOURCES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "examples").glob("*.py"))
+)
+
+#: Where I/O may live (decision 7), and the clock's two functions for the hosts.
+MAY_TOUCH_THE_WORLD = (
+    "protocols/transports/",
+    "smartmeter/comms/",
+    "smartmeter/gateway/",
+    "smartmeter/simulation/",
+    "smartmeter/tms/server.py",
+    "smartmeter/tms/store/",
+    "smartmeter/tms/web/",
+    "smartmeter/tms/api/",
+    "smartmeter/cli/",
+    "smartmeter/base/clock.py",
+)
+BANNED_MODULES = {"time", "random", "secrets", "socket", "select", "threading", "asyncio", "os"}
+#: A seeded generator is a value; the module's own global one is chance.
+ALLOWED_NAMES = {("random", "Random"), ("os", "PathLike")}
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def _functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("path", ALL_SOURCES, ids=_name)
+def test_a_file_and_its_functions_keep_their_size(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= 600, "look for the second subject"
+    for node in _functions(ast.parse(text)):
+        size = (node.end_lineno or node.lineno) - node.lineno + 1
+        assert size <= 70, f"{node.name} has {size} lines"
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.name != "__init__.py"], ids=_name)
+def test_what_is_public_has_a_docstring(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), "the module"
+    for node in tree.body:
+        public = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if public and not node.name.startswith("_"):  # type: ignore[attr-defined]
+            assert ast.get_docstring(node), node.name  # type: ignore[attr-defined,arg-type]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_name)
+def test_only_the_shells_touch_the_world(path: Path) -> None:
+    if _name(path).startswith(MAY_TOUCH_THE_WORLD):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            used = {alias.name.split(".")[0] for alias in node.names} & BANNED_MODULES
+            assert not used, f"line {node.lineno}: pass {used} in from the host"
+        elif isinstance(node, ast.ImportFrom) and node.module in BANNED_MODULES:
+            for alias in node.names:
+                assert (node.module, alias.name) in ALLOWED_NAMES, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", ALL_SOURCES, ids=_name)
+def test_nothing_is_unfinished(path: Path) -> None:
+    words = ("TO" + "DO", "FIX" + "ME", "NotImplemented" + "Error")
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        assert not any(word in line for word in words), f"line {number}: {line.strip()}"
+
+
+def test_no_file_is_a_drawer_for_what_fits_nowhere() -> None:
+    banned = {"utils.py", "helpers.py", "common.py", "misc.py"}
+    assert not [p for p in SOURCES if p.name in banned]
+
+
+def _run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_tables_need_construct_only() -> None:
+    loaded = _run(
+        "import sys, ansi_tables; print(*[m for m in ('crcmod','serial','click','rich',"
+        "'cryptography','nicegui','numpy','smartmeter','protocols') if m in sys.modules])"
+    )
+    assert loaded.split() == []
+
+
+def test_the_core_imports_without_modules_that_only_unix_has() -> None:
+    _run(
+        "import sys\n"
+        "for name in ('termios', 'fcntl', 'pty', 'tty'): sys.modules[name] = None\n"
+        "import ansi_tables, protocols.c1218.client, protocols.c1218.server\n"
+        "import protocols.c1222.node, smartmeter.meter.meter, smartmeter.ssi.module\n"
+        "import smartmeter.cli\n"
+    )
+
+
+def test_the_version_loads_nothing_heavy() -> None:
+    loaded = _run(
+        "import sys\nsys.argv = ['smartmeter', '--version']\n"
+        "from smartmeter.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print([m for m in ('construct','cryptography','nicegui','rich','asyncio') "
+        "if m in sys.modules])"
+    )
+    assert loaded.splitlines()[-1] == "[]", loaded
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=_name)
+def test_an_example_is_short_and_runs(path: Path) -> None:
+    assert len(path.read_text().splitlines()) < 60
+    done = subprocess.run(
+        [sys.executable, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout

@@ -1,0 +1,46 @@
+"""The calendar clock and its shared setting."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartmeter.base.clock import US_PER_S, Calendar, shared_calendar
+from smartmeter.base.errors import SettingsError
+
+instants = st.integers(0, 10**15)
+
+
+@given(instants, st.fractions(Fraction(1, 1000), 100_000), instants, st.integers(-200, 200))
+def test_a_deadline_is_the_first_instant_that_shows_the_time(
+    epoch: int, rate: Fraction, ahead: int, drift_ppm: int
+) -> None:
+    calendar = Calendar(epoch, rate, 77, drift_ppm)
+    due = calendar.deadline_us(epoch + ahead)
+    shown, before = calendar.utc_us(due), calendar.utc_us(due - 1)
+    assert shown is not None and before is not None
+    assert before <= epoch + ahead <= shown or ahead == 0
+
+
+def test_a_clock_that_is_not_set_shows_no_time() -> None:
+    calendar = Calendar(None)
+    assert calendar.utc_us(5) is None and calendar.utc_s(5) is None
+    with pytest.raises(SettingsError):
+        calendar.deadline_us(1)
+    calendar.set(10 * US_PER_S, 5)
+    assert calendar.utc_s(5 + US_PER_S) == 11
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**12), st.integers(0, 10**12))
+def test_processes_that_share_a_setting_agree(gap_us: int, origin_a: int, origin_b: int) -> None:
+    wall_us = 1_767_225_600 * US_PER_S + 123
+    early = shared_calendar("1767225600,600", wall_us, origin_a)
+    late = shared_calendar("1767225600,600", wall_us + gap_us, origin_b)
+    assert early.utc_us(origin_a + gap_us) == late.utc_us(origin_b)
+
+
+@pytest.mark.parametrize("text", ["x", "1", "1,0", "1,-4", "1,2,3", "1,1/0", "1,1e99"])
+def test_a_wrong_clock_setting_is_one_clear_error(text: str) -> None:
+    with pytest.raises(SettingsError, match="--clock"):
+        shared_calendar(text, 0, 0)
