@@ -1,0 +1,78 @@
+"""The command line: one file a verb, loaded only when the verb is used.
+
+Exit status 0 done, 1 the work failed, 2 wrong use.  An error is one line with
+its remedy; a traceback comes only with ``--debug``.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from smartmeter.version import VERSION
+
+#: verb -> (module in this package, one line for ``--help``).
+VERBS = {
+    "demo": ("demo", "A TMS, its page and a street of SmartMeters in one process."),
+    "meter": ("meter", "Simulated meters on a pty, a serial line or TCP."),
+    "read": ("read", "Read a meter's tables, for a person or as JSON."),
+    "decode": ("decode", "Bytes to text, without a meter."),
+    "gateway": ("gateway", "The SSI module on this board."),
+    "tms": ("tms", "The head-end."),
+    "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose verbs are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Load one verb."""
+        if name not in VERBS:
+            return None
+        command = import_module(f"smartmeter.cli.{VERBS[name][0]}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="smartmeter")
+@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+def group(debug: bool) -> None:
+    """Read, simulate, provision and watch ANSI C12 meters.
+
+    Only meters that you own or may touch; never break a seal.
+    """
+
+
+def main() -> None:
+    """Run the command line; the console script's entry point."""
+    try:
+        status = group.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        text = str(error) or type(error).__name__
+        click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
+        sys.exit(1)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,120 @@
+"""``smartmeter doctor``: ports, permissions, clock and dependencies, each with its remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from smartmeter.version import VERSION
+
+#: package -> what it is needed for.
+CORE = {
+    "construct": "tables",
+    "crcmod": "the C12.18 checksum",
+    "pyserial": "serial ports",
+    "click": "the command line",
+    "rich": "the command line",
+}
+EXTRAS = {
+    "cryptography": ("network", "C12.22's AES"),
+    "nicegui": ("tms", "the web page"),
+    "argon2-cffi": ("tms", "the page's log-in"),
+}
+#: A board without a battery-backed clock starts in 1970 or at its image's date.
+EARLIEST_SENSIBLE_UTC_S = 1_704_067_200
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: is it well, and if not, what to do."""
+
+    subject: str
+    well: bool
+    text: str
+    remedy: str = ""
+
+
+def look_at_dependencies() -> Iterator[Finding]:
+    """Look whether each package is installed; an absent extra is no fault."""
+    for package, purpose in CORE.items():
+        try:
+            yield Finding(package, True, f"{version(package)}, for {purpose}")
+        except PackageNotFoundError:
+            yield Finding(package, False, f"missing, for {purpose}", f"pip install {package}")
+    for package, (extra, purpose) in EXTRAS.items():
+        try:
+            yield Finding(package, True, f"{version(package)}, for {purpose}")
+        except PackageNotFoundError:
+            remedy = f'if you want {purpose}: pip install "smartmeter[{extra}]"'
+            yield Finding(package, True, f"not installed, for {purpose} only", remedy)
+
+
+def look_at_clock(utc_s: float) -> Finding:
+    """Look whether the computer's clock can be right; it stamps what is sent."""
+    shown = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(utc_s))
+    if utc_s < EARLIEST_SENSIBLE_UTC_S:
+        return Finding("clock", False, shown, "set the clock, or start its NTP service")
+    return Finding("clock", True, shown)
+
+
+def look_at_ports() -> Iterator[Finding]:
+    """Look at every serial port of this computer."""
+    from serial.tools.list_ports import comports
+
+    ports = sorted(comports())
+    if not ports:
+        yield Finding(
+            "serial ports", True, "none found", "plug in an optical probe to read a meter"
+        )
+    for port in ports:
+        yield look_at_port(port.device)
+
+
+def look_at_port(name: str) -> Finding:
+    """Look whether one port is there and may be opened; nothing is sent on it."""
+    if "://" in name or name.startswith("sim:"):
+        return Finding(name, True, "a network or simulated port: not looked at before it is used")
+    if os.name == "posix":
+        path = Path(name)
+        if not path.exists():
+            return Finding(
+                name, False, "not there", "check the cable, or list ports: smartmeter doctor"
+            )
+        if not os.access(path, os.R_OK | os.W_OK):
+            remedy = "sudo usermod -aG dialout $USER, then log in again"
+            return Finding(name, False, "no permission", remedy)
+    import serial
+
+    try:
+        serial.Serial(name, 9600, timeout=0.1, dsrdtr=False, rtscts=False).close()
+    except (serial.SerialException, OSError, ValueError) as error:
+        return Finding(name, False, str(error), "close the program that uses it, or check its name")
+    return Finding(name, True, "opens")
+
+
+@click.command()
+@click.argument("port", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(port: str | None, as_json: bool) -> int:
+    """Look at dependencies, clock and ports; tell what is wrong and how to mend it."""
+    system = f"{VERSION} on Python {sys.version.split()[0]}, {sys.platform}"
+    findings = [Finding("smartmeter", True, system)]
+    findings += look_at_dependencies()
+    findings.append(look_at_clock(time.time()))
+    findings += [look_at_port(port)] if port else look_at_ports()
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            click.echo(f"{'ok   ' if finding.well else 'WRONG'} {finding.subject}: {finding.text}")
+            if finding.remedy:
+                click.echo(f"      -> {finding.remedy}")
+    return 0 if all(finding.well for finding in findings) else 1

@@ -1,0 +1,37 @@
+"""``smartmeter doctor`` finds what is wrong and says how to mend it."""
+
+import json
+import os
+import subprocess
+import sys
+
+from smartmeter.cli.doctor import look_at_clock, look_at_port
+
+
+def test_a_clock_of_1970_is_wrong_and_one_of_today_is_right() -> None:
+    assert not look_at_clock(5.0).well
+    assert look_at_clock(1_790_000_000.0).well
+
+
+def test_a_port_that_is_not_there_is_named_with_a_remedy() -> None:
+    finding = look_at_port("/dev/no-such-port")
+    assert not finding.well and finding.remedy
+
+
+def test_the_verb_prints_json_and_its_status_says_whether_all_is_well() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "smartmeter", "doctor", "--json", os.devnull],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    findings = json.loads(done.stdout)
+    assert {"smartmeter", "construct", "clock", os.devnull} <= {f["subject"] for f in findings}
+    assert done.returncode == (0 if all(f["well"] for f in findings) else 1)
+
+
+def test_wrong_use_is_one_line_and_status_2() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "smartmeter", "frobnicate"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
