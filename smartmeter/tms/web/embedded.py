@@ -1,0 +1,74 @@
+"""The web server inside the program's own loop: it takes no signals and ends when told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import uvicorn
+from fastapi import FastAPI
+
+from smartmeter.base.errors import SettingsError
+
+#: How long a browser may take to let go at the end.
+GRACE_S = 3
+START_TIMEOUT_S = 20.0
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the program that embeds it has its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the program."""
+        yield
+
+
+class WebServer:
+    """A page server as an asyncio task."""
+
+    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+        # At INFO uvicorn logs client ids, and a client id is all that the handshake asks for.
+        config = uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            lifespan="on",
+            timeout_graceful_shutdown=GRACE_S,
+            log_level="warning",
+            server_header=False,
+        )
+        self._host = host
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen; SettingsError when the address is taken."""
+        self._task = asyncio.create_task(self._serve())
+        end = asyncio.get_running_loop().time() + START_TIMEOUT_S
+        while not self._server.started:
+            if self._task.done() or asyncio.get_running_loop().time() > end:
+                raise SettingsError(
+                    "web page",
+                    f"cannot listen on {self._host}:{self._server.config.port}",
+                    "choose another port",
+                )
+            await asyncio.sleep(0.02)
+
+    async def _serve(self) -> None:
+        with contextlib.suppress(SystemExit):
+            await self._server.serve()
+
+    @property
+    def port(self) -> int:
+        """Give the port that is listened on."""
+        port: int = self._server.servers[0].sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self) -> None:
+        """End; open pages see the connection close."""
+        self._server.should_exit = True
+        if self._task is not None:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._task, GRACE_S + 2)

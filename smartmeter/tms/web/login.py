@@ -1,0 +1,148 @@
+"""Log-in and log-out as plain HTML, and the guard before everything else.
+
+The form is no NiceGUI page: that would keep a client in memory for every
+anonymous visitor.  The guard stands before http *and* websocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from starlette.requests import HTTPConnection
+
+from smartmeter.tms.web.sessions import FailureLimit, SessionTable
+
+#: Longest form that is read, in octets; user and password fit many times.
+MAX_FORM_OCTETS = 4096
+#: Password hashes computed at once; each takes tens of MiB for a moment.
+HASHES_AT_ONCE = 2
+
+OPEN_PATHS = ("/login", "/health")
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+        "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+        "connect-src 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+}
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Log in - SmartMeter TMS</title><style>
+:root {{ color-scheme: light dark }}
+body {{ font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; min-height: 100vh;
+  display: grid; place-items: center; background: #eef2f7; color: #1a2330 }}
+main {{ background: #fff; padding: 2.2rem; border-radius: 12px; width: min(20rem, 80vw);
+  box-shadow: 0 2px 18px #0002 }}
+h1 {{ font-size: 1.3rem; margin: 0 }} p {{ color: #56657a; margin: .2rem 0 1.2rem }}
+label {{ display: block; margin: .8rem 0 .2rem; font-weight: 600; font-size: .9rem }}
+input {{ width: 100%; box-sizing: border-box; padding: .6rem; font: inherit; color: inherit;
+  border: 1px solid #b9c4d2; border-radius: 6px; background: #fff }}
+button {{ margin-top: 1.4rem; width: 100%; padding: .7rem; font: inherit; font-weight: 600;
+  border: 0; border-radius: 6px; background: #1565c0; color: #fff; cursor: pointer }}
+.error {{ background: #fdecea; color: #8c1d13; padding: .6rem; border-radius: 6px }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #10161e; color: #e6ebf2 }}
+  main {{ background: #1a222d }} input {{ background: #10161e; border-color: #41506a }}
+  p {{ color: #9fb0c6 }} }}
+</style></head><body><main><h1>SmartMeter TMS</h1><p>Log in to see the meters.</p>{error}
+<form method="post" action="/login"><label for="user">User</label>
+<input id="user" name="user" autocomplete="username" required autofocus maxlength="64">
+<label for="password">Password</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required
+ maxlength="256"><button type="submit">Log in</button></form></main></body></html>"""
+
+
+class Guard:
+    """ASGI middleware: without a session nothing but the log-in form is reached."""
+
+    def __init__(self, app: Any, table: SessionTable) -> None:
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let a request pass, or send it to the log-in."""
+        if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        session_id = HTTPConnection(scope).session.get("id")
+        if self._table.user(session_id, time.monotonic()) is not None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4401})
+        elif scope["path"].startswith("/api/"):
+            await Response('{"error": "log in first"}', 401)(scope, receive, send)
+        else:
+            await RedirectResponse("/login", 303)(scope, receive, send)
+
+
+def add_login(
+    app: FastAPI, table: SessionTable, check: Callable[[str, str], bool], limit: FailureLimit
+) -> None:
+    """Add the log-in form, the log-out and the security headers to an application.
+
+    ``check(user, password)`` is slow on purpose (a password hash) and runs in a
+    thread; it must take as long for an unknown user as for a known one.
+    """
+    hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+
+    def form(error: str = "", status: int = 200) -> HTMLResponse:
+        text = f'<p class="error" role="alert">{html.escape(error)}</p>' if error else ""
+        return HTMLResponse(PAGE.format(error=text), status)
+
+    @app.get("/login")
+    async def login_page() -> HTMLResponse:
+        return form()
+
+    @app.post("/login")
+    async def login(request: Request) -> Response:
+        fields = await read_form(request)
+        if fields is None:
+            return form("The form could not be read. Try again.", 400)
+        user, password = fields
+        address = request.client.host if request.client else ""
+        if limit.refuses(address, user, time.monotonic()):
+            return form("Too many failed log-ins. Wait a minute, then try again.", 429)
+        async with hashing:
+            known = await asyncio.to_thread(check, user, password)
+        if not known:
+            limit.failed(address, user, time.monotonic())
+            return form("User or password is wrong.", 401)
+        table.close(request.session.get("id"))
+        request.session["id"] = secrets.token_urlsafe(32)
+        table.open(request.session["id"], user, time.monotonic())
+        return RedirectResponse("/", 303)
+
+    @app.post("/logout")
+    async def logout(request: Request) -> Response:
+        table.close(request.session.pop("id", None))
+        return RedirectResponse("/login", 303)
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+
+async def read_form(request: Request) -> tuple[str, str] | None:
+    """Give user and password of a posted form, or None when it is not ours or too long."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return None
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_FORM_OCTETS:
+            return None
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=8, errors="strict")
+        return fields["user"][0][:64], fields["password"][0][:256]
+    except (KeyError, ValueError):
+        return None

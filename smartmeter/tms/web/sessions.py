@@ -1,0 +1,78 @@
+"""Who is logged in: a bounded table of sessions and a limit on failed log-ins.
+
+Values and rules only; the random identifier and the time come from the caller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+#: Sessions kept at once; the one idle for longest gives way.
+MAX_SESSIONS = 1000
+IDLE_LIMIT_S = 12 * 3600
+#: Failed log-ins a minute for one (address, user), and pairs watched at once.
+MAX_FAILURES = 5
+FAILURE_WINDOW_S = 60
+MAX_WATCHED_PAIRS = 10_000
+
+
+@dataclass
+class Session:
+    """One logged-in browser."""
+
+    user: str
+    last_seen_s: float
+
+
+@dataclass
+class SessionTable:
+    """The sessions of this server; they end with the process."""
+
+    sessions: dict[str, Session] = field(default_factory=dict)
+
+    def open(self, session_id: str, user: str, now_s: float) -> None:
+        """Enter a session under a fresh, unguessable identifier."""
+        while len(self.sessions) >= MAX_SESSIONS:
+            idlest = min(self.sessions, key=lambda known: self.sessions[known].last_seen_s)
+            del self.sessions[idlest]
+        self.sessions[session_id] = Session(user, now_s)
+
+    def user(self, session_id: object, now_s: float) -> str | None:
+        """Give the user of a session, or None when it is unknown or was idle too long."""
+        session = self.sessions.get(session_id) if isinstance(session_id, str) else None
+        if session is None:
+            return None
+        if now_s - session.last_seen_s > IDLE_LIMIT_S:
+            self.close(session_id)
+            return None
+        session.last_seen_s = now_s
+        return session.user
+
+    def close(self, session_id: object) -> None:
+        """End a session; an unknown one is no error."""
+        if isinstance(session_id, str):
+            self.sessions.pop(session_id, None)
+
+
+@dataclass
+class FailureLimit:
+    """Counts failed log-ins, so that passwords cannot be tried in bulk."""
+
+    _failures: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+
+    def refuses(self, address: str, user: str, now_s: float) -> bool:
+        """Tell whether this address has failed too often for this user in the last minute."""
+        times = self._failures.get((address, user))
+        while times and now_s - times[0] > FAILURE_WINDOW_S:
+            times.popleft()
+        if times is not None and not times:
+            del self._failures[address, user]
+        return bool(times) and len(times or ()) >= MAX_FAILURES
+
+    def failed(self, address: str, user: str, now_s: float) -> None:
+        """Count one failure."""
+        if len(self._failures) >= MAX_WATCHED_PAIRS:
+            self._failures.pop(next(iter(self._failures)))
+        times = self._failures.setdefault((address, user), deque(maxlen=MAX_FAILURES))
+        times.append(now_s)

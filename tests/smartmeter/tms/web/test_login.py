@@ -1,0 +1,81 @@
+"""The log-in stands before every page, and cannot be tried in bulk."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.middleware.sessions import SessionMiddleware
+
+from smartmeter.tms.web.login import MAX_FORM_OCTETS, Guard, add_login
+from smartmeter.tms.web.sessions import IDLE_LIMIT_S, MAX_SESSIONS, FailureLimit, SessionTable
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
+    app = FastAPI()
+    table = SessionTable()
+    app.add_middleware(Guard, table=table)
+    app.add_middleware(SessionMiddleware, secret_key="for this test")
+    add_login(app, table, lambda user, word: (user, word) == ("ann", "good"), FailureLimit())
+
+    @app.get("/")
+    async def page() -> str:
+        return "secret"
+
+    @app.get("/api/meters")
+    async def meters() -> str:
+        return "secret"
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+async def test_without_a_session_only_the_form_is_reached(browser: httpx.AsyncClient) -> None:
+    assert (await browser.get("/")).headers["location"] == "/login"
+    assert (await browser.get("/api/meters")).status_code == 401
+    assert (await browser.get("/login")).status_code == 200
+    assert (await browser.get("/health")).json() == {"status": "ok"}
+
+
+async def test_the_right_password_opens_and_the_log_out_closes(browser: httpx.AsyncClient) -> None:
+    answer = await browser.post("/login", data={"user": "ann", "password": "good"})
+    assert answer.status_code == 303
+    assert "secret" in (await browser.get("/")).text
+    stale = dict(browser.cookies)
+    await browser.post("/logout")
+    assert (await browser.get("/", cookies=stale)).status_code == 303
+
+
+async def test_five_failures_close_the_door_for_a_minute(browser: httpx.AsyncClient) -> None:
+    wrong = {"user": "ann", "password": "bad"}
+    assert [(await browser.post("/login", data=wrong)).status_code for _ in range(6)] == [
+        *[401] * 5,
+        429,
+    ]
+    good = {"user": "ann", "password": "good"}
+    assert (await browser.post("/login", data=good)).status_code == 429
+
+
+@pytest.mark.parametrize("body", [b"", b"user=ann", b"\xff\xfe", b"user=a&" * MAX_FORM_OCTETS])
+async def test_a_bad_form_is_one_clear_answer(browser: httpx.AsyncClient, body: bytes) -> None:
+    answer = await browser.post("/login", content=body)
+    assert answer.status_code == 400 and "could not be read" in answer.text
+
+
+async def test_a_form_posted_from_another_site_is_refused(browser: httpx.AsyncClient) -> None:
+    form = {"user": "ann", "password": "good"}
+    answer = await browser.post("/login", data=form, headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 400
+
+
+def test_sessions_are_bounded_and_end_when_idle() -> None:
+    table = SessionTable()
+    for number in range(MAX_SESSIONS + 5):
+        table.open(str(number), "ann", float(number))
+    assert len(table.sessions) == MAX_SESSIONS
+    assert table.user("0", 0.0) is None
+    assert table.user("500", 501.0) == "ann"
+    assert table.user("500", 502.0 + IDLE_LIMIT_S) is None
+    assert table.user(7, 0.0) is None
