@@ -1,0 +1,68 @@
+"""What must be known of a device before one of its tables can be decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansi_tables.errors import MissingContextError
+from ansi_tables.formats import DeviceFormat
+from ansi_tables.ids import name_of
+from ansi_tables.values import Record
+
+#: The "actual" (x1) tables, and ST-62: all that layouts of other tables depend on beside ST-00.
+CONTEXT_NUMBERS = (11, 21, 31, 41, 51, 61, 62, 71)
+
+
+class Context:
+    """One device configuration: ST-00 as a DeviceFormat, and the x1 tables decoded.
+
+    Immutable in use: a device that was programmed anew gets a new context.
+    """
+
+    def __init__(
+        self, fmt: DeviceFormat, tables: Mapping[int, Record] | None = None, key: object = None
+    ) -> None:
+        self.fmt = fmt
+        self._tables = dict(tables or {})
+        self._key = key if key is not None else repr(sorted(self._tables.items()))
+
+    @property
+    def key(self) -> tuple[DeviceFormat, object]:
+        """Give what is equal for equal configurations; layouts are cached by it."""
+        return (self.fmt, self._key)
+
+    def table(self, number: int) -> Record:
+        """Give a context table, decoded; MissingContextError names it when it was not read."""
+        try:
+            return self._tables[number]
+        except KeyError:
+            raise MissingContextError(
+                f"{name_of(number)} is needed first; read it, or give an image that holds it",
+                table=name_of(number),
+            ) from None
+
+    def has(self, number: int) -> bool:
+        """Tell whether a context table is there."""
+        return number in self._tables
+
+    def uses(self, number: int) -> bool:
+        """Tell whether ST-00 lists a standard table."""
+        return number in self.fmt.std_tbls_used
+
+    @classmethod
+    def from_images(cls, images: Mapping[int, bytes]) -> Context:
+        """Build the context from table images; those that are not there stay missing.
+
+        TableError when ST-00 is missing or a context table does not decode.
+        """
+        from ansi_tables.layout import layout_for
+
+        if 0 not in images:
+            raise MissingContextError("ST-00 is needed first; read it", table="ST-00")
+        fmt = DeviceFormat.from_table0(images[0])
+        present = {n: images[n] for n in CONTEXT_NUMBERS if n in images}
+        tables: dict[int, Record] = {}
+        for number, image in present.items():
+            partial = cls(fmt, tables, key=tuple(sorted((n, present[n]) for n in tables)))
+            tables[number] = layout_for(number, partial).decode(image)
+        return cls(fmt, tables, key=tuple(sorted(present.items())))

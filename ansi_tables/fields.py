@@ -1,0 +1,397 @@
+"""The words in which table definitions are written, on top of construct.
+
+A definition is a function of a :class:`~ansi_tables.context.Context` that gives
+a ``construct.Struct``.  Conditions of the standard are plain ``if``s on the
+context and counts are plain integers, so the tree has one fixed shape for one
+device: it can be measured, listed and flattened without reading any octet.
+
+::
+
+    def demand(ctx):
+        return record(
+            when(flags.DATE_TIME_FIELD_FLAG, "EVENT_TIME" / stime_date(ctx)),
+            "DEMANDS" / array(3, ni(ctx, 2)),
+        )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from construct import Adapter, Array, Bytes, GreedyBytes, Renamed, Struct, Subconstruct
+
+from ansi_tables import numbers, times
+from ansi_tables.errors import TableTooLargeError, TableValueError
+from ansi_tables.formats import NI_SIZES, DeviceFormat, members
+from ansi_tables.numbers import Order, RawNumber
+from ansi_tables.values import Record
+
+if TYPE_CHECKING:
+    from ansi_tables.context import Context
+
+#: The 24-bit offset of the protocol addresses no more than this.
+MAX_TABLE_OCTETS = 1 << 24
+#: The longest tail of a table: the 16-bit count of one read.
+MAX_REST_OCTETS = 65535
+
+#: A construct; the package ships no types of its own.
+Tree: TypeAlias = Any
+
+
+class Leaf(Adapter):  # type: ignore[misc]
+    """A field that is read as a whole: so many octets, a type name, and two functions."""
+
+    def __init__(
+        self,
+        type_name: str,
+        size: int,
+        decode: Callable[[bytes], Any],
+        encode: Callable[[Any], bytes],
+    ) -> None:
+        super().__init__(Bytes(size))
+        self.type_name = type_name
+        self.size = size
+        self.decode = decode
+        self.encode = encode
+
+    def _decode(self, obj: bytes, context: Any, path: Any) -> Any:
+        return self.decode(obj)
+
+    def _encode(self, obj: Any, context: Any, path: Any) -> bytes:
+        octets = self.encode(obj)
+        if len(octets) != self.size:
+            raise TableValueError(f"{len(octets)} octets for a {self.type_name} of {self.size}")
+        return octets
+
+
+class Rest(Adapter):  # type: ignore[misc]
+    """All octets that remain; only as the last field of a table."""
+
+    def __init__(self, max_size: int) -> None:
+        super().__init__(GreedyBytes)
+        self.max_size = max_size
+        self.type_name = "BINARY(*)"
+
+    def _decode(self, obj: bytes, context: Any, path: Any) -> bytes:
+        return obj
+
+    def _encode(self, obj: Any, context: Any, path: Any) -> bytes:
+        if len(obj) > self.max_size:
+            raise TableValueError(f"{len(obj)} octets, at most {self.max_size}")
+        return bytes(obj)
+
+
+def record(*fields: Tree | None) -> Tree:
+    """Give the fields as one record; absent ones (None) take no octets."""
+    return Struct(*(field for field in fields if field is not None))
+
+
+def when(condition: object, field: Tree) -> Tree | None:
+    """Give the field if the condition of the standard holds for this device."""
+    return field if condition else None
+
+
+def array(count: int, element: Tree) -> Tree:
+    """Give ``count`` elements back to back, element 0 first."""
+    if count * (size_of(element) or 1) > MAX_TABLE_OCTETS or count > MAX_TABLE_OCTETS:
+        raise TableTooLargeError(f"{count} elements are beyond the 24-bit offset of the protocol")
+    return Array(count, element)
+
+
+def size_of(tree: Tree) -> int | None:
+    """Give the octets of a tree, or None when it ends in a rest."""
+    if isinstance(tree, Renamed):
+        return size_of(tree.subcon)
+    if isinstance(tree, Leaf):
+        return tree.size
+    if isinstance(tree, Rest):
+        return None
+    if isinstance(tree, Array):
+        one = size_of(tree.subcon)
+        return None if one is None else one * int(tree.count)
+    if isinstance(tree, Struct):
+        total = 0
+        for field in tree.subcons:
+            one = size_of(field)
+            if one is None:
+                return None
+            total += one
+        return total
+    # A user's own construct: measured by construct itself, where it can be.
+    try:
+        return int(tree.sizeof())
+    except Exception:
+        return None
+
+
+def unwrap(tree: Tree) -> Tree:
+    """Give what a name stands on."""
+    while isinstance(tree, Renamed) or (
+        isinstance(tree, Subconstruct) and not isinstance(tree, Adapter | Array)
+    ):
+        tree = tree.subcon
+    return tree
+
+
+def uint(ctx: Context, bits: int) -> Tree:
+    """UINT8 to UINT64; DATA_ORDER applies."""
+    order: Order = ctx.fmt.data_order
+    size = bits // 8
+
+    def encode(value: Any) -> bytes:
+        if not isinstance(value, int) or not 0 <= value < 1 << bits:
+            raise TableValueError(f"{value!r} does not fit UINT{bits}")
+        return value.to_bytes(size, order)
+
+    return Leaf(f"UINT{bits}", size, lambda octets: int.from_bytes(octets, order), encode)
+
+
+def sint(ctx: Context, bits: int) -> Tree:
+    """INT8 to INT64; DATA_ORDER and INT_FORMAT apply."""
+    return _signed(ctx.fmt, bits // 8, f"INT{bits}")
+
+
+def _signed(fmt: DeviceFormat, size: int, name: str) -> Tree:
+    def encode(value: Any) -> bytes:
+        if isinstance(value, RawNumber):
+            return value.octets
+        if not isinstance(value, int):
+            raise TableValueError(f"{value!r} is no {name}")
+        return numbers.encode_int(value, size, fmt.data_order, fmt.int_format)
+
+    return Leaf(
+        name,
+        size,
+        lambda octets: numbers.decode_int(octets, fmt.data_order, fmt.int_format),
+        encode,
+    )
+
+
+def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
+    """BIT FIELD OF UINT8/16/32: the integer is assembled with DATA_ORDER, then masked.
+
+    ``bits`` gives each member its lowest and highest bit.  Bits that no member
+    covers appear as FILLER, shifted together, so that nothing is lost; an
+    absent FILLER is written as zero.
+    """
+    order: Order = ctx.fmt.data_order
+    covered = 0
+    for low, high in bits.values():
+        covered |= ((1 << (high - low + 1)) - 1) << low
+    spare = [bit for bit in range(width) if not covered >> bit & 1]
+
+    def decode(octets: bytes) -> Record:
+        number = int.from_bytes(octets, order)
+        value = Record()
+        for name, (low, high) in bits.items():
+            value[name] = number >> low & ((1 << (high - low + 1)) - 1)
+        if spare:
+            value["FILLER"] = sum((number >> bit & 1) << k for k, bit in enumerate(spare))
+        return value
+
+    def encode(value: Any) -> bytes:
+        if isinstance(value, int):
+            return value.to_bytes(width // 8, order)
+        number = 0
+        for name, (low, high) in bits.items():
+            part = int(value[name])
+            if not 0 <= part < 1 << (high - low + 1):
+                raise TableValueError(f"{part} does not fit bits {low}..{high}", path=name)
+            number |= part << low
+        filler = int(value.get("FILLER", 0))
+        for k, bit in enumerate(spare):
+            number |= (filler >> k & 1) << bit
+        return number.to_bytes(width // 8, order)
+
+    leaf = Leaf(f"BITFIELD{width}", width // 8, decode, encode)
+    leaf.bits = bits
+    return leaf
+
+
+def set_of(octets: int) -> Tree:
+    """SET of ``octets`` octets, as the frozenset of its members; DATA_ORDER plays no part."""
+
+    def encode(value: Any) -> bytes:
+        number = 0
+        for member in value:
+            number |= 1 << member
+        if number.bit_length() > 8 * octets:
+            raise TableValueError(f"member {max(value)} is beyond a SET of {octets} octets")
+        return number.to_bytes(octets, "little")
+
+    return Leaf(f"SET({octets})", octets, members, encode)
+
+
+#: CHAR_FORMAT to codec; 4 and 5 as one public reader has them.
+_TEXT_CODECS = {1: "ascii", 2: "latin-1", 3: "utf-8"}
+
+
+def text(ctx: Context, octets: int) -> Tree:
+    """STRING of exactly ``octets`` octets; padding is kept, undecodable octets too."""
+    codec = _TEXT_CODECS.get(ctx.fmt.char_format, "latin-1")
+
+    def encode(value: Any) -> bytes:
+        if not isinstance(value, str):
+            raise TableValueError(f"{value!r} is no text")
+        raw = value.encode(codec, "surrogateescape")
+        if len(raw) > octets:
+            raise TableValueError(f"{len(raw)} octets of text, at most {octets}")
+        return raw.ljust(octets)
+
+    return Leaf(
+        f"STRING({octets})", octets, lambda raw: raw.decode(codec, "surrogateescape"), encode
+    )
+
+
+def binary(octets: int) -> Tree:
+    """BINARY: octets with no structure known to the standard."""
+    return Leaf(f"BINARY({octets})", octets, bytes, bytes)
+
+
+def bcd(octets: int) -> Tree:
+    """BCD identifier, as text of two characters an octet, high nibble first."""
+    return Leaf(f"BCD({octets})", octets, bytes.hex, bytes.fromhex)
+
+
+def ni(ctx: Context, which: int) -> Tree:
+    """NI_FMAT1 or NI_FMAT2: the number format that ST-00 assigns."""
+    fmt = ctx.fmt
+    code = fmt.ni_format1 if which == 1 else fmt.ni_format2
+    size = NI_SIZES[code]
+    name = f"NI_FMAT{which}"
+    if code in (0, 1):
+        return _number(
+            name,
+            size,
+            lambda octets: numbers.decode_float(octets, fmt.data_order),
+            lambda value: numbers.encode_float(float(value), size, fmt.data_order),
+        )
+    if code in (2, 3, 13):
+        return _number(
+            name,
+            size,
+            numbers.decode_text_number,
+            lambda value: numbers.encode_text_number(value, size),
+        )
+    if code == 4:
+        return _scaled(fmt, name)
+    if code in (5, 6, 12):
+        return _number(
+            name,
+            size,
+            numbers.decode_bcd_number,
+            lambda value: numbers.encode_bcd_number(value, size),
+        )
+    return _signed(fmt, size, name)
+
+
+def _scaled(fmt: DeviceFormat, name: str) -> Tree:
+    """INT32 with four implied decimals."""
+
+    def decode(octets: bytes) -> Decimal | RawNumber:
+        value = numbers.decode_int(octets, fmt.data_order, fmt.int_format)
+        return value if isinstance(value, RawNumber) else Decimal(value).scaleb(-4)
+
+    def encode(value: Any) -> bytes:
+        scaled = Decimal(value).scaleb(4)
+        if scaled != int(scaled):
+            raise TableValueError(f"{value} has more than four decimals")
+        return numbers.encode_int(int(scaled), 4, fmt.data_order, fmt.int_format)
+
+    return _number(name, 4, decode, encode)
+
+
+def _number(
+    name: str, size: int, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes]
+) -> Tree:
+    return Leaf(
+        name,
+        size,
+        decode,
+        lambda value: value.octets if isinstance(value, RawNumber) else encode(value),
+    )
+
+
+def ni_size(ctx: Context, which: int) -> int:
+    """Give the octets of NI_FMAT1 or NI_FMAT2."""
+    return NI_SIZES[ctx.fmt.ni_format1 if which == 1 else ctx.fmt.ni_format2]
+
+
+def stime_date(ctx: Context) -> Tree:
+    """STIME_DATE: date and time to the minute."""
+    return _time(ctx, "STIME_DATE")
+
+
+def ltime_date(ctx: Context) -> Tree:
+    """LTIME_DATE: date and time to the second."""
+    return _time(ctx, "LTIME_DATE")
+
+
+def time_of_day(ctx: Context) -> Tree:
+    """TIME: time of the day."""
+    return _time(ctx, "TIME")
+
+
+def _time(ctx: Context, kind: str) -> Tree:
+    fmt = ctx.fmt
+    return Leaf(
+        kind,
+        times.SIZES[kind][fmt.tm_format],
+        lambda octets: times.decode_time(kind, octets, fmt.tm_format, fmt.data_order),
+        lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order),
+    )
+
+
+def date(ctx: Context) -> Tree:
+    """DATE: a 16-bit field, whatever TM_FORMAT says."""
+    order: Order = ctx.fmt.data_order
+    return Leaf(
+        "DATE",
+        2,
+        lambda octets: times.decode_date(octets, order),
+        lambda value: times.encode_date(value, order),
+    )
+
+
+#: Members of RDATE by its MONTH code; the rest of the 16 bits is kept as FILLER.
+_RDATE_YEARLY = {"MONTH": (0, 3), "OFFSET": (4, 7), "WEEKDAY": (8, 10), "DAY": (11, 15)}
+_RDATE_WEEKLY = {"MONTH": (0, 3), "FILLER_1": (4, 7), "WEEKDAY": (8, 10), "FILLER_2": (11, 15)}
+_RDATE_PERIOD = {"MONTH": (0, 3), "PERIOD": (4, 9), "DELTA": (10, 15)}
+_RDATE_UNUSED = {"MONTH": (0, 3), "FILLER": (4, 15)}
+
+
+def rdate(ctx: Context) -> Tree:
+    """RDATE: a recurring date; MONTH selects what the other bits mean."""
+    order: Order = ctx.fmt.data_order
+
+    def shape(month: int) -> dict[str, tuple[int, int]]:
+        if month == 0:
+            return _RDATE_UNUSED
+        return {14: _RDATE_WEEKLY, 15: _RDATE_PERIOD}.get(month, _RDATE_YEARLY)
+
+    def decode(octets: bytes) -> Record:
+        number = int.from_bytes(octets, order)
+        return Record(
+            {
+                name: number >> low & ((1 << (high - low + 1)) - 1)
+                for name, (low, high) in shape(number & 15).items()
+            }
+        )
+
+    def encode(value: Any) -> bytes:
+        number = 0
+        for name, (low, high) in shape(int(value["MONTH"])).items():
+            part = int(value.get(name, 0))
+            if not 0 <= part < 1 << (high - low + 1):
+                raise TableValueError(f"{part} does not fit bits {low}..{high}", path=name)
+            number |= part << low
+        return number.to_bytes(2, order)
+
+    return Leaf("RDATE", 2, decode, encode)
+
+
+def rest(max_size: int = MAX_REST_OCTETS) -> Tree:
+    """BINARY(*): all octets that remain, at most ``max_size``."""
+    return Rest(max_size)

@@ -1,0 +1,249 @@
+"""A table definition bound to one device configuration: octets to values and back.
+
+Layouts are cached by configuration and shared, so that a million equal meters
+use one.  The size of a layout is known before any octet is read, and a
+configuration whose table could not be addressed is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from construct import Array, ConstructError, Struct
+
+from ansi_tables.context import Context
+from ansi_tables.errors import (
+    TableError,
+    TableTooLargeError,
+    TableValueError,
+    TruncatedTableError,
+)
+from ansi_tables.fields import MAX_TABLE_OCTETS, Leaf, Rest, rest, size_of, unwrap
+from ansi_tables.ids import MANUFACTURER_BIT, PENDING_BIT, name_of
+from ansi_tables.registry import TableDefinition, definition
+from ansi_tables.values import Record
+
+#: Layouts kept; each takes some tens of kilobytes.
+MAX_CACHED_LAYOUTS = 4096
+#: Fields in a listing of one layout.
+MAX_LISTING = 200_000
+
+
+@dataclass(frozen=True)
+class Field:
+    """Where one field of a layout lies, in octets from the start of the table."""
+
+    offset: int
+    width: int
+    path: str
+    type_name: str
+
+
+class Layout:
+    """One table of one device configuration."""
+
+    def __init__(self, number: int, title: str, tree: Any) -> None:
+        self.number = number
+        self.title = title
+        self.table = name_of(number)
+        self._tree = tree
+        self.size = size_of(tree)
+        if self.size is not None and self.size > MAX_TABLE_OCTETS:
+            raise TableTooLargeError(f"{self.size} octets", table=self.table)
+
+    @property
+    def opaque(self) -> bool:
+        """Tell whether the layout is unknown, so that the octets are kept as they are."""
+        return isinstance(self._tree, Struct) and self._tree.subcons[0].name == "OPAQUE"
+
+    def decode(self, data: bytes) -> Record:
+        """Decode a table image; octets after its last member are left out."""
+        return self.decode_with_trailing(data)[0]
+
+    def decode_with_trailing(self, data: bytes) -> tuple[Record, bytes]:
+        """Decode a table image; give also the octets after its last member.
+
+        TruncatedTableError names table, field and offset when octets are missing.
+        """
+        value, end = self._read(self._tree, data, 0, "")
+        assert isinstance(value, Record)
+        return value, data[end:]
+
+    def _read(self, tree: Any, data: bytes, at: int, path: str) -> tuple[Any, int]:
+        tree = unwrap(tree)
+        if isinstance(tree, Struct):
+            record = Record()
+            for field in tree.subcons:
+                inner = f"{path}.{field.name}" if path else str(field.name)
+                record[field.name], at = self._read(field, data, at, inner)
+            return record, at
+        if isinstance(tree, Array):
+            items = []
+            for index in range(int(tree.count)):
+                item, at = self._read(tree.subcon, data, at, f"{path}.{index}")
+                items.append(item)
+            return items, at
+        if isinstance(tree, Rest):
+            return bytes(data[at:]), len(data)
+        if isinstance(tree, Leaf):
+            end = at + tree.size
+            if end > len(data):
+                raise TruncatedTableError(
+                    f"{tree.type_name} of {tree.size} octets, {max(0, len(data) - at)} are there",
+                    table=self.table,
+                    path=path,
+                    offset=at,
+                )
+            return tree.decode(data[at:end]), end
+        return self._read_foreign(tree, data, at, path)
+
+    def _read_foreign(self, tree: Any, data: bytes, at: int, path: str) -> tuple[Any, int]:
+        """Read a construct that a user brought, with construct's own interpreter."""
+        try:
+            value = tree.parse(data[at:])
+            return value, at + len(tree.build(value))
+        except ConstructError as error:
+            raise TableValueError(
+                str(error).splitlines()[-1], table=self.table, path=path, offset=at
+            ) from error
+
+    def encode(self, value: Any) -> bytes:
+        """Encode a record; TableValueError names the member that is missing or does not fit."""
+        out = bytearray()
+        self._write(self._tree, value, out, "")
+        return bytes(out)
+
+    def _write(self, tree: Any, value: Any, out: bytearray, path: str) -> None:
+        tree = unwrap(tree)
+        try:
+            if isinstance(tree, Struct):
+                for field in tree.subcons:
+                    inner = f"{path}.{field.name}" if path else str(field.name)
+                    if field.name not in value:
+                        raise TableValueError("missing", table=self.table, path=inner)
+                    self._write(field, value[field.name], out, inner)
+            elif isinstance(tree, Array):
+                if len(value) != int(tree.count):
+                    raise TableValueError(f"{len(value)} elements, must be {tree.count}")
+                for index, item in enumerate(value):
+                    self._write(tree.subcon, item, out, f"{path}.{index}")
+            else:
+                out += tree.build(value)
+        except TableError as error:
+            if not error.table:
+                error.table, error.offset = self.table, len(out)
+                error.path = f"{path}.{error.path}" if error.path else path
+            raise
+        except (ConstructError, TypeError, ValueError, KeyError, ArithmeticError) as error:
+            raise TableValueError(
+                f"{value!r:.60} does not fit: {error}", table=self.table, path=path, offset=len(out)
+            ) from error
+
+    def listing(self) -> Iterator[Field]:
+        """Give every field with its offset, width, path and type, in wire order."""
+        return islice(self._list(self._tree, 0, ""), MAX_LISTING)
+
+    def _list(self, tree: Any, at: int, path: str) -> Iterator[Field]:
+        tree = unwrap(tree)
+        if isinstance(tree, Struct):
+            for field in tree.subcons:
+                yield from self._list(field, at, f"{path}.{field.name}" if path else field.name)
+                at += size_of(field) or 0
+        elif isinstance(tree, Array):
+            one = size_of(tree.subcon) or 0
+            for index in range(int(tree.count)):
+                yield from self._list(tree.subcon, at + index * one, f"{path}.{index}")
+        else:
+            yield Field(at, size_of(tree) or 0, path, getattr(tree, "type_name", "construct"))
+
+    def field(self, path: str) -> tuple[int, int]:
+        """Give (offset, width) of a field, array or record by its path: "A.B.0".
+
+        TableValueError when there is no such field on this device.
+        """
+        tree, at, _ = self._find(path)
+        width = size_of(tree)
+        if width is None:
+            raise TableValueError("has no fixed width", table=self.table, path=path)
+        return at, width
+
+    def value_at(self, path: str, octets: bytes) -> Any:
+        """Decode one field from just its octets, as a partial read gives them."""
+        tree, at, bit = self._find(path)
+        value, _ = self._read(tree, octets, 0, path)
+        if bit is None:
+            return value
+        try:
+            return value[bit]
+        except (KeyError, TypeError):
+            raise TableValueError("no such bit", table=self.table, path=path, offset=at) from None
+
+    def _find(self, path: str) -> tuple[Any, int, str | None]:
+        """Give the tree of a field, its offset, and the bit's name where the path ends in one."""
+        tree, at = unwrap(self._tree), 0
+        for name in path.split("."):
+            if isinstance(tree, Struct):
+                chosen = None
+                for field in tree.subcons:
+                    if field.name == name:
+                        chosen = field
+                        break
+                    at += size_of(field) or 0
+                if chosen is None:
+                    raise TableValueError("no such field", table=self.table, path=path)
+                tree = unwrap(chosen)
+            elif isinstance(tree, Array):
+                if not name.isdecimal() or int(name) >= int(tree.count):
+                    raise TableValueError(
+                        f"{name}: one of 0..{int(tree.count) - 1}", table=self.table, path=path
+                    )
+                at += int(name) * (size_of(tree.subcon) or 0)
+                tree = unwrap(tree.subcon)
+            elif isinstance(tree, Leaf) and path.endswith(f".{name}"):
+                return tree, at, name
+            else:
+                raise TableValueError("no such field", table=self.table, path=path)
+        return tree, at, None
+
+
+def layout_for(number: int, context: Context) -> Layout:
+    """Give the layout of a table on one device; an unknown table is opaque octets.
+
+    MissingContextError names a table that must be read first.
+    """
+    known = definition(number)
+    return _cached(number, _Bound(context, known), known)
+
+
+class _Bound:
+    """A context as a cache key: only what the definition needs takes part."""
+
+    def __init__(self, context: Context, known: TableDefinition | None) -> None:
+        self.context = context
+        self._key = context.key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Bound) and self._key == other._key
+
+
+@lru_cache(maxsize=MAX_CACHED_LAYOUTS)
+def _cached(number: int, bound: _Bound, known: TableDefinition | None) -> Layout:
+    if known is None:
+        return Layout(number, "", Struct("OPAQUE" / rest()))
+    try:
+        return Layout(number, known.title, known.build(bound.context))
+    except TableTooLargeError as error:
+        error.table = name_of(number)
+        raise
+
+
+def is_manufacturer(number: int) -> bool:
+    """Tell whether a table id names a manufacturer table."""
+    return bool(number & MANUFACTURER_BIT) and not number & PENDING_BIT

@@ -1,0 +1,53 @@
+"""Table number to definition; a number without one stays opaque octets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables.context import Context
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """One table: its number, the standard's name, and how its layout is made.
+
+    ``needs`` lists the tables that ``build`` asks the context for, beside ST-00.
+    """
+
+    number: int
+    name: str
+    title: str
+    build: Callable[[Context], Any]
+    needs: tuple[int, ...] = ()
+
+
+_definitions: dict[int, TableDefinition] = {}
+
+
+def register(definition: TableDefinition) -> None:
+    """Add a definition, or replace one: a manufacturer table, or a vendor's own shape."""
+    _definitions[definition.number] = definition
+
+
+def definition(number: int) -> TableDefinition | None:
+    """Give the definition of a table, or None: keep its octets."""
+    _load()
+    return _definitions.get(number)
+
+
+def all_definitions() -> Iterator[TableDefinition]:
+    """Give all definitions in the order of their numbers."""
+    _load()
+    return iter(sorted(_definitions.values(), key=lambda known: known.number))
+
+
+def _load() -> None:
+    """Take in the decades, once, and after the user's own, which win."""
+    if 0 in _definitions:
+        return
+    from ansi_tables.decades import TABLES
+
+    for known in TABLES:
+        _definitions.setdefault(known.number, known)

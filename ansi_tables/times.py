@@ -1,0 +1,122 @@
+"""Dates and times as tables hold them, under TM_FORMAT 0 to 4.
+
+Sizes and layouts: C12.19 time types.  YEAR has two digits with 90 as the pivot
+(two public readers agree, a third always says 20xx).  Octets are kept, so that
+a time that is not set or not canonical is written back as it was.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from ansi_tables.errors import TableValueError
+from ansi_tables.formats import LTIME_DATE_SIZES, STIME_DATE_SIZES, TIME_SIZES
+from ansi_tables.numbers import Order
+from ansi_tables.values import TableTime
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PIVOT_YEAR = 90
+SIZES = {"STIME_DATE": STIME_DATE_SIZES, "LTIME_DATE": LTIME_DATE_SIZES, "TIME": TIME_SIZES}
+
+
+def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> TableTime:
+    """Decode STIME_DATE, LTIME_DATE or TIME."""
+    if not octets or set(octets) == {0xFF} or (not any(octets) and kind != "TIME"):
+        return TableTime(octets, None)
+    try:
+        value = (
+            _from_fields(kind, octets, tm_format)
+            if tm_format in (1, 2)
+            else _from_count(kind, octets, tm_format, order)
+        )
+    except (ValueError, OverflowError):
+        value = None
+    return TableTime(octets, value)
+
+
+def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:
+    parts = [_bcd(octet) for octet in octets] if tm_format == 1 else list(octets)
+    if kind == "TIME":
+        return time(*parts)
+    year = parts[0] + (1900 if parts[0] >= PIVOT_YEAR else 2000)
+    if parts[0] > 99:
+        raise ValueError("not a year of two digits")
+    return datetime(year, *parts[1:])
+
+
+def _from_count(kind: str, octets: bytes, tm_format: int, order: Order) -> datetime | time:
+    count = int.from_bytes(octets[:4], order)
+    if kind == "TIME":
+        # Under TM_FORMAT 3 sources disagree (seconds or minutes since midnight): seconds.
+        return (datetime(1970, 1, 1) + timedelta(seconds=count)).time() if count < 86400 else _no()
+    if tm_format == 4:
+        return EPOCH + timedelta(seconds=count)
+    return EPOCH + timedelta(minutes=count, seconds=octets[4] if len(octets) > 4 else 0)
+
+
+def _no() -> time:
+    raise ValueError("beyond the day")
+
+
+def _bcd(octet: int) -> int:
+    if octet >> 4 > 9 or octet & 15 > 9:
+        raise ValueError("not BCD")
+    return (octet >> 4) * 10 + (octet & 15)
+
+
+def encode_time(kind: str, value: object, tm_format: int, order: Order) -> bytes:
+    """Encode a TableTime (its octets), a datetime, a time, or None (all zero: not set)."""
+    size = SIZES[kind][tm_format]
+    if isinstance(value, TableTime):
+        if len(value.raw) != size:
+            raise TableValueError(f"{len(value.raw)} octets for a {kind} of {size}")
+        return value.raw
+    if value is None or size == 0:
+        return bytes(size)
+    if isinstance(value, datetime):
+        return _encode_moment(kind, value, tm_format, order)
+    if isinstance(value, time) and kind == "TIME":
+        if tm_format in (1, 2):
+            return _octets([value.hour, value.minute, value.second], tm_format)
+        return (value.hour * 3600 + value.minute * 60 + value.second).to_bytes(4, order)
+    raise TableValueError(f"{value!r} is no {kind}")
+
+
+def _encode_moment(kind: str, value: datetime, tm_format: int, order: Order) -> bytes:
+    if tm_format in (1, 2):
+        if not 1990 <= value.year <= 2089:
+            raise TableValueError(f"year {value.year} has no two digits around the pivot")
+        parts = [value.year % 100, value.month, value.day, value.hour, value.minute]
+        return _octets(parts + [value.second] * (kind == "LTIME_DATE"), tm_format)
+    seconds = int(((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH).total_seconds())
+    count = seconds if tm_format == 4 else seconds // 60
+    if not 0 <= count < 1 << 32:
+        raise TableValueError(f"{value} is outside a count of 32 bits")
+    tail = bytes([seconds % 60]) if tm_format == 3 and kind == "LTIME_DATE" else b""
+    return count.to_bytes(4, order) + tail
+
+
+def _octets(parts: list[int], tm_format: int) -> bytes:
+    return bytes((n // 10 << 4 | n % 10) if tm_format == 1 else n for n in parts)
+
+
+def decode_date(octets: bytes, order: Order) -> TableTime:
+    """Decode the 16-bit DATE: YEAR in bits 0..6, MONTH 7..10, DAY 11..15."""
+    number = int.from_bytes(octets, order)
+    year = number & 127
+    try:
+        value = date(year + (1900 if year >= PIVOT_YEAR else 2000), number >> 7 & 15, number >> 11)
+    except ValueError:
+        return TableTime(octets, None)
+    return TableTime(octets, value if year <= 99 else None)
+
+
+def encode_date(value: object, order: Order) -> bytes:
+    """Encode a DATE from a TableTime, a date or None."""
+    if isinstance(value, TableTime) and len(value.raw) == 2:
+        return value.raw
+    if value is None:
+        return bytes(2)
+    if not isinstance(value, date):
+        raise TableValueError(f"{value!r} is no DATE")
+    return (value.day << 11 | value.month << 7 | value.year % 100).to_bytes(2, order)
