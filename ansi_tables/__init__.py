@@ -1,0 +1,52 @@
+"""ANSI C12.19 / IEEE 1377 tables as codecs: bytes to values and back.
+
+Needs construct only; knows no meter, no wire and no clock.
+
+>>> from ansi_tables import Snapshot
+>>> meter = Snapshot({0: bytes.fromhex("020a884845434f0200191901000a0202030100efbdf1df031efcf0c1"
+...     "1fc203c807000000e0a0400002244000000ac003"), 3: bytes.fromhex("0100000020")})
+>>> meter[3].ED_MODE.METERING_FLAG
+1
+"""
+
+from ansi_tables.context import Context
+from ansi_tables.errors import (
+    FormatRefusedError,
+    MissingContextError,
+    TableError,
+    TableTooLargeError,
+    TableValueError,
+    TruncatedTableError,
+)
+from ansi_tables.formats import DeviceFormat
+from ansi_tables.ids import manufacturer, name_of, pending, standard
+from ansi_tables.layout import Layout, layout_for
+from ansi_tables.registry import TableDefinition, all_definitions, definition, register
+from ansi_tables.snapshot import Snapshot, image_from_json, image_to_json
+from ansi_tables.values import Record, TableTime
+
+__all__ = [
+    "Context",
+    "DeviceFormat",
+    "FormatRefusedError",
+    "Layout",
+    "MissingContextError",
+    "Record",
+    "Snapshot",
+    "TableDefinition",
+    "TableError",
+    "TableTime",
+    "TableTooLargeError",
+    "TableValueError",
+    "TruncatedTableError",
+    "all_definitions",
+    "definition",
+    "image_from_json",
+    "image_to_json",
+    "layout_for",
+    "manufacturer",
+    "name_of",
+    "pending",
+    "register",
+    "standard",
+]

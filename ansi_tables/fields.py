@@ -93,6 +93,18 @@ def when(condition: object, field: Tree) -> Tree | None:
     return field if condition else None
 
 
+def optional_tail(condition: object, field: Tree) -> Tree | None:
+    """Give a member that later editions add at the end; an image may stop before it.
+
+    STD_VERSION_NO does not reliably predict these members, so decoding accepts
+    an image that ends where they begin, and encoding leaves out what is absent.
+    """
+    if not condition:
+        return None
+    field.optional_tail = True
+    return field
+
+
 def array(count: int, element: Tree) -> Tree:
     """Give ``count`` elements back to back, element 0 first."""
     if count * (size_of(element) or 1) > MAX_TABLE_OCTETS or count > MAX_TABLE_OCTETS:

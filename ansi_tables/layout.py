@@ -78,6 +78,8 @@ class Layout:
         if isinstance(tree, Struct):
             record = Record()
             for field in tree.subcons:
+                if at == len(data) and getattr(field, "optional_tail", False):
+                    break
                 inner = f"{path}.{field.name}" if path else str(field.name)
                 record[field.name], at = self._read(field, data, at, inner)
             return record, at
@@ -124,6 +126,8 @@ class Layout:
                 for field in tree.subcons:
                     inner = f"{path}.{field.name}" if path else str(field.name)
                     if field.name not in value:
+                        if getattr(field, "optional_tail", False):
+                            break
                         raise TableValueError("missing", table=self.table, path=inner)
                     self._write(field, value[field.name], out, inner)
             elif isinstance(tree, Array):

@@ -37,11 +37,12 @@ def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> Table
 def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:
     parts = [_bcd(octet) for octet in octets] if tm_format == 1 else list(octets)
     if kind == "TIME":
-        return time(*parts)
+        return time(parts[0], parts[1], parts[2])
     year = parts[0] + (1900 if parts[0] >= PIVOT_YEAR else 2000)
     if parts[0] > 99:
         raise ValueError("not a year of two digits")
-    return datetime(year, *parts[1:])
+    second = parts[5] if len(parts) > 5 else 0
+    return datetime(year, parts[1], parts[2], parts[3], parts[4], second)
 
 
 def _from_count(kind: str, octets: bytes, tm_format: int, order: Order) -> datetime | time:
