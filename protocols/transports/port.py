@@ -1,0 +1,21 @@
+"""What a port is to the shells: bytes in, bytes out, a speed, and an end."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Port(Protocol):
+    """A serial line, a socket or an end of a pipe.  PortError when it has gone."""
+
+    def read(self, timeout_s: float) -> bytes:
+        """Give what has arrived, waiting at most so long; empty when nothing came."""
+
+    def write(self, data: bytes) -> None:
+        """Write, and return when the bytes have left as far as the port can tell."""
+
+    def set_baud(self, baud: int) -> None:
+        """Change the speed; a port without one does nothing."""
+
+    def close(self) -> None:
+        """Let the port go."""

@@ -1,0 +1,161 @@
+"""A machine served to others: on a pty, a serial line or TCP, in one asyncio loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from protocols.errors import PortError
+from protocols.machine import HangUp, Machine
+
+READ_OCTETS = 4096
+#: The longest sleep; a machine's deadline on a scaled calendar moves under it.
+MAX_SLEEP_S = 1.0
+
+
+def monotonic_us() -> int:
+    """Give the computer's monotonic clock in microseconds."""
+    return time.monotonic_ns() // 1000
+
+
+class ServedMachine:
+    """Runs one machine: bytes go in by ``feed``, come out by ``write``, deadlines are kept."""
+
+    def __init__(self, machine: Machine, write: Callable[[bytes], None]) -> None:
+        self._machine = machine
+        self._write = write
+        self._woken = asyncio.Event()
+
+    def feed(self, data: bytes) -> None:
+        """Give the machine bytes from the line."""
+        self._machine.receive(data, monotonic_us())
+        self.flush()
+        self._woken.set()
+
+    def flush(self) -> None:
+        """Write what the machine has to say."""
+        if data := self._machine.outgoing():
+            self._write(data)
+            self._machine.sent(monotonic_us())
+        for event in self._machine.events():
+            if isinstance(event, HangUp):
+                raise PortError(event.reason)
+
+    async def run(self) -> None:
+        """Keep the machine's deadlines until cancelled."""
+        while True:
+            due_us = self._machine.deadline_us()
+            wait_s = MAX_SLEEP_S if due_us is None else (due_us - monotonic_us()) / 1e6
+            if wait_s > 0:
+                self._woken.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), min(wait_s, MAX_SLEEP_S))
+            if due_us is not None and monotonic_us() >= due_us:
+                self._machine.expire(monotonic_us())
+                self.flush()
+                await asyncio.sleep(0)
+
+
+async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> None:
+    """Serve a machine on a new pty that ``link`` points to, until cancelled; POSIX only.
+
+    Both ends stay open here, so that clients may come and go.
+    """
+    try:
+        import pty
+        import tty
+    except ImportError:
+        raise PortError("this system has no pty; serve on TCP: --tcp HOST:PORT") from None
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    try:
+        if link.is_symlink():
+            link.unlink()
+        link.symlink_to(os.ttyname(theirs))
+    except OSError as error:
+        os.close(ours)
+        os.close(theirs)
+        raise PortError(f"{link}: {error.strerror}; choose a name that is free") from error
+    os.set_blocking(ours, False)
+    served = ServedMachine(machine, lambda data: _write_all(ours, data))
+    loop = asyncio.get_running_loop()
+    loop.add_reader(ours, lambda: served.feed(_read(ours)))
+    try:
+        ready()
+        await served.run()
+    finally:
+        loop.remove_reader(ours)
+        link.unlink(missing_ok=True)
+        os.close(ours)
+        os.close(theirs)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, READ_OCTETS)
+    except OSError:
+        return b""
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write to a pty; what its buffer cannot hold, because nobody reads, is lost as on a line."""
+    with contextlib.suppress(BlockingIOError):
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+async def serve_serial(machine: Machine, device: str, ready: Callable[[], None]) -> None:
+    """Serve a machine on a serial line, until cancelled."""
+    from protocols.transports.serial_port import SerialPort
+
+    port = SerialPort(device)
+    served = ServedMachine(machine, port.write)
+    keeping = asyncio.create_task(served.run())
+    try:
+        ready()
+        while True:
+            data = await asyncio.to_thread(port.read, 0.1)
+            if data:
+                served.feed(data)
+            if keeping.done():
+                keeping.result()
+    finally:
+        keeping.cancel()
+        port.close()
+
+
+async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serve a machine on TCP, one client at a time as on a line, until cancelled."""
+    line: dict[str, asyncio.StreamWriter] = {}
+
+    def write(data: bytes) -> None:
+        writer = line.get("writer")
+        if writer is not None and not writer.is_closing():
+            writer.write(data)
+
+    served = ServedMachine(machine, write)
+
+    async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if "writer" in line:
+            line["writer"].close()
+        line["writer"] = writer
+        with contextlib.suppress(OSError):
+            while data := await reader.read(READ_OCTETS):
+                if line.get("writer") is not writer:
+                    break
+                served.feed(data)
+        writer.close()
+        if line.get("writer") is writer:
+            del line["writer"]
+
+    try:
+        server = await asyncio.start_server(client, host, port)
+    except (OSError, OverflowError) as error:
+        raise PortError(f"{host}:{port}: {error}; choose a port that is free") from error
+    async with server:
+        ready(server.sockets[0].getsockname()[1])
+        await served.run()

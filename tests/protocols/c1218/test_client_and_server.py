@@ -1,0 +1,142 @@
+"""Client and device together on a simulated line, clean and faulty."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.c1218.client import Client, ScriptDone, ScriptFailed
+from protocols.c1218.scripts import (
+    LogonSettings,
+    close_session,
+    open_session,
+    read_part,
+    read_table,
+    run_procedure,
+    write_table,
+)
+from protocols.c1218.server import Server, ServerOptions
+from protocols.c1218.session import State
+from protocols.errors import LinkError, ServiceRefused
+from tests.protocols.c1218.line import Line, Tables
+
+IMAGES = {0: bytes(range(40)), 3: b"\1\2\3", 5: b"ID" * 10, 64: bytes(3000), 2050: b"private"}
+
+
+def a_line(seed: int = 1, options: ServerOptions | None = None, **faults: float) -> Line:
+    server = Server(Tables(dict(IMAGES)), options)
+    return Line(Client(), server, Random(seed), **faults)
+
+
+def device(line: Line) -> Tables:
+    found = line.server._device
+    assert isinstance(found, Tables)
+    return found
+
+
+def test_a_session_reads_tables_and_ends_where_it_began() -> None:
+    line = a_line()
+    opened = line.run(open_session(LogonSettings(password=b"secret")))
+    assert isinstance(opened, ScriptDone) and opened.result.password_accepted
+    for table, image in IMAGES.items():
+        done = line.run(read_table(table, line.client.limits))
+        assert isinstance(done, ScriptDone) and done.result == image
+    part = line.run(read_part(64, 100, 700, line.client.limits))
+    assert isinstance(part, ScriptDone) and len(part.result) == 700
+    line.run(close_session())
+    assert line.server.state is State.BASE
+
+
+def test_a_table_longer_than_the_granted_packets_is_read_by_pieces() -> None:
+    line = a_line(options=ServerOptions(max_packet_octets=64, max_packets=1))
+    line.run(open_session(LogonSettings()))
+    done = line.run(read_table(64, line.client.limits))
+    assert isinstance(done, ScriptDone) and done.result == IMAGES[64]
+    assert max(len(data) for way, data in line.log if way == "d2c") <= 65
+
+
+def test_a_wrong_password_leaves_the_session_open_and_the_tables_closed() -> None:
+    line = a_line()
+    opened = line.run(open_session(LogonSettings(password=b"guess")))
+    assert isinstance(opened, ScriptDone) and opened.result.password_accepted is False
+    refused = line.run(read_table(2050, line.client.limits))
+    assert isinstance(refused, ScriptFailed)
+    assert isinstance(refused.error, ServiceRefused) and refused.error.name == "isc"
+    open_table = line.run(read_table(3, line.client.limits))
+    assert isinstance(open_table, ScriptDone)
+
+
+def test_a_session_that_a_crashed_client_left_open_is_ended_and_begun_again() -> None:
+    line = a_line()
+    line.run(open_session(LogonSettings()))
+    line.client = Client()
+    line.client._link._toggle = 0x20
+    again = line.run(open_session(LogonSettings()))
+    assert isinstance(again, ScriptDone)
+
+
+def test_six_seconds_of_silence_end_the_session_and_the_rights() -> None:
+    line = a_line()
+    line.run(open_session(LogonSettings(password=b"secret")))
+    assert device(line).trusted
+    line.server.expire(line.now_us + 5_900_000)
+    assert line.server.state is State.SESSION
+    line.server.expire(line.now_us + 6_100_000)
+    assert line.server.state is State.BASE and not device(line).trusted
+    assert line.server.outgoing() == b""
+
+
+def test_a_procedure_is_asked_for_until_the_answer_is_its_own() -> None:
+    line = a_line()
+    device(line).tables |= {7: bytes(4), 8: b"\x09\x00\x11\x00\x01"}
+    line.run(open_session(LogonSettings()))
+    done = line.run(run_procedure(b"\x09\x00\x11\x01", line.client.limits))
+    assert isinstance(done, ScriptDone) and done.result == b"\x09\x00\x11\x00\x01"
+    device(line).tables[8] = b"\x09\x00\x10\x00"
+    failed = line.run(run_procedure(b"\x09\x00\x11\x01", line.client.limits))
+    assert isinstance(failed, ScriptFailed)
+
+
+@given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.08), damage=st.floats(0, 0.08))
+def test_on_a_bad_line_nothing_is_executed_twice_and_no_answer_is_mistaken(
+    seed: int, loss: float, damage: float
+) -> None:
+    line = a_line(seed, loss=loss, damage=damage)
+    told: list[bytes] = []
+    if isinstance(line.run(open_session(LogonSettings())), ScriptFailed):
+        return
+    for number in range(6):
+        text = f"write number {number:07d}".encode()
+        done = line.run(write_table(5, text, line.client.limits))
+        if isinstance(done, ScriptFailed):
+            assert isinstance(done.error, LinkError | ServiceRefused)
+            break
+        told.append(text)
+        back = line.run(read_table(5, line.client.limits))
+        if isinstance(back, ScriptFailed):
+            break
+        assert back.result == text
+    written = [data for _, _, data in device(line).writes]
+    assert len(set(written)) == len(written)
+    assert set(told) <= set(written) and len(written) <= len(told) + 1
+
+
+@given(st.lists(st.binary(max_size=40) | st.just(b"\xee\x00\x00\x00\x00"), max_size=30))
+def test_any_bytes_leave_both_ends_in_a_legal_state(chunks: list[bytes]) -> None:
+    line = a_line()
+    now_us = 0
+    for chunk in chunks:
+        now_us += 300_000
+        line.server.receive(chunk, now_us)
+        line.client.receive(chunk, now_us)
+        line.server.expire(now_us)
+        line.client.expire(now_us)
+        line.server.outgoing()
+        line.client.outgoing()
+    assert line.server.state in State
+    for _ in range(8):  # an answer that nobody acknowledges ends after four transmissions
+        now_us += 10_000_000
+        line.server.expire(now_us)
+        line.server.outgoing()
+    line.server.receive(b"\xee\0\0\0\0\1\x20\x13\x10", now_us)
+    assert line.server.outgoing()[:1] == b"\x06"
