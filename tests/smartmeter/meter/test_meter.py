@@ -1,0 +1,205 @@
+"""The meter measures exactly, keeps what it measured, and shows it in its tables."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansi_tables import Snapshot, layout_for
+from protocols.c1218.client import Client, ScriptDone, ScriptFailed
+from protocols.c1218.scripts import LogonSettings, open_session, read_table, run_procedure
+from protocols.errors import ServiceRefused
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.access import FIRST_DELAY_US, FREE_FAILURES
+from smartmeter.meter.load_profile import SKIPPED, Interval
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profile import STD_TABLES
+from tests.protocols.c1218.line import Line
+
+EPOCH_US = 1_767_225_600 * US_PER_S
+HOUR_US = 3600 * US_PER_S
+
+
+class Bench:
+    """A meter on the table: its memory, its book of intervals, and a line to it."""
+
+    def __init__(self, **settings: int) -> None:
+        self.nvram = MemoryNvram()
+        self.book: list[Interval] = []
+        self.settings = MeterSettings(**settings)  # type: ignore[arg-type]
+        self.now_us = 0
+        self.start()
+
+    def start(self) -> None:
+        calendar = Calendar(EPOCH_US)
+        self.meter = Meter(self.settings, self.nvram, calendar, self.now_us, self.book.append)
+
+    def wait(self, span_us: int) -> None:
+        self.now_us += span_us
+        self.meter.expire(self.now_us)
+
+    def line(self) -> Line:
+        return Line(Client(), self.meter, Random(1), now_us=self.now_us)  # type: ignore[arg-type]
+
+    def snapshot(self) -> Snapshot:
+        readable = [n for n in STD_TABLES if n not in (7, 42)]
+        return Snapshot({n: self.meter.table(n, self.now_us) for n in readable})
+
+
+def logged_on(bench: Bench, password: bytes | None) -> Line:
+    line = bench.line()
+    opened = line.run(open_session(LogonSettings(password=password)))
+    assert isinstance(opened, ScriptDone)
+    return line
+
+
+def test_every_table_that_st00_lists_decodes_to_its_exact_length() -> None:
+    bench = Bench()
+    bench.wait(30 * HOUR_US)
+    tables = bench.snapshot()
+    assert frozenset(STD_TABLES) == tables[0].STD_TBLS_USED
+    for number in tables:
+        layout = tables.layout(number)
+        value, trailing = layout.decode_with_trailing(tables.images[number])
+        assert trailing == b"", number
+        assert layout.encode(value) == tables.images[number], number
+
+
+def test_a_week_of_intervals_adds_up_to_the_registers() -> None:
+    for seed in (1, 2, 3, 6):
+        bench = Bench(seed=seed)
+        bench.wait(7 * 24 * HOUR_US)
+        shown = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+        assert len(bench.book) == 7 * 96
+        for channel in (0, 1):
+            assert sum(interval.values[channel] for interval in bench.book) == shown[channel]
+        assert [i.sequence for i in bench.book] == list(range(7 * 96))
+        assert bench.book[-1].end_utc_s % 900 == 0
+
+
+@given(st.lists(st.integers(1, 5 * HOUR_US), min_size=1, max_size=8))
+def test_how_often_the_meter_is_asked_does_not_change_what_it_measures(spans: list[int]) -> None:
+    often, once = Bench(), Bench()
+    for span in spans:
+        often.wait(span)
+        often.meter.table(23, often.now_us)
+    once.wait(sum(spans))
+    assert often.book == once.book
+    assert often.snapshot().images == once.snapshot().images
+
+
+@given(st.lists(st.tuples(st.integers(1, 4 * HOUR_US), st.booleans()), max_size=8))
+def test_a_kill_at_any_moment_loses_and_doubles_no_interval(steps: list[tuple[int, bool]]) -> None:
+    killed, whole = Bench(), Bench()
+    for span, kill in steps:
+        killed.wait(span)
+        whole.wait(span)
+        if kill:
+            killed.start()
+    assert killed.book == whole.book
+    assert killed.snapshot()[23] == whole.snapshot()[23]
+
+
+def test_an_outage_is_logged_and_its_intervals_are_marked_skipped() -> None:
+    bench = Bench()
+    bench.wait(HOUR_US + 5 * 60 * US_PER_S)
+    bench.meter.mains(False, bench.now_us)
+    assert bench.meter.outgoing() == b"" and bench.meter.deadline_us() is None
+    before = bench.nvram.get("meter")
+    bench.now_us += 3 * HOUR_US
+    assert bench.nvram.get("meter") == before
+    bench.start()  # the processor starts anew with what the memory holds
+    bench.wait(HOUR_US)
+    assert [i.sequence for i in bench.book] == list(range(20))
+    skipped = [i for i in bench.book if i.code == SKIPPED]
+    assert len(skipped) == 11 and not any(value for i in skipped for value in i.values)
+    log = bench.snapshot()[76]
+    codes = [entry.EVENT_CODE.TBL_PROC_NBR for entry in log.ENTRIES[: log.NBR_VALID_ENTRIES]]
+    assert codes == [1, 2]
+
+
+def test_the_load_profile_table_shows_what_the_book_says() -> None:
+    bench = Bench()
+    bench.wait(40 * HOUR_US)
+    tables = bench.snapshot()
+    status = tables[63].LP_STATUS_SET1
+    assert status.LAST_BLOCK_SEQ_NBR == 1 and status.NBR_VALID_INT == 160 - 96
+    block = tables[64].LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
+    shown = [tuple(row.INT_DATA) for row in block.LP_INT[: status.NBR_VALID_INT]]
+    assert shown == [interval.values for interval in bench.book[96:]]
+    assert frozenset(range(64)) == block.SIMPLE_INT_STATUS
+
+
+def test_rights_follow_the_password() -> None:
+    bench = Bench()
+    for password, may_read in ((None, False), (b"reader", True), (b"master", True)):
+        line = logged_on(bench, password)
+        answer = line.run(read_table(23, line.client.limits))
+        assert isinstance(answer, ScriptDone) == may_read
+        secret = line.run(read_table(42, line.client.limits))
+        assert isinstance(secret, ScriptFailed) and isinstance(secret.error, ServiceRefused)
+        assert secret.error.name == "isc"
+        bench.now_us = line.now_us + 10 * US_PER_S
+        bench.meter.expire(bench.now_us)
+
+
+def test_five_wrong_passwords_lock_the_port_and_a_power_failure_does_not_help() -> None:
+    bench = Bench()
+    for _ in range(FREE_FAILURES):
+        assert bench.meter.access.try_password(b"guess", bench.now_us) is False
+    bench.meter.keep_access()
+    bench.start()
+    assert bench.meter.access.try_password(b"master", bench.now_us) is None
+    bench.now_us += FIRST_DELAY_US
+    assert bench.meter.access.try_password(b"master".ljust(20), bench.now_us) is True
+
+
+def procedure(bench: Bench, number: int, parameters: bytes, password: bytes = b"master") -> bytes:
+    line = logged_on(bench, password)
+    initiate = number.to_bytes(2, "little") + b"\x11" + parameters
+    done = line.run(run_procedure(initiate, line.client.limits))
+    assert isinstance(done, ScriptDone), done
+    bench.now_us = line.now_us
+    answer = done.result
+    assert isinstance(answer, bytes)
+    return answer[3:]
+
+
+def test_a_demand_reset_keeps_the_old_registers_and_begins_anew() -> None:
+    bench = Bench()
+    bench.wait(24 * HOUR_US)
+    before = bench.snapshot()[23]
+    assert before.TOT_DATA_BLOCK.DEMANDS[0].DEMAND[0] > 100
+    assert procedure(bench, 9, b"\x03") == b"\x00\x03"
+    after = bench.snapshot()
+    assert after[23].NBR_DEMAND_RESETS == 1
+    assert after[23].TOT_DATA_BLOCK.DEMANDS[0].DEMAND == [0]
+    assert before == after[25].PREV_DEMAND_RESET_DATA
+    assert after[26].NBR_VALID_ENTRIES == 1
+
+
+def test_the_clock_is_set_by_procedure_10_and_the_change_is_logged() -> None:
+    bench = Bench()
+    answer = procedure(bench, 10, bytes((3, 26, 1, 1, 5, 30, 0, 0)))
+    assert answer[0] == 0 and answer[7:] == bytes((26, 1, 1, 5, 30, 0))
+    clock = bench.snapshot()[52].CLOCK_CALENDAR.value
+    assert (clock.hour, clock.minute) == (5, 30)
+
+
+def test_unknown_and_malformed_procedures_are_answered_and_change_nothing() -> None:
+    bench = Bench()
+    assert procedure(bench, 21, b"\x00")[0] == 6
+    assert procedure(bench, 9, b"\xff")[0] == 2
+    assert procedure(bench, 10, b"\x03\xff\xff\xff\xff\xff\xff\x00")[0] == 2
+    assert bench.snapshot()[76].NBR_VALID_ENTRIES == 0
+
+
+def test_a_write_needs_the_master_and_the_exact_length() -> None:
+    bench = Bench()
+    tables = bench.snapshot()
+    image = layout_for(5, tables.context).encode({"IDENTIFICATION": "POLE 17"})
+    bench.meter.access.try_password(b"master", 0)
+    bench.meter.write_table(5, image, bench.now_us)
+    bench.start()
+    assert bench.snapshot()[5].IDENTIFICATION.strip() == "POLE 17"
