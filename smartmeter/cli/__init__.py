@@ -15,12 +15,9 @@ from smartmeter.version import VERSION
 
 #: verb -> (module in this package, one line for ``--help``).
 VERBS = {
-    "demo": ("demo", "A TMS, its page and a street of SmartMeters in one process."),
     "meter": ("meter", "Simulated meters on a pty, a serial line or TCP."),
     "read": ("read", "Read a meter's tables, for a person or as JSON."),
     "decode": ("decode", "Bytes to text, without a meter."),
-    "gateway": ("gateway", "The SSI module on this board."),
-    "tms": ("tms", "The head-end."),
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
 }
 

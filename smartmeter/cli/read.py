@@ -1,0 +1,172 @@
+"""``smartmeter read``: tables of a meter, decoded, for a person or as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ansi_tables import Snapshot, TableError, definition, name_of
+from ansi_tables.rendering import listing, to_json_value
+from protocols.c1218.scripts import LogonSettings
+from protocols.errors import ServiceRefused
+from protocols.transports.port import Port
+from protocols.transports.pump import MeterPort, monotonic_us, open_port
+
+PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
+#: Tables whose content decides the layout of others, read along when they are needed.
+CONTEXT = (0, 11, 21, 31, 41, 51, 61, 62, 71)
+#: What is read when no table is named.
+OVERVIEW = (0, 1, 3, 5, 21, 23, 52)
+
+
+@click.command()
+@click.argument("port")
+@click.argument("tables", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--user-id", default=0, show_default=True, help="User id of the logon.")
+@click.option("--user", default="", help="User name of the logon, up to 10 characters.")
+@click.option("--password-file", type=click.Path(exists=True, dir_okay=False), help="A file.")
+@click.option("--ask-password", is_flag=True, help="Ask for the password.")
+@click.option("--record", type=click.Path(dir_okay=False), help="Write all bytes to this file.")
+def command(
+    port: str,
+    tables: tuple[str, ...],
+    as_json: bool,
+    user_id: int,
+    user: str,
+    password_file: str | None,
+    ask_password: bool,
+    record: str | None,
+) -> int:
+    """Read TABLES (23, ST-23, MT-5 …) of the meter at PORT.
+
+    PORT is a device, tcp:HOST:PORT, any URL that pyserial knows, or sim: for a
+    simulated meter.  Without TABLES an overview is printed.  The password comes
+    from a file, a prompt or the variable SMARTMETER_PASSWORD.
+    """
+    numbers = [table_number(text) for text in tables]
+    if not 0 <= user_id <= 0xFFFF or len(user.encode()) > 10:
+        raise click.UsageError("--user-id is 0 to 65535, --user up to 10 characters")
+    settings = LogonSettings(user_id, user.encode(), _password(password_file, ask_password))
+    opened, out = _open(port), None
+    if record:
+        from protocols.transports.recording import RecordingPort
+
+        out = Path(record).open("w", encoding="ascii")  # noqa: SIM115 - closed below
+        opened = RecordingPort(opened, out, monotonic_us)
+    try:
+        with MeterPort(opened, settings) as meter:
+            if meter.opened is not None and meter.opened.password_accepted is False:
+                click.echo("the meter refused the password; reading what it shows", err=True)
+            found = read_tables(meter, numbers or list(OVERVIEW))
+    finally:
+        if out is not None:
+            out.close()
+    if as_json:
+        click.echo(json.dumps({str(n): found.as_json(n) for n in found.wanted}, indent=1))
+    else:
+        for number in found.wanted:
+            _print_table(found, number)
+    failed = any("error" in found.as_json(number) for number in found.wanted)
+    return 1 if failed and numbers else 0
+
+
+def table_number(text: str) -> int:
+    """Give the id of a table that a person names: 23, ST-23, ST23, MT-5 or 2053."""
+    name = text.upper().replace("-", "").replace("_", "")
+    base = 2048 if name.startswith("MT") else 0
+    digits = name[2:] if name[:2] in ("ST", "MT") else name
+    if not digits.isdecimal() or int(digits) + base > 0x3FFF:
+        raise click.UsageError(f"{text!r} is no table; write 23, ST-23 or MT-5")
+    return int(digits) + base
+
+
+def _password(password_file: str | None, ask: bool) -> bytes | None:
+    if ask:
+        text = click.prompt("Password", hide_input=True, err=True)
+    elif password_file is not None:
+        text = Path(password_file).read_text().rstrip("\r\n")
+    else:
+        text = os.environ.get(PASSWORD_VARIABLE)
+    return None if text is None else str(text).encode()
+
+
+def _open(port: str) -> Port:
+    if port != "sim:":
+        return open_port(port)
+    from protocols.transports.memory import MachinePort
+    from smartmeter.base.clock import shared_calendar, wall_utc_us
+    from smartmeter.base.nvram import MemoryNvram
+    from smartmeter.meter.meter import Meter, MeterSettings
+
+    now_us = monotonic_us()
+    day_ago_us = wall_utc_us() - 86_400_000_000
+    calendar = shared_calendar("", day_ago_us, now_us)
+    meter = Meter(MeterSettings(), MemoryNvram(), calendar, now_us)
+    calendar.set(wall_utc_us(), now_us)  # so that it has measured for a day
+    meter.expire(now_us)
+    return MachinePort(meter, monotonic_us)
+
+
+class Found:
+    """What was read: images, refusals, and the tables that were asked for."""
+
+    def __init__(self, wanted: list[int]) -> None:
+        self.wanted = wanted
+        self.snapshot = Snapshot({})
+        self.refused: dict[int, ServiceRefused] = {}
+
+    def as_json(self, number: int) -> dict[str, Any]:
+        """Give one table as JSON shows it; never raises for what a meter may send."""
+        refusal = self.refused.get(number)
+        if refusal is not None:
+            return {"error": {"code": refusal.name, "text": str(refusal)}}
+        known = definition(number)
+        shown: dict[str, Any] = {
+            "name": known.name if known else name_of(number),
+            "hex": self.snapshot.images[number].hex(),
+        }
+        try:
+            layout = self.snapshot.layout(number)
+            value, trailing = layout.decode_with_trailing(self.snapshot.images[number])
+        except TableError as error:
+            return shown | {"error": {"code": type(error).__name__, "text": str(error)}}
+        shown["fields"] = to_json_value(value)
+        return shown | ({"trailing": trailing.hex()} if trailing else {})
+
+
+def read_tables(meter: MeterPort, wanted: list[int]) -> Found:
+    """Read tables, and those that they need to be understood; refusals are kept, not raised."""
+    found = Found(wanted)
+
+    def fetch(number: int) -> None:
+        if number in found.snapshot.images or number in found.refused:
+            return
+        try:
+            found.snapshot.images[number] = meter.read(number)
+        except ServiceRefused as error:
+            found.refused[number] = error
+
+    fetch(0)
+    for number in wanted:
+        known = definition(number)
+        for needed in known.needs if known else ():
+            fetch(needed)
+        fetch(number)
+    return found
+
+
+def _print_table(found: Found, number: int) -> None:
+    known = definition(number)
+    click.secho(f"{name_of(number)}  {known.title if known else 'unknown table'}", bold=True)
+    shown = found.as_json(number)
+    if "error" in shown:
+        click.echo(f"  {shown['error']['text']}")
+        return
+    layout = found.snapshot.layout(number)
+    for line in listing(layout, found.snapshot[number]):
+        click.echo(f"  {line.rstrip()}")
