@@ -52,8 +52,10 @@ class ServedMachine:
             wait_s = MAX_SLEEP_S if due_us is None else (due_us - monotonic_us()) / 1e6
             if wait_s > 0:
                 self._woken.clear()
+                # Not wait_for: before Python 3.12 it loses a cancellation that meets a wake-up.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), min(wait_s, MAX_SLEEP_S))
+                    async with asyncio.timeout(min(wait_s, MAX_SLEEP_S)):
+                        await self._woken.wait()
             if due_us is not None and monotonic_us() >= due_us:
                 self._machine.expire(monotonic_us())
                 self.flush()

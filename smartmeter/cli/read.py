@@ -91,8 +91,9 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
     elif password_file is not None:
         text = Path(password_file).read_text().rstrip("\r\n")
     else:
-        text = os.environ.get(PASSWORD_VARIABLE)
-    return None if text is None else str(text).encode()
+        text = os.environ.get(PASSWORD_VARIABLE, "")
+        return text.encode() if PASSWORD_VARIABLE in os.environ else None
+    return str(text).encode()
 
 
 def _open(port: str) -> Port:

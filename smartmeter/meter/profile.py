@@ -84,7 +84,7 @@ def general_configuration() -> Record:
         DIM_MFG_TBLS_USED=0,
         DIM_STD_PROC_USED=PROCEDURE_OCTETS,
         DIM_MFG_PROC_USED=0,
-        DIM_MFG_STATUS_USED=0,
+        DIM_MFG_STATUS_USED=1,
         NBR_PENDING=0,
         STD_TBLS_USED=frozenset(STD_TABLES),
         MFG_TBLS_USED=frozenset(),

@@ -1,0 +1,39 @@
+"""``smartmeter meter serve`` as a process, for tests that need a real one."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def meter_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Serve a meter; gives the port's name from the ready line, and the process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smartmeter", "meter", "serve", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("ready "), (line, process.stderr and process.stderr.read())
+        yield line.split()[1], process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+def smartmeter(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "smartmeter", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | environment,
+    )

@@ -1,0 +1,101 @@
+"""A served meter is read through real ports by the command line."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from ansi_tables import image_to_json
+from protocols.transports.pump import MeterPort, open_meter
+from protocols.transports.recording import ReplayPort
+from tests.smartmeter.cli.served import meter_process, smartmeter
+
+EIGHT = ("0", "1", "3", "5", "23", "52", "64")
+
+
+def test_a_pty_serves_the_tables_and_the_password_decides_which(tmp_path: Path) -> None:
+    link = str(tmp_path / "meter")
+    with meter_process("--pty", link, "--clock", "1767225600,60") as (port, _):
+        assert port == link
+        closed = smartmeter("read", port, *EIGHT, "--json")
+        assert closed.returncode == 1
+        assert json.loads(closed.stdout)["23"]["error"]["code"] == "isc"
+        done = smartmeter("read", port, *EIGHT, "--json", SMARTMETER_PASSWORD="reader")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert list(shown) == list(EIGHT)
+    assert shown["1"]["fields"]["MFG_SERIAL_NUMBER"] == "SM000001"
+    assert shown["23"]["name"] == "CURRENT_REG_DATA_TBL"
+    assert len(shown["64"]["fields"]["LP_DATA_SET1"]) == 10
+    assert 23 in shown["0"]["fields"]["STD_TBLS_USED"]
+    assert shown["52"]["fields"]["CLOCK_CALENDAR"]["iso"].startswith("20")
+    assert not Path(link).exists()
+
+
+def test_a_meter_keeps_its_memory_over_kill_9(tmp_path: Path) -> None:
+    state = ("--tcp", "127.0.0.1:0", "--state", str(tmp_path), "--clock", "1767225600,3600")
+    with meter_process(*state) as (port, process):
+        with open_meter(port, password=b"master") as meter:
+            meter.write(5, b"POLE 17".ljust(20))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert (tmp_path / "meter.nvram").stat().st_mode & 0o777 == 0o600
+    with meter_process(*state) as (port, _), open_meter(port) as meter:
+        assert meter.read(5) == b"POLE 17".ljust(20)
+        assert meter.read_part(5, 5, 2) == b"17"
+
+
+def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:
+    book = tmp_path / "session.jsonl"
+    done = smartmeter("read", "sim:", "1", "--json", "--record", str(book))
+    assert done.returncode == 0, done.stderr
+    with MeterPort(ReplayPort(book.read_text().splitlines())) as meter:
+        assert meter.read(0)
+        assert meter.read(1).hex() == json.loads(done.stdout)["1"]["hex"]
+
+
+def test_read_prints_a_listing_for_a_person() -> None:
+    done = smartmeter("read", "sim:", "ST-52", "1")
+    assert done.returncode == 0 and "CLOCK_CALENDAR" in done.stdout and "SM-RES-1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        (("read", "/dev/no-such-port", "1"), 1, "smartmeter doctor"),
+        (("read", "tcp:nowhere", "1"), 1, "tcp:HOST:PORT"),
+        (("read", "sim:", "ST-x"), 2, "ST-23"),
+        (("read", "sim:", "1", "--user", "far too long a name"), 2, "10 characters"),
+        (("meter", "serve"), 2, "--pty LINK"),
+        (("meter", "serve", "--tcp", "x"), 1, "HOST:PORT"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--interval", "7"), 2, "divisor"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--clock", "soon"), 1, "epoch,rate"),
+        (("meter", "serve", "--pty", "/no/such/folder/x"), 1, "choose a name"),
+        (("decode", "table", "23", "00"), 1, "ST-00"),
+        (("decode", "table", "1", "zz"), 2, "hexadecimal"),
+        (("decode", "table"), 2, "number"),
+    ],
+)
+def test_wrong_input_is_one_clear_error(
+    arguments: tuple[str, ...], status: int, words: str
+) -> None:
+    done = smartmeter(*arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_decode_reads_an_image_and_names_what_is_missing(tmp_path: Path) -> None:
+    st0 = "020a884845434f0200191901000a0202030100efbdf1df031efcf0c1"
+    st0 += "1fc203c807000000e0a0400002244000000ac003"
+    image = tmp_path / "meter.json"
+    image.write_text(image_to_json({0: bytes.fromhex(st0), 3: b"\1\0\0\0\x20"}))
+    done = smartmeter("decode", "table", "--image", str(image), "--all", "--json")
+    assert json.loads(done.stdout)["3"]["fields"]["ED_MODE"]["METERING_FLAG"] == 1
+    layout = smartmeter("decode", "table", "1", "--layout", "--image", str(image))
+    assert "MFG_SERIAL_NUMBER" in layout.stdout and "32 octets" in layout.stdout
+    missing = smartmeter("decode", "table", "23", "00", "--image", str(image))
+    assert missing.returncode == 1 and "ST-21" in missing.stderr
+    image.write_text("{")
+    broken = smartmeter("decode", "table", "1", "00", "--image", str(image))
+    assert broken.returncode == 1 and "no JSON" in broken.stderr
