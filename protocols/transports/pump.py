@@ -29,7 +29,6 @@ from protocols.errors import LinkError, ProtocolError
 from protocols.machine import SetBaud
 from protocols.psem.services import Response
 from protocols.transports.port import Port
-from protocols.transports.serial_port import SerialPort
 from protocols.transports.tcp import TcpPort
 
 T = TypeVar("T")
@@ -157,6 +156,9 @@ def open_port(name: str) -> Port:
         if not host or not port.isdecimal():
             raise ProtocolError(f"{name}: a TCP port is written tcp:HOST:PORT")
         return TcpPort.connect(host.strip("[]"), int(port))
+    # pyserial asks which system this is when it is imported: only who opens a port needs it.
+    from protocols.transports.serial_port import SerialPort
+
     return SerialPort(name)
 
 
