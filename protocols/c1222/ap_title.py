@@ -1,0 +1,104 @@
+"""Application titles: object identifiers, absolute or relative to the C12.22 base.
+
+>>> str(ApTitle.parse(".123.8437")), ApTitle.parse(".123.8437").wire().hex()
+('.123.8437', '80037bc175')
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocols.c1222.errors import ApduRejected
+from protocols.errors import LocalProtocolError
+
+UNIVERSAL, RELATIVE, RELATIVE_IN_TABLES = 0x06, 0x80, 0x0D
+#: 2.16.124.113620.1.22.0: what a relative title is relative to.
+BASE_ARCS = (2, 16, 124, 113620, 1, 22, 0)
+#: Most content octets that are read; most arcs' digits follow from it.
+MAX_OCTETS = 127
+
+
+@dataclass(frozen=True)
+class ApTitle:
+    """A title: ``arcs``, below the base when ``relative``.  Compare by ``absolute``."""
+
+    arcs: tuple[int, ...]
+    relative: bool
+
+    def __str__(self) -> str:
+        text = ".".join(map(str, self.arcs))
+        return f".{text}" if self.relative else text
+
+    @classmethod
+    def parse(cls, text: str) -> ApTitle:
+        """Read the dotted form; a leading dot makes it relative, a lone dot is no title."""
+        relative = text.startswith(".")
+        digits = text.removeprefix(".")
+        try:
+            arcs = tuple(int(arc) for arc in digits.split(".")) if digits else ()
+        except ValueError:
+            raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124") from None
+        bad_root = not relative and (len(arcs) < 2 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] > 39))
+        if any(arc < 0 for arc in arcs) or bad_root:
+            raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124")
+        return cls(arcs, relative)
+
+    @property
+    def absolute(self) -> tuple[int, ...]:
+        """Give the arcs of the absolute form: what routing and lookup use."""
+        return BASE_ARCS + self.arcs if self.relative else self.arcs
+
+    def wire(self) -> bytes:
+        """Give tag, length and content as ACSE elements carry them."""
+        if self.relative:
+            return _tlv(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
+        return self.universal()
+
+    def universal(self) -> bytes:
+        """Give tag, length and content of the absolute form: what the MAC covers."""
+        first, second, *others = self.absolute
+        content = b"".join(map(_sub_identifier, (40 * first + second, *others)))
+        return _tlv(UNIVERSAL, content)
+
+
+def _tlv(tag: int, content: bytes) -> bytes:
+    if len(content) > MAX_OCTETS:
+        raise LocalProtocolError(f"title of {len(content)} octets, at most {MAX_OCTETS}")
+    return bytes([tag, len(content)]) + content
+
+
+def _sub_identifier(arc: int) -> bytes:
+    octets = [arc & 0x7F]
+    while arc := arc >> 7:
+        octets.append(arc & 0x7F | 0x80)
+    return bytes(reversed(octets))
+
+
+def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
+    """Read one title, tag included, that fills ``data`` exactly."""
+    if len(data) < 2 or data[1] > MAX_OCTETS or len(data) != 2 + data[1]:
+        raise ApduRejected("inner-length-mismatch", "title")
+    tag, content = data[0], data[2:]
+    if tag == UNIVERSAL:
+        arcs = _arcs(content)
+        if not arcs:
+            raise ApduRejected("bad-oid", "empty")
+        first = min(arcs[0] // 40, 2)
+        return ApTitle((first, arcs[0] - 40 * first, *arcs[1:]), False)
+    if tag == RELATIVE or (in_tables and tag == RELATIVE_IN_TABLES):
+        return ApTitle(_arcs(content), True)
+    raise ApduRejected("bad-uid-tag", f"{tag:02X}H")
+
+
+def _arcs(content: bytes) -> tuple[int, ...]:
+    arcs, arc, begun = [], 0, False
+    for octet in content:
+        if octet == 0x80 and not begun:
+            raise ApduRejected("bad-oid", "a sub-identifier begins with 80H")
+        arc, begun = arc << 7 | octet & 0x7F, bool(octet & 0x80)
+        if not begun:
+            arcs.append(arc)
+            arc = 0
+    if begun:
+        raise ApduRejected("bad-oid", "a sub-identifier does not end")
+    return tuple(arcs)

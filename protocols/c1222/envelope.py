@@ -1,0 +1,223 @@
+"""The ACSE envelope: elements in their order, with the octets as they were received.
+
+The octets are kept beside the values, because the MAC covers them as sent.
+Segments follow the public draft form of January 2008 (one source).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from protocols.c1222.ap_title import ApTitle, decode_title
+from protocols.c1222.errors import ApduRejected
+from protocols.errors import LocalProtocolError
+
+APDU_TAG = 0x60
+#: Elements in wire order; Wireshark and one stack accept no other.
+ORDER = (0xA1, 0xA2, 0xA3, 0xA4, 0xA6, 0xA7, 0xA8, 0x8B, 0xAC, 0xBE)
+#: Largest APDU that is looked at; a node or relay sets its own limit below it.
+MAX_APDU_OCTETS = 65_536
+
+
+@dataclass(frozen=True)
+class Apdu:
+    """One envelope.  ``elements`` holds each element's whole octets by its tag."""
+
+    calling_invocation_id: int
+    user_information: bytes = field(repr=False)
+    called: ApTitle | None = None
+    calling: ApTitle | None = None
+    called_invocation_id: int | None = None
+    ae_qualifier: int | None = None
+    key_id: int | None = None
+    iv: bytes | None = None
+    has_context: bool = False
+    segment_total: int | None = None
+    segment_offset: int | None = None
+    elements: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def is_response(self) -> bool:
+        """Tell whether this answers a request: it carries the request's invocation id."""
+        return self.called_invocation_id is not None
+
+    @property
+    def is_segment(self) -> bool:
+        """Tell whether this is a piece of a larger APDU."""
+        return self.segment_total is not None
+
+
+def take_length(data: bytes, at: int) -> tuple[int, int]:
+    """Read a BER length; give it and the place after it.  Definite, at most three octets."""
+    if at >= len(data):
+        raise ApduRejected("truncated-length")
+    first = data[at]
+    if first < 0x80:
+        return first, at + 1
+    extra = first & 0x7F
+    if extra == 0:
+        raise ApduRejected("indefinite-length")
+    if extra > 3:
+        raise ApduRejected("length-too-long")
+    if at + 1 + extra > len(data):
+        raise ApduRejected("truncated-length")
+    return int.from_bytes(data[at + 1 : at + 1 + extra], "big"), at + 1 + extra
+
+
+def length_octets(length: int) -> bytes:
+    """Give a BER length in its shortest form."""
+    if length < 0x80:
+        return bytes([length])
+    size = (length.bit_length() + 7) // 8
+    if size > 3:
+        raise LocalProtocolError(f"{length} octets are too long for an APDU")
+    return bytes([0x80 | size]) + length.to_bytes(size, "big")
+
+
+def tlv(tag: int, content: bytes) -> bytes:
+    """Give an element: tag, length, content."""
+    return bytes([tag]) + length_octets(len(content)) + content
+
+
+def _take(data: bytes, at: int, reason: str = "inner-length-mismatch") -> tuple[int, int, int]:
+    """Read tag and length at a place; give the tag and where its content begins and ends."""
+    if at >= len(data):
+        raise ApduRejected(reason)
+    length, begin = take_length(data, at + 1)
+    if begin + length > len(data):
+        raise ApduRejected(reason)
+    return data[at], begin, begin + length
+
+
+def _only(data: bytes, tag: int, reason: str) -> bytes:
+    """Give the content of the one element that fills ``data``."""
+    if data[:1] != bytes([tag]):
+        raise ApduRejected(reason, f"{data[:1].hex() or 'nothing'} where {tag:02x} must be")
+    _, begin, end = _take(data, 0)
+    if end != len(data):
+        raise ApduRejected("inner-length-mismatch")
+    return data[begin:end]
+
+
+def _integer(data: bytes) -> int:
+    """Read an unsigned integer of 1 to 4 octets: 02 01 80 is 128, not -128."""
+    content = _only(data, 0x02, "bad-integer-tag")
+    if not 1 <= len(content) <= 4:
+        raise ApduRejected("bad-integer-length")
+    return int.from_bytes(content, "big")
+
+
+def decode_apdu(data: bytes) -> Apdu:
+    """Read one whole APDU; ApduRejected names the first fault, outer before inner."""
+    if not data or data[0] != APDU_TAG:
+        raise ApduRejected("not-an-apdu")
+    length, at = take_length(data, 1)
+    if at + length > len(data):
+        raise ApduRejected("length-overrun")
+    if at + length < len(data):
+        raise ApduRejected("trailing-bytes")
+    elements: dict[int, bytes] = {}
+    contents: dict[int, bytes] = {}
+    last = -1
+    while at < len(data):
+        tag, begin, end = _take(data, at, "length-overrun")
+        if tag not in ORDER:
+            raise ApduRejected("unknown-element", f"{tag:02X}H")
+        if tag in elements:
+            raise ApduRejected("duplicate-element", f"{tag:02X}H")
+        if ORDER.index(tag) < last:
+            raise ApduRejected("element-order", f"{tag:02X}H")
+        last = ORDER.index(tag)
+        elements[tag], contents[tag] = data[at:end], data[begin:end]
+        at = end
+    return _assemble(elements, contents)
+
+
+def _assemble(elements: dict[int, bytes], contents: dict[int, bytes]) -> Apdu:
+    def title(tag: int) -> ApTitle | None:
+        return decode_title(contents[tag]) if tag in contents else None
+
+    def number(tag: int) -> int | None:
+        return _integer(contents[tag]) if tag in contents else None
+
+    called, total, answers = title(0xA2), number(0xA3), number(0xA4)
+    calling, qualifier, own = title(0xA6), number(0xA7), number(0xA8)
+    if own is None:
+        raise ApduRejected("missing-A8")
+    key_id, iv = _authentication(contents[0xAC]) if 0xAC in contents else (None, None)
+    if 0xBE not in contents:
+        raise ApduRejected("missing-BE")
+    offset, information = _user_information(contents[0xBE])
+    if total is not None:
+        _check_segment(elements, total, offset, information)
+    elif not information:
+        raise ApduRejected("empty-user-information")
+    return Apdu(
+        own,
+        information,
+        called,
+        calling,
+        answers,
+        qualifier,
+        key_id,
+        iv,
+        0xA1 in elements,
+        total,
+        offset if total is not None else None,
+        elements,
+    )
+
+
+def _check_segment(
+    elements: dict[int, bytes], total: int, offset: int | None, piece: bytes
+) -> None:
+    if {0xA4, 0x8B, 0xAC} & set(elements):
+        raise ApduRejected("element-not-allowed-in-segment")
+    if offset is None:
+        raise ApduRejected("segment-offset-missing")
+    if offset >= total:
+        raise ApduRejected("segment-offset-range")
+    if offset + len(piece) > total:
+        raise ApduRejected("segment-overrun")
+
+
+def _user_information(content: bytes) -> tuple[int | None, bytes]:
+    """Give the indirect reference (a segment's offset) and the octets of EPSEM."""
+    external = _only(content, 0x28, "bad-user-information")
+    offset = None
+    if external[:1] == b"\x02":
+        _, _, end = _take(external, 0)
+        offset, external = _integer(external[:end]), external[end:]
+    return offset, _only(external, 0x81, "bad-user-information")
+
+
+def _authentication(content: bytes) -> tuple[int, bytes]:
+    """Give key id and IV; a key id that is left out means key 0."""
+    inner = _only(content, 0xA2, "bad-auth-value")
+    if inner[:3] == b"\x02\x01\x00":
+        inner = inner[3:]
+    element = _only(_only(inner, 0xA0, "bad-auth-value"), 0xA1, "bad-auth-value")
+    key_id = 0
+    if element[:1] == b"\x80":
+        _, begin, end = _take(element, 0)
+        if end - begin != 1:
+            raise ApduRejected("bad-auth-value")
+        key_id, element = element[begin], element[end:]
+    iv = _only(element, 0x81, "bad-auth-value")
+    if len(iv) != 4:
+        raise ApduRejected("bad-auth-value")
+    return key_id, iv
+
+
+def authentication_element(key_id: int, iv: bytes) -> bytes:
+    """Give the AC element in its normal form of 17 octets."""
+    element = tlv(0x80, bytes([key_id])) + tlv(0x81, iv)
+    return tlv(0xAC, tlv(0xA2, tlv(0xA0, tlv(0xA1, element))))
+
+
+def integer_element(tag: int, value: int) -> bytes:
+    """Give an element that holds an unsigned integer."""
+    size = max(1, (value.bit_length() + 7) // 8)
+    if value < 0 or size > 4:
+        raise LocalProtocolError(f"{value} does not fit four octets")
+    return tlv(tag, tlv(0x02, value.to_bytes(size, "big")))

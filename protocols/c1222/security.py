@@ -1,0 +1,180 @@
+"""EAX' security of C12.22: AES-128, a MAC of four octets, little-endian doubling.
+
+The cipher is the ``cryptography`` package; the mode is small and stands here.
+One object a key keeps the key schedule and the two masks.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from protocols.c1222.envelope import Apdu, take_length, tlv
+from protocols.c1222.errors import ApduRejected
+from protocols.errors import LocalProtocolError
+
+BLOCK = 16
+MAC_OCTETS = 4
+#: A header of at most one block can be forged under any key (IACR ePrint 2012/018).
+MIN_HEADER_OCTETS = 17
+CLEAR, AUTHENTICATED, CIPHERTEXT = 0, 1, 2
+
+
+def _double(block: bytes) -> bytes:
+    """Double in GF(2^128) with octet 0 as the least significant: not as CMAC does."""
+    number = int.from_bytes(block, "little") << 1
+    if number >> 128:
+        number = (number & ((1 << 128) - 1)) ^ 0x87
+    return number.to_bytes(BLOCK, "little")
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    size = len(left)
+    return (int.from_bytes(left, "big") ^ int.from_bytes(right[:size], "big")).to_bytes(size, "big")
+
+
+class EaxPrime:
+    """One key."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != BLOCK:
+            raise LocalProtocolError(f"a key of {len(key)} octets; EAX' takes 16")
+        self._aes = algorithms.AES(key)
+        zero = Cipher(self._aes, modes.ECB()).encryptor().update(bytes(BLOCK))
+        self._d = _double(zero)
+        self._q = _double(self._d)
+
+    def _cmac(self, start: bytes, data: bytes) -> bytes:
+        mask = self._d
+        if not data or len(data) % BLOCK:
+            data += b"\x80" + bytes(-(len(data) + 1) % BLOCK)
+            mask = self._q
+        data = data[:-BLOCK] + _xor(data[-BLOCK:], mask)
+        # CBC without padding is the chain; its last block is the tag.
+        return Cipher(self._aes, modes.CBC(start)).encryptor().update(data)[-BLOCK:]
+
+    def _stream(self, tag: bytes, text: bytes) -> bytes:
+        counter = bytearray(tag)
+        counter[12] &= 0x7F
+        counter[14] &= 0x7F
+        return Cipher(self._aes, modes.CTR(bytes(counter))).encryptor().update(text)
+
+    def seal(self, header: bytes, plain: bytes) -> tuple[bytes, bytes]:
+        """Encrypt and authenticate: ciphertext and MAC."""
+        tag = self._header_tag(header)
+        if not plain:
+            return b"", tag[12:]
+        cipher = self._stream(tag, plain)
+        return cipher, _xor(tag, self._cmac(self._q, cipher))[12:]
+
+    def open(self, header: bytes, cipher: bytes, mac: bytes) -> bytes:
+        """Check the MAC, then decrypt; ApduRejected when it is wrong."""
+        tag = self._header_tag(header)
+        want = _xor(tag, self._cmac(self._q, cipher)) if cipher else tag
+        if not hmac.compare_digest(want[12:], mac):
+            raise ApduRejected("mac-mismatch")
+        return self._stream(tag, cipher) if cipher else b""
+
+    def sign(self, header: bytes, text: bytes) -> bytes:
+        """Give the MAC of a message that travels in clear."""
+        self._header_tag_allowed(header)
+        return self._cmac(self._d, header + text)[12:]
+
+    def _header_tag(self, header: bytes) -> bytes:
+        self._header_tag_allowed(header)
+        return self._cmac(self._d, header)
+
+    @staticmethod
+    def _header_tag_allowed(header: bytes) -> None:
+        if len(header) < MIN_HEADER_OCTETS:
+            raise ApduRejected("bad-auth-value", "a header this short can be forged")
+
+
+def canonified_cleartext(apdu: Apdu, key_id: int, iv: bytes) -> bytes:
+    """Give the authenticated text N of an APDU that was received.
+
+    Titles are made absolute, the calling one moves behind the user
+    information's header, all else is as it was sent.
+    """
+    elements = apdu.elements
+    parts = [elements.get(0xA1, b"")]
+    if apdu.called is not None:
+        parts.append(tlv(0xA2, apdu.called.universal()))
+    parts += [elements.get(tag, b"") for tag in (0xA4, 0xA7, 0xA8, 0x8B, 0xAC)]
+    information = elements[0xBE]
+    parts.append(information[: len(information) - len(apdu.user_information) + 1])
+    if apdu.calling is not None:
+        parts.append(tlv(0xA6, apdu.calling.universal()))
+    return b"".join(parts) + bytes([key_id]) + iv
+
+
+def open_apdu(
+    apdu: Apdu,
+    key: Callable[[int], EaxPrime | None],
+    session: tuple[int, bytes] | None = None,
+) -> bytes:
+    """Give EPSEM after its control octet in clear: [class], services, [padding].
+
+    ``key`` finds a key by its id; ``session`` is key id and IV of the logon for
+    a message that carries none.  ApduRejected when it must not be processed.
+    """
+    information = apdu.user_information
+    control = information[0]
+    mode = check_control(control)
+    if mode == CLEAR:
+        return information[1:]
+    if apdu.iv is not None and apdu.key_id is not None:
+        key_id, iv = apdu.key_id, apdu.iv
+    elif session is not None:
+        key_id, iv = session
+    else:
+        raise ApduRejected("security-element-missing")
+    cipher = key(key_id)
+    if cipher is None:
+        raise ApduRejected("unknown-key-id", str(key_id))
+    if len(information) < 1 + MAC_OCTETS:
+        raise ApduRejected("mac-missing")
+    header = canonified_cleartext(apdu, key_id, iv)
+    text, mac = information[1:-MAC_OCTETS], information[-MAC_OCTETS:]
+    if mode == CIPHERTEXT:
+        return cipher.open(header, text, mac)
+    if not hmac.compare_digest(cipher.sign(header, text), mac):
+        raise ApduRejected("mac-mismatch")
+    return text
+
+
+def check_control(control: int) -> int:
+    """Give the security mode of an EPSEM control octet; reserved values are refused."""
+    if not control & 0x80:
+        raise ApduRejected("epsem-control")
+    mode = control >> 2 & 3
+    if mode == 3:
+        raise ApduRejected("security-mode-reserved")
+    if control & 3 == 3:
+        raise ApduRejected("response-control-reserved")
+    return mode
+
+
+def split_services(control: int, text: bytes) -> tuple[bytes | None, list[bytes], bytes]:
+    """Give ED class (if included), the octets of each service, and the padding."""
+    ed_class = None
+    if control & 0x10:
+        if len(text) < 4:
+            raise ApduRejected("ed-class-missing")
+        ed_class, text = text[:4], text[4:]
+    services: list[bytes] = []
+    while text:
+        length, at = take_length(text, 0)
+        if length == 0:
+            if any(text[at:]):
+                raise ApduRejected("nonzero-padding")
+            return ed_class, services, text
+        if at + length > len(text):
+            raise ApduRejected("service-length-overrun")
+        services.append(text[at : at + length])
+        text = text[at + length :]
+    if not services:
+        raise ApduRejected("no-service")
+    return ed_class, services, b""
