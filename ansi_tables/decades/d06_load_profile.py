@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ansi_tables.context import Context
-from ansi_tables.errors import FormatRefusedError
+from ansi_tables.errors import FormatRefusedError, MissingContextError
 from ansi_tables.fields import (
     Tree,
     array,
@@ -121,6 +121,11 @@ def _data(n: int) -> Callable[[Context], Tree]:
     def build(ctx: Context) -> Tree:
         """ST-64 to ST-67: all blocks of a set, those never written included."""
         dims = ctx.table(61)
+        if f"NBR_CHNS_SET{n}" not in dims:
+            raise MissingContextError(
+                f"ST-00 lists no ST-{63 + n}, so ST-61 gives no size for it; its octets stay raw",
+                table=f"ST-{63 + n}",
+            )
         flags = dims.LP_FLAGS
         channels = dims[f"NBR_CHNS_SET{n}"]
         intervals = dims[f"NBR_BLK_INTS_SET{n}"]
