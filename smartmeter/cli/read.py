@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,9 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ServiceRefused
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us, open_port
+from smartmeter.cli import overview
 
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
-#: Tables whose content decides the layout of others, read along when they are needed.
-CONTEXT = (0, 11, 21, 31, 41, 51, 61, 62, 71)
-#: What is read when no table is named.
-OVERVIEW = (0, 1, 3, 5, 21, 23, 52)
 
 
 @click.command()
@@ -62,12 +60,16 @@ def command(
         with MeterPort(opened, settings) as meter:
             if meter.opened is not None and meter.opened.password_accepted is False:
                 click.echo("the meter refused the password; reading what it shows", err=True)
-            found = read_tables(meter, numbers or list(OVERVIEW))
+            found = read_tables(meter, numbers or list(overview.TABLES))
     finally:
         if out is not None:
             out.close()
     if as_json:
         click.echo(json.dumps({str(n): found.as_json(n) for n in found.wanted}, indent=1))
+    elif not numbers:
+        refused = {number: error.name for number, error in found.refused.items()}
+        for line in overview.lines(found.snapshot, refused, datetime.now(UTC)):
+            click.echo(line)
     else:
         for number in found.wanted:
             _print_table(found, number)

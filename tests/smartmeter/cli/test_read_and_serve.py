@@ -55,6 +55,17 @@ def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:
         assert meter.read(1).hex() == json.loads(done.stdout)["1"]["hex"]
 
 
+def test_read_without_tables_is_one_screen_for_a_person() -> None:
+    closed = smartmeter("read", "sim:")
+    assert closed.returncode == 0, closed.stderr
+    assert "locked    ST-11 (isc)" in closed.stdout and "register" not in closed.stdout
+    done = smartmeter("read", "sim:", SMARTMETER_PASSWORD="reader")
+    assert "SMOP SM-RES-1, serial SM000001" in done.stdout
+    assert "Wh delivered" in done.stdout and "varh received" in done.stdout
+    assert "UTC, +0 s" in done.stdout or "UTC, -1 s" in done.stdout
+    assert "locked" not in done.stdout and len(done.stdout.splitlines()) < 24
+
+
 def test_read_prints_a_listing_for_a_person() -> None:
     done = smartmeter("read", "sim:", "ST-52", "1")
     assert done.returncode == 0 and "CLOCK_CALENDAR" in done.stdout and "SM-RES-1" in done.stdout
