@@ -21,7 +21,7 @@ venv: $(VENV)/.test
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/read_a_meter.py
-	SMARTMETER_PASSWORD=reader $(BIN)/smartmeter read sim:
+	$(BIN)/smartmeter read sim:
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .

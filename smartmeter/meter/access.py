@@ -1,6 +1,8 @@
 """Who may do what: a reader's and a master's password, and a lock-out that lasts.
 
-Without a password only what identifies the meter and its clock can be read.
+Without a password one can read what the display shows anyway: identity, clock,
+registers and load profile, as on many meters in the field.  The logs, earlier
+registers, customer data and the security tables need the reader's password.
 Wrong passwords are counted, also over a power failure; from the fifth on the
 port refuses passwords for a time that doubles with each further one.
 """
@@ -11,8 +13,9 @@ import hmac
 from dataclasses import dataclass
 from enum import IntEnum
 
-#: Tables that anyone may read: identity, status, clock, momentary values, and procedure answers.
-PUBLIC_TABLES = frozenset((0, 1, 2, 3, 5, 8, 27, 28, 51, 52, 55))
+#: Tables that anyone may read, with those that are needed to understand them.
+PUBLIC_TABLES = frozenset((0, 1, 2, 3, 5, 8, 11, 12, 16, 21, 22, 23, 27, 28, 51, 52, 55))
+PUBLIC_TABLES |= frozenset((61, 62, 63, 64))
 #: Tables that nobody may read: passwords, and the write-only procedure initiate table.
 SECRET_TABLES = frozenset((42,))
 FREE_FAILURES = 5

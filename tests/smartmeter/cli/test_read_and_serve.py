@@ -2,13 +2,15 @@
 
 import json
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from ansi_tables import image_to_json
+from ansi_tables import Snapshot, image_to_json
 from protocols.transports.pump import MeterPort, open_meter
 from protocols.transports.recording import ReplayPort
+from smartmeter.cli import overview
 from tests.smartmeter.cli.served import meter_process, smartmeter
 
 EIGHT = ("0", "1", "3", "5", "23", "52", "64")
@@ -18,10 +20,12 @@ def test_a_pty_serves_the_tables_and_the_password_decides_which(tmp_path: Path) 
     link = str(tmp_path / "meter")
     with meter_process("--pty", link, "--clock", "1767225600,60") as (port, _):
         assert port == link
-        closed = smartmeter("read", port, *EIGHT, "--json")
+        closed = smartmeter("read", port, "52", "76", "--json")
         assert closed.returncode == 1
-        assert json.loads(closed.stdout)["23"]["error"]["code"] == "isc"
-        done = smartmeter("read", port, *EIGHT, "--json", SMARTMETER_PASSWORD="reader")
+        assert json.loads(closed.stdout)["76"]["error"]["code"] == "isc"
+        opened = smartmeter("read", port, "76", "--json", SMARTMETER_PASSWORD="reader")
+        assert opened.returncode == 0 and "EVENT_FLAGS" in opened.stdout
+        done = smartmeter("read", port, *EIGHT, "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert list(shown) == list(EIGHT)
@@ -56,14 +60,17 @@ def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:
 
 
 def test_read_without_tables_is_one_screen_for_a_person() -> None:
-    closed = smartmeter("read", "sim:")
-    assert closed.returncode == 0, closed.stderr
-    assert "locked    ST-11 (isc)" in closed.stdout and "register" not in closed.stdout
-    done = smartmeter("read", "sim:", SMARTMETER_PASSWORD="reader")
+    done = smartmeter("read", "sim:")
+    assert done.returncode == 0, done.stderr
     assert "SMOP SM-RES-1, serial SM000001" in done.stdout
     assert "Wh delivered" in done.stdout and "varh received" in done.stdout
     assert "UTC, +0 s" in done.stdout or "UTC, -1 s" in done.stdout
     assert "locked" not in done.stdout and len(done.stdout.splitlines()) < 24
+
+
+def test_the_screen_says_what_is_locked() -> None:
+    screen = list(overview.lines(Snapshot({}), {23: "isc"}, datetime.now(UTC)))
+    assert screen == ["locked    ST-23 (isc); a password may open it"]
 
 
 def test_read_prints_a_listing_for_a_person() -> None:

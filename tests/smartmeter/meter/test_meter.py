@@ -135,7 +135,7 @@ def test_rights_follow_the_password() -> None:
     bench = Bench()
     for password, may_read in ((None, False), (b"reader", True), (b"master", True)):
         line = logged_on(bench, password)
-        answer = line.run(read_table(23, line.client.limits))
+        answer = line.run(read_table(76, line.client.limits))
         assert isinstance(answer, ScriptDone) == may_read
         secret = line.run(read_table(42, line.client.limits))
         assert isinstance(secret, ScriptFailed) and isinstance(secret.error, ServiceRefused)
