@@ -1,0 +1,45 @@
+"""APDUs out of a TCP stream: back to back, found by their BER length (RFC 6142)."""
+
+from __future__ import annotations
+
+from protocols.c1222.envelope import APDU_TAG, take_length
+from protocols.c1222.errors import ApduRejected
+
+DEFAULT_LIMIT = 32_767
+
+
+class ApduStream:
+    """Cuts a stream into APDUs; after ApduRejected the connection must be closed."""
+
+    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take octets in any split; give the APDUs that are complete.
+
+        ApduRejected for what cannot be recovered: another octet than 60 at the
+        start, an indefinite length, or a size above the limit.
+        """
+        self._buffer += data
+        found = []
+        while (size := self._size()) is not None and size <= len(self._buffer):
+            found.append(bytes(self._buffer[:size]))
+            del self._buffer[:size]
+        return found
+
+    def _size(self) -> int | None:
+        head = bytes(self._buffer[:5])
+        if not head:
+            return None
+        if head[0] != APDU_TAG:
+            raise ApduRejected("not-an-apdu")
+        if len(head) < 2:
+            return None
+        extra = head[1] & 0x7F if head[1] & 0x80 else 0
+        if extra and extra <= 3 and len(head) < 2 + extra:
+            return None
+        length, begin = take_length(head, 1)
+        if begin + length > self._limit:
+            raise ApduRejected("length-overrun", f"{begin + length} octets, limit {self._limit}")
+        return begin + length
