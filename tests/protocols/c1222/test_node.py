@@ -1,0 +1,146 @@
+"""Two nodes talk: answered once, never replayed, and not fooled."""
+
+from dataclasses import dataclass
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NEVER, ON_EXCEPTION, Envelope, build_apdu
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import (
+    MessageRejected,
+    Node,
+    RequestArrived,
+    ResponseArrived,
+    TransactionFailed,
+)
+from protocols.c1222.security import EaxPrime
+from protocols.errors import LocalProtocolError
+
+METER, HOST = ApTitle.parse(".7.42"), ApTitle.parse(".1")
+READ = bytes.fromhex("300001")
+NOW_US = 1_767_225_600_000_000
+
+
+@dataclass
+class Clock:
+    offset_us: int | None = 0
+
+    def utc_us(self, now_us: int) -> int | None:
+        return None if self.offset_us is None else now_us + self.offset_us
+
+
+@dataclass
+class Ring:
+    cipher: EaxPrime
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return self.cipher if key_id == 0 else None
+
+
+def a_pair(other_key: bool = False) -> tuple[Node, Node]:
+    ring, other = Ring(EaxPrime(bytes(16))), Ring(EaxPrime(b"another key here"))
+    return Node(HOST, ring, Clock()), Node(METER, other if other_key else ring, Clock())
+
+
+def only(node: Node) -> bytes:
+    [(_, octets)] = node.outgoing()
+    return octets
+
+
+def test_a_request_is_served_once_and_its_answer_matched() -> None:
+    host, meter = a_pair()
+    number = host.request([READ, READ], METER, "tcp", NOW_US, key_id=0)
+    request = only(host)
+    meter.receive("line", request, NOW_US)
+    [arrived] = meter.events()
+    assert isinstance(arrived, RequestArrived)
+    assert arrived.services == (READ, READ) and arrived.calling == HOST and arrived.key_id == 0
+    meter.answer(arrived.token, [b"\0", b"\3"], NOW_US)
+    answer = only(meter)
+    host.receive("tcp", answer, NOW_US)
+    assert host.events() == [ResponseArrived(number, (b"\0", b"\3"), True)]
+    host.receive("tcp", answer, NOW_US)
+    assert isinstance(host.events()[0], MessageRejected)
+    meter.receive("line", request, NOW_US)
+    assert [type(event) for event in meter.events()] == [MessageRejected]
+    assert only(meter) == answer
+
+
+def test_a_wrong_key_gets_sme_and_nothing_is_served() -> None:
+    host, meter = a_pair(other_key=True)
+    number = host.request([READ], METER, "tcp", NOW_US, key_id=0)
+    meter.receive("line", only(host), NOW_US)
+    assert meter.events() == [MessageRejected("line", HOST, "mac-mismatch")]
+    host.receive("tcp", only(meter), NOW_US)
+    assert host.events() == [TransactionFailed(number, "sme")]
+
+
+def test_an_ok_in_clear_to_a_secured_request_is_tampering() -> None:
+    host, _ = a_pair()
+    number = host.request([READ], METER, "tcp", NOW_US, key_id=0)
+    host.receive("tcp", build_apdu(Envelope(5, HOST, METER, number), [b"\0"]), NOW_US)
+    assert host.events() == [MessageRejected("tcp", METER, "tampering")]
+    host.expire(NOW_US + 16_000_000)
+    assert host.events() == [TransactionFailed(number, "no answer in time")]
+
+
+def test_a_request_in_clear_is_refused_where_security_is_demanded() -> None:
+    host, meter = a_pair()
+    host.request([READ], METER, "tcp", NOW_US)
+    meter.receive("line", only(host), NOW_US)
+    assert meter.events() == [MessageRejected("line", HOST, "security-demanded")]
+    assert only(meter)
+
+
+def test_an_old_message_is_outside_the_window_and_a_node_without_clock_sends_nothing_secured() -> (
+    None
+):
+    host, meter = a_pair()
+    host.request([READ], METER, "tcp", NOW_US, key_id=0)
+    meter.receive("line", only(host), NOW_US + 901_000_000)
+    assert meter.events() == [MessageRejected("line", HOST, "outside-window")]
+    blind = Node(HOST, Ring(EaxPrime(bytes(16))), Clock(None))
+    try:
+        blind.request([READ], METER, "tcp", NOW_US, key_id=0)
+    except LocalProtocolError as error:
+        assert "clock" in str(error)
+    else:
+        raise AssertionError("sent without a clock")
+
+
+def test_response_control_decides_whether_an_answer_goes_out() -> None:
+    for control, responses, count in (
+        (NEVER, [b"\1"], 0),
+        (ON_EXCEPTION, [b"\0"], 0),
+        (ON_EXCEPTION, [b"\0", b"\4"], 1),
+    ):
+        host, meter = a_pair()
+        host.request([READ], METER, "tcp", NOW_US, key_id=0, response_control=control)
+        meter.receive("line", only(host), NOW_US)
+        [arrived] = meter.events()
+        assert isinstance(arrived, RequestArrived)
+        meter.answer(arrived.token, responses, NOW_US)
+        assert len(meter.outgoing()) == count
+
+
+@given(st.integers(-10_000, 10_000), st.integers(1, 20))
+def test_after_a_restart_no_pair_of_iv_and_id_comes_again(step_s: int, before: int) -> None:
+    ring, clock, sent, state = Ring(EaxPrime(bytes(16))), Clock(), set(), SecurityState()
+    for _ in range(2):
+        node = Node(HOST, ring, clock, state)
+        for _ in range(before):
+            node.request([READ], METER, "tcp", NOW_US, key_id=0)
+        for _, octets in node.outgoing():
+            assert octets not in sent
+            sent.add(octets)
+        state = node.state
+        clock.offset_us = step_s * 1_000_000
+
+
+@given(st.binary(max_size=90))
+def test_any_octets_are_an_event_and_never_an_exception(octets: bytes) -> None:
+    _, meter = a_pair()
+    meter.receive("line", octets, NOW_US)
+    assert [type(event) for event in meter.events()] == [MessageRejected]
