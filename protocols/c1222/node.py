@@ -83,7 +83,12 @@ class _Serving:
 
 
 class Node:
-    """One title with its transactions.  ``state`` is to be kept durable by the host."""
+    """One title with its transactions.  ``state`` is to be kept durable by the host.
+
+    ``window_s`` is how far an IV may lie from the own clock.  ``not_before_s``
+    refuses every IV up to that UTC second: a node that gives the instant of its
+    start needs no replay history from before it.
+    """
 
     def __init__(
         self,
@@ -92,8 +97,12 @@ class Node:
         clock: UtcClock,
         state: SecurityState | None = None,
         demand_security: bool = True,
+        window_s: int = WINDOW_S,
+        not_before_s: int = 0,
     ) -> None:
         self.title = title
+        self._window_s = window_s
+        self._not_before_s = not_before_s
         self._keys = keys
         self._clock = clock
         self._demand_security = demand_security
@@ -257,8 +266,9 @@ class Node:
                 self._out.append((path, stored))
             self._events.append(MessageRejected(path, apdu.calling, "repeated"))
             return None
-        utc_us = self._clock.utc_us(now_us)
-        if utc_us is None or abs(int.from_bytes(apdu.iv, "big") - utc_us // US_PER_S) > WINDOW_S:
+        utc_us, stamp_s = self._clock.utc_us(now_us), int.from_bytes(apdu.iv, "big")
+        outside = utc_us is None or abs(stamp_s - utc_us // US_PER_S) > self._window_s
+        if outside or stamp_s <= self._not_before_s:
             self._refuse(path, apdu, apdu.user_information[0])
             raise ApduRejected("outside-window")
         return seen

@@ -144,3 +144,18 @@ def test_any_octets_are_an_event_and_never_an_exception(octets: bytes) -> None:
     _, meter = a_pair()
     meter.receive("line", octets, NOW_US)
     assert [type(event) for event in meter.events()] == [MessageRejected]
+
+
+def test_a_node_that_has_started_again_refuses_what_was_stamped_before() -> None:
+    ring = Ring(EaxPrime(bytes(16)))
+    host, later = Node(HOST, ring, Clock()), NOW_US + 5_000_000
+    host.request([READ], METER, "tcp", NOW_US, key_id=0)
+    old = only(host)
+    host.request([READ], METER, "tcp", later, key_id=0)
+    new = only(host)
+    restarted = Node(METER, ring, Clock(), not_before_s=(NOW_US + 2_000_000) // 1_000_000)
+    restarted.receive("line", old, later)
+    restarted.receive("line", new, later)
+    rejected, arrived = restarted.events()
+    assert isinstance(rejected, MessageRejected) and rejected.reason == "outside-window"
+    assert isinstance(arrived, RequestArrived)

@@ -1,0 +1,117 @@
+"""Registration and the services' octets: the published example, round trips, any octets."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.registration import (
+    ConnectionType,
+    NodeType,
+    Register,
+    Registered,
+    decode_register,
+    decode_registered,
+    identification,
+    serial_text,
+    serial_uid,
+)
+from protocols.c1222.services import (
+    NetworkLogon,
+    NetworkSecurity,
+    Service,
+    decode_service,
+    encode_service,
+)
+from protocols.errors import RemoteProtocolError
+from protocols.psem.codec import MalformedRequest
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, FullWrite, Identify, OffsetRead, OffsetWrite, Unknown
+
+REQUEST = bytes.fromhex("2720C0414D4345800006058837CBAD0707C0000205048106015180")
+ANSWER = bytes.fromhex("008002072A012C000E10C1")
+
+
+def test_the_published_request_is_read_and_built_to_the_octet() -> None:
+    register = decode_register(REQUEST)
+    assert register.title is None and register.serial is not None
+    assert register.node_type == NodeType.END_DEVICE
+    assert register.connection_type == (
+        ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS
+    )
+    assert register.address == bytes.fromhex("C0000205048106")
+    assert register.period_s == 86_400
+    assert register.encode() == REQUEST
+
+
+def test_the_published_answer_is_read_and_built_to_the_octet() -> None:
+    answer = decode_registered(ANSWER)
+    assert (str(answer.title), answer.delay_s, answer.period_s, answer.info) == (
+        ".7.42",
+        300,
+        3600,
+        0xC1,
+    )
+    assert answer.encode() == ANSWER
+
+
+def test_a_refusal_is_no_registration() -> None:
+    for octets in (b"\x01", b"", ANSWER[:-1], ANSWER + b"\0"):
+        try:
+            decode_registered(octets)
+        except RemoteProtocolError:
+            continue
+        raise AssertionError(octets.hex())
+
+
+@given(st.integers(0, len(REQUEST) - 1))
+def test_a_truncated_request_is_refused(size: int) -> None:
+    try:
+        decode_service(REQUEST[:size])
+    except MalformedRequest as error:
+        assert error.answer in (ResponseCode.iar, ResponseCode.err)
+    else:
+        raise AssertionError(size)
+
+
+@given(st.binary(max_size=64))
+def test_any_octets_are_a_service_or_refused_with_a_code(octets: bytes) -> None:
+    try:
+        service = decode_service(octets)
+    except MalformedRequest as error:
+        assert isinstance(error.answer, ResponseCode)
+    else:
+        # A registration may spell lengths and titles in more than one way; its values stay.
+        assert decode_service(encode_service(service)) == service
+
+
+@given(
+    st.sampled_from(
+        (
+            Identify(),
+            FullRead(2048),
+            OffsetRead(64, 70_000, 512),
+            FullWrite(7, b"\x0a\x00\x01"),
+            OffsetWrite(64, 9, b"abc"),
+            NetworkLogon(2, b"user      ", 60),
+            NetworkSecurity(b"secret".ljust(20), 2),
+            Register(ApTitle.parse(".7.42"), serial_uid("SM000001"), 3600),
+            Unknown(0x61, b"\0\x80\1"),
+        )
+    )
+)
+def test_every_service_goes_there_and_back(service: Service) -> None:
+    assert decode_service(encode_service(service)) == service
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=30))
+def test_a_serial_number_goes_there_and_back_as_a_uid(serial: str) -> None:
+    assert serial_text(serial_uid(serial)) == serial
+
+
+def test_identification_says_c1222_and_sessionless_and_ends() -> None:
+    assert identification() == bytes.fromhex("00030100058000")
+
+
+def test_an_answer_of_any_title_goes_there_and_back() -> None:
+    answer = Registered(ApTitle.parse("2.16.124.113620.1.22.0.9"), 1, 2, 3)
+    assert decode_registered(answer.encode()) == answer
