@@ -24,11 +24,13 @@ from construct import (
     Construct,
     ConstructError,
     ExprAdapter,
+    GreedyBytes,
     Int8ul,
     Int16ul,
     Int32sl,
     Int32ul,
     Int64sl,
+    Prefixed,
     PrefixedArray,
     Struct,
     this,
@@ -330,12 +332,13 @@ LOAD_PROFILE_PART = Struct(
     "ENCODING" / Int8ul,  # 0 raw
     "CONTEXT_ID" / Int32ul,
     "NBR_CHNS" / Int8ul,
+    "STATUS_OCTETS" / Int8ul,  # valid flag of the simple status, then the extended status as sent
     "INTERVALS"
     / _list(
         4096,
         Struct(
             "END_TIME" / Int32ul,
-            "STATUS" / Bytes(4),  # simple valid flag, then extended status octets as sent
+            "STATUS" / Bytes(this._._.STATUS_OCTETS),
             "VALUES" / Array(this._._.NBR_CHNS, Int64sl),
         ),
     ),
@@ -350,7 +353,7 @@ EVENT_PART = Struct(
             "TIME" / Int32ul,
             "USER_ID" / Int16ul,
             "CODE" / Int16ul,
-            "ARGUMENT" / Bytes(4),
+            "ARGUMENT" / Prefixed(Int8ul, GreedyBytes),
         ),
     )
 )

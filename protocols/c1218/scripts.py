@@ -42,7 +42,10 @@ PROCEDURE_POLL_US = 500_000
 
 @dataclass(frozen=True)
 class LogonSettings:
-    """How to open a session; ``password`` is padded with spaces to 20 octets."""
+    """How to open a session; ``password`` is padded with spaces to 20 octets.
+
+    A short session does without ``negotiate``: the default packets are enough for it.
+    """
 
     user_id: int = 0
     user: bytes = b""
@@ -50,6 +53,7 @@ class LogonSettings:
     packet_octets: int = 1024
     packets: int = 128
     bauds: tuple[int, ...] = ()
+    negotiate: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,9 @@ def open_session(settings: LogonSettings) -> Script[Opened]:
         yield Terminate()
         response = yield identify
     identification = check(identify, response).data
-    codes = tuple(BAUD_CODES[baud] for baud in settings.bauds)
-    yield Negotiate(settings.packet_octets, settings.packets, codes)
+    if settings.negotiate:
+        codes = tuple(BAUD_CODES[baud] for baud in settings.bauds)
+        yield Negotiate(settings.packet_octets, settings.packets, codes)
     logon = Logon(settings.user_id, settings.user)
     check(logon, (yield logon))
     accepted = None

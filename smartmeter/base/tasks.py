@@ -1,0 +1,131 @@
+"""When a schedule is due: arithmetic in UTC seconds that module and TMS share.
+
+The TMS configured the schedules, so it computes the same due times as the
+module that runs them.  Nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+import calendar
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+
+DAY_S = 86_400
+MINUTE_S = 60
+LAST_DAY = 255
+#: Months that are searched for the next due day; every day number comes within so many.
+_MONTHS_AHEAD = 13
+
+
+class Kind(IntEnum):
+    """How a schedule repeats; the values of ``ansi_tables.ssi_tables.ScheduleKind``."""
+
+    INTERVAL = 1
+    DAILY = 2
+    WEEKLY = 3
+    MONTHLY = 4
+    ONCE = 5
+
+
+@dataclass(frozen=True)
+class Recurrence:
+    """When something is due, in UTC.
+
+    INTERVAL: every ``period_min`` minutes of UTC since 1970, ``at_minute``
+    later.  DAILY, WEEKLY, MONTHLY: at minute ``at_minute`` of the day; ``day``
+    is the weekday (0 Sunday) or the day of the month (255 the last; a day that
+    a month does not have is its last).  ONCE: at ``once_s``.
+    """
+
+    kind: Kind
+    period_min: int = 15
+    at_minute: int = 0
+    day: int = 0
+    once_s: int = 0
+
+    def fault(self) -> str | None:
+        """Tell what makes this impossible, or None."""
+        if self.kind is Kind.INTERVAL and not 1 <= self.period_min <= 7 * 1440:
+            return f"a period of {self.period_min} minutes; 1 to 10080 are possible"
+        if not 0 <= self.at_minute < 1440:
+            return f"minute {self.at_minute} of the day; 0 to 1439 are possible"
+        if self.kind is Kind.WEEKLY and not 0 <= self.day <= 6:
+            return f"weekday {self.day}; 0 (Sunday) to 6 are possible"
+        if self.kind is Kind.MONTHLY and not (1 <= self.day <= 31 or self.day == LAST_DAY):
+            return f"day {self.day} of the month; 1 to 31, or 255 for the last"
+        return None
+
+    def following(self, after_s: int) -> int | None:
+        """Give the first due second after ``after_s``, or None when none comes."""
+        if self.kind is Kind.ONCE:
+            return self.once_s if self.once_s > after_s else None
+        if self.kind is Kind.MONTHLY:
+            return self._following_month(after_s)
+        step_s, base_s = self._grid()
+        return base_s + ((after_s - base_s) // step_s + 1) * step_s
+
+    def latest(self, until_s: int) -> int | None:
+        """Give the last due second at or before ``until_s``, or None when there was none."""
+        if self.kind is Kind.ONCE:
+            return self.once_s if self.once_s <= until_s else None
+        if self.kind is Kind.MONTHLY:
+            return self._latest_month(until_s)
+        step_s, base_s = self._grid()
+        return base_s + (until_s - base_s) // step_s * step_s
+
+    def between(self, after_s: int, until_s: int, limit: int) -> list[int]:
+        """Give the due seconds in (after, until]; of more than ``limit`` the latest ones."""
+        found: list[int] = []
+        until: int | None = until_s
+        while until is not None and len(found) < limit:
+            due = self.latest(until)
+            if due is None or due <= after_s:
+                break
+            found.append(due)
+            until = due - 1
+        return found[::-1]
+
+    def _grid(self) -> tuple[int, int]:
+        at_s = self.at_minute * MINUTE_S
+        if self.kind is Kind.INTERVAL:
+            return self.period_min * MINUTE_S, at_s
+        if self.kind is Kind.DAILY:
+            return DAY_S, at_s
+        # 1970-01-04 was a Sunday.
+        return 7 * DAY_S, (3 + self.day) * DAY_S + at_s
+
+    def _due_in_month(self, first: datetime) -> int:
+        days = calendar.monthrange(first.year, first.month)[1]
+        moment = first.replace(day=min(self.day, days)) + timedelta(minutes=self.at_minute)
+        return int(moment.timestamp())
+
+    def _months(self, second: int, step: int) -> Iterator[datetime]:
+        moment = datetime.fromtimestamp(second, UTC)
+        months = moment.year * 12 + moment.month - 1
+        for offset in range(_MONTHS_AHEAD):
+            year, month = divmod(months + step * offset, 12)
+            if 1970 <= year <= 9999:
+                yield datetime(year, month + 1, 1, tzinfo=UTC)
+
+    def _following_month(self, after_s: int) -> int | None:
+        dues = (self._due_in_month(first) for first in self._months(after_s, 1))
+        return next((due for due in dues if due > after_s), None)
+
+    def _latest_month(self, until_s: int) -> int | None:
+        dues = (self._due_in_month(first) for first in self._months(until_s, -1))
+        return next((due for due in dues if due <= until_s), None)
+
+
+def jitter_s(identity: str, schedule_nbr: int, window_s: int) -> int:
+    """Give the fixed delay of a meter inside a schedule's window: 0 up to ``window_s`` - 1.
+
+    A hash of identity and schedule, so that many meters do not speak at once
+    and the TMS knows what each will do.
+    """
+    if window_s <= 0:
+        return 0
+    digest = hashlib.sha256(f"{identity}/{schedule_nbr}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % window_s

@@ -1,0 +1,117 @@
+"""A whole SmartMeter in memory: meter, optical line and SSI module as one message machine.
+
+A power cut keeps the two non-volatile memories and nothing else: when the
+mains return, meter and module start from them as they would in the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from protocols.machine import Event
+from smartmeter.base.clock import Calendar
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.load_profile import Interval
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.simulation.optical_line import OpticalLine
+from smartmeter.ssi.factory import FACTORY_PAGE, Factory
+from smartmeter.ssi.module import Module
+
+#: Steps in one instant after which two machines count as chattering for ever.
+MAX_STEPS = 100_000
+
+
+class SmartMeter:
+    """Implements the module's network face; ``mains`` switches the power of both."""
+
+    def __init__(
+        self,
+        factory: Factory,
+        settings: MeterSettings,
+        calendar: Calendar,
+        now_us: int,
+        *,
+        baud: int | None = None,
+        on_interval: Callable[[Interval], None] | None = None,
+    ) -> None:
+        self.esn = factory.esn
+        self._calendar = calendar
+        self.nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
+        self.meter = Meter(settings, MemoryNvram(), calendar, now_us, on_interval)
+        self._line = OpticalLine(baud)
+        self._paths: list[Hashable] = []
+        self.module = self._new_module(now_us)
+        self._events: list[Event] = []
+        self._settle(now_us)
+
+    def _new_module(self, now_us: int) -> Module:
+        return Module(self.nvram, Calendar(None, self._calendar.rate, now_us), now_us)
+
+    def mains(self, on: bool, now_us: int) -> None:
+        """Cut or return the mains; after the hold-up energy was used up the module starts anew."""
+        self.meter.mains(on, now_us)
+        if not on:
+            self._line.clear()
+            self.module.mains(False, now_us)
+        elif self.module.dead:
+            self.restart(now_us)
+        else:
+            self.module.mains(True, now_us)
+        self._settle(now_us)
+
+    def restart(self, now_us: int) -> None:
+        """Start the module anew from its non-volatile memory, as after a watchdog's reset."""
+        self._line.clear()
+        self.module = self._new_module(now_us)
+        for path in self._paths:
+            self.module.bearer_up(path, now_us)
+        self._settle(now_us)
+
+    def bearer_up(self, path: Hashable, now_us: int) -> None:
+        """A bearer can carry APDUs now."""
+        if path not in self._paths:
+            self._paths.append(path)
+        self.module.bearer_up(path, now_us)
+        self._settle(now_us)
+
+    def bearer_down(self, path: Hashable, now_us: int) -> None:
+        """A bearer has gone."""
+        if path in self._paths:
+            self._paths.remove(path)
+        self.module.bearer_down(path, now_us)
+        self._settle(now_us)
+
+    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Take one APDU from a bearer."""
+        self.module.receive(path, octets, now_us)
+        self._settle(now_us)
+
+    def outgoing(self) -> list[tuple[Hashable, bytes]]:
+        """Give the APDUs to send."""
+        return self.module.outgoing()
+
+    def events(self) -> list[Event]:
+        """Give what happened to the module."""
+        events, self._events = self._events, []
+        return events
+
+    def expire(self, now_us: int) -> None:
+        """Do what is due in meter, line and module."""
+        self.meter.expire(now_us)
+        self.module.expire(now_us)
+        self._settle(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        dues = (self.meter.deadline_us(), self.module.deadline_us(), self._line.deadline_us())
+        return min((due for due in dues if due is not None), default=None)
+
+    def _settle(self, now_us: int) -> None:
+        """Carry bytes until both are quiet."""
+        for _ in range(MAX_STEPS):
+            moved = self._line.carry(self.meter, self.module.optical, now_us)
+            if not moved:
+                break
+            # The module hears of ended jobs when it is told the time.
+            self.module.expire(now_us)
+        self._events += self.module.events()

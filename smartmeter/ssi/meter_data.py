@@ -1,0 +1,238 @@
+"""What the module reads from the meter, as C12.18 scripts: context, clock, intervals, log.
+
+The meter's lists are read by the module's own cursors.  A list that moves
+while it is read is read again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ansi_tables import Context, layout_for
+from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
+from protocols.c1218.client import ClientLimits
+from protocols.c1218.scripts import Script, read_part, read_table
+from protocols.errors import RemoteProtocolError, ServiceRefused
+
+CLOCK_TABLE, PROFILE_STATUS, PROFILE_DATA, EVENT_LOG = 52, 63, 64, 76
+MINUTE_S = 60
+READ_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class MeterContext:
+    """What is needed to understand the meter's tables: images, decoded, and their name."""
+
+    images: dict[int, bytes]
+    context: Context
+    id: int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One interval as the meter holds it; ``status`` is a valid flag, then the extended status."""
+
+    sequence: int
+    end_s: int
+    status: bytes
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ProfileRead:
+    """Intervals in sequence, and what the ring holds: sequences [oldest, following)."""
+
+    intervals: tuple[Interval, ...]
+    oldest: int
+    following: int
+    interval_s: int
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """One entry of the event log; sequence counted without wrapping."""
+
+    sequence: int
+    time_s: int
+    user_id: int
+    code: int
+    manufacturer: bool
+    argument: bytes
+
+
+@dataclass(frozen=True)
+class LogRead:
+    """New entries in order, the sequence of the newest, and how many were overwritten unread."""
+
+    entries: tuple[LogEntry, ...]
+    last: int
+    missed: int
+
+
+def utc_seconds(value: datetime | None) -> int:
+    """Give a table's time as UTC seconds, 0 when not set.
+
+    A time without a zone is taken as UTC: meters whose clock runs on local
+    time need ST-53, which this edition does not apply.
+    """
+    if value is None:
+        return 0
+    return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+
+
+def read_context(limits: ClientLimits) -> Script[MeterContext]:
+    """Read ST-00 and the tables that a receiver needs to decode all others."""
+    images = {0: (yield from read_table(0, limits))}
+    used = Context.from_images(images).fmt.std_tbls_used
+    for number in CONTEXT_TABLES:
+        if number in used and number != 0:
+            try:
+                images[number] = yield from read_table(number, limits)
+            except ServiceRefused:
+                continue  # without it, some tables stay octets
+    return MeterContext(images, Context.from_images(images), context_id(images))
+
+
+def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
+    """Read the meter's clock as UTC seconds; RemoteProtocolError when it is not set."""
+    image = yield from read_table(CLOCK_TABLE, limits)
+    clock = layout_for(CLOCK_TABLE, meter.context).decode(image)
+    second = utc_seconds(clock.CLOCK_CALENDAR.value)
+    if not second:
+        raise RemoteProtocolError("the meter's clock is not set")
+    return second
+
+
+def read_profile(
+    meter: MeterContext, first: int | None, count: int, limits: ClientLimits
+) -> Script[ProfileRead]:
+    """Read up to ``count`` intervals of set 1 from a sequence on; None: from the oldest.
+
+    Only ascending rings are read in this edition; another order is an error
+    that says so.
+    """
+    for _ in range(READ_ATTEMPTS):
+        status = yield from _profile_status(meter, limits)
+        found = yield from _read_ring(meter, status, first, count, limits)
+        if (yield from _profile_status(meter, limits)) == status:
+            return found
+    raise RemoteProtocolError("the load profile moved each time that it was read")
+
+
+def _profile_status(meter: MeterContext, limits: ClientLimits) -> Script[dict[str, Any]]:
+    image = yield from read_table(PROFILE_STATUS, limits)
+    status: dict[str, Any] = layout_for(PROFILE_STATUS, meter.context).decode(image).LP_STATUS_SET1
+    return status
+
+
+def _read_ring(
+    meter: MeterContext,
+    status: dict[str, Any],
+    first: int | None,
+    count: int,
+    limits: ClientLimits,
+) -> Script[ProfileRead]:
+    dims = meter.context.table(61)
+    per_block, blocks = dims.NBR_BLK_INTS_SET1, dims.NBR_BLKS_SET1
+    flags = status["LP_SET_STATUS_FLAGS"]
+    if flags["ORDER"] or flags["INTERVAL_ORDER"]:
+        raise RemoteProtocolError("a load profile in descending order is not read yet")
+    newest, valid = status["LAST_BLOCK_SEQ_NBR"], status["NBR_VALID_INT"]
+    held = min(status["NBR_VALID_BLOCKS"], blocks)
+    following = newest * per_block + valid if held else newest * per_block
+    oldest = (newest - held + 1) * per_block if held else following
+    begin = oldest if first is None else max(first, oldest)
+    end = min(following, begin + count)
+    intervals: list[Interval] = []
+    while begin < end:
+        block = begin // per_block
+        until = min(end, (block + 1) * per_block)
+        element = (status["LAST_BLOCK_ELEMENT"] - (newest - block)) % blocks
+        used = valid if block == newest else per_block
+        span = range(begin - block * per_block, until - block * per_block)
+        octets = yield from _read_block(meter, element, span.stop, limits)
+        intervals += _intervals(meter, octets, block, used, span)
+        begin = until
+    return ProfileRead(tuple(intervals), oldest, following, dims.MAX_INT_TIME_SET1 * MINUTE_S)
+
+
+def _read_block(
+    meter: MeterContext, element: int, intervals: int, limits: ClientLimits
+) -> Script[dict[str, Any]]:
+    """Read a block's head and its first intervals, and no more of it than that."""
+    layout = layout_for(PROFILE_DATA, meter.context)
+    path = f"LP_DATA_SET1.{element}"
+    offset, width = layout.field(path)
+    last, last_width = layout.field(f"{path}.LP_INT.{intervals - 1}")
+    wanted = last + last_width - offset
+    octets = yield from read_part(PROFILE_DATA, offset, wanted, limits)
+    if len(octets) != wanted:
+        raise RemoteProtocolError(f"ST-64 gave {len(octets)} octets of {wanted}")
+    block: dict[str, Any] = layout.value_at(path, octets.ljust(width, b"\0"))
+    return block
+
+
+def _intervals(
+    meter: MeterContext, block: dict[str, Any], number: int, used: int, span: range
+) -> list[Interval]:
+    dims = meter.context.table(61)
+    per_block, step_s = dims.NBR_BLK_INTS_SET1, dims.MAX_INT_TIME_SET1 * MINUTE_S
+    end_s = utc_seconds(block["BLK_END_TIME"].value)
+    simple = block.get("SIMPLE_INT_STATUS")
+    found = []
+    for index in span:
+        entry = block["LP_INT"][index]
+        status = bytes([simple is None or index in simple])
+        for octet in entry.get("EXTENDED_INT_STATUS", ()):
+            status += bytes([octet["HIGH_NIBBLE"] << 4 | octet["LOW_NIBBLE"]])
+        values = tuple(int(value) for value in entry["INT_DATA"])
+        # The block's time is that of its newest interval; those before it lie a step apart.
+        at_s = end_s - (used - 1 - index) * step_s
+        found.append(Interval(number * per_block + index, at_s, status, values))
+    return found
+
+
+def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Script[LogRead]:
+    """Read the entries of ST-76 after a sequence; None: all that are there."""
+    layout = layout_for(EVENT_LOG, meter.context)
+    head_octets, entry_octets = layout.field("ENTRIES.0")
+    for _ in range(READ_ATTEMPTS):
+        octets = yield from read_part(EVENT_LOG, 0, head_octets, limits)
+        head = _log_head(layout, octets)
+        capacity = meter.context.table(71).NBR_EVENT_ENTRIES
+        held = min(head["NBR_VALID_ENTRIES"], capacity)
+        last = head["LAST_ENTRY_SEQ_NBR"]
+        # A sequence below the cursor: the log began anew.
+        begin = last - held if after is None or after > last else after
+        missed = max(0, last - held - begin)
+        entries = []
+        for sequence in range(max(begin, last - held) + 1, last + 1):
+            element = (head["LAST_ENTRY_ELEMENT"] - (last - sequence)) % capacity
+            at = head_octets + element * entry_octets
+            piece = yield from read_part(EVENT_LOG, at, entry_octets, limits)
+            entries.append(_log_entry(sequence, layout.value_at(f"ENTRIES.{element}", piece)))
+        if (yield from read_part(EVENT_LOG, 0, head_octets, limits)) == octets:
+            return LogRead(tuple(entries), last, missed)
+    raise RemoteProtocolError("the event log moved each time that it was read")
+
+
+def _log_head(layout: Any, octets: bytes) -> dict[str, Any]:
+    head = {}
+    for name in ("NBR_VALID_ENTRIES", "LAST_ENTRY_ELEMENT", "LAST_ENTRY_SEQ_NBR"):
+        offset, width = layout.field(name)
+        head[name] = layout.value_at(name, octets[offset : offset + width])
+    return head
+
+
+def _log_entry(sequence: int, entry: dict[str, Any]) -> LogEntry:
+    code = entry["EVENT_CODE"]
+    return LogEntry(
+        sequence,
+        utc_seconds(entry["EVENT_TIME"].value),
+        entry["USER_ID"],
+        code["TBL_PROC_NBR"],
+        bool(code["STD_VS_MFG_FLAG"]),
+        entry["EVENT_ARGUMENT"],
+    )

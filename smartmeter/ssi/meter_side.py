@@ -1,0 +1,145 @@
+"""The module's hand at the optical port: one C12.18 session a job, most urgent job first.
+
+The port belongs to the meter's owner too: between two jobs no session is
+open.  How long jobs that only watch keep it is counted.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Any
+
+from ansi_tables.errors import TableError
+from protocols.c1218.client import Client, ClientLimits, ScriptDone, ScriptFailed
+from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
+from protocols.errors import ProtocolError, RemoteProtocolError
+from protocols.machine import Event, SetBaud
+
+MAX_JOBS = 64
+
+#: A job's work, inside an open session.
+Work = Callable[[ClientLimits], Script[Any]]
+
+
+class Priority(IntEnum):
+    """Who goes first at the port."""
+
+    REQUEST = 0
+    EXCEPTION = 1
+    SCHEDULE = 2
+    WATCH = 3
+
+
+@dataclass(frozen=True)
+class JobDone(Event):
+    """A job's result; ``line_us`` is how long the port was taken."""
+
+    token: object
+    result: Any
+    line_us: int
+
+
+@dataclass(frozen=True)
+class JobFailed(Event):
+    """A job that could not be done."""
+
+    token: object
+    error: ProtocolError
+    line_us: int
+
+
+class MeterSide:
+    """Implements ``protocols.machine.Machine`` towards the optical port."""
+
+    def __init__(self, logon: LogonSettings) -> None:
+        self._logon = logon
+        self._short = replace(logon, negotiate=False)
+        self.client = Client()
+        self._queue: list[tuple[int, int, object, Work]] = []
+        self._order = 0
+        self._active: object = None
+        self._since_us = 0
+        self._events: list[Event] = []
+        self._speeds: list[Event] = []
+
+    @property
+    def full(self) -> bool:
+        """Tell whether no further job is taken."""
+        return len(self._queue) >= MAX_JOBS
+
+    def submit(self, priority: Priority, work: Work, token: object, now_us: int) -> bool:
+        """Queue a job; ``token`` comes back with its end.  False when too many wait."""
+        if self.full:
+            return False
+        self._order += 1
+        heapq.heappush(self._queue, (priority, self._order, token, work))
+        self._next(now_us)
+        return True
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Take bytes from the port."""
+        self.client.receive(data, now_us)
+        self._drain(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Act on time-outs."""
+        self.client.expire(now_us)
+        self._drain(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        return self.client.deadline_us()
+
+    def outgoing(self) -> bytes:
+        """Give the bytes to write."""
+        return self.client.outgoing()
+
+    def sent(self, now_us: int) -> None:
+        """The last outgoing bytes have left."""
+        self.client.sent(now_us)
+
+    def events(self) -> Sequence[Event]:
+        """Give changes of speed, for the port's host."""
+        speeds, self._speeds = self._speeds, []
+        return speeds
+
+    def ended(self) -> list[Event]:
+        """Give the jobs that have ended, for the module."""
+        events, self._events = self._events, []
+        return events
+
+    def _next(self, now_us: int) -> None:
+        if self._active is not None or not self._queue:
+            return
+        priority, _, token, work = heapq.heappop(self._queue)
+        self._active, self._since_us = (token,), now_us
+        logon = self._short if priority == Priority.WATCH else self._logon
+        self.client.run(self._session(logon, work), token, now_us)
+        self._drain(now_us)
+
+    def _session(self, logon: LogonSettings, work: Work) -> Script[Any]:
+        yield from open_session(logon)
+        try:
+            result = yield from work(self.client.limits)
+        except (ProtocolError, TableError) as error:
+            yield from close_session()
+            if isinstance(error, TableError):
+                raise RemoteProtocolError(f"a table of the meter: {error}") from error
+            raise
+        yield from close_session()
+        return result
+
+    def _drain(self, now_us: int) -> None:
+        for event in self.client.events():
+            if isinstance(event, ScriptDone):
+                self._events.append(JobDone(event.token, event.result, now_us - self._since_us))
+                self._active = None
+            elif isinstance(event, ScriptFailed):
+                self._events.append(JobFailed(event.token, event.error, now_us - self._since_us))
+                self._active = None
+            elif isinstance(event, SetBaud):
+                self._speeds.append(event)
+        self._next(now_us)

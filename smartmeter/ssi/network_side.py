@@ -1,0 +1,285 @@
+"""The module's face to the network: registers, sends reports until acknowledged, takes requests.
+
+One report is under way at a time.  It is repeated, each time with a fresh
+invocation id and IV, until every item of an answer that is secured says ok.
+Invocation ids are reserved in blocks in the non-volatile memory, so that none
+is used twice over restarts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NOTIFICATION, URGENT
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import (
+    WINDOW_S,
+    MessageRejected,
+    Node,
+    RequestArrived,
+    ResponseArrived,
+    TransactionFailed,
+)
+from protocols.c1222.registration import Register, decode_registered, serial_uid
+from protocols.c1222.services import encode_service
+from protocols.errors import RemoteProtocolError
+from protocols.machine import Event
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.nvram import Nvram
+from smartmeter.ssi.factory import Factory
+from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys
+from smartmeter.ssi.outbox import Entry, Outbox
+
+IDS_PAGE = "ids"
+RESERVED_IDS = 1024
+FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
+#: A bearer that is down at the first try needs a moment; so does a TMS that restarts.
+REGISTER_TIMEOUT_US = 15 * US_PER_S
+
+
+@dataclass(frozen=True)
+class RegisteredWithTms(Event):
+    """The TMS has taken the module in."""
+
+
+@dataclass(frozen=True)
+class RegistrationRefused(Event):
+    """The TMS, or the way to it, refused the registration."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class ReportAcknowledged(Event):
+    """The TMS has the report durably."""
+
+    number: int
+
+
+class NetworkSide:
+    """One C12.22 node, towards one TMS, over whichever bearer is up."""
+
+    def __init__(
+        self, factory: Factory, keys: ModuleKeys, calendar: Calendar, nvram: Nvram, outbox: Outbox
+    ) -> None:
+        self._factory, self._keys, self._calendar = factory, keys, calendar
+        self._nvram, self._outbox = nvram, outbox
+        self._host = ApTitle.parse(factory.tms[0].title)
+        self._node: Node | None = None
+        self._reserved_until = 0
+        self._paths: list[Hashable] = []
+        self.registered = False
+        self._registered_us = 0
+        self._registration_us = 3600 * US_PER_S
+        self._ack_timeout_us = 15 * US_PER_S
+        self._register_transaction: int | None = None
+        self._under_way: tuple[int, Entry] | None = None
+        self._pause_us = FIRST_PAUSE_US
+        self._not_before_us = 0
+        self._gasps = (0, 0)
+        self._out: list[tuple[Hashable, bytes]] = []
+        self._events: list[Event] = []
+
+    def start(self, now_us: int) -> None:
+        """Begin: the clock has been set.  What was stamped before this instant is refused."""
+        utc_s = self._calendar.utc_s(now_us)
+        assert utc_s is not None
+        window_s = WINDOW_S * max(1, int(self._calendar.rate))
+        page = self._nvram.get(IDS_PAGE)
+        state = SecurityState(int.from_bytes(page, "big") if page else 1)
+        self._node = Node(
+            self._factory.title,
+            self._keys,
+            self._calendar,
+            state,
+            window_s=window_s,
+            not_before_s=utc_s - 1,
+        )
+        self._reserve()
+        self.poll(now_us)
+
+    def configure(self, general: Mapping[str, int]) -> None:
+        """Take over time-outs and periods from the GENERAL table."""
+        self._ack_timeout_us = general["ACK_TIMEOUT_MS"] * 1000
+        self._registration_us = general["REGISTRATION_PERIOD_S"] * US_PER_S
+
+    def bearer_up(self, path: Hashable, now_us: int) -> None:
+        """A bearer can be used; what waits is sent at once."""
+        if path not in self._paths:
+            self._paths.append(path)
+        self._not_before_us = now_us
+        self._pause_us = FIRST_PAUSE_US
+        self.poll(now_us)
+
+    def bearer_down(self, path: Hashable, now_us: int) -> None:
+        """A bearer has gone, and with it the answers that were awaited on it."""
+        if path in self._paths:
+            self._paths.remove(path)
+        self._under_way = self._register_transaction = None
+
+    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Take an APDU."""
+        if self._node is not None:
+            self._node.receive(path, octets, now_us)
+            self._drain(now_us)
+
+    def answer(self, token: int, responses: list[bytes], now_us: int) -> None:
+        """Answer a request."""
+        assert self._node is not None
+        self._node.answer(token, responses, now_us)
+        self._reserve()
+
+    def hurry(self, count: int, spread_us: int, now_us: int) -> None:
+        """Last gasp: repeat what waits up to ``count`` times, ``spread_us`` apart."""
+        self._gasps = (count, spread_us)
+        self._under_way = None
+        self._not_before_us = now_us
+        self.poll(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Act on time-outs, and send what may be sent now."""
+        if self._node is not None:
+            self._node.expire(now_us)
+            self._drain(now_us)
+            self.poll(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        if self._node is None or not self._paths:
+            return None
+        dues = [self._node.deadline_us()]
+        if self._idle:
+            if not self.registered or len(self._outbox):
+                dues.append(self._not_before_us)
+            lapses_us = self._registered_us + self._registration_us
+            dues.append(max(self._not_before_us, lapses_us))
+        return min((due for due in dues if due is not None), default=None)
+
+    def outgoing(self) -> list[tuple[Hashable, bytes]]:
+        """Give the APDUs to send, each with its path."""
+        out, self._out = self._out, []
+        if self._node is not None:
+            out += self._node.outgoing()
+        return out
+
+    def events(self) -> list[Event]:
+        """Give what happened: registrations, acknowledgements, requests, refusals."""
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def _idle(self) -> bool:
+        return self._under_way is None and self._register_transaction is None
+
+    def poll(self, now_us: int) -> None:
+        """Send a registration or the next report, if nothing is under way and it is time."""
+        if self._node is None or not self._paths or not self._idle:
+            return
+        lapsed = now_us >= self._registered_us + self._registration_us
+        if now_us < self._not_before_us:
+            return
+        if not self.registered or lapsed:
+            self._register(now_us)
+            return
+        entry = self._outbox.first()
+        if entry is not None:
+            self._send(entry, now_us)
+
+    def _register(self, now_us: int) -> None:
+        assert self._node is not None
+        service = Register(self._factory.title, serial_uid(self._factory.esn))
+        self._register_transaction = self._node.request(
+            [encode_service(service)],
+            self._host,
+            self._paths[0],
+            now_us,
+            key_id=FACTORY_KEY,
+            timeout_us=REGISTER_TIMEOUT_US,
+        )
+        self._reserve()
+
+    def _send(self, entry: Entry, now_us: int) -> None:
+        assert self._node is not None
+        timeout_us = self._ack_timeout_us
+        gasps, spread_us = self._gasps
+        if gasps:
+            self._gasps = (gasps - 1, spread_us)
+            timeout_us = spread_us
+        transaction = self._node.request(
+            entry.services,
+            self._host,
+            self._paths[0],
+            now_us,
+            key_id=self._keys.sending,
+            qualifier=NOTIFICATION | (URGENT if entry.urgent else 0),
+            timeout_us=timeout_us,
+        )
+        self._under_way = (transaction, entry)
+        self._reserve()
+
+    def _reserve(self) -> None:
+        """Keep the memory ahead of the ids in use: after a restart it goes on from there."""
+        assert self._node is not None
+        if self._node.state.next_invocation_id + RESERVED_IDS // 8 > self._reserved_until:
+            self._reserved_until = self._node.state.next_invocation_id + RESERVED_IDS
+            self._nvram.commit({IDS_PAGE: self._reserved_until.to_bytes(8, "big")})
+
+    def _drain(self, now_us: int) -> None:
+        assert self._node is not None
+        for event in self._node.events():
+            if isinstance(event, ResponseArrived):
+                self._answered(event, now_us)
+            elif isinstance(event, TransactionFailed):
+                self._failed(event.transaction, event.cause, now_us)
+            elif isinstance(event, RequestArrived | MessageRejected):
+                self._events.append(event)
+        self._reserve()
+
+    def _answered(self, event: ResponseArrived, now_us: int) -> None:
+        if event.transaction == self._register_transaction:
+            try:
+                answer = decode_registered(event.responses[0])
+            except RemoteProtocolError as error:
+                self._failed(event.transaction, str(error), now_us)
+                return
+            self._register_transaction = None
+            self.registered, self._registered_us = True, now_us
+            if answer.period_s:
+                self._registration_us = min(self._registration_us, answer.period_s * US_PER_S // 2)
+            self._went_well(now_us)
+            self._events.append(RegisteredWithTms())
+        elif self._under_way is not None and event.transaction == self._under_way[0]:
+            entry = self._under_way[1]
+            if len(event.responses) != len(entry.services) or any(
+                response[:1] != b"\0" for response in event.responses
+            ):
+                self._failed(event.transaction, "not all items are ok", now_us)
+                return
+            self._under_way = None
+            self._went_well(now_us)
+            self._events.append(ReportAcknowledged(entry.number))
+            return
+        self.poll(now_us)
+
+    def _went_well(self, now_us: int) -> None:
+        self._pause_us, self._not_before_us = FIRST_PAUSE_US, now_us
+
+    def _failed(self, transaction: int, cause: str, now_us: int) -> None:
+        """Pause, twice as long each time; a refused report may mean that the TMS forgot us."""
+        if transaction == self._register_transaction:
+            self._register_transaction = None
+            self._events.append(RegistrationRefused(cause))
+        elif self._under_way is not None and transaction == self._under_way[0]:
+            self._under_way = None
+            if cause != "no answer in time":
+                self.registered = False
+        else:
+            return
+        if self._gasps[0]:
+            self._not_before_us = now_us
+        else:
+            self._not_before_us = now_us + self._pause_us
+            self._pause_us = min(2 * self._pause_us, MAX_PAUSE_US)
+        self.poll(now_us)

@@ -1,0 +1,242 @@
+"""The SSI's tables as the network sees them: what each shows, and what a write does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import (
+    CONFIG_TABLES,
+    NBR_SSI_TABLES,
+    STAGING_OFFSET,
+    Cause,
+    Command,
+    CommitResult,
+    SsiTable,
+)
+from protocols.c1218.client import ClientLimits
+from protocols.c1218.scripts import Script, read_table
+from protocols.c1222.registration import identification
+from protocols.c1222.services import decode_service
+from protocols.errors import ServiceRefused
+from protocols.psem.codec import MalformedRequest, block, encode_response
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import (
+    FullRead,
+    FullWrite,
+    Identify,
+    IndexRead,
+    IndexWrite,
+    OffsetRead,
+    OffsetWrite,
+)
+from smartmeter.ssi.keys import Role
+from smartmeter.ssi.meter_data import read_log, read_profile
+from smartmeter.ssi.reports import event_value, profile_part
+from smartmeter.ssi.work import DEMAND_RESET_BIT, remote_reset
+from smartmeter.version import VERSION
+
+if TYPE_CHECKING:
+    from smartmeter.ssi.module import Module
+
+#: An answer must fit the node's APDU: the limit of RFC 6142's stream, with room for the envelope.
+MAX_ANSWER_OCTETS = 30_000
+MAX_SELECTED = 1000
+_OK = bytes([ResponseCode.ok])
+_LOG_PART_ENTRIES = 60
+
+
+class OwnTables:
+    """Answers the services of a request, in order; the meter's tables come over C12.18."""
+
+    def __init__(self, module: Module, base: int) -> None:
+        self._module = module
+        self._base = base
+        self._selection: dict[str, int] = {}
+
+    def serve(
+        self, services: tuple[bytes, ...], role: Role, limits: ClientLimits
+    ) -> Script[list[bytes]]:
+        """Serve all services of one APDU as one exchange; give an answer for each."""
+        answers: list[bytes] = []
+        size = 0
+        for octets in services:
+            answer = yield from self._serve_one(octets, role, limits)
+            size += len(answer)
+            if size > MAX_ANSWER_OCTETS:
+                answer = bytes([ResponseCode.rstl])
+                size += 1
+            answers.append(answer)
+        return answers
+
+    def needs_meter(self, services: tuple[bytes, ...]) -> bool:
+        """Tell whether an answer takes a session at the optical port."""
+        return any(self._needs_meter(octets) for octets in services)
+
+    def _needs_meter(self, octets: bytes) -> bool:
+        try:
+            request = decode_service(octets)
+        except MalformedRequest:
+            return False
+        if isinstance(request, FullRead) and self._own(request.table) is not None:
+            return self._own(request.table) in (SsiTable.LOAD_PROFILE_PART, SsiTable.EVENT_PART)
+        if isinstance(request, FullWrite) and self._own(request.table) is SsiTable.COMMAND:
+            return request.data[:1] == bytes([Command.DEMAND_RESET])
+        kinds = (FullRead, OffsetRead, IndexRead, FullWrite, OffsetWrite, IndexWrite)
+        return isinstance(request, kinds) and not self._in_block(request.table)
+
+    def _in_block(self, number: int) -> bool:
+        return self._base <= number < self._base + NBR_SSI_TABLES
+
+    def _own(self, number: int) -> SsiTable | None:
+        try:
+            return SsiTable(number - self._base) if self._in_block(number) else None
+        except ValueError:
+            return None
+
+    def _serve_one(self, octets: bytes, role: Role, limits: ClientLimits) -> Script[bytes]:
+        try:
+            request = decode_service(octets)
+        except MalformedRequest as error:
+            return bytes([error.answer])
+        writes = isinstance(request, FullWrite | OffsetWrite | IndexWrite)
+        if writes and role is Role.READ_ONLY:
+            return bytes([ResponseCode.isc])
+        try:
+            match request:
+                case Identify():
+                    return _OK + identification()
+                case FullRead(table) if self._in_block(table):
+                    return _OK + block((yield from self._read(table, limits)))
+                case OffsetRead(table, offset, count) if self._in_block(table):
+                    image = yield from self._read(table, limits)
+                    if offset >= len(image):
+                        return bytes([ResponseCode.onp])
+                    return _OK + block(image[offset : offset + count])
+                case FullWrite(table, data) if self._in_block(table):
+                    return bytes([(yield from self._write(table, data, limits))])
+                case FullRead(table):
+                    return _OK + block((yield from read_table(table, limits)))
+                case OffsetRead() | FullWrite() | OffsetWrite() | IndexRead() | IndexWrite():
+                    if self._in_block(request.table):
+                        return bytes([ResponseCode.onp])
+                    answer = yield request
+                    if writes and answer.ok:
+                        self._module.table_written(request.table)
+                    return encode_response(answer)
+        except ServiceRefused as error:
+            return bytes([error.code])
+        return bytes([ResponseCode.sns])
+
+    def _read(self, number: int, limits: ClientLimits) -> Script[bytes]:
+        module, table = self._module, self._own(number)
+        match table:
+            case SsiTable.LOAD_PROFILE_PART:
+                return (yield from self._selected(limits))
+            case SsiTable.EVENT_PART:
+                assert module.meter is not None
+                read = yield from read_log(module.meter, None, limits)
+                entries = [event_value(entry) for entry in read.entries[-_LOG_PART_ENTRIES:]]
+                return ssi_tables.encode(SsiTable.EVENT_PART, {"ENTRIES": entries})
+            case SsiTable.MODULE_STATUS | SsiTable.MODULE_VERSION | SsiTable.OUTAGE_LOG:
+                return ssi_tables.encode(table, self._value(table))
+            case SsiTable.CONFIG_STATUS:
+                return ssi_tables.encode(table, module.configuration.status)
+            case None | SsiTable.KEYS | SsiTable.COMMAND | SsiTable.COMMIT:
+                raise ServiceRefused(ResponseCode.iar, "iar", "Read")
+        if table in CONFIG_TABLES:
+            return module.configuration.active[table]
+        if table - STAGING_OFFSET in CONFIG_TABLES:
+            return module.configuration.staging[SsiTable(table - STAGING_OFFSET)]
+        raise ServiceRefused(ResponseCode.iar, "iar", "Read")
+
+    def _value(self, table: SsiTable) -> dict[str, Any]:
+        module = self._module
+        if table is SsiTable.MODULE_STATUS:
+            return module.status()
+        if table is SsiTable.MODULE_VERSION:
+            return version_value(module.esn)
+        momentaries = module.memory.momentaries
+        outages = [
+            {
+                "OUTAGE_NBR": number,
+                "RESTORED": 1,
+                "START_TIME": start_s,
+                "END_TIME": end_s,
+                "DURATION_S": max(0, end_s - start_s),
+                "NBR_MOMENTARIES": momentaries & 0xFFFF,
+            }
+            for number, start_s, end_s in module.memory.outages
+        ]
+        return {"OUTAGES": outages}
+
+    def _selected(self, limits: ClientLimits) -> Script[bytes]:
+        """Read the intervals that SELECT_INTERVALS named, straight from the meter."""
+        module, chosen = self._module, self._selection
+        if module.meter is None or not chosen:
+            raise ServiceRefused(ResponseCode.onp, "onp", "Read")
+        count = min(chosen["COUNT"], MAX_SELECTED)
+        read = yield from read_profile(module.meter, chosen["FIRST_SEQUENCE"], count, limits)
+        value = profile_part(
+            read.intervals, read.interval_s, module.memory.ring_epoch, module.meter.id
+        )
+        return ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
+
+    def _write(self, number: int, data: bytes, limits: ClientLimits) -> Script[ResponseCode]:
+        module, table = self._module, self._own(number)
+        if table is None:
+            return ResponseCode.iar
+        staging = [SsiTable(t + STAGING_OFFSET) for t in CONFIG_TABLES]
+        if table in staging:
+            return ResponseCode.ok if module.configuration.stage(table, data) else ResponseCode.iar
+        if table not in (SsiTable.COMMIT, SsiTable.KEYS, SsiTable.COMMAND):
+            return ResponseCode.iar
+        try:
+            value = ssi_tables.decode(table, data)
+        except TableError:
+            return ResponseCode.iar
+        if table is SsiTable.COMMIT:
+            result = module.configuration.commit(value["VERSION"], value["DIGEST"])
+            if result is not CommitResult.ACTIVATED:
+                return ResponseCode.onp
+            module.reconfigure()
+            return ResponseCode.ok
+        if table is SsiTable.KEYS:
+            taken = module.keys.add(value["KEY_ID"], value["ROLE"], value["KEY"])
+            return ResponseCode.ok if taken else ResponseCode.iar
+        return (yield from self._command(value, limits))
+
+    def _command(self, value: dict[str, Any], limits: ClientLimits) -> Script[ResponseCode]:
+        module = self._module
+        match value["CODE"]:
+            case Command.SELECT_INTERVALS:
+                if value["SET"] != 1:
+                    return ResponseCode.onp
+                self._selection = value
+            case Command.REPORT_NOW:
+                if not module.run_now(value["SCHEDULE_NBR"], Cause.ON_DEMAND):
+                    return ResponseCode.onp
+            case Command.SEND_CONTEXT:
+                module.send_hello()
+            case Command.DEMAND_RESET:
+                if module.meter is None:
+                    return ResponseCode.dnr
+                yield from remote_reset(module.meter, DEMAND_RESET_BIT, 0x77, limits)
+            case _:
+                return ResponseCode.iar
+        return ResponseCode.ok
+
+
+def version_value(esn: str) -> dict[str, Any]:
+    """Give MODULE_VERSION."""
+    return {
+        "MODEL": "SmartMeter SSI",
+        "ESN": esn,
+        "FW_VERSION": VERSION,
+        "HW_REVISION": 0,
+        "TABLES_EDITION": 1,
+        "MAX_SCHEDULES": ssi_tables.MAX_SCHEDULES,
+        "MAX_MONITORS": ssi_tables.MAX_MONITORS,
+        "MAX_OUTBOX": 256,
+    }

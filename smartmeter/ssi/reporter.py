@@ -1,0 +1,142 @@
+"""Makes reports and exceptions durable in the outbox: header, alarms, outages, hello."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import AlarmSource, Cause, Disposition, ModuleAlarm, SsiTable
+from smartmeter.base.clock import Calendar
+from smartmeter.ssi.alarms import NO_MONITOR, Alarms
+from smartmeter.ssi.configuration import Configuration
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_data import MeterContext
+from smartmeter.ssi.outbox import Outbox
+from smartmeter.ssi.own_tables import version_value
+from smartmeter.ssi.reports import NO_SCHEDULE, ReportMaker, pack
+from smartmeter.ssi.states import State, warning
+
+TEXT_OCTETS = 48
+
+
+class Reporter:
+    """Holds what every report says of its sender: state, meter context, configuration version."""
+
+    def __init__(
+        self,
+        esn: str,
+        base: int,
+        memory: Memory,
+        outbox: Outbox,
+        calendar: Calendar,
+        configuration: Configuration,
+    ) -> None:
+        self._esn, self._memory, self._outbox = esn, memory, outbox
+        self._calendar, self._configuration = calendar, configuration
+        self.alarms = Alarms(memory)
+        self.make = ReportMaker(base)
+        self.state = State.INITIAL
+        self.meter: MeterContext | None = None
+
+    def utc_s(self, now_us: int) -> int:
+        """Give the module's UTC second, 0 while its clock is not set."""
+        return self._calendar.utc_s(now_us) or 0
+
+    def warning(self, now_us: int) -> int:
+        """Give the warning for the time since the last acknowledgement."""
+        since_s = self._memory.acknowledged_s
+        quiet_s = self.utc_s(now_us) - since_s if since_s else 0
+        return warning(quiet_s, len(self._outbox))
+
+    def header(
+        self, cause: Cause, now_us: int, schedule_nbr: int = NO_SCHEDULE, due_s: int = 0
+    ) -> dict[str, Any]:
+        """Give REPORT_HEADER without what the outbox fills in."""
+        return {
+            "ESN": self._esn,
+            "CAUSE": cause,
+            "SCHEDULE_NBR": schedule_nbr,
+            "TIME": self.utc_s(now_us),
+            "DUE_TIME": due_s,
+            "CONFIG_VERSION": self._configuration.version,
+            "CONTEXT_ID": self.meter.id if self.meter else 0,
+            "STATE": self.state,
+            "WARNING": self.warning(now_us),
+        }
+
+    def report(
+        self, header: dict[str, Any], services: Iterable[bytes], now_us: int, urgent: bool = False
+    ) -> None:
+        """Put a report into the outbox, with the cursors as they stand, in one commit."""
+        dropped = self._outbox.dropped
+        self._outbox.add(pack(header, services, urgent), self._memory.pages())
+        if self._outbox.dropped > dropped:
+            self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us)
+
+    def waiting_advisories(self) -> list[bytes]:
+        """Give the services that carry the advisories which wait, and forget them."""
+        images = self.alarms.waiting()
+        decoded = (ssi_tables.decode(SsiTable.ALARM, image) for image in images)
+        return [self.make.own(SsiTable.ALARM, value) for value in decoded]
+
+    def raise_own(self, code: ModuleAlarm, text: str, now_us: int, value: int = 0) -> None:
+        """Raise an exception of the module itself."""
+        disposition = self.alarms.disposition(AlarmSource.MODULE, code)
+        self.raise_(AlarmSource.MODULE, code, disposition, text, now_us, value=value)
+
+    def keep_own(self, code: ModuleAlarm, text: str, now_us: int, value: int = 0) -> None:
+        """Add an advisory to the report that is made next; the caller commits."""
+        alarm = self.alarms.value(
+            AlarmSource.MODULE, code, Disposition.ADVISORY, self.utc_s(now_us), text, value=value
+        )
+        self.alarms.keep(alarm)
+
+    def raise_(
+        self,
+        source: AlarmSource,
+        code: int,
+        disposition: Disposition,
+        text: str,
+        now_us: int,
+        *,
+        monitor_nbr: int = NO_MONITOR,
+        value: int = 0,
+        time_s: int | None = None,
+    ) -> None:
+        """Act on an exception; the caller commits the memory, which holds an advisory."""
+        if disposition is Disposition.LOG:
+            return
+        if time_s is None:
+            time_s = self.utc_s(now_us)
+        alarm = self.alarms.value(
+            source, code, disposition, time_s, text[:TEXT_OCTETS], monitor_nbr, value
+        )
+        if disposition is Disposition.ADVISORY:
+            self.alarms.keep(alarm)
+            return
+        service = self.make.own(SsiTable.ALARM, alarm)
+        self.report(self.header(Cause.ALARM, now_us), [service], now_us, urgent=True)
+
+    def outage(self, number: int, start_s: int, end_s: int | None, now_us: int) -> None:
+        """Report a loss (``end_s`` None) or a restoration, times in UTC seconds."""
+        record = {
+            "OUTAGE_NBR": number,
+            "RESTORED": int(end_s is not None),
+            "START_TIME": start_s,
+            "END_TIME": end_s or 0,
+            "DURATION_S": max(0, end_s - start_s) if end_s else 0,
+            "NBR_MOMENTARIES": self._memory.momentaries & 0xFFFF,
+        }
+        service = self.make.own(SsiTable.OUTAGE_RECORD, record)
+        self.report(self.header(Cause.OUTAGE, now_us), [service], now_us, urgent=True)
+
+    def hello(self, status: dict[str, Any], now_us: int) -> None:
+        """Tell who the module is, how it does, and the meter's context."""
+        assert self.meter is not None
+        self._memory.context_sent = self.meter.id
+        services = [self.make.own(SsiTable.MODULE_VERSION, version_value(self._esn))]
+        services.append(self.make.own(SsiTable.MODULE_STATUS, status))
+        for number, image in sorted(self.meter.images.items()):
+            services += self.make.table(number, image)
+        self.report(self.header(Cause.HELLO, now_us), services, now_us)

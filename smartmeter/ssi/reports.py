@@ -1,0 +1,120 @@
+"""What a report is made of: the header, tables and parts, cut to the size of an APDU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import SsiTable
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullWrite, OffsetWrite
+from smartmeter.ssi.meter_data import Interval, LogEntry, LogRead, ProfileRead
+from smartmeter.ssi.outbox import Draft
+
+#: The largest APDU that a report makes, and what envelope, header table and MAC take of it.
+MAX_APDU_OCTETS = 2048
+OVERHEAD_OCTETS = 192
+ROOM_OCTETS = MAX_APDU_OCTETS - OVERHEAD_OCTETS
+#: Octets of a write service around its data.
+_AROUND = 12
+NO_SCHEDULE = 255
+PROFILE_SET = 1
+MANUFACTURER_BIT = 0x0800
+
+
+class ReportMaker:
+    """Encodes parts as write services of the SSI's tables."""
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+
+    def own(self, table: SsiTable, value: Mapping[str, Any]) -> bytes:
+        """Give the service that writes an SSI table."""
+        octets = ssi_tables.encode(table, value)
+        return encode_request(FullWrite(self._base + table, octets))
+
+    def table(self, number: int, image: bytes) -> list[bytes]:
+        """Give the services that carry a meter's table: one, or pieces from offset 0 on."""
+        room = ROOM_OCTETS - _AROUND
+        if len(image) <= room:
+            return [encode_request(FullWrite(number, image))]
+        pieces = range(0, len(image), room)
+        return [encode_request(OffsetWrite(number, at, image[at : at + room])) for at in pieces]
+
+    def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[bytes]:
+        """Give load-profile parts, each small enough for an APDU."""
+        if not read.intervals:
+            return []
+        first = read.intervals[0]
+        one = 4 + len(first.status) + 8 * len(first.values)
+        room = (ROOM_OCTETS - _AROUND - 40) // one
+        parts = []
+        for at in range(0, len(read.intervals), max(1, room)):
+            piece = read.intervals[at : at + room]
+            value = profile_part(piece, read.interval_s, ring_epoch, context_id)
+            parts.append(self.own(SsiTable.LOAD_PROFILE_PART, value))
+        return parts
+
+    def events(self, read: LogRead) -> list[bytes]:
+        """Give event parts, each small enough for an APDU."""
+        parts: list[bytes] = []
+        piece: list[dict[str, Any]] = []
+        size = 0
+        for entry in read.entries:
+            one = 17 + len(entry.argument)
+            if piece and size + one > ROOM_OCTETS - _AROUND:
+                parts.append(self.own(SsiTable.EVENT_PART, {"ENTRIES": piece}))
+                piece, size = [], 0
+            piece.append(event_value(entry))
+            size += one
+        if piece:
+            parts.append(self.own(SsiTable.EVENT_PART, {"ENTRIES": piece}))
+        return parts
+
+
+def profile_part(
+    intervals: Sequence[Interval], interval_s: int, ring_epoch: int, context_id: int
+) -> dict[str, Any]:
+    """Give the value of LOAD_PROFILE_PART; no interval is a part too, of nothing."""
+    first = intervals[0] if intervals else Interval(0, 0, b"", ())
+    return {
+        "SET": PROFILE_SET,
+        "RING_EPOCH": ring_epoch,
+        "FIRST_SEQUENCE": first.sequence,
+        "FIRST_END_TIME": first.end_s,
+        "INT_LENGTH_S": interval_s,
+        "ENCODING": 0,
+        "CONTEXT_ID": context_id,
+        "NBR_CHNS": len(first.values),
+        "STATUS_OCTETS": len(first.status),
+        "INTERVALS": [
+            {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)}
+            for one in intervals
+        ],
+    }
+
+
+def event_value(entry: LogEntry) -> dict[str, Any]:
+    """Give one entry of EVENT_PART; a manufacturer's code has bit 11 set."""
+    code = entry.code | (MANUFACTURER_BIT if entry.manufacturer else 0)
+    return {
+        "SEQUENCE": entry.sequence,
+        "TIME": entry.time_s,
+        "USER_ID": entry.user_id,
+        "CODE": code,
+        "ARGUMENT": entry.argument,
+    }
+
+
+def pack(header: Mapping[str, Any], services: Iterable[bytes], urgent: bool = False) -> list[Draft]:
+    """Share services out over as few reports as hold them, in order; at least one report."""
+    drafts: list[list[bytes]] = [[]]
+    size = 0
+    for service in services:
+        if drafts[-1] and size + len(service) + 3 > ROOM_OCTETS:
+            drafts.append([])
+            size = 0
+        drafts[-1].append(service)
+        size += len(service) + 3
+    return [Draft(header, tuple(draft), urgent) for draft in drafts]

@@ -1,0 +1,123 @@
+"""The task scheduler: which schedules are due, and what becomes of missed runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables.ssi_tables import CatchUp, Cause
+from smartmeter.base.tasks import jitter_s
+from smartmeter.ssi.configuration import recurrence
+
+#: Missed runs that are made up for one by one, at most.
+MAX_CATCH_UP = 96
+#: A run this late, and not more, is still on time for a schedule that skips.
+ON_TIME_S = 60
+FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a schedule: what it does, when it was due, why it runs."""
+
+    schedule: Mapping[str, Any]
+    due_s: int
+    cause: Cause
+
+
+class Scheduler:
+    """Knows the schedules and the last due time of each that was run."""
+
+    def __init__(self, identity: str, marks: dict[str, int]) -> None:
+        self._identity = identity
+        self._marks = marks
+        self._schedules: dict[int, Mapping[str, Any]] = {}
+        self._running: Counter[int] = Counter()
+        self._retry: dict[int, tuple[int, int]] = {}
+
+    def configure(self, schedules: Sequence[Mapping[str, Any]], utc_s: int) -> None:
+        """Take the schedules; a new one counts from now on."""
+        enabled = [schedule for schedule in schedules if schedule["ENABLED"]]
+        self._schedules = {schedule["SCHEDULE_NBR"]: schedule for schedule in enabled}
+        for gone in [mark for mark in self._marks if int(mark) not in self._schedules]:
+            del self._marks[gone]
+        self._retry = {n: entry for n, entry in self._retry.items() if n in self._schedules}
+        for number in self._schedules:
+            self._marks.setdefault(str(number), utc_s)
+
+    def schedule(self, number: int) -> Mapping[str, Any] | None:
+        """Give an enabled schedule by its number."""
+        return self._schedules.get(number)
+
+    def due(self, utc_s: int, now_us: int) -> list[Run]:
+        """Give the runs that are due, by priority; each stays taken until ``ended``."""
+        runs: list[Run] = []
+        for number, schedule in self._schedules.items():
+            if self._running[number] or now_us < self._retry.get(number, (0, 0))[0]:
+                continue
+            found = self._due(number, schedule, utc_s)
+            if found:
+                self._running[number] += len(found)
+                runs += found
+        return sorted(runs, key=lambda run: (run.schedule["PRIORITY"], run.due_s))
+
+    def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> list[Run]:
+        mark = self._marks[str(number)]
+        delay_s = self._delay_s(schedule)
+        dues = recurrence(schedule).between(mark, utc_s - delay_s, MAX_CATCH_UP)
+        if not dues:
+            return []
+        if schedule["CATCH_UP"] == CatchUp.RUN_ALL:
+            last = len(dues) - 1
+            causes = [Cause.SCHEDULE if n == last else Cause.CATCH_UP for n in range(len(dues))]
+            return [Run(schedule, due, cause) for due, cause in zip(dues, causes, strict=True)]
+        late_s = utc_s - delay_s - dues[-1]
+        if schedule["CATCH_UP"] == CatchUp.SKIP and late_s > ON_TIME_S:
+            self._marks[str(number)] = dues[-1]
+            return []
+        return [Run(schedule, dues[-1], Cause.SCHEDULE)]
+
+    def mark(self, run: Run) -> None:
+        """Note that a run's outcome is being made durable."""
+        number = str(run.schedule["SCHEDULE_NBR"])
+        if number in self._marks:
+            self._marks[number] = max(self._marks[number], run.due_s)
+
+    def begun(self, run: Run) -> None:
+        """Take a schedule that runs out of turn."""
+        self._running[run.schedule["SCHEDULE_NBR"]] += 1
+
+    def ended(self, run: Run) -> None:
+        """Free a schedule whose run was done."""
+        number = run.schedule["SCHEDULE_NBR"]
+        self._running[number] -= 1
+        self._retry.pop(number, None)
+
+    def failed(self, run: Run, now_us: int) -> None:
+        """Free a schedule whose run failed; it is tried again after a pause that doubles."""
+        number = run.schedule["SCHEDULE_NBR"]
+        self._running[number] -= 1
+        if number not in self._schedules:
+            return
+        pause_us = min(self._retry.get(number, (0, FIRST_RETRY_US // 2))[1] * 2, MAX_RETRY_US)
+        self._retry[number] = (now_us + pause_us, pause_us)
+
+    def next_utc_s(self) -> int | None:
+        """Give the next due second with its delay, of schedules that neither run nor failed."""
+        dues = []
+        for number, schedule in self._schedules.items():
+            if not self._running[number] and number not in self._retry:
+                due = recurrence(schedule).following(self._marks[str(number)])
+                if due is not None:
+                    dues.append(due + self._delay_s(schedule))
+        return min(dues, default=None)
+
+    def retry_us(self, now_us: int) -> int | None:
+        """Give the next instant at which a failed run is tried again."""
+        waiting = (entry for number, entry in self._retry.items() if not self._running[number])
+        return min((max(at, now_us) for at, _ in waiting), default=None)
+
+    def _delay_s(self, schedule: Mapping[str, Any]) -> int:
+        return jitter_s(self._identity, schedule["SCHEDULE_NBR"], schedule["JITTER_S"])

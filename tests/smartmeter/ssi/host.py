@@ -1,0 +1,247 @@
+"""A TMS of the tests: one C12.22 node that takes reports, and a world with one SmartMeter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import (
+    CONFIG_TABLES,
+    DEFAULT_BASE,
+    STAGING_OFFSET,
+    Content,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.node import Node, RequestArrived, ResponseArrived, TransactionFailed
+from protocols.c1222.registration import Register, Registered
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import decode_service
+from protocols.psem.codec import encode_request, table_data
+from protocols.psem.services import FullRead, FullWrite, OffsetWrite
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.load_profile import Interval
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.network.link import Link, LinkSettings
+from smartmeter.simulation.smart_meter import SmartMeter
+from smartmeter.simulation.world import World
+from smartmeter.ssi.factory import Factory, TmsAddress
+
+EPOCH_US = 1_767_225_600 * US_PER_S  # 2026-01-01
+KEY = bytes(range(16))
+FACTORY = Factory("SM000001", KEY, (TmsAddress("test"),), 2, "SSI", b"master")
+
+
+@dataclass
+class Ring:
+    cipher: EaxPrime
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return self.cipher if key_id == 0 else None
+
+
+@dataclass
+class Report:
+    header: dict[str, Any]
+    parts: list[tuple[int, Any]]
+
+
+@dataclass
+class Host:
+    """Takes everything that is new; ``refusing`` leaves reports without an answer."""
+
+    node: Node
+    reports: list[Report] = field(default_factory=list)
+    seen: set[tuple[int, int]] = field(default_factory=set)
+    repeats: int = 0
+    registrations: int = 0
+    refusing: bool = False
+    answers: dict[int, tuple[bytes, ...] | str] = field(default_factory=dict)
+
+    def drain(self, now_us: int) -> None:
+        for event in self.node.events():
+            if isinstance(event, RequestArrived):
+                self._take(event, now_us)
+            elif isinstance(event, ResponseArrived):
+                self.answers[event.transaction] = event.responses
+            elif isinstance(event, TransactionFailed):
+                self.answers[event.transaction] = event.cause
+
+    def _take(self, event: RequestArrived, now_us: int) -> None:
+        services = [decode_service(octets) for octets in event.services]
+        if isinstance(services[0], Register):
+            self.registrations += 1
+            assert services[0].title is not None
+            answer = Registered(services[0].title, 0, 3600).encode()
+            self.node.answer(event.token, [answer], now_us)
+            return
+        if self.refusing:
+            return
+        report = Report({}, [])
+        for service in services:
+            assert isinstance(service, FullWrite | OffsetWrite), service
+            number = service.table - DEFAULT_BASE
+            if number in set(SsiTable):
+                value = ssi_tables.decode(SsiTable(number), service.data)
+                if number == SsiTable.REPORT_HEADER:
+                    report.header = value
+                else:
+                    report.parts.append((service.table, value))
+            else:
+                report.parts.append((service.table, service.data))
+        mark = (report.header["OUTBOX_EPOCH"], report.header["REPORT_NBR"])
+        self.repeats += mark in self.seen
+        if mark not in self.seen:
+            self.seen.add(mark)
+            self.reports.append(report)
+        self.node.answer(event.token, [b"\0"] * len(services), now_us)
+
+    def parts(self, table: SsiTable) -> list[Any]:
+        number = DEFAULT_BASE + table
+        return [v for report in self.reports for n, v in report.parts if n == number]
+
+    def intervals(self) -> list[tuple[int, int, list[int]]]:
+        found = []
+        for part in self.parts(SsiTable.LOAD_PROFILE_PART):
+            for index, one in enumerate(part["INTERVALS"]):
+                found.append((part["FIRST_SEQUENCE"] + index, one["END_TIME"], one["VALUES"]))
+        return found
+
+
+class Street:
+    """A world with one SmartMeter, its link and the host; implements Actor."""
+
+    def __init__(
+        self, rate: int = 1, baud: int | None = None, link: LinkSettings | None = None
+    ) -> None:
+        self.calendar = Calendar(EPOCH_US, rate)
+        self.journal: list[Interval] = []
+        self.device = SmartMeter(
+            FACTORY, MeterSettings(), self.calendar, 0, baud=baud, on_interval=self.journal.append
+        )
+        ring = Ring(EaxPrime(KEY))
+        self.host = Host(Node(ApTitle.parse(".1"), ring, self.calendar, window_s=900 * rate))
+        self.link = Link(link or LinkSettings(), Random(1))
+        self.world = World()
+        self.world.actors.append(self)
+        self.device.bearer_up("link", 0)
+
+    def expire(self, now_us: int) -> None:
+        self.device.expire(now_us)
+        self.host.node.expire(now_us)
+
+    def deadline_us(self) -> int | None:
+        dues = (self.device.deadline_us(), self.host.node.deadline_us(), self.link.deadline_us())
+        return min((due for due in dues if due is not None), default=None)
+
+    def settle(self, now_us: int) -> bool:
+        moved = False
+        for _, octets in self.device.outgoing():
+            self.link.put(octets, True, now_us)
+        for _, octets in self.host.node.outgoing():
+            self.link.put(octets, False, now_us)
+        for outward, octets in self.link.arrived(now_us):
+            moved = True
+            if outward:
+                self.host.node.receive("link", octets, now_us)
+            else:
+                self.device.receive("link", octets, now_us)
+        self.host.drain(now_us)
+        return moved
+
+    def run(self, seconds: float) -> None:
+        self.world.run(self.world.now_us + int(seconds * US_PER_S))
+
+    def ask(self, *services: bytes) -> list[bytes]:
+        """Ask the SmartMeter over the network; give the answers."""
+        number = self.host.node.request(
+            services, FACTORY.title, "link", self.world.now_us, key_id=0
+        )
+        self.world.run(self.world.now_us + 60 * US_PER_S, lambda: number in self.host.answers)
+        answer = self.host.answers[number]
+        assert not isinstance(answer, str), answer
+        return list(answer)
+
+    def provision(self, **tables: Any) -> list[bytes]:
+        """Stage the tables given (by name) and commit them all as version 1, 2, ..."""
+        configuration = self.device.module.configuration
+        images = {
+            table: ssi_tables.encode(table, tables.get(table.name, configuration.value(table)))
+            for table in CONFIG_TABLES
+        }
+        commit = {
+            "VERSION": configuration.version + 1,
+            "DIGEST": ssi_tables.config_digest(images),
+        }
+        writes = [own_write(t + STAGING_OFFSET, image) for t, image in images.items()]
+        commit_image = ssi_tables.encode(SsiTable.COMMIT, commit)
+        return self.ask(*writes, own_write(SsiTable.COMMIT, commit_image))
+
+
+def own_write(table: int, image: bytes) -> bytes:
+    return encode_request(FullWrite(DEFAULT_BASE + table, image))
+
+
+def own_read(table: int) -> bytes:
+    return encode_request(FullRead(DEFAULT_BASE + table))
+
+
+def decoded(table: SsiTable, answer: bytes) -> dict[str, Any]:
+    assert answer[0] == 0, answer
+    return ssi_tables.decode(table, table_data(answer[1:]))
+
+
+def schedule(number: int = 1, **changes: Any) -> dict[str, Any]:
+    value = {
+        "SCHEDULE_NBR": number,
+        "ENABLED": 1,
+        "TASK": Task.REPORT,
+        "KIND": ScheduleKind.INTERVAL,
+        "PERIOD_MIN": 15,
+        "AT_MINUTE": 0,
+        "DAY": 0,
+        "ONCE_TIME": 0,
+        "PRIORITY": 1,
+        "CATCH_UP": 0,
+        "JITTER_S": 0,
+        "CONTENT": Content.LOAD_PROFILE,
+        "TABLES": [],
+    }
+    return value | changes
+
+
+def schedules(*values: dict[str, Any]) -> dict[str, Sequence[dict[str, Any]]]:
+    return {"SCHEDULES": list(values)}
+
+
+def monitor(number: int = 1, **changes: Any) -> dict[str, Any]:
+    value = {
+        "MONITOR_NBR": number,
+        "ENABLED": 1,
+        "TABLE": 23,
+        "PATH": "NBR_DEMAND_RESETS",
+        "OFFSET": 0,
+        "WIDTH": 0,
+        "SIGNED": 0,
+        "CONDITION": 5,
+        "THRESHOLD": 0,
+        "THRESHOLD_HIGH": 0,
+        "HYSTERESIS": 0,
+        "MIN_DURATION_MS": 0,
+        "PERIOD_MS": 1000,
+        "DISPOSITION": 2,
+    }
+    return value | changes
+
+
+OUTAGE = {
+    "ENABLED": 1,
+    "THRESHOLD_S": 30,
+    "LAST_GASP_COUNT": 3,
+    "LAST_GASP_SPREAD_MS": 500,
+    "HOLD_UP_MS": 60_000,
+    "DISPOSITION": 2,
+}

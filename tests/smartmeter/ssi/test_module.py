@@ -1,0 +1,263 @@
+"""The module from the factory to reporting, in virtual time, over real C12.18 and C12.22 octets."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import Cause, Command, CommitResult, ModuleAlarm, SsiTable, Task
+from protocols.c1222.registration import identification
+from protocols.psem.codec import encode_request, table_data
+from protocols.psem.services import FullRead, FullWrite, Identify, OffsetRead
+from smartmeter.network.faults import Cut, Muted
+from smartmeter.network.link import LinkSettings
+from smartmeter.ssi.states import State
+from tests.smartmeter.ssi.host import (
+    OUTAGE,
+    Street,
+    decoded,
+    monitor,
+    own_read,
+    own_write,
+    schedule,
+    schedules,
+)
+
+HOUR_S = 3600
+
+
+def expected(street: Street) -> list[tuple[int, int, list[int]]]:
+    return [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+
+
+def provisioned(**changes: object) -> Street:
+    street = Street()
+    street.run(10)
+    answers = street.provision(SCHEDULES=schedules(schedule(**changes)))
+    assert set(answers) == {b"\0"}
+    return street
+
+
+def test_a_factory_module_registers_says_hello_and_reports_nothing() -> None:
+    street = Street()
+    street.run(24 * HOUR_S)
+    assert street.device.module.state is State.REGISTERED
+    assert street.host.registrations >= 1
+    [hello] = street.host.reports
+    assert hello.header["CAUSE"] == Cause.HELLO and hello.header["ESN"] == "SM000001"
+    assert {number for number, _ in hello.parts} >= {0, 11, 12, 16, 21, 61, 62}
+    assert not street.host.intervals()
+
+
+def test_a_provisioned_module_reports_every_interval_once_by_itself() -> None:
+    street = provisioned()
+    assert street.device.module.state is State.PROVISIONED
+    street.run(30 * HOUR_S + 60)
+    assert len(street.journal) >= 120
+    assert street.host.intervals() == expected(street)
+    reports = [r for r in street.host.reports if r.header["CAUSE"] == Cause.SCHEDULE]
+    assert len(reports) == 120
+    assert all(r.header["TIME"] - r.header["DUE_TIME"] < 5 for r in reports)
+
+
+def test_nothing_is_lost_or_doubled_over_a_link_that_loses_every_third_message() -> None:
+    street = Street(link=LinkSettings(delay_us=200_000, jitter_us=500_000, loss_percent=33))
+    street.run(300)
+    while street.device.module.state is not State.PROVISIONED:
+        try:
+            street.provision(SCHEDULES=schedules(schedule()))
+        except AssertionError:
+            street.run(10)
+    street.run(24 * HOUR_S + 600)
+    assert street.host.repeats > 0, "the seed lost no answer: choose another"
+    assert street.host.intervals() == expected(street)
+
+
+def test_a_cut_network_only_delays_what_is_told() -> None:
+    street = provisioned()
+    street.run(HOUR_S)
+    cut = Cut()
+    street.link.faults.append(cut)
+    street.run(6 * HOUR_S)
+    before = len(street.host.intervals())
+    street.link.faults.remove(cut)
+    street.run(120)
+    assert before < len(street.journal)
+    assert street.host.intervals() == expected(street)
+
+
+@settings(max_examples=15)
+@given(st.lists(st.integers(1, 4000), min_size=1, max_size=6))
+def test_restarts_of_the_module_at_any_moment_lose_and_double_nothing(moments: list[int]) -> None:
+    street = provisioned()
+    for seconds in moments:
+        street.world.run(street.world.now_us + seconds * 1_000_000 + 37_000 * seconds)
+        street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    assert street.host.intervals() == expected(street)
+    assert street.device.module.state is State.PROVISIONED
+
+
+def test_an_outage_is_told_with_the_last_gasp_and_its_return() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()), OUTAGE=OUTAGE)
+    street.run(HOUR_S)
+    street.device.mains(False, street.world.now_us)
+    street.run(45)
+    [gasp] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert gasp["RESTORED"] == 0
+    street.run(2 * HOUR_S)
+    assert street.device.module.dead
+    street.device.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    _, restored = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert restored["RESTORED"] == 1 and restored["START_TIME"] == gasp["START_TIME"]
+    assert restored["OUTAGE_NBR"] == gasp["OUTAGE_NBR"]
+    assert abs(restored["DURATION_S"] - 2 * HOUR_S - 45) <= 2
+    street.run(HOUR_S)
+    assert street.host.intervals() == expected(street)
+
+
+def test_a_momentary_loss_is_counted_and_not_told() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE=OUTAGE)
+    street.device.mains(False, street.world.now_us)
+    street.run(5)
+    street.device.mains(True, street.world.now_us)
+    street.run(120)
+    assert not street.host.parts(SsiTable.OUTAGE_RECORD)
+    status = decoded(SsiTable.MODULE_STATUS, street.ask(own_read(SsiTable.MODULE_STATUS))[0])
+    assert status["NBR_MOMENTARIES"] == 1 and status["NBR_OUTAGES"] == 0
+
+
+def test_a_monitored_change_is_told_at_once() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(MONITORS={"MONITORS": [monitor()]})
+    street.run(30)
+    reset = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET))
+    assert street.ask(reset) == [b"\0"]
+    street.run(10)
+    [alarm] = street.host.parts(SsiTable.ALARM)
+    assert alarm["MONITOR_NBR"] == 1 and alarm["VALUE"] == 1
+
+
+def command(code: Command, **changes: int) -> bytes:
+    value = {"CODE": code, "SET": 1, "RING_EPOCH": 1, "FIRST_SEQUENCE": 0}
+    value |= {"COUNT": 0, "SCHEDULE_NBR": 255}
+    return ssi_tables.encode(SsiTable.COMMAND, value | changes)
+
+
+def test_events_of_the_meter_become_what_the_disposition_says() -> None:
+    street = Street()
+    street.run(10)
+    entries = [{"SOURCE": 1, "CODE": 20, "DISPOSITION": 2}]
+    watch = monitor(TABLE=76, PATH="LAST_ENTRY_SEQ_NBR", DISPOSITION=0)
+    street.provision(MONITORS={"MONITORS": [watch]}, DISPOSITION={"DEFAULT": 0, "ENTRIES": entries})
+    street.run(30)
+    for _ in range(2):
+        street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET)))
+        street.run(30)
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert [alarm["CODE"] for alarm in alarms] in ([20], [20, 20])
+
+
+def test_a_read_over_the_network_is_the_meters_own_answer() -> None:
+    street = provisioned()
+    street.run(2 * HOUR_S)
+    requests = [Identify(), FullRead(0), FullRead(64), OffsetRead(1, 0, 4), FullRead(99)]
+    answers = street.ask(*map(encode_request, requests))
+    meter, now_us = street.device.meter, street.world.now_us
+    assert answers[0] == b"\0" + identification()
+    assert table_data(answers[1][1:]) == meter.table(0, now_us)
+    assert table_data(answers[2][1:]) == meter.table(64, now_us)
+    assert table_data(answers[3][1:]) == b"SMOP"
+    assert answers[4] == b"\5"
+
+
+def test_intervals_can_be_asked_for_in_one_message() -> None:
+    street = provisioned()
+    street.run(5 * HOUR_S)
+    first = street.journal[3].sequence
+    select = command(Command.SELECT_INTERVALS, FIRST_SEQUENCE=first, COUNT=7)
+    answers = street.ask(own_write(SsiTable.COMMAND, select), own_read(SsiTable.LOAD_PROFILE_PART))
+    part = decoded(SsiTable.LOAD_PROFILE_PART, answers[1])
+    assert part["FIRST_SEQUENCE"] == first
+    assert [one["VALUES"] for one in part["INTERVALS"]] == [
+        list(one.values) for one in street.journal[3:10]
+    ]
+
+
+def test_a_muted_module_still_answers() -> None:
+    street = provisioned()
+    street.link.faults.append(Muted())
+    street.run(HOUR_S)
+    assert not street.host.intervals()
+    assert street.ask(encode_request(Identify())) == [b"\0" + identification()]
+
+
+def test_a_commit_with_a_wrong_digest_changes_nothing() -> None:
+    street = provisioned()
+    before = dict(street.device.module.configuration.active)
+    staging = ssi_tables.encode(SsiTable.SCHEDULES, schedules())
+    commit = ssi_tables.encode(SsiTable.COMMIT, {"VERSION": 2, "DIGEST": bytes(32)})
+    answers = street.ask(
+        own_write(SsiTable.SCHEDULES_STAGING, staging), own_write(SsiTable.COMMIT, commit)
+    )
+    assert answers == [b"\0", b"\4"]
+    assert street.device.module.configuration.active == before
+    status = decoded(SsiTable.CONFIG_STATUS, street.ask(own_read(SsiTable.CONFIG_STATUS))[0])
+    assert status["ACTIVE_VERSION"] == 1
+    assert status["LAST_RESULT"] == CommitResult.DIGEST_DIFFERS
+
+
+@pytest.mark.parametrize(
+    "changes", [{"PERIOD_MIN": 0}, {"KIND": 9}, {"TASK": 77}, {"AT_MINUTE": 2000}]
+)
+def test_an_impossible_schedule_is_not_committed(changes: dict[str, int]) -> None:
+    street = Street()
+    street.run(10)
+    assert street.provision(SCHEDULES=schedules(schedule(**changes)))[-1] == b"\4"
+    assert street.device.module.state is State.REGISTERED
+
+
+def test_a_demand_reset_runs_on_its_schedule() -> None:
+    street = provisioned(TASK=Task.DEMAND_RESET, PERIOD_MIN=60)
+    street.run(3 * HOUR_S + 60)
+    assert street.device.meter.registers.resets == 3
+
+
+def test_a_meter_that_cannot_be_reached_is_told_of() -> None:
+    street = provisioned(PERIOD_MIN=1)
+    street.device.meter.mains(False, street.world.now_us)
+    street.run(300)
+    codes = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert codes == [ModuleAlarm.METER_UNREACHABLE]
+
+
+def test_garbage_from_the_network_is_noted_and_answered_by_nobody() -> None:
+    street = provisioned()
+    for octets in (b"", b"\x60", b"\x60\x80", bytes(100), b"\x60\x03\xa8\x01\x02"):
+        street.device.receive("link", octets, street.world.now_us)
+    assert not street.device.outgoing()
+    street.run(HOUR_S)
+    assert street.host.intervals() == expected(street)
+
+
+def test_a_key_that_was_written_is_used_and_cannot_be_read() -> None:
+    street = provisioned()
+    image = ssi_tables.encode(SsiTable.KEYS, {"KEY_ID": 1, "ROLE": 0, "KEY": bytes(16)})
+    assert street.ask(own_write(SsiTable.KEYS, image)) == [b"\0"]
+    assert street.ask(own_read(SsiTable.KEYS)) == [b"\5"]
+    assert street.device.module.keys.sending == 1
+
+
+def test_a_write_of_a_context_table_makes_the_module_read_the_context_again() -> None:
+    street = provisioned()
+    commits = street.device.nvram.commits
+    write = encode_request(FullWrite(5, b"NEW IDENTIFICATION  "))
+    assert street.ask(write) == [b"\0"]
+    street.run(10)
+    assert street.device.nvram.commits >= commits
