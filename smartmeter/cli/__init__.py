@@ -15,9 +15,12 @@ from smartmeter.version import VERSION
 
 #: verb -> (module in this package, one line for ``--help``).
 VERBS = {
+    "demo": ("demo", "TMS, page and a street of SmartMeters, from factory state on."),
     "meter": ("meter", "Simulated meters on a pty, a serial line or TCP."),
     "read": ("read", "Read a meter's tables, for a person or as JSON."),
     "decode": ("decode", "Bytes to text, without a meter."),
+    "gateway": ("gateway", "The SSI module on this board, beside a real meter."),
+    "tms": ("tms", "The head-end: collects, provisions, watches."),
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
 }
 

@@ -1,0 +1,101 @@
+"""``smartmeter demo``: a TMS with its page and a street of SmartMeters, from factory state on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import tempfile
+from pathlib import Path
+
+import click
+
+from smartmeter.simulation.demo import Count, Demo, DemoSettings
+
+MAX_METERS, MAX_SPEED = 2000, 3600
+
+
+@click.command()
+@click.option("--meters", default=20, show_default=True, type=click.IntRange(8, MAX_METERS))
+@click.option(
+    "--speed",
+    default=600,
+    show_default=True,
+    type=click.IntRange(1, MAX_SPEED),
+    help="Seconds of the meters' calendar a second.",
+)
+@click.option(
+    "--port", default=8080, show_default=True, type=click.IntRange(0, 65_535), help="Of the page."
+)
+@click.option("--seed", default=1, show_default=True, help="Which street.")
+@click.option(
+    "--duration", type=click.FloatRange(1, 86_400), help="Wall seconds; without: until Ctrl-C."
+)
+@click.option("--headless", is_flag=True, help="No page.")
+@click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
+@click.option("--data", metavar="DIR", help="Folder of the TMS; default: a fresh temporary one.")
+def command(
+    meters: int,
+    speed: int,
+    port: int,
+    seed: int,
+    duration: float | None,
+    headless: bool,
+    as_json: bool,
+    data: str | None,
+) -> None:
+    """Show everything at work: meters, modules, network and TMS in one process."""
+    if headless and duration is None:
+        raise click.UsageError("--headless needs --duration SECONDS")
+    folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
+    if (folder / "tms.sqlite3").exists():
+        raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")
+    click.echo(f"data in {folder}", err=as_json)
+    settings = DemoSettings(meters, speed, seed, duration, folder)
+    count = asyncio.run(_run(settings, None if headless else port, as_json))
+    if as_json:
+        click.echo(count.json())
+    else:
+        click.echo(_sentence(count))
+    if count.intervals_stored != count.intervals_expected or count.duplicates or count.altered:
+        raise click.ClickException("the TMS does not hold what the meters measured")
+
+
+async def _run(settings: DemoSettings, port: int | None, quiet: bool) -> Count:
+    demo = Demo(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await demo.start()
+    web = None
+    if port is not None:
+        from smartmeter.tms.users import Users, first_password
+        from smartmeter.tms.web.site import Site
+
+        password = first_password()
+        Users(demo.server.store).set("demo", password)
+        web = Site(demo.server, breaker=demo.street)
+        await web.start("127.0.0.1", port)
+        click.echo(
+            f"page http://127.0.0.1:{web.port}/  log in as demo with {password}  (Ctrl-C ends)",
+            err=quiet,
+        )
+    try:
+        await demo.run(stop)
+        click.echo("stopping: waiting for what is under way", err=True)
+        return await demo.finish()
+    finally:
+        if web is not None:
+            await web.stop()
+
+
+def _sentence(count: Count) -> str:
+    return (
+        f"{count.meters} SmartMeters, {count.provisioned} provisioned; in {count.seconds} s they"
+        f" sent {count.reports} reports by themselves ({count.polls} polls).\n"
+        f"{count.intervals_stored} of {count.intervals_expected} intervals are stored,"
+        f" {count.duplicates} twice, {count.altered} altered;"
+        f" {count.outages} outages and {count.restorations} restorations,"
+        f" {count.silences} silences of which {count.recovered} were recovered,"
+        f" {count.alarms} alarms."
+    )

@@ -1,0 +1,112 @@
+"""``smartmeter tms run``: the head-end as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import click
+
+from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.errors import SettingsError
+
+#: Where the first operator's password comes from; never from the command line.
+PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
+FIRST_USER = "operator"
+MAX_SHIPMENT_OCTETS = 1 << 28
+
+
+@click.group()
+def command() -> None:
+    """The Transaction Management System."""
+
+
+@command.command()
+@click.option("--data", required=True, metavar="DIR", help="Folder of the database.")
+@click.option("--listen", default="127.0.0.1:1153", show_default=True, metavar="HOST:PORT")
+@click.option("--web", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT|off")
+@click.option(
+    "--shipment", metavar="FILE", help="CSV of SmartMeters to enter: esn,title,key,model."
+)
+@click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
+@click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+def run(
+    data: str, listen: str, web: str, shipment: str | None, template: str | None, clock: str
+) -> None:
+    """Run the TMS until told to stop (Ctrl-C)."""
+    asyncio.run(_run(Path(data), listen, web, shipment, template, clock))
+
+
+async def _run(
+    data: Path, listen: str, web: str, shipment: str | None, template: str | None, clock: str
+) -> None:
+    from smartmeter.tms.server import TmsServer
+    from smartmeter.tms.shipment import read_shipment
+    from smartmeter.tms.template import make_template, read_template
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    host, port = _address("--listen", listen)
+    chosen = read_template(_text("--template", template)) if template else make_template()
+    shipped = read_shipment(_text("--shipment", shipment), shipment) if shipment else []
+    calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
+    server = TmsServer(data, calendar, chosen)
+    await server.start(host, port)
+    site = None
+    try:
+        if shipped:
+            click.echo(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
+        if web != "off":
+            from smartmeter.tms.web.site import Site
+
+            web_host, web_port = _address("--web", web)
+            _first_user(server.store)
+            site = Site(server)
+            await site.start(web_host, web_port)
+            click.echo(f"page http://{web_host}:{site.port}/")
+        real_host, real_port = server.address
+        click.echo(f"ready tcp:{real_host}:{real_port} data {data}")
+        await stop.wait()
+    finally:
+        if site is not None:
+            await site.stop()
+        await server.stop()
+        click.echo("stopped", err=True)
+
+
+def _first_user(store: object) -> None:
+    """Enter the first user; a password that was made up is shown this once."""
+    from smartmeter.tms.store.sqlite import Store
+    from smartmeter.tms.users import Users, first_password
+
+    assert isinstance(store, Store)
+    users = Users(store)
+    given = os.environ.get(PASSWORD_VARIABLE)
+    if given:
+        users.set(FIRST_USER, given)
+    elif not users.any():
+        password = first_password()
+        users.set(FIRST_USER, password)
+        click.echo(f"log in as {FIRST_USER} with {password} (shown this once)")
+
+
+def _address(option: str, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise SettingsError(option, f"{text!r} is not HOST:PORT", "write 127.0.0.1:1153")
+    return host.strip("[]"), int(port)
+
+
+def _text(option: str, name: str | None) -> str:
+    assert name is not None
+    path = Path(name)
+    try:
+        if path.stat().st_size > MAX_SHIPMENT_OCTETS:
+            raise SettingsError(f"{option} {name}", "is far too large", "split it")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        fault = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
+        raise SettingsError(f"{option} {name}", str(fault), "check name and rights") from error

@@ -1,0 +1,52 @@
+"""What a bearer is: one way of carrying APDUs to the TMS, with its price and its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from smartmeter.base.errors import SettingsError
+
+DEFAULT_MAX_APDU_OCTETS = 2048
+
+
+@dataclass(frozen=True)
+class BearerSettings:
+    """A bearer as it is configured: the cheapest that works is used."""
+
+    name: str
+    address: str
+    cost: int = 0
+    max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
+
+
+class Connection(Protocol):
+    """An open way to the TMS."""
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; a connection that has gone drops it."""
+
+    async def receive(self, take: Callable[[bytes], None]) -> None:
+        """Give what arrives, APDU by APDU, until the connection ends."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Bearer(Protocol):
+    """Something that can be connected, again and again."""
+
+    settings: BearerSettings
+
+    async def connect(self) -> Connection:
+        """Open the way; OSError when it cannot be."""
+
+
+def tcp_address(address: str) -> tuple[str, int]:
+    """Read ``tcp:HOST:PORT``; SettingsError when it is none."""
+    kind, _, rest = address.partition(":")
+    host, _, port = rest.rpartition(":")
+    if kind != "tcp" or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise SettingsError(f"address {address!r}", "is no bearer", "write tcp:HOST:PORT")
+    return host.strip("[]"), int(port)

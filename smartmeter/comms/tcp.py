@@ -1,0 +1,72 @@
+"""C12.22 over TCP (RFC 6142): APDUs back to back on a connection that the device opens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.stream import ApduStream
+from smartmeter.base.errors import SettingsError
+from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
+
+CONNECT_TIMEOUT_S = 10.0
+READ_OCTETS = 65_536
+#: A TMS that does not read is let go when so much waits for it.
+MAX_UNSENT_OCTETS = 1 << 20
+
+
+class TcpConnection:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU."""
+        transport = self._writer.transport
+        if transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
+            transport.abort()
+        elif not transport.is_closing():
+            self._writer.write(octets)
+
+    async def receive(self, take: Callable[[bytes], None]) -> None:
+        """Give APDUs until the connection ends or carries what is none."""
+        stream = ApduStream()
+        with contextlib.suppress(OSError, ApduRejected):
+            while data := await self._reader.read(READ_OCTETS):
+                for octets in stream.feed(data):
+                    take(octets)
+
+    def close(self) -> None:
+        """End it."""
+        self._writer.close()
+
+
+class TcpBearer:
+    """A TMS at a TCP address."""
+
+    def __init__(self, settings: BearerSettings) -> None:
+        self.settings = settings
+        self._host, self._port = tcp_address(settings.address)
+
+    async def connect(self) -> Connection:
+        """Open a connection; OSError when nobody answers in time."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                reader, writer = await asyncio.open_connection(self._host, self._port)
+        except TimeoutError as error:
+            raise OSError(f"{self.settings.address}: no answer") from error
+        connected = writer.get_extra_info("socket")
+        if connected is not None:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return TcpConnection(reader, writer)
+
+
+def make_bearers(settings: list[BearerSettings]) -> list[TcpBearer]:
+    """Give the bearers of some settings; SettingsError when there is none."""
+    if not settings:
+        raise SettingsError("bearers", "none is set", "give the address of a TMS")
+    return [TcpBearer(one) for one in settings]

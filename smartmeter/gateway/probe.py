@@ -1,0 +1,109 @@
+"""The optical probe of a gateway: a port in a thread of its own, a byte machine in the loop.
+
+A port that vanishes is opened again until it is back; the machine sees
+silence in between, and times out by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+
+from protocols.errors import PortError, ProtocolError
+from protocols.machine import Machine, SetBaud
+from protocols.transports.port import Port
+from protocols.transports.pump import open_port
+from smartmeter.base.clock import monotonic_us
+
+READ_TIMEOUT_S = 0.02
+REOPEN_S = 2.0
+MAX_WAITING = 1000
+
+
+class Probe:
+    """Carries bytes between a port and a machine.  ``after`` is called when bytes came."""
+
+    def __init__(
+        self,
+        name: str,
+        machine: Machine,
+        loop: asyncio.AbstractEventLoop,
+        after: Callable[[], None],
+        note: Callable[[str], None],
+    ) -> None:
+        self._name, self._machine = name, machine
+        self._loop, self._after, self._note = loop, after, note
+        self._out: queue.Queue[bytes | int] = queue.Queue(MAX_WAITING)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="probe", daemon=True)
+
+    def start(self) -> None:
+        """Open the port and carry bytes from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the port go."""
+        self._stop.set()
+        self._thread.join(5)
+
+    def flush(self) -> None:
+        """Write what the machine has to say, then change speed if it asks for it."""
+        data = self._machine.outgoing()
+        if data:
+            self._put(data)
+        for event in self._machine.events():
+            if isinstance(event, SetBaud):
+                self._put(event.baud)
+
+    def _put(self, item: bytes | int) -> None:
+        try:
+            self._out.put_nowait(item)
+        except queue.Full:
+            return  # nobody is there: the machine's own time-outs tell
+
+    def _work(self) -> None:
+        told = False
+        while not self._stop.is_set():
+            try:
+                port = open_port(self._name)
+            except ProtocolError as error:
+                if not told:
+                    self._tell(f"{error}; trying again")
+                told = True
+                self._stop.wait(REOPEN_S)
+                continue
+            self._tell(f"optical port {self._name} is open")
+            told = False
+            try:
+                self._carry(port)
+            except PortError as error:
+                self._tell(str(error))
+            finally:
+                port.close()
+
+    def _carry(self, port: Port) -> None:
+        while not self._stop.is_set():
+            data = port.read(READ_TIMEOUT_S)
+            if data:
+                self._loop.call_soon_threadsafe(self._arrived, data)
+            while not self._out.empty():
+                item = self._out.get_nowait()
+                if isinstance(item, int):
+                    port.set_baud(item)
+                else:
+                    port.write(item)
+                    self._loop.call_soon_threadsafe(self._sent)
+
+    def _tell(self, text: str) -> None:
+        if not self._stop.is_set():
+            self._loop.call_soon_threadsafe(self._note, text)
+
+    def _arrived(self, data: bytes) -> None:
+        self._machine.receive(data, monotonic_us())
+        self._after()
+
+    def _sent(self) -> None:
+        self._machine.sent(monotonic_us())
+        self._after()

@@ -1,0 +1,270 @@
+"""The C12.22 host of the TMS: verifies what comes, gives it as values, answers when told.
+
+A message machine; a path is a connection.  It stores nothing: the server
+stores, and says when the answer may go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import NBR_SSI_TABLES, SsiTable
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import (
+    WINDOW_S,
+    MessageRejected,
+    Node,
+    RequestArrived,
+    ResponseArrived,
+    TransactionFailed,
+)
+from protocols.c1222.registration import Register, Registered, identification, serial_text
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import decode_service
+from protocols.machine import Event
+from protocols.psem.codec import MalformedRequest
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullWrite, Identify, OffsetWrite, Request
+from smartmeter.base.clock import Calendar
+from smartmeter.tms.store.records import Part
+
+HOST_TITLE = ".1"
+#: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
+REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
+ANSWER_TIMEOUT_US = 15_000_000
+
+
+@dataclass(frozen=True)
+class RegistrationAsked(Event):
+    """A SmartMeter whose key is right asks to be taken in."""
+
+    token: int
+    path: Hashable
+    esn: str
+    register: Register
+
+
+@dataclass(frozen=True)
+class ReportArrived(Event):
+    """A report whose MAC is right; the answer goes out when it is durable."""
+
+    token: int
+    path: Hashable
+    esn: str
+    header: Mapping[str, Any]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Answered(Event):
+    """The answer to a request of the TMS, one item a service."""
+
+    transaction: int
+    responses: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
+class Unanswered(Event):
+    """A request of the TMS without an answer that can be used."""
+
+    transaction: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class Refused(Event):
+    """A message that was refused.  ``unknown`` tells that its title is in no shipment."""
+
+    path: Hashable
+    title: str
+    reason: str
+    unknown: bool
+
+
+class Meters:
+    """Keys and titles of all SmartMeters; implements ``protocols.c1222.keys.KeyRing``."""
+
+    def __init__(self) -> None:
+        self._esns: dict[tuple[int, ...], str] = {}
+        self._titles: dict[str, ApTitle] = {}
+        self._ciphers: dict[tuple[str, int], EaxPrime] = {}
+
+    def add(self, esn: str, title: str, key_id: int, key: bytes) -> None:
+        """Enter a SmartMeter, or another key of it."""
+        parsed = ApTitle.parse(title)
+        self._esns[parsed.absolute] = esn
+        self._titles[esn] = parsed
+        self._ciphers[esn, key_id] = EaxPrime(key)
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        """Give the key of a title."""
+        esn = self.esn(peer)
+        return self._ciphers.get((esn, key_id)) if esn is not None else None
+
+    def esn(self, title: ApTitle | None) -> str | None:
+        """Give whose title it is."""
+        return self._esns.get(title.absolute) if title is not None else None
+
+    def title(self, esn: str) -> ApTitle:
+        """Give the title of a known SmartMeter; KeyError for an unknown one."""
+        return self._titles[esn]
+
+
+class Collector:
+    """One host node and what reports mean.  ``state`` must be kept by the server."""
+
+    def __init__(self, meters: Meters, calendar: Calendar, next_invocation_id: int) -> None:
+        self._meters = meters
+        # Replays are harmless here: a report is stored once by its number, a
+        # registration changes nothing that is not so already.
+        self.node = Node(
+            ApTitle.parse(HOST_TITLE),
+            meters,
+            calendar,
+            SecurityState(next_invocation_id),
+            window_s=WINDOW_S * max(1, int(calendar.rate)),
+        )
+        self._events: list[Event] = []
+
+    def request(self, esn: str, services: Sequence[bytes], path: Hashable, now_us: int) -> int:
+        """Ask a SmartMeter over a path; give the transaction."""
+        title = self._meters.title(esn)
+        return self.node.request(
+            services, title, path, now_us, key_id=0, timeout_us=ANSWER_TIMEOUT_US
+        )
+
+    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Take one APDU."""
+        self.node.receive(path, octets, now_us)
+        self._drain(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """End transactions whose time is over."""
+        self.node.expire(now_us)
+        self._drain(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        return self.node.deadline_us()
+
+    def outgoing(self) -> list[tuple[Hashable, bytes]]:
+        """Give the APDUs to send, each with its path."""
+        return self.node.outgoing()
+
+    def events(self) -> list[Event]:
+        """Give what happened."""
+        events, self._events = self._events, []
+        return events
+
+    def accept(self, asked: RegistrationAsked, now_us: int) -> None:
+        """Take a SmartMeter in under the title that it asked for."""
+        title = self._meters.title(asked.esn)
+        answer = Registered(title, REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S).encode()
+        self.node.answer(asked.token, [answer], now_us)
+
+    def acknowledge(self, report: ReportArrived, now_us: int) -> None:
+        """Say ok to every item of a report: it is durable."""
+        self.node.answer(report.token, [b"\0"] * (1 + len(report.parts)), now_us)
+
+    def reject(self, report: ReportArrived, code: ResponseCode, now_us: int) -> None:
+        """Refuse a report; the SmartMeter keeps it and tries again."""
+        self.node.answer(report.token, [bytes([code])] * (1 + len(report.parts)), now_us)
+
+    def _drain(self, now_us: int) -> None:
+        for event in self.node.events():
+            if isinstance(event, RequestArrived):
+                self._take(event, now_us)
+            elif isinstance(event, ResponseArrived):
+                self._events.append(Answered(event.transaction, event.responses))
+            elif isinstance(event, TransactionFailed):
+                self._events.append(Unanswered(event.transaction, event.cause))
+            elif isinstance(event, MessageRejected) and event.reason != "repeated":
+                unknown = event.calling is not None and self._meters.esn(event.calling) is None
+                title = str(event.calling) if event.calling else ""
+                self._events.append(Refused(event.path, title, event.reason, unknown))
+
+    def _take(self, event: RequestArrived, now_us: int) -> None:
+        esn = self._meters.esn(event.calling)
+        assert esn is not None, "its key was found by its title"
+        services: list[Request | Register] = []
+        answers: list[bytes] = []
+        for octets in event.services:
+            try:
+                services.append(decode_service(octets))
+                answers.append(bytes([ResponseCode.isc]))
+            except MalformedRequest as error:
+                answers.append(bytes([error.answer]))
+        if len(services) == len(event.services):
+            first = services[0]
+            if isinstance(first, Register) and len(services) == 1:
+                self._register(event, esn, first, now_us)
+                return
+            if isinstance(first, FullWrite) and first.data[:4] == b"SSI1":
+                self._report(event, esn, services, now_us)
+                return
+            answers = [
+                b"\0" + identification() if isinstance(one, Identify) else answer
+                for one, answer in zip(services, answers, strict=True)
+            ]
+        self.node.answer(event.token, answers, now_us)
+
+    def _register(self, event: RequestArrived, esn: str, register: Register, now_us: int) -> None:
+        serial = serial_text(register.serial)
+        if serial and serial != esn:
+            self.node.answer(event.token, [bytes([ResponseCode.err])], now_us)
+            self._events.append(Refused(event.path, str(event.calling), "serial-differs", False))
+            return
+        self._events.append(RegistrationAsked(event.token, event.path, esn, register))
+
+    def _report(
+        self,
+        event: RequestArrived,
+        esn: str,
+        services: Sequence[Request | Register],
+        now_us: int,
+    ) -> None:
+        try:
+            header, parts = read_report(services)
+        except (TableError, ValueError) as error:
+            refusal = bytes([ResponseCode.iar])
+            self.node.answer(event.token, [refusal] * len(services), now_us)
+            reason = f"report-unreadable: {error}"[:200]
+            self._events.append(Refused(event.path, str(event.calling), reason, False))
+            return
+        if header["ESN"] != esn:
+            refusal = bytes([ResponseCode.isc])
+            self.node.answer(event.token, [refusal] * len(services), now_us)
+            self._events.append(Refused(event.path, str(event.calling), "esn-differs", False))
+            return
+        self._events.append(ReportArrived(event.token, event.path, esn, header, parts))
+
+
+def read_report(
+    services: Sequence[Request | Register],
+) -> tuple[dict[str, Any], tuple[Part, ...]]:
+    """Read the services of a report: header, then parts; TableError or ValueError if it is none."""
+    first = services[0]
+    if not isinstance(first, FullWrite):
+        raise ValueError("a report begins with a write of its header")
+    header = ssi_tables.decode(SsiTable.REPORT_HEADER, first.data)
+    base = header["BASE"]
+    parts = []
+    for service in services[1:]:
+        if isinstance(service, OffsetWrite):
+            parts.append(Part(service.table, None, {}, service.data, service.offset))
+            continue
+        if not isinstance(service, FullWrite):
+            raise ValueError("a report holds writes only")
+        number = service.table - base
+        if 0 <= number < NBR_SSI_TABLES:
+            table = SsiTable(number)
+            value = ssi_tables.decode(table, service.data)
+            parts.append(Part(service.table, table, value, service.data, None))
+        else:
+            parts.append(Part(service.table, None, {}, service.data, None))
+    return header, tuple(parts)

@@ -1,0 +1,144 @@
+"""What the TMS does with one SmartMeter, as scripts: services out, responses in.
+
+A script is a generator that yields the services of one APDU and is given one
+response item for each; ExchangeFailed is raised in it when none came.  It
+knows no connection and no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, TypeVar
+
+from ansi_tables import ssi_tables
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import CONFIG_TABLES, STAGING_OFFSET, Command, SsiTable
+from protocols.errors import ProtocolError
+from protocols.psem.codec import encode_request, table_data
+from protocols.psem.codes import code_name
+from protocols.psem.services import FullRead, FullWrite, Identify
+from smartmeter.tms.template import Template
+
+T = TypeVar("T")
+Exchange = Generator[list[bytes], list[bytes], T]
+
+#: Intervals asked for in one message.
+BACK_FILL_STEP = 200
+#: Messages of one back-fill; what is left then waits for the next.
+MAX_BACK_FILL_STEPS = 100
+#: Octets of staging that go into one message.
+STAGING_OCTETS = 1500
+
+
+class ExchangeFailed(Exception):
+    """The SmartMeter did not answer, or refused; the text is the cause."""
+
+
+def _checked(responses: list[bytes], what: str) -> list[bytes]:
+    for response in responses:
+        if response[:1] != b"\0":
+            code = response[0] if response else 0x01
+            raise ExchangeFailed(f"{what}: the SmartMeter answered {code_name(code)}")
+    return responses
+
+
+def _image(response: bytes, what: str) -> bytes:
+    _checked([response], what)
+    try:
+        return table_data(response[1:])
+    except ProtocolError as error:
+        raise ExchangeFailed(f"{what}: {error}") from error
+
+
+def _decoded(table: SsiTable, response: bytes) -> dict[str, Any]:
+    try:
+        return ssi_tables.decode(table, _image(response, table.name))
+    except TableError as error:
+        raise ExchangeFailed(str(error)) from error
+
+
+def ping() -> Exchange[None]:
+    """Identify: is it there?"""
+    _checked((yield [encode_request(Identify())]), "ping")
+
+
+def read_tables(tables: list[int]) -> Exchange[dict[int, bytes]]:
+    """Read tables of the meter, all in one exchange; one that is refused is left out."""
+    responses = yield [encode_request(FullRead(table)) for table in tables]
+    found = {}
+    for table, response in zip(tables, responses, strict=True):
+        if response[:1] == b"\0":
+            found[table] = _image(response, f"ST-{table}")
+    if not found:
+        _checked(responses, "read")
+    return found
+
+
+def command(base: int, code: Command, **fields: int) -> bytes:
+    """Give the service that writes COMMAND."""
+    value = {"CODE": code, "SET": 1, "RING_EPOCH": 0, "FIRST_SEQUENCE": 0}
+    value |= {"COUNT": 0, "SCHEDULE_NBR": 255, **fields}
+    image = ssi_tables.encode(SsiTable.COMMAND, value)
+    return encode_request(FullWrite(base + SsiTable.COMMAND, image))
+
+
+def demand_reset(base: int) -> Exchange[None]:
+    """Reset the demand now."""
+    _checked((yield [command(base, Command.DEMAND_RESET)]), "demand reset")
+
+
+def intervals(base: int, first: int, count: int) -> Exchange[dict[str, Any]]:
+    """Read intervals of set 1 from the meter's own ring: the value of LOAD_PROFILE_PART."""
+    select = command(base, Command.SELECT_INTERVALS, FIRST_SEQUENCE=first, COUNT=count)
+    part = encode_request(FullRead(base + SsiTable.LOAD_PROFILE_PART))
+    chosen, answer = yield [select, part]
+    _checked([chosen], "SELECT_INTERVALS")
+    return _decoded(SsiTable.LOAD_PROFILE_PART, answer)
+
+
+def back_fill(base: int, gaps: list[tuple[int, int | None]]) -> Exchange[list[dict[str, Any]]]:
+    """Read what is missing: sequences [first, end) each; end None means up to the newest."""
+    parts: list[dict[str, Any]] = []
+    steps = 0
+    for first, end in gaps:
+        at = first
+        while (end is None or at < end) and steps < MAX_BACK_FILL_STEPS:
+            steps += 1
+            count = BACK_FILL_STEP if end is None else min(BACK_FILL_STEP, end - at)
+            part = yield from intervals(base, at, count)
+            found = part["INTERVALS"]
+            if not found:
+                break
+            parts.append(part)
+            at = part["FIRST_SEQUENCE"] + len(found)
+            if len(found) < count:
+                break
+    return parts
+
+
+def provision(base: int, template: Template) -> Exchange[Mapping[str, Any]]:
+    """Get Version, stage, commit, read back, compare; give MODULE_VERSION.
+
+    A SmartMeter that has the configuration already is left as it is.
+    """
+    reads = (SsiTable.MODULE_VERSION, SsiTable.CONFIG_STATUS)
+    answers = yield [encode_request(FullRead(base + table)) for table in reads]
+    version = _decoded(SsiTable.MODULE_VERSION, answers[0])
+    status = _decoded(SsiTable.CONFIG_STATUS, answers[1])
+    if status["ACTIVE_VERSION"] == template.version and status["ACTIVE_DIGEST"] == template.digest:
+        return version
+    group: list[bytes] = []
+    for table in CONFIG_TABLES:
+        image = template.images[table]
+        group.append(encode_request(FullWrite(base + table + STAGING_OFFSET, image)))
+        if sum(map(len, group)) > STAGING_OCTETS or table is CONFIG_TABLES[-1]:
+            _checked((yield group), "staging")
+            group = []
+    commit = {"VERSION": template.version, "DIGEST": template.digest}
+    image = ssi_tables.encode(SsiTable.COMMIT, commit)
+    _checked((yield [encode_request(FullWrite(base + SsiTable.COMMIT, image))]), "commit")
+    back = yield [encode_request(FullRead(base + table)) for table in CONFIG_TABLES]
+    for table, response in zip(CONFIG_TABLES, back, strict=True):
+        if _image(response, table.name) != template.images[table]:
+            raise ExchangeFailed(f"{table.name} reads back otherwise than it was written")
+    return version

@@ -1,0 +1,463 @@
+"""The TMS without its sockets: what follows from each message, and from time.
+
+Joins collector, store, jobs and the watch over silence.  Everything that is
+told to a SmartMeter is told after its change was committed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from typing import Any
+
+from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
+from protocols.errors import LocalProtocolError
+from protocols.psem.codes import ResponseCode
+from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms import exchanges
+from smartmeter.tms.collector import (
+    Answered,
+    Collector,
+    Meters,
+    Refused,
+    RegistrationAsked,
+    ReportArrived,
+    Unanswered,
+)
+from smartmeter.tms.exchanges import Exchange
+from smartmeter.tms.jobs import DONE, FAILED, RUNNING, WAITING, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.model import Figures, Kind, State
+from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
+from smartmeter.tms.store import records
+from smartmeter.tms.store.queries import gaps
+from smartmeter.tms.store.records import BACK_FILL, Stored
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import Template
+
+RESERVED_IDS = 100_000
+SYSTEM = "system"
+READ_TABLES = [23, 28, 52]
+
+
+class HeadEnd:
+    """One TMS.  ``call_soon`` brings the end of a commit back to the thread of this object."""
+
+    def __init__(
+        self,
+        store: Store,
+        calendar: Calendar,
+        template: Template,
+        call_soon: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self.store = store
+        self.calendar = calendar
+        self.template = template
+        self.figures = Figures()
+        self.meters = Meters()
+        self._call_soon = call_soon
+        first_id = store.write_now(_reserve_ids)
+        self._ids_until = first_id + RESERVED_IDS
+        self.collector = Collector(self.meters, calendar, first_id)
+        self.jobs = JobRunner()
+        self.silence = SilenceWatch()
+        self._paths: dict[str, Hashable] = {}
+        self._now_us = 0
+
+    # From outside.
+
+    def load(self, now_us: int) -> None:
+        """Take up what the store knows: keys, watches, open silences, jobs that were cut off."""
+        self._now_us = now_us
+        utc_s = self.utc_s
+        self.load_keys()
+        for row in self.store.read("SELECT * FROM meters WHERE config_version != 0"):
+            if row["config_version"] == self.template.version:
+                self.silence.watch(row["esn"], self.template, utc_s)
+                self.silence.power(row["esn"], row["state"] != State.POWERLESS, utc_s)
+        for row in self.store.read("SELECT * FROM silences WHERE ended_s = 0"):
+            self.silence.resume(row["esn"], row["schedule_nbr"], utc_s)
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE jobs SET state=?, cause=?, ended_s=? WHERE state IN (?,?)",
+                (FAILED, "the TMS was restarted", utc_s, WAITING, RUNNING),
+            )
+
+        self.store.write_now(change)
+
+    def load_keys(self) -> None:
+        """Read titles and keys from the store."""
+        sql = "SELECT esn, title, key_id, key FROM meters JOIN keys USING (esn)"
+        for row in self.store.read(sql):
+            self.meters.add(row["esn"], row["title"], row["key_id"], row["key"])
+
+    @property
+    def utc_s(self) -> int:
+        """Give the calendar's second as of the last instant that was told."""
+        return self.calendar.utc_s(self._now_us) or 0
+
+    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Take one APDU from a connection."""
+        self._now_us = now_us
+        self.collector.receive(path, octets, now_us)
+        self._settle()
+
+    def disconnected(self, path: Hashable) -> None:
+        """A connection has gone."""
+        for esn in [esn for esn, known in self._paths.items() if known == path]:
+            del self._paths[esn]
+
+    def refused(self, reason: str, now_us: int, title: str = "") -> None:
+        """Note octets that were no message at all."""
+        self._now_us = now_us
+        utc_s = self.utc_s
+        self.figures.refused += 1
+        self.store.write(lambda c: records.store_security_event(c, utc_s, title, reason))
+
+    def expire(self, now_us: int) -> None:
+        """Do what is due."""
+        self._now_us = now_us
+        self.collector.expire(now_us)
+        self.jobs.expire(now_us)
+        self.silence.tick(self.utc_s)
+        self._settle()
+
+    def outgoing(self) -> list[tuple[Hashable, bytes]]:
+        """Give the APDUs to send, each with its connection."""
+        return self.collector.outgoing()
+
+    def connected(self, esn: str) -> bool:
+        """Tell whether a SmartMeter has a connection."""
+        return esn in self._paths
+
+    # What happens.
+
+    def _settle(self) -> None:
+        busy = True
+        while busy:
+            busy = False
+            for event in self.collector.events():
+                busy = True
+                self._collected(event)
+            for event in self.silence.events():
+                busy = True
+                if isinstance(event, Overdue):
+                    self._overdue(event)
+                elif isinstance(event, HeardAgain):
+                    self._heard_again(event.esn)
+            for event in self.jobs.events():
+                busy = True
+                if isinstance(event, Send):
+                    self._send(event)
+                elif isinstance(event, JobChanged):
+                    self._job_changed(event)
+        if self.collector.node.state.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
+            self._ids_until = self.store.write_now(_reserve_ids) + RESERVED_IDS
+
+    def _collected(self, event: Any) -> None:
+        if isinstance(event, ReportArrived):
+            self._report(event)
+        elif isinstance(event, RegistrationAsked):
+            self._registration(event)
+        elif isinstance(event, Answered):
+            self.jobs.answered(event.transaction, list(event.responses), self._now_us)
+        elif isinstance(event, Unanswered):
+            self.jobs.unanswered(event.transaction, event.cause, self._now_us)
+        elif isinstance(event, Refused):
+            self._refused(event)
+
+    def _refused(self, event: Refused) -> None:
+        utc_s = self.utc_s
+        self.figures.refused += 1
+
+        def change(connection: sqlite3.Connection) -> None:
+            records.store_security_event(connection, utc_s, event.title, event.reason)
+            if event.unknown and event.title:
+                connection.execute(
+                    "INSERT INTO unknown_devices VALUES (?,?,?,1)"
+                    " ON CONFLICT DO UPDATE SET last_s=excluded.last_s, count=count+1",
+                    (event.title, utc_s, utc_s),
+                )
+                connection.execute(
+                    "DELETE FROM unknown_devices WHERE title NOT IN"
+                    " (SELECT title FROM unknown_devices ORDER BY last_s DESC LIMIT 1000)"
+                )
+
+        self.store.write(change)
+
+    def _registration(self, event: RegistrationAsked) -> None:
+        utc_s, esn = self.utc_s, event.esn
+
+        def change(connection: sqlite3.Connection) -> str:
+            connection.execute(
+                "UPDATE meters SET registered_s=?, heard_s=?,"
+                " state_since_s = CASE state WHEN 'shipped' THEN ? ELSE state_since_s END,"
+                " state = CASE state WHEN 'shipped' THEN 'registered' ELSE state END"
+                " WHERE esn=?",
+                (utc_s, utc_s, utc_s, esn),
+            )
+            return str(
+                connection.execute("SELECT state FROM meters WHERE esn=?", (esn,)).fetchone()[0]
+            )
+
+        def after(future: Future[str]) -> None:
+            if future.exception() is not None:
+                return  # not stored, so not answered: the SmartMeter tries again
+            self._paths[esn] = event.path
+            self.collector.accept(event, self._now_us)
+            self.jobs.reachable(esn, self._now_us)
+            if future.result() in (State.REGISTERED, State.FAILED):
+                self.provision(esn, SYSTEM)
+
+        self._then(self.store.write(change), after)
+
+    def _report(self, event: ReportArrived) -> None:
+        utc_s = self.utc_s
+        written = self.store.write(
+            lambda c: records.store_report(c, event.esn, event.header, event.parts, utc_s)
+        )
+
+        def after(future: Future[Stored]) -> None:
+            if future.exception() is not None:
+                self.collector.reject(event, ResponseCode.err, self._now_us)
+                return
+            self._paths[event.esn] = event.path
+            self.collector.acknowledge(event, self._now_us)
+            self._stored(future.result())
+
+        self._then(written, after)
+
+    def _then(self, future: Future[Any], after: Callable[[Future[Any]], None]) -> None:
+        def carry_on() -> None:
+            after(future)
+            self._settle()
+
+        future.add_done_callback(lambda _: self._call_soon(carry_on))
+
+    def _stored(self, stored: Stored) -> None:
+        """A report is durable and acknowledged: see what follows from it."""
+        esn, header = stored.esn, stored.header
+        self.figures.report(self._now_us, stored.repeated)
+        if stored.repeated:
+            return
+        self.silence.reported(esn, header["SCHEDULE_NBR"], header["DUE_TIME"], header["TIME"])
+        for part in stored.parts:
+            if part.ssi is SsiTable.OUTAGE_RECORD:
+                back = bool(part.value["RESTORED"])
+                self.silence.power(esn, back, self.utc_s)
+                if back:
+                    self._set_state(esn, State.PROVISIONED, "")
+                else:
+                    self._set_state(esn, State.POWERLESS, "told with the last gasp")
+        if header["CONFIG_VERSION"] != self.template.version:
+            self.provision(esn, SYSTEM)
+        known = self.store.one(
+            "SELECT 1 FROM contexts WHERE esn=? AND context_id=?", esn, header["CONTEXT_ID"]
+        )
+        if known is None:
+            code = Command.SEND_CONTEXT
+            self._submit(esn, Kind.CONTEXT, SYSTEM, lambda: _command(self._base(esn), code))
+
+    # Silence.
+
+    def _overdue(self, event: Overdue) -> None:
+        utc_s, esn = self.utc_s, event.esn
+        if not event.again:
+
+            def change(connection: sqlite3.Connection) -> None:
+                connection.execute(
+                    "INSERT INTO silences (esn, schedule_nbr, due_s, noticed_s) VALUES (?,?,?,?)",
+                    (esn, event.schedule_nbr, event.due_s, utc_s),
+                )
+
+            self.store.write(change)
+            self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
+        base, missing = self._base(esn), gaps(self.store, esn)
+
+        def script() -> Exchange[list[dict[str, Any]]]:
+            yield from exchanges.ping()
+            return (yield from exchanges.back_fill(base, missing))
+
+        self._submit(esn, Kind.RECOVER, SYSTEM, script, attempts=2)
+
+    def _heard_again(self, esn: str) -> None:
+        utc_s = self.utc_s
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE silences SET ended_s=? WHERE esn=? AND ended_s=0", (utc_s, esn)
+            )
+
+        self.store.write(change)
+        self._set_state(esn, State.PROVISIONED, "")
+
+    # Jobs.
+
+    def provision(self, esn: str, requested_by: str) -> int | None:
+        """Bring a SmartMeter to the template; give the job's number."""
+        base, template = self._base(esn), self.template
+        return self._submit(
+            esn, Kind.PROVISION, requested_by, lambda: exchanges.provision(base, template)
+        )
+
+    def request(self, esn: str, kind: Kind, requested_by: str) -> int:
+        """Begin what a person asked for; SettingsError when it cannot be."""
+        base = self._base(esn)
+        scripts: dict[Kind, Callable[[], Exchange[Any]]] = {
+            Kind.READ: lambda: exchanges.read_tables(READ_TABLES),
+            Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
+            Kind.PROVISION: lambda: exchanges.provision(base, self.template),
+            Kind.PING: exchanges.ping,
+        }
+        if kind not in scripts or self.store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None:
+            raise SettingsError(esn, f"no {kind} of this SmartMeter", "choose a known one")
+        number = self._submit(esn, kind, requested_by, scripts[kind])
+        self._settle()
+        if number is None:
+            raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
+        return number
+
+    def _submit(
+        self,
+        esn: str,
+        kind: Kind,
+        requested_by: str,
+        script: Callable[[], Exchange[Any]],
+        attempts: int = 3,
+    ) -> int | None:
+        if self.jobs.has(esn, kind):
+            return None
+        utc_s = self.utc_s
+
+        def change(connection: sqlite3.Connection) -> int:
+            cursor = connection.execute(
+                "INSERT INTO jobs (esn, kind, state, requested_by, created_s) VALUES (?,?,?,?,?)",
+                (esn, kind, WAITING, requested_by, utc_s),
+            )
+            return int(cursor.lastrowid or 0)
+
+        number = self.store.write_now(change)
+        job = Job(number, esn, kind, script, requested_by, attempts)
+        if kind == Kind.PROVISION:
+            self._set_state(esn, State.PROVISIONING, "")
+        return number if self.jobs.submit(job, self._now_us) else None
+
+    def _send(self, event: Send) -> None:
+        job = event.job
+        path = self._paths.get(job.esn)
+        if path is None:
+            self.jobs.failed(job, "not connected", self._now_us)
+            return
+        if job.kind in (Kind.RECOVER, Kind.CONTEXT):
+            self.figures.polls += 1
+        try:
+            transaction = self.collector.request(job.esn, event.services, path, self._now_us)
+        except (LocalProtocolError, KeyError) as error:
+            self.jobs.failed(job, str(error), self._now_us)
+            return
+        self.jobs.sent(job, transaction)
+
+    def _job_changed(self, event: JobChanged) -> None:
+        job, utc_s = event.job, self.utc_s
+        ended_s = utc_s if job.state in (DONE, FAILED) else 0
+        values = (job.state, job.cause, ended_s, job.attempts, job.polls, _text(event.result))
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE jobs SET state=?, cause=?, ended_s=?, attempts=?, polls=?, result=?"
+                " WHERE id=?",
+                (*values, job.id),
+            )
+
+        self.store.write(change)
+        if job.state in (DONE, FAILED):
+            self._job_ended(job, event.result)
+
+    def _job_ended(self, job: Job, result: Any) -> None:
+        esn, utc_s, done = job.esn, self.utc_s, job.state == DONE
+        if job.kind == Kind.PROVISION and done:
+            version = self.template.version
+
+            def change(connection: sqlite3.Connection) -> None:
+                connection.execute(
+                    "UPDATE meters SET config_version=?, provisioned_s=? WHERE esn=?",
+                    (version, utc_s, esn),
+                )
+
+            self.store.write(change)
+            self._set_state(esn, State.PROVISIONED, "")
+            self.silence.watch(esn, self.template, utc_s)
+        elif job.kind == Kind.PROVISION:
+            self._set_state(esn, State.FAILED, job.cause)
+        elif job.kind == Kind.RECOVER:
+            self._recovered(esn, result if done else None, job.cause)
+        elif job.kind == Kind.READ and done:
+
+            def keep(connection: sqlite3.Connection) -> None:
+                for table, image in result.items():
+                    records.store_image(connection, esn, table, image, utc_s)
+
+            self.store.write(keep)
+
+    def _recovered(self, esn: str, parts: list[dict[str, Any]] | None, cause: str) -> None:
+        """A look at a silent SmartMeter has ended: keep what was fetched, name the state."""
+        utc_s = self.utc_s
+        if parts is None:
+            text = f"does not answer: {cause}"
+        else:
+            text = "answers when asked, but sends nothing by itself"
+
+        def change(connection: sqlite3.Connection) -> None:
+            filled = sum(
+                records.store_intervals(connection, esn, part, BACK_FILL, utc_s)
+                for part in parts or ()
+            )
+            connection.execute(
+                "UPDATE silences SET cause=?, filled=filled+? WHERE esn=? AND ended_s=0",
+                (text, filled, esn),
+            )
+
+        self.store.write(change)
+        if self.silence.silent(esn):
+            self._set_state(esn, State.SILENT, text)
+
+    def _set_state(self, esn: str, state: State, cause: str) -> None:
+        utc_s = self.utc_s
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=?"
+                " AND (state!=? OR cause!=?)",
+                (state, cause, utc_s, esn, state, cause),
+            )
+
+        self.store.write(change)
+
+    def _base(self, esn: str) -> int:
+        return self.store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE
+
+
+def _command(base: int, code: Command) -> Exchange[None]:
+    yield [exchanges.command(base, code)]
+
+
+def _text(result: Any) -> str:
+    """Give a job's result as text for people, bounded."""
+    if isinstance(result, dict) and all(isinstance(image, bytes) for image in result.values()):
+        return json.dumps({str(table): image.hex() for table, image in result.items()})[:65_536]
+    if isinstance(result, list):
+        return f"{sum(len(part['INTERVALS']) for part in result)} intervals"
+    return ""
+
+
+def _reserve_ids(connection: sqlite3.Connection) -> int:
+    """Give the first of a block of invocation ids that were never used."""
+    row = connection.execute("SELECT value FROM settings WHERE name='ids'").fetchone()
+    first = int(row[0]) if row else 1
+    connection.execute(
+        "INSERT OR REPLACE INTO settings VALUES ('ids', ?)", (str(first + RESERVED_IDS),)
+    )
+    return first

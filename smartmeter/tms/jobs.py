@@ -1,0 +1,196 @@
+"""Work with single SmartMeters: one script at a time each, bounded tries, a named end.
+
+A machine around scripts of ``exchanges``: it is given answers and the time,
+and says what to send.  What it does is durable through its owner, which is
+told of every change of a job.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocols.machine import Event
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed
+
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+MAX_ATTEMPTS = 3
+RETRY_PAUSE_US = 2_000_000
+#: Jobs that wait for one SmartMeter.
+MAX_QUEUE = 16
+
+
+@dataclass
+class Job:
+    """One piece of work; ``id`` is its row in the store."""
+
+    id: int
+    esn: str
+    kind: str
+    script: Callable[[], Exchange[Any]] = field(repr=False)
+    requested_by: str = "system"
+    max_attempts: int = MAX_ATTEMPTS
+    state: str = WAITING
+    attempts: int = 0
+    polls: int = 0
+    cause: str = ""
+
+
+@dataclass(frozen=True)
+class Send(Event):
+    """Services to send to a SmartMeter now; answer with ``sent`` or ``failed``."""
+
+    job: Job
+    services: list[bytes]
+
+
+@dataclass(frozen=True)
+class JobChanged(Event):
+    """A job began, tries again, or has ended; ``result`` is the script's when it is done."""
+
+    job: Job
+    result: Any = None
+
+
+@dataclass
+class _Line:
+    """What one SmartMeter has to do."""
+
+    waiting: deque[Job] = field(default_factory=deque)
+    running: Job | None = None
+    script: Exchange[Any] | None = None
+    services: int = 0
+    transaction: int | None = None
+    retry_us: int | None = None
+
+
+class JobRunner:
+    """All jobs that have not ended."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+        self._by_transaction: dict[int, str] = {}
+        self._events: list[Event] = []
+
+    def has(self, esn: str, kind: str) -> bool:
+        """Tell whether a SmartMeter has such a job that has not ended."""
+        line = self._lines.get(esn)
+        if line is None:
+            return False
+        jobs = [*line.waiting, *([line.running] if line.running else [])]
+        return any(job.kind == kind for job in jobs)
+
+    def submit(self, job: Job, now_us: int) -> bool:
+        """Queue a job; False when too many wait for this SmartMeter."""
+        line = self._lines.setdefault(job.esn, _Line())
+        if len(line.waiting) >= MAX_QUEUE:
+            return False
+        line.waiting.append(job)
+        self._next(line, now_us)
+        return True
+
+    def sent(self, job: Job, transaction: int) -> None:
+        """The services of a job are on their way under a transaction."""
+        job.polls += 1
+        self._lines[job.esn].transaction = transaction
+        self._by_transaction[transaction] = job.esn
+
+    def answered(self, transaction: int, responses: list[bytes], now_us: int) -> None:
+        """Give a job its answers."""
+        line = self._take(transaction)
+        if line is None:
+            return
+        if len(responses) != line.services:
+            fault = ExchangeFailed(f"{len(responses)} answers to {line.services} services")
+            self._step(line, fault, now_us)
+        else:
+            self._step(line, responses, now_us)
+
+    def unanswered(self, transaction: int, cause: str, now_us: int) -> None:
+        """Tell a job that no answer came."""
+        line = self._take(transaction)
+        if line is not None:
+            self._step(line, ExchangeFailed(cause), now_us)
+
+    def failed(self, job: Job, cause: str, now_us: int) -> None:
+        """Tell a job that its services could not be sent."""
+        self._step(self._lines[job.esn], ExchangeFailed(cause), now_us)
+
+    def reachable(self, esn: str, now_us: int) -> None:
+        """A SmartMeter has connected: what waits for a retry is tried now."""
+        line = self._lines.get(esn)
+        if line is not None and line.retry_us is not None:
+            line.retry_us = now_us
+            self.expire(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Try again what is due."""
+        for line in list(self._lines.values()):
+            if line.retry_us is not None and now_us >= line.retry_us:
+                line.retry_us = None
+                self._begin(line, now_us)
+
+    def events(self) -> list[Event]:
+        """Give what is to be sent and what has changed."""
+        events, self._events = self._events, []
+        return events
+
+    def _take(self, transaction: int) -> _Line | None:
+        esn = self._by_transaction.pop(transaction, None)
+        line = self._lines.get(esn) if esn is not None else None
+        if line is None or line.transaction != transaction:
+            return None
+        line.transaction = None
+        return line
+
+    def _next(self, line: _Line, now_us: int) -> None:
+        if line.running is None and line.waiting:
+            line.running = line.waiting.popleft()
+            self._begin(line, now_us)
+
+    def _begin(self, line: _Line, now_us: int) -> None:
+        job = line.running
+        assert job is not None
+        job.state, job.attempts = RUNNING, job.attempts + 1
+        line.script = job.script()
+        self._events.append(JobChanged(job))
+        self._step(line, None, now_us)
+
+    def _step(self, line: _Line, answer: list[bytes] | ExchangeFailed | None, now_us: int) -> None:
+        job, script = line.running, line.script
+        if job is None or script is None:
+            return
+        try:
+            if isinstance(answer, ExchangeFailed):
+                services = script.throw(answer)
+            elif answer is None:
+                services = next(script)
+            else:
+                services = script.send(answer)
+        except StopIteration as stop:
+            self._end(line, DONE, "", stop.value, now_us)
+            return
+        except ExchangeFailed as error:
+            job.cause = str(error)
+            if job.attempts < job.max_attempts:
+                job.state = WAITING
+                line.script, line.retry_us = None, now_us + RETRY_PAUSE_US * job.attempts
+                self._events.append(JobChanged(job))
+            else:
+                self._end(line, FAILED, str(error), None, now_us)
+            return
+        line.services = len(services)
+        self._events.append(Send(job, services))
+
+    def _end(self, line: _Line, state: str, cause: str, result: Any, now_us: int) -> None:
+        job = line.running
+        assert job is not None
+        job.state, job.cause = state, cause
+        line.running = line.script = None
+        self._events.append(JobChanged(job, result))
+        if line.waiting:
+            self._next(line, now_us)
+        else:
+            del self._lines[job.esn]

@@ -1,0 +1,63 @@
+"""States of a SmartMeter as the TMS sees it, kinds of jobs, and running figures."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+US_PER_S = 1_000_000
+#: Seconds over which arrivals are counted for the overview.
+RATE_SECONDS = 600
+
+
+class State(StrEnum):
+    """Where a SmartMeter stands."""
+
+    SHIPPED = "shipped"
+    REGISTERED = "registered"
+    PROVISIONING = "provisioning"
+    PROVISIONED = "provisioned"
+    OVERDUE = "overdue"
+    SILENT = "silent"
+    POWERLESS = "no power"
+    FAILED = "not provisioned"
+
+
+class Kind(StrEnum):
+    """Kinds of jobs."""
+
+    PROVISION = "provision"
+    RECOVER = "look after silence"
+    CONTEXT = "ask for context"
+    READ = "on-demand read"
+    DEMAND_RESET = "demand reset"
+    PING = "ping"
+
+
+@dataclass
+class Figures:
+    """Counts since the start; ``arrivals`` holds reports by the second they came in."""
+
+    reports: int = 0
+    repeated: int = 0
+    polls: int = 0
+    refused: int = 0
+    arrivals: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RATE_SECONDS))
+
+    def report(self, now_us: int, repeated: bool) -> None:
+        """Count a report."""
+        if repeated:
+            self.repeated += 1
+            return
+        self.reports += 1
+        second = now_us // US_PER_S
+        if self.arrivals and self.arrivals[-1][0] == second:
+            self.arrivals[-1] = (second, self.arrivals[-1][1] + 1)
+        else:
+            self.arrivals.append((second, 1))
+
+    def per_minute(self, now_us: int) -> int:
+        """Give the reports of the last minute."""
+        since = now_us // US_PER_S - 60
+        return sum(count for second, count in self.arrivals if second > since)

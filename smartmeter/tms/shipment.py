@@ -1,0 +1,101 @@
+"""The shipment file: which ESN has which title and key.  CSV ``esn,title,key,model``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.errors import LocalProtocolError
+from smartmeter.base.errors import SettingsError
+
+COLUMNS = ["esn", "title", "key", "model"]
+MAX_ESN = 16
+MAX_MODEL = 64
+MAX_ROWS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """One SmartMeter that left the factory; ``key`` is its key 0."""
+
+    esn: str
+    title: str
+    key: bytes = field(repr=False)
+    model: str
+
+
+def read_shipment(text: str, name: str = "shipment file") -> list[Shipped]:
+    """Read a shipment file whole, or refuse it; SettingsError names the line."""
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+    found: dict[str, Shipped] = {}
+    titles: set[tuple[int, ...]] = set()
+    try:
+        header = next(reader, [])
+        if [column.strip().lower() for column in header] != COLUMNS:
+            raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(COLUMNS)}")
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            place = f"{name}, line {reader.line_num}"
+            shipped = _read_row(row, place)
+            title = ApTitle.parse(shipped.title).absolute
+            if shipped.esn in found or title in titles or len(found) >= MAX_ROWS:
+                raise SettingsError(place, f"{shipped.esn} or its title comes twice", "drop one")
+            found[shipped.esn] = shipped
+            titles.add(title)
+    except csv.Error as error:
+        raise SettingsError(f"{name}, line {reader.line_num}", str(error), "write CSV") from error
+    return list(found.values())
+
+
+def _read_row(row: Sequence[str], place: str) -> Shipped:
+    if len(row) != len(COLUMNS):
+        raise SettingsError(place, f"{len(row)} columns", f"write {','.join(COLUMNS)}")
+    esn, title, key, model = (cell.strip() for cell in row)
+    if not (0 < len(esn) <= MAX_ESN and esn.isascii() and esn.isalnum()):
+        raise SettingsError(place, f"ESN {esn!r:.40}", f"use 1 to {MAX_ESN} letters and digits")
+    try:
+        ApTitle.parse(title)
+        octets = bytes.fromhex(key)
+    except (LocalProtocolError, ValueError) as error:
+        # The key itself is never shown.
+        fault = str(error) if isinstance(error, LocalProtocolError) else "the key is not hex"
+        raise SettingsError(place, fault, "mend the line") from None
+    if len(octets) != 16:
+        raise SettingsError(place, f"a key of {len(octets)} octets", "write 32 hex digits")
+    return Shipped(esn, title, octets, model[:MAX_MODEL])
+
+
+def write_shipment(shipped: Sequence[Shipped]) -> str:
+    """Give the text of a shipment file."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([one.esn, one.title, one.key.hex(), one.model] for one in shipped)
+    return out.getvalue()
+
+
+def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], now_s: int) -> int:
+    """Enter SmartMeters that are new; known ones keep their state and get key and model.
+
+    Gives how many were new.
+    """
+    new = 0
+    for one in shipped:
+        title = str(ApTitle.parse(one.title))
+        cursor = connection.execute(
+            "INSERT INTO meters (esn, title, model, state_since_s) VALUES (?,?,?,?)"
+            " ON CONFLICT (esn) DO NOTHING",
+            (one.esn, title, one.model, now_s),
+        )
+        new += cursor.rowcount
+        connection.execute(
+            "UPDATE meters SET title=?, model=? WHERE esn=?", (title, one.model, one.esn)
+        )
+        connection.execute("INSERT OR REPLACE INTO keys VALUES (?,0,?)", (one.esn, one.key))
+        connection.execute("DELETE FROM unknown_devices WHERE title=?", (title,))
+    return new

@@ -1,0 +1,243 @@
+"""How what was received is written: changes for the store's writer.
+
+Everything here is carried out inside one savepoint with its report: the report
+and all it carries, or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
+
+REPORT, BACK_FILL = "report", "back-fill"
+MAX_IMAGE_OCTETS = 1 << 20
+#: Lines of the security log that are kept.
+MAX_SECURITY_EVENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """One write of a report: an SSI table's value, or octets of a meter's table from an offset."""
+
+    table: int
+    ssi: SsiTable | None
+    value: Mapping[str, Any]
+    octets: bytes
+    offset: int | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of a report; a repeated one stores nothing."""
+
+    esn: str
+    header: Mapping[str, Any]
+    parts: Sequence[Part]
+    repeated: bool
+
+
+def store_report(
+    connection: sqlite3.Connection,
+    esn: str,
+    header: Mapping[str, Any],
+    parts: Sequence[Part],
+    received_s: int,
+) -> Stored:
+    """Write a report with all it carries, unless its number was stored before."""
+    contents = sorted({part.ssi.name if part.ssi else f"ST-{part.table}" for part in parts})
+    cursor = connection.execute(
+        "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            esn,
+            header["OUTBOX_EPOCH"],
+            header["REPORT_NBR"],
+            header["CAUSE"],
+            header["SCHEDULE_NBR"],
+            header["TIME"],
+            header["DUE_TIME"],
+            header["CONFIG_VERSION"],
+            header["CONTEXT_ID"],
+            received_s,
+            json.dumps(contents),
+        ),
+    )
+    if not cursor.rowcount:
+        return Stored(esn, header, parts, repeated=True)
+    connection.execute(
+        "UPDATE meters SET base=?, heard_s=?, context_id=?, module_state=?, module_warning=?"
+        " WHERE esn=?",
+        (
+            header["BASE"],
+            received_s,
+            header["CONTEXT_ID"],
+            header["STATE"],
+            header["WARNING"],
+            esn,
+        ),
+    )
+    for part in parts:
+        _store_part(connection, esn, header, part, received_s)
+    return Stored(esn, header, parts, repeated=False)
+
+
+def _store_part(
+    connection: sqlite3.Connection,
+    esn: str,
+    header: Mapping[str, Any],
+    part: Part,
+    received_s: int,
+) -> None:
+    match part.ssi:
+        case SsiTable.LOAD_PROFILE_PART:
+            store_intervals(connection, esn, part.value, REPORT, received_s)
+        case SsiTable.EVENT_PART:
+            store_events(connection, esn, part.value, received_s)
+        case SsiTable.ALARM:
+            _store_alarm(connection, esn, header["OUTBOX_EPOCH"], part.value, received_s)
+        case SsiTable.OUTAGE_RECORD:
+            _store_outage(connection, esn, header["OUTBOX_EPOCH"], part.value, received_s)
+        case None if part.offset is None:
+            store_image(connection, esn, part.table, part.octets, received_s)
+            if part.table in CONTEXT_TABLES:
+                connection.execute(
+                    "INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)",
+                    (esn, header["CONTEXT_ID"], part.table, part.octets),
+                )
+        case None:
+            _store_piece(connection, esn, part, received_s)
+        case _:
+            store_image(connection, esn, part.table, part.octets, received_s)
+
+
+def store_intervals(
+    connection: sqlite3.Connection,
+    esn: str,
+    value: Mapping[str, Any],
+    source: str,
+    received_s: int,
+) -> int:
+    """Write the intervals of a LOAD_PROFILE_PART; gives how many were not there yet."""
+    rows = [
+        (
+            esn,
+            value["SET"],
+            value["RING_EPOCH"],
+            value["FIRST_SEQUENCE"] + index,
+            interval["END_TIME"],
+            value["INT_LENGTH_S"],
+            value["CONTEXT_ID"],
+            interval["STATUS"],
+            json.dumps(interval["VALUES"]),
+            source,
+            received_s,
+        )
+        for index, interval in enumerate(value["INTERVALS"])
+    ]
+    before = connection.total_changes
+    connection.executemany("INSERT OR IGNORE INTO intervals VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+    return connection.total_changes - before
+
+
+def store_events(
+    connection: sqlite3.Connection, esn: str, value: Mapping[str, Any], received_s: int
+) -> None:
+    """Write the entries of an EVENT_PART; those that are there stay."""
+    connection.executemany(
+        "INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?)",
+        [
+            (
+                esn,
+                entry["SEQUENCE"],
+                entry["TIME"],
+                entry["CODE"],
+                entry["USER_ID"],
+                entry["ARGUMENT"],
+                received_s,
+            )
+            for entry in value["ENTRIES"]
+        ],
+    )
+
+
+def store_image(
+    connection: sqlite3.Connection, esn: str, table: int, octets: bytes, received_s: int
+) -> None:
+    """Keep the newest image of a table."""
+    connection.execute(
+        "INSERT OR REPLACE INTO images VALUES (?,?,?,?)", (esn, table, octets, received_s)
+    )
+
+
+def _store_piece(connection: sqlite3.Connection, esn: str, part: Part, received_s: int) -> None:
+    """Add a piece to a table that came in several: from offset 0 on, in order."""
+    row = connection.execute(
+        "SELECT image FROM images WHERE esn=? AND table_nbr=?", (esn, part.table)
+    ).fetchone()
+    offset = part.offset or 0
+    held = bytes(row[0]) if row is not None and offset else b""
+    if len(held) >= offset and offset + len(part.octets) <= MAX_IMAGE_OCTETS:
+        store_image(connection, esn, part.table, held[:offset] + part.octets, received_s)
+
+
+def _store_alarm(
+    connection: sqlite3.Connection,
+    esn: str,
+    epoch: int,
+    value: Mapping[str, Any],
+    received_s: int,
+) -> None:
+    connection.execute(
+        "INSERT OR IGNORE INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
+        " monitor_nbr, value, text, received_s) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (
+            esn,
+            epoch,
+            value["ALARM_NBR"],
+            value["SOURCE"],
+            value["CODE"],
+            value["DISPOSITION"],
+            value["TIME"],
+            value["MONITOR_NBR"],
+            value["VALUE"],
+            value["TEXT"],
+            received_s,
+        ),
+    )
+
+
+def _store_outage(
+    connection: sqlite3.Connection,
+    esn: str,
+    epoch: int,
+    value: Mapping[str, Any],
+    received_s: int,
+) -> None:
+    connection.execute(
+        "INSERT INTO outages VALUES (?,?,?,?,?,?) ON CONFLICT DO UPDATE"
+        " SET end_s=max(end_s, excluded.end_s)",
+        (esn, epoch, value["OUTAGE_NBR"], value["START_TIME"], value["END_TIME"], received_s),
+    )
+
+
+def store_security_event(
+    connection: sqlite3.Connection, time_s: int, title: str, reason: str
+) -> None:
+    """Note a refusal; the same one again within the hour only counts up."""
+    updated = connection.execute(
+        "UPDATE security_events SET count=count+1 WHERE title=? AND reason=? AND time_s>?",
+        (title, reason, time_s - 3600),
+    )
+    if not updated.rowcount:
+        connection.execute(
+            "INSERT INTO security_events (time_s, title, reason, count) VALUES (?,?,?,1)",
+            (time_s, title, reason),
+        )
+        connection.execute(
+            "DELETE FROM security_events WHERE id <= (SELECT max(id) FROM security_events) - ?",
+            (MAX_SECURITY_EVENTS,),
+        )

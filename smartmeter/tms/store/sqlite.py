@@ -1,0 +1,156 @@
+"""The embedded store: SQLite, one writing thread with group commit, versioned schema files.
+
+Durable: the database is in WAL mode with ``synchronous=FULL``.  The writer
+takes all changes that wait, carries each out in a savepoint of one transaction,
+commits (one synchronisation for all of them), and only then tells their
+callers.  What was told is there after kill -9 and power loss; what was not is
+there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from smartmeter.base.errors import StorageError
+
+T = TypeVar("T")
+Change = Callable[[sqlite3.Connection], Any]
+
+#: Changes that wait before callers are held back, and that share one commit.
+MAX_WAITING = 10_000
+MAX_GROUP = 500
+BUSY_TIMEOUT_S = 10.0
+_STOP = None
+
+
+class Store:
+    """A database in a folder.  ``write`` from any thread, ``read`` from the thread that owns it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._reader = _connect(path)
+            migrate(self._reader)
+            self._writer = _connect(path)
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(
+                str(path), str(error), "check the folder, its rights and its space"
+            ) from error
+        self._queue: queue.Queue[tuple[Change, Future[Any]] | None] = queue.Queue(MAX_WAITING)
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
+        self._thread.start()
+
+    def write(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Queue a change; its future is done after the commit, or holds what went wrong."""
+        future: Future[T] = Future()
+        self._queue.put((change, future), timeout=BUSY_TIMEOUT_S)
+        return future
+
+    def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
+        """Carry a change out and wait for its commit."""
+        return self.write(change).result()
+
+    def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """Give all rows of a query; the caller bounds them."""
+        return self._reader.execute(sql, values).fetchall()
+
+    def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        """Give the first row of a query, or None."""
+        row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
+        return row
+
+    def number(self, sql: str, *values: Any) -> int:
+        """Give the one number that a query asks for, 0 when there is none."""
+        row = self.one(sql, *values)
+        return int(row[0] or 0) if row is not None else 0
+
+    def close(self) -> None:
+        """Commit what waits, and close."""
+        self._queue.put(_STOP)
+        self._thread.join()
+        self._writer.close()
+        self._reader.close()
+
+    def _work(self) -> None:
+        stopping = False
+        while not stopping:
+            first = self._queue.get()
+            group: list[tuple[Change, Future[Any]]] = []
+            entry = first
+            while True:
+                if entry is _STOP:
+                    stopping = True
+                    break
+                group.append(entry)
+                if len(group) >= MAX_GROUP:
+                    break
+                try:
+                    entry = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            if group:
+                self._carry_out(group)
+
+    def _carry_out(self, group: list[tuple[Change, Future[Any]]]) -> None:
+        connection = self._writer
+        done: list[tuple[Future[Any], Any]] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for change, future in group:
+                connection.execute("SAVEPOINT change")
+                try:
+                    done.append((future, change(connection)))
+                except Exception as error:
+                    connection.execute("ROLLBACK TO change")
+                    future.set_exception(error)
+                connection.execute("RELEASE change")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            fault = StorageError(str(self._path), str(error), "free some space")
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(fault)
+            return
+        for future, result in done:
+            future.set_result(result)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring a database to the newest schema; each file of ``schema/`` is one version.
+
+    StorageError for a database that a newer program has written.
+    """
+    folder = files("smartmeter.tms.store") / "schema"
+    scripts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(scripts):
+        raise StorageError(
+            "the database",
+            f"has schema {version}, newer than this program's {len(scripts)}",
+            "use the newer program",
+        )
+    for number, name in enumerate(scripts[version:], version + 1):
+        script = (folder / name).read_text()
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")

@@ -1,0 +1,221 @@
+"""What the TMS provisions: a template of the SSI's configuration tables, and its version.
+
+A template is JSON: any of ``schedules``, ``monitors``, ``outage``,
+``disposition``, ``general``, with the element names of
+``ansi_tables.ssi_tables``; what is left out is as in the default.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import (
+    CONFIG_TABLES,
+    AlarmSource,
+    CatchUp,
+    Condition,
+    Content,
+    Disposition,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
+from smartmeter.base.errors import SettingsError
+from smartmeter.base.tasks import Kind, Recurrence
+
+MAX_TEMPLATE_OCTETS = 1 << 20
+#: The tables that the daily report carries whole: status, registers, the last demand reset's.
+DAILY_TABLES = [3, 23, 25]
+
+_SCHEDULE = {
+    "SCHEDULE_NBR": 0,
+    "ENABLED": 1,
+    "TASK": Task.REPORT,
+    "KIND": ScheduleKind.INTERVAL,
+    "PERIOD_MIN": 15,
+    "AT_MINUTE": 0,
+    "DAY": 0,
+    "ONCE_TIME": 0,
+    "PRIORITY": 1,
+    "CATCH_UP": CatchUp.RUN_ONCE,
+    "JITTER_S": 0,
+    "CONTENT": 0,
+    "TABLES": [],
+}
+_MONITOR = {
+    "MONITOR_NBR": 0,
+    "ENABLED": 1,
+    "TABLE": 0,
+    "PATH": "",
+    "OFFSET": 0,
+    "WIDTH": 0,
+    "SIGNED": 0,
+    "CONDITION": Condition.CHANGED,
+    "THRESHOLD": 0,
+    "THRESHOLD_HIGH": 0,
+    "HYSTERESIS": 0,
+    "MIN_DURATION_MS": 0,
+    "PERIOD_MS": 2000,
+    "DISPOSITION": Disposition.ALARM,
+}
+#: Standard events that are told at once: tamper attempts, low battery, memory errors and the like.
+_ALARM_EVENTS = (30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 44, 45, 46, 47)
+#: And with the next report: clock changes by others, cleared logs.
+_ADVISORY_EVENTS = (5, 6, 18)
+
+DEFAULT: Mapping[str, Any] = {
+    "schedules": [
+        # The jitter keeps a street of meters from speaking in the same second.
+        {"SCHEDULE_NBR": 1, "CONTENT": int(Content.LOAD_PROFILE), "JITTER_S": 120},
+        {
+            "SCHEDULE_NBR": 2,
+            "KIND": int(ScheduleKind.DAILY),
+            "AT_MINUTE": 5,
+            "JITTER_S": 300,
+            "CONTENT": Content.EVENT_LOG | Content.MODULE_STATUS,
+            "TABLES": DAILY_TABLES,
+            "PRIORITY": 2,
+        },
+        {
+            "SCHEDULE_NBR": 3,
+            "TASK": int(Task.CLOCK_CHECK),
+            "KIND": int(ScheduleKind.DAILY),
+            "AT_MINUTE": 35,
+            "PRIORITY": 3,
+        },
+    ],
+    "monitors": [
+        {
+            "MONITOR_NBR": 1,
+            "TABLE": 76,
+            "PATH": "LAST_ENTRY_SEQ_NBR",
+            "DISPOSITION": int(Disposition.LOG),
+        },
+        {"MONITOR_NBR": 2, "TABLE": 3, "PATH": "ED_STD_STATUS1"},
+    ],
+    "outage": {
+        "ENABLED": 1,
+        "THRESHOLD_S": 30,
+        "LAST_GASP_COUNT": 3,
+        "LAST_GASP_SPREAD_MS": 400,
+        "HOLD_UP_MS": 60_000,
+        "DISPOSITION": int(Disposition.ALARM),
+    },
+    "disposition": {
+        "DEFAULT": int(Disposition.LOG),
+        "ENTRIES": [
+            *({"SOURCE": 1, "CODE": code, "DISPOSITION": 2} for code in _ALARM_EVENTS),
+            *({"SOURCE": 1, "CODE": code, "DISPOSITION": 1} for code in _ADVISORY_EVENTS),
+            {"SOURCE": int(AlarmSource.MODULE), "CODE": 3, "DISPOSITION": 2},
+        ],
+    },
+    "general": {
+        "REPORT_GRACE_S": 300,
+        "DUTY_PERMILLE": 100,
+        "CLOCK_SILENT_S": 5,
+        "CLOCK_REFUSE_S": 3600,
+        "ACK_TIMEOUT_MS": 15_000,
+        "REGISTRATION_PERIOD_S": 3600,
+    },
+}
+_PARTS = tuple(DEFAULT)
+
+
+@dataclass(frozen=True)
+class DueSchedule:
+    """A schedule as the TMS watches it."""
+
+    number: int
+    recurrence: Recurrence
+    window_s: int
+
+
+@dataclass(frozen=True)
+class Template:
+    """Images of all configuration tables, with their digest; ``version`` is never 0."""
+
+    version: int
+    images: Mapping[SsiTable, bytes]
+
+    @property
+    def digest(self) -> bytes:
+        """Give the digest that a commit must carry."""
+        return ssi_tables.config_digest(self.images)
+
+    @property
+    def grace_s(self) -> int:
+        """Give how late a report may be, beside its schedule's jitter."""
+        general = ssi_tables.decode(SsiTable.GENERAL, self.images[SsiTable.GENERAL])
+        return int(general["REPORT_GRACE_S"])
+
+    def reports(self) -> list[DueSchedule]:
+        """Give the schedules on which reports are due."""
+        value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
+        return [
+            DueSchedule(
+                one["SCHEDULE_NBR"],
+                Recurrence(
+                    Kind(one["KIND"]),
+                    one["PERIOD_MIN"],
+                    one["AT_MINUTE"],
+                    one["DAY"],
+                    one["ONCE_TIME"],
+                ),
+                one["JITTER_S"],
+            )
+            for one in value["SCHEDULES"]
+            if one["ENABLED"] and one["TASK"] == Task.REPORT
+        ]
+
+
+def make_template(changes: Mapping[str, Any] | None = None) -> Template:
+    """Make a template from the default and changes; SettingsError names what cannot be."""
+    changes = changes or {}
+    unknown = set(changes) - set(_PARTS)
+    if unknown:
+        raise SettingsError(
+            "template", f"unknown part {min(unknown)!r}", f"use {', '.join(_PARTS)}"
+        )
+    parts = {name: changes.get(name, DEFAULT[name]) for name in _PARTS}
+    try:
+        values = {
+            SsiTable.SCHEDULES: {"SCHEDULES": [_SCHEDULE | one for one in parts["schedules"]]},
+            SsiTable.MONITORS: {"MONITORS": [_MONITOR | one for one in parts["monitors"]]},
+            SsiTable.OUTAGE: {**DEFAULT["outage"], **parts["outage"]},
+            SsiTable.DISPOSITION: {**DEFAULT["disposition"], **parts["disposition"]},
+            SsiTable.GENERAL: {**DEFAULT["general"], **parts["general"]},
+        }
+        images = {table: ssi_tables.encode(table, values[table]) for table in CONFIG_TABLES}
+        template = Template(_version(images), images)
+        for one in template.reports():
+            fault = one.recurrence.fault()
+            if fault:
+                raise SettingsError("template", f"schedule {one.number}: {fault}", "mend it")
+    except (TableError, TypeError, ValueError) as error:
+        raise SettingsError(
+            "template", str(error), "see the element names of the default"
+        ) from error
+    return template
+
+
+def _version(images: Mapping[SsiTable, bytes]) -> int:
+    """Give a version that is the same for the same content, so that nothing is sent twice."""
+    return int.from_bytes(ssi_tables.config_digest(images)[:4], "big") or 1
+
+
+def read_template(text: str) -> Template:
+    """Read a template file's text."""
+    if len(text) > MAX_TEMPLATE_OCTETS:
+        raise SettingsError("template", "is larger than 1 MiB", "make it smaller")
+    try:
+        changes = json.loads(text)
+    except ValueError as error:
+        raise SettingsError("template", str(error), "write JSON") from error
+    if not isinstance(changes, dict):
+        raise SettingsError("template", "is no JSON object", "write {...}")
+    return make_template(changes)
