@@ -474,5 +474,6 @@ def context_id(images: Mapping[int, bytes]) -> int:
     return int.from_bytes(digest.digest()[:4], "big")
 
 
-#: The tables whose images make a meter context (decision 15), where the meter has them.
-CONTEXT_TABLES = (0, 11, 12, 13, 14, 15, 16, 21, 31, 41, 51, 61, 62, 71)
+#: The tables whose images make a meter context (decision 15), where the meter has them; with
+#: ST-22 and ST-27, without which nobody knows what a register counts.
+CONTEXT_TABLES = (0, 11, 12, 13, 14, 15, 16, 21, 22, 27, 31, 41, 51, 61, 62, 71)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.errors import RemoteProtocolError, ServiceRefused
@@ -91,9 +92,15 @@ def remote_reset(
     meter: MeterContext, bits: int, sequence: int, limits: ClientLimits
 ) -> Script[bytes]:
     """Run standard procedure 9: demand reset, self-read; RemoteProtocolError when refused."""
-    order = meter.context.fmt.data_order
-    initiate = REMOTE_RESET.to_bytes(2, order) + bytes((sequence & 0xFF, bits))
-    answer = yield from run_procedure(initiate, limits)
-    if answer[3] != 0:
-        raise RemoteProtocolError(f"procedure 9 ended with result {answer[3]}")
+    flags = {
+        "DEMAND_RESET": int(bool(bits & DEMAND_RESET_BIT)),
+        "SELF_READ": int(bool(bits & SELF_READ_BIT)),
+        "SEASON_CHANGE": 0,
+    }
+    call = Initiate(REMOTE_RESET, sequence & 0xFF, {"ACTION_FLAG": flags})
+    answer = yield from run_procedure(encode_initiate(call, meter.context), limits)
+    outcome = decode_response(answer, meter.context)
+    if not outcome.completed:
+        code = RESULT_CODES.get(outcome.result_code, str(outcome.result_code))
+        raise RemoteProtocolError(f"procedure {REMOTE_RESET} ended with {code}")
     return answer

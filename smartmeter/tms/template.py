@@ -63,10 +63,10 @@ _MONITOR = {
     "PERIOD_MS": 2000,
     "DISPOSITION": Disposition.ALARM,
 }
-#: Standard events that are told at once: tamper attempts, low battery, memory errors and the like.
-_ALARM_EVENTS = (30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 44, 45, 46, 47)
-#: And with the next report: clock changes by others, cleared logs.
-_ADVISORY_EVENTS = (5, 6, 18)
+#: Standard events that are told at once: errors of the device, low battery, tamper, rotation;
+_ALARM_EVENTS = tuple(range(37, 49))
+#: and with the next report: clock changes, programming, a cleared log, a broken seal.
+_ADVISORY_EVENTS = (5, 6, 11, 18, 36, 57)
 
 DEFAULT: Mapping[str, Any] = {
     "schedules": [

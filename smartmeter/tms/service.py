@@ -1,0 +1,434 @@
+"""What pages, REST API and command line ask of the TMS; values only, bounded in size.
+
+SettingsError for what is asked wrongly, UnknownMeter for a SmartMeter that is
+not known.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import Any
+
+from ansi_tables import Snapshot
+from ansi_tables.errors import TableError
+from ansi_tables.events import event_text
+from ansi_tables.rendering import to_json_value
+from ansi_tables.scaling import profile_units, registers
+from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode
+from smartmeter.base.clock import monotonic_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms.model import Kind, State
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.shipment import read_shipment
+
+MAX_PAGE = 200
+MAX_INTERVALS = 40_000
+MAX_SEARCH = 64
+#: Bars of the arrivals chart, and how many seconds of wall time each holds.
+BARS, BAR_S = 30, 4
+LATE = (State.OVERDUE, State.SILENT, State.FAILED)
+
+
+class UnknownMeter(SettingsError):
+    """An ESN that the TMS does not know."""
+
+    def __init__(self, esn: str) -> None:
+        super().__init__(f"SmartMeter {esn:.16}", "is not known", "import its shipment file")
+
+
+class Service:
+    """One TMS, asked and told by people and programs."""
+
+    def __init__(self, server: TmsServer) -> None:
+        self._server = server
+        self.store = server.store
+        self._overview: tuple[int, dict[str, Any]] = (0, {})
+
+    def overview(self) -> dict[str, Any]:
+        """Give counts by state, what came in, who is late, what is open; made once a second."""
+        second = monotonic_us() // 1_000_000
+        if self._overview[0] != second:
+            self._overview = (second, self._make_overview(second))
+        return self._overview[1]
+
+    def _make_overview(self, second: int) -> dict[str, Any]:
+        store, figures = self.store, self._server.head_end.figures
+        counts = {state.value: 0 for state in State}
+        for row in store.read("SELECT state, count(*) AS n FROM meters GROUP BY state"):
+            counts[row["state"]] = row["n"]
+        bars = [0] * BARS
+        for moment, count in figures.arrivals:
+            at = BARS - 1 - (second // BAR_S - moment // BAR_S)
+            if 0 <= at < BARS:
+                bars[at] += count
+        marks = ",".join("?" * len(LATE))
+        late = store.read(
+            f"SELECT esn, state, cause, state_since_s FROM meters WHERE state IN ({marks})"
+            " ORDER BY state_since_s LIMIT 20",
+            *LATE,
+        )
+        outages = store.read(
+            "SELECT esn, start_s FROM outages WHERE end_s=0 ORDER BY start_s DESC LIMIT 20"
+        )
+        return {
+            "time": iso(self.utc_s),
+            "meters": sum(counts.values()),
+            "states": counts,
+            "connections": self._server.connections,
+            "reports": store.number("SELECT count(*) FROM reports"),
+            "intervals": store.number("SELECT count(*) FROM intervals"),
+            "reports_per_minute": figures.per_minute(monotonic_us()),
+            "arrivals": bars,
+            "polls": figures.polls,
+            "refused": figures.refused,
+            "late": [
+                {"esn": r["esn"], "state": r["state"], "cause": r["cause"]}
+                | {"since": iso(r["state_since_s"])}
+                for r in late
+            ],
+            "open_alarms": store.number("SELECT count(*) FROM alarms WHERE closed_by=''"),
+            "open_outages": [{"esn": r["esn"], "since": iso(r["start_s"])} for r in outages],
+            "unknown_devices": store.number("SELECT count(*) FROM unknown_devices"),
+        }
+
+    @property
+    def utc_s(self) -> int:
+        """Give the calendar's second now."""
+        return self._server.calendar.utc_s(monotonic_us()) or 0
+
+    def meters(
+        self, offset: int = 0, limit: int = 25, state: str = "", search: str = ""
+    ) -> dict[str, Any]:
+        """Give one page of SmartMeters, and how many there are in all."""
+        where, values = "WHERE esn LIKE ? ESCAPE '\\'", [_like(search)]
+        if state:
+            where, values = f"{where} AND state=?", [*values, state]
+        rows = self.store.read(
+            f"SELECT * FROM meters {where} ORDER BY esn LIMIT ? OFFSET ?",
+            *values,
+            _page(limit),
+            max(0, offset),
+        )
+        total = self.store.number(f"SELECT count(*) FROM meters {where}", *values)
+        return {"total": total, "meters": [self._summary(row) for row in rows]}
+
+    def _summary(self, row: sqlite3.Row) -> dict[str, Any]:
+        esn = row["esn"]
+        due_s = self._server.head_end.silence.next_due_s(esn, self.utc_s)
+        return {
+            "esn": esn,
+            "title": row["title"],
+            "model": row["model"],
+            "state": row["state"],
+            "cause": row["cause"],
+            "since": iso(row["state_since_s"]),
+            "heard": iso(row["heard_s"]),
+            "next_due": iso(due_s),
+            "connected": self._server.head_end.connected(esn),
+            "module_state": f"{row['module_state']:02d}",
+            "module_warning": row["module_warning"],
+        }
+
+    def meter(self, esn: str) -> dict[str, Any]:
+        """Give what identifies a SmartMeter, its state and what it was provisioned with."""
+        row = self._row(esn)
+        value = self._summary(row)
+        value["registered"] = iso(row["registered_s"])
+        value["provisioned"] = iso(row["provisioned_s"])
+        value["config_version"] = f"{row['config_version']:08x}" if row["config_version"] else ""
+        value["schedules"] = [
+            {
+                "number": one.number,
+                "text": schedule_text(one.recurrence),
+                "next": iso(one.recurrence.following(self.utc_s)),
+            }
+            for one in (self._server.head_end.template.reports() if row["config_version"] else ())
+        ]
+        value["module"] = self._module(esn, row["base"])
+        value["outages"] = [
+            {"start": iso(r["start_s"]), "end": iso(r["end_s"])}
+            for r in self.store.read(
+                "SELECT * FROM outages WHERE esn=? ORDER BY start_s DESC LIMIT 20", esn
+            )
+        ]
+        value["intervals"] = self.store.number("SELECT count(*) FROM intervals WHERE esn=?", esn)
+        return value
+
+    def _module(self, esn: str, base: int) -> dict[str, Any]:
+        """Give what the module last said of itself."""
+        known: dict[str, Any] = {}
+        for table in (SsiTable.MODULE_VERSION, SsiTable.MODULE_STATUS):
+            row = self.store.one(
+                "SELECT image FROM images WHERE esn=? AND table_nbr=?", esn, base + table
+            )
+            if row is not None:
+                known |= to_json_value(decode(table, row["image"]))
+        return known
+
+    def load_profile(
+        self, esn: str, from_s: int | None = None, to_s: int | None = None
+    ) -> dict[str, Any]:
+        """Give columns: interval ends (UTC seconds), a list of raw values for each channel."""
+        row = self._row(esn)
+        end_s = (1 << 40) if to_s is None else to_s
+        rows = self.store.read(
+            "SELECT end_s, raw, status, source FROM intervals WHERE esn=? AND end_s>=? AND end_s<=?"
+            " ORDER BY ring_epoch DESC, sequence DESC LIMIT ?",
+            esn,
+            from_s or 0,
+            end_s,
+            MAX_INTERVALS,
+        )[::-1]
+        values = [json.loads(one["raw"]) for one in rows]
+        channels = max((len(one) for one in values), default=0)
+        units = profile_units(self._snapshot(esn, row["context_id"]))
+        names = []
+        for index in range(channels):
+            unit = units[index] if index < len(units) else None
+            name = f"{unit.name} {unit.direction}".strip() if unit else f"channel {index} (raw)"
+            names.append(name)
+        return {
+            "channels": names,
+            "end_s": [one["end_s"] for one in rows],
+            "values": [[v[n] if n < len(v) else None for v in values] for n in range(channels)],
+            "status": [bytes(one["status"]).hex() for one in rows],
+            "back_filled": [n for n, one in enumerate(rows) if one["source"] != "report"],
+        }
+
+    def registers(self, esn: str) -> dict[str, Any]:
+        """Give registers as they last came, scaled where the meter tells how."""
+        row = self._row(esn)
+        readings = []
+        try:
+            found = registers(self._snapshot(esn, row["context_id"]))
+        except TableError:
+            found = []
+        for one in found:
+            number = "" if one.unit is None else format(one.unit.scaled(int(one.raw)), "f")
+            readings.append(
+                {
+                    "kind": one.kind,
+                    "index": one.index,
+                    "raw": str(one.raw),
+                    "value": number,
+                    "unit": f"{one.unit.name} {one.unit.direction}".strip() if one.unit else "raw",
+                }
+            )
+        taken = self.store.number(
+            "SELECT max(received_s) FROM images WHERE esn=? AND table_nbr IN (23, 28)", esn
+        )
+        return {"taken": iso(taken), "registers": readings}
+
+    def _snapshot(self, esn: str, context_id: int) -> Snapshot:
+        images = {
+            r["table_nbr"]: bytes(r["image"])
+            for r in self.store.read(
+                "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?",
+                esn,
+                context_id,
+            )
+        }
+        for r in self.store.read(
+            "SELECT table_nbr, image FROM images WHERE esn=? AND table_nbr < 2048", esn
+        ):
+            images.setdefault(r["table_nbr"], bytes(r["image"]))
+        return Snapshot(images)
+
+    def events(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
+        """Give the newest entries of the meter's log, newest first."""
+        self._row(esn)
+        rows = self.store.read(
+            "SELECT * FROM events WHERE esn=? ORDER BY sequence DESC LIMIT ?", esn, _page(limit)
+        )
+        return [
+            {
+                "sequence": r["sequence"],
+                "time": iso(r["time_s"]),
+                "code": r["code"],
+                "text": event_text(r["code"]),
+                "user": r["user_id"],
+                "argument": bytes(r["argument"]).hex(),
+            }
+            for r in rows
+        ]
+
+    def messages(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
+        """Give the newest reports of a SmartMeter, newest first."""
+        self._row(esn)
+        rows = self.store.read(
+            "SELECT * FROM reports WHERE esn=? ORDER BY received_s DESC, number DESC LIMIT ?",
+            esn,
+            _page(limit),
+        )
+        return [
+            {
+                "number": r["number"],
+                "cause": _name(Cause, r["cause"]),
+                "time": iso(r["time_s"]),
+                "due": iso(r["due_s"]),
+                "contents": ", ".join(json.loads(r["contents"])),
+            }
+            for r in rows
+        ]
+
+    def alarms(self, offset: int = 0, limit: int = 50, only_open: bool = False) -> dict[str, Any]:
+        """Give one page of alarms, newest first."""
+        where = "WHERE closed_by=''" if only_open else ""
+        rows = self.store.read(
+            f"SELECT * FROM alarms {where} ORDER BY id DESC LIMIT ? OFFSET ?",
+            _page(limit),
+            max(0, offset),
+        )
+        total = self.store.number(f"SELECT count(*) FROM alarms {where}")
+        return {"total": total, "alarms": [_alarm(r) for r in rows]}
+
+    def close_alarm(self, number: int, user: str) -> None:
+        """Close an alarm: somebody has seen to it."""
+
+        def change(connection: sqlite3.Connection) -> int:
+            return connection.execute(
+                "UPDATE alarms SET closed_by=? WHERE id=? AND closed_by=''", (user, number)
+            ).rowcount
+
+        if not self.store.write_now(change):
+            raise SettingsError(f"alarm {number}", "is not open", "look at the list again")
+
+    def jobs(self, offset: int = 0, limit: int = 50, esn: str = "") -> dict[str, Any]:
+        """Give one page of jobs, newest first."""
+        where, values = ("WHERE esn=?", [esn]) if esn else ("", [])
+        rows = self.store.read(
+            f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ? OFFSET ?",
+            *values,
+            _page(limit),
+            max(0, offset),
+        )
+        total = self.store.number(f"SELECT count(*) FROM jobs {where}", *values)
+        return {
+            "total": total,
+            "jobs": [
+                {
+                    "id": r["id"],
+                    "esn": r["esn"],
+                    "kind": r["kind"],
+                    "state": r["state"],
+                    "cause": r["cause"],
+                    "requested_by": r["requested_by"],
+                    "created": iso(r["created_s"]),
+                    "ended": iso(r["ended_s"]),
+                    "attempts": r["attempts"],
+                }
+                for r in rows
+            ],
+        }
+
+    def job(self, number: int) -> dict[str, Any]:
+        """Give one job, with its result as text."""
+        row = self.store.one("SELECT * FROM jobs WHERE id=?", number)
+        if row is None:
+            raise SettingsError(f"job {number}", "is not known", "look at the list again")
+        names = ("id", "esn", "kind", "state", "cause", "attempts", "result")
+        return {name: row[name] for name in names}
+
+    def request(self, esn: str, kind: str, user: str) -> int:
+        """Begin a job that a person asked for; give its number."""
+        self._row(esn)
+        try:
+            chosen = Kind(kind)
+        except ValueError:
+            raise SettingsError("kind", f"{kind!r:.40} is no job", "choose a known one") from None
+        number = self._server.head_end.request(esn, chosen, user)
+        self._server.flush()
+        return number
+
+    def import_shipment(self, text: str) -> dict[str, int]:
+        """Enter the SmartMeters of a shipment file."""
+        shipped = read_shipment(text)
+        return {"read": len(shipped), "new": self._server.import_shipment(shipped)}
+
+    def unknown_devices(self) -> list[dict[str, Any]]:
+        """Give titles that spoke and are in no shipment."""
+        rows = self.store.read("SELECT * FROM unknown_devices ORDER BY last_s DESC LIMIT 100")
+        return [
+            {"title": r["title"], "count": r["count"], "first": iso(r["first_s"])}
+            | {"last": iso(r["last_s"])}
+            for r in rows
+        ]
+
+    def security_events(self) -> list[dict[str, Any]]:
+        """Give the newest refusals."""
+        rows = self.store.read("SELECT * FROM security_events ORDER BY id DESC LIMIT 100")
+        return [
+            {"time": iso(r["time_s"]), "title": r["title"], "reason": r["reason"]}
+            | {"count": r["count"]}
+            for r in rows
+        ]
+
+    def _row(self, esn: str) -> sqlite3.Row:
+        row = self.store.one("SELECT * FROM meters WHERE esn=?", esn)
+        if row is None:
+            raise UnknownMeter(esn)
+        return row
+
+
+def iso(utc_s: int | None) -> str:
+    """Give UTC seconds as text for people and programs; empty when not set."""
+    if not utc_s:
+        return ""
+    try:
+        return datetime.fromtimestamp(utc_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return str(utc_s)
+
+
+def schedule_text(recurrence: Any) -> str:
+    """Give a recurrence in words."""
+    at = f"{recurrence.at_minute // 60:02d}:{recurrence.at_minute % 60:02d} UTC"
+    match recurrence.kind.name:
+        case "INTERVAL":
+            return f"every {recurrence.period_min} minutes"
+        case "DAILY":
+            return f"daily at {at}"
+        case "WEEKLY":
+            days = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+            return f"every {days[recurrence.day]} at {at}"
+        case "MONTHLY":
+            day = "last day" if recurrence.day == 255 else f"day {recurrence.day}"
+            return f"every month, {day}, at {at}"
+    return f"once at {iso(recurrence.once_s)}"
+
+
+def _alarm(row: sqlite3.Row) -> dict[str, Any]:
+    source = _name(AlarmSource, row["source"])
+    text = row["text"]
+    if source.startswith("METER"):
+        text = event_text(row["code"])
+    return {
+        "id": row["id"],
+        "esn": row["esn"],
+        "time": iso(row["time_s"]),
+        "source": source.lower().replace("_", " "),
+        "code": row["code"],
+        "text": text,
+        "value": row["value"],
+        "closed_by": row["closed_by"],
+    }
+
+
+def _name(kind: Any, value: int) -> str:
+    try:
+        return str(kind(value).name)
+    except ValueError:
+        return str(value)
+
+
+def _page(limit: int) -> int:
+    return max(1, min(limit, MAX_PAGE))
+
+
+def _like(search: str) -> str:
+    text = search[:MAX_SEARCH]
+    for special in "\\%_":
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
