@@ -123,6 +123,15 @@ class Street:
             house.link.faults.remove(house.muted)
             house.muted = None
 
+    def faults(self, esn: str) -> dict[str, bool]:
+        """Tell what is broken at one house."""
+        house = self.houses[esn]
+        return {
+            "mains": not house.power,
+            "network": house.cut is not None,
+            "silence": house.muted is not None,
+        }
+
     def tamper(self, esn: str) -> None:
         """Let somebody try a password at the optical port of one house."""
         house = self.houses[esn]

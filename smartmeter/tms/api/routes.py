@@ -1,0 +1,120 @@
+"""The REST API: the same functions of ``tms.service`` that the pages call.
+
+An error is ``{"error": text}`` with 400, or 404 for a SmartMeter that is not known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from smartmeter.base.errors import SmartMeterError
+from smartmeter.tms.service import Service, UnknownMeter
+
+MAX_SHIPMENT_OCTETS = 8 << 20
+MAX_SECOND = 1 << 40
+
+
+class JobRequest(BaseModel):
+    """What a job is asked for with."""
+
+    kind: str = Field(max_length=40)
+
+
+def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
+    """Add the routes; ``user_of(request)`` gives who is logged in."""
+
+    @app.exception_handler(SmartMeterError)
+    async def wrong(request: Request, error: SmartMeterError) -> JSONResponse:
+        status = 404 if isinstance(error, UnknownMeter) else 400
+        return JSONResponse({"error": str(error)}, status)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return JSONResponse({"error": f"{place}: {first['msg']}"}, 400)
+
+    @app.get("/api/overview")
+    async def overview() -> dict[str, Any]:
+        return service.overview()
+
+    @app.get("/api/meters")
+    async def meters(
+        offset: int = Query(0, ge=0, le=1 << 31),
+        limit: int = Query(25, ge=1, le=200),
+        state: str = Query("", max_length=40),
+        search: str = Query("", max_length=64),
+    ) -> dict[str, Any]:
+        return service.meters(offset, limit, state, search)
+
+    @app.get("/api/meters/{esn}")
+    async def meter(esn: str) -> dict[str, Any]:
+        return service.meter(esn)
+
+    @app.get("/api/meters/{esn}/load-profile")
+    async def load_profile(
+        esn: str,
+        from_s: int | None = Query(None, ge=0, le=MAX_SECOND),
+        to_s: int | None = Query(None, ge=0, le=MAX_SECOND),
+    ) -> dict[str, Any]:
+        return service.load_profile(esn, from_s, to_s)
+
+    @app.get("/api/meters/{esn}/registers")
+    async def registers(esn: str) -> dict[str, Any]:
+        return service.registers(esn)
+
+    @app.get("/api/meters/{esn}/events")
+    async def events(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
+        return service.events(esn, limit)
+
+    @app.get("/api/meters/{esn}/messages")
+    async def messages(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
+        return service.messages(esn, limit)
+
+    @app.post("/api/meters/{esn}/jobs", status_code=202)
+    async def begin(esn: str, asked: JobRequest, request: Request) -> dict[str, int]:
+        return {"job": service.request(esn, asked.kind, user_of(request))}
+
+    @app.get("/api/jobs")
+    async def jobs(
+        offset: int = Query(0, ge=0, le=1 << 31),
+        limit: int = Query(50, ge=1, le=200),
+        esn: str = Query("", max_length=16),
+    ) -> dict[str, Any]:
+        return service.jobs(offset, limit, esn)
+
+    @app.get("/api/jobs/{number}")
+    async def job(number: int) -> dict[str, Any]:
+        return service.job(min(max(number, 0), MAX_SECOND))
+
+    @app.get("/api/alarms")
+    async def alarms(
+        offset: int = Query(0, ge=0, le=1 << 31),
+        limit: int = Query(50, ge=1, le=200),
+        only_open: bool = False,
+    ) -> dict[str, Any]:
+        return service.alarms(offset, limit, only_open)
+
+    @app.post("/api/alarms/{number}/close")
+    async def close_alarm(number: int, request: Request) -> dict[str, str]:
+        service.close_alarm(min(max(number, 0), MAX_SECOND), user_of(request))
+        return {"status": "closed"}
+
+    @app.post("/api/shipment")
+    async def shipment(request: Request) -> Any:
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_SHIPMENT_OCTETS:
+                return JSONResponse({"error": "the shipment file is larger than 8 MiB"}, 413)
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError:
+            return JSONResponse({"error": "the shipment file is no UTF-8 text"}, 400)
+        return await asyncio.to_thread(service.import_shipment, text)

@@ -1,0 +1,219 @@
+"""One SmartMeter: identity, state, load profile, registers, events, schedules, messages."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from nicegui import ui
+
+from smartmeter.base.errors import SmartMeterError
+from smartmeter.tms.model import Kind
+from smartmeter.tms.service import Service
+from smartmeter.tms.web.breaking import Breaker
+from smartmeter.tms.web.frame import card, chip, heading, table
+
+REFRESH_S = 1.5
+BUTTONS = (
+    (Kind.READ, "Read now", "download"),
+    (Kind.DEMAND_RESET, "Demand reset", "restart_alt"),
+    (Kind.PROVISION, "Provision again", "settings"),
+    (Kind.PING, "Ping", "network_ping"),
+)
+#: The profile is fetched by the browser: big data never goes through the page's own channel.
+CHART_SCRIPT = """
+(async () => {
+  const element = getElement(%(id)d);
+  const answer = await fetch('/api/meters/%(esn)s/load-profile');
+  if (!answer.ok || !element || !element.chart) return;
+  const data = await answer.json();
+  const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
+  const filled = new Set(data.back_filled);
+  element.chart.setOption({
+    legend: {data: data.channels, top: 0, textStyle: {color: ink}},
+    graphic: data.end_s.length ? [] : [{type: 'text', left: 'center', top: 'middle',
+      style: {text: 'No interval has come in yet.', fill: ink, fontSize: 14}}],
+    series: data.channels.map((name, n) => ({
+      name, type: 'line', step: 'end', showSymbol: false, sampling: 'lttb', areaStyle: n ? null :
+      {opacity: .15}, data: data.end_s.map((t, i) => [t * 1000, data.values[n][i]]),
+      markPoint: n ? undefined : {symbol: 'circle', symbolSize: 5, label: {show: false},
+        itemStyle: {color: '#ef6c00'},
+        data: [...filled].slice(-300).map(
+          i => ({coord: [data.end_s[i] * 1000, data.values[n][i]]}))}
+    }))
+  });
+})()
+"""
+
+
+def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None:
+    """Draw the page and keep it live."""
+    head = ui.row().classes("w-full items-center gap-3").mark("head")
+    with ui.row().classes("gap-2"):
+        for kind, label, icon in BUTTONS:
+            button = ui.button(
+                label, icon=icon, on_click=lambda k=kind: _ask(service, esn, k, user)
+            )
+            button.props("no-caps outline dense").classes("q-px-sm").mark(kind.value)
+        if breaker is not None:
+            _breaking(breaker, esn)
+    with card("Load profile"):
+        ui.label("Orange marks: filled from the meter after a silence.").classes("faint")
+        chart = _chart()
+    with ui.row().classes("w-full gap-4 items-start"):
+        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
+            registers = _part(
+                "Registers",
+                [("unit", "Unit"), ("value", "Value"), ("raw", "Raw")],
+                "unit",
+                "None yet: press Read now, or wait for the daily report.",
+            )
+            schedules = _part(
+                "Schedules", [("text", "Due"), ("next", "Next")], "number", "Not provisioned."
+            )
+            outages = _part("Outages", [("start", "From"), ("end", "To")], "start", "No outage.")
+        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
+            with card("Identity"):
+                identity = ui.grid(columns="auto 1fr").classes("w-full gap-x-4 gap-y-1")
+            work = _part(
+                "Work",
+                [("created", "Time"), ("kind", "Work"), ("state", "State"), ("cause", "Cause")],
+                "id",
+                "No work was done with it.",
+            )
+    messages = _part(
+        "Messages",
+        [("time", "Time"), ("number", "Nr"), ("cause", "Cause"), ("contents", "Carries")],
+        "number",
+        "It has sent nothing yet.",
+    )
+    events = _part(
+        "Events",
+        [("time", "Time"), ("text", "Event"), ("user", "User"), ("argument", "Argument")],
+        "sequence",
+        "The daily report brings the meter's log.",
+    )
+    shown: dict[str, Any] = {}
+
+    def refresh() -> None:
+        value = service.meter(esn)
+        _head(head, value, shown)
+        _identity(identity, value, shown)
+        found = service.registers(esn)["registers"]
+        for name, drawn, rows in (
+            (
+                "registers",
+                registers,
+                [{**one, "unit": f"{one['unit']} ({one['kind']})"} for one in found],
+            ),
+            ("schedules", schedules, value["schedules"]),
+            ("outages", outages, value["outages"]),
+            ("work", work, service.jobs(0, 8, esn)["jobs"]),
+            ("messages", messages, service.messages(esn, 12)),
+            ("events", events, service.events(esn, 12)),
+        ):
+            if shown.get(name) != rows:
+                shown[name] = rows
+                drawn.rows = rows
+        if shown.get("intervals") != value["intervals"]:
+            shown["intervals"] = value["intervals"]
+            ui.run_javascript(CHART_SCRIPT % {"id": chart.id, "esn": esn})
+
+    ui.timer(0.1, refresh, once=True)
+    ui.timer(REFRESH_S, refresh)
+
+
+def _chart() -> ui.echart:
+    ink = "#7a8899"
+    options = {
+        "animation": False,
+        "grid": {"left": 48, "right": 16, "top": 34, "bottom": 64},
+        "tooltip": {"trigger": "axis"},
+        "dataZoom": [{"type": "inside"}, {"type": "slider", "height": 20, "bottom": 10}],
+        "xAxis": {"type": "time", "axisLabel": {"color": ink, "hideOverlap": True}},
+        "yAxis": {"type": "value", "axisLabel": {"color": ink}},
+        "useUTC": True,
+        "series": [],
+    }
+    return ui.echart(options).classes("w-full").style("height: 20rem")
+
+
+def _part(title: str, columns: list[tuple[str, str]], key: str, empty: str) -> ui.table:
+    with card(title):
+        return table(columns, [], key, empty)
+
+
+def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
+    now = {name: value[name] for name in ("state", "cause", "since", "connected")}
+    if shown.get("head") == now:
+        return
+    shown["head"] = now
+    row.clear()
+    with row:
+        heading(value["esn"], 1)
+        chip(value["state"])
+        ui.badge("connected" if value["connected"] else "not connected").props(
+            f"outline color={'green-8' if value['connected'] else 'grey-7'}"
+        ).classes("q-px-sm q-py-xs")
+        ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
+
+
+def _identity(grid: ui.grid, value: dict[str, Any], shown: dict[str, Any]) -> None:
+    module = value["module"]
+    lines = (
+        ("Title", value["title"]),
+        ("Model", value["model"] or "-"),
+        ("Module", f"{module.get('MODEL', '-')} {module.get('FW_VERSION', '')}"),
+        ("Module's state", f"{value['module_state']}, warning {value['module_warning']}"),
+        ("Registered", value["registered"] or "-"),
+        ("Provisioned", value["provisioned"] or "-"),
+        ("Configuration", value["config_version"] or "none"),
+        ("Last heard", value["heard"] or "-"),
+        ("Next due", value["next_due"] or "-"),
+        ("Intervals", f"{value['intervals']:,}"),
+    )
+    if shown.get("identity") == lines:
+        return
+    shown["identity"] = lines
+    grid.clear()
+    with grid:
+        for name, text in lines:
+            ui.label(name).classes("faint")
+            ui.label(text)
+
+
+def _ask(service: Service, esn: str, kind: Kind, user: str) -> None:
+    """Begin a job, and say how it ends."""
+    try:
+        number = service.request(esn, kind, user)
+    except SmartMeterError as error:
+        ui.notify(str(error), type="warning")
+        return
+    ui.notify(f"{kind} was begun", type="info")
+
+    def look() -> None:
+        job = service.job(number)
+        if job["state"] not in ("done", "failed"):
+            return
+        timer.cancel()
+        if job["state"] == "done":
+            tables = json.loads(job["result"]) if job["result"].startswith("{") else {}
+            text = f": {', '.join(f'ST-{n}' for n in tables)} read" if tables else ""
+            ui.notify(f"{kind}: done{text}", type="positive")
+        else:
+            ui.notify(f"{kind} failed: {job['cause']}", type="negative")
+
+    timer = ui.timer(0.3, look)
+
+
+def _breaking(breaker: Breaker, esn: str) -> None:
+    """Draw the demo's switches that break things."""
+    ui.separator().props("vertical")
+    faults = breaker.faults(esn)
+    for name, label, act in (
+        ("mains", "Mains off", lambda on: breaker.mains(esn, not on)),
+        ("network", "Network cut", lambda on: breaker.network(esn, not on)),
+        ("silence", "Reports muted", lambda on: breaker.silence(esn, on)),
+    ):
+        switch = ui.switch(label, value=faults[name], on_change=lambda e, a=act: a(bool(e.value)))
+        switch.props("dense color=red-8").mark(f"break-{name}")

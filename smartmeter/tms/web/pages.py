@@ -1,0 +1,42 @@
+"""The pages of the TMS, each in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import Request
+from nicegui import ui
+
+from smartmeter.tms.service import Service, UnknownMeter
+from smartmeter.tms.web import meter_page, overview_page, work_page
+from smartmeter.tms.web.breaking import Breaker
+from smartmeter.tms.web.frame import card, frame, heading
+
+
+def add_pages(service: Service, breaker: Breaker | None, user_of: Callable[[Request], str]) -> None:
+    """Register all pages."""
+
+    @ui.page("/")
+    def overview(request: Request) -> None:
+        with frame("Overview", user_of(request)):
+            overview_page.draw(service)
+
+    @ui.page("/meter/{esn}")
+    def meter(request: Request, esn: str) -> None:
+        user = user_of(request)
+        with frame(esn[:16], user):
+            try:
+                service.meter(esn)
+            except UnknownMeter as error:
+                heading("Not known", 1)
+                with card():
+                    ui.label(str(error))
+                    ui.link("Back to the overview", "/")
+                return
+            meter_page.draw(service, breaker, esn, user)
+
+    @ui.page("/work")
+    def work(request: Request) -> None:
+        user = user_of(request)
+        with frame("Alarms and work", user):
+            work_page.draw(service, user)

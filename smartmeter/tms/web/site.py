@@ -1,0 +1,127 @@
+"""The TMS on the web: log-in, REST, pages, in the program's own loop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import HTTPConnection
+
+from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.users import Users
+from smartmeter.tms.web.breaking import Breaker
+from smartmeter.tms.web.embedded import WebServer
+from smartmeter.tms.web.login import HEADERS, Guard, add_login
+from smartmeter.tms.web.sessions import FailureLimit, SessionTable
+
+RECONNECT_S = 10
+COOKIE_S = 12 * 3600
+
+
+class Site:
+    """One page server for one TMS; ``breaker`` adds the demo's buttons that break things."""
+
+    def __init__(self, server: TmsServer, breaker: Breaker | None = None) -> None:
+        self._server = server
+        self._service = Service(server)
+        self._breaker = breaker
+        self._web: WebServer | None = None
+
+    @property
+    def port(self) -> int:
+        """Give the port that is listened on."""
+        assert self._web is not None
+        return self._web.port
+
+    async def start(self, host: str, port: int) -> None:
+        """Build the application and listen; SettingsError when the address is taken."""
+        self._web = WebServer(self._application(), host, port)
+        await self._web.start()
+
+    async def stop(self) -> None:
+        """End."""
+        if self._web is not None:
+            await self._web.stop()
+
+    def _application(self) -> FastAPI:
+        # NiceGUI reads where it may store things when it is imported.
+        os.environ.setdefault("NICEGUI_STORAGE_PATH", str(self._storage()))
+        from nicegui import app as nicegui_app
+        from nicegui import core, ui
+
+        from smartmeter.tms.web.pages import add_pages
+
+        app = FastAPI(title="SmartMeter TMS", docs_url=None, redoc_url=None)
+        table, users = SessionTable(), Users(self._server.store)
+
+        def user_of(connection: HTTPConnection) -> str:
+            return table.user(connection.session.get("id"), time.monotonic()) or "unknown"
+
+        def check(name: str, password: str) -> bool:
+            return users.check(hashes.get(name), password)
+
+        hashes = _Hashes(users)
+        add_login(app, table, check, FailureLimit())
+        add_api(app, self._service, user_of)
+        add_pages(self._service, self._breaker, user_of)
+        nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
+        secret = secrets.token_urlsafe(32)
+        app.add_middleware(Guard, table=table)
+        app.add_middleware(
+            SessionMiddleware, secret_key=secret, same_site="strict", max_age=COOKIE_S
+        )
+        app.add_middleware(_Headers)
+        ui.run_with(
+            app,
+            storage_secret=secret,
+            title="SmartMeter TMS",
+            dark=None,
+            reconnect_timeout=RECONNECT_S,
+            show_welcome_message=False,
+        )
+        # The default would let pages of any origin talk to ours.
+        core.sio.eio.cors_allowed_origins = None
+        return app
+
+    def _storage(self) -> Path:
+        row = self._server.store.one("PRAGMA database_list")
+        folder = Path(str(row[2])).parent if row is not None and row[2] else Path.cwd()
+        return folder / "web"
+
+
+class _Hashes:
+    """Password hashes by name, read in the thread that checks them."""
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+
+    def get(self, name: str) -> str | None:
+        with contextlib.suppress(UnicodeError):
+            return self._users.hash_of(name)
+        return None
+
+
+class _Headers:
+    """ASGI middleware: the security headers on every answer."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._headers = [(k.lower().encode(), v.encode()) for k, v in HEADERS.items()]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, and add to its answer."""
+
+        async def add(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, add if scope["type"] == "http" else send)
