@@ -28,12 +28,14 @@ def meter_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]
         process.communicate(timeout=20)
 
 
-def smartmeter(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def smartmeter(
+    *arguments: str, timeout: int = 60, **environment: str
+) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "smartmeter", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=timeout,
         env=os.environ | environment,
     )

@@ -1,0 +1,31 @@
+"""The main job as a user runs it: the demo without a page, its JSON, and its wrong use."""
+
+import json
+from pathlib import Path
+
+from tests.smartmeter.cli.served import smartmeter
+
+
+def test_the_demo_provisions_everyone_loses_nothing_and_polls_by_exception(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    done = smartmeter(
+        "demo", "--headless", "--duration", "45", "--json", "--data", str(data), timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    count = json.loads(done.stdout)
+    assert count["provisioned"] == count["meters"] == 20
+    assert count["intervals_stored"] == count["intervals_expected"] > 500
+    assert count["duplicates"] == count["altered"] == 0
+    assert count["outages"] >= 1 and count["restorations"] >= 1
+    assert count["recovered"] >= 1 and count["alarms"] >= 1
+    assert 0 < count["polls"] <= count["reports"] // 10
+    assert "Traceback" not in done.stderr
+    again = smartmeter("demo", "--headless", "--duration", "5", "--data", str(data))
+    assert again.returncode == 2 and "fresh folder" in again.stderr
+
+
+def test_wrong_use_of_the_demo_is_one_line_and_status_two() -> None:
+    for arguments in (["--headless"], ["--meters", "1"], ["--speed", "0"], ["--port", "99999"]):
+        done = smartmeter("demo", *arguments)
+        assert done.returncode == 2, arguments
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,117 @@
+"""A real browser: log in, overview, a meter, an on-demand read; live without reload."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER), reason="needs the Debian packages chromium and chromium-driver"
+)
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--window-size=1280,1400"
+)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    log = tmp_path / "demo.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-u", "-m", "smartmeter", "demo"),
+                *("--port", "0", "--data", str(tmp_path / "data"), "--duration", "120"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            found = re.search(r"page (\S+) +log in as demo with (\S+)", line)
+            if found:
+                yield found[1], found[2]
+                break
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, out
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path / 'profile'}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def text_of(browser: webdriver.Chrome) -> str:
+    return browser.find_element(By.TAG_NAME, "body").text
+
+
+def wait(browser: webdriver.Chrome, holds: Callable[[], object], what: str) -> None:
+    WebDriverWait(browser, 30, 0.2).until(lambda _: holds(), what)
+
+
+def button(browser: webdriver.Chrome, label: str) -> WebElement:
+    return next(b for b in browser.find_elements(By.TAG_NAME, "button") if label in b.text)
+
+
+def log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
+    browser.get(address)
+    browser.find_element(By.ID, "user").send_keys("demo")
+    browser.find_element(By.ID, "password").send_keys(password)
+    browser.find_element(By.CSS_SELECTOR, "button[type=submit]").click()
+
+
+@needs_browser
+def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
+    demo: tuple[str, str], browser: webdriver.Chrome
+) -> None:
+    address, password = demo
+    log_in(browser, address, "wrong password")
+    assert "User or password is wrong." in text_of(browser)
+    log_in(browser, address, password)
+    wait(browser, lambda: "provisioned\n20" in text_of(browser), "all are provisioned")
+    before = text_of(browser)
+    wait(browser, lambda: text_of(browser) != before, "the page is live")
+    browser.get(f"{address}meter/SM000003")
+    wait(browser, lambda: "every 15 minutes" in text_of(browser), "schedules are shown")
+    wait(browser, lambda: "LOAD_PROFILE_PART" in text_of(browser), "messages are shown")
+    button(browser, "Read now").click()
+    wait(browser, lambda: "Wh delivered (register)" in text_of(browser), "registers came")
+    assert "on-demand read" in text_of(browser)
+    browser.get(f"{address}meter/NOBODY")
+    wait(browser, lambda: "is not known" in text_of(browser), "an unknown meter is said so")
+    browser.get(f"{address}work")
+    wait(browser, lambda: "provision" in text_of(browser), "work is listed")
+    faults = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    # The only faults that the browser logs are the refused log-in and nothing else.
+    assert all("401" in entry["message"] for entry in faults), faults
+    browser.set_window_size(390, 844)
+    browser.get(address)
+    wait(browser, lambda: "Overview" in text_of(browser), "the page on a phone")
+    script = "return document.documentElement.scrollWidth <= window.innerWidth"
+    assert browser.execute_script(script), "the page scrolls sideways on a phone"
