@@ -428,9 +428,8 @@ def decode(table: SsiTable, data: bytes) -> dict[str, Any]:
         value = codec(table).parse(data)
         canonical = codec(table).build(value)
     except (ConstructError, UnicodeError) as error:
-        raise TableValueError(
-            str(error), table=name, path=getattr(error, "path", "") or ""
-        ) from error
+        path = getattr(error, "path", "") or ""
+        raise TableValueError(_one_line(error), table=name, path=path) from error
     if len(canonical) != len(data):
         raise TableValueError(
             f"{len(data)} octets, the content ends at {len(canonical)}", table=name, path=""
@@ -445,7 +444,12 @@ def encode(table: SsiTable, value: Mapping[str, Any]) -> bytes:
     try:
         return bytes(codec(table).build(dict(value)))
     except (ConstructError, KeyError, TypeError, AttributeError) as error:
-        raise TableValueError(str(error), table=f"SSI {table.name}", path="") from error
+        raise TableValueError(_one_line(error), table=f"SSI {table.name}", path="") from error
+
+
+def _one_line(error: Exception) -> str:
+    """Give an error's text without construct's line breaks."""
+    return " ".join(str(error).split())
 
 
 def _plain(value: Any) -> Any:

@@ -471,9 +471,8 @@ class Module:
     def _watched(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> None:
         self._watching = False
         self.watch_line_us += line_us
-        rest_us = (
-            line_us * (1000 - self._general["DUTY_PERMILLE"]) // self._general["DUTY_PERMILLE"]
-        )
+        # Counted so, the share stays a little below what was set, never above.
+        rest_us = line_us * 1000 // self._general["DUTY_PERMILLE"]
         self._watch_rest_until_us = now_us + rest_us
         verdicts = self._monitor.judge(read, now_us)
         self._monitor.put_off(now_us, rest_us)

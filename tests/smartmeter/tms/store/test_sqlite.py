@@ -1,0 +1,66 @@
+"""The store: told is durable, a change that fails leaves its neighbours, a torn file is said so."""
+
+import sqlite3
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from smartmeter.base.errors import StorageError
+from smartmeter.tms.store.sqlite import Store
+
+
+def put(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("INSERT INTO settings VALUES (?, 'x')", (name,))
+
+
+def test_what_was_told_is_there_for_another_connection(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    futures = [store.write(lambda c, n=n: put(c, f"name {n}")) for n in range(1000)]  # type: ignore[misc]
+    wait(futures)
+    with sqlite3.connect(tmp_path / "tms.sqlite3") as other:
+        assert other.execute("SELECT count(*) FROM settings").fetchone()[0] == 1000
+    store.close()
+
+
+def test_a_change_that_fails_is_undone_and_its_neighbours_are_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+
+    def half(connection: sqlite3.Connection) -> None:
+        put(connection, "half")
+        raise ValueError("no")
+
+    futures = [store.write(lambda c: put(c, "before")), store.write(half)]
+    futures.append(store.write(lambda c: put(c, "after")))
+    wait(futures)
+    assert isinstance(futures[1].exception(), ValueError)
+    names = {row["name"] for row in store.read("SELECT name FROM settings")}
+    assert {"before", "after"} <= names and "half" not in names
+    store.close()
+
+
+def test_a_store_is_found_again_and_its_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "tms.sqlite3"
+    store = Store(path)
+    store.write_now(lambda c: put(c, "kept"))
+    store.close()
+    store = Store(path)
+    assert store.number("SELECT count(*) FROM settings WHERE name='kept'") == 1
+    store.close()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "tms.sqlite3"
+    path.write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(StorageError, match=r"tms\.sqlite3"):
+        Store(path)
+
+
+def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tms.sqlite3"
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    with pytest.raises(StorageError, match="newer"):
+        Store(path)

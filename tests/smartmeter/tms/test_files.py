@@ -1,0 +1,137 @@
+"""Shipment files, templates and gateway settings: read whole, or refused with the place."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.gateway.settings import read_settings
+from smartmeter.tms.shipment import Shipped, read_shipment, write_shipment
+from smartmeter.tms.template import make_template, read_template
+
+HEADER = "esn,title,key,model\n"
+KEY = "00112233445566778899aabbccddeeff"
+GOOD = f"{HEADER}SM1,.7.1,{KEY},M\n"
+
+
+def test_a_shipment_file_is_read_and_written_back() -> None:
+    shipped = read_shipment("\ufeff" + GOOD + "\nSM2,2.16.124,ffeeddccbbaa99887766554433221100,\n")
+    assert shipped[0] == Shipped("SM1", ".7.1", bytes.fromhex(KEY), "M")
+    assert read_shipment(write_shipment(shipped)) == shipped
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("", "line 1"),
+        ("esn,key\n", "line 1"),
+        (f"{HEADER}SM1,.7.1,{KEY}\n", "line 2"),
+        (f"{HEADER}SM1,.7.1,xyz,M\n", "line 2"),
+        (f"{HEADER}SM1,.7.1,{KEY[:-2]},M\n", "line 2"),
+        (f"{HEADER}SM1,nonsense,{KEY},M\n", "line 2"),
+        (f"{HEADER}S M/1,.7.1,{KEY},M\n", "line 2"),
+        (f"{GOOD}SM1,.7.2,{KEY},M\n", "line 3"),
+        (f"{GOOD}SM2,.7.1,{KEY},M\n", "line 3"),
+        (f'{HEADER}"SM1\x00', "line"),
+    ],
+)
+def test_a_wrong_shipment_file_is_refused_with_its_line_and_without_its_key(
+    text: str, place: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_shipment(text)
+    assert place in str(caught.value) and KEY not in str(caught.value)
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_shipment_or_one_clear_error(text: str) -> None:
+    for content in (text, HEADER + text):
+        try:
+            read_shipment(content)
+        except SettingsError as error:
+            assert error.place.startswith("shipment file")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"unknown": 1}',
+        '{"schedules": 5}',
+        '{"schedules": [{"PERIOD_MIN": 0}]}',
+        '{"schedules": [{"PERIOD_MIN": 99999}]}',
+        '{"schedules": [{"KIND": 77}]}',
+        '{"general": {"DUTY_PERMILLE": "x"}}',
+        '{"monitors": [{"TABLE": -1}]}',
+        '{"outage": []}',
+    ],
+)
+def test_a_wrong_template_is_one_clear_error(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_template(text)
+    assert caught.value.place == "template" and "\n" not in str(caught.value)
+
+
+def test_the_same_template_has_the_same_version_and_another_one_another() -> None:
+    assert make_template().version == read_template("{}").version != 0
+    assert make_template({"general": {"ACK_TIMEOUT_MS": 999}}).version != make_template().version
+
+
+def settings_file(folder: Path, text: str) -> Path:
+    path = folder / "gateway.toml"
+    path.write_text(text)
+    return path
+
+
+GATEWAY = """
+[module]
+esn = "SM1"
+state = "state.nvram"
+[meter]
+port = "/dev/ttyUSB0"
+[[tms]]
+address = "tcp:127.0.0.1:1153"
+"""
+ENVIRONMENT = {"SMARTMETER_MODULE_KEY": KEY, "SMARTMETER_OPTICAL_PASSWORD": "secret"}
+
+
+def test_gateway_settings_are_read_with_secrets_from_the_environment(tmp_path: Path) -> None:
+    settings = read_settings(settings_file(tmp_path, GATEWAY), ENVIRONMENT)
+    assert settings.factory.key.hex() == KEY and settings.factory.optical_password == b"secret"
+    assert "secret" not in repr(settings) and KEY not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('esn = "SM1"', "", "esn"),
+        ('esn = "SM1"', 'esn = "small letters"', "ESN"),
+        ("[meter]", "[metre]", "[meter]"),
+        ('port = "/dev/ttyUSB0"', "port = 5", "port"),
+        ("tcp:127.0.0.1:1153", "udp:somewhere", "tcp:HOST:PORT"),
+        ("tcp:127.0.0.1:1153", "tcp:127.0.0.1:99999", "tcp:HOST:PORT"),
+        ("[module]", "[module]\ncolour = 1", "colour"),
+        ("[module]", "[module", "TOML"),
+        ('[[tms]]\naddress = "tcp:127.0.0.1:1153"', "", "[[tms]]"),
+        ("[[tms]]", '[[tms]]\ntitle = "x"', "title"),
+    ],
+)
+def test_wrong_gateway_settings_name_the_place(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    assert old in GATEWAY
+    with pytest.raises(SettingsError) as caught:
+        read_settings(settings_file(tmp_path, GATEWAY.replace(old, new)), ENVIRONMENT)
+    assert told in str(caught.value), str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_a_gateway_without_a_key_says_where_to_put_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="SMARTMETER_MODULE_KEY"):
+        read_settings(settings_file(tmp_path, GATEWAY), {})
+    with pytest.raises(SettingsError, match="missing"):
+        read_settings(tmp_path / "missing.toml", {})

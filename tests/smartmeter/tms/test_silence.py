@@ -1,0 +1,94 @@
+"""The watch over silence: who is overdue, once an episode, and never who reports."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
+from smartmeter.tms.template import make_template
+
+EPOCH_S = 1_767_225_600
+QUARTER_S = 900
+TEMPLATE = make_template(
+    {"schedules": [{"SCHEDULE_NBR": 1, "JITTER_S": 60}], "general": {"REPORT_GRACE_S": 300}}
+)
+
+
+def a_watch() -> SilenceWatch:
+    watch = SilenceWatch()
+    watch.watch("SM1", TEMPLATE, EPOCH_S)
+    return watch
+
+
+def test_a_late_report_is_noticed_when_grace_and_jitter_are_over_and_not_before() -> None:
+    watch = a_watch()
+    watch.tick(EPOCH_S + QUARTER_S + 359)
+    assert not watch.events()
+    watch.tick(EPOCH_S + QUARTER_S + 360)
+    assert watch.events() == [Overdue("SM1", 1, EPOCH_S + QUARTER_S, again=False)]
+
+
+def test_an_episode_is_opened_once_and_looked_at_ever_more_rarely() -> None:
+    watch = a_watch()
+    seen = []
+    for second in range(EPOCH_S, EPOCH_S + 2 * 86_400, 60):
+        watch.tick(second)
+        seen += watch.events()
+    assert [event.again for event in seen if isinstance(event, Overdue)].count(False) == 1
+    assert 4 <= len(seen) <= 12
+
+
+def test_a_report_ends_the_episode() -> None:
+    watch = a_watch()
+    watch.tick(EPOCH_S + 2 * QUARTER_S)
+    watch.events()
+    watch.reported("SM1", 1, EPOCH_S + QUARTER_S, EPOCH_S + 2 * QUARTER_S)
+    assert watch.events() == [HeardAgain("SM1")]
+    assert not watch.silent("SM1")
+
+
+def test_an_alarm_shows_life_but_does_not_answer_for_a_schedule() -> None:
+    watch = a_watch()
+    watch.reported("SM1", 255, 0, EPOCH_S + 100)
+    watch.tick(EPOCH_S + 2 * QUARTER_S)
+    assert len(watch.events()) == 1
+
+
+def test_without_power_nobody_is_overdue_and_afterwards_there_is_grace() -> None:
+    watch = a_watch()
+    watch.power("SM1", False, EPOCH_S + 10)
+    watch.tick(EPOCH_S + 40 * QUARTER_S)
+    assert not watch.events()
+    watch.power("SM1", True, EPOCH_S + 40 * QUARTER_S)
+    watch.tick(EPOCH_S + 41 * QUARTER_S + 359)
+    assert not watch.events()
+    watch.tick(EPOCH_S + 41 * QUARTER_S + 360)
+    assert len(watch.events()) == 1
+
+
+@given(st.lists(st.integers(0, 359), min_size=1, max_size=60), st.integers(1, 500))
+def test_who_reports_within_grace_is_never_overdue(delays: list[int], step_s: int) -> None:
+    watch = a_watch()
+    arrivals = [
+        (EPOCH_S + n * QUARTER_S + delay, EPOCH_S + n * QUARTER_S)
+        for n, delay in enumerate(delays, 1)
+    ]
+    end_s = EPOCH_S + len(delays) * QUARTER_S + 359
+    moment = EPOCH_S
+    while moment <= end_s:
+        while arrivals and arrivals[0][0] <= moment:
+            arrived_s, due_s = arrivals.pop(0)
+            watch.tick(arrived_s)
+            watch.reported("SM1", 1, due_s, arrived_s)
+        watch.tick(moment)
+        moment += step_s
+    assert not watch.events()
+
+
+def test_an_episode_from_before_a_restart_goes_on() -> None:
+    watch = a_watch()
+    watch.resume("SM1", 1, EPOCH_S + QUARTER_S)
+    watch.tick(EPOCH_S + 3 * QUARTER_S)
+    [event] = watch.events()
+    assert isinstance(event, Overdue) and event.again
+    watch.reported("SM1", 1, EPOCH_S + 3 * QUARTER_S, EPOCH_S + 3 * QUARTER_S)
+    assert watch.events() == [HeardAgain("SM1")]
