@@ -1,0 +1,188 @@
+"""The TMS on a real socket: garbage, strangers and wrong keys meet one clear answer each."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.node import Node
+from protocols.c1222.registration import Register, serial_uid
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import encode_service
+from protocols.c1222.stream import ApduStream
+from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, FullWrite, Identify
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.simulation.street import MODEL, Street, factory_of
+from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import Shipped
+
+SEED = 5
+HOST_TITLE = ApTitle.parse(".1")
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
+    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 60, monotonic_us()))
+    await tms.start("127.0.0.1", 0)
+    factories = [factory_of(n, SEED, "tcp:127.0.0.1:1") for n in (1, 2)]
+    tms.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
+    yield tms
+    await tms.stop()
+
+
+async def eventually(holds: object, what: str) -> None:
+    assert callable(holds)
+    for _ in range(200):
+        if holds():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(what)
+
+
+class Peer:
+    """A node of our own on a connection of its own."""
+
+    def __init__(self, title: str, key: bytes, tms: TmsServer) -> None:
+        self._cipher = EaxPrime(key)
+        self.node = Node(ApTitle.parse(title), self, tms.calendar)
+        self._tms = tms
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return self._cipher if key_id == 0 else None
+
+    async def ask(self, *services: bytes, key_id: int | None = 0) -> bytes:
+        """Give the APDU that comes back."""
+        reader, writer = await asyncio.open_connection(*self._tms.address)
+        self.node.request(services, HOST_TITLE, "tcp", monotonic_us(), key_id=key_id)
+        [(_, octets)] = self.node.outgoing()
+        writer.write(octets)
+        stream = ApduStream()
+        async with asyncio.timeout(10):
+            while not (found := stream.feed(await reader.read(4096))):
+                pass
+        writer.close()
+        return found[0]
+
+
+def reasons(tms: TmsServer) -> set[str]:
+    return {row["reason"] for row in tms.store.read("SELECT reason FROM security_events")}
+
+
+async def test_garbage_ends_its_own_connection_and_no_other(server: TmsServer) -> None:
+    chance = Random(SEED)
+    host, port = server.address
+    street = Street(2, SEED, server.calendar, f"tcp:{host}:{port}")
+    running = asyncio.create_task(street.run())
+    for number in range(60):
+        reader, writer = await asyncio.open_connection(host, port)
+        octets = chance.randbytes(chance.randrange(1, 300))
+        if number % 3 == 0:
+            octets = b"\x60\x83\xff\xff\xff" + octets
+        writer.write(octets)
+        async with asyncio.timeout(10):
+            if octets[:1] != b"\x60" or number % 3 == 0:
+                assert await reader.read() == b"", "the connection is closed without an answer"
+        writer.close()
+    provisioned = "SELECT count(*) FROM meters WHERE provisioned_s != 0"
+    await eventually(lambda: server.store.number(provisioned) == 2, "others are unaffected")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert any(reason.startswith("stream: ") for reason in reasons(server))
+    await eventually(lambda: server.connections == 0, "nothing stays open")
+
+
+async def test_a_stranger_is_refused_and_listed(server: TmsServer) -> None:
+    answer = decode_apdu(await Peer(".7.99", bytes(16), server).ask(encode_request(Identify())))
+    assert answer.user_information[-1] == ResponseCode.sme
+    titles = "SELECT count(*) FROM unknown_devices WHERE title='.7.99'"
+    await eventually(lambda: server.store.number(titles) == 1, "it is in the operator's list")
+    assert server.store.number("SELECT count(*) FROM meters") == 2
+
+
+async def test_a_wrong_key_is_refused_and_is_a_security_event(server: TmsServer) -> None:
+    title = str(factory_of(1, SEED, "x").title)
+    octets = encode_service(Register(ApTitle.parse(title), serial_uid("SM000001")))
+    answer = decode_apdu(await Peer(title, bytes(16), server).ask(octets))
+    assert answer.user_information[-1] == ResponseCode.sme
+    await eventually(lambda: "mac-mismatch" in reasons(server), "it is noted")
+    assert server.store.number("SELECT count(*) FROM meters WHERE state='registered'") == 0
+
+
+async def test_a_registration_in_clear_is_refused(server: TmsServer) -> None:
+    factory = factory_of(1, SEED, "x")
+    octets = encode_service(Register(factory.title, serial_uid(factory.esn)))
+    peer = Peer(str(factory.title), factory.key, server)
+    answer = decode_apdu(await peer.ask(octets, key_id=None))
+    assert answer.user_information[-1] == ResponseCode.sme
+
+
+async def test_a_meter_cannot_register_or_report_as_another(server: TmsServer) -> None:
+    factory = factory_of(1, SEED, "x")
+    peer = Peer(str(factory.title), factory.key, server)
+    octets = encode_service(Register(factory.title, serial_uid("SM000002")))
+    peer.node.receive("tcp", await peer.ask(octets), monotonic_us())
+    await eventually(lambda: "serial-differs" in reasons(server), "it is noted")
+
+
+async def test_a_report_that_cannot_be_read_is_refused_whole(server: TmsServer) -> None:
+    factory = factory_of(1, SEED, "x")
+    peer = Peer(str(factory.title), factory.key, server)
+    torn = encode_request(FullWrite(4032, b"SSI1" + bytes(7)))
+    peer.node.receive("tcp", await peer.ask(torn, encode_request(FullRead(0))), monotonic_us())
+    [event] = peer.node.events()
+    assert {response[0] for response in event.responses} == {ResponseCode.iar}  # type: ignore[attr-defined]
+    assert server.store.number("SELECT count(*) FROM reports") == 0
+
+
+async def test_an_address_that_is_taken_is_one_clear_error(
+    server: TmsServer, tmp_path: Path
+) -> None:
+    other = TmsServer(tmp_path / "other", server.calendar)
+    with pytest.raises(SettingsError, match="cannot listen"):
+        await other.start(*server.address)
+    await other.stop()
+
+
+async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) -> None:
+    app = FastAPI()
+    add_api(app, Service(server), lambda request: "ann")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert (await client.get("/api/overview")).json()["meters"] == 2
+        assert (await client.get("/api/meters/NOBODY")).status_code == 404
+        for path in (
+            "/api/meters?limit=0",
+            "/api/meters?offset=-1",
+            "/api/meters?offset=x",
+            "/api/meters/SM000001/load-profile?from_s=1e99",
+            "/api/jobs/999999",
+            f"/api/meters?search={'x' * 1000}",
+        ):
+            answer = await client.get(path)
+            assert answer.status_code == 400 and "\n" not in answer.json()["error"], path
+        assert (await client.get("/api/meters?search=%25")).json()["total"] == 0
+        jobs = "/api/meters/SM000001/jobs"
+        for body in (b"", b"{", b'{"kind": "explode"}', b'{"kind": 5}', b"\xff" * 10):
+            assert (await client.post(jobs, content=body)).status_code == 400, body
+        assert (await client.post("/api/shipment", content=b"\xff")).status_code == 400
+        assert (await client.post("/api/shipment", content=b"esn")).status_code == 400
+        assert (await client.post("/api/alarms/5/close")).status_code == 400
+        begun = await client.post(jobs, json={"kind": "ping"})
+        assert begun.status_code == 202
+        number = begun.json()["job"]
+        await eventually(
+            lambda: server.store.one("SELECT cause FROM jobs WHERE id=?", number)["cause"],  # type: ignore[index]
+            "the job says why it cannot be done",
+        )
+        assert (await client.get(f"/api/jobs/{number}")).json()["cause"] == "not connected"
