@@ -1,4 +1,4 @@
-# make demo   read a simulated meter over C12.18, on a fresh machine
+# make demo   a TMS with its page and a street of SmartMeters, on a fresh machine
 # make test   everything that must hold: formatter, linter, types, import contracts, tests
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Either stamp makes the folder; the demo installs no more than the demo needs.
 $(VENV)/.demo: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[network,tms,gateway]"
 	touch $@
 
 $(VENV)/.test: setup.cfg pyproject.toml
@@ -20,8 +20,7 @@ $(VENV)/.test: setup.cfg pyproject.toml
 venv: $(VENV)/.test
 
 demo: $(VENV)/.demo
-	$(BIN)/python examples/read_a_meter.py
-	$(BIN)/smartmeter read sim:
+	$(BIN)/smartmeter demo
 
 lint: $(VENV)/.test
 	$(BIN)/ruff format --check .

@@ -40,6 +40,11 @@ def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
         place = ".".join(str(part) for part in first["loc"])
         return JSONResponse({"error": f"{place}: {first['msg']}"}, 400)
 
+    _add_reads(app, service)
+    _add_acts(app, service, user_of)
+
+
+def _add_reads(app: FastAPI, service: Service) -> None:
     @app.get("/api/overview")
     async def overview() -> dict[str, Any]:
         return service.overview()
@@ -77,10 +82,6 @@ def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
     async def messages(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
         return service.messages(esn, limit)
 
-    @app.post("/api/meters/{esn}/jobs", status_code=202)
-    async def begin(esn: str, asked: JobRequest, request: Request) -> dict[str, int]:
-        return {"job": service.request(esn, asked.kind, user_of(request))}
-
     @app.get("/api/jobs")
     async def jobs(
         offset: int = Query(0, ge=0, le=1 << 31),
@@ -100,6 +101,12 @@ def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
         only_open: bool = False,
     ) -> dict[str, Any]:
         return service.alarms(offset, limit, only_open)
+
+
+def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
+    @app.post("/api/meters/{esn}/jobs", status_code=202)
+    async def begin(esn: str, asked: JobRequest, request: Request) -> dict[str, int]:
+        return {"job": service.request(esn, asked.kind, user_of(request))}
 
     @app.post("/api/alarms/{number}/close")
     async def close_alarm(number: int, request: Request) -> dict[str, str]:

@@ -20,6 +20,35 @@ BUTTONS = (
     (Kind.PROVISION, "Provision again", "settings"),
     (Kind.PING, "Ping", "network_ping"),
 )
+#: Title, columns, row key and what is said of an empty one, by the name of its rows.
+PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
+    "registers": (
+        "Registers",
+        [("unit", "Unit"), ("value", "Value"), ("raw", "Raw")],
+        "unit",
+        "None yet: press Read now, or wait for the daily report.",
+    ),
+    "schedules": ("Schedules", [("text", "Due"), ("next", "Next")], "number", "Not provisioned."),
+    "outages": ("Outages", [("start", "From"), ("end", "To")], "start", "No outage."),
+    "work": (
+        "Work",
+        [("created", "Time"), ("kind", "Work"), ("state", "State"), ("cause", "Cause")],
+        "id",
+        "No work was done with it.",
+    ),
+    "messages": (
+        "Messages",
+        [("time", "Time"), ("number", "Nr"), ("cause", "Cause"), ("contents", "Carries")],
+        "number",
+        "It has sent nothing yet.",
+    ),
+    "events": (
+        "Events",
+        [("time", "Time"), ("text", "Event"), ("user", "User"), ("argument", "Argument")],
+        "sequence",
+        "The daily report brings the meter's log.",
+    ),
+}
 #: The profile is fetched by the browser: big data never goes through the page's own channel.
 CHART_SCRIPT = """
 (async () => {
@@ -60,67 +89,52 @@ def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None
     with card("Load profile"):
         ui.label("Orange marks: filled from the meter after a silence.").classes("faint")
         chart = _chart()
-    with ui.row().classes("w-full gap-4 items-start"):
-        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
-            registers = _part(
-                "Registers",
-                [("unit", "Unit"), ("value", "Value"), ("raw", "Raw")],
-                "unit",
-                "None yet: press Read now, or wait for the daily report.",
-            )
-            schedules = _part(
-                "Schedules", [("text", "Due"), ("next", "Next")], "number", "Not provisioned."
-            )
-            outages = _part("Outages", [("start", "From"), ("end", "To")], "start", "No outage.")
-        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
-            with card("Identity"):
-                identity = ui.grid(columns="auto 1fr").classes("w-full gap-x-4 gap-y-1")
-            work = _part(
-                "Work",
-                [("created", "Time"), ("kind", "Work"), ("state", "State"), ("cause", "Cause")],
-                "id",
-                "No work was done with it.",
-            )
-    messages = _part(
-        "Messages",
-        [("time", "Time"), ("number", "Nr"), ("cause", "Cause"), ("contents", "Carries")],
-        "number",
-        "It has sent nothing yet.",
-    )
-    events = _part(
-        "Events",
-        [("time", "Time"), ("text", "Event"), ("user", "User"), ("argument", "Argument")],
-        "sequence",
-        "The daily report brings the meter's log.",
-    )
+    parts, identity = _parts()
     shown: dict[str, Any] = {}
 
     def refresh() -> None:
         value = service.meter(esn)
         _head(head, value, shown)
         _identity(identity, value, shown)
-        found = service.registers(esn)["registers"]
-        for name, drawn, rows in (
-            (
-                "registers",
-                registers,
-                [{**one, "unit": f"{one['unit']} ({one['kind']})"} for one in found],
-            ),
-            ("schedules", schedules, value["schedules"]),
-            ("outages", outages, value["outages"]),
-            ("work", work, service.jobs(0, 8, esn)["jobs"]),
-            ("messages", messages, service.messages(esn, 12)),
-            ("events", events, service.events(esn, 12)),
-        ):
+        for name, rows in _rows(service, esn, value).items():
             if shown.get(name) != rows:
                 shown[name] = rows
-                drawn.rows = rows
+                parts[name].rows = rows
         if shown.get("intervals") != value["intervals"]:
             shown["intervals"] = value["intervals"]
             ui.run_javascript(CHART_SCRIPT % {"id": chart.id, "esn": esn})
 
     ui.timer(0.1, refresh, once=True)
     ui.timer(REFRESH_S, refresh)
+
+
+def _parts() -> tuple[dict[str, ui.table], ui.grid]:
+    """Draw the tables of the page, empty; give them by name, and the grid of the identity."""
+    parts: dict[str, ui.table] = {}
+    with ui.row().classes("w-full gap-4 items-start"):
+        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
+            for name in ("registers", "schedules", "outages"):
+                parts[name] = _part(*PARTS[name])
+        with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
+            with card("Identity"):
+                identity = ui.grid(columns="auto 1fr").classes("w-full gap-x-4 gap-y-1")
+            parts["work"] = _part(*PARTS["work"])
+    for name in ("messages", "events"):
+        parts[name] = _part(*PARTS[name])
+    return parts, identity
+
+
+def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Give what the tables show now."""
+    registers = service.registers(esn)["registers"]
+    return {
+        "registers": [{**one, "unit": f"{one['unit']} ({one['kind']})"} for one in registers],
+        "schedules": value["schedules"],
+        "outages": value["outages"],
+        "work": service.jobs(0, 8, esn)["jobs"],
+        "messages": service.messages(esn, 12),
+        "events": service.events(esn, 12),
+    }
 
 
 def _chart() -> ui.echart:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -72,7 +73,9 @@ def text_of(browser: webdriver.Chrome) -> str:
 
 
 def wait(browser: webdriver.Chrome, holds: Callable[[], object], what: str) -> None:
-    WebDriverWait(browser, 30, 0.2).until(lambda _: holds(), what)
+    # A page that is being drawn anew may take its elements away under the look.
+    gone = (StaleElementReferenceException,)
+    WebDriverWait(browser, 30, 0.2, gone).until(lambda _: holds(), what)
 
 
 def button(browser: webdriver.Chrome, label: str) -> WebElement:
@@ -92,15 +95,15 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
 ) -> None:
     address, password = demo
     log_in(browser, address, "wrong password")
-    assert "User or password is wrong." in text_of(browser)
+    wait(browser, lambda: "User or password is wrong." in text_of(browser), "it is refused")
     log_in(browser, address, password)
     wait(browser, lambda: "provisioned\n20" in text_of(browser), "all are provisioned")
-    before = text_of(browser)
-    wait(browser, lambda: text_of(browser) != before, "the page is live")
+    before = browser.page_source
+    wait(browser, lambda: browser.page_source != before, "the page is live")
     browser.get(f"{address}meter/SM000003")
     wait(browser, lambda: "every 15 minutes" in text_of(browser), "schedules are shown")
     wait(browser, lambda: "LOAD_PROFILE_PART" in text_of(browser), "messages are shown")
-    button(browser, "Read now").click()
+    wait(browser, lambda: button(browser, "Read now").click() is None, "the button is pressed")
     wait(browser, lambda: "Wh delivered (register)" in text_of(browser), "registers came")
     assert "on-demand read" in text_of(browser)
     browser.get(f"{address}meter/NOBODY")
