@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocols.c1218.session import LEGAL, SERVED, State
@@ -76,13 +76,20 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What the device grants; the identification's version octets are configurable."""
+    """What the device grants; the identification's version octets are configurable.
+
+    ``identification`` is the whole answer after its code, for a device that says more.
+    ``refusals`` are services that the device answers with a code in every state, as
+    one that does without Negotiate, Wait or Security does.
+    """
 
     max_packet_octets: int = 1024
     max_packets: int = 254
     bauds: tuple[int, ...] = (9600, 19200, 38400, 57600, 115200)
     version: int = 1
     revision: int = 0
+    identification: bytes | None = None
+    refusals: Mapping[type[Request], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -173,6 +180,9 @@ class Server:
         if type(request) not in SERVED:
             self._answer(Response(ResponseCode.sns), now_us)
             return
+        if type(request) in self._options.refusals:
+            self._answer(Response(self._options.refusals[type(request)]), now_us)
+            return
         following = LEGAL.get((self.state, type(request)))
         if following is None:
             self._answer(Response(ResponseCode.isss), now_us)
@@ -198,7 +208,8 @@ class Server:
 
     def _identification(self) -> Response:
         options = self._options
-        return Response(ResponseCode.ok, bytes([0, options.version, options.revision, 0]))
+        plain = bytes([0, options.version, options.revision, 0])
+        return Response(ResponseCode.ok, options.identification or plain)
 
     def _dispatch(self, request: Request, now_us: int) -> Response:
         match request:
