@@ -1,4 +1,4 @@
-"""``smartmeter decode table``: octets to text, without a meter."""
+"""``smartmeter decode table`` and ``frame``: octets to text, without a meter."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ansi_tables import (
     name_of,
 )
 from ansi_tables.rendering import listing, to_json_value
+from smartmeter.cli.decode_frame import frame
 from smartmeter.cli.read import table_number
 
 MAX_FILE_OCTETS = 64 << 20
@@ -25,6 +26,9 @@ MAX_FILE_OCTETS = 64 << 20
 @click.group()
 def command() -> None:
     """Bytes to text, offline."""
+
+
+command.add_command(frame)
 
 
 @command.command()
