@@ -6,10 +6,14 @@ import asyncio
 import signal
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from smartmeter.simulation.demo import Count, Demo, DemoSettings
+
+if TYPE_CHECKING:
+    from smartmeter.tms.web.site import Site
 
 MAX_METERS, MAX_SPEED = 2000, 3600
 
@@ -66,27 +70,33 @@ async def _run(settings: DemoSettings, port: int | None, quiet: bool) -> Count:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await demo.start()
     web = None
-    if port is not None:
-        from smartmeter.tms.users import Users, first_password
-        from smartmeter.tms.web.site import Site
-
-        password = first_password()
-        Users(demo.server.store).set("demo", password)
-        web = Site(demo.server, breaker=demo.street)
-        await web.start("127.0.0.1", port)
-        click.echo(
-            f"page http://127.0.0.1:{web.port}/  log in as demo with {password}  (Ctrl-C ends)",
-            err=quiet,
-        )
     try:
+        await demo.start()
+        if port is not None:
+            web = await _page(demo, port, quiet)
         await demo.run(stop)
         click.echo("stopping: waiting for what is under way", err=True)
         return await demo.finish()
     finally:
         if web is not None:
             await web.stop()
+        await demo.stop()
+
+
+async def _page(demo: Demo, port: int, quiet: bool) -> Site:
+    from smartmeter.tms.users import Users, first_password
+    from smartmeter.tms.web.site import Site
+
+    password = first_password()
+    Users(demo.server.store).set("demo", password)
+    web = Site(demo.server, breaker=demo.street)
+    await web.start("127.0.0.1", port)
+    click.echo(
+        f"page http://127.0.0.1:{web.port}/  log in as demo with {password}  (Ctrl-C ends)",
+        err=quiet,
+    )
+    return web
 
 
 def _sentence(count: Count) -> str:

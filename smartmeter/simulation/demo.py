@@ -116,19 +116,21 @@ class Demo:
                 await stop.wait()
 
     async def finish(self) -> Count:
-        """End faults and recording, let what is under way arrive, count, stop."""
+        """End faults and recording, let what is under way arrive, and count."""
         self._tasks[1].cancel()
         self.street.mend_all()
         self.street.stop_recording()
         end_us = monotonic_us() + int(DRAIN_S * US_PER_S)
         while monotonic_us() < end_us and not self._drained():  # noqa: ASYNC110 - state of many
             await asyncio.sleep(POLL_S)
-        count = self._count()
+        return self._count()
+
+    async def stop(self) -> None:
+        """End the street and the TMS; pages that read the store end before it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop()
-        return count
 
     async def _break_things(self) -> None:
         """Follow the plan, minute by minute, each time with the next houses."""

@@ -91,8 +91,9 @@ def log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
 
 @needs_browser
 def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
-    demo: tuple[str, str], browser: webdriver.Chrome
+    browser: webdriver.Chrome, demo: tuple[str, str]
 ) -> None:
+    # In this order the demo is stopped while a page is open.
     address, password = demo
     log_in(browser, address, "wrong password")
     wait(browser, lambda: "User or password is wrong." in text_of(browser), "it is refused")
