@@ -1,10 +1,11 @@
 # make demo   a TMS with its page and a street of SmartMeters, on a fresh machine
 # make test   everything that must hold: formatter, linter, types, import contracts, tests
+# make test-night   the long campaigns
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test venv lint clean
+.PHONY: demo test test-night venv lint clean
 
 # Either stamp makes the folder; the demo installs no more than the demo needs.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -30,6 +31,10 @@ lint: $(VENV)/.test
 
 test: lint
 	$(BIN)/python -m pytest
+
+# The long campaigns; docs/test_night.rst keeps what the last run came to.
+test-night: $(VENV)/.test
+	$(BIN)/python -m pytest -m night -rA
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
