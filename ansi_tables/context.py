@@ -10,7 +10,7 @@ from ansi_tables.ids import name_of
 from ansi_tables.values import Record
 
 #: The "actual" (x1) tables, and ST-62: all that layouts of other tables depend on beside ST-00.
-CONTEXT_NUMBERS = (11, 21, 31, 41, 51, 61, 62, 71)
+CONTEXT_NUMBERS = (11, 21, 31, 41, 51, 61, 62, 71, 91, 121)
 
 
 class Context:

@@ -341,16 +341,26 @@ def ltime_date(ctx: Context) -> Tree:
     return _time(ctx, "LTIME_DATE")
 
 
+def htime_date(ctx: Context) -> Tree:
+    """HTIME_DATE: date and time to a hundredth of a second; refused under TM_FORMAT 3 and 4."""
+    return _time(ctx, "HTIME_DATE")
+
+
 def time_of_day(ctx: Context) -> Tree:
     """TIME: time of the day."""
     return _time(ctx, "TIME")
+
+
+def stime(ctx: Context) -> Tree:
+    """STIME: hour and minute; refused under TM_FORMAT 3 and 4."""
+    return _time(ctx, "STIME")
 
 
 def _time(ctx: Context, kind: str) -> Tree:
     fmt = ctx.fmt
     return Leaf(
         kind,
-        times.SIZES[kind][fmt.tm_format],
+        times.size_of_time(kind, fmt.tm_format),
         lambda octets: times.decode_time(kind, octets, fmt.tm_format, fmt.data_order),
         lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order),
     )

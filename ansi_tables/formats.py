@@ -18,6 +18,9 @@ NI_SIZES = (8, 4, 12, 6, 4, 6, 4, 3, 4, 5, 6, 8, 8, 21)
 STIME_DATE_SIZES = (0, 5, 5, 4, 4)
 LTIME_DATE_SIZES = (0, 6, 6, 5, 4)
 TIME_SIZES = (0, 3, 3, 4, 4)
+#: From memory; no source tells the width of the fraction, or of STIME, under TM_FORMAT 3 and 4.
+HTIME_DATE_SIZES = (0, 7, 7, None, None)
+STIME_SIZES = (0, 2, 2, None, None)
 
 #: Octets before the sets of ST-00.
 FIXED_OCTETS = 19

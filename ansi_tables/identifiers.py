@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from ansi_tables.context import Context
 
 
+#: The days in the order of the standard: bits of a week, and columns of a schedule.
+DAYS_OF_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
+
+
 def table_ida(ctx: Context) -> Tree:
     """TABLE_IDA_BFLD: a table, as in ST-04."""
     return bit_field(

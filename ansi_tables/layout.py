@@ -58,7 +58,8 @@ class Layout:
     @property
     def opaque(self) -> bool:
         """Tell whether the layout is unknown, so that the octets are kept as they are."""
-        return isinstance(self._tree, Struct) and self._tree.subcons[0].name == "OPAQUE"
+        fields = list(self._tree.subcons) if isinstance(self._tree, Struct) else []
+        return len(fields) == 1 and isinstance(unwrap(fields[0]), Rest)
 
     def decode(self, data: bytes) -> Record:
         """Decode a table image; octets after its last member are left out."""
@@ -240,11 +241,11 @@ class _Bound:
 @lru_cache(maxsize=MAX_CACHED_LAYOUTS)
 def _cached(number: int, bound: _Bound, known: TableDefinition | None) -> Layout:
     if known is None:
-        return Layout(number, "", Struct("OPAQUE" / rest()))
+        return Layout(number, "", Struct("RAW" / rest()))
     try:
         return Layout(number, known.title, known.build(bound.context))
-    except TableTooLargeError as error:
-        error.table = name_of(number)
+    except TableError as error:
+        error.table = error.table or name_of(number)
         raise
 
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from construct import Struct
 
 from ansi_tables.context import Context
+from ansi_tables.fields import rest
 
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """One table: its number, the standard's name, and how its layout is made.
+    """One table: its id, the standard's name, and how its layout is made.
 
     ``needs`` lists the tables that ``build`` asks the context for, beside ST-00.
+    ``layout`` says what is publicly known of the members: "known", "tentative"
+    (best recollection: verify it first) or "opaque" (the octets are kept).
+    ``confidence`` says how well: "verified" by two independent sources or a
+    real image, "single-source", or "from-memory".  ``since`` is the first
+    edition of the standard that has the table.
     """
 
     number: int
@@ -21,6 +29,19 @@ class TableDefinition:
     title: str
     build: Callable[[Context], Any]
     needs: tuple[int, ...] = ()
+    layout: Literal["known", "tentative", "opaque"] = "known"
+    confidence: Literal["verified", "single-source", "from-memory"] = "verified"
+    since: int = 1997
+
+
+def opaque(
+    number: int, name: str, title: str, *, since: int = 2008, member: str = "RAW"
+) -> TableDefinition:
+    """Give the definition of a table whose members no public source tells: its octets are kept."""
+    tree = Struct(member / rest())
+    return TableDefinition(
+        number, name, title, lambda ctx: tree, (), "opaque", "from-memory", since
+    )
 
 
 _definitions: dict[int, TableDefinition] = {}

@@ -3,25 +3,59 @@
 Sizes and layouts: C12.19 time types.  YEAR has two digits with 90 as the pivot
 (two public readers agree, a third always says 20xx).  Octets are kept, so that
 a time that is not set or not canonical is written back as it was.
+
+STIME and HTIME_DATE are from memory, and have no known shape under TM_FORMAT 3
+and 4: a table that holds one is refused there, since a guessed width would
+shift every later member.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
-from ansi_tables.errors import TableValueError
-from ansi_tables.formats import LTIME_DATE_SIZES, STIME_DATE_SIZES, TIME_SIZES
+from ansi_tables.errors import FormatRefusedError, TableValueError
+from ansi_tables.formats import (
+    HTIME_DATE_SIZES,
+    LTIME_DATE_SIZES,
+    STIME_DATE_SIZES,
+    STIME_SIZES,
+    TIME_SIZES,
+)
 from ansi_tables.numbers import Order
 from ansi_tables.values import TableTime
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PIVOT_YEAR = 90
-SIZES = {"STIME_DATE": STIME_DATE_SIZES, "LTIME_DATE": LTIME_DATE_SIZES, "TIME": TIME_SIZES}
+#: Years that two digits around the pivot can say.
+YEARS = range(1900 + PIVOT_YEAR, 2000 + PIVOT_YEAR)
+SIZES: Mapping[str, tuple[int | None, ...]] = {
+    "STIME_DATE": STIME_DATE_SIZES,
+    "LTIME_DATE": LTIME_DATE_SIZES,
+    "HTIME_DATE": HTIME_DATE_SIZES,
+    "TIME": TIME_SIZES,
+    "STIME": STIME_SIZES,
+}
+#: Types without a date: all octets zero are midnight there, and "not set" elsewhere.
+_OF_DAY = ("TIME", "STIME")
+_DAY_S = 86400
+_HUNDREDTH_US = 10_000
+
+
+def size_of_time(kind: str, tm_format: int) -> int:
+    """Give the octets of a time type; FormatRefusedError where they are not known."""
+    size = SIZES[kind][tm_format]
+    if size is None:
+        raise FormatRefusedError(
+            f"the shape of {kind} under TM_FORMAT {tm_format} is not known: the octets stay raw; "
+            "register a definition of your own for this table"
+        )
+    return size
 
 
 def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> TableTime:
-    """Decode STIME_DATE, LTIME_DATE or TIME."""
-    if not octets or set(octets) == {0xFF} or (not any(octets) and kind != "TIME"):
+    """Decode STIME_DATE, LTIME_DATE, HTIME_DATE, TIME or STIME."""
+    if not octets or set(octets) == {0xFF} or (not any(octets) and kind not in _OF_DAY):
         return TableTime(octets, None)
     try:
         value = (
@@ -36,27 +70,28 @@ def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> Table
 
 def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:
     parts = [_bcd(octet) for octet in octets] if tm_format == 1 else list(octets)
-    if kind == "TIME":
-        return time(parts[0], parts[1], parts[2])
-    year = parts[0] + (1900 if parts[0] >= PIVOT_YEAR else 2000)
-    if parts[0] > 99:
+    if kind in _OF_DAY:
+        hour, minute, second = (*parts, 0)[:3]
+        return time(hour, minute, second)
+    year, month, day, hour, minute = parts[:5]
+    if year > 99:
         raise ValueError("not a year of two digits")
     second = parts[5] if len(parts) > 5 else 0
-    return datetime(year, parts[1], parts[2], parts[3], parts[4], second)
+    hundredths = parts[6] if len(parts) > 6 else 0
+    century = 1900 if year >= PIVOT_YEAR else 2000
+    return datetime(century + year, month, day, hour, minute, second, hundredths * _HUNDREDTH_US)
 
 
 def _from_count(kind: str, octets: bytes, tm_format: int, order: Order) -> datetime | time:
     count = int.from_bytes(octets[:4], order)
     if kind == "TIME":
         # Under TM_FORMAT 3 sources disagree (seconds or minutes since midnight): seconds.
-        return (datetime(1970, 1, 1) + timedelta(seconds=count)).time() if count < 86400 else _no()
+        if count >= _DAY_S:
+            raise ValueError("beyond the day")
+        return (datetime.min + timedelta(seconds=count)).time()
     if tm_format == 4:
         return EPOCH + timedelta(seconds=count)
     return EPOCH + timedelta(minutes=count, seconds=octets[4] if len(octets) > 4 else 0)
-
-
-def _no() -> time:
-    raise ValueError("beyond the day")
 
 
 def _bcd(octet: int) -> int:
@@ -67,28 +102,29 @@ def _bcd(octet: int) -> int:
 
 def encode_time(kind: str, value: object, tm_format: int, order: Order) -> bytes:
     """Encode a TableTime (its octets), a datetime, a time, or None (all zero: not set)."""
-    size = SIZES[kind][tm_format]
+    size = size_of_time(kind, tm_format)
     if isinstance(value, TableTime):
         if len(value.raw) != size:
             raise TableValueError(f"{len(value.raw)} octets for a {kind} of {size}")
         return value.raw
     if value is None or size == 0:
         return bytes(size)
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and kind not in _OF_DAY:
         return _encode_moment(kind, value, tm_format, order)
-    if isinstance(value, time) and kind == "TIME":
+    if isinstance(value, time) and kind in _OF_DAY:
         if tm_format in (1, 2):
-            return _octets([value.hour, value.minute, value.second], tm_format)
+            return _octets([value.hour, value.minute, value.second][:size], tm_format)
         return (value.hour * 3600 + value.minute * 60 + value.second).to_bytes(4, order)
     raise TableValueError(f"{value!r} is no {kind}")
 
 
 def _encode_moment(kind: str, value: datetime, tm_format: int, order: Order) -> bytes:
     if tm_format in (1, 2):
-        if not 1990 <= value.year <= 2089:
+        if value.year not in YEARS:
             raise TableValueError(f"year {value.year} has no two digits around the pivot")
-        parts = [value.year % 100, value.month, value.day, value.hour, value.minute]
-        return _octets(parts + [value.second] * (kind == "LTIME_DATE"), tm_format)
+        parts = [value.year % 100, value.month, value.day, value.hour, value.minute, value.second]
+        parts.append(value.microsecond // _HUNDREDTH_US)
+        return _octets(parts[: size_of_time(kind, tm_format)], tm_format)
     seconds = int(((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH).total_seconds())
     count = seconds if tm_format == 4 else seconds // 60
     if not 0 <= count < 1 << 32:
@@ -105,11 +141,13 @@ def decode_date(octets: bytes, order: Order) -> TableTime:
     """Decode the 16-bit DATE: YEAR in bits 0..6, MONTH 7..10, DAY 11..15."""
     number = int.from_bytes(octets, order)
     year = number & 127
+    if year > 99:
+        return TableTime(octets, None)
     try:
         value = date(year + (1900 if year >= PIVOT_YEAR else 2000), number >> 7 & 15, number >> 11)
     except ValueError:
         return TableTime(octets, None)
-    return TableTime(octets, value if year <= 99 else None)
+    return TableTime(octets, value)
 
 
 def encode_date(value: object, order: Order) -> bytes:
@@ -118,6 +156,8 @@ def encode_date(value: object, order: Order) -> bytes:
         return value.raw
     if value is None:
         return bytes(2)
-    if not isinstance(value, date):
-        raise TableValueError(f"{value!r} is no DATE")
+    if not isinstance(value, date) or value.year not in YEARS:
+        raise TableValueError(
+            f"{value!r} is no DATE of the years {YEARS.start} to {YEARS.stop - 1}"
+        )
     return (value.day << 11 | value.month << 7 | value.year % 100).to_bytes(2, order)

@@ -111,7 +111,7 @@ def device_nameplate(ctx: Context) -> Tree:
     if ctx.fmt.nameplate_type == 1:
         return record("WATER_DEVICE" / rest())
     if ctx.fmt.nameplate_type != 2:
-        return record("OPAQUE" / rest())
+        return record("RAW" / rest())
     return record(
         "ELECTRIC_DEVICE"
         / record(
@@ -226,7 +226,9 @@ TABLES = (
     ),
     TableDefinition(2, "DEVICE_NAMEPLATE_TBL", "Device nameplate", device_nameplate),
     TableDefinition(3, "ED_MODE_STATUS_TBL", "End device mode and status", mode_status),
-    TableDefinition(4, "PENDING_STATUS_TBL", "Pending status", pending_status),
+    TableDefinition(
+        4, "PENDING_STATUS_TBL", "Pending status", pending_status, confidence="single-source"
+    ),
     TableDefinition(5, "DEVICE_IDENT_TBL", "Device identification", device_identification),
     TableDefinition(6, "UTIL_INFO_TBL", "Utility information", utility_information),
     TableDefinition(7, "PROC_INITIATE_TBL", "Procedure initiate", procedure_initiate),

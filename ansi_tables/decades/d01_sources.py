@@ -1,10 +1,13 @@
-"""Decade 1, sources: ST-10 to ST-16."""
+"""Decade 1, sources: ST-10 to ST-17.
+
+The gas records of ST-15 come from one public reader, the electric one from several.
+"""
 
 from __future__ import annotations
 
 from ansi_tables.context import Context
 from ansi_tables.fields import Tree, array, binary, bit_field, ni, record, uint, when
-from ansi_tables.registry import TableDefinition
+from ansi_tables.registry import TableDefinition, opaque
 
 
 def sources_limiting(ctx: Context) -> Tree:
@@ -179,4 +182,5 @@ TABLES = (
     TableDefinition(14, "DATA_CONTROL_TBL", "Data control", data_control, (11,)),
     TableDefinition(15, "CONSTANTS_TBL", "Constants", constants, (11,)),
     TableDefinition(16, "SOURCES_TBL", "Source definition", source_definition, (11,)),
+    opaque(17, "TRANSFORMER_LOSS_COMP_TBL", "Transformer loss compensation"),
 )

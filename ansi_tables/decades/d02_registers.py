@@ -164,13 +164,21 @@ TABLES = (
     TableDefinition(21, "ACT_REGS_TBL", "Actual register", register_dimensions),
     TableDefinition(22, "DATA_SELECTION_TBL", "Data selection", data_selection, (21,)),
     TableDefinition(23, "CURRENT_REG_DATA_TBL", "Current register data", register_data, (21,)),
-    TableDefinition(24, "PREVIOUS_SEASON_DATA_TBL", "Previous season data", previous_season, (21,)),
+    TableDefinition(
+        24,
+        "PREVIOUS_SEASON_DATA_TBL",
+        "Previous season data",
+        previous_season,
+        (21,),
+        confidence="single-source",
+    ),
     TableDefinition(
         25,
         "PREVIOUS_DEMAND_RESET_DATA_TBL",
         "Previous demand reset data",
         previous_demand_reset,
         (21,),
+        confidence="single-source",
     ),
     TableDefinition(26, "SELF_READ_DATA_TBL", "Self-read data", self_reads, (21,)),
     TableDefinition(

@@ -1,4 +1,4 @@
-"""Decade 5, time and time of use: ST-50 to ST-56."""
+"""Decade 5, time and time of use: ST-50 to ST-57.  ST-57 is from memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from ansi_tables.fields import (
     array,
     bit_field,
     date,
+    htime_date,
     ltime_date,
     optional_tail,
     rdate,
@@ -17,9 +18,8 @@ from ansi_tables.fields import (
     uint,
     when,
 )
+from ansi_tables.identifiers import DAYS_OF_WEEK
 from ansi_tables.registry import TableDefinition
-
-_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
 
 
 def time_dimensions(ctx: Context) -> Tree:
@@ -100,7 +100,7 @@ def calendar(ctx: Context) -> Tree:
         SWITCH_HOUR=(11, 15),
     )
     separate = dims.TIME_FUNC_FLAG2.SEPARATE_WEEKDAYS_FLAG
-    days = _WEEK if separate else ("SATURDAY", "SUNDAY", "WEEKDAY")
+    days = DAYS_OF_WEEK if separate else ("SATURDAY", "SUNDAY", "WEEKDAY")
     row = record(
         *(f"{day}_SCHEDULE" / uint(ctx, 8) for day in days),
         "SPECIAL_SCHEDULE" / array(dims.CALENDAR_FUNC.NBR_SPECIAL_SCHED, uint(ctx, 8)),
@@ -125,19 +125,22 @@ def calendar(ctx: Context) -> Tree:
     )
 
 
-def clock_state(ctx: Context) -> Tree:
-    """ST-55: the clock, and what the calendar makes of it now."""
+def _calendar_status(ctx: Context) -> Tree:
     if ctx.table(51).TIME_FUNC_FLAG2.SEPARATE_SUM_DEMANDS_FLAG:
         tiers = {"CURR_SUMM_TIER": (0, 2), "CURR_DEMAND_TIER": (3, 5)}
     else:
         tiers = {"CURR_TIER": (0, 2)}
+    return bit_field(
+        ctx, 16, **tiers, TIER_DRIVE=(6, 7), SPECIAL_SCHD_ACTIVE=(8, 11), SEASON=(12, 15)
+    )
+
+
+def clock_state(ctx: Context) -> Tree:
+    """ST-55: the clock, and what the calendar makes of it now."""
     return record(
         "CLOCK_CALENDAR" / ltime_date(ctx),
         "TIME_DATE_QUAL" / _qualifier(ctx),
-        "STATUS"
-        / bit_field(
-            ctx, 16, **tiers, TIER_DRIVE=(6, 7), SPECIAL_SCHD_ACTIVE=(8, 11), SEASON=(12, 15)
-        ),
+        "STATUS" / _calendar_status(ctx),
     )
 
 
@@ -152,6 +155,15 @@ def time_remaining(ctx: Context) -> Tree:
     )
 
 
+def precision_clock_state(ctx: Context) -> Tree:
+    """ST-57: ST-55 with fractions of a second; refused under TM_FORMAT 3 and 4."""
+    return record(
+        "CLOCK_CALENDAR" / htime_date(ctx),
+        "TIME_DATE_QUAL" / _qualifier(ctx),
+        "STATUS" / _calendar_status(ctx),
+    )
+
+
 TABLES = (
     TableDefinition(50, "DIM_TIME_TOU_TBL", "Dimension time and TOU", time_dimensions),
     TableDefinition(51, "ACT_TIME_TOU_TBL", "Actual time and TOU", time_dimensions),
@@ -160,4 +172,14 @@ TABLES = (
     TableDefinition(54, "CALENDAR_TBL", "Calendar", calendar, (51,)),
     TableDefinition(55, "CLOCK_STATE_TBL", "Clock state", clock_state, (51,)),
     TableDefinition(56, "TIME_REMAIN_TBL", "Time remaining", time_remaining, (51,)),
+    TableDefinition(
+        57,
+        "PRECISION_CLOCK_STATE_TBL",
+        "Precision clock state",
+        precision_clock_state,
+        (51,),
+        "tentative",
+        "from-memory",
+        2008,
+    ),
 )

@@ -1,4 +1,4 @@
-"""Decade 7, history and event logs: ST-70 to ST-76."""
+"""Decade 7, history and event logs: ST-70 to ST-79."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansi_tables.fields import (
     when,
 )
 from ansi_tables.identifiers import list_status, table_idb
-from ansi_tables.registry import TableDefinition
+from ansi_tables.registry import TableDefinition, opaque
 
 
 def log_dimensions(ctx: Context) -> Tree:
@@ -111,6 +111,16 @@ TABLES = (
     TableDefinition(72, "EVENTS_ID_TBL", "Events identification", events_supported, (71,)),
     TableDefinition(73, "HISTORY_LOG_CTRL_TBL", "History log control", log_control, (71,)),
     TableDefinition(74, "HISTORY_LOG_DATA_TBL", "History log data", history_log, (71,)),
-    TableDefinition(75, "EVENT_LOG_CTRL_TBL", "Event log control", log_control, (71,)),
+    TableDefinition(
+        75,
+        "EVENT_LOG_CTRL_TBL",
+        "Event log control",
+        log_control,
+        (71,),
+        confidence="single-source",
+    ),
     TableDefinition(76, "EVENT_LOG_DATA_TBL", "Event log data", event_log, (71,)),
+    opaque(77, "EVENT_LOG_SIGNATURES_ENABLE_TBL", "Event log and signatures enable"),
+    opaque(78, "END_DEVICE_PROGRAM_STATE_TBL", "End device program state"),
+    opaque(79, "EVENT_COUNTERS_TBL", "Event counters"),
 )

@@ -10,7 +10,8 @@ import yaml
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference"
 NI = [8, 4, 12, 6, 4, 6, 4, 3, 4, 5, 6, 8, 8, 21]
 TIMES = {"STIME_DATE": [0, 5, 5, 4, 4], "LTIME_DATE": [0, 6, 6, 5, 4], "TIME": [0, 3, 3, 4, 4]}
-FIXED = {"UINT8": 1, "UINT16": 2, "UINT32": 4, "INT16": 2, "DATE": 2, "RDATE": 2}
+TIMES |= {"HTIME_DATE": [0, 7, 7], "STIME": [0, 2, 2]}
+FIXED = {"UINT8": 1, "UINT16": 2, "UINT32": 4, "INT16": 2, "INT48": 6, "DATE": 2, "RDATE": 2}
 FIXED |= {"BITFIELD8": 1, "BITFIELD16": 2, "BITFIELD32": 4}
 FIXED |= {"TABLE_IDA_BFLD": 2, "TABLE_IDB_BFLD": 2, "TABLE_IDC_BFLD": 2}
 INTERVAL = {1: 1, 2: 2, 4: 4, 8: 1, 16: 2, 32: 4}
