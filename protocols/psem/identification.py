@@ -82,7 +82,7 @@ def parse_identification(data: bytes) -> Identification:
     """
     if len(data) < 3:
         raise RemoteProtocolError(f"identification of {len(data)} octets, at least 3 expected")
-    found: dict[str, object] = dict(std=data[0], version=data[1], revision=data[2])
+    found: dict[str, object] = {"std": data[0], "version": data[1], "revision": data[2]}
     at, tags, ended = 3, [], False
     while at < len(data) and not ended:
         tag = data[at]
