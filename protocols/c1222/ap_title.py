@@ -46,7 +46,11 @@ class ApTitle:
     @property
     def absolute(self) -> tuple[int, ...]:
         """Give the arcs of the absolute form: what routing and lookup use."""
-        return BASE_ARCS + self.arcs if self.relative else self.arcs
+        return self.based(BASE_ARCS)
+
+    def based(self, base: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the absolute arcs where relative titles have another base."""
+        return base + self.arcs if self.relative else self.arcs
 
     def wire(self) -> bytes:
         """Give tag, length and content as ACSE elements carry them."""
@@ -54,9 +58,9 @@ class ApTitle:
             return _tlv(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
         return self.universal()
 
-    def universal(self) -> bytes:
+    def universal(self, base: tuple[int, ...] = BASE_ARCS) -> bytes:
         """Give tag, length and content of the absolute form: what the MAC covers."""
-        first, second, *others = self.absolute
+        first, second, *others = self.based(base)
         content = b"".join(map(_sub_identifier, (40 * first + second, *others)))
         return _tlv(UNIVERSAL, content)
 
@@ -88,6 +92,30 @@ def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
     if tag == RELATIVE or (in_tables and tag == RELATIVE_IN_TABLES):
         return ApTitle(_arcs(content), True)
     raise ApduRejected("bad-uid-tag", f"{tag:02X}H")
+
+
+def decode_identifier(content: bytes) -> ApTitle:
+    """Read the content octets of an absolute identifier, without tag and length."""
+    return decode_title(_tlv(UNIVERSAL, content[: MAX_OCTETS + 1]))
+
+
+def take_uid(octets: bytes, at: int) -> tuple[ApTitle | None, int]:
+    """Read an identifier inside a service; give it (None for the empty one) and the place after it.
+
+    The draft of 2008 and tables write relative ones with tag 0D, the final form with 80.
+    """
+    if at + 2 > len(octets):
+        raise ApduRejected("service-length", "an identifier is cut off")
+    end = at + 2 + octets[at + 1]
+    if end > len(octets):
+        raise ApduRejected("service-length", "an identifier is cut off")
+    title = decode_title(octets[at:end], in_tables=True)
+    return (title if title.arcs else None), end
+
+
+def uid_octets(title: ApTitle | None) -> bytes:
+    """Give an identifier as services carry it; None is the empty one."""
+    return title.wire() if title is not None else bytes((RELATIVE, 0))
 
 
 def _arcs(content: bytes) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Registration, identify and their answers as values (C12.22 clauses 5.3.2.1 and 5.3.2.4.10).
+"""Registration and its answer as values (C12.22 clause 5.3.2.4.10).
 
 Node-type and connection-type bits are as two public sources give them; an
 address is the bearer's native one and may be empty.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 
-from protocols.c1222.ap_title import RELATIVE, UNIVERSAL, ApTitle, decode_title
+from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.psem.codes import ResponseCode
 
 REGISTER = 0x27
 MAX_ADDRESS_OCTETS = 127
@@ -42,6 +43,8 @@ class ConnectionType(IntFlag):
     ACCEPTS_CONNECTIONS = 0x80
 
 
+#: High nibbles of the connection type (CO accept, CO, CL accept, CL) that RFC 6142 allows.
+VALID_CONNECTION_NIBBLES = frozenset((0x1, 0x3, 0x4, 0x5, 0x7, 0xC, 0xD, 0xF))
 #: A device that opens a TCP connection and is reached through it.
 OVER_TCP = ConnectionType.PLAYBACK_REJECTION | ConnectionType.CONNECTION
 PERIOD_AS_YOU_LIKE_S = 0xFFFFFF
@@ -64,11 +67,8 @@ class Register:
         """Give the service's octets; LocalProtocolError when a value does not fit."""
         if len(self.device_class) != 4 or len(self.address) > MAX_ADDRESS_OCTETS:
             raise LocalProtocolError("device class has 4 octets, an address at most 127")
-        title, serial = (
-            uid.wire() if uid else bytes((RELATIVE, 0)) for uid in (self.title, self.serial)
-        )
         octets = bytes((REGISTER, self.node_type, self.connection_type)) + self.device_class
-        octets += title + serial
+        octets += uid_octets(self.title) + uid_octets(self.serial)
         octets += bytes([len(self.address)]) + self.address + self.period_s.to_bytes(3, "big")
         if self.node_type & NodeType.DOMAIN_PATTERN:
             octets += bytes([len(self.pattern)]) + self.pattern
@@ -76,21 +76,12 @@ class Register:
 
 
 def decode_register(octets: bytes) -> Register:
-    """Read a register request; RemoteProtocolError when it is ill-formed."""
-    try:
-        return _decode_register(octets)
-    except (ApduRejected, IndexError) as error:
-        raise RemoteProtocolError(f"register request: {error}") from error
-
-
-def _decode_register(octets: bytes) -> Register:
+    """Read a register request; ApduRejected when it is ill-formed."""
     if len(octets) < 7 or octets[0] != REGISTER:
-        raise RemoteProtocolError("register request: too short")
+        raise ApduRejected("service-length", "register request: too short")
     node_type = NodeType(octets[1])
-    title, at = _take_uid(octets, 7)
-    serial, at = _take_uid(octets, at)
-    if title is None and serial is None:
-        raise RemoteProtocolError("register request: neither title nor serial number")
+    title, at = take_uid(octets, 7)
+    serial, at = take_uid(octets, at)
     address, at = _take_counted(octets, at, MAX_ADDRESS_OCTETS)
     period = octets[at : at + 3]
     at += 3
@@ -98,26 +89,30 @@ def _decode_register(octets: bytes) -> Register:
     if node_type & NodeType.DOMAIN_PATTERN:
         pattern, at = _take_counted(octets, at, MAX_PATTERN_OCTETS)
     if len(period) != 3 or at != len(octets):
-        raise RemoteProtocolError("register request: length does not fit its parts")
+        raise ApduRejected("service-length", "register request: length does not fit its parts")
     connection = ConnectionType(octets[2])
     period_s = int.from_bytes(period, "big")
     return Register(title, serial, period_s, node_type, connection, octets[3:7], address, pattern)
 
 
-def _take_uid(octets: bytes, at: int) -> tuple[ApTitle | None, int]:
-    if octets[at] not in (UNIVERSAL, RELATIVE):
-        raise RemoteProtocolError(f"register request: {octets[at]:02X}H is no title's tag")
-    end = at + 2 + octets[at + 1]
-    if octets[at + 1] == 0:
-        return None, end
-    return decode_title(octets[at:end]), end
-
-
 def _take_counted(octets: bytes, at: int, limit: int) -> tuple[bytes, int]:
+    if at >= len(octets) or octets[at] > limit or at + 1 + octets[at] > len(octets):
+        raise ApduRejected("service-length", "register request: a length runs past the end")
     end = at + 1 + octets[at]
-    if octets[at] > limit or end > len(octets):
-        raise RemoteProtocolError("register request: a length runs past the end")
     return octets[at + 1 : end], end
+
+
+def refusal(register: Register) -> ResponseCode | None:
+    """Give the code that a registrar refuses a well-formed registration with, or None.
+
+    Neither title nor serial number, or a combination of connection flags that
+    RFC 6142 (table 1) calls invalid, is ``iar``.
+    """
+    if register.title is None and register.serial is None:
+        return ResponseCode.iar
+    if register.connection_type >> 4 not in VALID_CONNECTION_NIBBLES:
+        return ResponseCode.iar
+    return None
 
 
 @dataclass(frozen=True)
@@ -137,14 +132,11 @@ class Registered:
 
 def decode_registered(response: bytes) -> Registered:
     """Read a positive answer to a register request."""
-    try:
-        if response[0] != 0:
-            raise RemoteProtocolError(f"registration was refused: {response[0]:02X}H")
-        title, at = _take_uid(response, 1)
-    except (ApduRejected, IndexError) as error:
-        raise RemoteProtocolError(f"answer to register: {error}") from error
+    if response[:1] != b"\0":
+        raise RemoteProtocolError(f"registration was refused: {response[:1].hex() or 'nothing'}")
+    title, at = take_uid(response, 1)
     if title is None or len(response) != at + 6:
-        raise RemoteProtocolError("answer to register: length does not fit its parts")
+        raise ApduRejected("service-length", "answer to register: length does not fit its parts")
     words = response[at:]
     return Registered(
         title, int.from_bytes(words[:2], "big"), int.from_bytes(words[2:5], "big"), words[5]
@@ -165,8 +157,3 @@ def serial_text(uid: ApTitle | None) -> str:
     if uid.relative and all(0x20 <= arc < 0x7F for arc in uid.arcs):
         return bytes(uid.arcs).decode("ascii")
     return str(uid)
-
-
-def identification() -> bytes:
-    """Give the answer to identify: C12.22, version 1, revision 0, sessionless."""
-    return bytes((0x00, 0x03, 0x01, 0x00, 0x05, 0x80, 0x00))

@@ -38,6 +38,16 @@ class MalformedRequest(RemoteProtocolError):
         super().__init__(text)
 
 
+class ChecksumMismatch(MalformedRequest):
+    """A write whose table checksum is wrong.
+
+    The code to answer with is prescribed by no source; err is our choice.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, ResponseCode.err)
+
+
 def checksum(data: bytes) -> int:
     """Give the table checksum: the two's complement of the sum of the data octets."""
     return -sum(data) & 0xFF
@@ -191,15 +201,12 @@ def _decode_write(code: int, rest: bytes) -> Request:
 
 
 def _block_data(code: int, rest: bytes, at: int) -> bytes:
-    """Take count, data and checksum; onp for a wrong length, err for a wrong checksum.
-
-    The code for a wrong checksum is prescribed by no source; err is our choice.
-    """
+    """Take count, data and checksum; onp for a wrong length, err for a wrong checksum."""
     if len(rest) < at + 3 or len(rest) != at + 3 + int.from_bytes(rest[at : at + 2], "big"):
         raise MalformedRequest(f"write {code:02X}H: count and octets differ", ResponseCode.onp)
     data = rest[at + 2 : -1]
     if checksum(data) != rest[-1]:
-        raise MalformedRequest(f"write {code:02X}H: wrong checksum", ResponseCode.err)
+        raise ChecksumMismatch(f"write {code:02X}H: wrong checksum")
     return data
 
 

@@ -17,7 +17,7 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_table
-from protocols.c1222.registration import identification
+from protocols.c1222.identification import identification
 from protocols.c1222.services import decode_service
 from protocols.errors import ServiceRefused
 from protocols.psem.codec import MalformedRequest, block, encode_response

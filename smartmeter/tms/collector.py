@@ -14,6 +14,7 @@ from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import NBR_SSI_TABLES, SsiTable
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.identification import identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     WINDOW_S,
@@ -23,7 +24,7 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.registration import Register, Registered, identification, serial_text
+from protocols.c1222.registration import Register, Registered, serial_text
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import decode_service
 from protocols.machine import Event

@@ -11,7 +11,6 @@ from protocols.c1222.registration import (
     Registered,
     decode_register,
     decode_registered,
-    identification,
     serial_text,
     serial_uid,
 )
@@ -106,10 +105,6 @@ def test_every_service_goes_there_and_back(service: Service) -> None:
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=30))
 def test_a_serial_number_goes_there_and_back_as_a_uid(serial: str) -> None:
     assert serial_text(serial_uid(serial)) == serial
-
-
-def test_identification_says_c1222_and_sessionless_and_ends() -> None:
-    assert identification() == bytes.fromhex("00030100058000")
 
 
 def test_an_answer_of_any_title_goes_there_and_back() -> None:

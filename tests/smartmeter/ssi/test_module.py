@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import Cause, Command, CommitResult, ModuleAlarm, SsiTable, Task
-from protocols.c1222.registration import identification
+from protocols.c1222.identification import identification
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import FullRead, FullWrite, Identify, OffsetRead
 from smartmeter.network.faults import Cut, Muted

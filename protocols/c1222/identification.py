@@ -1,0 +1,112 @@
+"""The answer to identify: standard, version, revision and a list of features (C12.22 5.3.2.4.1).
+
+Nothing tells how long an unknown feature is, so reading ends there and the
+rest is kept as octets.  Other than on the optical port, mechanism and class
+are titles, absolute or relative, and session control is always understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
+from protocols.c1222.envelope import SECURITY_MECHANISM
+from protocols.c1222.errors import ApduRejected
+
+C1222_STANDARD, VERSION, REVISION = 3, 1, 0
+#: Bit of the session-control octet: the node also serves messages outside sessions.
+SESSIONLESS = 0x80
+MAX_SESSIONS = 0x7F
+
+
+class Feature(IntEnum):
+    """What a node may tell of itself."""
+
+    END = 0x00
+    SECURITY_MECHANISM = 0x04
+    SESSION_CONTROL = 0x05
+    DEVICE_CLASS = 0x06
+    DEVICE_IDENTITY = 0x07
+
+
+@dataclass(frozen=True)
+class NodeIdentification:
+    """What a node tells of itself; what it leaves out is None.
+
+    ``sessions`` is how many may be open at once; ``identity`` is a format code
+    and the identification itself; ``rest`` is what could not be understood.
+    """
+
+    standard: int = C1222_STANDARD
+    version: int = VERSION
+    revision: int = REVISION
+    mechanism: ApTitle | None = None
+    sessions: int | None = None
+    sessionless: bool = False
+    device_class: ApTitle | None = None
+    identity: tuple[int, bytes] | None = None
+    rest: bytes = b""
+
+    def encode(self) -> bytes:
+        """Give the octets that follow the response code."""
+        octets = bytes((self.standard, self.version, self.revision))
+        if self.mechanism is not None:
+            octets += bytes([Feature.SECURITY_MECHANISM]) + uid_octets(self.mechanism)
+        if self.sessions is not None:
+            control = min(self.sessions, MAX_SESSIONS) | (SESSIONLESS if self.sessionless else 0)
+            octets += bytes((Feature.SESSION_CONTROL, control))
+        if self.device_class is not None:
+            octets += bytes([Feature.DEVICE_CLASS]) + uid_octets(self.device_class)
+        if self.identity is not None:
+            form, identification = self.identity
+            octets += bytes((Feature.DEVICE_IDENTITY, 1 + len(identification), form))
+            octets += identification
+        return octets + bytes([Feature.END])
+
+
+def identification(sessions: int = 0) -> bytes:
+    """Give what a node of ours says after the code: EAX' security, sessions, sessionless."""
+    mechanism = ApTitle(SECURITY_MECHANISM, False)
+    return NodeIdentification(mechanism=mechanism, sessions=sessions, sessionless=True).encode()
+
+
+def decode_identification(octets: bytes) -> NodeIdentification:
+    """Read what follows the code of a positive answer to identify; ApduRejected if it is cut."""
+    if len(octets) < 3:
+        raise ApduRejected("service-length", "identify: standard, version and revision are missing")
+    found: dict[str, object] = {"rest": b""}
+    at = 3
+    while at < len(octets) and octets[at] != Feature.END:
+        end = _take_feature(octets, at, found)
+        if end is None:
+            found["rest"] = octets[at:]
+            break
+        at = end
+    else:
+        found["rest"] = octets[at + 1 :]
+    return NodeIdentification(*octets[:3], **found)  # type: ignore[arg-type]
+
+
+def _take_feature(octets: bytes, at: int, found: dict[str, object]) -> int | None:
+    """Read one feature into ``found``; give the place after it, None when it is unknown."""
+    code, at = octets[at], at + 1
+    if code == Feature.SECURITY_MECHANISM:
+        found["mechanism"], at = take_uid(octets, at)
+    elif code == Feature.DEVICE_CLASS:
+        found["device_class"], at = take_uid(octets, at)
+    elif code == Feature.SESSION_CONTROL:
+        if at >= len(octets):
+            raise ApduRejected("service-length", "identify: session control is cut off")
+        found["sessions"] = octets[at] & MAX_SESSIONS
+        found["sessionless"] = bool(octets[at] & SESSIONLESS)
+        at += 1
+    elif code == Feature.DEVICE_IDENTITY:
+        end = at + 1 + octets[at] if at < len(octets) else at
+        if end < at + 2 or end > len(octets):
+            raise ApduRejected("service-length", "identify: device identity is cut off")
+        found["identity"] = (octets[at + 1], octets[at + 2 : end])
+        at = end
+    else:
+        return None
+    return at
