@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from protocols.c1222.ap_title import ApTitle, decode_title
+from protocols.c1222.ap_title import ApTitle, decode_identifier, decode_title
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
 
 APDU_TAG = 0x60
 #: Elements in wire order; Wireshark and one stack accept no other.
 ORDER = (0xA1, 0xA2, 0xA3, 0xA4, 0xA6, 0xA7, 0xA8, 0x8B, 0xAC, 0xBE)
-#: Largest APDU that is looked at; a node or relay sets its own limit below it.
-MAX_APDU_OCTETS = 65_536
+#: The one application context of the final form, and its security mechanism (EAX').
+CONTEXT = (2, 16, 124, 113620, 1, 22)
+SECURITY_MECHANISM = (*CONTEXT, 2, 1)
+#: What tells a message of the draft of March 2006, which is refused whole.
+DRAFT_2006_CONTEXT = (1, 2, 840, 10066)
+DRAFT_2006_MECHANISM_TAG = 0xAB
+DRAFT_2006 = "the form of the 2006 draft, which is not supported"
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Apdu:
     key_id: int | None = None
     iv: bytes | None = None
     has_context: bool = False
+    has_mechanism: bool = False
     segment_total: int | None = None
     segment_offset: int | None = None
     elements: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
@@ -101,6 +107,8 @@ def _only(data: bytes, tag: int, reason: str) -> bytes:
 
 def _integer(data: bytes) -> int:
     """Read an unsigned integer of 1 to 4 octets: 02 01 80 is 128, not -128."""
+    if data[:1] != b"\x02":
+        raise ApduRejected("bad-integer-tag", f"no INTEGER inside: {DRAFT_2006}")
     content = _only(data, 0x02, "bad-integer-tag")
     if not 1 <= len(content) <= 4:
         raise ApduRejected("bad-integer-length")
@@ -122,7 +130,8 @@ def decode_apdu(data: bytes) -> Apdu:
     while at < len(data):
         tag, begin, end = _take(data, at, "length-overrun")
         if tag not in ORDER:
-            raise ApduRejected("unknown-element", f"{tag:02X}H")
+            draft = f": {DRAFT_2006}" if tag == DRAFT_2006_MECHANISM_TAG else ""
+            raise ApduRejected("unknown-element", f"{tag:02X}H{draft}")
         if tag in elements:
             raise ApduRejected("duplicate-element", f"{tag:02X}H")
         if ORDER.index(tag) < last:
@@ -140,10 +149,14 @@ def _assemble(elements: dict[int, bytes], contents: dict[int, bytes]) -> Apdu:
     def number(tag: int) -> int | None:
         return _integer(contents[tag]) if tag in contents else None
 
+    if 0xA1 in contents:
+        _check_context(contents[0xA1])
     called, total, answers = title(0xA2), number(0xA3), number(0xA4)
     calling, qualifier, own = title(0xA6), number(0xA7), number(0xA8)
     if own is None:
         raise ApduRejected("missing-A8")
+    if 0x8B in contents and decode_identifier(contents[0x8B]).arcs != SECURITY_MECHANISM:
+        raise ApduRejected("bad-auth-value", "another mechanism than EAX'")
     key_id, iv = _authentication(contents[0xAC]) if 0xAC in contents else (None, None)
     if 0xBE not in contents:
         raise ApduRejected("missing-BE")
@@ -162,10 +175,18 @@ def _assemble(elements: dict[int, bytes], contents: dict[int, bytes]) -> Apdu:
         key_id,
         iv,
         0xA1 in elements,
+        0x8B in elements,
         total,
         offset if total is not None else None,
         elements,
     )
+
+
+def _check_context(content: bytes) -> None:
+    context = decode_title(content)
+    if context.relative or context.arcs != CONTEXT:
+        draft = f": {DRAFT_2006}" if context.arcs == DRAFT_2006_CONTEXT else ""
+        raise ApduRejected("bad-oid", f"application context {context}{draft}")
 
 
 def _check_segment(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from protocols.c1222.ap_title import BASE_ARCS
 from protocols.c1222.envelope import Apdu, take_length, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
@@ -92,21 +93,23 @@ class EaxPrime:
             raise ApduRejected("bad-auth-value", "a header this short can be forged")
 
 
-def canonified_cleartext(apdu: Apdu, key_id: int, iv: bytes) -> bytes:
+def canonified_cleartext(
+    apdu: Apdu, key_id: int, iv: bytes, base: tuple[int, ...] = BASE_ARCS
+) -> bytes:
     """Give the authenticated text N of an APDU that was received.
 
-    Titles are made absolute, the calling one moves behind the user
-    information's header, all else is as it was sent.
+    Titles are made absolute (relative ones below ``base``), the calling one
+    moves behind the user information's header, all else is as it was sent.
     """
     elements = apdu.elements
     parts = [elements.get(0xA1, b"")]
     if apdu.called is not None:
-        parts.append(tlv(0xA2, apdu.called.universal()))
+        parts.append(tlv(0xA2, apdu.called.universal(base)))
     parts += [elements.get(tag, b"") for tag in (0xA4, 0xA7, 0xA8, 0x8B, 0xAC)]
     information = elements[0xBE]
     parts.append(information[: len(information) - len(apdu.user_information) + 1])
     if apdu.calling is not None:
-        parts.append(tlv(0xA6, apdu.calling.universal()))
+        parts.append(tlv(0xA6, apdu.calling.universal(base)))
     return b"".join(parts) + bytes([key_id]) + iv
 
 
@@ -114,6 +117,7 @@ def open_apdu(
     apdu: Apdu,
     key: Callable[[int], EaxPrime | None],
     session: tuple[int, bytes] | None = None,
+    base: tuple[int, ...] = BASE_ARCS,
 ) -> bytes:
     """Give EPSEM after its control octet in clear: [class], services, [padding].
 
@@ -125,24 +129,28 @@ def open_apdu(
     mode = check_control(control)
     if mode == CLEAR:
         return information[1:]
-    if apdu.iv is not None and apdu.key_id is not None:
-        key_id, iv = apdu.key_id, apdu.iv
-    elif session is not None:
-        key_id, iv = session
-    else:
-        raise ApduRejected("security-element-missing")
+    key_id, iv = key_in_force(apdu, session)
     cipher = key(key_id)
     if cipher is None:
         raise ApduRejected("unknown-key-id", str(key_id))
     if len(information) < 1 + MAC_OCTETS:
         raise ApduRejected("mac-missing")
-    header = canonified_cleartext(apdu, key_id, iv)
+    header = canonified_cleartext(apdu, key_id, iv, base)
     text, mac = information[1:-MAC_OCTETS], information[-MAC_OCTETS:]
     if mode == CIPHERTEXT:
         return cipher.open(header, text, mac)
     if not hmac.compare_digest(cipher.sign(header, text), mac):
         raise ApduRejected("mac-mismatch")
     return text
+
+
+def key_in_force(apdu: Apdu, session: tuple[int, bytes] | None = None) -> tuple[int, bytes]:
+    """Give key id and IV of a secured APDU: its own, else those of the session's logon."""
+    if apdu.iv is not None and apdu.key_id is not None:
+        return apdu.key_id, apdu.iv
+    if session is not None:
+        return session
+    raise ApduRejected("security-element-missing")
 
 
 def check_control(control: int) -> int:

@@ -3,42 +3,85 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from typing import Any
 
 import click
 
-#: protocol -> module in this package.  Each has ``decode_frame(octets) -> dict`` and
-#: ``FrameError`` with what could still be read in ``decoded``.
-PROTOCOLS = {"c1218": "frame_c1218"}
+from smartmeter.cli.frame_error import FrameError
+
+#: Options that say what an APDU of C12.22 does not say itself.
+_CONTEXT_OPTIONS = (
+    click.option("--key", "keys", multiple=True, metavar="ID=HEX", help="C12.22: a key."),
+    click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="ID=HEX lines."),
+    click.option("--base-oid", metavar="OID", help="C12.22: base of relative titles."),
+    click.option(
+        "--in-reply-to", multiple=True, metavar="SERVICE", help="C12.22: what this answers."
+    ),
+    click.option(
+        "--session", metavar="ID=IV", help="C12.22: key id and IV of the session's logon."
+    ),
+)
+
+
+def _with_context(function: Any) -> Any:
+    for option in reversed(_CONTEXT_OPTIONS):
+        function = option(function)
+    return function
 
 
 @click.command()
 @click.argument("hex_octets", metavar="HEX...", nargs=-1, required=True)
-@click.option("--protocol", type=click.Choice(list(PROTOCOLS)), default="c1218", show_default=True)
+@click.option(
+    "--protocol", type=click.Choice(["c1218", "c1222"]), default="c1218", show_default=True
+)
+@_with_context
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def frame(hex_octets: tuple[str, ...], protocol: str, as_json: bool) -> int:
+def frame(hex_octets: tuple[str, ...], protocol: str, as_json: bool, **context: Any) -> int:
     """Decode one frame, given as HEX.
 
     A frame that a receiver must not process gives the reason, and exit status 1.
+    Keys may also stand in the variable SMARTMETER_C1222_KEYS, with commas between.
     """
     try:
         octets = bytes.fromhex("".join(hex_octets))
     except ValueError:
         raise click.UsageError("HEX: two hexadecimal digits an octet") from None
-    module = import_module(f"smartmeter.cli.{PROTOCOLS[protocol]}")
     shown: dict[str, Any]
     try:
-        shown = {"ok": True, "decoded": module.decode_frame(octets)}
-    except module.FrameError as error:
-        shown = {"ok": False, "reason": str(error)}
-        if error.decoded:
-            shown["decoded"] = error.decoded
+        shown = {"ok": True, "decoded": _decoded(octets, protocol, context)}
+    except FrameError as error:
+        shown = {"ok": False, "reason": error.reason}
+        shown |= {"detail": error.detail} if error.detail else {}
+        shown |= {"decoded": error.decoded} if error.decoded else {}
     if as_json:
         click.echo(json.dumps(shown, indent=1))
     else:
-        for name, value in shown.get("decoded", {}).items():
-            click.echo(f"{name:12s}  {value}")
-        if not shown["ok"]:
-            click.echo(f"not to be processed: {shown['reason']}", err=True)
+        say(shown)
     return 0 if shown["ok"] else 1
+
+
+def _decoded(octets: bytes, protocol: str, context: dict[str, Any]) -> dict[str, Any]:
+    """Decode with the module of the protocol, loaded only when it is used."""
+    if protocol == "c1222":
+        from smartmeter.cli import frame_c1222
+
+        return frame_c1222.decode_frame(octets, frame_c1222.make_context(**context))
+    if any(context.values()):
+        raise click.UsageError("keys, titles and sessions are C12.22's: give --protocol c1222")
+    from smartmeter.cli import frame_c1218
+
+    return frame_c1218.decode_frame(octets)
+
+
+def say(shown: dict[str, Any]) -> None:
+    """Print a frame for a person: a line a field, services one below the other."""
+    for name, value in shown.get("decoded", {}).items():
+        if name != "services":
+            click.echo(f"{name:24s}  {value}")
+            continue
+        for service in value:
+            rest = dict(service)
+            title = f"{rest.pop('code')} {rest.pop('service', rest.pop('response', ''))}"
+            click.echo(f"{title:24s}  " + "  ".join(f"{k}={v}" for k, v in rest.items()))
+    if not shown["ok"]:
+        click.echo(f"not to be processed: {shown.get('detail', shown['reason'])}", err=True)

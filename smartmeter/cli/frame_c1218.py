@@ -7,17 +7,10 @@ from typing import Any
 from protocols.datalink.packet import HEADER_OCTETS, OVERHEAD_OCTETS, STP, decode_packet
 from protocols.errors import RemoteProtocolError
 from protocols.psem.description import describe
+from smartmeter.cli.frame_error import FrameError
 
 #: What is sent outside packets; 55H wakes a shared UART and is no part of the standard.
 _SINGLE = {0x06: "positive acknowledgment", 0x15: "negative acknowledgment", 0x55: "wake-up"}
-
-
-class FrameError(Exception):
-    """A frame that a receiver must not process; ``decoded`` is what could still be read."""
-
-    def __init__(self, reason: str, decoded: dict[str, Any] | None = None) -> None:
-        self.decoded = decoded
-        super().__init__(reason)
 
 
 def decode_frame(octets: bytes) -> dict[str, Any]:

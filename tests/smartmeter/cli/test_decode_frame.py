@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartmeter.cli.frame_c1218 import FrameError, decode_frame
+from smartmeter.cli.frame_c1218 import decode_frame
+from smartmeter.cli.frame_error import FrameError
 from tests.smartmeter.cli.served import smartmeter
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "c1218_vectors.json"
