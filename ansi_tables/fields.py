@@ -41,7 +41,11 @@ Tree: TypeAlias = Any
 
 
 class Leaf(Adapter):  # type: ignore[misc]
-    """A field that is read as a whole: so many octets, a type name, and two functions."""
+    """A field that is read as a whole: so many octets, a type name, and two functions.
+
+    ``code`` is the format of the ``struct`` module that reads the same number,
+    where there is one ("<H"); layouts are flattened with it.
+    """
 
     def __init__(
         self,
@@ -49,12 +53,14 @@ class Leaf(Adapter):  # type: ignore[misc]
         size: int,
         decode: Callable[[bytes], Any],
         encode: Callable[[Any], bytes],
+        code: str = "",
     ) -> None:
         super().__init__(Bytes(size))
         self.type_name = type_name
         self.size = size
         self.decode = decode
         self.encode = encode
+        self.code = code
 
     def _decode(self, obj: bytes, context: Any, path: Any) -> Any:
         return self.decode(obj)
@@ -157,7 +163,20 @@ def uint(ctx: Context, bits: int) -> Tree:
             raise TableValueError(f"{value!r} does not fit UINT{bits}")
         return value.to_bytes(size, order)
 
-    return Leaf(f"UINT{bits}", size, lambda octets: int.from_bytes(octets, order), encode)
+    return Leaf(
+        f"UINT{bits}",
+        size,
+        lambda octets: int.from_bytes(octets, order),
+        encode,
+        _struct_code(size, order, signed=False),
+    )
+
+
+def _struct_code(size: int, order: Order, *, signed: bool) -> str:
+    """Give the format of the struct module for an integer, or nothing for 3, 5, 6, 7 octets."""
+    letter = {1: "B", 2: "H", 4: "I", 8: "Q"}.get(size, "")
+    mark = "<" if order == "little" else ">"
+    return letter and mark + (letter.lower() if signed else letter)
 
 
 def sint(ctx: Context, bits: int) -> Tree:
@@ -178,6 +197,7 @@ def _signed(fmt: DeviceFormat, size: int, name: str) -> Tree:
         size,
         lambda octets: numbers.decode_int(octets, fmt.data_order, fmt.int_format),
         encode,
+        "" if fmt.int_format else _struct_code(size, fmt.data_order, signed=True),
     )
 
 

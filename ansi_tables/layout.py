@@ -74,6 +74,11 @@ class Layout:
         assert isinstance(value, Record)
         return value, data[end:]
 
+    def check(self, data: bytes) -> None:
+        """Refuse octets that end before the table does: TruncatedTableError names the field."""
+        if self.size is not None and len(data) < self.size:
+            self.decode(data)
+
     def _read(self, tree: Any, data: bytes, at: int, path: str) -> tuple[Any, int]:
         tree = unwrap(tree)
         if isinstance(tree, Struct):
@@ -175,6 +180,28 @@ class Layout:
         if width is None:
             raise TableValueError("has no fixed width", table=self.table, path=path)
         return at, width
+
+    def has(self, path: str) -> bool:
+        """Tell whether this device has a field, array or record of that path."""
+        try:
+            self._find(path)
+        except TableValueError:
+            return False
+        return True
+
+    def count(self, path: str) -> int:
+        """Give the number of elements of an array; TableValueError when it is none."""
+        tree, _, _ = self._find(path)
+        if not isinstance(tree, Array):
+            raise TableValueError("is no array", table=self.table, path=path)
+        return int(tree.count)
+
+    def leaf(self, path: str) -> Leaf:
+        """Give the field at a path: its type name, size and functions; TableValueError if none."""
+        tree, _, bit = self._find(path)
+        if bit is not None or not isinstance(tree, Leaf):
+            raise TableValueError("is no single field", table=self.table, path=path)
+        return tree
 
     def value_at(self, path: str, octets: bytes) -> Any:
         """Decode one field from just its octets, as a partial read gives them."""

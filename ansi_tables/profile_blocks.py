@@ -1,0 +1,199 @@
+"""Where the blocks of a load-profile set lie, and which intervals they hold, oldest first.
+
+The rules (C12.19 decade 6, and what public hosts agree on):
+
+* ST-63 ORDER 0: element N is older than N + 1, 1: newer; the newest block is
+  LAST_BLOCK_ELEMENT.  INTERVAL_ORDER says the same of the intervals in a block.
+* BLK_END_TIME is the end of the last interval written to the block.
+* The newest block holds NBR_VALID_INT intervals, any other NBR_BLK_INTS unless
+  it was closed early (see ``_written``; from memory).
+* A meter whose pointer is one past the newest block (seen on a Hexing meter) is
+  stepped back once, if the block at the pointer has no time and the one before has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from ansi_tables.errors import TableValueError
+from ansi_tables.fields import Leaf
+from ansi_tables.layout import Layout
+from ansi_tables.values import Record, TableTime
+
+#: ``end_utc_s`` of a block, or an interval, whose time is not set.
+NO_TIME = 0
+#: Codes of EXTENDED_INT_STATUS that tell an interval was written; 8 to 15 are reserved.
+_WRITTEN_CODES = range(1, 8)
+#: Common flag of EXTENDED_INT_STATUS.
+_DST_IN_FORCE = 1
+
+#: BLK_END_TIME, and whether daylight saving was in force (None: the meter does not say), to UTC
+#: seconds; NO_TIME when the time is not set.
+BlockEnd = Callable[[TableTime, bool | None], int]
+
+#: The eight bits of an octet as octets 0 and 1, least significant first.
+_BITS = tuple(bytes(octet >> k & 1 for k in range(8)) for octet in range(256))
+
+
+def utc_of_block_end(end: TableTime, daylight_saving: bool | None) -> int:
+    """Take a time without a zone as UTC, which is right for TM_FORMAT 3 and 4 and GMT clocks."""
+    if not isinstance(end.value, datetime):
+        return NO_TIME
+    value = end.value if end.value.tzinfo else end.value.replace(tzinfo=UTC)
+    return int(value.timestamp())
+
+
+@dataclass(frozen=True)
+class ProfileBlock:
+    """One block of a set: its array element, sequence number, rows in the columns, and end."""
+
+    element: int
+    sequence: int
+    rows: range
+    end: TableTime
+    end_utc_s: int
+
+
+@dataclass(frozen=True)
+class ProfileShape:
+    """One set on one device; ``..._at`` are octets from the start of a block, None if absent.
+
+    ``end`` reads BLK_END_TIME at the start of a block, ``value`` one number of
+    INT_DATA (None without channels), ``closure`` one CLOSURE_STATUS.
+    """
+
+    set_number: int
+    blocks: int
+    intervals: int
+    channels: int
+    block_octets: int
+    end: Leaf
+    closure: Leaf | None
+    closure_at: int | None
+    simple_at: int | None
+    interval_at: int
+    interval_octets: int
+    status_octets: int
+    value: Leaf | None
+
+    def end_of(self, data: bytes, element: int) -> TableTime:
+        """Give BLK_END_TIME of a block."""
+        at = element * self.block_octets
+        value: TableTime = self.end.decode(data[at : at + self.end.size])
+        return value
+
+    def valid_of(self, data: bytes, at: int) -> bytes:
+        """Give SIMPLE_INT_STATUS as octets 0 and 1, all 1 where the device has none."""
+        if self.simple_at is None:
+            return b"\1" * self.intervals
+        simple = data[at + self.simple_at : at + self.simple_at + (self.intervals + 7) // 8]
+        return b"".join([_BITS[octet] for octet in simple])[: self.intervals]
+
+    def interval(self, at: int, index: int) -> int:
+        """Give where interval ``index`` of the block at ``at`` begins."""
+        return at + self.interval_at + index * self.interval_octets
+
+
+@lru_cache(maxsize=256)
+def shape_of(layout: Layout, set_number: int) -> ProfileShape | None:
+    """Give the shape of a set, made once for all equal devices; None when it holds no interval."""
+    ring = f"LP_DATA_SET{set_number}"
+    block = f"{ring}.0"
+    blocks = layout.count(ring)
+    intervals = layout.count(f"{block}.LP_INT") if blocks else 0
+    if not intervals:
+        return None
+    data = f"{block}.LP_INT.0.INT_DATA"
+    interval_at, interval_octets = layout.field(f"{block}.LP_INT.0")
+    channels = layout.count(data)
+
+    def place(name: str) -> int | None:
+        return layout.field(f"{block}.{name}")[0] if layout.has(f"{block}.{name}") else None
+
+    closed = channels and layout.has(f"{block}.CLOSURE_STATUS")
+    return ProfileShape(
+        set_number,
+        blocks,
+        intervals,
+        channels,
+        layout.field(block)[1],
+        layout.leaf(f"{block}.BLK_END_TIME"),
+        layout.leaf(f"{block}.CLOSURE_STATUS.0") if closed else None,
+        place("CLOSURE_STATUS"),
+        place("SIMPLE_INT_STATUS"),
+        interval_at,
+        interval_octets,
+        layout.field(data)[0] - interval_at,
+        layout.leaf(f"{data}.0") if channels else None,
+    )
+
+
+def ring_blocks(
+    shape: ProfileShape, data: bytes, status: Record, block_end: BlockEnd
+) -> Iterator[ProfileBlock]:
+    """Give the blocks that hold intervals, oldest first.
+
+    TableValueError when LAST_BLOCK_ELEMENT is outside the ring.
+    """
+    held = min(status["NBR_VALID_BLOCKS"], shape.blocks)
+    if not held:
+        return
+    flags = status["LP_SET_STATUS_FLAGS"]
+    older = 1 if flags["ORDER"] else -1
+    element, sequence = _newest(shape, data, status, older)
+    row = 0
+    for age in range(held - 1, -1, -1):
+        this = (element + age * older) % shape.blocks
+        at = this * shape.block_octets
+        used = _written(shape, data, at) if age else min(status["NBR_VALID_INT"], shape.intervals)
+        end = shape.end_of(data, this)
+        newest = shape.interval(at, 0 if flags["INTERVAL_ORDER"] else used - 1)
+        dst = bool(data[newest] >> 4 & _DST_IN_FORCE) if shape.status_octets and used else None
+        end_utc_s = block_end(end, dst)
+        yield ProfileBlock(this, sequence - age, range(row, row + used), end, end_utc_s)
+        row += used
+
+
+def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tuple[int, int]:
+    """Give element and sequence number of the newest block."""
+    element, sequence = status["LAST_BLOCK_ELEMENT"], status["LAST_BLOCK_SEQ_NBR"]
+    if element < shape.blocks and (shape.end.size == 0 or _has_time(shape, data, element)):
+        return element, sequence
+    if element <= shape.blocks and _has_time(shape, data, (element + older) % shape.blocks):
+        return (element + older) % shape.blocks, sequence - 1
+    if element < shape.blocks:
+        return element, sequence
+    raise TableValueError(
+        f"element {element} of a ring of {shape.blocks}",
+        table="ST-63",
+        path=f"LP_STATUS_SET{shape.set_number}.LAST_BLOCK_ELEMENT",
+    )
+
+
+def _has_time(shape: ProfileShape, data: bytes, element: int) -> bool:
+    return shape.end_of(data, element).value is not None
+
+
+def _written(shape: ProfileShape, data: bytes, at: int) -> int:
+    """Count the intervals of a block that is not the newest.
+
+    A block may be closed early (outage, clock set).  CLOSURE_STATUS counts its
+    intervals; without it, SIMPLE_INT_STATUS shows a tail that is not valid, of
+    which only intervals with a status code (as skipped ones) were written.
+    """
+    if shape.closure is not None and shape.closure_at is not None:
+        first = at + shape.closure_at
+        starts = range(first, first + 2 * shape.channels, 2)
+        counts = [shape.closure.decode(data[k : k + 2]).NBR_VALID_INTERVALS for k in starts]
+        return min(max(counts) or shape.intervals, shape.intervals)
+    valid = shape.valid_of(data, at).rfind(1) + 1
+    for index in range(shape.intervals - 1, valid - 1, -1):
+        start = shape.interval(at, index)
+        octets = data[start : start + shape.status_octets]
+        codes = [octets[(c + 1) // 2] >> 4 * (c % 2) & 15 for c in range(shape.channels) if octets]
+        if any(code in _WRITTEN_CODES for code in codes):
+            return index + 1
+    return valid
