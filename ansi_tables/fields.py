@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 #: The 24-bit offset of the protocol addresses no more than this.
 MAX_TABLE_OCTETS = 1 << 24
-#: The longest tail of a table: the 16-bit count of one read.
-MAX_REST_OCTETS = 65535
+#: Values of one table that take no octets, such as times without a clock: nothing else
+#: bounds their number.
+MAX_EMPTY_VALUES = 1 << 20
 
 #: A construct; the package ships no types of its own.
 Tree: TypeAlias = Any
@@ -112,10 +113,26 @@ def optional_tail(condition: object, field: Tree) -> Tree | None:
 
 
 def array(count: int, element: Tree) -> Tree:
-    """Give ``count`` elements back to back, element 0 first."""
-    if count * (size_of(element) or 1) > MAX_TABLE_OCTETS or count > MAX_TABLE_OCTETS:
+    """Give ``count`` elements back to back, element 0 first.
+
+    TableTooLargeError before memory is taken: for more octets than the protocol
+    can address, and for values without octets beyond any sense.
+    """
+    if count * (size_of(element) or 0) > MAX_TABLE_OCTETS:
         raise TableTooLargeError(f"{count} elements are beyond the 24-bit offset of the protocol")
+    if count * _empty_values(element) > MAX_EMPTY_VALUES:
+        raise TableTooLargeError(f"{count} elements, most of them without an octet")
     return Array(count, element)
+
+
+def _empty_values(tree: Tree) -> int:
+    """Count the values of a tree that take no octets."""
+    tree = unwrap(tree)
+    if isinstance(tree, Struct):
+        return sum(map(_empty_values, tree.subcons)) or size_of(tree) == 0
+    if isinstance(tree, Array):
+        return int(tree.count) * _empty_values(tree.subcon) or size_of(tree) == 0
+    return size_of(tree) == 0
 
 
 def size_of(tree: Tree) -> int | None:
@@ -126,7 +143,7 @@ def size_of(tree: Tree) -> int | None:
         return tree.size
     if isinstance(tree, Rest):
         return None
-    if isinstance(tree, Array):
+    if isinstance(tree, Array) and isinstance(tree.count, int):
         one = size_of(tree.subcon)
         return None if one is None else one * int(tree.count)
     if isinstance(tree, Struct):
@@ -140,7 +157,7 @@ def size_of(tree: Tree) -> int | None:
     # A user's own construct: measured by construct itself, where it can be.
     try:
         return int(tree.sizeof())
-    except Exception:
+    except Exception:  # a lambda of the user's may raise anything
         return None
 
 
@@ -434,6 +451,6 @@ def rdate(ctx: Context) -> Tree:
     return Leaf("RDATE", 2, decode, encode)
 
 
-def rest(max_size: int = MAX_REST_OCTETS) -> Tree:
-    """BINARY(*): all octets that remain, at most ``max_size``."""
+def rest(max_size: int = MAX_TABLE_OCTETS) -> Tree:
+    """BINARY(*): all octets that remain, at most ``max_size``; those after are trailing ones."""
     return Rest(max_size)

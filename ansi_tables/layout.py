@@ -23,6 +23,7 @@ from ansi_tables.errors import (
     TruncatedTableError,
 )
 from ansi_tables.fields import MAX_TABLE_OCTETS, Leaf, Rest, rest, size_of, unwrap
+from ansi_tables.foreign import Interpreted, adopt
 from ansi_tables.ids import MANUFACTURER_BIT, PENDING_BIT, name_of
 from ansi_tables.registry import TableDefinition, definition
 from ansi_tables.values import Record
@@ -50,7 +51,7 @@ class Layout:
         self.number = number
         self.title = title
         self.table = name_of(number)
-        self._tree = tree
+        self._tree = tree = adopt(tree)
         self.size = size_of(tree)
         if self.size is not None and self.size > MAX_TABLE_OCTETS:
             raise TableTooLargeError(f"{self.size} octets", table=self.table)
@@ -96,7 +97,8 @@ class Layout:
                 items.append(item)
             return items, at
         if isinstance(tree, Rest):
-            return bytes(data[at:]), len(data)
+            end = min(len(data), at + tree.max_size)
+            return bytes(data[at:end]), end
         if isinstance(tree, Leaf):
             end = at + tree.size
             if end > len(data):
@@ -107,17 +109,8 @@ class Layout:
                     offset=at,
                 )
             return tree.decode(data[at:end]), end
-        return self._read_foreign(tree, data, at, path)
-
-    def _read_foreign(self, tree: Any, data: bytes, at: int, path: str) -> tuple[Any, int]:
-        """Read a construct that a user brought, with construct's own interpreter."""
-        try:
-            value = tree.parse(data[at:])
-            return value, at + len(tree.build(value))
-        except ConstructError as error:
-            raise TableValueError(
-                str(error).splitlines()[-1], table=self.table, path=path, offset=at
-            ) from error
+        assert isinstance(tree, Interpreted) and at == 0
+        return tree.read(data, self.table)
 
     def encode(self, value: Any) -> bytes:
         """Encode a record; TableValueError names the member that is missing or does not fit."""
@@ -146,7 +139,7 @@ class Layout:
         except TableError as error:
             if not error.table:
                 error.table, error.offset = self.table, len(out)
-                error.path = f"{path}.{error.path}" if error.path else path
+                error.path = ".".join(part for part in (path, error.path) if part)
             raise
         except (ConstructError, TypeError, ValueError, KeyError, ArithmeticError) as error:
             raise TableValueError(
@@ -167,8 +160,11 @@ class Layout:
             one = size_of(tree.subcon) or 0
             for index in range(int(tree.count)):
                 yield from self._list(tree.subcon, at + index * one, f"{path}.{index}")
+        elif isinstance(tree, Interpreted):
+            for offset, width, name in tree.fields():
+                yield Field(offset, width, name, "construct")
         else:
-            yield Field(at, size_of(tree) or 0, path, getattr(tree, "type_name", "construct"))
+            yield Field(at, size_of(tree) or 0, path, tree.type_name)
 
     def field(self, path: str) -> tuple[int, int]:
         """Give (offset, width) of a field, array or record by its path: "A.B.0".

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from construct import Struct
+from construct import Construct, Struct
 
 from ansi_tables.context import Context
 from ansi_tables.fields import rest
+from ansi_tables.ids import name_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,31 @@ def opaque(
     return TableDefinition(
         number, name, title, lambda ctx: tree, (), "opaque", "from-memory", since
     )
+
+
+def table(
+    number: int,
+    tree: Any,
+    name: str = "",
+    title: str = "",
+    needs: tuple[int, ...] = (),
+) -> TableDefinition:
+    """Register a table of one's own: a construct, or a function of a Context that gives one.
+
+    >>> from construct import Int16ul, Struct
+    >>> table(2053, Struct("VOLTAGE" / Int16ul)).name
+    'MT_05_TBL'
+    """
+    own = TableDefinition(
+        number,
+        name or name_of(number).replace("-", "_").replace(" ", "_").upper() + "_TBL",
+        title,
+        tree if not isinstance(tree, Construct) else lambda ctx: tree,
+        needs,
+        confidence="single-source",
+    )
+    register(own)
+    return own
 
 
 _definitions: dict[int, TableDefinition] = {}
