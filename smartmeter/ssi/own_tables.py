@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansi_tables import ssi_tables
+from ansi_tables import ssi_layouts, ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
@@ -33,7 +33,7 @@ from protocols.psem.services import (
 )
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.meter_data import read_log, read_profile
-from smartmeter.ssi.reports import event_value, profile_part
+from smartmeter.ssi.reports import event_value, profile_image, profile_part
 from smartmeter.ssi.work import DEMAND_RESET_BIT, remote_reset
 from smartmeter.version import VERSION
 
@@ -181,7 +181,7 @@ class OwnTables:
         value = profile_part(
             read.intervals, read.interval_s, module.memory.ring_epoch, module.meter.id
         )
-        return ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
+        return profile_image(value)
 
     def _write(self, number: int, data: bytes, limits: ClientLimits) -> Script[ResponseCode]:
         module, table = self._module, self._own(number)
@@ -236,7 +236,7 @@ def version_value(esn: str) -> dict[str, Any]:
         "FW_VERSION": VERSION,
         "HW_REVISION": 0,
         "TABLES_EDITION": 1,
-        "MAX_SCHEDULES": ssi_tables.MAX_SCHEDULES,
-        "MAX_MONITORS": ssi_tables.MAX_MONITORS,
+        "MAX_SCHEDULES": ssi_layouts.MAX_SCHEDULES,
+        "MAX_MONITORS": ssi_layouts.MAX_MONITORS,
         "MAX_OUTBOX": 256,
     }

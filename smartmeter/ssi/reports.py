@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansi_tables import ssi_tables
+from ansi_tables.ssi_layouts import COMPACT, MAX_COMPACT_VALUES, RAW
 from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
@@ -19,6 +20,8 @@ ROOM_OCTETS = MAX_APDU_OCTETS - OVERHEAD_OCTETS
 #: Octets of a write service around its data.
 _AROUND = 12
 NO_SCHEDULE = 255
+#: Intervals that are put into one part; a part that comes out too large is cut in halves.
+MAX_PART = 1000
 PROFILE_SET = 1
 MANUFACTURER_BIT = 0x0800
 
@@ -44,16 +47,21 @@ class ReportMaker:
 
     def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[bytes]:
         """Give load-profile parts, each small enough for an APDU."""
-        if not read.intervals:
-            return []
-        first = read.intervals[0]
-        one = 4 + len(first.status) + 8 * len(first.values)
-        room = (ROOM_OCTETS - _AROUND - 40) // one
-        parts = []
-        for at in range(0, len(read.intervals), max(1, room)):
-            piece = read.intervals[at : at + room]
+        waiting = [
+            read.intervals[at : at + MAX_PART] for at in range(0, len(read.intervals), MAX_PART)
+        ]
+        parts: list[bytes] = []
+        while waiting:
+            piece = waiting.pop(0)
             value = profile_part(piece, read.interval_s, ring_epoch, context_id)
-            parts.append(self.own(SsiTable.LOAD_PROFILE_PART, value))
+            octets = profile_image(value)
+            if len(octets) <= ROOM_OCTETS - _AROUND or len(piece) == 1:
+                parts.append(
+                    encode_request(FullWrite(self._base + SsiTable.LOAD_PROFILE_PART, octets))
+                )
+            else:
+                half = len(piece) // 2
+                waiting[:0] = [piece[:half], piece[half:]]
         return parts
 
     def events(self, read: LogRead) -> list[bytes]:
@@ -84,7 +92,7 @@ def profile_part(
         "FIRST_SEQUENCE": first.sequence,
         "FIRST_END_TIME": first.end_s,
         "INT_LENGTH_S": interval_s,
-        "ENCODING": 0,
+        "ENCODING": RAW,
         "CONTEXT_ID": context_id,
         "NBR_CHNS": len(first.values),
         "STATUS_OCTETS": len(first.status),
@@ -93,6 +101,15 @@ def profile_part(
             for one in intervals
         ],
     }
+
+
+def profile_image(value: Mapping[str, Any]) -> bytes:
+    """Encode LOAD_PROFILE_PART in the form that is smaller: differences, or raw."""
+    raw = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
+    if value["NBR_CHNS"] * len(value["INTERVALS"]) > MAX_COMPACT_VALUES:
+        return raw
+    compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
+    return min(compact, raw, key=len)
 
 
 def event_value(entry: LogEntry) -> dict[str, Any]:

@@ -1,0 +1,286 @@
+"""The layouts of the SSI module's own tables, in construct: least significant octet first.
+
+Times are UTC seconds since 1970 (0 means none), text is padded with NULs, and
+every list has a limit that is checked before memory is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from construct import (
+    Array,
+    Bytes,
+    Const,
+    Construct,
+    Error,
+    ExprAdapter,
+    GreedyBytes,
+    Int8ul,
+    Int16ul,
+    Int32sl,
+    Int32ul,
+    Int64sl,
+    Prefixed,
+    PrefixedArray,
+    Struct,
+    Switch,
+    this,
+)
+
+from ansi_tables import compact_profile
+from ansi_tables.errors import TableValueError
+
+#: Longest lists: the sizes of the module's configuration and of one report.
+MAX_SCHEDULES = 16
+MAX_MONITORS = 32
+MAX_DISPOSITIONS = 128
+MAX_TABLES_PER_SCHEDULE = 8
+MAX_INTERVALS = 4096
+#: Values in one compact part: bounds the time that decoding any octets can take.
+MAX_COMPACT_VALUES = 16_384
+
+
+def _text(octets: int) -> Construct[Any, Any]:
+    return ExprAdapter(
+        Bytes(octets),
+        lambda raw, _: raw.rstrip(b"\x00").decode("utf-8", "replace"),
+        lambda text, _: text.encode("utf-8")[:octets].ljust(octets, b"\x00"),
+    )
+
+
+def _list(limit: int, element: Construct[Any, Any]) -> Construct[Any, Any]:
+    return PrefixedArray(
+        ExprAdapter(Int16ul, lambda n, _: _at_most(n, limit), lambda n, _: _at_most(n, limit)),
+        element,
+    )
+
+
+def _at_most(count: int, limit: int) -> int:
+    if count > limit:
+        raise TableValueError(f"{count} entries, at most {limit}", table="SSI", path="NBR")
+    return count
+
+
+REPORT_HEADER = Struct(
+    "SIGNATURE" / Const(b"SSI1"),
+    "BASE" / Int16ul,
+    "ESN" / _text(16),
+    "OUTBOX_EPOCH" / Int32ul,
+    "REPORT_NBR" / Int32ul,
+    "CAUSE" / Int8ul,
+    "SCHEDULE_NBR" / Int8ul,  # 255: none
+    "TIME" / Int32ul,
+    "DUE_TIME" / Int32ul,
+    "CONFIG_VERSION" / Int32ul,
+    "CONTEXT_ID" / Int32ul,
+    "STATE" / Int8ul,
+    "WARNING" / Int8ul,
+)
+
+MODULE_STATUS = Struct(
+    "STATE" / Int8ul,
+    "ERROR" / Int8ul,
+    "WARNING" / Int8ul,
+    "MAINS_FLAG" / Int8ul,
+    "METER_LINK_FLAG" / Int8ul,
+    "UPTIME_S" / Int32ul,
+    "OUTBOX_COUNT" / Int16ul,
+    "OUTBOX_EPOCH" / Int32ul,
+    "NEXT_REPORT_NBR" / Int32ul,
+    "LAST_ACKNOWLEDGED_TIME" / Int32ul,
+    "CONFIG_VERSION" / Int32ul,
+    "CONTEXT_ID" / Int32ul,
+    "NBR_MOMENTARIES" / Int16ul,
+    "NBR_OUTAGES" / Int16ul,
+    "CLOCK_OFFSET_S" / Int32sl,
+    "WATCH_LINE_US" / Int64sl,
+    "TIME" / Int32ul,
+)
+
+MODULE_VERSION = Struct(
+    "MODEL" / _text(16),
+    "ESN" / _text(16),
+    "FW_VERSION" / _text(16),
+    "HW_REVISION" / Int8ul,
+    "TABLES_EDITION" / Int8ul,
+    "MAX_SCHEDULES" / Int8ul,
+    "MAX_MONITORS" / Int8ul,
+    "MAX_OUTBOX" / Int16ul,
+)
+
+CONFIG_STATUS = Struct(
+    "ACTIVE_VERSION" / Int32ul,
+    "ACTIVE_DIGEST" / Bytes(32),
+    "STAGING_DIGEST" / Bytes(32),
+    "LAST_RESULT" / Int8ul,
+)
+
+COMMIT = Struct("VERSION" / Int32ul, "DIGEST" / Bytes(32))
+
+SCHEDULE = Struct(
+    "SCHEDULE_NBR" / Int8ul,
+    "ENABLED" / Int8ul,
+    "TASK" / Int8ul,
+    "KIND" / Int8ul,
+    "PERIOD_MIN" / Int16ul,  # INTERVAL: every so many minutes of UTC
+    "AT_MINUTE" / Int16ul,  # DAILY and longer: minute of the day; INTERVAL: offset
+    "DAY" / Int8ul,  # WEEKLY: 0 Sunday; MONTHLY: 1..31, 255 last day
+    "ONCE_TIME" / Int32ul,
+    "PRIORITY" / Int8ul,  # lower goes first
+    "CATCH_UP" / Int8ul,
+    "JITTER_S" / Int16ul,
+    "CONTENT" / Int8ul,
+    "TABLES" / _list(MAX_TABLES_PER_SCHEDULE, Int16ul),
+)
+
+SCHEDULES = Struct("SCHEDULES" / _list(MAX_SCHEDULES, SCHEDULE))
+
+MONITOR = Struct(
+    "MONITOR_NBR" / Int8ul,
+    "ENABLED" / Int8ul,
+    "TABLE" / Int16ul,
+    "PATH" / _text(64),  # element by name, or empty: by octets
+    "OFFSET" / Int32ul,
+    "WIDTH" / Int8ul,
+    "SIGNED" / Int8ul,
+    "CONDITION" / Int8ul,
+    "THRESHOLD" / Int64sl,
+    "THRESHOLD_HIGH" / Int64sl,
+    "HYSTERESIS" / Int64sl,
+    "MIN_DURATION_MS" / Int32ul,  # of the monotonic clock
+    "PERIOD_MS" / Int32ul,  # of the monotonic clock
+    "DISPOSITION" / Int8ul,
+)
+
+MONITORS = Struct("MONITORS" / _list(MAX_MONITORS, MONITOR))
+
+OUTAGE = Struct(
+    "ENABLED" / Int8ul,
+    "THRESHOLD_S" / Int16ul,  # shorter is momentary; calendar seconds, 0..300
+    "LAST_GASP_COUNT" / Int8ul,
+    "LAST_GASP_SPREAD_MS" / Int16ul,
+    "HOLD_UP_MS" / Int32ul,
+    "DISPOSITION" / Int8ul,
+)
+
+DISPOSITION_ENTRY = Struct("SOURCE" / Int8ul, "CODE" / Int16ul, "DISPOSITION" / Int8ul)
+
+DISPOSITION = Struct("DEFAULT" / Int8ul, "ENTRIES" / _list(MAX_DISPOSITIONS, DISPOSITION_ENTRY))
+
+GENERAL = Struct(
+    "REPORT_GRACE_S" / Int16ul,
+    "DUTY_PERMILLE" / Int16ul,  # share of the optical port that watching may take
+    "CLOCK_SILENT_S" / Int16ul,
+    "CLOCK_REFUSE_S" / Int16ul,
+    "ACK_TIMEOUT_MS" / Int32ul,
+    "REGISTRATION_PERIOD_S" / Int32ul,
+)
+
+RAW, COMPACT = 0, 1
+
+_RAW_INTERVALS = _list(
+    MAX_INTERVALS,
+    Struct(
+        "END_TIME" / Int32ul,
+        "STATUS" / Bytes(this._._.STATUS_OCTETS),
+        "VALUES" / Array(this._._.NBR_CHNS, Int64sl),
+    ),
+)
+
+
+def _from_compact(coded: Any, part: Any) -> list[dict[str, Any]]:
+    count = _at_most(coded.NBR_INTS, MAX_INTERVALS)
+    _at_most(count * part.NBR_CHNS, MAX_COMPACT_VALUES)
+    intervals = compact_profile.decode(
+        coded.OCTETS,
+        count,
+        part.NBR_CHNS,
+        part.STATUS_OCTETS,
+        part.FIRST_END_TIME,
+        part.INT_LENGTH_S,
+    )
+    for one in intervals:
+        if any(not -(1 << 63) <= value < 1 << 63 for value in one.values):
+            raise TableValueError("a value of more than 64 bits", table="SSI", path="INTERVALS")
+    return [
+        {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)}
+        for one in intervals
+    ]
+
+
+def _to_compact(intervals: Any, part: Any) -> dict[str, Any]:
+    given = [
+        compact_profile.CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"]))
+        for one in intervals
+    ]
+    octets = compact_profile.encode(given, part.FIRST_END_TIME, part.INT_LENGTH_S)
+    return {"NBR_INTS": len(given), "OCTETS": octets}
+
+
+_COMPACT_INTERVALS = ExprAdapter(
+    Struct("NBR_INTS" / Int16ul, "OCTETS" / Prefixed(Int16ul, GreedyBytes)),
+    _from_compact,
+    _to_compact,
+)
+
+LOAD_PROFILE_PART = Struct(
+    "SET" / Int8ul,
+    "RING_EPOCH" / Int32ul,
+    "FIRST_SEQUENCE" / Int64sl,
+    "FIRST_END_TIME" / Int32ul,
+    "INT_LENGTH_S" / Int32ul,
+    "ENCODING" / Int8ul,
+    "CONTEXT_ID" / Int32ul,
+    "NBR_CHNS" / Int8ul,
+    "STATUS_OCTETS" / Int8ul,  # valid flag of the simple status, then the extended status as sent
+    "INTERVALS"
+    / Switch(this.ENCODING, {RAW: _RAW_INTERVALS, COMPACT: _COMPACT_INTERVALS}, default=Error),
+)
+
+EVENT_PART = Struct(
+    "ENTRIES"
+    / _list(
+        1024,
+        Struct(
+            "SEQUENCE" / Int64sl,
+            "TIME" / Int32ul,
+            "USER_ID" / Int16ul,
+            "CODE" / Int16ul,
+            "ARGUMENT" / Prefixed(Int8ul, GreedyBytes),
+        ),
+    )
+)
+
+ALARM = Struct(
+    "ALARM_NBR" / Int32ul,
+    "SOURCE" / Int8ul,
+    "CODE" / Int16ul,
+    "DISPOSITION" / Int8ul,
+    "TIME" / Int32ul,
+    "MONITOR_NBR" / Int8ul,
+    "VALUE" / Int64sl,
+    "TEXT" / _text(48),
+)
+
+OUTAGE_RECORD = Struct(
+    "OUTAGE_NBR" / Int32ul,
+    "RESTORED" / Int8ul,  # 0: last gasp, 1: restoration
+    "START_TIME" / Int32ul,
+    "END_TIME" / Int32ul,
+    "DURATION_S" / Int32ul,
+    "NBR_MOMENTARIES" / Int16ul,
+)
+
+OUTAGE_LOG = Struct("OUTAGES" / _list(16, OUTAGE_RECORD))
+
+KEYS = Struct("KEY_ID" / Int8ul, "ROLE" / Int8ul, "KEY" / Bytes(16))
+
+COMMAND = Struct(
+    "CODE" / Int8ul,
+    "SET" / Int8ul,
+    "RING_EPOCH" / Int32ul,
+    "FIRST_SEQUENCE" / Int64sl,
+    "COUNT" / Int16ul,
+    "SCHEDULE_NBR" / Int8ul,
+)

@@ -1,0 +1,115 @@
+"""The compact form of load-profile intervals: exact, pinned by vectors, bounded on any octets."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansi_tables import ssi_tables
+from ansi_tables.compact_profile import CompactInterval, decode, encode
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import SsiTable
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "compact_profile.json").read_text())[
+    "vectors"
+]
+
+values = st.one_of(
+    st.just(0),
+    st.integers(0, 400),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+    st.sampled_from([(1 << 63) - 1, -(1 << 63)]),
+)
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> tuple[list[CompactInterval], int, int]:
+    channels, octets = draw(st.integers(0, 4)), draw(st.integers(0, 3))
+    count = draw(st.integers(0, 40))
+    statuses = st.sampled_from([bytes(octets), b"\xf1\x02\x30"[:octets]])
+    intervals = [
+        CompactInterval(
+            draw(st.one_of(st.just(900 * n), st.integers(0, (1 << 32) - 1))),
+            draw(statuses),
+            tuple(draw(values) for _ in range(channels)),
+        )
+        for n in range(count)
+    ]
+    return intervals, channels, octets
+
+
+@given(parts())
+def test_what_was_encoded_comes_back_exactly(part: tuple[list[CompactInterval], int, int]) -> None:
+    intervals, channels, octets = part
+    coded = encode(intervals, 0, 900)
+    assert decode(coded, len(intervals), channels, octets, 0, 900) == intervals
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=80), st.integers(0, 60), st.integers(0, 3), st.integers(0, 3))
+def test_any_octets_decode_or_are_refused(
+    data: bytes, count: int, channels: int, octets: int
+) -> None:
+    try:
+        found = decode(data, count, channels, octets, 0, 900)
+    except TableError:
+        return
+    assert len(found) == count
+
+
+def part_value(intervals: list[CompactInterval], encoding: int) -> dict[str, object]:
+    return {
+        "SET": 1,
+        "RING_EPOCH": 1,
+        "FIRST_SEQUENCE": 96,
+        "FIRST_END_TIME": intervals[0].end_s,
+        "INT_LENGTH_S": 900,
+        "ENCODING": encoding,
+        "CONTEXT_ID": 7,
+        "NBR_CHNS": len(intervals[0].values),
+        "STATUS_OCTETS": len(intervals[0].status),
+        "INTERVALS": [
+            {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)}
+            for one in intervals
+        ],
+    }
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: str(vector["name"]))
+def test_the_vectors_hold_in_both_directions(vector: dict[str, object]) -> None:
+    value = vector["value"]
+    assert isinstance(value, dict)
+    for interval in value["INTERVALS"]:
+        interval["STATUS"] = bytes.fromhex(interval["STATUS"])
+    octets = bytes.fromhex(str(vector["hex"]))
+    assert ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value) == octets
+    assert ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, octets) == value
+
+
+def test_both_encodings_of_a_part_decode_to_the_same_intervals() -> None:
+    intervals = [CompactInterval(900 * n, b"\1\0", (n * n, 0)) for n in range(1, 97)]
+    raw, compact = (
+        ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part_value(intervals, encoding))
+        for encoding in (0, 1)
+    )
+    decoded = [ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, one) for one in (raw, compact)]
+    assert decoded[0]["INTERVALS"] == decoded[1]["INTERVALS"]
+    assert len(compact) * 5 < len(raw)
+
+
+def test_a_part_that_claims_too_much_is_refused_before_it_is_read() -> None:
+    intervals = [CompactInterval(900, b"\1", (5,))]
+    octets = bytearray(ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part_value(intervals, 1)))
+    octets[28:30] = b"\xff\xff"
+    with pytest.raises(TableError, match="65535 entries, at most 4096"):
+        ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, bytes(octets))
+
+
+def test_an_unknown_encoding_is_refused() -> None:
+    intervals = [CompactInterval(900, b"\1", (5,))]
+    octets = bytearray(ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part_value(intervals, 1)))
+    octets[21] = 9
+    with pytest.raises(TableError):
+        ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, bytes(octets))
