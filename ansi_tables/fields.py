@@ -16,7 +16,7 @@ device: it can be measured, listed and flattened without reading any octet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -44,9 +44,14 @@ Tree: TypeAlias = Any
 class Leaf(Adapter):  # type: ignore[misc]
     """A field that is read as a whole: so many octets, a type name, and two functions.
 
-    ``code`` is the format of the ``struct`` module that reads the same number,
-    where there is one ("<H"); layouts are flattened with it.
+    What follows tells how a layout may be flattened; without it the functions are called.
+    ``code``    the format of the struct module that reads the same integer, "<H"
+    ``bits``    of a bit field: lowest and highest bit of each member; ``code`` reads the whole
+    ``digits``  true for a number that is its decimal digits, two an octet, if all are digits
     """
+
+    bits: Mapping[str, tuple[int, int]] | None = None
+    digits: bool = False
 
     def __init__(
         self,
@@ -254,7 +259,8 @@ def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
             number |= (filler >> k & 1) << bit
         return number.to_bytes(width // 8, order)
 
-    leaf = Leaf(f"BITFIELD{width}", width // 8, decode, encode)
+    code = _struct_code(width // 8, order, signed=False)
+    leaf = Leaf(f"BITFIELD{width}", width // 8, decode, encode, code)
     leaf.bits = bits
     return leaf
 
@@ -327,12 +333,14 @@ def ni(ctx: Context, which: int) -> Tree:
     if code == 4:
         return _scaled(fmt, name)
     if code in (5, 6, 12):
-        return _number(
+        leaf = _number(
             name,
             size,
             numbers.decode_bcd_number,
             lambda value: numbers.encode_bcd_number(value, size),
         )
+        leaf.digits = True
+        return leaf
     return _signed(fmt, size, name)
 
 
@@ -398,7 +406,7 @@ def _time(ctx: Context, kind: str) -> Tree:
     return Leaf(
         kind,
         times.size_of_time(kind, fmt.tm_format),
-        lambda octets: times.decode_time(kind, octets, fmt.tm_format, fmt.data_order),
+        times.time_decoder(kind, fmt.tm_format, fmt.data_order),
         lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order),
     )
 

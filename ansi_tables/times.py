@@ -11,8 +11,9 @@ shift every later member.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 
 from ansi_tables.errors import FormatRefusedError, TableValueError
 from ansi_tables.formats import (
@@ -66,6 +67,36 @@ def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> Table
     except (ValueError, OverflowError):
         value = None
     return TableTime(octets, value)
+
+
+#: YEAR of two digits to the year.
+_YEARS = tuple(year + (1900 if year >= PIVOT_YEAR else 2000) for year in range(100))
+#: TableTime((octets, value)), without the call that NamedTuple puts before it.
+_table_time = partial(tuple.__new__, TableTime)
+
+
+def time_decoder(kind: str, tm_format: int, order: Order) -> Callable[[bytes], TableTime]:
+    """Give ``decode_time`` for one kind and device; short where octets are year, month, day …"""
+    short = {"STIME_DATE": _stime_date, "LTIME_DATE": _ltime_date}.get(kind)
+    if tm_format == 2 and short is not None:
+        return short
+    return lambda octets: decode_time(kind, octets, tm_format, order)
+
+
+def _stime_date(octets: bytes) -> TableTime:
+    year, month, day, hour, minute = octets
+    try:
+        return _table_time((octets, datetime(_YEARS[year], month, day, hour, minute)))
+    except (ValueError, IndexError):
+        return _table_time((octets, None))
+
+
+def _ltime_date(octets: bytes) -> TableTime:
+    year, month, day, hour, minute, second = octets
+    try:
+        return _table_time((octets, datetime(_YEARS[year], month, day, hour, minute, second)))
+    except (ValueError, IndexError):
+        return _table_time((octets, None))
 
 
 def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Record(dict[str, Any]):
@@ -13,6 +12,8 @@ class Record(dict[str, Any]):
     >>> Record(NBR_SELF_READS=3).NBR_SELF_READS
     3
     """
+
+    __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
         """Give a member; AttributeError lists those there are."""
@@ -25,8 +26,7 @@ class Record(dict[str, Any]):
         return f"Record({', '.join(f'{name}={value!r}' for name, value in self.items())})"
 
 
-@dataclass(frozen=True)
-class TableTime:
+class TableTime(NamedTuple):
     """A date, a time or both, as octets and as a value.
 
     ``value`` is None for a field that is not set (all zero, all ones, month or
