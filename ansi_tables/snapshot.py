@@ -7,9 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansi_tables.context import Context
-from ansi_tables.errors import TableError
+from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ids import name_of
 from ansi_tables.layout import Layout, layout_for
+from ansi_tables.meaning import clock, logs, registers, sources
+from ansi_tables.meaning.clock import MeterClock, TimesOverride
+from ansi_tables.meaning.logs import Event
+from ansi_tables.meaning.registers import Registers
+from ansi_tables.meaning.sources import Source
 from ansi_tables.values import Record
 
 IMAGE_FORMAT = "smartmeter-image/1"
@@ -18,16 +23,38 @@ MAX_IMAGE_CHARACTERS = 64 << 20
 
 
 class Snapshot:
-    """Table images of one meter, decoded on demand.
+    """Table images of one meter, decoded on demand and read as engineering values.
 
-    >>> Snapshot({}).numbers()
-    []
+    ``images`` maps table ids to octets, ``identity`` is what a person or a
+    program notes about the meter, ``times`` corrects a meter whose clock does
+    not tell the truth about itself.
+
+    >>> Snapshot({})
+    Snapshot of no tables
     """
 
-    def __init__(self, images: Mapping[int, bytes]) -> None:
+    def __init__(
+        self,
+        images: Mapping[int, bytes],
+        *,
+        identity: Mapping[str, Any] | None = None,
+        times: TimesOverride | None = None,
+    ) -> None:
         self.images = dict(images)
+        self.identity = dict(identity or {})
+        self.times = times or TimesOverride()
         self._context: Context | None = None
         self._decoded: dict[int, Record] = {}
+
+    @classmethod
+    def from_json(cls, text: str, *, times: TimesOverride | None = None) -> Snapshot:
+        """Read a meter from its JSON image; TableError says what is wrong with the text."""
+        images, identity = image_from_json(text)
+        return cls(images, identity=identity, times=times)
+
+    def to_json(self) -> str:
+        """Give the whole meter as one JSON image; nothing is lost."""
+        return image_to_json(self.images, self.identity)
 
     def numbers(self) -> list[int]:
         """Give the ids of the tables that are there."""
@@ -36,6 +63,19 @@ class Snapshot:
     def __iter__(self) -> Iterator[int]:
         """Go through the ids of the tables that are there."""
         return iter(self.numbers())
+
+    def __len__(self) -> int:
+        """Give how many tables are there."""
+        return len(self.images)
+
+    def __contains__(self, number: object) -> bool:
+        """Tell whether a table is there."""
+        return number in self.images
+
+    def __repr__(self) -> str:
+        """Name the tables that are there."""
+        names = ", ".join(name_of(number) for number in self.numbers())
+        return f"Snapshot of {names or 'no tables'}"
 
     @property
     def context(self) -> Context:
@@ -57,6 +97,57 @@ class Snapshot:
                 raise KeyError(f"{name_of(number)} is not in this snapshot") from None
             self._decoded[number] = self.layout(number).decode(image)
         return self._decoded[number]
+
+    def get(self, number: int) -> Record | None:
+        """Decode a table; None when it is not there or does not decode."""
+        try:
+            return self[number]
+        except (KeyError, TableError):
+            return None
+
+    def require(self, number: int) -> Record:
+        """Decode a table; MissingContextError names it when it is not there."""
+        if number not in self.images:
+            raise MissingContextError(
+                "is not in this snapshot; read it first", table=name_of(number)
+            )
+        return self[number]
+
+    def clock(self) -> MeterClock:
+        """Give the meter's clock, and the rules that make instants of its stored times."""
+        return clock.clock(self)
+
+    def sources(self) -> tuple[Source, ...]:
+        """Give what the meter measures: the sources of ST-16, in their order."""
+        return sources.sources(self)
+
+    def registers(self) -> Registers:
+        """Give the registers of ST-23: exact values with quantity, unit, direction, tier."""
+        return registers.current(self)
+
+    def previous_season(self) -> Registers:
+        """Give the registers at the end of the season before (ST-24)."""
+        return registers.closed(self, 24)
+
+    def previous_demand_reset(self) -> Registers:
+        """Give the registers at the last demand reset (ST-25)."""
+        return registers.closed(self, 25)
+
+    def self_reads(self) -> tuple[Registers, ...]:
+        """Give the valid self-reads of ST-26, oldest first."""
+        return registers.self_reads(self)
+
+    def present_values(self) -> Registers:
+        """Give the running demands and momentary values of ST-28."""
+        return registers.present(self)
+
+    def events(self) -> tuple[Event, ...]:
+        """Give the valid entries of the event log (ST-76), oldest first."""
+        return logs.event_log(self)
+
+    def history(self) -> tuple[Event, ...]:
+        """Give the valid entries of the history log (ST-74), oldest first."""
+        return logs.history_log(self)
 
 
 def image_to_json(images: Mapping[int, bytes], identity: Mapping[str, Any] | None = None) -> str:
