@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ansi_tables.context import Context
+from ansi_tables.context import CONTEXT_NUMBERS, Context
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ids import name_of
 from ansi_tables.layout import Layout, layout_for
@@ -21,13 +21,15 @@ IMAGE_FORMAT = "smartmeter-image/1"
 #: The largest image file that is read, in characters.
 MAX_IMAGE_CHARACTERS = 64 << 20
 
+_CONTEXT = (0, *CONTEXT_NUMBERS)
+
 
 class Snapshot:
     """Table images of one meter, decoded on demand and read as engineering values.
 
-    ``images`` maps table ids to octets, ``identity`` is what a person or a
-    program notes about the meter, ``times`` corrects a meter whose clock does
-    not tell the truth about itself.
+    ``images`` maps table ids to octets and may grow while a meter is read;
+    ``identity`` is what a person or a program notes about the meter; ``times``
+    corrects a meter whose clock does not tell the truth about itself.
 
     >>> Snapshot({})
     Snapshot of no tables
@@ -44,7 +46,8 @@ class Snapshot:
         self.identity = dict(identity or {})
         self.times = times or TimesOverride()
         self._context: Context | None = None
-        self._decoded: dict[int, Record] = {}
+        self._made_of: tuple[bytes | None, ...] = ()
+        self._decoded: dict[int, tuple[bytes, Record]] = {}
 
     @classmethod
     def from_json(cls, text: str, *, times: TimesOverride | None = None) -> Snapshot:
@@ -80,8 +83,10 @@ class Snapshot:
     @property
     def context(self) -> Context:
         """Give what the other tables depend on; TableError when ST-00 is not there."""
-        if self._context is None:
-            self._context = Context.from_images(self.images)
+        made_of = tuple(map(self.images.get, _CONTEXT))
+        if self._context is None or made_of != self._made_of:
+            self._context, self._made_of = Context.from_images(self.images), made_of
+            self._decoded.clear()
         return self._context
 
     def layout(self, number: int) -> Layout:
@@ -90,13 +95,16 @@ class Snapshot:
 
     def __getitem__(self, number: int) -> Record:
         """Decode a table, once; KeyError when its image is not there."""
-        if number not in self._decoded:
-            try:
-                image = self.images[number]
-            except KeyError:
-                raise KeyError(f"{name_of(number)} is not in this snapshot") from None
-            self._decoded[number] = self.layout(number).decode(image)
-        return self._decoded[number]
+        try:
+            image = self.images[number]
+        except KeyError:
+            raise KeyError(f"{name_of(number)} is not in this snapshot") from None
+        layout = self.layout(number)
+        known, record = self._decoded.get(number, (None, None))
+        if record is None or known is not image:
+            record = layout.decode(image)
+            self._decoded[number] = (image, record)
+        return record
 
     def get(self, number: int) -> Record | None:
         """Decode a table; None when it is not there or does not decode."""

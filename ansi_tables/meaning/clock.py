@@ -102,12 +102,10 @@ class ClockRules:
 
 @dataclass(frozen=True)
 class MeterClock:
-    """The meter's clock when ST-52 or ST-55 was read: ``now`` aware, None when not set."""
+    """What the clock showed when ST-52 or ST-55 was read: ``now`` aware, None when not set."""
 
     now: datetime | None
     rules: ClockRules
-    dst_in_force: bool
-    note: str = ""
 
 
 def clock(tables: Snapshot) -> MeterClock:
@@ -115,7 +113,7 @@ def clock(tables: Snapshot) -> MeterClock:
     record = tables.get(52) or tables.get(55) or tables.require(52)
     rules = clock_rules(tables)
     now = rules.moment(record.CLOCK_CALENDAR, bool(record.TIME_DATE_QUAL.DST_FLAG))
-    return MeterClock(now, rules, rules.dst_now, rules.note)
+    return MeterClock(now, rules)
 
 
 def clock_rules(tables: Snapshot) -> ClockRules:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, overload
 
-from ansi_tables.errors import MissingContextError
+from ansi_tables.errors import TableError
 from ansi_tables.ids import name_of
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.meaning.rings import newest_first
@@ -97,12 +98,18 @@ class Register:
         return ", ".join(parts)
 
     @property
+    def number(self) -> str:
+        """Give the value without its unit, in digits; the raw number where it is not known."""
+        if self.value is None:
+            return str(self.raw)
+        return f"{self.value:f}" if isinstance(self.value, Decimal) else str(self.value)
+
+    @property
     def text(self) -> str:
         """Give value and unit, or the raw number and that its unit is not known."""
         if self.value is None:
             return f"{self.raw} (raw: {self.source.note or 'no number'})"
-        shown = self.value if self.value.__class__.__name__ == "Fraction" else f"{self.value:f}"
-        return f"{shown} {self.unit}" if self.unit not in ("", "1") else str(shown)
+        return self.number if self.unit in ("", "1") else f"{self.number} {self.unit}"
 
     def __str__(self) -> str:
         """Give name, value and time in one line."""
@@ -348,6 +355,6 @@ def readings(tables: Snapshot) -> tuple[Register, ...]:
     for give in (current, present):
         try:
             found += tuple(give(tables))
-        except MissingContextError:
+        except TableError:
             continue
     return found

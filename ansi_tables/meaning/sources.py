@@ -85,6 +85,11 @@ class Source:
         return None if self.scale is None else self.scale.value(raw)
 
     @property
+    def measure(self) -> str:
+        """Give unit and direction for a column's head: "Wh delivered"; empty when not known."""
+        return f"{self.unit} {_IN_WORDS.get(self.direction, self.direction.value)}".strip()
+
+    @property
     def name(self) -> str:
         """Give quantity, direction, phase and time base for a person."""
         if not self.known:

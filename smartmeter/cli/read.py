@@ -60,7 +60,7 @@ def command(
         with MeterPort(opened, settings) as meter:
             if meter.opened is not None and meter.opened.password_accepted is False:
                 click.echo("the meter refused the password; reading what it shows", err=True)
-            found = read_tables(meter, numbers or list(overview.TABLES))
+            found = read_tables(meter, numbers or list(overview.TABLES), only_listed=not numbers)
     finally:
         if out is not None:
             out.close()
@@ -142,8 +142,11 @@ class Found:
         return shown | ({"trailing": trailing.hex()} if trailing else {})
 
 
-def read_tables(meter: MeterPort, wanted: list[int]) -> Found:
-    """Read tables, and those that they need to be understood; refusals are kept, not raised."""
+def read_tables(meter: MeterPort, wanted: list[int], *, only_listed: bool = False) -> Found:
+    """Read tables, and those that they need to be understood; refusals are kept, not raised.
+
+    With ``only_listed``, tables that ST-00 does not list are left out.
+    """
     found = Found(wanted)
 
     def fetch(number: int) -> None:
@@ -155,7 +158,10 @@ def read_tables(meter: MeterPort, wanted: list[int]) -> Found:
             found.refused[number] = error
 
     fetch(0)
-    for number in wanted:
+    general = found.snapshot.get(0) if only_listed else None
+    if general is not None:
+        found.wanted = [n for n in wanted if n in general.STD_TBLS_USED]
+    for number in found.wanted:
         known = definition(number)
         for needed in known.needs if known else ():
             fetch(needed)

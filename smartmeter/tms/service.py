@@ -9,13 +9,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from ansi_tables import Snapshot
-from ansi_tables.errors import TableError
 from ansi_tables.events import event_text
+from ansi_tables.meaning.channels import channel_sources
+from ansi_tables.meaning.registers import Kind as RegisterKind
+from ansi_tables.meaning.registers import readings
+from ansi_tables.meaning.scale import Exact
 from ansi_tables.rendering import to_json_value
-from ansi_tables.scaling import profile_units, registers
 from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
@@ -170,7 +173,11 @@ class Service:
     def load_profile(
         self, esn: str, from_s: int | None = None, to_s: int | None = None
     ) -> dict[str, Any]:
-        """Give columns: interval ends (UTC seconds), a list of raw values for each channel."""
+        """Give columns: interval ends (UTC seconds), a list of values for each channel.
+
+        Values are exact in the channel's unit (a number, or text with decimals);
+        raw counts where the meter does not tell the unit.
+        """
         row = self._row(esn)
         end_s = (1 << 40) if to_s is None else to_s
         rows = self.store.read(
@@ -182,17 +189,21 @@ class Service:
             MAX_INTERVALS,
         )[::-1]
         values = [json.loads(one["raw"]) for one in rows]
-        channels = max((len(one) for one in values), default=0)
-        units = profile_units(self._snapshot(esn, row["context_id"]))
-        names = []
-        for index in range(channels):
-            unit = units[index] if index < len(units) else None
-            name = f"{unit.name} {unit.direction}".strip() if unit else f"channel {index} (raw)"
-            names.append(name)
+        known = channel_sources(self._snapshot(esn, row["context_id"]))
+        names, columns = [], []
+        for index in range(max((len(one) for one in values), default=0)):
+            channel = known[index] if index < len(known) else None
+            told = channel.source.measure if channel else ""
+            counts = [one[index] if index < len(one) else None for one in values]
+            if channel is not None and told:
+                columns.append([None if c is None else _number(channel.value(c)) for c in counts])
+            else:
+                columns.append(counts)
+            names.append(told or f"channel {index} (raw)")
         return {
             "channels": names,
             "end_s": [one["end_s"] for one in rows],
-            "values": [[v[n] if n < len(v) else None for v in values] for n in range(channels)],
+            "values": columns,
             "status": [bytes(one["status"]).hex() for one in rows],
             "back_filled": [n for n, one in enumerate(rows) if one["source"] != "report"],
         }
@@ -200,26 +211,22 @@ class Service:
     def registers(self, esn: str) -> dict[str, Any]:
         """Give registers as they last came, scaled where the meter tells how."""
         row = self._row(esn)
-        readings = []
-        try:
-            found = registers(self._snapshot(esn, row["context_id"]))
-        except TableError:
-            found = []
-        for one in found:
-            number = "" if one.unit is None else format(one.unit.scaled(int(one.raw)), "f")
-            readings.append(
-                {
-                    "kind": one.kind,
-                    "index": one.index,
-                    "raw": str(one.raw),
-                    "value": number,
-                    "unit": f"{one.unit.name} {one.unit.direction}".strip() if one.unit else "raw",
-                }
-            )
+        found = [
+            {
+                "kind": _REGISTER_KINDS.get(one.kind, one.kind.value),
+                "index": one.index,
+                "tier": one.tier,
+                "name": one.name,
+                "raw": str(one.raw),
+                "value": "" if one.value is None else str(_number(one.value)),
+                "unit": one.source.measure or "raw",
+            }
+            for one in readings(self._snapshot(esn, row["context_id"]))
+        ]
         taken = self.store.number(
             "SELECT max(received_s) FROM images WHERE esn=? AND table_nbr IN (23, 28)", esn
         )
-        return {"taken": iso(taken), "registers": readings}
+        return {"taken": iso(taken), "registers": found}
 
     def _snapshot(self, esn: str, context_id: int) -> Snapshot:
         images = {
@@ -380,6 +387,23 @@ def iso(utc_s: int | None) -> str:
         return datetime.fromtimestamp(utc_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, ValueError, OSError):
         return str(utc_s)
+
+
+#: What pages and the API call a register whose kind has a longer name.
+_REGISTER_KINDS = {
+    RegisterKind.SUMMATION: "register",
+    RegisterKind.PRESENT_DEMAND: "present",
+    RegisterKind.PRESENT_VALUE: "present",
+}
+
+
+def _number(value: Exact | None) -> int | str | None:
+    """Give an exact value as JSON holds it without loss: an integer, or text."""
+    if value is None:
+        return None
+    if value == int(value):
+        return int(value)
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
 
 
 def schedule_text(recurrence: Any) -> str:
