@@ -17,15 +17,14 @@ device: it can be measured, listed and flattened without reading any octet.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from construct import Adapter, Array, Bytes, GreedyBytes, Renamed, Struct, Subconstruct
 
-from ansi_tables import numbers, times
+from ansi_tables import numbers, texts, times
 from ansi_tables.errors import TableTooLargeError, TableValueError
 from ansi_tables.formats import NI_SIZES, DeviceFormat, members
-from ansi_tables.numbers import Order, RawNumber
+from ansi_tables.numbers import Order
 from ansi_tables.values import Record
 
 if TYPE_CHECKING:
@@ -208,19 +207,17 @@ def sint(ctx: Context, bits: int) -> Tree:
 
 def _signed(fmt: DeviceFormat, size: int, name: str) -> Tree:
     def encode(value: Any) -> bytes:
-        if isinstance(value, RawNumber):
-            return value.octets
         if not isinstance(value, int):
             raise TableValueError(f"{value!r} is no {name}")
         return numbers.encode_int(value, size, fmt.data_order, fmt.int_format)
 
-    return Leaf(
-        name,
-        size,
-        lambda octets: numbers.decode_int(octets, fmt.data_order, fmt.int_format),
-        encode,
-        "" if fmt.int_format else _struct_code(size, fmt.data_order, signed=True),
-    )
+    def decode(octets: bytes) -> int:
+        return numbers.decode_int(octets, fmt.data_order, fmt.int_format)
+
+    if fmt.int_format == 0:
+        code = _struct_code(size, fmt.data_order, signed=True)
+        return Leaf(name, size, decode, encode, code)
+    return Leaf(name, size, decode, numbers.as_sent(decode, encode, size))
 
 
 def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
@@ -279,25 +276,17 @@ def set_of(octets: int) -> Tree:
     return Leaf(f"SET({octets})", octets, members, encode)
 
 
-#: CHAR_FORMAT to codec; 4 and 5 as one public reader has them.
-_TEXT_CODECS = {1: "ascii", 2: "latin-1", 3: "utf-8"}
-
-
 def text(ctx: Context, octets: int) -> Tree:
     """STRING of exactly ``octets`` octets; padding is kept, undecodable octets too."""
-    codec = _TEXT_CODECS.get(ctx.fmt.char_format, "latin-1")
+    coding = texts.coding_of(ctx.fmt)
+
+    def decode(raw: bytes) -> str:
+        return texts.decode_text(raw, coding)
 
     def encode(value: Any) -> bytes:
-        if not isinstance(value, str):
-            raise TableValueError(f"{value!r} is no text")
-        raw = value.encode(codec, "surrogateescape")
-        if len(raw) > octets:
-            raise TableValueError(f"{len(raw)} octets of text, at most {octets}")
-        return raw.ljust(octets)
+        return texts.encode_text(value, octets, coding)
 
-    return Leaf(
-        f"STRING({octets})", octets, lambda raw: raw.decode(codec, "surrogateescape"), encode
-    )
+    return Leaf(f"STRING({octets})", octets, decode, numbers.as_sent(decode, encode, octets))
 
 
 def binary(octets: int) -> Tree:
@@ -306,8 +295,13 @@ def binary(octets: int) -> Tree:
 
 
 def bcd(octets: int) -> Tree:
-    """BCD identifier, as text of two characters an octet, high nibble first."""
-    return Leaf(f"BCD({octets})", octets, bytes.hex, bytes.fromhex)
+    """BCD identifier, as text of two characters an octet: digits, ``-``, ``.`` and blanks."""
+    return Leaf(
+        f"BCD({octets})",
+        octets,
+        numbers.decode_nibbles,
+        lambda value: numbers.encode_nibbles(value, octets),
+    )
 
 
 def ni(ctx: Context, which: int) -> Tree:
@@ -331,7 +325,12 @@ def ni(ctx: Context, which: int) -> Tree:
             lambda value: numbers.encode_text_number(value, size),
         )
     if code == 4:
-        return _scaled(fmt, name)
+        return _number(
+            name,
+            size,
+            lambda octets: numbers.decode_scaled(octets, fmt.data_order, fmt.int_format),
+            lambda value: numbers.encode_scaled(value, fmt.data_order, fmt.int_format),
+        )
     if code in (5, 6, 12):
         leaf = _number(
             name,
@@ -344,31 +343,10 @@ def ni(ctx: Context, which: int) -> Tree:
     return _signed(fmt, size, name)
 
 
-def _scaled(fmt: DeviceFormat, name: str) -> Tree:
-    """INT32 with four implied decimals."""
-
-    def decode(octets: bytes) -> Decimal | RawNumber:
-        value = numbers.decode_int(octets, fmt.data_order, fmt.int_format)
-        return value if isinstance(value, RawNumber) else Decimal(value).scaleb(-4)
-
-    def encode(value: Any) -> bytes:
-        scaled = Decimal(value).scaleb(4)
-        if scaled != int(scaled):
-            raise TableValueError(f"{value} has more than four decimals")
-        return numbers.encode_int(int(scaled), 4, fmt.data_order, fmt.int_format)
-
-    return _number(name, 4, decode, encode)
-
-
 def _number(
     name: str, size: int, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes]
 ) -> Tree:
-    return Leaf(
-        name,
-        size,
-        decode,
-        lambda value: value.octets if isinstance(value, RawNumber) else encode(value),
-    )
+    return Leaf(name, size, decode, numbers.as_sent(decode, encode, size))
 
 
 def ni_size(ctx: Context, which: int) -> int:

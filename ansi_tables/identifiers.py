@@ -1,14 +1,32 @@
-"""The identifier bit fields of C12.19: tables, procedures, groups and list status."""
+"""Members that several tables share: identifiers, groups, list status, modes, events."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansi_tables.fields import Tree, bit_field
+from ansi_tables.fields import Tree, binary, bit_field, record
 
 if TYPE_CHECKING:
     from ansi_tables.context import Context
 
+
+#: Bits of ED_STD_STATUS1, in order.
+STD_STATUS1_FLAGS = (
+    "UNPROGRAMMED_FLAG",
+    "CONFIGURATION_ERROR_FLAG",
+    "SELF_CHK_ERROR_FLAG",
+    "RAM_FAILURE_FLAG",
+    "ROM_FAILURE_FLAG",
+    "NONVOL_MEM_FAILURE_FLAG",
+    "CLOCK_ERROR_FLAG",
+    "MEASUREMENT_ERROR_FLAG",
+    "LOW_BATTERY_FLAG",
+    "LOW_LOSS_POTENTIAL_FLAG",
+    "DEMAND_OVERLOAD_FLAG",
+    "POWER_FAILURE_FLAG",
+    "TAMPER_DETECT_FLAG",
+    "REVERSE_ROTATION_FLAG",
+)
 
 #: The days in the order of the standard: bits of a week, and columns of a schedule.
 DAYS_OF_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
@@ -61,4 +79,49 @@ def list_status(ctx: Context) -> Tree:
         OVERFLOW_FLAG=(1, 1),
         LIST_TYPE=(2, 2),
         INHIBIT_OVERFLOW_FLAG=(3, 3),
+    )
+
+
+def ed_mode(ctx: Context) -> Tree:
+    """ED_MODE: the mode of the device, as in ST-03 and procedure 6."""
+    return bit_field(
+        ctx,
+        8,
+        METERING_FLAG=(0, 0),
+        TEST_MODE_FLAG=(1, 1),
+        METER_SHOP_MODE_FLAG=(2, 2),
+        FACTORY_FLAG=(3, 3),
+    )
+
+
+def std_status1(ctx: Context) -> Tree:
+    """ED_STD_STATUS1: the standard status flags, as in ST-03 and procedure 7."""
+    return bit_field(ctx, 16, **{name: (k, k) for k, name in enumerate(STD_STATUS1_FLAGS)})
+
+
+def std_status2(ctx: Context) -> Tree:
+    """ED_STD_STATUS2: eight spare flags."""
+    return bit_field(ctx, 8)
+
+
+def event(ctx: Context) -> Tree:
+    """EVENT_RCD: what activates a pending table; 6 octets (single source)."""
+    return record(
+        "EVENT_SELECTOR"
+        / bit_field(ctx, 8, EVENT_CODE=(0, 3), SELF_READ_FLAG=(4, 4), DEMAND_RESET_FLAG=(5, 5)),
+        "EVENT_STORAGE" / binary(5),
+    )
+
+
+def time_date_qualifier(ctx: Context) -> Tree:
+    """TIME_DATE_QUAL: what has been applied to a date and time, as in ST-52 and procedure 10."""
+    return bit_field(
+        ctx,
+        8,
+        DAY_OF_WEEK=(0, 2),
+        DST_FLAG=(3, 3),
+        GMT_FLAG=(4, 4),
+        TM_ZN_APPLIED_FLAG=(5, 5),
+        DST_APPLIED_FLAG=(6, 6),
+        DST_SUPPORTED_FLAG=(7, 7),
     )

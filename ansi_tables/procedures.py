@@ -1,23 +1,28 @@
-"""Standard procedures: what is written to ST-07 and read from ST-08, as values.
+"""Procedures: what is written to ST-07 and read from ST-08, as values, both ways.
 
-A procedure's parameters and result are records in the device's own formats.
-Those of a procedure that is not listed here stay octets.
+A procedure's parameters and result are records in the device's own formats;
+those of a procedure that is not known stay octets.  ``register`` adds a
+manufacturer's procedure, or a device's own shape of a standard one::
+
+    register(Procedure(3, "OPEN_SWITCH", lambda ctx: record("SECONDS" / uint(ctx, 16)),
+                       manufacturer=True))
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables.context import Context
-from ansi_tables.errors import TableValueError, TruncatedTableError
-from ansi_tables.fields import Tree, bit_field, ltime_date, record, uint
+from ansi_tables.errors import TableError, TableValueError, TruncatedTableError
 from ansi_tables.layout import Layout
+from ansi_tables.standard_procedures import STANDARD_PROCEDURES, Procedure
 
 MANUFACTURER_PROCEDURE = 0x0800
 _NUMBER_BITS = 0x07FF
 _SELECTOR_SHIFT = 12
+_INITIATE, _RESPONSE = 7, 8
 
 RESULT_CODES: Mapping[int, str] = {
     0: "COMPLETED",
@@ -29,71 +34,57 @@ RESULT_CODES: Mapping[int, str] = {
     6: "UNRECOGNIZED",
 }
 
-
-@dataclass(frozen=True)
-class Procedure:
-    """A standard procedure: its name, and how parameters and result are built."""
-
-    number: int
-    name: str
-    parameters: Callable[[Context], Tree]
-    result: Callable[[Context], Tree]
-
-
-def _nothing(ctx: Context) -> Tree:
-    return record()
-
-
-def _clear_list(ctx: Context) -> Tree:
-    return record("LIST" / uint(ctx, 8))
-
-
-def _entries_read(ctx: Context) -> Tree:
-    return record("LIST" / uint(ctx, 8), "ENTRIES_READ" / uint(ctx, 16))
-
-
-def _action(ctx: Context) -> Tree:
-    flags = bit_field(ctx, 8, DEMAND_RESET=(0, 0), SELF_READ=(1, 1), SEASON_CHANGE=(2, 2))
-    return record("ACTION_FLAG" / flags)
-
-
-def _action_done(ctx: Context) -> Tree:
-    flags = bit_field(ctx, 8, DEMAND_RESET=(0, 0), SELF_READ=(1, 1), SEASON_CHANGE=(2, 2))
-    return record("SUCCESS_FLAG" / flags)
-
-
-def _set_clock(ctx: Context) -> Tree:
-    mask = bit_field(ctx, 8, SET_TIME_FLAG=(0, 0), SET_DATE_FLAG=(1, 1), SET_TIME_DATE_QUAL=(2, 2))
-    qualifier = bit_field(
-        ctx,
-        8,
-        DAY_OF_WEEK=(0, 2),
-        DST_FLAG=(3, 3),
-        GMT_FLAG=(4, 4),
-        TM_ZN_APPLIED_FLAG=(5, 5),
-        DST_APPLIED_FLAG=(6, 6),
-        DST_SUPPORTED_FLAG=(7, 7),
-    )
-    return record("SET_MASK" / mask, "DATE_TIME" / ltime_date(ctx), "TIME_DATE_QUAL" / qualifier)
-
-
-def _clocks(ctx: Context) -> Tree:
-    return record("DATE_TIME_BEFORE" / ltime_date(ctx), "DATE_TIME_AFTER" / ltime_date(ctx))
-
-
-PROCEDURES: Mapping[int, Procedure] = {
-    procedure.number: procedure
-    for procedure in (
-        Procedure(0, "COLD_START", _nothing, _nothing),
-        Procedure(1, "WARM_START", _nothing, _nothing),
-        Procedure(2, "SAVE_CONFIGURATION", _nothing, _nothing),
-        Procedure(3, "CLEAR_DATA", _nothing, _nothing),
-        Procedure(4, "RESET_LIST_POINTERS", _clear_list, _nothing),
-        Procedure(5, "UPDATE_LAST_READ_ENTRY", _entries_read, _nothing),
-        Procedure(9, "REMOTE_RESET", _action, _action_done),
-        Procedure(10, "SET_DATE_TIME", _set_clock, _clocks),
-    )
+#: SELECTOR of ST-07: when the device posts an answer.
+SELECTORS: Mapping[int, str] = {
+    0: "POST_ON_COMPLETION",
+    1: "POST_ON_EXCEPTION",
+    2: "NEVER_POST",
+    3: "POST_NOW_AND_ON_COMPLETION",
 }
+
+#: TBL_LIST of procedures 4 and 5: the tables that a list code stands for (single source).
+LIST_CODES: Mapping[int, tuple[int, ...]] = {
+    1: (76,),
+    2: (26,),
+    3: (64,),
+    4: (65,),
+    5: (66,),
+    6: (67,),
+    7: (64, 65, 66, 67),
+    8: (74,),
+    255: (26, 64, 65, 66, 67, 74),
+}
+
+#: The standard procedures by number.
+PROCEDURES: Mapping[int, Procedure] = {known.number: known for known in STANDARD_PROCEDURES}
+_procedures: dict[int, Procedure] = {known.id: known for known in STANDARD_PROCEDURES}
+
+
+def register(procedure: Procedure) -> None:
+    """Add a procedure, or replace one: a manufacturer's, or a device's own shape."""
+    _procedures[procedure.id] = procedure
+
+
+def procedure(number: int, manufacturer: bool = False) -> Procedure | None:
+    """Give a procedure, or None: its parameters and result stay octets."""
+    return _procedures.get(number | (MANUFACTURER_PROCEDURE if manufacturer else 0))
+
+
+def all_procedures() -> Iterator[Procedure]:
+    """Give all procedures: the standard ones, then the registered ones of manufacturers."""
+    return iter([_procedures[key] for key in sorted(_procedures)])
+
+
+def procedure_name(number: int, manufacturer: bool = False) -> str:
+    """Give the standard's name of a procedure, or the number of one without a known name.
+
+    >>> procedure_name(9), procedure_name(3, manufacturer=True)
+    ('REMOTE_RESET', 'manufacturer procedure 3')
+    """
+    known = procedure(number, manufacturer)
+    if known is not None:
+        return known.name
+    return f"{'manufacturer ' if manufacturer else ''}procedure {number}"
 
 
 @dataclass(frozen=True)
@@ -109,62 +100,135 @@ class Initiate:
 
 @dataclass(frozen=True)
 class Outcome:
-    """ST-08: the answer to a call; ``result_code`` is one of RESULT_CODES or reserved."""
+    """ST-08: the answer to a call; ``result_code`` is one of RESULT_CODES or reserved.
+
+    ``result`` is a record when the procedure has done its work, and octets
+    otherwise.  ``trailing`` holds what follows it: some meters fill the table up.
+    """
 
     number: int
     sequence: int
     result_code: int
     result: Any
     manufacturer: bool = False
+    selector: int = 0
+    trailing: bytes = b""
 
     @property
     def completed(self) -> bool:
         """Tell whether the procedure has done its work."""
         return self.result_code == 0
 
+    @property
+    def text(self) -> str:
+        """Give the outcome in words: "invalid parameter"."""
+        name = RESULT_CODES.get(self.result_code, f"result code {self.result_code}")
+        return name.lower().replace("_", " ")
+
+    def answers(self, call: Initiate) -> bool:
+        """Tell whether this is the answer to a call, and not another session's."""
+        mine = (call.number, call.manufacturer, call.sequence & 0xFF)
+        return (self.number, self.manufacturer, self.sequence) == mine
+
 
 def encode_initiate(call: Initiate, ctx: Context) -> bytes:
     """Give the image of ST-07; TableValueError for parameters that do not fit."""
-    head = call.number | (MANUFACTURER_PROCEDURE if call.manufacturer else 0)
-    if not 0 <= call.number <= _NUMBER_BITS or not 0 <= call.selector <= 15:
-        raise TableValueError(f"procedure {call.number}", table="ST-07", path="PROC")
-    head |= call.selector << _SELECTOR_SHIFT
-    octets = head.to_bytes(2, ctx.fmt.data_order) + bytes([call.sequence & 0xFF])
-    layout = _layout(call.number, call.manufacturer, ctx, "parameters")
-    return octets + (bytes(call.parameters) if layout is None else layout.encode(call.parameters))
+    octets = _head(_INITIATE, call, ctx)
+    layout = _layout(call, ctx, _INITIATE)
+    return octets + (_octets(call.parameters) if layout is None else layout.encode(call.parameters))
 
 
 def decode_initiate(image: bytes, ctx: Context) -> Initiate:
     """Read ST-07; TableError when it does not hold its procedure's parameters exactly."""
-    if len(image) < 3:
-        raise TruncatedTableError("at least 3 octets", table="ST-07", path="PROC", offset=0)
-    number, manufacturer, selector = _head(image, ctx)
-    layout = _layout(number, manufacturer, ctx, "parameters")
-    parameters = image[3:] if layout is None else layout.decode(image[3:])
+    number, manufacturer, selector = _read_head(_INITIATE, image, 3, ctx)
+    call = Initiate(number, image[2], image[3:], manufacturer, selector)
+    layout = _layout(call, ctx, _INITIATE)
+    if layout is None:
+        return call
+    parameters, surplus = _parameters(layout, call.parameters)
+    if surplus:
+        raise TableValueError(
+            f"{len(surplus)} octets more than {layout.title} takes",
+            table="ST-07",
+            path="PARM_RCD",
+            offset=len(image) - len(surplus),
+        )
     return Initiate(number, image[2], parameters, manufacturer, selector)
 
 
+def _parameters(layout: Layout, octets: bytes) -> tuple[Any, bytes]:
+    try:
+        return layout.decode_with_trailing(octets)
+    except TableError as error:
+        error.path = f"PARM_RCD.{error.path}"
+        error.offset = 3 + (error.offset or 0)
+        raise
+
+
+def encode_response(outcome: Outcome, ctx: Context) -> bytes:
+    """Give the image of ST-08; TableValueError for a result that does not fit."""
+    octets = _head(_RESPONSE, outcome, ctx) + bytes([outcome.result_code])
+    layout = _layout(outcome, ctx, _RESPONSE)
+    if layout is None or not isinstance(outcome.result, Mapping):
+        return octets + _octets(outcome.result) + outcome.trailing
+    return octets + layout.encode(outcome.result) + outcome.trailing
+
+
 def decode_response(image: bytes, ctx: Context) -> Outcome:
-    """Read ST-08.  A result that is not there, as after a refusal, is empty octets."""
-    if len(image) < 4:
-        raise TruncatedTableError("at least 4 octets", table="ST-08", path="PROC", offset=0)
-    number, manufacturer, _ = _head(image, ctx)
-    layout = _layout(number, manufacturer, ctx, "result")
+    """Read ST-08.  A result that is not there, as after a refusal, is octets."""
+    number, manufacturer, selector = _read_head(_RESPONSE, image, 4, ctx)
     rest = image[4:]
-    # Devices may pad the answer, or leave the result out: then it stays octets.
-    fits = layout is not None and image[3] == 0 and layout.size == len(rest)
-    result = layout.decode(rest) if fits and layout is not None else rest
-    return Outcome(number, image[2], image[3], result, manufacturer)
+    outcome = Outcome(number, image[2], image[3], rest, manufacturer, selector)
+    try:
+        layout = _layout(outcome, ctx, _RESPONSE) if outcome.completed else None
+        if layout is None:
+            return outcome
+        result, trailing = layout.decode_with_trailing(rest)
+    except TableError:
+        return outcome  # a device may leave the result out, or send another one
+    return Outcome(number, image[2], image[3], result, manufacturer, selector, trailing)
 
 
-def _head(image: bytes, ctx: Context) -> tuple[int, bool, int]:
+def _head(table: int, call: Initiate | Outcome, ctx: Context) -> bytes:
+    """Give PROC and SEQ_NBR."""
+    if not 0 <= call.number <= _NUMBER_BITS or not 0 <= call.selector <= 15:
+        raise TableValueError(
+            f"procedure {call.number}, selector {call.selector}",
+            table=f"ST-{table:02d}",
+            path="PROC",
+        )
+    head = call.number | (MANUFACTURER_PROCEDURE if call.manufacturer else 0)
+    head |= call.selector << _SELECTOR_SHIFT
+    return head.to_bytes(2, ctx.fmt.data_order) + bytes([call.sequence & 0xFF])
+
+
+def _read_head(table: int, image: bytes, least: int, ctx: Context) -> tuple[int, bool, int]:
+    """Give number, manufacturer and selector of an image of at least so many octets."""
+    if len(image) < least:
+        path = ("PROC", "PROC", "SEQ_NBR", "RESULT_CODE")[len(image)]
+        raise TruncatedTableError(
+            f"{len(image)} octets, at least {least}",
+            table=f"ST-{table:02d}",
+            path=path,
+            offset=len(image),
+        )
     head = int.from_bytes(image[:2], ctx.fmt.data_order)
     return head & _NUMBER_BITS, bool(head & MANUFACTURER_PROCEDURE), head >> _SELECTOR_SHIFT
 
 
-def _layout(number: int, manufacturer: bool, ctx: Context, part: str) -> Layout | None:
-    procedure = None if manufacturer else PROCEDURES.get(number)
-    if procedure is None:
+def _octets(value: Any) -> bytes:
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise TableValueError(f"{value!r:.60}: octets are needed, its layout is not known")
+    return bytes(value)
+
+
+def _layout(call: Initiate | Outcome, ctx: Context, table: int) -> Layout | None:
+    known = procedure(call.number, call.manufacturer)
+    if known is None:
         return None
-    build = procedure.parameters if part == "parameters" else procedure.result
-    return Layout(7 if part == "parameters" else 8, procedure.name, build(ctx))
+    build = known.parameters if table == _INITIATE else known.result
+    try:
+        return Layout(table, known.name, build(ctx))
+    except TableError as error:
+        error.table = error.table or f"ST-{table:02d}"
+        raise

@@ -16,26 +16,15 @@ from ansi_tables.fields import (
     text,
     uint,
 )
-from ansi_tables.identifiers import table_ida, table_idb
-from ansi_tables.registry import TableDefinition
-
-#: Bits of ST-03.ED_STD_STATUS1, in order.
-STD_STATUS1_FLAGS = (
-    "UNPROGRAMMED_FLAG",
-    "CONFIGURATION_ERROR_FLAG",
-    "SELF_CHK_ERROR_FLAG",
-    "RAM_FAILURE_FLAG",
-    "ROM_FAILURE_FLAG",
-    "NONVOL_MEM_FAILURE_FLAG",
-    "CLOCK_ERROR_FLAG",
-    "MEASUREMENT_ERROR_FLAG",
-    "LOW_BATTERY_FLAG",
-    "LOW_LOSS_POTENTIAL_FLAG",
-    "DEMAND_OVERLOAD_FLAG",
-    "POWER_FAILURE_FLAG",
-    "TAMPER_DETECT_FLAG",
-    "REVERSE_ROTATION_FLAG",
+from ansi_tables.identifiers import (
+    ed_mode,
+    event,
+    std_status1,
+    std_status2,
+    table_ida,
+    table_idb,
 )
+from ansi_tables.registry import TableDefinition
 
 
 def general_configuration(ctx: Context) -> Tree:
@@ -137,36 +126,22 @@ def device_nameplate(ctx: Context) -> Tree:
 def mode_status(ctx: Context) -> Tree:
     """ST-03: mode, standard and manufacturer status; 4 octets and the status set."""
     return record(
-        "ED_MODE"
-        / bit_field(
-            ctx,
-            8,
-            METERING_FLAG=(0, 0),
-            TEST_MODE_FLAG=(1, 1),
-            METER_SHOP_MODE_FLAG=(2, 2),
-            FACTORY_FLAG=(3, 3),
-        ),
-        "ED_STD_STATUS1"
-        / bit_field(ctx, 16, **{name: (k, k) for k, name in enumerate(STD_STATUS1_FLAGS)}),
-        "ED_STD_STATUS2" / bit_field(ctx, 8),
+        "ED_MODE" / ed_mode(ctx),
+        "ED_STD_STATUS1" / std_status1(ctx),
+        "ED_STD_STATUS2" / std_status2(ctx),
         "ED_MFG_STATUS" / set_of(ctx.fmt.dim_mfg_status_used),
     )
 
 
 def pending_status(ctx: Context) -> Tree:
     """ST-04: which tables can wait, and which do (entry of 8 octets from one source)."""
-    event = record(
-        "EVENT_SELECTOR"
-        / bit_field(ctx, 8, EVENT_CODE=(0, 3), SELF_READ_FLAG=(4, 4), DEMAND_RESET_FLAG=(5, 5)),
-        "EVENT_STORAGE" / binary(5),
-    )
+    entry = record("EVENT" / event(ctx), "TABLE_SELECTOR" / table_ida(ctx))
     return record(
         "STANDARD_PENDING" / set_of(ctx.fmt.dim_std_tbls_used),
         "MANUFACT_PENDING" / set_of(ctx.fmt.dim_mfg_tbls_used),
         "LAST_ACTIVATION_DATE_TIME" / stime_date(ctx),
         "NBR_PENDING_ACTIVATION" / uint(ctx, 8),
-        "PENDING_TABLES"
-        / array(ctx.fmt.nbr_pending, record("EVENT" / event, "TABLE_SELECTOR" / table_ida(ctx))),
+        "PENDING_TABLES" / array(ctx.fmt.nbr_pending, entry),
     )
 
 

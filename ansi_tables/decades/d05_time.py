@@ -18,7 +18,7 @@ from ansi_tables.fields import (
     uint,
     when,
 )
-from ansi_tables.identifiers import DAYS_OF_WEEK
+from ansi_tables.identifiers import DAYS_OF_WEEK, time_date_qualifier
 from ansi_tables.registry import TableDefinition
 
 
@@ -54,22 +54,9 @@ def time_dimensions(ctx: Context) -> Tree:
     )
 
 
-def _qualifier(ctx: Context) -> Tree:
-    return bit_field(
-        ctx,
-        8,
-        DAY_OF_WEEK=(0, 2),
-        DST_FLAG=(3, 3),
-        GMT_FLAG=(4, 4),
-        TM_ZN_APPLIED_FLAG=(5, 5),
-        DST_APPLIED_FLAG=(6, 6),
-        DST_SUPPORTED_FLAG=(7, 7),
-    )
-
-
 def clock(ctx: Context) -> Tree:
     """ST-52: date and time, and what has been applied to them."""
-    return record("CLOCK_CALENDAR" / ltime_date(ctx), "TIME_DATE_QUAL" / _qualifier(ctx))
+    return record("CLOCK_CALENDAR" / ltime_date(ctx), "TIME_DATE_QUAL" / time_date_qualifier(ctx))
 
 
 def time_offset(ctx: Context) -> Tree:
@@ -139,7 +126,7 @@ def clock_state(ctx: Context) -> Tree:
     """ST-55: the clock, and what the calendar makes of it now."""
     return record(
         "CLOCK_CALENDAR" / ltime_date(ctx),
-        "TIME_DATE_QUAL" / _qualifier(ctx),
+        "TIME_DATE_QUAL" / time_date_qualifier(ctx),
         "STATUS" / _calendar_status(ctx),
     )
 
@@ -159,7 +146,7 @@ def precision_clock_state(ctx: Context) -> Tree:
     """ST-57: ST-55 with fractions of a second; refused under TM_FORMAT 3 and 4."""
     return record(
         "CLOCK_CALENDAR" / htime_date(ctx),
-        "TIME_DATE_QUAL" / _qualifier(ctx),
+        "TIME_DATE_QUAL" / time_date_qualifier(ctx),
         "STATUS" / _calendar_status(ctx),
     )
 

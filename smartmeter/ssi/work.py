@@ -93,9 +93,10 @@ def remote_reset(
 ) -> Script[bytes]:
     """Run standard procedure 9: demand reset, self-read; RemoteProtocolError when refused."""
     flags = {
-        "DEMAND_RESET": int(bool(bits & DEMAND_RESET_BIT)),
-        "SELF_READ": int(bool(bits & SELF_READ_BIT)),
-        "SEASON_CHANGE": 0,
+        "DEMAND_RESET_FLAG": int(bool(bits & DEMAND_RESET_BIT)),
+        "SELF_READ_FLAG": int(bool(bits & SELF_READ_BIT)),
+        "SEASON_CHANGE_FLAG": 0,
+        "NEW_SEASON": 0,
     }
     call = Initiate(REMOTE_RESET, sequence & 0xFF, {"ACTION_FLAG": flags})
     answer = yield from run_procedure(encode_initiate(call, meter.context), limits)

@@ -23,7 +23,7 @@ def a_context(order: str = "little", tm_format: int = 2) -> Context:
 
 
 def test_a_demand_reset_is_these_octets_in_both_orders() -> None:
-    flags = {"DEMAND_RESET": 1, "SELF_READ": 0, "SEASON_CHANGE": 0}
+    flags = {"DEMAND_RESET_FLAG": 1, "SELF_READ_FLAG": 0, "SEASON_CHANGE_FLAG": 0, "NEW_SEASON": 0}
     call = Initiate(9, 5, {"ACTION_FLAG": flags})
     assert encode_initiate(call, a_context("little")) == bytes.fromhex("09000501")
     assert encode_initiate(call, a_context("big")) == bytes.fromhex("00090501")
