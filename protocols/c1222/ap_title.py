@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
@@ -16,6 +17,8 @@ UNIVERSAL, RELATIVE, RELATIVE_IN_TABLES = 0x06, 0x80, 0x0D
 BASE_ARCS = (2, 16, 124, 113620, 1, 22, 0)
 #: Most content octets that are read; most arcs' digits follow from it.
 MAX_OCTETS = 127
+#: Titles that were read and are kept, so that they are not read again.
+TITLES_KEPT = 4096
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class ApTitle:
             raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124")
         return cls(arcs, relative)
 
-    @property
+    @cached_property
     def absolute(self) -> tuple[int, ...]:
         """Give the arcs of the absolute form: what routing and lookup use."""
         return self.based(BASE_ARCS)
@@ -54,12 +57,23 @@ class ApTitle:
 
     def wire(self) -> bytes:
         """Give tag, length and content as ACSE elements carry them."""
-        if self.relative:
-            return _tlv(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
-        return self.universal()
+        return self._wire
 
     def universal(self, base: tuple[int, ...] = BASE_ARCS) -> bytes:
         """Give tag, length and content of the absolute form: what the MAC covers."""
+        return self._universal if base == BASE_ARCS else self._encode_universal(base)
+
+    @cached_property
+    def _wire(self) -> bytes:
+        if self.relative:
+            return _tlv(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
+        return self._universal
+
+    @cached_property
+    def _universal(self) -> bytes:
+        return self._encode_universal(BASE_ARCS)
+
+    def _encode_universal(self, base: tuple[int, ...]) -> bytes:
         first, second, *others = self.based(base)
         content = b"".join(map(_sub_identifier, (40 * first + second, *others)))
         return _tlv(UNIVERSAL, content)
@@ -78,8 +92,12 @@ def _sub_identifier(arc: int) -> bytes:
     return bytes(reversed(octets))
 
 
+@lru_cache(maxsize=TITLES_KEPT)
 def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
-    """Read one title, tag included, that fills ``data`` exactly."""
+    """Read one title, tag included, that fills ``data`` exactly.
+
+    The same peers speak again and again: their titles are kept as values.
+    """
     if len(data) < 2 or data[1] > MAX_OCTETS or len(data) != 2 + data[1]:
         raise ApduRejected("inner-length-mismatch", "title")
     tag, content = data[0], data[2:]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import (
     APDU_TAG,
+    CONTEXT,
     authentication_element,
     integer_element,
     length_octets,
@@ -22,25 +23,36 @@ TEST, URGENT, NOTIFICATION = 1, 2, 4
 ALWAYS, ON_EXCEPTION, NEVER = 0, 1, 2
 
 
+#: Bits of the EPSEM control octet.
+RECOVERY_SESSION, ED_CLASS_INCLUDED = 0x40, 0x10
+_CONTEXT_ELEMENT = tlv(0xA1, ApTitle(CONTEXT, False).universal())
+
+
 @dataclass(frozen=True)
 class Lock:
-    """How an APDU is secured: the key, its id, the IV, and CIPHERTEXT or AUTHENTICATED."""
+    """How an APDU is secured: the key, its id, the IV, and CIPHERTEXT or AUTHENTICATED.
+
+    ``carried`` leaves key id and IV out of the message: those of the session's
+    logon are in force.  Two public stacks do so; we only read it.
+    """
 
     cipher: EaxPrime
     key_id: int
     iv: bytes
     mode: int = CIPHERTEXT
+    carried: bool = False
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """Who speaks to whom, in which transaction."""
+    """Who speaks to whom, in which transaction; with the application context when it is wanted."""
 
     invocation_id: int
     called: ApTitle | None = None
     calling: ApTitle | None = None
     answers: int | None = None
     qualifier: int = 0
+    has_context: bool = False
 
 
 def build_apdu(
@@ -49,30 +61,34 @@ def build_apdu(
     lock: Lock | None = None,
     response_control: int = ALWAYS,
     ed_class: bytes | None = None,
+    recovery: bool = False,
 ) -> bytes:
     """Give the whole APDU; ``services`` are requests or responses without their length."""
     if ed_class is not None and len(ed_class) != 4:
         raise LocalProtocolError("an ED class has four octets")
-    text = (ed_class or b"") + b"".join(length_octets(len(s)) + s for s in services)
-    mode = lock.mode if lock else 0
-    control = 0x80 | (0x10 if ed_class is not None else 0) | mode << 2 | response_control
+    text = (ed_class or b"") + b"".join([length_octets(len(s)) + s for s in services])
+    control = 0x80 | (lock.mode if lock else 0) << 2 | response_control
+    control |= ED_CLASS_INCLUDED if ed_class is not None else 0
+    control |= RECOVERY_SESSION if recovery else 0
     size = 1 + len(text) + (MAC_OCTETS if lock else 0)
-    octet_aligned = bytes([0x81]) + length_octets(size)
-    external = bytes([0x28]) + length_octets(len(octet_aligned) + size) + octet_aligned
-    header = bytes([0xBE]) + length_octets(len(external) + size) + external + bytes([control])
-    called = envelope.called
-    called_octets = tlv(0xA2, called.wire()) if called else b""
-    plain = b"" if envelope.answers is None else integer_element(0xA4, envelope.answers)
-    calling = tlv(0xA6, envelope.calling.wire()) if envelope.calling else b""
+    octet_aligned = b"\x81" + length_octets(size)
+    external = b"\x28" + length_octets(len(octet_aligned) + size) + octet_aligned
+    header = b"\xbe" + length_octets(len(external) + size) + external + bytes([control])
+    called, calling = envelope.called, envelope.calling
+    context = _CONTEXT_ELEMENT if envelope.has_context else b""
+    answers = b"" if envelope.answers is None else integer_element(0xA4, envelope.answers)
     after = integer_element(0xA7, envelope.qualifier) if envelope.qualifier else b""
     after += integer_element(0xA8, envelope.invocation_id)
     if lock is not None:
-        after += authentication_element(lock.key_id, lock.iv)
-        covered = tlv(0xA2, called.universal()) if called else b""
-        covered += plain + after + header
-        covered += tlv(0xA6, envelope.calling.universal()) if envelope.calling else b""
+        if not lock.carried:
+            after += authentication_element(lock.key_id, lock.iv)
+        covered = context + (tlv(0xA2, called.universal()) if called else b"")
+        covered += answers + after + header
+        covered += tlv(0xA6, calling.universal()) if calling else b""
         text = _locked(lock, covered + bytes([lock.key_id]) + lock.iv, text)
-    return tlv(APDU_TAG, called_octets + plain + calling + after + header + text)
+    elements = context + (tlv(0xA2, called.wire()) if called else b"") + answers
+    elements += (tlv(0xA6, calling.wire()) if calling else b"") + after + header
+    return tlv(APDU_TAG, elements + text)
 
 
 def _locked(lock: Lock, canonified: bytes, text: bytes) -> bytes:

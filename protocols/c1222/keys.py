@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,34 +26,62 @@ class SecurityState:
     last_iv: int = 0
 
 
-#: A replay key: key id, the caller's absolute title, IV, invocation id.
-Seen = tuple[int, tuple[int, ...], bytes, int]
+@dataclass
+class _Heard:
+    until_us: int
+    stamp: int
+    answer: bytes | None = None
 
 
-class ReplayStore:
-    """Remembers secured messages inside the time window, and the answers that were given.
+class History:
+    """Remembers requests for a time, and the answers that were given to them.
 
-    Bounded: when it is full the oldest goes, and the window alone refuses it then.
+    A request is marked by what makes it unique: key id, caller, IV and id of a
+    secured one; caller, id and content of one in clear.  Bounded in messages and
+    in octets of answers: when it is full the oldest goes, and ``evicted`` rises to
+    the stamp (its IV) that it was added with.
     """
 
-    def __init__(self, capacity: int = 4096) -> None:
+    def __init__(self, capacity: int, max_answer_octets: int = 4 << 20) -> None:
+        self.evicted = 0
         self._capacity = capacity
-        self._answers: OrderedDict[Seen, bytes | None] = OrderedDict()
+        self._max_answer_octets = max_answer_octets
+        self._heard: OrderedDict[Hashable, _Heard] = OrderedDict()
+        self._answer_octets = 0
 
-    def __contains__(self, seen: Seen) -> bool:
-        return seen in self._answers
+    def knows(self, mark: Hashable, now_us: int) -> bool:
+        """Tell whether a request was heard, and not too long ago."""
+        heard = self._heard.get(mark)
+        return heard is not None and now_us < heard.until_us
 
-    def add(self, seen: Seen) -> None:
-        """Remember a message that is being served."""
-        while len(self._answers) >= self._capacity:
-            self._answers.popitem(last=False)
-        self._answers[seen] = None
+    def add(self, mark: Hashable, until_us: int, now_us: int, stamp: int = 0) -> None:
+        """Remember a request that is being served."""
+        self._forget(mark)
+        while len(self._heard) >= self._capacity:
+            oldest = self._forget(next(iter(self._heard)))
+            if oldest is not None and now_us < oldest.until_us:
+                self.evicted = max(self.evicted, oldest.stamp)
+        self._heard[mark] = _Heard(until_us, stamp)
 
-    def answered(self, seen: Seen, apdu: bytes) -> None:
-        """Keep the answer, to be repeated when the same octets come again."""
-        if seen in self._answers:
-            self._answers[seen] = apdu
+    def answered(self, mark: Hashable, apdu: bytes) -> None:
+        """Keep the answer, to be repeated when the same request comes again."""
+        heard = self._heard.get(mark)
+        if heard is None or len(apdu) > self._max_answer_octets:
+            return
+        heard.answer = apdu
+        self._answer_octets += len(apdu)
+        while self._answer_octets > self._max_answer_octets:
+            oldest = next(entry for entry in self._heard.values() if entry.answer is not None)
+            self._answer_octets -= len(oldest.answer or b"")
+            oldest.answer = None
 
-    def answer(self, seen: Seen) -> bytes | None:
-        """Give the answer to a message seen before, if it was answered."""
-        return self._answers.get(seen)
+    def answer(self, mark: Hashable) -> bytes | None:
+        """Give the answer to a request heard before, if it was answered and is still kept."""
+        heard = self._heard.get(mark)
+        return heard.answer if heard is not None else None
+
+    def _forget(self, mark: Hashable) -> _Heard | None:
+        heard = self._heard.pop(mark, None)
+        if heard is not None and heard.answer is not None:
+            self._answer_octets -= len(heard.answer)
+        return heard

@@ -1,93 +1,78 @@
 """A C12.22 node: requests out, answers in, and the other way round; a message machine.
 
 What arrives is given as events with a token; the host answers when it can,
-with the token.  A secured message that comes again is answered from the store
-and never served twice; one whose IV is far from the own clock is refused.
-Nothing secured is sent before the clock is set.
+with the token.  A request that comes again is answered from the store and never
+served twice; a secured one whose IV is far from the own clock is refused.
+Nothing secured is sent before the clock is set.  What is not served is counted
+by its reason in ``counts``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import heapq
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
+from protocols.c1222.addressing import Addressed, addressed
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, ON_EXCEPTION, Envelope, Lock, build_apdu
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.keys import KeyRing, ReplayStore, SecurityState, Seen
-from protocols.c1222.security import CLEAR, EaxPrime, check_control, open_apdu, split_services
+from protocols.c1222.keys import KeyRing, SecurityState
+from protocols.c1222.node_events import (
+    SERVING_S,
+    US_PER_S,
+    WINDOW_S,
+    KeySuspected,
+    MessageRejected,
+    NodeSettings,
+    RequestArrived,
+    ResponseArrived,
+    TransactionFailed,
+)
+from protocols.c1222.reception import (
+    KeyFailed,
+    Opened,
+    Reception,
+    Refusal,
+    Repeated,
+    may_answer,
+)
+from protocols.c1222.security import CIPHERTEXT, CLEAR, MAX_KEY_USES
+from protocols.c1222.segmentation import Joiner, SegmentRefused, split
+from protocols.c1222.transactions import Open, Transactions
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event, UtcClock
-from protocols.psem.codes import ResponseCode, code_name
+from protocols.psem.codes import ResponseCode
 
-US_PER_S = 1_000_000
-#: How far a message's IV may lie from the own clock (deployed receivers: about 15 minutes).
-WINDOW_S = 900
-MAX_OPEN = 1024
-
-
-@dataclass(frozen=True)
-class RequestArrived(Event):
-    """A request whose MAC, if it has one, is right.  Answer with the token."""
-
-    token: int
-    path: Hashable
-    calling: ApTitle | None
-    called: ApTitle | None
-    services: tuple[bytes, ...]
-    key_id: int | None
-    qualifier: int
-    ed_class: bytes | None
-
-
-@dataclass(frozen=True)
-class ResponseArrived(Event):
-    """The answer to an own request: one response item a service."""
-
-    transaction: int
-    responses: tuple[bytes, ...]
-    secured: bool
-
-
-@dataclass(frozen=True)
-class TransactionFailed(Event):
-    """An own request without an answer, or with one that cannot be trusted."""
-
-    transaction: int
-    cause: str
-
-
-@dataclass(frozen=True)
-class MessageRejected(Event):
-    """A message that was not served; ``reason`` is one word."""
-
-    path: Hashable
-    calling: ApTitle | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Open:
-    called: ApTitle | None
-    key_id: int | None
-    due_us: int
+__all__ = [
+    "WINDOW_S",
+    "KeySuspected",
+    "MessageRejected",
+    "Node",
+    "NodeSettings",
+    "RequestArrived",
+    "ResponseArrived",
+    "TransactionFailed",
+]
 
 
 @dataclass(frozen=True)
 class _Serving:
     path: Hashable
     apdu: Apdu
-    seen: Seen | None
-    response_control: int
+    opened: Opened
+    group: bool
+    due_us: int
 
 
 class Node:
-    """One title with its transactions.  ``state`` is to be kept durable by the host.
+    """One title with its transactions.
 
-    ``window_s`` is how far an IV may lie from the own clock.  ``not_before_s``
-    refuses every IV up to that UTC second: a node that gives the instant of its
-    start needs no replay history from before it.
+    ``state`` is to be kept durable by the host, ``title`` may change with a
+    registration.  ``delay_us`` gives a chance between 0 and its argument: how
+    long an answer to a group waits.
     """
 
     def __init__(
@@ -96,22 +81,24 @@ class Node:
         keys: KeyRing,
         clock: UtcClock,
         state: SecurityState | None = None,
-        demand_security: bool = True,
-        window_s: int = WINDOW_S,
-        not_before_s: int = 0,
+        settings: NodeSettings | None = None,
+        delay_us: Callable[[int], int] = lambda most_us: most_us // 2,
     ) -> None:
         self.title = title
-        self._window_s = window_s
-        self._not_before_s = not_before_s
+        self.settings = settings or NodeSettings()
+        self.counts: Counter[str] = Counter()
         self._keys = keys
         self._clock = clock
-        self._demand_security = demand_security
+        self._delay_us = delay_us
         state = state or SecurityState()
         self._next_id, self._last_iv = state.next_invocation_id, state.last_iv
-        self._open: dict[int, _Open] = {}
+        self._reception = Reception(keys, clock, self.settings)
+        self.sessions = self._reception.sessions
+        self._transactions = Transactions()
         self._serving: dict[int, _Serving] = {}
         self._next_token = 1
-        self._replay = ReplayStore()
+        self._joiner = Joiner(self.settings.max_apdu_octets)
+        self._later: list[tuple[int, int, Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
 
@@ -128,20 +115,41 @@ class Node:
         now_us: int,
         *,
         key_id: int | None = None,
+        mode: int = CIPHERTEXT,
         response_control: int = ALWAYS,
         qualifier: int = 0,
         ed_class: bytes | None = None,
         timeout_us: int = 15 * US_PER_S,
+        repeats: int = 0,
     ) -> int:
-        """Send a request; give its transaction.  ``key_id`` None sends in clear."""
-        if len(self._open) >= MAX_OPEN:
-            raise LocalProtocolError(f"{MAX_OPEN} transactions are open already")
+        """Send a request; give its transaction.  ``key_id`` None sends in clear.
+
+        ``repeats`` sends the identical octets so often again, evenly spread over
+        the time-out: for paths that lose messages.
+        """
+        if len(self._transactions) >= self.settings.max_open:
+            raise LocalProtocolError(f"{len(self._transactions)} transactions are open already")
         own = self._take_id()
-        lock = None if key_id is None else self._lock(called, key_id, now_us)
+        lock = None if key_id is None else self._lock(called, key_id, mode, now_us)
         envelope = Envelope(own, called, self.title, None, qualifier)
-        self._out.append((path, build_apdu(envelope, services, lock, response_control, ed_class)))
+        octets = build_apdu(envelope, services, lock, response_control, ed_class)
+        self._send(path, octets)
         if response_control != NEVER:
-            self._open[own] = _Open(called, key_id, now_us + timeout_us)
+            every_us = timeout_us // (repeats + 1)
+            entry = Open(
+                path,
+                called,
+                tuple(services),
+                (lock.key_id, lock.iv) if lock is not None else None,
+                lock.mode if lock is not None else CLEAR,
+                called is not None and 0 in called.arcs[-2:] and called.relative,
+                now_us + timeout_us,
+                octets,
+                repeats,
+                every_us,
+                now_us + every_us if repeats else None,
+            )
+            self._transactions.add(own, entry)
         return own
 
     def answer(self, token: int, responses: Sequence[bytes], now_us: int) -> None:
@@ -149,42 +157,44 @@ class Node:
         serving = self._serving.pop(token, None)
         if serving is None:
             raise LocalProtocolError(f"no request waits under token {token}")
-        control = serving.response_control
-        failed = any(response[:1] != b"\0" for response in responses)
-        if control == NEVER or (control == ON_EXCEPTION and not failed):
-            return
-        apdu = serving.apdu
-        lock = None if serving.seen is None else self._lock(apdu.calling, serving.seen[0], now_us)
-        envelope = Envelope(self._take_id(), apdu.calling, self.title, apdu.calling_invocation_id)
-        octets = build_apdu(envelope, responses, lock)
-        if serving.seen is not None:
-            self._replay.answered(serving.seen, octets)
-        self._out.append((serving.path, octets))
+        self._reply(serving, responses, now_us)
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""
-        calling = None
+        self.counts["received"] += 1
+        apdu = None
         try:
             apdu = decode_apdu(octets)
-            calling = apdu.calling
-            if apdu.is_segment:
-                raise ApduRejected("segmentation-not-possible")
-            if apdu.is_response:
-                self._take_response(apdu)
-            else:
-                self._take_request(path, apdu, now_us)
+            self._take(path, apdu, len(octets), now_us)
         except ApduRejected as error:
-            self._events.append(MessageRejected(path, calling, error.reason))
+            calling = apdu.calling if apdu is not None else None
+            self._reject(MessageRejected(path, calling, error.reason))
+
+    def path_closed(self, path: Hashable) -> None:
+        """A path has gone for good: nothing is kept for it."""
+        self._reception.guard.path_closed(path)
 
     def expire(self, now_us: int) -> None:
-        """End transactions whose time is over."""
-        for own in [own for own, entry in self._open.items() if now_us >= entry.due_us]:
-            del self._open[own]
-            self._events.append(TransactionFailed(own, "no answer in time"))
+        """End transactions whose time is over, repeat others, send what had to wait."""
+        events, again = self._transactions.expire(now_us)
+        self._events += events
+        for path, octets in again:
+            self._send(path, octets)
+        while self._later and self._later[0][0] <= now_us:
+            _, _, path, octets = heapq.heappop(self._later)
+            self._send(path, octets)
+        self._joiner.expire(now_us)
+        self.sessions.expire(now_us)
+        for token in [t for t, one in self._serving.items() if now_us >= one.due_us]:
+            del self._serving[token]
+            self.counts["unanswered"] += 1
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        return min((entry.due_us for entry in self._open.values()), default=None)
+        dues = [self._transactions.deadline_us(), self._joiner.deadline_us()]
+        if self._later:
+            dues.append(self._later[0][0])
+        return min((due for due in dues if due is not None), default=None)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path, and forget them."""
@@ -196,111 +206,155 @@ class Node:
         events, self._events = self._events, []
         return events
 
+    # Arriving.
+
+    def _take(self, path: Hashable, apdu: Apdu, size: int, now_us: int) -> None:
+        where = addressed(self.title, apdu.called, self.settings.groups)
+        limit = self.settings.max_apdu_octets
+        if size > limit:
+            if not apdu.is_response and where is Addressed.HERE:
+                self._refuse(path, apdu, bytes([ResponseCode.rqtl]) + limit.to_bytes(4, "big"))
+            raise ApduRejected("too-large")
+        if apdu.is_segment:
+            self._take_segment(path, apdu, now_us)
+        elif apdu.is_response:
+            self._take_response(path, apdu, now_us)
+        elif where is Addressed.ELSEWHERE:
+            raise ApduRejected("not-for-this-node")
+        else:
+            self._take_request(path, apdu, where.is_group, now_us)
+
+    def _take_segment(self, path: Hashable, apdu: Apdu, now_us: int) -> None:
+        if self.settings.segment_octets is None:
+            self._refuse(path, apdu, bytes([ResponseCode.sgnp]))
+            raise ApduRejected("segmentation-not-possible")
+        try:
+            whole = self._joiner.offer(apdu, now_us)
+        except SegmentRefused as error:
+            self._refuse(path, apdu, error.answer)
+            raise ApduRejected(error.reason) from error
+        if whole is not None:
+            self._take(path, decode_apdu(whole), len(whole), now_us)
+
+    def _take_response(self, path: Hashable, apdu: Apdu, now_us: int) -> None:
+        self._transactions.expect(apdu, self.title)
+        security = self._transactions.security(apdu)
+        responses = self._reception.open_response(path, apdu, security, now_us)
+        self._events.append(self._transactions.take(apdu, responses))
+
+    def _take_request(self, path: Hashable, apdu: Apdu, group: bool, now_us: int) -> None:
+        try:
+            opened = self._reception.open(path, apdu, group, now_us)
+        except Repeated as repeated:
+            if repeated.answer is not None:
+                self._send(path, repeated.answer)
+            raise
+        except Refusal as refusal:
+            if not group:
+                self._refuse(path, apdu, bytes([refusal.code]))
+            if isinstance(refusal, KeyFailed) and refusal.alarm:
+                self._events.append(KeySuspected(path, apdu.calling, apdu.key_id or 0))
+            raise
+        due_us = now_us + SERVING_S * US_PER_S
+        serving = _Serving(path, apdu, opened, group, due_us)
+        if opened.malformed:
+            self._reply(serving, [bytes([ResponseCode.iar])], now_us)
+            raise ApduRejected(opened.malformed)
+        if len(self._serving) >= self.settings.max_serving:
+            self._reply(serving, [bytes([ResponseCode.bsy])] * len(opened.services), now_us)
+            raise ApduRejected("busy")
+        self._reception.remember(opened, now_us)
+        self.sessions.touch(apdu.calling, now_us)
+        self._arrived(serving)
+
+    def _arrived(self, serving: _Serving) -> None:
+        token, self._next_token = self._next_token, self._next_token + 1
+        self._serving[token] = serving
+        self.counts["served"] += 1
+        apdu, opened = serving.apdu, serving.opened
+        key_id, iv = opened.security or (None, None)
+        self._events.append(
+            RequestArrived(
+                token,
+                serving.path,
+                apdu.calling,
+                apdu.called,
+                tuple(opened.services),
+                key_id,
+                apdu.ae_qualifier or 0,
+                opened.ed_class,
+                opened.mode,
+                iv,
+                opened.recovery,
+                serving.group,
+            )
+        )
+
+    # Leaving.
+
+    def _reply(self, serving: _Serving, responses: Sequence[bytes], now_us: int) -> None:
+        """Answer as response control allows, protected as the request was."""
+        control = serving.apdu.user_information[0] & 3
+        failed = any(response[:1] != b"\0" for response in responses)
+        if control == NEVER or (control == ON_EXCEPTION and not failed):
+            return
+        apdu, opened = serving.apdu, serving.opened
+        try:
+            lock = None
+            if opened.security is not None:
+                lock = self._lock(apdu.calling, opened.security[0], opened.mode, now_us)
+        except LocalProtocolError:
+            self.counts["unanswered"] += 1  # the key was taken away, or is used up
+            return
+        octets = build_apdu(self._answering(apdu), responses, lock)
+        limit = self.settings.max_apdu_octets
+        if len(octets) > limit:
+            refusal = bytes([ResponseCode.rstl]) + limit.to_bytes(4, "big")
+            octets = build_apdu(self._answering(apdu), [refusal], lock)
+        self._reception.answered(opened, octets)
+        if serving.group:
+            due_us = now_us + self._delay_us(self.settings.group_delay_us)
+            heapq.heappush(self._later, (due_us, self._next_id, serving.path, octets))
+        else:
+            self._send(serving.path, octets)
+
+    def _refuse(self, path: Hashable, apdu: Apdu, response: bytes) -> None:
+        """Answer one error in clear, if an answer is allowed."""
+        if may_answer(apdu):
+            self._send(path, build_apdu(self._answering(apdu), [response]))
+
+    def _answering(self, apdu: Apdu) -> Envelope:
+        return Envelope(
+            self._take_id(),
+            apdu.calling,
+            self.title,
+            apdu.calling_invocation_id,
+            has_context=apdu.has_context,
+        )
+
+    def _send(self, path: Hashable, octets: bytes) -> None:
+        most = self.settings.segment_octets
+        if most is None:
+            self._out.append((path, octets))
+        else:
+            self._out += [(path, piece) for piece in split(octets, most)]
+
+    def _reject(self, event: MessageRejected) -> None:
+        self.counts[f"rejected {event.reason}"] += 1
+        self._events.append(event)
+
     def _take_id(self) -> int:
         own = self._next_id
         self._next_id = own % 0xFFFFFFFF + 1
         return own
 
-    def _lock(self, peer: ApTitle | None, key_id: int, now_us: int) -> Lock:
+    def _lock(self, peer: ApTitle | None, key_id: int, mode: int, now_us: int) -> Lock:
         cipher = self._keys.key(peer, key_id)
         utc_us = self._clock.utc_us(now_us)
         if cipher is None or utc_us is None:
             raise LocalProtocolError("no key for this peer" if cipher is None else "clock not set")
+        if cipher.uses >= MAX_KEY_USES:
+            raise LocalProtocolError(f"key {key_id} is used up: change it")
         # Never back: after a clock set back, ids alone keep (IV, id) from repeating.
         self._last_iv = max(self._last_iv, utc_us // US_PER_S)
-        return Lock(cipher, key_id, self._last_iv.to_bytes(4, "big"))
-
-    def _open_text(self, apdu: Apdu) -> bytes:
-        def find(key_id: int) -> EaxPrime | None:
-            return self._keys.key(apdu.calling, key_id)
-
-        return open_apdu(apdu, find)
-
-    def _take_request(self, path: Hashable, apdu: Apdu, now_us: int) -> None:
-        control = apdu.user_information[0]
-        mine = apdu.called is None or self.title is None
-        if not mine and apdu.called is not None and self.title is not None:
-            mine = apdu.called.absolute == self.title.absolute
-        if not mine:
-            raise ApduRejected("not-for-this-node")
-        secured = check_control(control) != CLEAR
-        if not secured and self._demand_security:
-            self._refuse(path, apdu, control)
-            raise ApduRejected("security-demanded")
-        try:
-            text = self._open_text(apdu)
-        except ApduRejected:
-            self._refuse(path, apdu, control)
-            raise
-        seen = self._check_replay(path, apdu, now_us) if secured else None
-        if secured and seen is None:
-            return
-        ed_class, services, _ = split_services(control, text)
-        if len(self._serving) >= MAX_OPEN:
-            raise ApduRejected("busy")
-        if seen is not None:
-            self._replay.add(seen)
-        token, self._next_token = self._next_token, self._next_token + 1
-        self._serving[token] = _Serving(path, apdu, seen, control & 3)
-        self._events.append(
-            RequestArrived(
-                token,
-                path,
-                apdu.calling,
-                apdu.called,
-                tuple(services),
-                apdu.key_id if secured else None,
-                apdu.ae_qualifier or 0,
-                ed_class,
-            )
-        )
-
-    def _check_replay(self, path: Hashable, apdu: Apdu, now_us: int) -> Seen | None:
-        """Give the mark of a message that is new; repeat the answer to one that is not."""
-        assert apdu.iv is not None and apdu.key_id is not None
-        caller = apdu.calling.absolute if apdu.calling else ()
-        seen = (apdu.key_id, caller, apdu.iv, apdu.calling_invocation_id)
-        if seen in self._replay:
-            stored = self._replay.answer(seen)
-            if stored is not None:
-                self._out.append((path, stored))
-            self._events.append(MessageRejected(path, apdu.calling, "repeated"))
-            return None
-        utc_us, stamp_s = self._clock.utc_us(now_us), int.from_bytes(apdu.iv, "big")
-        outside = utc_us is None or abs(stamp_s - utc_us // US_PER_S) > self._window_s
-        if outside or stamp_s <= self._not_before_s:
-            self._refuse(path, apdu, apdu.user_information[0])
-            raise ApduRejected("outside-window")
-        return seen
-
-    def _refuse(self, path: Hashable, apdu: Apdu, control: int) -> None:
-        """Answer ``sme`` in clear, if an answer is allowed."""
-        if control & 3 != NEVER:
-            answers = apdu.calling_invocation_id
-            envelope = Envelope(self._take_id(), apdu.calling, self.title, answers)
-            self._out.append((path, build_apdu(envelope, [bytes([ResponseCode.sme])])))
-
-    def _take_response(self, apdu: Apdu) -> None:
-        own = apdu.called_invocation_id
-        entry = self._open.get(own) if own is not None else None
-        if own is None or entry is None:
-            raise ApduRejected("no-such-transaction")
-        if self.title and (apdu.called is None or apdu.called.absolute != self.title.absolute):
-            raise ApduRejected("titles-not-swapped")
-        if entry.called and (
-            apdu.calling is None or apdu.calling.absolute != entry.called.absolute
-        ):
-            raise ApduRejected("titles-not-swapped")
-        control = apdu.user_information[0]
-        secured = check_control(control) != CLEAR
-        text = self._open_text(apdu)
-        _, responses, _ = split_services(control, text)
-        if entry.key_id is not None and not secured:
-            # In clear only an error can be: a hint of the network, never the node's own ok.
-            if any(response[0] == ResponseCode.ok for response in responses):
-                raise ApduRejected("tampering")
-            del self._open[own]
-            self._events.append(TransactionFailed(own, code_name(responses[0][0])))
-            return
-        del self._open[own]
-        self._events.append(ResponseArrived(own, tuple(responses), secured))
+        return Lock(cipher, key_id, self._last_iv.to_bytes(4, "big"), mode)

@@ -20,7 +20,17 @@ BLOCK = 16
 MAC_OCTETS = 4
 #: A header of at most one block can be forged under any key (IACR ePrint 2012/018).
 MIN_HEADER_OCTETS = 17
+#: Messages under one key, sealed and opened, before it must be changed.  One a second for a
+#: year is half of it; the MAC has 32 bits, so at this count a blind guess has hit by 1 in 64.
+MAX_KEY_USES = 1 << 26
 CLEAR, AUTHENTICATED, CIPHERTEXT = 0, 1, 2
+
+
+#: 80H and zeros, by how many octets of the last block are there.
+_PADDING = tuple(b"\x80" + bytes(BLOCK - 1 - size) for size in range(BLOCK))
+#: The two bits that EAX' clears in the first counter: of octets 12 and 14.
+_COUNTER_MASK = ~(0x80 << 24 | 0x80 << 8)
+_MAC_MASK = (1 << 8 * MAC_OCTETS) - 1
 
 
 def _double(block: bytes) -> bytes:
@@ -31,66 +41,86 @@ def _double(block: bytes) -> bytes:
     return number.to_bytes(BLOCK, "little")
 
 
-def _xor(left: bytes, right: bytes) -> bytes:
-    size = len(left)
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right[:size], "big")).to_bytes(size, "big")
-
-
 class EaxPrime:
-    """One key."""
+    """One key, with its key schedule, its masks and two cipher objects that are used again.
+
+    Making a cipher object costs more than a message's AES.  A CBC object is
+    never reset: what it adds to the first block of a chain is the last block it
+    gave, so that is added once more, and the wanted start with it.  Not to be
+    used by two threads at once.
+
+    ``uses`` counts the messages under this key; after ``MAX_KEY_USES`` it
+    serves no more and must be changed.
+    """
 
     def __init__(self, key: bytes) -> None:
         if len(key) != BLOCK:
             raise LocalProtocolError(f"a key of {len(key)} octets; EAX' takes 16")
-        self._aes = algorithms.AES(key)
-        zero = Cipher(self._aes, modes.ECB()).encryptor().update(bytes(BLOCK))
-        self._d = _double(zero)
-        self._q = _double(self._d)
-
-    def _cmac(self, start: bytes, data: bytes) -> bytes:
-        mask = self._d
-        if not data or len(data) % BLOCK:
-            data += b"\x80" + bytes(-(len(data) + 1) % BLOCK)
-            mask = self._q
-        data = data[:-BLOCK] + _xor(data[-BLOCK:], mask)
-        # CBC without padding is the chain; its last block is the tag.
-        return Cipher(self._aes, modes.CBC(start)).encryptor().update(data)[-BLOCK:]
-
-    def _stream(self, tag: bytes, text: bytes) -> bytes:
-        counter = bytearray(tag)
-        counter[12] &= 0x7F
-        counter[14] &= 0x7F
-        return Cipher(self._aes, modes.CTR(bytes(counter))).encryptor().update(text)
+        aes = algorithms.AES(key)
+        masked = _double(Cipher(aes, modes.ECB()).encryptor().update(bytes(BLOCK)))
+        self._d = int.from_bytes(masked, "big")
+        self._q = int.from_bytes(_double(masked), "big")
+        self._chain = Cipher(aes, modes.CBC(bytes(BLOCK))).encryptor().update
+        self._chained = 0
+        stream = Cipher(aes, modes.CTR(bytes(BLOCK))).encryptor()
+        self._begin_stream, self._stream = stream.reset_nonce, stream.update
+        self.uses = 0
 
     def seal(self, header: bytes, plain: bytes) -> tuple[bytes, bytes]:
         """Encrypt and authenticate: ciphertext and MAC."""
         tag = self._header_tag(header)
         if not plain:
-            return b"", tag[12:]
-        cipher = self._stream(tag, plain)
-        return cipher, _xor(tag, self._cmac(self._q, cipher))[12:]
+            return b"", (tag & _MAC_MASK).to_bytes(MAC_OCTETS, "big")
+        cipher = self._crypt(tag, plain)
+        return cipher, self._mac(tag, cipher)
 
     def open(self, header: bytes, cipher: bytes, mac: bytes) -> bytes:
         """Check the MAC, then decrypt; ApduRejected when it is wrong."""
         tag = self._header_tag(header)
-        want = _xor(tag, self._cmac(self._q, cipher)) if cipher else tag
-        if not hmac.compare_digest(want[12:], mac):
+        want = self._mac(tag, cipher) if cipher else (tag & _MAC_MASK).to_bytes(MAC_OCTETS, "big")
+        if not hmac.compare_digest(want, mac):
             raise ApduRejected("mac-mismatch")
-        return self._stream(tag, cipher) if cipher else b""
+        return self._crypt(tag, cipher) if cipher else b""
 
     def sign(self, header: bytes, text: bytes) -> bytes:
         """Give the MAC of a message that travels in clear."""
-        self._header_tag_allowed(header)
-        return self._cmac(self._d, header + text)[12:]
+        self._count(header)
+        return (self._cmac(self._d, header + text) & _MAC_MASK).to_bytes(MAC_OCTETS, "big")
 
-    def _header_tag(self, header: bytes) -> bytes:
-        self._header_tag_allowed(header)
+    def _header_tag(self, header: bytes) -> int:
+        self._count(header)
         return self._cmac(self._d, header)
 
-    @staticmethod
-    def _header_tag_allowed(header: bytes) -> None:
+    def _count(self, header: bytes) -> None:
         if len(header) < MIN_HEADER_OCTETS:
             raise ApduRejected("bad-auth-value", "a header this short can be forged")
+        if self.uses >= MAX_KEY_USES:
+            raise ApduRejected("key-used-up", "change the key")
+        self.uses += 1
+
+    def _mac(self, tag: int, cipher: bytes) -> bytes:
+        return ((tag ^ self._cmac(self._q, cipher)) & _MAC_MASK).to_bytes(MAC_OCTETS, "big")
+
+    def _crypt(self, tag: int, text: bytes) -> bytes:
+        self._begin_stream((tag & _COUNTER_MASK).to_bytes(BLOCK, "big"))
+        return self._stream(text)
+
+    def _cmac(self, start: int, data: bytes) -> int:
+        """Give CMAC' of data, which is not empty, from a start value, as a big-endian number."""
+        over = len(data) % BLOCK
+        mask = self._d
+        if over:
+            data += _PADDING[over]
+            mask = self._q
+        first = int.from_bytes(data[:BLOCK], "big") ^ start ^ self._chained
+        if len(data) == BLOCK:
+            blocks = (first ^ mask).to_bytes(BLOCK, "big")
+        else:
+            last = int.from_bytes(data[-BLOCK:], "big") ^ mask
+            middle = data[BLOCK:-BLOCK]
+            blocks = first.to_bytes(BLOCK, "big") + middle + last.to_bytes(BLOCK, "big")
+        self._chained = int.from_bytes(self._chain(blocks)[-BLOCK:], "big")
+        return self._chained
 
 
 def canonified_cleartext(

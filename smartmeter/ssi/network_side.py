@@ -18,6 +18,7 @@ from protocols.c1222.node import (
     WINDOW_S,
     MessageRejected,
     Node,
+    NodeSettings,
     RequestArrived,
     ResponseArrived,
     TransactionFailed,
@@ -94,8 +95,7 @@ class NetworkSide:
             self._keys,
             self._calendar,
             state,
-            window_s=window_s,
-            not_before_s=utc_s - 1,
+            NodeSettings(window_s=window_s, not_before_s=utc_s - 1),
         )
         self._reserve()
         self.poll(now_us)

@@ -20,6 +20,7 @@ from protocols.c1222.node import (
     WINDOW_S,
     MessageRejected,
     Node,
+    NodeSettings,
     RequestArrived,
     ResponseArrived,
     TransactionFailed,
@@ -38,6 +39,8 @@ HOST_TITLE = ".1"
 #: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
 REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
 ANSWER_TIMEOUT_US = 15_000_000
+#: Messages that are remembered, and requests under way in both directions.
+HISTORY, MAX_SERVING = 32_768, 16_384
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,13 @@ class Collector:
             meters,
             calendar,
             SecurityState(next_invocation_id),
-            window_s=WINDOW_S * max(1, int(calendar.rate)),
+            NodeSettings(
+                window_s=WINDOW_S * max(1, int(calendar.rate)),
+                history=HISTORY,
+                refuse_forgotten=False,
+                max_serving=MAX_SERVING,
+                max_open=MAX_SERVING,
+            ),
         )
         self._events: list[Event] = []
 

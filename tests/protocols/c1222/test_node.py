@@ -11,6 +11,7 @@ from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     MessageRejected,
     Node,
+    NodeSettings,
     RequestArrived,
     ResponseArrived,
     TransactionFailed,
@@ -60,7 +61,7 @@ def test_a_request_is_served_once_and_its_answer_matched() -> None:
     meter.answer(arrived.token, [b"\0", b"\3"], NOW_US)
     answer = only(meter)
     host.receive("tcp", answer, NOW_US)
-    assert host.events() == [ResponseArrived(number, (b"\0", b"\3"), True)]
+    assert host.events() == [ResponseArrived(number, (b"\0", b"\3"), True, METER)]
     host.receive("tcp", answer, NOW_US)
     assert isinstance(host.events()[0], MessageRejected)
     meter.receive("line", request, NOW_US)
@@ -153,7 +154,9 @@ def test_a_node_that_has_started_again_refuses_what_was_stamped_before() -> None
     old = only(host)
     host.request([READ], METER, "tcp", later, key_id=0)
     new = only(host)
-    restarted = Node(METER, ring, Clock(), not_before_s=(NOW_US + 2_000_000) // 1_000_000)
+    restarted = Node(
+        METER, ring, Clock(), None, NodeSettings(not_before_s=(NOW_US + 2_000_000) // 1_000_000)
+    )
     restarted.receive("line", old, later)
     restarted.receive("line", new, later)
     rejected, arrived = restarted.events()

@@ -16,7 +16,13 @@ from ansi_tables.ssi_tables import (
     Task,
 )
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.node import Node, RequestArrived, ResponseArrived, TransactionFailed
+from protocols.c1222.node import (
+    Node,
+    NodeSettings,
+    RequestArrived,
+    ResponseArrived,
+    TransactionFailed,
+)
 from protocols.c1222.registration import Register, Registered
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import decode_service
@@ -123,7 +129,8 @@ class Street:
             FACTORY, MeterSettings(), self.calendar, 0, baud=baud, on_interval=self.journal.append
         )
         ring = Ring(EaxPrime(KEY))
-        self.host = Host(Node(ApTitle.parse(".1"), ring, self.calendar, window_s=900 * rate))
+        settings = NodeSettings(window_s=900 * rate)
+        self.host = Host(Node(ApTitle.parse(".1"), ring, self.calendar, None, settings))
         self.link = Link(link or LinkSettings(), Random(1))
         self.world = World()
         self.world.actors.append(self)

@@ -1,0 +1,113 @@
+"""What a node tells its host, and the settings and limits of a node."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.security import CLEAR
+from protocols.c1222.sessions import MAX_SESSIONS
+from protocols.machine import Event
+
+US_PER_S = 1_000_000
+#: How far a message's IV may lie from the own clock (deployed receivers: about 15 minutes).
+WINDOW_S = 900
+MAX_OPEN = 1024
+#: A relay or host; a small device takes 2048 (Itron 643, Elster at least 512).
+MAX_APDU_OCTETS = 32_767
+#: How long a request is remembered: the same one in this time is answered from the store.
+DUPLICATES_S = 120
+#: A request that the host does not answer for so long is forgotten.
+SERVING_S = 300
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What a node allows, and its limits.
+
+    ``window_s`` is how far an IV may lie from the own clock.  ``not_before_s``
+    refuses every IV up to that UTC second: a node that gives the instant of its
+    start needs no replay history from before it.  Under ``recovery_keys`` alone
+    a message of a recovery session skips both.  ``clear_services`` are served in
+    clear although security is demanded.  ``groups`` are the node's multicast
+    groups.  ``segment_octets`` switches segmentation on: nothing larger is sent,
+    and segments are joined.  An answer to a group waits up to ``group_delay_us``.
+    ``history`` is how many requests are remembered; when that is too few for the
+    window, ``refuse_forgotten`` refuses whatever is as old as the one forgotten.
+    A host whose requests may come twice without harm switches it off.
+    """
+
+    demand_security: bool = True
+    clear_services: frozenset[int] = frozenset()
+    window_s: int = WINDOW_S
+    not_before_s: int = 0
+    recovery_keys: frozenset[int] = frozenset()
+    groups: frozenset[int] = frozenset()
+    group_delay_us: int = 5 * US_PER_S
+    segment_octets: int | None = None
+    history: int = 4096
+    refuse_forgotten: bool = True
+    max_apdu_octets: int = MAX_APDU_OCTETS
+    max_open: int = MAX_OPEN
+    max_serving: int = MAX_OPEN
+    max_sessions: int = MAX_SESSIONS
+
+
+@dataclass(frozen=True)
+class RequestArrived(Event):
+    """A request whose MAC, if it has one, is right.  Answer with the token.
+
+    ``security_mode`` is how it was protected, ``iv`` the one in force;
+    ``recovery`` tells that replay checks were skipped: only what sets clock and
+    keys may be served.  ``group`` tells that others were addressed too.
+    """
+
+    token: int
+    path: Hashable
+    calling: ApTitle | None
+    called: ApTitle | None
+    services: tuple[bytes, ...]
+    key_id: int | None
+    qualifier: int
+    ed_class: bytes | None
+    security_mode: int = CLEAR
+    iv: bytes | None = None
+    recovery: bool = False
+    group: bool = False
+
+
+@dataclass(frozen=True)
+class ResponseArrived(Event):
+    """The answer to an own request: one response item a service, unless an item failed."""
+
+    transaction: int
+    responses: tuple[bytes, ...]
+    secured: bool
+    calling: ApTitle | None = None
+
+
+@dataclass(frozen=True)
+class TransactionFailed(Event):
+    """An own request without an answer, or with one that cannot be trusted."""
+
+    transaction: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class MessageRejected(Event):
+    """A message that was not served; ``reason`` is one word."""
+
+    path: Hashable
+    calling: ApTitle | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class KeySuspected(Event):
+    """Too many wrong MACs under one key: somebody guesses, or a peer has another key."""
+
+    path: Hashable
+    calling: ApTitle | None
+    key_id: int
