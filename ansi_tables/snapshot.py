@@ -10,8 +10,9 @@ from ansi_tables.context import CONTEXT_NUMBERS, Context
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ids import name_of
 from ansi_tables.layout import Layout, layout_for
-from ansi_tables.meaning import clock, logs, registers, sources
+from ansi_tables.meaning import clock, load_profile, logs, registers, sources
 from ansi_tables.meaning.clock import MeterClock, TimesOverride
+from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.meaning.logs import Event
 from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.sources import Source
@@ -148,6 +149,10 @@ class Snapshot:
     def present_values(self) -> Registers:
         """Give the running demands and momentary values of ST-28."""
         return registers.present(self)
+
+    def load_profile(self, set_number: int = 1) -> LoadProfile:
+        """Give a load-profile set (ST-61 to ST-67) as columns in units, oldest interval first."""
+        return load_profile.load_profile(self, set_number)
 
     def events(self) -> tuple[Event, ...]:
         """Give the valid entries of the event log (ST-76), oldest first."""

@@ -1,0 +1,207 @@
+"""A load profile is columns in units with UTC ends, statuses and gaps."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansi_tables import MissingContextError, Snapshot
+from ansi_tables.meaning.load_profile import CommonStatus, IntervalStatus
+from tests.ansi_tables.meaning.device import device, put
+from tests.ansi_tables.meaning.test_registers import sources_of, uom
+
+INTERVAL = timedelta(minutes=15)
+FLAGS = ("EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG", "BLK_END_READ_FLAG")
+FLAGS += ("BLK_END_PULSE_FLAG", "SCALAR_DIVISOR_FLAG_SET1")
+
+
+def a_recorder(
+    blocks: int, intervals: int, channels: int = 2, **fmt: Any
+) -> tuple[Snapshot, dict[str, Any]]:
+    """A meter that records Wh delivered in tens and volts in hundredths, and an empty ST-64."""
+    tables: dict[int, Any] = sources_of(uom(0, 0, "14", MULTIPLIER=1), uom(1, 8, MULTIPLIER=5))
+    tables[61] = {"NBR_BLKS_SET1": blocks, "NBR_BLK_INTS_SET1": intervals}
+    tables[61] |= {"NBR_CHNS_SET1": channels, "MAX_INT_TIME_SET1": 15}
+    tables[61] |= {f"LP_FLAGS.{flag}": 1 for flag in FLAGS}
+    control: dict[str, Any] = {"INT_FMT_CDE1": 4}
+    for channel in range(channels):
+        control[f"LP_SEL_SET1.{channel}.LP_SOURCE_SELECT"] = channel % 2
+        control[f"SCALARS_SET1.{channel}"] = 4
+        control[f"DIVISOR_SET1.{channel}"] = 2
+    tables[62] = control
+    return device(tables, **fmt), {}
+
+
+def write_block(
+    ring: dict[str, Any],
+    element: int,
+    rows: list[int],
+    end: datetime,
+    length: int,
+    newest_first: bool,
+) -> None:
+    """Set the fields of one block; a row's counts follow from its number."""
+    block = f"LP_DATA_SET1.{element}"
+    ring[f"{block}.BLK_END_TIME"] = end
+    places = list(range(len(rows)))
+    ring[f"{block}.SIMPLE_INT_STATUS"] = frozenset(places)
+    for place, row in zip(reversed(places) if newest_first else places, rows, strict=True):
+        interval = f"{block}.LP_INT.{place}"
+        for channel in (0, 1):
+            ring[f"{interval}.INT_DATA.{channel}"] = 10 * row + channel
+        low, high = row % 8, row % 4
+        ring[f"{interval}.EXTENDED_INT_STATUS.0"] = {"LOW_NIBBLE": low, "HIGH_NIBBLE": high << 1}
+        ring[f"{interval}.EXTENDED_INT_STATUS.1"] = {"LOW_NIBBLE": 0, "HIGH_NIBBLE": 7 - low}
+
+
+@settings(max_examples=40)
+@given(
+    blocks=st.integers(1, 4),
+    intervals=st.integers(1, 5),
+    order=st.integers(0, 1),
+    interval_order=st.integers(0, 1),
+    data=st.data(),
+)
+def test_rows_come_oldest_first_whichever_way_ring_and_blocks_run(
+    blocks: int, intervals: int, order: int, interval_order: int, data: st.DataObject
+) -> None:
+    made, ring = a_recorder(blocks, intervals)
+    held = data.draw(st.integers(1, blocks))
+    last = data.draw(st.integers(0, blocks - 1))
+    in_newest = data.draw(st.integers(1, intervals))
+    newest_end = datetime(2026, 7, 1, 12)
+    total = (held - 1) * intervals + in_newest
+    for age in range(held):
+        element = (last + (age if order else -age)) % blocks
+        first = (held - 1 - age) * intervals
+        rows = list(range(first, total if age == 0 else first + intervals))
+        end = newest_end - INTERVAL * (total - 1 - rows[-1])
+        write_block(ring, element, rows, end, intervals, bool(interval_order))
+    put(made, 64, ring)
+    flags = {"ORDER": order, "INTERVAL_ORDER": interval_order}
+    status = {f"LP_STATUS_SET1.LP_SET_STATUS_FLAGS.{n}": v for n, v in flags.items()}
+    counts = {"NBR_VALID_BLOCKS": held, "LAST_BLOCK_ELEMENT": last, "NBR_VALID_INT": in_newest}
+    counts["LAST_BLOCK_SEQ_NBR"] = 1000
+    put(made, 63, status | {f"LP_STATUS_SET1.{n}": v for n, v in counts.items()})
+    profile = made.load_profile()
+    assert len(profile) == total and profile.gaps == ()
+    last_end = int(newest_end.replace(tzinfo=UTC).timestamp())
+    assert list(profile.ends_utc_s) == [last_end - 900 * (total - 1 - n) for n in range(total)]
+    energy, volts = profile.channels
+    assert list(energy.raw) == [10 * n for n in range(total)]
+    assert energy.values == tuple(Decimal(10 * n) / 2 * 100 for n in range(total))
+    assert (energy.unit, energy.direction, volts.unit) == ("Wh", "delivered", "Vh")
+    assert volts.values == tuple(Decimal(10 * n + 1) / 2 / 100 for n in range(total))
+    assert energy.statuses == tuple(IntervalStatus(n % 8) for n in range(total))
+    assert volts.statuses == tuple(IntervalStatus(7 - n % 8) for n in range(total))
+    rows_read = list(profile)
+    assert [row.common for row in rows_read] == [CommonStatus(n % 4 << 1) for n in range(total)]
+    assert [row.end for row in rows_read] == list(profile.ends)
+    assert rows_read[-1].values == (energy.values[-1], volts.values[-1])
+
+
+def one_block(made: Snapshot, ring: dict[str, Any], **counts: int) -> None:
+    put(made, 64, ring)
+    defaults = {"NBR_VALID_BLOCKS": 1, "NBR_VALID_INT": 2} | counts
+    put(made, 63, {f"LP_STATUS_SET1.{name}": value for name, value in defaults.items()})
+
+
+def test_a_divisor_that_has_no_end_gives_exact_fractions() -> None:
+    made, ring = a_recorder(1, 2)
+    put(made, 62, {"INT_FMT_CDE1": 4, "SCALARS_SET1.0": 3, "DIVISOR_SET1.0": 1})
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1), 2, False)
+    one_block(made, ring)
+    assert made.load_profile().channels[0].values == (Fraction(1000, 3), Fraction(2000, 3))
+
+
+def test_gaps_and_times_that_come_twice_are_told() -> None:
+    made, ring = a_recorder(3, 2)
+    for element, end in enumerate(
+        (datetime(2026, 1, 1, 0, 30), datetime(2026, 1, 1, 2), datetime(2026, 1, 1, 1, 45))
+    ):
+        write_block(ring, element, [1, 2], end, 2, False)
+    one_block(made, ring, NBR_VALID_BLOCKS=3, LAST_BLOCK_ELEMENT=2, LAST_BLOCK_SEQ_NBR=2)
+    profile = made.load_profile()
+    assert [(gap.row, gap.missing_s) for gap in profile.gaps] == [(2, 3600), (4, -2700)]
+    assert [block.rows for block in profile.blocks] == [range(2), range(2, 4), range(4, 6)]
+
+
+def test_block_ends_have_readings_in_the_unit_of_their_own_source() -> None:
+    made, ring = a_recorder(1, 2)
+    put(made, 62, {"INT_FMT_CDE1": 4, "LP_SEL_SET1.0.END_BLK_RDG_SOURCE_SELECT": 1})
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1), 2, False)
+    ring["LP_DATA_SET1.0.END_READINGS.0.BLOCK_END_READ"] = 12345
+    ring["LP_DATA_SET1.0.END_READINGS.0.BLOCK_END_PULSE"] = 77
+    one_block(made, ring)
+    reading = made.load_profile().blocks[0].readings[0]
+    assert (reading.value, reading.unit, reading.pulses) == (Decimal("123.45"), "Vh", 77)
+
+
+def test_local_block_ends_become_utc_and_civil_time_again() -> None:
+    made, ring = a_recorder(1, 2)
+    put(made, 51, {"TIME_FUNC_FLAG2.CAP_TM_ZN_OFFSET_FLAG": 1})
+    put(made, 52, {"TIME_DATE_QUAL.TM_ZN_APPLIED_FLAG": 1})
+    put(made, 53, {"TIME_ZONE_OFFSET": -300})
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1, 12), 2, False)
+    one_block(made, ring)
+    profile = made.load_profile()
+    assert profile.ends_utc_s[-1] == datetime(2026, 1, 1, 17, tzinfo=UTC).timestamp()
+    end = profile.ends[-1]
+    assert end is not None and (end.hour, end.utcoffset()) == (12, timedelta(hours=-5))
+
+
+def test_a_block_without_a_time_has_intervals_without_ends() -> None:
+    made, ring = a_recorder(1, 2)
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1), 2, False)
+    del ring["LP_DATA_SET1.0.BLK_END_TIME"]
+    one_block(made, ring)
+    profile = made.load_profile()
+    assert profile.ends == (None, None) and profile.gaps == () and profile.blocks[0].end is None
+
+
+def test_a_channel_whose_source_is_not_known_has_raw_counts_only() -> None:
+    made, ring = a_recorder(1, 2)
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1), 2, False)
+    one_block(made, ring)
+    del made.images[12]
+    channel = made.load_profile().channels[0]
+    assert channel.values == (None, None) and list(channel.raw) == [10, 20]
+    assert channel.unit == channel.quantity == "" and "ST-12" in channel.source.note
+
+
+def test_an_empty_ring_is_an_empty_profile() -> None:
+    made, ring = a_recorder(2, 2)
+    one_block(made, ring, NBR_VALID_BLOCKS=0)
+    assert len(made.load_profile()) == 0 and made.load_profile().blocks == ()
+
+
+@pytest.mark.parametrize("missing", [61, 62, 63, 64])
+def test_a_missing_table_is_named(missing: int) -> None:
+    made, ring = a_recorder(1, 2)
+    one_block(made, ring)
+    del made.images[missing]
+    with pytest.raises(MissingContextError, match=f"ST-{missing}"):
+        made.load_profile()
+
+
+def test_a_set_that_the_meter_has_not_is_named() -> None:
+    made, ring = a_recorder(1, 2)
+    one_block(made, ring)
+    made.images[65] = b""
+    with pytest.raises(MissingContextError, match="ST-65"):
+        made.load_profile(2)
+    with pytest.raises(ValueError, match="1 to 4"):
+        made.load_profile(5)
+
+
+def test_reserved_status_codes_are_one() -> None:
+    made, ring = a_recorder(1, 2)
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1), 2, False)
+    status = "LP_DATA_SET1.0.LP_INT.0.EXTENDED_INT_STATUS.0"
+    ring[status] = {"LOW_NIBBLE": 13, "HIGH_NIBBLE": 0}
+    one_block(made, ring)
+    assert made.load_profile().channels[0].statuses[0] is IntervalStatus.RESERVED
