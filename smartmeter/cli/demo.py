@@ -19,7 +19,7 @@ MAX_METERS, MAX_SPEED = 2000, 3600
 
 
 @click.command()
-@click.option("--meters", default=20, show_default=True, type=click.IntRange(8, MAX_METERS))
+@click.option("--meters", default=20, show_default=True, type=click.IntRange(1, MAX_METERS))
 @click.option(
     "--speed",
     default=600,
