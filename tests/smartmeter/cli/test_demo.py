@@ -25,7 +25,7 @@ def test_the_demo_provisions_everyone_loses_nothing_and_polls_by_exception(tmp_p
 
 
 def test_wrong_use_of_the_demo_is_one_line_and_status_two() -> None:
-    for arguments in (["--headless"], ["--meters", "1"], ["--speed", "0"], ["--port", "99999"]):
+    for arguments in (["--headless"], ["--meters", "0"], ["--speed", "0"], ["--port", "99999"]):
         done = smartmeter("demo", *arguments)
         assert done.returncode == 2, arguments
         assert "Traceback" not in done.stderr
