@@ -27,12 +27,13 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings
-from protocols.c1222.node import MessageRejected, RequestArrived
+from protocols.c1222.node import MessageRejected
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi import work
+from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
 from smartmeter.ssi.keys import ModuleKeys
@@ -302,7 +303,7 @@ class Module:
             self._judge_log(event.result, now_us)
         elif isinstance(token, Run):
             self._run_done(token, event.result, now_us)
-        elif isinstance(token, RequestArrived):
+        elif isinstance(token, Asked):
             self._network.answer(token.token, event.result, now_us)
         elif isinstance(token, tuple):
             self._watched(event.result, event.line_us, now_us)
@@ -321,9 +322,9 @@ class Module:
             self._events.append(StateChanged(self.state, self.error))
         elif isinstance(token, Run):
             self._scheduler.failed(token, now_us)
-        elif isinstance(token, RequestArrived):
+        elif isinstance(token, Asked):
             refusal = bytes([ResponseCode.dnr])
-            self._network.answer(token.token, [refusal] * len(token.services), now_us)
+            self._network.answer(token.token, [refusal] * len(token.items), now_us)
         elif isinstance(token, tuple):
             self._watched([], event.line_us, now_us)
 
@@ -384,21 +385,20 @@ class Module:
             self._network.poll(now_us)
         elif isinstance(event, MessageRejected):
             self._events.append(SecurityNote(event.path, event.reason))
-        elif isinstance(event, RequestArrived):
+        elif isinstance(event, Asked):
             self._serve(event, now_us)
 
-    def _serve(self, event: RequestArrived, now_us: int) -> None:
-        role = self.keys.role(event.key_id or 0)
-        if not self._own.needs_meter(event.services):
-            script = self._own.serve(event.services, role, ClientLimits())
+    def _serve(self, event: Asked, now_us: int) -> None:
+        if not self._own.needs_meter(event.items):
+            script = self._own.serve(event.items, ClientLimits())
             try:
                 next(script)
             except StopIteration as stop:
                 self._network.answer(event.token, stop.value, now_us)
             return
-        job = partial(self._own.serve, event.services, role)
+        job = partial(self._own.serve, event.items)
         if not self.optical.submit(Priority.REQUEST, job, event, now_us):
-            busy = [bytes([ResponseCode.bsy])] * len(event.services)
+            busy = [bytes([ResponseCode.bsy])] * len(event.items)
             self._network.answer(event.token, busy, now_us)
 
     # Results.

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
+from protocols.c1222.access import AccessDesk
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION, URGENT
+from protocols.c1222.identification import identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     WINDOW_S,
@@ -29,6 +31,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.machine import Event
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
+from smartmeter.ssi.authority import Asked, ModuleAuthority
 from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys
 from smartmeter.ssi.outbox import Entry, Outbox
@@ -69,6 +72,7 @@ class NetworkSide:
         self._nvram, self._outbox = nvram, outbox
         self._host = ApTitle.parse(factory.tms[0].title)
         self._node: Node | None = None
+        self._desk: AccessDesk | None = None
         self._reserved_until = 0
         self._paths: list[Hashable] = []
         self.registered = False
@@ -97,6 +101,9 @@ class NetworkSide:
             state,
             NodeSettings(window_s=window_s, not_before_s=utc_s - 1),
         )
+        authority = ModuleAuthority(self._factory, self._keys)
+        sessions = self._node.sessions
+        self._desk = AccessDesk(sessions, authority, identification(sessions.capacity))
         self._reserve()
         self.poll(now_us)
 
@@ -233,7 +240,10 @@ class NetworkSide:
                 self._answered(event, now_us)
             elif isinstance(event, TransactionFailed):
                 self._failed(event.transaction, event.cause, now_us)
-            elif isinstance(event, RequestArrived | MessageRejected):
+            elif isinstance(event, RequestArrived) and self._desk is not None:
+                items = self._desk.screen(event, now_us)
+                self._events.append(Asked(event.token, tuple(items)))
+            elif isinstance(event, MessageRejected):
                 self._events.append(event)
         self._reserve()
 

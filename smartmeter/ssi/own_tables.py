@@ -17,15 +17,14 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_table
-from protocols.c1222.identification import identification
-from protocols.c1222.services import decode_service
+from protocols.c1222.access import Task
+from protocols.c1222.services import Service
 from protocols.errors import ServiceRefused
-from protocols.psem.codec import MalformedRequest, block, encode_response
+from protocols.psem.codec import block, encode_response
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     FullRead,
     FullWrite,
-    Identify,
     IndexRead,
     IndexWrite,
     OffsetRead,
@@ -55,14 +54,15 @@ class OwnTables:
         self._base = base
         self._selection: dict[str, int] = {}
 
-    def serve(
-        self, services: tuple[bytes, ...], role: Role, limits: ClientLimits
-    ) -> Script[list[bytes]]:
+    def serve(self, items: tuple[bytes | Task, ...], limits: ClientLimits) -> Script[list[bytes]]:
         """Serve all services of one APDU as one exchange; give an answer for each."""
         answers: list[bytes] = []
         size = 0
-        for octets in services:
-            answer = yield from self._serve_one(octets, role, limits)
+        for item in items:
+            if isinstance(item, Task):
+                answer = yield from self._serve_one(item, limits)
+            else:
+                answer = item
             size += len(answer)
             if size > MAX_ANSWER_OCTETS:
                 answer = bytes([ResponseCode.rstl])
@@ -70,15 +70,11 @@ class OwnTables:
             answers.append(answer)
         return answers
 
-    def needs_meter(self, services: tuple[bytes, ...]) -> bool:
+    def needs_meter(self, items: tuple[bytes | Task, ...]) -> bool:
         """Tell whether an answer takes a session at the optical port."""
-        return any(self._needs_meter(octets) for octets in services)
+        return any(isinstance(one, Task) and self._needs_meter(one.request) for one in items)
 
-    def _needs_meter(self, octets: bytes) -> bool:
-        try:
-            request = decode_service(octets)
-        except MalformedRequest:
-            return False
+    def _needs_meter(self, request: Service) -> bool:
         if isinstance(request, FullRead) and self._own(request.table) is not None:
             return self._own(request.table) in (SsiTable.LOAD_PROFILE_PART, SsiTable.EVENT_PART)
         if isinstance(request, FullWrite) and self._own(request.table) is SsiTable.COMMAND:
@@ -95,18 +91,13 @@ class OwnTables:
         except ValueError:
             return None
 
-    def _serve_one(self, octets: bytes, role: Role, limits: ClientLimits) -> Script[bytes]:
-        try:
-            request = decode_service(octets)
-        except MalformedRequest as error:
-            return bytes([error.answer])
+    def _serve_one(self, task: Task, limits: ClientLimits) -> Script[bytes]:
+        request, role = task.request, task.rights
         writes = isinstance(request, FullWrite | OffsetWrite | IndexWrite)
         if writes and role is Role.READ_ONLY:
             return bytes([ResponseCode.isc])
         try:
             match request:
-                case Identify():
-                    return _OK + identification()
                 case FullRead(table) if self._in_block(table):
                     return _OK + block((yield from self._read(table, limits)))
                 case OffsetRead(table, offset, count) if self._in_block(table):

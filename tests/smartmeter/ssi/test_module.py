@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import Cause, Command, CommitResult, ModuleAlarm, SsiTable, Task
 from protocols.c1222.identification import identification
+from protocols.c1222.services import NetworkLogon, NetworkSecurity, encode_service
+from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
-from protocols.psem.services import FullRead, FullWrite, Identify, OffsetRead
+from protocols.psem.services import FullRead, FullWrite, Identify, Logoff, OffsetRead
 from smartmeter.network.faults import Cut, Muted
 from smartmeter.network.link import LinkSettings
 from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
+    FACTORY,
     OUTAGE,
     Street,
     decoded,
@@ -170,7 +173,7 @@ def test_a_read_over_the_network_is_the_meters_own_answer() -> None:
     requests = [Identify(), FullRead(0), FullRead(64), OffsetRead(1, 0, 4), FullRead(99)]
     answers = street.ask(*map(encode_request, requests))
     meter, now_us = street.device.meter, street.world.now_us
-    assert answers[0] == b"\0" + identification()
+    assert answers[0] == b"\0" + identification(MAX_SESSIONS)
     assert table_data(answers[1][1:]) == meter.table(0, now_us)
     assert table_data(answers[2][1:]) == meter.table(64, now_us)
     assert table_data(answers[3][1:]) == b"SMOP"
@@ -195,7 +198,7 @@ def test_a_muted_module_still_answers() -> None:
     street.link.faults.append(Muted())
     street.run(HOUR_S)
     assert not street.host.intervals()
-    assert street.ask(encode_request(Identify())) == [b"\0" + identification()]
+    assert street.ask(encode_request(Identify())) == [b"\0" + identification(MAX_SESSIONS)]
 
 
 def test_a_commit_with_a_wrong_digest_changes_nothing() -> None:
@@ -261,3 +264,17 @@ def test_a_write_of_a_context_table_makes_the_module_read_the_context_again() ->
     assert street.ask(write) == [b"\0"]
     street.run(10)
     assert street.device.nvram.commits >= commits
+
+
+def test_clients_that_log_on_or_put_security_first_are_served_with_the_right_password() -> None:
+    street = provisioned()
+    read = encode_request(FullRead(0))
+    password = FACTORY.optical_password.ljust(20)
+    right, wrong = (encode_service(NetworkSecurity(p, 2)) for p in (password, b"guess".ljust(20)))
+    assert [answer[0] for answer in street.ask(right, read)] == [0, 0]
+    assert [answer[0] for answer in street.ask(wrong, read)] == [3, 3]
+    logon = encode_service(NetworkLogon(2, b"OPERATOR  ", 60))
+    logoff = encode_request(Logoff())
+    assert street.ask(logon, right)[0] == bytes.fromhex("00003c")
+    assert [answer[0] for answer in street.ask(read, logoff)] == [0, 0]
+    assert street.ask(logoff) == [b"\x0a"]
