@@ -2,21 +2,26 @@
 
 Both ends are the same machine: the client's request and the device's answer
 are one operation, "send a message".  What differs is what a new packet means
-while an own packet waits for its acknowledgment (:class:`Collision`).
+while an own packet waits for its acknowledgment (:class:`Collision`), and
+which quirks of the peer are tolerated (``protocols.quirks``).
 
 Receiving: a bad packet is NAKed, a copy of the last one (same identity, toggle
 and checksum) is acknowledged and dropped, a new one is acknowledged and taken.
 Sending: a packet is repeated, byte for byte, on NAK and on time-out, three
 times at most; then the link has failed.
+
+Nothing leaves earlier than the turn-around delay after the last packet, ACK or
+NAK that came: until then it is held, and ``deadline_us`` says when it may go.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from protocols.datalink.echo import EchoFilter
 from protocols.datalink.packet import (
     ACK,
     FIRST,
@@ -28,20 +33,25 @@ from protocols.datalink.packet import (
     Packet,
 )
 from protocols.datalink.parser import Parser, Received, Signal
+from protocols.datalink.timing import SLOWER_TURN_AROUNDS_US, LinkChoices, Timing
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
+from protocols.quirks import Quirk, Quirks
 
-RESPONSE_TIMEOUT_US = 2_000_000
-#: Repetitions beside the first transmission; NAKs and time-outs share the count.
-RETRIES = 3
 DEFAULT_PACKET_OCTETS = 64
 DEFAULT_PACKETS = 1
+#: A shared UART is woken by one character, and given this time.
+WAKE_UP = 0x55
+WAKE_PAUSE_US = 50_000
+#: A packet NAKed so often at the start may be wanted with its checksum swapped.
+NAKS_BEFORE_SWAPPING = 2
 
 
 class Collision(Enum):
-    """What a new packet means while the own last packet is unacknowledged."""
+    """What a new packet means while the own last packet is unacknowledged (open point O10)."""
 
     IMPLIED_ACK = "the client takes it as the answer"
+    REPEAT = "a strict client drops it unacknowledged, and repeats its own packet"
     GIVE_UP = "the device gives its own answer up: the client has moved on"
 
 
@@ -66,6 +76,11 @@ class MessageDelivered(Event):
 
 
 @dataclass(frozen=True)
+class PacketPassed(Event):
+    """A valid packet came, or one of ours was acknowledged: there is traffic."""
+
+
+@dataclass(frozen=True)
 class LinkFailed(Event):
     """Our packet was not acknowledged after all repetitions."""
 
@@ -73,27 +88,62 @@ class LinkFailed(Event):
 class Link:
     """One end of a C12.18 line, without the line."""
 
-    def __init__(self, collision: Collision, max_packet: int = DEFAULT_PACKET_OCTETS) -> None:
+    def __init__(
+        self,
+        collision: Collision,
+        max_packet: int = DEFAULT_PACKET_OCTETS,
+        timing: Timing | None = None,
+        quirks: Quirks | None = None,
+        choices: LinkChoices | None = None,
+    ) -> None:
         self._collision = collision
-        self._parser = Parser(max_packet)
-        self._events: list[Event] = []
-        self._out = bytearray()
+        self._choices = choices or LinkChoices()
+        self.quirks = quirks or Quirks(strict=frozenset(Quirk))
+        self.timing = timing or Timing()
+        self._parser = Parser(max_packet, self.timing)
+        self._echo = EchoFilter()
         self.identity = 0
         self.set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS, max_packet)
+        self._events: list[Event] = []
+        # What may be written now; what must wait for the turn-around; until when.
+        self._out = bytearray()
+        self._held = bytearray()
+        self._quiet_until_us = 0
+        # Sending: the packet that waits for its acknowledgment, and those behind it.
         self._toggle = 0
         self._waiting: deque[Packet] = deque()
-        self._unacknowledged = b""
+        self._current: Packet | None = None
+        self._octets = b""
         self._sendings = 0
+        self._naks = 0
+        self._copy_waits = False
+        self._copy_leaves = False
         self._due_us: int | None = None
+        self._wake = False
+        self._met = False
+        self._crc_swapped = Quirk.CRC_SWAPPED in self.quirks.assume
+        # Receiving: the last packet, and the message that is not complete.
         self._last: tuple[int, int, bytes] | None = None
+        self._asked_anew = False
         self._partial: list[bytes] = []
-        self._next_seq = -1
+        self._next: tuple[int, int] | None = None
 
-    def set_limits(self, packet_octets: int, packets: int, receive_octets: int) -> None:
-        """Set the negotiated packet size and count, and the largest packet accepted."""
+    def set_limits(
+        self, packet_octets: int, packets: int, receive_octets: int, receive_packets: int = 0
+    ) -> None:
+        """Set packet size and count in force, and the largest packet and message accepted.
+
+        Without ``receive_packets`` no more packets are accepted than may be sent.
+        """
         self.packet_octets = packet_octets
         self.packets = packets
+        self.receive_packets = receive_packets or packets
         self._parser.max_packet = min(receive_octets, MAX_PACKET_OCTETS)
+
+    def set_timing(self, timing: Timing) -> None:
+        """Change the time-outs, from now on."""
+        self.timing = timing
+        self._parser.timing = timing
 
     @property
     def max_message(self) -> int:
@@ -103,20 +153,22 @@ class Link:
     @property
     def busy(self) -> bool:
         """Tell whether a message of ours is on its way."""
-        return bool(self._unacknowledged)
+        return self._current is not None
 
     def forget(self) -> None:
         """Return to the defaults of Base state: nothing pending, no memory of a last packet."""
-        self._waiting.clear()
-        self._unacknowledged = b""
-        self._due_us = None
+        self._stop_sending()
         self._last = None
         self._drop_partial()
         self._parser.reset()
+        self._echo.forget()
         self._toggle = 0
 
-    def send(self, message: bytes, now_us: int) -> None:
-        """Send a message; LocalProtocolError when it is too long or another is on its way."""
+    def send(self, message: bytes, now_us: int, wake: bool = False) -> None:
+        """Send a message; LocalProtocolError when it is too long or another is on its way.
+
+        ``wake``: it is the first after a rest, so a wake-up character may help it.
+        """
         if self.busy:
             raise LocalProtocolError("a message is already on its way")
         if not 1 <= len(message) <= self.max_message:
@@ -124,135 +176,261 @@ class Link:
                 f"message of {len(message)} octets, at most {self.max_message} were granted"
             )
         room = self.packet_octets - OVERHEAD_OCTETS
-        pieces = [message[at : at + room] for at in range(0, len(message), room)]
-        for index, piece in enumerate(pieces):
-            ctrl = 0 if len(pieces) == 1 else MULTI | (0 if index else FIRST)
+        last = (len(message) - 1) // room
+        for index in range(last + 1):
+            ctrl = 0 if not last else MULTI | (0 if index else FIRST)
             ctrl |= self._toggle
             self._toggle ^= TOGGLE
-            self._waiting.append(Packet(piece, ctrl, len(pieces) - 1 - index, self.identity))
+            piece = message[index * room : (index + 1) * room]
+            self._waiting.append(Packet(piece, ctrl, last - index, self.identity))
+        self._wake = wake
+        self._asked_anew = False
         self._send_next(now_us)
+
+    def poke(self, now_us: int) -> None:
+        """Send a NAK unasked: it makes a meter repeat its last packet."""
+        self._put(bytes((NAK,)), now_us)
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take bytes from the line."""
+        if self.quirks.on(Quirk.ECHO):
+            data = self._echo.strip(data)
         for item in self._parser.feed(data, now_us):
             self._take(item, now_us)
+        if self._parser.noise:
+            self._parser.noise = 0
+            self.quirks.note(Quirk.NOISE)
 
     def expire(self, now_us: int) -> None:
-        """Act on silence inside a packet, and on a packet that was not acknowledged."""
+        """Act on a turn-around that is over, on silence inside a packet, on a missing ACK."""
+        if self._held and now_us >= self._quiet_until_us:
+            self._out += self._held
+            self._held.clear()
         for item in self._parser.expire(now_us):
             self._take(item, now_us)
-        if self._due_us is not None and now_us >= self._due_us and not self._parser.inside:
+        due_us = self._response_due_us()
+        if due_us is not None and now_us >= due_us:
+            if self._echo.forget() and Quirk.ECHO not in self.quirks.assume:
+                self.quirks.met.pop(Quirk.ECHO, None)  # it does not echo any more
             self._repeat(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        parser_due = self._parser.deadline_us()
-        return parser_due if parser_due is not None else self._due_us
+        due_us = self._parser.deadline_us()
+        if due_us is None:
+            due_us = self._response_due_us()
+        if self._held and (due_us is None or self._quiet_until_us < due_us):
+            return self._quiet_until_us
+        return due_us
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""
+        if not self._out:
+            return b""
         data = bytes(self._out)
         self._out.clear()
+        if not self._held:
+            self._copy_leaves, self._copy_waits = self._copy_waits, False
+        if self.quirks.on(Quirk.ECHO):
+            self._echo.wrote(data)
         return data
 
     def sent(self, now_us: int) -> None:
         """Start the response time-out at the last byte that left."""
-        if self._due_us is not None:
-            self._due_us = now_us + RESPONSE_TIMEOUT_US
+        if self._copy_leaves and self._due_us is not None:
+            self._due_us = now_us + self.timing.response_us
+        self._copy_leaves = False
 
     def events(self) -> Sequence[Event]:
         """Give what happened, and forget it."""
         events, self._events = self._events, []
         return events
 
+    # Sending.
+
+    def _put(self, octets: bytes, now_us: int) -> None:
+        waits = self._held or now_us < self._quiet_until_us
+        (self._held if waits else self._out).extend(octets)
+
     def _send_next(self, now_us: int) -> None:
-        self._unacknowledged = self._waiting.popleft().encode()
-        self._sendings = 0
+        self._current = self._waiting.popleft()
+        self._octets = self._current.encode(self._crc_swapped)
+        self._sendings = self._naks = 0
         self._transmit(now_us)
 
     def _transmit(self, now_us: int) -> None:
         self._sendings += 1
-        self._out += self._unacknowledged
-        self._due_us = now_us + RESPONSE_TIMEOUT_US
+        if self._wake and (self._sendings == 2 or self.quirks.on(Quirk.WAKE_UP)):
+            self._out.append(WAKE_UP)
+            self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
+        self._put(self._octets, now_us)
+        self._copy_waits = True
+        self._due_us = now_us + self.timing.response_us
+
+    def _response_due_us(self) -> int | None:
+        """Give when the acknowledgment is overdue; not before our packet has left."""
+        return None if self._copy_waits or self._parser.inside else self._due_us
 
     def _repeat(self, now_us: int) -> None:
-        if self._sendings <= RETRIES:
-            self._transmit(now_us)
+        if self._copy_waits:
+            return  # it has not left yet: one copy is enough
+        if self._sendings > self.timing.retries:
+            self._stop_sending()
+            self._events.append(LinkFailed())
             return
-        self._give_up()
-        self._events.append(LinkFailed())
+        if self._current is not None:
+            swap = self._naks == NAKS_BEFORE_SWAPPING and not self._met
+            swap = swap and self.quirks.tolerates(Quirk.CRC_SWAPPED)
+            self._octets = self._current.encode(self._crc_swapped != swap)
+        self._transmit(now_us)
 
-    def _give_up(self) -> None:
+    def _stop_sending(self) -> None:
         self._waiting.clear()
-        self._unacknowledged = b""
+        self._current = None
+        self._octets = b""
         self._due_us = None
+        self._wake = False
+
+    def _acknowledged(self, now_us: int) -> None:
+        assert self._current is not None
+        if self._octets != self._current.encode(self._crc_swapped):
+            self._note_swapped_crc()
+        if self._wake and self._sendings > 1 and not self._naks:
+            self.quirks.note(Quirk.WAKE_UP)
+        self._met, self._wake = True, False
+        self._events.append(PacketPassed())
+        if self._waiting:
+            self._send_next(now_us)
+            return
+        self._stop_sending()
+        self._asked_anew = True
+        self._events.append(MessageDelivered())
+
+    def _note_swapped_crc(self) -> None:
+        self.quirks.note(Quirk.CRC_SWAPPED)
+        self._crc_swapped = True
+
+    # Receiving.
 
     def _take(self, item: Signal | Received, now_us: int) -> None:
+        if isinstance(item, Received) and item.crc_swapped != self._crc_swapped:
+            item = self._accept_other_crc(item)
+        self._quiet_until_us = max(self._quiet_until_us, now_us + self._turn_around_us())
         if isinstance(item, Received):
             self._take_packet(item, now_us)
-        elif item is Signal.BAD:
-            self._out.append(NAK)
-        elif not self._unacknowledged:
+        elif item is Signal.CUT and not self._choices.nak_incomplete_header:
+            return
+        elif item in (Signal.BAD, Signal.CUT, Signal.TOO_LONG):
+            self._put(bytes((NAK,)), now_us)
+        elif self._current is None or self._copy_waits:
             return  # an ACK or NAK that nobody waits for
         elif item is Signal.NAK:
+            self._naks += 1
             self._repeat(now_us)
         else:
             self._acknowledged(now_us)
 
-    def _acknowledged(self, now_us: int) -> None:
-        if self._waiting:
-            self._send_next(now_us)
-            return
-        self._give_up()
-        self._events.append(MessageDelivered())
+    def _turn_around_us(self) -> int:
+        return self.timing.turn_around_us
+
+    def _accept_other_crc(self, item: Received) -> Received | Signal:
+        """Take a packet whose checksum comes in the other order, if that is tolerated (Q23)."""
+        if not item.crc_swapped or not self.quirks.tolerates(Quirk.CRC_SWAPPED):
+            return Signal.BAD
+        self._note_swapped_crc()
+        return item
 
     def _take_packet(self, received: Received, now_us: int) -> None:
         packet, octets = received.packet, received.octets
         if not packet.is_legal:
-            self._drop_partial()
-            self._out.append(NAK)
+            self._refuse(now_us)
             return
-        if octets == self._unacknowledged and self._collision is Collision.IMPLIED_ACK:
-            return  # our own bytes, echoed by the probe
+        if octets == self._octets and self._collision is not Collision.GIVE_UP:
+            self.quirks.note(Quirk.ECHO)  # our own octets, given back by the probe
+            return
         mark = (packet.identity, packet.ctrl & TOGGLE, octets[-2:])
-        if mark == self._last:
-            self._out.append(ACK)
-            if self._unacknowledged:
-                self._repeat(now_us)
-            elif not packet.is_multi:
-                self._events.append(RepeatReceived(packet.data))
+        if mark == self._last and not self._is_new_after_all():
+            self._take_copy(packet, now_us)
             return
-        if self._unacknowledged and not self._resolve_collision(packet):
+        if self._current is not None and not self._resolve_collision():
             return
-        if packet.is_multi and not packet.is_first and packet.seq_nbr != self._next_seq:
+        if packet.is_multi and not self._continues(packet):
+            if self._choices.nak_out_of_sequence:
+                self._refuse(now_us)
+                return
             self._drop_partial()
-            self._out.append(NAK)
-            return
-        if packet.is_first and packet.seq_nbr >= self.packets:
-            self._drop_partial()
-            self._out.append(NAK)
-            return
-        self._last = mark
-        self._out.append(ACK)
+        self._note_peculiarities(packet, len(octets))
+        self._last, self._asked_anew, self._met = mark, False, True
+        self._put(bytes((ACK,)), now_us)
+        self._events.append(PacketPassed())
         self._assemble(packet)
 
-    def _resolve_collision(self, packet: Packet) -> bool:
+    def _is_new_after_all(self) -> bool:
+        """Tell a new answer that looks like a copy: the meter's toggle is stuck (Q8)."""
+        stuck = self.quirks.on(Quirk.TOGGLE_STUCK) or self.quirks.on(Quirk.SAME_ANSWER)
+        if not (stuck and self._asked_anew and self.quirks.tolerates(Quirk.SAME_ANSWER)):
+            return False
+        self.quirks.note(Quirk.SAME_ANSWER)
+        return True
+
+    def _take_copy(self, packet: Packet, now_us: int) -> None:
+        self._put(bytes((ACK,)), now_us)
+        self._events.append(PacketPassed())
+        if self._current is not None and self._collision is Collision.GIVE_UP:
+            self._repeat(now_us)
+        elif self._current is None and not packet.is_multi:
+            self._events.append(RepeatReceived(packet.data))
+        if self.quirks.tolerates(Quirk.ACK_TOO_FAST):
+            self._slow_down()
+
+    def _slow_down(self) -> None:
+        """Our acknowledgment was missed: perhaps the meter was still sending (Q28)."""
+        for turn_around_us in SLOWER_TURN_AROUNDS_US:
+            if turn_around_us > self.timing.turn_around_us:
+                self.quirks.note(Quirk.ACK_TOO_FAST)
+                self.set_timing(replace(self.timing, turn_around_us=turn_around_us))
+                return
+
+    def _note_peculiarities(self, packet: Packet, octets: int) -> None:
+        toggle = packet.ctrl & TOGGLE
+        if self._last is None:
+            if toggle and self._collision is not Collision.GIVE_UP:
+                self.quirks.note(Quirk.TOGGLE_FROM_1)
+        elif self._last[1] == toggle:
+            self.quirks.note(Quirk.TOGGLE_STUCK)
+        if octets > self.packet_octets:
+            close = octets <= self.packet_octets + OVERHEAD_OCTETS
+            default = self.packet_octets == DEFAULT_PACKET_OCTETS
+            self.quirks.note(Quirk.SIZE_IS_DATA if close and not default else Quirk.LONG_UNASKED)
+
+    def _resolve_collision(self) -> bool:
         """Tell whether the packet is to be taken although our own is unacknowledged."""
         if self._collision is Collision.GIVE_UP:
-            self._give_up()
+            self._stop_sending()
             return True
-        if self._waiting:
-            return False  # our request is not complete: this cannot be its answer
-        self._give_up()
+        if self._collision is Collision.REPEAT or self._waiting:
+            return False  # or our request is not complete: this cannot be its answer
+        self.quirks.note(Quirk.IMPLIED_ACK)
+        self._stop_sending()
         self._events.append(MessageDelivered())
         return True
+
+    def _continues(self, packet: Packet) -> bool:
+        """Tell whether a packet of several begins a message that may come, or is the next."""
+        if packet.is_first:
+            return packet.seq_nbr < self.receive_packets
+        return self._next == (packet.identity, packet.seq_nbr)
+
+    def _refuse(self, now_us: int) -> None:
+        self._drop_partial()
+        self._put(bytes((NAK,)), now_us)
 
     def _assemble(self, packet: Packet) -> None:
         if not packet.is_multi or packet.is_first:
             self._drop_partial()
         self._partial.append(packet.data)
         if packet.seq_nbr:
-            self._next_seq = packet.seq_nbr - 1
+            self._next = (packet.identity, packet.seq_nbr - 1)
             return
         message = b"".join(self._partial)
         self._drop_partial()
@@ -260,4 +438,4 @@ class Link:
 
     def _drop_partial(self) -> None:
         self._partial.clear()
-        self._next_seq = -1
+        self._next = None

@@ -54,16 +54,16 @@ class Packet:
             return False
         return self.is_multi or self.seq_nbr == 0
 
-    def encode(self) -> bytes:
-        """Give the octets on the line."""
+    def encode(self, crc_swapped: bool = False) -> bytes:
+        """Give the octets on the line; ``crc_swapped`` is for a peer that wants it so (Q23)."""
         if not 1 <= len(self.data) <= MAX_SEND_DATA:
             raise LocalProtocolError(f"{len(self.data)} data octets, 1 to {MAX_SEND_DATA} fit")
         head = bytes([STP, self.identity, self.ctrl, self.seq_nbr])
         body = head + len(self.data).to_bytes(2, "big") + self.data
-        return body + crc16(body).to_bytes(2, "little")
+        return body + crc16(body).to_bytes(2, "big" if crc_swapped else "little")
 
 
-def decode_packet(octets: bytes) -> Packet:
+def decode_packet(octets: bytes, crc_swapped: bool = False) -> Packet:
     """Read exactly one packet; RemoteProtocolError names what is wrong."""
     if len(octets) < OVERHEAD_OCTETS or octets[0] != STP:
         raise RemoteProtocolError("no packet: too short, or it does not begin with EE")
@@ -72,7 +72,8 @@ def decode_packet(octets: bytes) -> Packet:
         raise RemoteProtocolError(
             f"packet announces {length} data octets, {len(octets) - 8} are there"
         )
-    want, found = crc16(octets[:-2]), int.from_bytes(octets[-2:], "little")
+    want = crc16(octets[:-2])
+    found = int.from_bytes(octets[-2:], "big" if crc_swapped else "little")
     if want != found:
         raise RemoteProtocolError(f"packet checksum {found:04X}H, computed {want:04X}H")
     return Packet(octets[HEADER_OCTETS:-2], octets[2], octets[3], octets[1])

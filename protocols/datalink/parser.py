@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from protocols.datalink.packet import ACK, HEADER_OCTETS, NAK, STP, Packet, decode_packet
-from protocols.errors import RemoteProtocolError
+from protocols.crc import crc16
+from protocols.datalink.packet import ACK, HEADER_OCTETS, NAK, OVERHEAD_OCTETS, STP, Packet
+from protocols.datalink.timing import Timing
 
-INTER_CHARACTER_US = 500_000
-#: Quiet time that ends an oversize packet, at most.
-FLUSH_QUIET_US = 500_000
+#: An oversize packet is thrown away until the line is quiet, but no longer than this.
+FLUSH_US = 1_000_000
 
 
 class Signal(Enum):
@@ -21,68 +21,79 @@ class Signal(Enum):
 
     ACK = "06"
     NAK = "15"
-    BAD = "a packet that is damaged, cut short or too long"
+    BAD = "a packet that is damaged or cut short in its data"
+    CUT = "a packet that stopped in its header"
+    TOO_LONG = "a packet without data, or longer than may be taken"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Received:
-    """A packet with a right checksum, and that checksum."""
+    """A packet with a right checksum, its octets, and whether the checksum came high first."""
 
     packet: Packet
     octets: bytes
+    crc_swapped: bool = False
 
 
 class Parser:
     """Feeds on bytes; gives packets and signals in order."""
 
-    def __init__(self, max_packet: int) -> None:
+    def __init__(self, max_packet: int, timing: Timing) -> None:
         self.max_packet = max_packet
+        self.timing = timing
+        #: Octets outside packets that were no ACK and no NAK, since the last look.
+        self.noise = 0
         self._buffer = bytearray()
-        self._flushing = False
+        self._flush_from_us: int | None = None
         self._last_us = 0
 
     @property
     def inside(self) -> bool:
         """Tell whether a packet has begun and not ended."""
-        return bool(self._buffer) or self._flushing
+        return bool(self._buffer) or self._flush_from_us is not None
 
     def deadline_us(self) -> int | None:
         """Give when silence ends the packet that has begun."""
-        if self._flushing:
-            return self._last_us + FLUSH_QUIET_US
-        return self._last_us + INTER_CHARACTER_US if self._buffer else None
+        if self._flush_from_us is not None:
+            quiet_us = self._last_us + self.timing.inter_character_us
+            return min(quiet_us, self._flush_from_us + FLUSH_US)
+        return self._last_us + self.timing.inter_character_us if self._buffer else None
 
     def reset(self) -> None:
         """Forget a packet that has begun."""
         self._buffer.clear()
-        self._flushing = False
+        self._flush_from_us = None
 
     def expire(self, now_us: int) -> list[Signal | Received]:
         """End a packet whose bytes stopped coming."""
         due = self.deadline_us()
         if due is None or now_us < due:
             return []
+        ended = Signal.CUT if len(self._buffer) < HEADER_OCTETS else Signal.BAD
+        if self._flush_from_us is not None:
+            ended = Signal.TOO_LONG
         self.reset()
-        return [Signal.BAD]
+        return [ended]
 
     def feed(self, data: bytes, now_us: int) -> list[Signal | Received]:
         """Take bytes in any split."""
         found = self.expire(now_us)
         self._last_us = now_us
-        if self._flushing:
-            return found
         at = 0
-        while at < len(data):
+        while at < len(data) and self._flush_from_us is None:
             if not self._buffer:
                 at = self._hunt(data, at, found)
                 continue
-            take = self._missing()
-            self._buffer += data[at : at + take]
-            at += take
-            if len(self._buffer) >= HEADER_OCTETS and self._missing() <= 0:
-                self._finish(found)
-            if self._flushing:
-                break
+            missing = self._missing()
+            self._buffer += data[at : at + missing]
+            at += missing
+            if len(self._buffer) < HEADER_OCTETS:
+                continue
+            if not self._length_is_fit():
+                self._buffer.clear()
+                self._flush_from_us = now_us
+            elif self._missing() <= 0:
+                found.append(self._finish())
         return found
 
     def _hunt(self, data: bytes, at: int, found: list[Signal | Received]) -> int:
@@ -93,25 +104,30 @@ class Parser:
             found.append(Signal.ACK)
         elif octet == NAK:
             found.append(Signal.NAK)
+        else:
+            self.noise += 1
         return at + 1
 
     def _missing(self) -> int:
         """Give how many octets are missing to the end of the header, or of the packet."""
-        if len(self._buffer) < HEADER_OCTETS:
-            return HEADER_OCTETS - len(self._buffer)
-        total = int.from_bytes(self._buffer[4:6], "big") + 8
-        if total == 8 or total > self.max_packet:
-            self._buffer.clear()
-            self._flushing = True
-            return 0
-        return total - len(self._buffer)
+        have = len(self._buffer)
+        if have < HEADER_OCTETS:
+            return HEADER_OCTETS - have
+        return (self._buffer[4] << 8 | self._buffer[5]) + OVERHEAD_OCTETS - have
 
-    def _finish(self, found: list[Signal | Received]) -> None:
-        if self._flushing:
-            return
+    def _length_is_fit(self) -> bool:
+        length = self._buffer[4] << 8 | self._buffer[5]
+        return 0 < length <= self.max_packet - OVERHEAD_OCTETS
+
+    def _finish(self) -> Signal | Received:
         octets = bytes(self._buffer)
         self._buffer.clear()
-        try:
-            found.append(Received(decode_packet(octets), octets))
-        except RemoteProtocolError:
-            found.append(Signal.BAD)
+        want = crc16(octets[:-2])
+        if octets[-2] == want & 0xFF and octets[-1] == want >> 8:
+            swapped = False
+        elif octets[-2] == want >> 8 and octets[-1] == want & 0xFF:
+            swapped = True
+        else:
+            return Signal.BAD
+        packet = Packet(octets[HEADER_OCTETS:-2], octets[2], octets[3], octets[1])
+        return Received(packet, octets, swapped)
