@@ -5,7 +5,12 @@
     ProtocolError
       LocalProtocolError       our own caller asked for something impossible
       RemoteProtocolError      the peer sent what it must not
+        TableChecksumError     a table's octets and their checksum differ
       LinkError                the line gave no answer: time-out, retries used up
+        NotAcknowledged        no acknowledgment after all repetitions
+        NotAnswered            acknowledged, but no answer came
+        SessionEnded           the peer ended the session
+        OutcomeUnknown         the line failed while a write was under way
       ServiceRefused           the peer answered a request with a negative code
       PortError                a port cannot be opened or has gone
 """
@@ -25,8 +30,43 @@ class RemoteProtocolError(ProtocolError):
     """The peer sent octets that the protocol does not know."""
 
 
+class TableChecksumError(RemoteProtocolError):
+    """Table octets (``data``) came with a wrong checksum; perhaps its one's complement."""
+
+    def __init__(self, data: bytes, found: int, want: int) -> None:
+        self.data = data
+        self.ones_complement = found == want - 1 & 0xFF
+        super().__init__(f"table checksum {found:02X}H, computed {want:02X}H")
+
+
 class LinkError(ProtocolError):
     """The line failed: no acknowledgment, no answer, or the session was lost."""
+
+
+class NotAcknowledged(LinkError):
+    """Nobody acknowledged our packet, however often it was sent."""
+
+
+class NotAnswered(LinkError):
+    """The request was acknowledged, and then no answer came."""
+
+
+class SessionEnded(LinkError):
+    """The peer ended the session by itself."""
+
+
+class OutcomeUnknown(LinkError):
+    """The line failed during a write: it may have been carried out, or not.
+
+    Never repeated silently.  ``confirmed`` octets had been acknowledged before.
+    """
+
+    def __init__(self, what: str, confirmed: int, cause: Exception) -> None:
+        self.confirmed = confirmed
+        super().__init__(
+            f"{what}: {cause}; whether it was carried out is not known: read it back before"
+            " you repeat it"
+        )
 
 
 class ServiceRefused(ProtocolError):

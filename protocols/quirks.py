@@ -78,9 +78,7 @@ class Quirk(Enum):
     ACK_TOO_FAST = Lore(
         "Q28", "our acknowledgments are missed", "sent later: the turn-around delay is raised"
     )
-    SESSION_OPEN = Lore(
-        "Q29", "an earlier session was still open", "terminated, and begun again"
-    )
+    SESSION_OPEN = Lore("Q29", "an earlier session was still open", "terminated, and begun again")
     SILENT_AT_FIRST = Lore(
         "Q30",
         "silence until an earlier session had timed out",

@@ -1,10 +1,15 @@
-"""The client's side of C12.18: a machine that runs scripts against a device."""
+"""The client's side of C12.18: a machine that runs scripts against a device.
+
+A script asks for one step after the other and is given the answers, or the
+error that ended the link: it may then begin a new session.  What a meter does
+differently is met here and in the link, counted in ``quirks``, and adapted to.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from protocols.datalink.link import (
@@ -17,22 +22,56 @@ from protocols.datalink.link import (
     MessageReceived,
 )
 from protocols.datalink.packet import MAX_PACKET_OCTETS
-from protocols.errors import LinkError, LocalProtocolError, ProtocolError, RemoteProtocolError
+from protocols.datalink.timing import DEFAULT_TIMING, Timing
+from protocols.errors import (
+    LinkError,
+    LocalProtocolError,
+    NotAcknowledged,
+    NotAnswered,
+    ProtocolError,
+    RemoteProtocolError,
+    SessionEnded,
+)
 from protocols.machine import Event, SetBaud
 from protocols.psem.codec import decode_response, encode_request
 from protocols.psem.codes import BAUDS, ResponseCode
-from protocols.psem.services import Identify, Negotiate, Request, Response, Terminate
+from protocols.psem.services import (
+    FullRead,
+    FullWrite,
+    Identify,
+    IndexRead,
+    IndexWrite,
+    Logon,
+    Negotiate,
+    OffsetRead,
+    OffsetWrite,
+    Request,
+    Response,
+    Terminate,
+)
+from protocols.quirks import Quirk, Quirks
 
-#: How long an answer may take after the request was acknowledged.
+#: How long an answer may take after the request was acknowledged: the channel traffic
+#: time-out, since no other limit exists; some meters write first and answer then.
 ANSWER_TIMEOUT_US = 6_000_000
+WRITE_ANSWER_TIMEOUT_US = 20_000_000
 #: bsy and dnr are repeated so often, so far apart.
 BUSY_REPEATS = 20
 BUSY_PAUSE_US = 500_000
 #: After a change of speed the line rests.
 BAUD_PAUSE_US = 50_000
 START_BAUD = 9600
+#: The smallest packet that a meter is known to grant; the standard says 64.
+MIN_PACKET_OCTETS = 32
 #: Scripts waiting for their turn.
 MAX_QUEUED = 64
+#: Packets of one answer, whatever was negotiated.
+MAX_PACKETS = 255
+
+READS = (FullRead, IndexRead, OffsetRead)
+WRITES = (FullWrite, IndexWrite, OffsetWrite)
+#: The codes of Logoff, Terminate and Disconnect: the only requests that a device may send.
+ENDINGS = (0x52, 0x21, 0x22)
 
 
 @dataclass(frozen=True)
@@ -42,15 +81,28 @@ class Pause:
     duration_us: int
 
 
-Step: TypeAlias = Request | Pause
+@dataclass(frozen=True)
+class Speed:
+    """A script's wish to change the line's speed without asking the meter; answered ``ok``."""
+
+    baud: int
+
+
+Step: TypeAlias = Request | Pause | Speed
 
 
 @dataclass
 class ClientLimits:
-    """What the device granted, kept up to date by the client; scripts split by it."""
+    """What the device granted, kept up to date by the client; scripts split by it.
+
+    ``quirks`` and the methods that the device was seen to lack are kept here too,
+    so that a script need not learn them again.
+    """
 
     packet_octets: int = DEFAULT_PACKET_OCTETS
     packets: int = DEFAULT_PACKETS
+    quirks: Quirks = field(default_factory=Quirks)
+    offset_reads: bool = True
 
     @property
     def max_read(self) -> int:
@@ -65,11 +117,20 @@ class ClientLimits:
 
 @dataclass(frozen=True)
 class ClientOptions:
-    """What may be set where a device needs it."""
+    """What may be set where a device needs it.
+
+    ``assume`` are quirks taken for granted from the start, ``strict`` such as are not
+    tolerated.  ``nak_poke`` sends a NAK after each response time-out without an answer.
+    """
 
     max_packet_octets: int = 8192
     answer_timeout_us: int = ANSWER_TIMEOUT_US
     identity: int = 0
+    write_answer_timeout_us: int = WRITE_ANSWER_TIMEOUT_US
+    timing: Timing = DEFAULT_TIMING
+    assume: frozenset[Quirk] = frozenset()
+    strict: frozenset[Quirk] = frozenset()
+    nak_poke: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,12 +149,18 @@ class ScriptFailed(Event):
     error: ProtocolError
 
 
+@dataclass(frozen=True)
+class EndedByMeter(Event):
+    """The device ended the session while nothing was asked of it."""
+
+
 @dataclass
 class _Running:
     script: Generator[Step, Response, Any]
     token: object
     request: Request | None = None
     repeats: int = 0
+    #: What a pause ends with: sending the request (again), or giving the script this answer.
     held: Response | None = None
 
 
@@ -102,13 +169,21 @@ class Client:
 
     def __init__(self, options: ClientOptions | None = None) -> None:
         self._options = options or ClientOptions()
-        self._link = Link(Collision.IMPLIED_ACK, MAX_PACKET_OCTETS)
+        self.quirks = Quirks(self._options.assume, self._options.strict)
+        tolerant = self.quirks.tolerates(Quirk.IMPLIED_ACK)
+        collision = Collision.IMPLIED_ACK if tolerant else Collision.REPEAT
+        self._link = Link(collision, MAX_PACKET_OCTETS, self._options.timing, self.quirks)
         self._link.identity = self._options.identity
-        self.limits = ClientLimits()
+        self.limits = ClientLimits(quirks=self.quirks)
+        self._set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS)
         self._baud = START_BAUD
+        self._baud_after_sent: int | None = None
+        self._first_read = False
         self._queue: deque[_Running] = deque()
         self._running: _Running | None = None
+        self._delivered_us = 0
         self._answer_due_us: int | None = None
+        self._poke_due_us: int | None = None
         self._pause_until_us: int | None = None
         self._events: list[Event] = []
 
@@ -116,6 +191,16 @@ class Client:
     def busy(self) -> bool:
         """Tell whether a script runs or waits."""
         return self._running is not None
+
+    @property
+    def quiet(self) -> bool:
+        """Tell whether nothing waits to be written; a shell does not leave before."""
+        return self._link.quiet
+
+    @property
+    def baud(self) -> int:
+        """Give the line's speed."""
+        return self._baud
 
     def run(self, script: Generator[Step, Response, Any], token: object, now_us: int) -> None:
         """Queue a script; ``token`` comes back with its result."""
@@ -138,12 +223,19 @@ class Client:
             self._pause_until_us = None
             self._after_pause(now_us)
         if self._answer_due_us is not None and now_us >= self._answer_due_us:
-            self._answer_due_us = None
-            self._lost(LinkError("no answer after the request was acknowledged"), now_us)
+            self.line_lost(NotAnswered("no answer after the request was acknowledged"), now_us)
+        if self._poke_due_us is not None and now_us >= self._poke_due_us:
+            self._poke_due_us = now_us + self._link.timing.response_us
+            self._link.poke(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (self._link.deadline_us(), self._answer_due_us, self._pause_until_us)
+        dues = (
+            self._link.deadline_us(),
+            self._answer_due_us,
+            self._poke_due_us,
+            self._pause_until_us,
+        )
         return min((due for due in dues if due is not None), default=None)
 
     def outgoing(self) -> bytes:
@@ -151,13 +243,25 @@ class Client:
         return self._link.outgoing()
 
     def sent(self, now_us: int) -> None:
-        """The last outgoing bytes have left."""
+        """The last outgoing bytes have left: response timers and new speeds start here."""
         self._link.sent(now_us)
+        if self._baud_after_sent is not None and self._link.quiet:
+            self._change_speed(self._baud_after_sent, now_us)
 
     def events(self) -> Sequence[Event]:
         """Give ends of scripts and changes of speed."""
         events, self._events = self._events, []
         return events
+
+    def line_lost(self, error: LinkError, now_us: int) -> None:
+        """The session is gone: the script that runs is told, and may begin a new one."""
+        self._stop_waiting()
+        self._pause_until_us = None
+        self._to_base()
+        if self._running is not None:
+            self._step(error, now_us)
+
+    # Scripts.
 
     def _start_next(self, now_us: int) -> None:
         if self._queue:
@@ -170,6 +274,7 @@ class Client:
         """Give a script its answer (or error), and do what it asks for next."""
         running = self._running
         assert running is not None
+        running.repeats, running.request = 0, None
         try:
             if isinstance(response, ProtocolError):
                 step = running.script.throw(response)
@@ -177,7 +282,6 @@ class Client:
                 step = next(running.script)
             else:
                 step = running.script.send(response)
-            running.repeats = 0
             self._do(step, now_us)
         except StopIteration as stop:
             self._finish(ScriptDone(running.token, stop.value), now_us)
@@ -191,105 +295,165 @@ class Client:
     def _do(self, step: Step, now_us: int) -> None:
         running = self._running
         assert running is not None
+        running.held = Response(ResponseCode.ok)
         if isinstance(step, Pause):
-            running.request = None
             self._pause_until_us = now_us + step.duration_us
-            return
-        running.request = step
-        if isinstance(step, Identify):
-            self._to_base()
-        self._link.send(encode_request(step), now_us)
+        elif isinstance(step, Speed):
+            self._change_speed(step.baud, now_us)
+        else:
+            running.request, running.held = step, None
+            if isinstance(step, Identify):
+                self._to_base()
+            if self._baud_after_sent is not None:
+                self._change_speed(self._baud_after_sent, now_us)  # then it is sent
+            elif self._pause_until_us is None:
+                self._send(step, now_us)
+
+    def _send(self, request: Request, now_us: int) -> None:
+        ones_complement = self.quirks.on(Quirk.ONES_COMPLEMENT)
+        octets = encode_request(request, ones_complement)
+        self._link.send(octets, now_us, wake=isinstance(request, Identify))
 
     def _after_pause(self, now_us: int) -> None:
         running = self._running
         if running is None:
             return
-        if running.repeats and running.request is not None:
-            self._link.send(encode_request(running.request), now_us)
+        if running.held is None:
+            assert running.request is not None
+            self._send(running.request, now_us)
             return
-        response, running.held = running.held or Response(ResponseCode.ok), None
+        response, running.held = running.held, None
         self._step(response, now_us)
+
+    # The link.
 
     def _drain(self, now_us: int) -> None:
         for event in self._link.events():
             if isinstance(event, MessageDelivered):
-                if self._running is not None and self._running.request is not None:
-                    self._answer_due_us = now_us + self._options.answer_timeout_us
+                self._await_answer(now_us)
             elif isinstance(event, LinkFailed):
-                self._answer_due_us = None
-                self._lost(LinkError("no acknowledgment after four transmissions"), now_us)
+                times = self._link.timing.retries + 1
+                error = NotAcknowledged(f"no acknowledgment after {times} transmissions")
+                self.line_lost(error, now_us)
             elif isinstance(event, MessageReceived):
                 self._take(event.data, now_us)
 
+    def _await_answer(self, now_us: int) -> None:
+        if self._running is None or self._running.request is None:
+            return
+        options, self._delivered_us = self._options, now_us
+        writes = isinstance(self._running.request, WRITES)
+        patience_us = options.write_answer_timeout_us if writes else options.answer_timeout_us
+        self._answer_due_us = now_us + patience_us
+        if options.nak_poke:
+            self._poke_due_us = now_us + self._link.timing.response_us
+
+    def _stop_waiting(self) -> None:
+        self._answer_due_us = self._poke_due_us = None
+
     def _take(self, data: bytes, now_us: int) -> None:
         if 0x20 <= data[0] <= 0x7F:
-            # Logoff or Terminate from the device: say ok; what is under way has lost its session.
-            self._link.send(bytes([ResponseCode.ok]), now_us)
-            if self._running is not None and self._running.request is not None:
-                self._answer_due_us = None
-                self._lost(LinkError("the meter ended the session"), now_us)
+            self._take_request(data[0], now_us)
             return
         running = self._running
         if running is None or running.request is None or self._answer_due_us is None:
-            return  # an answer to nobody: left over from a session before
-        if isinstance(running.request, Identify) and data[0] == 0 and len(data) < 3:
+            self.quirks.note(Quirk.STALE_ANSWER)  # an answer to nobody
             return
-        self._answer_due_us = None
+        if isinstance(running.request, Identify) and data[0] == 0 and len(data) < 3:
+            self.quirks.note(Quirk.STALE_ANSWER)  # too short to be the answer: waited on
+            return
+        if now_us - self._delivered_us > ANSWER_TIMEOUT_US:
+            self.quirks.note(Quirk.SLOW)
+        self._stop_waiting()
         try:
             response = decode_response(data)
         except RemoteProtocolError as error:
             self._step(error, now_us)
             return
-        busy = response.code in (ResponseCode.bsy, ResponseCode.dnr)
-        if busy and running.repeats < BUSY_REPEATS:
+        if self._asks_again(running, response):
             running.repeats += 1
             self._pause_until_us = now_us + BUSY_PAUSE_US
-            return
-        running.repeats = 0
-        if response.ok and self._adopt(running.request, response, now_us):
-            running.held = response
-            return
-        self._step(response, now_us)
+        elif response.ok and self._adopt(running.request, response):
+            running.held = response  # the script goes on once the speed has changed
+        else:
+            self._step(response, now_us)
 
-    def _adopt(self, request: Request, response: Response, now_us: int) -> bool:
+    def _take_request(self, code: int, now_us: int) -> None:
+        """Logoff or Terminate from the device: say ok; what is under way has lost its session."""
+        if self._link.busy:
+            return  # our request crosses it, and will be answered isss
+        known = code in ENDINGS
+        self._link.send(bytes([ResponseCode.ok if known else ResponseCode.sns]), now_us)
+        if not known:
+            return
+        self.quirks.note(Quirk.ENDED_BY_METER)
+        if self._running is not None and self._running.request is not None:
+            self.line_lost(SessionEnded("the meter ended the session"), now_us)
+        else:
+            self._events.append(EndedByMeter())
+
+    def _asks_again(self, running: _Running, response: Response) -> bool:
+        """Tell whether a request was not carried out and is to be sent again after a pause."""
+        request, code = running.request, response.code
+        if code == ResponseCode.PRIVATE:
+            self.quirks.note(Quirk.PRIVATE_CODE)
+        if isinstance(request, READS):
+            first, self._first_read = self._first_read, False
+            if first and code == ResponseCode.err and self.quirks.tolerates(Quirk.ERR_AT_FIRST):
+                self.quirks.note(Quirk.ERR_AT_FIRST)
+                return True
+        if code not in (ResponseCode.bsy, ResponseCode.dnr) or running.repeats >= BUSY_REPEATS:
+            return False
+        self.quirks.note(Quirk.BUSY)
+        return self.quirks.tolerates(Quirk.BUSY)
+
+    # What an answer changes.
+
+    def _adopt(self, request: Request, response: Response) -> bool:
         """Take over what an ``ok`` changes; True when the line must rest before going on."""
         if isinstance(request, Terminate):
             self._to_base()
-        if not isinstance(request, Negotiate) or len(response.data) < 3:
-            return False
-        own = self._options.max_packet_octets
-        size = min(int.from_bytes(response.data[:2], "big"), own)
-        packets = response.data[2] or 1
-        if size < 32:
-            return False
-        self.limits.packet_octets, self.limits.packets = size, packets
-        self._link.set_limits(size, packets, MAX_PACKET_OCTETS)
-        baud = BAUDS.get(response.data[3]) if len(response.data) > 3 else None
-        offered = [BAUDS[code] for code in request.bauds if code in BAUDS]
-        if baud is None or baud == self._baud or baud not in offered:
-            return False
-        # The event goes out after our ACK of this answer: both ends change speed now.
+        elif isinstance(request, Logon):
+            self._first_read = True
+        elif isinstance(request, Negotiate):
+            self._adopt_grant(request, response.data)
+        return self._baud_after_sent is not None
+
+    def _adopt_grant(self, request: Negotiate, granted: bytes) -> None:
+        """Take over packet size, count and speed; ours are the limits for what we send (O21)."""
+        size = int.from_bytes(granted[:2], "big")
+        if len(granted) < 3 or size < MIN_PACKET_OCTETS or not granted[2]:
+            return
+        if size < DEFAULT_PACKET_OCTETS:
+            self.quirks.note(Quirk.SMALL_BUFFER)
+        if size > request.packet_size or granted[2] > request.nbr_packets:
+            self.quirks.note(Quirk.GRANT_TOO_LARGE)
+        own = min(request.packet_size, self._options.max_packet_octets)
+        self._set_limits(min(size, own), min(granted[2], request.nbr_packets))
+        if len(granted) < 4:
+            self.quirks.note(Quirk.NO_BAUD_ANSWERED)
+            return
+        baud = BAUDS.get(granted[3])
+        if baud is not None and baud != self._baud and granted[3] in request.bauds:
+            # Both ends change speed once our ACK of this answer has left.
+            self._baud_after_sent = baud
+
+    def _set_limits(self, packet_octets: int, packets: int) -> None:
+        self.limits.packet_octets, self.limits.packets = packet_octets, packets
+        tolerant = self.quirks.tolerates(Quirk.LONG_UNASKED)
+        receive = MAX_PACKET_OCTETS if tolerant else packet_octets
+        if not tolerant and self.quirks.tolerates(Quirk.SIZE_IS_DATA):
+            receive += 8 if packet_octets != DEFAULT_PACKET_OCTETS else 0
+        self._link.set_limits(packet_octets, packets, receive, MAX_PACKETS)
+
+    def _change_speed(self, baud: int, now_us: int) -> None:
+        self._baud_after_sent = None
         self._baud = baud
         self._events.append(SetBaud(baud))
-        self._pause_until_us = now_us + BAUD_PAUSE_US
-        return True
+        self._pause_until_us = max(self._pause_until_us or 0, now_us + BAUD_PAUSE_US)
 
     def _to_base(self) -> None:
+        """Return to what holds before Identify; the speed changes when all has left."""
         self._link.forget()
-        self.limits.packet_octets = DEFAULT_PACKET_OCTETS
-        self.limits.packets = DEFAULT_PACKETS
-        self._link.set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS, MAX_PACKET_OCTETS)
-        if self._baud != START_BAUD:
-            self._baud = START_BAUD
-            self._events.append(SetBaud(START_BAUD))
-
-    def _lost(self, error: LinkError, now_us: int) -> None:
-        """The session is gone: the script that runs ends with the error."""
-        self._pause_until_us = None
-        running, self._running = self._running, None
-        self._to_base()
-        if running is None:
-            return
-        running.script.close()
-        self._events.append(ScriptFailed(running.token, error))
-        self._start_next(now_us)
+        self._set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS)
+        self._baud_after_sent = START_BAUD if self._baud != START_BAUD else None

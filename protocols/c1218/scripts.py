@@ -1,50 +1,76 @@
 """What a client does on a line, as scripts: generators that yield requests and get answers.
 
 A script knows no port and no time.  The same one runs under the blocking
-shell, in a gateway and in a simulation.  It raises ServiceRefused when the
-meter refuses; what a meter may lack (Negotiate, Security, Logoff) it does
-without.
+shell, the asyncio shell, in a gateway and in a simulation.  It raises
+ServiceRefused when the meter refuses; what a meter may lack (Negotiate,
+Security, Logoff) it does without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from enum import Enum
 
-from protocols.c1218.client import ClientLimits, Pause, Step
-from protocols.errors import LocalProtocolError, RemoteProtocolError, ServiceRefused
-from protocols.psem.codec import table_data
-from protocols.psem.codes import BAUD_CODES, ResponseCode, code_name
+from protocols.c1218.client import START_BAUD, ClientLimits, Pause, Speed
+from protocols.c1218.transfer import (
+    Script as Script,
+)
+from protocols.c1218.transfer import (
+    T,
+    TableReading,
+    TableWriting,
+    check,
+    read_block,
+)
+from protocols.errors import (
+    LinkError,
+    NotAnswered,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    ServiceRefused,
+)
+from protocols.psem.codec import PASSWORD_OCTETS
+from protocols.psem.codes import BAUD_CODES, ResponseCode
 from protocols.psem.services import (
-    FullRead,
-    FullWrite,
+    DefaultRead,
     Identify,
+    IndexRead,
     Logoff,
     Logon,
     Negotiate,
     OffsetRead,
-    OffsetWrite,
-    Request,
     Response,
     Security,
     Terminate,
+    Wait,
 )
+from protocols.quirks import Quirk, Quirks
 
-T = TypeVar("T")
-Script = Generator[Step, Response, T]
-
-#: The most octets of one table that a read by pieces collects (24-bit offset).
-MAX_TABLE_OCTETS = 1 << 24
 PROCEDURE_POLLS = 20
 PROCEDURE_POLL_US = 500_000
+#: Longer than the channel traffic time-out: a meter that was left in a session is in Base then.
+TRAFFIC_PAUSE_US = 6_500_000
+#: Before a new session, so that what is on its way has passed.
+REOPEN_PAUSE_US = 500_000
+#: New sessions that one transfer may take.
+RESUMES = 3
+
+
+class Padding(Enum):
+    """How a password is filled up to 20 octets; AUTO tries NULs where spaces are refused (Q18)."""
+
+    AUTO = "auto"
+    SPACES = "spaces"
+    NULS = "nuls"
 
 
 @dataclass(frozen=True)
 class LogonSettings:
-    """How to open a session; ``password`` is padded with spaces to 20 octets.
+    """How to open a session; a ``password`` of 20 octets is sent as it is.
 
     A short session does without ``negotiate``: the default packets are enough for it.
+    ``attempts`` is how often Identify is tried where nobody answers at all.
     """
 
     user_id: int = 0
@@ -54,6 +80,8 @@ class LogonSettings:
     packets: int = 128
     bauds: tuple[int, ...] = ()
     negotiate: bool = True
+    padding: Padding = Padding.AUTO
+    attempts: int = 2
 
 
 @dataclass(frozen=True)
@@ -64,114 +92,205 @@ class Opened:
     password_accepted: bool | None
 
 
-def check(request: Request, response: Response) -> Response:
-    """Give a positive answer back; raise ServiceRefused for a negative one."""
-    if not response.ok:
-        raise ServiceRefused(response.code, code_name(response.code), type(request).__name__)
-    return response
+def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Script[Opened]:
+    """Identify, Negotiate, Logon and, with a password, Security.
 
-
-def open_session(settings: LogonSettings) -> Script[Opened]:
-    """Identify, Negotiate, Logon and, with a password, Security."""
-    identify = Identify()
-    response = yield identify
-    if response.code == ResponseCode.isss:
-        # An earlier client left its session open: end it, then begin again.
-        yield Terminate()
-        response = yield identify
-    identification = check(identify, response).data
-    if settings.negotiate:
-        codes = tuple(BAUD_CODES[baud] for baud in settings.bauds)
-        yield Negotiate(settings.packet_octets, settings.packets, codes)
-    logon = Logon(settings.user_id, settings.user)
-    check(logon, (yield logon))
+    ``quirks`` is where the client keeps what it meets (``client.quirks``).
+    """
+    quirks = quirks or Quirks()
+    identification = yield from _identify(settings, quirks)
+    try:
+        yield from _log_on(settings, settings.bauds, quirks)
+    except LinkError:
+        if not settings.bauds:
+            raise
+        # The meter may be at another speed than we are: it is in Base after a while (Q10).
+        quirks.note(Quirk.BAUD_CHANGE_FAILED)
+        yield Pause(TRAFFIC_PAUSE_US)
+        identification = yield from _identify(settings, quirks)
+        yield from _log_on(settings, (), quirks)
     accepted = None
     if settings.password is not None:
-        security = Security(settings.password)
-        response = yield security
-        if response.code != ResponseCode.sns:
-            accepted = response.ok
+        accepted = yield from _prove(settings.password, settings.padding, quirks)
     return Opened(identification, accepted)
 
 
-def close_session() -> Script[None]:
+def _identify(settings: LogonSettings, quirks: Quirks) -> Script[bytes]:
+    attempt = 1
+    while True:
+        try:
+            response = yield Identify()
+            break
+        except LinkError:
+            if attempt >= settings.attempts:
+                raise
+        attempt += 1
+        yield Pause(TRAFFIC_PAUSE_US)
+        yield from _end_session_at(max(settings.bauds, default=START_BAUD))
+    if attempt > 1:
+        quirks.note(Quirk.SILENT_AT_FIRST)
+    if response.code == ResponseCode.isss:
+        quirks.note(Quirk.SESSION_OPEN)
+        yield Terminate()
+        response = yield Identify()
+    return check(Identify(), response).data
+
+
+def _end_session_at(baud: int) -> Script[None]:
+    """End a session that an earlier client left open at a speed that it had negotiated (Q30)."""
+    if baud == START_BAUD:
+        return
+    yield Speed(baud)
+    try:
+        yield Terminate()
+    except LinkError:
+        yield Speed(START_BAUD)  # nobody is there either
+
+
+def _log_on(settings: LogonSettings, bauds: tuple[int, ...], quirks: Quirks) -> Script[None]:
+    if settings.negotiate:
+        codes = tuple(BAUD_CODES[baud] for baud in bauds)
+        response = yield Negotiate(settings.packet_octets, settings.packets, codes)
+        if response.code == ResponseCode.sns:
+            quirks.note(Quirk.SERVICE_MISSING)
+    logon = Logon(settings.user_id, settings.user)
+    check(logon, (yield logon))
+
+
+def _prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | None]:
+    """Send the password; give whether it was accepted, or None where there is no Security."""
+    nuls_first = padding is Padding.NULS or (padding is Padding.AUTO and quirks.on(Quirk.PADDING))
+    filled = password.ljust(PASSWORD_OCTETS, b"\0" if nuls_first else b" ")
+    response = yield Security(filled)
+    if response.code == ResponseCode.sns:
+        quirks.note(Quirk.SERVICE_MISSING)
+        return None
+    if response.ok:
+        return True
+    if response.code != ResponseCode.err:
+        quirks.note(Quirk.OTHER_REFUSAL)
+    other = padding is Padding.AUTO and not nuls_first and len(password) < PASSWORD_OCTETS
+    if other and quirks.tolerates(Quirk.PADDING):
+        response = yield Security(password.ljust(PASSWORD_OCTETS, b"\0"))
+        if response.ok:
+            quirks.note(Quirk.PADDING)
+    return response.ok
+
+
+def close_session(quirks: Quirks | None = None) -> Script[None]:
     """Logoff and Terminate, whatever the meter says to them."""
-    yield Logoff()
-    yield Terminate()
+    quirks = quirks or Quirks()
+    try:
+        response = yield Logoff()
+        if not response.ok:
+            quirks.note(Quirk.LOGOFF_IGNORED)
+    except NotAnswered:
+        quirks.note(Quirk.LOGOFF_IGNORED)
+    try:
+        yield Terminate()
+    except NotAnswered:
+        quirks.note(Quirk.TERMINATE_IGNORED)
+
+
+def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]]) -> Script[T]:
+    """Do work that remembers how far it came, in new sessions where the old one is lost.
+
+    A session is lost with its link, and when the device wants to begin anew (rno)
+    or has forgotten it (isss).  A write under way is not repeated: OutcomeUnknown.
+    """
+    for left in range(RESUMES, -1, -1):
+        try:
+            return (yield from work())
+        except OutcomeUnknown:
+            raise
+        except LinkError:
+            if not left:
+                raise
+            yield Pause(REOPEN_PAUSE_US)
+        except ServiceRefused as refusal:
+            if not left or refusal.code not in (ResponseCode.rno, ResponseCode.isss):
+                raise
+            yield from _terminate()
+        yield from reopen()
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _terminate() -> Script[None]:
+    try:
+        yield Terminate()
+    except LinkError:
+        return  # Identify will tell
 
 
 def read_table(table: int, limits: ClientLimits) -> Script[bytes]:
     """Read a whole table, in one answer, or by pieces where it is too long for one."""
-    request = FullRead(table)
-    response = yield request
-    if response.code == ResponseCode.onp:
-        return (yield from _read_by_pieces(table, limits))
-    return table_data(check(request, response).data)
-
-
-def _read_by_pieces(table: int, limits: ClientLimits) -> Script[bytes]:
-    data = bytearray()
-    while len(data) < MAX_TABLE_OCTETS:
-        request = OffsetRead(table, len(data), limits.max_read)
-        response = yield request
-        if data and response.code == ResponseCode.onp:
-            break
-        piece = table_data(check(request, response).data)
-        if not piece:
-            break
-        data += piece
-        if len(piece) < request.count:
-            break
-    return bytes(data)
+    return TableReading(table).script(limits)
 
 
 def read_part(table: int, offset: int, count: int, limits: ClientLimits) -> Script[bytes]:
     """Read octets of a table; what lies past its end is left out."""
-    data = bytearray()
-    while len(data) < count:
-        size = min(limits.max_read, count - len(data))
-        request = OffsetRead(table, offset + len(data), size)
-        response = yield request
-        if data and response.code == ResponseCode.onp:
-            break
-        piece = table_data(check(request, response).data)
-        if len(piece) > size:
-            raise RemoteProtocolError(f"{len(piece)} octets were sent, {size} were asked for")
-        data += piece
-        if len(piece) < size:
-            break
-    return bytes(data)
+    return TableReading(table, offset, count).script(limits)
+
+
+def read_index(
+    table: int, indices: tuple[int, ...], count: int, limits: ClientLimits
+) -> Script[bytes]:
+    """Read ``count`` elements of a table from a position in its structure on."""
+    return read_block(IndexRead(table, indices, count), limits)
+
+
+def read_default(limits: ClientLimits) -> Script[bytes]:
+    """Read the table that the device chooses."""
+    return read_block(DefaultRead(), limits)
 
 
 def write_table(table: int, data: bytes, limits: ClientLimits) -> Script[None]:
     """Write a whole table: at once, or by pieces where it is too long for one request."""
-    if len(data) <= limits.max_write:
-        request: Request = FullWrite(table, data)
-        check(request, (yield request))
-        return
-    yield from write_part(table, 0, data, limits)
+    return TableWriting(table, data).script(limits)
 
 
 def write_part(table: int, offset: int, data: bytes, limits: ClientLimits) -> Script[None]:
     """Write octets of a table.  A piece that was refused leaves the earlier ones written."""
-    room = limits.max_write - 3
-    if room < 1:
-        raise LocalProtocolError("the granted packets are too small to write")
-    for at in range(0, len(data), room):
-        request = OffsetWrite(table, offset + at, data[at : at + room])
-        check(request, (yield request))
+    return TableWriting(table, data, offset).script(limits)
+
+
+@dataclass
+class ProcedureCall:
+    """A procedure: ``initiate`` is the image of ST-07; its first three octets come back in ST-08.
+
+    It is started once; only asking for its answer goes on in a new session.
+    ``ask`` False is for boards that must not be asked for ST-08 (Q39).
+    """
+
+    initiate: bytes
+    ask: bool = True
+    started: bool = False
+
+    def script(self, limits: ClientLimits) -> Script[bytes]:
+        """Write ST-07 and read ST-08 until it is the finished answer; give its image."""
+        if not self.started:
+            yield from TableWriting(7, self.initiate).script(limits)
+            self.started = True
+        if not self.ask:
+            return b""
+        for _ in range(PROCEDURE_POLLS):
+            answer = yield from read_table(8, limits)
+            if answer[:3] == self.initiate[:3] and len(answer) >= 4 and answer[3] != 1:
+                return answer
+            yield Pause(PROCEDURE_POLL_US)
+        raise RemoteProtocolError("the meter did not finish the procedure")
 
 
 def run_procedure(initiate: bytes, limits: ClientLimits) -> Script[bytes]:
-    """Write ST-07 and read ST-08 until it is the finished answer to this very call.
+    """Run a procedure: the image of ST-07 in, the image of ST-08 out."""
+    return ProcedureCall(initiate).script(limits)
 
-    ``initiate`` is the image of ST-07; its first three octets (procedure and
-    sequence number) come back in ST-08.  Gives the image of ST-08.
-    """
-    yield from write_table(7, initiate, limits)
-    for _ in range(PROCEDURE_POLLS):
-        answer = yield from read_table(8, limits)
-        if answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != 1:
-            return answer
-        yield Pause(PROCEDURE_POLL_US)
-    raise RemoteProtocolError("the meter did not finish the procedure")
+
+def keep_alive(limits: ClientLimits, seconds: int) -> Script[None]:
+    """Keep an idle session: Wait, or where the meter has no Wait a read of one octet (Q36)."""
+    if not limits.quirks.on(Quirk.NO_WAIT):
+        response: Response = yield Wait(seconds)
+        if response.code != ResponseCode.sns:
+            return
+        limits.quirks.note(Quirk.NO_WAIT)
+    yield OffsetRead(1, 0, 1)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+from protocols.c1218.device import Device as Device
+from protocols.c1218.device import GuardedDevice, IndexedDevice
+from protocols.c1218.device import Refused as Refused
+from protocols.c1218.device import ServerOptions as ServerOptions
 from protocols.c1218.session import LEGAL, SERVED, State
 from protocols.datalink.link import (
     DEFAULT_PACKET_OCTETS,
@@ -15,20 +18,29 @@ from protocols.datalink.link import (
     LinkFailed,
     MessageDelivered,
     MessageReceived,
+    PacketDamaged,
+    PacketPassed,
     RepeatReceived,
 )
+from protocols.errors import LocalProtocolError
 from protocols.machine import Event, SetBaud
 from protocols.psem.codec import (
+    MAX_TABLE_OCTETS,
     MalformedRequest,
+    WrongChecksum,
     block,
     decode_request,
     encode_response,
+    request_type,
 )
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (
+    DefaultRead,
     FullRead,
     FullWrite,
     Identify,
+    IndexRead,
+    IndexWrite,
     Logon,
     Negotiate,
     OffsetRead,
@@ -36,60 +48,17 @@ from protocols.psem.services import (
     Request,
     Response,
     Security,
+    Terminate,
     Wait,
 )
+from protocols.quirks import Quirk, Quirks
 
 CHANNEL_TRAFFIC_US = 6_000_000
 START_BAUD = 9600
-MIN_PACKET_OCTETS = 64
-
-
-class Refused(Exception):
-    """A device's negative answer to a read or write."""
-
-    def __init__(self, code: ResponseCode) -> None:
-        self.code = code
-        super().__init__(code.name)
-
-
-class Device(Protocol):
-    """What stands behind a port: a meter's tables and their access rules.
-
-    All calls carry the monotonic time, and answer at once.
-    """
-
-    def logon(self, user_id: int, user: bytes, now_us: int) -> ResponseCode:
-        """Open a session for a user; gives no rights by itself."""
-
-    def security(self, password: bytes, now_us: int) -> ResponseCode:
-        """Check a password of 20 octets and grant its rights."""
-
-    def read(self, table: int, now_us: int) -> bytes:
-        """Give a whole table image; raise Refused."""
-
-    def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
-        """Write a whole table (offset None) or octets of it; raise Refused, changing nothing."""
-
-    def session_ended(self, normally: bool, now_us: int) -> None:
-        """The rights of the session are gone."""
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """What the device grants; the identification's version octets are configurable.
-
-    ``identification`` is the whole answer after its code, for a device that says more.
-    ``refusals`` are services that the device answers with a code in every state, as
-    one that does without Negotiate, Wait or Security does.
-    """
-
-    max_packet_octets: int = 1024
-    max_packets: int = 254
-    bauds: tuple[int, ...] = (9600, 19200, 38400, 57600, 115200)
-    version: int = 1
-    revision: int = 0
-    identification: bytes | None = None
-    refusals: Mapping[type[Request], int] = field(default_factory=dict)
+TERMINATE = b"\x21"
+READS = (FullRead, OffsetRead, IndexRead, DefaultRead)
+WRITES = (FullWrite, OffsetWrite, IndexWrite)
+_OK = Response(ResponseCode.ok)
 
 
 @dataclass(frozen=True)
@@ -111,12 +80,19 @@ class Server:
     def __init__(self, device: Device, options: ServerOptions | None = None) -> None:
         self._device = device
         self._options = options or ServerOptions()
-        self._link = Link(Collision.GIVE_UP)
+        self._link = Link(
+            Collision.GIVE_UP,
+            timing=self._options.timing,
+            quirks=Quirks(strict=frozenset(Quirk) - self._options.tolerates),
+            choices=self._options.link_choices,
+        )
         self.state = State.BASE
         self.limits = Limits()
         self._after_delivery: Limits | None = None
         self._base_after_delivery = False
+        self._ending = False
         self._traffic_due_us: int | None = None
+        self._traffic_us = self._options.traffic_us
         self._wait_us = 0
         self._events: list[Event] = []
 
@@ -151,20 +127,31 @@ class Server:
         events, self._events = self._events, []
         return events
 
+    def terminate(self, now_us: int) -> None:
+        """End the session from the device's side; LocalProtocolError while an answer is out."""
+        if self.state is State.BASE:
+            return
+        if self._link.busy:
+            raise LocalProtocolError("an answer is on its way; end the session after it")
+        self._ending = True
+        self._link.send(TERMINATE, now_us)
+
     def _drain(self, now_us: int) -> None:
         for event in self._link.events():
-            if isinstance(event, MessageReceived):
+            if isinstance(event, PacketPassed):
                 self._restart_traffic(now_us)
+            elif isinstance(event, MessageReceived):
                 self._link.identity = event.identity
                 self._apply_after_delivery(now_us, acknowledged=False)
                 self._serve(event.data, now_us)
             elif isinstance(event, RepeatReceived):
                 self._serve_repeat(event.data, now_us)
             elif isinstance(event, MessageDelivered):
-                self._restart_traffic(now_us)
                 self._apply_after_delivery(now_us, acknowledged=True)
             elif isinstance(event, LinkFailed):
                 self._enter_base(now_us, normally=False)
+            elif isinstance(event, PacketDamaged) and self._options.choices.bad_packets_are_traffic:
+                self._restart_traffic(now_us)
 
     def _serve_repeat(self, data: bytes, now_us: int) -> None:
         """Answer a repeated Identification anew: its client has started over with its toggle."""
@@ -172,36 +159,60 @@ class Server:
             self._answer(self._identification(), now_us)
 
     def _serve(self, data: bytes, now_us: int) -> None:
-        try:
-            request = decode_request(data)
-        except MalformedRequest as error:
-            self._answer(Response(error.answer), now_us)
+        if self._ending and data[0] <= 0x1F:
+            self._enter_base(now_us, normally=True)  # the client's answer to our Terminate
             return
-        if type(request) not in SERVED:
-            self._answer(Response(ResponseCode.sns), now_us)
-            return
-        if type(request) in self._options.refusals:
-            self._answer(Response(self._options.refusals[type(request)]), now_us)
-            return
-        following = LEGAL.get((self.state, type(request)))
+        self._ending = False
+        self._answer(self._respond(data, now_us), now_us)
+
+    def _respond(self, data: bytes, now_us: int) -> Response:
+        """Give the answer to a request, by the order in which refusals go before each other."""
+        kind = request_type(data[0])
+        if kind not in SERVED or not self._implements(kind):
+            return Response(ResponseCode.sns)
+        if kind in self._options.refusals:
+            return Response(self._options.refusals[kind])
+        following = LEGAL.get((self.state, kind))
         if following is None:
-            self._answer(Response(ResponseCode.isss), now_us)
-            return
-        response = self._dispatch(request, now_us)
+            return Response(ResponseCode.isss)
+        try:
+            response = self._dispatch(decode_request(data), now_us)
+        except MalformedRequest as error:
+            response = self._malformed(kind, data, error, now_us)
+        except Refused as refusal:
+            response = Response(refusal.code)
         if len(response.data) + 1 > self._link.max_message:
-            response = Response(ResponseCode.onp)
+            return Response(ResponseCode.onp)
         if response.ok:
             self._leave(following, now_us)
-        self._answer(response, now_us)
+        return response
+
+    def _implements(self, kind: type[Request]) -> bool:
+        needs_structure = kind in (IndexRead, IndexWrite, DefaultRead)
+        return not needs_structure or isinstance(self._device, IndexedDevice)
+
+    def _malformed(
+        self, kind: type[Request], data: bytes, error: MalformedRequest, now_us: int
+    ) -> Response:
+        """Refuse what does not fit; an unknown table or a missing right goes before it."""
+        try:
+            table = int.from_bytes(data[1:3], "big")
+            if kind in WRITES and len(data) >= 3 and isinstance(self._device, GuardedDevice):
+                self._device.check_write(table, now_us)
+        except Refused as refusal:
+            return Response(refusal.code)
+        wrong_sum = isinstance(error, WrongChecksum)
+        return Response(self._options.choices.bad_checksum if wrong_sum else error.answer)
 
     def _leave(self, following: State, now_us: int) -> None:
         if following is State.BASE:
             self._base_after_delivery = True
-        elif self.state is State.SESSION and following is State.ID:
+            return
+        if self.state is State.SESSION and following is State.ID:
             self._device.session_ended(True, now_us)
-        if following is not State.BASE:
-            self.state = following
-            self._restart_traffic(now_us)
+            self._traffic_us = self._options.traffic_us
+        self.state = following
+        self._restart_traffic(now_us)
 
     def _answer(self, response: Response, now_us: int) -> None:
         self._link.send(encode_response(response), now_us)
@@ -219,43 +230,63 @@ class Server:
                 return self._negotiate(request)
             case Wait(seconds):
                 self._wait_us = seconds * 1_000_000
-                return Response(ResponseCode.ok)
             case Logon(user_id, user):
                 return Response(self._device.logon(user_id, user, now_us))
             case Security(password):
                 return Response(self._device.security(password, now_us))
-            case FullRead() | OffsetRead() | FullWrite() | OffsetWrite():
-                try:
-                    return self._table_service(request, now_us)
-                except Refused as refusal:
-                    return Response(refusal.code)
-            case _:
-                plain = type(request).__name__ in ("Terminate", "Logoff")
-                return Response(ResponseCode.ok if plain else ResponseCode.sns)
+            case Terminate() if self.state is State.BASE:
+                return Response(self._options.choices.terminate_in_base)
+            case _ if isinstance(request, READS):
+                return Response(ResponseCode.ok, block(self._read(request, now_us)))
+            case _ if isinstance(request, WRITES):
+                self._write(request, now_us)
+        return _OK
 
-    def _table_service(self, request: Request, now_us: int) -> Response:
+    def _read(self, request: Request, now_us: int) -> bytes:
         match request:
-            case FullRead(table):
-                data = self._device.read(table, now_us)
-                if len(data) > 0xFFFF:
-                    raise Refused(ResponseCode.onp)
-                return Response(ResponseCode.ok, block(data))
             case OffsetRead(table, offset, count):
                 data = self._device.read(table, now_us)
-                if count == 0 or offset >= len(data):
+                if not count:
+                    raise Refused(self._options.choices.zero_count)
+                past = offset + count > len(data) and not self._options.choices.read_past_end
+                if past or offset >= len(data):
                     raise Refused(ResponseCode.onp)
-                return Response(ResponseCode.ok, block(data[offset : offset + count]))
+                return data[offset : offset + count]
+            case IndexRead(table, indices, count):
+                assert isinstance(self._device, IndexedDevice)
+                data = self._device.read(table, now_us)
+                offset, octets = self._device.span(table, indices, count, now_us)
+                data = data[offset : offset + octets]
+            case DefaultRead():
+                assert isinstance(self._device, IndexedDevice)
+                data = self._device.read(self._device.default_table(), now_us)
+            case FullRead(table):
+                data = self._device.read(table, now_us)
+        if len(data) > MAX_TABLE_OCTETS:
+            raise Refused(ResponseCode.onp)
+        return data
+
+    def _write(self, request: Request, now_us: int) -> None:
+        match request:
             case FullWrite(table, data):
                 self._device.write(table, None, data, now_us)
             case OffsetWrite(table, offset, data):
                 self._device.write(table, offset, data, now_us)
-        return Response(ResponseCode.ok)
+            case IndexWrite(table, indices, data):
+                assert isinstance(self._device, IndexedDevice)
+                if isinstance(self._device, GuardedDevice):
+                    self._device.check_write(table, now_us)
+                offset, octets = self._device.span(table, indices, 0, now_us)
+                if octets != len(data):
+                    raise Refused(ResponseCode.onp)
+                self._device.write(table, offset, data, now_us)
 
     def _negotiate(self, request: Negotiate) -> Response:
         if not request.nbr_packets or not request.packet_size:
             return Response(ResponseCode.err)
         options = self._options
-        size = max(MIN_PACKET_OCTETS, min(request.packet_size, options.max_packet_octets))
+        size = min(request.packet_size, options.max_packet_octets)
+        size = max(options.min_packet_octets, size)
         packets = min(request.nbr_packets, options.max_packets)
         offered = [BAUDS[code] for code in request.bauds if code in BAUDS]
         baud = max((b for b in offered if b in options.bauds), default=self.limits.baud)
@@ -264,16 +295,21 @@ class Server:
         return Response(ResponseCode.ok, answer)
 
     def _apply_after_delivery(self, now_us: int, acknowledged: bool) -> None:
-        """Let new limits or Base state begin, once the answer that granted them is through.
+        """Let new limits, a Wait or Base state begin, once the answer that granted them is through.
 
         A client that moved on without acknowledging has not taken the new limits over.
         """
         if self._base_after_delivery:
-            self._enter_base(now_us, normally=True)
-        elif self._after_delivery is not None:
-            if acknowledged:
-                self._set_limits(self._after_delivery)
-            self._after_delivery = None
+            self._enter_base(now_us, normally=True, keep_last=not acknowledged)
+            return
+        if self._after_delivery is not None and acknowledged:
+            self._set_limits(self._after_delivery)
+        if self._wait_us and acknowledged and self._traffic_due_us is not None:
+            idle_us = max(self._options.traffic_us, self._wait_us)
+            self._traffic_due_us = now_us + idle_us
+            if not self._options.choices.wait_once:
+                self._traffic_us = idle_us
+        self._after_delivery, self._wait_us = None, 0
 
     def _set_limits(self, limits: Limits) -> None:
         self._link.set_limits(limits.packet_octets, limits.packets, limits.packet_octets)
@@ -282,20 +318,17 @@ class Server:
         self.limits = limits
 
     def _restart_traffic(self, now_us: int) -> None:
-        """Restart the channel traffic time-out; a Wait stretches it once, after its answer."""
-        if self.state is State.BASE:
-            return
-        self._traffic_due_us = now_us + max(CHANNEL_TRAFFIC_US, self._wait_us)
-        if not self._link.busy:
-            self._wait_us = 0
+        if self.state is not State.BASE:
+            self._traffic_due_us = now_us + self._traffic_us
 
-    def _enter_base(self, now_us: int, normally: bool) -> None:
+    def _enter_base(self, now_us: int, normally: bool, keep_last: bool = False) -> None:
         if self.state is State.SESSION:
             self._device.session_ended(normally, now_us)
         self.state = State.BASE
         self._traffic_due_us = None
+        self._traffic_us = self._options.traffic_us
         self._after_delivery = None
-        self._base_after_delivery = False
+        self._base_after_delivery = self._ending = False
         self._wait_us = 0
-        self._link.forget()
+        self._link.forget(keep_last)
         self._set_limits(Limits())

@@ -33,7 +33,12 @@ from protocols.datalink.packet import (
     Packet,
 )
 from protocols.datalink.parser import Parser, Received, Signal
-from protocols.datalink.timing import SLOWER_TURN_AROUNDS_US, LinkChoices, Timing
+from protocols.datalink.timing import (
+    DEFAULT_TIMING,
+    SLOWER_TURN_AROUNDS_US,
+    LinkChoices,
+    Timing,
+)
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.quirks import Quirk, Quirks
@@ -81,6 +86,11 @@ class PacketPassed(Event):
 
 
 @dataclass(frozen=True)
+class PacketDamaged(Event):
+    """Something that began like a packet was refused."""
+
+
+@dataclass(frozen=True)
 class LinkFailed(Event):
     """Our packet was not acknowledged after all repetitions."""
 
@@ -92,14 +102,14 @@ class Link:
         self,
         collision: Collision,
         max_packet: int = DEFAULT_PACKET_OCTETS,
-        timing: Timing | None = None,
+        timing: Timing = DEFAULT_TIMING,
         quirks: Quirks | None = None,
         choices: LinkChoices | None = None,
     ) -> None:
         self._collision = collision
         self._choices = choices or LinkChoices()
         self.quirks = quirks or Quirks(strict=frozenset(Quirk))
-        self.timing = timing or Timing()
+        self.timing = timing
         self._parser = Parser(max_packet, self.timing)
         self._echo = EchoFilter()
         self.identity = 0
@@ -122,6 +132,7 @@ class Link:
         self._wake = False
         self._met = False
         self._crc_swapped = Quirk.CRC_SWAPPED in self.quirks.assume
+        self._tries_swapping = False
         # Receiving: the last packet, and the message that is not complete.
         self._last: tuple[int, int, bytes] | None = None
         self._asked_anew = False
@@ -151,14 +162,23 @@ class Link:
         return (self.packet_octets - OVERHEAD_OCTETS) * self.packets
 
     @property
+    def quiet(self) -> bool:
+        """Tell whether nothing waits to be written."""
+        return not (self._out or self._held)
+
+    @property
     def busy(self) -> bool:
         """Tell whether a message of ours is on its way."""
         return self._current is not None
 
-    def forget(self) -> None:
-        """Return to the defaults of Base state: nothing pending, no memory of a last packet."""
+    def forget(self, keep_last: bool = False) -> None:
+        """Return to the defaults of Base state: nothing pending, no memory of a last packet.
+
+        ``keep_last`` where the last packet is the one that begins the next conversation.
+        """
         self._stop_sending()
-        self._last = None
+        if not keep_last:
+            self._last = None
         self._drop_partial()
         self._parser.reset()
         self._echo.forget()
@@ -256,6 +276,7 @@ class Link:
         self._current = self._waiting.popleft()
         self._octets = self._current.encode(self._crc_swapped)
         self._sendings = self._naks = 0
+        self._tries_swapping = False
         self._transmit(now_us)
 
     def _transmit(self, now_us: int) -> None:
@@ -279,9 +300,9 @@ class Link:
             self._events.append(LinkFailed())
             return
         if self._current is not None:
-            swap = self._naks == NAKS_BEFORE_SWAPPING and not self._met
-            swap = swap and self.quirks.tolerates(Quirk.CRC_SWAPPED)
-            self._octets = self._current.encode(self._crc_swapped != swap)
+            strange = self._naks == NAKS_BEFORE_SWAPPING and not self._met
+            self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
+            self._octets = self._current.encode(self._crc_swapped != self._tries_swapping)
         self._transmit(now_us)
 
     def _stop_sending(self) -> None:
@@ -292,8 +313,7 @@ class Link:
         self._wake = False
 
     def _acknowledged(self, now_us: int) -> None:
-        assert self._current is not None
-        if self._octets != self._current.encode(self._crc_swapped):
+        if self._tries_swapping:
             self._note_swapped_crc()
         if self._wake and self._sendings > 1 and not self._naks:
             self.quirks.note(Quirk.WAKE_UP)
@@ -315,23 +335,22 @@ class Link:
     def _take(self, item: Signal | Received, now_us: int) -> None:
         if isinstance(item, Received) and item.crc_swapped != self._crc_swapped:
             item = self._accept_other_crc(item)
-        self._quiet_until_us = max(self._quiet_until_us, now_us + self._turn_around_us())
+        after_us = self._parser.last_us + self.timing.turn_around_us
+        self._quiet_until_us = max(self._quiet_until_us, after_us)
         if isinstance(item, Received):
             self._take_packet(item, now_us)
         elif item is Signal.CUT and not self._choices.nak_incomplete_header:
             return
         elif item in (Signal.BAD, Signal.CUT, Signal.TOO_LONG):
             self._put(bytes((NAK,)), now_us)
-        elif self._current is None or self._copy_waits:
+            self._events.append(PacketDamaged())
+        elif self._current is None or (self._copy_waits and self._sendings == 1):
             return  # an ACK or NAK that nobody waits for
         elif item is Signal.NAK:
             self._naks += 1
             self._repeat(now_us)
         else:
             self._acknowledged(now_us)
-
-    def _turn_around_us(self) -> int:
-        return self.timing.turn_around_us
 
     def _accept_other_crc(self, item: Received) -> Received | Signal:
         """Take a packet whose checksum comes in the other order, if that is tolerated (Q23)."""

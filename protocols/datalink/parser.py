@@ -45,7 +45,7 @@ class Parser:
         self.noise = 0
         self._buffer = bytearray()
         self._flush_from_us: int | None = None
-        self._last_us = 0
+        self.last_us = 0
 
     @property
     def inside(self) -> bool:
@@ -55,9 +55,9 @@ class Parser:
     def deadline_us(self) -> int | None:
         """Give when silence ends the packet that has begun."""
         if self._flush_from_us is not None:
-            quiet_us = self._last_us + self.timing.inter_character_us
+            quiet_us = self.last_us + self.timing.inter_character_us
             return min(quiet_us, self._flush_from_us + FLUSH_US)
-        return self._last_us + self.timing.inter_character_us if self._buffer else None
+        return self.last_us + self.timing.inter_character_us if self._buffer else None
 
     def reset(self) -> None:
         """Forget a packet that has begun."""
@@ -78,7 +78,7 @@ class Parser:
     def feed(self, data: bytes, now_us: int) -> list[Signal | Received]:
         """Take bytes in any split."""
         found = self.expire(now_us)
-        self._last_us = now_us
+        self.last_us = now_us
         at = 0
         while at < len(data) and self._flush_from_us is None:
             if not self._buffer:

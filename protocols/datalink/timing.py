@@ -27,6 +27,9 @@ class Timing:
     retries: int = 3
 
 
+DEFAULT_TIMING = Timing()
+
+
 @dataclass(frozen=True)
 class LinkChoices:
     """Where sources disagree, one option each; the names of the open points are in brackets.

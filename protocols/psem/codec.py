@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.errors import LocalProtocolError, RemoteProtocolError, TableChecksumError
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
@@ -48,22 +48,26 @@ class ChecksumMismatch(MalformedRequest):
         super().__init__(text, ResponseCode.err)
 
 
+class WrongChecksum(MalformedRequest):
+    """A Write whose table checksum is wrong; no source prescribes the answer (open point O3)."""
+
+
 def checksum(data: bytes) -> int:
     """Give the table checksum: the two's complement of the sum of the data octets."""
     return -sum(data) & 0xFF
 
 
-def block(data: bytes) -> bytes:
-    """Give table data as sent: count, octets, checksum."""
+def block(data: bytes, ones_complement: bool = False) -> bytes:
+    """Give table data as sent: count, octets, checksum (its one's complement by request, Q22)."""
     if len(data) > MAX_TABLE_OCTETS:
         raise LocalProtocolError(f"{len(data)} octets in one transfer, at most 65535")
-    return len(data).to_bytes(2, "big") + data + bytes([checksum(data)])
+    return len(data).to_bytes(2, "big") + data + bytes([checksum(data) - ones_complement & 0xFF])
 
 
 def table_data(response: bytes) -> bytes:
     """Give the table octets of a positive Read answer (what follows the code).
 
-    RemoteProtocolError when count or checksum do not fit.
+    RemoteProtocolError when the count does not fit, TableChecksumError for the checksum.
     """
     if len(response) < 3:
         raise RemoteProtocolError(f"read answer of {len(response)} octets, at least 3 expected")
@@ -72,9 +76,7 @@ def table_data(response: bytes) -> bytes:
     if count != len(data):
         raise RemoteProtocolError(f"read answer announces {count} octets and has {len(data)}")
     if checksum(data) != response[-1]:
-        raise RemoteProtocolError(
-            f"table checksum {response[-1]:02X}H, computed {checksum(data):02X}H"
-        )
+        raise TableChecksumError(data, response[-1], checksum(data))
     return data
 
 
@@ -90,8 +92,11 @@ def _padded(value: bytes, size: int, what: str) -> bytes:
     return value.ljust(size)
 
 
-def encode_request(request: Request) -> bytes:
-    """Give a request as octets; LocalProtocolError when a value does not fit."""
+def encode_request(request: Request, ones_complement: bool = False) -> bytes:
+    """Give a request as octets; LocalProtocolError when a value does not fit.
+
+    ``ones_complement`` is for meters that want table checksums so (Q22).
+    """
     match request:
         case Identify():
             return b"\x20"
@@ -107,12 +112,13 @@ def encode_request(request: Request) -> bytes:
         case OffsetRead(table, offset, count):
             return b"\x3f" + _word(table) + _word(offset, 3) + _word(count)
         case FullWrite(table, data):
-            return b"\x40" + _word(table) + block(data)
+            return b"\x40" + _word(table) + block(data, ones_complement)
         case IndexWrite(table, indices, data):
             code = 0x40 + _nbr(indices)
-            return bytes([code]) + _word(table) + b"".join(map(_word, indices)) + block(data)
+            head = bytes([code]) + _word(table) + b"".join(map(_word, indices))
+            return head + block(data, ones_complement)
         case OffsetWrite(table, offset, data):
-            return b"\x4f" + _word(table) + _word(offset, 3) + block(data)
+            return b"\x4f" + _word(table) + _word(offset, 3) + block(data, ones_complement)
         case Logon(user_id, user):
             return b"\x50" + _word(user_id) + _padded(user, USER_OCTETS, "user")
         case Security(password):
@@ -135,15 +141,36 @@ def _nbr(indices: tuple[int, ...]) -> int:
     return len(indices)
 
 
+#: The requests without parameters.
+_SIMPLE = {0x20: Identify, 0x21: Terminate, 0x52: Logoff, 0x3E: DefaultRead}
+_TYPES: dict[int, type[Request]] = {
+    **_SIMPLE,
+    0x30: FullRead,
+    **dict.fromkeys(range(0x31, 0x3A), IndexRead),
+    0x3F: OffsetRead,
+    0x40: FullWrite,
+    **dict.fromkeys(range(0x41, 0x4A), IndexWrite),
+    0x4F: OffsetWrite,
+    0x50: Logon,
+    0x51: Security,
+    **dict.fromkeys(range(0x60, 0x6C), Negotiate),
+    0x70: Wait,
+}
+
+
+def request_type(code: int) -> type[Request]:
+    """Give the kind of request that a code stands for, whether or not its octets fit."""
+    return _TYPES.get(code, Unknown)
+
+
 def decode_request(data: bytes) -> Request:
     """Read a request; MalformedRequest when its length does not fit its code."""
     if not data:
         raise MalformedRequest("empty request", ResponseCode.err)
     code, rest = data[0], data[1:]
-    simple = {0x20: Identify, 0x21: Terminate, 0x52: Logoff, 0x3E: DefaultRead}
-    if code in simple:
+    if code in _SIMPLE:
         _length(code, rest, 0, ResponseCode.err)
-        return simple[code]()
+        return _SIMPLE[code]()
     if 0x30 <= code <= 0x3F:
         return _decode_read(code, rest)
     if 0x40 <= code <= 0x4F:

@@ -27,6 +27,8 @@ class ResponseCode(IntEnum):
     rstl = 0x10
     sgnp = 0x11
     sgerr = 0x12
+    #: A maker's own: the requester has no registration with this device (one source).
+    PRIVATE = 0x1E
 
 
 def code_name(code: int) -> str:

@@ -13,27 +13,22 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed, Step
-from protocols.c1218.scripts import (
-    LogonSettings,
-    Opened,
-    close_session,
-    open_session,
-    read_part,
-    read_table,
-    run_procedure,
-    write_part,
-    write_table,
-)
-from protocols.errors import LinkError, ProtocolError
+from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed, Step
+from protocols.c1218.conversation import Conversation
+from protocols.c1218.scripts import LogonSettings, Opened
+from protocols.c1218.transfer import Progress
+from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.machine import SetBaud
 from protocols.psem.services import Response
+from protocols.transports.names import open_port as open_port
 from protocols.transports.port import Port
-from protocols.transports.tcp import TcpPort
 
 T = TypeVar("T")
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_S = 0.2
+#: A port that has gone is tried again so often, and waited for so long.
+REOPEN_S = 0.5
+PATIENCE_S = 15.0
 
 
 def monotonic_us() -> int:
@@ -45,6 +40,7 @@ class MeterPort:
     """A meter on a port, one session at a time; every call blocks until it is done.
 
     ProtocolError (LinkError, ServiceRefused, PortError …) when it cannot be.
+    ``reopen`` opens the port again when it has gone: a read then goes on.
     """
 
     def __init__(
@@ -53,18 +49,24 @@ class MeterPort:
         settings: LogonSettings | None = None,
         options: ClientOptions | None = None,
         now_us: Callable[[], int] = monotonic_us,
+        reopen: Callable[[], Port] | None = None,
     ) -> None:
         self._port = port
-        self._settings = settings or LogonSettings()
         self._now_us = now_us
-        self.client = Client(options)
+        self._reopen = reopen
+        self._conversation = Conversation(settings, options)
+        self.client = self._conversation.client
         self._open = False
-        self.opened: Opened | None = None
+
+    @property
+    def opened(self) -> Opened | None:
+        """Give how the session was opened."""
+        return self._conversation.opened
 
     def __enter__(self) -> MeterPort:
         """Open a session."""
         try:
-            self.opened = self.run(open_session(self._settings))
+            self.run(self._conversation.open())
         except BaseException:
             self._port.close()
             raise
@@ -78,58 +80,75 @@ class MeterPort:
         trace: TracebackType | None,
     ) -> None:
         """Close the session, if the line still stands, and the port."""
+        self._reopen = None
         try:
-            if self._open and not isinstance(error, LinkError):
-                self.run(close_session())
+            if self._open and not isinstance(error, LinkError | PortError):
+                self.run(self._conversation.close())
         except ProtocolError:
             self._open = False  # the meter returns to Base by itself after 6 s
         finally:
             self._port.close()
 
-    def read(self, table: int) -> bytes:
-        """Give a whole table."""
-        return self.run(read_table(table, self.client.limits))
+    def read(self, table: int, progress: Progress | None = None) -> bytes:
+        """Give a whole table, whatever its size."""
+        return self.run(self._conversation.read(table, progress))
 
     def read_part(self, table: int, offset: int, count: int) -> bytes:
         """Give octets of a table."""
-        return self.run(read_part(table, offset, count, self.client.limits))
+        return self.run(self._conversation.read_part(table, offset, count))
 
-    def write(self, table: int, data: bytes) -> None:
-        """Write a whole table."""
-        self.run(write_table(table, data, self.client.limits))
+    def read_index(self, table: int, indices: tuple[int, ...], count: int) -> bytes:
+        """Give elements of a table by their position in its structure."""
+        return self.run(self._conversation.read_index(table, indices, count))
+
+    def read_default(self) -> bytes:
+        """Give the table that the device chooses."""
+        return self.run(self._conversation.read_default())
+
+    def write(self, table: int, data: bytes, progress: Progress | None = None) -> None:
+        """Write a whole table; OutcomeUnknown when the line fails meanwhile."""
+        self.run(self._conversation.write(table, data, progress))
 
     def write_part(self, table: int, offset: int, data: bytes) -> None:
-        """Write octets of a table."""
-        self.run(write_part(table, offset, data, self.client.limits))
+        """Write octets of a table; OutcomeUnknown when the line fails meanwhile."""
+        self.run(self._conversation.write_part(table, offset, data))
 
-    def procedure(self, initiate: bytes) -> bytes:
+    def procedure(self, initiate: bytes, ask: bool = True) -> bytes:
         """Run a procedure: the image of ST-07 in, the image of ST-08 out."""
-        return self.run(run_procedure(initiate, self.client.limits))
+        return self.run(self._conversation.procedure(initiate, ask))
+
+    def keep_alive(self, seconds: int) -> None:
+        """Keep the session for an idle time."""
+        self.run(self._conversation.keep_alive(seconds))
 
     def run(self, script: Generator[Step, Response, T]) -> T:
         """Run a script of your own."""
         token = object()
+        ended: ScriptDone | ScriptFailed | None = None
         self.client.run(script, token, self._now_us())
         while True:
-            self._write_out()
-            result = self._result(token)
-            if result is not None:
-                if isinstance(result, ScriptFailed):
-                    raise result.error
-                value: T = result.result
-                return value
-            self._wait()
+            try:
+                self._write_out()
+                ended = self._look_for(token) or ended
+                if ended is not None and self.client.quiet:
+                    break
+                self._wait()
+            except PortError as error:
+                if ended is not None:
+                    break
+                self._come_back(error)
+        if isinstance(ended, ScriptFailed):
+            raise ended.error
+        value: T = ended.result
+        return value
 
-    def _result(self, token: object) -> ScriptDone | ScriptFailed | None:
+    def _look_for(self, token: object) -> ScriptDone | ScriptFailed | None:
         found: ScriptDone | ScriptFailed | None = None
         for event in self.client.events():
             if isinstance(event, SetBaud):
-                self._write_out()
                 self._port.set_baud(event.baud)
             elif isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
                 found = event
-        if found is not None:
-            self._write_out()
         return found
 
     def _write_out(self) -> None:
@@ -141,30 +160,39 @@ class MeterPort:
         due_us = self.client.deadline_us()
         now_us = self._now_us()
         wait_s = MAX_WAIT_S if due_us is None else max(0.0, (due_us - now_us) / 1e6)
-        data = self._port.read(min(wait_s, MAX_WAIT_S))
+        data = self._port.read(min(wait_s, MAX_WAIT_S)) if wait_s else b""
         now_us = self._now_us()
         if data:
             self.client.receive(data, now_us)
         if due_us is not None and now_us >= due_us:
             self.client.expire(now_us)
 
-
-def open_port(name: str) -> Port:
-    """Open a port by its name: a device, ``tcp:HOST:PORT``, or any URL that pyserial knows."""
-    if name.startswith("tcp:"):
-        host, _, port = name[4:].rpartition(":")
-        if not host or not port.isdecimal():
-            raise ProtocolError(f"{name}: a TCP port is written tcp:HOST:PORT")
-        return TcpPort.connect(host.strip("[]"), int(port))
-    # pyserial asks which system this is when it is imported: only who opens a port needs it.
-    from protocols.transports.serial_port import SerialPort
-
-    return SerialPort(name)
+    def _come_back(self, error: PortError) -> None:
+        """Open a port that has gone, once it is back; what runs is told that its link was lost."""
+        if self._reopen is None:
+            raise error
+        self._port.close()
+        give_up_us = self._now_us() + int(PATIENCE_S * 1e6)
+        while True:
+            try:
+                self._port = self._reopen()
+                break
+            except PortError:
+                if self._now_us() >= give_up_us:
+                    raise error from None
+                time.sleep(REOPEN_S)
+        self.client.line_lost(LinkError(str(error)), self._now_us())
 
 
 def open_meter(
-    name: str, *, user_id: int = 0, user: bytes = b"", password: bytes | None = None, **more: Any
+    name: str,
+    *,
+    user_id: int = 0,
+    user: bytes = b"",
+    password: bytes | None = None,
+    options: ClientOptions | None = None,
+    **more: Any,
 ) -> MeterPort:
     """Give a meter on a port, to be used with ``with``; ``more`` goes to LogonSettings."""
     settings = LogonSettings(user_id=user_id, user=user, password=password, **more)
-    return MeterPort(open_port(name), settings)
+    return MeterPort(open_port(name), settings, options, reopen=lambda: open_port(name))

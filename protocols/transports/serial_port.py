@@ -1,12 +1,24 @@
-"""A serial port, or any URL that pyserial knows (socket://, rfc2217://, loop://)."""
+"""A serial port, or any URL that pyserial knows (socket://, rfc2217://, loop://).
+
+Not every driver can tell when the last bit has left: a USB adapter takes the
+bytes and says so at once.  On a real line a write therefore lasts as long as
+its bits, and before a change of speed the line rests for the adapter's timer.
+"""
 
 from __future__ import annotations
+
+import time
 
 import serial
 
 from protocols.errors import PortError
 
 READ_OCTETS = 4096
+BITS_AN_OCTET = 10
+#: A probe that takes its power from RTS or DTR is ready after this.
+SETTLE_S = 0.05
+#: The latency timer of common USB adapters.
+USB_TIMER_S = 0.016
 
 
 class SerialPort:
@@ -20,11 +32,18 @@ class SerialPort:
             )
         except (serial.SerialException, OSError, ValueError) as error:
             raise PortError(f"{url}: {error}; check its name, or run: smartmeter doctor") from error
+        #: Whether it has modem lines: a pty or a socket has none, and no bits that take time.
+        self.is_line = self._power(rts, dtr)
+        if self.is_line:
+            time.sleep(SETTLE_S)
+
+    def _power(self, rts: bool, dtr: bool) -> bool:
         for line, state in (("rts", rts), ("dtr", dtr)):
             try:
                 setattr(self._serial, line, state)
             except (OSError, serial.SerialException):
-                continue  # a pty or a socket has no such line
+                return False
+        return isinstance(self._serial, serial.Serial)
 
     def read(self, timeout_s: float) -> bytes:
         """Give what has arrived, waiting at most so long for the first octet."""
@@ -38,15 +57,21 @@ class SerialPort:
         return bytes(data)
 
     def write(self, data: bytes) -> None:
-        """Write and wait until the driver has sent it."""
+        """Write and wait until the last bit has left."""
+        begun_s = time.monotonic()
         try:
             self._serial.write(data)
             self._serial.flush()
         except (serial.SerialException, OSError) as error:
             raise PortError(f"{self._url} has gone: {error}; check the cable") from error
+        if self.is_line:
+            bits_s = len(data) * BITS_AN_OCTET / self._serial.baudrate
+            time.sleep(max(0.0, begun_s + bits_s - time.monotonic()))
 
     def set_baud(self, baud: int) -> None:
-        """Change the speed."""
+        """Change the speed, once an adapter has surely sent what was written."""
+        if self.is_line:
+            time.sleep(USB_TIMER_S)
         try:
             self._serial.baudrate = baud
         except (serial.SerialException, OSError, ValueError) as error:

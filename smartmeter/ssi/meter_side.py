@@ -121,7 +121,7 @@ class MeterSide:
         self._drain(now_us)
 
     def _session(self, logon: LogonSettings, work: Work) -> Script[Any]:
-        yield from open_session(logon)
+        yield from open_session(logon, self.client.quirks)
         try:
             result = yield from work(self.client.limits)
         except (ProtocolError, TableError) as error:

@@ -139,4 +139,5 @@ def test_any_bytes_leave_both_ends_in_a_legal_state(chunks: list[bytes]) -> None
         line.server.expire(now_us)
         line.server.outgoing()
     line.server.receive(b"\xee\0\0\0\0\1\x20\x13\x10", now_us)
+    line.server.expire(now_us + 175)
     assert line.server.outgoing()[:1] == b"\x06"

@@ -45,10 +45,10 @@ def test_a_packet_decodes_to_its_fields_or_is_refused(frame: dict[str, Any]) -> 
 def test_a_receiver_answers_each_frame_as_recommended(frame: dict[str, Any]) -> None:
     small = frame["name"] == "bad_oversize_for_default"
     link = Link(Collision.GIVE_UP, 64 if small else 8192)
-    link.packets = 255
+    link.receive_packets = 255
     octets = bytes.fromhex(frame["hex"])
     if frame["valid"] and octets[2] & 0x80 and not octets[2] & 0x40:
-        link._next_seq = octets[3]  # a following packet: its predecessors have come
+        link._next = (octets[1], octets[3])  # a following packet: its predecessors have come
     link.receive(octets, 0)
     link.expire(2_000_000)
     answer = link.outgoing()

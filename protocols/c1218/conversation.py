@@ -1,0 +1,81 @@
+"""All that one does with a meter, as scripts over one client: the part that every shell shares.
+
+A shell opens a port, runs these scripts on it and gives back their results;
+how it waits is its only business.
+"""
+
+from __future__ import annotations
+
+from protocols.c1218.client import Client, ClientOptions
+from protocols.c1218.scripts import (
+    LogonSettings,
+    Opened,
+    ProcedureCall,
+    close_session,
+    keep_alive,
+    open_session,
+    read_default,
+    read_index,
+    resumed,
+)
+from protocols.c1218.transfer import Progress, Script, TableReading, TableWriting
+
+
+class Conversation:
+    """One client, how it logs on, and the scripts that go on in a new session where one is lost."""
+
+    def __init__(self, settings: LogonSettings | None, options: ClientOptions | None) -> None:
+        self.settings = settings or LogonSettings()
+        self.client = Client(options)
+        self.opened: Opened | None = None
+
+    def open(self) -> Script[Opened]:
+        """Open a session."""
+        self.opened = yield from open_session(self.settings, self.client.quirks)
+        return self.opened
+
+    def close(self) -> Script[None]:
+        """Close the session."""
+        return close_session(self.client.quirks)
+
+    def read(self, table: int, progress: Progress | None = None) -> Script[bytes]:
+        """Give a whole table."""
+        reading = TableReading(table, progress=progress)
+        return resumed(lambda: reading.script(self.client.limits), self.open)
+
+    def read_part(
+        self, table: int, offset: int, count: int, progress: Progress | None = None
+    ) -> Script[bytes]:
+        """Give octets of a table; what lies past its end is left out."""
+        reading = TableReading(table, offset, count, progress)
+        return resumed(lambda: reading.script(self.client.limits), self.open)
+
+    def read_index(self, table: int, indices: tuple[int, ...], count: int) -> Script[bytes]:
+        """Give elements of a table by their position in its structure."""
+        limits = self.client.limits
+        return resumed(lambda: read_index(table, indices, count, limits), self.open)
+
+    def read_default(self) -> Script[bytes]:
+        """Give the table that the device chooses."""
+        return resumed(lambda: read_default(self.client.limits), self.open)
+
+    def write(self, table: int, data: bytes, progress: Progress | None = None) -> Script[None]:
+        """Write a whole table; OutcomeUnknown when the line fails meanwhile."""
+        writing = TableWriting(table, data, progress=progress)
+        return resumed(lambda: writing.script(self.client.limits), self.open)
+
+    def write_part(
+        self, table: int, offset: int, data: bytes, progress: Progress | None = None
+    ) -> Script[None]:
+        """Write octets of a table; OutcomeUnknown when the line fails meanwhile."""
+        writing = TableWriting(table, data, offset, progress)
+        return resumed(lambda: writing.script(self.client.limits), self.open)
+
+    def procedure(self, initiate: bytes, ask: bool = True) -> Script[bytes]:
+        """Run a procedure once: the image of ST-07 in, the image of ST-08 out."""
+        call = ProcedureCall(initiate, ask)
+        return resumed(lambda: call.script(self.client.limits), self.open)
+
+    def keep_alive(self, seconds: int) -> Script[None]:
+        """Keep the session for an idle time, up to 255 s where the meter has Wait."""
+        return keep_alive(self.client.limits, seconds)

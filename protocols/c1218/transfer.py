@@ -1,0 +1,194 @@
+"""Whole tables and parts of them, whatever their size, in pieces that the device can do.
+
+A transfer is an object that remembers how far it came: after a lost link its
+script is run again in a new session and goes on where it stopped.  A write
+that was under way when the link failed is never repeated: whether it was
+carried out is not known, and only its caller may decide (OutcomeUnknown).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from protocols.c1218.client import ClientLimits, Step
+from protocols.errors import (
+    LinkError,
+    LocalProtocolError,
+    OutcomeUnknown,
+    RemoteProtocolError,
+    ServiceRefused,
+    TableChecksumError,
+)
+from protocols.psem.codec import table_data
+from protocols.psem.codes import ResponseCode, code_name
+from protocols.psem.services import (
+    FullRead,
+    FullWrite,
+    IndexRead,
+    OffsetRead,
+    OffsetWrite,
+    Request,
+    Response,
+)
+from protocols.quirks import Quirk
+
+T = TypeVar("T")
+Script = Generator[Step, Response, T]
+#: Octets so far, and in all where that is known.
+Progress = Callable[[int, int | None], None]
+
+#: The most octets of one table that a read by pieces collects (24-bit offset).
+MAX_TABLE_OCTETS = 1 << 24
+#: A piece that was refused is halved, down to this.
+MIN_PIECE_OCTETS = 8
+#: Elements of one level that a read by indices asks for.
+MAX_ELEMENTS = 0xFFFF
+MAX_INDICES = 9
+#: What a device answers to a piece that it cannot give, or a service that it lacks.
+_CANNOT = (ResponseCode.onp, ResponseCode.sns)
+
+
+def check(request: Request, response: Response) -> Response:
+    """Give a positive answer back; raise ServiceRefused for a negative one."""
+    if not response.ok:
+        raise ServiceRefused(response.code, code_name(response.code), type(request).__name__)
+    return response
+
+
+def read_block(request: Request, limits: ClientLimits) -> Script[bytes]:
+    """Ask for table octets.  A wrong checksum is looked at a second time.
+
+    A one's complement that comes twice is the meter's way (Q22); anything else
+    is a TableChecksumError.
+    """
+    quirks, looks = limits.quirks, 0
+    while True:
+        response = check(request, (yield request))
+        looks += 1
+        try:
+            return table_data(response.data)
+        except TableChecksumError as error:
+            sure = looks == 2 or quirks.on(Quirk.ONES_COMPLEMENT)
+            if sure and error.ones_complement and quirks.tolerates(Quirk.ONES_COMPLEMENT):
+                quirks.note(Quirk.ONES_COMPLEMENT)
+                return error.data
+            if looks == 2:
+                raise
+
+
+@dataclass
+class TableReading:
+    """A table, or ``count`` octets of it from ``start`` on, being read.
+
+    A whole table is asked for at once; where it is too long for one answer, by
+    offsets; where the device cannot do that either, element by element.
+    """
+
+    table: int
+    start: int = 0
+    count: int | None = None
+    progress: Progress | None = None
+    data: bytearray = field(default_factory=bytearray)
+
+    def script(self, limits: ClientLimits) -> Script[bytes]:
+        """Read what is still missing."""
+        if self.count is not None or self.data:
+            return (yield from self._by_offsets(limits))
+        try:
+            self._take((yield from read_block(FullRead(self.table), limits)))
+            return bytes(self.data)
+        except ServiceRefused as refusal:
+            if refusal.code != ResponseCode.onp:
+                raise
+        try:
+            if limits.offset_reads:
+                return (yield from self._by_offsets(limits))
+        except ServiceRefused as refusal:
+            if self.data or refusal.code not in _CANNOT:
+                raise
+        yield from self._by_indices((), limits)
+        if not self.data:
+            raise ServiceRefused(ResponseCode.onp, "onp", "read in full, by offset and by index")
+        limits.offset_reads = False
+        return bytes(self.data)
+
+    def _take(self, piece: bytes) -> None:
+        self.data += piece
+        if len(self.data) > MAX_TABLE_OCTETS:
+            raise RemoteProtocolError(f"more than {MAX_TABLE_OCTETS} octets in one table")
+        if self.progress is not None:
+            self.progress(len(self.data), self.count)
+
+    def _by_offsets(self, limits: ClientLimits) -> Script[bytes]:
+        piece = limits.max_read
+        while self.count is None or len(self.data) < self.count:
+            size = piece if self.count is None else min(piece, self.count - len(self.data))
+            request = OffsetRead(self.table, self.start + len(self.data), size)
+            try:
+                octets = yield from read_block(request, limits)
+            except ServiceRefused as refusal:
+                if refusal.code != ResponseCode.onp:
+                    raise
+                if self.data:
+                    break  # the piece before was the last
+                if size <= MIN_PIECE_OCTETS:
+                    raise
+                piece = max(MIN_PIECE_OCTETS, size // 2)
+                continue
+            if len(octets) > size:
+                raise RemoteProtocolError(f"{len(octets)} octets were sent, {size} were asked for")
+            self._take(octets)
+            if len(octets) < size:
+                break
+        return bytes(self.data)
+
+    def _by_indices(self, above: tuple[int, ...], limits: ClientLimits) -> Script[int]:
+        """Read the elements below ``above`` one by one; give how many there were."""
+        for number in range(MAX_ELEMENTS):
+            request = IndexRead(self.table, (*above, number), 1)
+            try:
+                self._take((yield from read_block(request, limits)))
+            except ServiceRefused as refusal:
+                if refusal.code != ResponseCode.onp:
+                    raise
+                # There is no such element, or it is too long and must be read in parts.
+                deepest = len(above) + 1 == MAX_INDICES
+                if deepest or not (yield from self._by_indices((*above, number), limits)):
+                    return number
+        return MAX_ELEMENTS
+
+
+@dataclass
+class TableWriting:
+    """A table, or octets of it from ``offset`` on, being written; ``written`` are confirmed."""
+
+    table: int
+    data: bytes = field(repr=False)
+    offset: int | None = None
+    progress: Progress | None = None
+    written: int = 0
+
+    def script(self, limits: ClientLimits) -> Script[None]:
+        """Write what is not written yet.  A piece that was refused leaves the earlier ones."""
+        if self.offset is None and not self.written and len(self.data) <= limits.max_write:
+            yield from self._write(FullWrite(self.table, self.data), len(self.data))
+            return
+        room = limits.max_write - 3
+        if room < 1:
+            raise LocalProtocolError("the granted packets are too small to write")
+        while self.written < len(self.data):
+            piece = self.data[self.written : self.written + room]
+            at = (self.offset or 0) + self.written
+            yield from self._write(OffsetWrite(self.table, at, piece), len(piece))
+
+    def _write(self, request: Request, octets: int) -> Script[None]:
+        try:
+            check(request, (yield request))
+        except LinkError as error:
+            what = f"write of table {self.table}"
+            raise OutcomeUnknown(what, self.written, error) from error
+        self.written += octets
+        if self.progress is not None:
+            self.progress(self.written, len(self.data))
