@@ -47,10 +47,12 @@ class Leaf(Adapter):  # type: ignore[misc]
     ``code``    the format of the struct module that reads the same integer, "<H"
     ``bits``    of a bit field: lowest and highest bit of each member; ``code`` reads the whole
     ``digits``  true for a number that is its decimal digits, two an octet, if all are digits
+    ``time``    true for a TableTime, which holds its octets
     """
 
     bits: Mapping[str, tuple[int, int]] | None = None
     digits: bool = False
+    time: bool = False
 
     def __init__(
         self,
@@ -381,12 +383,14 @@ def stime(ctx: Context) -> Tree:
 
 def _time(ctx: Context, kind: str) -> Tree:
     fmt = ctx.fmt
-    return Leaf(
+    leaf = Leaf(
         kind,
         times.size_of_time(kind, fmt.tm_format),
         times.time_decoder(kind, fmt.tm_format, fmt.data_order),
         lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order),
     )
+    leaf.time = True
+    return leaf
 
 
 def date(ctx: Context) -> Tree:

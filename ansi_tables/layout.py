@@ -7,22 +7,25 @@ configuration whose table could not be addressed is refused here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from construct import Array, ConstructError, Struct
+from construct import Array, Struct
 
+from ansi_tables import interpreted
 from ansi_tables.context import Context
 from ansi_tables.errors import (
     TableError,
     TableTooLargeError,
     TableValueError,
-    TruncatedTableError,
 )
 from ansi_tables.fields import MAX_TABLE_OCTETS, Leaf, Rest, rest, size_of, unwrap
+from ansi_tables.flat import fixed
+from ansi_tables.flat_decode import decoder
+from ansi_tables.flat_encode import encoder
 from ansi_tables.foreign import Interpreted, adopt
 from ansi_tables.ids import MANUFACTURER_BIT, PENDING_BIT, name_of
 from ansi_tables.registry import TableDefinition, definition
@@ -55,6 +58,11 @@ class Layout:
         self.size = size_of(tree)
         if self.size is not None and self.size > MAX_TABLE_OCTETS:
             raise TableTooLargeError(f"{self.size} octets", table=self.table)
+        self._flat = fixed(tree)
+        self._least = self.size or 0
+        # Flattened when used again: once, as by most commands, is not worth the milliseconds.
+        self._decode: Callable[[bytes], Record] | None = None
+        self._encode: Callable[[Any], bytes] | None = None
 
     @property
     def opaque(self) -> bool:
@@ -63,88 +71,50 @@ class Layout:
         return len(fields) == 1 and isinstance(unwrap(fields[0]), Rest)
 
     def decode(self, data: bytes) -> Record:
-        """Decode a table image; octets after its last member are left out."""
-        return self.decode_with_trailing(data)[0]
-
-    def decode_with_trailing(self, data: bytes) -> tuple[Record, bytes]:
-        """Decode a table image; give also the octets after its last member.
+        """Decode a table image; octets after its last member are left out.
 
         TruncatedTableError names table, field and offset when octets are missing.
         """
-        value, end = self._read(self._tree, data, 0, "")
+        if self._decode is not None and len(data) >= self._least:
+            return self._decode(data)
+        return self.decode_with_trailing(data)[0]
+
+    def decode_with_trailing(self, data: bytes) -> tuple[Record, bytes]:
+        """Decode a table image; give also the octets after its last member."""
+        if self._decode is not None and len(data) >= self._least:
+            return self._decode(data), bytes(data[self._least :])
+        if self._flat:
+            self._decode = self._flatten_and_decode
+        value, end = interpreted.read(self._tree, bytes(data), self.table)
         assert isinstance(value, Record)
-        return value, data[end:]
+        return value, bytes(data[end:])
+
+    def _flatten_and_decode(self, data: bytes) -> Record:
+        self._decode = decode = decoder(self._tree, self.table)
+        record: Record = decode(data)
+        return record
 
     def check(self, data: bytes) -> None:
         """Refuse octets that end before the table does: TruncatedTableError names the field."""
         if self.size is not None and len(data) < self.size:
             self.decode(data)
 
-    def _read(self, tree: Any, data: bytes, at: int, path: str) -> tuple[Any, int]:
-        tree = unwrap(tree)
-        if isinstance(tree, Struct):
-            record = Record()
-            for field in tree.subcons:
-                if at == len(data) and getattr(field, "optional_tail", False):
-                    break
-                inner = f"{path}.{field.name}" if path else str(field.name)
-                record[field.name], at = self._read(field, data, at, inner)
-            return record, at
-        if isinstance(tree, Array):
-            items = []
-            for index in range(int(tree.count)):
-                item, at = self._read(tree.subcon, data, at, f"{path}.{index}")
-                items.append(item)
-            return items, at
-        if isinstance(tree, Rest):
-            end = min(len(data), at + tree.max_size)
-            return bytes(data[at:end]), end
-        if isinstance(tree, Leaf):
-            end = at + tree.size
-            if end > len(data):
-                raise TruncatedTableError(
-                    f"{tree.type_name} of {tree.size} octets, {max(0, len(data) - at)} are there",
-                    table=self.table,
-                    path=path,
-                    offset=at,
-                )
-            return tree.decode(data[at:end]), end
-        assert isinstance(tree, Interpreted) and at == 0
-        return tree.read(data, self.table)
-
     def encode(self, value: Any) -> bytes:
         """Encode a record; TableValueError names the member that is missing or does not fit."""
+        if self._encode is not None:
+            try:
+                return self._encode(value)
+            except Exception:  # whatever it was: the reference tells what is wrong, if it is
+                pass
+        elif self._flat:
+            self._encode = self._flatten_and_encode
         out = bytearray()
-        self._write(self._tree, value, out, "")
+        interpreted.write(self._tree, value, out, self.table)
         return bytes(out)
 
-    def _write(self, tree: Any, value: Any, out: bytearray, path: str) -> None:
-        tree = unwrap(tree)
-        try:
-            if isinstance(tree, Struct):
-                for field in tree.subcons:
-                    inner = f"{path}.{field.name}" if path else str(field.name)
-                    if field.name not in value:
-                        if getattr(field, "optional_tail", False):
-                            break
-                        raise TableValueError("missing", table=self.table, path=inner)
-                    self._write(field, value[field.name], out, inner)
-            elif isinstance(tree, Array):
-                if len(value) != int(tree.count):
-                    raise TableValueError(f"{len(value)} elements, must be {tree.count}")
-                for index, item in enumerate(value):
-                    self._write(tree.subcon, item, out, f"{path}.{index}")
-            else:
-                out += tree.build(value)
-        except TableError as error:
-            if not error.table:
-                error.table, error.offset = self.table, len(out)
-                error.path = ".".join(part for part in (path, error.path) if part)
-            raise
-        except (ConstructError, TypeError, ValueError, KeyError, ArithmeticError) as error:
-            raise TableValueError(
-                f"{value!r:.60} does not fit: {error}", table=self.table, path=path, offset=len(out)
-            ) from error
+    def _flatten_and_encode(self, value: Any) -> bytes:
+        self._encode = encoder(self._tree, self.table)
+        return self._encode(value)
 
     def listing(self) -> Iterator[Field]:
         """Give every field with its offset, width, path and type, in wire order."""
@@ -202,7 +172,7 @@ class Layout:
     def value_at(self, path: str, octets: bytes) -> Any:
         """Decode one field from just its octets, as a partial read gives them."""
         tree, at, bit = self._find(path)
-        value, _ = self._read(tree, octets, 0, path)
+        value, _ = interpreted.read(tree, octets, self.table, 0, path)
         if bit is None:
             return value
         try:

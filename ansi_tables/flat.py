@@ -1,0 +1,108 @@
+"""Flattening: a table of fixed size as the Python that one would write for it by hand.
+
+A definition's tree, bound to one device, is walked once.  What comes out is the
+source of a function: one ``struct`` call for all the fields of a level, then
+the values in their places.  An array that is too long to be written out is a
+level of its own, repeated by a loop.  ``dataclasses`` makes its methods in the
+same way.
+
+This file holds what both directions share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from construct import Array, Struct
+
+from ansi_tables.fields import Leaf, Rest, Tree, unwrap
+from ansi_tables.foreign import Interpreted
+
+#: Fields of one level: an array that goes beyond becomes a loop.
+MAX_LEVEL_FIELDS = 160
+
+
+class Source:
+    """Python source that grows by functions, and the objects that it names."""
+
+    def __init__(self, title: str, names: Mapping[str, Any]) -> None:
+        self.title = title
+        self.names = dict(names)
+        self._lines: list[str] = []
+        self._used = 0
+
+    def fresh(self, letter: str) -> str:
+        """Give a name that is not used yet."""
+        self._used += 1
+        return f"{letter}{self._used}"
+
+    def bind(self, letter: str, value: Any) -> str:
+        """Give a name for an object."""
+        name = self.fresh(letter)
+        self.names[name] = value
+        return name
+
+    def function(self, head: str, body: list[str]) -> None:
+        """Add a function."""
+        self._lines += [f"def {head}:", *(f"    {line}" for line in body)]
+
+    def compiled(self, name: str) -> Callable[[Any], Any]:
+        """Give one of the functions, ready to be called."""
+        code = compile("\n".join(self._lines), f"<{self.title}, flattened>", "exec")
+        exec(code, self.names)
+        function: Callable[[Any], Any] = self.names[name]
+        return function
+
+
+def fixed(tree: Tree) -> bool:
+    """Tell whether a tree can be flattened: no rest, nothing that construct itself must read."""
+    tree = unwrap(tree)
+    if isinstance(tree, Struct):
+        return all(map(fixed, tree.subcons))
+    if isinstance(tree, Array):
+        return fixed(tree.subcon)
+    return not isinstance(tree, Rest | Interpreted)
+
+
+def leaves(tree: Tree) -> Iterator[Leaf]:
+    """Give the kinds of fields in a tree; those of an array once."""
+    tree = unwrap(tree)
+    if isinstance(tree, Struct):
+        for field in tree.subcons:
+            yield from leaves(field)
+    elif isinstance(tree, Array):
+        yield from leaves(tree.subcon)
+    else:
+        yield tree
+
+
+def fields_of(tree: Tree) -> int:
+    """Count the fields of a tree, those of arrays included."""
+    tree = unwrap(tree)
+    if isinstance(tree, Struct):
+        return sum(map(fields_of, tree.subcons))
+    if isinstance(tree, Array):
+        return int(tree.count) * fields_of(tree.subcon)
+    return 1
+
+
+def byte_order(tree: Tree) -> str:
+    """Give the mark of the struct module for the order of a tree's integers."""
+    return next((leaf.code[0] for leaf in leaves(tree) if leaf.code), "<")
+
+
+def spare_runs(bits: Mapping[str, tuple[int, int]], width: int) -> list[tuple[int, int]]:
+    """Give the bits that no member covers, as (lowest bit, count) of each run."""
+    covered = 0
+    for low, high in bits.values():
+        covered |= ((1 << (high - low + 1)) - 1) << low
+    runs: list[tuple[int, int]] = []
+    for bit in range(width):
+        if covered >> bit & 1:
+            continue
+        if runs and sum(runs[-1]) == bit:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((bit, 1))
+    return runs
