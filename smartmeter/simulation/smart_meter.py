@@ -15,6 +15,7 @@ from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.simulation.optical_line import OpticalLine
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory
+from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.module import Module
 
 #: Steps in one instant after which two machines count as chattering for ever.
@@ -33,8 +34,10 @@ class SmartMeter:
         *,
         baud: int | None = None,
         on_interval: Callable[[Interval], None] | None = None,
+        permission: Permission | None = None,
     ) -> None:
         self.esn = factory.esn
+        self._permission = permission
         self._calendar = calendar
         self.nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
         self.meter = Meter(settings, MemoryNvram(), calendar, now_us, on_interval)
@@ -45,7 +48,8 @@ class SmartMeter:
         self._settle(now_us)
 
     def _new_module(self, now_us: int) -> Module:
-        return Module(self.nvram, Calendar(None, self._calendar.rate, now_us), now_us)
+        calendar = Calendar(None, self._calendar.rate, now_us)
+        return Module(self.nvram, calendar, now_us, permission=self._permission)
 
     def mains(self, on: bool, now_us: int) -> None:
         """Cut or return the mains; after the hold-up energy was used up the module starts anew."""

@@ -17,6 +17,7 @@ from protocols.c1218.client import Client, ClientLimits, ScriptDone, ScriptFaile
 from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
 from protocols.errors import ProtocolError, RemoteProtocolError
 from protocols.machine import Event, SetBaud
+from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
 
 MAX_JOBS = 64
 
@@ -54,8 +55,9 @@ class JobFailed(Event):
 class MeterSide:
     """Implements ``protocols.machine.Machine`` towards the optical port."""
 
-    def __init__(self, logon: LogonSettings) -> None:
+    def __init__(self, logon: LogonSettings, permission: Permission | None = None) -> None:
         self._logon = logon
+        self.guard = Guard(permission or Everything())
         self._short = replace(logon, negotiate=False)
         self.client = Client()
         self._queue: list[tuple[int, int, object, Work]] = []
@@ -123,7 +125,8 @@ class MeterSide:
     def _session(self, logon: LogonSettings, work: Work) -> Script[Any]:
         yield from open_session(logon, self.client.quirks)
         try:
-            result = yield from work(self.client.limits)
+            job = guarded(work(self.client.limits), self.guard, self._denied)
+            result = yield from job
         except (ProtocolError, TableError) as error:
             yield from close_session()
             if isinstance(error, TableError):
@@ -131,6 +134,9 @@ class MeterSide:
             raise
         yield from close_session()
         return result
+
+    def _denied(self, event: WriteDenied) -> None:
+        self._events.append(event)
 
     def _drain(self, now_us: int) -> None:
         for event in self.client.events():

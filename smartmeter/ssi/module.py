@@ -36,6 +36,7 @@ from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
+from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.keys import ModuleKeys
 from smartmeter.ssi.memory import load_memory
 from smartmeter.ssi.meter_data import EVENT_LOG, LogRead, MeterContext, read_clock, read_log
@@ -86,6 +87,7 @@ class Module:
         calendar: Calendar,
         now_us: int,
         base: int = ssi_tables.DEFAULT_BASE,
+        permission: Permission | None = None,
     ) -> None:
         self.factory = load_factory(nvram)
         self.esn = self.factory.esn
@@ -105,7 +107,7 @@ class Module:
             self.factory.optical_user.encode(),
             self.factory.optical_password or None,
         )
-        self.optical = MeterSide(logon)
+        self.optical = MeterSide(logon, permission)
         self._own = OwnTables(self, base)
         self._network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
         self._scheduler = Scheduler(self.esn, self.memory.marks)
@@ -227,6 +229,8 @@ class Module:
                     self._job_done(event, now_us)
                 elif isinstance(event, JobFailed):
                     self._job_failed(event, now_us)
+                else:
+                    self._events.append(event)
             for event in self._network.events():
                 busy = True
                 self._network_event(event, now_us)
@@ -338,6 +342,7 @@ class Module:
         """The meter was read: the clock is set, and the module can speak."""
         first = self.meter is None
         self._reporter.meter = meter
+        self.optical.guard.byte_order = meter.context.fmt.data_order
         if not first:
             self._configure(now_us)
             return

@@ -35,6 +35,7 @@ from smartmeter.network.link import Link, LinkSettings
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.world import World
 from smartmeter.ssi.factory import Factory, TmsAddress
+from smartmeter.ssi.guard import Permission
 
 EPOCH_US = 1_767_225_600 * US_PER_S  # 2026-01-01
 KEY = bytes(range(16))
@@ -121,12 +122,22 @@ class Street:
     """A world with one SmartMeter, its link and the host; implements Actor."""
 
     def __init__(
-        self, rate: int = 1, baud: int | None = None, link: LinkSettings | None = None
+        self,
+        rate: int = 1,
+        baud: int | None = None,
+        link: LinkSettings | None = None,
+        permission: Permission | None = None,
     ) -> None:
         self.calendar = Calendar(EPOCH_US, rate)
         self.journal: list[Interval] = []
         self.device = SmartMeter(
-            FACTORY, MeterSettings(), self.calendar, 0, baud=baud, on_interval=self.journal.append
+            FACTORY,
+            MeterSettings(),
+            self.calendar,
+            0,
+            baud=baud,
+            on_interval=self.journal.append,
+            permission=permission,
         )
         ring = Ring(EaxPrime(KEY))
         settings = NodeSettings(window_s=900 * rate)

@@ -1,0 +1,128 @@
+"""What the module may do to its meter: a guard at the last place before the optical port.
+
+Every request of every job passes here, whoever asked for it: the TMS, a
+schedule or the module itself.  What only reads passes always; everything else,
+a service that is not known here included, passes only with permission, and a
+procedure (a write of ST-07) only with permission for that procedure.  The
+permission comes from the module's host, so nothing that arrives over the
+network can give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeVar
+
+from protocols.c1218.scripts import Script
+from protocols.errors import ProtocolError
+from protocols.machine import Event
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import (
+    DefaultRead,
+    FullRead,
+    FullWrite,
+    Identify,
+    IndexRead,
+    IndexWrite,
+    Logoff,
+    Logon,
+    Negotiate,
+    OffsetRead,
+    OffsetWrite,
+    Request,
+    Response,
+    Security,
+    Terminate,
+    Wait,
+)
+
+T = TypeVar("T")
+
+PROCEDURE_INITIATE = 7
+#: TABLE_IDB_BFLD at the head of ST-07: eleven bits of number, the manufacturer's flag above them.
+PROCEDURE_MASK = 0x0FFF
+_HARMLESS = (
+    *(Identify, Negotiate, Logon, Security, Logoff, Terminate, Wait),
+    *(FullRead, IndexRead, DefaultRead, OffsetRead),
+)
+
+
+class Permission(Protocol):
+    """What the host allows, by table number and by procedure number (manufacturer's: 2048 up)."""
+
+    def table(self, number: int) -> bool:
+        """Tell whether a table may be written."""
+
+    def procedure(self, number: int) -> bool:
+        """Tell whether a procedure may be run."""
+
+
+class Everything:
+    """The permission of a module inside its own meter."""
+
+    def table(self, number: int) -> bool:
+        """Allow it."""
+        return True
+
+    def procedure(self, number: int) -> bool:
+        """Allow it."""
+        return True
+
+
+@dataclass(frozen=True)
+class WriteDenied(Event):
+    """A request that never reached the meter; ``what`` names the table or the procedure."""
+
+    what: str
+
+
+class Guard:
+    """Judges requests.  ``byte_order`` is the meter's, once it is known; see ``judge``."""
+
+    def __init__(self, permission: Permission) -> None:
+        self._permission = permission
+        self.byte_order: Literal["little", "big"] | None = None
+
+    def judge(self, request: Request) -> str | None:
+        """Give what is refused of a request, or None when it may go to the meter.
+
+        A procedure cannot be told by its number before the meter's byte order
+        is known; until then, and in a write that does not begin at the head of
+        ST-07, none is allowed, unless all are.
+        """
+        if isinstance(request, _HARMLESS) or isinstance(self._permission, Everything):
+            return None
+        if not isinstance(request, FullWrite | OffsetWrite | IndexWrite):
+            return f"service {type(request).__name__}"
+        if request.table != PROCEDURE_INITIATE:
+            allowed = self._permission.table(request.table)
+            return None if allowed else f"write of table {request.table}"
+        whole = isinstance(request, FullWrite) and len(request.data) >= 3
+        if not whole or self.byte_order is None:
+            return "a procedure that cannot be told"
+        number = int.from_bytes(request.data[:2], self.byte_order) & PROCEDURE_MASK
+        return None if self._permission.procedure(number) else f"procedure {number}"
+
+
+def guarded(script: Script[T], guard: Guard, denied: Callable[[WriteDenied], None]) -> Script[T]:
+    """Run a script, and answer its forbidden requests with ``isc`` in the meter's place."""
+    try:
+        step = next(script)
+        while True:
+            what = guard.judge(step) if isinstance(step, Request) else None
+            if what is not None:
+                denied(WriteDenied(what))
+                step = script.send(Response(ResponseCode.isc))
+                continue
+            try:
+                answer = yield step
+            except ProtocolError as error:
+                step = script.throw(error)
+            else:
+                step = script.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        script.close()
