@@ -18,6 +18,7 @@ VERBS = {
     "demo": ("demo", "TMS, page and a street of SmartMeters, from factory state on."),
     "meter": ("meter", "Simulated meters on a pty, a serial line or TCP."),
     "read": ("read", "Read a meter's tables, for a person or as JSON."),
+    "clone": ("clone", "A whole meter to one image, by reading only."),
     "decode": ("decode", "Bytes to text, without a meter."),
     "gateway": ("gateway", "The SSI module on this board, beside a real meter."),
     "tms": ("tms", "The head-end: collects, provisions, watches."),

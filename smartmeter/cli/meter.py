@@ -1,25 +1,33 @@
-"""``smartmeter meter serve``: a simulated meter on a pty, a serial line or TCP."""
+"""``smartmeter meter serve``: simulated meters and twins on a pty, a serial line or TCP."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from protocols.machine import Machine
 from protocols.transports import serving
-from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
+from smartmeter.cli.clone import read_image
 from smartmeter.meter.access import PUBLIC_TABLES
+from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.twin import Twin, TwinPasswords
 
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
+MAX_COUNT = 1000
 
 
 @click.group()
@@ -27,10 +35,34 @@ def command() -> None:
     """Simulated meters."""
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What the meters of one ``serve`` have in common."""
+
+    seed: int
+    serial_number: str
+    interval: int
+    state: str | None
+    clock: str
+    image: MeterImage | None
+    live: bool
+
+
+@dataclass(frozen=True)
+class _Served:
+    """One meter, and what its ready line says of it."""
+
+    machine: Machine
+    text: str
+
+
 @command.command()
 @click.option("--pty", "pty_link", metavar="LINK", help="Make a pty and link it at LINK.")
 @click.option("--serial", "serial_device", metavar="DEV", help="Serve on a serial line.")
 @click.option("--tcp", metavar="HOST:PORT", help="Serve on TCP; port 0 takes a free one.")
+@click.option("--image", metavar="FILE", help="Answer like the meter that was cloned to FILE.")
+@click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
+@click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
 @click.option("--seed", default=1, show_default=True, help="Which household it measures.")
 @click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
 @click.option("--interval", default=15, show_default=True, help="Load-profile interval, minutes.")
@@ -40,32 +72,71 @@ def serve(
     pty_link: str | None,
     serial_device: str | None,
     tcp: str | None,
+    image: str | None,
+    live: bool,
+    count: int,
     seed: int,
     serial_number: str,
     interval: int,
     state: str | None,
     clock: str,
 ) -> None:
-    """Serve one simulated meter until told to stop (Ctrl-C)."""
+    """Serve simulated meters until told to stop (Ctrl-C).
+
+    With --count N the ports are LINK-1 to LINK-N, or PORT to PORT+N-1, and the
+    seeds, serial numbers and state folders follow each other likewise; each meter prints a ready
+    line of its own.
+    """
     if [pty_link, serial_device, tcp].count(None) != 2:
         raise click.UsageError("give one of --pty LINK, --serial DEV and --tcp HOST:PORT")
     if not 1 <= interval <= 60 or 60 % interval:
         raise click.UsageError(f"--interval {interval}: give a divisor of 60")
-    serial_number = serial_number or f"SM{seed:06d}"
-    if not (serial_number.isascii() and serial_number.isprintable() and len(serial_number) <= 16):
-        raise click.UsageError("--serial-number: up to 16 printable ASCII characters")
+    if not 1 <= count <= MAX_COUNT or (count > 1 and serial_device is not None):
+        raise click.UsageError(f"--count is 1 to {MAX_COUNT}, and 1 on a serial line")
+    if live and image is None:
+        raise click.UsageError("--live goes with --image FILE; a simulated meter is always live")
+    if serial_number and not _fits(serial_number, count):
+        raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
+    cloned = read_image(Path(image)) if image else None
+    options = _Options(seed, serial_number, interval, state, clock, cloned, live)
+    ports = _ports(pty_link, serial_device, tcp, count)
+    served = [_meter(options, number) for number in range(count)]
+    work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
+    asyncio.run(_until_told(_all(work)))
+
+
+def _fits(serial_number: str, count: int) -> bool:
+    plain = serial_number.isascii() and serial_number.isprintable()
+    return plain and len(serial_number) <= 16 and count == 1
+
+
+def _meter(options: _Options, number: int) -> _Served:
     now_us = monotonic_us()
+    calendar = shared_calendar(options.clock, wall_utc_us(), now_us)
+    if options.image is not None:
+        return _twin(options.image, options.live, options.seed + number, calendar)
     settings = MeterSettings(
-        serial=serial_number,
-        seed=seed,
-        interval_min=interval,
+        serial=options.serial_number or f"SM{options.seed + number:06d}",
+        seed=options.seed + number,
+        interval_min=options.interval,
         reader_password=os.environ.get(READER_VARIABLE, "reader").encode(),
         master_password=os.environ.get(MASTER_VARIABLE, "master").encode(),
     )
-    calendar = shared_calendar(clock, wall_utc_us(), now_us)
-    meter = Meter(settings, _memory(state), calendar, now_us)
+    folder = options.state if not number else f"{options.state}-{number + 1}"
+    meter = Meter(settings, _memory(options.state and folder), calendar, now_us)
     meter.expire(monotonic_us())
-    asyncio.run(_until_told(_serving(meter, pty_link, serial_device, tcp)))
+    public = " ".join(map(str, sorted(PUBLIC_TABLES)))
+    return _Served(meter, f"meter {settings.serial}; {_passwords()}; public: {public}")
+
+
+def _twin(image: MeterImage, live: bool, seed: int, calendar: Calendar) -> _Served:
+    readers = (os.environ.get(READER_VARIABLE, "reader").encode(), *image.passwords)
+    master = os.environ.get(MASTER_VARIABLE, "master").encode()
+    twin = Twin(image, TwinPasswords(readers, master))
+    whose = " ".join(str(value) for value in image.identity.values()) or "a meter"
+    if image.passwords:
+        return _Served(twin, f"twin of {whose}; {_passwords()}, and the image's own")
+    return _Served(twin, f"twin of {whose}; {_passwords()}")
 
 
 def _memory(state: str | None) -> Nvram:
@@ -76,40 +147,73 @@ def _memory(state: str | None) -> Nvram:
     return FlashFile(Path(state) / "meter.nvram")
 
 
-def _serving(
-    meter: Meter, pty_link: str | None, serial_device: str | None, tcp: str | None
-) -> Awaitable[None]:
+def _ports(
+    pty_link: str | None, serial_device: str | None, tcp: str | None, count: int
+) -> list[tuple[str, str]]:
+    """Give kind and name of the port of each meter."""
     if pty_link is not None:
-        return serving.serve_pty(meter, Path(pty_link), lambda: _ready(meter, pty_link))
+        names = [pty_link] if count == 1 else [f"{pty_link}-{n + 1}" for n in range(count)]
+        return [("pty", name) for name in names]
     if serial_device is not None:
-        return serving.serve_serial(meter, serial_device, lambda: _ready(meter, serial_device))
+        return [("serial", serial_device)]
     host, _, port = (tcp or "").rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) + count - 1 > 65535:
         raise SettingsError("--tcp", f"{tcp!r} is not HOST:PORT", "write 127.0.0.1:2000")
-    return serving.serve_tcp(
-        meter, host.strip("[]"), int(port), lambda real: _ready(meter, f"tcp:{host}:{real}")
+    return [("tcp", f"{host}:{int(port) and int(port) + n}") for n in range(count)]
+
+
+def _serving(served: _Served, kind: str, name: str) -> Callable[[], Awaitable[None]]:
+    if kind == "pty":
+        link = Path(name)
+        return lambda: serving.serve_pty(served.machine, link, lambda: _ready(served, name))
+    if kind == "serial":
+        return lambda: serving.serve_serial(served.machine, name, lambda: _ready(served, name))
+    host, _, port = name.rpartition(":")
+    return lambda: serving.serve_tcp(
+        served.machine,
+        host.strip("[]"),
+        int(port),
+        lambda real: _ready(served, f"tcp:{host}:{real}"),
     )
 
 
-def _ready(meter: Meter, port: str) -> None:
-    """Print the one line that programs wait for; passwords only while they are the defaults."""
+def _passwords() -> str:
+    """Tell the passwords while they are the defaults."""
     shown = []
     for role, variable in (("reader", READER_VARIABLE), ("master", MASTER_VARIABLE)):
         given = variable in os.environ
         shown.append(f"{role} password {'from the environment' if given else role}")
-    public = " ".join(map(str, sorted(PUBLIC_TABLES)))
-    click.echo(f"ready {port} meter {meter.settings.serial}; {', '.join(shown)}; public: {public}")
+    return ", ".join(shown)
+
+
+def _ready(served: _Served, port: str) -> None:
+    """Print the one line that programs wait for."""
+    click.echo(f"ready {port} {served.text}")
     sys.stdout.flush()
 
 
-async def _until_told(work: Awaitable[None]) -> None:
-    """Run until SIGINT or SIGTERM, then let the port go."""
+async def _all(work: list[Callable[[], Awaitable[None]]]) -> None:
+    """Serve all meters; when one cannot be served, none is."""
+
+    async def one(serve_it: Callable[[], Awaitable[None]]) -> None:
+        await serve_it()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for serve_it in work:
+                group.create_task(one(serve_it))
+    except* Exception as failed:
+        raise failed.exceptions[0] from None
+
+
+async def _until_told(work: Coroutine[Any, Any, None]) -> None:
+    """Run until SIGINT or SIGTERM, then let the ports go."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     if os.name == "posix":  # elsewhere Ctrl-C raises KeyboardInterrupt by itself
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
-    try:
+    with contextlib.suppress(asyncio.CancelledError):
         await task
-    except asyncio.CancelledError:
-        click.echo("stopped", err=True)
+        return
+    click.echo("stopped", err=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -19,26 +20,44 @@ from protocols.transports.pump import MeterPort, monotonic_us, open_port
 from smartmeter.cli import overview
 
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def logon_options(verb: _Verb) -> _Verb:
+    """Give a verb the options of a logon; :func:`logon_settings` takes them."""
+    for option in (
+        click.option("--ask-password", is_flag=True, help="Ask for the password."),
+        click.option(
+            "--password-file", type=click.Path(exists=True, dir_okay=False), help="A file."
+        ),
+        click.option("--user", default="", help="User name of the logon, up to 10 characters."),
+        click.option("--user-id", default=0, show_default=True, help="User id of the logon."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def logon_settings(
+    user_id: int, user: str, password_file: str | None, ask_password: bool
+) -> LogonSettings:
+    """Give the logon that the options ask for."""
+    if not 0 <= user_id <= 0xFFFF or len(user.encode()) > 10:
+        raise click.UsageError("--user-id is 0 to 65535, --user up to 10 characters")
+    return LogonSettings(user_id, user.encode(), _password(password_file, ask_password))
 
 
 @click.command()
 @click.argument("port")
 @click.argument("tables", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--user-id", default=0, show_default=True, help="User id of the logon.")
-@click.option("--user", default="", help="User name of the logon, up to 10 characters.")
-@click.option("--password-file", type=click.Path(exists=True, dir_okay=False), help="A file.")
-@click.option("--ask-password", is_flag=True, help="Ask for the password.")
+@logon_options
 @click.option("--record", type=click.Path(dir_okay=False), help="Write all bytes to this file.")
 def command(
     port: str,
     tables: tuple[str, ...],
     as_json: bool,
-    user_id: int,
-    user: str,
-    password_file: str | None,
-    ask_password: bool,
     record: str | None,
+    **logon: Any,
 ) -> int:
     """Read TABLES (23, ST-23, MT-5 …) of the meter at PORT.
 
@@ -47,10 +66,8 @@ def command(
     from a file, a prompt or the variable SMARTMETER_PASSWORD.
     """
     numbers = [table_number(text) for text in tables]
-    if not 0 <= user_id <= 0xFFFF or len(user.encode()) > 10:
-        raise click.UsageError("--user-id is 0 to 65535, --user up to 10 characters")
-    settings = LogonSettings(user_id, user.encode(), _password(password_file, ask_password))
-    opened, out = _open(port), None
+    settings = logon_settings(**logon)
+    opened, out = open_any_port(port), None
     if record:
         from protocols.transports.recording import RecordingPort
 
@@ -98,7 +115,8 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
     return str(text).encode()
 
 
-def _open(port: str) -> Port:
+def open_any_port(port: str) -> Port:
+    """Open a port by its name; ``sim:`` is a simulated meter in this process."""
     if port != "sim:":
         return open_port(port)
     from protocols.transports.memory import MachinePort

@@ -1,0 +1,229 @@
+"""``smartmeter clone``: a whole meter to one image, by reading only."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from protocols.c1218.scripts import LogonSettings, close_session
+from protocols.datalink.packet import ACK, STP
+from protocols.errors import LinkError, PortError, ProtocolError
+from protocols.transports.port import Port
+from protocols.transports.pump import MeterPort, monotonic_us
+from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.cli.read import logon_options, logon_settings, open_any_port
+from smartmeter.meter.blanking import shareable, without_secrets
+from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange
+from smartmeter.meter.image import MeterImage
+
+#: How often what is known is saved while reading, how often a lost line is taken up again
+#: without progress, and how long a meter needs to forget a session that was lost.
+SAVE_EVERY_S = 1.0
+LOST_LINES = 3
+FORGET_S = 6.5
+MAX_IMAGE_OCTETS = 128 << 20
+
+
+class ObservedPort:
+    """A port that notes how long the meter takes to acknowledge, and then to answer."""
+
+    def __init__(self, inner: Port, now_us: Callable[[], int] = monotonic_us) -> None:
+        self._inner = inner
+        self._now_us = now_us
+        self._asked_us: int | None = None
+        self._acknowledged_us: int | None = None
+        self._found: list[Exchange] = []
+
+    def take(self) -> list[Exchange]:
+        """Give the exchanges observed since the last call."""
+        found, self._found = self._found, []
+        return found
+
+    def read(self, timeout_s: float) -> bytes:
+        """Read, and note when the ACK and the answer began."""
+        data = self._inner.read(timeout_s)
+        if data and self._asked_us is not None:
+            now_us = self._now_us()
+            if self._acknowledged_us is None and data[0] == ACK:
+                self._acknowledged_us, data_after = now_us, data[1:]
+            else:
+                data_after = data
+            if self._acknowledged_us is not None and data_after[:1] == bytes([STP]):
+                asked, acknowledged = self._asked_us, self._acknowledged_us
+                self._found.append((acknowledged - asked, now_us - acknowledged))
+                self._asked_us = None
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Write; a packet of ours begins an exchange."""
+        self._inner.write(data)
+        if bytes([STP]) in data[:2]:
+            self._asked_us, self._acknowledged_us = self._now_us(), None
+
+    def set_baud(self, baud: int) -> None:
+        """Change the speed of the port inside."""
+        self._inner.set_baud(baud)
+
+    def close(self) -> None:
+        """Let the port inside go."""
+        self._inner.close()
+
+
+@click.command()
+@click.argument("port")
+@click.argument("file", type=click.Path(dir_okay=False))
+@logon_options
+@click.option("--with-secrets", is_flag=True, help="Keep passwords and keys in the image.")
+@click.option("--share", is_flag=True, help="Blank identity and customer data, to show the image.")
+@click.option("--no-bauds", is_flag=True, help="Do not ask which baud rates the meter can do.")
+def command(
+    port: str, file: str, with_secrets: bool, share: bool, no_bauds: bool, **logon: Any
+) -> int:
+    """Save all readable tables of the meter at PORT, and how it behaves, to FILE.
+
+    Nothing is written to the meter.  What was refused is tried again with the
+    password, if you give one.  An interrupted clone goes on where it stopped:
+    give the same command again.  `smartmeter meter serve --image FILE` then
+    answers like the meter.
+    """
+    if with_secrets and share:
+        raise click.UsageError("--share leaves secrets out: give it, or --with-secrets")
+    settings = CloneSettings(logon_settings(**logon), not no_bauds)
+    target = _Target(Path(file), settings.logon, with_secrets, share)
+    cloning = _clone(port, settings, target)
+    image = cloning.image()
+    if cloning.password_accepted is False:
+        click.echo("the meter refused the password; cloned what it shows", err=True)
+    target.save(image)
+    if image.missing:
+        shown = ", ".join(map(str, image.missing[:8]))
+        click.echo(
+            f"{len(image.missing)} tables missing ({shown}); give the same command again", err=True
+        )
+        return 1
+    refused = ", ".join(f"{n} {code.name}" for n, code in sorted(image.refused.items()))
+    click.echo(f"{len(image.tables)} tables in {file}; refused: {refused or 'none'}")
+    return 0
+
+
+def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
+    """Read in as many sessions as it takes; a table that loses the line twice is left out."""
+    lost_at: dict[int | None, int] = {}
+    saved_s = time.monotonic()
+    progress = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty())
+    with progress:
+        task = progress.add_task("tables", total=None)
+        ports: list[ObservedPort] = []
+
+        def exchanges() -> list[Exchange]:
+            return ports[-1].take()
+
+        def step(done: int, total: int) -> None:
+            nonlocal saved_s
+            progress.update(task, completed=done, total=total)
+            if time.monotonic() - saved_s >= SAVE_EVERY_S:
+                target.save_part(cloning.image())
+                saved_s = time.monotonic()
+
+        cloning = Cloning(settings, exchanges, step, target.earlier())
+        while True:
+            try:
+                ports.append(ObservedPort(open_any_port(port)))
+                _one_session(ports[-1], cloning, settings)
+                return cloning
+            except (LinkError, PortError) as error:
+                target.save_part(cloning.image())
+                lost_at[cloning.reading] = lost_at.get(cloning.reading, 0) + 1
+                if cloning.reading is None or sum(lost_at.values()) > LOST_LINES:
+                    raise ProtocolError(f"{error}; give the same command again") from error
+                if lost_at[cloning.reading] > 1:
+                    cloning.skipped.add(cloning.reading)
+                click.echo(f"line lost ({error}); going on", err=True)
+                time.sleep(FORGET_S)
+            except BaseException:
+                target.save_part(cloning.image())
+                raise
+
+
+def _one_session(port: ObservedPort, cloning: Cloning, settings: CloneSettings) -> None:
+    # The script of the clone opens its session itself, because Negotiate is part of what it learns.
+    meter = MeterPort(port, settings.logon)
+    try:
+        meter.run(cloning.script(meter.client.limits))
+        meter.run(close_session())
+    finally:
+        port.close()
+
+
+class _Target:
+    """The file, and FILE.part while tables are missing; both are the owner's only."""
+
+    def __init__(self, path: Path, logon: LogonSettings, with_secrets: bool, share: bool) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._logon = logon
+        self._with_secrets = with_secrets
+        self._share = share
+        if not path.parent.is_dir():
+            raise SettingsError(str(path), "its folder is not there", f"mkdir -p {path.parent}")
+
+    def earlier(self) -> MeterImage | None:
+        """Give what an interrupted clone left."""
+        if not self._part.exists():
+            return None
+        return read_image(self._part)
+
+    def save_part(self, image: MeterImage) -> None:
+        """Keep an unfinished clone, where there is something to keep."""
+        if 0 in image.tables:
+            _write(self._part, self._blanked(image, share=False))
+
+    def save(self, image: MeterImage) -> None:
+        """Keep a clone: under its name when it is whole."""
+        if image.missing:
+            self.save_part(image)
+            return
+        _write(self._path, self._blanked(image, self._share))
+        self._part.unlink(missing_ok=True)
+
+    def _blanked(self, image: MeterImage, share: bool) -> MeterImage:
+        if share:
+            return shareable(image)
+        if not self._with_secrets:
+            return without_secrets(image)
+        password = self._logon.password
+        return replace(image, passwords=() if password is None else (password,))
+
+
+def _write(path: Path, image: MeterImage) -> None:
+    """Write the file as a whole: a crash leaves the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as out:
+            out.write(image.to_json())
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise SmartMeterError(str(path), str(error.strerror), "choose another file") from error
+
+
+def read_image(path: Path) -> MeterImage:
+    """Read an image file; SettingsError says what is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_IMAGE_OCTETS:
+            raise SettingsError(str(path), f"larger than {MAX_IMAGE_OCTETS} octets")
+        return MeterImage.from_json(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), str(error), "give an image that clone made") from error

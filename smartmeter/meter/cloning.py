@@ -1,0 +1,276 @@
+"""Clone a meter: find out, by reading only, all that its twin must know.
+
+One session without a password, in which everything is tried that ST-00 lists; then, with a
+password, what was refused.  Nothing is written, no wrong password is tried, no table is
+asked for that could change a meter: Negotiate, Wait and reads are all that is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any
+
+from ansi_tables import DeviceFormat, Snapshot, TableError
+from ansi_tables.ids import MANUFACTURER_BIT
+from protocols.c1218.client import ClientLimits
+from protocols.c1218.scripts import LogonSettings, read_table
+from protocols.c1218.transfer import Script, check
+from protocols.errors import RemoteProtocolError, ServiceRefused
+from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
+from protocols.psem.services import (
+    DefaultRead,
+    Identify,
+    IndexRead,
+    Logon,
+    Negotiate,
+    OffsetRead,
+    Request,
+    Response,
+    Security,
+    Terminate,
+    Wait,
+)
+from smartmeter.base.errors import SmartMeterError
+from smartmeter.meter.image import MAX_DELAY_MS, LinkImage, MeterImage, Timings
+
+#: What is asked for, to learn what is granted.
+LARGEST_PACKET, MOST_PACKETS = 8192, 255
+#: Delays are kept on this grid: coarser than the noise of a computer, so that clones are equal.
+GRID_MS = 50
+#: A table is slow when it takes this much longer than the median.
+SLOW_MS = 250
+#: An exchange as observed: from the request to the ACK, and from there to the answer.
+Exchange = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class CloneSettings:
+    """How to open the session, and whether to ask for every baud rate."""
+
+    logon: LogonSettings = field(default_factory=LogonSettings)
+    try_bauds: bool = True
+
+
+class Cloning:
+    """What is known of a meter so far; ``script`` goes on from there, as often as needed.
+
+    ``exchanges`` gives the exchanges observed since it was last called;
+    ``step`` is told (tables done, tables in all) after each.
+    """
+
+    def __init__(
+        self,
+        settings: CloneSettings,
+        exchanges: Callable[[], list[Exchange]],
+        step: Callable[[int, int], None],
+        earlier: MeterImage | None = None,
+    ) -> None:
+        self._settings = settings
+        self._exchanges = exchanges
+        self._step = step
+        self._earlier = earlier
+        start = earlier or MeterImage({})
+        self.tables = dict(start.tables)
+        self.refused = dict(start.refused)
+        self.locked = dict(start.locked)
+        self.link = start.link
+        self.unlisted = start.unlisted
+        self.password_accepted: bool | None = None
+        self.reading: int | None = None
+        self.skipped: set[int] = set()
+        self._listed: list[int] = []
+        self._delays: dict[int, list[Exchange]] = {}
+
+    def script(self, limits: ClientLimits) -> Script[None]:
+        """Give the script of one session, from Identify to the last table."""
+        yield from self._survey_link()
+        logon = Logon(self._settings.logon.user_id, self._settings.logon.user)
+        check(logon, (yield logon))
+        yield from self._look_at_services()
+        yield from self._read_first(limits)
+        for number in self._todo():
+            yield from self._read(number, limits)
+        if self._settings.logon.password is not None:
+            yield from self._read_locked(self._settings.logon.password, limits)
+        yield from self._read_unlisted()
+        for number in self._slow():
+            yield from self._read(number, limits, again=True)
+
+    def image(self) -> MeterImage:
+        """Give what is known as an image; ``missing`` says whether something is left to do."""
+        delays = [exchange for found in self._delays.values() for exchange in found]
+        tables = {n: _on_grid(min(e[1] for e in self._delays[n])) for n in self._slow()}
+        timings = Timings(
+            _on_grid(median(e[0] for e in delays) if delays else 0),
+            _on_grid(median(e[1] for e in delays) if delays else 0),
+            tables,
+        )
+        missing = tuple(n for n in self._listed if n not in self.tables and n not in self.refused)
+        return MeterImage(
+            dict(self.tables),
+            identity_of(self.tables),
+            self.link,
+            dict(self.refused),
+            dict(self.locked),
+            self.unlisted,
+            timings,
+            missing=missing if self._listed else (0,),
+        )
+
+    def _survey_link(self) -> Script[None]:
+        """Identify, and learn in ID state what Negotiate grants."""
+        identify = Identify()
+        response = yield identify
+        if response.code == ResponseCode.isss:
+            yield Terminate()
+            response = yield identify
+        identification = check(identify, response).data
+        if self._earlier is not None and identification != self._earlier.link.identification:
+            raise _another_meter("its identification differs")
+        refusals = dict(self.link.refusals)
+        granted = yield Negotiate(LARGEST_PACKET, MOST_PACKETS)
+        if not granted.ok or len(granted.data) < 3:
+            refusals["Negotiate"] = _code(granted)
+            self.link = replace(self.link, identification=identification, refusals=refusals)
+            return
+        octets, packets = int.from_bytes(granted.data[:2], "big"), granted.data[2]
+        bauds = self.link.bauds
+        if self._settings.try_bauds and self._earlier is None:
+            bauds = yield from _granted_bauds()
+        self.link = LinkImage(identification, octets, packets or 1, bauds, refusals)
+
+    def _look_at_services(self) -> Script[None]:
+        """Learn which services the meter lacks: a Wait of the default, and single octets read."""
+        refusals = dict(self.link.refusals)
+        trials: tuple[Request, ...] = (
+            Wait(6),
+            OffsetRead(0, 0, 1),
+            IndexRead(0, (0,), 1),
+            DefaultRead(),
+        )
+        for request in trials:
+            response = yield request
+            if response.code == ResponseCode.sns:
+                refusals[type(request).__name__] = ResponseCode.sns
+        self.link = replace(self.link, refusals=refusals)
+
+    def _read_first(self, limits: ClientLimits) -> Script[None]:
+        """Read ST-00, which lists the others, and ST-01, which tells whose they are."""
+        before = {n: self.tables.get(n) for n in (0, 1)}
+        for number in before:
+            yield from self._read(number, limits)
+        if 0 not in self.tables:
+            raise SmartMeterError(
+                "ST-00",
+                f"refused with {self.refused[0].name}: what the meter holds is not known",
+                "give the password: --ask-password",
+            )
+        if any(old is not None and old != self.tables.get(n) for n, old in before.items()):
+            raise _another_meter("ST-00 or ST-01 differs")
+        try:
+            fmt = DeviceFormat.from_table0(self.tables[0])
+        except TableError as error:
+            raise RemoteProtocolError(str(error)) from error
+        listed = fmt.std_tbls_used | {n | MANUFACTURER_BIT for n in fmt.mfg_tbls_used} | {0, 1}
+        self._listed = sorted(listed)
+
+    def _todo(self) -> Iterator[int]:
+        for number in self._listed:
+            known = number in self.tables or number in self.refused
+            if not known and number not in self.skipped:
+                yield number
+
+    def _read(self, number: int, limits: ClientLimits, again: bool = False) -> Script[None]:
+        self.reading = number
+        self._exchanges()
+        try:
+            self.tables[number] = yield from read_table(number, limits)
+            self.refused.pop(number, None)
+        except ServiceRefused as error:
+            self.refused.setdefault(number, _named(error.code))
+        if (observed := self._exchanges()) and number in self.tables:
+            self._delays.setdefault(number, []).append(observed[0])
+        self.reading = None
+        if not again:
+            self._step(len(self.tables) + len(self.refused), max(len(self._listed), 2))
+
+    def _read_locked(self, password: bytes, limits: ClientLimits) -> Script[None]:
+        """Give the password, and read what was refused without it."""
+        security = Security(password)
+        response = yield security
+        if response.code == ResponseCode.sns:
+            refusals = {**self.link.refusals, "Security": ResponseCode.sns}
+            self.link = replace(self.link, refusals=refusals)
+            return
+        self.password_accepted = response.ok
+        if not response.ok:
+            return
+        for number, code in sorted(self.refused.items()):
+            if number in self.skipped:
+                continue
+            yield from self._read(number, limits)
+            if number in self.tables:
+                self.locked[number] = code
+
+    def _read_unlisted(self) -> Script[None]:
+        """Learn the code for a table that is not there; one that answers is left alone."""
+        fmt = DeviceFormat.from_table0(self.tables[0])
+        absent = [n for n in range(8 * fmt.dim_std_tbls_used) if n not in fmt.std_tbls_used]
+        if absent:
+            response = yield OffsetRead(absent[-1], 0, 1)
+            if not response.ok and response.code != ResponseCode.sns:
+                self.unlisted = _code(response)
+
+    def _slow(self) -> list[int]:
+        """Give the tables that took much longer than the others, each time they were read."""
+        usual_us = median([e[1] for found in self._delays.values() for e in found] or [0])
+        return [
+            number
+            for number, found in sorted(self._delays.items())
+            if min(e[1] for e in found) - usual_us >= SLOW_MS * 1000
+        ]
+
+
+def _granted_bauds() -> Script[tuple[int, ...]]:
+    """Offer each baud rate alone; slow ones first, and 9600 last, at which all began."""
+    granted = []
+    for baud in sorted(BAUD_CODES, key=lambda baud: (baud == 9600, baud)):
+        response = yield Negotiate(LARGEST_PACKET, MOST_PACKETS, (BAUD_CODES[baud],))
+        if response.ok and len(response.data) > 3 and BAUDS.get(response.data[3]) == baud:
+            granted.append(baud)
+    return tuple(sorted(granted))
+
+
+def _code(response: Response) -> ResponseCode:
+    return _named(response.code) if not response.ok else ResponseCode.err
+
+
+def _named(code: int) -> ResponseCode:
+    """Give a response code by its name; a private one becomes ``err``."""
+    return ResponseCode(code) if code in list(ResponseCode) else ResponseCode.err
+
+
+def _on_grid(delay_us: float) -> int:
+    return min(int(delay_us) // 1000 // GRID_MS * GRID_MS, MAX_DELAY_MS)
+
+
+def _another_meter(why: str) -> SmartMeterError:
+    return SmartMeterError(
+        "clone", f"the file holds another meter: {why}", "give a new file, or remove that one"
+    )
+
+
+def identity_of(tables: dict[int, bytes]) -> dict[str, Any]:
+    """Give maker, model and serial number for a person, as far as ST-01 decodes."""
+    try:
+        manufacturer = Snapshot(tables)[1]
+    except (KeyError, TableError):
+        return {}
+    names = {"manufacturer": "MANUFACTURER", "model": "ED_MODEL", "serial": "MFG_SERIAL_NUMBER"}
+    return {
+        key: str(manufacturer[name]).strip(" \x00")
+        for key, name in names.items()
+        if name in manufacturer
+    }

@@ -1,0 +1,230 @@
+"""A twin of a meter: serves an image at an optical port, and answers like the original.
+
+What the image knows, the twin does: identification, what is granted in Negotiate, the code
+for each table that is refused, locked or not there, services that the original lacks, and
+how long it took.  What an image cannot know is ours: a wrong password is answered ``err``
+(``isc`` while locked out, as by our own meter); a table is written where ST-00 says so and
+the master's password was given; a procedure that ST-00 lists is answered with result 3,
+"conflicts with device setup", because an image has nothing that could carry it out.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ansi_tables import DeviceFormat, TableError
+from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK
+from protocols.c1218.server import Refused, Server, ServerOptions
+from protocols.datalink.packet import ACK, NAK, STP
+from protocols.machine import Event
+from protocols.psem import services
+from protocols.psem.codes import ResponseCode
+from smartmeter.base.errors import SettingsError
+from smartmeter.meter.image import MeterImage
+
+INITIATE, RESPONSE = 7, 8
+INVALID_PARAMETER, SETUP_CONFLICT, UNRECOGNIZED = 2, 3, 6
+#: Wrong passwords that cost nothing, and the delay of the next, which doubles up to the last.
+FREE_FAILURES, FIRST_DELAY_US, MAX_DELAY_US = 5, 10_000_000, 3600_000_000
+
+
+class Living(Protocol):
+    """What lets some of an image's tables run on."""
+
+    def current(self, tables: dict[int, bytes], table: int, now_us: int) -> bytes | None:
+        """Give a table that moves as it is now, or None for one that does not."""
+
+
+@dataclass
+class TwinPasswords:
+    """What opens a twin: ``readers`` the locked tables, ``master`` also writing."""
+
+    readers: tuple[bytes, ...] = field(default=(b"reader",), repr=False)
+    master: bytes = field(default=b"master", repr=False)
+    failures: int = 0
+    closed_until_us: int = 0
+
+    def check(self, given: bytes, now_us: int) -> ResponseCode:
+        """Compare in constant time, without padding; ``isc`` while locked out."""
+        if now_us < self.closed_until_us:
+            return ResponseCode.isc
+        same = [_same(given, known) for known in (*self.readers, self.master)]
+        if any(same):
+            self.failures = 0
+            return ResponseCode.ok
+        self.failures += 1
+        if self.failures >= FREE_FAILURES:
+            doubled = FIRST_DELAY_US << min(self.failures - FREE_FAILURES, 16)
+            self.closed_until_us = now_us + min(doubled, MAX_DELAY_US)
+        return ResponseCode.err
+
+    def is_master(self, given: bytes) -> bool:
+        """Tell whether a password that was accepted also allows writing."""
+        return _same(given, self.master)
+
+
+def _same(one: bytes, other: bytes) -> bool:
+    return hmac.compare_digest(one.rstrip(b" \0"), other.rstrip(b" \0"))
+
+
+class TwinDevice:
+    """The tables of an image behind their locks; implements ``protocols.c1218.server.Device``."""
+
+    def __init__(
+        self, image: MeterImage, passwords: TwinPasswords, living: Living | None = None
+    ) -> None:
+        self._image = image
+        self._passwords = passwords
+        self._living = living
+        self.tables: dict[int, bytes] = dict(image.tables)
+        self._format = format_of(image)
+        self.asked: int | None = None
+        self._may_read = self._may_write = False
+
+    def logon(self, user_id: int, user: bytes, now_us: int) -> ResponseCode:
+        """Open a session; any user may."""
+        return ResponseCode.ok
+
+    def security(self, password: bytes, now_us: int) -> ResponseCode:
+        """Check a password in constant time; wrong ones lock the twin as they lock our meter."""
+        code = self._passwords.check(password, now_us)
+        if code is ResponseCode.ok:
+            self._may_read, self._may_write = True, self._passwords.is_master(password)
+        return code
+
+    def read(self, table: int, now_us: int) -> bytes:
+        """Give a table; else the code that the original answered."""
+        self.asked = table
+        if table not in self.tables:
+            raise Refused(self._image.refused.get(table, self._image.unlisted))
+        if table in self._image.locked and not self._may_read:
+            raise Refused(self._image.locked[table])
+        if self._living is not None:
+            running = self._living.current(self.tables, table, now_us)
+            if running is not None:
+                self.tables[table] = running
+        return self.tables[table]
+
+    def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
+        """Write where ST-00 allows it, inside the table's present size."""
+        if not self._writable(table):
+            raise Refused(ResponseCode.iar)
+        if not self._may_write:
+            raise Refused(ResponseCode.isc)
+        if table == INITIATE:
+            if offset is not None:
+                raise Refused(ResponseCode.onp)
+            self.tables[RESPONSE] = self._procedure(data)
+            return
+        old = self.tables.get(table)
+        if old is None:
+            raise Refused(ResponseCode.iar)
+        if offset is None:
+            offset = 0
+            if len(data) != len(old):
+                raise Refused(ResponseCode.onp)
+        if offset + len(data) > len(old):
+            raise Refused(ResponseCode.onp)
+        self.tables[table] = old[:offset] + data + old[offset + len(data) :]
+
+    def session_ended(self, normally: bool, now_us: int) -> None:
+        """Take the rights away."""
+        self._may_read = self._may_write = False
+
+    def _writable(self, table: int) -> bool:
+        if table & MANUFACTURER_BIT:
+            return table & NUMBER_MASK in self._format.mfg_tbls_write
+        return table in self._format.std_tbls_write
+
+    def _procedure(self, initiate: bytes) -> bytes:
+        if len(initiate) < 3:
+            return bytes(3) + bytes([INVALID_PARAMETER])
+        number = int.from_bytes(initiate[:2], self._format.data_order)
+        known = (
+            self._format.mfg_proc_used if number & MANUFACTURER_BIT else self._format.std_proc_used
+        )
+        result = SETUP_CONFLICT if number & NUMBER_MASK in known else UNRECOGNIZED
+        return initiate[:3] + bytes([result])
+
+
+def format_of(image: MeterImage) -> DeviceFormat:
+    """Read ST-00 of an image; SettingsError when it is none."""
+    try:
+        return DeviceFormat.from_table0(image.tables[0])
+    except TableError as error:
+        raise SettingsError("image", str(error), "clone the meter again") from error
+
+
+class Twin:
+    """The machine at the twin's optical port: a C12.18 server whose octets take their time."""
+
+    def __init__(
+        self, image: MeterImage, passwords: TwinPasswords, living: Living | None = None
+    ) -> None:
+        self.image = image
+        self.device = TwinDevice(image, passwords, living)
+        options = ServerOptions(
+            max_packet_octets=image.link.packet_octets,
+            max_packets=image.link.packets,
+            bauds=image.link.bauds,
+            identification=image.link.identification,
+            refusals={getattr(services, n): c for n, c in image.link.refusals.items()},
+        )
+        self._server = Server(self.device, options)
+        self._held: deque[tuple[int, bytes]] = deque()
+        self._now_us = 0
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Take bytes at the optical port."""
+        self._now_us = now_us
+        if data[:1] == bytes([STP]):
+            self._held.clear()  # the client has moved on: an answer still being made is given up
+        self._server.receive(data, now_us)
+        self._hold(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Act on time-outs; let go what has waited long enough."""
+        self._now_us = now_us
+        due_us = self._server.deadline_us()
+        if not self._held and due_us is not None and now_us >= due_us:
+            self._server.expire(now_us)
+            self._hold(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when an answer leaves, or a time-out of the port."""
+        if self._held:
+            return self._held[0][0]
+        return self._server.deadline_us()
+
+    def outgoing(self) -> bytes:
+        """Give the octets whose time has come."""
+        out = bytearray()
+        while self._held and self._held[0][0] <= self._now_us:
+            out += self._held.popleft()[1]
+        return bytes(out)
+
+    def sent(self, now_us: int) -> None:
+        """The last outgoing bytes have left."""
+        self._server.sent(now_us)
+
+    def events(self) -> Sequence[Event]:
+        """Give changes of speed, once nothing waits to be sent at the old one."""
+        return () if self._held else self._server.events()
+
+    def _hold(self, now_us: int) -> None:
+        """Keep what the server says until the original would have said it."""
+        data = self._server.outgoing()
+        timings = self.image.timings
+        due_us = now_us + timings.acknowledge_ms * 1000
+        if data[:1] in (bytes([ACK]), bytes([NAK])):
+            self._held.append((due_us, data[:1]))
+            data = data[1:]
+            asked, self.device.asked = self.device.asked, None
+            slow_ms = timings.tables.get(asked, 0) if asked is not None else 0
+            due_us += max(timings.answer_ms, slow_ms) * 1000
+        if data:
+            self._held.append((due_us, data))

@@ -1,0 +1,86 @@
+"""A meter is cloned through a real port, and its twin is served and cloned again."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from protocols.transports.pump import open_meter
+from tests.smartmeter.cli.served import meter_process, smartmeter
+
+STANDING = ("--clock", "1767225600,0.000001")
+
+
+def test_a_clone_of_the_clone_is_equal_byte_for_byte(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    with meter_process("--pty", str(tmp_path / "meter"), *STANDING) as (port, _):
+        done = smartmeter("clone", port, str(first), SMARTMETER_PASSWORD="reader")
+    assert done.returncode == 0, done.stderr
+    assert "refused: 7 iar" in done.stdout
+    assert first.stat().st_mode & 0o777 == 0o600
+    with meter_process("--tcp", "127.0.0.1:0", "--image", str(first)) as (port, _):
+        assert smartmeter("clone", port, str(second), SMARTMETER_PASSWORD="reader").returncode == 0
+        shown = smartmeter("read", port, "1", "23", "76", "--json")
+    assert second.read_bytes() == first.read_bytes()
+    assert json.loads(shown.stdout)["76"]["error"]["code"] == "isc"
+    assert json.loads(shown.stdout)["1"]["fields"]["MFG_SERIAL_NUMBER"] == "SM000001"
+    assert list(tmp_path.iterdir()).sort() == [first, second].sort()
+
+
+def test_an_interrupted_clone_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    image, part = tmp_path / "meter.json", tmp_path / "meter.json.part"
+    with meter_process("--tcp", "127.0.0.1:0", *STANDING) as (port, _):
+        assert smartmeter("clone", port, str(image)).returncode == 0
+        whole = json.loads(image.read_text())
+        # A slow twin, so that there is time to interrupt.
+        slow = tmp_path / "slow.json"
+        slow.write_text(json.dumps(whole | {"timings": {"answer_ms": 50}}))
+    image.unlink()
+    with meter_process("--tcp", "127.0.0.1:0", "--image", str(slow)) as (port, _):
+        cloning = subprocess.Popen([sys.executable, "-m", "smartmeter", "clone", port, str(image)])
+        end_s = time.monotonic() + 30
+        while not part.exists() and time.monotonic() < end_s:
+            time.sleep(0.02)
+        cloning.send_signal(signal.SIGKILL)
+        cloning.wait()
+        assert part.stat().st_mode & 0o777 == 0o600
+        kept = json.loads(part.read_text())["tables"]
+        assert kept and len(kept) < len(whole["tables"])
+        with open_meter(port):
+            pass  # whoever comes first ends the session that was left open
+        assert smartmeter("clone", port, str(image)).returncode == 0
+    assert json.loads(image.read_text())["tables"] == whole["tables"]
+    assert not part.exists()
+
+
+def test_many_meters_are_served_at_once(tmp_path: Path) -> None:
+    with meter_process("--tcp", "127.0.0.1:0", "--count", "3", "--seed", "7") as (port, process):
+        assert process.stdout is not None
+        ports = [port] + [process.stdout.readline().split()[1] for _ in range(2)]
+        serials = set()
+        for each in ports:
+            with open_meter(each) as meter:
+                serials.add(meter.read(1)[-16:].strip())
+    assert serials == {b"SM000007", b"SM000008", b"SM000009"}
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        (("clone", "sim:", "/no/such/folder/x.json"), 1, "mkdir"),
+        (("clone", "sim:", "x.json", "--share", "--with-secrets"), 2, "--share"),
+        (("clone", "tcp:127.0.0.1:1", "/tmp/never.json"), 1, "listening"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "/no/such"), 1, "/no/such"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--live"), 2, "--image"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--count", "0"), 2, "--count"),
+        (("meter", "serve", "--tcp", "127.0.0.1:65000", "--count", "999"), 1, "HOST:PORT"),
+    ],
+)
+def test_wrong_use_is_one_clear_error(arguments: tuple[str, ...], status: int, words: str) -> None:
+    done = smartmeter(*arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,170 @@
+"""A twin answers like its original; a clone of the clone is the same file."""
+
+import json
+from random import Random
+
+import pytest
+
+from ansi_tables import Snapshot
+from protocols.c1218.client import Client
+from protocols.c1218.scripts import LogonSettings
+from protocols.machine import Machine
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, Identify, Logon
+from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.meter.blanking import shareable, without_secrets
+from smartmeter.meter.cloning import CloneSettings, Cloning
+from smartmeter.meter.image import LinkImage, MeterImage, Timings
+from smartmeter.meter.twin import Twin, TwinPasswords
+from tests.smartmeter.meter import sessions
+
+OPEN = CloneSettings(LogonSettings(password=b"master"))
+IMAGE = sessions.clone(sessions.original(), OPEN)
+
+
+def twin(image: MeterImage = IMAGE) -> Twin:
+    return Twin(image, TwinPasswords())
+
+
+def compare(seeds: range) -> None:
+    numbers = sorted(IMAGE.tables)
+    sizes = {number: len(octets) for number, octets in IMAGE.tables.items()}
+    for seed in seeds:
+        steps = sessions.session(Random(seed), numbers, sizes)
+        theirs = sessions.answers(sessions.original(), steps)
+        assert sessions.answers(twin(), steps) == theirs, (seed, steps)
+
+
+def test_three_hundred_sessions_do_not_tell_the_twin_from_the_original() -> None:
+    compare(range(300))
+
+
+@pytest.mark.night
+def test_ten_thousand_sessions_do_not_tell_the_twin_from_the_original() -> None:
+    compare(range(1000, 11_000))
+
+
+def test_a_clone_of_the_clone_is_the_same_file() -> None:
+    again = sessions.clone(twin(), OPEN)
+    assert again.to_json() == IMAGE.to_json()
+    assert MeterImage.from_json(IMAGE.to_json()) == IMAGE
+    assert IMAGE.tables[64] and IMAGE.locked[76] is ResponseCode.isc
+    assert IMAGE.refused == {7: ResponseCode.iar, 42: ResponseCode.isc}
+
+
+class Watched:
+    """A meter that notes each request that reaches it."""
+
+    def __init__(self) -> None:
+        self.machine = sessions.original()
+        self.heard = b""
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.machine, name)
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        self.heard += data
+        self.machine.receive(data, now_us)
+
+
+def test_cloning_writes_nothing_and_leaves_no_trace_in_the_meter() -> None:
+    watched: Machine = Watched()  # type: ignore[assignment]
+    before = sessions.answers(sessions.original(), [Identify(), Logon(0, b""), FullRead(3)])
+    sessions.clone(watched, CloneSettings())
+    assert sessions.answers(watched, [Identify(), Logon(0, b""), FullRead(3)]) == before
+    codes = set()
+    heard = watched.heard  # type: ignore[attr-defined]
+    while (at := heard.find(b"\xee")) >= 0:
+        length = int.from_bytes(heard[at + 4 : at + 6], "big")
+        codes.add(heard[at + 6])
+        heard = heard[at + 8 + length :]
+    assert codes <= {0x20, 0x21, 0x30, 0x31, 0x3E, 0x3F, 0x50, 0x52, 0x60, 0x61, 0x70}
+
+
+def test_a_clone_without_password_holds_what_the_meter_shows_to_anyone() -> None:
+    closed = sessions.clone(sessions.original(), CloneSettings())
+    assert 23 in closed.tables and 76 not in closed.tables and not closed.locked
+    assert closed.refused[76] is ResponseCode.isc
+    steps = [Identify(), Logon(0, b""), FullRead(76), FullRead(23)]
+    assert sessions.answers(twin(closed), steps) == sessions.answers(sessions.original(), steps)
+
+
+def test_a_file_with_another_meter_is_not_taken_up() -> None:
+    other = MeterImage({0: IMAGE.tables[0], 1: bytes(32)})
+    cloning = Cloning(CloneSettings(), list, lambda done, total: None, other)
+    client = Client()
+    with pytest.raises(SmartMeterError, match="another meter"):
+        sessions.converse(client, sessions.original(), cloning.script(client.limits))
+
+
+def test_secrets_are_blanked_and_keep_their_shape() -> None:
+    full = MeterImage(IMAGE.tables | {42: b"\xaa" * 42, 45: b"\xbb" * 9}, passwords=(b"secret",))
+    bare = without_secrets(full)
+    assert bare.passwords == () and b"\xbb" not in bare.tables[45]
+    assert {n: len(o) for n, o in bare.tables.items()} == {
+        n: len(o) for n, o in full.tables.items()
+    }
+    assert b"\xaa\xaa" not in bare.tables[42] and bare.blanked
+
+
+def test_a_shared_image_names_nobody_and_keeps_every_shape() -> None:
+    named = dict(IMAGE.tables)
+    named[2060] = b"abc SM000001 xyz"
+    shared = shareable(MeterImage(named, IMAGE.identity))
+    assert all(b"SM000001" not in octets for octets in shared.tables.values())
+    assert "SM000001" not in shared.to_json()
+    assert {n: len(o) for n, o in shared.tables.items()} == {n: len(o) for n, o in named.items()}
+    profile = Snapshot(shared.tables)[64].LP_DATA_SET1
+    assert all(not any(interval.INT_DATA) for block in profile for interval in block.LP_INT)
+    assert profile[0].BLK_END_TIME == Snapshot(named)[64].LP_DATA_SET1[0].BLK_END_TIME
+
+
+def test_a_twin_takes_as_long_as_its_original() -> None:
+    slow = MeterImage(IMAGE.tables, timings=Timings(50, 100, {23: 700}))
+    machine = twin(slow)
+    packet = bytes.fromhex("ee00000000012013 10")
+    machine.receive(packet, 0)
+    seen = []
+    for now_us in range(0, 400_000, 10_000):
+        machine.expire(now_us)
+        if data := machine.outgoing():
+            seen.append((now_us, data[:1]))
+            machine.sent(now_us)
+    assert [(now_us // 50_000, start) for now_us, start in seen] == [(1, b"\x06"), (3, b"\xee")]
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"link": {"packet_octets": 12}}, "packet_octets"),
+        ({"link": {"bauds": [9600, 7]}}, "7 is no baud rate"),
+        ({"link": {"refusals": {"Fly": "sns"}}}, "Fly"),
+        ({"refused": {"7": "ok"}}, "refused.7"),
+        ({"refused": {"seven": "iar"}}, "no table number"),
+        ({"timings": {"answer_ms": 10**9}}, "answer_ms"),
+        ({"passwords": ["zz"]}, "hexadecimal"),
+        ({"tables": {"1": "00"}}, "ST-00"),
+        ({"link": {"identification": "00"}}, "identification"),
+        ({"locked": []}, "locked"),
+    ],
+)
+def test_a_wrong_image_is_refused_by_the_key(change: dict[str, object], words: str) -> None:
+    image = json.loads(IMAGE.to_json()) | change
+    with pytest.raises(SettingsError, match=words) as refusal:
+        MeterImage.from_json(json.dumps(image), "meter.json")
+    assert str(refusal.value).startswith("meter.json")
+
+
+def test_wrong_passwords_lock_a_twin_as_they_lock_a_meter() -> None:
+    passwords = TwinPasswords()
+    assert [passwords.check(b"wrong", 0) for _ in range(6)][-2:] == [
+        ResponseCode.err,
+        ResponseCode.isc,
+    ]
+    assert passwords.check(b"reader", 10_000_000) is ResponseCode.ok
+
+
+def test_an_image_with_tables_only_is_served_by_defaults() -> None:
+    bare = {"format": "smartmeter-image/1", "tables": {"0": IMAGE.tables[0].hex()}}
+    image = MeterImage.from_json(json.dumps(bare))
+    assert image.link == LinkImage()
