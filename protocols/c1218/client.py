@@ -212,13 +212,14 @@ class Client:
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take bytes from the port."""
-        self._link.receive(data, now_us)
-        self._drain(now_us)
+        for event in self._link.receive(data, now_us):
+            self._heed(event, now_us)
 
     def expire(self, now_us: int) -> None:
         """Act on time-outs and on the end of a pause."""
         self._link.expire(now_us)
-        self._drain(now_us)
+        for event in self._link.events():
+            self._heed(event, now_us)
         if self._pause_until_us is not None and now_us >= self._pause_until_us:
             self._pause_until_us = None
             self._after_pause(now_us)
@@ -327,16 +328,15 @@ class Client:
 
     # The link.
 
-    def _drain(self, now_us: int) -> None:
-        for event in self._link.events():
-            if isinstance(event, MessageDelivered):
-                self._await_answer(now_us)
-            elif isinstance(event, LinkFailed):
-                times = self._link.timing.retries + 1
-                error = NotAcknowledged(f"no acknowledgment after {times} transmissions")
-                self.line_lost(error, now_us)
-            elif isinstance(event, MessageReceived):
-                self._take(event.data, now_us)
+    def _heed(self, event: Event, now_us: int) -> None:
+        if isinstance(event, MessageDelivered):
+            self._await_answer(now_us)
+        elif isinstance(event, LinkFailed):
+            times = self._link.timing.retries + 1
+            error = NotAcknowledged(f"no acknowledgment after {times} transmissions")
+            self.line_lost(error, now_us)
+        elif isinstance(event, MessageReceived):
+            self._take(event.data, now_us)
 
     def _await_answer(self, now_us: int) -> None:
         if self._running is None or self._running.request is None:

@@ -26,8 +26,8 @@ from protocols.errors import LocalProtocolError
 from protocols.machine import Event, SetBaud
 from protocols.psem.codec import (
     MAX_TABLE_OCTETS,
+    ChecksumMismatch,
     MalformedRequest,
-    WrongChecksum,
     block,
     decode_request,
     encode_response,
@@ -99,20 +99,22 @@ class Server:
     def receive(self, data: bytes, now_us: int) -> None:
         """Take bytes from the port."""
         self.expire(now_us)
-        self._link.receive(data, now_us)
-        self._drain(now_us)
+        for event in self._link.receive(data, now_us):
+            self._heed(event, now_us)
 
     def expire(self, now_us: int) -> None:
         """Act on time-outs."""
         self._link.expire(now_us)
-        self._drain(now_us)
-        if self._traffic_due_us is not None and now_us >= self._traffic_due_us:
+        for event in self._link.events():
+            self._heed(event, now_us)
+        due_us = self._silence_due_us()
+        if due_us is not None and now_us >= due_us:
             self._enter_base(now_us, normally=False)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = [due for due in (self._link.deadline_us(), self._traffic_due_us) if due is not None]
-        return min(dues, default=None)
+        dues = (self._link.deadline_us(), self._silence_due_us())
+        return min((due for due in dues if due is not None), default=None)
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""
@@ -136,22 +138,21 @@ class Server:
         self._ending = True
         self._link.send(TERMINATE, now_us)
 
-    def _drain(self, now_us: int) -> None:
-        for event in self._link.events():
-            if isinstance(event, PacketPassed):
-                self._restart_traffic(now_us)
-            elif isinstance(event, MessageReceived):
-                self._link.identity = event.identity
-                self._apply_after_delivery(now_us, acknowledged=False)
-                self._serve(event.data, now_us)
-            elif isinstance(event, RepeatReceived):
-                self._serve_repeat(event.data, now_us)
-            elif isinstance(event, MessageDelivered):
-                self._apply_after_delivery(now_us, acknowledged=True)
-            elif isinstance(event, LinkFailed):
-                self._enter_base(now_us, normally=False)
-            elif isinstance(event, PacketDamaged) and self._options.choices.bad_packets_are_traffic:
-                self._restart_traffic(now_us)
+    def _heed(self, event: Event, now_us: int) -> None:
+        if isinstance(event, PacketPassed):
+            self._restart_traffic(now_us)
+        elif isinstance(event, MessageReceived):
+            self._link.identity = event.identity
+            self._apply_after_delivery(now_us, acknowledged=False)
+            self._serve(event.data, now_us)
+        elif isinstance(event, RepeatReceived):
+            self._serve_repeat(event.data, now_us)
+        elif isinstance(event, MessageDelivered):
+            self._apply_after_delivery(now_us, acknowledged=True)
+        elif isinstance(event, LinkFailed):
+            self._enter_base(now_us, normally=False)
+        elif isinstance(event, PacketDamaged) and self._options.choices.bad_packets_are_traffic:
+            self._restart_traffic(now_us)
 
     def _serve_repeat(self, data: bytes, now_us: int) -> None:
         """Answer a repeated Identification anew: its client has started over with its toggle."""
@@ -201,7 +202,7 @@ class Server:
                 self._device.check_write(table, now_us)
         except Refused as refusal:
             return Response(refusal.code)
-        wrong_sum = isinstance(error, WrongChecksum)
+        wrong_sum = isinstance(error, ChecksumMismatch)
         return Response(self._options.choices.bad_checksum if wrong_sum else error.answer)
 
     def _leave(self, following: State, now_us: int) -> None:
@@ -316,6 +317,10 @@ class Server:
         if limits.baud != self.limits.baud:
             self._events.append(SetBaud(limits.baud))
         self.limits = limits
+
+    def _silence_due_us(self) -> int | None:
+        """Give when silence ends the session; an unacknowledged answer has its own time-outs."""
+        return None if self._link.busy else self._traffic_due_us
 
     def _restart_traffic(self, now_us: int) -> None:
         if self.state is not State.BASE:

@@ -17,7 +17,7 @@ NAK that came: until then it is held, and ``deadline_us`` says when it may go.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -211,12 +211,13 @@ class Link:
         """Send a NAK unasked: it makes a meter repeat its last packet."""
         self._put(bytes((NAK,)), now_us)
 
-    def receive(self, data: bytes, now_us: int) -> None:
-        """Take bytes from the line."""
+    def receive(self, data: bytes, now_us: int) -> Iterator[Event]:
+        """Take bytes from the line; give each event before the bytes after it are looked at."""
         if self.quirks.on(Quirk.ECHO):
             data = self._echo.strip(data)
         for item in self._parser.feed(data, now_us):
             self._take(item, now_us)
+            yield from self.events()
         if self._parser.noise:
             self._parser.noise = 0
             self.quirks.note(Quirk.NOISE)
@@ -374,10 +375,8 @@ class Link:
         if self._current is not None and not self._resolve_collision():
             return
         if packet.is_multi and not self._continues(packet):
-            if self._choices.nak_out_of_sequence:
-                self._refuse(now_us)
-                return
-            self._drop_partial()
+            self._refuse(now_us, NAK if self._choices.nak_out_of_sequence else ACK)
+            return
         self._note_peculiarities(packet, len(octets))
         self._last, self._asked_anew, self._met = mark, False, True
         self._put(bytes((ACK,)), now_us)
@@ -393,6 +392,8 @@ class Link:
         return True
 
     def _take_copy(self, packet: Packet, now_us: int) -> None:
+        if self._copy_waits and self._sendings == 1:
+            return  # neither its acknowledgment nor our answer has left yet: once is enough
         self._put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
         if self._current is not None and self._collision is Collision.GIVE_UP:
@@ -440,9 +441,9 @@ class Link:
             return packet.seq_nbr < self.receive_packets
         return self._next == (packet.identity, packet.seq_nbr)
 
-    def _refuse(self, now_us: int) -> None:
+    def _refuse(self, now_us: int, answer: int = NAK) -> None:
         self._drop_partial()
-        self._put(bytes((NAK,)), now_us)
+        self._put(bytes((answer,)), now_us)
 
     def _assemble(self, packet: Packet) -> None:
         if not packet.is_multi or packet.is_first:

@@ -5,6 +5,7 @@ No memory is taken for a length before it was checked, and none beyond one packe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -24,6 +25,9 @@ class Signal(Enum):
     BAD = "a packet that is damaged or cut short in its data"
     CUT = "a packet that stopped in its header"
     TOO_LONG = "a packet without data, or longer than may be taken"
+
+
+_SIGNALS = {ACK: Signal.ACK, NAK: Signal.NAK}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +79,21 @@ class Parser:
         self.reset()
         return [ended]
 
-    def feed(self, data: bytes, now_us: int) -> list[Signal | Received]:
-        """Take bytes in any split."""
-        found = self.expire(now_us)
+    def feed(self, data: bytes, now_us: int) -> Iterator[Signal | Received]:
+        """Take bytes in any split; what an item changes holds for the bytes after it."""
+        yield from self.expire(now_us)
         self.last_us = now_us
         at = 0
         while at < len(data) and self._flush_from_us is None:
             if not self._buffer:
-                at = self._hunt(data, at, found)
+                octet = data[at]
+                at += 1
+                if octet == STP:
+                    self._buffer.append(octet)
+                elif octet in _SIGNALS:
+                    yield _SIGNALS[octet]
+                else:
+                    self.noise += 1
                 continue
             missing = self._missing()
             self._buffer += data[at : at + missing]
@@ -93,20 +104,7 @@ class Parser:
                 self._buffer.clear()
                 self._flush_from_us = now_us
             elif self._missing() <= 0:
-                found.append(self._finish())
-        return found
-
-    def _hunt(self, data: bytes, at: int, found: list[Signal | Received]) -> int:
-        octet = data[at]
-        if octet == STP:
-            self._buffer.append(octet)
-        elif octet == ACK:
-            found.append(Signal.ACK)
-        elif octet == NAK:
-            found.append(Signal.NAK)
-        else:
-            self.noise += 1
-        return at + 1
+                yield self._finish()
 
     def _missing(self) -> int:
         """Give how many octets are missing to the end of the header, or of the packet."""

@@ -48,10 +48,6 @@ class ChecksumMismatch(MalformedRequest):
         super().__init__(text, ResponseCode.err)
 
 
-class WrongChecksum(MalformedRequest):
-    """A Write whose table checksum is wrong; no source prescribes the answer (open point O3)."""
-
-
 def checksum(data: bytes) -> int:
     """Give the table checksum: the two's complement of the sum of the data octets."""
     return -sum(data) & 0xFF
