@@ -43,6 +43,8 @@ class ProfileColumns:
     ``channel_status``   for each channel a code: 0 ok, 1 overflow, 2 partial, 3 long, 4 skipped,
                          5 test mode, 6 configuration changed, 7 recording stopped
     ``values``           for each channel the raw numbers: int, or what its NI format decodes to
+
+    The columns are Python's own sequences; :mod:`ansi_tables.profile_numpy` gives arrays.
     """
 
     set_number: int
@@ -76,7 +78,7 @@ def profile_columns(
     when ST-63 points outside the ring, MissingContextError without ST-61 and ST-62.
     """
     shape, blocks = profile_blocks(context, set_number, data, status, block_end)
-    interval_s = int(context.table(61)[f"MAX_INT_TIME_SET{set_number}"]) * 60
+    interval_s = interval_seconds(context, set_number)
     if shape is None:
         channels = int(context.table(61)[f"NBR_CHNS_SET{set_number}"])
         none = ((),) * channels
@@ -112,6 +114,11 @@ def profile_columns(
         codes,
         tuple(values),
     )
+
+
+def interval_seconds(context: Context, set_number: int) -> int:
+    """Give the length of an interval of a set."""
+    return int(context.table(61)[f"MAX_INT_TIME_SET{set_number}"]) * 60
 
 
 def profile_blocks(
