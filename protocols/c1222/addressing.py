@@ -46,7 +46,7 @@ def addressed(
         return Addressed.ELSEWHERE
     if title[-1] == 0 and _below(mine, title[:-1]):
         return Addressed.BROADCAST
-    if called.relative and title[-2] == 0 and title[-1] in groups and _below(mine, title[:-2]):
+    if _is_multicast(called) and title[-1] in groups and _below(mine, title[:-2]):
         return Addressed.MULTICAST
     return Addressed.ELSEWHERE
 
@@ -70,4 +70,9 @@ def answers_for(called: ApTitle | None, calling: ApTitle | None) -> bool:
     title = called.absolute
     if title[-1:] == (0,):
         return _below(calling.absolute, title[:-1])
-    return title[-2:-1] == (0,) and _below(calling.absolute, title[:-2])
+    return _is_multicast(called) and _below(calling.absolute, title[:-2])
+
+
+def _is_multicast(title: ApTitle) -> bool:
+    """Tell X.0.G, where 0 is an arc of its own and not the end of the base."""
+    return title.relative and title.arcs[-2:-1] == (0,) and title.arcs[-1] != 0

@@ -53,6 +53,14 @@ class Apdu:
         return self.segment_total is not None
 
 
+class SegmentOutOfRange(ApduRejected):
+    """A segment that lies outside its message: well-formed, so it can be answered."""
+
+    def __init__(self, reason: str, apdu: Apdu) -> None:
+        self.apdu = apdu
+        super().__init__(reason)
+
+
 def take_length(data: bytes, at: int) -> tuple[int, int]:
     """Read a BER length; give it and the place after it.  Definite, at most three octets."""
     if at >= len(data):
@@ -161,11 +169,9 @@ def _assemble(elements: dict[int, bytes], contents: dict[int, bytes]) -> Apdu:
     if 0xBE not in contents:
         raise ApduRejected("missing-BE")
     offset, information = _user_information(contents[0xBE])
-    if total is not None:
-        _check_segment(elements, total, offset, information)
-    elif not information:
+    if total is None and not information:
         raise ApduRejected("empty-user-information")
-    return Apdu(
+    apdu = Apdu(
         own,
         information,
         called,
@@ -180,6 +186,9 @@ def _assemble(elements: dict[int, bytes], contents: dict[int, bytes]) -> Apdu:
         offset if total is not None else None,
         elements,
     )
+    if total is not None:
+        _check_segment(apdu, total)
+    return apdu
 
 
 def _check_context(content: bytes) -> None:
@@ -189,17 +198,15 @@ def _check_context(content: bytes) -> None:
         raise ApduRejected("bad-oid", f"application context {context}{draft}")
 
 
-def _check_segment(
-    elements: dict[int, bytes], total: int, offset: int | None, piece: bytes
-) -> None:
-    if {0xA4, 0x8B, 0xAC} & set(elements):
+def _check_segment(apdu: Apdu, total: int) -> None:
+    if {0xA4, 0x8B, 0xAC} & set(apdu.elements):
         raise ApduRejected("element-not-allowed-in-segment")
-    if offset is None:
+    if apdu.segment_offset is None:
         raise ApduRejected("segment-offset-missing")
-    if offset >= total:
-        raise ApduRejected("segment-offset-range")
-    if offset + len(piece) > total:
-        raise ApduRejected("segment-overrun")
+    if apdu.segment_offset >= total:
+        raise SegmentOutOfRange("segment-offset-range", apdu)
+    if apdu.segment_offset + len(apdu.user_information) > total:
+        raise SegmentOutOfRange("segment-overrun", apdu)
 
 
 def _user_information(content: bytes) -> tuple[int | None, bytes]:

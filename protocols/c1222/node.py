@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from protocols.c1222.addressing import Addressed, addressed
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, ON_EXCEPTION, Envelope, Lock, build_apdu
-from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.envelope import Apdu, SegmentOutOfRange, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.keys import KeyRing, SecurityState
 from protocols.c1222.node_events import (
@@ -40,7 +40,7 @@ from protocols.c1222.reception import (
     may_answer,
 )
 from protocols.c1222.security import CIPHERTEXT, CLEAR, MAX_KEY_USES
-from protocols.c1222.segmentation import Joiner, SegmentRefused, split
+from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
 from protocols.c1222.transactions import Open, Transactions
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event, UtcClock
@@ -166,6 +166,10 @@ class Node:
         try:
             apdu = decode_apdu(octets)
             self._take(path, apdu, len(octets), now_us)
+        except SegmentOutOfRange as error:
+            offset, size = error.apdu.segment_offset or 0, len(error.apdu.user_information)
+            self._refuse(path, error.apdu, segmentation_error(offset, size))
+            self._reject(MessageRejected(path, error.apdu.calling, error.reason))
         except ApduRejected as error:
             calling = apdu.calling if apdu is not None else None
             self._reject(MessageRejected(path, calling, error.reason))
