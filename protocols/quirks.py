@@ -92,6 +92,9 @@ class Quirk(Enum):
     NO_WAIT = Lore("Q36", "Wait is not supported", "a short read keeps the session alive")
     ENDED_BY_METER = Lore("Q37", "the meter ends the session by itself", "answered, and reported")
 
+    # Members are single objects: their identity is enough, and much faster than a name's hash.
+    __hash__ = object.__hash__
+
     @property
     def number(self) -> str:
         """Give the number in the digest, as ``Q3``."""

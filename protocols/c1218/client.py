@@ -231,13 +231,11 @@ class Client:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (
-            self._link.deadline_us(),
-            self._answer_due_us,
-            self._poke_due_us,
-            self._pause_until_us,
-        )
-        return min((due for due in dues if due is not None), default=None)
+        due_us = self._link.deadline_us()
+        for other_us in (self._answer_due_us, self._poke_due_us, self._pause_until_us):
+            if other_us is not None and (due_us is None or other_us < due_us):
+                due_us = other_us
+        return due_us
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""

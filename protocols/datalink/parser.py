@@ -85,13 +85,11 @@ class Parser:
         self.last_us = now_us
         at = 0
         while at < len(data) and self._flush_from_us is None:
-            if not self._buffer:
-                octet = data[at]
+            if not self._buffer and data[at] != STP:
+                signal = _SIGNALS.get(data[at])
                 at += 1
-                if octet == STP:
-                    self._buffer.append(octet)
-                elif octet in _SIGNALS:
-                    yield _SIGNALS[octet]
+                if signal is not None:
+                    yield signal
                 else:
                     self.noise += 1
                 continue

@@ -18,3 +18,26 @@ def test_exceptions_are_durable_in_near_real_time_within_the_duty() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["changes"] == 30
+
+
+def test_the_optical_port_meets_its_limits_of_line_time_and_names_every_figure() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/optical_port.py", "--rounds", "1", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    figures = json.loads(done.stdout)
+    assert set(figures) == {
+        "line_time_vs_limit",
+        "line_time_with_latency_vs_bound",
+        "negotiated_vs_9600",
+        "packet_vs_termineter",
+        "client_cpu_vs_termineter",
+        "crc_vs_pure_crcmod",
+    }
+    # Virtual time: these do not depend on the machine.
+    assert 0.99 <= figures["line_time_vs_limit"] <= 1.0001
+    assert 0.9 <= figures["line_time_with_latency_vs_bound"] <= 1.0001
+    assert 5.5 <= figures["negotiated_vs_9600"] <= 6.4
