@@ -14,7 +14,12 @@ from __future__ import annotations
 
 
 class TableError(Exception):
-    """Something is wrong with a table: ``table`` ("ST-23"), ``path`` of the field, ``offset``."""
+    """Something is wrong with a table: ``table`` ("ST-23"), ``path`` of the field, ``offset``.
+
+    ``remedy`` says what to try.
+    """
+
+    remedy = "check that the octets are those of this table and of this meter"
 
     def __init__(
         self, fault: str, *, table: str = "", path: str = "", offset: int | None = None
@@ -35,17 +40,28 @@ class TableError(Exception):
 class TruncatedTableError(TableError):
     """The octets end before the table does."""
 
+    remedy = (
+        "read the table whole; if it is, the meter does not keep to what it declares: "
+        "try another edition or an override, and check that ST-00 and the x1 tables are its own"
+    )
+
 
 class MissingContextError(TableError):
     """A table that this one depends on has not been read."""
+
+    remedy = "read it from the meter, or decode with an image that holds it"
 
 
 class FormatRefusedError(TableError):
     """ST-00 declares a reserved or unknown format."""
 
+    remedy = "check that this is the table of this meter, octet 0 first"
+
 
 class TableTooLargeError(TableError):
     """The table would be larger than the 24-bit offset of the protocol can address."""
+
+    remedy = "check the counts in the x1 table of its decade, and the byte order in ST-00"
 
 
 class TableValueError(TableError):

@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansi_tables import rendering
 from ansi_tables.context import CONTEXT_NUMBERS, Context
+from ansi_tables.description import Member, describe_table
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ids import name_of
 from ansi_tables.layout import Layout, layout_for
@@ -14,8 +16,10 @@ from ansi_tables.meaning import clock, load_profile, logs, registers, sources
 from ansi_tables.meaning.clock import MeterClock, TimesOverride
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.meaning.logs import Event
+from ansi_tables.meaning.notes import notes_on
 from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.sources import Source
+from ansi_tables.registry import definition, opaque
 from ansi_tables.values import Record
 
 IMAGE_FORMAT = "smartmeter-image/1"
@@ -121,6 +125,17 @@ class Snapshot:
                 "is not in this snapshot; read it first", table=name_of(number)
             )
         return self[number]
+
+    def listing(self, number: int) -> Iterator[str]:
+        """Give a table as aligned lines: octet, name, value, and what it means on this meter."""
+        return rendering.listing(self.layout(number), self.require(number), notes_on(self, number))
+
+    def members(self, number: int) -> list[Member]:
+        """Give what a table consists of on this meter, and what its members depend on.
+
+        Members that this meter lacks are there too, with the condition for them.
+        """
+        return describe_table(definition(number) or opaque(number, "", ""), self.context)
 
     def clock(self) -> MeterClock:
         """Give the meter's clock, and the rules that make instants of its stored times."""

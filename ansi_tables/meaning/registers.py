@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, overload
 
@@ -18,7 +17,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.ids import name_of
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.meaning.rings import newest_first
-from ansi_tables.meaning.scale import Exact, Raw
+from ansi_tables.meaning.scale import Exact, Raw, digits
 from ansi_tables.meaning.sources import UNASSIGNED, Direction, Source, source
 from ansi_tables.values import Record
 
@@ -100,9 +99,7 @@ class Register:
     @property
     def number(self) -> str:
         """Give the value without its unit, in digits; the raw number where it is not known."""
-        if self.value is None:
-            return str(self.raw)
-        return f"{self.value:f}" if isinstance(self.value, Decimal) else str(self.value)
+        return str(self.raw) if self.value is None else digits(self.value)
 
     @property
     def text(self) -> str:

@@ -82,3 +82,8 @@ class Scale:
     def times(self, factor: Fraction) -> Scale:
         """Give the scale for a raw number that must first be multiplied by ``factor``."""
         return Scale(self.factor * factor, self.offset)
+
+
+def digits(value: Exact) -> str:
+    """Give an exact value in digits, without an exponent: "19.825", or "1000/3"."""
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)

@@ -184,7 +184,7 @@ def _direction(entry: Record, quadrants: tuple[int, ...]) -> Direction:
 
 
 #: Which table and array the entries that a flag of ST-16 counts are in.
-_ENTRIES = {
+ENTRIES = {
     "UOM_ENTRY_FLAG": (12, "UOM_ENTRY"),
     "DEMAND_CTRL_FLAG": (13, "INTERVAL_VALUE"),
     "DATA_CTRL_FLAG": (14, "SOURCES_ID"),
@@ -194,7 +194,7 @@ _ENTRIES = {
 
 def _entry(tables: Snapshot, links: list[Record], index: int, flag: str) -> Record | None:
     """Give the entry of a source: as many before it as sources before it have the flag."""
-    number, array = _ENTRIES[flag]
+    number, array = ENTRIES[flag]
     table = _decoded(tables, number) if links[index][flag] else None
     place = sum(link[flag] for link in links[:index])
     if table is None or place >= len(table[array]):

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 import click
 
-from ansi_tables import Snapshot, TableError, definition, name_of
-from ansi_tables.rendering import listing, to_json_value
+from ansi_tables import Snapshot, definition
 from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ServiceRefused
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us, open_port
 from smartmeter.cli import overview
+from smartmeter.cli.tables import decoded_table, table_number, table_title
 
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
@@ -94,16 +94,6 @@ def command(
     return 1 if failed and numbers else 0
 
 
-def table_number(text: str) -> int:
-    """Give the id of a table that a person names: 23, ST-23, ST23, MT-5 or 2053."""
-    name = text.upper().replace("-", "").replace("_", "")
-    base = 2048 if name.startswith("MT") else 0
-    digits = name[2:] if name[:2] in ("ST", "MT") else name
-    if not digits.isdecimal() or int(digits) + base > 0x3FFF:
-        raise click.UsageError(f"{text!r} is no table; write 23, ST-23 or MT-5")
-    return int(digits) + base
-
-
 def _password(password_file: str | None, ask: bool) -> bytes | None:
     if ask:
         text = click.prompt("Password", hide_input=True, err=True)
@@ -146,18 +136,7 @@ class Found:
         refusal = self.refused.get(number)
         if refusal is not None:
             return {"error": {"code": refusal.name, "text": str(refusal)}}
-        known = definition(number)
-        shown: dict[str, Any] = {
-            "name": known.name if known else name_of(number),
-            "hex": self.snapshot.images[number].hex(),
-        }
-        try:
-            layout = self.snapshot.layout(number)
-            value, trailing = layout.decode_with_trailing(self.snapshot.images[number])
-        except TableError as error:
-            return shown | {"error": {"code": type(error).__name__, "text": str(error)}}
-        shown["fields"] = to_json_value(value)
-        return shown | ({"trailing": trailing.hex()} if trailing else {})
+        return decoded_table(self.snapshot, number)
 
 
 def read_tables(meter: MeterPort, wanted: list[int], *, only_listed: bool = False) -> Found:
@@ -188,12 +167,11 @@ def read_tables(meter: MeterPort, wanted: list[int], *, only_listed: bool = Fals
 
 
 def _print_table(found: Found, number: int) -> None:
-    known = definition(number)
-    click.secho(f"{name_of(number)}  {known.title if known else 'unknown table'}", bold=True)
     shown = found.as_json(number)
+    size = None if "error" in shown else found.snapshot.layout(number).size
+    click.echo(table_title(number, size))
     if "error" in shown:
         click.echo(f"  {shown['error']['text']}")
         return
-    layout = found.snapshot.layout(number)
-    for line in listing(layout, found.snapshot[number]):
-        click.echo(f"  {line.rstrip()}")
+    for line in found.snapshot.listing(number):
+        click.echo(line)

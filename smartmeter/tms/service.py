@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from ansi_tables import Snapshot
@@ -17,7 +16,7 @@ from ansi_tables.events import event_text
 from ansi_tables.meaning.channels import channel_sources
 from ansi_tables.meaning.registers import Kind as RegisterKind
 from ansi_tables.meaning.registers import readings
-from ansi_tables.meaning.scale import Exact
+from ansi_tables.meaning.scale import Exact, digits
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
@@ -403,7 +402,7 @@ def _number(value: Exact | None) -> int | str | None:
         return None
     if value == int(value):
         return int(value)
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    return digits(value)
 
 
 def schedule_text(recurrence: Any) -> str:

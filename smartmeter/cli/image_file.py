@@ -1,0 +1,40 @@
+"""Files that a person hands over: a meter's JSON image, octets as a file or as hex."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ansi_tables import Snapshot
+
+MAX_FILE_OCTETS = 64 << 20
+
+
+def read_image(file_name: str) -> Snapshot:
+    """Read a meter's JSON image; TableError says what is wrong with it."""
+    try:
+        return Snapshot.from_json(_bounded(file_name).decode("utf-8"))
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file_name}: no JSON text") from None
+
+
+def read_octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
+    """Give octets from hex digits or from a file; None when neither was given."""
+    if hex_octets is not None and file_name is not None:
+        raise click.UsageError("give HEX or --file, not both")
+    if file_name is not None:
+        return _bounded(file_name)
+    if hex_octets is None:
+        return None
+    try:
+        return bytes.fromhex(hex_octets.replace(":", " "))
+    except ValueError:
+        raise click.UsageError("HEX: two hexadecimal digits an octet") from None
+
+
+def _bounded(file_name: str) -> bytes:
+    size = Path(file_name).stat().st_size
+    if size > MAX_FILE_OCTETS:
+        raise click.UsageError(f"{file_name}: {size} octets, at most {MAX_FILE_OCTETS}")
+    return Path(file_name).read_bytes()

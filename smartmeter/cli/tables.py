@@ -1,0 +1,51 @@
+"""How the verbs name tables, and how they show one as JSON (decision 19)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ansi_tables import Snapshot, TableError, definition, name_of
+from ansi_tables.rendering import to_json_value
+
+
+def table_number(text: str) -> int:
+    """Give the id of a table that a person names: 23, ST-23, ST23, MT-5 or 2053."""
+    name = text.upper().replace("-", "").replace("_", "")
+    base = 2048 if name.startswith("MT") else 0
+    digits = name[2:] if name[:2] in ("ST", "MT") else name
+    if not digits.isdecimal() or len(digits) > 5 or int(digits) + base > 0x3FFF:
+        raise click.UsageError(f"{text!r:.40} is no table; write 23, ST-23 or MT-5")
+    return int(digits) + base
+
+
+def table_name(number: int) -> str:
+    """Give the standard's name of a table, or its number as a person names it."""
+    known = definition(number)
+    return known.name if known else name_of(number)
+
+
+def table_title(number: int, size: int | None) -> str:
+    """Give the head of a listing: number, title, octets."""
+    known = definition(number)
+    words = known.title if known and known.title else "its layout is not known"
+    octets = f", {size} octets" if size is not None else ""
+    return click.style(f"{name_of(number)}  {words}{octets}", bold=True)
+
+
+def decoded_table(tables: Snapshot, number: int) -> dict[str, Any]:
+    """Give a table as JSON shows it: name, hex, and fields, or the error that says what to try."""
+    shown: dict[str, Any] = {"name": table_name(number), "hex": tables.images[number].hex()}
+    try:
+        value, trailing = tables.layout(number).decode_with_trailing(tables.images[number])
+    except TableError as error:
+        return shown | {"error": error_shown(number, error)}
+    shown["fields"] = to_json_value(value)
+    return shown | ({"trailing": trailing.hex()} if trailing else {})
+
+
+def error_shown(number: int, error: TableError) -> dict[str, str]:
+    """Give an error as JSON shows it: which table, what is wrong, where, and what to try."""
+    of = "" if name_of(number) in str(error) else f"{name_of(number)}: "
+    return {"code": type(error).__name__, "text": f"{of}{error}; {error.remedy}"}

@@ -1,0 +1,186 @@
+"""``decode table`` and ``decode diff``: listings, layouts, a whole meter, and errors that teach."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ansi_tables import Snapshot
+from protocols.c1218.scripts import LogonSettings
+from protocols.transports.pump import MeterPort
+from smartmeter.cli import group
+from smartmeter.cli.read import _open, read_tables
+from tests.ansi_tables.meaning.device import device
+from tests.ansi_tables.meaning.test_registers import a_block, a_demand_meter
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(group, ["decode", *arguments], standalone_mode=False)
+    assert result.exception is None, result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated meter that measured for a day, with all its tables."""
+    with MeterPort(_open("sim:"), LogonSettings(password=b"master")) as meter:
+        listed = read_tables(meter, [0]).snapshot[0].STD_TBLS_USED
+        tables = read_tables(meter, sorted(listed)).snapshot
+    tables.identity["site"] = "bench"
+    tables.images[42] = b"master".ljust(20) + bytes(22)
+    path = tmp_path_factory.mktemp("image") / "meter.json"
+    path.write_text(tables.to_json())
+    return path
+
+
+def test_a_listing_is_aligned_and_tells_units(image: Path) -> None:
+    lines = run("table", "23", "--image", str(image)).output.splitlines()
+    assert lines[0] == "ST-23  Current register data, 40 octets"
+    first = next(line for line in lines if "SUMMATIONS.0" in line)
+    assert "active energy delivered: " in first and first.endswith(" Wh")
+    assert len({line.index("TOT") for line in lines if "TOT" in line}) == 1
+    assert "\x1b" not in "".join(lines)
+
+
+def test_colours_are_for_a_terminal_only(image: Path) -> None:
+    arguments = ["decode", "table", "52", "--image", str(image)]
+    shown = CliRunner().invoke(group, arguments, standalone_mode=False, color=True).output
+    assert "\x1b[1mST-52" in shown
+
+
+def test_a_layout_tells_offset_width_name_type_condition_and_meaning(image: Path) -> None:
+    lines = run("table", "23", "--layout", "--image", str(image)).output.splitlines()
+    assert lines[1].split() == ["offset", "width", "name", "type", "condition", "meaning"]
+    resets = lines[2].split(maxsplit=6)
+    assert resets[:4] == ["0", "1", "NBR_DEMAND_RESETS", "UINT8"]
+    assert resets[5] == "ST-21.REG_FUNC1_FLAGS.DEMAND_RESET_CTR_FLAG"
+    assert resets[6] == "demand reset counter"
+    assert any("absent" in line and "CONT_CUM_DEMAND" in line for line in lines)
+    assert any("absent" in line and "ST-21.NBR_TIERS > 0" in line for line in lines)
+    shown = json.loads(run("table", "3", "--layout", "--json", "--image", str(image)).output)["3"]
+    assert shown["size"] == 5 and shown["layout"][0]["bits"]["METERING_FLAG"] == [0, 0]
+    assert {"offset", "width", "path", "type_name", "condition", "meaning"} <= set(
+        shown["layout"][0]
+    )
+
+
+def test_a_whole_meter_reads_as_a_person_would_want_it(image: Path) -> None:
+    result = run("table", "--image", str(image), "--all")
+    assert result.return_value == 0
+    text = result.output
+    for words in (
+        "site           bench",
+        "manufacturer   SMOP, model SM-RES-1",
+        "Registers",
+        "active energy delivered",
+        "set 1: 96 intervals of 15 min",
+        "ST-64  Load profile data set 1",
+        "fields more of its lists",
+    ):
+        assert words in text, words
+    assert "master" not in text and b"master".hex() not in text
+    assert "passwords or keys, not shown" in text
+    assert len(text.splitlines()) < 700
+    everything = json.loads(run("table", "--image", str(image), "--all", "--json").output)
+    assert set(everything) == {str(number) for number in Snapshot.from_json(image.read_text())}
+
+
+def test_a_meter_with_tiers_demands_and_self_reads_is_told(tmp_path: Path) -> None:
+    tables: dict[int, Any] = a_demand_meter()
+    tables[21] |= {"NBR_TIERS": 2, "NBR_SELF_READS": 1}
+    tables[51] = {}
+    made = device(tables | {23: a_block(), 24: a_block("PREV_SEASON_REG_DATA.")})
+    made.images[26] = bytes(made.layout(26).size or 0)
+    made.images[26] = b"\0\1\0\5\0\0" + made.images[26][6:]
+    made.images[99], made.images[53] = b"\1\2", b"\1"
+    path = tmp_path / "meter.json"
+    path.write_text(made.to_json())
+    result = run("table", "--image", str(path), "--all")
+    assert result.return_value == 1
+    for words in (
+        "tiers 0, 1: all zero",
+        "self-read 5",
+        "Previous season",
+        "maximum",
+        "demand resets 3",
+    ):
+        assert words in result.output, words
+    assert "ST-53" in result.stderr and "try another edition" in result.stderr
+
+
+def test_hex_a_file_and_an_image_give_the_same(image: Path, tmp_path: Path) -> None:
+    octets = Snapshot.from_json(image.read_text()).images[52]
+    (tmp_path / "octets").write_bytes(octets)
+    shown = [
+        run("table", "ST-52", *given, "--image", str(image), "--json").output
+        for given in ((octets.hex(),), (octets.hex(" "),), ("--file", str(tmp_path / "octets")), ())
+    ]
+    assert len(set(shown)) == 1
+    fields = json.loads(shown[0])["52"]["fields"]
+    assert fields["TIME_DATE_QUAL"]["GMT_FLAG"] == 1
+
+
+def test_octets_after_the_table_are_reported(image: Path) -> None:
+    octets = Snapshot.from_json(image.read_text()).images[52].hex() + "beef"
+    result = run("table", "52", octets, "--image", str(image))
+    assert "2 octets follow the table" in result.output and "beef" in result.output
+    assert result.return_value == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("23", "00"), ("ST-00", "read it from the meter")),
+        (
+            ("23", "00", "IMAGE"),
+            ("ST-23", "SUMMATIONS.0", "octet 1", "6 octets, 0 are there", "edition"),
+        ),
+        (("54", "00", "IMAGE"), ()),
+    ],
+)
+def test_errors_say_what_where_and_what_to_try(
+    image: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    given = [*arguments]
+    if "IMAGE" in given:
+        given[given.index("IMAGE") :] = ["--image", str(image)]
+    result = run("table", *given)
+    assert result.return_value == (1 if words else 0)
+    for word in words:
+        assert word in result.stderr, result.stderr
+    assert len(result.stderr.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("table",),
+        ("table", "--all"),
+        ("table", "23"),
+        ("table", "99999"),
+        ("table", "1" * 4000),
+        ("table", "1", "0", "--file", __file__),
+        ("table", "1", "zz"),
+        ("table", "1", "--image", __file__, "--all"),
+        ("table", "--image", __file__, "--all", "--layout"),
+    ],
+)
+def test_wrong_use_is_said_in_one_line(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(group, ["decode", *arguments])
+    assert result.exit_code != 0
+    assert result.exception is None or "Traceback" not in result.output
+
+
+def test_two_images_are_compared_in_words(image: Path, tmp_path: Path) -> None:
+    tables = Snapshot.from_json(image.read_text())
+    tables.images[5] = b"POLE 17".ljust(20)
+    other = tmp_path / "other.json"
+    other.write_text(tables.to_json())
+    result = run("diff", str(image), str(other))
+    assert result.output.splitlines() == [
+        "ST-05 IDENTIFICATION: SM000001 became POLE 17 (device identification set by the owner)"
+    ]
+    assert run("diff", str(image), str(image)).output == "no difference\n"
+    assert json.loads(run("diff", str(image), str(other), "--json").output)[0]["table"] == 5
