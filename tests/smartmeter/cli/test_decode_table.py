@@ -11,7 +11,7 @@ from ansi_tables import Snapshot
 from protocols.c1218.scripts import LogonSettings
 from protocols.transports.pump import MeterPort
 from smartmeter.cli import group
-from smartmeter.cli.read import _open, read_tables
+from smartmeter.cli.read import open_any_port, read_tables
 from tests.ansi_tables.meaning.device import device
 from tests.ansi_tables.meaning.test_registers import a_block, a_demand_meter
 
@@ -25,7 +25,7 @@ def run(*arguments: str) -> Result:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated meter that measured for a day, with all its tables."""
-    with MeterPort(_open("sim:"), LogonSettings(password=b"master")) as meter:
+    with MeterPort(open_any_port("sim:"), LogonSettings(password=b"master")) as meter:
         listed = read_tables(meter, [0]).snapshot[0].STD_TBLS_USED
         tables = read_tables(meter, sorted(listed)).snapshot
     tables.identity["site"] = "bench"
