@@ -89,7 +89,7 @@ def command(
             click.echo(line)
     else:
         for number in found.wanted:
-            _print_table(found, number)
+            print_table(found, number)
     failed = any("error" in found.as_json(number) for number in found.wanted)
     return 1 if failed and numbers else 0
 
@@ -166,7 +166,8 @@ def read_tables(meter: MeterPort, wanted: list[int], *, only_listed: bool = Fals
     return found
 
 
-def _print_table(found: Found, number: int) -> None:
+def print_table(found: Found, number: int) -> None:
+    """Print one table for a person."""
     shown = found.as_json(number)
     size = None if "error" in shown else found.snapshot.layout(number).size
     click.echo(table_title(number, size))

@@ -1,0 +1,53 @@
+"""Members of a record set from the command line: ``PATH=VALUE``."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import click
+
+
+def set_members(record: Any, assignments: tuple[str, ...]) -> Any:
+    """Give a copy of a decoded record with members replaced; UsageError names what is wrong.
+
+    A path is written with points (``ENTRIES.0.VALUE``); the value as JSON, and
+    octets in hexadecimal.
+    """
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"{assignment!r}: write PATH=VALUE")
+        record = _replaced(record, path.split("."), text, path)
+    return record
+
+
+def _replaced(record: Any, steps: list[str], text: str, path: str) -> Any:
+    if not steps:
+        return _value(record, text, path)
+    step, rest = steps[0], steps[1:]
+    if isinstance(record, list | tuple) and step.isdecimal() and int(step) < len(record):
+        items = list(record)
+        items[int(step)] = _replaced(items[int(step)], rest, text, path)
+        return items
+    if isinstance(record, dict) and step in record:
+        return {**record, step: _replaced(record[step], rest, text, path)}
+    names = ", ".join(record) if isinstance(record, dict) else "no members"
+    raise click.UsageError(f"{path}: there is no {step}; there is {names}")
+
+
+def _value(old: Any, text: str, path: str) -> Any:
+    """Give a value of the kind that is there."""
+    try:
+        if isinstance(old, bytes):
+            return bytes.fromhex(text)
+        if isinstance(old, Decimal):
+            return Decimal(text)
+        if isinstance(old, frozenset):
+            return frozenset(int(member) for member in json.loads(text))
+        if isinstance(old, str):
+            return text
+        return json.loads(text)
+    except (ValueError, TypeError, InvalidOperation):
+        raise click.UsageError(f"{path}: {text!r} is no {type(old).__name__}") from None
