@@ -26,7 +26,8 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.pump import MeterPort
 from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
 from smartmeter.cli.procedure import context_of, make_call, procedure_number, run_agreed
-from smartmeter.cli.read import print_table, read_tables, table_number
+from smartmeter.cli.read import print_table, read_tables
+from smartmeter.cli.tables import table_number
 from smartmeter.cli.write import Change, write_agreed
 
 #: Below the 6 s after which a meter forgets an idle session, and what Wait asks for.

@@ -15,7 +15,8 @@ from protocols.transports.pump import MeterPort
 from smartmeter.cli.consent import agree
 from smartmeter.cli.members import set_members
 from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
-from smartmeter.cli.read import read_tables, table_number
+from smartmeter.cli.read import read_tables
+from smartmeter.cli.tables import table_number
 
 MAX_FILE_OCTETS = 1 << 24
 #: Security tables: a mistake locks people out, so the serial number is asked for.
