@@ -21,6 +21,7 @@ from ansi_tables.errors import (
 from ansi_tables.formats import DeviceFormat
 from ansi_tables.ids import manufacturer, name_of, pending, standard
 from ansi_tables.layout import Layout, layout_for
+from ansi_tables.overrides import Overrides
 from ansi_tables.registry import TableDefinition, all_definitions, definition, register, table
 from ansi_tables.snapshot import Snapshot, image_from_json, image_to_json
 from ansi_tables.values import Record, TableTime
@@ -31,6 +32,7 @@ __all__ = [
     "FormatRefusedError",
     "Layout",
     "MissingContextError",
+    "Overrides",
     "Record",
     "Snapshot",
     "TableDefinition",

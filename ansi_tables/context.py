@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ansi_tables.errors import MissingContextError
-from ansi_tables.formats import DeviceFormat
+from ansi_tables.formats import AS_DECLARED, DeviceFormat
 from ansi_tables.ids import name_of
+from ansi_tables.overrides import Overrides
 from ansi_tables.values import Record
 
 #: The "actual" (x1) tables, and ST-62: all that layouts of other tables depend on beside ST-00.
@@ -32,14 +33,27 @@ class Context:
         return (self.fmt, self._key)
 
     def table(self, number: int) -> Record:
-        """Give a context table, decoded; MissingContextError names it when it was not read."""
-        try:
-            return self._tables[number]
-        except KeyError:
+        """Give a context table, decoded; MissingContextError names it when it was not read.
+
+        An x1 table that ST-00 does not list counts as all zero: no entries and
+        no flags (from memory of the standard).
+        """
+        found = self._tables.get(number)
+        if found is None and number % 10 == 1 and self.fmt.std_tbls_used and not self.uses(number):
+            found = self._tables[number] = self._zero(number)
+        if found is None:
             raise MissingContextError(
                 f"{name_of(number)} is needed first; read it, or give an image that holds it",
                 table=name_of(number),
-            ) from None
+            )
+        return found
+
+    def _zero(self, number: int) -> Record:
+        from ansi_tables.layout import layout_for
+
+        layout = layout_for(number, self)
+        assert layout.size is not None
+        return layout.decode(bytes(layout.size))
 
     def has(self, number: int) -> bool:
         """Tell whether a context table is there."""
@@ -50,7 +64,9 @@ class Context:
         return number in self.fmt.std_tbls_used
 
     @classmethod
-    def from_images(cls, images: Mapping[int, bytes]) -> Context:
+    def from_images(
+        cls, images: Mapping[int, bytes], overrides: Overrides = AS_DECLARED
+    ) -> Context:
         """Build the context from table images; those that are not there stay missing.
 
         TableError when ST-00 is missing or a context table does not decode.
@@ -59,7 +75,7 @@ class Context:
 
         if 0 not in images:
             raise MissingContextError("ST-00 is needed first; read it", table="ST-00")
-        fmt = DeviceFormat.from_table0(images[0])
+        fmt = DeviceFormat.from_table0(images[0], overrides)
         present = {n: images[n] for n in CONTEXT_NUMBERS if n in images}
         tables: dict[int, Record] = {}
         for number, image in present.items():

@@ -249,6 +249,8 @@ def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
             return value.to_bytes(width // 8, order)
         number = 0
         for name, (low, high) in bits.items():
+            if name not in value:
+                raise TableValueError("missing", path=name)
             part = int(value[name])
             if not 0 <= part < 1 << (high - low + 1):
                 raise TableValueError(f"{part} does not fit bits {low}..{high}", path=name)
@@ -383,11 +385,12 @@ def stime(ctx: Context) -> Tree:
 
 def _time(ctx: Context, kind: str) -> Tree:
     fmt = ctx.fmt
+    unit_s = 60 if fmt.overrides.time_in_minutes and fmt.tm_format == 3 else 1
     leaf = Leaf(
         kind,
         times.size_of_time(kind, fmt.tm_format),
-        times.time_decoder(kind, fmt.tm_format, fmt.data_order),
-        lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order),
+        times.time_decoder(kind, fmt.tm_format, fmt.data_order, unit_s),
+        lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order, unit_s),
     )
     leaf.time = True
     return leaf

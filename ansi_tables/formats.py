@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ansi_tables.errors import FormatRefusedError, TruncatedTableError
+from ansi_tables.overrides import Overrides
 
 #: Octets of each NI format, by code; 14 and 15 are reserved.
 NI_SIZES = (8, 4, 12, 6, 4, 6, 4, 3, 4, 5, 6, 8, 8, 21)
@@ -22,6 +23,8 @@ TIME_SIZES = (0, 3, 3, 4, 4)
 HTIME_DATE_SIZES = (0, 7, 7, None, None)
 STIME_SIZES = (0, 2, 2, None, None)
 
+#: No overrides: the tables tell the truth.
+AS_DECLARED = Overrides()
 #: Octets before the sets of ST-00.
 FIXED_OCTETS = 19
 
@@ -58,6 +61,7 @@ class DeviceFormat:
     mfg_proc_used: frozenset[int] = frozenset()
     std_tbls_write: frozenset[int] = frozenset()
     mfg_tbls_write: frozenset[int] = frozenset()
+    overrides: Overrides = AS_DECLARED
 
     def __post_init__(self) -> None:
         """Refuse formats that are reserved: guessing a width would shift every later field."""
@@ -70,8 +74,11 @@ class DeviceFormat:
             raise _refused("INT_FORMAT", self.int_format)
 
     @classmethod
-    def from_table0(cls, data: bytes) -> DeviceFormat:
-        """Read the image of ST-00; octets after its end are not looked at."""
+    def from_table0(cls, data: bytes, overrides: Overrides = AS_DECLARED) -> DeviceFormat:
+        """Read the image of ST-00; octets after its end are not looked at.
+
+        ``std_version_no`` is the edition of ``overrides`` where that names one.
+        """
         if len(data) < FIXED_OCTETS:
             raise TruncatedTableError(
                 f"{len(data)} octets, the part before the sets has {FIXED_OCTETS}",
@@ -106,7 +113,7 @@ class DeviceFormat:
             nameplate_type=data[7],
             max_proc_parm_length=data[9],
             max_resp_data_len=data[10],
-            std_version_no=data[11],
+            std_version_no=data[11] if overrides.edition is None else overrides.edition,
             dim_std_tbls_used=std,
             dim_mfg_tbls_used=mfg,
             dim_std_proc_used=std_proc,
@@ -119,6 +126,7 @@ class DeviceFormat:
             mfg_proc_used=sets[3],
             std_tbls_write=sets[4],
             mfg_tbls_write=sets[5],
+            overrides=overrides,
         )
 
 

@@ -96,7 +96,10 @@ def ed_mode(ctx: Context) -> Tree:
 
 def std_status1(ctx: Context) -> Tree:
     """ED_STD_STATUS1: the standard status flags, as in ST-03 and procedure 7."""
-    return bit_field(ctx, 16, **{name: (k, k) for k, name in enumerate(STD_STATUS1_FLAGS)})
+    names = list(STD_STATUS1_FLAGS)
+    if ctx.fmt.overrides.cover_detect_flag:
+        names[13] = "COVER_DETECT_FLAG"
+    return bit_field(ctx, 16, **{name: (k, k) for k, name in enumerate(names)})
 
 
 def std_status2(ctx: Context) -> Tree:

@@ -19,6 +19,7 @@ from ansi_tables.meaning.logs import Event
 from ansi_tables.meaning.notes import notes_on
 from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.sources import Source
+from ansi_tables.overrides import Overrides
 from ansi_tables.registry import definition, opaque
 from ansi_tables.values import Record
 
@@ -34,7 +35,9 @@ class Snapshot:
 
     ``images`` maps table ids to octets and may grow while a meter is read;
     ``identity`` is what a person or a program notes about the meter; ``times``
-    corrects a meter whose clock does not tell the truth about itself.
+    corrects a meter whose clock does not tell the truth about itself;
+    ``overrides`` one whose tables are not shaped as they declare.  Without it
+    the text at "overrides" in ``identity`` is taken: ``"ge-kv, edition=1"``.
 
     >>> Snapshot({})
     Snapshot of no tables
@@ -46,10 +49,13 @@ class Snapshot:
         *,
         identity: Mapping[str, Any] | None = None,
         times: TimesOverride | None = None,
+        overrides: Overrides | None = None,
     ) -> None:
         self.images = dict(images)
         self.identity = dict(identity or {})
         self.times = times or TimesOverride()
+        noted = str(self.identity.get("overrides", ""))
+        self.overrides = Overrides.of(noted) if overrides is None else overrides
         self._context: Context | None = None
         self._made_of: tuple[bytes | None, ...] = ()
         self._decoded: dict[int, tuple[bytes, Record]] = {}
@@ -90,7 +96,8 @@ class Snapshot:
         """Give what the other tables depend on; TableError when ST-00 is not there."""
         made_of = tuple(map(self.images.get, _CONTEXT))
         if self._context is None or made_of != self._made_of:
-            self._context, self._made_of = Context.from_images(self.images), made_of
+            self._context = Context.from_images(self.images, self.overrides)
+            self._made_of = made_of
             self._decoded.clear()
         return self._context
 

@@ -54,15 +54,21 @@ def size_of_time(kind: str, tm_format: int) -> int:
     return size
 
 
-def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> TableTime:
-    """Decode STIME_DATE, LTIME_DATE, HTIME_DATE, TIME or STIME."""
+def decode_time(
+    kind: str, octets: bytes, tm_format: int, order: Order, unit_s: int = 1
+) -> TableTime:
+    """Decode STIME_DATE, LTIME_DATE, HTIME_DATE, TIME or STIME.
+
+    ``unit_s`` is what one count of TIME stands for under TM_FORMAT 3, where
+    sources disagree: seconds (1) or minutes (60) since midnight.
+    """
     if not octets or set(octets) == {0xFF} or (not any(octets) and kind not in _OF_DAY):
         return TableTime(octets, None)
     try:
         value = (
             _from_fields(kind, octets, tm_format)
             if tm_format in (1, 2)
-            else _from_count(kind, octets, tm_format, order)
+            else _from_count(kind, octets, tm_format, order, unit_s)
         )
     except (ValueError, OverflowError):
         value = None
@@ -75,12 +81,14 @@ _YEARS = tuple(year + (1900 if year >= PIVOT_YEAR else 2000) for year in range(1
 _table_time = partial(tuple.__new__, TableTime)
 
 
-def time_decoder(kind: str, tm_format: int, order: Order) -> Callable[[bytes], TableTime]:
+def time_decoder(
+    kind: str, tm_format: int, order: Order, unit_s: int = 1
+) -> Callable[[bytes], TableTime]:
     """Give ``decode_time`` for one kind and device; short where octets are year, month, day …"""
     short = {"STIME_DATE": _stime_date, "LTIME_DATE": _ltime_date}.get(kind)
     if tm_format == 2 and short is not None:
         return short
-    return lambda octets: decode_time(kind, octets, tm_format, order)
+    return lambda octets: decode_time(kind, octets, tm_format, order, unit_s)
 
 
 def _stime_date(octets: bytes) -> TableTime:
@@ -113,13 +121,14 @@ def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:
     return datetime(century + year, month, day, hour, minute, second, hundredths * _HUNDREDTH_US)
 
 
-def _from_count(kind: str, octets: bytes, tm_format: int, order: Order) -> datetime | time:
+def _from_count(
+    kind: str, octets: bytes, tm_format: int, order: Order, unit_s: int
+) -> datetime | time:
     count = int.from_bytes(octets[:4], order)
     if kind == "TIME":
-        # Under TM_FORMAT 3 sources disagree (seconds or minutes since midnight): seconds.
-        if count >= _DAY_S:
+        if count * unit_s >= _DAY_S:
             raise ValueError("beyond the day")
-        return (datetime.min + timedelta(seconds=count)).time()
+        return (datetime.min + timedelta(seconds=count * unit_s)).time()
     if tm_format == 4:
         return EPOCH + timedelta(seconds=count)
     return EPOCH + timedelta(minutes=count, seconds=octets[4] if len(octets) > 4 else 0)
@@ -131,7 +140,7 @@ def _bcd(octet: int) -> int:
     return (octet >> 4) * 10 + (octet & 15)
 
 
-def encode_time(kind: str, value: object, tm_format: int, order: Order) -> bytes:
+def encode_time(kind: str, value: object, tm_format: int, order: Order, unit_s: int = 1) -> bytes:
     """Encode a TableTime (its octets), a datetime, a time, or None (all zero: not set)."""
     size = size_of_time(kind, tm_format)
     if isinstance(value, TableTime):
@@ -145,7 +154,10 @@ def encode_time(kind: str, value: object, tm_format: int, order: Order) -> bytes
     if isinstance(value, time) and kind in _OF_DAY:
         if tm_format in (1, 2):
             return _octets([value.hour, value.minute, value.second][:size], tm_format)
-        return (value.hour * 3600 + value.minute * 60 + value.second).to_bytes(4, order)
+        seconds = value.hour * 3600 + value.minute * 60 + value.second
+        if seconds % unit_s:
+            raise TableValueError(f"{value} has seconds, TIME counts minutes here")
+        return (seconds // unit_s).to_bytes(4, order)
     raise TableValueError(f"{value!r} is no {kind}")
 
 

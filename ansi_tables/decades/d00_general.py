@@ -89,7 +89,9 @@ def manufacturer_identification(ctx: Context) -> Tree:
         "HW_REVISION_NUMBER" / uint(ctx, 8),
         "FW_VERSION_NUMBER" / uint(ctx, 8),
         "FW_REVISION_NUMBER" / uint(ctx, 8),
-        _identifier(ctx, "MFG_SERIAL_NUMBER", 16),
+        "MFG_SERIAL_NUMBER" / uint(ctx, 64)
+        if ctx.fmt.overrides.serial_number_uint64
+        else _identifier(ctx, "MFG_SERIAL_NUMBER", 16),
     )
 
 

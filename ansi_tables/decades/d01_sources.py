@@ -6,7 +6,7 @@ The gas records of ST-15 come from one public reader, the electric one from seve
 from __future__ import annotations
 
 from ansi_tables.context import Context
-from ansi_tables.fields import Tree, array, binary, bit_field, ni, record, uint, when
+from ansi_tables.fields import Tree, array, binary, bit_field, ni, record, sint, uint, when
 from ansi_tables.registry import TableDefinition, opaque
 
 
@@ -61,7 +61,7 @@ def units_of_measure(ctx: Context) -> Tree:
 def demand_control(ctx: Context) -> Tree:
     """ST-13: demand intervals, and what is excluded after power failure and reset."""
     flags = ctx.table(11).SOURCE_FLAGS
-    excludes = flags.PF_EXCLUDE_FLAG
+    excludes = flags.PF_EXCLUDE_FLAG or ctx.fmt.overrides.power_fail_always
     sliding = flags.SLIDING_DEMAND_FLAG
     interval = record(
         when(sliding, "SUB_INT" / uint(ctx, 8)),
@@ -86,27 +86,33 @@ def data_control(ctx: Context) -> Tree:
 def constants(ctx: Context) -> Tree:
     """ST-15: multipliers and constants, in the record that CONSTANTS_SELECTOR names."""
     selector = ctx.table(11).CONSTANTS_SELECTOR
+    electric = (2, 3) if ctx.fmt.overrides.electric_selector_3 else (2,)
     entry = record(
         when(selector == 0, "GAS_CONSTANTS_AGA3" / _gas_aga3(ctx)),
         when(selector == 1, "GAS_CONSTANTS_AGA7" / _gas_aga7(ctx)),
-        when(selector == 2, "ELECTRIC_CONSTANTS" / _electric(ctx)),
+        when(selector in electric, "ELECTRIC_CONSTANTS" / _electric(ctx)),
     )
     return record("SELECTION" / array(ctx.table(11).NBR_CONSTANTS_ENTRIES, entry))
 
 
 def _electric(ctx: Context) -> Tree:
     flags = ctx.table(11).SOURCE_FLAGS
+    ways = ctx.fmt.overrides
+    no_offset = ways.no_offset_flag and flags.CONVERSION_ALG_FLAG
+
+    def number() -> Tree:
+        return sint(ctx, 64) if ways.constants_int64 else ni(ctx, 1)
 
     def ratios() -> Tree:
         return record(
             "SET_FLAGS" / bit_field(ctx, 8, SET_APPLIED_FLAG=(0, 0)),
-            "RATIO_F1" / ni(ctx, 1),
-            "RATIO_P1" / ni(ctx, 1),
+            "RATIO_F1" / number(),
+            "RATIO_P1" / number(),
         )
 
     return record(
-        "MULTIPLIER" / ni(ctx, 1),
-        "OFFSET" / ni(ctx, 1),
+        "MULTIPLIER" / number(),
+        when(not no_offset, "OFFSET" / number()),
         when(flags.SET1_PRESENT_FLAG, "SET1_CONSTANTS" / ratios()),
         when(flags.SET2_PRESENT_FLAG, "SET2_CONSTANTS" / ratios()),
     )

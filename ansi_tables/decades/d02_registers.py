@@ -149,11 +149,12 @@ def present_selection(ctx: Context) -> Tree:
 def present_data(ctx: Context) -> Tree:
     """ST-28: running demands and momentary values."""
     dims = ctx.table(21)
-    demand = record(
-        when(dims.REG_FUNC1_FLAGS.TIME_REMAINING_FLAG, "TIME_REMAINING" / time_of_day(ctx)),
-        "DEMAND_VALUE" / ni(ctx, 2),
-    )
+    timed, once = dims.REG_FUNC1_FLAGS.TIME_REMAINING_FLAG, ctx.fmt.overrides.time_remaining_once
+    remaining = "TIME_REMAINING" / time_of_day(ctx)
+    demand = record(when(timed and not once, remaining), "DEMAND_VALUE" / ni(ctx, 2))
     return record(
+        # A maker's way: the octets of the first demand's time stand before all demands.
+        when(timed and once and dims.NBR_PRESENT_DEMANDS, remaining),
         "PRESENT_DEMAND" / array(dims.NBR_PRESENT_DEMANDS, demand),
         "PRESENT_VALUE" / array(dims.NBR_PRESENT_VALUES, ni(ctx, 1)),
     )

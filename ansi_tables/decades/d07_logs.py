@@ -97,7 +97,7 @@ def event_log(ctx: Context) -> Tree:
     entry = record(
         "EVENT_TIME" / ltime_date(ctx),
         when(dims.LOG_FLAGS.EVENT_NUMBER_FLAG, "EVENT_NUMBER" / uint(ctx, 16)),
-        "EVENT_SEQ_NBR" / uint(ctx, 16),
+        when(not ctx.fmt.overrides.event_sequence_absent, "EVENT_SEQ_NBR" / uint(ctx, 16)),
         "USER_ID" / uint(ctx, 16),
         "EVENT_CODE" / table_idb(ctx),
         "EVENT_ARGUMENT" / binary(dims.EVENT_DATA_LENGTH),
