@@ -168,10 +168,10 @@ def _parameters(layout: Layout, octets: bytes) -> tuple[Any, bytes]:
 def encode_response(outcome: Outcome, ctx: Context) -> bytes:
     """Give the image of ST-08; TableValueError for a result that does not fit."""
     octets = _head(_RESPONSE, outcome, ctx) + bytes([outcome.result_code])
-    layout = _layout(outcome, ctx, _RESPONSE)
-    if layout is None or not isinstance(outcome.result, Mapping):
-        return octets + _octets(outcome.result) + outcome.trailing
-    return octets + layout.encode(outcome.result) + outcome.trailing
+    known = isinstance(outcome.result, Mapping)
+    layout = _layout(outcome, ctx, _RESPONSE) if known else None
+    result = _octets(outcome.result) if layout is None else layout.encode(outcome.result)
+    return octets + result + outcome.trailing
 
 
 def decode_response(image: bytes, ctx: Context) -> Outcome:
