@@ -301,7 +301,7 @@ class Link:
             self._events.append(LinkFailed())
             return
         if self._current is not None:
-            strange = self._naks == NAKS_BEFORE_SWAPPING and not self._met
+            strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
             self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
             self._octets = self._current.encode(self._crc_swapped != self._tries_swapping)
         self._transmit(now_us)
