@@ -11,6 +11,8 @@ DEFAULT_LIMIT = 32_767
 class ApduStream:
     """Cuts a stream into APDUs; after ApduRejected the connection must be closed."""
 
+    __slots__ = ("_buffer", "_limit")
+
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self._limit = limit
         self._buffer = bytearray()
@@ -27,6 +29,11 @@ class ApduStream:
             found.append(bytes(self._buffer[:size]))
             del self._buffer[:size]
         return found
+
+    @property
+    def pending(self) -> int:
+        """Give how many octets of a message that is not whole yet are kept."""
+        return len(self._buffer)
 
     def _size(self) -> int | None:
         head = bytes(self._buffer[:5])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any
@@ -64,6 +65,7 @@ class HeadEnd:
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
         self._paths: dict[str, Hashable] = {}
+        self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
         self._now_us = 0
 
     # From outside.
@@ -107,7 +109,8 @@ class HeadEnd:
 
     def disconnected(self, path: Hashable) -> None:
         """A connection has gone."""
-        for esn in [esn for esn, known in self._paths.items() if known == path]:
+        self.collector.node.path_closed(path)
+        for esn in self._heard_on.pop(path, ()):
             del self._paths[esn]
 
     def refused(self, reason: str, now_us: int, title: str = "") -> None:
@@ -128,6 +131,16 @@ class HeadEnd:
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its connection."""
         return self.collector.outgoing()
+
+    def _heard(self, esn: str, path: Hashable) -> None:
+        """Remember where a SmartMeter can be answered: the path that it used last."""
+        before = self._paths.get(esn)
+        if before is not None and before != path:
+            self._heard_on[before].discard(esn)
+            if not self._heard_on[before]:
+                del self._heard_on[before]
+        self._paths[esn] = path
+        self._heard_on[path].add(esn)
 
     def connected(self, esn: str) -> bool:
         """Tell whether a SmartMeter has a connection."""
@@ -206,7 +219,7 @@ class HeadEnd:
         def after(future: Future[str]) -> None:
             if future.exception() is not None:
                 return  # not stored, so not answered: the SmartMeter tries again
-            self._paths[esn] = event.path
+            self._heard(esn, event.path)
             self.collector.accept(event, self._now_us)
             self.jobs.reachable(esn, self._now_us)
             if future.result() in (State.REGISTERED, State.FAILED):
@@ -224,7 +237,7 @@ class HeadEnd:
             if future.exception() is not None:
                 self.collector.reject(event, ResponseCode.err, self._now_us)
                 return
-            self._paths[event.esn] = event.path
+            self._heard(event.esn, event.path)
             self.collector.acknowledge(event, self._now_us)
             self._stored(future.result())
 

@@ -1,0 +1,310 @@
+"""Where nodes are heard: C12.22 over TCP and UDP (RFC 6142) on one address, in an asyncio loop.
+
+A path is one TCP connection, or the source of a datagram; a message machine is
+given APDUs with their path and sends by it.  Everything has a limit: a
+connection that begins no message, or does not end one, is closed; so is one
+that carries what is none, or does not read its answers.  What happened is
+counted in ``counts``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Protocol
+
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.native_address import acceptable_source
+from protocols.c1222.stream import ApduStream
+
+#: Connections at once; more are refused.
+MAX_CONNECTIONS = 100_000
+#: A peer that does not read its answers is let go when so much waits for it.
+MAX_UNSENT_OCTETS = 1 << 20
+#: A connection that has not given its first message by then, or does not end one, is closed.
+PATIENCE_S = 30.0
+#: Octets of messages that are not whole yet, of all connections; then the oldest is closed.
+MAX_PENDING_OCTETS = 64 << 20
+SWEEP_S = 1.0
+#: Half-open connections: probes begin after a minute of silence, and three may be lost.
+KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
+BACKLOG = 1024
+
+Tap = Callable[[bool, "Path", bytes], None]
+
+
+class Handler(Protocol):
+    """What is behind a listener."""
+
+    def receive(self, path: Hashable, octets: bytes) -> None:
+        """Take one APDU."""
+
+    def received(self) -> None:
+        """All that had come was given: send what there is to send."""
+
+    def closed(self, path: Hashable) -> None:
+        """A path has gone."""
+
+    def refused(self, path: Hashable, reason: str) -> None:
+        """Something was no message at all, or came too slowly."""
+
+
+class Path(Hashable, Protocol):
+    """Where an APDU came from, and where one can be sent."""
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Give our host and port."""
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        """Give the peer's host and port."""
+
+    @property
+    def is_stream(self) -> bool:
+        """Tell whether this is a connection."""
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; what cannot be sent is dropped."""
+
+
+class TcpPath(asyncio.Protocol):
+    """One connection."""
+
+    __slots__ = ("_listener", "_stream", "_transport", "local", "pending", "remote")
+    is_stream = True
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._stream = ApduStream(listener.limit)
+        self._transport: asyncio.Transport | None = None
+        self.local = self.remote = ("", 0)
+        self.pending = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio's call."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.local = _address(transport.get_extra_info("sockname"))
+        self.remote = _address(transport.get_extra_info("peername"))
+        keep_alive(transport.get_extra_info("socket"))
+        if not self._listener.opened(self):
+            self.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Cut APDUs out of the stream; asyncio's call."""
+        listener = self._listener
+        try:
+            found = self._stream.feed(data)
+        except ApduRejected as error:
+            listener.refuse(self, error.reason)
+            return
+        listener.heard(self, bool(found), self._stream.pending)
+        for octets in found:
+            listener.take(self, octets)
+        if found:
+            listener.handler.received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; asyncio's call."""
+        self._transport = None
+        self._listener.lost(self)
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; a connection that has gone drops it."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            self._listener.counts["unsent"] += 1
+        elif transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
+            self._listener.counts["closed unread"] += 1
+            transport.abort()
+        else:
+            self._listener.tell(True, self, octets)
+            transport.write(octets)
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+@dataclass(frozen=True)
+class UdpPath:
+    """The source of a datagram; two of one source are one path."""
+
+    listener: Listener
+    remote: tuple[str, int]
+    address: tuple[str | int, ...]
+    is_stream = False
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Give the address that the datagram came to."""
+        return self.listener.udp_address
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU as one datagram, from the port that it came to."""
+        self.listener.send_datagram(self, octets)
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        listener = self._listener
+        host, port = _address(addr)
+        if not acceptable_source(port):
+            listener.counts["datagram from port 0"] += 1
+            return
+        listener.take(UdpPath(listener, (host, port), addr), data)
+        listener.handler.received()
+
+
+class Listener:
+    """Listens until it is closed.  ``tap`` is told every APDU that passes, for captures."""
+
+    def __init__(
+        self, handler: Handler, limit: int, tap: Tap | None = None, most: int = MAX_CONNECTIONS
+    ) -> None:
+        self.handler, self.limit, self.tap = handler, limit, tap
+        self.counts: Counter[str] = Counter()
+        self.paths: set[TcpPath] = set()
+        self._most = most
+        #: Connections that owe a message, by the time when they must have given it.
+        self._owing: dict[TcpPath, float] = {}
+        self._pending = 0
+        self._server: asyncio.Server | None = None
+        self._datagrams: asyncio.DatagramTransport | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Listen for connections; OSError when the address is taken."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: TcpPath(self), host, port, ssl=tls, backlog=BACKLOG
+        )
+        self._sweep()
+
+    async def listen_udp(self, host: str, port: int) -> None:
+        """Listen for datagrams; OSError when the address is taken."""
+        loop = asyncio.get_running_loop()
+        self._datagrams, _ = await loop.create_datagram_endpoint(
+            lambda: _Datagrams(self), local_addr=(host, port)
+        )
+
+    @property
+    def tcp_address(self) -> tuple[str, int]:
+        """Give the address that connections are accepted at."""
+        assert self._server is not None
+        return _address(self._server.sockets[0].getsockname())
+
+    @property
+    def udp_address(self) -> tuple[str, int]:
+        """Give the address that datagrams are taken at."""
+        assert self._datagrams is not None
+        return _address(self._datagrams.get_extra_info("sockname"))
+
+    async def close(self) -> None:
+        """Stop listening and end all connections."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._server is not None:
+            self._server.close()
+        if self._datagrams is not None:
+            self._datagrams.close()
+        for path in list(self.paths):
+            path.close()
+        await asyncio.sleep(0)
+
+    # What paths tell.
+
+    def opened(self, path: TcpPath) -> bool:
+        """Take a connection in; False when there is no room."""
+        if len(self.paths) >= self._most:
+            self.counts["refused full"] += 1
+            return False
+        self.counts["connections"] += 1
+        self.paths.add(path)
+        self._owes(path)
+        return True
+
+    def heard(self, path: TcpPath, whole: bool, pending: int) -> None:
+        """Octets came: a whole message pays the debt, the beginning of another makes a new one."""
+        if whole:
+            self._owing.pop(path, None)
+        if pending and path not in self._owing:
+            self._owes(path)
+        self._pending += pending - path.pending
+        path.pending = pending
+        while self._pending > MAX_PENDING_OCTETS:
+            self.refuse(next(one for one in self._owing if one.pending), "too-much-pending")
+
+    def take(self, path: Path, octets: bytes) -> None:
+        """Give one APDU on."""
+        self.tell(False, path, octets)
+        self.handler.receive(path, octets)
+
+    def refuse(self, path: TcpPath, reason: str) -> None:
+        """Close a connection that carries what cannot be recovered, or nothing."""
+        self.counts[f"closed {reason}"] += 1
+        self._forget(path)
+        self.handler.refused(path, reason)
+        path.close()
+
+    def lost(self, path: TcpPath) -> None:
+        """A connection has ended."""
+        self._forget(path)
+        if path in self.paths:
+            self.paths.discard(path)
+            self.handler.closed(path)
+
+    def tell(self, sent: bool, path: Path, octets: bytes) -> None:
+        """Tell the capture."""
+        if self.tap is not None:
+            self.tap(sent, path, octets)
+
+    def send_datagram(self, path: UdpPath, octets: bytes) -> None:
+        """Send a datagram."""
+        if self._datagrams is None or self._datagrams.is_closing():
+            self.counts["unsent"] += 1
+            return
+        self.tell(True, path, octets)
+        self._datagrams.sendto(octets, path.address)
+
+    def _forget(self, path: TcpPath) -> None:
+        self._owing.pop(path, None)
+        self._pending -= path.pending
+        path.pending = 0
+
+    def _owes(self, path: TcpPath) -> None:
+        self._owing[path] = asyncio.get_running_loop().time() + PATIENCE_S
+
+    def _sweep(self) -> None:
+        """Close what is too slow; the dictionary is in the order of its dues."""
+        loop = asyncio.get_running_loop()
+        for path, due in list(self._owing.items()):
+            if due > loop.time():
+                break
+            self.refuse(path, "too-slow")
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep)
+
+
+def _address(name: tuple[str | int, ...]) -> tuple[str, int]:
+    return str(name[0]), int(name[1])
+
+
+def keep_alive(connected: socket.socket | None) -> None:
+    """Ask the system to find out when the peer has gone without a word."""
+    if connected is None:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option, value in KEEPALIVE:
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

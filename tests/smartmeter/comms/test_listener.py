@@ -1,0 +1,229 @@
+"""C12.22 over real sockets: framing, slow and silent peers, datagrams; checks 74 to 78, 83."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from protocols.c1222.native_address import acceptable_source
+from protocols.c1222.services import NetworkLogon, encode_service
+from protocols.c1222.stream import ApduStream
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullRead, Logoff
+from smartmeter.comms import listener as listening
+from smartmeter.comms.listener import Listener, TcpPath, UdpPath
+from tests.protocols.c1222.conversation import READ_1, Talk, items, request
+
+LIMIT = 2048
+
+
+class Served:
+    """A device behind a listener; implements Handler."""
+
+    def __init__(self) -> None:
+        self.talk = Talk()
+        self.listener = Listener(self, LIMIT, self._tap, most=50)
+        self.reasons: list[str] = []
+        self.gone: list[Hashable] = []
+        self.seen: list[tuple[bool, bytes]] = []
+
+    def _tap(self, sent: bool, path: Any, octets: bytes) -> None:
+        assert path.local[1] and path.remote[1]
+        self.seen.append((sent, octets))
+
+    def receive(self, path: Hashable, octets: bytes) -> None:
+        self.talk.server.receive(path, octets, self.talk.now_us)
+
+    def received(self) -> None:
+        for path, octets in self.talk.server.outgoing():
+            assert isinstance(path, TcpPath | UdpPath)
+            path.send(octets)
+
+    def closed(self, path: Hashable) -> None:
+        self.gone.append(path)
+
+    def refused(self, path: Hashable, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Served]:
+    served = Served()
+    await served.listener.listen_tcp("127.0.0.1", 0)
+    await served.listener.listen_udp("127.0.0.1", 0)
+    try:
+        yield served
+    finally:
+        await served.listener.close()
+
+
+class Client:
+    """A plain TCP client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer, self._stream = reader, writer, ApduStream()
+
+    @classmethod
+    async def connect(cls, served: Served) -> "Client":
+        return cls(*await asyncio.open_connection(*served.listener.tcp_address))
+
+    async def apdus(self, count: int) -> list[bytes]:
+        found: list[bytes] = []
+        async with asyncio.timeout(5):
+            while len(found) < count:
+                data = await self.reader.read(4096)
+                assert data, "closed"
+                found += self._stream.feed(data)
+        return found
+
+    async def ended(self) -> bool:
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                return await self.reader.read(100) == b""
+        return True
+
+
+async def test_check_74_an_apdu_split_at_every_octet_gives_the_same_result() -> None:
+    octets = request([READ_1])
+    async with serving() as served:
+        client = await Client.connect(served)
+        for number in range(len(octets)):
+            whole = request([READ_1], number)
+            for part in (whole[:number], whole[number:]):
+                client.writer.write(part)
+                await client.writer.drain()
+                await asyncio.sleep(0)
+            [answer] = await client.apdus(1)
+            assert items(answer)[0][0] == 0
+        client.writer.close()
+
+
+async def test_check_75_three_apdus_in_one_read_are_three_messages_in_order() -> None:
+    async with serving() as served:
+        client = await Client.connect(served)
+        tables = (1, 99, 0)
+        wanted = [request([encode_request(FullRead(t))], n) for n, t in enumerate(tables)]
+        client.writer.write(b"".join(wanted))
+        answers = await client.apdus(3)
+        assert [items(answer)[0][0] for answer in answers] == [0, 5, 0]
+        assert [octets for sent, octets in served.seen if not sent] == wanted
+        client.writer.close()
+
+
+async def test_check_76_a_session_outlives_its_connection() -> None:
+    async with serving() as served:
+        first = await Client.connect(served)
+        first.writer.write(request([encode_service(NetworkLogon(1, b"X", 60))]))
+        await first.apdus(1)
+        first.writer.close()
+        second = await Client.connect(served)
+        second.writer.write(request([encode_request(Logoff())], 2))
+        [answer] = await second.apdus(1)
+        assert items(answer) == [b"\0"]
+        second.writer.close()
+
+
+async def test_check_77_a_datagram_is_answered_to_its_source() -> None:
+    async with serving() as served:
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.bind(("127.0.0.1", 0))
+            await loop.sock_sendto(client, request([READ_1]), served.listener.udp_address)
+            async with asyncio.timeout(5):
+                answer, source = await loop.sock_recvfrom(client, 4096)
+        assert source == served.listener.udp_address and items(answer)[0][0] == 0
+
+
+async def test_check_78_a_datagram_from_port_0_is_ignored() -> None:
+    assert not acceptable_source(0) and acceptable_source(1153)
+    async with serving() as served:
+        protocol = listening._Datagrams(served.listener)
+        protocol.datagram_received(request([READ_1]), ("127.0.0.1", 0))
+        assert served.listener.counts["datagram from port 0"] == 1 and served.seen == []
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (request([READ_1]) + b"\0", "not-an-apdu"),
+        (b"\x60\x80", "indefinite-length"),
+        (b"\x60\x88" + b"\xff" * 8, "length-too-long"),
+        (b"\x60\x83\xff\xff\xff", "length-overrun"),
+    ],
+)
+async def test_check_83_what_cannot_be_recovered_closes_the_connection(
+    octets: bytes, reason: str
+) -> None:
+    async with serving() as served:
+        client = await Client.connect(served)
+        client.writer.write(octets)
+        assert await client.ended()
+        assert served.reasons == [reason]
+        assert served.listener.counts[f"closed {reason}"] == 1
+        client.writer.close()
+
+
+async def test_a_slow_or_silent_peer_is_closed_and_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(listening, "SWEEP_S", 0.05)
+    async with serving() as served:
+        good = await Client.connect(served)
+        good.writer.write(request([READ_1]))
+        await good.apdus(1)
+        slow, silent = await Client.connect(served), await Client.connect(served)
+        whole = request([READ_1], 2)
+        slow.writer.write(whole[:5])
+        assert await slow.ended() and await silent.ended()
+        assert served.reasons == ["too-slow"] * 2
+        # The one that has spoken may be silent for as long as it likes.
+        good.writer.write(request([READ_1], 3))
+        assert len(await good.apdus(1)) == 1
+        for client in (good, slow, silent):
+            client.writer.close()
+
+
+async def test_more_connections_than_allowed_are_refused_and_counted() -> None:
+    async with serving() as served:
+        clients = [await Client.connect(served) for _ in range(52)]
+        assert await clients[51].ended()
+        assert served.listener.counts["refused full"] == 2 and len(served.listener.paths) == 50
+        clients[0].writer.write(request([READ_1]))
+        assert len(await clients[0].apdus(1)) == 1
+        for client in clients:
+            client.writer.close()
+
+
+async def test_unfinished_messages_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_PENDING_OCTETS", 3000)
+    async with serving() as served:
+        hogs = [await Client.connect(served) for _ in range(3)]
+        for hog in hogs:
+            hog.writer.write(b"\x60\x82\x07\xf0" + bytes(1200))
+            await asyncio.sleep(0.05)
+        assert await hogs[0].ended()
+        assert served.reasons == ["too-much-pending"] and len(served.listener.paths) == 2
+        for hog in hogs:
+            hog.writer.close()
+
+
+async def test_a_peer_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_UNSENT_OCTETS", 1000)
+    async with serving() as served:
+        served.talk.tables.images[9] = bytes(1900)
+        client = await Client.connect(served)
+        read = encode_request(FullRead(9))
+        with contextlib.suppress(ConnectionError):
+            for number in range(20_000):
+                client.writer.write(request([read], number))
+                if served.listener.counts["closed unread"]:
+                    break
+                await asyncio.sleep(0)
+        assert served.listener.counts["closed unread"] == 1
+        client.writer.close()
