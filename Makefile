@@ -1,11 +1,12 @@
 # make demo   a TMS with its page and a street of SmartMeters, on a fresh machine
 # make test   everything that must hold: formatter, linter, types, import contracts, tests
 # make test-night   the long campaigns
+# make docs   the site in build/docs, warnings as errors
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-night venv lint clean
+.PHONY: demo test test-night venv lint docs clean
 
 # Either stamp makes the folder; the demo installs no more than the demo needs.
 $(VENV)/.demo: setup.cfg pyproject.toml
@@ -35,6 +36,9 @@ test: lint
 # The long campaigns; docs/test_night.rst keeps what the last run came to.
 test-night: $(VENV)/.test
 	$(BIN)/python -m pytest -m night -rA
+
+docs: $(VENV)/.test
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

@@ -1,0 +1,47 @@
+"""The site builds without a warning, its code runs, and it has a page for every table."""
+
+import doctest
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansi_tables import all_definitions
+
+ROOT = Path(__file__).resolve().parents[2]
+WITH_CODE = ("tour", "own_tables")
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_the_code_of_a_page_gives_what_the_page_says(page: str) -> None:
+    """In a process of its own, since a page may register tables."""
+    path = ROOT / "docs" / "c1219" / f"{page}.rst"
+    assert len(doctest.DocTestParser().get_examples(path.read_text(encoding="utf-8"))) > 5
+    done = subprocess.run(
+        [sys.executable, "-m", "doctest", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_site_builds_without_a_warning_and_has_a_page_for_every_table(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html"]
+    done = subprocess.run(
+        [*command, "docs", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    pages = {path.stem: path for path in (tmp_path / "c1219" / "tables").glob("st_*.html")}
+    known = [one for one in all_definitions() if one.number < 2048]
+    assert set(pages) == {f"st_{one.number:03d}" for one in known}
+    for one in known:
+        assert one.name in pages[f"st_{one.number:03d}"].read_text(encoding="utf-8")
+    registers = pages["st_023"].read_text(encoding="utf-8")
+    assert "ST-21.REG_FUNC1_FLAGS.DEMAND_RESET_CTR_FLAG" in registers
+    for page in ("index", "measurements", "c1219/tour", "c1219/meaning", "c1219/trust"):
+        assert (tmp_path / f"{page}.html").exists()
+    trust = (tmp_path / "c1219" / "trust.html").read_text(encoding="utf-8")
+    assert "TDL and EDL" in trust and "is not" in trust
