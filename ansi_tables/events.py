@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 #: Bit 11 of an event code: a manufacturer's.
 MANUFACTURER_EVENT = 0x0800
+#: Number and manufacturer bit; the four bits above are for the use of the log.
+CODE_BITS = 0x0FFF
 
 STANDARD_EVENTS: Mapping[int, str] = {
     0: "NO_EVENT",
@@ -91,6 +93,8 @@ STANDARD_EVENTS: Mapping[int, str] = {
     76: "SECURED_REGISTER_READ_VALUES",
 }
 
+_own_names: dict[int, str] = {}
+
 
 def event_name(code: int) -> str:
     """Give the standard's name of an event code, or the number of one without a public name.
@@ -98,9 +102,17 @@ def event_name(code: int) -> str:
     >>> event_name(1), event_name(0x0803)
     ('PRIMARY_POWER_DOWN', 'manufacturer event 3')
     """
+    code &= CODE_BITS
+    if code in _own_names:
+        return _own_names[code]
     if code & MANUFACTURER_EVENT:
         return f"manufacturer event {code & ~MANUFACTURER_EVENT}"
     return STANDARD_EVENTS.get(code, f"event {code}")
+
+
+def name_event(code: int, name: str) -> None:
+    """Name a code: a manufacturer's (bit 11 set), or one that the list lacks."""
+    _own_names[code & CODE_BITS] = name
 
 
 def event_text(code: int) -> str:

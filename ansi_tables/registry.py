@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 from construct import Construct, Struct
 
 from ansi_tables.context import Context
-from ansi_tables.fields import rest
-from ansi_tables.ids import name_of
+from ansi_tables.fields import record, rest
+from ansi_tables.identifiers import event
+from ansi_tables.ids import PENDING_BIT, name_of
+
+#: Definitions of pending tables kept; each is a few hundred octets.
+MAX_PENDING_DEFINITIONS = 4096
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def table(
 
 
 _definitions: dict[int, TableDefinition] = {}
+_standard_taken_in = False
 
 
 def register(definition: TableDefinition) -> None:
@@ -79,9 +85,26 @@ def register(definition: TableDefinition) -> None:
 
 
 def definition(number: int) -> TableDefinition | None:
-    """Give the definition of a table, or None: keep its octets."""
+    """Give the definition of a table, or None: keep its octets.
+
+    A pending table is the event that it waits for, and then the table.
+    """
     _load()
-    return _definitions.get(number)
+    found = _definitions.get(number)
+    if found is None and number & PENDING_BIT:
+        return _pending(number, definition(number & ~PENDING_BIT))
+    return found
+
+
+@lru_cache(maxsize=MAX_PENDING_DEFINITIONS)
+def _pending(number: int, known: TableDefinition | None) -> TableDefinition:
+    base = known or opaque(number & ~PENDING_BIT, "", "")
+
+    def build(ctx: Context) -> Any:
+        return record("EVENT" / event(ctx), "TABLE" / base.build(ctx))
+
+    title = f"Pending: {base.title}" if base.title else ""
+    return replace(base, number=number, title=title, build=build)
 
 
 def all_definitions() -> Iterator[TableDefinition]:
@@ -92,9 +115,11 @@ def all_definitions() -> Iterator[TableDefinition]:
 
 def _load() -> None:
     """Take in the decades, once, and after the user's own, which win."""
-    if 0 in _definitions:
+    global _standard_taken_in
+    if _standard_taken_in:
         return
     from ansi_tables.decades import TABLES
 
+    _standard_taken_in = True
     for known in TABLES:
         _definitions.setdefault(known.number, known)

@@ -20,6 +20,7 @@ from ansi_tables.meaning.notes import notes_on
 from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.sources import Source
 from ansi_tables.overrides import Overrides
+from ansi_tables.pending_tables import PendingStatus, pending_status
 from ansi_tables.registry import definition, opaque
 from ansi_tables.values import Record
 
@@ -179,6 +180,10 @@ class Snapshot:
     def events(self) -> tuple[Event, ...]:
         """Give the valid entries of the event log (ST-76), oldest first."""
         return logs.event_log(self)
+
+    def pending(self) -> PendingStatus:
+        """Give which tables can wait for an event, and which do, until when (ST-04)."""
+        return pending_status(self)
 
     def history(self) -> tuple[Event, ...]:
         """Give the valid entries of the history log (ST-74), oldest first."""

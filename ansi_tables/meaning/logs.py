@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import starmap
 from typing import TYPE_CHECKING
 
+from ansi_tables.event_arguments import decode_argument
 from ansi_tables.events import MANUFACTURER_EVENT, event_name, event_text
+from ansi_tables.ids import MANUFACTURER_BIT, name_of
 from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.meaning.rings import newest_first, unwrapped
+from ansi_tables.procedures import procedure_name
 from ansi_tables.values import Record, TableTime
 
 if TYPE_CHECKING:
@@ -31,7 +35,8 @@ class Event:
     standard's.  ``time`` is aware, in the meter's own zone, None when not set
     or not logged; ``sequence`` the whole 32-bit number of the entry; ``number``
     the one that both logs share; ``user`` 0 the meter itself, 1 by hand, else
-    who was logged on; ``argument`` the octets that the code gives a meaning.
+    who was logged on; ``argument`` the octets that the code gives a meaning,
+    and ``details`` the same as a record where that meaning is known.
     """
 
     code: int
@@ -42,6 +47,7 @@ class Event:
     number: int | None = None
     table: int = 76
     element: int = field(default=0, repr=False)
+    details: Record | None = field(default=None, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -62,7 +68,22 @@ class Event:
         """Give the entry in one line."""
         when = self.time.isoformat(" ", "seconds") if self.time else "at an unknown time"
         more = f" ({self.argument.hex()})" if any(self.argument) else ""
+        if self.details is not None:
+            more = f" ({', '.join(starmap(_detail, self.details.items()))})"
         return f"{'-' if self.sequence is None else self.sequence} {when} {self.text}{more}"
+
+
+def _detail(name: str, value: object) -> str:
+    """Give one member of an argument in words: "season 2", "table ST-52"."""
+    if isinstance(value, TableTime):
+        value = value.value or "not set"
+    elif isinstance(value, Record):
+        number = value.TBL_PROC_NBR
+        if name == "PROCEDURE":
+            value = procedure_name(number, bool(value.STD_VS_MFG_FLAG))
+        else:
+            value = name_of(number | value.STD_VS_MFG_FLAG * MANUFACTURER_BIT)
+    return f"{name.lower().replace('_', ' ')} {value}"
 
 
 def event_log(tables: Snapshot) -> tuple[Event, ...]:
@@ -85,17 +106,20 @@ def _entries(tables: Snapshot, table: int, prefix: str) -> tuple[Event, ...]:
         entry = entries[element]
         if f"{prefix}_SEQ_NBR" in entry:
             sequence = unwrapped(sequence, entry[f"{prefix}_SEQ_NBR"])
-        code = entry[f"{prefix}_CODE"]
+        bits = entry[f"{prefix}_CODE"]
+        code = bits.TBL_PROC_NBR | bits.STD_VS_MFG_FLAG * MANUFACTURER_EVENT
+        argument = entry[f"{prefix}_ARGUMENT"]
         found.append(
             Event(
-                code.TBL_PROC_NBR | code.STD_VS_MFG_FLAG * MANUFACTURER_EVENT,
+                code,
                 rules.moment(entry.get(f"{prefix}_TIME")),
                 sequence,
                 entry.USER_ID,
-                entry[f"{prefix}_ARGUMENT"],
+                argument,
                 entry.get("EVENT_NUMBER"),
                 table,
                 element,
+                decode_argument(code, argument, tables.context),
             )
         )
         sequence = max(0, sequence - 1)
