@@ -25,7 +25,7 @@ from ansi_tables import numbers, texts, times
 from ansi_tables.errors import TableTooLargeError, TableValueError
 from ansi_tables.formats import NI_SIZES, DeviceFormat, members
 from ansi_tables.numbers import Order
-from ansi_tables.values import Record
+from ansi_tables.values import Record, UnreadTime
 
 if TYPE_CHECKING:
     from ansi_tables.context import Context
@@ -47,12 +47,12 @@ class Leaf(Adapter):  # type: ignore[misc]
     ``code``    the format of the struct module that reads the same integer, "<H"
     ``bits``    of a bit field: lowest and highest bit of each member; ``code`` reads the whole
     ``digits``  true for a number that is its decimal digits, two an octet, if all are digits
-    ``time``    true for a TableTime, which holds its octets
+    ``time``    for a time, what gives the value of its octets
     """
 
     bits: Mapping[str, tuple[int, int]] | None = None
     digits: bool = False
-    time: bool = False
+    time: Callable[[bytes], Any] | None = None
 
     def __init__(
         self,
@@ -386,13 +386,14 @@ def stime(ctx: Context) -> Tree:
 def _time(ctx: Context, kind: str) -> Tree:
     fmt = ctx.fmt
     unit_s = 60 if fmt.overrides.time_in_minutes and fmt.tm_format == 3 else 1
+    read = times.time_reader(kind, fmt.tm_format, fmt.data_order, unit_s)
     leaf = Leaf(
         kind,
         times.size_of_time(kind, fmt.tm_format),
-        times.time_decoder(kind, fmt.tm_format, fmt.data_order, unit_s),
+        lambda octets: UnreadTime(octets, read),
         lambda value: times.encode_time(kind, value, fmt.tm_format, fmt.data_order, unit_s),
     )
-    leaf.time = True
+    leaf.time = read
     return leaf
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import keyword
 import struct
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,7 +11,9 @@ from construct import Array, Struct
 
 from ansi_tables.fields import Leaf, Tree, size_of, unwrap
 from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, spare_runs
-from ansi_tables.values import Record
+from ansi_tables.values import Record, UnreadTime
+
+_NAMES = {"Record": Record, "UnreadTime": UnreadTime, "Decimal": Decimal, "joined": b"".join}
 
 
 def decoder(tree: Tree, title: str, max_fields: int = MAX_LEVEL_FIELDS) -> Callable[[bytes], Any]:
@@ -25,12 +26,13 @@ def decoder(tree: Tree, title: str, max_fields: int = MAX_LEVEL_FIELDS) -> Calla
 
 
 class _Level:
-    """The fields that one struct unpacks."""
+    """The fields that one struct unpacks, and the statements that make records of them."""
 
     def __init__(self) -> None:
         self.codes: list[str] = []
         self.variables: list[str] = []
-        self.digits: list[tuple[str, Leaf]] = []
+        self.digits: dict[int, list[tuple[str, Leaf]]] = {}
+        self.lines: list[str] = []
 
 
 class _Writer:
@@ -39,14 +41,14 @@ class _Writer:
     def __init__(self, tree: Tree, title: str, max_fields: int) -> None:
         self.order = byte_order(tree)
         self.max_fields = max_fields
-        self.source = Source(title, {"Record": Record, "Decimal": Decimal, "joined": b"".join})
+        self.source = Source(title, _NAMES)
 
     def function(self, tree: Tree) -> str:
         """Write a function that gives the value of a tree; give its name."""
         level = _Level()
         value = self._value(tree, level)
         name = self.source.fresh("decode")
-        body = [*self._digits(level), f"return {value}"]
+        body = [*self._body(level), f"return {value}"]
         if level.variables:
             unpack = self.source.bind("unpack", self._struct(level).unpack_from)
             body.insert(0, f"{', '.join(level.variables)}, = {unpack}(data)")
@@ -58,29 +60,28 @@ class _Writer:
         element = unwrap(element)
         name = self.source.fresh("decode")
         if isinstance(element, Leaf) and self._plain(element) and not element.bits:
-            unpack = self.source.bind(
-                "unpack", struct.Struct(f"{self.order}{count}{element.code[1]}").unpack
-            )
+            code = struct.Struct(f"{self.order}{count}{element.code[1]}")
+            unpack = self.source.bind("unpack", code.unpack)
             self.source.function(f"{name}(data)", [f"return list({unpack}(data))"])
             return name
         level = _Level()
         value = self._value(element, level)
-        if not level.variables:
-            self.source.function(f"{name}(data)", [f"return [{value} for _ in range({count})]"])
-            return name
-        unpack = self.source.bind("unpack", self._struct(level).iter_unpack)
-        body = [
-            "items = []",
-            f"for {', '.join(level.variables)}, in {unpack}(data):",
-            *(f"    {line}" for line in self._digits(level)),
-            f"    items.append({value})",
-            "return items",
-        ]
-        self.source.function(f"{name}(data)", body)
+        each = f"for _ in range({count}):"
+        if level.variables:
+            unpack = self.source.bind("unpack", self._struct(level).iter_unpack)
+            each = f"for {', '.join(level.variables)}, in {unpack}(data):"
+        body = [*self._body(level), f"add({value})"]
+        head = ["items = []", "add = items.append", each]
+        loop = [*head, *(f"    {line}" for line in body), "return items"]
+        self.source.function(f"{name}(data)", loop)
         return name
 
     def _struct(self, level: _Level) -> struct.Struct:
         return struct.Struct(self.order + "".join(level.codes))
+
+    def _body(self, level: _Level) -> list[str]:
+        digits = (self._digits(size, found) for size, found in level.digits.items())
+        return [*(line for lines in digits for line in lines), *level.lines]
 
     def _take(self, level: _Level, code: str) -> str:
         variable = self.source.fresh("v")
@@ -94,7 +95,8 @@ class _Writer:
     def _value(self, tree: Tree, level: _Level) -> str:
         tree = unwrap(tree)
         if isinstance(tree, Struct):
-            return _record([(field.name, self._value(field, level)) for field in tree.subcons])
+            members = [(field.name, self._value(field, level)) for field in tree.subcons]
+            return self._record(members, level)
         if isinstance(tree, Array):
             count = int(tree.count)
             if len(level.variables) + fields_of(tree) <= self.max_fields:
@@ -104,55 +106,44 @@ class _Writer:
             return f"{loop}({self._octets(level, size or 0)})"
         return self._leaf(tree, level)
 
+    def _record(self, members: list[tuple[str, str]], level: _Level) -> str:
+        record = self.source.fresh("r")
+        level.lines.append(f"{record} = Record()")
+        level.lines += [f"{record}[{name!r}] = {value}" for name, value in members]
+        return record
+
     def _plain(self, leaf: Leaf) -> bool:
         return leaf.code[:1] == self.order
 
     def _leaf(self, leaf: Leaf, level: _Level) -> str:
         if self._plain(leaf):
             variable = self._take(level, leaf.code[1])
-            return _bits(leaf, variable) if leaf.bits is not None else variable
+            return variable if leaf.bits is None else self._record(_bits(leaf, variable), level)
         octets = self._octets(level, leaf.size)
         if leaf.decode is bytes:
             return octets
+        if leaf.time is not None:
+            return f"UnreadTime({octets}, {self.source.bind('f', leaf.time)})"
         if leaf.digits:
-            level.digits.append((octets, leaf))
+            level.digits.setdefault(leaf.size, []).append((octets, leaf))
             return f"d{octets}"
         return f"{self.source.bind('f', leaf.decode)}({octets})"
 
-    def _digits(self, level: _Level) -> list[str]:
-        """Write the numbers that are mostly plain digits, looked at all together."""
-        if not level.digits:
-            return []
-        names = [octets for octets, _ in level.digits]
-        slices, at = [], 0
-        for _, leaf in level.digits:
-            slices.append(f"digits[{at}:{at + 2 * leaf.size}]")
-            at += 2 * leaf.size
-        numbers = ", ".join(f"d{name}" for name in names)
-        singly = [f"{self.source.bind('f', leaf.decode)}({name})" for name, leaf in level.digits]
+    def _digits(self, size: int, found: list[tuple[str, Leaf]]) -> list[str]:
+        """Write the numbers of one size that are mostly plain digits, looked at all together."""
+        numbers = ", ".join(f"d{octets}" for octets, _ in found)
+        singly = (f"{self.source.bind('f', leaf.decode)}({octets})" for octets, leaf in found)
         return [
-            f"digits = joined(({', '.join(names)},)).hex()",
-            "if digits.isdecimal():",
-            f"    {numbers}, = map(Decimal, ({', '.join(slices)},))",
+            f"octets = joined(({', '.join(octets for octets, _ in found)},))",
+            "if octets.hex().isdecimal():",
+            f"    {numbers}, = map(Decimal, octets.hex(' ', {size}).split())",
             "else:",
             f"    {numbers}, = {', '.join(singly)},",
         ]
 
 
-def _record(members: list[tuple[str, str]]) -> str:
-    names = [name for name, _ in members]
-    if len(set(names)) == len(names) and all(map(_is_argument, names)):
-        return f"Record({', '.join(f'{name}={value}' for name, value in members)})"
-    # Names that a user chose may not be Python's; the last of two equal ones counts.
-    return f"Record({{{', '.join(f'{name!r}: {value}' for name, value in members)}}})"
-
-
-def _is_argument(name: str) -> bool:
-    return name.isascii() and name.isidentifier() and not keyword.iskeyword(name)
-
-
-def _bits(leaf: Leaf, number: str) -> str:
-    """Write the record of a bit field over the integer that holds it."""
+def _bits(leaf: Leaf, number: str) -> list[tuple[str, str]]:
+    """Give the members of a bit field, as expressions over the integer that holds it."""
     width = 8 * leaf.size
 
     def part(low: int, count: int) -> str:
@@ -163,8 +154,6 @@ def _bits(leaf: Leaf, number: str) -> str:
     members = [(name, part(low, high - low + 1)) for name, (low, high) in bits.items()]
     spare, at = [], 0
     for low, count in spare_runs(bits, width):
-        spare.append(f"({part(low, count)}) << {at}" if at else f"{part(low, count)}")
+        spare.append(f"({part(low, count)}) << {at}" if at else f"({part(low, count)})")
         at += count
-    if spare:
-        members.append(("FILLER", " | ".join(f"({run})" for run in spare)))
-    return _record(members)
+    return [*members, ("FILLER", " | ".join(spare))] if spare else members

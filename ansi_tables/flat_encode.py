@@ -10,17 +10,19 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 from construct import Array, Struct
 
 from ansi_tables.fields import Leaf, Tree, size_of, unwrap
 from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, spare_runs
-from ansi_tables.values import TableTime
+from ansi_tables.values import TableTime, UnreadTime
 
 _NAMES = {
-    "TableTime": TableTime,
     "DECIMALS": {Decimal},
+    "TIMES": {TableTime, UnreadTime},
+    "raw_of": attrgetter("raw"),
     "joined": b"".join,
     "joined_text": "".join,
     "padded": str.zfill,
@@ -38,24 +40,23 @@ def encoder(tree: Tree, title: str, max_fields: int = MAX_LEVEL_FIELDS) -> Calla
 
 
 class _Level:
-    """The fields that one struct packs: statements, then its arguments."""
+    """The fields that one struct packs: statements, then its arguments.
+
+    Numbers of digits and times are gathered by their size, and written together.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.codes: list[str] = []
         self.arguments: list[str] = []
         self.sized: dict[int, list[str]] = {}
-        self.digits: list[tuple[str, Leaf]] = []
+        self.digits: dict[int, list[tuple[str, Leaf]]] = {}
+        self.times: dict[int, list[tuple[str, Leaf]]] = {}
 
     def put(self, code: str, argument: str) -> None:
         """Add a field."""
         self.codes.append(code)
         self.arguments.append(argument)
-
-    def put_octets(self, size: int, variable: str) -> None:
-        """Add octets whose number is checked, since struct would cut or pad them."""
-        self.put(f"{size}s", variable)
-        self.sized.setdefault(size, []).append(variable)
 
 
 class _Writer:
@@ -80,10 +81,8 @@ class _Writer:
         name = self.source.fresh("encode")
         body = [f"if len(items) != {count}: raise ValueError"]
         if isinstance(element, Leaf) and self._plain(element) and not element.bits:
-            pack = self.source.bind(
-                "pack", struct.Struct(f"{self.order}{count}{element.code[1]}").pack
-            )
-            body.append(f"return {pack}(*items)")
+            code = struct.Struct(f"{self.order}{count}{element.code[1]}")
+            body.append(f"return {self.source.bind('pack', code.pack)}(*items)")
         else:
             level = _Level()
             self._value(element, "value", level)
@@ -105,11 +104,16 @@ class _Writer:
         return f"{self.source.bind('pack', code.pack)}({', '.join(level.arguments)})"
 
     def _body(self, level: _Level) -> list[str]:
-        checks = [
-            f"if not {size} == {' == '.join(f'len({name})' for name in names)}: raise ValueError"
-            for size, names in level.sized.items()
-        ]
-        return [*level.lines, *self._digits(level), *checks]
+        lines = list(level.lines)
+        for size, digits in level.digits.items():
+            lines += self._digits(size, digits)
+        for size, times in level.times.items():
+            lines += self._times(size, times, level)
+        # struct would cut or pad octets of another number.
+        for size, names_of_size in level.sized.items():
+            lengths = f"map(len, ({', '.join(names_of_size)},))"
+            lines.append(f"if set({lengths}) != {{{size}}}: raise ValueError")
+        return lines
 
     def _value(self, tree: Tree, value: str, level: _Level) -> None:
         tree = unwrap(tree)
@@ -123,6 +127,8 @@ class _Writer:
             self._leaf(tree, value, level)
 
     def _named(self, letter: str, value: str, level: _Level) -> str:
+        if value.isidentifier():
+            return value
         name = self.source.fresh(letter)
         level.lines.append(f"{name} = {value}")
         return name
@@ -132,32 +138,28 @@ class _Writer:
         if len(level.codes) + fields_of(tree) > self.max_fields:
             level.put(f"{size_of(tree)}s", f"{self._loop(tree.subcon, count)}({value})")
             return
-        items = self._named("a", value, level)
-        level.lines.append(f"if len({items}) != {count}: raise ValueError")
         names = [self.source.fresh("i") for _ in range(count)]
-        if names:
-            level.lines.append(f"{', '.join(names)}, = {items}")
+        level.lines.append(f"[{', '.join(names)}] = {value}")
         for name in names:
             self._value(tree.subcon, name, level)
 
     def _leaf(self, leaf: Leaf, value: str, level: _Level) -> None:
-        if self._plain(leaf) and leaf.bits is None:
-            level.put(leaf.code[1], value)
-        elif self._plain(leaf):
-            level.put(leaf.code[1], self._bits(leaf, value, level))
-        elif leaf.encode is bytes:
-            level.put_octets(leaf.size, self._named("o", value, level))
-        elif leaf.digits:
-            number = self._named("n", value, level)
-            level.digits.append((number, leaf))
-            level.put_octets(leaf.size, f"o{number}")
-        elif leaf.time:
-            time, write = self._named("t", value, level), self.source.bind("f", leaf.encode)
-            own = f"{time}.raw if type({time}) is TableTime else {write}({time})"
-            level.put_octets(leaf.size, self._named("o", own, level))
-        else:
-            octets = f"{self.source.bind('f', leaf.encode)}({value})"
-            level.put_octets(leaf.size, self._named("o", octets, level))
+        if self._plain(leaf):
+            bits = leaf.bits is not None
+            level.put(leaf.code[1], self._bits(leaf, value, level) if bits else value)
+            return
+        code = f"{leaf.size}s"
+        if leaf.digits or leaf.time is not None:
+            name = self._named("n", value, level)
+            gathered = level.digits if leaf.digits else level.times
+            gathered.setdefault(leaf.size, []).append((name, leaf))
+            level.put(code, f"o{name}")
+            return
+        if leaf.encode is not bytes:
+            value = f"{self.source.bind('f', leaf.encode)}({value})"
+        octets = self._named("o", value, level)
+        level.sized.setdefault(leaf.size, []).append(octets)
+        level.put(code, octets)
 
     def _bits(self, leaf: Leaf, value: str, level: _Level) -> str:
         """Write the checks of a bit field's members; give the integer they make."""
@@ -178,26 +180,35 @@ class _Writer:
                 at += count
         return " | ".join(parts) or "0"
 
-    def _digits(self, level: _Level) -> list[str]:
-        """Write the numbers that are mostly plain digits, all together."""
-        if not level.digits:
-            return []
-        numbers = ", ".join(number for number, _ in level.digits)
-        octets = ", ".join(f"o{number}" for number, _ in level.digits)
-        sizes = [leaf.size for _, leaf in level.digits]
-        slices, at = [], 0
-        for size in sizes:
-            slices.append(f"octets[{at}:{at + size}]")
-            at += size
-        widths = self.source.bind("widths", tuple(2 * size for size in sizes))
-        singly = [f"{self.source.bind('f', leaf.encode)}({name})" for name, leaf in level.digits]
+    def _digits(self, size: int, found: list[tuple[str, Leaf]]) -> list[str]:
+        """Write the numbers of one size that are mostly plain digits."""
+        octets, singly = self._gathered(found)
+        total = size * len(found)
+        cut = self.source.bind("cut", struct.Struct(f"{size}s" * len(found)).unpack)
+        widths = self.source.bind("widths", (2 * size,) * len(found))
         return [
-            f"digits = {numbers},",
-            "plain = set(map(type, digits)) == DECIMALS",
-            f"text = joined_text(map(padded, map(str, digits), {widths})) if plain else ''",
-            f"if len(text) == {2 * at} and text.isdecimal():",
-            "    octets = from_hex(text)",
-            f"    {octets}, = {', '.join(slices)},",
+            f"numbers = {', '.join(name for name, _ in found)},",
+            "plain = set(map(type, numbers)) == DECIMALS",
+            f"text = joined_text(map(padded, map(str, numbers), {widths})) if plain else ''",
+            f"if len(text) == {2 * total} and text.isdecimal():",
+            f"    {octets}, = {cut}(from_hex(text))",
             "else:",
-            f"    {octets}, = {', '.join(singly)},",
+            f"    {octets}, = {singly},",
         ]
+
+    def _times(self, size: int, found: list[tuple[str, Leaf]], level: _Level) -> list[str]:
+        """Write the times of one size, of which those that were decoded have their octets."""
+        octets, singly = self._gathered(found)
+        level.sized.setdefault(size, []).extend(f"o{name}" for name, _ in found)
+        return [
+            f"times = {', '.join(name for name, _ in found)},",
+            "if TIMES.issuperset(map(type, times)):",
+            f"    {octets}, = map(raw_of, times)",
+            "else:",
+            f"    {octets}, = {singly},",
+        ]
+
+    def _gathered(self, found: list[tuple[str, Leaf]]) -> tuple[str, str]:
+        octets = ", ".join(f"o{name}" for name, _ in found)
+        calls = (f"{self.source.bind('f', leaf.build)}({name})" for name, leaf in found)
+        return octets, ", ".join(calls)

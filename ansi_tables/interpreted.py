@@ -68,9 +68,10 @@ def write(tree: Any, value: Any, out: bytearray, table: str, path: str = "") -> 
                     raise TableValueError("missing", table=table, path=inner)
                 write(field, value[field.name], out, table, inner)
         elif isinstance(tree, Array):
-            if len(value) != int(tree.count):
-                raise TableValueError(f"{len(value)} elements, must be {tree.count}")
-            for index, item in enumerate(value):
+            items = list(value)
+            if len(items) != int(tree.count):
+                raise TableValueError(f"{len(items)} elements, must be {tree.count}")
+            for index, item in enumerate(items):
                 write(tree.subcon, item, out, table, f"{path}.{index}")
         else:
             out += tree.build(value)

@@ -7,8 +7,8 @@ configuration whose table could not be addressed is refused here.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -21,30 +21,24 @@ from ansi_tables.errors import (
     TableError,
     TableTooLargeError,
     TableValueError,
+    TruncatedTableError,
 )
 from ansi_tables.fields import MAX_TABLE_OCTETS, Leaf, Rest, rest, size_of, unwrap
 from ansi_tables.flat import fixed
 from ansi_tables.flat_decode import decoder
 from ansi_tables.flat_encode import encoder
-from ansi_tables.foreign import Interpreted, adopt
+from ansi_tables.foreign import adopt
 from ansi_tables.ids import MANUFACTURER_BIT, PENDING_BIT, name_of
+from ansi_tables.places import Field, Place, fields_in, find
 from ansi_tables.registry import TableDefinition, definition
 from ansi_tables.values import Record
 
 #: Layouts kept; each takes some tens of kilobytes.
 MAX_CACHED_LAYOUTS = 4096
+#: Fields of one layout that are read singly, each with a reader of its own.
+MAX_READERS = 4096
 #: Fields in a listing of one layout.
 MAX_LISTING = 200_000
-
-
-@dataclass(frozen=True)
-class Field:
-    """Where one field of a layout lies, in octets from the start of the table."""
-
-    offset: int
-    width: int
-    path: str
-    type_name: str
 
 
 class Layout:
@@ -63,6 +57,12 @@ class Layout:
         # Flattened when used again: once, as by most commands, is not worth the milliseconds.
         self._decode: Callable[[bytes], Record] | None = None
         self._encode: Callable[[Any], bytes] | None = None
+        self._readers: dict[str, Callable[[bytes], Any]] = {}
+
+    @property
+    def construct(self) -> Any:
+        """Give the definition for this device: a construct that parses and builds whole images."""
+        return self._tree
 
     @property
     def opaque(self) -> bool:
@@ -118,34 +118,18 @@ class Layout:
 
     def listing(self) -> Iterator[Field]:
         """Give every field with its offset, width, path and type, in wire order."""
-        return islice(self._list(self._tree, 0, ""), MAX_LISTING)
-
-    def _list(self, tree: Any, at: int, path: str) -> Iterator[Field]:
-        tree = unwrap(tree)
-        if isinstance(tree, Struct):
-            for field in tree.subcons:
-                yield from self._list(field, at, f"{path}.{field.name}" if path else field.name)
-                at += size_of(field) or 0
-        elif isinstance(tree, Array):
-            one = size_of(tree.subcon) or 0
-            for index in range(int(tree.count)):
-                yield from self._list(tree.subcon, at + index * one, f"{path}.{index}")
-        elif isinstance(tree, Interpreted):
-            for offset, width, name in tree.fields():
-                yield Field(offset, width, name, "construct")
-        else:
-            yield Field(at, size_of(tree) or 0, path, tree.type_name)
+        return islice(fields_in(self._tree), MAX_LISTING)
 
     def field(self, path: str) -> tuple[int, int]:
         """Give (offset, width) of a field, array or record by its path: "A.B.0".
 
         TableValueError when there is no such field on this device.
         """
-        tree, at, _ = self._find(path)
-        width = size_of(tree)
+        place = self._find(path)
+        width = size_of(place.tree)
         if width is None:
             raise TableValueError("has no fixed width", table=self.table, path=path)
-        return at, width
+        return place.offset, width
 
     def has(self, path: str) -> bool:
         """Tell whether this device has a field, array or record of that path."""
@@ -157,55 +141,70 @@ class Layout:
 
     def count(self, path: str) -> int:
         """Give the number of elements of an array; TableValueError when it is none."""
-        tree, _, _ = self._find(path)
+        tree = self._find(path).tree
         if not isinstance(tree, Array):
             raise TableValueError("is no array", table=self.table, path=path)
         return int(tree.count)
 
     def leaf(self, path: str) -> Leaf:
         """Give the field at a path: its type name, size and functions; TableValueError if none."""
-        tree, _, bit = self._find(path)
-        if bit is not None or not isinstance(tree, Leaf):
+        place = self._find(path)
+        if place.bit is not None or not isinstance(place.tree, Leaf):
             raise TableValueError("is no single field", table=self.table, path=path)
-        return tree
+        return place.tree
 
     def value_at(self, path: str, octets: bytes) -> Any:
         """Decode one field from just its octets, as a partial read gives them."""
-        tree, at, bit = self._find(path)
-        value, _ = interpreted.read(tree, octets, self.table, 0, path)
-        if bit is None:
+        place = self._find(path)
+        try:
+            value, _ = interpreted.read(place.tree, octets, self.table, 0, path)
+        except TruncatedTableError as error:
+            error.offset = place.offset + (error.offset or 0)
+            raise
+        if place.bit is None:
             return value
         try:
-            return value[bit]
+            return value[place.bit]
         except (KeyError, TypeError):
-            raise TableValueError("no such bit", table=self.table, path=path, offset=at) from None
+            raise TableValueError(
+                "no such bit", table=self.table, path=path, offset=place.offset
+            ) from None
 
-    def _find(self, path: str) -> tuple[Any, int, str | None]:
-        """Give the tree of a field, its offset, and the bit's name where the path ends in one."""
-        tree, at = unwrap(self._tree), 0
-        for name in path.split("."):
-            if isinstance(tree, Struct):
-                chosen = None
-                for field in tree.subcons:
-                    if field.name == name:
-                        chosen = field
-                        break
-                    at += size_of(field) or 0
-                if chosen is None:
-                    raise TableValueError("no such field", table=self.table, path=path)
-                tree = unwrap(chosen)
-            elif isinstance(tree, Array):
-                if not name.isdecimal() or int(name) >= int(tree.count):
-                    raise TableValueError(
-                        f"{name}: one of 0..{int(tree.count) - 1}", table=self.table, path=path
-                    )
-                at += int(name) * (size_of(tree.subcon) or 0)
-                tree = unwrap(tree.subcon)
-            elif isinstance(tree, Leaf) and path.endswith(f".{name}"):
-                return tree, at, name
-            else:
-                raise TableValueError("no such field", table=self.table, path=path)
-        return tree, at, None
+    def value(self, path: str, image: bytes) -> Any:
+        """Decode one field, array or record of a whole image, and nothing else of it.
+
+        TableValueError when this device has no such field, TruncatedTableError
+        when the image ends before it does.
+        """
+        read = self._readers.get(path)
+        if read is None:
+            if len(self._readers) >= MAX_READERS:
+                self._readers.clear()
+            read = self._readers[path] = self._reader(path)
+        return read(image)
+
+    def _reader(self, path: str) -> Callable[[bytes], Any]:
+        place = self._find(path)
+        leaf, at, size = place.tree, place.offset, size_of(place.tree)
+
+        def read(image: bytes) -> Any:
+            end = None if size is None else at + size
+            return self.value_at(path, bytes(image[at:end]))
+
+        if not isinstance(leaf, Leaf) or not leaf.code or leaf.bits is not None or place.bit:
+            return read
+        unpack = struct.Struct(leaf.code).unpack_from
+
+        def read_number(image: bytes) -> Any:
+            try:
+                return unpack(image, at)[0]
+            except struct.error:
+                return read(image)
+
+        return read_number
+
+    def _find(self, path: str) -> Place:
+        return find(self._tree, path, self.table)
 
 
 def layout_for(number: int, context: Context) -> Layout:

@@ -130,6 +130,8 @@ def decode_bcd_number(octets: bytes) -> Decimal | RawNumber:
 
     Blanks to the left read as zeros.  All blanks, or any reserved nibble, is no number.
     """
+    if (plain := octets.hex()).isdecimal():
+        return Decimal(plain)
     text = decode_nibbles(octets)
     digits = text.replace(" ", "")
     if not _BCD_NUMBER.fullmatch(text) or not re.search(r"\d", digits):
@@ -140,6 +142,8 @@ def decode_bcd_number(octets: bytes) -> Decimal | RawNumber:
 def encode_bcd_number(value: Decimal | int, size: int) -> bytes:
     """Encode FIXED_BCD with leading zeros; TableValueError when the digits do not fit."""
     text = _plain(Decimal(value))
+    if text.isdecimal() and len(text) <= 2 * size:
+        return bytes.fromhex(text.zfill(2 * size))
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
     return encode_nibbles(sign + digits.rjust(2 * size - len(sign), "0"), size)
 

@@ -13,14 +13,16 @@ The rules (C12.19 decade 6, and what public hosts agree on):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from ansi_tables.errors import TableValueError
 from ansi_tables.fields import Leaf
 from ansi_tables.layout import Layout
+from ansi_tables.times import EPOCH
 from ansi_tables.values import Record, TableTime
 
 #: ``end_utc_s`` of a block, or an interval, whose time is not set.
@@ -34,20 +36,21 @@ _DST_IN_FORCE = 1
 #: seconds; NO_TIME when the time is not set.
 BlockEnd = Callable[[TableTime, bool | None], int]
 
+_EPOCH = EPOCH.replace(tzinfo=None)
 #: The eight bits of an octet as octets 0 and 1, least significant first.
 _BITS = tuple(bytes(octet >> k & 1 for k in range(8)) for octet in range(256))
 
 
 def utc_of_block_end(end: TableTime, daylight_saving: bool | None) -> int:
     """Take a time without a zone as UTC, which is right for TM_FORMAT 3 and 4 and GMT clocks."""
-    if not isinstance(end.value, datetime):
+    value = end.value
+    if not isinstance(value, datetime):
         return NO_TIME
-    value = end.value if end.value.tzinfo else end.value.replace(tzinfo=UTC)
-    return int(value.timestamp())
+    since = value - (_EPOCH if value.tzinfo is None else EPOCH)
+    return since.days * 86400 + since.seconds
 
 
-@dataclass(frozen=True)
-class ProfileBlock:
+class ProfileBlock(NamedTuple):
     """One block of a set: its array element, sequence number, rows in the columns, and end."""
 
     element: int
@@ -61,8 +64,8 @@ class ProfileBlock:
 class ProfileShape:
     """One set on one device; ``..._at`` are octets from the start of a block, None if absent.
 
-    ``end`` reads BLK_END_TIME at the start of a block, ``value`` one number of
-    INT_DATA (None without channels), ``closure`` one CLOSURE_STATUS.
+    ``end_value`` reads BLK_END_TIME at the start of a block, ``value`` one number
+    of INT_DATA (None without channels), ``closure`` one CLOSURE_STATUS.
     """
 
     set_number: int
@@ -70,7 +73,8 @@ class ProfileShape:
     intervals: int
     channels: int
     block_octets: int
-    end: Leaf
+    end_octets: int
+    end_value: Callable[[bytes], Any]
     closure: Leaf | None
     closure_at: int | None
     simple_at: int | None
@@ -78,12 +82,6 @@ class ProfileShape:
     interval_octets: int
     status_octets: int
     value: Leaf | None
-
-    def end_of(self, data: bytes, element: int) -> TableTime:
-        """Give BLK_END_TIME of a block."""
-        at = element * self.block_octets
-        value: TableTime = self.end.decode(data[at : at + self.end.size])
-        return value
 
     def valid_of(self, data: bytes, at: int) -> bytes:
         """Give SIMPLE_INT_STATUS as octets 0 and 1, all 1 where the device has none."""
@@ -109,6 +107,7 @@ def shape_of(layout: Layout, set_number: int) -> ProfileShape | None:
     data = f"{block}.LP_INT.0.INT_DATA"
     interval_at, interval_octets = layout.field(f"{block}.LP_INT.0")
     channels = layout.count(data)
+    end = layout.leaf(f"{block}.BLK_END_TIME")
 
     def place(name: str) -> int | None:
         return layout.field(f"{block}.{name}")[0] if layout.has(f"{block}.{name}") else None
@@ -120,7 +119,8 @@ def shape_of(layout: Layout, set_number: int) -> ProfileShape | None:
         intervals,
         channels,
         layout.field(block)[1],
-        layout.leaf(f"{block}.BLK_END_TIME"),
+        end.size,
+        end.time or end.decode,
         layout.leaf(f"{block}.CLOSURE_STATUS.0") if closed else None,
         place("CLOSURE_STATUS"),
         place("SIMPLE_INT_STATUS"),
@@ -133,36 +133,46 @@ def shape_of(layout: Layout, set_number: int) -> ProfileShape | None:
 
 def ring_blocks(
     shape: ProfileShape, data: bytes, status: Record, block_end: BlockEnd
-) -> Iterator[ProfileBlock]:
+) -> list[ProfileBlock]:
     """Give the blocks that hold intervals, oldest first.
 
     TableValueError when LAST_BLOCK_ELEMENT is outside the ring.
     """
     held = min(status["NBR_VALID_BLOCKS"], shape.blocks)
     if not held:
-        return
+        return []
     flags = status["LP_SET_STATUS_FLAGS"]
-    older = 1 if flags["ORDER"] else -1
+    older, backwards = 1 if flags["ORDER"] else -1, flags["INTERVAL_ORDER"]
     element, sequence = _newest(shape, data, status, older)
-    row = 0
+    count, end_octets, step = shape.blocks, shape.end_octets, shape.interval_octets
+    blocks, row = [], 0
     for age in range(held - 1, -1, -1):
-        this = (element + age * older) % shape.blocks
+        this = (element + age * older) % count
         at = this * shape.block_octets
         used = _written(shape, data, at) if age else min(status["NBR_VALID_INT"], shape.intervals)
-        end = shape.end_of(data, this)
-        newest = shape.interval(at, 0 if flags["INTERVAL_ORDER"] else used - 1)
-        dst = bool(data[newest] >> 4 & _DST_IN_FORCE) if shape.status_octets and used else None
-        end_utc_s = block_end(end, dst)
-        yield ProfileBlock(this, sequence - age, range(row, row + used), end, end_utc_s)
+        octets = data[at : at + end_octets]
+        end = TableTime(octets, shape.end_value(octets))
+        dst = None
+        if shape.status_octets and used:
+            newest = at + shape.interval_at + (0 if backwards else (used - 1) * step)
+            dst = data[newest] >> 4 & _DST_IN_FORCE == 1
+        rows = range(row, row + used)
+        blocks.append(ProfileBlock(this, sequence - age, rows, end, block_end(end, dst)))
         row += used
+    return blocks
 
 
 def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tuple[int, int]:
     """Give element and sequence number of the newest block."""
+
+    def has_time(element: int) -> bool:
+        at = element * shape.block_octets
+        return shape.end_value(data[at : at + shape.end_octets]) is not None
+
     element, sequence = status["LAST_BLOCK_ELEMENT"], status["LAST_BLOCK_SEQ_NBR"]
-    if element < shape.blocks and (shape.end.size == 0 or _has_time(shape, data, element)):
+    if element < shape.blocks and (shape.end_octets == 0 or has_time(element)):
         return element, sequence
-    if element <= shape.blocks and _has_time(shape, data, (element + older) % shape.blocks):
+    if element <= shape.blocks and has_time((element + older) % shape.blocks):
         return (element + older) % shape.blocks, sequence - 1
     if element < shape.blocks:
         return element, sequence
@@ -171,10 +181,6 @@ def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tup
         table="ST-63",
         path=f"LP_STATUS_SET{shape.set_number}.LAST_BLOCK_ELEMENT",
     )
-
-
-def _has_time(shape: ProfileShape, data: bytes, element: int) -> bool:
-    return shape.end_of(data, element).value is not None
 
 
 def _written(shape: ProfileShape, data: bytes, at: int) -> int:
@@ -189,6 +195,9 @@ def _written(shape: ProfileShape, data: bytes, at: int) -> int:
         starts = range(first, first + 2 * shape.channels, 2)
         counts = [shape.closure.decode(data[k : k + 2]).NBR_VALID_INTERVALS for k in starts]
         return min(max(counts) or shape.intervals, shape.intervals)
+    last = shape.intervals - 1
+    if shape.simple_at is None or data[at + shape.simple_at + last // 8] >> last % 8 & 1:
+        return shape.intervals
     valid = shape.valid_of(data, at).rfind(1) + 1
     for index in range(shape.intervals - 1, valid - 1, -1):
         start = shape.interval(at, index)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ansi_tables.context import Context
+from ansi_tables.fields import Leaf
 from ansi_tables.profile_blocks import (
     NO_TIME,
     BlockEnd,
-    ProfileBlock,
     ProfileShape,
     utc_of_block_end,
 )
@@ -42,59 +42,69 @@ def profile_columns_numpy(
     values; an array of objects where numpy has no such number.
     """
     shape, blocks = profile_blocks(context, set_number, data, status, block_end)
-    if shape is None or shape.value is None or not shape.value.code:
+    if shape is None or shape.value is None or not shape.value.code or not blocks:
         return _arrays(profile_columns(context, set_number, data, status, block_end))
-    used = np.array([len(block.rows) for block in blocks], np.int64)
-    # Row by row: which block, and how many intervals of its block came before.
-    block = np.repeat(np.arange(len(blocks)), used)
-    place = np.arange(len(block)) - np.repeat(np.cumsum(used) - used, used)
-    to_come = used[block] - 1 - place
+    # Two dimensions to the end: block, and place in the block in the order of time.
+    used = np.array([len(block.rows) for block in blocks])[:, None]
+    place = np.arange(shape.intervals)[None, :]
+    to_come = used - 1 - place
+    held = to_come >= 0
+    rows = slice(None) if held.all() else held
+    index = np.maximum(to_come, 0) if status["LP_SET_STATUS_FLAGS"]["INTERVAL_ORDER"] else None
+
+    def column(table: Any, index: Any = index) -> Any:
+        if index is not None:
+            table = np.take_along_axis(table, index, 1)
+        return table[rows].reshape(-1)
+
     interval_s = interval_seconds(context, set_number)
-    ends = np.array([block.end_utc_s for block in blocks], np.int64)[block]
-    first = np.array([block.sequence for block in blocks], np.int64)[block] * shape.intervals
-    index = to_come if status["LP_SET_STATUS_FLAGS"]["INTERVAL_ORDER"] else place
-    valid, intervals = _octets(shape, data, blocks, block * shape.intervals + index)
-    common, codes = _statuses(shape, intervals)
+    ends = np.array([block.end_utc_s for block in blocks])[:, None]
+    ends_utc_s = ends - to_come * interval_s
+    ends_utc_s[ends[:, 0] == NO_TIME] = NO_TIME
+    first = np.array([block.sequence for block in blocks])[:, None] * shape.intervals
+    ring = np.frombuffer(data, np.uint8, shape.blocks * shape.block_octets)
+    ring = ring.reshape(shape.blocks, shape.block_octets)[[block.element for block in blocks]]
+    common, codes = _statuses(shape, ring)
     return ProfileColumns(
         set_number,
         interval_s,
         blocks,
-        first + place,
-        np.where(ends == NO_TIME, NO_TIME, ends - to_come * interval_s),
-        valid,
-        common,
-        codes,
-        _values(shape, shape.value.code, intervals),
+        column(first + place, None),
+        column(ends_utc_s, None),
+        column(_valid(shape, ring)),
+        column(common),
+        tuple(map(column, codes)),
+        tuple(map(column, _values(shape, shape.value, ring))),
     )
 
 
-def _octets(
-    shape: ProfileShape, data: bytes, blocks: tuple[ProfileBlock, ...], rows: Any
-) -> tuple[Any, Any]:
-    """Give, for each row, whether it is valid, and the octets of its interval."""
-    table = np.frombuffer(data, np.uint8, shape.blocks * shape.block_octets)
-    ring = table.reshape(shape.blocks, shape.block_octets)[[block.element for block in blocks]]
-    area = ring[:, shape.interval(0, 0) : shape.interval(0, shape.intervals)]
-    intervals = area.reshape(len(blocks) * shape.intervals, shape.interval_octets)[rows]
+def _in_intervals(shape: ProfileShape, ring: Any, kind: Any, at: int) -> Any:
+    """Give one number of each interval, ``at`` octets from where the interval begins."""
+    steps = (shape.block_octets, shape.interval_octets)
+    return np.ndarray((len(ring), shape.intervals), kind, ring, shape.interval(0, 0) + at, steps)
+
+
+def _valid(shape: ProfileShape, ring: Any) -> Any:
     if shape.simple_at is None:
-        return np.ones(len(rows), np.uint8), intervals
+        return np.ones((len(ring), shape.intervals), np.uint8)
     simple = ring[:, shape.simple_at : shape.simple_at + (shape.intervals + 7) // 8]
-    bits = np.unpackbits(simple, axis=1, bitorder="little")[:, : shape.intervals]
-    return bits.reshape(-1)[rows], intervals
+    return np.unpackbits(simple, axis=1, bitorder="little")[:, : shape.intervals]
 
 
-def _statuses(shape: ProfileShape, intervals: Any) -> tuple[Any, tuple[Any, ...]]:
+def _statuses(shape: ProfileShape, ring: Any) -> tuple[Any, list[Any]]:
     if not shape.status_octets:
-        none = np.zeros(len(intervals), np.uint8)
-        return none, (none,) * shape.channels
-    codes = (intervals[:, (c + 1) // 2] >> 4 * (c % 2) & 15 for c in range(shape.channels))
-    return intervals[:, 0] >> 4, tuple(codes)
+        none = np.zeros((len(ring), shape.intervals), np.uint8)
+        return none, [none] * shape.channels
+    octets = [_in_intervals(shape, ring, np.uint8, k).copy() for k in range(shape.status_octets)]
+    codes = [octets[(c + 1) // 2] >> 4 * (c % 2) & 15 for c in range(shape.channels)]
+    return octets[0] >> 4, codes
 
 
-def _values(shape: ProfileShape, code: str, intervals: Any) -> tuple[Any, ...]:
-    kind = np.dtype(code)
-    numbers = np.ascontiguousarray(intervals[:, shape.status_octets :]).view(kind)
-    return tuple(numbers[:, c].astype(kind.newbyteorder("=")) for c in range(shape.channels))
+def _values(shape: ProfileShape, value: Leaf, ring: Any) -> list[Any]:
+    kind = np.dtype(value.code)
+    native = kind.newbyteorder("=")
+    places = range(shape.status_octets, shape.interval_octets, value.size)
+    return [_in_intervals(shape, ring, kind, at).astype(native) for at in places]
 
 
 def _arrays(columns: ProfileColumns) -> ProfileColumns:

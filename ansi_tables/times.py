@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
 
 from ansi_tables.errors import FormatRefusedError, TableValueError
 from ansi_tables.formats import (
@@ -62,49 +61,42 @@ def decode_time(
     ``unit_s`` is what one count of TIME stands for under TM_FORMAT 3, where
     sources disagree: seconds (1) or minutes (60) since midnight.
     """
+    return TableTime(octets, time_value(kind, octets, tm_format, order, unit_s))
+
+
+def time_value(
+    kind: str, octets: bytes, tm_format: int, order: Order, unit_s: int = 1
+) -> datetime | time | None:
+    """Give the value of a time's octets; None when it is not set or is none of the calendar."""
     if not octets or set(octets) == {0xFF} or (not any(octets) and kind not in _OF_DAY):
-        return TableTime(octets, None)
+        return None
     try:
-        value = (
-            _from_fields(kind, octets, tm_format)
-            if tm_format in (1, 2)
-            else _from_count(kind, octets, tm_format, order, unit_s)
-        )
+        if tm_format in (1, 2):
+            return _from_fields(kind, octets, tm_format)
+        return _from_count(kind, octets, tm_format, order, unit_s)
     except (ValueError, OverflowError):
-        value = None
-    return TableTime(octets, value)
+        return None
 
 
 #: YEAR of two digits to the year.
 _YEARS = tuple(year + (1900 if year >= PIVOT_YEAR else 2000) for year in range(100))
-#: TableTime((octets, value)), without the call that NamedTuple puts before it.
-_table_time = partial(tuple.__new__, TableTime)
 
 
-def time_decoder(
+def time_reader(
     kind: str, tm_format: int, order: Order, unit_s: int = 1
-) -> Callable[[bytes], TableTime]:
-    """Give ``decode_time`` for one kind and device; short where octets are year, month, day …"""
-    short = {"STIME_DATE": _stime_date, "LTIME_DATE": _ltime_date}.get(kind)
-    if tm_format == 2 and short is not None:
-        return short
-    return lambda octets: decode_time(kind, octets, tm_format, order, unit_s)
+) -> Callable[[bytes], datetime | time | None]:
+    """Give ``time_value`` for one kind and device; short for STIME_DATE as octets."""
+    if kind == "STIME_DATE" and tm_format == 2:
+        return _stime_date_value
+    return lambda octets: time_value(kind, octets, tm_format, order, unit_s)
 
 
-def _stime_date(octets: bytes) -> TableTime:
+def _stime_date_value(octets: bytes) -> datetime | None:
     year, month, day, hour, minute = octets
     try:
-        return _table_time((octets, datetime(_YEARS[year], month, day, hour, minute)))
+        return datetime(_YEARS[year], month, day, hour, minute)
     except (ValueError, IndexError):
-        return _table_time((octets, None))
-
-
-def _ltime_date(octets: bytes) -> TableTime:
-    year, month, day, hour, minute, second = octets
-    try:
-        return _table_time((octets, datetime(_YEARS[year], month, day, hour, minute, second)))
-    except (ValueError, IndexError):
-        return _table_time((octets, None))
+        return None
 
 
 def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:

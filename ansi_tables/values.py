@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, time
-from typing import Any, NamedTuple
+from typing import Any
 
 
 class Record(dict[str, Any]):
@@ -26,8 +27,8 @@ class Record(dict[str, Any]):
         return f"Record({', '.join(f'{name}={value!r}' for name, value in self.items())})"
 
 
-class TableTime(NamedTuple):
-    """A date, a time or both, as octets and as a value.
+class TableTime:
+    """A date, a time or both, as octets and as a value; not to be changed.
 
     ``value`` is None for a field that is not set (all zero, all ones, month or
     day 0) or holds no date of the calendar.  A datetime has UTC as its zone
@@ -35,5 +36,38 @@ class TableTime(NamedTuple):
     and 2, where ST-52 and ST-53 tell the zone.
     """
 
-    raw: bytes
-    value: datetime | date | time | None
+    __slots__ = ("raw", "value")
+
+    def __init__(self, raw: bytes, value: datetime | date | time | None) -> None:
+        self.raw = raw
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether octets and value are the same."""
+        if not isinstance(other, TableTime):
+            return NotImplemented
+        return self.raw == other.raw and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.raw)
+
+    def __repr__(self) -> str:
+        return f"TableTime(raw={self.raw!r}, value={self.value!r})"
+
+
+class UnreadTime(TableTime):
+    """A time of a decoded table: its octets become a value when that is asked for.
+
+    A log holds hundreds of times of which most are never looked at.
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, raw: bytes, read: Callable[[bytes], datetime | date | time | None]) -> None:
+        self.raw = raw
+        self._read = read
+
+    @property
+    def value(self) -> datetime | date | time | None:  # type: ignore[override]
+        """Give the date, the time or both, or None."""
+        return self._read(self.raw)

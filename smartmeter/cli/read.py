@@ -110,11 +110,16 @@ def open_any_port(port: str) -> Port:
     if port != "sim:":
         return open_port(port)
     from protocols.transports.memory import MachinePort
-    from smartmeter.base.clock import wall_utc_us
-    from smartmeter.meter.meter import MeterSettings
-    from smartmeter.meter.sample import measured_meter
+    from smartmeter.base.clock import shared_calendar, wall_utc_us
+    from smartmeter.base.nvram import MemoryNvram
+    from smartmeter.meter.meter import Meter, MeterSettings
 
-    meter = measured_meter(MeterSettings(), wall_utc_us(), monotonic_us())
+    now_us = monotonic_us()
+    day_ago_us = wall_utc_us() - 86_400_000_000
+    calendar = shared_calendar("", day_ago_us, now_us)
+    meter = Meter(MeterSettings(), MemoryNvram(), calendar, now_us)
+    calendar.set(wall_utc_us(), now_us)  # so that it has measured for a day
+    meter.expire(now_us)
     return MachinePort(meter, monotonic_us)
 
 

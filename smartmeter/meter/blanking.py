@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ansi_tables import Snapshot, TableError, name_of
-from ansi_tables.layout import Field
+from ansi_tables.places import Field
 from smartmeter.meter.cloning import identity_of
 from smartmeter.meter.image import MeterImage
 
