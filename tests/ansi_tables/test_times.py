@@ -1,0 +1,32 @@
+"""Times: a time that is not read yet is the time that it will be, and the short way is the long."""
+
+from typing import Any
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from ansi_tables.times import SIZES, decode_time, encode_time, time_reader, time_value
+from ansi_tables.values import TableTime, UnreadTime
+
+
+@given(st.data(), st.sampled_from(sorted(SIZES)), st.integers(0, 4))
+def test_a_time_that_is_not_read_yet_is_the_time_that_it_will_be(
+    data: Any, kind: str, tm_format: int
+) -> None:
+    size = SIZES[kind][tm_format]
+    assume(size is not None)
+    octet = st.integers(0, 60) | st.sampled_from([89, 90, 99, 100, 255])
+    octets = bytes(data.draw(st.lists(octet, min_size=size, max_size=size)))
+    order = data.draw(st.sampled_from(["little", "big"]))
+    unread = UnreadTime(octets, time_reader(kind, tm_format, order))
+    read = decode_time(kind, octets, tm_format, order)
+    assert unread == read and hash(unread) == hash(read) and repr(unread) == repr(read)
+    assert unread.value == read.value and unread != TableTime(octets + b"\0", read.value)
+    assert encode_time(kind, unread, tm_format, order) == octets
+    assert unread != octets
+
+
+@given(st.tuples(*(st.integers(0, limit) for limit in (101, 13, 32, 24, 60))))
+def test_the_short_way_agrees_at_the_edges_of_the_calendar(parts: tuple[int, ...]) -> None:
+    long = time_value("STIME_DATE", bytes(parts), 2, "little")
+    assert time_reader("STIME_DATE", 2, "little")(bytes(parts)) == long
