@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from protocols.errors import PortError
+from protocols.transports.capture import captured
 from protocols.transports.port import Port
 from protocols.transports.tcp import TcpPort
 
@@ -11,13 +12,14 @@ def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port by its name: a device, ``tcp:HOST:PORT``, or any URL that pyserial knows.
 
     ``rts`` and ``dtr`` are the lines that many probes take their power from.
+    What passes goes into the capture of this process, if there is one.
     """
     if name.startswith("tcp:"):
         host, _, port = name[4:].rpartition(":")
         if not host or not port.isdecimal():
             raise PortError(f"{name}: a TCP port is written tcp:HOST:PORT")
-        return TcpPort.connect(host.strip("[]"), int(port))
+        return captured(TcpPort.connect(host.strip("[]"), int(port)))
     # pyserial asks which system this is when it is imported: only who opens a port needs it.
     from protocols.transports.serial_port import SerialPort
 
-    return SerialPort(name, rts=rts, dtr=dtr)
+    return captured(SerialPort(name, rts=rts, dtr=dtr))

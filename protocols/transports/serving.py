@@ -11,6 +11,7 @@ from pathlib import Path
 
 from protocols.errors import PortError
 from protocols.machine import HangUp, Machine
+from protocols.transports.capture import LineCapture, active
 
 READ_OCTETS = 4096
 #: The longest sleep; a machine's deadline on a scaled calendar moves under it.
@@ -28,10 +29,14 @@ class ServedMachine:
     def __init__(self, machine: Machine, write: Callable[[bytes], None]) -> None:
         self._machine = machine
         self._write = write
+        capture = active()
+        self._line = LineCapture(capture) if capture is not None else None
         self._woken = asyncio.Event()
 
     def feed(self, data: bytes) -> None:
         """Give the machine bytes from the line."""
+        if self._line is not None:
+            self._line.note(False, data)
         self._machine.receive(data, monotonic_us())
         self.flush()
         self._woken.set()
@@ -39,6 +44,8 @@ class ServedMachine:
     def flush(self) -> None:
         """Write what the machine has to say."""
         if data := self._machine.outgoing():
+            if self._line is not None:
+                self._line.note(True, data)
             self._write(data)
             self._machine.sent(monotonic_us())
         for event in self._machine.events():

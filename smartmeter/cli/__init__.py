@@ -11,6 +11,7 @@ from importlib import import_module
 
 import click
 
+from smartmeter.cli.pcap import add_pcap_option
 from smartmeter.version import VERSION
 
 #: verb -> (module in this package, one line for ``--help``).
@@ -42,6 +43,7 @@ class LazyGroup(click.Group):
             return None
         command = import_module(f"smartmeter.cli.{VERBS[name][0]}").command
         assert isinstance(command, click.Command)
+        add_pcap_option(name, command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -30,18 +30,27 @@ def _with_context(function: Any) -> Any:
 
 
 @click.command()
-@click.argument("hex_octets", metavar="HEX...", nargs=-1, required=True)
+@click.argument("hex_octets", metavar="[HEX]...", nargs=-1)
 @click.option(
     "--protocol", type=click.Choice(["c1218", "c1222"]), default="c1218", show_default=True
 )
 @_with_context
+@click.option(
+    "--pcap", type=click.Path(exists=True, dir_okay=False), help="All frames of a capture."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def frame(hex_octets: tuple[str, ...], protocol: str, as_json: bool, **context: Any) -> int:
-    """Decode one frame, given as HEX.
+def frame(
+    hex_octets: tuple[str, ...], protocol: str, pcap: str | None, as_json: bool, **context: Any
+) -> int:
+    """Decode one frame, given as HEX, or every frame of both protocols in a capture.
 
     A frame that a receiver must not process gives the reason, and exit status 1.
     Keys may also stand in the variable SMARTMETER_C1222_KEYS, with commas between.
     """
+    if (pcap is None) == (not hex_octets):
+        raise click.UsageError("give the frame as HEX, or --pcap FILE")
+    if pcap is not None:
+        return _capture(pcap, context, as_json)
     try:
         octets = bytes.fromhex("".join(hex_octets))
     except ValueError:
@@ -58,6 +67,25 @@ def frame(hex_octets: tuple[str, ...], protocol: str, as_json: bool, **context: 
     else:
         say(shown)
     return 0 if shown["ok"] else 1
+
+
+def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
+    """Show the frames of a capture as they come; 1 when one must not be processed."""
+    from smartmeter.cli.decode_pcap import frames
+    from smartmeter.cli.frame_c1222 import make_context
+
+    ok, found = True, []
+    for shown in frames(name, make_context(**context)):
+        ok = ok and shown["ok"]
+        if as_json:
+            found.append(shown)
+            continue
+        ends = [shown[key] for key in ("source", "destination", "direction") if key in shown]
+        click.secho(f"{shown['packet']}  {shown['protocol']}  {' > '.join(ends)}", bold=True)
+        say(shown)
+    if as_json:
+        click.echo(json.dumps({"ok": ok, "frames": found}, indent=1))
+    return 0 if ok else 1
 
 
 def _decoded(octets: bytes, protocol: str, context: dict[str, Any]) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def open_any_port(port: str) -> Port:
     """Open a port by its name; ``sim:`` is a simulated meter in this process."""
     if port != "sim:":
         return open_port(port)
+    from protocols.transports.capture import captured
     from protocols.transports.memory import MachinePort
     from smartmeter.base.clock import shared_calendar, wall_utc_us
     from smartmeter.base.nvram import MemoryNvram
@@ -120,7 +121,7 @@ def open_any_port(port: str) -> Port:
     meter = Meter(MeterSettings(), MemoryNvram(), calendar, now_us)
     calendar.set(wall_utc_us(), now_us)  # so that it has measured for a day
     meter.expire(now_us)
-    return MachinePort(meter, monotonic_us)
+    return captured(MachinePort(meter, monotonic_us))
 
 
 class Found:

@@ -14,13 +14,15 @@ import contextlib
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import acceptable_source
 from protocols.c1222.stream import ApduStream
+from protocols.transports.capture import active
+from protocols.transports.ip_packets import endpoint
 
 #: Connections at once; more are refused.
 MAX_CONNECTIONS = 100_000
@@ -34,8 +36,6 @@ SWEEP_S = 1.0
 #: Half-open connections: probes begin after a minute of silence, and three may be lost.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
 BACKLOG = 1024
-
-Tap = Callable[[bool, "Path", bytes], None]
 
 
 class Handler(Protocol):
@@ -90,8 +90,8 @@ class TcpPath(asyncio.Protocol):
         """Begin; asyncio's call."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self.local = _address(transport.get_extra_info("sockname"))
-        self.remote = _address(transport.get_extra_info("peername"))
+        self.local = endpoint(transport.get_extra_info("sockname"))
+        self.remote = endpoint(transport.get_extra_info("peername"))
         keep_alive(transport.get_extra_info("socket"))
         if not self._listener.opened(self):
             self.close()
@@ -158,21 +158,20 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
         listener = self._listener
-        host, port = _address(addr)
-        if not acceptable_source(port):
+        remote = endpoint(addr)
+        if not acceptable_source(remote[1]):
             listener.counts["datagram from port 0"] += 1
             return
-        listener.take(UdpPath(listener, (host, port), addr), data)
+        listener.take(UdpPath(listener, remote, addr), data)
         listener.handler.received()
 
 
 class Listener:
-    """Listens until it is closed.  ``tap`` is told every APDU that passes, for captures."""
+    """Listens until it is closed.  What passes goes into the capture of the process, if any."""
 
-    def __init__(
-        self, handler: Handler, limit: int, tap: Tap | None = None, most: int = MAX_CONNECTIONS
-    ) -> None:
-        self.handler, self.limit, self.tap = handler, limit, tap
+    def __init__(self, handler: Handler, limit: int, most: int = MAX_CONNECTIONS) -> None:
+        self.handler, self.limit = handler, limit
+        self._capture = active()
         self.counts: Counter[str] = Counter()
         self.paths: set[TcpPath] = set()
         self._most = most
@@ -202,13 +201,13 @@ class Listener:
     def tcp_address(self) -> tuple[str, int]:
         """Give the address that connections are accepted at."""
         assert self._server is not None
-        return _address(self._server.sockets[0].getsockname())
+        return endpoint(self._server.sockets[0].getsockname())
 
     @property
     def udp_address(self) -> tuple[str, int]:
         """Give the address that datagrams are taken at."""
         assert self._datagrams is not None
-        return _address(self._datagrams.get_extra_info("sockname"))
+        return endpoint(self._datagrams.get_extra_info("sockname"))
 
     async def close(self) -> None:
         """Stop listening and end all connections."""
@@ -266,8 +265,8 @@ class Listener:
 
     def tell(self, sent: bool, path: Path, octets: bytes) -> None:
         """Tell the capture."""
-        if self.tap is not None:
-            self.tap(sent, path, octets)
+        if self._capture is not None:
+            self._capture.apdu(sent, path.local, path.remote, path.is_stream, octets)
 
     def send_datagram(self, path: UdpPath, octets: bytes) -> None:
         """Send a datagram."""
@@ -293,10 +292,6 @@ class Listener:
                 break
             self.refuse(path, "too-slow")
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
-
-
-def _address(name: tuple[str | int, ...]) -> tuple[str, int]:
-    return str(name[0]), int(name[1])
 
 
 def keep_alive(connected: socket.socket | None) -> None:

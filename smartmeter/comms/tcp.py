@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
+from protocols.transports.capture import active
+from protocols.transports.ip_packets import endpoint
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
 
@@ -23,6 +25,11 @@ class TcpConnection:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self._capture = active()
+        self._ends = (
+            endpoint(writer.get_extra_info("sockname")),
+            endpoint(writer.get_extra_info("peername")),
+        )
 
     def send(self, octets: bytes) -> None:
         """Send one APDU."""
@@ -30,6 +37,7 @@ class TcpConnection:
         if transport.get_write_buffer_size() > MAX_UNSENT_OCTETS:
             transport.abort()
         elif not transport.is_closing():
+            self._note(True, octets)
             self._writer.write(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
@@ -38,11 +46,16 @@ class TcpConnection:
         with contextlib.suppress(OSError, ApduRejected):
             while data := await self._reader.read(READ_OCTETS):
                 for octets in stream.feed(data):
+                    self._note(False, octets)
                     take(octets)
 
     def close(self) -> None:
         """End it."""
         self._writer.close()
+
+    def _note(self, sent: bool, octets: bytes) -> None:
+        if self._capture is not None:
+            self._capture.apdu(sent, *self._ends, True, octets)
 
 
 class TcpBearer:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.listener import Listener, Tap, TcpPath, UdpPath
+from smartmeter.comms.listener import Listener, TcpPath, UdpPath
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.sqlite import Store
@@ -25,17 +25,11 @@ MAX_APDU_OCTETS = 32_767
 class TmsServer:
     """One TMS on a data folder, listening for SmartMeters; implements the listener's Handler."""
 
-    def __init__(
-        self,
-        data: Path,
-        calendar: Calendar,
-        template: Template | None = None,
-        tap: Tap | None = None,
-    ) -> None:
+    def __init__(self, data: Path, calendar: Calendar, template: Template | None = None) -> None:
         self.store = Store(data / "tms.sqlite3")
         self.calendar = calendar
         self._template = template or make_template()
-        self.listener = Listener(self, MAX_APDU_OCTETS, tap)
+        self.listener = Listener(self, MAX_APDU_OCTETS)
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = False
         self.head_end: HeadEnd

@@ -1,0 +1,179 @@
+"""The capture of this process: what passes its ports goes into one pcapng file.
+
+A program has at most one capture; a verb's ``--pcap FILE`` begins it, and every
+port, served machine, listener and bearer looks here.  Frames of C12.18 are cut
+out of the byte stream, so that each is one packet in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from pathlib import Path
+from typing import BinaryIO
+
+from protocols.errors import PortError
+from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, PacketMaker
+from protocols.transports.pcapng import RAW_IP, USER_C1218, Captured, PcapngWriter
+from protocols.transports.port import Port
+
+_STP, _HEADER, _OVERHEAD = 0xEE, 6, 8
+#: A "packet" longer than this is noise, and written as it came.
+_MAX_FRAME = 8192
+
+
+class Capture:
+    """One file that is being written.  Any thread may call."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._writer = PcapngWriter(out)
+        self._out = out
+        self._maker = PacketMaker()
+        self._lock = threading.Lock()
+        self._owners: OrderedDict[frozenset[Endpoint], Endpoint] = OrderedDict()
+
+    def apdu(
+        self, sent: bool, local: Endpoint, remote: Endpoint, is_stream: bool, octets: bytes
+    ) -> None:
+        """Note one APDU that was sent or received.
+
+        Where both ends are in this process, the one that speaks first tells.
+        """
+        ends = (local, remote) if sent else (remote, local)
+        with self._lock:
+            if self._owners.setdefault(frozenset(ends), local) != local:
+                return
+            if len(self._owners) > MAX_STREAMS:
+                self._owners.popitem(last=False)
+            packet = self._maker.packet(*ends, is_stream, octets)
+            self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent))
+
+    def frame(self, sent: bool, octets: bytes) -> None:
+        """Note one frame of C12.18; sent is from here to the peer."""
+        with self._lock:
+            self._writer.packet(Captured(USER_C1218, _utc_us(), octets, sent))
+
+    def close(self) -> None:
+        """End the file."""
+        self._out.close()
+
+
+def _utc_us() -> int:
+    return time.time_ns() // 1000
+
+
+_active: Capture | None = None
+
+
+def begin(path: Path) -> Capture:
+    """Begin the capture of this process; PortError when the file cannot be made.
+
+    Nobody else may read it: passwords pass an optical port in clear.
+    """
+    global _active
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        _active = Capture(os.fdopen(descriptor, "wb"))
+    except OSError as error:
+        raise PortError(f"{path}: {error.strerror}; choose another name") from error
+    return _active
+
+
+def end() -> None:
+    """End the capture, if there is one."""
+    global _active
+    if _active is not None:
+        _active.close()
+        _active = None
+
+
+def active() -> Capture | None:
+    """Give the capture of this process, or None."""
+    return _active
+
+
+class FrameCutter:
+    """Cuts one direction of a C12.18 line into its frames: packets, ACK, NAK, anything else."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Give the frames that are whole now."""
+        self._buffer += data
+        found = []
+        while frame := self._next():
+            found.append(frame)
+            del self._buffer[: len(frame)]
+        return found
+
+    def rest(self) -> bytes:
+        """Give what never became a frame, and forget it."""
+        rest, self._buffer = bytes(self._buffer), bytearray()
+        return rest
+
+    def _next(self) -> bytes:
+        buffer = self._buffer
+        if not buffer:
+            return b""
+        if buffer[0] != _STP:
+            end = buffer.find(_STP)
+            single = bytes(buffer[:1]) if buffer[0] in (0x06, 0x15) else b""
+            return single or bytes(buffer if end < 0 else buffer[:end])
+        if len(buffer) < _HEADER:
+            return b""
+        size = int.from_bytes(buffer[4:6], "big") + _OVERHEAD
+        if size > _MAX_FRAME:
+            return bytes(buffer)
+        return bytes(buffer[:size]) if len(buffer) >= size else b""
+
+
+class LineCapture:
+    """Both directions of one C12.18 line, into a capture."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._cutters = {True: FrameCutter(), False: FrameCutter()}
+
+    def note(self, sent: bool, data: bytes) -> None:
+        """Note bytes; when the direction turns, what was cut short is written as it is."""
+        if rest := self._cutters[not sent].rest():
+            self._capture.frame(not sent, rest)
+        for frame in self._cutters[sent].feed(data):
+            self._capture.frame(sent, frame)
+
+
+class CapturingPort:
+    """A port whose bytes go into a capture, and is one itself."""
+
+    def __init__(self, inner: Port, capture: Capture) -> None:
+        self._inner = inner
+        self._line = LineCapture(capture)
+
+    def read(self, timeout_s: float) -> bytes:
+        """Read, and note what came."""
+        data = self._inner.read(timeout_s)
+        if data:
+            self._line.note(False, data)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Note, and write."""
+        self._line.note(True, data)
+        self._inner.write(data)
+
+    def set_baud(self, baud: int) -> None:
+        """Change the speed of the port inside."""
+        self._inner.set_baud(baud)
+
+    def close(self) -> None:
+        """Let the port inside go."""
+        self._inner.close()
+
+
+def captured(port: Port) -> Port:
+    """Give the port, into the capture of this process if there is one."""
+    capture = active()
+    return CapturingPort(port, capture) if capture is not None else port

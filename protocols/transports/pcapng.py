@@ -1,0 +1,148 @@
+"""Capture files: pcapng written, pcapng and the older pcap read.
+
+Every length is checked against what is there before it is used; a file that is
+cut short gives its whole blocks and then an error that names the place.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from protocols.errors import PortError
+
+#: Link types of the tcpdump project: IP without a link layer, and the first one for users.
+RAW_IP, USER_C1218 = 101, 147
+MAX_PACKET_OCTETS = 262_144
+MAX_FILE_OCTETS = 1 << 30
+
+_SECTION, _INTERFACE, _ENHANCED, _SIMPLE = 0x0A0D0D0A, 1, 6, 3
+_BYTE_ORDER = 0x1A2B3C4D
+_PCAP_MAGIC = {
+    b"\xa1\xb2\xc3\xd4": (">", 1),
+    b"\xd4\xc3\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\x3c\x4d": (">", 1000),
+    b"\x4d\x3c\xb2\xa1": ("<", 1000),
+}
+_IF_TSRESOL, _EPB_FLAGS = 9, 2
+INBOUND, OUTBOUND = 1, 2
+
+
+@dataclass(frozen=True)
+class Captured:
+    """One packet: link type, microseconds since 1970 UTC, octets; ``outbound`` if it is told."""
+
+    link_type: int
+    utc_us: int
+    octets: bytes
+    outbound: bool | None = None
+
+
+class PcapngWriter:
+    """Writes one section with two interfaces: IP packets, and frames of C12.18."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._block(_SECTION, struct.pack("<IHHq", _BYTE_ORDER, 1, 0, -1))
+        for link_type in (RAW_IP, USER_C1218):
+            self._block(_INTERFACE, struct.pack("<HHI", link_type, 0, MAX_PACKET_OCTETS))
+
+    def packet(self, captured: Captured) -> None:
+        """Write one packet, at once."""
+        interface = (RAW_IP, USER_C1218).index(captured.link_type)
+        octets, stamp = captured.octets, captured.utc_us
+        head = struct.pack("<IIIII", interface, stamp >> 32, stamp & 0xFFFFFFFF, *[len(octets)] * 2)
+        options = b""
+        if captured.outbound is not None:
+            flags = OUTBOUND if captured.outbound else INBOUND
+            options = struct.pack("<HHIHH", _EPB_FLAGS, 4, flags, 0, 0)
+        self._block(_ENHANCED, head + octets + bytes(-len(octets) % 4) + options)
+        self._out.flush()
+
+    def _block(self, kind: int, body: bytes) -> None:
+        total = len(body) + 12
+        self._out.write(struct.pack("<II", kind, total) + body + struct.pack("<I", total))
+
+
+def read_capture(data: bytes) -> Iterator[Captured]:
+    """Give the packets of a capture file of either form; PortError names what is wrong."""
+    if data[:4] in _PCAP_MAGIC:
+        return _read_pcap(data)
+    if data[:4] == struct.pack(">I", _SECTION):
+        return _read_pcapng(data)
+    raise PortError("no capture: it begins like neither pcap nor pcapng")
+
+
+def _read_pcap(data: bytes) -> Iterator[Captured]:
+    order, divisor = _PCAP_MAGIC[data[:4]]
+    if len(data) < 24:
+        raise PortError("capture: cut short in its header")
+    link_type = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF
+    at = 24
+    while at < len(data):
+        if at + 16 > len(data):
+            raise PortError(f"capture: cut short at octet {at}")
+        seconds, fraction, size, _ = struct.unpack_from(order + "IIII", data, at)
+        at += 16
+        if size > MAX_PACKET_OCTETS or at + size > len(data):
+            raise PortError(f"capture: a packet of {size} octets at octet {at} does not fit")
+        yield Captured(link_type, seconds * 1_000_000 + fraction // divisor, data[at : at + size])
+        at += size
+
+
+def _read_pcapng(data: bytes) -> Iterator[Captured]:
+    order, at = "<", 0
+    interfaces: list[tuple[int, int]] = []
+    while at < len(data):
+        if data[at : at + 4] == struct.pack(">I", _SECTION):
+            order = "<" if data[at + 8 : at + 12] == struct.pack("<I", _BYTE_ORDER) else ">"
+            interfaces = []
+        if at + 12 > len(data):
+            raise PortError(f"capture: cut short at octet {at}")
+        kind, total = struct.unpack_from(order + "II", data, at)
+        if total < 12 or total % 4 or at + total > len(data):
+            raise PortError(f"capture: a block of {total} octets at octet {at} does not fit")
+        body = data[at + 8 : at + total - 4]
+        if kind == _INTERFACE and len(body) >= 8:
+            interfaces.append((struct.unpack_from(order + "H", body)[0], _resolution(order, body)))
+        elif kind == _ENHANCED and len(body) >= 20:
+            yield _enhanced(order, body, interfaces, at)
+        elif kind == _SIMPLE and len(body) >= 4 and interfaces:
+            size = struct.unpack_from(order + "I", body)[0]
+            yield Captured(interfaces[0][0], 0, body[4 : 4 + min(size, MAX_PACKET_OCTETS)])
+        at += total
+
+
+def _enhanced(order: str, body: bytes, interfaces: list[tuple[int, int]], at: int) -> Captured:
+    number, high, low, size, _ = struct.unpack_from(order + "IIIII", body)
+    if number >= len(interfaces) or size > MAX_PACKET_OCTETS or 20 + size > len(body):
+        raise PortError(f"capture: the packet at octet {at} does not fit its block")
+    link_type, per_second = interfaces[number]
+    utc_us = (high << 32 | low) * 1_000_000 // per_second
+    flags = _option(order, body[20 + size + (-size % 4) :], _EPB_FLAGS)
+    outbound = None
+    if len(flags) == 4 and struct.unpack(order + "I", flags)[0] & 3:
+        outbound = struct.unpack(order + "I", flags)[0] & 3 == OUTBOUND
+    return Captured(link_type, utc_us, body[20 : 20 + size], outbound)
+
+
+def _resolution(order: str, body: bytes) -> int:
+    """Give ticks a second of an interface: a power of ten, or of two; a million if not told."""
+    told = _option(order, body[8:], _IF_TSRESOL)
+    if not told:
+        return 1_000_000
+    return int(2 ** (told[0] & 0x7F)) if told[0] & 0x80 else int(10 ** min(told[0], 18))
+
+
+def _option(order: str, options: bytes, wanted: int) -> bytes:
+    at = 0
+    while at + 4 <= len(options):
+        code, size = struct.unpack_from(order + "HH", options, at)
+        if code == wanted:
+            return options[at + 4 : at + 4 + size]
+        if code == 0:
+            break
+        at += 4 + size + (-size % 4)
+    return b""

@@ -1,0 +1,55 @@
+"""``--pcap FILE`` of every verb that talks: what passes its ports, for Wireshark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+#: Verbs that talk, and those of their verbs that do.
+TALKING = {
+    "demo": (),
+    "meter": ("serve", "show"),
+    "read": (),
+    "write": (),
+    "procedure": (),
+    "shell": (),
+    "clone": (),
+    "conformance": (),
+    "gateway": ("run", "check"),
+    "tms": ("run",),
+    "relay": ("run",),
+    "fleet": ("serve",),
+    "doctor": (),
+}
+
+
+def add_pcap_option(verb: str, command: click.Command) -> None:
+    """Give a verb the option, if it talks."""
+    if verb not in TALKING:
+        return
+    if isinstance(command, click.Group):
+        leaves = [command.commands[name] for name in TALKING[verb] if name in command.commands]
+    else:
+        leaves = [command]
+    for leaf in leaves:
+        if not any(parameter.name == "pcap" for parameter in leaf.params):
+            leaf.params.append(
+                click.Option(
+                    ["--pcap"],
+                    type=click.Path(dir_okay=False),
+                    metavar="FILE",
+                    expose_value=False,
+                    callback=_begin,
+                    help="Write what passes the ports to this pcapng file.",
+                )
+            )
+
+
+def _begin(ctx: click.Context, _: click.Parameter, name: str | None) -> None:
+    if name is None or ctx.resilient_parsing:
+        return
+    from protocols.transports import capture
+
+    capture.begin(Path(name))
+    ctx.call_on_close(capture.end)

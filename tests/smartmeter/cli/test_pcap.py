@@ -1,0 +1,131 @@
+"""``--pcap``: what a verb said is in the file, Wireshark reads it, and so do we."""
+
+import io
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.c1222.dissection import dissect
+from protocols.errors import PortError
+from protocols.transports.capture import FrameCutter
+from protocols.transports.ip_packets import PacketMaker, StreamJoiner, take_apart
+from protocols.transports.pcapng import RAW_IP, Captured, PcapngWriter, read_capture
+from tests.protocols.c1222.conversation import READ_1, Talk, request
+from tests.protocols.c1222.wireshark import needs_tshark, tshark, write_capture
+from tests.smartmeter.cli.served import meter_process, smartmeter
+
+LUA = Path(__file__).parents[3] / "docs" / "wireshark" / "c1218.lua"
+ENDS = ("192.0.2.1", 4000), ("192.0.2.2", 1153)
+
+
+@needs_tshark
+def test_a_read_is_captured_whole_and_dissected_by_our_lua(tmp_path: Path) -> None:
+    file, other = tmp_path / "read.pcapng", tmp_path / "meter.pcapng"
+    with meter_process("--tcp", "127.0.0.1:0", "--pcap", str(other)) as (port, _):
+        done = smartmeter("read", port, "1", "--json", "--pcap", str(file))
+        assert done.returncode == 0, done.stderr
+    decoded = smartmeter("decode", "frame", "--pcap", str(file), "--json")
+    assert decoded.returncode == 0, decoded.stderr
+    frames = json.loads(decoded.stdout)["frames"]
+    table = json.loads(done.stdout)["1"]["hex"]
+    assert any(table in frame["hex"] for frame in frames)
+    assert {frame["direction"] for frame in frames} == {"sent", "received"}
+    # The meter saw the same, the other way round.
+    seen = json.loads(smartmeter("decode", "frame", "--pcap", str(other), "--json").stdout)
+    assert [frame["hex"] for frame in seen["frames"]] == [frame["hex"] for frame in frames]
+    options = ("-X", f"lua_script:{LUA}", "-T", "fields", "-e", "c1218.crc_good", "-e", "c1218.stp")
+    rows = tshark(file, *options).splitlines()
+    assert len(rows) == len(frames) and "0\t238" not in rows and any(rows)
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_capture_of_c1222_decodes_and_answers_are_read_by_their_requests(
+    tmp_path: Path,
+) -> None:
+    asked = request([READ_1])
+    [answered] = Talk().offer(asked)
+    maker, file = PacketMaker(), tmp_path / "net.pcapng"
+    pieces = [maker.packet(*ENDS, True, asked[at : at + 9]) for at in range(0, len(asked), 9)]
+    write_capture(file, [*pieces, maker.packet(*reversed(ENDS), True, answered)])
+    done = smartmeter("decode", "frame", "--pcap", str(file), "--json")
+    first, second = json.loads(done.stdout)["frames"]
+    assert first["decoded"] == dissect(asked, {}.get) and first["source"] == "192.0.2.1:4000"
+    assert second["decoded"]["services"][0]["data"].startswith(b"SMOP".hex())
+
+
+def test_a_classic_pcap_over_ethernet_is_read_too(tmp_path: Path) -> None:
+    packet = bytes(12) + b"\x08\0" + PacketMaker().packet(*ENDS, False, request([READ_1]))
+    head = struct.pack(">IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
+    data = head + struct.pack(">IIII", 7, 8, len(packet), len(packet)) + packet
+    [captured] = read_capture(data)
+    assert captured.utc_us == 7_000_008
+    segment = take_apart(captured.link_type, captured.octets)
+    assert segment is not None and segment.payload == request([READ_1])
+    assert list(read_capture(data[:24])) == []
+    for size in set(range(len(data))) - {24}:
+        with pytest.raises(PortError):
+            list(read_capture(data[:size]))
+
+
+def test_what_is_no_capture_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no capture")
+    done = smartmeter("decode", "frame", "--pcap", str(tmp_path / "text"))
+    assert done.returncode == 2 and "pcap" in done.stderr
+    assert smartmeter("decode", "frame").returncode == 2
+    nowhere = smartmeter("read", "sim:", "0", "--pcap", str(tmp_path / "no" / "such.pcapng"))
+    assert nowhere.returncode == 1 and "choose another name" in nowhere.stderr
+
+
+@given(st.lists(st.binary(max_size=300), max_size=6), st.booleans())
+def test_packets_go_there_and_back(payloads: list[bytes], is_stream: bool) -> None:
+    out, maker = io.BytesIO(), PacketMaker()
+    writer = PcapngWriter(out)
+    for number, payload in enumerate(payloads):
+        writer.packet(Captured(RAW_IP, number, maker.packet(*ENDS, is_stream, payload), True))
+    found = list(read_capture(out.getvalue()))
+    segments = [take_apart(one.link_type, one.octets) for one in found]
+    assert [one.payload for one in segments if one] == payloads
+    assert [one.utc_us for one in found] == list(range(len(payloads)))
+    assert all(one.outbound for one in found)
+
+
+@given(st.binary(max_size=400))
+def test_any_octets_are_a_capture_or_an_error(octets: bytes) -> None:
+    for begin in (b"", b"\x0a\x0d\x0d\x0a", b"\xa1\xb2\xc3\xd4"):
+        try:
+            for packet in read_capture(begin + octets):
+                take_apart(packet.link_type, packet.octets)
+        except PortError as error:
+            assert "capture" in str(error)
+
+
+@given(st.permutations(range(5)), st.binary(min_size=50, max_size=50))
+def test_a_stream_is_joined_from_segments_in_any_order_and_twice(
+    order: list[int], data: bytes
+) -> None:
+    maker, joiner = PacketMaker(), StreamJoiner()
+    packets = [maker.packet(*ENDS, True, data[at : at + 10]) for at in range(0, 50, 10)]
+    segments = [segment for p in packets if (segment := take_apart(RAW_IP, p))]
+    out = joiner.offer(segments[0])
+    for number in order + order:
+        out += joiner.offer(segments[number])
+    assert out == data
+
+
+@given(
+    st.lists(st.sampled_from((b"\x06", b"\x15", bytes.fromhex("ee00000000012013 10"))), max_size=6),
+    st.data(),
+)
+def test_frames_are_cut_out_of_any_split_of_a_line(
+    frames: list[bytes], data: st.DataObject
+) -> None:
+    line, cutter, found = b"".join(frames), FrameCutter(), []
+    while line:
+        size = data.draw(st.integers(1, len(line)))
+        found += cutter.feed(line[:size])
+        line = line[size:]
+    assert found == frames
