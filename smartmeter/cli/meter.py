@@ -23,6 +23,8 @@ from smartmeter.cli.clone import read_image
 from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.twin import Twin, TwinPasswords
 
 #: Where passwords come from when they are not the defaults; never from the command line.
@@ -39,9 +41,10 @@ def command() -> None:
 class _Options:
     """What the meters of one ``serve`` have in common."""
 
+    profile: DeviceProfile
     seed: int
     serial_number: str
-    interval: int
+    interval: int | None
     state: str | None
     clock: str
     image: MeterImage | None
@@ -63,9 +66,10 @@ class _Served:
 @click.option("--image", metavar="FILE", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
+@click.option("--profile", default="residential", show_default=True, help="A kind of device.")
 @click.option("--seed", default=1, show_default=True, help="Which household it measures.")
 @click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
-@click.option("--interval", default=15, show_default=True, help="Load-profile interval, minutes.")
+@click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
 @click.option("--state", metavar="DIR", help="Keep the non-volatile memory in this folder.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 def serve(
@@ -75,9 +79,10 @@ def serve(
     image: str | None,
     live: bool,
     count: int,
+    profile: str,
     seed: int,
     serial_number: str,
-    interval: int,
+    interval: int | None,
     state: str | None,
     clock: str,
 ) -> None:
@@ -86,10 +91,13 @@ def serve(
     With --count N the ports are LINK-1 to LINK-N, or PORT to PORT+N-1, and the
     seeds, serial numbers and state folders follow each other likewise; each meter prints a ready
     line of its own.
+
+    --profile is one of residential, residential-tou, commercial, industrial,
+    bcd-1997 and unusual.
     """
     if [pty_link, serial_device, tcp].count(None) != 2:
         raise click.UsageError("give one of --pty LINK, --serial DEV and --tcp HOST:PORT")
-    if not 1 <= interval <= 60 or 60 % interval:
+    if interval is not None and (not 1 <= interval <= 60 or 60 % interval):
         raise click.UsageError(f"--interval {interval}: give a divisor of 60")
     if not 1 <= count <= MAX_COUNT or (count > 1 and serial_device is not None):
         raise click.UsageError(f"--count is 1 to {MAX_COUNT}, and 1 on a serial line")
@@ -98,7 +106,8 @@ def serve(
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
     cloned = read_image(Path(image)) if image else None
-    options = _Options(seed, serial_number, interval, state, clock, cloned, live)
+    kind = profile_named(profile)
+    options = _Options(kind, seed, serial_number, interval, state, clock, cloned, live)
     ports = _ports(pty_link, serial_device, tcp, count)
     served = [_meter(options, number) for number in range(count)]
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
@@ -119,6 +128,7 @@ def _meter(options: _Options, number: int) -> _Served:
         serial=options.serial_number or f"SM{options.seed + number:06d}",
         seed=options.seed + number,
         interval_min=options.interval,
+        profile=options.profile,
         reader_password=os.environ.get(READER_VARIABLE, "reader").encode(),
         master_password=os.environ.get(MASTER_VARIABLE, "master").encode(),
     )

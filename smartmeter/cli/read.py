@@ -61,8 +61,8 @@ def command(
 ) -> int:
     """Read TABLES (23, ST-23, MT-5 …) of the meter at PORT.
 
-    PORT is a device, tcp:HOST:PORT, any URL that pyserial knows, or sim: for a
-    simulated meter.  Without TABLES an overview is printed.  The password comes
+    PORT is a device, tcp:HOST:PORT, any URL that pyserial knows, or sim: (or
+    sim:PROFILE) for a simulated meter.  Without TABLES an overview is printed.  The password comes
     from a file, a prompt or the variable SMARTMETER_PASSWORD.
     """
     numbers = [table_number(text) for text in tables]
@@ -107,18 +107,20 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
 
 def open_any_port(port: str) -> Port:
     """Open a port by its name; ``sim:`` is a simulated meter in this process."""
-    if port != "sim:":
+    if not port.startswith("sim:"):
         return open_port(port)
     from protocols.transports.capture import captured
     from protocols.transports.memory import MachinePort
     from smartmeter.base.clock import shared_calendar, wall_utc_us
     from smartmeter.base.nvram import MemoryNvram
     from smartmeter.meter.meter import Meter, MeterSettings
+    from smartmeter.meter.profiles import profile_named
 
     now_us = monotonic_us()
     day_ago_us = wall_utc_us() - 86_400_000_000
     calendar = shared_calendar("", day_ago_us, now_us)
-    meter = Meter(MeterSettings(), MemoryNvram(), calendar, now_us)
+    profile = profile_named(port.removeprefix("sim:") or "residential")
+    meter = Meter(MeterSettings(profile=profile), MemoryNvram(), calendar, now_us)
     calendar.set(wall_utc_us(), now_us)  # so that it has measured for a day
     meter.expire(now_us)
     return captured(MachinePort(meter, monotonic_us))

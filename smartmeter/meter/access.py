@@ -15,7 +15,7 @@ from enum import IntEnum
 
 #: Tables that anyone may read, with those that are needed to understand them.
 PUBLIC_TABLES = frozenset((0, 1, 2, 3, 5, 8, 11, 12, 16, 21, 22, 23, 27, 28, 51, 52, 55))
-PUBLIC_TABLES |= frozenset((61, 62, 63, 64))
+PUBLIC_TABLES |= frozenset((13, 15, 31, 32, 33, 34, 53, 54, 56, 61, 62, 63, 64, 65, 66, 67))
 #: Tables that nobody may read: passwords, and the write-only procedure initiate table.
 SECRET_TABLES = frozenset((42,))
 FREE_FAILURES = 5

@@ -1,119 +1,165 @@
-"""The event log, ST-76: what happened to the meter, and who did it."""
+"""History and event log (ST-74, ST-76): what users did, and what happened.
+
+One event goes to the logs whose control table (ST-73, ST-75) monitors its code;
+writes of tables and procedures only for the tables and procedures that are
+monitored too.  Where the log of an event is full of unread entries and may not
+overflow, the event is lost and the overflow flag tells so.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from smartmeter.meter.profile import EVENT_ENTRIES
+from ansi_tables.times import encode_time
+from smartmeter.meter.lists import KeptList, ListPointers
+from smartmeter.meter.profile import ListStyle
+from smartmeter.meter.program import Program
 
 
 class EventCode(IntEnum):
-    """The standard events that this meter can see."""
+    """The standard events that this meter can see (C12.19 decade 7)."""
 
     PRIMARY_POWER_DOWN = 1
     PRIMARY_POWER_UP = 2
     TIME_CHANGED_OLD = 3
     TIME_CHANGED_NEW = 4
+    ED_ACCESSED_READ = 7
+    ED_ACCESSED_WRITE = 8
     PROCEDURE_INVOKED = 9
     TABLE_WRITTEN = 10
+    ED_PROGRAMMED = 11
+    COMM_TERMINATED_NORMALLY = 12
     COMM_TERMINATED_ABNORMALLY = 13
     LIST_POINTERS_RESET = 14
     LIST_POINTERS_UPDATED = 15
+    HISTORY_LOG_CLEARED = 16
+    HISTORY_LOG_POINTERS_UPDATED = 17
     EVENT_LOG_CLEARED = 18
+    EVENT_LOG_POINTERS_UPDATED = 19
     DEMAND_RESET = 20
     SELF_READ = 21
-    #: Wrong passwords up to the lock-out: the standard has no closer code.
+    DST_ON = 22
+    DST_OFF = 23
+    SEASON_CHANGED = 24
+    RATE_CHANGE = 25
+    SPECIAL_SCHEDULE_ACTIVATED = 26
+    TIER_SWITCH = 27
+    PENDING_TABLE_ACTIVATED = 28
+    PENDING_TABLE_CLEARED = 29
+    METERING_MODE_STARTED = 30
+    METERING_MODE_STOPPED = 31
+    TEST_MODE_STARTED = 32
+    TEST_MODE_STOPPED = 33
+    METER_SHOP_MODE_STARTED = 34
+    METER_SHOP_MODE_STOPPED = 35
+    ED_REPROGRAMMED = 36
+    CONFIGURATION_ERROR = 37
+    SELF_CHECK_ERROR = 38
+    RAM_FAILURE = 39
+    ROM_FAILURE = 40
+    NONVOL_MEM_FAILURE = 41
+    CLOCK_ERROR = 42
+    MEASUREMENT_ERROR = 43
+    LOW_BATTERY = 44
+    LOW_LOSS_POTENTIAL = 45
+    DEMAND_OVERLOAD = 46
+    #: Also wrong passwords up to the lock-out: the standard has no closer code.
     TAMPER_ATTEMPT = 47
+    REVERSE_ROTATION = 48
+    CONTROL_POINT_CHANGED_COMMAND = 49
+    CONTROL_POINT_CHANGED_CONDITION = 51
+    ED_SEALED = 56
+    ED_UNSEALED = 57
 
 
-@dataclass
-class Entry:
-    """One entry; times in UTC seconds, argument of 4 octets."""
+#: Events that say what a table or procedure did: the set of the control table that they need too.
+_MONITORED_SETS = {
+    EventCode.TABLE_WRITTEN: "STD_TBLS_MONITORED_FLAGS",
+    EventCode.PROCEDURE_INVOKED: "STD_PROC_MONITORED_FLAGS",
+}
+#: What a log is called in the tables: control, data, and the members of ST-71 that size it.
+_HISTORY = (73, 74, "NBR_HISTORY_ENTRIES", "HIST_DATA_LENGTH", "HIST_INHIBIT_OVF_FLAG")
+_EVENT = (75, 76, "NBR_EVENT_ENTRIES", "EVENT_DATA_LENGTH", "EVENT_INHIBIT_OVF_FLAG")
 
-    utc_s: int
-    sequence: int
-    user_id: int
-    code: int
-    argument: str = "00000000"
 
+class Log:
+    """One of the two logs, as encoded entries."""
 
-@dataclass
-class EventLog:
-    """A circular list of the last entries."""
+    def __init__(self, program: Program, history: bool, style: ListStyle) -> None:
+        self._history = history
+        control, self._data, size, length, inhibit = _HISTORY if history else _EVENT
+        self._control = control
+        dims = program.table(71)
+        capacity = dims.get(size, 0) if self._data in program.formats.std_tbls_used else 0
+        self._flags: Mapping[str, int] = dims.get("LOG_FLAGS", {})
+        self._length: int = dims.get(length, 0)
+        self.use(program)
+        pointers = ListPointers(capacity, style, bool(self._flags.get(inhibit)))
+        self.list = KeptList(pointers, self._entry(None, 0, 0, 0, 0, b""))
 
-    entries: list[Entry] = field(default_factory=list)
-    sequence: int = 0
-    unread: int = 0
-    overflow: bool = False
+    def use(self, program: Program) -> None:
+        """Take the control table of a program with the same log."""
+        self._formats = program.formats
+        self._monitored: Mapping[str, frozenset[int]] = program.table(self._control)
 
-    def add(self, code: EventCode, utc_s: int, user_id: int = 0, argument: bytes = b"") -> None:
-        """Append an event; the oldest gives way."""
-        self.sequence += 1
-        self.entries.append(
-            Entry(utc_s, self.sequence, user_id, code, argument[:4].ljust(4, b"\0").hex())
-        )
-        del self.entries[:-EVENT_ENTRIES]
-        self.overflow = self.overflow or self.unread == EVENT_ENTRIES
-        self.unread = min(self.unread + 1, EVENT_ENTRIES)
+    def wants(self, code: EventCode, subject: int) -> bool:
+        """Tell whether the control table wants an event in this log."""
+        if not self.list.pointers.capacity:
+            return False
+        if code not in self._monitored.get("STD_EVENTS_MONITORED_FLAGS", ()):
+            return False
+        needed = _MONITORED_SETS.get(code)
+        return needed is None or subject in self._monitored[needed]
 
-    def clear(self) -> None:
-        """Empty the list (procedure 4); sequence numbers go on."""
-        self.entries.clear()
-        self.unread, self.overflow = 0, False
+    def add(
+        self,
+        code: EventCode,
+        moment: datetime | None,
+        number: int,
+        user_id: int,
+        argument: bytes,
+    ) -> None:
+        """Append an event, if there is room."""
+        pointers = self.list.pointers
+        if pointers.add():
+            entry = self._entry(moment, number, pointers.added, user_id, code, argument)
+            self.list.add(entry)
 
-    def acknowledge(self, entries: int) -> None:
-        """Lower the unread counter (procedure 5)."""
-        self.unread = max(0, self.unread - entries)
-        self.overflow = self.overflow and self.unread == EVENT_ENTRIES
+    def _entry(
+        self,
+        moment: datetime | None,
+        number: int,
+        sequence: int,
+        user_id: int,
+        code: int,
+        argument: bytes,
+    ) -> bytes:
+        formats, order = self._formats, self._formats.data_order
+        parts = []
+        if not self._history or self._flags.get("HIST_DATE_TIME_FLAG"):
+            parts.append(encode_time("LTIME_DATE", moment, formats.tm_format, order))
+        if self._flags.get("EVENT_NUMBER_FLAG"):
+            parts.append((number % 65536).to_bytes(2, order))
+        if not self._history or self._flags.get("HIST_SEQ_NBR_FLAG"):
+            parts.append((sequence % 65536).to_bytes(2, order))
+        parts += [user_id.to_bytes(2, order), code.to_bytes(2, order)]
+        return b"".join(parts) + argument[: self._length].ljust(self._length, b"\0")
 
-    def table(self) -> dict[str, Any]:
-        """Give ST-76."""
-        blank = _entry(None)
-        slots = [blank] * EVENT_ENTRIES
-        for entry in self.entries:
-            slots[(entry.sequence - 1) % EVENT_ENTRIES] = _entry(entry)
-        return {
-            "EVENT_FLAGS": {
-                "ORDER": 0,
-                "OVERFLOW_FLAG": int(self.overflow),
-                "LIST_TYPE": 1,
-                "INHIBIT_OVERFLOW_FLAG": 0,
-            },
-            "NBR_VALID_ENTRIES": len(self.entries),
-            "LAST_ENTRY_ELEMENT": max(0, self.sequence - 1) % EVENT_ENTRIES,
-            "LAST_ENTRY_SEQ_NBR": self.sequence,
-            "NBR_UNREAD_ENTRIES": self.unread,
-            "ENTRIES": slots,
-        }
+    def image(self) -> bytes:
+        """Give the log's data table."""
+        pointers, order = self.list.pointers, self._formats.data_order
+        flags = sum(bit << k for k, bit in enumerate(pointers.flags.values()))
+        head = bytes([flags]) + pointers.valid.to_bytes(2, order)
+        head += pointers.newest.to_bytes(2, order) + pointers.added.to_bytes(4, order)
+        return head + pointers.unread.to_bytes(2, order) + self.list.octets()
 
     def to_json(self) -> dict[str, Any]:
-        """Give the state for non-volatile memory."""
-        return {
-            "entries": [list(vars(entry).values()) for entry in self.entries],
-            "sequence": self.sequence,
-            "unread": self.unread,
-            "overflow": self.overflow,
-        }
+        """Give the log for non-volatile memory."""
+        return self.list.to_json()
 
-    @classmethod
-    def from_json(cls, state: dict[str, Any]) -> EventLog:
-        """Give the log back."""
-        entries = [Entry(*values) for values in state["entries"]]
-        return cls(entries, state["sequence"], state["unread"], state["overflow"])
-
-
-def _entry(entry: Entry | None) -> dict[str, Any]:
-    """Give one entry as ST-76 holds it; an unused one is code 0 with a time that is not set."""
-    if entry is None:
-        entry = Entry(0, 0, 0, 0)
-    moment = datetime.fromtimestamp(entry.utc_s, UTC).replace(tzinfo=None) if entry.utc_s else None
-    return {
-        "EVENT_TIME": moment,
-        "EVENT_SEQ_NBR": entry.sequence % 65536,
-        "USER_ID": entry.user_id,
-        "EVENT_CODE": {"TBL_PROC_NBR": entry.code, "STD_VS_MFG_FLAG": 0, "SELECTOR": 0},
-        "EVENT_ARGUMENT": bytes.fromhex(entry.argument),
-    }
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take the log back."""
+        self.list.restore(state)

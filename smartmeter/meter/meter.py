@@ -1,21 +1,23 @@
 """The solid-state meter: measures, keeps time, and serves C12.19 tables at its optical port.
 
 A machine: bytes and instants in, bytes out.  It works only when something is
-due (an interval ends) or is asked for; the load between two instants is a
-function of the calendar, so nothing is lost by waiting.
+due (an interval ends, a tier changes) or is asked for; the load between two
+instants is a function of the calendar, so nothing is lost by waiting.
 
 Durable at each end of an interval, event, write and power failure, as one
-commit: registers, load profile, event log, written tables, lock-out.  A kill
-between two commits loses what flowed since the last, which the meter then
-measures again from the calendar, as a real one with a hold-up capacitor would
-have kept it.
+commit: registers, load profile, logs, written tables, lock-out.  A kill between
+two commits loses what flowed since the last, which the meter then measures
+again from the calendar, as a real one with a hold-up capacitor would have kept
+it.  Of two commits the second holds all that the first did, so registers never
+go back.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Context, layout_for
@@ -25,36 +27,59 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
-from smartmeter.meter import profile, tables
+from smartmeter.meter import tables
 from smartmeter.meter.access import Access
-from smartmeter.meter.event_log import EventCode, EventLog
-from smartmeter.meter.household import load_at
-from smartmeter.meter.load_profile import OK, PARTIAL, POWER_FAILED, SKIPPED, Interval, Ring
-from smartmeter.meter.procedures import run_procedure
-from smartmeter.meter.registers import WUS_PER_WH, Registers
+from smartmeter.meter.clock import Clock
+from smartmeter.meter.configuration import with_tables
+from smartmeter.meter.event_log import EventCode, Log
+from smartmeter.meter.load_profile import Interval
+from smartmeter.meter.loads import Flow, flow_at
+from smartmeter.meter.metering import Metering
+from smartmeter.meter.pending import (
+    DEMAND_RESET_BIT,
+    SELF_READ_BIT,
+    PendingTables,
+    Waiting,
+    pending_of,
+)
+from smartmeter.meter.procedures import LOG_IN, run_procedure
+from smartmeter.meter.profile import DeviceProfile, ListStyle, factory_images, with_interval
+from smartmeter.meter.profiles import RESIDENTIAL
+from smartmeter.meter.program import ConfigurationRefused, Program, program_of
+from smartmeter.meter.quantities import PROGRAMMED_COUNT, SAGS, SWELLS
+from smartmeter.meter.service_switch import Answer, Position, ServiceSwitch
+from smartmeter.meter.trouble import Condition, Conditions, Trouble
 
-MINUTE_US = 60 * US_PER_S
-STATE_PAGE = "meter"
-#: Skipped intervals recorded after one outage: as many as the ring holds.
-MAX_SKIPPED = profile.NBR_BLOCKS * profile.BLOCK_INTERVALS
+STATE_PAGE, TABLE_PAGE = "meter", "table."
 
 
 @dataclass(frozen=True)
 class MeterSettings:
-    """What distinguishes one meter from the next."""
+    """What distinguishes one meter from the next.
+
+    ``interval_min`` is the length of load-profile and demand intervals where it
+    shall not be the profile's own.
+    """
 
     serial: str = "SM000001"
     seed: int = 1
-    interval_min: int = 15
+    interval_min: int | None = None
     reader_password: bytes = b"reader"
     master_password: bytes = b"master"
+    profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
+
+
+@lru_cache(maxsize=64)
+def _factory(profile: DeviceProfile) -> tuple[tuple[int, bytes], ...]:
+    """Give the images of a profile, shared by all its meters."""
+    return tuple(factory_images(profile).items())
 
 
 class Meter:
     """A meter with its optical port as the machine's port.
 
-    ``on_interval`` is called with each finished interval: the book that a
-    simulation keeps outside the system.
+    ``on_interval`` is called with each finished interval of load-profile set 1:
+    the book that a simulation keeps outside the system.
     """
 
     def __init__(
@@ -67,24 +92,50 @@ class Meter:
     ) -> None:
         self.settings = settings
         self._nvram = nvram
-        self.calendar = calendar
         self._on_interval = on_interval or (lambda interval: None)
+        self.profile = settings.profile
+        if settings.interval_min is not None:
+            self.profile = with_interval(self.profile, settings.interval_min)
         self.mains_on = True
         self.access = Access(settings.reader_password, settings.master_password)
-        self.registers = Registers()
-        self.ring = Ring()
-        self.log = EventLog()
-        self.images = profile.configuration(settings.interval_min)
-        self.images |= tables.identification(self.images, settings.serial)
-        self.response = bytes(4)
-        self.context = Context.from_images(self.images)
-        self._interval_us = settings.interval_min * MINUTE_US
-        self._common = 0
-        self._interval_start = [0, 0]
-        self._measured_us = self._utc_us(now_us)
+        self.response: bytes = bytes(4)
+        self.conditions = Conditions(self._load)
+        self.switch = ServiceSwitch() if self.profile.has_switch else None
+        self.images = self._factory_images()
+        for name in nvram.names(TABLE_PAGE):
+            self.images[int(name.removeprefix(TABLE_PAGE))] = nvram.get(name) or b""
+        self._unsaved: set[int] = set()
+        self.program: Program = program_of(self.images)
+        self.clock = Clock(calendar, self.program, frozenset(self.profile.clock))
+        self._build()
         self._off_since_us = 0
         self._restore(now_us)
         self._server = Server(tables.port_of(self))
+
+    @property
+    def calendar(self) -> Calendar:
+        """Give the calendar that the clock runs on."""
+        return self.clock.calendar
+
+    def _factory_images(self) -> dict[int, bytes]:
+        images = dict(_factory(self.profile))
+        context = Context.from_images(images)
+        return images | tables.identification(self.profile, context, self.settings.serial)
+
+    def _build(self) -> None:
+        """Make the parts of a meter that has measured nothing."""
+        self.pending = PendingTables(self.program.formats.nbr_pending)
+        self._new_logs()
+        self.metering: Metering = Metering(
+            self.profile, self.program, self.clock, self._flow, self._happened, self._on_interval
+        )
+        self._event_number = 0
+        self._programmed = False
+
+    def _new_logs(self) -> None:
+        styles, plain = self.profile.lists, ListStyle()
+        self.event_log: Log = Log(self.program, False, styles.get("event", plain))
+        self.history_log: Log = Log(self.program, True, styles.get("history", plain))
 
     # The machine at the optical port.
 
@@ -104,7 +155,13 @@ class Meter:
         """Give when the next interval ends, or a time-out of the port."""
         if not self.mains_on:
             return None
-        due_us = self.calendar.deadline_us(self._interval_end_us())
+        due_us = self.metering.next_us()
+        waits_s = self.pending.due_utc_s()
+        if waits_s is not None:
+            due_us = min(due_us, waits_s * US_PER_S)
+        if self.switch is not None and self.switch.until_s:
+            due_us = min(due_us, self.switch.until_s * US_PER_S)
+        due_us = self.calendar.deadline_us(due_us)
         port_due_us = self._server.deadline_us()
         return due_us if port_due_us is None else min(due_us, port_due_us)
 
@@ -120,7 +177,36 @@ class Meter:
         """Give changes of speed."""
         return self._server.events()
 
-    # Power.
+    # Measuring.
+
+    def advance(self, now_us: int) -> None:
+        """Measure up to now; what ends on the way is recorded and made durable."""
+        utc_us = self.clock.utc_us(now_us)
+        kept = False
+        while (due_s := self.pending.due_utc_s()) is not None and due_s * US_PER_S <= utc_us:
+            kept = self.metering.advance(max(due_s * US_PER_S, self.metering.measured_us)) or kept
+            for group in self.pending.due(due_s):
+                if not self.activate(group, now_us):
+                    self.discard(group, now_us)
+                    self.conditions.set_flag("CONFIGURATION_ERROR_FLAG")
+                    self._log(EventCode.CONFIGURATION_ERROR, due_s)
+        kept = self.metering.advance(utc_us) or kept
+        if self.switch is not None and self.switch.expire(utc_us // US_PER_S):
+            self._switch_moved(EventCode.CONTROL_POINT_CHANGED_CONDITION, now_us)
+        if kept:
+            self._save()
+
+    def _load(self, minute: int) -> Flow:
+        return flow_at(self.settings.seed, minute, self.profile.load, self.profile.service)
+
+    def _flow(self, minute: int) -> Flow:
+        flow = self.conditions.flow(minute)
+        if self.switch is None or self.switch.connected:
+            return flow
+        none = (0,) * len(flow.power_w)
+        return replace(flow, power_w=none, reactive_var=none)
+
+    # Power and trouble.
 
     def mains(self, on: bool, now_us: int) -> None:
         """Switch the mains.  The hold-up energy lasts to save; nothing flows without mains."""
@@ -128,8 +214,9 @@ class Meter:
             return
         if not on:
             self.advance(now_us)
-            self.log.add(EventCode.PRIMARY_POWER_DOWN, self._utc_us(now_us) // US_PER_S)
-            self._off_since_us = self._utc_us(now_us)
+            self.conditions.set_flag("POWER_FAILURE_FLAG")
+            self._log(EventCode.PRIMARY_POWER_DOWN, self.clock.utc_s(now_us))
+            self._off_since_us = self.clock.utc_us(now_us)
             self.mains_on = False
             self._save()
             return
@@ -139,116 +226,268 @@ class Meter:
         self._return(now_us)
 
     def _return(self, now_us: int) -> None:
-        """Come back after an outage: close the broken interval, record the skipped ones."""
-        utc_us = self._utc_us(now_us)
-        end_us = self._interval_end_us()
-        self._common |= POWER_FAILED
-        self._measured_us = max(utc_us, self._measured_us)
-        if utc_us >= end_us:
-            self._end_interval(end_us, PARTIAL)
-            last_us = utc_us // self._interval_us * self._interval_us
-            first_us = max(end_us + self._interval_us, last_us - MAX_SKIPPED * self._interval_us)
-            for skipped_us in range(first_us, last_us + 1, self._interval_us):
-                self._common |= POWER_FAILED
-                self._record(skipped_us, (0, 0), SKIPPED)
-            self._common = POWER_FAILED
-        self.log.add(EventCode.PRIMARY_POWER_UP, utc_us // US_PER_S)
+        """Come back after an outage; with an empty battery the clock stood still."""
+        if Trouble.LOW_BATTERY in self.conditions.present:
+            self.calendar.set(self._off_since_us, now_us)
+            self.conditions.set_flag("CLOCK_ERROR_FLAG")
+            self._log(EventCode.CLOCK_ERROR, self._off_since_us // US_PER_S)
+        utc_us = self.clock.utc_us(now_us)
+        self.metering.power_returned(utc_us, self._off_since_us)
+        self._log(EventCode.PRIMARY_POWER_UP, utc_us // US_PER_S)
         self._off_since_us = 0
         self._save()
 
-    # Measuring.
+    def inject(
+        self, kind: str, now_us: int, phase: int | None = None, percent: int | None = None
+    ) -> None:
+        """Let a trouble begin; SettingsError when it is not known (see ``trouble.Trouble``)."""
+        condition = Condition.of(kind, phase, percent)
+        self.advance(now_us)
+        effect = self.conditions.begin(condition)
+        if condition.kind is Trouble.SAG or condition.kind is Trouble.PHASE_LOSS:
+            self.metering.counters[SAGS] += 1
+        elif condition.kind is Trouble.SWELL:
+            self.metering.counters[SWELLS] += 1
+        self._troubled(condition.kind, effect.begins, now_us)
 
-    def _utc_us(self, now_us: int) -> int:
-        utc_us = self.calendar.utc_us(now_us)
-        assert utc_us is not None, "a meter has a clock from the factory"
-        return utc_us
+    def relieve(self, kind: str, now_us: int) -> None:
+        """Let a trouble end; its flag in ST-03 stays until procedure 7."""
+        trouble = Condition.of(kind).kind
+        self.advance(now_us)
+        self._troubled(trouble, self.conditions.end(trouble).ends, now_us)
 
-    def _interval_end_us(self) -> int:
-        """Give the end of the interval that is being measured, in calendar time."""
-        return (self._measured_us // self._interval_us + 1) * self._interval_us
+    def _troubled(self, kind: Trouble, code: EventCode | None, now_us: int) -> None:
+        self.metering.flow_changed()
+        if self.switch is not None:
+            self.switch.load_side_voltage = Trouble.BACKFEED in self.conditions.present
+        if code is not None:
+            self._log(code, self.clock.utc_s(now_us), bytes([list(Trouble).index(kind)]))
+        self._save()
 
-    def advance(self, now_us: int) -> None:
-        """Measure up to now; intervals that have ended are recorded and made durable."""
-        utc_us = self._utc_us(now_us)
-        ended = False
-        while self._measured_us < utc_us:
-            end_us = min(self._interval_end_us(), utc_us)
-            whole = end_us == self._interval_end_us()
-            self._flow(end_us)
-            if whole:
-                self._end_interval(end_us, PARTIAL if self._common else OK)
-                ended = True
-        if ended:
-            self._save()
+    def run_self_test(self, now_us: int) -> None:
+        """Look for trouble (procedure 11): what is there sets its flag in ST-03."""
+        for condition in self.conditions.present.values():
+            self.conditions.begin(condition)
 
-    def _flow(self, end_us: int) -> None:
-        while self._measured_us < end_us:
-            minute = self._measured_us // MINUTE_US
-            until_us = min(end_us, (minute + 1) * MINUTE_US)
-            load = load_at(self.settings.seed, minute)
-            self.registers.add(load, until_us - self._measured_us)
-            self._measured_us = until_us
+    def operate_switch(self, close: bool, duration_s: int, utc_s: int, now_us: int) -> Answer:
+        """Open or arm the service switch by command."""
+        assert self.switch is not None
+        before = self.switch.position
+        answer = self.switch.operate("arm" if close else "open", utc_s, duration_s)
+        if self.switch.position is not before:
+            self._switch_moved(EventCode.CONTROL_POINT_CHANGED_COMMAND, now_us)
+        return answer
 
-    def _end_interval(self, end_us: int, code: int) -> None:
-        """Close the interval: Wh are differences of the registers, so none is lost to rounding."""
-        totals = [total // WUS_PER_WH for total in self.registers.totals_wus[:2]]
-        values = tuple(new - old for new, old in zip(totals, self._interval_start, strict=True))
-        self._interval_start = totals
-        self._record(end_us, values, code)
-        self.registers.end_demand_interval(self._interval_us, end_us // US_PER_S)
+    def press_button(self, now_us: int) -> bool:
+        """Press the button at the meter: an armed switch closes; True when it did."""
+        self.advance(now_us)
+        if self.switch is None or self.switch.position is not Position.ARMED:
+            return False
+        if self.switch.operate("press", self.clock.utc_s(now_us)) is not Answer.DONE:
+            return False
+        self._switch_moved(EventCode.CONTROL_POINT_CHANGED_CONDITION, now_us)
+        return True
 
-    def _record(self, end_us: int, values: tuple[int, ...], code: int) -> None:
-        interval = self.ring.record(end_us // US_PER_S, values, self._common, code)
-        self._common = 0
-        self._on_interval(interval)
+    def _switch_moved(self, code: EventCode, now_us: int) -> None:
+        assert self.switch is not None
+        self.metering.flow_changed()
+        state = list(Position).index(self.switch.position)
+        self._log(code, self.clock.utc_s(now_us), bytes([state]))
+        self._save()
+
+    def manufacturer_status(self) -> frozenset[int]:
+        """Give ST-03.ED_MFG_STATUS: 0 the service switch is not closed, 1 it is armed."""
+        if self.switch is None or not self.program.formats.dim_mfg_status_used:
+            return frozenset()
+        armed = self.switch.position is Position.ARMED
+        return frozenset(k for k, on in enumerate((not self.switch.connected, armed)) if on)
 
     # Tables.
 
     def table(self, number: int, now_us: int) -> bytes:
         """Give the image of a table as it is now; KeyError for one that is not kept here."""
         self.advance(now_us)
+        waits = pending_of(number)
+        if waits is not None:
+            image = self.pending.image(waits)
+            if image is None:
+                raise KeyError(number)
+            return image
         value = tables.current(self, number, now_us)
         if value is None:
             return self.images[number]
         return value if isinstance(value, bytes) else self.encode(number, value)
 
+    def has(self, number: int) -> bool:
+        """Tell whether the meter has a table, or a pending copy of it now."""
+        waits = pending_of(number)
+        if waits is not None:
+            return waits in self.pending.waiting
+        return number in self.program.formats.std_tbls_used
+
+    def writable(self, number: int) -> bool:
+        """Tell whether the meter takes writes of a table, or of its pending copy."""
+        waits = pending_of(number)
+        if waits is not None:
+            number = waits if self.program.formats.nbr_pending and waits != 7 else -1
+        return number in self.program.formats.std_tbls_write
+
+    def is_log_in(self, initiate: bytes) -> bool:
+        """Tell whether an image of ST-07 asks for the procedure that takes a password."""
+        head = int.from_bytes(initiate[:2], self.program.formats.data_order)
+        return head & 0x0FFF == LOG_IN
+
     def encode(self, number: int, value: Any) -> bytes:
         """Encode a table in this meter's formats."""
-        return layout_for(number, self.context).encode(value)
+        return layout_for(number, self.program.context).encode(value)
 
     def write_table(self, number: int, data: bytes, now_us: int) -> None:
         """Take a written table; ST-07 runs its procedure.  Refused changes nothing."""
+        self.advance(now_us)
         if number == 7:
-            self.response = run_procedure(self, data, now_us)
+            response = run_procedure(self, data, now_us)
+            self.response = self.response if response is None else response
             self._save()
             return
-        if len(data) != len(self.images[number]):
-            raise Refused(ResponseCode.onp)
-        self.images[number] = data
-        self.note(EventCode.TABLE_WRITTEN, now_us, number.to_bytes(2, "little"))
+        waits = pending_of(number)
+        if waits is not None:
+            context, utc_s = self.program.context, self.clock.utc_s(now_us)
+            if not self.pending.write(waits, data, context, self.clock, utc_s):
+                raise Refused(ResponseCode.onp)
+        else:
+            try:
+                self._apply({number: data})
+            except ConfigurationRefused as error:
+                raise Refused(ResponseCode.onp) from error
+        subject = (number & 0x0FFF | 0x1000 * (waits is not None)).to_bytes(
+            2, self.program.formats.data_order
+        )
+        self.note(EventCode.TABLE_WRITTEN, now_us, subject, number & 0x0FFF)
 
-    def note(self, code: EventCode, now_us: int, argument: bytes = b"") -> None:
+    def _apply(self, written: Mapping[int, bytes]) -> None:
+        """Put tables in force together; ConfigurationRefused changes nothing."""
+        images, program = with_tables(self.images, written)
+        self._unsaved |= {n for n, image in images.items() if self.images.get(n) != image}
+        self.images = images
+        if program is not self.program:
+            old, self.program = self.program, program
+            self.metering.reprogram(program)
+            if old.images[0] == program.images[0] and old.images.get(71) == program.images.get(71):
+                self.event_log.use(program)
+                self.history_log.use(program)
+            else:
+                self._new_logs()
+            self._programmed = True
+
+    def activate(self, waiting: Sequence[Waiting], now_us: int) -> bool:
+        """Put pending tables in force together; False, and no change, when they make no meter."""
+        utc_s = self.metering.measured_us // US_PER_S
+        try:
+            with_tables(self.images, {w.number: w.image for w in waiting})
+        except ConfigurationRefused:
+            return False
+        actions = 0
+        for one in waiting:
+            actions |= one.event[0]
+        if actions & SELF_READ_BIT:
+            self.metering.self_read(utc_s)
+        if actions & DEMAND_RESET_BIT:
+            self.metering.demand_reset(utc_s)
+        self._apply({w.number: w.image for w in waiting})
+        if waiting:
+            self.pending.last_activation = self.clock.stamp(utc_s)
+        self._end_waiting(waiting, EventCode.PENDING_TABLE_ACTIVATED, utc_s)
+        return True
+
+    def discard(self, waiting: Sequence[Waiting], now_us: int) -> None:
+        """Forget pending tables."""
+        utc_s = self.metering.measured_us // US_PER_S
+        self._end_waiting(waiting, EventCode.PENDING_TABLE_CLEARED, utc_s)
+
+    def _end_waiting(self, waiting: Sequence[Waiting], code: EventCode, utc_s: int) -> None:
+        self.pending.remove(list(waiting))
+        for one in waiting:
+            self._log(code, utc_s, one.number.to_bytes(2, self.program.formats.data_order))
+
+    # Events.
+
+    def note(self, code: EventCode, now_us: int, argument: bytes = b"", subject: int = 0) -> None:
         """Log an event of the session's user, durably."""
-        utc_s = self._utc_us(now_us) // US_PER_S
-        self.log.add(code, utc_s, self.access.user_id, argument)
+        self._log(code, self.clock.utc_s(now_us), argument, self.access.user_id, subject)
         self._save()
 
-    def set_clock(self, utc_us: int, now_us: int) -> None:
-        """Set the clock; the interval that runs goes on and is marked."""
-        self.advance(now_us)
-        forward = utc_us >= self._utc_us(now_us)
-        self.calendar.set(utc_us, now_us)
-        self._common |= tables.CLOCK_MARK[forward]
-        if utc_us < self._measured_us or utc_us >= self._interval_end_us():
-            self._end_interval(self._interval_end_us(), PARTIAL)
-        self._measured_us = utc_us
+    def _happened(self, code: EventCode, utc_s: int, argument: bytes) -> None:
+        self._log(code, utc_s, argument)
 
-    def clear_data(self) -> None:
+    def _log(
+        self,
+        code: EventCode,
+        utc_s: int,
+        argument: bytes = b"",
+        user_id: int = 0,
+        subject: int = 0,
+    ) -> None:
+        logs = [log for log in (self.event_log, self.history_log) if log.wants(code, subject)]
+        if logs:
+            self._event_number += 1
+            moment = self.clock.moment(self.clock.stamp(utc_s))
+            for log in logs:
+                log.add(code, moment, self._event_number, user_id, argument)
+
+    def ended(self, now_us: int) -> None:
+        """Note that a session programmed the meter."""
+        if self._programmed:
+            self._programmed = False
+            self.metering.counters[PROGRAMMED_COUNT] += 1
+            self.note(EventCode.ED_PROGRAMMED, now_us)
+
+    # What procedures do.
+
+    def log_in(self, user_id: int, password: bytes, now_us: int) -> bool:
+        """Take a password by procedure 18, counted and locked as at the port."""
+        accepted = self.access.try_password(password, now_us)
+        if accepted:
+            self.access.user_id = user_id
+        elif accepted is False:
+            self.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(self.access.failures, 255)]))
+        return bool(accepted)
+
+    def set_clock(self, utc_us: int, now_us: int) -> None:
+        """Set the clock; what the change does to intervals, demand and calendar is metering's."""
+        self.advance(now_us)
+        before_us = self.clock.utc_us(now_us)
+        self.calendar.set(utc_us, now_us)
+        self.metering.clock_set(utc_us)
+        self.pending.shift((utc_us - before_us) // US_PER_S)
+
+    def set_test_mode(self, on: bool, now_us: int) -> None:
+        """Enter or leave test mode (procedure 6)."""
+        if on == self.metering.test_mode:
+            return
+        self.metering.set_test_mode(on)
+        modes = (EventCode.METERING_MODE_STOPPED, EventCode.TEST_MODE_STARTED)
+        if not on:
+            modes = (EventCode.TEST_MODE_STOPPED, EventCode.METERING_MODE_STARTED)
+        for code in modes:
+            self.note(code, now_us)
+
+    def clear_data(self, now_us: int) -> None:
         """Clear registers, load profile and event log (procedure 3); configuration stays."""
-        self.registers.clear()
-        self.ring.clear()
-        self.log.clear()
-        self._interval_start = [0, 0]
+        self.metering.clear_data()
+        self.event_log.list.clear()
+
+    def cold_start(self, now_us: int) -> None:
+        """Go back to the factory's configuration, and forget collected data (procedure 0)."""
+        factory = self._factory_images()
+        kept = {n: self.images[n] for n in (5, 6)}
+        self._unsaved |= set(self.images)
+        self.images = factory | kept
+        self.program = program_of(self.images)
+        self.metering.reprogram(self.program)
+        self._new_logs()
+        self.clear_data(now_us)
+        self.pending.remove(list(self.pending.waiting.values()))
+        self.conditions.clear_standard()
 
     # Memory.
 
@@ -258,47 +497,49 @@ class Meter:
 
     def _save(self) -> None:
         state = {
-            "registers": self.registers.to_json(),
-            "ring": self.ring.to_json(),
-            "log": self.log.to_json(),
+            "metering": self.metering.to_json(),
+            "event_log": self.event_log.to_json(),
+            "history_log": self.history_log.to_json(),
+            "event_number": self._event_number,
             "failures": self.access.failures,
-            "written": {str(n): self.images[n].hex() for n in (5, 6)},
-            "interval_start": self._interval_start,
-            "common": self._common,
-            "measured_us": self._measured_us,
+            "conditions": self.conditions.to_json(),
+            "pending": self.pending.to_json(),
+            "switch": self.switch.to_json() if self.switch is not None else None,
+            "applied": sorted(self.clock.applied),
+            "programmed": self._programmed,
             "off_since_us": self._off_since_us,
         }
         pages: dict[str, bytes | None] = {STATE_PAGE: json.dumps(state).encode()}
-        for element in self.ring.changed:
-            pages[f"block.{element}"] = bytes(self.ring.blocks[element])
-        self.ring.changed = set()
+        pages |= {f"{TABLE_PAGE}{n}": self.images[n] for n in self._unsaved}
+        for recorder in self.metering.recorders:
+            pages |= recorder.changed_pages()
         self._nvram.commit(pages)
+        self._unsaved = set()
 
     def _restore(self, now_us: int) -> None:
         page = self._nvram.get(STATE_PAGE)
         if page is None:
+            self.metering.begin(self.clock.utc_us(now_us))
             self._save()
             return
         try:
             state = json.loads(page)
-            blocks = {}
-            for element in range(profile.NBR_BLOCKS):
-                octets = self._nvram.get(f"block.{element}")
-                if octets is not None:
-                    blocks[element] = octets
-            self.registers = Registers.from_json(state["registers"])
-            self.ring.restore(state["ring"], blocks)
-            self.log = EventLog.from_json(state["log"])
+            self.clock.applied = frozenset(state["applied"])
+            self.metering.restore(state["metering"], self._nvram.get)
+            self.event_log.restore(state["event_log"])
+            self.history_log.restore(state["history_log"])
+            self._event_number = state["event_number"]
             self.access.failures = state["failures"]
-            self.images |= {int(n): bytes.fromhex(octets) for n, octets in state["written"].items()}
-            self._interval_start = state["interval_start"]
-            self._common = state["common"]
-            self._measured_us = state["measured_us"]
+            self.conditions.restore(state["conditions"])
+            self.pending.restore(state["pending"])
+            if self.switch is not None and state["switch"]:
+                self.switch = ServiceSwitch.from_json(state["switch"])
+            self._programmed = state["programmed"]
             self._off_since_us = state["off_since_us"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StorageError(
                 "the meter's non-volatile memory",
-                f"does not hold a meter: {error!r}",
+                f"does not hold a meter of profile {self.profile.name}: {error!r}",
                 "start with an empty state folder",
             ) from error
         self.access.lock(now_us)

@@ -8,13 +8,24 @@ from protocols.c1218.server import Refused
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.access import Access
 from smartmeter.meter.event_log import EventCode
-from smartmeter.meter.profile import STD_TABLES, WRITABLE
 
 
 class TableStore(Protocol):
     """What the port asks of the meter."""
 
     access: Access
+
+    def has(self, number: int) -> bool:
+        """Tell whether the meter has a table, or a pending copy of it."""
+
+    def writable(self, number: int) -> bool:
+        """Tell whether the meter takes writes of a table."""
+
+    def is_log_in(self, initiate: bytes) -> bool:
+        """Tell whether ST-07 is written to log in, which needs no right."""
+
+    def ended(self, now_us: int) -> None:
+        """A session has ended."""
 
     def table(self, number: int, now_us: int) -> bytes:
         """Give a table image as it is now."""
@@ -53,7 +64,7 @@ class OpticalPort:
 
     def read(self, table: int, now_us: int) -> bytes:
         """Give a table; iar for one that is not there or is write-only, isc without the right."""
-        if table not in STD_TABLES or table == 7:
+        if table == 7 or not self._store.has(table):
             raise Refused(ResponseCode.iar)
         if not self._store.access.may_read(table):
             raise Refused(ResponseCode.isc)
@@ -61,9 +72,10 @@ class OpticalPort:
 
     def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
         """Write a table, or octets inside it; a refusal changes nothing."""
-        if table not in WRITABLE:
+        if not self._store.writable(table):
             raise Refused(ResponseCode.iar)
-        if not self._store.access.may_write(table):
+        log_in = table == 7 and offset is None and self._store.is_log_in(data)
+        if not (log_in or self._store.access.may_write(table)):
             raise Refused(ResponseCode.isc)
         if offset is not None:
             if table == 7:
@@ -78,4 +90,5 @@ class OpticalPort:
         """Take the rights away; an abnormal end is logged."""
         if not normally:
             self._store.note(EventCode.COMM_TERMINATED_ABNORMALLY, now_us)
+        self._store.ended(now_us)
         self._store.access.end()

@@ -1,20 +1,25 @@
-"""The standard procedures that the meter runs: ST-07 in, ST-08 out (C12.19 procedures)."""
+"""The standard procedures that the meter runs: ST-07 in, ST-08 out (C12.19 procedures).
+
+A procedure that ST-00 does not list answers 6, parameters that are none answer
+2, and nothing is changed.  Whether an answer is posted follows the SELECTOR.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ansi_tables import Record, TableError
+from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_response
 from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.clock import QUALIFIER_BITS, seconds_of
 from smartmeter.meter.event_log import EventCode
-from smartmeter.meter.tables import moment
+from smartmeter.meter.service_switch import Answer
 
 if TYPE_CHECKING:
     from smartmeter.meter.meter import Meter
-
-LTIME_OCTETS = 6
 
 
 class ResultCode(IntEnum):
@@ -29,112 +34,286 @@ class ResultCode(IntEnum):
     UNRECOGNIZED = 6
 
 
-Outcome = tuple[ResultCode, bytes]
-_BAD: Outcome = (ResultCode.INVALID_PARAMETER, b"")
-_DONE: Outcome = (ResultCode.COMPLETED, b"")
+#: The result: a code, and the members of the result record.
+Result = tuple[ResultCode, Mapping[str, Any]]
+_BAD: Result = (ResultCode.INVALID_PARAMETER, {})
+_CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
+_DONE: Result = (ResultCode.COMPLETED, {})
+#: SELECTOR of ST-07: post a failure only; post nothing.
+_ON_EXCEPTION, _NEVER, _RESERVED_FROM = 1, 2, 4
 
 
-def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes:
-    """Run what ST-07 asks for; give the image of ST-08.
-
-    An unknown procedure answers 6, a wrong parameter 2, and nothing is changed.
-    """
-    if len(initiate) < 3:
-        return bytes(3) + bytes([ResultCode.INVALID_PARAMETER])
-    number = int.from_bytes(initiate[:2], "little") & 0x0FFF
-    act = _ACTIONS.get(number)
-    if act is None:
-        code, result = ResultCode.UNRECOGNIZED, b""
-    else:
-        code, result = act(meter, initiate[3:], now_us)
-        if code is ResultCode.COMPLETED:
-            meter.note(EventCode.PROCEDURE_INVOKED, now_us, number.to_bytes(2, "little"))
-    return initiate[:3] + bytes([code]) + result
-
-
-def _clear_data(meter: Meter, parameters: bytes, now_us: int) -> Outcome:
-    if parameters:
-        return _BAD
-    meter.clear_data()
-    return _DONE
-
-
-#: List codes of procedures 4 and 5: event log; self-reads; load profile.
-_EVENT_LOG, _SELF_READS, _PROFILE = (1,), (2, 255), (3, 7, 255)
-
-
-def _reset_list_pointers(meter: Meter, parameters: bytes, now_us: int) -> Outcome:
-    if len(parameters) != 1 or parameters[0] not in (1, 2, 3, 7, 255):
-        return _BAD
-    code = parameters[0]
-    if code in _EVENT_LOG:
-        meter.log.clear()
-        meter.note(EventCode.EVENT_LOG_CLEARED, now_us)
-    if code in _SELF_READS:
-        meter.registers.self_reads.clear()
-    if code in _PROFILE:
-        meter.ring.clear()
-    meter.note(EventCode.LIST_POINTERS_RESET, now_us, parameters)
-    return _DONE
-
-
-def _update_last_read(meter: Meter, parameters: bytes, now_us: int) -> Outcome:
-    if len(parameters) != 3 or parameters[0] not in (1, 3, 7):
-        return _BAD
-    count = int.from_bytes(parameters[1:3], "little")
-    if parameters[0] in _EVENT_LOG:
-        meter.log.acknowledge(count)
-    else:
-        meter.ring.acknowledge(count)
-    meter.note(EventCode.LIST_POINTERS_UPDATED, now_us, parameters[:1])
-    return _DONE
-
-
-def _remote_reset(meter: Meter, parameters: bytes, now_us: int) -> Outcome:
-    """Demand reset and self-read; this meter has no seasons to change."""
-    if len(parameters) != 1 or parameters[0] & ~0b11:
-        return _BAD
-    utc_s = meter.calendar.utc_s(now_us)
-    assert utc_s is not None
-    if parameters[0] & 2:
-        meter.registers.read_self(utc_s)
-        meter.note(EventCode.SELF_READ, now_us)
-    if parameters[0] & 1:
-        meter.registers.reset_demand(utc_s)
-        meter.note(EventCode.DEMAND_RESET, now_us)
-    return ResultCode.COMPLETED, parameters
-
-
-def _set_date_time(meter: Meter, parameters: bytes, now_us: int) -> Outcome:
-    """Set date and time together: mask 3 or 7, LTIME_DATE, qualifier (kept as it is: UTC)."""
-    if len(parameters) != 2 + LTIME_OCTETS or parameters[0] & 3 != 3:
-        return _BAD
-    fields = parameters[1 : 1 + LTIME_OCTETS]
+def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes | None:
+    """Run what ST-07 asks for; give the image of ST-08, or None when none is to be posted."""
+    context = meter.program.context
     try:
-        year, month, day, hour, minute, second = fields
-        wanted = datetime(2000 + year, month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
+        call = decode_initiate(initiate, context)
+    except TableError:
+        return _unreadable(meter, initiate)
+    result = _run(meter, call, now_us)
+    code, values = result
+    posted = values if code is ResultCode.COMPLETED else b""
+    answer = Outcome(call.number, call.sequence, code, posted, call.manufacturer, call.selector)
+    image = encode_response(answer, context)
+    if code is ResultCode.COMPLETED:
+        subject = call.number.to_bytes(2, context.fmt.data_order)
+        meter.note(EventCode.PROCEDURE_INVOKED, now_us, subject, call.number)
+    silent = call.selector == _NEVER or (
+        call.selector == _ON_EXCEPTION and code is ResultCode.COMPLETED
+    )
+    return None if silent else image
+
+
+def _run(meter: Meter, call: Initiate, now_us: int) -> Result:
+    act = _ACTIONS.get(call.number)
+    offered = call.number in meter.program.formats.std_proc_used and not call.manufacturer
+    if act is None or not offered:
+        return ResultCode.UNRECOGNIZED, {}
+    if call.selector >= _RESERVED_FROM:
         return _BAD
-    before = meter.calendar.utc_s(now_us)
-    assert before is not None
-    after = int(wanted.timestamp())
-    meter.note(EventCode.TIME_CHANGED_OLD, now_us)
-    meter.set_clock(after * US_PER_S, now_us)
-    meter.note(EventCode.TIME_CHANGED_NEW, now_us)
-    return ResultCode.COMPLETED, _ltime(before) + _ltime(after)
+    meter.advance(now_us)
+    return act(meter, call.parameters, now_us)
 
 
-def _ltime(utc_s: int) -> bytes:
-    value = moment(utc_s)
-    assert value is not None
-    parts = (value.year % 100, value.month, value.day, value.hour, value.minute, value.second)
-    return bytes(parts)
+def _unreadable(meter: Meter, initiate: bytes) -> bytes:
+    """Answer parameters that cannot be read: 6 for a procedure that is not there, else 2."""
+    order = meter.program.formats.data_order
+    head = initiate[:3].ljust(3, b"\0")
+    number = int.from_bytes(head[:2], order) & 0x0FFF
+    known = number in _ACTIONS and number in meter.program.formats.std_proc_used
+    code = ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED
+    return head + bytes([code])
 
 
-_ACTIONS: Mapping[int, Callable[[Meter, bytes, int], Outcome]] = {
+def _cold_start(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.cold_start(now_us)
+    return _DONE
+
+
+def _nothing_lost(meter: Meter, given: Record, now_us: int) -> Result:
+    """Warm start and saving: all that is acknowledged is in non-volatile memory anyway."""
+    return _DONE
+
+
+def _clear_data(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.clear_data(now_us)
+    return _DONE
+
+
+#: List codes of procedures 4 and 5 (single source): what each one stands for.
+_EVENT, _HISTORY, _SELF_READS, _ALL_SETS, _ALL_BUT_EVENT = 1, 8, 2, 7, 255
+_FIRST_SET, _LAST_SET = 3, 6
+
+
+def _lists(meter: Meter, code: int) -> list[tuple[str, Any]] | None:
+    """Give the lists that a code names, with their kinds; None for no code."""
+    recorders = meter.metering.recorders
+    found: list[tuple[str, Any]] = []
+    if code == _EVENT:
+        found.append(("event", meter.event_log))
+    if code in (_HISTORY, _ALL_BUT_EVENT):
+        found.append(("history", meter.history_log))
+    if code in (_SELF_READS, _ALL_BUT_EVENT):
+        found.append(("self-reads", meter.metering.self_reads))
+    if code in (_ALL_SETS, _ALL_BUT_EVENT):
+        found += [("profile", recorder) for recorder in recorders]
+    if _FIRST_SET <= code <= _LAST_SET:
+        number = code - _FIRST_SET + 1
+        found += [("profile", r) for r in recorders if r.set.number == number]
+    return found or None
+
+
+def _reset_list_pointers(meter: Meter, given: Record, now_us: int) -> Result:
+    lists = _lists(meter, given.TBL_LIST)
+    if lists is None:
+        return _BAD
+    for kind, found in lists:
+        if kind == "event":
+            found.list.clear()
+            meter.note(EventCode.EVENT_LOG_CLEARED, now_us)
+        elif kind == "history":
+            found.list.clear()
+            meter.note(EventCode.HISTORY_LOG_CLEARED, now_us)
+        else:
+            found.clear()
+    meter.note(EventCode.LIST_POINTERS_RESET, now_us, bytes([given.TBL_LIST]))
+    return _DONE
+
+
+def _update_last_read(meter: Meter, given: Record, now_us: int) -> Result:
+    lists = _lists(meter, given.TBL_LIST)
+    if lists is None:
+        return _BAD
+    count = given.ENTRIES_READ
+    argument = count.to_bytes(2, meter.program.formats.data_order)
+    for kind, found in lists:
+        pointers = found.list.pointers if kind in ("event", "history") else found.pointers
+        pointers.acknowledge(count)
+        if kind == "event":
+            meter.note(EventCode.EVENT_LOG_POINTERS_UPDATED, now_us, argument)
+        elif kind == "history":
+            meter.note(EventCode.HISTORY_LOG_POINTERS_UPDATED, now_us, argument)
+    meter.note(EventCode.LIST_POINTERS_UPDATED, now_us, bytes([given.TBL_LIST]))
+    return _DONE
+
+
+def _change_mode(meter: Meter, given: Record, now_us: int) -> Result:
+    """Enter metering or test mode; shop and factory mode are not for the field."""
+    mode = given.ED_MODE
+    if mode.METER_SHOP_MODE_FLAG or mode.FACTORY_FLAG or mode.get("FILLER"):
+        return _CONFLICT
+    if mode.METERING_FLAG == mode.TEST_MODE_FLAG:
+        return _BAD
+    meter.set_test_mode(bool(mode.TEST_MODE_FLAG), now_us)
+    return _DONE
+
+
+def _clear_standard_status(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.conditions.clear_standard()
+    return ResultCode.COMPLETED, {
+        "ED_STD_STATUS1": meter.conditions.standard_status,
+        "ED_STD_STATUS2": 0,
+    }
+
+
+def _clear_mfg_status(meter: Meter, given: Record, now_us: int) -> Result:
+    return ResultCode.COMPLETED, {"ED_MFG_STATUS": meter.manufacturer_status()}
+
+
+def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
+    """Self-read, demand reset, season change: all that is asked, or nothing and the reason."""
+    action, metering = given.ACTION_FLAG, meter.metering
+    utc_s = meter.clock.utc_s(now_us)
+    seasons = meter.program.table(51).get("CALENDAR_FUNC", {}).get("NBR_SEASONS", 0)
+    if action.get("FILLER") or (action.SEASON_CHANGE_FLAG and seasons <= action.NEW_SEASON):
+        return _BAD
+    if action.DEMAND_RESET_FLAG and not metering.may_reset(utc_s):
+        return ResultCode.TIMING_CONSTRAINT, {}
+    done = {"DEMAND_RESET_FLAG": 0, "SELF_READ_FLAG": 0, "SEASON_CHANGE_FLAG": 0}
+    if action.SELF_READ_FLAG:
+        done["SELF_READ_FLAG"] = int(metering.self_read(utc_s))
+    if action.DEMAND_RESET_FLAG:
+        done["DEMAND_RESET_FLAG"] = int(
+            metering.demand_reset(utc_s) or not metering.may_reset(utc_s)
+        )
+    if action.SEASON_CHANGE_FLAG:
+        metering.change_season(action.NEW_SEASON, utc_s)
+        done["SEASON_CHANGE_FLAG"] = 1
+    done["NEW_SEASON"] = action.NEW_SEASON if action.SEASON_CHANGE_FLAG else 0
+    return ResultCode.COMPLETED, {"SUCCESS_FLAG": done}
+
+
+def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
+    """Set date, time, or both, and the qualifier's bits that say what is applied."""
+    mask, clock = given.SET_MASK, meter.clock
+    moment = given.DATE_TIME.value
+    if not clock.runs or mask.get("FILLER"):
+        return _CONFLICT if not clock.runs else _BAD
+    before_s = clock.utc_s(now_us)
+    before = clock.moment(clock.stamp(before_s))
+    if mask.SET_TIME_DATE_QUAL:
+        names = [name for name in QUALIFIER_BITS if name != "DST_FLAG"]
+        clock.applied = frozenset(name for name in names if given.TIME_DATE_QUAL.get(name))
+    if mask.SET_TIME_FLAG or mask.SET_DATE_FLAG:
+        if not isinstance(moment, datetime) or before is None:
+            return _BAD
+        day = moment if mask.SET_DATE_FLAG else before
+        hour = moment if mask.SET_TIME_FLAG else before
+        wanted = day.replace(hour=hour.hour, minute=hour.minute, second=hour.second)
+        meter.note(EventCode.TIME_CHANGED_OLD, now_us)
+        meter.set_clock(clock.instant(wanted) * US_PER_S, now_us)
+        meter.note(EventCode.TIME_CHANGED_NEW, now_us)
+    after = clock.moment(clock.stamp(clock.utc_s(now_us)))
+    return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}
+
+
+def _diagnostics(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.run_self_test(now_us)
+    return _DONE
+
+
+def _activate(meter: Meter, given: Record, now_us: int) -> Result:
+    """Activate all pending tables, or those that wait for an event."""
+    tables = meter.pending.of_event(_event_of(given))
+    if not tables and "PENDING_EVENT" in given:
+        return _BAD
+    return _DONE if meter.activate(tables, now_us) else _CONFLICT
+
+
+def _discard(meter: Meter, given: Record, now_us: int) -> Result:
+    """Discard all pending tables, or those that wait for an event."""
+    tables = meter.pending.of_event(_event_of(given))
+    if not tables and "PENDING_EVENT" in given:
+        return _BAD
+    meter.discard(tables, now_us)
+    return _DONE
+
+
+def _event_of(given: Record) -> bytes | None:
+    if "PENDING_EVENT" not in given:
+        return None
+    selector = given.PENDING_EVENT.EVENT_SELECTOR
+    first = selector.EVENT_CODE | selector.SELF_READ_FLAG << 4 | selector.DEMAND_RESET_FLAG << 5
+    return bytes([first, *given.PENDING_EVENT.EVENT_STORAGE])
+
+
+def _start_profile(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.metering.record_profile(True)
+    return _DONE
+
+
+def _stop_profile(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.metering.record_profile(False)
+    return _DONE
+
+
+def _log_in(meter: Meter, given: Record, now_us: int) -> Result:
+    accepted = meter.log_in(given.USER_ID, given.PASSWORD, now_us)
+    return _DONE if accepted else (ResultCode.NO_AUTHORIZATION, {})
+
+
+def _log_out(meter: Meter, given: Record, now_us: int) -> Result:
+    meter.access.end()
+    return _DONE
+
+
+def _load_control(meter: Meter, given: Record, now_us: int) -> Result:
+    """Open or arm the service switch: level 0 or 100 of control point 0 (tentative layout)."""
+    if meter.switch is None or given.LEVEL not in (0, 100) or {0} != given.CONTROL_POINTS:
+        return _BAD
+    utc_s = meter.clock.utc_s(now_us)
+    answer = meter.operate_switch(given.LEVEL == 100, seconds_of(given.DURATION), utc_s, now_us)
+    return {
+        Answer.DONE: _DONE,
+        Answer.TOO_SOON: (ResultCode.TIMING_CONSTRAINT, {}),
+        Answer.UNSAFE: _CONFLICT,
+    }[answer]
+
+
+_ACTIONS: Mapping[int, Callable[[Meter, Record, int], Result]] = {
+    0: _cold_start,
+    1: _nothing_lost,
+    2: _nothing_lost,
     3: _clear_data,
     4: _reset_list_pointers,
     5: _update_last_read,
+    6: _change_mode,
+    7: _clear_standard_status,
+    8: _clear_mfg_status,
     9: _remote_reset,
     10: _set_date_time,
+    11: _diagnostics,
+    12: _activate,
+    13: _activate,
+    14: _discard,
+    15: _discard,
+    16: _start_profile,
+    17: _stop_profile,
+    18: _log_in,
+    19: _log_out,
+    21: _load_control,
 }
+#: All standard procedures that a device may offer.
+SUPPORTED = tuple(sorted(_ACTIONS))
+#: The one that may be run without the right to write.
+LOG_IN = 18

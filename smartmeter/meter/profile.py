@@ -1,304 +1,259 @@
-"""The configuration tables of the residential meter, as data.
+"""A kind of device as data: formats, sources, dimensions, tables, and how its lists run.
 
-Little-endian, TM_FORMAT 2 (one octet a date part), NI_FMAT1 INT48 and NI_FMAT2
-INT32: the formats of a real residential meter.  The clock shows UTC.
+A profile says of each table only what matters (``table_values.merged``); the
+factory makes from it the images of all configuration tables.  The profiles
+themselves are in ``smartmeter.meter.profiles``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Context, DeviceFormat, Record, layout_for
+from ansi_tables.formats import NI_SIZES
+from smartmeter.meter.quantities import Unit
+from smartmeter.meter.table_values import encoded
 
-#: Sources of ST-16, by their number: quantity (ST-12 ID_CODE), time base, quadrants, multiplier.
-SOURCES: tuple[tuple[str, int, int, tuple[int, ...], int], ...] = (
-    ("Wh delivered", 0, 0, (1, 4), 0),
-    ("Wh received", 0, 0, (2, 3), 0),
-    ("varh delivered", 1, 0, (1, 2), 0),
-    ("varh received", 1, 0, (3, 4), 0),
-    ("W demand, block average", 0, 4, (1, 4), 0),
-    ("V, momentary", 8, 1, (), 5),
-    ("W, momentary", 0, 1, (1, 2, 3, 4), 0),
-)
-DEMAND_SOURCE, VOLTAGE_SOURCE, POWER_SOURCE = 4, 5, 6
+Values = Mapping[str, Any]
 
-NBR_BLOCKS = 10
-BLOCK_INTERVALS = 96
-CHANNELS = 2
-EVENT_ENTRIES = 100
-SELF_READS = 4
-#: Code of UINT16 in ST-62: 65,535 Wh in an interval are 262 kW in a house.
-INT_FMT_UINT16 = 2
-
-STD_TABLES: tuple[int, ...] = (
-    0,
-    1,
-    2,
-    3,
-    5,
-    6,
-    7,
-    8,
-    10,
-    11,
-    12,
-    13,
-    16,
-    20,
-    21,
-    22,
-    23,
-    25,
-    26,
-    27,
-    28,
-)
-STD_TABLES += (40, 41, 42, 50, 51, 52, 55, 60, 61, 62, 63, 64, 70, 71, 72, 75, 76)
-STD_PROCEDURES = (3, 4, 5, 9, 10)
-WRITABLE = (5, 6, 7)
-STD_EVENTS = (1, 2, 3, 4, 9, 10, 13, 14, 15, 18, 20, 21, 47)
-#: Octets of the sets in ST-00 and ST-72: members up to 79, and procedures up to 15.
-SET_OCTETS, PROCEDURE_OCTETS = 10, 2
+#: Tables that every device has.
+ALWAYS = (0, 1, 2, 3, 5, 6, 7, 8)
+#: Actual tables whose layouts other tables need; the dimension table is the number before.
+ACTUAL = (11, 21, 31, 41, 51, 61, 71, 81)
+#: Tables that the meter computes, so that the factory makes no image of them.
+COMPUTED = frozenset((3, 4, 7, 8, 23, 24, 25, 26, 28, 42, 45, 52, 55, 56, 63, 64, 65, 66, 67))
+COMPUTED |= {74, 76, *range(84, 90)}
+#: Members in one octet of a SET.
+MEMBERS_AN_OCTET = 8
 
 
-def general_configuration() -> Record:
+@dataclass(frozen=True)
+class Formats:
+    """The formats of ST-00, by code."""
+
+    data_order: int = 0
+    char_format: int = 1
+    tm_format: int = 2
+    id_form: int = 0
+    int_format: int = 0
+    ni_format1: int = 10
+    ni_format2: int = 8
+    std_version_no: int = 1
+    data_access_method: int = 1
+
+
+@dataclass(frozen=True)
+class SourceProfile:
+    """One source of ST-16, with its entries of ST-12 to ST-15.
+
+    ``demand`` is (minutes of a subinterval, subintervals); ``constants`` the
+    members of an electric record; ``applied`` tells that the host need not apply them.
+    """
+
+    unit: Unit
+    demand: tuple[int, int] | None = None
+    data_id: bytes | None = None
+    constants: Values | None = None
+    applied: bool = True
+
+
+@dataclass(frozen=True)
+class ListStyle:
+    """How a list runs: newest first, first in first out.  Overflow is in the x1 tables."""
+
+    descending: bool = False
+    fifo: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceProfile:
+    """One kind of device.
+
+    ``tables`` holds partial values of actual (x1) and control tables; ``data``
+    lists the computed tables it offers; ``limits`` what its dimension (x0)
+    tables allow beyond the actual ones.  ``clock`` names the bits of
+    ST-52.TIME_DATE_QUAL that are set at the factory.
+    """
+
+    name: str
+    title: str
+    model: str
+    formats: Formats
+    sources: tuple[SourceProfile, ...]
+    tables: Mapping[int, Values]
+    data: tuple[int, ...]
+    procedures: tuple[int, ...]
+    writable: tuple[int, ...]
+    events: tuple[int, ...]
+    limits: Mapping[int, Values] = field(default_factory=dict)
+    lists: Mapping[str, ListStyle] = field(default_factory=dict)
+    clock: tuple[str, ...] = ("GMT_FLAG",)
+    service: str = "3W1P"
+    load: str = "house"
+    device_class: bytes = b"SMOP"
+    nbr_pending: int = 0
+    mfg_status_octets: int = 1
+    has_switch: bool = False
+    without_limits: tuple[int, ...] = ()
+
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Give the standard tables of ST-00, in order."""
+        derived = {11, 12, 16} if self.sources else set()
+        derived |= {13} if any(s.demand for s in self.sources) else set()
+        derived |= {14} if any(s.data_id for s in self.sources) else set()
+        derived |= {15} if any(s.constants for s in self.sources) else set()
+        numbers = derived | set(self.tables) | set(self.data) | set(ALWAYS)
+        numbers |= {n - 1 for n in numbers & set(ACTUAL) if n - 1 not in self.without_limits}
+        return tuple(sorted(numbers))
+
+
+@lru_cache(maxsize=64)
+def with_interval(profile: DeviceProfile, minutes: int) -> DeviceProfile:
+    """Give a profile with this length of the intervals of set 1 and of block demand."""
+    tables = dict(profile.tables)
+    if 61 in tables:
+        tables[61] = {**tables[61], "MAX_INT_TIME_SET1": minutes}
+    sources = tuple(
+        replace(source, demand=(minutes, 1)) if source.demand and source.demand[1] == 1 else source
+        for source in profile.sources
+    )
+    return replace(profile, tables=tables, sources=sources)
+
+
+def octets_for(numbers: Iterable[int]) -> int:
+    """Give the octets of a SET that can hold these members."""
+    return max(numbers, default=-1) // MEMBERS_AN_OCTET + 1
+
+
+def general_configuration(profile: DeviceProfile) -> Record:
     """Give ST-00."""
+    formats, used = profile.formats, profile.used
     return Record(
-        FORMAT_CONTROL_1={"DATA_ORDER": 0, "CHAR_FORMAT": 1, "MODEL_SELECT": 0},
-        FORMAT_CONTROL_2={
-            "TM_FORMAT": 2,
-            "DATA_ACCESS_METHOD": 1,
-            "ID_FORM": 0,
-            "INT_FORMAT": 0,
+        FORMAT_CONTROL_1={
+            "DATA_ORDER": formats.data_order,
+            "CHAR_FORMAT": formats.char_format,
+            "MODEL_SELECT": 0,
         },
-        FORMAT_CONTROL_3={"NI_FORMAT1": 10, "NI_FORMAT2": 8},
-        DEVICE_CLASS=b"SMOP",
+        FORMAT_CONTROL_2={
+            "TM_FORMAT": formats.tm_format,
+            "DATA_ACCESS_METHOD": formats.data_access_method,
+            "ID_FORM": formats.id_form,
+            "INT_FORMAT": formats.int_format,
+        },
+        FORMAT_CONTROL_3={"NI_FORMAT1": formats.ni_format1, "NI_FORMAT2": formats.ni_format2},
+        DEVICE_CLASS=profile.device_class,
         NAMEPLATE_TYPE=2,
         DEFAULT_SET_USED=0,
         MAX_PROC_PARM_LENGTH=32,
         MAX_RESP_DATA_LEN=16,
-        STD_VERSION_NO=1,
+        STD_VERSION_NO=formats.std_version_no,
         STD_REVISION_NO=0,
-        DIM_STD_TBLS_USED=SET_OCTETS,
+        DIM_STD_TBLS_USED=octets_for(used),
         DIM_MFG_TBLS_USED=0,
-        DIM_STD_PROC_USED=PROCEDURE_OCTETS,
+        DIM_STD_PROC_USED=octets_for(profile.procedures),
         DIM_MFG_PROC_USED=0,
-        DIM_MFG_STATUS_USED=1,
-        NBR_PENDING=0,
-        STD_TBLS_USED=frozenset(STD_TABLES),
+        DIM_MFG_STATUS_USED=profile.mfg_status_octets,
+        NBR_PENDING=profile.nbr_pending,
+        STD_TBLS_USED=frozenset(used),
         MFG_TBLS_USED=frozenset(),
-        STD_PROC_USED=frozenset(STD_PROCEDURES),
+        STD_PROC_USED=frozenset(profile.procedures),
         MFG_PROC_USED=frozenset(),
-        STD_TBLS_WRITE=frozenset(WRITABLE),
+        STD_TBLS_WRITE=frozenset(profile.writable) & frozenset(used),
         MFG_TBLS_WRITE=frozenset(),
     )
 
 
-def _flags(*names: str, of: str) -> dict[str, int]:
-    return {name: int(name in names) for name in of.split()}
+def source_tables(profile: DeviceProfile) -> dict[int, Values]:
+    """Give ST-11 to ST-16 as the sources ask for; ST-13's exclusions come from the profile."""
+    sources = profile.sources
+    chosen: dict[int, list[Any]] = {
+        12: [_unit_entry(source.unit) for source in sources],
+        13: [_interval(*source.demand) for source in sources if source.demand],
+        14: [{"SOURCE_ID": source.data_id} for source in sources if source.data_id],
+        15: [{"ELECTRIC_CONSTANTS": s.constants} for s in sources if s.constants],
+        16: [_link(source) for source in sources],
+    }
+    given = profile.tables.get(11, {})
+    dims: dict[str, Any] = {
+        "NBR_UOM_ENTRIES": len(sources),
+        "NBR_DEMAND_CTRL_ENTRIES": len(chosen[13]),
+        "DATA_CTRL_LENGTH": max((len(s.data_id) for s in sources if s.data_id), default=0),
+        "NBR_DATA_CTRL_ENTRIES": len(chosen[14]),
+        "NBR_CONSTANTS_ENTRIES": len(chosen[15]),
+        "CONSTANTS_SELECTOR": 2,
+        "NBR_SOURCES": len(sources),
+        **given,
+    }
+    values: dict[int, Values] = {11: dims, 12: {"UOM_ENTRY": chosen[12]}}
+    values[13] = {**profile.tables.get(13, {}), "INTERVAL_VALUE": chosen[13]}
+    values[14], values[15] = {"SOURCES_ID": chosen[14]}, {"SELECTION": chosen[15]}
+    values[16] = {"SOURCES_LINK": chosen[16]}
+    return values
 
 
-_SOURCE_FLAGS = (
-    "PF_EXCLUDE_FLAG RESET_EXCLUDE_FLAG BLOCK_DEMAND_FLAG SLIDING_DEMAND_FLAG "
-    "THERMAL_DEMAND_FLAG SET1_PRESENT_FLAG SET2_PRESENT_FLAG CONVERSION_ALG_FLAG"
-)
-_REGISTER_FLAGS_1 = (
-    "SEASON_INFO_FIELD_FLAG DATE_TIME_FIELD_FLAG DEMAND_RESET_CTR_FLAG DEMAND_RESET_LOCK_FLAG "
-    "CUM_DEMAND_FLAG CONT_CUM_DEMAND_FLAG TIME_REMAINING_FLAG"
-)
-_REGISTER_FLAGS_2 = (
-    "SELF_READ_INHIBIT_OVERFLOW_FLAG SELF_READ_SEQ_NBR_FLAG DAILY_SELF_READ_FLAG "
-    "WEEKLY_SELF_READ_FLAG SELF_READ_DEMAND_RESET"
-)
-_TIME_FLAGS_1 = (
-    "TOU_SELF_READ_FLAG SEASON_SELF_READ_FLAG SEASON_DEMAND_RESET_FLAG SEASON_CHNG_ARMED_FLAG "
-    "SORT_DATES_FLAG ANCHOR_DATE_FLAG"
-)
-_TIME_FLAGS_2 = (
-    "CAP_DST_AUTO_FLAG SEPARATE_WEEKDAYS_FLAG SEPARATE_SUM_DEMANDS_FLAG SORT_TIER_SWITCHES_FLAG "
-    "CAP_TM_ZN_OFFSET_FLAG"
-)
-_LOG_FLAGS = (
-    "EVENT_NUMBER_FLAG HIST_DATE_TIME_FLAG HIST_SEQ_NBR_FLAG HIST_INHIBIT_OVF_FLAG "
-    "EVENT_INHIBIT_OVF_FLAG"
-)
-_PROFILE_FLAGS = (
-    "LP_SET1_INHIBIT_OVF_FLAG LP_SET2_INHIBIT_OVF_FLAG LP_SET3_INHIBIT_OVF_FLAG "
-    "LP_SET4_INHIBIT_OVF_FLAG BLK_END_READ_FLAG BLK_END_PULSE_FLAG SCALAR_DIVISOR_FLAG_SET1 "
-    "SCALAR_DIVISOR_FLAG_SET2 SCALAR_DIVISOR_FLAG_SET3 SCALAR_DIVISOR_FLAG_SET4 "
-    "EXTENDED_INT_STATUS_FLAG SIMPLE_INT_STATUS_FLAG CLOSURE_STATUS_FLAG"
-)
-_FORMAT_FLAGS = (
-    "INV_UINT8_FLAG INV_UINT16_FLAG INV_UINT32_FLAG INV_INT8_FLAG INV_INT16_FLAG INV_INT32_FLAG "
-    "INV_NI_FMAT1_FLAG INV_NI_FMAT2_FLAG"
-)
+def _unit_entry(unit: Unit) -> dict[str, int]:
+    entry = {f"Q{n}_ACCOUNTABILITY": 1 for n in unit.quadrants}
+    return entry | {
+        "ID_CODE": unit.quantity,
+        "TIME_BASE": unit.time_base,
+        "MULTIPLIER": unit.multiplier,
+        "NET_FLOW_ACCOUNTABILITY": unit.net,
+        "SEGMENTATION": unit.segmentation,
+    }
 
 
-def dimensions(interval_min: int) -> dict[int, dict[str, Any]]:
-    """Give the actual (x1) tables; the limits (x0) of this meter are the same."""
+def _interval(sub_min: int, subintervals: int) -> dict[str, int]:
+    """Give an entry of ST-13; the table keeps those members that its flags call for."""
+    length = {"INT_LENGTH": sub_min * subintervals}
+    return length | {"SUB_INT": sub_min, "INT_MULTIPLIER": subintervals}
+
+
+def _link(source: SourceProfile) -> dict[str, int]:
     return {
-        11: {
-            "SOURCE_FLAGS": _flags("BLOCK_DEMAND_FLAG", of=_SOURCE_FLAGS),
-            "NBR_UOM_ENTRIES": len(SOURCES),
-            "NBR_DEMAND_CTRL_ENTRIES": 1,
-            "DATA_CTRL_LENGTH": 0,
-            "NBR_DATA_CTRL_ENTRIES": 0,
-            "NBR_CONSTANTS_ENTRIES": 0,
-            "CONSTANTS_SELECTOR": 2,
-            "NBR_SOURCES": len(SOURCES),
-        },
-        21: {
-            "REG_FUNC1_FLAGS": _flags(
-                "DATE_TIME_FIELD_FLAG",
-                "DEMAND_RESET_CTR_FLAG",
-                "CUM_DEMAND_FLAG",
-                of=_REGISTER_FLAGS_1,
-            ),
-            "REG_FUNC2_FLAGS": _flags("SELF_READ_SEQ_NBR_FLAG", of=_REGISTER_FLAGS_2),
-            "NBR_SELF_READS": SELF_READS,
-            "NBR_SUMMATIONS": 4,
-            "NBR_DEMANDS": 1,
-            "NBR_COIN_VALUES": 0,
-            "NBR_OCCUR": 1,
-            "NBR_TIERS": 0,
-            "NBR_PRESENT_DEMANDS": 1,
-            "NBR_PRESENT_VALUES": 2,
-        },
-        41: {
-            "NBR_PASSWORDS": 2,
-            "PASSWORD_LEN": 20,
-            "NBR_KEYS": 0,
-            "KEY_LEN": 0,
-            "NBR_PERM_USED": 0,
-        },
-        51: {
-            "TIME_FUNC_FLAG1": _flags(of=_TIME_FLAGS_1),
-            "TIME_FUNC_FLAG2": _flags(of=_TIME_FLAGS_2),
-            "CALENDAR_FUNC": {"NBR_SEASONS": 0, "NBR_SPECIAL_SCHED": 0},
-            "NBR_NON_RECURR_DATES": 0,
-            "NBR_RECURR_DATES": 0,
-            "NBR_TIER_SWITCHES": 0,
-            "CALENDAR_TBL_SIZE": 0,
-        },
-        61: {
-            "LP_MEMORY_LEN": NBR_BLOCKS * block_octets(),
-            "LP_FLAGS": _flags(
-                "EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG", of=_PROFILE_FLAGS
-            ),
-            "LP_FMATS": _flags("INV_UINT16_FLAG", of=_FORMAT_FLAGS),
-            "NBR_BLKS_SET1": NBR_BLOCKS,
-            "NBR_BLK_INTS_SET1": BLOCK_INTERVALS,
-            "NBR_CHNS_SET1": CHANNELS,
-            "MAX_INT_TIME_SET1": interval_min,
-        },
-        71: {
-            "LOG_FLAGS": _flags(of=_LOG_FLAGS),
-            "NBR_STD_EVENTS": SET_OCTETS,
-            "NBR_MFG_EVENTS": 0,
-            "HIST_DATA_LENGTH": 0,
-            "EVENT_DATA_LENGTH": 4,
-            "NBR_HISTORY_ENTRIES": 0,
-            "NBR_EVENT_ENTRIES": EVENT_ENTRIES,
-        },
+        "UOM_ENTRY_FLAG": 1,
+        "DEMAND_CTRL_FLAG": int(source.demand is not None),
+        "DATA_CTRL_FLAG": int(source.data_id is not None),
+        "CONSTANTS_FLAG": int(source.constants is not None),
+        "PULSE_ENGR_FLAG": int(source.applied),
+        "CONSTANT_TO_BE_APPLIED": int(not source.applied),
     }
 
 
-def block_octets() -> int:
-    """Give the size of one block of ST-64: end time, simple status, then the intervals."""
-    return 5 + BLOCK_INTERVALS // 8 + BLOCK_INTERVALS * interval_octets()
-
-
-def interval_octets() -> int:
-    """Give the size of one interval: extended status, then a UINT16 a channel."""
-    return CHANNELS // 2 + 1 + 2 * CHANNELS
-
-
-def fixed_tables(interval_min: int) -> dict[int, dict[str, Any]]:
-    """Give the other tables of the configuration, all of which never change."""
-    monitored = {
-        "STD_EVENTS_MONITORED_FLAGS": frozenset(STD_EVENTS),
-        "MFG_EVENTS_MONITORED_FLAGS": frozenset(),
-        "STD_TBLS_MONITORED_FLAGS": frozenset((5, 6)),
-        "MFG_TBLS_MONITORED_FLAGS": frozenset(),
-        "STD_PROC_MONITORED_FLAGS": frozenset(STD_PROCEDURES),
-        "MFG_PROC_MONITORED_FLAGS": frozenset(),
-    }
-    link = {"DEMAND_CTRL_FLAG": 0, "DATA_CTRL_FLAG": 0, "CONSTANTS_FLAG": 0}
-    link |= {"UOM_ENTRY_FLAG": 1, "PULSE_ENGR_FLAG": 1, "CONSTANT_TO_BE_APPLIED": 0}
-    channel = {"CHNL_FLAG": {"END_RDG_FLAG": 0}, "END_BLK_RDG_SOURCE_SELECT": 255}
-    return {
-        2: {"ELECTRIC_DEVICE": _nameplate()},
-        12: {"UOM_ENTRY": [_unit(*source[1:]) for source in SOURCES]},
-        13: {"INTERVAL_VALUE": [{"INT_LENGTH": interval_min}]},
-        16: {
-            "SOURCES_LINK": [
-                link | {"DEMAND_CTRL_FLAG": int(number == DEMAND_SOURCE)}
-                for number in range(len(SOURCES))
-            ]
-        },
-        22: {
-            "SUMMATION_SELECT": [{"SOURCE_INDEX": number} for number in range(4)],
-            "DEMAND_SELECT": [{"SOURCE_INDEX": DEMAND_SOURCE}],
-            "MIN_OR_MAX_FLAGS": frozenset((0,)),
-            "COINCIDENT_SELECT": [],
-            "COIN_DEMAND_ASSOC": [],
-        },
-        27: {
-            "PRESENT_DEMAND_SELECT": [{"SOURCE_INDEX": DEMAND_SOURCE}],
-            "PRESENT_VALUE_SELECT": [
-                {"SOURCE_INDEX": VOLTAGE_SOURCE},
-                {"SOURCE_INDEX": POWER_SOURCE},
-            ],
-        },
-        62: {
-            "LP_SEL_SET1": [channel | {"LP_SOURCE_SELECT": number} for number in range(CHANNELS)],
-            "INT_FMT_CDE1": INT_FMT_UINT16,
-        },
-        72: {"STD_EVENTS_SUPPORTED": frozenset(STD_EVENTS), "MFG_EVENTS_SUPPORTED": frozenset()},
-        75: monitored,
-    }
-
-
-def _unit(quantity: int, time_base: int, quadrants: tuple[int, ...], multiplier: int) -> Any:
-    entry = {f"Q{n}_ACCOUNTABILITY": int(n in quadrants) for n in (1, 2, 3, 4)}
-    entry |= {"ID_CODE": quantity, "TIME_BASE": time_base, "MULTIPLIER": multiplier}
-    zeros = (
-        "NET_FLOW_ACCOUNTABILITY",
-        "SEGMENTATION",
-        "HARMONIC",
-        "ID_RESOURCE",
-        "RESERVED",
-        "NFS",
-    )
-    return entry | dict.fromkeys(zeros, 0)
-
-
-def _nameplate() -> Mapping[str, Any]:
-    return {
-        "E_KH": "1.0",
-        "E_KT": "1.0",
-        "E_INPUT_SCALAR": 1,
-        "E_ED_CONFIG": "2S",
-        "E_ELEMENTS": {
-            "E_FREQ": 4,
-            "E_NO_OF_ELEMENTS": 1,
-            "E_BASE_TYPE": 1,
-            "E_ACCURACY_CLASS": 0,
-        },
-        "E_VOLTS": {"E_ELEMENTS_VOLTS": 5, "E_ED_SUPPLY_VOLTS": 0},
-        "E_AMPS": {"E_CLASS_MAX_AMPS": "200", "E_TA": "30"},
-    }
-
-
-def configuration(interval_min: int) -> dict[int, bytes]:
-    """Give the images of all configuration tables."""
+def factory_images(profile: DeviceProfile) -> dict[int, bytes]:
+    """Give the images of all configuration tables as they leave the factory."""
+    used = profile.used
     # ST-00's own layout depends on the lengths of its sets only.
-    sized = DeviceFormat(dim_std_tbls_used=SET_OCTETS, dim_std_proc_used=PROCEDURE_OCTETS)
-    images = {0: layout_for(0, Context(sized)).encode(general_configuration())}
-    for number, value in dimensions(interval_min).items():
-        images[number] = layout_for(number, Context.from_images(images)).encode(value)
-        images[number - 1] = images[number]
-    for number, value in sorted(fixed_tables(interval_min).items(), key=lambda kv: kv[0] != 62):
-        images[number] = layout_for(number, Context.from_images(images)).encode(value)
+    sized = DeviceFormat(
+        dim_std_tbls_used=octets_for(used),
+        dim_std_proc_used=octets_for(profile.procedures),
+    )
+    images = {0: layout_for(0, Context(sized)).encode(general_configuration(profile))}
+    values: dict[int, Values] = {**profile.tables, **source_tables(profile)}
+    values.setdefault(72, {"STD_EVENTS_SUPPORTED": frozenset(profile.events)})
+    # Actual tables first, then ST-62: the layouts of all others depend on these only.
+    order = [n for n in ACTUAL if n in used] + [62]
+    order += [n for n in used if n not in order and n != 0]
+    for number in order:
+        if number not in used or number in COMPUTED or number + 1 in ACTUAL:
+            continue
+        context = Context.from_images(images)
+        images[number] = encoded(number, values.get(number, {}), context)
+        if number in ACTUAL and number - 1 in used:
+            limit = {**values.get(number, {}), **profile.limits.get(number - 1, {})}
+            images[number - 1] = encoded(number - 1, limit, context)
     return images
+
+
+def dial(ni_code: int) -> int:
+    """Give the power of ten at which a register in this number format starts again from zero.
+
+    Positive and negative numbers below it are exact in the format.
+    """
+    digits = {0: 15, 1: 7, 2: 11, 3: 5, 4: 5, 5: 11, 6: 7, 12: 15, 13: 20}.get(ni_code)
+    if digits is None:
+        digits = len(str((1 << (8 * NI_SIZES[ni_code] - 1)) - 1)) - 1
+    return int(10**digits)

@@ -1,113 +1,180 @@
-"""Energy and demand: exact integers, kept through power failure, demand reset and self-read.
+"""Registers by tier, demand reset, self-read and season: ST-23 to ST-26.
 
-Energy is accumulated in watt-microseconds, so that nothing is rounded away; a
-register shows the whole watt-hours in it.
+A source's whole counts are credited to the total and to the tier in force, one
+by one: the sum over the tiers equals the total, always, in what is shown.
+Registers start again from zero at the power of ten that their format holds.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from smartmeter.meter.household import Load
-from smartmeter.meter.profile import SELF_READS
+from smartmeter.meter.clock import Clock
+from smartmeter.meter.program import Program
 
-#: Watt-microseconds in a watt-hour.
-WUS_PER_WH = 3_600_000_000
-#: INT48 and INT32 of ST-00's number formats, and UINT8 of the reset counter.
-SUMMATION_LIMIT = 1 << 47
-DEMAND_LIMIT_W = (1 << 31) - 1
+#: One occurrence of a demand: value, the clock's stamp, and the coincident values captured with it.
+Occurrence = tuple[int, int, list[int]]
 
 
 @dataclass
-class Reading:
-    """The registers at one instant, as ST-23 shows them; energies in Wh and varh."""
+class Demand:
+    """One demand register: its best occurrences, and the sum of the maxima at resets."""
 
-    resets: int
+    cumulative: int = 0
+    best: list[Occurrence] = field(default_factory=list)
+
+
+@dataclass
+class Block:
+    """The registers of all tiers together, or of one."""
+
     summations: list[int]
-    demand_w: int
-    demand_utc_s: int
-    cumulative_w: int
+    demands: list[Demand]
+
+    @classmethod
+    def new(cls, program: Program) -> Block:
+        """Give a block of zeros."""
+        return cls([0] * len(program.summations), [Demand() for _ in program.demands])
 
 
-@dataclass
-class SelfRead:
-    """One entry of ST-26."""
-
-    sequence: int
-    utc_s: int
-    reading: Reading
-
-
-@dataclass
 class Registers:
-    """Totals (W delivered, W received, var delivered, var received), and the demand.
+    """The current registers, and what was kept of earlier ones as octets of their tables."""
 
-    Demand is block demand: the average power delivered over an interval.
-    """
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self.resets = 0
+        self.blocks = [Block.new(program) for _ in range(1 + program.tiers)]
+        #: Counts of each summation's source that are in the registers.
+        self._credited = [0] * len(program.summations)
 
-    totals_wus: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    block_wus: int = 0
-    resets: int = 0
-    max_demand_w: int = 0
-    max_demand_utc_s: int = 0
-    cumulative_w: int = 0
-    last_demand_w: int = 0
-    previous: Reading | None = None
-    previous_utc_s: int = 0
-    self_reads: list[SelfRead] = field(default_factory=list)
-    self_read_sequence: int = 0
+    def use(self, program: Program) -> None:
+        """Take a program with the same registers."""
+        self._program = program
 
-    def add(self, load: Load, span_us: int) -> None:
-        """Let a load flow for so many microseconds."""
-        for at, flow in ((0, load.power_w), (2, load.reactive_var)):
-            self.totals_wus[at + (flow < 0)] += abs(flow) * span_us
-        self.block_wus += max(0, load.power_w) * span_us
+    # Running.
 
-    def end_demand_interval(self, length_us: int, utc_s: int) -> None:
-        """Close a demand block: its average may be the new maximum."""
-        self.last_demand_w = min(self.block_wus // length_us, DEMAND_LIMIT_W)
-        self.block_wus = 0
-        if self.last_demand_w > self.max_demand_w:
-            self.max_demand_w, self.max_demand_utc_s = self.last_demand_w, utc_s
+    def credit(self, counts: Sequence[int], tier: int) -> None:
+        """Take new whole counts of the summations' sources into the total and a tier."""
+        for at, count in enumerate(counts):
+            new = count - self._credited[at]
+            if new:
+                self._credited[at] = count
+                self.blocks[0].summations[at] += new
+                if tier < self._program.tiers:
+                    self.blocks[1 + tier].summations[at] += new
 
-    def reading(self) -> Reading:
-        """Give the registers now."""
-        return Reading(
-            self.resets,
-            [total // WUS_PER_WH % SUMMATION_LIMIT for total in self.totals_wus],
-            self.max_demand_w,
-            self.max_demand_utc_s,
-            self.cumulative_w,
-        )
+    def demand_ended(
+        self, index: int, value: int, stamp: int, tier: int, coincident: list[int]
+    ) -> bool:
+        """Take a new demand; True when it is the best of the total block."""
+        maximum = index in self._program.maximum
+        best = _insert(self.blocks[0].demands[index], value, stamp, coincident, maximum)
+        del self.blocks[0].demands[index].best[self._program.occurrences :]
+        if tier < self._program.tiers:
+            demand = self.blocks[1 + tier].demands[index]
+            _insert(demand, value, stamp, coincident, maximum)
+            del demand.best[self._program.occurrences :]
+        return best
 
-    def reset_demand(self, utc_s: int) -> None:
-        """Keep the registers for ST-25, count, add the maximum to the cumulative, start anew."""
-        self.previous, self.previous_utc_s = self.reading(), utc_s
+    def reset_demand(self) -> None:
+        """Add the maxima to the cumulative demands, count, start anew."""
         self.resets = (self.resets + 1) % 256
-        self.cumulative_w += self.max_demand_w
-        self.max_demand_w = self.max_demand_utc_s = 0
+        for block in self.blocks:
+            for index, demand in enumerate(block.demands):
+                if demand.best and index in self._program.maximum:
+                    demand.cumulative += demand.best[0][0]
+                demand.best = []
 
-    def read_self(self, utc_s: int) -> None:
-        """Add an entry to ST-26; the oldest gives way."""
-        self.self_read_sequence = (self.self_read_sequence + 1) % 65536
-        self.self_reads.append(SelfRead(self.self_read_sequence, utc_s, self.reading()))
-        del self.self_reads[:-SELF_READS]
+    # Showing.
 
-    def clear(self) -> None:
-        """Forget collected data (procedure 3); the running totals are data too."""
-        self.__init__()  # type: ignore[misc]
+    def table(self, clock: Clock) -> dict[str, Any]:
+        """Give ST-23."""
+        shown = [self._block(block, clock) for block in self.blocks]
+        return {
+            "NBR_DEMAND_RESETS": self.resets,
+            "TOT_DATA_BLOCK": shown[0],
+            "TIER_DATA_BLOCK": shown[1:],
+        }
+
+    def _block(self, block: Block, clock: Clock) -> dict[str, Any]:
+        program = self._program
+        demands = []
+        for index, demand in enumerate(block.demands):
+            filled = [*demand.best, *[_NEVER] * program.occurrences][: program.occurrences]
+            running = filled[0][0] if demand.best and index in program.maximum else 0
+            demands.append(
+                {
+                    "EVENT_TIME": [clock.moment(stamp) for _, stamp, _ in filled],
+                    "CUM_DEMAND": wrapped(demand.cumulative, program.dial1),
+                    "CONT_CUM_DEMAND": wrapped(demand.cumulative + running, program.dial1),
+                    "DEMAND": [clamped(value, program.dial2) for value, _, _ in filled],
+                }
+            )
+        coincidents = []
+        for at, associated in enumerate(program.associated):
+            best = block.demands[associated].best
+            values = [clamped(captured[at], program.dial2) for _, _, captured in best]
+            values += [0] * (program.occurrences - len(values))
+            coincidents.append({"COINCIDENT_VALUES": values})
+        return {
+            "SUMMATIONS": [wrapped(count, program.dial1) for count in block.summations],
+            "DEMANDS": demands,
+            "COINCIDENTS": coincidents,
+        }
+
+    # Memory.
 
     def to_json(self) -> dict[str, Any]:
         """Give the state for non-volatile memory."""
-        return asdict(self)
+        return {
+            "resets": self.resets,
+            "credited": self._credited,
+            "blocks": [
+                [block.summations, [[d.cumulative, d.best] for d in block.demands]]
+                for block in self.blocks
+            ],
+        }
 
-    @classmethod
-    def from_json(cls, state: dict[str, Any]) -> Registers:
-        """Give the registers back."""
-        previous = Reading(**state["previous"]) if state["previous"] else None
-        reads = [
-            SelfRead(entry["sequence"], entry["utc_s"], Reading(**entry["reading"]))
-            for entry in state["self_reads"]
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take the state back."""
+        self.resets, self._credited = state["resets"], state["credited"]
+        self.blocks = [
+            Block(
+                summations,
+                [
+                    Demand(cumulative, [(value, stamp, got) for value, stamp, got in best])
+                    for cumulative, best in demands
+                ],
+            )
+            for summations, demands in state["blocks"]
         ]
-        return cls(**{**state, "previous": previous, "self_reads": reads})
+
+    def credited_from(self, counts: Sequence[int]) -> None:
+        """Begin with these counts as already taken: the registers stand at zero."""
+        self._credited = list(counts)
+
+
+_NEVER: Occurrence = (0, 0, [])
+
+
+def _insert(demand: Demand, value: int, stamp: int, coincident: list[int], maximum: bool) -> bool:
+    """Put a demand in its place among the best; an equal one that was there stays before it."""
+    at = 0
+    while at < len(demand.best) and (
+        demand.best[at][0] >= value if maximum else demand.best[at][0] <= value
+    ):
+        at += 1
+    demand.best.insert(at, (value, stamp, coincident))
+    return at == 0
+
+
+def wrapped(count: int, dial: int) -> int:
+    """Give a count as a dial shows it; a negative one runs down from zero."""
+    return count % dial if count >= 0 else -(-count % dial)
+
+
+def clamped(value: int, dial: int) -> int:
+    """Give a value that does not turn over, at most what the format holds."""
+    return max(-(dial - 1), min(value, dial - 1))

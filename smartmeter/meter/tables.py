@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ansi_tables import Context, layout_for
+from ansi_tables import Context
+from ansi_tables.identifiers import STD_STATUS1_FLAGS
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.household import load_at
-from smartmeter.meter.load_profile import CLOCK_BACKWARD, CLOCK_FORWARD
 from smartmeter.meter.optical_port import OpticalPort
-from smartmeter.meter.profile import SELF_READS
-from smartmeter.meter.registers import Reading
+from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.registers import clamped, wrapped
+from smartmeter.meter.table_values import encoded
 
 if TYPE_CHECKING:
     from smartmeter.meter.meter import Meter
 
 MANUFACTURER = "SMOP"
-MODEL = "SM-RES-1"
-#: Whether a clock set went forward, to the mark in EXTENDED_INT_STATUS.
-CLOCK_MARK = {True: CLOCK_FORWARD, False: CLOCK_BACKWARD}
+#: A table's value, or its octets.
+Shown = Mapping[str, Any] | bytes
 
 
 def port_of(meter: Meter) -> OpticalPort:
@@ -28,142 +27,178 @@ def port_of(meter: Meter) -> OpticalPort:
     return OpticalPort(meter)
 
 
-def identification(images: Mapping[int, bytes], serial: str) -> dict[int, bytes]:
-    """Give ST-01, ST-05 and ST-06 as they leave the factory."""
-    context = Context.from_images(images)
-    blank = dict.fromkeys(("OWNER_NAME", "UTILITY_DIV", "SERVICE_POINT_ID", "ELEC_ADDR"), "")
-    blank |= dict.fromkeys(("UTIL_SER_NO", "CUSTOMER_ID", "TARIFF_ID", "PROGRAMMER_NAME"), "")
-    blank |= dict.fromkeys(("EX1_SW_VENDOR", "EX2_SW_VENDOR", "MISC_ID"), "")
-    numbers = [f"EX{n}_SW_{what}_NUMBER" for n in (1, 2) for what in ("VERSION", "REVISION")]
-    utility: dict[str, Any] = {**blank, **dict.fromkeys(numbers, 0), "DEVICE_ID": serial}
-    utility |= {f"COORDINATE_{n}": bytes(10) for n in (1, 2, 3)}
+def identification(profile: DeviceProfile, context: Context, serial: str) -> dict[int, bytes]:
+    """Give ST-01, ST-02, ST-05 and ST-06 as they leave the factory."""
+    digits = "".join(c for c in serial if c.isdigit())
+    bcd = bool(context.fmt.id_form)
+
+    def identifier(width: int) -> str:
+        return digits[-width:].rjust(width, "0") if bcd else serial
+
     manufacturer = {
         "MANUFACTURER": MANUFACTURER,
-        "ED_MODEL": MODEL,
+        "ED_MODEL": profile.model,
         "HW_VERSION_NUMBER": 1,
-        "HW_REVISION_NUMBER": 0,
-        "FW_VERSION_NUMBER": 0,
         "FW_REVISION_NUMBER": 1,
-        "MFG_SERIAL_NUMBER": serial,
+        "MFG_SERIAL_NUMBER": identifier(16),
     }
-    values: dict[int, dict[str, Any]] = {1: manufacturer, 5: {"IDENTIFICATION": serial}, 6: utility}
-    return {number: layout_for(number, context).encode(value) for number, value in values.items()}
+    values: dict[int, Mapping[str, Any]] = {
+        1: manufacturer,
+        2: {"ELECTRIC_DEVICE": _nameplate(profile)},
+        5: {"IDENTIFICATION": identifier(20)},
+        6: {"DEVICE_ID": identifier(20)},
+    }
+    return {number: encoded(number, value, context) for number, value in values.items()}
 
 
-def moment(utc_s: int) -> datetime | None:
-    """Give UTC seconds as tables hold them under TM_FORMAT 2; 0 is a time that is not set."""
-    return datetime.fromtimestamp(utc_s, UTC).replace(tzinfo=None) if utc_s else None
+#: Form, elements code, class and test amperes of a service (ST-02).
+_FORMS = {
+    "2W1P": ("1S", 1, 3, "100", "15"),
+    "3W1P": ("2S", 1, 5, "200", "30"),
+    "4WY": ("9S", 4, 9, "20", "2.5"),
+    "3WD": ("5S", 2, 5, "20", "2.5"),
+}
 
 
-def current(meter: Meter, number: int, now_us: int) -> Mapping[str, Any] | bytes | None:
+def _nameplate(profile: DeviceProfile) -> Mapping[str, Any]:
+    form, elements, volts, amperes, test = _FORMS[profile.service]
+    return {
+        "E_KH": "1.0",
+        "E_KT": "1.0",
+        "E_INPUT_SCALAR": 1,
+        "E_ED_CONFIG": form,
+        "E_ELEMENTS": {"E_FREQ": 4, "E_NO_OF_ELEMENTS": elements, "E_BASE_TYPE": 1},
+        "E_VOLTS": {"E_ELEMENTS_VOLTS": volts, "E_ED_SUPPLY_VOLTS": 0},
+        "E_AMPS": {"E_CLASS_MAX_AMPS": amperes, "E_TA": test},
+    }
+
+
+def current(meter: Meter, number: int, now_us: int) -> Shown | None:
     """Give the value of a table that changes by itself, or None for one that does not."""
-    match number:
-        case 3:
-            return _status(meter)
-        case 8:
-            return meter.response
-        case 23:
-            return _registers(meter.registers.reading())
-        case 25:
-            return _previous(meter)
-        case 26:
-            return _self_reads(meter)
-        case 28:
-            return _present(meter, now_us)
-        case 52:
-            return _clock(meter, now_us)
-        case 55:
-            status = {"CURR_TIER": 0, "TIER_DRIVE": 0, "SPECIAL_SCHD_ACTIVE": 15, "SEASON": 0}
-            return {**_clock(meter, now_us), "STATUS": status}
-        case 63:
-            return meter.ring.status()
-        case 64:
-            return meter.ring.image()
-        case 76:
-            return meter.log.table()
-    return None
+    show = _SHOWN.get(number)
+    return None if show is None else show(meter, now_us)
 
 
-def _status(meter: Meter) -> dict[str, Any]:
-    flags: dict[str, int] = {
-        "METERING_FLAG": 1,
-        "TEST_MODE_FLAG": 0,
-        "METER_SHOP_MODE_FLAG": 0,
-        "FACTORY_FLAG": 0,
-    }
-    tampered = meter.access.failures > 0
+def _status(meter: Meter, now_us: int) -> Shown:
+    test = meter.metering.test_mode
+    status = meter.conditions.standard_status
+    if meter.access.failures > 0:
+        status |= 1 << STD_STATUS1_FLAGS.index("TAMPER_DETECT_FLAG")
     return {
-        "ED_MODE": flags,
-        "ED_STD_STATUS1": 1 << 12 if tampered else 0,
-        "ED_STD_STATUS2": 0,
-        "ED_MFG_STATUS": frozenset(),
-    }
-
-
-def _registers(reading: Reading) -> dict[str, Any]:
-    demand = {
-        "EVENT_TIME": [moment(reading.demand_utc_s)],
-        "CUM_DEMAND": reading.cumulative_w,
-        "DEMAND": [reading.demand_w],
-    }
-    block = {"SUMMATIONS": reading.summations, "DEMANDS": [demand], "COINCIDENTS": []}
-    return {"NBR_DEMAND_RESETS": reading.resets, "TOT_DATA_BLOCK": block, "TIER_DATA_BLOCK": []}
-
-
-def _previous(meter: Meter) -> dict[str, Any]:
-    reading = meter.registers.previous or Reading(0, [0] * 4, 0, 0, 0)
-    return {
-        "REGISTER_INFO": {"END_DATE_TIME": moment(meter.registers.previous_utc_s)},
-        "PREV_DEMAND_RESET_DATA": _registers(reading),
-    }
-
-
-def _self_reads(meter: Meter) -> dict[str, Any]:
-    registers = meter.registers
-    empty = {
-        "SELF_READ_SEQ_NBR": 0,
-        "REGISTER_INFO": {"END_DATE_TIME": None},
-        "SELF_READ_REGISTER_DATA": _registers(Reading(0, [0] * 4, 0, 0, 0)),
-    }
-    slots: list[dict[str, Any]] = [empty] * SELF_READS
-    for entry in registers.self_reads:
-        slots[(entry.sequence - 1) % SELF_READS] = {
-            "SELF_READ_SEQ_NBR": entry.sequence,
-            "REGISTER_INFO": {"END_DATE_TIME": moment(entry.utc_s)},
-            "SELF_READ_REGISTER_DATA": _registers(entry.reading),
-        }
-    flags = {"ORDER": 0, "OVERFLOW_FLAG": 0, "LIST_TYPE": 1, "INHIBIT_OVERFLOW_FLAG": 0}
-    return {
-        "LIST_STATUS": flags,
-        "NBR_VALID_ENTRIES": len(registers.self_reads),
-        "LAST_ENTRY_ELEMENT": max(0, registers.self_read_sequence - 1) % SELF_READS,
-        "LAST_ENTRY_SEQ_NBR": registers.self_read_sequence,
-        "NBR_UNREAD_ENTRIES": len(registers.self_reads),
-        "SELF_READS_ENTRIES": slots,
-    }
-
-
-def _present(meter: Meter, now_us: int) -> dict[str, Any]:
-    utc_us = meter.calendar.utc_us(now_us)
-    assert utc_us is not None
-    load = load_at(meter.settings.seed, utc_us // (60 * US_PER_S))
-    return {
-        "PRESENT_DEMAND": [{"DEMAND_VALUE": meter.registers.last_demand_w}],
-        "PRESENT_VALUE": [load.centivolts, load.power_w],
-    }
-
-
-def _clock(meter: Meter, now_us: int) -> dict[str, Any]:
-    utc_s = meter.calendar.utc_s(now_us)
-    assert utc_s is not None
-    return {
-        "CLOCK_CALENDAR": moment(utc_s),
-        "TIME_DATE_QUAL": {
-            "DAY_OF_WEEK": (utc_s // 86400 + 4) % 7,  # 1970-01-01 was a Thursday
-            "DST_FLAG": 0,
-            "GMT_FLAG": 1,
-            "TM_ZN_APPLIED_FLAG": 0,
-            "DST_APPLIED_FLAG": 0,
-            "DST_SUPPORTED_FLAG": 0,
+        "ED_MODE": {
+            "METERING_FLAG": int(not test),
+            "TEST_MODE_FLAG": int(test),
+            "METER_SHOP_MODE_FLAG": 0,
+            "FACTORY_FLAG": 0,
         },
+        "ED_STD_STATUS1": status,
+        "ED_STD_STATUS2": 0,
+        "ED_MFG_STATUS": meter.manufacturer_status(),
     }
+
+
+def _registers(meter: Meter, now_us: int) -> Shown:
+    meter.metering.credit()
+    return meter.metering.registers.table(meter.clock)
+
+
+def _kept(number: int, which: str) -> Callable[[Meter, int], Shown]:
+    def show(meter: Meter, now_us: int) -> Shown:
+        """Give what was kept, or zeros before the first time."""
+        kept: bytes | None = getattr(meter.metering, which)
+        return kept if kept is not None else encoded(number, {}, meter.program.context)
+
+    return show
+
+
+def _present(meter: Meter, now_us: int) -> Shown:
+    metering, program = meter.metering, meter.program
+    local_us = metering.measured_us + meter.clock.zone_s * US_PER_S
+    demands = []
+    for number in program.present_demands:
+        value, left_s = 0, 0
+        if number is not None:
+            demand = metering.demands[number]
+            step_us = demand.step_min * 60 * US_PER_S
+            value = demand.present(metering.totals[number])
+            left_s = (step_us - local_us % step_us) // US_PER_S
+        demands.append(
+            {"TIME_REMAINING": _time(left_s), "DEMAND_VALUE": clamped(value, program.dial2)}
+        )
+    values = []
+    for number in program.present_values:
+        value = 0 if number is None else metering.value_now(number)
+        energy = number is not None and program.sources[number].is_energy
+        dial = program.dial1
+        values.append(wrapped(value, dial) if energy else clamped(value, dial))
+    return {"PRESENT_DEMAND": demands, "PRESENT_VALUE": values}
+
+
+def _time(seconds: int) -> Any:
+    """Give a span below a day as a TIME."""
+    return (datetime.min + timedelta(seconds=min(seconds, 86_399))).time()
+
+
+def _clock(meter: Meter, now_us: int) -> Mapping[str, Any]:
+    return meter.clock.table(meter.clock.utc_s(now_us))
+
+
+def _clock_state(meter: Meter, now_us: int) -> Shown:
+    state = meter.metering.time.state
+    status = {
+        "CURR_TIER": state.summation_tier,
+        "CURR_SUMM_TIER": state.summation_tier,
+        "CURR_DEMAND_TIER": state.demand_tier,
+        "TIER_DRIVE": 0,
+        "SPECIAL_SCHD_ACTIVE": state.special,
+        "SEASON": state.season,
+    }
+    return {**_clock(meter, now_us), "STATUS": status}
+
+
+def _remaining(meter: Meter, now_us: int) -> Shown:
+    summation, demand, days = meter.metering.time.remaining(meter.clock.utc_s(now_us))
+    return {
+        "SUMM_TIER_TIME_REMAIN": summation,
+        "DEMAND_TIER_TIME_REMAIN": demand,
+        "TIER_TIME_REMAIN": summation,
+        "SELF_READ_DAYS_REMAIN": days,
+    }
+
+
+def _profile_status(meter: Meter, now_us: int) -> Shown:
+    metering = meter.metering
+    return {
+        f"LP_STATUS_SET{r.set.number}": r.status(metering.recording, metering.test_mode)
+        for r in metering.recorders
+    }
+
+
+def _profile(number: int) -> Callable[[Meter, int], Shown]:
+    def show(meter: Meter, now_us: int) -> Shown:
+        return next(r for r in meter.metering.recorders if r.set.number == number).image()
+
+    return show
+
+
+def _pending(meter: Meter, now_us: int) -> Shown:
+    return meter.pending.table(meter.program.formats.std_tbls_write - {7}, meter.clock)
+
+
+_SHOWN: Mapping[int, Callable[[Meter, int], Shown]] = {
+    3: _status,
+    4: _pending,
+    8: lambda meter, now_us: meter.response,
+    23: _registers,
+    24: _kept(24, "previous_season"),
+    25: _kept(25, "previous_reset"),
+    26: lambda meter, now_us: meter.metering.self_read_table(),
+    28: _present,
+    52: _clock,
+    55: _clock_state,
+    56: _remaining,
+    63: _profile_status,
+    **{63 + number: _profile(number) for number in (1, 2, 3, 4)},
+    74: lambda meter, now_us: meter.history_log.image(),
+    76: lambda meter, now_us: meter.event_log.image(),
+}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ansi_tables.snapshot import Snapshot
 from protocols.transports.pump import open_meter
-from smartmeter.meter.profile import STD_TABLES
+from smartmeter.meter.profiles import RESIDENTIAL
 from tests.smartmeter.cli.served import meter_process
 
 SERIAL = {
@@ -35,7 +35,7 @@ def test_termineter_reads_every_table_as_we_do(tmp_path: Path) -> None:
     from c1218.errors import C1218ReadTableError
     from c1219.access.general import C1219GeneralAccess
 
-    wanted = set(STD_TABLES) - {WRITE_ONLY, SECRET} - LONG
+    wanted = set(RESIDENTIAL.used) - {WRITE_ONLY, SECRET} - LONG
     theirs: dict[int, bytes] = {}
     with meter_process("--pty", str(tmp_path / "meter")) as (port, _):
         with open_meter(port, password=b"reader") as meter:

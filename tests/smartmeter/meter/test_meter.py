@@ -1,64 +1,24 @@
 """The meter measures exactly, keeps what it measured, and shows it in its tables."""
 
-from random import Random
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansi_tables import Snapshot, layout_for
-from protocols.c1218.client import Client, ScriptDone, ScriptFailed
-from protocols.c1218.scripts import LogonSettings, open_session, read_table, run_procedure
+from ansi_tables import layout_for
+from protocols.c1218.client import ScriptDone, ScriptFailed
+from protocols.c1218.scripts import read_table
 from protocols.errors import ServiceRefused
-from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.base.nvram import MemoryNvram
+from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.access import FIRST_DELAY_US, FREE_FAILURES
-from smartmeter.meter.load_profile import SKIPPED, Interval
-from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.meter.profile import STD_TABLES
-from tests.protocols.c1218.line import Line
-
-EPOCH_US = 1_767_225_600 * US_PER_S
-HOUR_US = 3600 * US_PER_S
-
-
-class Bench:
-    """A meter on the table: its memory, its book of intervals, and a line to it."""
-
-    def __init__(self, **settings: int) -> None:
-        self.nvram = MemoryNvram()
-        self.book: list[Interval] = []
-        self.settings = MeterSettings(**settings)  # type: ignore[arg-type]
-        self.now_us = 0
-        self.start()
-
-    def start(self) -> None:
-        calendar = Calendar(EPOCH_US)
-        self.meter = Meter(self.settings, self.nvram, calendar, self.now_us, self.book.append)
-
-    def wait(self, span_us: int) -> None:
-        self.now_us += span_us
-        self.meter.expire(self.now_us)
-
-    def line(self) -> Line:
-        return Line(Client(), self.meter, Random(1), now_us=self.now_us)  # type: ignore[arg-type]
-
-    def snapshot(self) -> Snapshot:
-        readable = [n for n in STD_TABLES if n not in (7, 42)]
-        return Snapshot({n: self.meter.table(n, self.now_us) for n in readable})
-
-
-def logged_on(bench: Bench, password: bytes | None) -> Line:
-    line = bench.line()
-    opened = line.run(open_session(LogonSettings(password=password)))
-    assert isinstance(opened, ScriptDone)
-    return line
+from smartmeter.meter.load_profile import SKIPPED
+from smartmeter.meter.profiles import RESIDENTIAL
+from tests.smartmeter.meter.bench import HOUR_US, Bench, logged_on, procedure
 
 
 def test_every_table_that_st00_lists_decodes_to_its_exact_length() -> None:
     bench = Bench()
     bench.wait(30 * HOUR_US)
     tables = bench.snapshot()
-    assert frozenset(STD_TABLES) == tables[0].STD_TBLS_USED
+    assert frozenset(RESIDENTIAL.used) == tables[0].STD_TBLS_USED
     for number in tables:
         layout = tables.layout(number)
         value, trailing = layout.decode_with_trailing(tables.images[number])
@@ -153,17 +113,6 @@ def test_five_wrong_passwords_lock_the_port_and_a_power_failure_does_not_help() 
     assert bench.meter.access.try_password(b"master", bench.now_us) is None
     bench.now_us += FIRST_DELAY_US
     assert bench.meter.access.try_password(b"master".ljust(20), bench.now_us) is True
-
-
-def procedure(bench: Bench, number: int, parameters: bytes, password: bytes = b"master") -> bytes:
-    line = logged_on(bench, password)
-    initiate = number.to_bytes(2, "little") + b"\x11" + parameters
-    done = line.run(run_procedure(initiate, line.client.limits))
-    assert isinstance(done, ScriptDone), done
-    bench.now_us = line.now_us
-    answer = done.result
-    assert isinstance(answer, bytes)
-    return answer[3:]
 
 
 def test_a_demand_reset_keeps_the_old_registers_and_begins_anew() -> None:

@@ -104,6 +104,6 @@ def test_neither_a_schedule_nor_a_command_resets_the_demand_of_a_guarded_meter()
     value = {"CODE": Command.DEMAND_RESET, "SET": 1, "RING_EPOCH": 0, "FIRST_SEQUENCE": 0}
     value |= {"COUNT": 0, "SCHEDULE_NBR": 0}
     street.ask(own_write(SsiTable.COMMAND, ssi_tables.encode(SsiTable.COMMAND, value)))
-    assert street.device.meter.registers.resets == 0
+    assert street.device.meter.metering.registers.resets == 0
     denied = [e for e in street.device.events() if isinstance(e, WriteDenied)]
     assert {event.what for event in denied} == {"procedure 9"}

@@ -229,7 +229,7 @@ def test_an_impossible_schedule_is_not_committed(changes: dict[str, int]) -> Non
 def test_a_demand_reset_runs_on_its_schedule() -> None:
     street = provisioned(TASK=Task.DEMAND_RESET, PERIOD_MIN=60)
     street.run(3 * HOUR_S + 60)
-    assert street.device.meter.registers.resets == 3
+    assert street.device.meter.metering.registers.resets == 3
 
 
 def test_a_meter_that_cannot_be_reached_is_told_of() -> None:

@@ -1,0 +1,97 @@
+"""The configuration tables as images: written whole or not at all, within the dimension tables.
+
+A written actual (x1) table gives every table of its decade its new size; what
+still has a place keeps it.  The dimension (x0) tables are the limits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansi_tables import Context, TableError, layout_for
+from smartmeter.meter.profile import ACTUAL
+from smartmeter.meter.program import ConfigurationRefused, Program, program_of
+from smartmeter.meter.table_values import refitted
+
+#: Members of actual tables that are no amount: they must be as the dimension table says.
+_CODES = ("CONSTANTS_SELECTOR",)
+#: Members that the device computes, so that a host may write anything.
+_FREE = ("LP_MEMORY_LEN", "CALENDAR_TBL_SIZE", "EXT_LOG_FLAGS")
+
+
+def with_tables(
+    images: Mapping[int, bytes], written: Mapping[int, bytes]
+) -> tuple[dict[int, bytes], Program]:
+    """Give the images after some were written together, and the program they make.
+
+    ConfigurationRefused says which table cannot be, and nothing is changed.
+    """
+    before = Context.from_images(images)
+    new = dict(images)
+    try:
+        for number in _in_order(written):
+            new[number] = written[number]
+            if number in ACTUAL or number == 62:
+                context = Context.from_images(_fitting(new, before, number))
+                if number in ACTUAL:
+                    _check_limits(number, new, context)
+                new = _refit(new, before, context)
+                before = context
+        context = Context.from_images(new)
+        for number, image in written.items():
+            layout = layout_for(number, context)
+            if layout.size is not None and layout.size != len(image):
+                raise ConfigurationRefused(number, f"{len(image)} octets, must be {layout.size}")
+            layout.decode(image)
+    except TableError as error:
+        raise ConfigurationRefused(next(iter(written)), str(error)) from error
+    return new, program_of(new)
+
+
+def _in_order(numbers: Iterable[int]) -> list[int]:
+    """Give actual tables first, so that the others are judged by their new sizes."""
+    return sorted(numbers, key=lambda number: (number not in ACTUAL, number != 62, number))
+
+
+def _fitting(images: Mapping[int, bytes], before: Context, number: int) -> dict[int, bytes]:
+    """Give the images with ST-62 fitted to a new ST-61, without which no context can be made."""
+    new = dict(images)
+    if number == 61 and 62 in new:
+        without = Context.from_images({n: i for n, i in new.items() if n != 62})
+        new[62] = refitted(62, new[62], before, without)
+    return new
+
+
+def _refit(images: Mapping[int, bytes], before: Context, after: Context) -> dict[int, bytes]:
+    return {
+        n: image if n in ACTUAL or n == 0 else refitted(n, image, before, after)
+        for n, image in images.items()
+    }
+
+
+def _check_limits(number: int, images: Mapping[int, bytes], context: Context) -> None:
+    """Hold an actual table against its dimension table; without one it is fixed."""
+    limit = images.get(number - 1)
+    if limit is None:
+        raise ConfigurationRefused(number, "has no dimension table, so it is fixed")
+    wanted = layout_for(number, context).decode(images[number])
+    allowed = layout_for(number - 1, context).decode(limit)
+    for path, value, most in _pairs(wanted, allowed, ""):
+        name = path.rpartition(".")[2]
+        over = value != most if name in _CODES else value > most
+        if over and name not in _FREE:
+            raise ConfigurationRefused(number, f"{path} {value}, the device can {most}")
+
+
+def _pairs(
+    wanted: Mapping[str, Any], allowed: Mapping[str, Any], path: str
+) -> list[tuple[str, int, int]]:
+    found: list[tuple[str, int, int]] = []
+    for name, value in wanted.items():
+        most = allowed.get(name, 0)
+        if isinstance(value, Mapping):
+            found += _pairs(value, most if isinstance(most, Mapping) else {}, f"{path}{name}.")
+        elif isinstance(value, int):
+            found.append((f"{path}{name}", value, most))
+    return found

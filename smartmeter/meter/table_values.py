@@ -1,0 +1,71 @@
+"""Table values from partial ones: what is not given is blank.
+
+Device profiles say of a table only what matters; a table whose dimensions were
+programmed anew keeps what still fits.  Both are one merge onto a blank table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansi_tables import Context, Record, TableError, layout_for
+
+#: Unused entries of the calendar are all ones (seen on a real meter), all else is zero.
+_FILL = {54: b"\xff"}
+
+
+def blank(number: int, context: Context) -> Record:
+    """Give the value of a table in which nothing is set."""
+    layout = layout_for(number, context)
+    return layout.decode(_FILL.get(number, b"\0") * (layout.size or 0))
+
+
+def merged(base: Any, given: Any) -> Any:
+    """Put a partial value onto a whole one.
+
+    A bit field may be given as the names of the bits that are one.  Arrays keep
+    the length of the base.  Members that the base lacks are left out.
+    """
+    if isinstance(base, Mapping):
+        if not isinstance(given, Mapping):
+            given = dict.fromkeys(given, 1)
+        return Record(
+            {
+                name: merged(base[name], given[name]) if name in given else _plain(base[name])
+                for name in base
+            }
+        )
+    if isinstance(base, list):
+        return [
+            merged(element, given[index]) if index < len(given) else _plain(element)
+            for index, element in enumerate(base)
+        ]
+    return given
+
+
+def _plain(value: Any) -> Any:
+    """Give a blank as one would write it: text of NULs is an empty text."""
+    if isinstance(value, Mapping):
+        return Record({name: _plain(inner) for name, inner in value.items()})
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return "" if isinstance(value, str) and value and not value.strip("\0") else value
+
+
+def encoded(number: int, given: Mapping[str, Any], context: Context) -> bytes:
+    """Encode a partial value of a table."""
+    return layout_for(number, context).encode(merged(blank(number, context), given))
+
+
+def refitted(number: int, image: bytes, before: Context, after: Context) -> bytes:
+    """Give a table's image under new dimensions: what still has a place keeps it."""
+    layout = layout_for(number, after)
+    try:
+        if layout.size == layout_for(number, before).size == len(image):
+            layout.decode(image)
+            return image
+        old = layout_for(number, before).decode(image)
+        return layout.encode(merged(blank(number, after), old))
+    except TableError:
+        return layout.encode(_plain(blank(number, after)))

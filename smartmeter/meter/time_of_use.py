@@ -1,0 +1,236 @@
+"""Time of use: what the calendar makes of the running time, as the standard's ST-54 says.
+
+At local midnight the actions of the new date are done: season, special day,
+demand reset, self-read.  Daylight saving begins and ends at the times of ST-53.
+Then the schedule of the day gives the tier; before its first switch the tier of
+the day before goes on.
+
+A date is done once, however often the clock shows it.  After an outage the
+dates that were missed take effect together.  A clock that was set takes season,
+daylight saving and tier of its new date; resets and self-reads of the dates in
+between are not made up for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.calendar_table import DST_OFF, DST_ON, NO_SPECIAL, tiers_at
+from smartmeter.meter.clock import Clock, seconds_of
+from smartmeter.meter.program import Program
+
+DAY_S = 86_400
+_EPOCH_DAY = date(1970, 1, 1)
+#: Missed dates that are looked at one by one after an outage.
+MAX_MISSED_DAYS = 400
+
+
+@dataclass
+class TimeState:
+    """What is in force; ``day`` counts local dates since 1970, the last one that was done."""
+
+    season: int = 0
+    armed_season: int | None = None
+    special: int = NO_SPECIAL
+    summation_tier: int = 0
+    demand_tier: int = 0
+    carried: tuple[int, int] = (0, 0)
+    day: int = 0
+    dst_on: bool = False
+
+
+@dataclass(frozen=True)
+class Due:
+    """What a step of the calendar asks the meter to do, beside the tier that it moves."""
+
+    new_season: int | None = None
+    demand_reset: bool = False
+    self_read: bool = False
+    special: int | None = None
+    dst: bool | None = None
+    midnight: bool = False
+
+
+class TimeOfUse:
+    """Steps through the calendar; the state is the meter's to keep."""
+
+    def __init__(self, program: Program, clock: Clock, state: TimeState | None) -> None:
+        self.state = state or TimeState()
+        self._clock = clock
+        self.use(program)
+        clock.dst_on = self.state.dst_on
+
+    def use(self, program: Program) -> None:
+        """Take the calendar of a program."""
+        self._plan = program.calendar
+        table = program.table(53)
+        begins = seconds_of(table.get("DST_TIME_EFF"))
+        ends = table.get("STD_TIME_EFF")
+        self._dst_at = {
+            DST_ON: begins,
+            DST_OFF: begins if ends is None else seconds_of(ends),
+        }
+
+    def begin(self, utc_s: int) -> None:
+        """Take season, daylight saving and tier from the calendar, as after a clock set."""
+        state, plan = self.state, self._plan
+        state.armed_season = None
+        state.special = NO_SPECIAL
+        if plan is not None:
+            self._set_dst(False)
+            today = self._date(utc_s)
+            action = plan.last_dst(today)
+            if any(a.control == action for a in plan.actions(today)) and action in self._dst_at:
+                # Its hour may still be to come; then the other one is in force.
+                passed = (utc_s + self._clock.offset_s) % DAY_S >= self._dst_at[action]
+                action = action if passed else {DST_ON: DST_OFF, DST_OFF: DST_ON}[action]
+            self._set_dst(action == DST_ON)
+            today = self._date(utc_s)
+            state.season = plan.season_on(today)
+            state.special = self._special(today)
+            state.carried = self._tiers_at_end(today - timedelta(days=1))
+        state.day = (self._date(utc_s) - _EPOCH_DAY).days
+        self.move_tier(utc_s)
+
+    def _tiers_at_end(self, day: date) -> tuple[int, int]:
+        assert self._plan is not None
+        season = self._plan.season_on(day)
+        plan = self._plan.schedule(day, season, self._special(day))
+        return tiers_at(plan, DAY_S // 60, (0, 0))
+
+    def _special(self, day: date) -> int:
+        assert self._plan is not None
+        found = [a.special for a in self._plan.actions(day) if a.special is not None]
+        return found[-1] if found else NO_SPECIAL
+
+    def _set_dst(self, on: bool) -> None:
+        self.state.dst_on = self._clock.dst_on = on
+
+    def _local(self, utc_s: int) -> datetime:
+        return self._clock.local(utc_s)
+
+    def _date(self, utc_s: int) -> date:
+        return self._local(utc_s).date()
+
+    def due_us(self, utc_us: int) -> int:
+        """Give the next instant (UTC) after ``utc_us`` at which the calendar acts."""
+        utc_s = utc_us // US_PER_S
+        offset_s = self._clock.offset_s
+        at_s = (utc_s + offset_s) % DAY_S
+        begin_s = utc_s - at_s
+        times = [DAY_S]
+        if self._plan is not None:
+            today = self._date(utc_s)
+            times += [s.minute * 60 for s in self._schedule(today)]
+            times += [self._dst_at[c] for c in self._dst_today(today)]
+        later = min(t for t in times if t > at_s)
+        return (begin_s + later) * US_PER_S
+
+    def _dst_today(self, today: date) -> list[int]:
+        """Give the daylight-saving action of a date, unless it is done."""
+        assert self._plan is not None
+        wanted = DST_OFF if self.state.dst_on else DST_ON
+        return [a.control for a in self._plan.actions(today) if a.control == wanted]
+
+    def _schedule(self, day: date) -> Any:
+        assert self._plan is not None
+        return self._plan.schedule(day, self.state.season, self.state.special)
+
+    def step(self, utc_s: int) -> Due:
+        """Do what the calendar has for this instant and the dates before it; tiers come after.
+
+        The meter does what the answer asks for and then calls ``move_tier``.
+        """
+        state = self.state
+        today = (self._date(utc_s) - _EPOCH_DAY).days
+        season, special, dst = None, None, None
+        reset = read = False
+        midnight = today > state.day
+        if midnight:
+            state.carried = (state.summation_tier, state.demand_tier)
+        for number in range(max(state.day + 1, today - MAX_MISSED_DAYS), today + 1):
+            day = _EPOCH_DAY + timedelta(days=number)
+            state.special = NO_SPECIAL
+            for action in self._plan.actions(day) if self._plan is not None else ():
+                season = action.season if action.season is not None else season
+                state.special = action.special if action.special is not None else state.special
+                reset, read = reset or action.demand_reset, read or action.self_read
+            if number < today:
+                dst = self._missed_dst(day, dst)
+            special = state.special if state.special != NO_SPECIAL else None
+            state.day = number
+        dst = self._switch_dst(utc_s, dst)
+        return Due(season, reset, read, special, dst, midnight)
+
+    def _missed_dst(self, day: date, dst: bool | None) -> bool | None:
+        if self._plan is not None and self._dst_today(day):
+            self._set_dst(not self.state.dst_on)
+            return self.state.dst_on
+        return dst
+
+    def _switch_dst(self, utc_s: int, dst: bool | None) -> bool | None:
+        """Switch daylight saving when its hour has come."""
+        if self._plan is None:
+            return dst
+        at_s = (utc_s + self._clock.offset_s) % DAY_S
+        for control in self._dst_today(self._date(utc_s)):
+            if at_s >= self._dst_at[control]:
+                self._set_dst(control == DST_ON)
+                return self.state.dst_on
+        return dst
+
+    def change_season(self, season: int) -> None:
+        """Let a season begin."""
+        self.state.season, self.state.armed_season = season, None
+
+    def move_tier(self, utc_s: int) -> bool:
+        """Put the tiers of this instant in force; True when one has changed."""
+        state = self.state
+        before = (state.summation_tier, state.demand_tier)
+        now = (0, 0)
+        if self._plan is not None:
+            local = self._local(utc_s)
+            minute = local.hour * 60 + local.minute
+            now = tiers_at(self._schedule(local.date()), minute, state.carried)
+        state.summation_tier, state.demand_tier = now
+        return now != before
+
+    def remaining(self, utc_s: int) -> tuple[int, int, int]:
+        """Give minutes to the next change of the tiers, and days to the calendar's self-read.
+
+        65535 and 255 when none comes within a day, or a year.
+        """
+        if self._plan is None:
+            return 0xFFFF, 0xFFFF, 0xFF
+        local = self._local(utc_s)
+        minute = local.hour * 60 + local.minute
+        state, found = self.state, [0xFFFF, 0xFFFF]
+        for switch in reversed(self._schedule(local.date())):
+            if switch.minute > minute:
+                if switch.summations and switch.tier != state.summation_tier:
+                    found[0] = switch.minute - minute
+                if switch.demands and switch.tier != state.demand_tier:
+                    found[1] = switch.minute - minute
+        days = next(
+            (
+                ahead
+                for ahead in range(1, 0xFF)
+                if any(
+                    a.self_read for a in self._plan.actions(local.date() + timedelta(days=ahead))
+                )
+            ),
+            0xFF,
+        )
+        return found[0], found[1], days
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the state for non-volatile memory."""
+        return asdict(self.state)
+
+
+def state_from_json(state: dict[str, Any]) -> TimeState:
+    """Give the state back."""
+    return TimeState(**{**state, "carried": tuple(state["carried"])})
