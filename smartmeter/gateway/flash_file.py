@@ -6,14 +6,19 @@ before ``commit`` returns.  A record that a power cut tore is recognised by its
 checksum and left out, and so is nothing else.  When the log has grown well
 beyond what it holds, all pages are written to a new file that takes the old
 one's place by an atomic rename, the folder synchronised too.
+
+Flash wears out, so what is written is counted and bounded: a token bucket of
+``DAY_OCTETS`` a day.  A fault that writes for ever is stopped by it long before
+the medium is worn; the module then works on when the bucket has filled again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError
@@ -24,15 +29,53 @@ MAGIC = b"SMNV\x00\x00\x00\x01"
 COMPACT_OCTETS = 1 << 20
 COMPACT_FACTOR = 4
 MAX_RECORD_OCTETS = 1 << 26
+#: What may be written in a day of continuous work; a module needs about a hundredth of it.
+DAY_OCTETS = 256 << 20
+DAY_US = 86_400 * 1_000_000
 MAX_FILE_OCTETS = 1 << 28
 
 
-class FlashFile:
-    """An ``smartmeter.base.nvram.Nvram`` on one file of mode 0600."""
+class Medium:
+    """The calls that change a medium; the tests put one in their place that fails or is cut off."""
 
-    def __init__(self, path: Path) -> None:
+    def write(self, descriptor: int, octets: bytes) -> int:
+        """Write at the file's position (or end); give how many octets went."""
+        return os.write(descriptor, octets)
+
+    def sync(self, descriptor: int) -> None:
+        """Return when it is on the medium."""
+        os.fsync(descriptor)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut a file off."""
+        os.ftruncate(descriptor, size)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give a file another's name, in one step."""
+        source.replace(target)
+
+
+class FlashFile:
+    """An ``smartmeter.base.nvram.Nvram`` on one file of mode 0600.
+
+    ``commits`` and ``octets`` count what was written since it was opened.
+    ``clock_us`` gives monotonic microseconds, for the bound on wear.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        medium: Medium | None = None,
+        clock_us: Callable[[], int] = lambda: 0,
+        day_octets: int = DAY_OCTETS,
+    ) -> None:
         self._path = path
+        self._medium = medium or Medium()
         self._pages: dict[str, bytes] = {}
+        self.commits = self.octets = 0
+        self._torn = False
+        self._clock_us, self._day_octets = clock_us, day_octets
+        self._budget, self._budget_us = day_octets, clock_us()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.exists() and path.stat().st_size > 0:
@@ -57,13 +100,14 @@ class FlashFile:
         """Write or remove all these pages; they are on the medium when this returns."""
         check_changes(changes)
         record = _record(changes)
+        self._spend(len(record))
         start = os.fstat(self._file).st_size
         try:
-            if os.write(self._file, record) != len(record):
+            if self._medium.write(self._file, record) != len(record):
                 raise OSError(28, "No space left on device")
-            os.fsync(self._file)
+            self._medium.sync(self._file)
         except OSError as error:
-            os.ftruncate(self._file, start)  # a torn record in the middle would hide later ones
+            self._cut(start)
             raise StorageError(
                 str(self._path), str(error.strerror), "free some space; nothing was changed"
             ) from error
@@ -71,9 +115,41 @@ class FlashFile:
         held = sum(map(len, self._pages.values()))
         size = start + len(record)
         if size > COMPACT_OCTETS and size > COMPACT_FACTOR * held:
-            os.close(self._file)
+            self._compact()
+
+    def _cut(self, size: int) -> None:
+        """Take a torn record away: in the middle it would hide later ones."""
+        try:
+            self._medium.truncate(self._file, size)
+        except OSError:
+            self._torn = True  # until the file is opened again, which cuts it off
+
+    def _spend(self, octets: int) -> None:
+        """Take from the day's budget; StorageError when it is used up, or the file is torn."""
+        if self._torn:
+            raise StorageError(str(self._path), "ends in a torn record", "open it again")
+        now_us = self._clock_us()
+        filled = (now_us - self._budget_us) * self._day_octets // DAY_US
+        if filled > 0:
+            self._budget = min(self._day_octets, self._budget + filled)
+            self._budget_us = now_us
+        if octets > self._budget:
+            raise StorageError(
+                str(self._path),
+                f"{self._day_octets} octets were written within a day",
+                "nothing was changed; find out what writes so much",
+            )
+        self._budget -= octets
+        self.octets += octets
+        self.commits += 1
+
+    def _compact(self) -> None:
+        """Write the pages anew; where that fails, the log stays and grows on."""
+        with contextlib.suppress(OSError):
             self._rewrite()
-            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        # Whichever of the two has the name now is whole.
+        os.close(self._file)
+        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
 
     def close(self) -> None:
         """Close the file."""
@@ -106,16 +182,18 @@ class FlashFile:
     def _rewrite(self) -> None:
         fresh = self._path.with_name(self._path.name + ".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(MAGIC)
-            for name, page in self._pages.items():
-                file.write(_record({name: page}))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
+        try:
+            for octets in (MAGIC, *(_record({n: p}) for n, p in self._pages.items())):
+                if self._medium.write(descriptor, octets) != len(octets):
+                    raise OSError(28, "No space left on device")
+                self.octets += len(octets)
+            self._medium.sync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._medium.replace(fresh, self._path)
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            self._medium.sync(folder)
         finally:
             os.close(folder)
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from smartmeter.base.errors import StorageError
-from smartmeter.gateway.flash_file import COMPACT_OCTETS, MAGIC, FlashFile
+from smartmeter.gateway.flash_file import COMPACT_OCTETS, MAGIC, FlashFile, Medium
 
 WRITER = """
 import sys
@@ -89,3 +89,99 @@ def test_a_file_that_is_no_state_file_is_left_alone(tmp_path_factory: object, da
     with pytest.raises(StorageError, match="move it away"):
         FlashFile(path)
     assert path.read_bytes() == data
+
+
+class FailingMedium(Medium):
+    """Works ``calls`` times; then it fails, or the power goes with half of a write done."""
+
+    def __init__(self, calls: int, fault: BaseException, once: bool = False) -> None:
+        self.left, self.fault, self.once = calls, fault, once
+
+    def _count(self) -> bool:
+        self.left -= 1
+        return self.left == -1 if self.once else self.left < 0
+
+    def write(self, descriptor: int, octets: bytes) -> int:
+        if self._count():
+            super().write(descriptor, octets[: len(octets) // 2])
+            raise self.fault
+        return super().write(descriptor, octets)
+
+    def sync(self, descriptor: int) -> None:
+        if self._count():
+            raise self.fault
+        super().sync(descriptor)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        if self._count():
+            raise self.fault
+        super().truncate(descriptor, size)
+
+    def replace(self, source: Path, target: Path) -> None:
+        if self._count():
+            raise self.fault
+        super().replace(source, target)
+
+
+class PowerCut(BaseException):
+    """The moment at which the board goes dark."""
+
+
+#: Large pages, so that the log is rewritten on the way.
+STEPS = [{"a": bytes([n]) * 90_000, "b": bytes([n])} for n in range(1, 15)]
+
+
+@pytest.mark.parametrize("fault", [PowerCut(), OSError(28, "No space left on device")], ids=str)
+@pytest.mark.parametrize("once", [True, False], ids=["once", "for good"])
+def test_a_medium_that_fails_after_any_write_keeps_the_state_before_or_after_it(
+    tmp_path: Path, fault: BaseException, once: bool
+) -> None:
+    calls = 0
+    done = False
+    while not done:
+        path = tmp_path / f"state{calls}"
+        FlashFile(path).commit({"b": bytes([0])})
+        medium = FailingMedium(calls, fault, once)
+        memory = FlashFile(path, medium)
+        acknowledged = tried = 0
+        try:
+            for tried, step in enumerate(STEPS, 1):
+                try:
+                    memory.commit(step)
+                except StorageError:
+                    break
+                acknowledged = tried
+        except PowerCut:
+            pass
+        found = FlashFile(path).get("b")
+        assert found in (bytes([acknowledged]), bytes([tried])), (calls, acknowledged, tried)
+        assert FlashFile(path).get("a") == (STEPS[found[0] - 1]["a"] if found[0] else None)
+        path.unlink()
+        done, calls = medium.left >= 0, calls + 1
+    assert calls > 2 * len(STEPS)
+
+
+def test_after_a_full_disk_the_same_file_goes_on(tmp_path: Path) -> None:
+    FlashFile(tmp_path / "state").commit({"b": b"0"})
+    memory = FlashFile(tmp_path / "state", FailingMedium(2, OSError(28, "full"), once=True))
+    memory.commit({"a": b"1"})
+    with pytest.raises(StorageError, match="nothing was changed"):
+        memory.commit({"a": b"2"})
+    assert memory.get("a") == b"1"
+    memory.commit({"a": b"3"})
+    assert FlashFile(tmp_path / "state").get("a") == b"3"
+
+
+def test_a_fault_that_writes_for_ever_is_stopped_and_let_go_on_later(tmp_path: Path) -> None:
+    now_us = 0
+    memory = FlashFile(tmp_path / "state", clock_us=lambda: now_us, day_octets=100_000)
+    written = 0
+    with pytest.raises(StorageError, match="within a day"):
+        for number in range(1000):
+            memory.commit({"a": b"x" * 1000, "n": str(number).encode()})
+            written = number
+    assert 20 < written < 100 and memory.octets <= 100_000
+    assert memory.get("n") == str(written).encode()
+    now_us += 3600 * 1_000_000
+    memory.commit({"n": b"later"})
+    assert FlashFile(tmp_path / "state").get("n") == b"later"

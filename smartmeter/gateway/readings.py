@@ -1,0 +1,285 @@
+"""What a gateway has read, as rows in SQLite: the source of all its sinks, and a sink itself.
+
+Durable: the rows of a report are committed (WAL, ``synchronous=FULL``) before
+the report may leave the module's outbox, and the number of the report with
+them.  A report that was cut off by a kill is still in the outbox and is taken
+then; one that was taken is known by (epoch, number), and an interval by
+(set, ring epoch, sequence): each is here once.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ansi_tables.errors import TableError
+from ansi_tables.events import event_text
+from ansi_tables.meaning.channels import ChannelSource, channel_sources
+from ansi_tables.meaning.registers import readings as register_readings
+from ansi_tables.meaning.scale import Exact
+from ansi_tables.snapshot import Snapshot
+from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
+from protocols.c1222.services import decode_service
+from protocols.psem.codec import MalformedRequest
+from smartmeter.base.errors import StorageError
+from smartmeter.tms.collector import read_report
+from smartmeter.tms.store.records import Part
+
+REGISTER_TABLES = (23, 25, 28)
+#: Rows that one look for new ones gives at the most.
+MAX_ROWS = 1000
+#: How long rows are kept that every sink has.
+KEEP_DAYS = 800
+DAY_S = 86_400
+MAX_DIGITS = 60
+_PRUNED = ("intervals", "end_s"), ("registers", "time_s"), ("happenings", "time_s")
+
+
+def number_text(value: Exact | None) -> str | None:
+    """Give an exact value in plain digits; None where there is none, or no end to its digits."""
+    if isinstance(value, Fraction):
+        rest = value.denominator
+        for prime in (2, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest != 1:
+            return None
+        with localcontext(prec=MAX_DIGITS):
+            value = Decimal(value.numerator) / value.denominator
+    return None if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+class Readings:
+    """The database of one gateway."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db.row_factory = sqlite3.Row
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                script = (files("smartmeter.gateway") / "readings.sql").read_text()
+                self._db.executescript(f"BEGIN; {script} COMMIT;")
+        except (sqlite3.Error, OSError) as error:
+            raise self._fault(error) from error
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def _fault(self, error: Exception) -> StorageError:
+        return StorageError(str(self._path), str(error), "free some space, check the rights")
+
+    # What comes in.
+
+    def taken(self, esn: str) -> tuple[int, int]:
+        """Give epoch and number of the last report that is here; zeros for none."""
+        row = self._one("SELECT epoch, report FROM taken WHERE esn=?", esn)
+        return (row["epoch"], row["report"]) if row is not None else (0, 0)
+
+    def keep(self, esn: str, epoch: int, reports: Iterable[tuple[int, Sequence[bytes]]]) -> None:
+        """Write what reports carry, in one commit; StorageError when the medium takes no more.
+
+        ``reports`` are number and services, in order of their numbers.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            for number, services in reports:
+                self._keep_one(esn, services)
+                self._db.execute(
+                    "INSERT OR REPLACE INTO taken VALUES (?,?,?)", (esn, epoch, number)
+                )
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise self._fault(error) from error
+
+    def _keep_one(self, esn: str, services: Sequence[bytes]) -> None:
+        try:
+            header, parts = read_report([decode_service(octets) for octets in services])
+        except (TableError, MalformedRequest, ValueError):
+            return  # a module of another edition: its reports go to the TMS all the same
+        context_id = header["CONTEXT_ID"]
+        for part in parts:
+            if part.ssi is None and part.offset is None and part.table in CONTEXT_TABLES:
+                self._db.execute(
+                    "INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)",
+                    (esn, context_id, part.table, part.octets),
+                )
+        for part in parts:
+            self._keep_part(esn, header, part)
+
+    def _keep_part(self, esn: str, header: Mapping[str, Any], part: Part) -> None:
+        value = part.value
+        match part.ssi:
+            case SsiTable.LOAD_PROFILE_PART:
+                self._intervals(esn, value)
+            case SsiTable.EVENT_PART:
+                for entry in value["ENTRIES"]:
+                    text = event_text(entry["CODE"])
+                    identity = f"{entry['SEQUENCE']}/{entry['TIME']}"
+                    self._happening(esn, "event", identity, entry["TIME"], text)
+            case SsiTable.ALARM:
+                identity = f"{header['OUTBOX_EPOCH']}/{value['ALARM_NBR']}"
+                self._happening(esn, "alarm", identity, value["TIME"], value["TEXT"])
+            case SsiTable.OUTAGE_RECORD:
+                back = bool(value["END_TIME"])
+                identity = f"{header['OUTBOX_EPOCH']}/{value['OUTAGE_NBR']}/{int(back)}"
+                time_s = value["END_TIME"] if back else value["START_TIME"]
+                text = f"power is back after {value['DURATION_S']} s" if back else "power is gone"
+                self._happening(esn, "outage", identity, time_s, text)
+            case None if part.table in REGISTER_TABLES and part.offset is None:
+                self._registers(esn, header, part)
+            case _:
+                pass
+
+    def _intervals(self, esn: str, value: Mapping[str, Any]) -> None:
+        channels = self._channels(esn, value["CONTEXT_ID"], value["SET"])
+        rows = []
+        for index, interval in enumerate(value["INTERVALS"]):
+            for number, raw in enumerate(interval["VALUES"]):
+                known = channels[number] if number < len(channels) else None
+                text = number_text(known.value(raw)) if known is not None else None
+                source = known.source if known is not None and text is not None else None
+                rows.append(
+                    (
+                        esn,
+                        value["SET"],
+                        value["RING_EPOCH"],
+                        value["FIRST_SEQUENCE"] + index,
+                        number,
+                        interval["END_TIME"],
+                        value["INT_LENGTH_S"],
+                        interval["STATUS"].hex(),
+                        source.quantity if source else "",
+                        source.unit if source else "",
+                        source.direction.value if source else "",
+                        str(raw) if text is None else text,
+                        raw,
+                    )
+                )
+        self._db.executemany(
+            "INSERT OR IGNORE INTO intervals (esn, set_nbr, ring_epoch, sequence, channel, end_s,"
+            " length_s, status, quantity, unit, direction, value, raw)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            rows,
+        )
+
+    def _registers(self, esn: str, header: Mapping[str, Any], part: Part) -> None:
+        images = self._context(esn, header["CONTEXT_ID"])
+        try:
+            found = register_readings(Snapshot({**images, part.table: part.octets}))
+        except TableError:
+            return  # without its context the image means nothing yet
+        self._db.executemany(
+            "INSERT INTO registers (esn, time_s, name, unit, value, raw) VALUES (?,?,?,?,?,?)",
+            [
+                (
+                    esn,
+                    header["TIME"],
+                    one.name,
+                    "" if (text := number_text(one.value)) is None else one.unit,
+                    str(one.raw) if text is None else text,
+                    str(one.raw),
+                )
+                for one in found
+            ],
+        )
+
+    def _happening(self, esn: str, kind: str, identity: str, time_s: int, text: str) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO happenings (esn, kind, identity, time_s, text)"
+            " VALUES (?,?,?,?,?)",
+            (esn, kind, identity, time_s, text),
+        )
+
+    def _context(self, esn: str, context_id: int) -> dict[int, bytes]:
+        sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
+        rows = self._db.execute(sql, (esn, context_id))
+        return {row["table_nbr"]: bytes(row["image"]) for row in rows}
+
+    def _channels(self, esn: str, context_id: int, set_nbr: int) -> tuple[ChannelSource, ...]:
+        try:
+            return channel_sources(Snapshot(self._context(esn, context_id)), set_nbr)
+        except TableError:
+            return ()
+
+    # What goes out.
+
+    def after(self, table: str, number: int, limit: int = MAX_ROWS) -> list[sqlite3.Row]:
+        """Give the rows of intervals, registers or happenings above a number, in order."""
+        assert table in ("intervals", "registers", "happenings")
+        return self._all(
+            f"SELECT * FROM {table} WHERE number > ? ORDER BY number LIMIT ?", number, limit
+        )
+
+    def newest(self, esn: str) -> dict[str, sqlite3.Row]:
+        """Give the newest row of each register of a meter, by name."""
+        rows = self._all(
+            "SELECT *, max(number) FROM registers WHERE esn=? GROUP BY name, unit", esn
+        )
+        return {row["name"]: row for row in rows}
+
+    def last_interval(self, esn: str) -> sqlite3.Row | None:
+        """Give channel 0 of the newest interval of a meter."""
+        return self._one(
+            "SELECT * FROM intervals WHERE esn=? AND channel=0 ORDER BY end_s DESC LIMIT 1", esn
+        )
+
+    def hourly(self, esn: str, channel: int) -> list[sqlite3.Row]:
+        """Give the values of a channel with the UTC hour in which each interval ended, in order.
+
+        An interval that ends on the hour belongs to the hour before.
+        """
+        return self._all(
+            "SELECT (end_s - 1) / 3600 * 3600 AS hour_s, value FROM intervals"
+            " WHERE esn=? AND channel=? ORDER BY end_s, number",
+            esn,
+            channel,
+        )
+
+    def meters(self) -> list[str]:
+        """Give the ESNs of all meters that have intervals."""
+        return [row["esn"] for row in self._all("SELECT DISTINCT esn FROM intervals ORDER BY esn")]
+
+    def position(self, sink: str) -> dict[str, int]:
+        """Give how far a sink has come; empty at first."""
+        row = self._one("SELECT position FROM cursors WHERE sink=?", sink)
+        position: dict[str, int] = json.loads(row["position"]) if row is not None else {}
+        return position
+
+    def move(self, sink: str, position: Mapping[str, int]) -> None:
+        """Note, durably, how far a sink has come."""
+        self._do("INSERT OR REPLACE INTO cursors VALUES (?,?)", sink, json.dumps(dict(position)))
+
+    def prune(self, now_s: int) -> None:
+        """Forget what is older than KEEP_DAYS, so that the database stays bounded."""
+        for table, column in _PRUNED:
+            self._do(f"DELETE FROM {table} WHERE {column} < ?", now_s - KEEP_DAYS * DAY_S)
+
+    def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+
+    def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        rows = self._all(sql, *values)
+        return rows[0] if rows else None
+
+    def _do(self, sql: str, *values: Any) -> None:
+        try:
+            self._db.execute(sql, values)
+        except sqlite3.Error as error:
+            raise self._fault(error) from error

@@ -1,0 +1,56 @@
+-- What a gateway has read, for people and programs on the board.  Times ending in _s are UTC seconds;
+-- "number" counts upwards in the order of arrival: what is new is what is above the last one seen.
+CREATE TABLE intervals (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    esn TEXT NOT NULL,
+    set_nbr INTEGER NOT NULL,
+    ring_epoch INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    channel INTEGER NOT NULL,
+    end_s INTEGER NOT NULL,
+    length_s INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    value TEXT NOT NULL,
+    raw INTEGER NOT NULL,
+    UNIQUE (esn, set_nbr, ring_epoch, sequence, channel)
+);
+CREATE INDEX intervals_time ON intervals (esn, channel, end_s);
+CREATE TABLE registers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    esn TEXT NOT NULL,
+    time_s INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    value TEXT NOT NULL,
+    raw TEXT NOT NULL
+);
+CREATE INDEX registers_time ON registers (esn, time_s);
+CREATE TABLE happenings (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    esn TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    identity TEXT NOT NULL,
+    time_s INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    UNIQUE (esn, kind, identity)
+);
+CREATE TABLE contexts (
+    esn TEXT NOT NULL,
+    context_id INTEGER NOT NULL,
+    table_nbr INTEGER NOT NULL,
+    image BLOB NOT NULL,
+    PRIMARY KEY (esn, context_id, table_nbr)
+) WITHOUT ROWID;
+CREATE TABLE taken (
+    esn TEXT PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    report INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE cursors (
+    sink TEXT PRIMARY KEY,
+    position TEXT NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 1;

@@ -1,0 +1,100 @@
+"""Intervals and registers as InfluxDB line protocol over HTTP.
+
+A point's identity is its measurement, tags and time, so sending one twice
+changes nothing; the cursor moves when the server has said that it has them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from smartmeter.gateway.readings import Readings
+
+SINK = "influx"
+TIMEOUT_S = 15.0
+MAX_FAULT_OCTETS = 500
+_TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\ "})
+
+
+@dataclass(frozen=True)
+class InfluxSettings:
+    """``url`` is the whole write address, with precision=s."""
+
+    url: str
+    token: str = field(default="", repr=False)
+
+
+class SinkRefused(Exception):
+    """The other side did not take it; the text is one line."""
+
+
+def interval_line(row: sqlite3.Row) -> str:
+    """Give the point of one interval and channel, stamped with its end.
+
+    ``value`` is a float field as line protocol knows no decimal; ``raw``, the
+    meter's own count, is exact.
+    """
+    tags = {"esn": row["esn"], "set": row["set_nbr"], "channel": row["channel"]}
+    tags |= {"quantity": row["quantity"], "direction": row["direction"], "unit": row["unit"]}
+    fields = f"value={row['value']},raw={row['raw']}i,length_s={row['length_s']}i"
+    fields += f",sequence={row['sequence']}i,ring_epoch={row['ring_epoch']}i"
+    return f"interval,{_tags(tags)} {fields} {row['end_s']}"
+
+
+def register_line(row: sqlite3.Row) -> str:
+    """Give the point of one register."""
+    tags = {"esn": row["esn"], "name": row["name"], "unit": row["unit"]}
+    return f"register,{_tags(tags)} value={row['value']} {row['time_s']}"
+
+
+def _tags(tags: dict[str, object]) -> str:
+    shown = ((name, str(value).translate(_TAG_ESCAPES)) for name, value in sorted(tags.items()))
+    return ",".join(f"{name}={value}" for name, value in shown if value)
+
+
+class InfluxSink:
+    """Sends what is new; called in a thread of its own, given rows and not the database."""
+
+    def __init__(self, settings: InfluxSettings, readings: Readings) -> None:
+        self._settings, self._readings = settings, readings
+
+    def batch(self) -> tuple[list[str], dict[str, int]]:
+        """Give the next lines, and the position after them."""
+        position = self._readings.position(SINK)
+        intervals = self._readings.after("intervals", position.get("intervals", 0))
+        registers = self._readings.after("registers", position.get("registers", 0))
+        lines = [interval_line(row) for row in intervals]
+        lines += [register_line(row) for row in registers if _is_number(row["value"])]
+        if intervals:
+            position["intervals"] = intervals[-1]["number"]
+        if registers:
+            position["registers"] = registers[-1]["number"]
+        return lines, position
+
+    def send(self, lines: Iterable[str]) -> None:
+        """Post lines, blocking; SinkRefused with one line when they were not taken."""
+        body = "\n".join(lines).encode()
+        request = urllib.request.Request(self._settings.url, data=body, method="POST")
+        request.add_header("Content-Type", "text/plain; charset=utf-8")
+        if self._settings.token:
+            request.add_header("Authorization", f"Token {self._settings.token}")
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+                answer.read(MAX_FAULT_OCTETS)
+        except urllib.error.HTTPError as error:
+            told = error.read(MAX_FAULT_OCTETS).decode("utf-8", "replace").replace("\n", " ")
+            raise SinkRefused(f"InfluxDB answered {error.code} {told}".strip()) from None
+        except (OSError, ValueError) as error:
+            raise SinkRefused(f"InfluxDB: {error}") from None
+
+    def sent(self, position: dict[str, int]) -> None:
+        """Note that everything up to a position has arrived."""
+        self._readings.move(SINK, position)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace("-", "", 1).replace(".", "", 1).isdigit()

@@ -1,0 +1,149 @@
+"""Values over MQTT: each meter's state retained, with Home Assistant's discovery.
+
+Under ``base``/ESN: ``state`` (JSON, retained), ``availability`` (online or
+offline, retained), ``interval`` and ``happening`` (JSON, one message each,
+in order; QoS 1, so after a cut one may come twice: it carries its number).
+``base``/gateway is online while the gateway runs; the broker sets it offline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import aiomqtt
+
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks.home_assistant import (
+    discovery_payload,
+    discovery_topic,
+    state_payload,
+)
+
+SINK = "mqtt"
+POLL_S = 1.0
+RECONNECT_S = (1.0, 60.0)
+ONLINE, OFFLINE = "online", "offline"
+
+
+@dataclass(frozen=True)
+class MqttSettings:
+    """A broker; ``discovery`` is Home Assistant's prefix, empty for none."""
+
+    host: str
+    port: int = 1883
+    user: str = ""
+    password: str = field(default="", repr=False)
+    base: str = "smartmeter"
+    discovery: str = "homeassistant"
+
+
+@dataclass(frozen=True)
+class MeterView:
+    """What MQTT tells of a meter: its identity, and whether its values are fresh."""
+
+    esn: str
+    model: str
+    fresh: bool
+
+
+class MqttSink:
+    """Publishes until cancelled; connects again by itself."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        readings: Readings,
+        meters: Callable[[], Iterable[MeterView]],
+        note: Callable[[str], None],
+    ) -> None:
+        self._settings, self._readings, self._meters = settings, readings, meters
+        self._note = note
+        self._shown: dict[str, str] = {}
+        self._told_lost = False
+        self._rest_s = RECONNECT_S[0]
+
+    async def run(self) -> None:
+        """Keep the broker told."""
+        settings = self._settings
+        while True:
+            try:
+                async with aiomqtt.Client(
+                    settings.host,
+                    settings.port,
+                    username=settings.user or None,
+                    password=settings.password or None,
+                    will=aiomqtt.Will(f"{settings.base}/gateway", OFFLINE, qos=1, retain=True),
+                ) as client:
+                    await self._connected(client)
+            except aiomqtt.MqttError as error:
+                if not self._told_lost:
+                    self._note(f"MQTT broker {settings.host}:{settings.port} is lost: {error}")
+                self._told_lost = True
+                await asyncio.sleep(self._rest_s)
+                self._rest_s = min(2 * self._rest_s, RECONNECT_S[1])
+
+    async def _connected(self, client: aiomqtt.Client) -> None:
+        settings = self._settings
+        self._note(f"MQTT broker {settings.host}:{settings.port} is connected")
+        self._told_lost, self._rest_s = False, RECONNECT_S[0]
+        self._shown.clear()
+        await client.publish(f"{settings.base}/gateway", ONLINE, qos=1, retain=True)
+        if settings.discovery:
+            await client.subscribe(f"{settings.discovery}/status", qos=1)
+        births = asyncio.create_task(self._births(client))
+        try:
+            while not births.done():
+                await self._step(client)
+                await asyncio.sleep(POLL_S)
+            births.result()
+        finally:
+            births.cancel()
+            await asyncio.gather(births, return_exceptions=True)
+            await self._farewell(client)
+
+    async def _farewell(self, client: aiomqtt.Client) -> None:
+        """Say that the gateway goes, when it goes by itself and the broker is still there."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            await client.publish(f"{self._settings.base}/gateway", OFFLINE, qos=1, retain=True)
+
+    async def _births(self, client: aiomqtt.Client) -> None:
+        """When Home Assistant starts anew, everything is told again."""
+        async for message in client.messages:
+            if message.payload == ONLINE.encode():
+                self._shown.clear()
+
+    async def _step(self, client: aiomqtt.Client) -> None:
+        settings = self._settings
+        for view in self._meters():
+            base = f"{settings.base}/{view.esn}"
+            if settings.discovery:
+                payload = json.dumps(discovery_payload(view.esn, view.model, base))
+                await self._show(client, discovery_topic(settings.discovery, view.esn), payload)
+            await self._show(client, f"{base}/availability", ONLINE if view.fresh else OFFLINE)
+            state = state_payload(
+                self._readings.newest(view.esn), self._readings.last_interval(view.esn)
+            )
+            await self._show(client, f"{base}/state", json.dumps(state))
+        position = self._readings.position(SINK)
+        for table, topic in (("intervals", "interval"), ("happenings", "happening")):
+            rows = self._readings.after(table, position.get(table, 0))
+            for row in rows:
+                await client.publish(f"{settings.base}/{row['esn']}/{topic}", _json(row), qos=1)
+            if rows:
+                position[table] = rows[-1]["number"]
+                self._readings.move(SINK, position)
+
+    async def _show(self, client: aiomqtt.Client, topic: str, payload: str) -> None:
+        """Publish a retained value when it is another than the one shown."""
+        if self._shown.get(topic) != payload:
+            await client.publish(topic, payload, qos=1, retain=True)
+            self._shown[topic] = payload
+
+
+def _json(row: sqlite3.Row) -> str:
+    return json.dumps({name: row[name] for name in row.keys()})  # noqa: SIM118 - rows are no dicts
