@@ -1,8 +1,9 @@
-"""``smartmeter gateway run``: the SSI module on this board."""
+"""``smartmeter gateway init|check|run|status``: the SSI module on this board."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from fractions import Fraction
@@ -11,6 +12,11 @@ from pathlib import Path
 import click
 
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.errors import SettingsError
+
+SETTINGS = click.option(
+    "--settings", "name", required=True, metavar="FILE", help="TOML: module, meter, tms, sinks."
+)
 
 
 @click.group()
@@ -19,25 +25,108 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--settings", "name", required=True, metavar="FILE", help="TOML: module, meter, tms.")
+@SETTINGS
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
-def run(name: str, clock: str) -> None:
-    """Run the module until told to stop (Ctrl-C)."""
+@click.option(
+    "--with-tms",
+    "page",
+    metavar="HOST:PORT",
+    help="Run a TMS in this process, with its page there (needs the extra [tms]).",
+)
+def run(name: str, clock: str, page: str | None) -> None:
+    """Run until told to stop (Ctrl-C).  Without [[tms]] in the settings it needs no TMS."""
+    from smartmeter.gateway.service import run_gateway
     from smartmeter.gateway.settings import read_settings
 
     settings = read_settings(Path(name), os.environ)
     rate = shared_calendar(clock, wall_utc_us(), monotonic_us()).rate if clock else Fraction(1)
-    asyncio.run(_run(settings, rate))
+    place = None
+    if page is not None:
+        host, _, port = page.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise SettingsError("--with-tms", f"{page!r} is not HOST:PORT", "write 127.0.0.1:8080")
+        place = (host.strip("[]"), int(port))
+
+    async def work() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        for seat in settings.seats:
+            click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
+        click.echo(f"towards the meter: {settings.permission}")
+        await run_gateway(settings, rate, click.echo, stop, place)
+        click.echo("stopped", err=True)
+
+    asyncio.run(work())
 
 
-async def _run(settings: object, rate: Fraction) -> None:
-    from smartmeter.gateway.service import run_gateway
-    from smartmeter.gateway.settings import GatewaySettings
+@command.command()
+@SETTINGS
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(name: str, as_json: bool) -> None:
+    """Tell how the gateway that runs with these settings does."""
+    from smartmeter.gateway.settings import read_settings
+    from smartmeter.gateway.status_socket import ask_status
 
-    assert isinstance(settings, GatewaySettings)
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    click.echo(f"ready module {settings.factory.esn} title {settings.factory.title}")
-    await run_gateway(settings, rate, click.echo, stop)
-    click.echo("stopped", err=True)
+    found = ask_status(read_settings(Path(name), os.environ).socket)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    click.echo(f"gateway {found['version']}, {found['permission']}, TMS {found['tms']}")
+    for one in found["meters"]:
+        click.echo(f"{one['esn']} on {one['port']}:")
+        for key, value in one.items():
+            if key not in ("esn", "port"):
+                click.echo(f"  {key.replace('_', ' '):22} {'-' if value is None else value}")
+
+
+@command.command()
+@SETTINGS
+@click.option("--json", "as_json", is_flag=True, help="A list of findings.")
+@click.option("--no-meter", is_flag=True, help="Do not open the meters' ports.")
+def check(name: str, as_json: bool, no_meter: bool) -> None:
+    """Tell what would fail with these settings, and what cannot work.  It only reads."""
+    from smartmeter.gateway.checks import check_settings
+    from smartmeter.gateway.settings import read_settings
+
+    findings = check_settings(read_settings(Path(name), os.environ), ask_meters=not no_meter)
+    if as_json:
+        click.echo(json.dumps([one.value() for one in findings], indent=1))
+    else:
+        for one in findings:
+            click.echo(str(one))
+    if any(one.wrong for one in findings):
+        raise click.exceptions.Exit(1)
+
+
+@command.command()
+@click.option("--out", "folder", required=True, metavar="DIR", help="Where the files are made.")
+@click.option("--port", multiple=True, metavar="PORT", help="A port; without: those found here.")
+@click.option("--esn", default="", metavar="ESN", help="The module's name; without: the meter's.")
+@click.option("--tms", "tms", metavar="tcp:HOST:PORT", help="The TMS; without: none.")
+@click.option("--user-id", default=2, show_default=True, help="Of the optical port.")
+@click.option("--yes", is_flag=True, help="Probe without asking.")
+def init(
+    folder: str, port: tuple[str, ...], esn: str, tms: str | None, user_id: int, yes: bool
+) -> None:
+    """Find a meter, and write settings, key and shipment file.
+
+    Each port is asked for before it is probed: it may lead to a radio stick or
+    an uninterruptible power supply.  A probe identifies, reads a few tables
+    and writes nothing.
+    """
+    from smartmeter.gateway.setup import find_meters, list_ports, write_files
+
+    chosen = list(port) or list_ports()
+    if not chosen:
+        raise SettingsError("ports", "none is here", "plug the probe in, or give --port")
+    agreed = [one for one in chosen if yes or click.confirm(f"Probe {one}?", default=False)]
+    if not agreed:
+        raise click.ClickException("no port was probed: nothing was written")
+    found = find_meters(agreed, os.environ.get("SMARTMETER_OPTICAL_PASSWORD", ""), user_id)
+    for one in found:
+        click.echo(str(one))
+    files = write_files(Path(folder), [one for one in found if one.meter], esn, tms, user_id)
+    for path in files:
+        click.echo(f"wrote {path}")
+    click.echo(f"next: smartmeter gateway check --settings {files[0]}")

@@ -35,6 +35,8 @@ class Probe:
     ) -> None:
         self._name, self._machine = name, machine
         self._loop, self._after, self._note = loop, after, note
+        #: Whether the port is open now.
+        self.is_open = False
         self._out: queue.Queue[bytes | int] = queue.Queue(MAX_WAITING)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="probe", daemon=True)
@@ -76,11 +78,13 @@ class Probe:
                 continue
             self._tell(f"optical port {self._name} is open")
             told = False
+            self.is_open = True
             try:
                 self._carry(port)
             except PortError as error:
                 self._tell(str(error))
             finally:
+                self.is_open = False
                 port.close()
 
     def _carry(self, port: Port) -> None:

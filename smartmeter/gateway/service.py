@@ -1,74 +1,182 @@
-"""``gateway run``: the SSI module on a Linux board, with a real port and a real file.
+"""``gateway run``: SSI modules on a Linux board, with real ports, files and sinks.
 
-The same ``smartmeter.ssi.module.Module`` as in the simulation.  Its
-non-volatile memory is a file that survives kill -9 and power loss
-(``flash_file``); its calendar is set from the meter.
+The same ``smartmeter.ssi.module.Module`` as in the simulation, one a meter.
+Non-volatile memory is a file that survives kill -9 and power loss
+(``flash_file``), a module's calendar is set from its meter, and towards the
+meter it is read-only but for what a local file allows (``permissions``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-from smartmeter.base.clock import Calendar, monotonic_us
-from smartmeter.base.errors import SettingsError
-from smartmeter.comms.node import NodeHost
+from smartmeter.base.clock import monotonic_us
+from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.tcp import make_bearers
-from smartmeter.gateway.flash_file import FlashFile
-from smartmeter.gateway.probe import Probe
+from smartmeter.gateway.journal import Journal
+from smartmeter.gateway.mains import MainsSense, make_sense
+from smartmeter.gateway.outlets import Outlets
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.seat import Seat
+from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.settings import GatewaySettings
-from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
-from smartmeter.ssi.module import Module, SecurityNote, StateChanged
+from smartmeter.gateway.status_socket import StatusSocket
+from smartmeter.version import VERSION
+
+if TYPE_CHECKING:
+    from smartmeter.gateway.local_tms import LocalTms
+
+READINGS_FILE = "readings.sqlite3"
+MAINS_POLL_S = 0.2
+STATUS_S = 10.0
 
 
-def prepare_memory(settings: GatewaySettings) -> FlashFile:
-    """Open the state file; a new one gets the factory memory of the settings.
+@dataclass(frozen=True)
+class Meter:
+    """What the sinks tell of a meter."""
 
-    SettingsError when the file belongs to another module.
-    """
-    nvram = FlashFile(settings.state)
-    if nvram.get(FACTORY_PAGE) is not None and load_factory(nvram).esn != settings.factory.esn:
-        raise SettingsError(
-            str(settings.state), "belongs to another module", "move it away, or mend the ESN"
-        )
-    nvram.commit({FACTORY_PAGE: settings.factory.page()})
-    return nvram
+    esn: str
+    model: str
+    fresh: bool
+
+
+class Gateway:
+    """Everything that runs on one board."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        rate: Fraction,
+        note: Callable[[str], None],
+        page: tuple[str, int] | None,
+    ) -> None:
+        self._settings, self._note, self._page = settings, note, page
+        self._journal = Journal(note, monotonic_us)
+        self._manager = ServiceManager(os.environ)
+        self._sense = make_sense(settings.mains)
+        self._readings = Readings(settings.data / READINGS_FILE)
+        self.local: LocalTms | None = None
+        bearers: Sequence[Bearer]
+        if page is not None or not settings.bearers:
+            # A gateway with a TMS elsewhere does not load one.
+            from smartmeter.gateway.local_tms import LocalTms
+
+            self.local = LocalTms(settings.data, settings.seats)
+            bearers = [self.local.bearer()]
+        else:
+            bearers = make_bearers(list(settings.bearers))
+        self._seats = [
+            Seat(one, bearers, settings.permission, self._readings, self._journal, rate)
+            for one in settings.seats
+        ]
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop."""
+        settings = self._settings
+        socket = StatusSocket(settings.socket, self.status)
+        await socket.start()
+        metrics = None
+        if settings.metrics is not None:
+            from smartmeter.gateway.metrics import MetricsServer
+
+            metrics = MetricsServer(self.status)
+            await metrics.start(*settings.metrics)
+        outlets = Outlets(settings.sinks, self._readings, self._journal, self._meters, self._utc_s)
+        work = [seat.run() for seat in self._seats]
+        work += [*outlets.runners(), self._feel_mains(self._sense), self._tell_manager()]
+        if self.local is not None:
+            work.append(self._begin_local(self.local))
+            if self._page is not None:
+                # Only who wants a page loads the web framework.
+                from smartmeter.gateway.local_page import show_page
+
+                work.append(show_page(self.local, *self._page, self._note))
+        tasks = [asyncio.create_task(one) for one in work]
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await _first_end(stopping, tasks)
+        finally:
+            self._manager.stopping()
+            for task in (*tasks, stopping):
+                task.cancel()
+            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            if self.local is not None:
+                await self.local.stop()
+            socket.stop()
+            if metrics is not None:
+                metrics.stop()
+            self._sense.close()
+            self._readings.close()
+
+    async def _begin_local(self, local: LocalTms) -> None:
+        clocks = [asyncio.create_task(seat.clock_known.wait()) for seat in self._seats]
+        try:
+            await asyncio.wait(clocks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for clock in clocks:
+                clock.cancel()
+        seat = next(seat for seat in self._seats if seat.clock_known.is_set())
+        await local.start(seat.calendar)
+
+    async def _feel_mains(self, sense: MainsSense) -> None:
+        while True:
+            felt = sense.read()
+            if felt is not None:
+                for seat in self._seats:
+                    seat.mains(felt)
+            await asyncio.sleep(MAINS_POLL_S)
+
+    async def _tell_manager(self) -> None:
+        self._manager.ready(self._sentence())
+        while True:
+            await asyncio.sleep(self._manager.period_s or STATUS_S)
+            self._manager.alive(self._sentence())
+
+    def _sentence(self) -> str:
+        fresh = sum(seat.fresh for seat in self._seats)
+        return f"{fresh} of {len(self._seats)} meters have fresh values"
+
+    def _meters(self) -> Iterator[Meter]:
+        for seat in self._seats:
+            yield Meter(seat.esn, seat.settings.model, seat.fresh)
+
+    def _utc_s(self) -> int | None:
+        known = (seat.calendar.utc_s(monotonic_us()) for seat in self._seats)
+        return next((utc_s for utc_s in known if utc_s is not None), None)
+
+    def status(self) -> dict[str, Any]:
+        """Give how everything does, for ``gateway status`` and the metrics."""
+        return {
+            "version": VERSION,
+            "permission": str(self._settings.permission),
+            "tms": [one.address for one in self._settings.bearers] if not self.local else "local",
+            "meters": [seat.status() for seat in self._seats],
+        }
+
+
+async def _first_end(stopping: asyncio.Task[Any], tasks: list[asyncio.Task[None]]) -> None:
+    """Wait for the order to stop, or for an error; a task that ends well is no reason."""
+    waiting = {stopping, *tasks}
+    while not stopping.done():
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
 
 async def run_gateway(
-    settings: GatewaySettings, rate: Fraction, note: Callable[[str], None], stop: asyncio.Event
+    settings: GatewaySettings,
+    rate: Fraction,
+    note: Callable[[str], None],
+    stop: asyncio.Event,
+    page: tuple[str, int] | None = None,
 ) -> None:
-    """Run a module until told to stop; ``note`` takes one line for each thing that happens."""
-    nvram = prepare_memory(settings)
-    now_us = monotonic_us()
-    module = Module(nvram, Calendar(None, rate, now_us), now_us)
+    """Run until told to stop; ``note`` takes one line for each thing that happens.
 
-    def after() -> None:
-        probe.flush()
-        for event in module.events():
-            if isinstance(event, StateChanged):
-                note(f"state {event.state:02d} error {event.error:02d}")
-            elif isinstance(event, SecurityNote):
-                note(f"refused a message on {event.path}: {event.reason}")
-
-    host = NodeHost(module, make_bearers(list(settings.bearers)), after=after)
-
-    def settle() -> None:
-        module.expire(monotonic_us())
-        host.step()
-
-    probe = Probe(settings.port, module.optical, asyncio.get_running_loop(), settle, note)
-    probe.start()
-    task = asyncio.create_task(host.run())
-    waiting = asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-    finally:
-        waiting.cancel()
-        task.cancel()
-        await asyncio.gather(task, waiting, return_exceptions=True)
-        probe.stop()
-        nvram.close()
+    ``page`` is where a TMS in this process shows its page; None for no page.
+    """
+    await Gateway(settings, rate, note, page).run(stop)

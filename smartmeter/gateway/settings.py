@@ -2,101 +2,300 @@
 
 ::
 
+    [gateway]                           # all of it may be left out
+    data = "/var/lib/smartmeter"        # readings, local TMS; default: the folder of the state file
+    allow = "/etc/smartmeter/allow.toml"   # what may be written; without: read-only
+    mains = "meter"                     # or "power_supply", "gpio:/dev/gpiochip0:17"
+    metrics = "127.0.0.1:9118"          # Prometheus
+    socket = "/run/smartmeter/gateway.sock"   # for ``gateway status``; default: in data
+
     [module]
     esn = "SM000001"
-    key_file = "/etc/smartmeter/key"    # 32 hex digits; or key = "..." in a file of mode 0600
+    key_file = "/etc/smartmeter/key"    # 32 hex digits, mode 0600
     state = "/var/lib/smartmeter/module.nvram"
 
     [meter]
-    port = "/dev/ttyUSB0"               # any pyserial URL, or tcp:HOST:PORT
+    port = "/dev/smartmeter0"           # any pyserial URL, or tcp:HOST:PORT
     user_id = 2
     user = "SSI"
     password_file = "/etc/smartmeter/optical"
 
-    [[tms]]
+    [[tms]]                             # none: a TMS in the same process
     address = "tcp:tms.example:1153"
     title = ".1"
 
-Secrets come from files or, for tests and first steps, from the environment
-(``SMARTMETER_MODULE_KEY``, ``SMARTMETER_OPTICAL_PASSWORD``); never from the
-command line.
+    [csv]
+    file = "/var/lib/smartmeter/intervals.csv"
+    [mqtt]
+    host = "127.0.0.1"
+    [influx]
+    url = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
+    [home_assistant]
+    url = "ws://homeassistant.local:8123/api/websocket"
+    token_file = "/etc/smartmeter/home-assistant"
+
+Several meters: ``[[meters]]``, each with what stands in ``[module]`` and
+``[meter]``, in their place.  Secrets come from files or, for tests and first
+steps, from the environment (``SMARTMETER_MODULE_KEY``,
+``SMARTMETER_OPTICAL_PASSWORD``); never from the command line.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import BearerSettings, tcp_address
+from smartmeter.gateway.permissions import LocalPermission, read_permission
+from smartmeter.gateway.sinks.settings import (
+    HomeAssistantSettings,
+    InfluxSettings,
+    MqttSettings,
+)
 from smartmeter.ssi.factory import Factory, TmsAddress
 
 KEY_VARIABLE, PASSWORD_VARIABLE = "SMARTMETER_MODULE_KEY", "SMARTMETER_OPTICAL_PASSWORD"
 MAX_OCTETS = 65_536
-_TABLES = {
+MAX_METERS = 32
+LOCAL = "local"
+_SECTIONS = {
+    "gateway": {"data", "allow", "mains", "metrics", "socket"},
     "module": {"esn", "key_file", "state"},
-    "meter": {"port", "user_id", "user", "password_file"},
+    "meter": {"port", "user_id", "user", "password_file", "model"},
     "tms": {"address", "title", "cost"},
+    "csv": {"file"},
+    "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
+    "influx": {"url", "token_file"},
+    "home_assistant": {"url", "token_file"},
 }
+_SECTIONS["meters"] = _SECTIONS["module"] | _SECTIONS["meter"]
 
 
 @dataclass(frozen=True)
-class GatewaySettings:
-    """A gateway's settings, checked."""
+class SeatSettings:
+    """One meter: its module's factory memory, state file and port."""
 
     factory: Factory
     state: Path
     port: str
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """Where readings go beside the TMS; None for those that are not set."""
+
+    csv: Path | None = None
+    mqtt: MqttSettings | None = None
+    influx: InfluxSettings | None = None
+    home_assistant: HomeAssistantSettings | None = None
+
+
+@dataclass(frozen=True)
+class GatewaySettings:
+    """A gateway's settings, checked.  Without ``bearers`` it has its own TMS."""
+
+    seats: tuple[SeatSettings, ...]
     bearers: tuple[BearerSettings, ...]
+    data: Path
+    socket: Path
+    permission: LocalPermission = field(default_factory=LocalPermission)
+    mains: str = "meter"
+    metrics: tuple[str, int] | None = None
+    sinks: Sinks = Sinks()
+
+
+class _Section:
+    """One table of the file with its place; every getter refuses what is not of its kind."""
+
+    def __init__(
+        self, value: object, name: str, place: str, environment: Mapping[str, str]
+    ) -> None:
+        self.place = place
+        self._environment = environment
+        if not isinstance(value, dict):
+            known = ", ".join(sorted(_SECTIONS[name]))
+            raise SettingsError(place, "is missing", f"give it with {known}")
+        unknown = set(value) - _SECTIONS[name]
+        if unknown:
+            known = ", ".join(sorted(_SECTIONS[name]))
+            raise SettingsError(place, f"unknown setting {min(unknown)!r}", f"use {known}")
+        self._value: dict[str, Any] = value
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._value
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Give a text that is not empty."""
+        value = self._value.get(name, default)
+        if not isinstance(value, str) or (not value and default is None):
+            raise SettingsError(
+                self.place, f"{name} is missing or no text", f'write {name} = "..."'
+            )
+        return value
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        """Give a whole number in a range."""
+        value = self._value.get(name, default)
+        if type(value) is not int or not low <= value <= high:
+            raise SettingsError(
+                self.place, f"{name} is {value!r}", f"write a number from {low} to {high}"
+            )
+        return value
+
+    def secret(self, name: str, variable: str = "", default: str | None = None) -> str:
+        """Give what stands in a file, else in an environment variable, else the default."""
+        if name in self._value:
+            path = Path(self.text(name))
+            octets = read_file(path, f"{self.place}, {name} {path}")
+            return octets.decode("utf-8", "replace").strip()
+        if variable in self._environment:
+            return self._environment[variable]
+        if default is None:
+            raise SettingsError(
+                self.place, f"{name} is missing", f"give it, or set {variable}" if variable else ""
+            )
+        return default
+
+
+class _File:
+    """The whole file."""
+
+    def __init__(self, value: dict[str, Any], place: str, environment: Mapping[str, str]) -> None:
+        unknown = set(value) - set(_SECTIONS)
+        if unknown:
+            known = ", ".join(f"[{name}]" for name in _SECTIONS)
+            raise SettingsError(place, f"unknown [{min(unknown)}]", f"use {known}")
+        self._value, self._place, self._environment = value, place, environment
+
+    def section(self, name: str) -> _Section:
+        """Give a table that must be there."""
+        place = f"{self._place}, [{name}]"
+        return _Section(self._value.get(name), name, place, self._environment)
+
+    def optional(self, name: str) -> _Section | None:
+        """Give a table that may be left out."""
+        return self.section(name) if name in self._value else None
+
+    def several(self, name: str) -> list[_Section]:
+        """Give the tables of an array of tables."""
+        found = self._value.get(name, [])
+        if not isinstance(found, list):
+            raise SettingsError(f"{self._place}, [{name}]", "is one table", f"write [[{name}]]")
+        return [
+            _Section(one, name, f"{self._place}, [[{name}]] number {n}", self._environment)
+            for n, one in enumerate(found, 1)
+        ]
 
 
 def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings:
     """Read a settings file; SettingsError names place, fault and remedy."""
     place = str(path)
     try:
-        value = tomllib.loads(_read(path, place).decode("utf-8"))
+        value = tomllib.loads(read_file(path, place).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(place, str(error), "write TOML") from error
-    module, meter = _table(value, "module", place), _table(value, "meter", place)
-    hosts = value.get("tms")
-    if not isinstance(hosts, list) or not hosts:
-        raise SettingsError(place, "no [[tms]]", "give at least one address")
-    bearers, addresses = [], []
-    for number, host in enumerate(hosts, 1):
-        where = f"{place}, [[tms]] number {number}"
-        _known(host, "tms", where)
-        address = _text(host, "address", where)
-        tcp_address(address)
-        bearers.append(BearerSettings(f"tms{number}", address, int(host.get("cost", number))))
-        addresses.append(TmsAddress(address, _text(host, "title", where, ".1")))
-    key = _secret(module, "key_file", KEY_VARIABLE, environment, f"{place}, [module]")
-    password = _secret(
-        meter, "password_file", PASSWORD_VARIABLE, environment, f"{place}, [meter]", optional=True
+    file = _File(value, place, environment)
+    bearers, addresses = _tms(file)
+    several = file.several("meters")
+    if several and ("module" in value or "meter" in value):
+        raise SettingsError(place, "[module] and [[meters]]", "use one of the two forms")
+    pairs = [(one, one) for one in several] or [(file.section("module"), file.section("meter"))]
+    if len(pairs) > MAX_METERS:
+        raise SettingsError(place, f"{len(pairs)} meters", f"give at most {MAX_METERS}")
+    gateway = file.optional("gateway") or _Section({}, "gateway", place, environment)
+    data = Path(gateway.text("data")) if "data" in gateway else None
+    seats = tuple(_seat(module, meter, addresses, data) for module, meter in pairs)
+    for name in ("esn", "state", "port"):
+        seen = [one.factory.esn if name == "esn" else getattr(one, name) for one in seats]
+        if len(set(seen)) < len(seen):
+            raise SettingsError(place, f"two meters have the same {name}", "give each its own")
+    data = data or seats[0].state.parent
+    return GatewaySettings(
+        seats,
+        bearers,
+        data,
+        Path(gateway.text("socket", str(data / "gateway.sock"))),
+        read_permission(Path(gateway.text("allow"))) if "allow" in gateway else LocalPermission(),
+        gateway.text("mains", "meter"),
+        _listen(gateway) if "metrics" in gateway else None,
+        _sinks(file),
     )
+
+
+def _tms(file: _File) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...]]:
+    bearers, addresses = [], []
+    for number, host in enumerate(file.several("tms"), 1):
+        address = host.text("address")
+        tcp_address(address)
+        cost = host.number("cost", number, 0, 1 << 16)
+        bearers.append(BearerSettings(f"tms{number}", address, cost))
+        addresses.append(TmsAddress(address, host.text("title", ".1")))
+    return tuple(bearers), tuple(addresses) or (TmsAddress(LOCAL),)
+
+
+def _seat(
+    module: _Section, meter: _Section, addresses: tuple[TmsAddress, ...], data: Path | None
+) -> SeatSettings:
+    key = module.secret("key_file", KEY_VARIABLE)
     try:
         factory = Factory(
-            _text(module, "esn", f"{place}, [module]"),
+            module.text("esn"),
             bytes.fromhex(key),
-            tuple(addresses),
-            int(meter.get("user_id", 2)),
-            _text(meter, "user", f"{place}, [meter]", "SSI"),
-            password.encode(),
+            addresses,
+            meter.number("user_id", 2, 0, 65_535),
+            meter.text("user", "SSI"),
+            meter.secret("password_file", PASSWORD_VARIABLE, "").encode(),
         ).check()
     except StorageError as error:
-        raise SettingsError(f"{place}, [module]", error.fault, "mend it") from error
-    except (TypeError, ValueError):
+        raise SettingsError(module.place, error.fault, "mend it") from error
+    except ValueError:
+        raise SettingsError(module.place, "the key is not hex", "write 32 hex digits") from None
+    default = None if data is None else str(data / f"{factory.esn}.nvram")
+    state = Path(module.text("state", default))
+    return SeatSettings(factory, state, meter.text("port"), meter.text("model", ""))
+
+
+def _listen(gateway: _Section) -> tuple[str, int]:
+    text = gateway.text("metrics")
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
         raise SettingsError(
-            f"{place}, [module]", "the key is not hex, or user_id no number", "mend it"
-        ) from None
-    state = Path(_text(module, "state", f"{place}, [module]"))
-    port = _text(meter, "port", f"{place}, [meter]")
-    return GatewaySettings(factory, state, port, tuple(bearers))
+            gateway.place, f"metrics {text!r} is not HOST:PORT", "write 127.0.0.1:9118"
+        )
+    return host.strip("[]"), int(port)
 
 
-def _read(path: Path, place: str) -> bytes:
+def _sinks(file: _File) -> Sinks:
+    csv, mqtt = file.optional("csv"), file.optional("mqtt")
+    influx, home = file.optional("influx"), file.optional("home_assistant")
+    return Sinks(
+        None if csv is None else Path(csv.text("file")),
+        None
+        if mqtt is None
+        else MqttSettings(
+            mqtt.text("host"),
+            mqtt.number("port", 1883, 1, 65_535),
+            mqtt.text("user", ""),
+            mqtt.secret("password_file", default=""),
+            mqtt.text("base", "smartmeter"),
+            mqtt.text("discovery", "homeassistant"),
+        ),
+        None
+        if influx is None
+        else InfluxSettings(influx.text("url"), influx.secret("token_file", default="")),
+        None
+        if home is None
+        else HomeAssistantSettings(home.text("url"), home.secret("token_file")),
+    )
+
+
+def read_file(path: Path, place: str) -> bytes:
+    """Give a small file whole; SettingsError when it cannot be read or is large."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_OCTETS + 1)
@@ -105,43 +304,3 @@ def _read(path: Path, place: str) -> bytes:
     if len(data) > MAX_OCTETS:
         raise SettingsError(place, f"is larger than {MAX_OCTETS} octets", "check the name")
     return data
-
-
-def _table(value: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any]:
-    table = value.get(name)
-    where = f"{place}, [{name}]"
-    _known(table, name, where)
-    assert isinstance(table, dict)
-    return table
-
-
-def _known(table: object, name: str, where: str) -> None:
-    if not isinstance(table, dict):
-        raise SettingsError(where, "is missing", f"give it with {', '.join(sorted(_TABLES[name]))}")
-    unknown = set(table) - _TABLES[name]
-    if unknown:
-        known = ", ".join(sorted(_TABLES[name]))
-        raise SettingsError(where, f"unknown setting {min(unknown)!r}", f"use {known}")
-
-
-def _text(table: Mapping[str, Any], name: str, where: str, default: str | None = None) -> str:
-    value = table.get(name, default)
-    if not isinstance(value, str) or not value:
-        raise SettingsError(where, f"{name} is missing or no text", f'write {name} = "..."')
-    return value
-
-
-def _secret(
-    table: Mapping[str, Any],
-    name: str,
-    variable: str,
-    environment: Mapping[str, str],
-    where: str,
-    optional: bool = False,
-) -> str:
-    if name in table:
-        path = Path(_text(table, name, where))
-        return _read(path, f"{where}, {name} {path}").decode("ascii", "replace").strip()
-    if variable in environment or optional:
-        return environment.get(variable, "")
-    raise SettingsError(where, f"{name} is missing", f"give it, or set {variable}")

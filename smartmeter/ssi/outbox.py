@@ -102,6 +102,12 @@ class Outbox:
             self._entries.values(), key=lambda entry: (not entry.urgent, entry.number), default=None
         )
 
+    def after(self, number: int) -> list[Entry]:
+        """Give the reports with higher numbers that wait, by number."""
+        if number + 1 == self.next_number:
+            return []
+        return [self._entries[one] for one in sorted(self._entries) if one > number]
+
     def acknowledged(self, number: int, also: Mapping[str, bytes | None]) -> None:
         """Forget a report that the TMS has; an unknown number changes nothing."""
         if self._entries.pop(number, None) is not None:

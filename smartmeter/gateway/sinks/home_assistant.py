@@ -115,11 +115,14 @@ def statistic_metadata(esn: str, direction: str) -> dict[str, Any]:
     }
 
 
-def hourly_statistics(rows: Iterable[sqlite3.Row | Sequence[Any]]) -> list[dict[str, Any]]:
+def hourly_statistics(
+    rows: Iterable[sqlite3.Row | Sequence[Any]], first_s: int = 0
+) -> list[dict[str, Any]]:
     """Give one entry an hour from (hour in UTC seconds, value in Wh), rows in order of time.
 
-    Hours are UTC, so a day of 23 or 25 hours has 23 or 25 of them.  ``sum`` and
-    ``state`` are the energy since the first interval at the hour's end.
+    ``first_s`` leaves the hours before it out.  Hours are UTC, so a day of 23 or
+    25 hours has as many.  ``sum`` and ``state`` are the energy since the first
+    interval at the hour's end.
     """
     sums: dict[int, Decimal] = {}
     total = Decimal(0)
@@ -133,6 +136,7 @@ def hourly_statistics(rows: Iterable[sqlite3.Row | Sequence[Any]]) -> list[dict[
             "sum": _whole(total),
         }
         for hour_s, total in sums.items()
+        if hour_s >= first_s
     ]
 
 

@@ -10,26 +10,14 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
 
 SINK = "influx"
 TIMEOUT_S = 15.0
 MAX_FAULT_OCTETS = 500
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\ "})
-
-
-@dataclass(frozen=True)
-class InfluxSettings:
-    """``url`` is the whole write address, with precision=s."""
-
-    url: str
-    token: str = field(default="", repr=False)
-
-
-class SinkRefused(Exception):
-    """The other side did not take it; the text is one line."""
 
 
 def interval_line(row: sqlite3.Row) -> str:
@@ -78,11 +66,11 @@ class InfluxSink:
     def send(self, lines: Iterable[str]) -> None:
         """Post lines, blocking; SinkRefused with one line when they were not taken."""
         body = "\n".join(lines).encode()
-        request = urllib.request.Request(self._settings.url, data=body, method="POST")
-        request.add_header("Content-Type", "text/plain; charset=utf-8")
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._settings.token:
-            request.add_header("Authorization", f"Token {self._settings.token}")
+            headers["Authorization"] = f"Token {self._settings.token}"
         try:
+            request = urllib.request.Request(self._settings.url, body, headers, method="POST")
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 answer.read(MAX_FAULT_OCTETS)
         except urllib.error.HTTPError as error:
@@ -93,7 +81,8 @@ class InfluxSink:
 
     def sent(self, position: dict[str, int]) -> None:
         """Note that everything up to a position has arrived."""
-        self._readings.move(SINK, position)
+        if position != self._readings.position(SINK):
+            self._readings.move(SINK, position)
 
 
 def _is_number(text: str) -> bool:

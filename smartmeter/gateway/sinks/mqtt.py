@@ -12,7 +12,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from typing import Protocol
 
 import aiomqtt
 
@@ -22,6 +22,7 @@ from smartmeter.gateway.sinks.home_assistant import (
     discovery_topic,
     state_payload,
 )
+from smartmeter.gateway.sinks.settings import MqttSettings
 
 SINK = "mqtt"
 POLL_S = 1.0
@@ -29,25 +30,15 @@ RECONNECT_S = (1.0, 60.0)
 ONLINE, OFFLINE = "online", "offline"
 
 
-@dataclass(frozen=True)
-class MqttSettings:
-    """A broker; ``discovery`` is Home Assistant's prefix, empty for none."""
-
-    host: str
-    port: int = 1883
-    user: str = ""
-    password: str = field(default="", repr=False)
-    base: str = "smartmeter"
-    discovery: str = "homeassistant"
-
-
-@dataclass(frozen=True)
-class MeterView:
+class MeterView(Protocol):
     """What MQTT tells of a meter: its identity, and whether its values are fresh."""
 
-    esn: str
-    model: str
-    fresh: bool
+    @property
+    def esn(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def fresh(self) -> bool: ...
 
 
 class MqttSink:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
-import websockets
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 
-from smartmeter.gateway.sinks.influx import SinkRefused
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 
 TIMEOUT_S = 20.0
 MAX_MESSAGE_OCTETS = 1 << 20
@@ -22,33 +21,20 @@ MAX_MESSAGE_OCTETS = 1 << 20
 MAX_ENTRIES = 500
 
 
-@dataclass(frozen=True)
-class HomeAssistantSettings:
-    """``url`` is ws://HOST:8123/api/websocket; the token is a long-lived one."""
-
-    url: str
-    token: str = field(repr=False)
-
-
 async def import_statistics(
     settings: HomeAssistantSettings, metadata: dict[str, Any], entries: list[dict[str, Any]]
 ) -> None:
     """Bring hourly entries in, all or an error; SinkRefused says in one line why not."""
+    commands = [entries[at : at + MAX_ENTRIES] for at in range(0, len(entries), MAX_ENTRIES)]
     try:
-        async with asyncio.timeout(TIMEOUT_S * (1 + len(entries) // MAX_ENTRIES)):
+        async with asyncio.timeout(TIMEOUT_S * (1 + len(commands))):
             async with connect(settings.url, max_size=MAX_MESSAGE_OCTETS) as socket:
                 await _log_in(socket, settings.token)
-                for number, at in enumerate(range(0, len(entries), MAX_ENTRIES), 1):
-                    await _call(
-                        socket,
-                        number,
-                        type="recorder/import_statistics",
-                        metadata=metadata,
-                        stats=entries[at : at + MAX_ENTRIES],
-                    )
+                for number, part in enumerate(commands, 1):
+                    await _import(socket, number, metadata, part)
     except TimeoutError:
         raise SinkRefused(f"Home Assistant at {settings.url} does not answer") from None
-    except (OSError, ValueError, websockets.exceptions.WebSocketException) as error:
+    except (OSError, ValueError, WebSocketException) as error:
         raise SinkRefused(f"Home Assistant: {error}") from None
 
 
@@ -61,8 +47,11 @@ async def _log_in(socket: ClientConnection, token: str) -> None:
         raise SinkRefused(f"Home Assistant refuses the token: {hello.get('message', '')}")
 
 
-async def _call(socket: ClientConnection, number: int, **command: Any) -> None:
-    await socket.send(json.dumps({"id": number, **command}))
+async def _import(
+    socket: ClientConnection, number: int, metadata: dict[str, Any], part: list[dict[str, Any]]
+) -> None:
+    command = {"id": number, "type": "recorder/import_statistics", "metadata": metadata}
+    await socket.send(json.dumps({**command, "stats": part}))
     while True:
         answer = _object(await socket.recv())
         if answer.get("id") != number or answer.get("type") != "result":

@@ -1,0 +1,55 @@
+"""What the gateway says: each thing once, its end once, and never a flood.
+
+A line that was said within the hour is counted and not said again; beyond
+``MAX_LINES_DAY`` lines a day, all are only counted.  At 200 octets a line that
+is 4 MB a day at the very most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+REPEAT_US = 3600 * 1_000_000
+DAY_US = 24 * REPEAT_US
+MAX_LINES_DAY = 20_000
+MAX_LINE = 200
+MAX_REMEMBERED = 1000
+
+
+class Journal:
+    """Passes lines on to ``write``; ``clock_us`` gives monotonic microseconds."""
+
+    def __init__(self, write: Callable[[str], None], clock_us: Callable[[], int]) -> None:
+        self._write, self._clock_us = write, clock_us
+        self._said: dict[str, tuple[int, int]] = {}
+        self._day_us, self._lines = clock_us(), 0
+        self._states: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """Say a line, unless it was said within the hour."""
+        text = text.replace("\n", " ")[:MAX_LINE]
+        now_us = self._clock_us()
+        since_us, count = self._said.get(text, (now_us - REPEAT_US, 0))
+        if now_us - since_us < REPEAT_US:
+            self._said[text] = (since_us, count + 1)
+            return
+        self._said.pop(text, None)
+        if len(self._said) >= MAX_REMEMBERED:
+            self._said.pop(next(iter(self._said)))
+        self._said[text] = (now_us, 0)
+        self._put(f"{text} ({count} times more since)" if count else text, now_us)
+
+    def state(self, subject: str, text: str) -> None:
+        """Say how a subject does, when that is another than before."""
+        if self._states.get(subject) != text:
+            self._states[subject] = text
+            self._put(f"{subject}: {text}"[:MAX_LINE], self._clock_us())
+
+    def _put(self, text: str, now_us: int) -> None:
+        if now_us - self._day_us >= DAY_US:
+            self._day_us, self._lines = now_us, 0
+        self._lines += 1
+        if self._lines < MAX_LINES_DAY:
+            self._write(text)
+        elif self._lines == MAX_LINES_DAY:
+            self._write("too many lines: silent until tomorrow")

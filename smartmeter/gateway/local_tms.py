@@ -1,0 +1,79 @@
+"""A TMS in the gateway's own process, for who has none: it provisions, acknowledges and shows.
+
+The modules reach it over loopback TCP with real C12.22 messages, as they reach
+any other; it begins when the first meter's clock is known, and keeps that
+meter's time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from smartmeter.base.clock import Calendar
+from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.tcp import TcpBearer
+from smartmeter.gateway.settings import LOCAL, SeatSettings
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.template import DEFAULT, Template, make_template
+
+LOOPBACK = "127.0.0.1"
+
+
+def local_template() -> Template:
+    """Give what a home wants: registers with every load-profile report, at the interval's end."""
+    schedules = [dict(one) for one in DEFAULT["schedules"]]
+    schedules[0] |= {"JITTER_S": 0, "TABLES": [23]}
+    return make_template({"schedules": schedules})
+
+
+class LocalTms:
+    """The server, and the bearer that leads to it."""
+
+    def __init__(self, data: Path, seats: Sequence[SeatSettings]) -> None:
+        self._data, self._seats = data, seats
+        self.server: TmsServer | None = None
+        self._ready = asyncio.Event()
+
+    async def start(self, calendar: Calendar) -> None:
+        """Listen on loopback, and know the gateway's modules."""
+        server = TmsServer(self._data / "tms", calendar, local_template())
+        await server.start(LOOPBACK, 0)
+        server.import_shipment(
+            [
+                Shipped(one.factory.esn, str(one.factory.title), one.factory.key, one.model)
+                for one in self._seats
+            ]
+        )
+        self.server = server
+        self._ready.set()
+
+    async def stop(self) -> None:
+        """End it, when it was started."""
+        if self.server is not None:
+            await self.server.stop()
+
+    def bearer(self) -> LocalBearer:
+        """Give a bearer that connects when the server is there."""
+        return LocalBearer(self)
+
+    async def address(self) -> tuple[str, int]:
+        """Give host and port, once there are any."""
+        await self._ready.wait()
+        assert self.server is not None
+        return self.server.address
+
+
+class LocalBearer:
+    """Implements ``smartmeter.comms.bearer.Bearer``."""
+
+    def __init__(self, tms: LocalTms) -> None:
+        self._tms = tms
+        self.settings = BearerSettings(LOCAL, LOCAL)
+
+    async def connect(self) -> Connection:
+        """Wait for the server, then open a connection to it."""
+        host, port = await self._tms.address()
+        return await TcpBearer(BearerSettings(LOCAL, f"tcp:{host}:{port}")).connect()

@@ -1,0 +1,125 @@
+"""Keeps the sinks fed, each at its own pace; a sink that fails rests and catches up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from smartmeter.base.errors import StorageError
+from smartmeter.gateway.journal import Journal
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.settings import Sinks
+from smartmeter.gateway.sinks.csv_file import CsvFile
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, SinkRefused
+
+POLL_S = 1.0
+PRUNE_S = 3600.0
+FIRST_REST_S, MAX_REST_S = 2.0, 300.0
+STATISTICS_SINK = "home_assistant"
+DIRECTIONS = ("delivered", "received")
+
+Step = Callable[[], Coroutine[Any, Any, bool]]
+
+
+class Outlets:
+    """All sinks of one gateway, as tasks."""
+
+    def __init__(
+        self,
+        sinks: Sinks,
+        readings: Readings,
+        journal: Journal,
+        meters: Callable[[], Iterable[Any]],
+        utc_s: Callable[[], int | None],
+    ) -> None:
+        self._sinks, self._readings, self._journal = sinks, readings, journal
+        self._meters, self._utc_s = meters, utc_s
+
+    def runners(self) -> list[Coroutine[Any, Any, None]]:
+        """Give what is to be run: one coroutine a sink that is set."""
+        sinks, readings = self._sinks, self._readings
+        found = [self._prune()]
+        if sinks.csv is not None:
+            file = CsvFile(sinks.csv, readings)
+
+            async def csv_step() -> bool:
+                return file.step()
+
+            found.append(self._feed("CSV file", csv_step))
+        if sinks.influx is not None:
+            found.append(self._feed("InfluxDB", _influx_step(sinks.influx, readings)))
+        if sinks.home_assistant is not None:
+            step = _statistics_step(sinks.home_assistant, readings)
+            found.append(self._feed("Home Assistant", step))
+        if sinks.mqtt is not None:
+            # Here, so that a gateway without a broker does not load the client.
+            from smartmeter.gateway.sinks.mqtt import MqttSink
+
+            note = self._journal.say
+            found.append(MqttSink(sinks.mqtt, readings, self._meters, note).run())
+        return found
+
+    async def _feed(self, name: str, step: Step) -> None:
+        rest_s = FIRST_REST_S
+        while True:
+            try:
+                more = await step()
+            except (SinkRefused, StorageError) as error:
+                self._journal.state(name, f"takes nothing: {error}")
+                await asyncio.sleep(rest_s)
+                rest_s = min(2 * rest_s, MAX_REST_S)
+                continue
+            rest_s = FIRST_REST_S
+            self._journal.state(name, "takes what comes")
+            if not more:
+                await asyncio.sleep(POLL_S)
+
+    async def _prune(self) -> None:
+        while True:
+            await asyncio.sleep(PRUNE_S)
+            now_s = self._utc_s()
+            if now_s is not None:
+                try:
+                    self._readings.prune(now_s)
+                except StorageError as error:
+                    self._journal.say(str(error))
+
+
+def _influx_step(settings: InfluxSettings, readings: Readings) -> Step:
+    from smartmeter.gateway.sinks.influx import InfluxSink
+
+    sink = InfluxSink(settings, readings)
+
+    async def step() -> bool:
+        lines, position = sink.batch()
+        if lines:
+            await asyncio.to_thread(sink.send, lines)
+        sink.sent(position)
+        return bool(lines)
+
+    return step
+
+
+def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Step:
+    from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
+    from smartmeter.gateway.sinks.statistics_link import import_statistics
+
+    async def step() -> bool:
+        """Send every hour from the first one on that new intervals have changed."""
+        position = readings.position(STATISTICS_SINK)
+        fresh = readings.after("intervals", position.get("intervals", 0))
+        changed: dict[tuple[str, int, str], int] = {}
+        for row in fresh:
+            if row["unit"] == "Wh" and row["direction"] in DIRECTIONS:
+                key = (row["esn"], row["channel"], row["direction"])
+                hour_s = (row["end_s"] - 1) // 3600 * 3600
+                changed[key] = min(hour_s, changed.get(key, hour_s))
+        for (esn, channel, direction), first_s in changed.items():
+            entries = hourly_statistics(readings.hourly(esn, channel), first_s)
+            await import_statistics(settings, statistic_metadata(esn, direction), entries)
+        if fresh:
+            readings.move(STATISTICS_SINK, {"intervals": fresh[-1]["number"]})
+        return bool(fresh)
+
+    return step

@@ -1,0 +1,283 @@
+"""One meter's place in a gateway: module, probe and bearers, started again after a fault.
+
+A medium that takes no more (disk full, worn, removed) stops the module, and
+after a rest it starts from what is durable, as after a power cut; that loses
+and doubles nothing.  Meanwhile the meter keeps its own lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
+from typing import Any
+
+from ansi_tables.ssi_tables import ScheduleKind, SsiTable, Task
+from smartmeter.base.clock import Calendar, monotonic_us
+from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.comms.bearer import Bearer
+from smartmeter.comms.node import NodeHost
+from smartmeter.gateway.flash_file import FlashFile
+from smartmeter.gateway.journal import Journal
+from smartmeter.gateway.probe import Probe
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.settings import SeatSettings
+from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
+from smartmeter.ssi.guard import Permission, WriteDenied
+from smartmeter.ssi.module import Module, SecurityNote
+
+#: How long a seat rests after its storage failed.
+STORAGE_REST_S = 10.0
+#: Values are stale when none came for so many periods.
+STALE_PERIODS = 2
+DAY_S, MINUTE_S = 86_400, 60
+
+
+def prepare_memory(settings: SeatSettings) -> FlashFile:
+    """Open the state file; a new one gets the factory memory of the settings.
+
+    SettingsError when the file belongs to another module.
+    """
+    nvram = FlashFile(settings.state, clock_us=monotonic_us)
+    page = settings.factory.page()
+    if nvram.get(FACTORY_PAGE) is not None and load_factory(nvram).esn != settings.factory.esn:
+        raise SettingsError(
+            str(settings.state), "belongs to another module", "move it away, or mend the ESN"
+        )
+    if nvram.get(FACTORY_PAGE) != page:
+        nvram.commit({FACTORY_PAGE: page})
+    return nvram
+
+
+class TappedModule:
+    """A module whose reports are in the readings before they may leave it.
+
+    Also the place where a storage fault is caught: from then on it does
+    nothing, and ``failed`` is told once.
+    """
+
+    def __init__(
+        self, module: Module, readings: Readings, failed: Callable[[StorageError], None]
+    ) -> None:
+        self._module, self._readings, self._failed = module, readings, failed
+        self._stopped = False
+        epoch, number = readings.taken(module.esn)
+        self._epoch, self._taken = epoch, number
+
+    def _do(self, action: Callable[[], None]) -> None:
+        if self._stopped:
+            return
+        try:
+            action()
+            self._take()
+        except StorageError as error:
+            self._stopped = True
+            self._failed(error)
+
+    def _take(self) -> None:
+        outbox = self._module.outbox
+        if outbox.epoch != self._epoch:
+            self._epoch, self._taken = outbox.epoch, 0
+        fresh = outbox.after(self._taken)
+        if fresh:
+            reports = [(entry.number, entry.services) for entry in fresh]
+            self._readings.keep(self._module.esn, outbox.epoch, reports)
+            self._taken = fresh[-1].number
+
+    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Take one APDU from a bearer."""
+        self._do(lambda: self._module.receive(path, octets, now_us))
+
+    def outgoing(self) -> list[tuple[Hashable, bytes]]:
+        """Give the APDUs to send, each with its path; all that they carry is kept already."""
+        self._do(lambda: None)
+        return [] if self._stopped else self._module.outgoing()
+
+    def bearer_up(self, path: Hashable, now_us: int) -> None:
+        """A bearer can carry APDUs now."""
+        self._do(lambda: self._module.bearer_up(path, now_us))
+
+    def bearer_down(self, path: Hashable, now_us: int) -> None:
+        """A bearer has gone."""
+        self._do(lambda: self._module.bearer_down(path, now_us))
+
+    def mains(self, on: bool, now_us: int) -> None:
+        """The mains came or went."""
+        self._do(lambda: self._module.mains(on, now_us))
+
+    def expire(self, now_us: int) -> None:
+        """Do what is due."""
+        self._do(lambda: self._module.expire(now_us))
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        return None if self._stopped else self._module.deadline_us()
+
+
+class Seat:
+    """Runs one meter's module until cancelled."""
+
+    def __init__(
+        self,
+        settings: SeatSettings,
+        bearers: Sequence[Bearer],
+        permission: Permission,
+        readings: Readings,
+        journal: Journal,
+        rate: Fraction,
+    ) -> None:
+        self.settings = settings
+        self.esn = settings.factory.esn
+        self.calendar = Calendar(None, rate, monotonic_us())
+        #: Set when the clock was read from the meter for the first time.
+        self.clock_known = asyncio.Event()
+        self._bearers, self._permission = bearers, permission
+        self._readings, self._journal = readings, journal
+        self._module: Module | None = None
+        self._tapped: TappedModule | None = None
+        self._nvram: FlashFile | None = None
+        self._host: NodeHost | None = None
+        self._probe: Probe | None = None
+        self._mains = True
+        self._fault: asyncio.Future[StorageError | None] | None = None
+
+    async def run(self) -> None:
+        """Keep the module running."""
+        subject = f"{self.esn} storage"
+        while True:
+            try:
+                self._nvram = prepare_memory(self.settings)
+                self._journal.state(subject, "works")
+                try:
+                    await self._run_module(self._nvram)
+                finally:
+                    self._nvram.close()
+            except StorageError as error:
+                self._journal.state(subject, str(error))
+                await asyncio.sleep(STORAGE_REST_S)
+
+    async def _run_module(self, nvram: FlashFile) -> None:
+        """Run until the power has come back to a module without any, or StorageError."""
+        loop = asyncio.get_running_loop()
+        fault: asyncio.Future[StorageError | None] = loop.create_future()
+        self._fault = fault
+        module = Module(nvram, self.calendar, monotonic_us(), permission=self._permission)
+
+        def failed(error: StorageError) -> None:
+            if not fault.done():
+                fault.set_result(error)
+
+        tapped = TappedModule(module, self._readings, failed)
+        host = NodeHost(tapped, self._bearers, after=self._after)
+
+        def settle() -> None:
+            tapped.expire(monotonic_us())
+            host.step()
+
+        probe = Probe(self.settings.port, module.optical, loop, settle, self._note_port)
+        self._module, self._tapped, self._host, self._probe = module, tapped, host, probe
+        if not self._mains:
+            tapped.mains(False, monotonic_us())
+        probe.start()
+        task = asyncio.create_task(host.run())
+        try:
+            await asyncio.wait((task, fault), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                task.result()
+            error = fault.result()
+            if error is not None:
+                raise error
+        finally:
+            self._fault = None
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.to_thread(probe.stop)
+
+    def mains(self, on: bool) -> None:
+        """The board's mains sense has changed."""
+        if on == self._mains:
+            return
+        self._mains = on
+        self._journal.state(f"{self.esn} mains", "on" if on else "off")
+        module, tapped, host = self._module, self._tapped, self._host
+        if module is None or tapped is None or host is None:
+            return
+        if on and module.dead and self._fault is not None and not self._fault.done():
+            # Its hold-up energy was used up: it starts as after a power cut, at once.
+            self._fault.set_result(None)
+            return
+        tapped.mains(on, monotonic_us())
+        host.step()
+
+    def _note_port(self, text: str) -> None:
+        self._journal.state(f"{self.esn} port", text)
+
+    def _after(self) -> None:
+        if self._module is None or self._probe is None:
+            return
+        self._probe.flush()
+        if self.calendar.is_set and not self.clock_known.is_set():
+            self.clock_known.set()
+        for event in self._module.events():
+            if isinstance(event, SecurityNote):
+                self._journal.say(f"{self.esn}: refused a message: {event.reason}")
+            elif isinstance(event, WriteDenied):
+                self._journal.say(f"{self.esn}: {event.what} was refused: no local permission")
+        status = self._module.status()
+        state = f"state {status['STATE']:02d} error {status['ERROR']:02d}"
+        self._journal.state(self.esn, state)
+        if self._module.meter is not None:
+            told = "answers" if status["METER_LINK_FLAG"] else "does not answer"
+            self._journal.state(f"{self.esn} meter", told)
+
+    @property
+    def period_s(self) -> int:
+        """Give how often intervals are read, as provisioned; a day when nothing is."""
+        periods = [DAY_S]
+        if self._module is not None:
+            for one in self._module.configuration.value(SsiTable.SCHEDULES)["SCHEDULES"]:
+                if one["ENABLED"] and (one["TASK"], one["KIND"]) == (
+                    Task.REPORT,
+                    ScheduleKind.INTERVAL,
+                ):
+                    periods.append(one["PERIOD_MIN"] * MINUTE_S)
+        return min(periods)
+
+    @property
+    def fresh(self) -> bool:
+        """Tell whether the newest interval is no older than two periods."""
+        last = self._readings.last_interval(self.esn)
+        utc_s = self.calendar.utc_s(monotonic_us())
+        if last is None or utc_s is None:
+            return False
+        return bool(utc_s - last["end_s"] <= STALE_PERIODS * self.period_s)
+
+    def status(self) -> dict[str, Any]:
+        """Give how this meter does, for people and programs."""
+        last = self._readings.last_interval(self.esn)
+        port_open = self._probe is not None and self._probe.is_open
+        value: dict[str, Any] = {
+            "esn": self.esn,
+            "title": str(self.settings.factory.title),
+            "port": self.settings.port,
+            "port_open": port_open,
+            "fresh": self.fresh,
+            "last_interval_end_s": last["end_s"] if last is not None else None,
+            "mains": self._mains,
+            "utc_s": self.calendar.utc_s(monotonic_us()),
+        }
+        if self._module is not None and self._nvram is not None:
+            status = self._module.status()
+            value |= {
+                "state": int(status["STATE"]),
+                "error": int(status["ERROR"]),
+                "warning": int(status["WARNING"]),
+                "meter_answers": bool(status["METER_LINK_FLAG"]),
+                "outbox": status["OUTBOX_COUNT"],
+                "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
+                "configuration": status["CONFIG_VERSION"],
+                "clock_offset_s": status["CLOCK_OFFSET_S"],
+                "state_commits": self._nvram.commits,
+                "state_octets": self._nvram.octets,
+            }
+        return value

@@ -1,0 +1,205 @@
+"""``gateway init``: find meters by harmless sessions, and write settings, keys and shipment file.
+
+A probe identifies, logs on as a reader and reads a handful of tables; it
+writes nothing and runs no procedure.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansi_tables.errors import TableError
+from ansi_tables.snapshot import Snapshot
+from protocols.c1218.client import ClientOptions
+from protocols.c1218.scripts import LogonSettings
+from protocols.errors import ProtocolError, ServiceRefused
+from protocols.transports.names import open_port
+from protocols.transports.pump import MeterPort
+from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
+
+LOOKED_AT = (0, 1, 3, 5, 52)
+_ALPHABET = string.digits + string.ascii_uppercase
+USER = b"SSI"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a port led to; ``meter`` is false where nothing answered as a meter does."""
+
+    port: str
+    meter: bool
+    text: str
+    serial: str = ""
+    model: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.port}: {self.text}"
+
+
+def list_ports() -> list[str]:
+    """Give the serial ports of this board, by a name that stays where there is one."""
+    from serial.tools.list_ports import comports
+
+    names = sorted(port.device for port in comports())
+    by_id = Path("/dev/serial/by-id")
+    stable = {str(link.resolve()): str(link) for link in by_id.glob("*")}
+    return [stable.get(str(Path(name).resolve()), name) for name in names]
+
+
+def find_meters(ports: Sequence[str], password: str, user_id: int) -> list[Found]:
+    """Probe ports, one after the other."""
+    return [probe(port, password, user_id) for port in ports]
+
+
+def probe(port: str, password: str, user_id: int) -> Found:
+    """Look what is behind one port."""
+    logon = LogonSettings(user_id, USER, password.encode() or None)
+    images: dict[int, bytes] = {}
+    locked: list[int] = []
+    try:
+        with MeterPort(open_port(port), logon, ClientOptions()) as meter:
+            for number in LOOKED_AT:
+                try:
+                    images[number] = meter.read(number)
+                except ServiceRefused:
+                    locked.append(number)
+    except (ProtocolError, ValueError) as error:
+        return Found(port, False, f"no meter answers: {error}")
+    try:
+        identity = Snapshot(images)[1]
+    except (TableError, KeyError) as error:
+        return Found(port, True, f"a meter without an identity that can be read: {error}")
+    maker, model = (str(identity.get(n, "")).strip() for n in ("MANUFACTURER", "ED_MODEL"))
+    serial = str(identity.get("MFG_SERIAL_NUMBER", "")).strip(" \0")
+    told = f"meter {maker} {model}, serial {serial}"
+    if locked:
+        told += f"; locked without a password: {', '.join(f'ST-{n:02d}' for n in locked)}"
+    return Found(port, True, told, serial, f"{maker} {model}".strip())
+
+
+def module_name(serial: str) -> str:
+    """Make an ESN of a meter's serial number: digits and capitals, the last 16."""
+    return "".join(c for c in serial.upper() if c in _ALPHABET)[-MAX_ESN:]
+
+
+def write_files(
+    folder: Path, meters: Sequence[Found], esn: str, tms: str | None, user_id: int
+) -> list[Path]:
+    """Write gateway.toml, a key a module, and shipment.csv; nothing that is there is replaced.
+
+    Gives the files, the settings first; SettingsError when there is no meter or
+    no name for its module.
+    """
+    if not meters:
+        raise SettingsError("ports", "no meter was found", "look at the probe; try another port")
+    if esn and len(meters) > 1:
+        raise SettingsError("--esn", f"{len(meters)} meters were found", "name one --port")
+    names = [esn or module_name(one.serial) for one in meters]
+    for name, one in zip(names, meters, strict=True):
+        try:
+            Factory(name, bytes(16), (TmsAddress("none"),)).check()
+        except StorageError as error:
+            raise SettingsError(f"{one.port}: module", error.fault, "give --esn") from error
+    settings, shipment = folder / "gateway.toml", folder / "shipment.csv"
+    keys = [folder / f"{name}.key" for name in names]
+    for path in (settings, shipment, *keys):
+        if path.exists():
+            raise SettingsError(str(path), "is there already", "choose another folder")
+    made = [secrets.token_hex(16) for _ in names]
+    rows = [
+        f"{name},{relative_title(name)},{key},{one.model.replace(',', ' ')}\n"
+        for name, key, one in zip(names, made, meters, strict=True)
+    ]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, key in zip(keys, made, strict=True):
+            _write(path, key + "\n")
+        _write(shipment, "esn,title,key,model\n" + "".join(rows))
+        _write(settings, _settings(folder, names, meters, tms, user_id))
+    except OSError as error:
+        raise SettingsError(str(folder), str(error.strerror), "check its rights") from error
+    return [settings, shipment, *keys]
+
+
+def _write(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _settings(
+    folder: Path, names: Sequence[str], meters: Sequence[Found], tms: str | None, user_id: int
+) -> str:
+    folder = folder.resolve()
+    parts = [_HEAD.format(data=folder / "data")]
+    for name, one in zip(names, meters, strict=True):
+        parts.append(
+            _METER.format(
+                text=one.text,
+                esn=name,
+                key=folder / f"{name}.key",
+                state=folder / "data" / f"{name}.nvram",
+                port=one.port,
+                user_id=user_id,
+                model=one.model,
+            )
+        )
+    parts.append(_TMS.format(address=tms) if tms else _NO_TMS)
+    return "".join(parts) + _SINKS.format(data=folder / "data")
+
+
+_HEAD = """\
+# A SmartMeter gateway.  "smartmeter gateway check --settings THIS" tells what would fail.
+
+[gateway]
+data = "{data}"
+# Towards the meter the gateway only reads, unless a file on this board says otherwise:
+#   allow = "/etc/smartmeter/allow.toml"     # tables = [5]   procedures = [10]
+# How the board knows of an outage: "meter" (from the meter's own log only),
+# "power_supply", or "gpio:/dev/gpiochip0:17" (an isolated, low-voltage signal only).
+mains = "meter"
+# metrics = "127.0.0.1:9118"                 # Prometheus
+
+"""
+_METER = """\
+# {text}
+[[meters]]
+esn = "{esn}"
+key_file = "{key}"
+state = "{state}"
+port = "{port}"
+user_id = {user_id}
+model = "{model}"
+# password_file = "/etc/smartmeter/optical"  # where tables are locked without one
+
+"""
+_TMS = """\
+[[tms]]
+address = "{address}"
+
+"""
+_NO_TMS = """\
+# Without a [[tms]] the gateway has its own, in the same process.
+# [[tms]]
+# address = "tcp:tms.example:1153"           # give its operator shipment.csv
+
+"""
+_SINKS = """\
+[csv]
+file = "{data}/intervals.csv"
+
+# [mqtt]                                     # with Home Assistant's discovery
+# host = "127.0.0.1"
+# [influx]
+# url = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
+# token_file = "/etc/smartmeter/influx"
+# [home_assistant]                           # history, as external statistics
+# url = "ws://homeassistant.local:8123/api/websocket"
+# token_file = "/etc/smartmeter/home-assistant"
+"""

@@ -1,0 +1,59 @@
+"""Reports of a module as its outbox holds them, made by the module's own code."""
+
+from collections.abc import Sequence
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import Cause, SsiTable
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullWrite
+from smartmeter.ssi.meter_data import Interval, ProfileRead
+from smartmeter.ssi.reports import ReportMaker
+from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street
+
+EPOCH_S = EPOCH_US // 1_000_000
+CONTEXT_ID = 77
+QUARTER_S = 900
+
+
+def header(number: int, cause: Cause = Cause.SCHEDULE, epoch: int = 1) -> bytes:
+    value = {
+        "SIGNATURE": b"SSI1",
+        "BASE": ssi_tables.DEFAULT_BASE,
+        "ESN": FACTORY.esn,
+        "OUTBOX_EPOCH": epoch,
+        "REPORT_NBR": number,
+        "CAUSE": cause,
+        "SCHEDULE_NBR": 1,
+        "TIME": EPOCH_S,
+        "DUE_TIME": EPOCH_S,
+        "CONFIG_VERSION": 1,
+        "CONTEXT_ID": CONTEXT_ID,
+        "STATE": 6,
+        "WARNING": 0,
+    }
+    octets = ssi_tables.encode(SsiTable.REPORT_HEADER, value)
+    return encode_request(FullWrite(ssi_tables.DEFAULT_BASE + SsiTable.REPORT_HEADER, octets))
+
+
+def meter_images() -> dict[int, bytes]:
+    """Give the context of the simulated meter, as its module read it."""
+    street = Street()
+    street.run(10)
+    assert street.device.module.meter is not None
+    return street.device.module.meter.images
+
+
+def hello(number: int, images: dict[int, bytes]) -> list[bytes]:
+    make = ReportMaker(ssi_tables.DEFAULT_BASE)
+    services = [service for n, image in images.items() for service in make.table(n, image)]
+    return [header(number, Cause.HELLO), *services]
+
+
+def profile(number: int, first: int, values: Sequence[Sequence[int]]) -> list[bytes]:
+    """Give a report of intervals: sequence n ends n + 1 quarters after the epoch."""
+    intervals = tuple(
+        Interval(first + n, EPOCH_S + (first + n + 1) * QUARTER_S, b"\x01", tuple(one))
+        for n, one in enumerate(values)
+    )
+    read = ProfileRead(intervals, first, first + len(intervals), QUARTER_S)
+    return [header(number), *ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)]

@@ -1,0 +1,143 @@
+"""Hourly history: exact, by UTC hour, the same when it is sent again; over a real websocket.
+
+The server checks the calls as Home Assistant's developer documentation states
+them for ``recorder/import_statistics``.
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
+from smartmeter.gateway.sinks.statistics_link import import_statistics
+
+TOKEN = "long-lived"
+
+
+class Home:
+    """A Home Assistant as far as its websocket's statistics go."""
+
+    def __init__(self) -> None:
+        self.statistics: dict[str, dict[str, tuple[int, int]]] = {}
+        self.calls = 0
+
+    async def serve(self, socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "auth_required", "ha_version": "2026.11.0"}))
+        hello = json.loads(await socket.recv())
+        if hello != {"type": "auth", "access_token": TOKEN}:
+            await socket.send(json.dumps({"type": "auth_invalid", "message": "Invalid token"}))
+            return
+        await socket.send(json.dumps({"type": "auth_ok", "ha_version": "2026.11.0"}))
+        async for text in socket:
+            await socket.send(json.dumps(self.answer(json.loads(text))))
+
+    def answer(self, call: dict[str, object]) -> dict[str, object]:
+        self.calls += 1
+        fault = self.fault(call)
+        if fault:
+            error = {"code": "invalid_format", "message": fault}
+            return {"id": call.get("id"), "type": "result", "success": False, "error": error}
+        metadata, stats = call["metadata"], call["stats"]
+        assert isinstance(metadata, dict) and isinstance(stats, list)
+        held = self.statistics.setdefault(metadata["statistic_id"], {})
+        held |= {one["start"]: (one["state"], one["sum"]) for one in stats}
+        return {"id": call["id"], "type": "result", "success": True, "result": None}
+
+    def fault(self, call: dict[str, object]) -> str:
+        metadata, stats = call.get("metadata"), call.get("stats")
+        if call.get("type") != "recorder/import_statistics" or not isinstance(metadata, dict):
+            return "unknown command"
+        needed = {"statistic_id", "source", "name", "unit_of_measurement", "unit_class"}
+        if set(metadata) != needed | {"has_sum", "mean_type"}:
+            return f"metadata {sorted(metadata)}"
+        source, _, name = metadata["statistic_id"].partition(":")
+        if (
+            source != metadata["source"]
+            or not name.replace("_", "").isalnum()
+            or name != name.lower()
+        ):
+            return "statistic_id"
+        if metadata["unit_class"] != "energy" or metadata["mean_type"] not in (0, 1, 2):
+            return "unit_class or mean_type"
+        for one in stats if isinstance(stats, list) else ():
+            start = datetime.fromisoformat(one["start"])
+            if start.tzinfo is None or start.minute or start.second:
+                return "start must be a full hour with a zone"
+        return ""
+
+
+async def home_server(home: Home) -> Server:
+    return await serve(home.serve, "127.0.0.1", 0)
+
+
+def settings(server: Server, token: str = TOKEN) -> HomeAssistantSettings:
+    port = next(iter(server.sockets)).getsockname()[1]
+    return HomeAssistantSettings(f"ws://127.0.0.1:{port}/api/websocket", token)
+
+
+def quarter_hours(first: datetime, count: int) -> list[tuple[int, str]]:
+    begin_s = int(first.timestamp())
+    ends = (begin_s + 900 * (n + 1) for n in range(count))
+    return [((end_s - 1) // 3600 * 3600, "25") for end_s in ends]
+
+
+async def test_history_is_imported_and_the_same_again_changes_nothing() -> None:
+    home = Home()
+    server = await home_server(home)
+    rows = quarter_hours(datetime(2026, 1, 1, tzinfo=UTC), 4 * 24 * 40)
+    entries = hourly_statistics(rows)
+    metadata = statistic_metadata("SM000001", "delivered")
+    await import_statistics(settings(server), metadata, entries)
+    held = dict(home.statistics["smartmeter:meter_sm000001_delivered"])
+    assert len(held) == 24 * 40 and home.calls == 2
+    assert held["2026-01-01T00:00:00+00:00"] == (100, 100)
+    await import_statistics(settings(server), metadata, entries[-30:])
+    assert home.statistics["smartmeter:meter_sm000001_delivered"] == held
+    server.close()
+
+
+async def test_a_wrong_token_and_a_refusal_are_one_line_each() -> None:
+    server = await home_server(Home())
+    metadata = statistic_metadata("SM000001", "delivered")
+    with pytest.raises(SinkRefused, match="refuses the token: Invalid token"):
+        await import_statistics(settings(server, "wrong"), metadata, [])
+    entry = {"start": "2026-01-01T00:30:00+00:00", "state": 1, "sum": 1}
+    with pytest.raises(SinkRefused, match="full hour"):
+        await import_statistics(settings(server), metadata, [entry])
+    server.close()
+    nobody = HomeAssistantSettings("ws://127.0.0.1:1/api/websocket", TOKEN)
+    with pytest.raises(SinkRefused, match="Home Assistant"):
+        await import_statistics(nobody, metadata, [])
+
+
+@pytest.mark.parametrize(
+    ("day", "hours"),
+    [("2026-03-08", 23), ("2026-11-01", 25), ("2026-06-01", 24)],
+)
+def test_days_of_23_and_25_hours_have_as_many_entries(day: str, hours: int) -> None:
+    zone = ZoneInfo("America/New_York")
+    begin = datetime.fromisoformat(day).replace(tzinfo=zone)
+    end = (datetime.fromisoformat(day) + timedelta(days=1)).replace(tzinfo=zone)
+    count = int(end.timestamp() - begin.timestamp()) // 900
+    entries = hourly_statistics(quarter_hours(begin, count))
+    assert len(entries) == hours
+    assert [entry["sum"] for entry in entries] == [100 * (n + 1) for n in range(hours)]
+
+
+@given(st.lists(st.decimals(0, 10_000, places=3), min_size=1, max_size=60), st.data())
+def test_rounding_never_adds_up_and_a_later_start_gives_the_same_hours(
+    values: list[Decimal], data: st.DataObject
+) -> None:
+    rows = [(n // 4 * 3600, str(value)) for n, value in enumerate(values)]
+    entries = hourly_statistics(rows)
+    assert abs(entries[-1]["sum"] - sum(values)) <= Decimal("0.5")
+    first_s = data.draw(st.sampled_from([hour_s for hour_s, _ in rows]))
+    begin = datetime.fromtimestamp(first_s, UTC).isoformat()
+    assert hourly_statistics(rows, first_s) == [e for e in entries if e["start"] >= begin]

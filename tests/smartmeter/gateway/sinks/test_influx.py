@@ -1,0 +1,82 @@
+"""Line protocol to an HTTP server: what was taken moves the cursor, what was refused does not."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks.influx import InfluxSink
+from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
+from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile
+from tests.smartmeter.ssi.host import FACTORY
+
+
+class Server(HTTPServer):
+    """Keeps bodies; ``status`` is what it answers."""
+
+    status = 204
+    bodies: list[str]
+    tokens: list[str | None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.server.bodies.append(body)
+        self.server.tokens.append(self.headers["Authorization"])
+        self.send_response(self.server.status)
+        self.end_headers()
+        if self.server.status >= 400:
+            self.wfile.write(b"bucket\nmissing")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server(("127.0.0.1", 0), Handler)
+    running.bodies, running.tokens = [], []
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def test_points_are_sent_once_they_were_taken_and_again_when_they_were_not(
+    server: Server, tmp_path: Path
+) -> None:
+    readings = Readings(tmp_path / "r")
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    sink = InfluxSink(
+        InfluxSettings(f"http://127.0.0.1:{server.server_port}/api/v2/write?precision=s", "secret"),
+        readings,
+    )
+    lines, position = sink.batch()
+    assert lines[0] == (
+        "interval,channel=0,direction=delivered,esn=SM000001,quantity=active\\ energy,set=1,unit=Wh"
+        f" value=51,raw=51i,length_s=900i,sequence=0i,ring_epoch=1i {EPOCH_S + 900}"
+    )
+    server.status = 404
+    with pytest.raises(SinkRefused, match="404 bucket missing"):
+        sink.send(lines)
+    assert sink.batch()[0] == lines
+    server.status = 204
+    sink.send(lines)
+    sink.sent(position)
+    assert sink.batch()[0] == []
+    assert server.bodies == ["\n".join(lines)] * 2 and set(server.tokens) == {"Token secret"}
+
+
+def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    sink = InfluxSink(InfluxSettings("http://127.0.0.1:1/write"), Readings(tmp_path / "r"))
+    with pytest.raises(SinkRefused, match="InfluxDB"):
+        sink.send(["x value=1 1"])
+    with pytest.raises(SinkRefused, match="InfluxDB"):
+        InfluxSink(InfluxSettings("no url"), Readings(tmp_path / "r")).send(["x value=1 1"])

@@ -1,0 +1,181 @@
+"""Values over a real broker, with Home Assistant's discovery, as its documentation states it."""
+
+import asyncio
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks.mqtt import MqttSink
+from smartmeter.gateway.sinks.settings import MqttSettings
+from tests.smartmeter.gateway.reports import hello, meter_images, profile
+from tests.smartmeter.ssi.host import FACTORY
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+pytestmark = pytest.mark.skipif(not MOSQUITTO, reason="needs the Debian package mosquitto")
+ESN = FACTORY.esn
+
+
+@dataclass
+class View:
+    esn: str = ESN
+    model: str = "SM-RES-1"
+    fresh: bool = True
+
+
+class Broker:
+    """mosquitto on a port of its own; may be stopped and started again."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [str(MOSQUITTO), "-p", str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("mosquitto does not start")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    running = Broker()
+    yield running
+    running.stop()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 - what a peer does sets no event here
+            await asyncio.sleep(0.05)
+
+
+class Listener:
+    """Everything that was published, newest last, and by topic."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str]] = []
+
+    async def run(self, port: int) -> None:
+        async with aiomqtt.Client("127.0.0.1", port) as client:
+            await client.subscribe("#", qos=1)
+            async for message in client.messages:
+                assert isinstance(message.payload, bytes)
+                self.messages.append((str(message.topic), message.payload.decode()))
+
+    def last(self, topic: str) -> str | None:
+        return next((p for t, p in reversed(self.messages) if t == topic), None)
+
+    async def wait(self, topic: str, holds: str = "") -> str:
+        await until(lambda: (found := self.last(topic)) is not None and holds in found)
+        return str(self.last(topic))
+
+
+@pytest.fixture
+async def listener(broker: Broker) -> AsyncIterator[Listener]:
+    heard = Listener()
+    task = asyncio.create_task(heard.run(broker.port))
+    await asyncio.sleep(0.3)
+    yield heard
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def sink(broker: Broker, tmp_path: Path, view: View, notes: list[str]) -> tuple[MqttSink, Readings]:
+    readings = Readings(tmp_path / "readings.sqlite3")
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    settings = MqttSettings("127.0.0.1", broker.port)
+    return MqttSink(settings, readings, lambda: [view], notes.append), readings
+
+
+async def test_a_meter_is_discovered_shown_and_told_interval_by_interval(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    view = View()
+    mqtt, readings = sink(broker, tmp_path, view, [])
+    task = asyncio.create_task(mqtt.run())
+    payload = json.loads(await listener.wait(f"homeassistant/device/smartmeter_{ESN}/config"))
+    assert payload["device"]["identifiers"] == [f"smartmeter_{ESN}"]
+    delivered = payload["components"]["delivered"]
+    assert delivered["platform"] == "sensor" and delivered["device_class"] == "energy"
+    assert delivered["state_class"] == "total_increasing"
+    assert delivered["unit_of_measurement"] == "Wh"
+    assert payload["components"]["power"]["device_class"] == "power"
+    assert payload["state_topic"] == f"smartmeter/{ESN}/state"
+    state = json.loads(await listener.wait(f"smartmeter/{ESN}/state"))
+    assert state["power_w"] == "204.0", "51 Wh in a quarter of an hour"
+    assert state["interval_end"] == "2026-01-01T00:15:00+00:00"
+    assert await listener.wait(f"smartmeter/{ESN}/availability") == "online"
+    assert await listener.wait("smartmeter/gateway") == "online"
+    interval = json.loads(await listener.wait(f"smartmeter/{ESN}/interval"))
+    assert (interval["sequence"], interval["unit"]) == (0, "Wh")
+    readings.keep(ESN, 1, [(3, profile(3, 1, [[100, 0]]))])
+    await listener.wait(f"smartmeter/{ESN}/state", "400.0")
+    view.fresh = False
+    await listener.wait(f"smartmeter/{ESN}/availability", "offline")
+    told = [p for t, p in listener.messages if t == f"smartmeter/{ESN}/interval"]
+    numbers = [json.loads(one)["number"] for one in told]
+    assert numbers == [1, 2, 3, 4], "each once, in order"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await listener.wait("smartmeter/gateway", "offline") == "offline"
+
+
+async def test_when_home_assistant_is_born_anew_everything_is_told_again(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    mqtt, _ = sink(broker, tmp_path, View(), [])
+    task = asyncio.create_task(mqtt.run())
+    topic = f"homeassistant/device/smartmeter_{ESN}/config"
+    await listener.wait(topic)
+    before = sum(t == topic for t, _ in listener.messages)
+    async with aiomqtt.Client("127.0.0.1", broker.port) as home:
+        await home.publish("homeassistant/status", "online", qos=1)
+    await until(lambda: sum(t == topic for t, _ in listener.messages) > before)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_broker_that_goes_and_comes_is_told_once_each_and_gets_what_it_missed(
+    broker: Broker, tmp_path: Path
+) -> None:
+    notes: list[str] = []
+    mqtt, readings = sink(broker, tmp_path, View(), notes)
+    task = asyncio.create_task(mqtt.run())
+    await until(lambda: readings.position("mqtt").get("intervals") == 2)
+    broker.stop()
+    readings.keep(ESN, 1, [(3, profile(3, 1, [[100, 0]]))])
+    await until(lambda: len(notes) == 2)
+    await asyncio.sleep(1.5)
+    broker.start()
+    await until(lambda: readings.position("mqtt").get("intervals") == 4)
+    assert [("is connected" in note, "is lost" in note) for note in notes] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,175 @@
+"""What modules report becomes rows, each once, in engineering units; and a CSV file of them."""
+
+import csv
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from smartmeter.base.errors import StorageError
+from smartmeter.gateway.readings import Readings, number_text
+from smartmeter.gateway.sinks.csv_file import CsvFile
+from tests.smartmeter.gateway.reports import EPOCH_S, QUARTER_S, hello, meter_images, profile
+from tests.smartmeter.ssi.host import FACTORY
+
+ESN = FACTORY.esn
+WRITER = """
+import sys
+from pathlib import Path
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks.csv_file import CsvFile
+from tests.smartmeter.gateway.reports import profile
+folder = Path(sys.argv[1])
+readings = Readings(folder / "readings.sqlite3")
+file = CsvFile(folder / "out.csv", readings)
+_, number = readings.taken("SM000001")
+while True:
+    number += 1
+    readings.keep("SM000001", 1, [(number, profile(number, 2 * number, [[1, 2], [3, 4]]))])
+    file.step()
+    print(number, flush=True)
+"""
+
+
+@pytest.fixture
+def readings(tmp_path: Path) -> Readings:
+    return Readings(tmp_path / "readings.sqlite3")
+
+
+def rows(readings: Readings) -> list[tuple[int, int, str, str]]:
+    found = readings.after("intervals", 0)
+    return [(row["sequence"], row["channel"], row["value"], row["unit"]) for row in found]
+
+
+def test_intervals_are_kept_once_with_quantity_unit_and_exact_value(readings: Readings) -> None:
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0], [7, 3]]))])
+    readings.keep(ESN, 1, [(3, profile(3, 1, [[7, 3], [9, 0]]))])
+    assert rows(readings) == [
+        (0, 0, "51", "Wh"),
+        (0, 1, "0", "Wh"),
+        (1, 0, "7", "Wh"),
+        (1, 1, "3", "Wh"),
+        (2, 0, "9", "Wh"),
+        (2, 1, "0", "Wh"),
+    ]
+    first = readings.after("intervals", 0, 1)[0]
+    assert (first["end_s"], first["length_s"]) == (EPOCH_S + QUARTER_S, QUARTER_S)
+    assert (first["quantity"], first["direction"]) == ("active energy", "delivered")
+    assert readings.taken(ESN) == (1, 3)
+
+
+def test_without_the_meters_context_the_raw_counts_are_kept_and_no_unit_is_made_up(
+    readings: Readings,
+) -> None:
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[51, 0]]))])
+    assert rows(readings) == [(0, 0, "51", ""), (0, 1, "0", "")]
+
+
+def test_a_report_that_cannot_be_read_stops_nothing(readings: Readings) -> None:
+    readings.keep(ESN, 1, [(1, [b"\xff\x00"]), (2, profile(2, 0, [[1, 2]]))])
+    assert len(rows(readings)) == 2 and readings.taken(ESN) == (1, 2)
+
+
+def test_a_database_that_takes_no_more_is_one_clear_fault_and_nothing_half_written(
+    readings: Readings,
+) -> None:
+    readings._db.execute("PRAGMA max_page_count=1")  # the smallest full disk
+    many = [[n, n] for n in range(200)]
+    with pytest.raises(StorageError, match="free some space"):
+        readings.keep(ESN, 1, [(n, profile(n, 200 * n, many)) for n in range(1, 9)])
+    assert readings.taken(ESN) == (0, 0) and not rows(readings)
+
+
+def test_exact_values_become_plain_digits() -> None:
+    assert number_text(Fraction(1, 8)) == "0.125"
+    assert number_text(Decimal("1E+3")) == "1000"
+    assert number_text(12) == "12"
+    assert number_text(Fraction(1, 3)) is None
+    assert number_text(None) is None
+
+
+def test_old_rows_are_forgotten(readings: Readings) -> None:
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    readings.prune(EPOCH_S + 799 * 86_400)
+    assert len(rows(readings)) == 2
+    readings.prune(EPOCH_S + 802 * 86_400)
+    assert not rows(readings)
+
+
+def test_the_csv_file_has_one_line_an_interval_and_channel(
+    readings: Readings, tmp_path: Path
+) -> None:
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    file = CsvFile(tmp_path / "out" / "x.csv", readings)
+    while file.step():
+        pass
+    assert not file.step()
+    lines = (tmp_path / "out" / "x.csv").read_text().splitlines()
+    assert len(lines) == 3
+    assert lines[1] == (
+        "SM000001,1,1,0,0,2026-01-01T00:15:00Z,900,01,active energy,delivered,Wh,51,51"
+    )
+
+
+def test_lines_that_a_cut_left_behind_are_written_again_and_not_twice(
+    readings: Readings, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    file = CsvFile(path, readings)
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    file.step()
+    with path.open("a") as torn:
+        torn.write("SM000001,1,1,1,0,2026-01-01T00")
+    readings.keep(ESN, 1, [(2, profile(2, 1, [[3, 4]]))])
+    file.step()
+    lines = path.read_text().splitlines()
+    assert len(lines) == 5 and all(line.count(",") == 12 for line in lines)
+
+
+def test_a_csv_file_that_was_shortened_by_somebody_is_left_alone(
+    readings: Readings, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    file = CsvFile(path, readings)
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    file.step()
+    path.write_text("mine\n")
+    readings.keep(ESN, 1, [(2, profile(2, 1, [[3, 4]]))])
+    with pytest.raises(StorageError, match="move it away"):
+        file.step()
+    assert path.read_text() == "mine\n"
+
+
+def test_killed_at_any_moment_every_interval_is_in_database_and_csv_once(tmp_path: Path) -> None:
+    chance, last = Random(11), 0
+    for _ in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+        )
+        assert process.stdout is not None
+        for _ in range(chance.randint(1, 40)):
+            last = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    readings = Readings(tmp_path / "readings.sqlite3")
+    file = CsvFile(tmp_path / "out.csv", readings)
+    while file.step():
+        pass
+    with sqlite3.connect(tmp_path / "readings.sqlite3") as database:
+        sql = "SELECT sequence, channel FROM intervals ORDER BY number"
+        stored = [tuple(row) for row in database.execute(sql)]
+    with (tmp_path / "out.csv").open() as lines:
+        written = [(int(row["sequence"]), int(row["channel"])) for row in csv.DictReader(lines)]
+    reports = readings.taken(ESN)[1]
+    assert reports >= last > 5
+    assert stored == written == [(n, c) for n in range(2, 2 * reports + 2) for c in (0, 1)]
