@@ -101,7 +101,8 @@ ENVIRONMENT = {"SMARTMETER_MODULE_KEY": KEY, "SMARTMETER_OPTICAL_PASSWORD": "sec
 
 def test_gateway_settings_are_read_with_secrets_from_the_environment(tmp_path: Path) -> None:
     settings = read_settings(settings_file(tmp_path, GATEWAY), ENVIRONMENT)
-    assert settings.factory.key.hex() == KEY and settings.factory.optical_password == b"secret"
+    [seat] = settings.seats
+    assert seat.factory.key.hex() == KEY and seat.factory.optical_password == b"secret"
     assert "secret" not in repr(settings) and KEY not in repr(settings)
 
 
@@ -116,7 +117,11 @@ def test_gateway_settings_are_read_with_secrets_from_the_environment(tmp_path: P
         ("tcp:127.0.0.1:1153", "tcp:127.0.0.1:99999", "tcp:HOST:PORT"),
         ("[module]", "[module]\ncolour = 1", "colour"),
         ("[module]", "[module", "TOML"),
-        ('[[tms]]\naddress = "tcp:127.0.0.1:1153"', "", "[[tms]]"),
+        ("[[tms]]", "[tms]", "[[tms]]"),
+        ("[[tms]]", '[mqtt]\nhost = "x"\nport = 0\n[[tms]]', "1 to 65535"),
+        ("[[tms]]", '[gateway]\nmetrics = "9118"\n[[tms]]', "127.0.0.1:9118"),
+        ("[[tms]]", '[home_assistant]\nurl = "ws://x"\n[[tms]]', "token_file"),
+        ("[[tms]]", '[[meters]]\nesn = "SM2"\nport = "x"\n[[tms]]', "two forms"),
         ("[[tms]]", '[[tms]]\ntitle = "x"', "title"),
     ],
 )

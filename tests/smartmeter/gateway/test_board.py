@@ -1,0 +1,191 @@
+"""The board around the module: mains, service manager, journal, permission file, status."""
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.gateway.journal import MAX_LINES_DAY, Journal
+from smartmeter.gateway.mains import MeterAlone, PowerSupply, make_sense
+from smartmeter.gateway.metrics import MetricsServer
+from smartmeter.gateway.permissions import read_permission
+from smartmeter.gateway.service_manager import ServiceManager
+from smartmeter.gateway.status_socket import StatusSocket, ask_status
+
+HOUR_US = 3600 * 1_000_000
+STATUS = {"meters": [{"esn": "SM1", "fresh": True, "outbox": 3, "state": None}]}
+
+
+def supply(folder: Path, name: str, kind: str, online: str) -> Path:
+    (folder / name).mkdir(parents=True)
+    (folder / name / "type").write_text(kind + "\n")
+    (folder / name / "online").write_text(online + "\n")
+    return folder / name / "online"
+
+
+def test_the_mains_are_felt_at_the_boards_power_supply(tmp_path: Path) -> None:
+    (tmp_path / "BAT0").mkdir()
+    supply(tmp_path, "BAT1", "Battery", "1")
+    online = supply(tmp_path, "AC", "Mains", "1")
+    sense = PowerSupply(tmp_path)
+    assert sense.read() is True
+    online.write_text("0\n")
+    assert sense.read() is False
+    online.unlink()
+    assert sense.read() is None, "a supply that vanished tells nothing"
+
+
+def test_a_board_without_a_sense_says_what_to_write(tmp_path: Path) -> None:
+    assert MeterAlone().read() is None
+    with pytest.raises(SettingsError, match='mains = "meter"'):
+        make_sense(f"power_supply:{tmp_path}")
+    for text in ("gpio", "gpio:17", "gpio:/dev/gpiochip0:x", "battery"):
+        with pytest.raises(SettingsError, match="is no sense"):
+            make_sense(text)
+
+
+def test_a_gpio_line_needs_its_library_or_its_chip() -> None:
+    with pytest.raises(SettingsError, match="gpio:/dev/no-chip:17"):
+        make_sense("gpio:/dev/no-chip:17")
+
+
+def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        manager.settimeout(5)
+        told = ServiceManager({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "30000000"})
+        assert told.period_s == 15
+        told.ready("1 of 1 meters")
+        assert manager.recv(1000) == b"READY=1\nSTATUS=1 of 1 meters"
+        told.alive("x")
+        assert manager.recv(1000).startswith(b"WATCHDOG=1")
+        told.stopping()
+        assert manager.recv(1000) == b"STOPPING=1"
+
+
+def test_without_a_service_manager_nothing_is_told_and_nothing_fails() -> None:
+    for environment in ({}, {"NOTIFY_SOCKET": "/no/such/socket", "WATCHDOG_USEC": "x"}):
+        manager = ServiceManager(environment)
+        manager.ready("x")
+        assert manager.period_s is None
+    other = {"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}
+    assert ServiceManager(other).period_s is None, "the watchdog is another process's"
+
+
+def test_a_lost_meter_is_said_once_and_its_return_once() -> None:
+    lines: list[str] = []
+    journal = Journal(lines.append, lambda: 0)
+    for text in ("answers", "answers", "does not answer", "does not answer", "answers"):
+        journal.state("meter", text)
+    assert lines == ["meter: answers", "meter: does not answer", "meter: answers"]
+
+
+def test_what_is_said_again_within_the_hour_is_counted() -> None:
+    lines: list[str] = []
+    now_us = 0
+    journal = Journal(lines.append, lambda: now_us)
+    for _ in range(500):
+        journal.say("refused\na message")
+    now_us = HOUR_US
+    journal.say("refused a message")
+    assert lines == ["refused a message", "refused a message (499 times more since)"]
+
+
+def test_a_flood_of_different_lines_stays_under_ten_megabytes_a_day() -> None:
+    lines: list[str] = []
+    now_us = 0
+    journal = Journal(lines.append, lambda: now_us)
+    for number in range(3 * MAX_LINES_DAY):
+        journal.say(f"{number} " + "x" * 1000)
+    assert sum(len(line.encode()) + 1 for line in lines) < 10_000_000
+    assert lines[-1] == "too many lines: silent until tomorrow"
+    now_us = 24 * HOUR_US
+    journal.say("a new day")
+    assert lines[-1] == "a new day"
+
+
+def permission(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "allow.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_local_file_names_what_may_be_written(tmp_path: Path) -> None:
+    text = "tables = [5]\nprocedures = [10]\ndangerous_procedures = [9]"
+    found = read_permission(permission(tmp_path, text))
+    assert found.table(5) and not found.table(6)
+    assert found.procedure(10) and found.procedure(9) and not found.procedure(3)
+    assert "tables 5" in str(found)
+    assert str(read_permission(permission(tmp_path, ""))) == "read-only"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("procedures = [9]", "dangerous_procedures"),
+        ("procedures = [2050]", "dangerous_procedures"),
+        ("tables = [7]", "procedures"),
+        ("tables = 5", "is no number"),
+        ("tables = [true]", "is no number"),
+        ("tables = [-1]", "is no number"),
+        ("tables = [5", "TOML"),
+        ("table = [5]", "unknown"),
+    ],
+)
+def test_a_wrong_permission_file_is_refused_with_the_place(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    path = permission(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        read_permission(path)
+    assert told in str(caught.value) and str(path) in str(caught.value)
+
+
+async def test_the_status_is_asked_over_a_socket_that_replaces_a_dead_one(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(path))
+    dead.close()
+    server = StatusSocket(path, lambda: STATUS)
+    await server.start()
+    assert await asyncio.to_thread(ask_status, path) == STATUS
+    assert path.stat().st_mode & 0o007 == 0
+    server.stop()
+    with pytest.raises(SmartMeterError, match="is it running"):
+        ask_status(path)
+
+
+async def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    path.write_text("mine")
+    with pytest.raises(SettingsError, match="choose another name"):
+        await StatusSocket(path, lambda: STATUS).start()
+    assert path.read_text() == "mine"
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    writer.write_eof()
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
+    server = MetricsServer(lambda: json.loads(json.dumps(STATUS)))
+    await server.start("127.0.0.1", 0)
+    answer = await ask(server.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b'smartmeter_outbox_reports{esn="SM1"} 3.0' in answer
+    assert b'smartmeter_fresh{esn="SM1"} 1.0' in answer
+    assert b"smartmeter_module_state{" not in answer, "what is not known is not made up"
+    assert b"404" in await ask(server.port, b"GET /etc/passwd HTTP/1.1\r\n\r\n")
+    for rubbish in (b"", b"\xff" * 100, b"GET /metrics " + b"x" * 100_000):
+        assert b"smartmeter" not in await ask(server.port, rubbish)
+    with pytest.raises(SettingsError, match="choose another port"):
+        await MetricsServer(lambda: STATUS).start("127.0.0.1", server.port)
+    server.stop()

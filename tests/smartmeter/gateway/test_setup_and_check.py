@@ -1,0 +1,125 @@
+"""init, check, run and status as a person on a board types them."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from smartmeter.tms.shipment import read_shipment
+from tests.smartmeter.cli.served import meter_process, smartmeter
+
+MASTER = {"SMARTMETER_OPTICAL_PASSWORD": "master"}
+
+
+@pytest.fixture(scope="module")
+def meter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with meter_process("--pty", str(tmp_path_factory.mktemp("port") / "meter")) as (port, _):
+        yield port
+
+
+def test_init_asks_before_it_probes_and_a_no_leaves_the_port_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "smartmeter",
+            "gateway",
+            "init",
+            "--out",
+            str(tmp_path / "x"),
+            "--port",
+            "/dev/ups",
+        ],
+        input="n\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Probe /dev/ups?" in done.stdout
+    assert done.returncode == 1 and "nothing was written" in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path: Path) -> None:
+    made = smartmeter(
+        *("gateway", "init", "--out", str(tmp_path / "g"), "--port", meter, "--yes"), **MASTER
+    )
+    assert made.returncode == 0, made.stderr
+    assert "meter SMOP SM-RES-1, serial SM000001" in made.stdout
+    folder = tmp_path / "g"
+    [shipped] = read_shipment((folder / "shipment.csv").read_text())
+    assert shipped.esn == "SM000001"
+    assert (folder / "SM000001.key").read_text().strip() == shipped.key.hex()
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir() if path.is_file())
+    settings = str(folder / "gateway.toml")
+    checked = smartmeter("gateway", "check", "--settings", settings, **MASTER)
+    assert checked.returncode == 0, checked.stdout
+    assert "read-only" in checked.stdout and "no last gasp" in checked.stdout
+    assert "history log" in checked.stdout
+    again = smartmeter("gateway", "init", "--out", str(folder), "--port", meter, "--yes", **MASTER)
+    assert again.returncode == 1 and "is there already" in again.stderr
+
+
+def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    settings = tmp_path / "g.toml"
+    settings.write_text(
+        f'[gateway]\ndata = "{tmp_path}/file/data"\n[module]\nesn = "SM000001"\n'
+        f'[meter]\nport = "{meter}"\n[[tms]]\naddress = "tcp:127.0.0.1:1"\n'
+        '[mqtt]\nhost = "127.0.0.1"\nport = 1\n'
+    )
+    key = {"SMARTMETER_MODULE_KEY": "00" * 16, "SMARTMETER_OPTICAL_PASSWORD": "wrong"}
+    checked = smartmeter("gateway", "check", "--settings", str(settings), "--json", **key)
+    assert checked.returncode == 1
+    wrong = {one["subject"] for one in json.loads(checked.stdout) if one["wrong"]}
+    assert {str(tmp_path / "file" / "data"), "tcp:127.0.0.1:1", "broker 127.0.0.1:1"} <= wrong
+    assert meter in wrong, "the wrong password"
+    assert "Traceback" not in checked.stderr
+
+
+def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_path: Path) -> None:
+    clock = f"{int(time.time())},1200"
+    with meter_process("--pty", str(tmp_path / "m"), "--clock", clock) as (port, _):
+        made = smartmeter(
+            *("gateway", "init", "--out", str(tmp_path / "g"), "--port", port, "--yes"), **MASTER
+        )
+        assert made.returncode == 0, made.stderr
+        settings = str(tmp_path / "g" / "gateway.toml")
+        gateway = subprocess.Popen(
+            [
+                sys.executable,
+                "-u",
+                "-m",
+                "smartmeter",
+                "gateway",
+                "run",
+                "--settings",
+                settings,
+                "--clock",
+                clock,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **MASTER},
+        )
+        csv = tmp_path / "g" / "data" / "intervals.csv"
+        end = time.monotonic() + 40
+        while time.monotonic() < end and (not csv.exists() or csv.read_text().count("\n") < 7):
+            time.sleep(0.1)
+        told = smartmeter("gateway", "status", "--settings", settings, "--json", **MASTER)
+        gateway.terminate()
+        out, _ = gateway.communicate(timeout=20)
+    assert gateway.returncode == 0, out
+    assert "Traceback" not in out and "towards the meter: read-only" in out
+    assert csv.read_text().count("\n") >= 7, out
+    status = json.loads(told.stdout)
+    assert status["tms"] == "local" and status["meters"][0]["fresh"] is True
+    assert status["meters"][0]["state"] == 6 and status["meters"][0]["meter_answers"] is True
+    gone = smartmeter("gateway", "status", "--settings", settings, **MASTER)
+    assert gone.returncode == 1 and "is it running" in gone.stderr
