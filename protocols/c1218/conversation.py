@@ -78,4 +78,4 @@ class Conversation:
 
     def keep_alive(self, seconds: int) -> Script[None]:
         """Keep the session for an idle time, up to 255 s where the meter has Wait."""
-        return keep_alive(self.client.limits, seconds)
+        return resumed(lambda: keep_alive(self.client.limits, seconds), self.open)

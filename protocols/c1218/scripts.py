@@ -101,8 +101,9 @@ def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Scrip
     identification = yield from _identify(settings, quirks)
     try:
         yield from _log_on(settings, settings.bauds, quirks)
-    except LinkError:
-        if not settings.bauds:
+    except (LinkError, ServiceRefused) as error:
+        fell_back = isinstance(error, LinkError) or error.code == ResponseCode.isss
+        if not (settings.bauds and fell_back):
             raise
         # The meter may be at another speed than we are: it is in Base after a while (Q10).
         quirks.note(Quirk.BAUD_CHANGE_FAILED)
@@ -131,7 +132,7 @@ def _identify(settings: LogonSettings, quirks: Quirks) -> Script[bytes]:
         quirks.note(Quirk.SILENT_AT_FIRST)
     if response.code == ResponseCode.isss:
         quirks.note(Quirk.SESSION_OPEN)
-        yield Terminate()
+        yield from _terminate()
         response = yield Identify()
     return check(Identify(), response).data
 

@@ -163,7 +163,6 @@ class Server:
         if self._ending and data[0] <= 0x1F:
             self._enter_base(now_us, normally=True)  # the client's answer to our Terminate
             return
-        self._ending = False
         self._answer(self._respond(data, now_us), now_us)
 
     def _respond(self, data: bytes, now_us: int) -> Response:

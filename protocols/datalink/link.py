@@ -48,6 +48,8 @@ DEFAULT_PACKETS = 1
 #: A shared UART is woken by one character, and given this time.
 WAKE_UP = 0x55
 WAKE_PAUSE_US = 50_000
+#: A line that was quiet for so long may have to be woken.
+REST_US = 1_000_000
 #: A packet NAKed so often at the start may be wanted with its checksum swapped.
 NAKS_BEFORE_SWAPPING = 2
 
@@ -119,6 +121,7 @@ class Link:
         self._out = bytearray()
         self._held = bytearray()
         self._quiet_until_us = 0
+        self._sent_us = -REST_US
         # Sending: the packet that waits for its acknowledgment, and those behind it.
         self._toggle = 0
         self._waiting: deque[Packet] = deque()
@@ -261,6 +264,7 @@ class Link:
         if self._copy_leaves and self._due_us is not None:
             self._due_us = now_us + self.timing.response_us
         self._copy_leaves = False
+        self._sent_us = now_us
 
     def events(self) -> Sequence[Event]:
         """Give what happened, and forget it."""
@@ -282,7 +286,9 @@ class Link:
 
     def _transmit(self, now_us: int) -> None:
         self._sendings += 1
-        if self._wake and (self._sendings == 2 or self.quirks.on(Quirk.WAKE_UP)):
+        rested = now_us - max(self._parser.last_us, self._sent_us) > REST_US
+        known = rested and self.quirks.on(Quirk.WAKE_UP)
+        if known or (self._wake and self._sendings == 2):
             self._out.append(WAKE_UP)
             self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
         self._put(self._octets, now_us)
@@ -316,9 +322,8 @@ class Link:
     def _acknowledged(self, now_us: int) -> None:
         if self._tries_swapping:
             self._note_swapped_crc()
-        if self._wake and self._sendings > 1 and not self._naks:
-            self.quirks.note(Quirk.WAKE_UP)
-        self._met, self._wake = True, False
+        self._note_wake_up()
+        self._met = True
         self._events.append(PacketPassed())
         if self._waiting:
             self._send_next(now_us)
@@ -326,6 +331,11 @@ class Link:
         self._stop_sending()
         self._asked_anew = True
         self._events.append(MessageDelivered())
+
+    def _note_wake_up(self) -> None:
+        if self._wake and self._sendings > 1 and not self._naks:
+            self.quirks.note(Quirk.WAKE_UP)
+        self._wake = False
 
     def _note_swapped_crc(self) -> None:
         self.quirks.note(Quirk.CRC_SWAPPED)
@@ -386,7 +396,9 @@ class Link:
     def _is_new_after_all(self) -> bool:
         """Tell a new answer that looks like a copy: the meter's toggle is stuck (Q8)."""
         stuck = self.quirks.on(Quirk.TOGGLE_STUCK) or self.quirks.on(Quirk.SAME_ANSWER)
-        if not (stuck and self._asked_anew and self.quirks.tolerates(Quirk.SAME_ANSWER)):
+        implied = self._current is not None and self.quirks.on(Quirk.IMPLIED_ACK)
+        asked = self._asked_anew or implied
+        if not (stuck and asked and self.quirks.tolerates(Quirk.SAME_ANSWER)):
             return False
         self.quirks.note(Quirk.SAME_ANSWER)
         return True
@@ -431,6 +443,7 @@ class Link:
         if self._collision is Collision.REPEAT or self._waiting:
             return False  # or our request is not complete: this cannot be its answer
         self.quirks.note(Quirk.IMPLIED_ACK)
+        self._note_wake_up()
         self._stop_sending()
         self._events.append(MessageDelivered())
         return True

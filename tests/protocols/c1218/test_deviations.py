@@ -1,0 +1,99 @@
+"""The client adapts to every deviation, singly and in pairs, and says which it met."""
+
+from itertools import combinations
+from random import Random
+
+import pytest
+
+from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed
+from protocols.c1218.conversation import Conversation
+from protocols.errors import OutcomeUnknown, ServiceRefused
+from protocols.quirks import Quirk
+from tests.protocols.c1218.deviations import (
+    CONTRADICTION,
+    IMAGES,
+    MADE,
+    MASKS,
+    Deviant,
+    settings_for,
+)
+from tests.protocols.c1218.line import Line
+
+PAIRS = [pair for two in combinations(MADE, 2) if (pair := frozenset(two)) != CONTRADICTION]
+DRAWN = Random(18).sample(PAIRS, 60)
+NEW = b"twenty octets anew.."
+
+
+def label(quirks: frozenset[Quirk]) -> str:
+    return "+".join(sorted(quirk.label for quirk in quirks))
+
+
+def visit(quirks: frozenset[Quirk], options: ClientOptions | None = None) -> Conversation:
+    """Make a whole visit to a deviating meter, and hold that all of it is right."""
+    talk = Conversation(settings_for(quirks), options)
+    far = Deviant(quirks, client_baud=lambda: talk.client.baud)
+    line = Line(talk.client, far, Random(1))  # type: ignore[arg-type]
+
+    def done(script: object) -> object:
+        end = line.run(script)
+        if isinstance(end, ScriptFailed):
+            raise end.error
+        assert isinstance(end, ScriptDone)
+        return end.result
+
+    done(talk.open())
+    for table in (0, 6):
+        try:
+            assert done(talk.read(table)) == IMAGES[table]
+        except ServiceRefused as refusal:
+            # The one deviation that is a refusal: the next request is served again.
+            assert Quirk.PRIVATE_CODE in quirks and refusal.code == 0x1E
+            assert done(talk.read(table)) == IMAGES[table]
+    try:
+        done(talk.write(5, NEW))
+    except OutcomeUnknown:
+        # Never repeated silently: the caller looks, and decides.
+        assert Quirk.ENDED_BY_METER in quirks
+        if done(talk.read(5)) != NEW:
+            done(talk.write(5, NEW))
+    assert far.device.tables[5] == NEW and len(far.device.writes) == 1
+    assert done(talk.read(5)) == NEW
+    done(talk.keep_alive(10))
+    line.now_us += 5_000_000
+    assert done(talk.read_part(6, 650, 100)) == IMAGES[6][650:]
+    done(talk.close())
+    return talk
+
+
+@pytest.mark.parametrize("quirk", MADE, ids=lambda quirk: f"{quirk.number}-{quirk.label}")
+def test_a_client_copes_with_a_deviation_and_names_it(quirk: Quirk) -> None:
+    talk = visit(frozenset({quirk}))
+    assert quirk in talk.client.quirks.met
+
+
+def test_a_plain_meter_shows_no_deviation() -> None:
+    assert not visit(frozenset()).client.quirks.met
+
+
+def holds_of_a_pair(pair: frozenset[Quirk]) -> None:
+    talk = visit(pair)
+    for quirk in pair:
+        assert quirk in talk.client.quirks.met or MASKS.get(quirk, frozenset()) & pair
+
+
+@pytest.mark.parametrize("pair", DRAWN, ids=label)
+def test_a_client_copes_with_two_deviations_at_once(pair: frozenset[Quirk]) -> None:
+    holds_of_a_pair(pair)
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("pair", PAIRS, ids=label)
+def test_a_client_copes_with_every_pair_of_deviations(pair: frozenset[Quirk]) -> None:
+    holds_of_a_pair(pair)
+
+
+@pytest.mark.parametrize(
+    "quirk", [Quirk.ECHO, Quirk.WAKE_UP, Quirk.CRC_SWAPPED, Quirk.ONES_COMPLEMENT]
+)
+def test_a_deviation_that_is_assumed_costs_no_finding_out(quirk: Quirk) -> None:
+    visit(frozenset({quirk}), ClientOptions(assume=frozenset({quirk})))
