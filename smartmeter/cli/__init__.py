@@ -24,6 +24,7 @@ VERBS = {
     "shell": ("shell", "One kept session with a meter: read, write, procedures."),
     "clone": ("clone", "A whole meter to one image, by reading only."),
     "decode": ("decode", "Bytes to text, without a meter."),
+    "conformance": ("conformance", "The bench: what is wrong with a C12.18 device."),
     "gateway": ("gateway", "The SSI module on this board, beside a real meter."),
     "tms": ("tms", "The head-end: collects, provisions, watches."),
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),

@@ -111,18 +111,13 @@ def open_any_port(port: str) -> Port:
         return open_port(port)
     from protocols.transports.capture import captured
     from protocols.transports.memory import MachinePort
-    from smartmeter.base.clock import shared_calendar, wall_utc_us
-    from smartmeter.base.nvram import MemoryNvram
-    from smartmeter.meter.meter import Meter, MeterSettings
+    from smartmeter.base.clock import wall_utc_us
+    from smartmeter.meter.meter import MeterSettings
     from smartmeter.meter.profiles import profile_named
+    from smartmeter.meter.sample import measured_meter
 
-    now_us = monotonic_us()
-    day_ago_us = wall_utc_us() - 86_400_000_000
-    calendar = shared_calendar("", day_ago_us, now_us)
     profile = profile_named(port.removeprefix("sim:") or "residential")
-    meter = Meter(MeterSettings(profile=profile), MemoryNvram(), calendar, now_us)
-    calendar.set(wall_utc_us(), now_us)  # so that it has measured for a day
-    meter.expire(now_us)
+    meter = measured_meter(MeterSettings(profile=profile), wall_utc_us(), monotonic_us())
     return captured(MachinePort(meter, monotonic_us))
 
 

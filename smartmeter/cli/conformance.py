@@ -1,0 +1,242 @@
+"""``smartmeter conformance``: the bench, on any C12.18 device."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from random import SystemRandom
+from tempfile import gettempdir
+from typing import Any
+
+import click
+
+from ansi_tables import Snapshot, TableError
+from protocols.transports.pump import monotonic_us
+from smartmeter.base.clock import wall_utc_us
+from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.cli.journal import FileJournal
+from smartmeter.cli.read import open_any_port
+from smartmeter.conformance import replaying
+from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
+from smartmeter.conformance.html_report import to_html
+from smartmeter.conformance.line import Line, PortLine, SimulatedLine
+from smartmeter.conformance.report import (
+    Report,
+    difference,
+    failure_lines,
+    from_json,
+    line_of,
+    to_junit,
+)
+from smartmeter.conformance.runner import Plan, plan, run
+from smartmeter.conformance.settings import read_profile, read_waivers
+from smartmeter.conformance.verdicts import Deviation, NotApplicable, Result, Unreachable, Verdict
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.sample import SIMULATED, measured_meter
+
+READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
+MAX_FILE_OCTETS = 64 << 20
+_File = click.Path(dir_okay=False)
+
+
+@click.command()
+@click.argument("port", required=False)
+@click.option("--plan", "plan_only", is_flag=True, help="Say what would be sent; send nothing.")
+@click.option("--allow-writes", is_flag=True, help="Write names (ST-05, ST-06), and put them back.")
+@click.option("--allow-procedures", is_flag=True, help="Ask for procedures that are not there.")
+@click.option("--allow-attacks", is_flag=True, help="Wrong passwords, malformed requests, floods.")
+@click.option("--group", "groups", multiple=True, type=click.Choice(GROUPS), help="Only these.")
+@click.option("--check", "names", multiple=True, metavar="NAME", help="Only these: D07 …")
+@click.option("--budget", type=click.FloatRange(min=1), metavar="SECONDS", help="Time in all.")
+@click.option("--seed", type=int, help="What is drawn; told in the report, drawn if left out.")
+@click.option("--examples", default=20, type=click.IntRange(1, 10_000), help="Sessions drawn.")
+@click.option("--tries", default=3, type=click.IntRange(1, 20), help="Runs of a check that fails.")
+@click.option("--failures", default=2, type=click.IntRange(1, 20), help="Of these must fail.")
+@click.option("--profile", "profile_file", type=_File, help="What the device claims (TOML).")
+@click.option("--waivers", "waiver_file", type=_File, help="Known deviations (TOML).")
+@click.option("--yes-serial", metavar="NUMBER", help="The serial number, where nobody can type it.")
+@click.option("--json", "json_file", type=_File, help="Write the report, to compare and replay.")
+@click.option("--junit", "junit_file", type=_File, help="Write JUnit XML.")
+@click.option("--html", "html_file", type=_File, help="Write one self-contained page.")
+@click.option("--replay", "replay_file", type=_File, help="Run the failures of a report again.")
+@click.option("--diff", "diff_files", nargs=2, type=_File, help="Compare two reports.")
+@click.option("-v", "--verbose", is_flag=True, help="Print the octets of each failure.")
+def command(port: str | None, **options: Any) -> int:
+    """Test the C12.18 device at PORT, and tell what is wrong with a minimal transcript.
+
+    Harmless by default: nothing is written, no procedure is asked for, no wrong
+    password is tried, no flood is sent.  Each --allow-... asks for the device's
+    serial number.  Passwords come from SMARTMETER_PASSWORD (reading) and
+    SMARTMETER_MASTER_PASSWORD (writing).  Exit status 1 only for a violation:
+    a rule on which two independent sources agree.
+    """
+    if options["diff_files"]:
+        return _compare(*options["diff_files"])
+    # Hypothesis keeps facts about texts in files: not in the user's folder.
+    os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
+    permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
+    chosen = _chosen(permits, options)
+    if options["plan_only"]:
+        for line in chosen.lines(permits):
+            click.echo(line)
+        return 0
+    if port is None:
+        raise click.UsageError("give the PORT of the device, or --diff with two reports")
+    if options["failures"] > options["tries"]:
+        raise click.UsageError("--failures cannot be more than --tries")
+    profile = read_profile(*_text(options["profile_file"])) if options["profile_file"] else None
+    bench = _bench(port, profile or Profile(), permits, chosen.seed, options)
+    try:
+        device = _ask_for_permits(bench, permits, options["yes_serial"])
+        if options["replay_file"]:
+            return _replay(bench, options["replay_file"], chosen)
+        results = run(bench, chosen, _teller(len(chosen.checks), options["verbose"]))
+        with suppress(Unreachable):
+            bench.base()
+    except Unreachable as gone:
+        raise SmartMeterError(
+            port, str(gone), "look at the probe: smartmeter doctor PORT"
+        ) from gone
+    finally:
+        bench.tester.line.close()
+    report = Report(tuple(results), device, {"port": port, "seed": chosen.seed})
+    _write(report, options)
+    click.echo(report.summary())
+    return 1 if report.failed else 0
+
+
+def _chosen(permits: frozenset[Permit], options: dict[str, Any]) -> Plan:
+    known = {each.name for each in all_checks()}
+    if unknown := [name for name in options["names"] if name not in known]:
+        raise click.UsageError(f"{unknown[0]} is no check; see --plan with all --allow options")
+    seed = options["seed"] if options["seed"] is not None else SystemRandom().randrange(10**6)
+    waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
+    groups, names = frozenset(options["groups"]), frozenset(options["names"])
+    return plan(permits, groups, names, seed, options["budget"], waivers)
+
+
+def _bench(
+    port: str, profile: Profile, permits: frozenset[Permit], seed: int, options: dict[str, Any]
+) -> Bench:
+    bench = Bench.on(_line(port), seed)
+    bench.profile, bench.permits = profile, permits
+    bench.reader, bench.master = _password(READER_VARIABLE), _password(MASTER_VARIABLE)
+    bench.now_utc_s = lambda: wall_utc_us() // 1_000_000
+    bench.tries, bench.failures = options["tries"], options["failures"]
+    bench.examples = options["examples"]
+    return bench
+
+
+def _line(port: str) -> Line:
+    """Open a port; a simulated meter is tested in virtual time, where silence costs nothing."""
+    if port == SIMULATED:
+        now_us = monotonic_us()
+        return SimulatedLine(measured_meter(MeterSettings(), wall_utc_us(), now_us), now_us)
+    return PortLine(open_any_port(port), monotonic_us)
+
+
+def _password(variable: str) -> bytes | None:
+    return os.environ[variable].encode() if variable in os.environ else None
+
+
+def _ask_for_permits(bench: Bench, permits: frozenset[Permit], given: str | None) -> dict[str, str]:
+    """Find out whose device it is; where something is allowed, a person must type its number."""
+    device = _identity(bench)
+    serial = device.get("serial", "")
+    for permit in sorted(permits, key=lambda each: each.value):
+        if not serial:
+            raise SmartMeterError(
+                f"--allow-{permit.value}", "the device tells no serial number in ST-01"
+            )
+        if given is None and sys.stdin.isatty():
+            asked = f"Type the serial number of the device to allow {permit.value}"
+            typed = click.prompt(asked, err=True)
+        else:
+            typed = given or ""
+        if typed.strip() != serial:
+            raise SmartMeterError(
+                f"--allow-{permit.value}",
+                f"{typed!r} is not the serial number of the device on this port",
+                "look at its nameplate; without a terminal give --yes-serial NUMBER",
+            )
+    if Permit.WRITES in permits:
+        journal = FileJournal(Path(f"conformance-{serial}.undo.json"))
+        journal.restore(bench)
+        bench.journal = journal
+    return device
+
+
+def _identity(bench: Bench) -> dict[str, str]:
+    try:
+        bench.best_session()
+        bench.load((0, 1))
+        record = Snapshot(bench.tables)[1]
+    except (KeyError, TableError, Deviation, NotApplicable):
+        return {}
+    names = {"manufacturer": "MANUFACTURER", "model": "ED_MODEL", "serial": "MFG_SERIAL_NUMBER"}
+    return {key: str(record[name]).strip(" \0") for key, name in names.items()}
+
+
+def _teller(total: int, verbose: bool) -> Callable[[Result], None]:
+    done = 0
+
+    def tell(result: Result) -> None:
+        nonlocal done
+        done += 1
+        click.echo(f"{done:3d}/{total} {line_of(result)}")
+        if result.verdict is Verdict.VIOLATION or (verbose and result.verdict.failed):
+            for line in failure_lines(result):
+                click.echo(f"        {line}")
+
+    return tell
+
+
+def _replay(bench: Bench, file: str, chosen: Plan) -> int:
+    """Run again what failed in a report, with its seed and its shortest session."""
+    report = from_json(*_text(file))
+    results = replaying.replay(bench, report, _teller(0, True))
+    if not results:
+        click.echo(f"{file}: nothing failed there")
+        return 0
+    again = Report(tuple(results))
+    click.echo(again.summary())
+    return 1 if again.failed else 0
+
+
+def _compare(before: str, after: str) -> int:
+    changes = difference(from_json(*_text(before)), from_json(*_text(after)))
+    for change in changes:
+        mark = "WORSE" if change.worse else "     "
+        text = f": {change.text}" if change.text else ""
+        click.echo(
+            f"{mark} {change.check:5s} {change.before} -> {change.after}  {change.title}{text}"
+        )
+    click.echo(f"{len(changes)} checks ended otherwise")
+    return 1 if any(change.worse for change in changes) else 0
+
+
+def _write(report: Report, options: dict[str, Any]) -> None:
+    for key, make in (
+        ("json_file", Report.to_json),
+        ("junit_file", to_junit),
+        ("html_file", to_html),
+    ):
+        if options[key]:
+            try:
+                Path(options[key]).write_text(make(report), encoding="utf-8")
+            except OSError as error:
+                raise SmartMeterError(
+                    options[key], str(error.strerror), "choose another file"
+                ) from error
+
+
+def _text(file: str) -> tuple[str, str]:
+    try:
+        if Path(file).stat().st_size > MAX_FILE_OCTETS:
+            raise SettingsError(file, f"larger than {MAX_FILE_OCTETS} octets")
+        return Path(file).read_text(encoding="utf-8"), file
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(file, str(error), "give a file that can be read") from error

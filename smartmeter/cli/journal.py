@@ -1,0 +1,62 @@
+"""What the bench must undo, on disk before it is done: a crash leaves no meter changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullWrite
+from smartmeter.base.errors import StorageError
+from smartmeter.conformance.bench import Bench
+
+
+class FileJournal:
+    """Originals of written tables, by number; written and synced before the table is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._originals: dict[int, bytes] = {}
+        if path.exists():
+            try:
+                stored = json.loads(path.read_text(encoding="ascii"))
+                self._originals = {int(n): bytes.fromhex(octets) for n, octets in stored.items()}
+            except (OSError, ValueError, AttributeError) as error:
+                raise StorageError(
+                    str(path), f"no undo journal: {error}", "put the device right, then remove it"
+                ) from error
+
+    def note(self, table: int, original: bytes) -> None:
+        """Keep the first original of a table until it is back."""
+        self._originals.setdefault(table, original)
+        self._save()
+
+    def undone(self, table: int) -> None:
+        """Forget a table whose original is back."""
+        self._originals.pop(table, None)
+        self._save()
+
+    def restore(self, bench: Bench) -> None:
+        """Put back what an earlier run that was killed left changed."""
+        for table, original in list(self._originals.items()):
+            bench.session(room=True, password=bench.master)
+            bench.tester.ask(FullWrite(table, original)).want(ResponseCode.ok)
+            self.undone(table)
+
+    def _save(self) -> None:
+        if not self._originals:
+            self._path.unlink(missing_ok=True)
+            return
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="ascii") as out:
+                json.dump({str(n): octets.hex() for n, octets in self._originals.items()}, out)
+                out.flush()
+                os.fsync(out.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            raise StorageError(
+                str(self._path), str(error.strerror), "run in a folder of yours"
+            ) from error

@@ -1,0 +1,115 @@
+"""Group *access*: whole tables, pieces of them and their elements are one thing (C12.19 8)."""
+
+from __future__ import annotations
+
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, IndexRead, OffsetRead
+from smartmeter.conformance.bench import Bench, check, octets_of
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
+
+#: Tables that move by themselves, or are a flood: pieces of them are no whole.
+MOVING = {3, 7, 8, 27, 28, 52, 55}
+MAX_OCTETS = 4_000
+
+
+def _still(bench: Bench) -> list[int]:
+    """Give tables that stand still: read twice, they are equal."""
+    images = bench.snapshot().images
+    names = [n for n in bench.listed() if n in images and n not in MOVING]
+    fit = [n for n in names if 0 < len(images[n]) <= MAX_OCTETS]
+    if not fit:
+        raise NotApplicable("no readable table of a size that the bench reads in pieces")
+    return fit
+
+
+@check("A01", "access", "a table read by offsets is the table read whole", seconds=20)
+def offsets_are_the_whole(bench: Bench) -> None:
+    """Pieces of drawn sizes, of up to six drawn tables."""
+    numbers = _still(bench)
+    tester = bench.best_session()
+    if tester.ask(OffsetRead(0, 0, 1)).code == ResponseCode.sns:
+        raise NotApplicable("the device has no reads by offset")
+    for number in bench.rng.sample(numbers, min(6, len(numbers))):
+        whole, joined = bench.read(number), bytearray()
+        while len(joined) < len(whole):
+            count = bench.rng.choice((1, 7, 48, 200))
+            room = (tester.packet_octets - 8) * tester.packets - 4
+            count = min(count * 4, len(whole) - len(joined), room)
+            joined += octets_of(
+                tester.ask(OffsetRead(number, len(joined), count)).want(ResponseCode.ok)
+            )
+        if bytes(joined) != whole and bench.read(number) == whole:
+            at = next(
+                n for n, pair in enumerate(zip(joined, whole, strict=False)) if pair[0] != pair[1]
+            )
+            raise Deviation(f"table {number}: octet {at} differs between offsets and whole")
+
+
+@check("A02", "access", "a slice is the same whatever is negotiated", seconds=10)
+def limits_change_no_octet(bench: Bench) -> None:
+    """Under 64 x 1, and under what the device grants."""
+    number = bench.rng.choice(_still(bench))
+    whole = bench.tables[number]
+    at = bench.rng.randrange(len(whole))
+    slices = []
+    for room in (False, True):
+        tester = bench.session(room=room, password=bench.reader or bench.master)
+        answer = tester.ask(OffsetRead(number, at, min(48, len(whole) - at)))
+        if answer.code == ResponseCode.sns:
+            raise NotApplicable("the device has no reads by offset")
+        slices.append(octets_of(answer.want(ResponseCode.ok)))
+    if slices[0] != slices[1]:
+        raise Deviation(f"table {number}, offset {at}: octets differ with the packet size")
+
+
+@check(
+    "A03", "access", "elements read by index are those of the whole table", Basis.MEMORY, seconds=12
+)
+def indices_are_the_whole(bench: Bench) -> None:
+    """Elements of the first level, one after the other; sns is no fault."""
+    method = bench.format.data_access_method
+    tester = bench.best_session()
+    number = 1 if 1 in bench.listed() else 0
+    whole = bench.read(number)
+    joined = bytearray()
+    for index in range(64):
+        answer = tester.ask(IndexRead(number, (index,), 1))
+        if answer.code == ResponseCode.sns:
+            if method & 2:
+                raise Deviation("ST-00 announces reads by index, and they are sns")
+            raise NotApplicable("the device has no reads by index")
+        if answer.code == ResponseCode.onp:
+            break
+        joined += octets_of(answer.want(ResponseCode.ok))
+    if bytes(joined) != whole:
+        raise Deviation(f"the elements of table {number} are not its {len(whole)} octets")
+
+
+@check(
+    "A04",
+    "access",
+    "the access methods are those that ST-00 announces",
+    Basis.ONE_SOURCE,
+    seconds=3,
+)
+def announced_methods(bench: Bench) -> None:
+    """DATA_ACCESS_METHOD 1 and 3: offsets."""
+    announced = bench.format.data_access_method in (1, 3)
+    answer = bench.best_session().ask(OffsetRead(0, 0, 1))
+    if announced:
+        answer.want(ResponseCode.ok)
+    elif answer.ok:
+        raise Deviation(
+            "reads by offset work, and ST-00 does not announce them", Basis.RECOMMENDATION
+        )
+
+
+@check("A05", "access", "a table gives the same octets twice", seconds=8)
+def reads_are_repeatable(bench: Bench) -> None:
+    """Configuration does not move: ST-00, ST-01 and the actual tables."""
+    fixed = [n for n in (0, 1, 11, 21, 31, 41, 51, 61, 71) if n in bench.snapshot().images]
+    tester = bench.best_session()
+    for number in fixed:
+        answer = tester.ask(FullRead(number))
+        if answer.ok and octets_of(answer) != bench.tables[number]:
+            raise Deviation(f"table {number} has changed since it was first read")

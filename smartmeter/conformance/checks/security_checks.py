@@ -1,0 +1,244 @@
+"""Group *security*: rights, and what wrong passwords do (C12.18 4.7, C12.19 decade 4)."""
+
+from __future__ import annotations
+
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, FullWrite, Logoff, OffsetRead, Security
+from smartmeter.conformance.bench import Bench, Permit, check, octets_of
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
+
+ok, isc, sns = ResponseCode.ok, ResponseCode.isc, ResponseCode.sns
+SECRET_TABLES = {42: "passwords", 45: "keys"}
+#: What a thief tries first; never a password of the device (they are left out).
+DICTIONARY = (
+    *b"0000 00000000 1111 1234 12345678 admin ADMIN password default guest MASTER meter".split(),
+    *b"METER OPERATOR PSEM READER root secret test utility".split(),
+    b"",
+    b"\0" * 20,
+    b"\xff" * 20,
+)
+LOCK_REST_US = 11_000_000
+
+
+def _protected(bench: Bench) -> int:
+    """Give a table that is refused without a password and readable with it."""
+    password = bench.reader or bench.master
+    if password is None:
+        raise NotApplicable("no password is known")
+    bench.snapshot()
+    tester = bench.session(room=True)
+    for number in bench.listed():
+        if number in bench.tables and tester.ask(FullRead(number)).code == isc:
+            return number
+    raise NotApplicable("no readable table is protected")
+
+
+@check("D60", "security", "a protected table is isc without rights, whole and by offset", seconds=8)
+def protected_table(bench: Bench) -> None:
+    """Not one octet of it."""
+    number = _protected(bench)
+    tester = bench.session(room=True)
+    tester.ask(FullRead(number)).want(isc)
+    tester.ask(OffsetRead(number, 0, 1)).want(isc, sns)
+
+
+@check("D54", "security", "the right password opens protected tables", seconds=8)
+def right_password(bench: Bench) -> None:
+    """``ok``, and the table is read."""
+    number = _protected(bench)
+    bench.session(room=True, password=bench.reader or bench.master)
+    bench.read(number)
+
+
+@check("D96", "security", "rights end with their session", seconds=10)
+def rights_end(bench: Bench) -> None:
+    """With Logoff, with Terminate, and with the traffic time-out."""
+    number = _protected(bench)
+    password = bench.reader or bench.master
+    tester = bench.session(room=True, password=password)
+    tester.ask(Logoff()).want(ok)
+    tester.ask(bench.logon()).want(ok)
+    tester.ask(FullRead(number)).want(isc)
+    bench.session(room=True, password=password)
+    bench.session(room=True).ask(FullRead(number)).want(isc)
+    bench.session(room=True, password=password)
+    tester.rest(6_500_000, "the session times out")
+    tester.defaults()
+    tester.identify()
+    tester.ask(bench.logon()).want(ok)
+    tester.ask(FullRead(number)).want(isc)
+
+
+@check("S01", "security", "passwords and keys are not shown", Basis.RECOMMENDATION, seconds=4)
+def secrets_are_not_shown(bench: Bench) -> None:
+    """ST-42 and ST-45: refused, or fill."""
+    tester = bench.best_session()
+    known = [each for each in (bench.reader, bench.master) if each]
+    for number, what in SECRET_TABLES.items():
+        answer = tester.ask(FullRead(number))
+        if answer.ok:
+            octets = octets_of(answer)
+            if any(password in octets for password in known):
+                raise Deviation(f"ST-{number} shows {what}")
+            if len(set(octets)) > 8:
+                raise Deviation(f"ST-{number} is readable: it may show {what}")
+
+
+@check(
+    "S02",
+    "security",
+    "a session without a password writes nothing",
+    Basis.TWO_SOURCES,
+    Permit.WRITES,
+    seconds=4,
+)
+def no_write_without_password(bench: Bench) -> None:
+    """A table that ST-00 lets be written: its own octets, so that nothing changes."""
+    writable = [
+        n for n in (5, 6) if n in bench.format.std_tbls_write and n in bench.snapshot().images
+    ]
+    if not writable:
+        raise NotApplicable("neither ST-05 nor ST-06 can be written")
+    tester = bench.session(room=True)
+    tester.ask(FullWrite(writable[0], bench.tables[writable[0]])).want(isc)
+
+
+@check(
+    "S03",
+    "security",
+    "a reader's password does not allow writing",
+    Basis.ONE_SOURCE,
+    Permit.WRITES,
+    seconds=4,
+)
+def reader_writes_nothing(bench: Bench) -> None:
+    """Where the device has two."""
+    if bench.reader is None or bench.master is None or bench.reader == bench.master:
+        raise NotApplicable("no two passwords are known")
+    writable = [
+        n for n in (5, 6) if n in bench.format.std_tbls_write and n in bench.snapshot().images
+    ]
+    if not writable:
+        raise NotApplicable("neither ST-05 nor ST-06 can be written")
+    tester = bench.session(room=True, password=bench.reader)
+    tester.ask(FullWrite(writable[0], bench.tables[writable[0]])).want(isc)
+
+
+@check(
+    "S04",
+    "security",
+    "no procedure runs without a password",
+    Basis.ONE_SOURCE,
+    Permit.PROCEDURES,
+    seconds=4,
+)
+def no_procedure_without_password(bench: Bench) -> None:
+    """One that the device does not have, so that nothing could run."""
+    fmt = bench.format
+    unknown = next(n for n in range(2000, 0, -1) if n not in fmt.std_proc_used)
+    tester = bench.session(room=True)
+    initiate = unknown.to_bytes(2, fmt.data_order) + b"\x21"
+    tester.ask(FullWrite(7, initiate)).want_refusal()
+
+
+def _wrong(bench: Bench, word: bytes) -> bool:
+    """Try a word that is no password of the device; True when it was refused."""
+    known = {p.rstrip(b" \0") for p in (bench.reader, bench.master) if p is not None}
+    if word.rstrip(b" \0") in known:
+        return True
+    answer = bench.tester.ask(Security(word.ljust(20)[:20]))
+    if answer.code == sns:
+        raise NotApplicable("the device has no Security")
+    return not answer.ok
+
+
+@check(
+    "D55",
+    "security",
+    "a wrong password opens nothing and ends nothing",
+    Basis.TWO_SOURCES,
+    Permit.ATTACKS,
+    seconds=8,
+)
+def wrong_password(bench: Bench) -> None:
+    """The session stays open; rights that were there are not raised."""
+    number = _protected(bench)
+    tester = bench.session(room=True)
+    if not _wrong(bench, b"wrong" + bytes((65 + bench.rng.randrange(26),))):
+        tester.ask(FullRead(number)).want(isc)  # some meters say ok, and open nothing
+    tester.ask(FullRead(number)).want(isc)
+    if not bench.in_session():
+        raise Deviation("the session has ended")
+    if bench.reader is not None:
+        bench.prove(bench.reader)
+
+
+@check(
+    "S05",
+    "security",
+    "a password that begins like the right one is wrong",
+    Basis.TWO_SOURCES,
+    Permit.ATTACKS,
+    seconds=8,
+)
+def almost_right_password(bench: Bench) -> None:
+    """One octet less, one more, another case."""
+    password = bench.reader or bench.master
+    if password is None or len(password) < 3:
+        raise NotApplicable("no password is known")
+    number = _protected(bench)
+    for word in (password[:-1], password + b"x", password.swapcase()):
+        tester = bench.session(room=True)
+        if word.swapcase() != word and not _wrong(bench, word):
+            tester.ask(FullRead(number)).want(isc)
+    bench.session(password=password)
+
+
+@check(
+    "S06",
+    "security",
+    "tables that are tried one by one show nothing that is protected",
+    Basis.TWO_SOURCES,
+    Permit.ATTACKS,
+    seconds=40,
+)
+def enumeration(bench: Bench) -> None:
+    """Standard and manufacturer numbers without a password: ok only where it was ok before."""
+    number = _protected(bench)
+    tester = bench.session(room=True)
+    drawn = bench.rng.sample(range(2040), 40) + bench.rng.sample(range(2048, 4088), 40)
+    for each in (number, *drawn):
+        answer = tester.ask(OffsetRead(each, 0, 1))
+        if answer.ok and each not in bench.listed():
+            raise Deviation(f"table {each} is not listed, and shown to anyone", Basis.ONE_SOURCE)
+    tester.ask(FullRead(number)).want(isc)
+
+
+@check(
+    "S07",
+    "security",
+    "a dictionary of passwords opens nothing, and is slowed down",
+    Basis.TWO_SOURCES,
+    Permit.ATTACKS,
+    seconds=40,
+)
+def dictionary(bench: Bench) -> None:
+    """No word is accepted; after some the device refuses to look (advice); later it does again."""
+    number = _protected(bench)
+    password = bench.reader or bench.master
+    assert password is not None
+    tester = bench.session(room=True)
+    for word in DICTIONARY:
+        if not _wrong(bench, word) and tester.ask(FullRead(number)).ok:
+            raise Deviation(f"{word[:12]!r} is accepted")
+    locked = not tester.ask(Security(password.ljust(20))).ok
+    for _ in range(6):
+        if not locked:
+            break
+        tester.rest(LOCK_REST_US, "the device looks at passwords again")
+        bench.session(room=True)
+        if tester.ask(Security(password.ljust(20))).ok:
+            return
+    if locked:
+        raise Deviation("the right password is still refused after a minute", Basis.RECOMMENDATION)
+    raise Deviation("any number of passwords may be tried", Basis.RECOMMENDATION)

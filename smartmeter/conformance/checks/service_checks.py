@@ -1,0 +1,482 @@
+"""Group *services*: lengths, codes, Negotiate, Read, Write, procedures (C12.18 4)."""
+
+from __future__ import annotations
+
+from protocols.psem.codec import encode_request
+from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
+from protocols.psem.services import (
+    FullRead,
+    FullWrite,
+    IndexRead,
+    Negotiate,
+    OffsetRead,
+    OffsetWrite,
+    Terminate,
+)
+from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, check, octets_of
+from smartmeter.conformance.tester import Answer
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
+
+ok, sns, onp, iar = ResponseCode.ok, ResponseCode.sns, ResponseCode.onp, ResponseCode.iar
+isss, isc, err = ResponseCode.isss, ResponseCode.isc, ResponseCode.err
+#: Tables whose octets mean nothing to a meter's working: names.  Only these are written.
+SAFE_TABLES = (5, 6)
+ADVICE = Basis.RECOMMENDATION
+
+
+@check(
+    "D49",
+    "services",
+    "requests of a wrong length are refused by PSEM, not by a NAK",
+    ADVICE,
+    seconds=4,
+)
+def wrong_lengths(bench: Bench) -> None:
+    """Identification, Logon, Wait and Logoff, one octet too many or too few (D52)."""
+    bench.base().ask(b"\x20\x00").want_refusal()
+    logon = encode_request(bench.logon())
+    for wrong in (logon[:-1], logon + b" "):
+        tester = bench.id_state()
+        tester.ask(wrong).want_refusal()
+        tester.ask(bench.logon()).want(ok, basis=Basis.TWO_SOURCES)
+    tester.ask(b"\x52\x00").want_refusal()
+    tester.ask(b"\x70").want_refusal()
+    if not bench.in_session():
+        raise Deviation("the session has ended", Basis.TWO_SOURCES)
+
+
+@check("D58", "services", "a table comes with its count and checksum")
+def table_answer(bench: Bench) -> None:
+    """``00 count data cksum``; the sum of data and cksum is 0 mod 256."""
+    tester = bench.best_session()
+    answer = tester.ask(FullRead(0))
+    if answer.code == onp:
+        answer = tester.ask(OffsetRead(0, 0, 40))
+    octets = octets_of(answer.want(ok))
+    if not octets:
+        raise Deviation("ST-00 is empty")
+
+
+@check("D59", "services", "a table that is not there is iar, with rights or without", seconds=2)
+def absent_table(bench: Bench) -> None:
+    """An unknown table goes before missing rights."""
+    absent = bench.unlisted()
+    bench.session(room=True).ask(FullRead(absent)).want(iar)
+    bench.tester.ask(OffsetRead(absent, 0, 4)).want(iar, sns)
+
+
+@check("D61", "services", "a write-only table is not read: ST-07 is iar", seconds=2)
+def write_only_table(bench: Bench) -> None:
+    """Also with a password."""
+    if WRITE_ONLY not in bench.listed():
+        raise NotApplicable("ST-00 does not list ST-07")
+    bench.best_session().ask(FullRead(WRITE_ONLY)).want(iar)
+
+
+@check("D62", "services", "a read by offset gives exactly those octets", seconds=2)
+def offset_read(bench: Bench) -> None:
+    """Inside the table."""
+    whole = bench.table(0)
+    tester = bench.best_session()
+    for offset, count in ((0, 1), (3, 4), (len(whole) - 1, 1), (1, min(40, len(whole) - 1))):
+        answer = tester.ask(OffsetRead(0, offset, count))
+        _lacking(answer, "reads by offset")
+        found = octets_of(answer.want(ok))
+        if found != whole[offset : offset + count]:
+            raise Deviation(f"{count} octets from {offset} on differ from the whole table")
+
+
+@check(
+    "D63", "services", "a read that crosses the end gives what exists, or onp", ADVICE, seconds=2
+)
+def offset_read_across_the_end(bench: Bench) -> None:
+    """Never wrong data."""
+    whole = bench.table(0)
+    answer = bench.best_session().ask(OffsetRead(0, len(whole) - 2, 9))
+    _lacking(answer, "reads by offset")
+    if answer.want(ok, onp).ok and octets_of(answer) != whole[-2:]:
+        raise Deviation("other octets than those at the table's end", Basis.TWO_SOURCES)
+
+
+@check("D64", "services", "a read from the end on is onp", seconds=2)
+def offset_read_past_the_end(bench: Bench) -> None:
+    """At the end, and far after it: the offset has 24 bits."""
+    whole = bench.table(0)
+    tester = bench.best_session()
+    for offset in (len(whole), len(whole) + 1, 0x10000, 0xFFFFFF):
+        answer = tester.ask(OffsetRead(0, offset, 1))
+        _lacking(answer, "reads by offset")
+        answer.want(onp)
+
+
+@check("D64b", "services", "a read of no octets is refused", ADVICE, seconds=1)
+def offset_read_of_nothing(bench: Bench) -> None:
+    """What octet-count 0 means is told by no source."""
+    answer = bench.best_session().ask(OffsetRead(0, 0, 0))
+    _lacking(answer, "reads by offset")
+    answer.want(onp)
+
+
+@check(
+    "D66",
+    "services",
+    "an answer that does not fit the limits is onp, not a part",
+    Basis.ONE_SOURCE,
+    seconds=3,
+)
+def answer_too_long(bench: Bench) -> None:
+    """Under 64 x 1, 52 table octets fit."""
+    whole = bench.table(0)
+    tester = bench.session(password=bench.reader or bench.master)
+    _lacking(tester.ask(OffsetRead(0, 0, 1)), "reads by offset")
+    if len(whole) >= 53:
+        tester.ask(OffsetRead(0, 0, 53)).want(onp)
+        tester.ask(FullRead(0)).want(onp)
+    count = min(52, len(whole))
+    if octets_of(tester.ask(OffsetRead(0, 0, count)).want(ok)) != whole[:count]:
+        raise Deviation("52 octets differ from the whole table")
+
+
+@check("D67", "services", "a long answer comes in full packets and a rest", seconds=4)
+def long_answer(bench: Bench) -> None:
+    """57 octets of answer under 64 x 2: a packet of 56 and one of 1."""
+    bench.need("Negotiate")
+    long = [n for n in bench.listed() if len(bench.snapshot().images.get(n, b"")) >= 53]
+    if not long:
+        raise NotApplicable("no readable table has 53 octets")
+    tester = bench.id_state()
+    if not tester.negotiate(64, 2).ok or tester.packets < 2:
+        raise NotApplicable("the device grants one packet a message")
+    tester.ask(bench.logon()).want(ok)
+    if (password := bench.reader or bench.master) is not None:
+        bench.prove(password)
+    answer = tester.ask(OffsetRead(long[0], 0, 53))
+    _lacking(answer, "reads by offset")
+    sizes = [len(packet.data) for packet in answer.want(ok).packets]
+    if sizes != [56, 1]:
+        raise Deviation(f"packets of {sizes} octets of data, not [56, 1]")
+    if octets_of(answer) != bench.tables[long[0]][:53] and long[0] not in (52, 55):
+        raise Deviation("the joined octets differ from the table", Basis.ONE_SOURCE)
+
+
+@check("D68", "services", "read codes without a meaning are sns", seconds=3)
+def unknown_reads(bench: Bench) -> None:
+    """3AH to 3DH; a device without index reads says sns to 31H as well (D69: never silence)."""
+    tester = bench.best_session()
+    for code in (0x3A, 0x3D):
+        tester.ask(bytes((code, 0, 0))).want(sns)
+    tester.ask(IndexRead(0, (0,), 1))
+    tester.ask(b"\x3e")
+
+
+@check("D70", "services", "a Read of a wrong length is onp", ADVICE, seconds=2)
+def read_of_a_wrong_length(bench: Bench) -> None:
+    """For one index, by offset, and full; sns where the form is not there."""
+    tester = bench.best_session()
+    tester.ask(b"\x30\x00").want(onp)
+    tester.ask(b"\x30\x00\x00\x00").want(onp)
+    tester.ask(b"\x3f\x00\x00\x00\x00\x00\x00").want(onp, sns)
+    tester.ask(b"\x31\x00\x00\x00\x00").want(onp, sns)
+
+
+@check("D91", "services", "services of C12.21 are sns in any state", seconds=4)
+def telephone_services(bench: Bench) -> None:
+    """22H, 53H and 71H, and codes that no service has (D92)."""
+    for state in (bench.base, bench.id_state, bench.session):
+        for code in (0x22, 0x53, 0x71, 0x2F, 0x6F):
+            state().ask(bytes((code,))).want(sns)
+
+
+@check("D92", "services", "codes that are no request are sns", ADVICE, seconds=3)
+def no_request_codes(bench: Bench) -> None:
+    """00H to 1FH and 80H to FFH."""
+    tester = bench.session()
+    for code in (0x00, 0x1F, 0x80, 0xFF, bench.rng.randrange(0x80, 0x100)):
+        tester.ask(bytes((code, 1))).want(sns)
+    if not bench.in_session():
+        raise Deviation("the session has ended", Basis.TWO_SOURCES)
+
+
+@check("D77", "services", "Negotiate grants no more than was asked for, in 5 octets", seconds=4)
+def negotiate(bench: Bench) -> None:
+    """Also without a baud list (D78); the present code comes back."""
+    for octets, packets in ((64, 1), (256, 1), (128, 4), (1024, 16), (8192, 255)):
+        tester = bench.id_state()
+        answer = _granted(tester.ask(Negotiate(octets, packets)))
+        size, count = int.from_bytes(answer.data[:2], "big"), answer.data[2]
+        if not 32 <= size <= octets or not 1 <= count <= packets:
+            raise Deviation(f"{size} x {count} granted for {octets} x {packets}", ADVICE)
+        if answer.data[3] != BAUD_CODES[9600]:
+            raise Deviation(f"baud code {answer.data[3]:02X}H, 06H is in force", Basis.ONE_SOURCE)
+
+
+@check("D77b", "services", "what Negotiate granted is in force after its ACK", seconds=4)
+def negotiated_limits_hold(bench: Bench) -> None:
+    """Answers use it, requests may; nothing longer is taken."""
+    bench.need("Negotiate")
+    tester = bench.id_state()
+    _granted(tester.negotiate(96, 1))
+    if tester.packet_octets < 96:
+        raise NotApplicable(f"the device grants packets of {tester.packet_octets} octets")
+    tester.write(tester.packet(encode_request(bench.logon()) + bytes(75)))
+    tester.want_ack("a packet of the size that was granted")
+    tester.answer().want_refusal(ADVICE)
+    tester.ask(bench.logon()).want(ok)
+    if (password := bench.reader or bench.master) is not None:
+        bench.prove(password)
+    whole = bench.tables.get(0, b"")
+    if len(whole) >= 60:
+        answer = tester.ask(OffsetRead(0, 0, 60))
+        _lacking(answer, "reads by offset")
+        octets_of(answer.want(ok))
+
+
+@check("D79", "services", "unknown bauds on offer keep the speed", seconds=2)
+def unknown_bauds(bench: Bench) -> None:
+    """Still ok, with the present code; the device stays at 9600."""
+    tester = bench.id_state()
+    answer = _granted(tester.ask(Negotiate(64, 1, (0x1F, 0x7E))))
+    if answer.data[3] != BAUD_CODES[9600]:
+        raise Deviation(f"baud code {answer.data[3]:02X}H, which was not on offer as a speed")
+    tester.ask(bench.logon()).want(ok)
+
+
+@check("D80", "services", "a new speed holds from the ACK of its answer on", seconds=8)
+def new_baud(bench: Bench) -> None:
+    """The highest that is on offer and possible; 9600 again after Terminate."""
+    bench.need("Negotiate")
+    tester = bench.id_state()
+    codes = tuple(BAUD_CODES[baud] for baud in (19200, 38400, 57600))
+    answer = _granted(tester.negotiate(64, 1, codes))
+    if answer.data[3] not in codes:
+        raise NotApplicable(f"the device keeps {BAUDS.get(answer.data[3], 'its')} baud")
+    tester.ask(bench.logon()).want(ok)
+    tester.ask(Terminate()).want(ok)
+    tester.defaults()
+    tester.identify()
+
+
+@check("D81", "services", "without an ACK the old speed stays", Basis.RECOMMENDATION, seconds=12)
+def new_baud_without_ack(bench: Bench) -> None:
+    """The answer is repeated at the old speed, then Base at 9600."""
+    bench.need("Negotiate")
+    tester = bench.id_state()
+    tester.write(tester.packet(encode_request(Negotiate(64, 1, (BAUD_CODES[19200],)))))
+    tester.want_ack()
+    first = tester.want_packet()
+    again = tester.next(3_000_000)
+    if again is None or again.octets != first.octets:
+        raise Deviation(f"{again or 'nothing'} came, the answer was due again at 9600 baud")
+    tester.rest(9_000_000, "the retries end")
+    tester.forget()
+    tester.identify()
+
+
+@check(
+    "D83", "services", "Negotiate of nothing is refused, and the old values stay", ADVICE, seconds=3
+)
+def negotiate_nothing(bench: Bench) -> None:
+    """No packets, no octets, or a baud list that is not there."""
+    for wrong in (b"\x60\x00\x40\x00", b"\x60\x00\x00\x01", b"\x62\x00\x40\x01\x06"):
+        tester = bench.id_state()
+        tester.ask(wrong).want_refusal()
+        tester.ask(bench.logon()).want(ok, basis=Basis.TWO_SOURCES)
+
+
+def _granted(answer: Answer) -> Answer:
+    _lacking(answer, "Negotiate")
+    if len(answer.want(ok).data) != 4:
+        raise Deviation(f"an answer of {1 + len(answer.data)} octets, 5 are due")
+    return answer
+
+
+def _lacking(answer: Answer, what: str) -> None:
+    if answer.code == sns:
+        raise NotApplicable(f"the device has no {what}")
+
+
+# Writes: one safe table, put back afterwards.
+
+
+def _safe_table(bench: Bench) -> tuple[int, bytes]:
+    """Give a safe table and its octets, in a session that may write; journaled."""
+    if bench.master is None:
+        raise NotApplicable("no password that allows writing is known")
+    writable = [n for n in SAFE_TABLES if n in bench.format.std_tbls_write]
+    if not writable:
+        raise NotApplicable("ST-00 lets neither ST-05 nor ST-06 be written")
+    tester = bench.session(room=True, password=bench.master)
+    original = bench.read(writable[0])
+    if len(original) + 6 > (tester.packet_octets - 8) * tester.packets:
+        raise NotApplicable("the table does not fit one Write")
+    bench.journal.note(writable[0], original)
+    return writable[0], original
+
+
+def _put_back(bench: Bench, table: int, original: bytes) -> None:
+    bench.session(room=True, password=bench.master)
+    bench.tester.ask(FullWrite(table, original)).want(ok)
+    if bench.read(table) != original:
+        raise Deviation(f"table {table} could not be put back")
+    bench.journal.undone(table)
+
+
+def _other(octets: bytes) -> bytes:
+    """Give text of the same length that differs in every octet."""
+    return bytes(0x58 if octet != 0x58 else 0x59 for octet in octets)
+
+
+@check("D71", "services", "what is written is read back", needs=Permit.WRITES, seconds=5)
+def write_and_read_back(bench: Bench) -> None:
+    """A whole table, then put back."""
+    table, original = _safe_table(bench)
+    try:
+        bench.tester.ask(FullWrite(table, _other(original))).want(ok)
+        if bench.read(table) != _other(original):
+            raise Deviation("what is read back differs from what was written")
+    finally:
+        _put_back(bench, table, original)
+
+
+@check(
+    "D75", "services", "a Write by offset changes those octets only", needs=Permit.WRITES, seconds=6
+)
+def write_by_offset(bench: Bench) -> None:
+    """Across the end it is onp, and changes nothing."""
+    table, original = _safe_table(bench)
+    tester = bench.tester
+    try:
+        answer = tester.ask(OffsetWrite(table, 2, b"XYZ"))
+        _lacking(answer, "writes by offset")
+        answer.want(ok)
+        changed = original[:2] + b"XYZ" + original[5:]
+        if bench.read(table) != changed:
+            raise Deviation("other octets have changed")
+        tester.ask(OffsetWrite(table, len(original) - 1, b"QQ")).want(onp)
+        if bench.read(table) != changed:
+            raise Deviation("a refused Write has changed the table")
+    finally:
+        _put_back(bench, table, original)
+
+
+@check(
+    "D72",
+    "services",
+    "a Write with a wrong checksum changes nothing",
+    ADVICE,
+    Permit.WRITES,
+    seconds=5,
+)
+def write_with_a_wrong_checksum(bench: Bench) -> None:
+    """Its packet is acknowledged; err is what we recommend."""
+    table, original = _safe_table(bench)
+    try:
+        psem = encode_request(FullWrite(table, _other(original)))
+        answer = bench.tester.ask(psem[:-1] + bytes((psem[-1] ^ 0x10,)))
+        answer.want_refusal(Basis.TWO_SOURCES)
+        if bench.read(table) != original:
+            raise Deviation("the table has changed", Basis.TWO_SOURCES)
+        answer.want(err)
+    finally:
+        _put_back(bench, table, original)
+
+
+@check(
+    "D73",
+    "services",
+    "a Write whose count is wrong changes nothing",
+    Basis.TWO_SOURCES,
+    Permit.WRITES,
+    seconds=5,
+)
+def write_with_a_wrong_count(bench: Bench) -> None:
+    """onp, one octet short or one too many; so is a table of another size."""
+    table, original = _safe_table(bench)
+    try:
+        psem = encode_request(FullWrite(table, _other(original)))
+        for wrong in (psem[:-2] + psem[-1:], psem + b"\0"):
+            bench.tester.ask(wrong).want(onp)
+        bench.tester.ask(FullWrite(table, original + b" ")).want_refusal(Basis.ONE_SOURCE)
+        if bench.read(table) != original:
+            raise Deviation("the table has changed")
+    finally:
+        _put_back(bench, table, original)
+
+
+@check(
+    "D74",
+    "services",
+    "a Write without the right to it is refused",
+    Basis.TWO_SOURCES,
+    Permit.WRITES,
+    seconds=6,
+)
+def write_without_rights(bench: Bench) -> None:
+    """isc without a password; a table that is only read is iar."""
+    table, original = _safe_table(bench)
+    read_only = [
+        n for n in (1, 3, 0) if n in bench.listed() and n not in bench.format.std_tbls_write
+    ]
+    for number in read_only[:1]:
+        octets = bench.read(number)
+        bench.tester.ask(FullWrite(number, octets)).want(iar)
+    tester = bench.session(room=True)
+    try:
+        tester.ask(FullWrite(table, _other(original))).want(isc)
+        tester.ask(OffsetWrite(table, 0, b"X")).want(isc, sns)
+    finally:
+        _put_back(bench, table, original)
+
+
+@check(
+    "D76",
+    "services",
+    "a copy of a Write on the line is carried out once",
+    needs=Permit.WRITES,
+    seconds=6,
+)
+def copied_write(bench: Bench) -> None:
+    """The copy is acknowledged; the octets are those of the one Write."""
+    table, original = _safe_table(bench)
+    tester = bench.tester
+    try:
+        packets = tester.message(encode_request(OffsetWrite(table, 0, b"AB")))
+        for octets in packets:
+            tester.write(octets)
+            tester.want_ack()
+        tester.answer().want(ok, sns)
+        tester.write(packets[-1])
+        tester.want_ack("a copy of a Write")
+        tester.silence(1_200_000, "a copy of a Write that was answered")
+    finally:
+        _put_back(bench, table, original)
+
+
+# Procedures: only one that the device does not have, so that nothing is carried out.
+
+
+@check(
+    "D94",
+    "services",
+    "an unknown procedure is taken, and ST-08 says 6",
+    needs=Permit.PROCEDURES,
+    seconds=6,
+)
+def unknown_procedure(bench: Bench) -> None:
+    """ST-08 repeats procedure, selector and sequence number (D93)."""
+    if bench.master is None:
+        raise NotApplicable("no password that allows procedures is known")
+    fmt = bench.format
+    if WRITE_ONLY not in bench.listed():
+        raise NotApplicable("ST-00 does not list ST-07")
+    unknown = next(n for n in range(2000, 0, -1) if n not in fmt.std_proc_used)
+    sequence = bench.rng.randrange(1, 250)
+    bench.session(room=True, password=bench.master)
+    for number in (sequence, sequence + 1):
+        initiate = unknown.to_bytes(2, fmt.data_order) + bytes((number,))
+        bench.tester.ask(FullWrite(WRITE_ONLY, initiate)).want(ok)
+        answer = octets_of(bench.tester.ask(FullRead(8)).want(ok))
+        if answer[:3] != initiate:
+            raise Deviation(f"ST-08 begins {answer[:3].hex(' ')}, ST-07 was {initiate.hex(' ')}")
+        if len(answer) < 4 or answer[3] != 6:
+            raise Deviation(f"result {answer[3:4].hex() or 'missing'}, not 6")

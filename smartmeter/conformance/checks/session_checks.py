@@ -1,0 +1,252 @@
+"""Group *session*: states, and what ends them (C12.18 4.13, 2.9)."""
+
+from __future__ import annotations
+
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import (
+    FullRead,
+    Identify,
+    Logoff,
+    Negotiate,
+    OffsetRead,
+    Security,
+    Terminate,
+    Wait,
+)
+from smartmeter.conformance.bench import Bench, Permit, check
+from smartmeter.conformance.tester import SLACK_US, TRAFFIC_US
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
+
+isss, ok, sns = ResponseCode.isss, ResponseCode.ok, ResponseCode.sns
+
+
+@check("D46", "session", "Identification in Base is answered with its list of features ended by 00")
+def identification(bench: Bench) -> None:
+    """``00 std ver rev features 00``, and ID state after it; at most 56 octets (D48)."""
+    answer = bench.base().identify()
+    if len(answer.data) < 3:
+        raise Deviation(f"{len(answer.data)} octets, at least std, ver and rev are due")
+    if len(answer.data) < 4 or answer.data[-1] != 0:
+        raise Deviation("the answer does not end with 00")
+    if len(answer.data) > 55 or len(answer.packets) > 1:
+        raise Deviation("the answer does not fit the default packet")
+    if answer.data[0] != 0:
+        raise Deviation(f"std {answer.data[0]:02X}H on an optical port, not 00", Basis.ONE_SOURCE)
+    bench.tester.ask(bench.logon()).want(ok)
+
+
+@check("D47", "session", "Identification in ID and Session is isss and changes nothing", seconds=2)
+def identification_again(bench: Bench) -> None:
+    """The Logon, then the Read, that follow still work."""
+    tester = bench.id_state()
+    tester.ask(Identify()).want(isss)
+    tester.ask(bench.logon()).want(ok)
+    tester.ask(Identify()).want(isss)
+    if not bench.in_session():
+        raise Deviation("the session has ended")
+
+
+@check("D50", "session", "Logon is ok in ID only", seconds=2)
+def logon(bench: Bench) -> None:
+    """In Base and Session it is isss."""
+    bench.base().ask(bench.logon()).want(isss)
+    tester = bench.session()
+    tester.ask(bench.logon()).want(isss)
+    if not bench.in_session():
+        raise Deviation("the session has ended")
+
+
+@check(
+    "D53",
+    "session",
+    "a user padded with blanks or with NULs may log on",
+    Basis.ONE_SOURCE,
+    seconds=2,
+)
+def user_padding(bench: Bench) -> None:
+    """Devices must not interpret the padding."""
+    head = b"\x50" + bench.profile.user_id.to_bytes(2, "big")
+    for fill in (b" ", b"\0"):
+        bench.id_state().ask(head + bench.profile.user.ljust(10, fill)).want(ok)
+
+
+@check("D57", "session", "Read is isss in Base and ID", seconds=2)
+def read_too_early(bench: Bench) -> None:
+    """Full and by offset."""
+    for request in (FullRead(0), OffsetRead(0, 0, 1)):
+        bench.base().ask(request).want(isss)
+        bench.id_state().ask(request).want(isss)
+
+
+@check("D56", "session", "Security is isss in Base and ID, or sns everywhere", seconds=2)
+def security_too_early(bench: Bench) -> None:
+    """With the right password, as none other is tried."""
+    password = bench.reader or bench.master
+    if password is None:
+        raise NotApplicable("no password is known")
+    bench.base().ask(Security(password)).want(isss, sns)
+    bench.id_state().ask(Security(password)).want(isss, sns)
+
+
+@check("D57b", "session", "Write is isss in Base and ID", needs=Permit.WRITES, seconds=2)
+def write_too_early(bench: Bench) -> None:
+    """The state is looked at before the table: nothing can be written."""
+    empty = b"\x40\x07\xff\x00\x00\x00"  # no octets, to a table that is not there
+    bench.base().ask(empty).want(isss)
+    bench.id_state().ask(empty).want(isss)
+
+
+@check("D82", "session", "Negotiate is ok in ID only", seconds=2)
+def negotiate_elsewhere(bench: Bench) -> None:
+    """In Base and Session it is isss; sns where the device has no Negotiate."""
+    request = Negotiate(64, 1)
+    bench.base().ask(request).want(isss, sns)
+    bench.id_state().ask(request).want(ok, sns)
+    tester = bench.session()
+    tester.ask(request).want(isss, sns)
+    if not bench.in_session():
+        raise Deviation("the session has ended")
+
+
+@check(
+    "D86", "session", "Wait is isss in Base, and ok in ID and Session", Basis.ONE_SOURCE, seconds=2
+)
+def wait_by_state(bench: Bench) -> None:
+    """Where the device has it."""
+    bench.base().ask(Wait(1)).want(isss, sns)
+    bench.id_state()
+    bench.wait(1).want(ok)
+    bench.session()
+    bench.wait(1).want(ok)
+    if not bench.in_session():
+        raise Deviation("the session has ended")
+
+
+@check("D88", "session", "Logoff leads from Session to ID", seconds=2)
+def logoff(bench: Bench) -> None:
+    """Reads end; negotiated values and a new Logon stay possible."""
+    tester = bench.session(room=True)
+    room = (tester.packet_octets, tester.packets)
+    tester.ask(Logoff()).want(ok)
+    tester.ask(FullRead(0)).want(isss)
+    tester.ask(bench.logon()).want(ok)
+    if room > (64, 1):
+        answer = tester.ask(FullRead(0))
+        if answer.code == ResponseCode.onp:
+            raise Deviation("negotiated values are gone after Logoff", Basis.ONE_SOURCE)
+
+
+@check("D89", "session", "Logoff in Base and ID is isss", seconds=2)
+def logoff_elsewhere(bench: Bench) -> None:
+    """There is nothing to log off from."""
+    bench.base().ask(Logoff()).want(isss)
+    tester = bench.id_state()
+    tester.ask(Logoff()).want(isss)
+    tester.ask(bench.logon()).want(ok)
+
+
+@check("D90", "session", "Terminate is ok in ID and Session, and leads to Base", seconds=3)
+def terminate(bench: Bench) -> None:
+    """In Base it is ok or isss: sources differ."""
+    bench.id_state().ask(Terminate()).want(ok)
+    bench.tester.ask(bench.logon()).want(isss)
+    bench.session().ask(Terminate()).want(ok)
+    bench.tester.ask(FullRead(0)).want(isss)
+    bench.tester.ask(Terminate()).want(ok, isss)
+    bench.tester.identify()
+
+
+@check("D84", "session", "after Terminate the default limits hold again", seconds=2)
+def defaults_after_terminate(bench: Bench) -> None:
+    """A packet of 65 octets is not taken, an answer of more than 56 octets is onp."""
+    bench.need("Negotiate")
+    tester = bench.id_state()
+    if not tester.negotiate(512, 8).ok:
+        raise NotApplicable("the device has no Negotiate")
+    tester.ask(Terminate()).want(ok)
+    tester.defaults()
+    tester.identify()
+    tester.ask(bench.logon()).want(ok)
+    tester.ask(OffsetRead(0, 0, 60)).want_refusal() if len(bench.table(0)) >= 60 else None
+
+
+@check("D36", "session", "more than 6 s without traffic end ID and Session, silently", seconds=16)
+def traffic_time_out(bench: Bench) -> None:
+    """Base, default limits, no octet sent."""
+    tester = bench.id_state()
+    tester.silence(TRAFFIC_US + SLACK_US, "the traffic time-out in ID state")
+    tester.ask(bench.logon()).want(isss)
+    tester = bench.session()
+    tester.silence(TRAFFIC_US + SLACK_US, "the traffic time-out in Session state")
+    tester.ask(FullRead(0)).want(isss)
+    tester.identify()
+
+
+@check("D37", "session", "traffic every 5 s keeps a session", seconds=16)
+def traffic_keeps_a_session(bench: Bench) -> None:
+    """Three times."""
+    tester = bench.session()
+    for _ in range(3):
+        tester.rest(5_000_000, "shorter than the traffic time-out")
+        if tester.ask(OffsetRead(0, 0, 1)).code == isss:
+            raise Deviation("the session ended within 6 s")
+
+
+@check("D38", "session", "broken packets do not keep a session", Basis.RECOMMENDATION, seconds=9)
+def broken_packets_are_no_traffic(bench: Bench) -> None:
+    """Whether they restart the time-out is told by no source."""
+    tester = bench.session()
+    for _ in range(3):
+        tester.rest(2_200_000, "between broken packets")
+        broken = tester.packet(b"\x30\x00\x00")
+        tester.write(broken[:-1] + bytes((broken[-1] ^ 1,)))
+        tester.next(1_000_000)
+    tester.ask(FullRead(0)).want(isss)
+
+
+@check(
+    "D85", "session", "Wait keeps a session for the seconds it says", Basis.ONE_SOURCE, seconds=26
+)
+def wait_stretches_the_time_out(bench: Bench) -> None:
+    """10 s of silence after Wait 12 are tolerated, more than 12 are not."""
+    tester = bench.session()
+    bench.wait(12).want(ok)
+    tester.rest(10_000_000, "shorter than the Wait")
+    if not bench.in_session():
+        raise Deviation("the session ended within the Wait")
+    bench.wait(8).want(ok)
+    tester.silence(8_000_000 + 2 * SLACK_US, "the Wait passes")
+    tester.ask(FullRead(0)).want(isss)
+
+
+@check("D87", "session", "a Wait holds for one silence", Basis.MEMORY, seconds=8)
+def wait_holds_once(bench: Bench) -> None:
+    """After the next packet it is 6 s again."""
+    tester = bench.session()
+    bench.wait(30).want(ok)
+    tester.ask(OffsetRead(0, 0, 1))
+    tester.rest(TRAFFIC_US + SLACK_US, "longer than the default, shorter than the Wait")
+    tester.ask(FullRead(0)).want(isss)
+
+
+@check("D95", "session", "a second client is isss until the first one's session ends", seconds=8)
+def second_client(bench: Bench) -> None:
+    """The first client crashed: Identification is isss, and ok after the traffic time-out."""
+    tester = bench.session()
+    tester.toggle = 0
+    tester.ask(Identify()).want(isss)
+    tester.rest(TRAFFIC_US + SLACK_US, "the first client's session times out")
+    tester.identify()
+
+
+@check("D29b", "session", "retries exhausted end the session", seconds=12)
+def exhausted_retries_end_the_session(bench: Bench) -> None:
+    """The answer to a Read was never acknowledged: Base."""
+    tester = bench.session()
+    tester.write(tester.packet(b"\x30\x00\x00"))
+    tester.want_ack()
+    tester.want_packet()
+    for _ in range(8):
+        if tester.next(2_000_000 + 2 * SLACK_US) is None:
+            break
+    tester.ask(FullRead(0)).want(isss)

@@ -1,0 +1,67 @@
+"""Group *timing*: how fast, and never too fast (C12.18 2.9)."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from protocols.psem.services import FullRead, OffsetRead
+from smartmeter.conformance.bench import Bench, check
+from smartmeter.conformance.tester import ACK_WITHIN_US, ANSWER_WITHIN_US
+from smartmeter.conformance.verdicts import Basis, Deviation
+
+TURN_AROUND_US = 175
+#: One octet at 9600 baud: what is measured ends with the first octet of the reaction.
+OCTET_US = 1042
+MAX_TABLES = 12
+
+
+@check(
+    "M01",
+    "timing",
+    "no reaction comes before the turn-around delay (D35)",
+    Basis.TWO_SOURCES,
+    seconds=3,
+)
+def turn_around(bench: Bench) -> None:
+    """175 us after the last octet; a computer's port can only show a gross violation."""
+    tester = bench.base()
+    tester.write(tester.packet(b"\x20"))
+    sent_us = tester.now_us()
+    took_us = tester.want_ack().at_us - sent_us
+    tester.answer()
+    if took_us < TURN_AROUND_US + OCTET_US - 50 and took_us > 0:
+        raise Deviation(f"the ACK was complete after {took_us} us", _basis(took_us))
+
+
+def _basis(took_us: int) -> Basis | None:
+    """Ports deliver late or in bursts: a little too soon is a doubt."""
+    return None if took_us < OCTET_US else Basis.ONE_SOURCE
+
+
+@check("M02", "timing", "packets are acknowledged within the response time-out", seconds=4)
+def acknowledged_in_time(bench: Bench) -> None:
+    """2 s is the client's patience; the usual time is told."""
+    tester = bench.session()
+    times = [tester.ask(OffsetRead(0, 0, 1)).acknowledged_us for _ in range(8)]
+    if max(times) > ACK_WITHIN_US:
+        raise Deviation(f"acknowledged after {max(times) // 1000} ms")
+    if median(times) > ACK_WITHIN_US // 4:
+        raise Deviation(f"usually after {median(times) // 1000:.0f} ms", Basis.RECOMMENDATION)
+
+
+@check("M03", "timing", "no answer is late", seconds=20)
+def answered_in_time(bench: Bench) -> None:
+    """What needs longer than the client waits must be bsy; drawn tables, whole."""
+    numbers = [n for n in bench.listed() if n != 7]
+    tester = bench.best_session()
+    for number in bench.rng.sample(numbers, min(MAX_TABLES, len(numbers))):
+        took_us = tester.ask(FullRead(number)).answered_us
+        if took_us > ANSWER_WITHIN_US:
+            raise Deviation(f"table {number} was answered after {took_us // 1000} ms")
+
+
+@check("M04", "timing", "the line's speed is 9600 baud, start to end", Basis.TWO_SOURCES, seconds=2)
+def speed(bench: Bench) -> None:
+    """A device at another speed is not heard at all."""
+    bench.session()
+    bench.base()

@@ -1,0 +1,142 @@
+"""The line to a device under test: octets and instants, with no rule of the protocol in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from protocols.errors import PortError
+from protocols.machine import Machine, SetBaud
+from protocols.transports.port import Port
+
+BITS_AN_OCTET = 10
+START_BAUD = 9600
+CHUNK_OCTETS = 16
+#: The longest single wait on a port, so that a key press is seen.
+MAX_WAIT_US = 200_000
+
+
+class Line(Protocol):
+    """What the bench asks of a line, be it real or simulated."""
+
+    def now_us(self) -> int:
+        """Give the time; it never goes back."""
+
+    def write(self, data: bytes) -> None:
+        """Send octets; returns when the last has left."""
+
+    def read(self, until_us: int) -> bytes:
+        """Give what came first, or nothing when it is ``until_us``."""
+
+    def set_baud(self, baud: int) -> None:
+        """Change our speed."""
+
+    def close(self) -> None:
+        """Let the line go."""
+
+
+class SimulatedLine:
+    """A machine at the other end, in virtual time: an hour of silence costs nothing.
+
+    When our speed is not the device's, what is sent is lost, as on a real line.
+    """
+
+    def __init__(self, machine: Machine, now_us: int = 1_000_000) -> None:
+        self._machine = machine
+        self._now_us = now_us
+        self._ours = self._theirs = START_BAUD
+
+    def now_us(self) -> int:
+        """Give the virtual time."""
+        return self._now_us
+
+    def write(self, data: bytes) -> None:
+        """Let the octets take their time, and hand them over in chunks, as a UART would."""
+        for at in range(0, len(data), CHUNK_OCTETS):
+            chunk = data[at : at + CHUNK_OCTETS]
+            self._pass_to(self._now_us + len(chunk) * self._octet_us(self._ours))
+            if self._ours == self._theirs:
+                self._machine.receive(chunk, self._now_us)
+                self._events()
+
+    def read(self, until_us: int) -> bytes:
+        """Let the machine speak, or time pass, until then."""
+        while True:
+            if data := self._machine.outgoing():
+                baud = self._theirs
+                self._now_us += len(data) * self._octet_us(baud)
+                self._machine.sent(self._now_us)
+                self._events()
+                if baud == self._ours:
+                    return data
+                continue
+            self._events()
+            if self._now_us >= until_us:
+                return b""
+            due_us = self._machine.deadline_us()
+            if due_us is None or due_us > until_us:
+                self._now_us = until_us
+                continue
+            self._now_us = max(self._now_us, due_us)
+            self._machine.expire(self._now_us)
+
+    def set_baud(self, baud: int) -> None:
+        """Change our speed."""
+        self._ours = baud
+
+    def close(self) -> None:
+        """Do nothing: the machine stays."""
+
+    def _pass_to(self, until_us: int) -> None:
+        """Let time pass while we send: what the machine says meanwhile waits."""
+        while (due_us := self._machine.deadline_us()) is not None and due_us < until_us:
+            self._now_us = max(self._now_us, due_us)
+            self._machine.expire(self._now_us)
+            if (after_us := self._machine.deadline_us()) is not None and after_us <= due_us:
+                break  # it waits for its octets to be taken
+        self._now_us = until_us
+
+    def _events(self) -> None:
+        for event in self._machine.events():
+            if isinstance(event, SetBaud):
+                self._theirs = event.baud
+
+    @staticmethod
+    def _octet_us(baud: int) -> int:
+        return BITS_AN_OCTET * 1_000_000 // baud
+
+
+class PortLine:
+    """A real port; ``now_us`` is the computer's monotonic clock."""
+
+    def __init__(self, port: Port, now_us: Callable[[], int]) -> None:
+        self._port = port
+        self._clock_us = now_us
+
+    def now_us(self) -> int:
+        """Give the computer's time."""
+        return self._clock_us()
+
+    def write(self, data: bytes) -> None:
+        """Write; the port returns when it has left as far as it can tell."""
+        self._port.write(data)
+
+    def read(self, until_us: int) -> bytes:
+        """Wait for octets; empty when none came."""
+        while True:
+            left_us = until_us - self._clock_us()
+            if data := self._port.read(max(0, min(left_us, MAX_WAIT_US)) / 1e6):
+                return data
+            if left_us <= 0:
+                return b""
+
+    def set_baud(self, baud: int) -> None:
+        """Change our speed; a port that cannot is told by its PortError."""
+        self._port.set_baud(baud)
+
+    def close(self) -> None:
+        """Let the port go."""
+        try:
+            self._port.close()
+        except PortError:
+            return  # it has gone already

@@ -1,0 +1,110 @@
+"""The pytest plugin: ``pytest --meter PORT`` gives a meter to tests of one's own.
+
+================ =======================================================================
+``meter``        an open session (:class:`~protocols.transports.pump.MeterPort`), one a test
+``snapshot``     all tables that may be read, decoded on demand, read once
+``bench``        the bench of :mod:`smartmeter.conformance.bench`, to speak octet by octet
+================ =======================================================================
+
+PORT is a device, ``tcp:HOST:PORT``, any URL that pyserial knows, or ``sim:`` for a simulated
+meter.  The password comes from ``SMARTMETER_PASSWORD``.  Without ``--meter`` tests that use
+a fixture are skipped.  Everything is imported when it is used: other suites do not pay.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from ansi_tables import Snapshot
+    from protocols.transports.port import Port
+    from protocols.transports.pump import MeterPort
+    from smartmeter.conformance.bench import Bench
+
+PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--meter`` and ``--meter-seed``."""
+    group = parser.getgroup("smartmeter", "ANSI C12.18 meters")
+    group.addoption("--meter", metavar="PORT", help="the meter that the fixtures use")
+    group.addoption("--meter-seed", type=int, default=1, help="what the bench draws")
+
+
+def _port_name(request: pytest.FixtureRequest) -> str:
+    name = request.config.getoption("--meter")
+    if not name:
+        pytest.skip("needs a meter: pytest --meter PORT, or --meter sim:")
+    return str(name)
+
+
+def _password() -> bytes | None:
+    return os.environ[PASSWORD_VARIABLE].encode() if PASSWORD_VARIABLE in os.environ else None
+
+
+def _open(name: str) -> Port:
+    from protocols.transports.memory import MachinePort
+    from protocols.transports.pump import monotonic_us, open_port
+    from smartmeter.base.clock import wall_utc_us
+    from smartmeter.meter.meter import MeterSettings
+    from smartmeter.meter.sample import SIMULATED, measured_meter
+
+    if name != SIMULATED:
+        return open_port(name)
+    meter = measured_meter(MeterSettings(), wall_utc_us(), monotonic_us())
+    return MachinePort(meter, monotonic_us)
+
+
+@pytest.fixture
+def meter(request: pytest.FixtureRequest) -> Iterator[MeterPort]:
+    """Give a session with the meter; it is closed after the test."""
+    from protocols.c1218.scripts import LogonSettings
+    from protocols.transports.pump import MeterPort
+
+    settings = LogonSettings(password=_password())
+    with MeterPort(_open(_port_name(request)), settings) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def snapshot(request: pytest.FixtureRequest) -> Snapshot:
+    """Give all tables of the meter that may be read."""
+    from protocols.transports.pump import monotonic_us
+    from smartmeter.conformance.bench import Bench
+    from smartmeter.conformance.line import PortLine
+
+    line = PortLine(_open(_port_name(request)), monotonic_us)
+    try:
+        bench = Bench.on(line)
+        bench.reader = _password()
+        return bench.snapshot()
+    finally:
+        line.close()
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """Give a bench on the meter; a simulated one is tested in virtual time."""
+    from protocols.transports.pump import monotonic_us
+    from smartmeter.base.clock import wall_utc_us
+    from smartmeter.conformance.bench import Bench
+    from smartmeter.conformance.line import Line, PortLine, SimulatedLine
+    from smartmeter.meter.meter import MeterSettings
+    from smartmeter.meter.sample import SIMULATED, measured_meter
+
+    name, now_us = _port_name(request), monotonic_us()
+    line: Line
+    if name == SIMULATED:
+        line = SimulatedLine(measured_meter(MeterSettings(), wall_utc_us(), now_us), now_us)
+    else:
+        line = PortLine(_open(name), monotonic_us)
+    try:
+        one = Bench.on(line, request.config.getoption("--meter-seed"))
+        one.reader = _password()
+        yield one
+    finally:
+        line.close()

@@ -1,0 +1,70 @@
+"""Files that a user writes for the bench: the device's profile and known deviations (TOML).
+
+A profile::
+
+    name = "bench meter 3"
+    lacks = ["Wait", "Security"]      # services that the device does not claim
+    user_id = 2
+    user = "OPERATOR"
+
+Waivers::
+
+    [[waiver]]
+    check = "D45"
+    reason = "answers identity 00 only; accepted until firmware 4.2"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.conformance.bench import Profile, all_checks
+
+SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
+MAX_REASON = 300
+
+
+def read_profile(text: str, name: str) -> Profile:
+    """Read a profile; SettingsError names the key."""
+    values = _toml(text, name)
+    unknown = values.keys() - {"name", "lacks", "user_id", "user"}
+    if unknown:
+        raise SettingsError(name, f"unknown key {min(unknown)!r}", "use name, lacks, user_id, user")
+    lacks = values.get("lacks", [])
+    if not isinstance(lacks, list) or any(each not in SERVICES for each in lacks):
+        raise SettingsError(name, "lacks must list services", f"choose of {', '.join(SERVICES)}")
+    user_id, user = values.get("user_id", 0), values.get("user", "")
+    if not isinstance(user_id, int) or not 0 <= user_id <= 0xFFFF:
+        raise SettingsError(name, "user_id must be 0 to 65535")
+    if not isinstance(user, str) or len(user.encode()) > 10:
+        raise SettingsError(name, "user must be text of up to 10 octets")
+    return Profile(str(values.get("name", "")), user_id, user.encode(), frozenset(lacks))
+
+
+def read_waivers(text: str, name: str) -> dict[str, str]:
+    """Read waivers, by check; SettingsError names what is wrong."""
+    values = _toml(text, name)
+    waivers = values.get("waiver", [])
+    if values.keys() - {"waiver"} or not isinstance(waivers, list):
+        raise SettingsError(name, "no list of waivers", 'write [[waiver]] check = "D45" reason = …')
+    known = {each.name for each in all_checks()}
+    found: dict[str, str] = {}
+    for each in waivers:
+        check, reason = (
+            (each.get("check"), each.get("reason")) if isinstance(each, dict) else (0, 0)
+        )
+        if check not in known:
+            raise SettingsError(name, f"{check!r} is no check", "see conformance PORT --plan")
+        if not isinstance(reason, str) or not 0 < len(reason) <= MAX_REASON:
+            raise SettingsError(name, f"the waiver of {check} has no reason", "give one")
+        found[check] = reason
+    return found
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(name, f"no TOML: {error}", "see the manual of conformance") from error

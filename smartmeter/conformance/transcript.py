@@ -1,0 +1,153 @@
+"""What passed on the line, as annotated hex for a person, and as JSON to play again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from protocols.datalink.packet import (
+    ACK,
+    DATA_FORMAT,
+    FIRST,
+    MULTI,
+    NAK,
+    STP,
+    TOGGLE,
+    Packet,
+    decode_packet,
+)
+from protocols.errors import RemoteProtocolError
+from protocols.psem.description import describe
+
+OCTETS_A_LINE = 16
+#: The most entries that are kept; a flood is summarised.
+MAX_ENTRIES = 2_000
+#: Passwords are shown as fill.
+_SECURITY = 0x51
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One piece: when it was complete, where it went, its octets or a remark."""
+
+    at_us: int
+    to_device: bool
+    data: bytes
+    remark: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the entry as JSON holds it."""
+        shown = {"us": self.at_us, "to": "device" if self.to_device else "client"}
+        return {**shown, "hex": masked(self.data).hex(), "remark": self.remark}
+
+
+@dataclass
+class Transcript:
+    """All that passed since the last ``clear``."""
+
+    entries: list[Entry] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.entries.clear()
+
+    def sent(self, data: bytes, at_us: int) -> None:
+        """Note what we sent."""
+        self._add(Entry(at_us, True, data))
+
+    def received(self, data: bytes, at_us: int) -> None:
+        """Note what came; pieces that follow each other at once are one."""
+        self._add(Entry(at_us, False, data))
+
+    def remark(self, text: str, at_us: int) -> None:
+        """Note a wait, a change of speed, or what was expected."""
+        self._add(Entry(at_us, True, b"", text))
+
+    def _add(self, entry: Entry) -> None:
+        if len(self.entries) < MAX_ENTRIES:
+            self.entries.append(entry)
+
+    def lines(self) -> Iterator[str]:
+        """Give annotated hex: direction, octets, and what they are."""
+        begin_us = self.entries[0].at_us if self.entries else 0
+        for entry in self.entries:
+            at = f"{(entry.at_us - begin_us) / 1000:10.1f} ms"
+            if entry.remark:
+                yield f"{at}      -- {entry.remark}"
+                continue
+            way = "C>D" if entry.to_device else "D>C"
+            for octets, words in pieces(masked(entry.data)):
+                rows = [octets[i : i + OCTETS_A_LINE] for i in range(0, len(octets), OCTETS_A_LINE)]
+                yield f"{at} {way}  {rows[0].hex(' ').upper():47s}  {words}".rstrip()
+                for row in rows[1:]:
+                    yield f"{'':13s}      {row.hex(' ').upper()}"
+                at = f"{'':13s}"
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Give all entries."""
+        return [entry.to_json() for entry in self.entries]
+
+
+def from_json(entries: list[Mapping[str, Any]]) -> Transcript:
+    """Read entries that ``to_json`` gave; ValueError or KeyError when they are none."""
+    found = []
+    for entry in entries[:MAX_ENTRIES]:
+        to_device = {"device": True, "client": False}[str(entry["to"])]
+        data = bytes.fromhex(str(entry["hex"]))
+        found.append(Entry(int(entry["us"]), to_device, data, str(entry.get("remark", ""))))
+    return Transcript(found)
+
+
+def pieces(data: bytes) -> Iterator[tuple[bytes, str]]:
+    """Cut octets into ACKs, NAKs, packets and what is none of these, each with a few words."""
+    at = 0
+    while at < len(data):
+        octets, words = _piece(data, at)
+        yield octets, words
+        at += len(octets)
+
+
+def _piece(data: bytes, at: int) -> tuple[bytes, str]:
+    if data[at] == ACK:
+        return data[at : at + 1], "ACK"
+    if data[at] == NAK:
+        return data[at : at + 1], "NAK"
+    if data[at] != STP:
+        end = data.find(bytes((STP,)), at)
+        octets = data[at : end if end > 0 else len(data)]
+        return octets, "octets of no packet"
+    length = int.from_bytes(data[at + 4 : at + 6], "big") if at + 6 <= len(data) else 0
+    octets = data[at : at + 8 + length]
+    try:
+        packet = decode_packet(octets)
+    except RemoteProtocolError as error:
+        return octets, f"({error})"
+    return octets, _words(packet)
+
+
+def _words(packet: Packet) -> str:
+    flags = [f"toggle {packet.ctrl & TOGGLE and 1}"]
+    if packet.ctrl & MULTI:
+        which = "first" if packet.ctrl & FIRST else "next"
+        flags.append(f"{which} of a message, {packet.seq_nbr} to follow")
+    elif packet.seq_nbr or packet.ctrl & FIRST:
+        flags.append(f"ctrl {packet.ctrl:02X}, seq-nbr {packet.seq_nbr}")
+    if packet.ctrl & DATA_FORMAT:
+        flags.append(f"data format {packet.ctrl & DATA_FORMAT}")
+    if packet.identity:
+        flags.append(f"identity {packet.identity:02X}")
+    what = "piece"
+    if not packet.ctrl & MULTI or packet.ctrl & FIRST:
+        try:
+            what = describe(packet.data)
+        except RemoteProtocolError as error:
+            what = f"code {packet.data[0]:02X}H" if packet.ctrl & MULTI else str(error)
+    return f"{what}; {', '.join(flags)}"
+
+
+def masked(data: bytes) -> bytes:
+    """Give octets with the password of a Security request as fill; its checksum is then wrong."""
+    if data[:1] == bytes((STP,)) and len(data) >= 29 and data[6] == _SECURITY:
+        return data[:7] + b"*" * 20 + data[27:]
+    return data

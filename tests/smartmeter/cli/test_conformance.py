@@ -1,0 +1,80 @@
+"""The bench as a user runs it: on a simulated meter, on a served one, and wrongly."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.smartmeter.cli.served import meter_process, smartmeter
+
+BOTH = {"SMARTMETER_PASSWORD": "reader", "SMARTMETER_MASTER_PASSWORD": "master"}
+
+
+def test_a_run_writes_its_reports_and_ends_with_0(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("r.json", "r.xml", "r.html")]
+    outputs = ("--json", files[0], "--junit", files[1], "--html", files[2])
+    done = smartmeter("conformance", "sim:", "--seed", "5", *outputs, **BOTH)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout.splitlines()[-1]
+    report = json.loads(Path(files[0]).read_text())
+    assert report["summary"]["violation"] == 0 and report["summary"]["passed"] > 90
+    assert report["device"]["serial"] == "SM000001" and report["run"]["seed"] == 5
+    assert Path(files[1]).read_text().startswith("<?xml")
+    assert "</html>" in Path(files[2]).read_text()
+    same = smartmeter("conformance", "--diff", files[0], files[0])
+    assert same.returncode == 0 and "0 checks" in same.stdout
+    replay = smartmeter("conformance", "sim:", "--replay", files[0])
+    assert replay.returncode == 0 and "nothing failed" in replay.stdout
+
+
+def test_a_served_meter_is_tested_through_a_real_port(tmp_path: Path) -> None:
+    with meter_process("--pty", str(tmp_path / "meter")) as (port, _):
+        chosen = ("--check", "D02", "--check", "D07", "--check", "D39", "--check", "A02")
+        done = smartmeter("conformance", port, *chosen, "--group", "line", **BOTH)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 passed" in done.stdout.splitlines()[-1]
+        done = smartmeter("conformance", port, *chosen, **BOTH)
+        assert "4 passed" in done.stdout.splitlines()[-1], done.stdout
+
+
+def test_a_plan_sends_nothing_and_says_what_is_left_out() -> None:
+    done = smartmeter("conformance", "--plan")
+    assert done.returncode == 0
+    assert "at 9600 baud" in done.stdout and "--allow-attacks" in done.stdout
+    assert "S07" not in done.stdout
+    assert "S07" in smartmeter("conformance", "--plan", "--allow-attacks").stdout
+
+
+def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:
+    refused = smartmeter("conformance", "sim:", "--allow-writes", **BOTH)
+    assert refused.returncode == 1 and "serial number" in refused.stderr
+    wrong = smartmeter("conformance", "sim:", "--allow-attacks", "--yes-serial", "X", **BOTH)
+    assert wrong.returncode == 1 and "nameplate" in wrong.stderr
+    here = os.getcwd()
+    os.chdir(tmp_path)
+    try:
+        allowed = ("--allow-writes", "--yes-serial", "SM000001", "--check", "D71")
+        done = smartmeter("conformance", "sim:", *allowed, **BOTH)
+    finally:
+        os.chdir(here)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments, status, words",
+    [
+        ((), 2, "PORT"),
+        (("sim:", "--check", "Z1"), 2, "Z1"),
+        (("sim:", "--tries", "1", "--failures", "2"), 2, "--failures"),
+        (("sim:", "--waivers", "/no/such"), 1, "/no/such"),
+        (("sim:", "--replay", "/no/such"), 1, "/no/such"),
+        (("/dev/no-such-port",), 1, "no-such-port"),
+        (("sim:", "--check", "D02", "--html", "/no/such/x.html"), 1, "choose another"),
+    ],
+)
+def test_wrong_use_is_one_clear_error(arguments: tuple[str, ...], status: int, words: str) -> None:
+    done = smartmeter("conformance", *arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr

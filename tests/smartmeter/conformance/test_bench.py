@@ -1,0 +1,222 @@
+"""The bench on our own meter: it passes, sends nothing harmful, and its reports hold all."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from protocols.datalink.packet import STP, decode_packet
+from protocols.errors import RemoteProtocolError
+from protocols.machine import Machine
+from smartmeter.base.errors import SettingsError
+from smartmeter.conformance.bench import GROUPS, Bench, Permit, all_checks
+from smartmeter.conformance.html_report import to_html
+from smartmeter.conformance.line import SimulatedLine
+from smartmeter.conformance.replaying import replay
+from smartmeter.conformance.report import Report, difference, from_json, to_junit
+from smartmeter.conformance.runner import plan, run
+from smartmeter.conformance.settings import read_profile, read_waivers
+from smartmeter.conformance.verdicts import Result, Verdict
+from tests.smartmeter.meter.sessions import original
+
+ALL = frozenset(Permit)
+
+
+class Recorded:
+    """A machine, and all octets that it was given."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.heard = bytearray()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._machine, name)
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        self.heard += data
+        self._machine.receive(data, now_us)
+
+    def requests(self) -> Iterator[bytes]:
+        """Give the data of every good packet that was heard, first ones of a message only."""
+        heard, at = bytes(self.heard), -1
+        while (at := heard.find(bytes((STP,)), at + 1)) >= 0:
+            length = int.from_bytes(heard[at + 4 : at + 6], "big")
+            with suppress(RemoteProtocolError):
+                packet = decode_packet(heard[at : at + 8 + length])
+                if packet.data and (packet.is_first or not packet.is_multi):
+                    yield packet.data
+
+
+def bench_on(machine: object, permits: frozenset[Permit] = frozenset(), seed: int = 1) -> Bench:
+    bench = Bench.on(SimulatedLine(machine), seed)  # type: ignore[arg-type]
+    bench.reader, bench.master, bench.permits = b"reader", b"master", permits
+    return bench
+
+
+def failures(results: list[Result]) -> list[tuple[str, str]]:
+    return [(result.check, result.text) for result in results if result.verdict.failed]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_our_meter_passes_every_group(seed: int) -> None:
+    results = run(bench_on(original(), ALL, seed), plan(ALL, seed=seed))
+    assert failures(results) == []
+    passed = {result.group for result in results if result.verdict is Verdict.PASSED}
+    assert passed == set(GROUPS)
+    missing = [(r.check, r.text) for r in results if r.verdict is Verdict.NOT_APPLICABLE]
+    assert len(missing) <= 3, missing
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("seed", range(10, 60))
+def test_our_meter_passes_over_fifty_seeds(seed: int) -> None:
+    assert failures(run(bench_on(original(), ALL, seed), plan(ALL, seed=seed))) == []
+
+
+def test_without_a_permit_nothing_harmful_is_sent() -> None:
+    recorded = Recorded(original())
+    run(bench_on(recorded), plan(frozenset()))
+    sent = list(recorded.requests())
+    assert len(sent) > 500
+    assert not [psem.hex() for psem in sent if 0x40 <= psem[0] <= 0x4F], "a Write"
+    passwords = {psem[1:].rstrip() for psem in sent if psem[0] == 0x51}
+    assert passwords == {b"reader"}
+    assert len(recorded.heard) < 100_000, "a flood"
+
+
+def test_what_the_bench_wrote_it_has_put_back() -> None:
+    meter = original()
+    before = [meter.table(number, 0) for number in (5, 6)]
+    permits = frozenset({Permit.WRITES})
+    results = run(bench_on(meter, permits), plan(permits, names=frozenset({"D71", "D75", "D74"})))
+    assert [result.verdict for result in results] == [Verdict.PASSED] * 3
+    now_us = 10**12
+    assert [meter.table(number, now_us) for number in (5, 6)] == before
+
+
+class Deaf:
+    """A device that hears nothing."""
+
+    def receive(self, data: bytes, now_us: int) -> None: ...
+    def expire(self, now_us: int) -> None: ...
+    def deadline_us(self) -> None: ...
+    def outgoing(self) -> bytes:
+        return b""
+
+    def sent(self, now_us: int) -> None: ...
+    def events(self) -> list[object]:
+        return []
+
+
+def test_a_device_that_does_not_answer_is_one_violation_and_the_rest_is_not_run() -> None:
+    results = run(bench_on(Deaf()), plan(frozenset(), groups=frozenset({"line"})))
+    assert results[0].verdict is Verdict.VIOLATION
+    assert {result.verdict for result in results[1:]} == {Verdict.NOT_RUN}
+
+
+def test_a_spent_budget_leaves_checks_out_and_says_so() -> None:
+    results = run(bench_on(original()), plan(frozenset(), budget_s=20))
+    assert results[0].verdict is Verdict.PASSED
+    assert results[-1].verdict is Verdict.NOT_RUN and "budget" in results[-1].text
+
+
+def test_the_checks_carry_the_numbers_of_the_digest() -> None:
+    numbered = {each.name for each in all_checks() if re.fullmatch(r"D\d\d[a-z]?", each.name)}
+    assert len(numbered) >= 80
+    assert len({each.title for each in all_checks()}) == len(all_checks())
+
+
+class Stuttering(Recorded):
+    """A meter whose every answer comes with its second-to-last octet wrong."""
+
+    def outgoing(self) -> bytes:
+        data: bytes = self._machine.outgoing()
+        return data if len(data) < 9 else data[:-2] + bytes((data[-2] ^ 1,)) + data[-1:]
+
+
+def broken_report() -> Report:
+    results = run(bench_on(Stuttering(original())), plan(frozenset(), groups=frozenset({"line"})))
+    return Report(tuple(results), {"model": "<broken & bad>"}, {"seed": 1})
+
+
+def test_a_broken_device_is_told_with_its_octets_in_every_report() -> None:
+    report = broken_report()
+    assert report.failed
+    again = from_json(report.to_json(), "report.json")
+    assert again.to_json() == report.to_json()
+    suites = ElementTree.fromstring(to_junit(report))
+    assert suites.find(".//failure") is not None
+    page = to_html(report)
+    assert "&lt;broken &amp; bad&gt;" in page and "<broken" not in page
+    assert "http" not in page and "<script" not in page
+    assert "EE 00" in page
+
+
+def test_the_difference_of_two_reports_names_what_got_worse() -> None:
+    good = Report(tuple(run(bench_on(original()), plan(frozenset(), groups=frozenset({"line"})))))
+    changes = difference(good, broken_report())
+    assert any(change.worse for change in changes)
+    assert difference(good, good) == []
+
+
+def test_a_waived_failure_is_no_violation() -> None:
+    waivers = {each.name: "known" for each in all_checks()}
+    chosen = replace(plan(frozenset(), groups=frozenset({"line"})), waivers=waivers)
+    results = run(bench_on(Stuttering(original())), chosen)
+    assert Verdict.WAIVED in {result.verdict for result in results}
+    assert not Report(tuple(results)).failed
+
+
+class Forgetful(Recorded):
+    """A meter that ends the session at every Wait: only a session with a Wait shows it."""
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        self._machine.receive(data, now_us)
+        if b"\x00\x02\x70" in data:
+            meter: object = self._machine
+            meter._server._wait_us = 1  # type: ignore[attr-defined]
+            meter._server.state = type(meter._server.state).BASE  # type: ignore[attr-defined]
+
+
+def test_a_drawn_session_that_fails_is_shrunk_and_replays() -> None:
+    bench = bench_on(Forgetful(original()))
+    bench.examples = 200
+    (result,) = run(bench, plan(frozenset(), names=frozenset({"H01"})))
+    assert result.verdict is Verdict.VIOLATION
+    assert len(result.steps) <= 4, result.steps
+    assert any(" 70" in step for step in result.steps), result.steps
+    report = from_json(Report((result,), {}, {"seed": 1}).to_json(), "r")
+    (again,) = replay(bench_on(Forgetful(original())), report, lambda result: None)
+    assert again.verdict is Verdict.VIOLATION and again.steps == result.steps
+    (mended,) = replay(bench_on(original()), report, lambda result: None)
+    assert mended.verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize(
+    "read, text, words",
+    [
+        (read_profile, "lacks = ['Flight']", "lacks"),
+        (read_profile, "user_id = -1", "user_id"),
+        (read_profile, "colour = 1", "colour"),
+        (read_profile, "= 1", "TOML"),
+        (read_waivers, "[[waiver]]\ncheck = 'Z9'\nreason = 'x'", "Z9"),
+        (read_waivers, "[[waiver]]\ncheck = 'D45'", "reason"),
+        (read_waivers, "waiver = 3", "waivers"),
+        (from_json, "{}", "report"),
+        (from_json, json.dumps({"format": "smartmeter-conformance/1", "results": [1]}), "report"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_its_key(read: object, text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        read(text, "file")  # type: ignore[operator]
+
+
+def test_a_profile_that_lacks_a_service_makes_its_checks_not_applicable() -> None:
+    bench = bench_on(original())
+    bench.profile = read_profile("lacks = ['Wait']", "profile")
+    (result,) = run(bench, plan(frozenset(), names=frozenset({"D85"})))
+    assert result.verdict is Verdict.NOT_APPLICABLE and "Wait" in result.text

@@ -1,0 +1,40 @@
+"""pytest --meter gives its fixtures to tests of others, and skips them without a meter."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+THEIRS = """
+def test_a_meter_answers(meter):
+    assert len(meter.read(1)) == 32
+
+def test_tables_are_decoded(snapshot):
+    assert snapshot[1].MANUFACTURER.strip() == "SMOP"
+
+def test_the_bench_speaks_octet_by_octet(bench):
+    bench.base().identify()
+"""
+
+
+def run_theirs(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    (folder / "test_theirs.py").write_text(THEIRS)
+    environment = {name: value for name, value in os.environ.items() if name != "REQUIRE_ALL"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment,
+    )
+
+
+def test_the_fixtures_reach_a_meter(tmp_path: Path) -> None:
+    done = run_theirs(tmp_path, "--meter", "sim:")
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_without_a_meter_their_tests_are_skipped(tmp_path: Path) -> None:
+    done = run_theirs(tmp_path)
+    assert done.returncode == 0 and "3 skipped" in done.stdout, done.stdout
