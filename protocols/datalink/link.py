@@ -126,7 +126,7 @@ class Link:
         self._toggle = 0
         self._waiting: deque[Packet] = deque()
         self._current: Packet | None = None
-        self._octets = b""
+        self._octets = self._last_sent = b""
         self._sendings = 0
         self._naks = 0
         self._copy_waits = False
@@ -292,6 +292,7 @@ class Link:
             self._out.append(WAKE_UP)
             self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
         self._put(self._octets, now_us)
+        self._last_sent = self._octets
         self._copy_waits = True
         self._due_us = now_us + self.timing.response_us
 
@@ -375,7 +376,7 @@ class Link:
         if not packet.is_legal:
             self._refuse(now_us)
             return
-        if octets == self._octets and self._collision is not Collision.GIVE_UP:
+        if octets == self._last_sent and self._collision is not Collision.GIVE_UP:
             self.quirks.note(Quirk.ECHO)  # our own octets, given back by the probe
             return
         mark = (packet.identity, packet.ctrl & TOGGLE, octets[-2:])

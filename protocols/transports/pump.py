@@ -26,6 +26,8 @@ from protocols.transports.port import Port
 T = TypeVar("T")
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_S = 0.2
+#: Reads that may find something of an earlier session.
+MAX_LEFTOVERS = 16
 #: A port that has gone is tried again so often, and waited for so long.
 REOPEN_S = 0.5
 PATIENCE_S = 15.0
@@ -66,6 +68,7 @@ class MeterPort:
     def __enter__(self) -> MeterPort:
         """Open a session."""
         try:
+            self._drop_leftovers()
             self.run(self._conversation.open())
         except BaseException:
             self._port.close()
@@ -150,6 +153,12 @@ class MeterPort:
             elif isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
                 found = event
         return found
+
+    def _drop_leftovers(self) -> None:
+        """Throw away what an earlier session left in the port."""
+        for _ in range(MAX_LEFTOVERS):
+            if not self._port.read(0.0):
+                break
 
     def _write_out(self) -> None:
         if data := self.client.outgoing():

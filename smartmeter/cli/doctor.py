@@ -7,12 +7,15 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import click
 
+from smartmeter.cli.finding import Finding
+from smartmeter.cli.meter_line import MeterLine, line_options
 from smartmeter.version import VERSION
 
 #: package -> what it is needed for.
@@ -30,16 +33,6 @@ EXTRAS = {
 }
 #: A board without a battery-backed clock starts in 1970 or at its image's date.
 EARLIEST_SENSIBLE_UTC_S = 1_704_067_200
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: is it well, and if not, what to do."""
-
-    subject: str
-    well: bool
-    text: str
-    remedy: str = ""
 
 
 def look_at_dependencies() -> Iterator[Finding]:
@@ -80,7 +73,7 @@ def look_at_ports() -> Iterator[Finding]:
 
 def look_at_port(name: str) -> Finding:
     """Look whether one port is there and may be opened; nothing is sent on it."""
-    if "://" in name or name.startswith("sim:"):
+    if "://" in name or name.startswith(("sim:", "tcp:")):
         return Finding(name, True, "a network or simulated port: not looked at before it is used")
     if os.name == "posix":
         path = Path(name)
@@ -100,16 +93,76 @@ def look_at_port(name: str) -> Finding:
     return Finding(name, True, "opens")
 
 
+def look_at_board(name: str, root: Path = Path("/")) -> Iterator[Finding]:
+    """Look at what is peculiar to a Raspberry Pi's own UARTs; ``root`` is the file system's."""
+    model = _text(root / "proc/device-tree/model")
+    if "Raspberry Pi" not in model or not Path(name).name.startswith(("serial", "tty")):
+        return
+    device = Path(name).name
+    for alias in ("serial0", "serial1"):
+        link = root / "dev" / alias
+        if device == alias and link.is_symlink():
+            device = Path(os.readlink(link)).name
+    command_line = _text(root / "proc/cmdline")
+    if any(f"console={tty}" in command_line for tty in (device, "serial0")):
+        remedy = "sudo raspi-config, Interface Options, Serial Port: no login shell, hardware on"
+        yield Finding("console", False, f"the kernel's console is on {device}", remedy)
+    if device == "ttyS0":
+        remedy = (
+            "dtoverlay=disable-bt in config.txt gives ttyAMA0 to the pins, or fix core_freq=250"
+        )
+        yield Finding("mini-UART", True, "ttyS0 follows the processor's clock", remedy)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes()[:4096].decode("ascii", "replace")
+    except OSError:
+        return ""
+
+
+def look_into(port: str, line: MeterLine) -> Iterator[Finding]:
+    """Look at one port, and where it opens talk with the meter there."""
+    from smartmeter.cli.diagnosis import talk
+
+    found = look_at_port(port)
+    yield found
+    yield from look_at_board(port)
+    if found.well and _may_be_a_line(port):
+        yield from talk(line)
+
+
+def _may_be_a_line(port: str) -> bool:
+    """Tell whether a port can have a meter behind it: not a plain file or /dev/null."""
+    return "://" in port or port.startswith(("sim:", "tcp:")) or os.name != "posix" or _is_tty(port)
+
+
+def _is_tty(port: str) -> bool:
+    try:
+        descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return os.isatty(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @click.command()
 @click.argument("port", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(port: str | None, as_json: bool) -> int:
-    """Look at dependencies, clock and ports; tell what is wrong and how to mend it."""
+@line_options
+def command(port: str | None, as_json: bool, **line: Any) -> int:
+    """Look at dependencies, clock and ports; tell what is wrong and how to mend it.
+
+    With PORT it also talks with the meter there: it reads ST-01, names what this
+    meter and this line do differently, and says why nobody may have answered.
+    """
     system = f"{VERSION} on Python {sys.version.split()[0]}, {sys.platform}"
     findings = [Finding("smartmeter", True, system)]
     findings += look_at_dependencies()
     findings.append(look_at_clock(time.time()))
-    findings += [look_at_port(port)] if port else look_at_ports()
+    findings += look_into(port, MeterLine(port, **line)) if port else look_at_ports()
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:

@@ -52,18 +52,20 @@ class MeterLine:
         for speed in baud:
             if speed not in BAUD_CODES:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
-        self.port, self._rts, self._dtr = port, rts, dtr
+        self.port, self.rts, self.dtr = port, rts, dtr
         self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
         self.options = ClientOptions(
             assume=frozenset(_QUIRKS[label] for label in assume),
             strict=frozenset(_QUIRKS[label] for label in strict),
         )
 
-    def open_port(self) -> Port:
-        """Open the port."""
+    def open_port(self, rts: bool | None = None, dtr: bool | None = None) -> Port:
+        """Open the port; its modem lines as the options say, or otherwise."""
         if self.port == "sim:":
             return open_any_port(self.port)
-        return open_port(self.port, self._rts, self._dtr)
+        return open_port(
+            self.port, self.rts if rts is None else rts, self.dtr if dtr is None else dtr
+        )
 
     def session(self) -> MeterPort:
         """Give a session, to be used with ``with``; a port that vanishes is opened again."""

@@ -1,0 +1,197 @@
+"""What ``smartmeter doctor PORT`` finds out by talking with a meter: a short, harmless visit.
+
+It identifies, logs on, reads ST-01 and leaves.  What came over the line, and
+when, is kept: where nobody answers it tells why that may be.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from protocols.datalink.packet import ACK, STP
+from protocols.errors import LinkError, PortError, ProtocolError, ServiceRefused
+from protocols.psem.identification import parse_identification
+from protocols.transports.port import Port
+from protocols.transports.pump import MeterPort
+from protocols.transports.serial_port import SerialPort
+from smartmeter.cli.finding import Finding
+from smartmeter.cli.meter_line import MeterLine
+
+BITS_AN_OCTET = 10
+#: The modem lines that a probe may take its power from, in the order in which they are tried.
+POWER = ((True, False), (True, True), (False, True), (False, False))
+#: Later than this a line is slow: common USB adapters keep octets for 16 ms.
+LATE_S = 0.010
+MAX_KEPT_OCTETS = 4096
+IDENTIFY = bytes.fromhex("ee0000000001201310")
+
+
+class WatchedPort:
+    """A port that keeps what came, and how long the meter took to acknowledge."""
+
+    def __init__(self, inner: Port, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._inner = inner
+        self._now_s = now_s
+        self._written_s: float | None = None
+        self._baud = 9600
+        self.written = b""
+        self.heard = b""
+        self.delays_s: list[float] = []
+
+    def read(self, timeout_s: float) -> bytes:
+        """Read, and note when the first octet after a packet came."""
+        data = self._inner.read(timeout_s)
+        if data and len(self.heard) < MAX_KEPT_OCTETS:
+            self.heard += data
+        if data and self._written_s is not None:
+            if data[0] == ACK:
+                bits_s = len(data) * BITS_AN_OCTET / self._baud if _is_line(self._inner) else 0.0
+                self.delays_s.append(max(0.0, self._now_s() - self._written_s - bits_s))
+            self._written_s = None
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Write, and note when a packet had left."""
+        self._inner.write(data)
+        self.written = (self.written + data)[-MAX_KEPT_OCTETS:]
+        if STP in data:
+            self._written_s = self._now_s()
+
+    def set_baud(self, baud: int) -> None:
+        """Change the speed."""
+        self._baud = baud
+        self._inner.set_baud(baud)
+
+    def close(self) -> None:
+        """Let the port go."""
+        self._inner.close()
+
+
+def _is_line(port: Port) -> bool:
+    return isinstance(port, SerialPort) and port.is_line
+
+
+def talk(line: MeterLine) -> Iterator[Finding]:
+    """Visit the meter, and tell what was found."""
+    try:
+        port = line.open_port()
+    except ProtocolError as error:
+        yield Finding(line.port, False, str(error), "check the name, and that it is free")
+        return
+    watched, vanished = WatchedPort(port), []
+
+    def reopen() -> Port:
+        vanished.append(line.port)
+        watched._inner = line.open_port()
+        return watched
+
+    meter = MeterPort(watched, replace(line.logon, attempts=1), line.options, reopen=reopen)
+    try:
+        with meter:
+            yield from _of_the_meter(meter)
+    except PortError as error:
+        yield Finding(line.port, False, str(error), "check the cable and the power of the probe")
+    except LinkError as error:
+        if not vanished:
+            yield from _of_silence(line, watched, error)
+    except ProtocolError as error:
+        yield Finding("meter", False, str(error), "another meter may need --assume; see --help")
+    if vanished:
+        remedy = "a loose cable or a hub without power; reads go on by themselves, writes do not"
+        yield Finding(
+            "vanishing", False, f"{line.port} vanished and came back {len(vanished)} times", remedy
+        )
+    for quirk, times in meter.client.quirks.met.items():
+        text = f"{quirk.value.seen} ({times} times)"
+        yield Finding(f"{quirk.number} {quirk.label}", True, text, quirk.value.remedy)
+    yield from _of_latency(watched, line.port)
+
+
+def _of_the_meter(meter: MeterPort) -> Iterator[Finding]:
+    assert meter.opened is not None
+    who = parse_identification(meter.opened.identification)
+    limits = meter.client.limits
+    text = f"{who.standard} {who.version}.{who.revision}, granted {limits.packet_octets} octets"
+    text += f" x {limits.packets} packets at {meter.client.baud} baud"
+    yield Finding("meter", True, text)
+    if meter.opened.password_accepted is False:
+        yield Finding("password", False, "refused", "several wrong ones may lock the port")
+    try:
+        yield Finding("ST-01", True, f"{len(meter.read(1))} octets read")
+    except ServiceRefused as error:
+        yield Finding("ST-01", True, str(error), "a password may open it")
+    meter.keep_alive(1)
+
+
+def _of_latency(watched: WatchedPort, port: str) -> Iterator[Finding]:
+    if not watched.delays_s:
+        return
+    late_s = statistics.median(watched.delays_s)
+    text = f"acknowledgments come {late_s * 1000:.0f} ms after a packet"
+    remedy = ""
+    if late_s > LATE_S:
+        remedy = "a USB adapter's timer: set its latency_timer to 1 ms (Linux: in /sys/bus/"
+        remedy += "usb-serial/devices), or ask for larger packets"
+        if "://" in port or port.startswith("tcp:"):
+            remedy = "the network adds it: larger packets need fewer turns"
+    yield Finding("latency", True, text, remedy)
+
+
+def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iterator[Finding]:
+    """Say why nobody may have answered, by what came instead."""
+    rest = watched.heard
+    for own in (watched.written, IDENTIFY):
+        rest = rest.replace(own, b"")
+    if watched.heard and not rest.strip(b"\x55\0"):
+        text = "only our own octets come back, no meter"
+        remedy = "seat the probe on the port; the echo itself is no harm"
+    elif rest and _is_text(rest):
+        shown = rest.decode("ascii", "replace").strip()[:40]
+        text = f"text comes instead of packets: {shown!r}"
+        remedy = "a console is on this UART: on a Raspberry Pi switch the serial login shell off"
+        remedy += " (raspi-config) and take console=serial0 from cmdline.txt"
+        if rest.lstrip().startswith(b"/"):
+            remedy = "a meter of IEC 62056-21: it is not an ANSI meter"
+    elif rest:
+        text = f"{len(rest)} octets came that are no packet: {rest[:8].hex(' ')}"
+        remedy = "the wrong speed: a session may be open at another (wait 6 s, or --baud); on a"
+        remedy += " Raspberry Pi's mini-UART (ttyS0) the speed drifts: use ttyAMA0"
+    else:
+        text = f"nobody answers: {error}"
+        remedy = "seat the probe with its flat side down (an IEC head may sit turned by 180"
+        remedy += " degrees), try --rts/--no-rts and --dtr/--no-dtr, check that it is this port"
+    yield Finding("meter", False, text, remedy)
+    if not watched.heard and line.port != "sim:":
+        yield from _with_other_power(line)
+
+
+def _with_other_power(line: MeterLine) -> Iterator[Finding]:
+    """Try the other settings of the modem lines, where the port has any."""
+    for rts, dtr in POWER:
+        if (rts, dtr) == (line.rts, line.dtr):
+            continue
+        try:
+            port = line.open_port(rts, dtr)
+        except ProtocolError:
+            return
+        try:
+            if not _is_line(port):
+                return
+            port.write(IDENTIFY)
+            if ACK in port.read(1.0):
+                options = f"--{'' if rts else 'no-'}rts --{'' if dtr else 'no-'}dtr"
+                remedy = f"the probe takes its power from there: {options}"
+                yield Finding("power", False, f"the meter answers with {options}", remedy)
+                return
+        except PortError:
+            return
+        finally:
+            port.close()
+
+
+def _is_text(octets: bytes) -> bool:
+    printable = sum(32 <= octet < 127 or octet in (9, 10, 13) for octet in octets)
+    return printable >= 4 and printable * 10 >= len(octets) * 9
