@@ -164,7 +164,7 @@ def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iter
         remedy = "seat the probe with its flat side down (an IEC head may sit turned by 180"
         remedy += " degrees), try --rts/--no-rts and --dtr/--no-dtr, check that it is this port"
     yield Finding("meter", False, text, remedy)
-    if not watched.heard and line.port != "sim:":
+    if not watched.heard and not line.port.startswith("sim:"):
         yield from _with_other_power(line)
 
 

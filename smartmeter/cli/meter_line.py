@@ -61,7 +61,7 @@ class MeterLine:
 
     def open_port(self, rts: bool | None = None, dtr: bool | None = None) -> Port:
         """Open the port; its modem lines as the options say, or otherwise."""
-        if self.port == "sim:":
+        if self.port.startswith("sim:"):
             return open_any_port(self.port)
         return open_port(
             self.port, self.rts if rts is None else rts, self.dtr if dtr is None else dtr
@@ -69,7 +69,7 @@ class MeterLine:
 
     def session(self) -> MeterPort:
         """Give a session, to be used with ``with``; a port that vanishes is opened again."""
-        reopen = None if self.port == "sim:" else self.open_port
+        reopen = None if self.port.startswith("sim:") else self.open_port
         return MeterPort(self.open_port(), self.logon, self.options, reopen=reopen)
 
 
