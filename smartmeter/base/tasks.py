@@ -2,6 +2,11 @@
 
 The TMS configured the schedules, so it computes the same due times as the
 module that runs them.  Nothing here reads a clock.
+
+In a zone with summer time, what is due at a time of the day is due once a day:
+at the first of two equal times, and at the change itself when the time is left
+out.  What is due every so many minutes, up to an hour, goes on through both
+hours of the autumn night.
 """
 
 from __future__ import annotations
@@ -13,7 +18,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
+from smartmeter.base.zone import UTC_ZONE, Zone
+
 DAY_S = 86_400
+HOUR_S = 3600
 MINUTE_S = 60
 LAST_DAY = 255
 #: Months that are searched for the next due day; every day number comes within so many.
@@ -28,16 +36,18 @@ class Kind(IntEnum):
     WEEKLY = 3
     MONTHLY = 4
     ONCE = 5
+    HOURLY = 6
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """When something is due, in UTC.
+    """When something is due, in the wall clock of ``zone``.
 
-    INTERVAL: every ``period_min`` minutes of UTC since 1970, ``at_minute``
-    later.  DAILY, WEEKLY, MONTHLY: at minute ``at_minute`` of the day; ``day``
-    is the weekday (0 Sunday) or the day of the month (255 the last; a day that
-    a month does not have is its last).  ONCE: at ``once_s``.
+    INTERVAL: every ``period_min`` minutes since 1970, ``at_minute`` later.
+    HOURLY: at minute ``at_minute`` of the hour.  DAILY, WEEKLY, MONTHLY: at
+    minute ``at_minute`` of the day; ``day`` is the weekday (0 Sunday) or the
+    day of the month (255 the last; a day that a month does not have is its
+    last).  ONCE: at ``once_s``, always UTC.
     """
 
     kind: Kind
@@ -45,11 +55,14 @@ class Recurrence:
     at_minute: int = 0
     day: int = 0
     once_s: int = 0
+    zone: Zone = UTC_ZONE
 
     def fault(self) -> str | None:
         """Tell what makes this impossible, or None."""
         if self.kind is Kind.INTERVAL and not 1 <= self.period_min <= 7 * 1440:
             return f"a period of {self.period_min} minutes; 1 to 10080 are possible"
+        if self.kind is Kind.HOURLY and not 0 <= self.at_minute < 60:
+            return f"minute {self.at_minute} of the hour; 0 to 59 are possible"
         if not 0 <= self.at_minute < 1440:
             return f"minute {self.at_minute} of the day; 0 to 1439 are possible"
         if self.kind is Kind.WEEKLY and not 0 <= self.day <= 6:
@@ -62,15 +75,63 @@ class Recurrence:
         """Give the first due second after ``after_s``, or None when none comes."""
         if self.kind is Kind.ONCE:
             return self.once_s if self.once_s > after_s else None
-        if self.kind is Kind.MONTHLY:
-            return self._following_month(after_s)
-        step_s, base_s = self._grid()
-        return base_s + ((after_s - base_s) // step_s + 1) * step_s
+        if self._by_the_minute:
+            return self._following_minute(after_s)
+        local_s: int | None = after_s + self.zone.offset_at(after_s) - DAY_S
+        while local_s is not None:
+            local_s = self._following_local(local_s)
+            if local_s is not None and self.zone.utc_of(local_s) > after_s:
+                return self.zone.utc_of(local_s)
+        return None
 
     def latest(self, until_s: int) -> int | None:
         """Give the last due second at or before ``until_s``, or None when there was none."""
         if self.kind is Kind.ONCE:
             return self.once_s if self.once_s <= until_s else None
+        if self._by_the_minute:
+            return self._latest_minute(until_s)
+        local_s: int | None = until_s + self.zone.offset_at(until_s) + DAY_S
+        while local_s is not None:
+            local_s = self._latest_local(local_s)
+            if local_s is not None:
+                if self.zone.utc_of(local_s) <= until_s:
+                    return self.zone.utc_of(local_s)
+                local_s -= 1
+        return None
+
+    @property
+    def _by_the_minute(self) -> bool:
+        """Tell whether equal times of the wall clock are all meant."""
+        return self.kind is Kind.HOURLY or (self.kind is Kind.INTERVAL and self.period_min <= 60)
+
+    def _following_minute(self, after_s: int) -> int:
+        step_s, base_s = self._grid()
+        begin_s = after_s
+        while True:
+            offset_s = self.zone.offset_at(begin_s)
+            due_s = base_s - offset_s + ((after_s + offset_s - base_s) // step_s + 1) * step_s
+            change_s = self.zone.since(due_s)
+            if change_s is None or change_s <= begin_s:
+                return due_s
+            # The clock is set before that: look on from there, the change itself included.
+            begin_s, after_s = change_s, change_s - 1
+
+    def _latest_minute(self, until_s: int) -> int:
+        step_s, base_s = self._grid()
+        while True:
+            offset_s, since_s = self.zone.offset_at(until_s), self.zone.since(until_s)
+            due_s = base_s - offset_s + (until_s + offset_s - base_s) // step_s * step_s
+            if since_s is None or due_s >= since_s:
+                return due_s
+            until_s = since_s - 1
+
+    def _following_local(self, after_s: int) -> int | None:
+        if self.kind is Kind.MONTHLY:
+            return self._following_month(after_s)
+        step_s, base_s = self._grid()
+        return base_s + ((after_s - base_s) // step_s + 1) * step_s
+
+    def _latest_local(self, until_s: int) -> int | None:
         if self.kind is Kind.MONTHLY:
             return self._latest_month(until_s)
         step_s, base_s = self._grid()
@@ -92,6 +153,8 @@ class Recurrence:
         at_s = self.at_minute * MINUTE_S
         if self.kind is Kind.INTERVAL:
             return self.period_min * MINUTE_S, at_s
+        if self.kind is Kind.HOURLY:
+            return HOUR_S, at_s
         if self.kind is Kind.DAILY:
             return DAY_S, at_s
         # 1970-01-04 was a Sunday.
