@@ -16,8 +16,10 @@ from construct import (
     Error,
     ExprAdapter,
     GreedyBytes,
+    Int8sl,
     Int8ul,
     Int16ul,
+    Int24ul,
     Int32sl,
     Int32ul,
     Int64sl,
@@ -36,6 +38,7 @@ MAX_SCHEDULES = 16
 MAX_MONITORS = 32
 MAX_DISPOSITIONS = 128
 MAX_TABLES_PER_SCHEDULE = 8
+MAX_TRANSITIONS = 64
 MAX_INTERVALS = 4096
 #: Values in one compact part: bounds the time that decoding any octets can take.
 MAX_COMPACT_VALUES = 16_384
@@ -109,6 +112,20 @@ MODULE_VERSION = Struct(
     "MAX_OUTBOX" / Int16ul,
 )
 
+MODULE_HEALTH = Struct(
+    "NBR_RESTARTS" / Int32ul,
+    "NBR_WATCHDOG_RESETS" / Int32ul,
+    "NBR_METER_FAILURES" / Int32ul,
+    "NBR_REPORTS" / Int32ul,
+    "NBR_REPORTS_DROPPED" / Int32ul,
+    "NBR_GAPS" / Int16ul,  # ranges of intervals that are still to be read again
+    "NBR_EVENTS_MISSED" / Int32ul,  # overwritten in the meter before they were read
+    "NBR_MONITORS_IMPOSSIBLE" / Int8ul,  # this meter has not what they watch
+    "WATCH_DUTY_PERMILLE" / Int16ul,
+    "LAST_DEMAND_RESET_TIME" / Int32ul,
+    "SEASON" / Int8ul,  # 255: not known
+)
+
 CONFIG_STATUS = Struct(
     "ACTIVE_VERSION" / Int32ul,
     "ACTIVE_DIGEST" / Bytes(32),
@@ -123,8 +140,9 @@ SCHEDULE = Struct(
     "ENABLED" / Int8ul,
     "TASK" / Int8ul,
     "KIND" / Int8ul,
-    "PERIOD_MIN" / Int16ul,  # INTERVAL: every so many minutes of UTC
-    "AT_MINUTE" / Int16ul,  # DAILY and longer: minute of the day; INTERVAL: offset
+    "LOCAL" / Int8ul,  # 0: due in UTC, 1: in the zone of the ZONE table; ONCE is always UTC
+    "PERIOD_MIN" / Int16ul,  # INTERVAL: every so many minutes of the wall clock
+    "AT_MINUTE" / Int16ul,  # minute of the day; HOURLY: of the hour; INTERVAL: offset
     "DAY" / Int8ul,  # WEEKLY: 0 Sunday; MONTHLY: 1..31, 255 last day
     "ONCE_TIME" / Int32ul,
     "PRIORITY" / Int8ul,  # lower goes first
@@ -132,6 +150,11 @@ SCHEDULE = Struct(
     "JITTER_S" / Int16ul,
     "CONTENT" / Int8ul,
     "TABLES" / _list(MAX_TABLES_PER_SCHEDULE, Int16ul),
+    "PARTS"
+    / _list(
+        MAX_TABLES_PER_SCHEDULE,
+        Struct("TABLE" / Int16ul, "OFFSET" / Int24ul, "COUNT" / Int16ul),
+    ),
 )
 
 SCHEDULES = Struct("SCHEDULES" / _list(MAX_SCHEDULES, SCHEDULE))
@@ -144,12 +167,17 @@ MONITOR = Struct(
     "OFFSET" / Int32ul,
     "WIDTH" / Int8ul,
     "SIGNED" / Int8ul,
+    "SCALED" / Int8ul,  # 1: compared in the unit that ST-12 and ST-16 give, times 10**POWER
+    "POWER" / Int8sl,  # thresholds and hysteresis are multiples of 10**POWER
     "CONDITION" / Int8ul,
-    "THRESHOLD" / Int64sl,
+    "THRESHOLD" / Int64sl,  # BIT_SET, BIT_CLEAR: the bit
     "THRESHOLD_HIGH" / Int64sl,
     "HYSTERESIS" / Int64sl,
-    "MIN_DURATION_MS" / Int32ul,  # of the monotonic clock
-    "PERIOD_MS" / Int32ul,  # of the monotonic clock
+    "WINDOW_S" / Int32ul,  # RATE, SILENT; of the monotonic clock, as all durations here
+    "MIN_DURATION_MS" / Int32ul,
+    "REARM_S" / Int32ul,  # told again no sooner than this after it was told
+    "MAX_PER_HOUR" / Int8ul,  # 0: no limit
+    "PERIOD_MS" / Int32ul,
     "DISPOSITION" / Int8ul,
 )
 
@@ -158,10 +186,14 @@ MONITORS = Struct("MONITORS" / _list(MAX_MONITORS, MONITOR))
 OUTAGE = Struct(
     "ENABLED" / Int8ul,
     "THRESHOLD_S" / Int16ul,  # shorter is momentary; calendar seconds, 0..300
-    "LAST_GASP_COUNT" / Int8ul,
-    "LAST_GASP_SPREAD_MS" / Int16ul,
+    "LAST_GASP_COUNT" / Int8ul,  # messages that the hold-up energy allows; it is repeated so often
+    "LAST_GASP_SPREAD_MS" / Int16ul,  # each leaves at a moment of a window so long, by the ESN
     "HOLD_UP_MS" / Int32ul,
     "DISPOSITION" / Int8ul,
+    "SAG_PERMILLE" / Int16ul,  # of NOMINAL_V; 0: not watched
+    "SWELL_PERMILLE" / Int16ul,
+    "NOMINAL_V" / Int16ul,
+    "VOLTAGE_PERIOD_MS" / Int32ul,
 )
 
 DISPOSITION_ENTRY = Struct("SOURCE" / Int8ul, "CODE" / Int16ul, "DISPOSITION" / Int8ul)
@@ -175,6 +207,12 @@ GENERAL = Struct(
     "CLOCK_REFUSE_S" / Int16ul,
     "ACK_TIMEOUT_MS" / Int32ul,
     "REGISTRATION_PERIOD_S" / Int32ul,
+    "STATUS_PERIOD_MS" / Int32ul,  # how often ST-03 and the log's end are looked at; 0: never
+)
+
+ZONE = Struct(
+    "OFFSET_S" / Int32sl,  # local time minus UTC before the first transition
+    "TRANSITIONS" / _list(MAX_TRANSITIONS, Struct("TIME" / Int32ul, "OFFSET_S" / Int32sl)),
 )
 
 RAW, COMPACT = 0, 1
@@ -283,4 +321,30 @@ COMMAND = Struct(
     "FIRST_SEQUENCE" / Int64sl,
     "COUNT" / Int16ul,
     "SCHEDULE_NBR" / Int8ul,
+    "FORCE" / Int8ul,  # DEMAND_RESET: also when one was done in the last 24 h
 )
+
+UPGRADE_STATUS = Struct(
+    "STATE" / Int8ul,
+    "RESULT" / Int8ul,  # of the last upgrade that ended or was refused
+    "RUNNING_VERSION" / _text(16),
+    "RUNNING_SLOT" / Int8ul,
+    "IMAGE_VERSION" / _text(16),  # the image that comes in or waits; empty: none
+    "IMAGE_DIGEST" / Bytes(32),
+    "IMAGE_OCTETS" / Int32ul,
+    "RECEIVED_OCTETS" / Int32ul,  # from the beginning without a gap: go on here
+    "ACTIVATION_TIME" / Int32ul,
+)
+
+UPGRADE_MANIFEST = Struct(
+    "MODEL" / _text(16),
+    "VERSION" / _text(16),
+    "IMAGE_OCTETS" / Int32ul,
+    "IMAGE_DIGEST" / Bytes(32),  # SHA-256 of the image as sent
+    "UNPACKED_OCTETS" / Int32ul,  # the image is zlib-compressed to this size; 0: not compressed
+    "SIGNATURE" / Bytes(64),  # Ed25519 over all octets before it
+)
+
+UPGRADE_PIECE = Struct("OFFSET" / Int32ul, "OCTETS" / Prefixed(Int16ul, GreedyBytes))
+
+UPGRADE_ACTIVATE = Struct("IMAGE_DIGEST" / Bytes(32), "TIME" / Int32ul)  # 0: at once

@@ -34,22 +34,29 @@ class SsiTable(IntEnum):
     MODULE_VERSION = 2
     CONFIG_STATUS = 3
     COMMIT = 4
+    MODULE_HEALTH = 5
     SCHEDULES = 8
     MONITORS = 9
     OUTAGE = 10
     DISPOSITION = 11
     GENERAL = 12
+    ZONE = 13
     SCHEDULES_STAGING = 16
     MONITORS_STAGING = 17
     OUTAGE_STAGING = 18
     DISPOSITION_STAGING = 19
     GENERAL_STAGING = 20
+    ZONE_STAGING = 21
     LOAD_PROFILE_PART = 24
     EVENT_PART = 25
     ALARM = 26
     OUTAGE_RECORD = 27
     OUTAGE_LOG = 32
+    UPGRADE_STATUS = 33
     KEYS = 40
+    UPGRADE_MANIFEST = 41
+    UPGRADE_PIECE = 42
+    UPGRADE_ACTIVATE = 43
     COMMAND = 48
 
 
@@ -60,6 +67,7 @@ CONFIG_TABLES = (
     SsiTable.OUTAGE,
     SsiTable.DISPOSITION,
     SsiTable.GENERAL,
+    SsiTable.ZONE,
 )
 STAGING_OFFSET = 8
 
@@ -76,13 +84,14 @@ class Cause(IntEnum):
 
 
 class ScheduleKind(IntEnum):
-    """When a schedule is due; all in UTC in this edition of the tables."""
+    """When a schedule is due, in UTC or in the zone of the ZONE table."""
 
     INTERVAL = 1
     DAILY = 2
     WEEKLY = 3
     MONTHLY = 4
     ONCE = 5
+    HOURLY = 6
 
 
 class Task(IntEnum):
@@ -92,6 +101,10 @@ class Task(IntEnum):
     DEMAND_RESET = 2
     SELF_READ = 3
     CLOCK_CHECK = 4
+    #: Look whether season or TOU calendar changed; if so, report what the change left.
+    FOLLOW_UP = 5
+    #: Report how the module itself does.
+    HEALTH = 6
 
 
 class CatchUp(IntEnum):
@@ -120,6 +133,10 @@ class Condition(IntEnum):
     CHANGED = 5
     BIT_SET = 6
     BIT_CLEAR = 7
+    #: Changed by more than THRESHOLD within WINDOW_S.
+    RATE = 8
+    #: Not changed for WINDOW_S.
+    SILENT = 9
 
 
 class Disposition(IntEnum):
@@ -137,6 +154,8 @@ class AlarmSource(IntEnum):
     METER_STANDARD = 1
     METER_MANUFACTURER = 2
     MONITOR = 3
+    #: A bit of ST-03: 0..15 ED_STD_STATUS1, 16..23 ED_STD_STATUS2, from 32 on ED_MFG_STATUS.
+    METER_STATUS = 4
 
 
 class ModuleAlarm(IntEnum):
@@ -151,6 +170,14 @@ class ModuleAlarm(IntEnum):
     METER_SECURITY = 7
     DATA_CLEARED = 8
     GAP = 9
+    MEMORY_FAILED = 10
+    WATCHDOG_RESET = 11
+    RESET_NOT_DUE = 12
+    UPGRADED = 13
+    UPGRADE_FAILED = 14
+    SAG = 15
+    SWELL = 16
+    MONITOR_IMPOSSIBLE = 17
 
 
 class CommitResult(IntEnum):
@@ -169,6 +196,35 @@ class Command(IntEnum):
     REPORT_NOW = 2
     DEMAND_RESET = 3
     SEND_CONTEXT = 4
+    UPGRADE_CANCEL = 5
+
+
+class UpgradeState(IntEnum):
+    """``UPGRADE_STATUS.STATE``."""
+
+    IDLE = 0
+    RECEIVING = 1
+    VERIFIED = 2
+    SCHEDULED = 3
+    TRIAL = 4
+
+
+class UpgradeResult(IntEnum):
+    """``UPGRADE_STATUS.RESULT``: what became of the last upgrade, or why it was refused."""
+
+    NONE = 0
+    CONFIRMED = 1
+    ROLLED_BACK = 2
+    SELF_TEST_FAILED = 3
+    DIGEST_DIFFERS = 4
+    WRONG_SIGNATURE = 5
+    WRONG_MODEL = 6
+    NOT_NEWER = 7
+    TOO_LARGE = 8
+    NO_KEY = 9
+    IMAGE_CORRUPT = 10
+    NOT_UNPACKED = 11
+    CANCELLED = 12
 
 
 _CODECS: Mapping[SsiTable, Construct[Any, Any]] = {
@@ -177,6 +233,12 @@ _CODECS: Mapping[SsiTable, Construct[Any, Any]] = {
     SsiTable.MODULE_VERSION: layouts.MODULE_VERSION,
     SsiTable.CONFIG_STATUS: layouts.CONFIG_STATUS,
     SsiTable.COMMIT: layouts.COMMIT,
+    SsiTable.MODULE_HEALTH: layouts.MODULE_HEALTH,
+    SsiTable.ZONE: layouts.ZONE,
+    SsiTable.UPGRADE_STATUS: layouts.UPGRADE_STATUS,
+    SsiTable.UPGRADE_MANIFEST: layouts.UPGRADE_MANIFEST,
+    SsiTable.UPGRADE_PIECE: layouts.UPGRADE_PIECE,
+    SsiTable.UPGRADE_ACTIVATE: layouts.UPGRADE_ACTIVATE,
     SsiTable.SCHEDULES: layouts.SCHEDULES,
     SsiTable.MONITORS: layouts.MONITORS,
     SsiTable.OUTAGE: layouts.OUTAGE,
@@ -194,7 +256,7 @@ _CODECS: Mapping[SsiTable, Construct[Any, Any]] = {
 
 def codec(table: SsiTable) -> Construct[Any, Any]:
     """Give the codec of an SSI table; a staging table has that of its active one."""
-    if SsiTable.SCHEDULES_STAGING <= table <= SsiTable.GENERAL_STAGING:
+    if SsiTable.SCHEDULES_STAGING <= table <= SsiTable.ZONE_STAGING:
         table = SsiTable(table - STAGING_OFFSET)
     return _CODECS[table]
 

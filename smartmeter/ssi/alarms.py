@@ -22,6 +22,23 @@ _OWN: Mapping[int, Disposition] = {
     ModuleAlarm.METER_SECURITY: Disposition.ALARM,
     ModuleAlarm.DATA_CLEARED: Disposition.ADVISORY,
     ModuleAlarm.GAP: Disposition.ADVISORY,
+    ModuleAlarm.MEMORY_FAILED: Disposition.ALARM,
+    ModuleAlarm.WATCHDOG_RESET: Disposition.ADVISORY,
+    ModuleAlarm.RESET_NOT_DUE: Disposition.ADVISORY,
+    ModuleAlarm.UPGRADED: Disposition.ADVISORY,
+    ModuleAlarm.UPGRADE_FAILED: Disposition.ALARM,
+    ModuleAlarm.SAG: Disposition.ADVISORY,
+    ModuleAlarm.SWELL: Disposition.ADVISORY,
+    ModuleAlarm.MONITOR_IMPOSSIBLE: Disposition.ADVISORY,
+}
+#: Events that any session causes; of the module's own user they are never told.
+NUISANCES = frozenset((3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 17, 19, 20, 21))
+NUISANCES |= frozenset((49, 58, 59, 60, 63, 64, 65, 68, 69, 70, 73, 74, 75, 76))
+#: The standard event that says the same as a bit of ED_STD_STATUS1 (C12.19 ST-03 and table A).
+EVENT_OF_STATUS: Mapping[int, int] = {
+    **{bit: 36 + bit for bit in range(1, 11)},
+    12: 47,
+    13: 48,
 }
 
 
@@ -49,6 +66,25 @@ class Alarms:
         if found is None and source is AlarmSource.MODULE:
             found = _OWN.get(code)
         return self._default if found is None else found
+
+    def event(self, source: AlarmSource, code: int, caused_by_us: bool) -> Disposition:
+        """Give what is to become of an event of the meter's log."""
+        if caused_by_us and source is AlarmSource.METER_STANDARD and code in NUISANCES:
+            return Disposition.LOG
+        return self.disposition(source, code)
+
+    def status_bit(self, bit: int, meter_logs: bool) -> Disposition:
+        """Give what is to become of a bit of ST-03 that was set.
+
+        A meter that keeps an event log tells of it there: once is enough.
+        """
+        found = self._entries.get((AlarmSource.METER_STATUS, bit))
+        event = EVENT_OF_STATUS.get(bit)
+        if found is not None or event is None:
+            return self._default if found is None else found
+        return (
+            Disposition.LOG if meter_logs else self.disposition(AlarmSource.METER_STANDARD, event)
+        )
 
     def value(
         self,

@@ -23,9 +23,12 @@ from ansi_tables.ssi_tables import (
 )
 from smartmeter.base.nvram import Nvram
 from smartmeter.base.tasks import Kind, Recurrence
+from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
 
 MIN_WATCH_PERIOD_MS = 100
 MAX_OUTAGE_THRESHOLD_S = 300
+#: Numbers from here on are the module's own monitors (sags, swells, status); 255 is none.
+FIRST_OWN_MONITOR = 224
 
 _FACTORY_VALUES: Mapping[SsiTable, Mapping[str, Any]] = {
     SsiTable.SCHEDULES: {"SCHEDULES": []},
@@ -37,6 +40,10 @@ _FACTORY_VALUES: Mapping[SsiTable, Mapping[str, Any]] = {
         "LAST_GASP_SPREAD_MS": 0,
         "HOLD_UP_MS": 0,
         "DISPOSITION": Disposition.LOG,
+        "SAG_PERMILLE": 0,
+        "SWELL_PERMILLE": 0,
+        "NOMINAL_V": 0,
+        "VOLTAGE_PERIOD_MS": 10_000,
     },
     SsiTable.DISPOSITION: {"DEFAULT": Disposition.LOG, "ENTRIES": []},
     SsiTable.GENERAL: {
@@ -46,25 +53,57 @@ _FACTORY_VALUES: Mapping[SsiTable, Mapping[str, Any]] = {
         "CLOCK_REFUSE_S": 3600,
         "ACK_TIMEOUT_MS": 15_000,
         "REGISTRATION_PERIOD_S": 3600,
+        "STATUS_PERIOD_MS": 0,
     },
+    SsiTable.ZONE: {"OFFSET_S": 0, "TRANSITIONS": []},
 }
 
 
 class Configuration:
-    """Images of the active and the staging tables; durable."""
+    """Images of the active and the staging tables; durable.
+
+    ``damaged`` tells that what was kept could not be read: the module then has
+    the configuration of a factory module, and version 0 tells the TMS so.
+    """
 
     def __init__(self, nvram: Nvram) -> None:
         self._nvram = nvram
         factory = {table: ssi_tables.encode(table, v) for table, v in _FACTORY_VALUES.items()}
         self.active = {t: nvram.get(f"active.{t}") or factory[t] for t in CONFIG_TABLES}
-        self.staging = {t: nvram.get(f"staging.{t}") or self.active[t] for t in CONFIG_TABLES}
         status = nvram.get("config")
         self.version = int.from_bytes(status[:4], "big") if status else 0
-        self.last_result = CommitResult(status[4]) if status else CommitResult.NONE
+        self.last_result = CommitResult.NONE
+        self.damaged = not self._sound(status)
+        if self.damaged:
+            self.active, self.version = factory, 0
+        elif status:
+            self.last_result = CommitResult(status[4])
+        self._values: dict[SsiTable, dict[str, Any]] = {}
+        self.staging = {t: nvram.get(f"staging.{t}") or self.active[t] for t in CONFIG_TABLES}
+
+    def _sound(self, status: bytes | None) -> bool:
+        """Tell whether what was kept is what was committed: its digest stands beside it."""
+        if status is None:
+            return True
+        try:
+            for table, image in self.active.items():
+                ssi_tables.decode(table, image)
+        except TableError:
+            return False
+        digest = ssi_tables.config_digest(self.active)
+        return len(status) == 37 and status[5:] == digest and status[4] in set(CommitResult)
 
     def value(self, table: SsiTable) -> dict[str, Any]:
         """Give an active table decoded."""
-        return ssi_tables.decode(table, self.active[table])
+        found = self._values.get(table)
+        if found is None:
+            found = self._values[table] = ssi_tables.decode(table, self.active[table])
+        return found
+
+    @property
+    def zone(self) -> Zone:
+        """Give the zone of schedules in local time."""
+        return zone(self.value(SsiTable.ZONE))
 
     @property
     def status(self) -> dict[str, Any]:
@@ -100,15 +139,16 @@ class Configuration:
             changes = {f"active.{table}": image for table, image in self.staging.items()}
         else:
             version = self.version
-        changes["config"] = version.to_bytes(4, "big") + bytes([result])
+        digest = ssi_tables.config_digest(self.staging if changes else self.active)
+        changes["config"] = version.to_bytes(4, "big") + bytes([result]) + digest
         self._nvram.commit(changes)
         self.version, self.last_result = version, result
         if result is CommitResult.ACTIVATED:
-            self.active = dict(self.staging)
+            self.active, self._values, self.damaged = dict(self.staging), {}, False
         return result
 
 
-def recurrence(schedule: Mapping[str, Any]) -> Recurrence:
+def recurrence(schedule: Mapping[str, Any], zone: Zone) -> Recurrence:
     """Give when a schedule is due; ValueError for a kind that does not exist."""
     return Recurrence(
         Kind(schedule["KIND"]),
@@ -116,38 +156,70 @@ def recurrence(schedule: Mapping[str, Any]) -> Recurrence:
         schedule["AT_MINUTE"],
         schedule["DAY"],
         schedule["ONCE_TIME"],
+        zone if schedule["LOCAL"] else UTC_ZONE,
     )
+
+
+def zone(table: Mapping[str, Any]) -> Zone:
+    """Give the zone that a ZONE table tells; ValueError when there is no such zone."""
+    transitions = ((entry["TIME"], entry["OFFSET_S"]) for entry in table["TRANSITIONS"])
+    return make_zone(table["OFFSET_S"], transitions)
 
 
 def fault(images: Mapping[SsiTable, bytes]) -> str | None:
     """Tell what no module can do in a configuration, or None."""
-    schedules = ssi_tables.decode(SsiTable.SCHEDULES, images[SsiTable.SCHEDULES])["SCHEDULES"]
-    monitors = ssi_tables.decode(SsiTable.MONITORS, images[SsiTable.MONITORS])["MONITORS"]
-    outage = ssi_tables.decode(SsiTable.OUTAGE, images[SsiTable.OUTAGE])
-    general = ssi_tables.decode(SsiTable.GENERAL, images[SsiTable.GENERAL])
-    for numbers in (
-        [schedule["SCHEDULE_NBR"] for schedule in schedules],
-        [monitor["MONITOR_NBR"] for monitor in monitors],
+    values = {table: ssi_tables.decode(table, images[table]) for table in CONFIG_TABLES}
+    schedules = values[SsiTable.SCHEDULES]["SCHEDULES"]
+    monitors = values[SsiTable.MONITORS]["MONITORS"]
+    for numbers, limit in (
+        ([schedule["SCHEDULE_NBR"] for schedule in schedules], 255),
+        ([monitor["MONITOR_NBR"] for monitor in monitors], FIRST_OWN_MONITOR),
     ):
-        if len(set(numbers)) != len(numbers) or 255 in numbers:
-            return f"numbers {numbers} are not unique and below 255"
-    for schedule in schedules:
-        try:
-            Task(schedule["TASK"])
-            impossible = recurrence(schedule).fault()
-        except ValueError as error:
-            impossible = str(error)
-        if impossible:
-            return f"schedule {schedule['SCHEDULE_NBR']}: {impossible}"
-    for monitor in monitors:
-        if monitor["PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
-            return f"monitor {monitor['MONITOR_NBR']}: PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
-        if monitor["CONDITION"] not in set(Condition):
-            return f"monitor {monitor['MONITOR_NBR']}: unknown CONDITION"
-        if not monitor["PATH"] and not monitor["WIDTH"]:
-            return f"monitor {monitor['MONITOR_NBR']}: neither PATH nor WIDTH"
+        if len(set(numbers)) != len(numbers) or any(number >= limit for number in numbers):
+            return f"numbers {numbers} are not unique and below {limit}"
+    try:
+        local = zone(values[SsiTable.ZONE])
+    except ValueError as error:
+        return f"ZONE: {error}"
+    faults = [_schedule_fault(schedule, local) for schedule in schedules]
+    faults += [_monitor_fault(monitor) for monitor in monitors]
+    faults.append(_general_fault(values[SsiTable.OUTAGE], values[SsiTable.GENERAL]))
+    return next((one for one in faults if one), None)
+
+
+def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
+    try:
+        Task(schedule["TASK"])
+        impossible = recurrence(schedule, local).fault()
+    except ValueError as error:
+        impossible = str(error)
+    return f"schedule {schedule['SCHEDULE_NBR']}: {impossible}" if impossible else None
+
+
+def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
+    fault = ""
+    if monitor["PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
+        fault = f"PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
+    elif monitor["CONDITION"] not in set(Condition):
+        fault = "unknown CONDITION"
+    elif not monitor["PATH"] and not monitor["WIDTH"]:
+        fault = "neither PATH nor WIDTH"
+    elif monitor["CONDITION"] in (Condition.RATE, Condition.SILENT) and not monitor["WINDOW_S"]:
+        fault = "WINDOW_S is missing"
+    elif not -18 <= monitor["POWER"] <= 18:
+        fault = "POWER is not -18..18"
+    elif monitor["SCALED"] and not monitor["PATH"]:
+        fault = "SCALED without PATH"
+    return f"monitor {monitor['MONITOR_NBR']}: {fault}" if fault else None
+
+
+def _general_fault(outage: Mapping[str, Any], general: Mapping[str, Any]) -> str | None:
     if outage["THRESHOLD_S"] > MAX_OUTAGE_THRESHOLD_S:
         return f"THRESHOLD_S above {MAX_OUTAGE_THRESHOLD_S}"
+    if outage["VOLTAGE_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
+        return f"VOLTAGE_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
     if not 1 <= general["DUTY_PERMILLE"] <= 1000 or general["ACK_TIMEOUT_MS"] < 100:
         return "DUTY_PERMILLE is not 1..1000, or ACK_TIMEOUT_MS below 100"
+    if 0 < general["STATUS_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
+        return f"STATUS_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
     return None

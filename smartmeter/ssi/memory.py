@@ -9,14 +9,15 @@ reports.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 
 MEMORY_PAGE = "module"
 MAX_OUTAGES = 16
+MAX_POWER_GAPS = 16
+MAX_GAPS = 64
 
 
 @dataclass
@@ -39,27 +40,44 @@ class Memory:
     next_outage: int = 1
     momentaries: int = 0
     outages: list[list[int]] = field(default_factory=list)
+    #: Losses of mains that were dealt with, [start, end] each, momentary ones too.
+    power_gaps: list[list[int]] = field(default_factory=list)
     acknowledged_s: int = 0
+    #: Intervals that left the outbox unsent: [ring epoch, first, end) each.
+    gaps: list[list[int]] = field(default_factory=list)
+    reset_s: int = 0
+    #: A demand reset whose ST-25 is still to be reported.
+    reset_told: bool = True
+    season: int | None = None
+    calendar: str = ""
+    status_bits: str | None = None
+    restarts: int = 0
+    watchdog_resets: int = 0
+    reports: int = 0
+    reports_dropped: int = 0
+    events_missed: int = 0
 
     def page(self) -> bytes:
         """Give the page to commit."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps(vars(self)).encode()
 
     def pages(self) -> dict[str, bytes | None]:
         """Give the change that makes this state durable."""
         return {MEMORY_PAGE: self.page()}
 
 
-def load_memory(nvram: Nvram) -> Memory:
-    """Read the module's state; a new one when there is none; StorageError when it is damaged."""
+def load_memory(nvram: Nvram) -> tuple[Memory, bool]:
+    """Read the module's state; a new one, and True, when what was kept is damaged.
+
+    A new state reads the meter's lists from their beginning; the TMS knows by
+    their sequence numbers what it has already.
+    """
     page = nvram.get(MEMORY_PAGE)
     if page is None:
-        return Memory()
+        return Memory(), False
     try:
         value = json.loads(page)
         known = {one.name for one in fields(Memory)}
-        return Memory(**{name: item for name, item in value.items() if name in known})
-    except (ValueError, TypeError) as error:
-        raise StorageError(
-            "the module's memory", f"cannot be read: {error!r}", "start with an empty file"
-        ) from error
+        return Memory(**{name: item for name, item in value.items() if name in known}), False
+    except (ValueError, TypeError, AttributeError):
+        return Memory(), True

@@ -218,6 +218,14 @@ def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Sc
     raise RemoteProtocolError("the event log moved each time that it was read")
 
 
+def read_log_end(meter: MeterContext, limits: ClientLimits) -> Script[LogRead]:
+    """Read no entry, only where the event log ends."""
+    layout = layout_for(EVENT_LOG, meter.context)
+    head_octets, _ = layout.field("ENTRIES.0")
+    octets = yield from read_part(EVENT_LOG, 0, head_octets, limits)
+    return LogRead((), _log_head(layout, octets)["LAST_ENTRY_SEQ_NBR"], 0)
+
+
 def _log_head(layout: Any, octets: bytes) -> dict[str, Any]:
     head = {}
     for name in ("NBR_VALID_ENTRIES", "LAST_ENTRY_ELEMENT", "LAST_ENTRY_SEQ_NBR"):

@@ -10,13 +10,13 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
 from ansi_tables.errors import TableError
 from protocols.c1218.client import Client, ClientLimits, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
 from protocols.errors import ProtocolError, RemoteProtocolError
-from protocols.machine import Event, SetBaud
+from protocols.machine import Event, Machine, SetBaud
 from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
 
 MAX_JOBS = 64
@@ -52,8 +52,20 @@ class JobFailed(Event):
     line_us: int
 
 
+class MeterDoor(Machine, Protocol):
+    """A way to the meter's tables, as the module uses it."""
+
+    guard: Guard
+
+    def submit(self, priority: Priority, work: Work, token: object, now_us: int) -> bool:
+        """Queue a job; ``token`` comes back with its end.  False when too many wait."""
+
+    def ended(self) -> list[Event]:
+        """Give the jobs that have ended: JobDone and JobFailed."""
+
+
 class MeterSide:
-    """Implements ``protocols.machine.Machine`` towards the optical port."""
+    """A door at the end of an optical port: C12.18, byte by byte."""
 
     def __init__(self, logon: LogonSettings, permission: Permission | None = None) -> None:
         self._logon = logon

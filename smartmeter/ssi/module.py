@@ -10,27 +10,20 @@ one commit of the non-volatile memory, before the report is sent.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import (
-    AlarmSource,
-    Cause,
-    Content,
-    Disposition,
-    ModuleAlarm,
-    SsiTable,
-    Task,
-)
+from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable, Task
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.node import MessageRejected
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
@@ -39,8 +32,8 @@ from smartmeter.ssi.factory import load_factory
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.keys import ModuleKeys
 from smartmeter.ssi.memory import load_memory
-from smartmeter.ssi.meter_data import EVENT_LOG, LogRead, MeterContext, read_clock, read_log
-from smartmeter.ssi.meter_side import JobDone, JobFailed, MeterSide, Priority
+from smartmeter.ssi.meter_data import MeterContext
+from smartmeter.ssi.meter_side import JobDone, JobFailed, MeterDoor, MeterSide, Priority
 from smartmeter.ssi.network_side import (
     NetworkSide,
     RegisteredWithTms,
@@ -51,23 +44,31 @@ from smartmeter.ssi.outage import LastGasp, Momentary, OutageDetector, PowerGone
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import OwnTables
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.scheduler import Run, Scheduler
-from smartmeter.ssi.states import ErrorCode, State
-from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
+from smartmeter.ssi.scheduler import Run
+from smartmeter.ssi.states import START_ERRORS, ErrorCode, Life, StartCause, State, StateChanged
+from smartmeter.ssi.tasks import TaskRunner
+from smartmeter.ssi.watching import Watching
+
+__all__ = ["MemoryFailed", "Module", "PowerGone", "SecurityNote", "StateChanged"]
 
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 #: Failures in a row after which the meter counts as unreachable.
 UNREACHABLE_AFTER = 3
-#: Intervals that one report run puts into one place of the outbox, about.
-INTERVALS_PER_REPORT = 60
-
-
-@dataclass(frozen=True)
-class StateChanged(Event):
-    """The module's state, error or warning is another."""
-
-    state: State
-    error: ErrorCode
+#: A gap is filled while so many places of the outbox are free.
+FILL_ROOM = 64
+#: Errors that tell of the start, and end with the first report that arrived.
+_TOLD_ONCE = (
+    ErrorCode.NON_VOLATILE_MEMORY,
+    ErrorCode.APPLICATION_AREA,
+    ErrorCode.IMAGE_CORRUPT,
+    ErrorCode.IMAGE_NOT_UNPACKED,
+    ErrorCode.WATCHDOG_RESET,
+)
+_START_ALARMS = {
+    ErrorCode.NON_VOLATILE_MEMORY: (ModuleAlarm.MEMORY_FAILED, "a write failed; began anew"),
+    ErrorCode.APPLICATION_AREA: (ModuleAlarm.MEMORY_FAILED, "what was kept was unreadable"),
+    ErrorCode.WATCHDOG_RESET: (ModuleAlarm.WATCHDOG_RESET, "the watchdog reset the module"),
+}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ class SecurityNote(Event):
 
     path: Hashable
     reason: str
+
+
+@dataclass(frozen=True)
+class MemoryFailed(Event):
+    """A write to the memory failed: the module is dead; start it anew with this cause."""
+
+    fault: str
 
 
 class Module:
@@ -88,47 +96,61 @@ class Module:
         now_us: int,
         base: int = ssi_tables.DEFAULT_BASE,
         permission: Permission | None = None,
+        *,
+        door: MeterDoor | None = None,
+        cause: StartCause = StartCause.POWER_UP,
     ) -> None:
         self.factory = load_factory(nvram)
         self.esn = self.factory.esn
         self.calendar = calendar
-        self.memory = load_memory(nvram)
+        self.memory, memory_damaged = load_memory(nvram)
         self.configuration = Configuration(nvram)
         self.keys = ModuleKeys(nvram, self.factory.key)
         self.outbox = Outbox(nvram, base)
-        self._reporter = Reporter(
-            self.esn, base, self.memory, self.outbox, calendar, self.configuration
-        )
-        self.state, self.error = State(self.factory.quality), ErrorCode.NONE
-        self.watch_line_us = 0
+        if memory_damaged:
+            # Alarms are numbered anew: in an epoch of their own.
+            self.outbox.renew()
+        self.life = Life(State(self.factory.quality), START_ERRORS.get(cause, ErrorCode.NONE))
+        if memory_damaged or self.outbox.damaged or self.configuration.damaged:
+            self.life.set_error(ErrorCode.APPLICATION_AREA)
+        self.memory.restarts += 1
+        self.memory.watchdog_resets += cause is StartCause.WATCHDOG
         self.dead = False
-        logon = LogonSettings(
-            self.factory.optical_user_id,
-            self.factory.optical_user.encode(),
-            self.factory.optical_password or None,
+        self.optical = door or self._optical_port(permission)
+        self._reporter = Reporter(
+            self.esn, base, nvram, self.memory, self.outbox, calendar, self.configuration, self.life
         )
-        self.optical = MeterSide(logon, permission)
         self._own = OwnTables(self, base)
         self._network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
-        self._scheduler = Scheduler(self.esn, self.memory.marks)
-        self._monitor = TableMonitor(self.memory.watch)
-        self._outage = OutageDetector(self.memory, calendar)
-        self._nvram = nvram
-        self._begun_us = now_us
-        self._failures = 0
+        self._outage = OutageDetector(self.esn, self.memory, calendar)
+        self.tasks = TaskRunner(
+            self.esn, self.memory, self._reporter, self.outbox, calendar, self.optical
+        )
+        self.watching = Watching(
+            self.memory,
+            self._reporter,
+            self._outage,
+            self.optical,
+            self.factory.optical_user_id,
+            now_us,
+        )
+        self._begun_us = self._latest_us = now_us
+        self._failures = self._meter_failures = 0
         self._unreachable = False
-        self._watching = False
-        self._watch_rest_until_us = now_us
+        self._filling = False
         self._start_us: int | None = now_us
-        self._latest_us = now_us
-        self._general = self.configuration.value(SsiTable.GENERAL)
         self._reconfigure = self._hello = False
-        self._runs: list[Run] = []
-        self._clock_offset_s = 0
+        self._fault: StorageError | None = None
         self._events: list[Event] = []
         if self.state is State.READY:
-            self.state = State.CONFIGURING
+            self.life.set_state(State.CONFIGURING)
             self._settle(now_us)
+
+    def _optical_port(self, permission: Permission | None) -> MeterSide:
+        factory = self.factory
+        password = factory.optical_password or None
+        logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
+        return MeterSide(logon, permission)
 
     @property
     def meter(self) -> MeterContext | None:
@@ -138,19 +160,33 @@ class Module:
     @property
     def state(self) -> State:
         """Give the module's state, 00 to 06."""
-        return self._reporter.state
+        return self.life.state
 
-    @state.setter
-    def state(self, state: State) -> None:
-        self._reporter.state = state
+    @property
+    def error(self) -> ErrorCode:
+        """Give the error that is shown."""
+        return self.life.error
+
+    @property
+    def latest_us(self) -> int:
+        """Give the last instant that the module was told."""
+        return self._latest_us
+
+    @property
+    def utc_s(self) -> int | None:
+        """Give the UTC second of that instant; None while the clock is not set."""
+        return self.calendar.utc_s(self._latest_us)
+
+    @property
+    def watch_line_us(self) -> int:
+        """Give for how long watching has taken the optical port."""
+        return self.watching.line_us
 
     # The network's face.
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU from a bearer."""
-        if not self.dead:
-            self._network.receive(path, octets, now_us)
-            self._settle(now_us)
+        self._act(lambda: self._network.receive(path, octets, now_us), now_us)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""
@@ -158,39 +194,52 @@ class Module:
 
     def bearer_up(self, path: Hashable, now_us: int) -> None:
         """A bearer can carry APDUs now."""
-        self._network.bearer_up(path, now_us)
-        self._settle(now_us)
+        self._act(lambda: self._network.bearer_up(path, now_us), now_us)
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""
-        self._network.bearer_down(path, now_us)
-        self._settle(now_us)
+        self._act(lambda: self._network.bearer_down(path, now_us), now_us)
 
     # Power and time.
 
     def mains(self, on: bool, now_us: int) -> None:
         """Tell the mains sense.  Without mains the module lives on its hold-up energy."""
-        if on:
-            self._mains_back(now_us)
-        else:
-            self._outage.lost(now_us)
-            self._nvram.commit(self.memory.pages())
-        self._settle(now_us)
+        self._act(lambda: self._mains_back(now_us) if on else self._mains_lost(now_us), now_us)
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""
+        self._act(lambda: self._expire(now_us), now_us)
+
+    def _act(self, act: Callable[[], None], now_us: int) -> None:
+        """Do something and what follows; a memory that fails ends the module.
+
+        Nothing that was to be made durable may be acted upon when it is not.
+        """
         if self.dead:
             return
+        try:
+            act()
+            self._settle(now_us)
+            if self._fault is not None:
+                raise self._fault
+        except StorageError as error:
+            self.dead = True
+            self._events.append(MemoryFailed(str(error)))
+
+    def memory_failed(self, error: StorageError) -> None:
+        """Take note of a write that failed inside a session with the meter."""
+        self._fault = error
+
+    def _expire(self, now_us: int) -> None:
         self.optical.expire(now_us)
         self._network.expire(now_us)
         for event in self._outage.expire(now_us):
             if isinstance(event, LastGasp):
-                self._last_gasp(event, now_us)
+                self._reporter.outage(event.number, event.start_s, None, now_us)
+                self._network.hurry(event.waits_us, now_us)
             else:
                 self.dead = True
                 self._events.append(PowerGone())
-                return
-        self._settle(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted next."""
@@ -199,18 +248,16 @@ class Module:
         dues = [self.optical.deadline_us(), self._network.deadline_us()]
         dues += [self._outage.deadline_us(), self._start_us]
         if self.meter is not None:
-            due_s = self._scheduler.next_utc_s()
+            due_s = self.tasks.scheduler.next_utc_s()
             if due_s is not None:
                 dues.append(self.calendar.deadline_us(due_s * US_PER_S))
-            dues.append(self._scheduler.retry_us(self._latest_us))
-            watch_us = self._monitor.next_us()
-            if watch_us is not None and not self._watching:
-                dues.append(max(watch_us, self._watch_rest_until_us))
+            dues.append(self.tasks.scheduler.retry_us(self._latest_us))
+            dues.append(self.watching.next_us())
         return min((due for due in dues if due is not None), default=None)
 
     def events(self) -> Sequence[Event]:
         """Give what the host may log or act on."""
-        events, self._events = self._events, []
+        events, self._events = self._events + self.life.events(), []
         return events
 
     # What happens inside.
@@ -251,86 +298,59 @@ class Module:
             self._network.poll(now_us)
         utc_s = self.calendar.utc_s(now_us)
         assert utc_s is not None
-        runs = self._runs + self._scheduler.due(utc_s, now_us)
-        self._runs = []
-        started = False
-        for run in runs:
-            started = self._start_run(run, now_us) or started
-        watch_us = self._monitor.next_us()
-        if watch_us is None or self._watching:
-            return started
-        if now_us >= max(watch_us, self._watch_rest_until_us):
-            self._watching = True
-            spans = self._monitor.due(now_us)
-            token = ("watch", tuple(spans))
-            started = self.optical.submit(Priority.WATCH, partial(work.watch, spans), token, now_us)
-            self._watching = started
-        return started
-
-    def _start_run(self, run: Run, now_us: int) -> bool:
-        meter, schedule = self.meter, run.schedule
-        assert meter is not None
-        job: Any
-        match schedule["TASK"]:
-            case Task.DEMAND_RESET:
-                job = partial(work.remote_reset, meter, work.DEMAND_RESET_BIT, run.due_s)
-            case Task.SELF_READ:
-                job = partial(work.remote_reset, meter, work.SELF_READ_BIT, run.due_s)
-            case Task.CLOCK_CHECK:
-                job = partial(read_clock, meter)
-            case _:
-                if not self.outbox.room:
-                    self._scheduler.failed(run, now_us)
-                    return False
-                content = schedule["CONTENT"]
-                profile = (self.memory.profile_next, self.outbox.room * INTERVALS_PER_REPORT)
-                log = (self.memory.events_reported,)
-                job = partial(
-                    work.collect,
-                    meter,
-                    profile if content & Content.LOAD_PROFILE else None,
-                    log if content & Content.EVENT_LOG else None,
-                    schedule["TABLES"],
-                )
-        if not self.optical.submit(Priority.SCHEDULE, job, run, now_us):
-            self._scheduler.failed(run, now_us)
-            return False
-        return True
+        started = self.tasks.start_due(utc_s, now_us)
+        if self.memory.gaps and not self._filling and self.outbox.room >= FILL_ROOM:
+            self._filling = self.tasks.fill_gap(now_us)
+            started = started or self._filling
+        return self.watching.start_due(now_us) or started
 
     def _job_done(self, event: JobDone, now_us: int) -> None:
         self._reached(now_us)
-        token = event.token
-        if token == "start":
-            meter, clock_s = event.result
-            self._started(meter, clock_s, now_us)
-        elif token == "log":
-            self._judge_log(event.result, now_us)
-        elif isinstance(token, Run):
-            self._run_done(token, event.result, now_us)
-        elif isinstance(token, Asked):
-            self._network.answer(token.token, event.result, now_us)
-        elif isinstance(token, tuple):
-            self._watched(event.result, event.line_us, now_us)
+        match event.token:
+            case "start":
+                meter, clock_s = event.result
+                self._started(meter, clock_s, now_us)
+            case "log":
+                for outage in self.watching.log_read(event.result, now_us):
+                    if isinstance(outage, Restored):
+                        self._restored(outage, now_us)
+                self._follow_season(now_us)
+            case Run() as run:
+                status = {**self.status(), **self.health()}
+                self.tasks.done(run, event.result, status, now_us)
+            case Asked() as request:
+                self._network.answer(request.token, event.result, now_us)
+            case ("watch", _):
+                self.watching.looked(event.result, event.line_us, now_us)
+            case ("gap", int() as first, int() as count):
+                self._filling = False
+                self.tasks.gap_read(event.result, first, count, now_us)
+        if self.tasks.clock.went_back:
+            self.tasks.clock.went_back = False
+            self._network.clock_set_back(now_us)
+        self._network.poll(now_us)
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
-        token = event.token
         self._failures += 1
+        self._meter_failures += 1
         if self._failures >= UNREACHABLE_AFTER and not self._unreachable and self.meter:
             self._unreachable = True
             self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, str(event.error), now_us)
             self._network.poll(now_us)
-        if token == "start":
-            pause_us = FIRST_RETRY_US << min(self._failures - 1, 6)
-            self._start_us = now_us + min(pause_us, MAX_RETRY_US)
-            self.error = ErrorCode.CONFIGURATION_FAILED
-            self._events.append(StateChanged(self.state, self.error))
-        elif isinstance(token, Run):
-            self._scheduler.failed(token, now_us)
-        elif isinstance(token, Asked):
-            refusal = bytes([ResponseCode.dnr])
-            self._network.answer(token.token, [refusal] * len(token.items), now_us)
-        elif isinstance(token, tuple):
-            self._watched([], event.line_us, now_us)
+        match event.token:
+            case "start":
+                pause_us = FIRST_RETRY_US << min(self._failures - 1, 6)
+                self._start_us = now_us + min(pause_us, MAX_RETRY_US)
+                self.life.set_error(ErrorCode.CONFIGURATION_FAILED)
+            case Run() as run:
+                self.tasks.failed(run, now_us)
+            case Asked() as request:
+                refusal = bytes([ResponseCode.dnr])
+                self._network.answer(request.token, [refusal] * len(request.items), now_us)
+            case ("watch", _):
+                self.watching.looked([], event.line_us, now_us)
+            case ("gap", _, _):
+                self._filling = False
 
     def _reached(self, now_us: int) -> None:
         self._failures = 0
@@ -343,15 +363,20 @@ class Module:
         first = self.meter is None
         self._reporter.meter = meter
         self.optical.guard.byte_order = meter.context.fmt.data_order
+        self.life.clear(ErrorCode.CONFIGURATION_FAILED)
         if not first:
             self._configure(now_us)
             return
-        self.error = ErrorCode.NONE
-        self.calendar.set(clock_s * US_PER_S, now_us)
+        self.tasks.clock.set(clock_s, now_us)
         self.outbox.begin(clock_s)
         self._configure(now_us)
         self._network.start(now_us)
-        self._set_state(State.REGISTERING)
+        self.life.set_state(State.REGISTERING)
+        if self.error in _START_ALARMS:
+            code, text = _START_ALARMS[self.error]
+            self._reporter.raise_own(code, text, now_us)
+        if not self.memory.reset_told:
+            self.tasks.report_reset(now_us)
         if self._outage.mains_on:
             self._mains_back(now_us)
 
@@ -361,37 +386,39 @@ class Module:
         self._reconfigure = False
         utc_s = self.calendar.utc_s(now_us)
         assert utc_s is not None
-        value = self.configuration.value
-        self._scheduler.configure(value(SsiTable.SCHEDULES)["SCHEDULES"], utc_s)
-        monitors = value(SsiTable.MONITORS)["MONITORS"]
-        self._monitor.configure(monitors, self.meter.context, now_us)
-        self._outage.configure(value(SsiTable.OUTAGE))
+        value, general = self.configuration.value, self.configuration.value(SsiTable.GENERAL)
+        outage = value(SsiTable.OUTAGE)
+        schedules = value(SsiTable.SCHEDULES)["SCHEDULES"]
+        self.tasks.configure(schedules, self.configuration.zone, utc_s)
+        self.tasks.clock.configure(general)
+        self._outage.configure(outage)
         self._reporter.alarms.configure(value(SsiTable.DISPOSITION))
-        self._general = value(SsiTable.GENERAL)
-        self._network.configure(self._general)
+        self.watching.configure(value(SsiTable.MONITORS)["MONITORS"], outage, general, now_us)
+        self._network.configure(general)
         if self._network.registered and self.configuration.version:
-            self._set_state(State.PROVISIONED)
-        self._nvram.commit(self.memory.pages())
+            self.life.set_state(State.PROVISIONED)
+        self._reporter.keep()
 
     def _network_event(self, event: Event, now_us: int) -> None:
-        if isinstance(event, RegisteredWithTms):
-            self.error = ErrorCode.NONE
-            provisioned = self.configuration.version > 0
-            self._set_state(State.PROVISIONED if provisioned else State.REGISTERED)
-            if self.meter is not None and self.memory.context_sent != self.meter.id:
-                self._hello = True
-            self._network.poll(now_us)
-        elif isinstance(event, RegistrationRefused):
-            self.error = ErrorCode.REGISTRATION_FAILED
-            self._events.append(StateChanged(self.state, self.error))
-        elif isinstance(event, ReportAcknowledged):
-            self.memory.acknowledged_s = self.calendar.utc_s(now_us) or 0
-            self.outbox.acknowledged(event.number, self.memory.pages())
-            self._network.poll(now_us)
-        elif isinstance(event, MessageRejected):
-            self._events.append(SecurityNote(event.path, event.reason))
-        elif isinstance(event, Asked):
-            self._serve(event, now_us)
+        match event:
+            case RegisteredWithTms():
+                self.life.clear(ErrorCode.REGISTRATION_FAILED)
+                provisioned = self.configuration.version > 0
+                self.life.set_state(State.PROVISIONED if provisioned else State.REGISTERED)
+                if self.meter is not None and self.memory.context_sent != self.meter.id:
+                    self._hello = True
+                self._network.poll(now_us)
+            case RegistrationRefused():
+                self.life.set_error(ErrorCode.REGISTRATION_FAILED)
+            case ReportAcknowledged(number):
+                self.memory.acknowledged_s = self.calendar.utc_s(now_us) or 0
+                self.outbox.acknowledged(number, self.memory.pages())
+                self.life.clear(*_TOLD_ONCE)
+                self._network.poll(now_us)
+            case MessageRejected():
+                self._events.append(SecurityNote(event.path, event.reason))
+            case Asked():
+                self._serve(event, now_us)
 
     def _serve(self, event: Asked, now_us: int) -> None:
         if not self._own.needs_meter(event.items):
@@ -406,140 +433,30 @@ class Module:
             busy = [bytes([ResponseCode.bsy])] * len(event.items)
             self._network.answer(event.token, busy, now_us)
 
-    # Results.
-
-    def _run_done(self, run: Run, result: Any, now_us: int) -> None:
-        self._scheduler.mark(run)
-        services: list[bytes] = []
-        if isinstance(result, work.Collected):
-            services = self._collected(run, result, now_us)
-        elif run.schedule["TASK"] == Task.CLOCK_CHECK:
-            self._check_clock(result, now_us)
-        self._scheduler.ended(run)
-        if run.schedule["TASK"] != Task.REPORT:
-            self._nvram.commit(self.memory.pages())
-            return
-        services += self._reporter.waiting_advisories()
-        number = run.schedule["SCHEDULE_NBR"]
-        header = self._reporter.header(run.cause, now_us, number, run.due_s)
-        self._reporter.report(header, services, now_us)
-        self._network.poll(now_us)
-
-    def _collected(self, run: Run, read: work.Collected, now_us: int) -> list[bytes]:
-        """Move the cursors over what was read; the report's commit makes that durable."""
-        memory, meter = self.memory, self.meter
-        assert meter is not None
-        services: list[bytes] = []
-        if read.profile is not None:
-            profile, expected = read.profile, memory.profile_next
-            if read.restarted:
-                memory.ring_epoch += 1
-                self._reporter.keep_own(
-                    ModuleAlarm.DATA_CLEARED, "the load profile began anew", now_us
-                )
-            elif expected is not None and profile.oldest > expected:
-                lost = profile.oldest - expected
-                self._reporter.keep_own(
-                    ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
-                )
-            services += self._reporter.make.intervals(profile, memory.ring_epoch, meter.id)
-            last = profile.intervals[-1].sequence + 1 if profile.intervals else None
-            memory.profile_next = last or max(profile.oldest, expected or 0)
-        if read.log is not None:
-            services += self._reporter.make.events(read.log)
-            memory.events_reported = read.log.last
-        for number, image in read.tables.items():
-            services += self._reporter.make.table(number, image)
-        if run.schedule["CONTENT"] & Content.MODULE_STATUS:
-            services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, self.status()))
-        return services
-
-    def _check_clock(self, meter_s: int, now_us: int) -> None:
-        """Compare the clocks: follow the meter silently, flag it, or refuse (error 6)."""
-        own_s = self.calendar.utc_s(now_us)
-        assert own_s is not None
-        offset_s = self._clock_offset_s = meter_s - own_s
-        if abs(offset_s) > self._general["CLOCK_REFUSE_S"]:
-            self.error = ErrorCode.CLOCK_OFF
-            self._reporter.raise_own(
-                ModuleAlarm.CLOCK_OFF, "the clocks differ too much", now_us, offset_s
-            )
-            return
-        if self.error is ErrorCode.CLOCK_OFF:
-            self.error = ErrorCode.NONE
-        if abs(offset_s) > self._general["CLOCK_SILENT_S"]:
-            self._reporter.raise_own(
-                ModuleAlarm.CLOCK_OFF, "the meter's clock was set", now_us, offset_s
-            )
-        self.calendar.set(meter_s * US_PER_S, now_us)
-
-    def _watched(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> None:
-        self._watching = False
-        self.watch_line_us += line_us
-        # Counted so, the share stays a little below what was set, never above.
-        rest_us = line_us * 1000 // self._general["DUTY_PERMILLE"]
-        self._watch_rest_until_us = now_us + rest_us
-        verdicts = self._monitor.judge(read, now_us)
-        self._monitor.put_off(now_us, rest_us)
-        for verdict in verdicts:
-            self._judged(verdict, now_us)
-        if verdicts:
-            self._nvram.commit(self.memory.pages())
-            self._network.poll(now_us)
-        if any(verdict.monitor["TABLE"] == EVENT_LOG for verdict in verdicts):
-            assert self.meter is not None
-            job = partial(read_log, self.meter, self.memory.events_judged)
-            self.optical.submit(Priority.EXCEPTION, job, "log", now_us)
-
-    def _judged(self, verdict: Verdict, now_us: int) -> None:
-        monitor = verdict.monitor
-        words = "raised" if verdict.raised else "over"
-        text = f"{words}: ST-{monitor['TABLE']} {monitor['PATH']}"
-        self._reporter.raise_(
-            AlarmSource.MONITOR,
-            1 if verdict.raised else 0,
-            Disposition(min(monitor["DISPOSITION"], Disposition.ALARM)),
-            text,
-            now_us,
-            monitor_nbr=monitor["MONITOR_NBR"],
-            value=verdict.value,
-        )
-
-    def _judge_log(self, read: LogRead, now_us: int) -> None:
-        """Look at new entries of the meter's log; the first look only notes where it ends."""
-        first, self.memory.events_judged = self.memory.events_judged is None, read.last
-        for entry in () if first else read.entries:
-            source = AlarmSource.METER_STANDARD
-            if entry.manufacturer:
-                source = AlarmSource.METER_MANUFACTURER
-            disposition = self._reporter.alarms.disposition(source, entry.code)
-            text = f"event {entry.code}, number {entry.sequence}"
-            self._reporter.raise_(
-                source, entry.code, disposition, text, now_us, time_s=entry.time_s
-            )
-        self._nvram.commit(self.memory.pages())
-        self._network.poll(now_us)
+    def _follow_season(self, now_us: int) -> None:
+        """The meter logged another season: look what it left, if a schedule asks for that."""
+        if self.watching.season_changed:
+            self.watching.season_changed = False
+            for number in self.tasks.scheduler.numbers(Task.FOLLOW_UP):
+                self.tasks.run_now(number, Cause.SCHEDULE, now_us)
 
     # Power.
 
+    def _mains_lost(self, now_us: int) -> None:
+        self._outage.lost(now_us)
+        self._reporter.keep()
+
     def _mains_back(self, now_us: int) -> None:
+        self._network.spare()
         event = self._outage.returned(now_us)
         if isinstance(event, Restored):
-            self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
-            self._network.poll(now_us)
+            self._restored(event, now_us)
         elif isinstance(event, Momentary):
-            self._nvram.commit(self.memory.pages())
+            self._reporter.keep()
 
-    def _last_gasp(self, event: LastGasp, now_us: int) -> None:
-        self._reporter.outage(event.number, event.start_s, None, now_us)
-        settings = self.configuration.value(SsiTable.OUTAGE)
-        spread_us = max(1, settings["LAST_GASP_SPREAD_MS"]) * 1000
-        self._network.hurry(settings["LAST_GASP_COUNT"], spread_us, now_us)
-
-    def _set_state(self, state: State) -> None:
-        if state is not self.state:
-            self.state = state
-            self._events.append(StateChanged(state, self.error))
+    def _restored(self, event: Restored, now_us: int) -> None:
+        self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
+        self._network.poll(now_us)
 
     # What the SSI's tables show and do.
 
@@ -562,9 +479,26 @@ class Module:
             "CONTEXT_ID": self.meter.id if self.meter else 0,
             "NBR_MOMENTARIES": self.memory.momentaries & 0xFFFF,
             "NBR_OUTAGES": len(self.memory.outages),
-            "CLOCK_OFFSET_S": self._clock_offset_s,
+            "CLOCK_OFFSET_S": self.tasks.clock.offset_s,
             "WATCH_LINE_US": self.watch_line_us,
             "TIME": utc_s,
+        }
+
+    def health(self) -> dict[str, Any]:
+        """Give MODULE_HEALTH."""
+        memory, begun_us = self.memory, max(1, self._latest_us - self._begun_us)
+        return {
+            "NBR_RESTARTS": memory.restarts,
+            "NBR_WATCHDOG_RESETS": memory.watchdog_resets,
+            "NBR_METER_FAILURES": self._meter_failures,
+            "NBR_REPORTS": memory.reports,
+            "NBR_REPORTS_DROPPED": memory.reports_dropped,
+            "NBR_GAPS": len(memory.gaps),
+            "NBR_EVENTS_MISSED": memory.events_missed,
+            "NBR_MONITORS_IMPOSSIBLE": min(255, len(self.watching.faults)),
+            "WATCH_DUTY_PERMILLE": min(1000, self.watch_line_us * 1000 // begun_us),
+            "LAST_DEMAND_RESET_TIME": memory.reset_s,
+            "SEASON": 255 if memory.season is None else memory.season,
         }
 
     def reconfigure(self) -> None:
@@ -577,13 +511,9 @@ class Module:
 
     def run_now(self, schedule_nbr: int, cause: Cause) -> bool:
         """Run a schedule out of turn; False when there is no such schedule."""
-        schedule = self._scheduler.schedule(schedule_nbr)
-        if schedule is None or self.calendar.utc_us(self._latest_us) is None:
+        if self.calendar.utc_us(self._latest_us) is None:
             return False
-        run = Run(schedule, self.calendar.utc_s(self._latest_us) or 0, cause)
-        self._scheduler.begun(run)
-        self._runs.append(run)
-        return True
+        return self.tasks.run_now(schedule_nbr, cause, self._latest_us)
 
     def table_written(self, number: int) -> None:
         """Read the context again when one of its tables was written from the network."""

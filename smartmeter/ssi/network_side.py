@@ -8,7 +8,8 @@ is used twice over restarts.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections import deque
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocols.c1222.access import AccessDesk
@@ -83,17 +84,30 @@ class NetworkSide:
         self._under_way: tuple[int, Entry] | None = None
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
-        self._gasps = (0, 0)
+        self._gasps: deque[int] = deque()
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
 
     def start(self, now_us: int) -> None:
         """Begin: the clock has been set.  What was stamped before this instant is refused."""
+        page = self._nvram.get(IDS_PAGE)
+        self._make_node(int.from_bytes(page, "big") if page else 1, now_us)
+        self.poll(now_us)
+
+    def clock_set_back(self, now_us: int) -> None:
+        """Stamp by the new time: a node alone never lets its stamps go back.
+
+        Invocation ids go on, so that no pair of id and stamp comes twice.
+        """
+        if self._node is not None:
+            self._under_way = self._register_transaction = None
+            self._make_node(self._node.state.next_invocation_id, now_us)
+
+    def _make_node(self, next_id: int, now_us: int) -> None:
         utc_s = self._calendar.utc_s(now_us)
         assert utc_s is not None
         window_s = WINDOW_S * max(1, int(self._calendar.rate))
-        page = self._nvram.get(IDS_PAGE)
-        state = SecurityState(int.from_bytes(page, "big") if page else 1)
+        state = SecurityState(next_id)
         self._node = Node(
             self._factory.title,
             self._keys,
@@ -105,7 +119,6 @@ class NetworkSide:
         sessions = self._node.sessions
         self._desk = AccessDesk(sessions, authority, identification(sessions.capacity))
         self._reserve()
-        self.poll(now_us)
 
     def configure(self, general: Mapping[str, int]) -> None:
         """Take over time-outs and periods from the GENERAL table."""
@@ -138,12 +151,16 @@ class NetworkSide:
         self._node.answer(token, responses, now_us)
         self._reserve()
 
-    def hurry(self, count: int, spread_us: int, now_us: int) -> None:
-        """Last gasp: repeat what waits up to ``count`` times, ``spread_us`` apart."""
-        self._gasps = (count, spread_us)
+    def hurry(self, waits_us: Sequence[int], now_us: int) -> None:
+        """Last gasp: send what is urgent, and again, each time after the next of these waits."""
+        self._gasps = deque(waits_us)
         self._under_way = None
-        self._not_before_us = now_us
+        self._not_before_us = now_us + (self._gasps.popleft() if self._gasps else 0)
         self.poll(now_us)
+
+    def spare(self) -> None:
+        """The mains are back: energy is no concern any more."""
+        self._gasps.clear()
 
     def expire(self, now_us: int) -> None:
         """Act on time-outs, and send what may be sent now."""
@@ -210,10 +227,8 @@ class NetworkSide:
     def _send(self, entry: Entry, now_us: int) -> None:
         assert self._node is not None
         timeout_us = self._ack_timeout_us
-        gasps, spread_us = self._gasps
-        if gasps:
-            self._gasps = (gasps - 1, spread_us)
-            timeout_us = spread_us
+        if self._gasps:
+            timeout_us = max(1, self._gasps.popleft())
         transaction = self._node.request(
             entry.services,
             self._host,
@@ -287,7 +302,7 @@ class NetworkSide:
                 self.registered = False
         else:
             return
-        if self._gasps[0]:
+        if self._gasps:
             self._not_before_us = now_us
         else:
             self._not_before_us = now_us + self._pause_us

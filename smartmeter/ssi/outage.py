@@ -1,8 +1,11 @@
 """The outage detector: loss, momentary filter, last gasp, restoration.
 
-The mains sense tells it of loss and return.  The start of a loss is made
+Two witnesses are joined: the mains sense of the module, and the meter's own
+log of power down and up.  The start of a loss that the sense sees is made
 durable at once, from the hold-up energy, so that the return is known as one
-even when the module was off in between.
+even when the module was off in between.  What the meter tells of a loss that
+the module knows already is not told again; one that only the meter saw (a
+module on another supply, or killed without a word) becomes a record like any.
 """
 
 from __future__ import annotations
@@ -13,19 +16,23 @@ from typing import Any
 
 from protocols.machine import Event
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.ssi.memory import MAX_OUTAGES, Memory
+from smartmeter.base.tasks import jitter_s
+from smartmeter.ssi.memory import MAX_OUTAGES, MAX_POWER_GAPS, Memory
 
 US_PER_MS = 1000
 #: A threshold longer than the energy: the last gasp leaves with this share of it.
 GASP_SHARE_PERCENT = 60
+#: How far the clocks of meter and module may be apart for their losses to be one.
+SAME_LOSS_S = 120
 
 
 @dataclass(frozen=True)
 class LastGasp(Event):
-    """The mains have been away for the threshold; there is energy left to say so."""
+    """The mains have been away for the threshold; ``waits_us`` lie before each message."""
 
     number: int
     start_s: int
+    waits_us: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -52,16 +59,23 @@ class PowerGone(Event):
 class OutageDetector:
     """Keeps its record in the module's memory; the module commits it on every event."""
 
-    def __init__(self, memory: Memory, calendar: Calendar) -> None:
+    def __init__(self, esn: str, memory: Memory, calendar: Calendar) -> None:
+        self._esn = esn
         self._memory = memory
         self._calendar = calendar
         self._settings: Mapping[str, Any] = {"ENABLED": 0, "THRESHOLD_S": 0, "HOLD_UP_MS": 0}
         self._gasp_us: int | None = None
         self._gone_us: int | None = None
+        self._meter_down_s: int | None = None
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Take the OUTAGE table."""
         self._settings = settings
+
+    @property
+    def enabled(self) -> bool:
+        """Tell whether outages are told of."""
+        return bool(self._settings["ENABLED"])
 
     @property
     def mains_on(self) -> bool:
@@ -75,7 +89,7 @@ class OutageDetector:
         hold_us = self._settings["HOLD_UP_MS"] * US_PER_MS
         self._gone_us = now_us + hold_us
         utc_us = self._calendar.utc_us(now_us)
-        if utc_us is None or not self._settings["ENABLED"]:
+        if utc_us is None or not self.enabled:
             return
         if self._memory.outage_start_s is None:
             self._memory.outage_start_s = utc_us // US_PER_S
@@ -91,14 +105,38 @@ class OutageDetector:
         if start_s is None or utc_s is None:
             return None
         memory.outage_start_s = None
-        duration_s = max(0, utc_s - start_s)
-        if duration_s < self._settings["THRESHOLD_S"] and not memory.outage_reported:
+        reported, memory.outage_reported = memory.outage_reported, False
+        return self._ended(start_s, utc_s, reported)
+
+    def evidence(self, power_up: bool, time_s: int) -> Event | None:
+        """Take a power event of the meter's log; tell what it ends that the module did not see."""
+        if not self.enabled:
+            return None
+        if not power_up:
+            self._meter_down_s = time_s
+            return None
+        start_s, self._meter_down_s = self._meter_down_s, None
+        if start_s is None or self._known(start_s) or self._known(time_s):
+            return None
+        return self._ended(start_s, time_s, False)
+
+    def _known(self, time_s: int) -> bool:
+        """Tell whether an instant lies in a loss that was dealt with, or in the one that lasts."""
+        gaps = list(self._memory.power_gaps)
+        if self._memory.outage_start_s is not None:
+            gaps.append([self._memory.outage_start_s, time_s])
+        return any(a - SAME_LOSS_S <= time_s <= b + SAME_LOSS_S for a, b in gaps)
+
+    def _ended(self, start_s: int, end_s: int, reported: bool) -> Event:
+        memory = self._memory
+        memory.power_gaps = [*memory.power_gaps, [start_s, end_s]][-MAX_POWER_GAPS:]
+        duration_s = max(0, end_s - start_s)
+        if duration_s < self._settings["THRESHOLD_S"] and not reported:
             memory.momentaries += 1
             return Momentary(duration_s)
         number, memory.next_outage = memory.next_outage, memory.next_outage + 1
-        memory.outages = [*memory.outages, [number, start_s, utc_s]][-MAX_OUTAGES:]
-        memory.outage_reported = False
-        return Restored(number, start_s, utc_s)
+        memory.outages = [*memory.outages, [number, start_s, end_s]][-MAX_OUTAGES:]
+        return Restored(number, start_s, end_s)
 
     def expire(self, now_us: int) -> list[Event]:
         """Give the last gasp when it is due, and the end of the energy."""
@@ -108,10 +146,27 @@ class OutageDetector:
             self._gasp_us = None
             if start_s is not None:
                 self._memory.outage_reported = True
-                events.append(LastGasp(self._memory.next_outage, start_s))
+                number = self._memory.next_outage
+                events.append(LastGasp(number, start_s, self._waits_us(number)))
         if self._gone_us is not None and now_us >= self._gone_us:
             events.append(PowerGone())
         return events
+
+    def _waits_us(self, number: int) -> tuple[int, ...]:
+        """Give the waits before the messages: each leaves somewhere in a window of its own.
+
+        A hash of the ESN chooses where, anew each time, so that two meters that
+        fell together do not fall together again.
+        """
+        spread_ms = self._settings["LAST_GASP_SPREAD_MS"]
+        moments = [
+            turn * spread_ms + jitter_s(f"{self._esn}/{number}", turn, spread_ms)
+            for turn in range(self._settings["LAST_GASP_COUNT"])
+        ]
+        before = [0, *moments]
+        return tuple(
+            (moment - last) * US_PER_MS for last, moment in zip(before, moments, strict=False)
+        )
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""

@@ -3,9 +3,14 @@
 A report is a page of its own, committed together with the cursors of what it
 carries, and removed when the TMS has acknowledged it.  A kill between the
 acknowledgement and the removal sends it again; the TMS knows it by (ESN,
-outbox epoch, number).  A full outbox takes no scheduled data: that stays in
-the meter, whose lists are longer, and the cursor waits.  The last places are
-kept for exceptions.
+outbox epoch, number).
+
+When it is full: scheduled data is not taken any more; it stays in the meter,
+whose lists are longer, and the cursor waits.  The last places are kept for
+exceptions.  When even those are taken, scheduled reports give way to further
+exceptions, oldest first; the intervals that they carried are remembered as a
+gap and read from the meter again.  Only when nothing but exceptions is left do
+old ones go.
 """
 
 from __future__ import annotations
@@ -19,7 +24,6 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
-from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 
 OUTBOX_PAGE = "outbox"
@@ -30,12 +34,22 @@ RESERVE = 32
 
 
 @dataclass(frozen=True)
+class IntervalRange:
+    """Intervals [first, end) of a ring epoch."""
+
+    ring_epoch: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One report: its number, whether it goes first, and its services with the header first."""
+    """One report: its number, whether it goes first, its services with the header first."""
 
     number: int
     urgent: bool
     services: tuple[bytes, ...]
+    intervals: IntervalRange | None = None
 
 
 @dataclass(frozen=True)
@@ -45,10 +59,15 @@ class Draft:
     header: Mapping[str, Any]
     services: Sequence[bytes]
     urgent: bool = False
+    intervals: IntervalRange | None = None
 
 
 class Outbox:
-    """The queue of one module on its non-volatile memory."""
+    """The queue of one module on its non-volatile memory.
+
+    ``damaged`` tells that what was kept could not be read: it begins anew, in
+    a new epoch.
+    """
 
     def __init__(self, nvram: Nvram, base: int = ssi_tables.DEFAULT_BASE) -> None:
         self._nvram = nvram
@@ -56,7 +75,7 @@ class Outbox:
         self.epoch = 0
         self.next_number = 1
         self._entries: dict[int, Entry] = {}
-        self.dropped = 0
+        self.damaged = False
         self._load()
 
     def __len__(self) -> int:
@@ -73,33 +92,43 @@ class Outbox:
             self.epoch = max(1, epoch_s & 0xFFFFFFFF)
             self._nvram.commit({OUTBOX_PAGE: self._state()})
 
+    def renew(self) -> None:
+        """Let what is added from now on stand in another epoch; what waits keeps its own."""
+        self.epoch = 0
+
+    def victims(self, count: int) -> list[Entry]:
+        """Give the reports that must give way when ``count`` are added: scheduled ones first."""
+        excess = len(self._entries) + count - CAPACITY
+        if excess <= 0:
+            return []
+        return sorted(self._entries.values(), key=lambda one: (one.urgent, one.number))[:excess]
+
     def add(self, drafts: Sequence[Draft], also: Mapping[str, bytes | None]) -> list[int]:
         """Number the drafts and make them durable, with other pages, in one commit.
 
-        When even the reserve is full, the oldest reports give way to urgent ones
-        and ``dropped`` counts them.
+        The ``victims`` of their number go in the same commit.
         """
         entries = [self._number(draft, self.next_number + n) for n, draft in enumerate(drafts)]
+        gone = [entry.number for entry in self.victims(len(entries))]
         changes: dict[str, bytes | None] = dict(also)
-        excess = len(self._entries) + len(entries) - CAPACITY
-        victims = sorted(self._entries)[: max(0, excess)]
-        for number in victims:
+        for number in gone:
             changes[_page_name(number)] = None
         for entry in entries:
             changes[_page_name(entry.number)] = _page(entry)
         self.next_number += len(entries)
         changes[OUTBOX_PAGE] = self._state()
         self._nvram.commit(changes)
-        for number in victims:
+        for number in gone:
             del self._entries[number]
-        self.dropped += len(victims)
         self._entries |= {entry.number: entry for entry in entries}
         return [entry.number for entry in entries]
 
-    def first(self) -> Entry | None:
+    def first(self, only_urgent: bool = False) -> Entry | None:
         """Give the report to send next: exceptions first, then by number."""
         return min(
-            self._entries.values(), key=lambda entry: (not entry.urgent, entry.number), default=None
+            (entry for entry in self._entries.values() if entry.urgent or not only_urgent),
+            key=lambda entry: (not entry.urgent, entry.number),
+            default=None,
         )
 
     def after(self, number: int) -> list[Entry]:
@@ -118,26 +147,27 @@ class Outbox:
         header |= {"OUTBOX_EPOCH": self.epoch, "REPORT_NBR": number}
         octets = ssi_tables.encode(SsiTable.REPORT_HEADER, header)
         first = encode_request(FullWrite(self._base + SsiTable.REPORT_HEADER, octets))
-        return Entry(number, draft.urgent, (first, *draft.services))
+        return Entry(number, draft.urgent, (first, *draft.services), draft.intervals)
 
     def _state(self) -> bytes:
         return json.dumps({"epoch": self.epoch, "next": self.next_number}).encode()
 
     def _load(self) -> None:
         page = self._nvram.get(OUTBOX_PAGE)
+        names = list(self._nvram.names(ENTRY_PREFIX))
         try:
             if page is not None:
                 state = json.loads(page)
                 self.epoch, self.next_number = int(state["epoch"]), int(state["next"])
-            for name in self._nvram.names(ENTRY_PREFIX):
-                value = json.loads(self._nvram.get(name) or b"")
+            for name in names:
                 number = int(name.removeprefix(ENTRY_PREFIX))
-                services = tuple(bytes.fromhex(octets) for octets in value["services"])
-                self._entries[number] = Entry(number, bool(value["urgent"]), services)
-        except (ValueError, KeyError, TypeError) as error:
-            raise StorageError(
-                "the module's outbox", f"cannot be read: {error!r}", "start with an empty file"
-            ) from error
+                self._entries[number] = _entry(number, self._nvram.get(name) or b"")
+            if self._entries and page is None:
+                raise ValueError("reports without their epoch")
+        except (ValueError, KeyError, TypeError):
+            self.damaged = True
+            self.epoch, self.next_number, self._entries = 0, 1, {}
+            self._nvram.commit({OUTBOX_PAGE: None, **dict.fromkeys(names)})
 
 
 def _page_name(number: int) -> str:
@@ -145,5 +175,19 @@ def _page_name(number: int) -> str:
 
 
 def _page(entry: Entry) -> bytes:
-    services = [octets.hex() for octets in entry.services]
-    return json.dumps({"urgent": entry.urgent, "services": services}).encode()
+    value: dict[str, Any] = {
+        "urgent": entry.urgent,
+        "services": [octets.hex() for octets in entry.services],
+    }
+    if entry.intervals is not None:
+        carried = entry.intervals
+        value["intervals"] = [carried.ring_epoch, carried.first, carried.end]
+    return json.dumps(value).encode()
+
+
+def _entry(number: int, page: bytes) -> Entry:
+    value = json.loads(page)
+    services = tuple(bytes.fromhex(octets) for octets in value["services"])
+    carried = value.get("intervals")
+    intervals = IntervalRange(*(int(one) for one in carried)) if carried else None
+    return Entry(number, bool(value["urgent"]), services, intervals)

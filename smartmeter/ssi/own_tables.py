@@ -19,7 +19,7 @@ from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1222.access import Task
 from protocols.c1222.services import Service
-from protocols.errors import ServiceRefused
+from protocols.errors import ProtocolError, ServiceRefused
 from protocols.psem.codec import block, encode_response
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
@@ -30,10 +30,11 @@ from protocols.psem.services import (
     OffsetRead,
     OffsetWrite,
 )
+from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.meter_data import read_log, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part
-from smartmeter.ssi.work import DEMAND_RESET_BIT, remote_reset
+from smartmeter.ssi.work import reset_demand
 from smartmeter.version import VERSION
 
 if TYPE_CHECKING:
@@ -59,10 +60,14 @@ class OwnTables:
         answers: list[bytes] = []
         size = 0
         for item in items:
-            if isinstance(item, Task):
-                answer = yield from self._serve_one(item, limits)
-            else:
-                answer = item
+            try:
+                if isinstance(item, Task):
+                    answer = yield from self._serve_one(item, limits)
+                else:
+                    answer = item
+            except StorageError as error:
+                self._module.memory_failed(error)
+                answer = bytes([ResponseCode.err])
             size += len(answer)
             if size > MAX_ANSWER_OCTETS:
                 answer = bytes([ResponseCode.rstl])
@@ -130,7 +135,12 @@ class OwnTables:
                 read = yield from read_log(module.meter, None, limits)
                 entries = [event_value(entry) for entry in read.entries[-_LOG_PART_ENTRIES:]]
                 return ssi_tables.encode(SsiTable.EVENT_PART, {"ENTRIES": entries})
-            case SsiTable.MODULE_STATUS | SsiTable.MODULE_VERSION | SsiTable.OUTAGE_LOG:
+            case (
+                SsiTable.MODULE_STATUS
+                | SsiTable.MODULE_HEALTH
+                | SsiTable.MODULE_VERSION
+                | SsiTable.OUTAGE_LOG
+            ):
                 return ssi_tables.encode(table, self._value(table))
             case SsiTable.CONFIG_STATUS:
                 return ssi_tables.encode(table, module.configuration.status)
@@ -146,6 +156,8 @@ class OwnTables:
         module = self._module
         if table is SsiTable.MODULE_STATUS:
             return module.status()
+        if table is SsiTable.MODULE_HEALTH:
+            return module.health()
         if table is SsiTable.MODULE_VERSION:
             return version_value(module.esn)
         momentaries = module.memory.momentaries
@@ -211,11 +223,26 @@ class OwnTables:
             case Command.SEND_CONTEXT:
                 module.send_hello()
             case Command.DEMAND_RESET:
-                if module.meter is None:
-                    return ResponseCode.dnr
-                yield from remote_reset(module.meter, DEMAND_RESET_BIT, 0x77, limits)
+                return (yield from self._reset(value, limits))
             case _:
                 return ResponseCode.iar
+        return ResponseCode.ok
+
+    def _reset(self, value: dict[str, Any], limits: ClientLimits) -> Script[ResponseCode]:
+        """Reset the demand, once in 24 h unless it is forced; the ST-25 it makes is reported."""
+        module, tasks = self._module, self._module.tasks
+        utc_s = module.utc_s
+        if module.meter is None or utc_s is None:
+            return ResponseCode.dnr
+        if not value["FORCE"] and not tasks.may_reset(utc_s):
+            return ResponseCode.onp
+        tasks.reset_begins(utc_s)
+        try:
+            yield from reset_demand(module.meter, 0x77, limits)
+        except ProtocolError:
+            tasks.reset_refused()
+            raise
+        tasks.report_reset(module.latest_us)
         return ResponseCode.ok
 
 

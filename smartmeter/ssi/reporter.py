@@ -8,14 +8,15 @@ from typing import Any
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import AlarmSource, Cause, Disposition, ModuleAlarm, SsiTable
 from smartmeter.base.clock import Calendar
+from smartmeter.base.nvram import Nvram
 from smartmeter.ssi.alarms import NO_MONITOR, Alarms
 from smartmeter.ssi.configuration import Configuration
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import MAX_GAPS, Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import version_value
-from smartmeter.ssi.reports import NO_SCHEDULE, ReportMaker, pack
-from smartmeter.ssi.states import State, warning
+from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart, ReportMaker, pack
+from smartmeter.ssi.states import Life, warning
 
 TEXT_OCTETS = 48
 
@@ -27,21 +28,28 @@ class Reporter:
         self,
         esn: str,
         base: int,
+        nvram: Nvram,
         memory: Memory,
         outbox: Outbox,
         calendar: Calendar,
         configuration: Configuration,
+        life: Life,
     ) -> None:
-        self._esn, self._memory, self._outbox = esn, memory, outbox
+        self._esn, self._nvram = esn, nvram
+        self._memory, self._outbox = memory, outbox
         self._calendar, self._configuration = calendar, configuration
         self.alarms = Alarms(memory)
         self.make = ReportMaker(base)
-        self.state = State.INITIAL
+        self.life = life
         self.meter: MeterContext | None = None
 
     def utc_s(self, now_us: int) -> int:
         """Give the module's UTC second, 0 while its clock is not set."""
         return self._calendar.utc_s(now_us) or 0
+
+    def keep(self) -> None:
+        """Make the module's memory durable as it stands."""
+        self._nvram.commit(self._memory.pages())
 
     def warning(self, now_us: int) -> int:
         """Give the warning for the time since the last acknowledgement."""
@@ -61,18 +69,30 @@ class Reporter:
             "DUE_TIME": due_s,
             "CONFIG_VERSION": self._configuration.version,
             "CONTEXT_ID": self.meter.id if self.meter else 0,
-            "STATE": self.state,
+            "STATE": self.life.state,
             "WARNING": self.warning(now_us),
         }
 
     def report(
-        self, header: dict[str, Any], services: Iterable[bytes], now_us: int, urgent: bool = False
+        self,
+        header: dict[str, Any],
+        services: Iterable[bytes | IntervalPart],
+        now_us: int,
+        urgent: bool = False,
     ) -> None:
         """Put a report into the outbox, with the cursors as they stand, in one commit."""
-        dropped = self._outbox.dropped
-        self._outbox.add(pack(header, services, urgent), self._memory.pages())
-        if self._outbox.dropped > dropped:
-            self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us)
+        drafts, memory = pack(header, services, urgent), self._memory
+        victims = self._outbox.victims(len(drafts))
+        for victim in victims:
+            carried = victim.intervals
+            if carried is not None:
+                gap = [carried.ring_epoch, carried.first, carried.end]
+                memory.gaps = [*memory.gaps, gap][-MAX_GAPS:]
+        memory.reports += len(drafts)
+        memory.reports_dropped += len(victims)
+        if victims:
+            self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
+        self._outbox.add(drafts, memory.pages())
 
     def waiting_advisories(self) -> list[bytes]:
         """Give the services that carry the advisories which wait, and forget them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -11,7 +12,7 @@ from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
 from smartmeter.ssi.meter_data import Interval, LogEntry, LogRead, ProfileRead
-from smartmeter.ssi.outbox import Draft
+from smartmeter.ssi.outbox import Draft, IntervalRange
 
 #: The largest APDU that a report makes, and what envelope, header table and MAC take of it.
 MAX_APDU_OCTETS = 2048
@@ -24,6 +25,14 @@ NO_SCHEDULE = 255
 MAX_PART = 1000
 PROFILE_SET = 1
 MANUFACTURER_BIT = 0x0800
+
+
+@dataclass(frozen=True)
+class IntervalPart:
+    """A service that carries intervals, and which."""
+
+    service: bytes
+    carried: IntervalRange
 
 
 class ReportMaker:
@@ -45,20 +54,24 @@ class ReportMaker:
         pieces = range(0, len(image), room)
         return [encode_request(OffsetWrite(number, at, image[at : at + room])) for at in pieces]
 
-    def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[bytes]:
+    def part(self, number: int, offset: int, octets: bytes) -> bytes:
+        """Give the service that carries octets of a meter's table from an offset on."""
+        return encode_request(OffsetWrite(number, offset, octets[: ROOM_OCTETS - _AROUND]))
+
+    def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[IntervalPart]:
         """Give load-profile parts, each small enough for an APDU."""
         waiting = [
             read.intervals[at : at + MAX_PART] for at in range(0, len(read.intervals), MAX_PART)
         ]
-        parts: list[bytes] = []
+        parts: list[IntervalPart] = []
         while waiting:
             piece = waiting.pop(0)
             value = profile_part(piece, read.interval_s, ring_epoch, context_id)
             octets = profile_image(value)
             if len(octets) <= ROOM_OCTETS - _AROUND or len(piece) == 1:
-                parts.append(
-                    encode_request(FullWrite(self._base + SsiTable.LOAD_PROFILE_PART, octets))
-                )
+                service = encode_request(FullWrite(self._base + SsiTable.LOAD_PROFILE_PART, octets))
+                first, end = piece[0].sequence, piece[-1].sequence + 1
+                parts.append(IntervalPart(service, IntervalRange(ring_epoch, first, end)))
             else:
                 half = len(piece) // 2
                 waiting[:0] = [piece[:half], piece[half:]]
@@ -124,14 +137,26 @@ def event_value(entry: LogEntry) -> dict[str, Any]:
     }
 
 
-def pack(header: Mapping[str, Any], services: Iterable[bytes], urgent: bool = False) -> list[Draft]:
+def pack(
+    header: Mapping[str, Any], services: Iterable[bytes | IntervalPart], urgent: bool = False
+) -> list[Draft]:
     """Share services out over as few reports as hold them, in order; at least one report."""
     drafts: list[list[bytes]] = [[]]
+    carried: list[IntervalRange | None] = [None]
     size = 0
-    for service in services:
+    for one in services:
+        service = one.service if isinstance(one, IntervalPart) else one
         if drafts[-1] and size + len(service) + 3 > ROOM_OCTETS:
             drafts.append([])
+            carried.append(None)
             size = 0
         drafts[-1].append(service)
         size += len(service) + 3
-    return [Draft(header, tuple(draft), urgent) for draft in drafts]
+        if isinstance(one, IntervalPart):
+            before = carried[-1]
+            first = before.first if before is not None else one.carried.first
+            carried[-1] = IntervalRange(one.carried.ring_epoch, first, one.carried.end)
+    return [
+        Draft(header, tuple(draft), urgent, intervals)
+        for draft, intervals in zip(drafts, carried, strict=True)
+    ]

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansi_tables.ssi_tables import CatchUp, Cause
-from smartmeter.base.tasks import jitter_s
+from ansi_tables.ssi_tables import CatchUp, Cause, Task
+from smartmeter.base.tasks import Recurrence, jitter_s
+from smartmeter.base.zone import Zone
 from smartmeter.ssi.configuration import recurrence
 
 #: Missed runs that are made up for one by one, at most.
 MAX_CATCH_UP = 96
 #: A run this late, and not more, is still on time for a schedule that skips.
 ON_TIME_S = 60
+#: A clock that is set back by no more than this forgets no run.
+SMALL_STEP_S = 300
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 
 
@@ -25,6 +28,7 @@ class Run:
     schedule: Mapping[str, Any]
     due_s: int
     cause: Cause
+    forced: bool = False
 
 
 class Scheduler:
@@ -34,22 +38,37 @@ class Scheduler:
         self._identity = identity
         self._marks = marks
         self._schedules: dict[int, Mapping[str, Any]] = {}
+        self._recurrences: dict[int, Recurrence] = {}
         self._running: Counter[int] = Counter()
         self._retry: dict[int, tuple[int, int]] = {}
 
-    def configure(self, schedules: Sequence[Mapping[str, Any]], utc_s: int) -> None:
+    def configure(self, schedules: Sequence[Mapping[str, Any]], zone: Zone, utc_s: int) -> None:
         """Take the schedules; a new one counts from now on."""
         enabled = [schedule for schedule in schedules if schedule["ENABLED"]]
         self._schedules = {schedule["SCHEDULE_NBR"]: schedule for schedule in enabled}
+        self._recurrences = {n: recurrence(one, zone) for n, one in self._schedules.items()}
         for gone in [mark for mark in self._marks if int(mark) not in self._schedules]:
             del self._marks[gone]
         self._retry = {n: entry for n, entry in self._retry.items() if n in self._schedules}
         for number in self._schedules:
             self._marks.setdefault(str(number), utc_s)
 
+    def clock_set(self, utc_s: int) -> None:
+        """The clock was set: what was due in a future that is not to come is due again then.
+
+        A small step back runs nothing twice: what was run stays run.
+        """
+        for number, mark in self._marks.items():
+            if mark > utc_s + SMALL_STEP_S:
+                self._marks[number] = utc_s
+
     def schedule(self, number: int) -> Mapping[str, Any] | None:
         """Give an enabled schedule by its number."""
         return self._schedules.get(number)
+
+    def numbers(self, task: Task) -> list[int]:
+        """Give the numbers of the enabled schedules of a task."""
+        return [number for number, one in self._schedules.items() if one["TASK"] == task]
 
     def due(self, utc_s: int, now_us: int) -> list[Run]:
         """Give the runs that are due, by priority; each stays taken until ``ended``."""
@@ -66,7 +85,7 @@ class Scheduler:
     def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> list[Run]:
         mark = self._marks[str(number)]
         delay_s = self._delay_s(schedule)
-        dues = recurrence(schedule).between(mark, utc_s - delay_s, MAX_CATCH_UP)
+        dues = self._recurrences[number].between(mark, utc_s - delay_s, MAX_CATCH_UP)
         if not dues:
             return []
         if schedule["CATCH_UP"] == CatchUp.RUN_ALL:
@@ -109,7 +128,7 @@ class Scheduler:
         dues = []
         for number, schedule in self._schedules.items():
             if not self._running[number] and number not in self._retry:
-                due = recurrence(schedule).following(self._marks[str(number)])
+                due = self._recurrences[number].following(self._marks[str(number)])
                 if due is not None:
                     dues.append(due + self._delay_s(schedule))
         return min(dues, default=None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
+
+from protocols.machine import Event
 
 HOUR_S = 3600
 #: Without an acknowledged report for so long, the module warns.
@@ -26,10 +29,73 @@ class ErrorCode(IntEnum):
     """Errors of the module (1 to 9) and of its way into the system (30 to 59)."""
 
     NONE = 0
+    #: A write to the non-volatile memory failed; the module started anew.
     NON_VOLATILE_MEMORY = 1
+    #: The common area (factory memory, keys) could not be read.
+    COMMON_AREA = 2
+    #: The application area (configuration, cursors, outbox) could not be read; it began anew.
+    APPLICATION_AREA = 3
+    IMAGE_CORRUPT = 4
+    IMAGE_NOT_UNPACKED = 5
     CLOCK_OFF = 6
+    WATCHDOG_RESET = 7
     CONFIGURATION_FAILED = 30
     REGISTRATION_FAILED = 31
+
+
+class StartCause(IntEnum):
+    """Why a module starts: what its host tells it."""
+
+    POWER_UP = 0
+    WATCHDOG = 1
+    MEMORY_FAILED = 2
+    UPGRADE = 3
+
+
+#: Errors that say how the module came to start; they stand until a report was acknowledged.
+START_ERRORS = {
+    StartCause.WATCHDOG: ErrorCode.WATCHDOG_RESET,
+    StartCause.MEMORY_FAILED: ErrorCode.NON_VOLATILE_MEMORY,
+}
+
+
+@dataclass(frozen=True)
+class StateChanged(Event):
+    """The module's state, error or warning is another."""
+
+    state: State
+    error: ErrorCode
+
+
+class Life:
+    """State and error of one module, and the changes that its host has not heard of."""
+
+    def __init__(self, state: State, error: ErrorCode = ErrorCode.NONE) -> None:
+        self.state, self.error = state, error
+        self._events: list[Event] = []
+
+    def set_state(self, state: State) -> None:
+        """Enter a state."""
+        self._change(state, self.error)
+
+    def set_error(self, error: ErrorCode) -> None:
+        """Show an error; the one that is shown stands until it is cleared."""
+        self._change(self.state, error)
+
+    def clear(self, *errors: ErrorCode) -> None:
+        """End these errors, if one of them is shown."""
+        if self.error in errors:
+            self._change(self.state, ErrorCode.NONE)
+
+    def _change(self, state: State, error: ErrorCode) -> None:
+        if (state, error) != (self.state, self.error):
+            self.state, self.error = state, error
+            self._events.append(StateChanged(state, error))
+
+    def events(self) -> list[Event]:
+        """Give what has changed."""
+        events, self._events = self._events, []
+        return events
 
 
 class WarningCode(IntEnum):

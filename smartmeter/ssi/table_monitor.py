@@ -1,25 +1,28 @@
-"""The table monitor: conditions on elements of the meter's tables, with hysteresis.
+"""The table monitor: conditions on elements of the meter's tables.
 
 It says what to read and judges what was read; reading is the module's work.
-A monitor's state is durable (in the module's memory), so that a restart raises
-nothing twice and misses no change.
+Whether a monitor has told of its condition is durable (in the module's
+memory), so that a restart tells nothing twice and misses no change; windows of
+time begin anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 from ansi_tables import Context, layout_for
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import Condition
+from smartmeter.ssi.conditions import Watched, whole
 
 US_PER_MS = 1000
-#: Elements of one table are read at once when they lie within so many octets.
-MAX_SPAN = 64
+#: What a further read costs on the line, in octets: elements closer than this share one.
+READ_COST_OCTETS = 40
+MAX_SPAN = 512
+#: Monitors of a table that are due within this share of their period are read together.
+EARLY_SHARE = 4
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,19 @@ class Verdict:
     monitor: Mapping[str, Any]
     raised: bool
     value: int
+    octets: bytes = b""
 
 
 @dataclass
 class _Watch:
     monitor: Mapping[str, Any]
     span: Span
+    watched: Watched
     next_us: int
-    since_us: int | None = None
+
+    @property
+    def period_us(self) -> int:
+        return int(self.monitor["PERIOD_MS"]) * US_PER_MS
 
 
 class TableMonitor:
@@ -58,7 +66,11 @@ class TableMonitor:
         self.faults: list[str] = []
 
     def configure(
-        self, monitors: Sequence[Mapping[str, Any]], context: Context, now_us: int
+        self,
+        monitors: Sequence[Mapping[str, Any]],
+        context: Context,
+        images: Mapping[int, bytes],
+        now_us: int,
     ) -> None:
         """Bind the monitors to the meter's tables; what it does not have goes to ``faults``."""
         self._context, self._watches, self.faults = context, [], []
@@ -69,7 +81,8 @@ class TableMonitor:
             if not monitor["ENABLED"]:
                 continue
             try:
-                self._watches.append(_Watch(monitor, self._span(monitor), now_us))
+                watched = Watched(monitor, images)
+                self._watches.append(_Watch(monitor, self._span(monitor), watched, now_us))
             except TableError as error:
                 self.faults.append(f"monitor {monitor['MONITOR_NBR']}: {error}")
 
@@ -85,64 +98,76 @@ class TableMonitor:
         return min((watch.next_us for watch in self._watches), default=None)
 
     def due(self, now_us: int) -> list[Span]:
-        """Give what to read now: monitors of one table that lie close share a read."""
+        """Give what to read now; elements of one table share a read where that is cheaper."""
+        tables = {watch.span.table for watch in self._watches if watch.next_us <= now_us}
         spans: list[Span] = []
         wanted = sorted(
-            (watch.span for watch in self._watches if watch.next_us <= now_us),
+            (
+                watch.span
+                for watch in self._watches
+                if watch.span.table in tables
+                and watch.next_us <= now_us + watch.period_us // EARLY_SHARE
+            ),
             key=lambda span: (span.table, span.offset),
         )
         for span in wanted:
             last = spans[-1] if spans else None
             end = span.offset + span.count
-            if last and last.table == span.table and end - last.offset <= MAX_SPAN:
-                count = max(last.count, end - last.offset)
-                spans[-1] = Span(last.table, last.offset, count)
+            if (
+                last is not None
+                and last.table == span.table
+                and span.offset - (last.offset + last.count) <= READ_COST_OCTETS
+                and end - last.offset <= MAX_SPAN
+            ):
+                spans[-1] = Span(last.table, last.offset, max(last.count, end - last.offset))
             else:
                 spans.append(span)
         return spans
 
-    def put_off(self, now_us: int, rest_us: int) -> None:
-        """Set the next instant of each monitor that is due: its period, and at least the rest."""
+    def put_off(self, asked: Iterable[Span], now_us: int, rest_us: int) -> None:
+        """Set the next instant of each monitor that was read: its period, and at least the rest."""
+        spans = list(asked)
         for watch in self._watches:
-            if watch.next_us <= now_us:
-                period_us = watch.monitor["PERIOD_MS"] * US_PER_MS
-                watch.next_us = now_us + max(period_us, rest_us)
+            if watch.next_us <= now_us or any(_inside(watch.span, span) for span in spans):
+                watch.next_us = now_us + max(watch.period_us, rest_us)
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
         """Take what was read; give the changes.  Their states are to be made durable now."""
         verdicts = []
         for span, octets in read:
             for watch in self._watches:
-                inside = watch.span.offset - span.offset
-                if watch.span.table != span.table or inside < 0:
-                    continue
-                mine = octets[inside : inside + watch.span.count]
-                if len(mine) == watch.span.count:
+                at = watch.span.offset - span.offset
+                mine = octets[at : at + watch.span.count] if at >= 0 else b""
+                if _inside(watch.span, span) and len(mine) == watch.span.count:
                     verdict = self._judge(watch, mine, now_us)
                     if verdict is not None:
                         verdicts.append(verdict)
         return verdicts
 
     def _judge(self, watch: _Watch, octets: bytes, now_us: int) -> Verdict | None:
-        monitor = watch.monitor
+        monitor, watched = watch.monitor, watch.watched
         number = str(monitor["MONITOR_NBR"])
         raised, last = self._states.get(number, [False, None])
         value = self._value(monitor, octets)
+        watched.saw(octets, value, now_us)
         if monitor["CONDITION"] == Condition.CHANGED:
-            self._states[number] = [False, octets.hex()]
             if last is None or last == octets.hex():
+                self._states[number] = [False, octets.hex()]
                 return None
-            return Verdict(monitor, True, _whole(value))
-        if _holds(monitor, value, bool(raised)) == bool(raised):
-            watch.since_us = None
+            if not watched.may_tell(now_us):
+                return None
+            watched.told(now_us)
+            self._states[number] = [False, octets.hex()]
+            return Verdict(monitor, True, whole(value), octets)
+        holds = watched.holds(value, bool(raised), now_us)
+        if not watched.lasts(holds != bool(raised), now_us):
             return None
-        if watch.since_us is None:
-            watch.since_us = now_us
-        if now_us - watch.since_us < monitor["MIN_DURATION_MS"] * US_PER_MS:
+        if holds and not watched.may_tell(now_us):
             return None
-        watch.since_us = None
-        self._states[number] = [not raised, octets.hex()]
-        return Verdict(monitor, not raised, _whole(value))
+        if holds:
+            watched.told(now_us)
+        self._states[number] = [holds, octets.hex()]
+        return Verdict(monitor, holds, whole(value), octets)
 
     def _value(self, monitor: Mapping[str, Any], octets: bytes) -> Any:
         assert self._context is not None
@@ -152,35 +177,9 @@ class TableMonitor:
         return int.from_bytes(octets, order, signed=bool(monitor["SIGNED"]))
 
 
-def _holds(monitor: Mapping[str, Any], value: Any, raised: bool) -> bool:
-    """Tell whether a condition holds; one that was raised needs the hysteresis to be over."""
-    condition, low, high = (
-        int(monitor[name]) for name in ("CONDITION", "THRESHOLD", "THRESHOLD_HIGH")
+def _inside(inner: Span, outer: Span) -> bool:
+    return (
+        inner.table == outer.table
+        and outer.offset <= inner.offset
+        and inner.offset + inner.count <= outer.offset + outer.count
     )
-    if condition in (Condition.BIT_SET, Condition.BIT_CLEAR):
-        members = isinstance(value, frozenset)
-        is_set = low in value if members else bool(_whole(value) >> low & 1)
-        return is_set == (condition == Condition.BIT_SET)
-    number = _exact(value)
-    slack = int(monitor["HYSTERESIS"]) if raised else 0
-    if condition == Condition.BELOW:
-        return number < low + slack
-    if condition == Condition.ABOVE:
-        return number > low - slack
-    if condition == Condition.OUTSIDE:
-        return number < low + slack or number > high - slack
-    return number == low
-
-
-def _exact(value: Any) -> Fraction:
-    if isinstance(value, int | Decimal | float):
-        return Fraction(value)
-    if isinstance(value, bytes):
-        return Fraction(int.from_bytes(value, "big"))
-    return Fraction(0)
-
-
-def _whole(value: Any) -> int:
-    """Give a value as the 64-bit integer that an alarm carries; what is no number is 0."""
-    number = int(_exact(value))
-    return max(-(1 << 63), min(number, (1 << 63) - 1))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ansi_tables import layout_for
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
@@ -24,6 +26,25 @@ from smartmeter.ssi.table_monitor import Span
 
 REMOTE_RESET = 9
 DEMAND_RESET_BIT, SELF_READ_BIT = 1, 2
+CALENDAR_TABLE, CLOCK_STATE_TABLE = 54, 55
+#: What a season leaves behind and what follows: its registers, the calendar, the clock's state.
+SEASON_TABLES = (24, 25, 54, 55)
+#: What a demand reset leaves behind.
+RESET_TABLES = (25,)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report is to carry.
+
+    ``profile`` is the next sequence and how many intervals at most, ``log_after``
+    holds the last reported entry; None is none of that.
+    """
+
+    profile: tuple[int | None, int] | None = None
+    log_after: tuple[int | None] | None = None
+    tables: Sequence[int] = ()
+    parts: Sequence[Span] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +55,15 @@ class Collected:
     restarted: bool
     log: LogRead | None
     tables: dict[int, bytes]
+    parts: list[tuple[Span, bytes]]
+
+
+@dataclass(frozen=True)
+class Season:
+    """What ST-55 says of the season, and what ST-54 holds, shortened to a digest."""
+
+    season: int | None
+    calendar: str
 
 
 def start(limits: ClientLimits) -> Script[tuple[MeterContext, int]]:
@@ -42,38 +72,55 @@ def start(limits: ClientLimits) -> Script[tuple[MeterContext, int]]:
     return meter, (yield from read_clock(meter, limits))
 
 
-def collect(
-    meter: MeterContext,
-    profile: tuple[int | None, int] | None,
-    log_after: tuple[int | None] | None,
-    tables: Sequence[int],
-    limits: ClientLimits,
-) -> Script[Collected]:
+def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script[Collected]:
     """Read what a report carries.
 
-    ``profile`` is the next sequence and how many intervals at most, or None for
-    none; ``log_after`` holds the last reported entry.  A meter without load
-    profile or log, or one that refuses a table, gives a report without it.
+    A meter without load profile or log, or one that refuses a table, gives a
+    report without it.
     """
     found: ProfileRead | None = None
     log: LogRead | None = None
     restarted = False
     used = meter.context.fmt.std_tbls_used
-    if profile is not None and PROFILE_DATA in used:
-        first, count = profile
+    if wanted.profile is not None and PROFILE_DATA in used:
+        first, count = wanted.profile
         found = yield from read_profile(meter, first, count, limits)
         if first is not None and found.following < first:
             restarted = True
             found = yield from read_profile(meter, None, count, limits)
-    if log_after is not None and EVENT_LOG in used:
-        log = yield from read_log(meter, log_after[0], limits)
+    if wanted.log_after is not None and EVENT_LOG in used:
+        log = yield from read_log(meter, wanted.log_after[0], limits)
+    images = yield from read_tables(wanted.tables, limits)
+    parts = yield from watch(wanted.parts, limits)
+    return Collected(found, restarted, log, images, parts)
+
+
+def read_tables(tables: Iterable[int], limits: ClientLimits) -> Script[dict[int, bytes]]:
+    """Read whole tables; one that the meter refuses is left out."""
     images = {}
     for number in tables:
         try:
             images[number] = yield from read_table(number, limits)
         except ServiceRefused:
             continue
-    return Collected(found, restarted, log, images)
+    return images
+
+
+def reset_demand(meter: MeterContext, sequence: int, limits: ClientLimits) -> Script[None]:
+    """Reset the demand; what it was before stands in ST-25 then."""
+    yield from remote_reset(meter, DEMAND_RESET_BIT, sequence, limits)
+
+
+def look_at_season(meter: MeterContext, limits: ClientLimits) -> Script[Season]:
+    """Read which season it is, and whether the TOU calendar is still the same."""
+    images = yield from read_tables((CALENDAR_TABLE, CLOCK_STATE_TABLE), limits)
+    season = None
+    if CLOCK_STATE_TABLE in images:
+        layout = layout_for(CLOCK_STATE_TABLE, meter.context)
+        status = layout.decode(images[CLOCK_STATE_TABLE]).STATUS
+        season = int(status["SEASON"])
+    calendar = hashlib.sha256(images.get(CALENDAR_TABLE, b"")).hexdigest()[:16]
+    return Season(season, calendar)
 
 
 def watch(spans: Sequence[Span], limits: ClientLimits) -> Script[list[tuple[Span, bytes]]]:

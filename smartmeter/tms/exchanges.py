@@ -77,7 +77,7 @@ def read_tables(tables: list[int]) -> Exchange[dict[int, bytes]]:
 def command(base: int, code: Command, **fields: int) -> bytes:
     """Give the service that writes COMMAND."""
     value = {"CODE": code, "SET": 1, "RING_EPOCH": 0, "FIRST_SEQUENCE": 0}
-    value |= {"COUNT": 0, "SCHEDULE_NBR": 255, **fields}
+    value |= {"COUNT": 0, "SCHEDULE_NBR": 255, "FORCE": 0, **fields}
     image = ssi_tables.encode(SsiTable.COMMAND, value)
     return encode_request(FullWrite(base + SsiTable.COMMAND, image))
 

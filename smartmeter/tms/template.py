@@ -2,18 +2,26 @@
 
 A template is JSON: any of ``schedules``, ``monitors``, ``outage``,
 ``disposition``, ``general``, with the element names of
-``ansi_tables.ssi_tables``; what is left out is as in the default.
+``ansi_tables.ssi_tables``, and ``zone``, the name of a time zone
+("America/New_York") for schedules with ``LOCAL``; what is left out is as in
+the default.
 """
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
+from ansi_tables.ssi_layouts import MAX_TRANSITIONS
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
     AlarmSource,
@@ -26,9 +34,12 @@ from ansi_tables.ssi_tables import (
     Task,
 )
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.tasks import Kind, Recurrence
+from smartmeter.base.tasks import DAY_S, Kind, Recurrence
+from smartmeter.base.zone import UTC_ZONE, make_zone
 
 MAX_TEMPLATE_OCTETS = 1 << 20
+#: Days since 1970 that a zone is told for: 2025 to 2055.
+ZONE_DAYS = (20_089, 31_046)
 #: The tables that the daily report carries whole: status, registers, the last demand reset's.
 DAILY_TABLES = [3, 23, 25]
 
@@ -37,6 +48,7 @@ _SCHEDULE = {
     "ENABLED": 1,
     "TASK": Task.REPORT,
     "KIND": ScheduleKind.INTERVAL,
+    "LOCAL": 0,
     "PERIOD_MIN": 15,
     "AT_MINUTE": 0,
     "DAY": 0,
@@ -46,6 +58,7 @@ _SCHEDULE = {
     "JITTER_S": 0,
     "CONTENT": 0,
     "TABLES": [],
+    "PARTS": [],
 }
 _MONITOR = {
     "MONITOR_NBR": 0,
@@ -55,18 +68,49 @@ _MONITOR = {
     "OFFSET": 0,
     "WIDTH": 0,
     "SIGNED": 0,
+    "SCALED": 0,
+    "POWER": 0,
     "CONDITION": Condition.CHANGED,
     "THRESHOLD": 0,
     "THRESHOLD_HIGH": 0,
     "HYSTERESIS": 0,
+    "WINDOW_S": 0,
     "MIN_DURATION_MS": 0,
+    "REARM_S": 0,
+    "MAX_PER_HOUR": 0,
     "PERIOD_MS": 2000,
     "DISPOSITION": Disposition.ALARM,
 }
 #: Standard events that are told at once: errors of the device, low battery, tamper, rotation;
 _ALARM_EVENTS = tuple(range(37, 49))
-#: and with the next report: clock changes, programming, a cleared log, a broken seal.
-_ADVISORY_EVENTS = (5, 6, 11, 18, 36, 57)
+#: and with the next report: clock changes, programming, cleared logs, resets, modes, seals, credit.
+#: What the module itself caused is not told at all (``smartmeter.ssi.alarms.NUISANCES``).
+_ADVISORY_EVENTS: tuple[int, ...] = (
+    3,
+    4,
+    5,
+    6,
+    11,
+    14,
+    16,
+    18,
+    20,
+    24,
+    30,
+    31,
+    32,
+    33,
+    34,
+    35,
+    36,
+    49,
+    50,
+    51,
+    52,
+)
+_ADVISORY_EVENTS += (56, 57, 60, 61, 62)
+#: Bits of ST-03 that no standard event tells of: unprogrammed, and the reserved ones.
+_ADVISORY_BITS = (0, 11, 14, 15)
 
 DEFAULT: Mapping[str, Any] = {
     "schedules": [
@@ -89,15 +133,7 @@ DEFAULT: Mapping[str, Any] = {
             "PRIORITY": 3,
         },
     ],
-    "monitors": [
-        {
-            "MONITOR_NBR": 1,
-            "TABLE": 76,
-            "PATH": "LAST_ENTRY_SEQ_NBR",
-            "DISPOSITION": int(Disposition.LOG),
-        },
-        {"MONITOR_NBR": 2, "TABLE": 3, "PATH": "ED_STD_STATUS1"},
-    ],
+    "monitors": [],
     "outage": {
         "ENABLED": 1,
         "THRESHOLD_S": 30,
@@ -105,12 +141,17 @@ DEFAULT: Mapping[str, Any] = {
         "LAST_GASP_SPREAD_MS": 400,
         "HOLD_UP_MS": 60_000,
         "DISPOSITION": int(Disposition.ALARM),
+        "SAG_PERMILLE": 900,
+        "SWELL_PERMILLE": 1100,
+        "NOMINAL_V": 120,
+        "VOLTAGE_PERIOD_MS": 10_000,
     },
     "disposition": {
         "DEFAULT": int(Disposition.LOG),
         "ENTRIES": [
             *({"SOURCE": 1, "CODE": code, "DISPOSITION": 2} for code in _ALARM_EVENTS),
             *({"SOURCE": 1, "CODE": code, "DISPOSITION": 1} for code in _ADVISORY_EVENTS),
+            *({"SOURCE": 4, "CODE": bit, "DISPOSITION": 1} for bit in _ADVISORY_BITS),
             {"SOURCE": int(AlarmSource.MODULE), "CODE": 3, "DISPOSITION": 2},
         ],
     },
@@ -121,7 +162,9 @@ DEFAULT: Mapping[str, Any] = {
         "CLOCK_REFUSE_S": 3600,
         "ACK_TIMEOUT_MS": 15_000,
         "REGISTRATION_PERIOD_S": 3600,
+        "STATUS_PERIOD_MS": 2000,
     },
+    "zone": "UTC",
 }
 _PARTS = tuple(DEFAULT)
 
@@ -156,6 +199,9 @@ class Template:
     def reports(self) -> list[DueSchedule]:
         """Give the schedules on which reports are due."""
         value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
+        table = ssi_tables.decode(SsiTable.ZONE, self.images[SsiTable.ZONE])
+        changes = ((entry["TIME"], entry["OFFSET_S"]) for entry in table["TRANSITIONS"])
+        zone = make_zone(table["OFFSET_S"], changes)
         return [
             DueSchedule(
                 one["SCHEDULE_NBR"],
@@ -165,6 +211,7 @@ class Template:
                     one["AT_MINUTE"],
                     one["DAY"],
                     one["ONCE_TIME"],
+                    zone if one["LOCAL"] else UTC_ZONE,
                 ),
                 one["JITTER_S"],
             )
@@ -189,6 +236,7 @@ def make_template(changes: Mapping[str, Any] | None = None) -> Template:
             SsiTable.OUTAGE: {**DEFAULT["outage"], **parts["outage"]},
             SsiTable.DISPOSITION: {**DEFAULT["disposition"], **parts["disposition"]},
             SsiTable.GENERAL: {**DEFAULT["general"], **parts["general"]},
+            SsiTable.ZONE: zone_table(parts["zone"]),
         }
         images = {table: ssi_tables.encode(table, values[table]) for table in CONFIG_TABLES}
         template = Template(_version(images), images)
@@ -201,6 +249,37 @@ def make_template(changes: Mapping[str, Any] | None = None) -> Template:
             "template", str(error), "see the element names of the default"
         ) from error
     return template
+
+
+@cache
+def zone_table(name: str) -> dict[str, Any]:
+    """Give the ZONE table of a named time zone; SettingsError when there is none of that name."""
+    try:
+        local = ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
+        raise SettingsError(
+            "template", f"no time zone {name!r:.60}", 'use a name like "America/New_York"'
+        ) from error
+    offsets = [_offset_s(local, day) for day in range(*ZONE_DAYS)]
+    transitions = [
+        {"TIME": _change(local, day), "OFFSET_S": after}
+        for day, (before, after) in enumerate(pairwise(offsets), ZONE_DAYS[0])
+        if before != after
+    ]
+    return {"OFFSET_S": offsets[0], "TRANSITIONS": transitions[:MAX_TRANSITIONS]}
+
+
+def _offset_s(local: ZoneInfo, day: int, second: int = 0) -> int:
+    offset = datetime.fromtimestamp(day * DAY_S + second, local).utcoffset()
+    return int(offset.total_seconds()) if offset is not None else 0
+
+
+def _change(local: ZoneInfo, day: int) -> int:
+    """Give the instant of the change that comes within the day."""
+    before = _offset_s(local, day)
+    return day * DAY_S + bisect_left(
+        range(DAY_S), True, key=lambda second: _offset_s(local, day, second) != before
+    )
 
 
 def _version(images: Mapping[SsiTable, bytes]) -> int:

@@ -174,7 +174,7 @@ def store_image(
 
 
 def _store_piece(connection: sqlite3.Connection, esn: str, part: Part, received_s: int) -> None:
-    """Add a piece to a table that came in several: from offset 0 on, in order."""
+    """Add a piece to a table that came in several (from offset 0 on, in order), or keep a part."""
     row = connection.execute(
         "SELECT image FROM images WHERE esn=? AND table_nbr=?", (esn, part.table)
     ).fetchone()
@@ -182,6 +182,11 @@ def _store_piece(connection: sqlite3.Connection, esn: str, part: Part, received_
     held = bytes(row[0]) if row is not None and offset else b""
     if len(held) >= offset and offset + len(part.octets) <= MAX_IMAGE_OCTETS:
         store_image(connection, esn, part.table, held[:offset] + part.octets, received_s)
+        return
+    connection.execute(
+        "INSERT OR REPLACE INTO parts VALUES (?,?,?,?,?)",
+        (esn, part.table, offset, part.octets, received_s),
+    )
 
 
 def _store_alarm(

@@ -10,6 +10,7 @@ from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
     DEFAULT_BASE,
     STAGING_OFFSET,
+    Command,
     Content,
     ScheduleKind,
     SsiTable,
@@ -218,6 +219,7 @@ def schedule(number: int = 1, **changes: Any) -> dict[str, Any]:
         "ENABLED": 1,
         "TASK": Task.REPORT,
         "KIND": ScheduleKind.INTERVAL,
+        "LOCAL": 0,
         "PERIOD_MIN": 15,
         "AT_MINUTE": 0,
         "DAY": 0,
@@ -227,6 +229,7 @@ def schedule(number: int = 1, **changes: Any) -> dict[str, Any]:
         "JITTER_S": 0,
         "CONTENT": Content.LOAD_PROFILE,
         "TABLES": [],
+        "PARTS": [],
     }
     return value | changes
 
@@ -244,16 +247,37 @@ def monitor(number: int = 1, **changes: Any) -> dict[str, Any]:
         "OFFSET": 0,
         "WIDTH": 0,
         "SIGNED": 0,
+        "SCALED": 0,
+        "POWER": 0,
         "CONDITION": 5,
         "THRESHOLD": 0,
         "THRESHOLD_HIGH": 0,
         "HYSTERESIS": 0,
+        "WINDOW_S": 0,
         "MIN_DURATION_MS": 0,
+        "REARM_S": 0,
+        "MAX_PER_HOUR": 0,
         "PERIOD_MS": 1000,
         "DISPOSITION": 2,
     }
     return value | changes
 
+
+def command(code: Command, **changes: int) -> bytes:
+    value = {"CODE": code, "SET": 1, "RING_EPOCH": 1, "FIRST_SEQUENCE": 0}
+    value |= {"COUNT": 0, "SCHEDULE_NBR": 255, "FORCE": 1}
+    return ssi_tables.encode(SsiTable.COMMAND, value | changes)
+
+
+GENERAL = {
+    "REPORT_GRACE_S": 300,
+    "DUTY_PERMILLE": 100,
+    "CLOCK_SILENT_S": 5,
+    "CLOCK_REFUSE_S": 3600,
+    "ACK_TIMEOUT_MS": 15_000,
+    "REGISTRATION_PERIOD_S": 3600,
+    "STATUS_PERIOD_MS": 0,
+}
 
 OUTAGE = {
     "ENABLED": 1,
@@ -262,4 +286,8 @@ OUTAGE = {
     "LAST_GASP_SPREAD_MS": 500,
     "HOLD_UP_MS": 60_000,
     "DISPOSITION": 2,
+    "SAG_PERMILLE": 0,
+    "SWELL_PERMILLE": 0,
+    "NOMINAL_V": 120,
+    "VOLTAGE_PERIOD_MS": 1000,
 }

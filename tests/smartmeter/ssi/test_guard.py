@@ -2,7 +2,6 @@
 
 import pytest
 
-from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import Command, SsiTable, Task
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
@@ -18,7 +17,7 @@ from protocols.psem.services import (
 )
 from smartmeter.gateway.permissions import LocalPermission
 from smartmeter.ssi.guard import Everything, Guard, WriteDenied
-from tests.smartmeter.ssi.host import Street, own_write, schedule, schedules
+from tests.smartmeter.ssi.host import Street, command, own_write, schedule, schedules
 
 ISC, OK = bytes([ResponseCode.isc]), b"\0"
 CALL_10_LITTLE, CALL_10_BIG = b"\x0a\x00\x01", b"\x00\x0a\x01"
@@ -101,9 +100,7 @@ def test_neither_a_schedule_nor_a_command_resets_the_demand_of_a_guarded_meter()
     reset = schedule() | {"TASK": Task.DEMAND_RESET}
     assert set(street.provision(SCHEDULES=schedules(reset))) == {OK}
     street.run(3600)
-    value = {"CODE": Command.DEMAND_RESET, "SET": 1, "RING_EPOCH": 0, "FIRST_SEQUENCE": 0}
-    value |= {"COUNT": 0, "SCHEDULE_NBR": 0}
-    street.ask(own_write(SsiTable.COMMAND, ssi_tables.encode(SsiTable.COMMAND, value)))
+    street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET)))
     assert street.device.meter.metering.registers.resets == 0
     denied = [e for e in street.device.events() if isinstance(e, WriteDenied)]
     assert {event.what for event in denied} == {"procedure 9"}

@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import Cause, Command, CommitResult, ModuleAlarm, SsiTable, Task
+from ansi_tables.ssi_tables import Cause, Command, CommitResult, ModuleAlarm, SsiTable
 from protocols.c1222.identification import identification
 from protocols.c1222.services import NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import FullRead, FullWrite, Identify, Logoff, OffsetRead
+from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Cut, Muted
 from smartmeter.network.link import LinkSettings
 from smartmeter.ssi.states import State
@@ -18,6 +19,7 @@ from tests.smartmeter.ssi.host import (
     FACTORY,
     OUTAGE,
     Street,
+    command,
     decoded,
     monitor,
     own_read,
@@ -147,12 +149,6 @@ def test_a_monitored_change_is_told_at_once() -> None:
     assert alarm["MONITOR_NBR"] == 1 and alarm["VALUE"] == 1
 
 
-def command(code: Command, **changes: int) -> bytes:
-    value = {"CODE": code, "SET": 1, "RING_EPOCH": 1, "FIRST_SEQUENCE": 0}
-    value |= {"COUNT": 0, "SCHEDULE_NBR": 255}
-    return ssi_tables.encode(SsiTable.COMMAND, value | changes)
-
-
 def test_events_of_the_meter_become_what_the_disposition_says() -> None:
     street = Street()
     street.run(10)
@@ -163,8 +159,10 @@ def test_events_of_the_meter_become_what_the_disposition_says() -> None:
     for _ in range(2):
         street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET)))
         street.run(30)
-    alarms = street.host.parts(SsiTable.ALARM)
-    assert [alarm["CODE"] for alarm in alarms] in ([20], [20, 20])
+    assert not street.host.parts(SsiTable.ALARM), "what the module caused is no alarm"
+    street.device.meter.note(EventCode.DEMAND_RESET, street.world.now_us)
+    street.run(30)
+    assert [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)] == [20]
 
 
 def test_a_read_over_the_network_is_the_meters_own_answer() -> None:
@@ -224,12 +222,6 @@ def test_an_impossible_schedule_is_not_committed(changes: dict[str, int]) -> Non
     street.run(10)
     assert street.provision(SCHEDULES=schedules(schedule(**changes)))[-1] == b"\4"
     assert street.device.module.state is State.REGISTERED
-
-
-def test_a_demand_reset_runs_on_its_schedule() -> None:
-    street = provisioned(TASK=Task.DEMAND_RESET, PERIOD_MIN=60)
-    street.run(3 * HOUR_S + 60)
-    assert street.device.meter.metering.registers.resets == 3
 
 
 def test_a_meter_that_cannot_be_reached_is_told_of() -> None:

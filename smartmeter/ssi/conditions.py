@@ -1,0 +1,159 @@
+"""What a monitor waits for: the condition on an element's value, and when it may be told again."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from ansi_tables import Snapshot
+from ansi_tables.errors import TableValueError
+from ansi_tables.meaning.scale import Scale
+from ansi_tables.meaning.sources import source
+from ansi_tables.ssi_tables import Condition
+
+US_PER_S = 1_000_000
+HOUR_US = 3600 * US_PER_S
+#: Values that are remembered for a rate; in a longer window every second one is forgotten.
+MAX_SAMPLES = 64
+#: Elements that have a source: their table and path, the table that selects it, its array there.
+_SOURCES = (
+    (23, r"TOT_DATA_BLOCK\.SUMMATIONS\.(\d+)", 22, "SUMMATION_SELECT"),
+    (23, r"TOT_DATA_BLOCK\.DEMANDS\.(\d+)\..*DEMAND(?:\.\d+)?", 22, "DEMAND_SELECT"),
+    (28, r"PRESENT_VALUE\.(\d+)", 27, "PRESENT_VALUE_SELECT"),
+    (28, r"PRESENT_DEMAND\.(\d+)\.DEMAND_VALUE", 27, "PRESENT_DEMAND_SELECT"),
+)
+_AS_IT_IS = Scale()
+
+
+class Watched:
+    """One monitor's element over time.  TableError when a unit is asked for that is not known."""
+
+    def __init__(self, monitor: Mapping[str, Any], images: Mapping[int, bytes]) -> None:
+        self._monitor = monitor
+        self._scale = _scale(monitor, images) if monitor["SCALED"] else _AS_IT_IS
+        power = Fraction(10) ** monitor["POWER"]
+        self._low: Fraction = monitor["THRESHOLD"] * power
+        self._high: Fraction = monitor["THRESHOLD_HIGH"] * power
+        self._hysteresis: Fraction = monitor["HYSTERESIS"] * power
+        self._window_us: int = monitor["WINDOW_S"] * US_PER_S
+        self._samples: deque[tuple[int, Fraction]] = deque()
+        self._last: bytes | None = None
+        self._changed_us = 0
+        self._since_us: int | None = None
+        self._told_us: deque[int] = deque(maxlen=max(1, monitor["MAX_PER_HOUR"]))
+
+    def _number(self, value: Any) -> Fraction:
+        """Give a value in the unit that thresholds are in."""
+        return exact(value) * self._scale.factor + self._scale.offset
+
+    def saw(self, octets: bytes, value: Any, now_us: int) -> None:
+        """Take note of a value, for conditions that look back."""
+        if octets != self._last:
+            self._last, self._changed_us = octets, now_us
+        if self._monitor["CONDITION"] == Condition.RATE:
+            samples = self._samples
+            samples.append((now_us, self._number(value)))
+            while samples[0][0] < now_us - self._window_us:
+                samples.popleft()
+            if len(samples) > MAX_SAMPLES:
+                self._samples = deque([*list(samples)[:-1:2], samples[-1]])
+
+    def holds(self, value: Any, raised: bool, now_us: int) -> bool:
+        """Tell whether the condition holds; one that was raised needs the hysteresis to be over."""
+        condition: int = self._monitor["CONDITION"]
+        slack = self._hysteresis if raised else Fraction(0)
+        number = self._number(value)
+        match condition:
+            case Condition.BIT_SET | Condition.BIT_CLEAR:
+                return _bit(value, self._monitor["THRESHOLD"]) == (condition == Condition.BIT_SET)
+            case Condition.ABOVE:
+                return number > self._low - slack
+            case Condition.BELOW:
+                return number < self._low + slack
+            case Condition.OUTSIDE:
+                return number < self._low + slack or number > self._high - slack
+            case Condition.RATE:
+                moved = max(abs(number - old) for _, old in self._samples)
+                return moved > self._low - slack
+            case Condition.SILENT:
+                return now_us - self._changed_us >= self._window_us
+        return number == self._low
+
+    def lasts(self, different: bool, now_us: int) -> bool:
+        """Tell whether a change of the condition has lasted for the minimum duration."""
+        if not different:
+            self._since_us = None
+            return False
+        if self._since_us is None:
+            self._since_us = now_us
+        duration_us: int = self._monitor["MIN_DURATION_MS"] * 1000
+        return now_us - self._since_us >= duration_us
+
+    def may_tell(self, now_us: int) -> bool:
+        """Tell whether re-arm time and rate limit allow to tell; else it comes later."""
+        if not self._told_us:
+            return True
+        if now_us - self._told_us[-1] < self._monitor["REARM_S"] * US_PER_S:
+            return False
+        limit: int = self._monitor["MAX_PER_HOUR"]
+        return not limit or len(self._told_us) < limit or now_us - self._told_us[0] >= HOUR_US
+
+    def told(self, now_us: int) -> None:
+        """Take note that it was told."""
+        self._told_us.append(now_us)
+        self._since_us = None
+
+
+def _scale(monitor: Mapping[str, Any], images: Mapping[int, bytes]) -> Scale:
+    """Give how a count of the element becomes its unit, from ST-12 to 16 and 22 or 27."""
+    table, path = monitor["TABLE"], monitor["PATH"]
+    tables = Snapshot(images)
+    for wanted, pattern, selector, name in _SOURCES:
+        found = re.fullmatch(pattern, path) if table == wanted else None
+        selection = tables.get(selector) if found else None
+        if found and selection is not None and int(found[1]) < len(selection[name]):
+            scale = source(tables, _index(selection[name][int(found[1])])).scale
+            if scale is not None:
+                return scale
+    raise TableValueError("the meter does not tell its unit", table=f"ST-{table}", path=path)
+
+
+def _index(selected: Any) -> int:
+    """Give the source's number, which some tables hold as a record of one member."""
+    return int(getattr(selected, "SOURCE_INDEX", selected))
+
+
+def voltage_paths(images: Mapping[int, bytes]) -> list[str]:
+    """Give the elements of ST-28 that are voltages."""
+    tables = Snapshot(images)
+    selection = tables.get(27)
+    if selection is None:
+        return []
+    return [
+        f"PRESENT_VALUE.{index}"
+        for index, selected in enumerate(selection.PRESENT_VALUE_SELECT)
+        if source(tables, _index(selected)).unit == "V"
+    ]
+
+
+def _bit(value: Any, bit: int) -> bool:
+    return bit in value if isinstance(value, frozenset) else bool(whole(value) >> bit & 1)
+
+
+def exact(value: Any) -> Fraction:
+    """Give a value as an exact number; what is no number is 0."""
+    if isinstance(value, int | Decimal | float):
+        return Fraction(value)
+    if isinstance(value, bytes):
+        return Fraction(int.from_bytes(value, "big"))
+    return Fraction(0)
+
+
+def whole(value: Any) -> int:
+    """Give a value as the 64-bit integer that an alarm carries."""
+    number = int(exact(value))
+    return max(-(1 << 63), min(number, (1 << 63) - 1))

@@ -1,0 +1,262 @@
+"""The module's tasks: what a run of a schedule reads or does, and what follows from its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from ansi_tables.ssi_tables import Cause, Content, ModuleAlarm, SsiTable, Task
+from smartmeter.base.clock import Calendar
+from smartmeter.base.tasks import DAY_S
+from smartmeter.base.zone import Zone
+from smartmeter.ssi import work
+from smartmeter.ssi.clock_check import ClockCheck
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_data import PROFILE_DATA, ProfileRead, read_clock
+from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
+from smartmeter.ssi.outbox import Outbox
+from smartmeter.ssi.reporter import Reporter
+from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart
+from smartmeter.ssi.scheduler import Run, Scheduler
+from smartmeter.ssi.table_monitor import Span
+
+#: Intervals that one report run puts into one place of the outbox, about.
+INTERVALS_PER_REPORT = 60
+#: Between two demand resets that nobody forced (a common rule of utilities): 24 hours, with a
+#: minute for what was tried again the day before.
+RESET_INTERVAL_S = DAY_S - 60
+
+
+class TaskRunner:
+    """Runs what is due.  Cursors move in the commit of the report that they belong to."""
+
+    def __init__(
+        self,
+        esn: str,
+        memory: Memory,
+        reporter: Reporter,
+        outbox: Outbox,
+        calendar: Calendar,
+        door: MeterDoor,
+    ) -> None:
+        self._memory, self._reporter, self._outbox = memory, reporter, outbox
+        self._calendar, self._door = calendar, door
+        self.scheduler = Scheduler(esn, memory.marks)
+        self.clock = ClockCheck(reporter, calendar, self.scheduler)
+        self._waiting: list[Run] = []
+
+    def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
+        """Take the SCHEDULES table."""
+        self.scheduler.configure(schedules, zone, utc_s)
+
+    # What is due.
+
+    def run_now(self, schedule_nbr: int, cause: Cause, now_us: int) -> bool:
+        """Run a schedule out of turn; False when there is no such schedule."""
+        schedule = self.scheduler.schedule(schedule_nbr)
+        if schedule is None:
+            return False
+        run = Run(schedule, self._reporter.utc_s(now_us), cause)
+        self.scheduler.begun(run)
+        self._waiting.append(run)
+        return True
+
+    def report_reset(self, now_us: int) -> None:
+        """Report what a demand reset has left in ST-25, as a run of its own."""
+        self._once(Cause.ON_DEMAND, now_us, TABLES=list(work.RESET_TABLES))
+
+    def _once(self, cause: Cause, now_us: int, **what: Any) -> None:
+        schedule: dict[str, Any] = {"SCHEDULE_NBR": NO_SCHEDULE, "TASK": Task.REPORT}
+        schedule |= {"PRIORITY": 0, "CONTENT": 0, "TABLES": [], "PARTS": [], **what}
+        run = Run(schedule, self._reporter.utc_s(now_us), cause)
+        self.scheduler.begun(run)
+        self._waiting.append(run)
+
+    def start_due(self, utc_s: int, now_us: int) -> bool:
+        """Start what is due; True when something may have ended at once."""
+        runs, self._waiting = [*self._waiting, *self.scheduler.due(utc_s, now_us)], []
+        started = False
+        for run in runs:
+            started = self._start(run, utc_s, now_us) or started
+        return started
+
+    def _start(self, run: Run, utc_s: int, now_us: int) -> bool:
+        task = run.schedule["TASK"]
+        if task == Task.DEMAND_RESET and not run.forced and not self.may_reset(utc_s):
+            self.scheduler.mark(run)
+            self.scheduler.ended(run)
+            self._reporter.raise_own(
+                ModuleAlarm.RESET_NOT_DUE, "a demand reset within 24 h was left out", now_us
+            )
+            return False
+        if task == Task.REPORT and not self._outbox.room:
+            self.scheduler.failed(run, now_us)
+            return False
+        if not self._door.submit(Priority.SCHEDULE, self._work(run, utc_s), run, now_us):
+            self.scheduler.failed(run, now_us)
+            return False
+        return True
+
+    def _work(self, run: Run, utc_s: int) -> Work:
+        meter = self._reporter.meter
+        assert meter is not None
+        match run.schedule["TASK"]:
+            case Task.DEMAND_RESET:
+                self.reset_begins(utc_s)
+                return partial(work.reset_demand, meter, run.due_s)
+            case Task.SELF_READ:
+                return partial(work.remote_reset, meter, work.SELF_READ_BIT, run.due_s)
+            case Task.CLOCK_CHECK:
+                return partial(read_clock, meter)
+            case Task.FOLLOW_UP:
+                return partial(work.look_at_season, meter)
+            case Task.HEALTH:
+                return partial(work.collect, meter, work.Wanted())
+        return partial(work.collect, meter, self._wanted(run.schedule))
+
+    def _wanted(self, schedule: Mapping[str, Any]) -> work.Wanted:
+        content, memory = schedule["CONTENT"], self._memory
+        profile = (memory.profile_next, self._outbox.room * INTERVALS_PER_REPORT)
+        return work.Wanted(
+            profile if content & Content.LOAD_PROFILE else None,
+            (memory.events_reported,) if content & Content.EVENT_LOG else None,
+            tuple(schedule["TABLES"]),
+            tuple(Span(one["TABLE"], one["OFFSET"], one["COUNT"]) for one in schedule["PARTS"]),
+        )
+
+    # Demand resets: the intention is durable before the meter is told, so that a power cut in
+    # between cannot lead to a second reset.
+
+    def may_reset(self, utc_s: int) -> bool:
+        """Tell whether the last demand reset is long enough ago."""
+        return not self._memory.reset_s or abs(utc_s - self._memory.reset_s) >= RESET_INTERVAL_S
+
+    def reset_begins(self, utc_s: int) -> None:
+        """Note that the meter is about to reset its demand."""
+        self._memory.reset_s, self._memory.reset_told = utc_s, False
+        self._reporter.keep()
+
+    def reset_refused(self) -> None:
+        """The meter did not reset its demand."""
+        self._memory.reset_s, self._memory.reset_told = 0, True
+        self._reporter.keep()
+
+    # What came of it.
+
+    def failed(self, run: Run, now_us: int) -> None:
+        """A run could not be done; it is tried again."""
+        if run.schedule["TASK"] == Task.DEMAND_RESET:
+            self.reset_refused()
+        self.scheduler.failed(run, now_us)
+
+    def done(self, run: Run, result: Any, status: Mapping[str, Any], now_us: int) -> None:
+        """A run was done: make its outcome durable."""
+        self.scheduler.mark(run)
+        self.scheduler.ended(run)
+        task = run.schedule["TASK"]
+        if task == Task.CLOCK_CHECK:
+            self.clock.compare(result, now_us)
+        elif task == Task.DEMAND_RESET:
+            self._once(run.cause, now_us, TABLES=list(work.RESET_TABLES))
+        elif task == Task.FOLLOW_UP:
+            self._followed(result, now_us)
+        if task not in (Task.REPORT, Task.HEALTH):
+            self._reporter.keep()
+            return
+        services: list[bytes | IntervalPart] = list(self._collected(run, result, now_us))
+        if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
+            services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, status))
+        if task == Task.HEALTH:
+            services.append(self._reporter.make.own(SsiTable.MODULE_HEALTH, status))
+        services += self._reporter.waiting_advisories()
+        number = run.schedule["SCHEDULE_NBR"]
+        header = self._reporter.header(run.cause, now_us, number, run.due_s)
+        self._reporter.report(header, services, now_us)
+
+    def _collected(
+        self, run: Run, read: work.Collected, now_us: int
+    ) -> list[bytes] | list[bytes | IntervalPart]:
+        """Move the cursors over what was read; the report's commit makes that durable."""
+        memory, make = self._memory, self._reporter.make
+        services: list[bytes | IntervalPart] = []
+        if read.profile is not None:
+            services += self._intervals(read.profile, read.restarted, now_us)
+        if read.log is not None:
+            services += make.events(read.log)
+            memory.events_reported = read.log.last
+            memory.events_missed += read.log.missed
+        for number, image in read.tables.items():
+            services += make.table(number, image)
+        for span, octets in read.parts:
+            services.append(make.part(span.table, span.offset, octets))
+        if 25 in read.tables:
+            memory.reset_told = True
+        return services
+
+    def _intervals(self, profile: ProfileRead, restarted: bool, now_us: int) -> list[IntervalPart]:
+        memory, meter = self._memory, self._reporter.meter
+        assert meter is not None
+        expected = memory.profile_next
+        if restarted:
+            memory.ring_epoch += 1
+            self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, "the load profile began anew", now_us)
+        elif expected is not None and profile.oldest > expected:
+            lost = profile.oldest - expected
+            self._reporter.keep_own(
+                ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
+            )
+        last = profile.intervals[-1].sequence + 1 if profile.intervals else None
+        memory.profile_next = last or max(profile.oldest, expected or 0)
+        return self._reporter.make.intervals(profile, memory.ring_epoch, meter.id)
+
+    def _followed(self, season: work.Season, now_us: int) -> None:
+        """Report what a change of season or calendar leaves; the first look only takes note."""
+        memory = self._memory
+        first = not memory.calendar
+        changed = (season.season, season.calendar) != (memory.season, memory.calendar)
+        memory.season, memory.calendar = season.season, season.calendar
+        if changed and not first:
+            self._once(Cause.SCHEDULE, now_us, TABLES=list(work.SEASON_TABLES))
+
+    # Gaps: intervals that left the outbox unsent are read from the meter again.
+
+    def fill_gap(self, now_us: int) -> bool:
+        """Begin to fill the oldest gap when there is room; True when a job was begun."""
+        memory, meter = self._memory, self._reporter.meter
+        if not memory.gaps or meter is None or self._outbox.room < 2:
+            return False
+        ring_epoch, first, end = memory.gaps[0]
+        if ring_epoch != memory.ring_epoch or PROFILE_DATA not in meter.context.fmt.std_tbls_used:
+            memory.gaps = memory.gaps[1:]
+            self._reporter.raise_own(
+                ModuleAlarm.GAP, "a gap cannot be filled: the ring began anew", now_us, end - first
+            )
+            return False
+        count = min(end - first, INTERVALS_PER_REPORT)
+        job = partial(work.collect, meter, work.Wanted(profile=(first, count)))
+        return self._door.submit(Priority.SCHEDULE, job, ("gap", first, count), now_us)
+
+    def gap_read(self, read: work.Collected, first: int, count: int, now_us: int) -> None:
+        """Report what was read for a gap; what the meter has no more is told as lost."""
+        memory, meter = self._memory, self._reporter.meter
+        if not memory.gaps or memory.gaps[0][1] != first or meter is None:
+            return
+        ring_epoch, _, end = memory.gaps[0]
+        rest = [[ring_epoch, first + count, end]] if first + count < end else []
+        memory.gaps = rest + memory.gaps[1:]
+        found = read.profile.intervals if read.profile is not None else ()
+        wanted = [one for one in found if first <= one.sequence < first + count]
+        if len(wanted) < count:
+            self._reporter.keep_own(
+                ModuleAlarm.GAP, "intervals were overwritten unread", now_us, count - len(wanted)
+            )
+        if not wanted or read.profile is None:
+            self._reporter.keep()
+            return
+        part = ProfileRead(
+            tuple(wanted), read.profile.oldest, read.profile.following, read.profile.interval_s
+        )
+        header = self._reporter.header(Cause.CATCH_UP, now_us)
+        services = self._reporter.make.intervals(part, ring_epoch, meter.id)
+        self._reporter.report(header, services, now_us)

@@ -1,0 +1,282 @@
+"""Watching the meter: reads for the monitors within the duty, and what their verdicts lead to.
+
+Beside the provisioned monitors the module has its own: the status octets of
+ST-03, the newest entry of the event log, and voltages for sags and swells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from ansi_tables import layout_for
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import AlarmSource, Condition, Disposition, ModuleAlarm
+from protocols.machine import Event
+from smartmeter.ssi import work
+from smartmeter.ssi.conditions import voltage_paths
+from smartmeter.ssi.configuration import FIRST_OWN_MONITOR
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_data import (
+    EVENT_LOG,
+    LogEntry,
+    LogRead,
+    MeterContext,
+    read_log,
+    read_log_end,
+)
+from smartmeter.ssi.meter_side import MeterDoor, Priority
+from smartmeter.ssi.outage import OutageDetector
+from smartmeter.ssi.reporter import Reporter
+from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
+
+STATUS_TABLE = 3
+POWER_DOWN, POWER_UP, SEASON_CHANGED = 1, 2, 24
+#: The first octet of ST-03 is the mode; the status octets follow.
+STATUS_OFFSET = 1
+#: ED_STD_STATUS1 is two octets in the order of ST-00, ED_STD_STATUS2 one; then the manufacturer's.
+STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
+STATUS_MONITOR, LOG_MONITOR, VOLTAGE_MONITORS = 254, 253, FIRST_OWN_MONITOR
+MAX_VOLTAGES = 6
+#: A sag or swell is over when the voltage is back by this much of the nominal.
+VOLTAGE_HYSTERESIS_PERMILLE = 10
+
+_BLANK: dict[str, Any] = {
+    "ENABLED": 1,
+    "PATH": "",
+    "OFFSET": 0,
+    "WIDTH": 0,
+    "SIGNED": 0,
+    "SCALED": 0,
+    "POWER": 0,
+    "CONDITION": Condition.CHANGED,
+    "THRESHOLD": 0,
+    "THRESHOLD_HIGH": 0,
+    "HYSTERESIS": 0,
+    "WINDOW_S": 0,
+    "MIN_DURATION_MS": 0,
+    "REARM_S": 0,
+    "MAX_PER_HOUR": 0,
+    "DISPOSITION": Disposition.LOG,
+}
+
+
+class Watching:
+    """Keeps to the duty: after each look the port rests for its time divided by the share."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        reporter: Reporter,
+        outage: OutageDetector,
+        door: MeterDoor,
+        user_id: int,
+        now_us: int,
+    ) -> None:
+        self._memory, self._reporter, self._outage = memory, reporter, outage
+        self._door, self._user_id = door, user_id
+        self._monitor = TableMonitor(memory.watch)
+        self._looking: tuple[Span, ...] | None = None
+        self._rest_until_us = now_us
+        self._duty_permille = 1000
+        self._told_faults: list[str] = []
+        self.line_us = 0
+        self.season_changed = False
+
+    @property
+    def faults(self) -> list[str]:
+        """Give the monitors that this meter makes impossible."""
+        return self._monitor.faults
+
+    def configure(
+        self,
+        monitors: Sequence[dict[str, Any]],
+        outage: dict[str, Any],
+        general: dict[str, Any],
+        now_us: int,
+    ) -> None:
+        """Take the tables; monitors of the module's own come with them."""
+        meter = self._reporter.meter
+        assert meter is not None
+        self._duty_permille = general["DUTY_PERMILLE"]
+        own = _status_monitors(meter, general["STATUS_PERIOD_MS"])
+        own += _voltage_monitors(meter, outage)
+        self._monitor.configure([*monitors, *own], meter.context, meter.images, now_us)
+        if self._memory.events_judged is None and EVENT_LOG in meter.context.fmt.std_tbls_used:
+            # From here on events are new; the first look only finds out where "here" is.
+            self._door.submit(Priority.EXCEPTION, partial(read_log_end, meter), "log", now_us)
+        if self.faults != self._told_faults:
+            self._told_faults = list(self.faults)
+            for fault in self.faults:
+                self._reporter.raise_own(ModuleAlarm.MONITOR_IMPOSSIBLE, fault, now_us)
+
+    def next_us(self) -> int | None:
+        """Give when to look next."""
+        due_us = self._monitor.next_us()
+        if due_us is None or self._looking is not None:
+            return None
+        return max(due_us, self._rest_until_us)
+
+    def start_due(self, now_us: int) -> bool:
+        """Look, if it is time; True when a job was begun."""
+        due_us = self.next_us()
+        if due_us is None or now_us < due_us:
+            return False
+        spans = tuple(self._monitor.due(now_us))
+        if not self._door.submit(
+            Priority.WATCH, partial(work.watch, spans), ("watch", spans), now_us
+        ):
+            return False
+        self._looking = spans
+        return True
+
+    def looked(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> bool:
+        """Take what was read; True when something was told."""
+        asked, self._looking = self._looking or (), None
+        self.line_us += line_us
+        # Counted so, the share stays a little below what was set, never above.
+        rest_us = line_us * 1000 // self._duty_permille
+        self._rest_until_us = now_us + rest_us
+        verdicts = self._monitor.judge(read, now_us)
+        self._monitor.put_off(asked, now_us, rest_us)
+        for verdict in verdicts:
+            self._judged(verdict, now_us)
+        if verdicts:
+            self._reporter.keep()
+        if any(verdict.monitor["TABLE"] == EVENT_LOG for verdict in verdicts):
+            meter = self._reporter.meter
+            assert meter is not None
+            job = partial(read_log, meter, self._memory.events_judged)
+            self._door.submit(Priority.EXCEPTION, job, "log", now_us)
+        return bool(verdicts)
+
+    def _judged(self, verdict: Verdict, now_us: int) -> None:
+        number = verdict.monitor["MONITOR_NBR"]
+        if number == STATUS_MONITOR:
+            self._status(verdict.octets, now_us)
+        elif VOLTAGE_MONITORS <= number < VOLTAGE_MONITORS + 2 * MAX_VOLTAGES:
+            self._voltage(verdict, now_us)
+        elif number != LOG_MONITOR:
+            self._provisioned(verdict, now_us)
+
+    def _provisioned(self, verdict: Verdict, now_us: int) -> None:
+        monitor = verdict.monitor
+        words = "raised" if verdict.raised else "over"
+        self._reporter.raise_(
+            AlarmSource.MONITOR,
+            1 if verdict.raised else 0,
+            Disposition(min(monitor["DISPOSITION"], Disposition.ALARM)),
+            f"{words}: ST-{monitor['TABLE']} {monitor['PATH']}",
+            now_us,
+            monitor_nbr=monitor["MONITOR_NBR"],
+            value=verdict.value,
+        )
+
+    def _voltage(self, verdict: Verdict, now_us: int) -> None:
+        index = verdict.monitor["MONITOR_NBR"] - VOLTAGE_MONITORS
+        code = ModuleAlarm.SWELL if index % 2 else ModuleAlarm.SAG
+        words = "began" if verdict.raised else "ended"
+        text = f"{words}: ST-28 {verdict.monitor['PATH']}"
+        self._reporter.raise_own(code, text, now_us, verdict.value)
+
+    # Status bits.
+
+    def _status(self, octets: bytes, now_us: int) -> None:
+        """Tell of bits that were set since the last look."""
+        meter, memory = self._reporter.meter, self._memory
+        assert meter is not None
+        order = meter.context.fmt.data_order
+        # A bit is told when it is set; the first look tells what is set already.
+        before = _bits(bytes.fromhex(memory.status_bits or ""), order)
+        memory.status_bits = octets.hex()
+        logs = EVENT_LOG in meter.context.fmt.std_tbls_used
+        for bit in sorted(_bits(octets, order) - before):
+            disposition = self._reporter.alarms.status_bit(bit, logs)
+            text = f"status bit {bit} of ST-03 was set"
+            self._reporter.raise_(AlarmSource.METER_STATUS, bit, disposition, text, now_us)
+
+    # The meter's log.
+
+    def log_read(self, read: LogRead, now_us: int) -> list[Event]:
+        """Judge new entries of the log; give the outages that only the meter saw."""
+        self._memory.events_judged = read.last
+        outages = []
+        for entry in read.entries:
+            if not entry.manufacturer and entry.code in (POWER_DOWN, POWER_UP):
+                event = self._outage.evidence(entry.code == POWER_UP, entry.time_s)
+                if event is not None:
+                    outages.append(event)
+                    continue
+                if self._outage.enabled:
+                    continue
+            self._entry(entry, now_us)
+        self._reporter.keep()
+        return outages
+
+    def _entry(self, entry: LogEntry, now_us: int) -> None:
+        source = AlarmSource.METER_STANDARD
+        if entry.manufacturer:
+            source = AlarmSource.METER_MANUFACTURER
+        elif entry.code == SEASON_CHANGED:
+            self.season_changed = True
+        ours = entry.user_id == self._user_id
+        disposition = self._reporter.alarms.event(source, entry.code, ours)
+        text = f"event {entry.code}, number {entry.sequence}"
+        self._reporter.raise_(source, entry.code, disposition, text, now_us, time_s=entry.time_s)
+
+
+def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:
+    """Give the monitors of ST-03 and of the log's newest entry, where the meter has them."""
+    used, monitors = meter.context.fmt.std_tbls_used, []
+    if not period_ms:
+        return []
+    if STATUS_TABLE in used:
+        manufacturer = meter.context.fmt.dim_mfg_status_used
+        monitor = {"TABLE": STATUS_TABLE, "MONITOR_NBR": STATUS_MONITOR}
+        width = {"OFFSET": STATUS_OFFSET, "WIDTH": STANDARD_OCTETS + manufacturer}
+        monitors.append({**_BLANK, **monitor, **width, "PERIOD_MS": period_ms})
+    if EVENT_LOG in used:
+        monitor = {"TABLE": EVENT_LOG, "MONITOR_NBR": LOG_MONITOR, "PERIOD_MS": period_ms}
+        monitors.append({**_BLANK, **monitor, "PATH": "LAST_ENTRY_SEQ_NBR"})
+    return monitors
+
+
+def _voltage_monitors(meter: MeterContext, outage: dict[str, Any]) -> list[dict[str, Any]]:
+    """Give a monitor for the sag and one for the swell of each voltage that the meter shows."""
+    monitors = []
+    volts_permille = outage["NOMINAL_V"]  # thresholds count thousandths of a volt
+    for index, path in enumerate(voltage_paths(meter.images)[:MAX_VOLTAGES]):
+        for place, name, condition in (
+            (0, "SAG_PERMILLE", Condition.BELOW),
+            (1, "SWELL_PERMILLE", Condition.ABOVE),
+        ):
+            if not outage[name] or not volts_permille:
+                continue
+            monitor = {
+                "MONITOR_NBR": VOLTAGE_MONITORS + 2 * index + place,
+                "TABLE": 28,
+                "PATH": path,
+                "SCALED": 1,
+                "POWER": -3,
+                "CONDITION": condition,
+                "THRESHOLD": outage[name] * volts_permille,
+                "HYSTERESIS": VOLTAGE_HYSTERESIS_PERMILLE * volts_permille,
+                "PERIOD_MS": outage["VOLTAGE_PERIOD_MS"],
+            }
+            try:
+                layout_for(28, meter.context).field(path)
+            except TableError:
+                continue
+            monitors.append({**_BLANK, **monitor})
+    return monitors
+
+
+def _bits(octets: bytes, order: Any) -> set[int]:
+    """Give the bits of the status octets by their number in ``AlarmSource.METER_STATUS``."""
+    first = int.from_bytes(octets[:2], order)
+    second = int.from_bytes(octets[2:3], "little") << 16
+    # A SET has bit k in octet k // 8, whatever the data order.
+    manufacturer = int.from_bytes(octets[STANDARD_OCTETS:], "little") << MANUFACTURER_BIT
+    word = first | second | manufacturer
+    return {bit for bit in range(word.bit_length()) if word >> bit & 1}

@@ -1,0 +1,281 @@
+"""Tasks on their schedules: resets once a day, clocks in three bands, seasons, gaps, zones."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ansi_tables.ssi_tables import (
+    CatchUp,
+    Cause,
+    Command,
+    Content,
+    ModuleAlarm,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
+from smartmeter.base.clock import US_PER_S
+from smartmeter.network.faults import Cut
+from smartmeter.ssi.states import ErrorCode
+from tests.smartmeter.ssi.host import (
+    EPOCH_US,
+    GENERAL,
+    Street,
+    command,
+    decoded,
+    own_read,
+    own_write,
+    schedule,
+    schedules,
+)
+
+HOUR_S, DAY_S = 3600, 86_400
+EPOCH_S = EPOCH_US // US_PER_S
+
+
+def provisioned(*values: dict[str, Any], **tables: Any) -> Street:
+    street = Street()
+    street.run(10)
+    assert set(street.provision(SCHEDULES=schedules(*values), **tables)) == {b"\0"}
+    return street
+
+
+def alarm_codes(street: Street) -> list[int]:
+    return [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+
+
+def reported(street: Street, cause: Cause | None = None) -> list[Any]:
+    return [r for r in street.host.reports if cause in (None, r.header["CAUSE"])]
+
+
+# Demand resets.
+
+
+def test_a_demand_reset_on_schedule_is_done_once_a_day_and_its_record_reported() -> None:
+    daily = schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=30)
+    street = provisioned(daily)
+    street.run(3 * DAY_S)
+    assert street.device.meter.metering.registers.resets == 3
+    records = [r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]
+    assert len(records) == 3
+
+
+def test_a_second_reset_within_a_day_is_left_out_and_told() -> None:
+    street = provisioned(schedule(TASK=Task.DEMAND_RESET, PERIOD_MIN=60))
+    street.run(3 * HOUR_S + 60)
+    assert street.device.meter.metering.registers.resets == 1
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    assert set(alarm_codes(street)) == {ModuleAlarm.RESET_NOT_DUE}
+
+
+def test_a_reset_on_demand_is_refused_within_a_day_unless_it_is_forced() -> None:
+    street = provisioned(schedule())
+    reset = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=0))
+    forced = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=1))
+    assert street.ask(reset) == [b"\0"]
+    street.run(60)
+    assert street.ask(reset) == [b"\4"]
+    assert street.ask(forced) == [b"\0"]
+    street.run(60)
+    assert street.device.meter.metering.registers.resets == 2
+    assert len([r for r in reported(street, Cause.ON_DEMAND) if r.parts[0][0] == 25]) == 2
+
+
+def test_a_power_cut_between_reset_and_report_resets_once_and_reports() -> None:
+    street = provisioned(schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=30))
+    street.world.run(
+        street.world.now_us + HOUR_S * US_PER_S, lambda: street.device.meter.metering.registers.resets == 1
+    )
+    street.device.restart(street.world.now_us)
+    street.run(2 * HOUR_S)
+    assert street.device.meter.metering.registers.resets == 1
+    assert [r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]
+
+
+# Clock.
+
+
+@pytest.mark.parametrize(
+    ("offset_s", "error", "alarms"),
+    [
+        (0, ErrorCode.NONE, []),
+        (3, ErrorCode.NONE, []),
+        (-300, ErrorCode.NONE, [ModuleAlarm.CLOCK_OFF]),
+        (700, ErrorCode.CLOCK_OFF, [ModuleAlarm.CLOCK_OFF]),
+    ],
+)
+def test_the_clock_check_has_three_bands(
+    offset_s: int, error: ErrorCode, alarms: list[ModuleAlarm]
+) -> None:
+    street = provisioned(
+        schedule(TASK=Task.CLOCK_CHECK, PERIOD_MIN=30),
+        schedule(2, KIND=ScheduleKind.HOURLY),
+        GENERAL={**GENERAL, "CLOCK_REFUSE_S": 600},
+    )
+    street.run(HOUR_S)
+    now_us = street.world.now_us
+    module, meter = street.device.module, street.device.meter
+    utc_us = module.calendar.utc_us(now_us)
+    assert utc_us is not None
+    module.calendar.set(utc_us - offset_s * US_PER_S, now_us)
+    street.run(70 * 60)
+    assert module.error is error
+    street.run(2 * HOUR_S)
+    assert alarm_codes(street) == alarms
+    own_us, meter_us = (one.calendar.utc_us(street.world.now_us) or 0 for one in (module, meter))
+    follows = abs(own_us - meter_us) <= US_PER_S
+    assert follows is (error is ErrorCode.NONE)
+
+
+def test_the_clock_error_ends_when_the_clocks_agree_again() -> None:
+    general = {**GENERAL, "CLOCK_REFUSE_S": 600}
+    street = provisioned(schedule(TASK=Task.CLOCK_CHECK, PERIOD_MIN=10), GENERAL=general)
+    module = street.device.module
+    true_us = module.calendar.utc_us(street.world.now_us)
+    assert true_us is not None
+    module.calendar.set(true_us - 700 * US_PER_S, street.world.now_us)
+    street.run(1300)
+    assert module.error is ErrorCode.CLOCK_OFF
+    module.calendar.set(true_us + 1300 * US_PER_S, street.world.now_us)
+    street.run(1300)
+    assert module.error is ErrorCode.NONE
+
+
+@pytest.mark.parametrize("step_s", [-2 * DAY_S, -1800, -60, 60, 1800, 5 * DAY_S])
+def test_reports_go_on_at_once_after_any_clock_set(step_s: int) -> None:
+    check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=50)
+    street = provisioned(schedule(), check, GENERAL={**GENERAL, "CLOCK_REFUSE_S": 65_000})
+    street.run(3 * HOUR_S)
+    module, now_us = street.device.module, street.world.now_us
+    utc_s = module.calendar.utc_s(now_us)
+    assert utc_s is not None
+    module.tasks.clock.set(utc_s + step_s, now_us)
+    before = module.memory.reports
+    street.run(HOUR_S)
+    assert 3 <= module.memory.reports - before <= 6
+    # The TMS takes nothing whose stamp is far off; with the clock right again it all arrives.
+    street.run(2 * HOUR_S)
+    module.tasks.clock.set(utc_s + 3 * HOUR_S, street.world.now_us)
+    street.run(HOUR_S)
+    expected = [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+    assert street.host.intervals() == expected
+
+
+# Seasons, health, parts.
+
+
+def test_a_change_of_the_season_is_followed_by_a_report_of_what_it_left() -> None:
+    street = provisioned(schedule(TASK=Task.FOLLOW_UP, KIND=ScheduleKind.HOURLY, AT_MINUTE=10))
+    street.run(3 * HOUR_S)
+    assert not reported(street, Cause.SCHEDULE)
+    street.device.module.memory.season = 3  # as if the meter had been in another one before
+    street.run(3 * HOUR_S)
+    [report] = reported(street, Cause.SCHEDULE)
+    assert 55 in {number for number, _ in report.parts}
+
+
+def test_a_health_report_tells_how_the_module_does() -> None:
+    street = provisioned(schedule(TASK=Task.HEALTH, KIND=ScheduleKind.DAILY, AT_MINUTE=60))
+    street.device.restart(street.world.now_us)
+    street.run(2 * HOUR_S)
+    [health] = street.host.parts(SsiTable.MODULE_HEALTH)
+    assert health["NBR_RESTARTS"] == 2 and health["NBR_REPORTS_DROPPED"] == 0
+    asked = street.ask(own_read(SsiTable.MODULE_HEALTH))[0]
+    assert decoded(SsiTable.MODULE_HEALTH, asked)["NBR_RESTARTS"] == 2
+
+
+def test_a_part_of_a_table_is_reported_with_its_offset() -> None:
+    parts = [{"TABLE": 23, "OFFSET": 1, "COUNT": 6}]
+    street = provisioned(schedule(CONTENT=0, PARTS=parts))
+    street.run(16 * 60)
+    [report] = reported(street, Cause.SCHEDULE)
+    now = street.device.meter.table(23, street.world.now_us)
+    [(number, octets)] = report.parts
+    assert number == 23 and len(octets) == 6 and octets[2:] == now[3:7]
+
+
+# Time zones and missed runs.
+
+
+def test_a_local_schedule_goes_right_through_the_change_to_summer_time() -> None:
+    change = EPOCH_S + 2 * DAY_S + 2 * HOUR_S  # a zone of the test's own: UTC, then one hour more
+    zone = {"OFFSET_S": 0, "TRANSITIONS": [{"TIME": change, "OFFSET_S": HOUR_S}]}
+    daily = schedule(KIND=ScheduleKind.DAILY, AT_MINUTE=12 * 60, LOCAL=1, CONTENT=Content.EVENT_LOG)
+    street = provisioned(daily, ZONE=zone)
+    street.run(5 * DAY_S)
+    dues = [r.header["DUE_TIME"] - EPOCH_S for r in reported(street, Cause.SCHEDULE)]
+    assert dues == [12 * HOUR_S, DAY_S + 12 * HOUR_S] + [n * DAY_S + 11 * HOUR_S for n in (2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "dues"),
+    [
+        (ScheduleKind.HOURLY, {"AT_MINUTE": 20}, [timedelta(hours=n, minutes=20) for n in (0, 1)]),
+        (ScheduleKind.WEEKLY, {"DAY": 5, "AT_MINUTE": 5}, [timedelta(days=1, minutes=5)]),
+        (ScheduleKind.MONTHLY, {"DAY": 255, "AT_MINUTE": 5}, [timedelta(days=30, minutes=5)]),
+        (ScheduleKind.ONCE, {"ONCE_TIME": EPOCH_S + 7200}, [timedelta(hours=2)]),
+    ],
+)
+def test_each_kind_of_schedule_runs_when_it_is_due(
+    kind: ScheduleKind, changes: dict[str, int], dues: list[timedelta]
+) -> None:
+    street = provisioned(schedule(KIND=kind, CONTENT=Content.MODULE_STATUS, **changes))
+    street.run((dues[-1] + timedelta(minutes=30)).total_seconds())
+    begin = datetime.fromtimestamp(EPOCH_S, UTC)
+    found = [r.header["DUE_TIME"] for r in reported(street, Cause.SCHEDULE)]
+    assert found == [int((begin + due).timestamp()) for due in dues]
+
+
+@pytest.mark.parametrize(
+    ("policy", "runs"), [(CatchUp.RUN_ONCE, 2), (CatchUp.RUN_ALL, 4), (CatchUp.SKIP, 1)]
+)
+def test_what_becomes_of_missed_runs_is_a_parameter(policy: CatchUp, runs: int) -> None:
+    hourly = schedule(KIND=ScheduleKind.HOURLY, CONTENT=Content.MODULE_STATUS, CATCH_UP=policy)
+    street = provisioned(hourly)
+    street.run(HOUR_S / 2)
+    street.device.mains(False, street.world.now_us)
+    street.run(3 * HOUR_S)
+    street.device.mains(True, street.world.now_us)
+    street.run(HOUR_S / 2 + 60)
+    causes = [r.header["CAUSE"] for r in street.host.reports if r.header["DUE_TIME"]]
+    assert len(causes) == runs
+    assert causes.count(Cause.CATCH_UP) == (runs - 2 if policy is CatchUp.RUN_ALL else 0)
+
+
+def test_priorities_decide_who_goes_first() -> None:
+    late = schedule(1, PRIORITY=9, CONTENT=Content.MODULE_STATUS)
+    soon = schedule(2, PRIORITY=1, CONTENT=Content.MODULE_STATUS)
+    street = provisioned(late, soon)
+    street.run(16 * 60)
+    assert [r.header["SCHEDULE_NBR"] for r in reported(street, Cause.SCHEDULE)] == [2, 1]
+
+
+# A full outbox.
+
+
+def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 12)
+    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 4)
+    monkeypatch.setattr("smartmeter.ssi.module.FILL_ROOM", 2)
+    street = provisioned(schedule())
+    street.run(HOUR_S)
+    cut = Cut()
+    street.link.faults.append(cut)
+    street.run(4 * HOUR_S)
+    module = street.device.module
+    for number in range(9):
+        module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+    assert module.memory.gaps and len(module.outbox) == 12
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    street.link.faults.remove(cut)
+    street.run(2 * HOUR_S)
+    told = sorted(street.host.intervals())
+    assert told == [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+    assert reported(street, Cause.CATCH_UP)
+    assert ModuleAlarm.OUTBOX_OVERFLOW in alarm_codes(street)
+    assert alarm_codes(street).count(ModuleAlarm.METER_SECURITY) == 9
