@@ -86,7 +86,8 @@ def test_a_reset_on_demand_is_refused_within_a_day_unless_it_is_forced() -> None
 def test_a_power_cut_between_reset_and_report_resets_once_and_reports() -> None:
     street = provisioned(schedule(TASK=Task.DEMAND_RESET, KIND=ScheduleKind.DAILY, AT_MINUTE=30))
     street.world.run(
-        street.world.now_us + HOUR_S * US_PER_S, lambda: street.device.meter.metering.registers.resets == 1
+        street.world.now_us + HOUR_S * US_PER_S,
+        lambda: street.device.meter.metering.registers.resets == 1,
     )
     street.device.restart(street.world.now_us)
     street.run(2 * HOUR_S)
