@@ -46,6 +46,7 @@ class Memory:
     #: Intervals that left the outbox unsent: [ring epoch, first, end) each.
     gaps: list[list[int]] = field(default_factory=list)
     reset_s: int = 0
+    self_read_s: int = 0
     #: A demand reset whose ST-25 is still to be reported.
     reset_told: bool = True
     season: int | None = None

@@ -106,6 +106,7 @@ class TaskRunner:
                 self.reset_begins(utc_s)
                 return partial(work.reset_demand, meter, run.due_s)
             case Task.SELF_READ:
+                self._memory.self_read_s = utc_s
                 return partial(work.remote_reset, meter, work.SELF_READ_BIT, run.due_s)
             case Task.CLOCK_CHECK:
                 return partial(read_clock, meter)

@@ -32,7 +32,9 @@ from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
 
 STATUS_TABLE = 3
-POWER_DOWN, POWER_UP, SEASON_CHANGED = 1, 2, 24
+POWER_DOWN, POWER_UP, DEMAND_RESET, SELF_READ, SEASON_CHANGED = 1, 2, 20, 21, 24
+#: An event this close to the module's own reset or self-read is its effect.
+EFFECT_S = 120
 #: The first octet of ST-03 is the mode; the status octets follow.
 STATUS_OFFSET = 1
 #: ED_STD_STATUS1 is two octets in the order of ST-00, ED_STD_STATUS2 one; then the manufacturer's.
@@ -220,10 +222,18 @@ class Watching:
             source = AlarmSource.METER_MANUFACTURER
         elif entry.code == SEASON_CHANGED:
             self.season_changed = True
-        ours = entry.user_id == self._user_id
-        disposition = self._reporter.alarms.event(source, entry.code, ours)
+        disposition = self._reporter.alarms.event(source, entry.code, self._is_ours(entry))
         text = f"event {entry.code}, number {entry.sequence}"
         self._reporter.raise_(source, entry.code, disposition, text, now_us, time_s=entry.time_s)
+
+    def _is_ours(self, entry: LogEntry) -> bool:
+        """Tell whether the module caused an event: by its user, or a reset or self-read just done.
+
+        Some meters log the effect of a procedure as the device's own doing.
+        """
+        done_s = {DEMAND_RESET: self._memory.reset_s, SELF_READ: self._memory.self_read_s}
+        asked_s = 0 if entry.manufacturer else done_s.get(entry.code, 0)
+        return entry.user_id == self._user_id or abs(entry.time_s - asked_s) <= EFFECT_S
 
 
 def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:

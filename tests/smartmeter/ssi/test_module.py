@@ -162,6 +162,7 @@ def test_events_of_the_meter_become_what_the_disposition_says() -> None:
         street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET)))
         street.run(30)
     assert not street.host.parts(SsiTable.ALARM), "what the module caused is no alarm"
+    street.run(300)
     street.device.meter.note(EventCode.DEMAND_RESET, street.world.now_us)
     street.run(30)
     assert [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)] == [20]
