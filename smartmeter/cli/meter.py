@@ -23,7 +23,6 @@ from smartmeter.cli.clone import read_image
 from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.twin import Twin, TwinPasswords
 
@@ -41,7 +40,7 @@ def command() -> None:
 class _Options:
     """What the meters of one ``serve`` have in common."""
 
-    profile: DeviceProfile
+    profile: str
     seed: int
     serial_number: str
     interval: int | None
@@ -93,7 +92,7 @@ def serve(
     line of its own.
 
     --profile is one of residential, residential-tou, commercial, industrial,
-    bcd-1997 and unusual.
+    bcd-1997 and unusual, or random: a legal device drawn from --seed.
     """
     if [pty_link, serial_device, tcp].count(None) != 2:
         raise click.UsageError("give one of --pty LINK, --serial DEV and --tcp HOST:PORT")
@@ -106,8 +105,7 @@ def serve(
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
     cloned = read_image(Path(image)) if image else None
-    kind = profile_named(profile)
-    options = _Options(kind, seed, serial_number, interval, state, clock, cloned, live)
+    options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live)
     ports = _ports(pty_link, serial_device, tcp, count)
     served = [_meter(options, number) for number in range(count)]
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
@@ -128,7 +126,7 @@ def _meter(options: _Options, number: int) -> _Served:
         serial=options.serial_number or f"SM{options.seed + number:06d}",
         seed=options.seed + number,
         interval_min=options.interval,
-        profile=options.profile,
+        profile=profile_named(options.profile, options.seed + number),
         reader_password=os.environ.get(READER_VARIABLE, "reader").encode(),
         master_password=os.environ.get(MASTER_VARIABLE, "master").encode(),
     )

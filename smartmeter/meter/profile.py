@@ -75,7 +75,10 @@ class DeviceProfile:
     ``tables`` holds partial values of actual (x1) and control tables; ``data``
     lists the computed tables it offers; ``limits`` what its dimension (x0)
     tables allow beyond the actual ones.  ``clock`` names the bits of
-    ST-52.TIME_DATE_QUAL that are set at the factory.
+    ST-52.TIME_DATE_QUAL that are set at the factory.  ``spare_octets`` lengthen
+    the sets of standard tables and procedures, ``mfg_octets`` are the (empty) sets
+    of the manufacturer's; the actual tables in ``without_limits`` have no
+    dimension table, so that they are fixed.
     """
 
     name: str
@@ -98,6 +101,8 @@ class DeviceProfile:
     mfg_status_octets: int = 1
     has_switch: bool = False
     without_limits: tuple[int, ...] = ()
+    spare_octets: int = 0
+    mfg_octets: int = 0
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -152,10 +157,10 @@ def general_configuration(profile: DeviceProfile) -> Record:
         MAX_RESP_DATA_LEN=16,
         STD_VERSION_NO=formats.std_version_no,
         STD_REVISION_NO=0,
-        DIM_STD_TBLS_USED=octets_for(used),
-        DIM_MFG_TBLS_USED=0,
-        DIM_STD_PROC_USED=octets_for(profile.procedures),
-        DIM_MFG_PROC_USED=0,
+        DIM_STD_TBLS_USED=octets_for(used) + profile.spare_octets,
+        DIM_MFG_TBLS_USED=profile.mfg_octets,
+        DIM_STD_PROC_USED=octets_for(profile.procedures) + profile.spare_octets,
+        DIM_MFG_PROC_USED=profile.mfg_octets,
         DIM_MFG_STATUS_USED=profile.mfg_status_octets,
         NBR_PENDING=profile.nbr_pending,
         STD_TBLS_USED=frozenset(used),
@@ -227,11 +232,14 @@ def factory_images(profile: DeviceProfile) -> dict[int, bytes]:
     """Give the images of all configuration tables as they leave the factory."""
     used = profile.used
     # ST-00's own layout depends on the lengths of its sets only.
+    general = general_configuration(profile)
     sized = DeviceFormat(
-        dim_std_tbls_used=octets_for(used),
-        dim_std_proc_used=octets_for(profile.procedures),
+        dim_std_tbls_used=general.DIM_STD_TBLS_USED,
+        dim_mfg_tbls_used=general.DIM_MFG_TBLS_USED,
+        dim_std_proc_used=general.DIM_STD_PROC_USED,
+        dim_mfg_proc_used=general.DIM_MFG_PROC_USED,
     )
-    images = {0: layout_for(0, Context(sized)).encode(general_configuration(profile))}
+    images = {0: layout_for(0, Context(sized)).encode(general)}
     values: dict[int, Values] = {**profile.tables, **source_tables(profile)}
     values.setdefault(72, {"STD_EVENTS_SUPPORTED": frozenset(profile.events)})
     # Actual tables first, then ST-62: the layouts of all others depend on these only.

@@ -1,11 +1,13 @@
 """Every device profile is a legal device, and what it shows follows from what flowed."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.profile import DeviceProfile
-from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.profiles import PROFILES, profile_named
 from tests.smartmeter.meter.bench import HOUR_US, Bench
 
 #: A Friday in May, so that the weekend and its tiers are in a few days.
@@ -70,3 +72,22 @@ def test_a_profile_survives_an_outage(profile: DeviceProfile) -> None:
     bench.wait(26 * HOUR_US)
     exact(bench.snapshot())
     assert bench.snapshot()[3].ED_STD_STATUS1.POWER_FAILURE_FLAG == 1
+
+
+@given(st.integers(0, 1 << 32))
+@settings(max_examples=15, deadline=None)
+def test_a_device_drawn_by_seed_is_legal_and_goes_on_after_a_kill(seed: int) -> None:
+    profile = profile_named("random", seed)
+    assert profile.used == profile_named("random", seed).used
+    bench = Bench(profile, epoch_us=MAY_US, seed=seed)
+    exact(bench.snapshot())
+    bench.wait(9 * HOUR_US + 1)
+    tables = bench.snapshot()
+    exact(tables)
+    registers = tables[23]
+    tiers = [block.SUMMATIONS for block in registers.TIER_DATA_BLOCK]
+    if tiers:
+        sums = [sum(parts) for parts in zip(*tiers, strict=True)]
+        assert sums == list(registers.TOT_DATA_BLOCK.SUMMATIONS)
+    bench.start()
+    assert bench.snapshot().images == tables.images
