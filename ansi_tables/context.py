@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansi_tables.errors import MissingContextError
+from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.formats import AS_DECLARED, DeviceFormat
 from ansi_tables.ids import name_of
 from ansi_tables.overrides import Overrides
@@ -25,6 +25,7 @@ class Context:
     ) -> None:
         self.fmt = fmt
         self._tables = dict(tables or {})
+        self._failed: dict[int, TableError] = {}
         self._key = key if key is not None else repr(sorted(self._tables.items()))
 
     @property
@@ -42,9 +43,8 @@ class Context:
         if found is None and number % 10 == 1 and self.fmt.std_tbls_used and not self.uses(number):
             found = self._tables[number] = self._zero(number)
         if found is None:
-            raise MissingContextError(
-                f"{name_of(number)} is needed first; read it, or give an image that holds it",
-                table=name_of(number),
+            raise self._failed.get(number) or MissingContextError(
+                "is needed first", table=name_of(number)
             )
         return found
 
@@ -69,16 +69,24 @@ class Context:
     ) -> Context:
         """Build the context from table images; those that are not there stay missing.
 
-        TableError when ST-00 is missing or a context table does not decode.
+        One that does not decode fails where it is asked for, so that the tables
+        that do not need it stay readable.  TableError when it is ST-00.
         """
         from ansi_tables.layout import layout_for
 
         if 0 not in images:
-            raise MissingContextError("ST-00 is needed first; read it", table="ST-00")
+            raise MissingContextError("is needed first", table="ST-00")
         fmt = DeviceFormat.from_table0(images[0], overrides)
         present = {n: images[n] for n in CONTEXT_NUMBERS if n in images}
         tables: dict[int, Record] = {}
+        failed: dict[int, TableError] = {}
         for number, image in present.items():
             partial = cls(fmt, tables, key=tuple(sorted((n, present[n]) for n in tables)))
-            tables[number] = layout_for(number, partial).decode(image)
-        return cls(fmt, tables, key=tuple(sorted(present.items())))
+            partial._failed = failed
+            try:
+                tables[number] = layout_for(number, partial).decode(image)
+            except TableError as error:
+                failed[number] = error
+        context = cls(fmt, tables, key=tuple(sorted(present.items())))
+        context._failed = failed
+        return context

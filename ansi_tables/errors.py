@@ -51,6 +51,11 @@ class MissingContextError(TableError):
 
     remedy = "read it from the meter, or decode with an image that holds it"
 
+    def __str__(self) -> str:
+        """Give the sentence without a colon where it is one: "ST-21 is needed first"."""
+        whole = super().__str__()
+        return whole.replace(": is ", " is ", 1) if self.fault.startswith("is ") else whole
+
 
 class FormatRefusedError(TableError):
     """ST-00 declares a reserved or unknown format."""

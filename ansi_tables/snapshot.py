@@ -54,6 +54,8 @@ class Snapshot:
     ) -> None:
         self.images = dict(images)
         self.identity = dict(identity or {})
+        #: What other programs keep in the same image file, kept as it is.
+        self.more: dict[str, Any] = {}
         self.times = times or TimesOverride()
         noted = str(self.identity.get("overrides", ""))
         self.overrides = Overrides.of(noted) if overrides is None else overrides
@@ -62,14 +64,22 @@ class Snapshot:
         self._decoded: dict[int, tuple[bytes, Record]] = {}
 
     @classmethod
-    def from_json(cls, text: str, *, times: TimesOverride | None = None) -> Snapshot:
+    def from_json(
+        cls,
+        text: str,
+        *,
+        times: TimesOverride | None = None,
+        overrides: Overrides | None = None,
+    ) -> Snapshot:
         """Read a meter from its JSON image; TableError says what is wrong with the text."""
-        images, identity = image_from_json(text)
-        return cls(images, identity=identity, times=times)
+        images, identity, more = _read_image(text)
+        made = cls(images, identity=identity, times=times, overrides=overrides)
+        made.more = more
+        return made
 
     def to_json(self) -> str:
         """Give the whole meter as one JSON image; nothing is lost."""
-        return image_to_json(self.images, self.identity)
+        return _image_text(self.images, self.identity, self.more)
 
     def numbers(self) -> list[int]:
         """Give the ids of the tables that are there."""
@@ -129,9 +139,7 @@ class Snapshot:
     def require(self, number: int) -> Record:
         """Decode a table; MissingContextError names it when it is not there."""
         if number not in self.images:
-            raise MissingContextError(
-                "is not in this snapshot; read it first", table=name_of(number)
-            )
+            raise MissingContextError("is not in this snapshot", table=name_of(number))
         return self[number]
 
     def listing(self, number: int) -> Iterator[str]:
@@ -192,13 +200,25 @@ class Snapshot:
 
 def image_to_json(images: Mapping[int, bytes], identity: Mapping[str, Any] | None = None) -> str:
     """Give a whole meter as one JSON text."""
-    tables = {str(number): images[number].hex() for number in sorted(images)}
-    image = {"format": IMAGE_FORMAT, "identity": dict(identity or {}), "tables": tables}
-    return json.dumps(image, indent=1)
+    return _image_text(images, identity or {}, {})
 
 
 def image_from_json(text: str) -> tuple[dict[int, bytes], dict[str, Any]]:
     """Give the table images and the identity of a JSON image; TableError says what is wrong."""
+    images, identity, _ = _read_image(text)
+    return images, identity
+
+
+def _image_text(
+    images: Mapping[int, bytes], identity: Mapping[str, Any], more: Mapping[str, Any]
+) -> str:
+    tables = {str(number): images[number].hex() for number in sorted(images)}
+    image = {"format": IMAGE_FORMAT, "identity": dict(identity), "tables": tables, **more}
+    return json.dumps(image, indent=1)
+
+
+def _read_image(text: str) -> tuple[dict[int, bytes], dict[str, Any], dict[str, Any]]:
+    """Give images, identity, and what other programs keep in the same file."""
     if len(text) > MAX_IMAGE_CHARACTERS:
         raise TableError(f"image of {len(text)} characters, at most {MAX_IMAGE_CHARACTERS}")
     try:
@@ -213,9 +233,10 @@ def image_from_json(text: str) -> tuple[dict[int, bytes], dict[str, Any]]:
     images: dict[int, bytes] = {}
     for number, octets in tables.items():
         try:
-            if not 0 <= int(number) < 1 << 16:
-                raise ValueError("beyond 16 bits")
+            if not number.isdecimal() or str(int(number)) != number or int(number) >= 1 << 16:
+                raise ValueError("a table's id is written in decimal, 0 to 65535")
             images[int(number)] = bytes.fromhex(octets)
         except (ValueError, TypeError) as error:
             raise TableError(f"image, table {number!r:.20}: {error}") from error
-    return images, identity
+    known = ("format", "identity", "tables")
+    return images, identity, {name: image[name] for name in image if name not in known}

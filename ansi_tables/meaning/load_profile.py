@@ -211,9 +211,7 @@ def load_profile(tables: Snapshot, set_number: int = 1) -> LoadProfile:
     number = 63 + set_number
     for needed in (61, 62, 63, number):
         if needed not in tables.images:
-            raise MissingContextError(
-                "is not in this snapshot; read it first", table=name_of(needed)
-            )
+            raise MissingContextError("is not in this snapshot", table=name_of(needed))
     status = tables[63].get(f"LP_STATUS_SET{set_number}")
     if status is None:
         raise MissingContextError(

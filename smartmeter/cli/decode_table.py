@@ -13,7 +13,7 @@ from ansi_tables.description import Member, member_path
 from ansi_tables.rendering import width_of
 from ansi_tables.words import member_meaning
 from smartmeter.cli import meter_report
-from smartmeter.cli.image_file import read_image, read_octets
+from smartmeter.cli.image_file import read_image, read_octets, read_overrides
 from smartmeter.cli.tables import (
     decoded_table,
     error_shown,
@@ -35,6 +35,7 @@ MAX_COLUMN = 64
 @click.option("--image", type=click.Path(exists=True, dir_okay=False), help="A meter's JSON image.")
 @click.option("--layout", "layout_only", is_flag=True, help="Where each field lies, no values.")
 @click.option("--all", "all_tables", is_flag=True, help="The whole meter of the image.")
+@click.option("--override", metavar="TEXT", help="What to believe instead: 'ge-kv, edition=1'.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def table(
     number: str | None,
@@ -43,15 +44,18 @@ def table(
     image: str | None,
     layout_only: bool,
     all_tables: bool,
+    override: str | None,
     as_json: bool,
 ) -> int:
     """Decode table NUMBER from HEX, from a file of octets, or from a meter's image.
 
     What ST-00 and the dimension tables say comes from --image.  --layout lists
     offset, width, name, type, condition and meaning of each field on that meter;
-    --all prints the whole meter.
+    --all prints the whole meter.  --override names ways of a maker, or an edition
+    of the standard, that the tables do not declare; a wrong name lists all.
     """
-    tables = read_image(image) if image else Snapshot({})
+    overrides = read_overrides(override)
+    tables = read_image(image, overrides) if image else Snapshot({}, overrides=overrides)
     if all_tables and layout_only:
         raise click.UsageError("--layout is of one table, --all of the whole meter")
     if all_tables and not image:

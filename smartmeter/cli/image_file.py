@@ -6,17 +6,25 @@ from pathlib import Path
 
 import click
 
-from ansi_tables import Snapshot
+from ansi_tables import Overrides, Snapshot, TableError
 
 MAX_FILE_OCTETS = 64 << 20
 
 
-def read_image(file_name: str) -> Snapshot:
+def read_image(file_name: str, overrides: Overrides | None = None) -> Snapshot:
     """Read a meter's JSON image; TableError says what is wrong with it."""
     try:
-        return Snapshot.from_json(_bounded(file_name).decode("utf-8"))
+        return Snapshot.from_json(_bounded(file_name).decode("utf-8"), overrides=overrides)
     except UnicodeDecodeError:
         raise click.UsageError(f"{file_name}: no JSON text") from None
+
+
+def read_overrides(text: str | None) -> Overrides | None:
+    """Read ``--override``; None leaves it to the image."""
+    try:
+        return None if text is None else Overrides.of(text)
+    except TableError as error:
+        raise click.UsageError(f"--override: {error}") from None
 
 
 def read_octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
