@@ -311,6 +311,8 @@ class Client:
     def _send(self, request: Request, now_us: int) -> None:
         ones_complement = self.quirks.on(Quirk.ONES_COMPLEMENT)
         octets = encode_request(request, ones_complement)
+        if self._link.busy:
+            self._link.abandon()  # our answer to a Logoff of the device: it is settled anyway
         self._link.send(octets, now_us, wake=isinstance(request, Identify))
 
     def _after_pause(self, now_us: int) -> None:
@@ -319,7 +321,10 @@ class Client:
             return
         if running.held is None:
             assert running.request is not None
-            self._send(running.request, now_us)
+            try:
+                self._send(running.request, now_us)
+            except LocalProtocolError as error:
+                self._step(error, now_us)  # what was granted has changed meanwhile
             return
         response, running.held = running.held, None
         self._step(response, now_us)

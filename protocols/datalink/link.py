@@ -210,6 +210,10 @@ class Link:
         self._asked_anew = False
         self._send_next(now_us)
 
+    def abandon(self) -> None:
+        """Wait no longer for the acknowledgment of a message."""
+        self._stop_sending()
+
     def poke(self, now_us: int) -> None:
         """Send a NAK unasked: it makes a meter repeat its last packet."""
         self._put(bytes((NAK,)), now_us)

@@ -19,3 +19,14 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Let the port go."""
+
+
+#: Reads that may find something of an earlier session.
+MAX_LEFTOVERS = 16
+
+
+def drop_leftovers(port: Port) -> None:
+    """Throw away what an earlier session left in a port."""
+    for _ in range(MAX_LEFTOVERS):
+        if not port.read(0.0):
+            break

@@ -21,13 +21,11 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.machine import SetBaud
 from protocols.psem.services import Response
 from protocols.transports.names import open_port as open_port
-from protocols.transports.port import Port
+from protocols.transports.port import Port, drop_leftovers
 
 T = TypeVar("T")
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_S = 0.2
-#: Reads that may find something of an earlier session.
-MAX_LEFTOVERS = 16
 #: A port that has gone is tried again so often, and waited for so long.
 REOPEN_S = 0.5
 PATIENCE_S = 15.0
@@ -68,7 +66,7 @@ class MeterPort:
     def __enter__(self) -> MeterPort:
         """Open a session."""
         try:
-            self._drop_leftovers()
+            drop_leftovers(self._port)
             self.run(self._conversation.open())
         except BaseException:
             self._port.close()
@@ -153,12 +151,6 @@ class MeterPort:
             elif isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
                 found = event
         return found
-
-    def _drop_leftovers(self) -> None:
-        """Throw away what an earlier session left in the port."""
-        for _ in range(MAX_LEFTOVERS):
-            if not self._port.read(0.0):
-                break
 
     def _write_out(self) -> None:
         if data := self.client.outgoing():

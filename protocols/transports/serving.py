@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocols.errors import PortError
-from protocols.machine import HangUp, Machine
+from protocols.machine import HangUp, Machine, SetBaud
 from protocols.transports.capture import LineCapture, active
 
 READ_OCTETS = 4096
@@ -26,9 +26,15 @@ def monotonic_us() -> int:
 class ServedMachine:
     """Runs one machine: bytes go in by ``feed``, come out by ``write``, deadlines are kept."""
 
-    def __init__(self, machine: Machine, write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        write: Callable[[bytes], None],
+        set_baud: Callable[[int], None] = lambda baud: None,
+    ) -> None:
         self._machine = machine
         self._write = write
+        self._set_baud = set_baud
         capture = active()
         self._line = LineCapture(capture) if capture is not None else None
         self._woken = asyncio.Event()
@@ -51,6 +57,8 @@ class ServedMachine:
         for event in self._machine.events():
             if isinstance(event, HangUp):
                 raise PortError(event.reason)
+            if isinstance(event, SetBaud):
+                self._set_baud(event.baud)
 
     async def run(self) -> None:
         """Keep the machine's deadlines until cancelled."""
@@ -122,7 +130,7 @@ async def serve_serial(machine: Machine, device: str, ready: Callable[[], None])
     from protocols.transports.serial_port import SerialPort
 
     port = SerialPort(device)
-    served = ServedMachine(machine, port.write)
+    served = ServedMachine(machine, port.write, port.set_baud)
     keeping = asyncio.create_task(served.run())
     try:
         ready()

@@ -1,0 +1,70 @@
+"""The blocking and the asyncio shell: the same conversation, the same results, short files."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from protocols.errors import OutcomeUnknown, ServiceRefused
+from protocols.transports import async_pump, pump
+from protocols.transports.async_pump import open_meter_async
+from protocols.transports.pump import open_meter
+from tests.smartmeter.cli.served import meter_process
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    with meter_process("--tcp", "127.0.0.1:0") as (name, _):
+        yield name
+
+
+def test_both_shells_give_the_same_tables_and_parts(port: str) -> None:
+    async def everything() -> tuple[list[bytes], int]:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.001)
+
+        beside = asyncio.create_task(tick())
+        async with open_meter_async(port, password=b"master") as meter:
+            await meter.write(5, b"POLE 17".ljust(20))
+            await meter.write_part(5, 5, b"18")
+            both = await asyncio.gather(meter.read(5), meter.read_part(5, 0, 4))
+            assert (await meter.procedure(b"\x09\0\x2a\0"))[:4] == b"\x09\0\x2a\0"
+            await meter.keep_alive(5)
+            with pytest.raises(ServiceRefused):
+                await meter.read(999)
+            read = [*both, await meter.read(64)]
+        beside.cancel()
+        return read, ticks
+
+    read, ticks = asyncio.run(everything())
+    with open_meter(port, password=b"master") as meter:
+        assert read == [meter.read(5), meter.read_part(5, 0, 4), meter.read(64)]
+    assert read[0] == b"POLE 18".ljust(20) and ticks > 10
+
+
+def test_a_port_that_has_gone_for_good_is_one_clear_error() -> None:
+    async def talk() -> None:
+        with meter_process("--tcp", "127.0.0.1:0") as (name, process):
+            async with open_meter_async(name) as meter:
+                process.kill()
+                process.wait()
+                await meter.write(5, b"x")
+
+    patience, async_pump.PATIENCE_S = async_pump.PATIENCE_S, 0.2
+    try:
+        with pytest.raises((OutcomeUnknown, pump.PortError), match=r"closed|gone|read it back"):
+            asyncio.run(talk())
+    finally:
+        async_pump.PATIENCE_S = patience
+
+
+@pytest.mark.parametrize("module", [pump, async_pump])
+def test_a_shell_is_short_and_holds_no_rule(module: object) -> None:
+    text = Path(str(module.__file__)).read_text()  # type: ignore[attr-defined]
+    assert len(text.splitlines()) < 200
