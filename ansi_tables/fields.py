@@ -97,8 +97,15 @@ class Rest(Adapter):  # type: ignore[misc]
 
 
 def record(*fields: Tree | None) -> Tree:
-    """Give the fields as one record; absent ones (None) take no octets."""
-    return Struct(*(field for field in fields if field is not None))
+    """Give the fields as one record; absent ones (None) take no octets, but a number.
+
+    ``numbers`` are those of the members, for reads by index, and ``last_number`` that
+    of the last one: a member that the configuration excludes counts (from memory).
+    """
+    tree = Struct(*(field for field in fields if field is not None))
+    tree.numbers = tuple(k for k, field in enumerate(fields) if field is not None)
+    tree.last_number = len(fields) - 1
+    return tree
 
 
 def when(condition: object, field: Tree) -> Tree | None:

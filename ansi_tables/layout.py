@@ -125,37 +125,40 @@ class Layout:
 
         TableValueError when there is no such field on this device.
         """
-        place = self._find(path)
-        width = size_of(place.tree)
+        width = self.width(path)
         if width is None:
             raise TableValueError("has no fixed width", table=self.table, path=path)
-        return place.offset, width
+        return self.place(path).offset, width
+
+    def width(self, path: str) -> int | None:
+        """Give the octets of a field, array or record; None when it goes to the table's end."""
+        return size_of(self.place(path).tree)
 
     def has(self, path: str) -> bool:
         """Tell whether this device has a field, array or record of that path."""
         try:
-            self._find(path)
+            self.place(path)
         except TableValueError:
             return False
         return True
 
     def count(self, path: str) -> int:
         """Give the number of elements of an array; TableValueError when it is none."""
-        tree = self._find(path).tree
+        tree = self.place(path).tree
         if not isinstance(tree, Array):
             raise TableValueError("is no array", table=self.table, path=path)
         return int(tree.count)
 
     def leaf(self, path: str) -> Leaf:
         """Give the field at a path: its type name, size and functions; TableValueError if none."""
-        place = self._find(path)
+        place = self.place(path)
         if place.bit is not None or not isinstance(place.tree, Leaf):
             raise TableValueError("is no single field", table=self.table, path=path)
         return place.tree
 
     def value_at(self, path: str, octets: bytes) -> Any:
         """Decode one field from just its octets, as a partial read gives them."""
-        place = self._find(path)
+        place = self.place(path)
         try:
             value, _ = interpreted.read(place.tree, octets, self.table, 0, path)
         except TruncatedTableError as error:
@@ -184,7 +187,7 @@ class Layout:
         return read(image)
 
     def _reader(self, path: str) -> Callable[[bytes], Any]:
-        place = self._find(path)
+        place = self.place(path)
         leaf, at, size = place.tree, place.offset, size_of(place.tree)
 
         def read(image: bytes) -> Any:
@@ -203,7 +206,26 @@ class Layout:
 
         return read_number
 
-    def _find(self, path: str) -> Place:
+    def encode_at(self, path: str, value: Any) -> bytes:
+        """Encode one field, array or record, as a partial write takes it.
+
+        TableValueError names what does not fit; one bit of a bit field cannot be
+        written alone.
+        """
+        place = self.place(path)
+        if place.bit is not None:
+            fault = "is one bit: write the bit field that holds it"
+            raise TableValueError(fault, table=self.table, path=path, offset=place.offset)
+        out = bytearray()
+        try:
+            interpreted.write(place.tree, value, out, self.table, path)
+        except TableError as error:
+            error.offset = place.offset + (error.offset or 0)
+            raise
+        return bytes(out)
+
+    def place(self, path: str) -> Place:
+        """Give what a path leads to; TableValueError when this device has no such field."""
         return find(self._tree, path, self.table)
 
 

@@ -100,10 +100,12 @@ def device_nameplate(ctx: Context) -> Tree:
     if ctx.fmt.nameplate_type == 0:
         return record("GAS_DEVICE" / rest())
     if ctx.fmt.nameplate_type == 1:
-        return record("WATER_DEVICE" / rest())
+        return record(None, "WATER_DEVICE" / rest())
     if ctx.fmt.nameplate_type != 2:
         return record("RAW" / rest())
     return record(
+        None,
+        None,
         "ELECTRIC_DEVICE"
         / record(
             "E_KH" / text(ctx, 6),
@@ -121,7 +123,7 @@ def device_nameplate(ctx: Context) -> Tree:
             ),
             "E_VOLTS" / bit_field(ctx, 8, E_ELEMENTS_VOLTS=(0, 3), E_ED_SUPPLY_VOLTS=(4, 7)),
             "E_AMPS" / record("E_CLASS_MAX_AMPS" / text(ctx, 6), "E_TA" / text(ctx, 6)),
-        )
+        ),
     )
 
 

@@ -152,9 +152,10 @@ def present_data(ctx: Context) -> Tree:
     timed, once = dims.REG_FUNC1_FLAGS.TIME_REMAINING_FLAG, ctx.fmt.overrides.time_remaining_once
     remaining = "TIME_REMAINING" / time_of_day(ctx)
     demand = record(when(timed and not once, remaining), "DEMAND_VALUE" / ni(ctx, 2))
+    # A maker's way: the octets of the first demand's time stand before all demands.
+    before = [remaining] if timed and once and dims.NBR_PRESENT_DEMANDS else []
     return record(
-        # A maker's way: the octets of the first demand's time stand before all demands.
-        when(timed and once and dims.NBR_PRESENT_DEMANDS, remaining),
+        *before,
         "PRESENT_DEMAND" / array(dims.NBR_PRESENT_DEMANDS, demand),
         "PRESENT_VALUE" / array(dims.NBR_PRESENT_VALUES, ni(ctx, 1)),
     )

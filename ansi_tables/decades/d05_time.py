@@ -87,9 +87,10 @@ def calendar(ctx: Context) -> Tree:
         SWITCH_HOUR=(11, 15),
     )
     separate = dims.TIME_FUNC_FLAG2.SEPARATE_WEEKDAYS_FLAG
-    days = DAYS_OF_WEEK if separate else ("SATURDAY", "SUNDAY", "WEEKDAY")
+    compact = ("SATURDAY", "SUNDAY", "WEEKDAY")
     row = record(
-        *(f"{day}_SCHEDULE" / uint(ctx, 8) for day in days),
+        *(when(separate, f"{day}_SCHEDULE" / uint(ctx, 8)) for day in DAYS_OF_WEEK),
+        *(when(not separate, f"{day}_SCHEDULE" / uint(ctx, 8)) for day in compact),
         "SPECIAL_SCHEDULE" / array(dims.CALENDAR_FUNC.NBR_SPECIAL_SCHED, uint(ctx, 8)),
     )
     return record(

@@ -22,10 +22,12 @@ from ansi_tables.registry import TableDefinition
 
 _FORMATS = ("UINT8", "UINT16", "UINT32", "INT8", "INT16", "INT32", "NI_FMAT1", "NI_FMAT2")
 
+SETS = (1, 2, 3, 4)
+
 
 def sets_of(ctx: Context) -> tuple[int, ...]:
     """Give the load-profile sets (1 to 4) that ST-00 lists."""
-    return tuple(n for n in (1, 2, 3, 4) if ctx.uses(63 + n))
+    return tuple(n for n in SETS if ctx.uses(63 + n))
 
 
 def dimensions(ctx: Context) -> Tree:
@@ -35,13 +37,14 @@ def dimensions(ctx: Context) -> Tree:
     flags += ["BLK_END_READ_FLAG", "BLK_END_PULSE_FLAG"]
     flags += [f"SCALAR_DIVISOR_FLAG_SET{n}" for n in (1, 2, 3, 4)]
     flags += ["EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG", bit_12]
-    sizes: list[Tree] = []
-    for n in sets_of(ctx):
+    sizes: list[Tree | None] = []
+    for n in SETS:
+        used = n in sets_of(ctx)
         sizes += [
-            f"NBR_BLKS_SET{n}" / uint(ctx, 16),
-            f"NBR_BLK_INTS_SET{n}" / uint(ctx, 16),
-            f"NBR_CHNS_SET{n}" / uint(ctx, 8),
-            f"MAX_INT_TIME_SET{n}" / uint(ctx, 8),
+            when(used, f"NBR_BLKS_SET{n}" / uint(ctx, 16)),
+            when(used, f"NBR_BLK_INTS_SET{n}" / uint(ctx, 16)),
+            when(used, f"NBR_CHNS_SET{n}" / uint(ctx, 8)),
+            when(used, f"MAX_INT_TIME_SET{n}" / uint(ctx, 8)),
         ]
     return record(
         "LP_MEMORY_LEN" / uint(ctx, 32),
@@ -61,7 +64,10 @@ def control(ctx: Context) -> Tree:
         "END_BLK_RDG_SOURCE_SELECT" / uint(ctx, 8),
     )
     fields: list[Tree | None] = []
-    for n in sets_of(ctx):
+    for n in SETS:
+        if n not in sets_of(ctx):
+            fields += [None] * 4
+            continue
         channels = dims[f"NBR_CHNS_SET{n}"]
         scaled = dims.LP_FLAGS[f"SCALAR_DIVISOR_FLAG_SET{n}"]
         fields += [
@@ -97,7 +103,8 @@ def status(ctx: Context) -> Tree:
             "NBR_VALID_INT" / uint(ctx, 16),
         )
 
-    return record(*(f"LP_STATUS_SET{n}" / one() for n in sets_of(ctx)))
+    used = sets_of(ctx)
+    return record(*(when(n in used, f"LP_STATUS_SET{n}" / one()) for n in SETS))
 
 
 def interval_format(ctx: Context, code: int) -> Tree:
