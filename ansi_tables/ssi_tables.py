@@ -19,6 +19,7 @@ from typing import Any
 
 from construct import Construct, ConstructError
 
+from ansi_tables import ssi_fast
 from ansi_tables import ssi_layouts as layouts
 from ansi_tables.errors import TableValueError
 
@@ -254,6 +255,12 @@ _CODECS: Mapping[SsiTable, Construct[Any, Any]] = {
 }
 
 
+_FAST = {
+    SsiTable.REPORT_HEADER: ssi_fast.report_header,
+    SsiTable.LOAD_PROFILE_PART: ssi_fast.load_profile_part,
+}
+
+
 def codec(table: SsiTable) -> Construct[Any, Any]:
     """Give the codec of an SSI table; a staging table has that of its active one."""
     if SsiTable.SCHEDULES_STAGING <= table <= SsiTable.ZONE_STAGING:
@@ -263,6 +270,10 @@ def codec(table: SsiTable) -> Construct[Any, Any]:
 
 def decode(table: SsiTable, data: bytes) -> dict[str, Any]:
     """Decode an SSI table to plain dicts, lists and numbers; TableValueError if it is not one."""
+    fast = _FAST.get(table)
+    quick = fast(data) if fast is not None else None
+    if quick is not None:
+        return quick
     name = f"SSI {table.name}"
     try:
         value = codec(table).parse(data)

@@ -15,6 +15,7 @@ from protocols.errors import LocalProtocolError
 APDU_TAG = 0x60
 #: Elements in wire order; Wireshark and one stack accept no other.
 ORDER = (0xA1, 0xA2, 0xA3, 0xA4, 0xA6, 0xA7, 0xA8, 0x8B, 0xAC, 0xBE)
+_RANK = {tag: rank for rank, tag in enumerate(ORDER)}
 #: The one application context of the final form, and its security mechanism (EAX').
 CONTEXT = (2, 16, 124, 113620, 1, 22)
 SECURITY_MECHANISM = (*CONTEXT, 2, 1)
@@ -78,10 +79,13 @@ def take_length(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at + 1 : at + 1 + extra], "big"), at + 1 + extra
 
 
+_SHORT_LENGTHS = tuple(bytes([length]) for length in range(0x80))
+
+
 def length_octets(length: int) -> bytes:
     """Give a BER length in its shortest form."""
     if length < 0x80:
-        return bytes([length])
+        return _SHORT_LENGTHS[length]
     size = (length.bit_length() + 7) // 8
     if size > 3:
         raise LocalProtocolError(f"{length} octets are too long for an APDU")
@@ -97,7 +101,8 @@ def _take(data: bytes, at: int, reason: str = "inner-length-mismatch") -> tuple[
     """Read tag and length at a place; give the tag and where its content begins and ends."""
     if at >= len(data):
         raise ApduRejected(reason)
-    length, begin = take_length(data, at + 1)
+    size = data[at + 1] if at + 1 < len(data) else 0xFF
+    length, begin = (size, at + 2) if size < 0x80 else take_length(data, at + 1)
     if begin + length > len(data):
         raise ApduRejected(reason)
     return data[at], begin, begin + length
@@ -105,22 +110,22 @@ def _take(data: bytes, at: int, reason: str = "inner-length-mismatch") -> tuple[
 
 def _only(data: bytes, tag: int, reason: str) -> bytes:
     """Give the content of the one element that fills ``data``."""
-    if data[:1] != bytes([tag]):
+    if not data or data[0] != tag:
         raise ApduRejected(reason, f"{data[:1].hex() or 'nothing'} where {tag:02x} must be")
-    _, begin, end = _take(data, 0)
-    if end != len(data):
+    length, begin = take_length(data, 1)
+    if begin + length != len(data):
         raise ApduRejected("inner-length-mismatch")
-    return data[begin:end]
+    return data[begin:]
 
 
 def _integer(data: bytes) -> int:
     """Read an unsigned integer of 1 to 4 octets: 02 01 80 is 128, not -128."""
     if data[:1] != b"\x02":
         raise ApduRejected("bad-integer-tag", f"no INTEGER inside: {DRAFT_2006}")
-    content = _only(data, 0x02, "bad-integer-tag")
-    if not 1 <= len(content) <= 4:
-        raise ApduRejected("bad-integer-length")
-    return int.from_bytes(content, "big")
+    if 3 <= len(data) <= 6 and data[1] == len(data) - 2:
+        return int.from_bytes(data[2:], "big")
+    _only(data, 0x02, "bad-integer-tag")
+    raise ApduRejected("bad-integer-length")
 
 
 def decode_apdu(data: bytes) -> Apdu:
@@ -137,14 +142,14 @@ def decode_apdu(data: bytes) -> Apdu:
     last = -1
     while at < len(data):
         tag, begin, end = _take(data, at, "length-overrun")
-        if tag not in ORDER:
+        if tag not in _RANK:
             draft = f": {DRAFT_2006}" if tag == DRAFT_2006_MECHANISM_TAG else ""
             raise ApduRejected("unknown-element", f"{tag:02X}H{draft}")
         if tag in elements:
             raise ApduRejected("duplicate-element", f"{tag:02X}H")
-        if ORDER.index(tag) < last:
+        if _RANK[tag] < last:
             raise ApduRejected("element-order", f"{tag:02X}H")
-        last = ORDER.index(tag)
+        last = _RANK[tag]
         elements[tag], contents[tag] = data[at:end], data[begin:end]
         at = end
     return _assemble(elements, contents)
@@ -219,8 +224,14 @@ def _user_information(content: bytes) -> tuple[int | None, bytes]:
     return offset, _only(external, 0x81, "bad-user-information")
 
 
+#: How the normal form of AC begins, up to the key id.
+_AUTHENTICATION = bytes.fromhex("a20da00ba1098001")
+
+
 def _authentication(content: bytes) -> tuple[int, bytes]:
     """Give key id and IV; a key id that is left out means key 0."""
+    if len(content) == 15 and content[:8] == _AUTHENTICATION and content[9:11] == b"\x81\x04":
+        return content[8], content[11:]
     inner = _only(content, 0xA2, "bad-auth-value")
     if inner[:3] == b"\x02\x01\x00":
         inner = inner[3:]
@@ -238,9 +249,8 @@ def _authentication(content: bytes) -> tuple[int, bytes]:
 
 
 def authentication_element(key_id: int, iv: bytes) -> bytes:
-    """Give the AC element in its normal form of 17 octets."""
-    element = tlv(0x80, bytes([key_id])) + tlv(0x81, iv)
-    return tlv(0xAC, tlv(0xA2, tlv(0xA0, tlv(0xA1, element))))
+    """Give the AC element in its normal form of 17 octets; the IV has four."""
+    return b"\xac\x0f" + _AUTHENTICATION + bytes((key_id, 0x81, 0x04)) + iv
 
 
 def integer_element(tag: int, value: int) -> bytes:

@@ -189,8 +189,9 @@ class Node:
             self._send(path, octets)
         self._joiner.expire(now_us)
         self.sessions.expire(now_us)
-        for token in [t for t, one in self._serving.items() if now_us >= one.due_us]:
-            del self._serving[token]
+        # All wait equally long, so the oldest is the first that is due.
+        while self._serving and now_us >= next(iter(self._serving.values())).due_us:
+            del self._serving[next(iter(self._serving))]
             self.counts["unanswered"] += 1
 
     def deadline_us(self) -> int | None:

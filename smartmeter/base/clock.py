@@ -45,6 +45,8 @@ class Calendar:
         self._origin_us = origin_us
         self._nominal = Fraction(rate)
         self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
+        # As two integers: it is asked for every message, and Fraction is slow.
+        self._ratio = self._rate.as_integer_ratio()
 
     @property
     def is_set(self) -> bool:
@@ -60,7 +62,12 @@ class Calendar:
         """Give UTC in microseconds since 1970, or None while the clock is not set."""
         if self._epoch_utc_us is None:
             return None
-        return self._epoch_utc_us + int(self._rate * (now_us - self._origin_us))
+        numerator, denominator = self._ratio
+        ahead = numerator * (now_us - self._origin_us)
+        # Towards zero, also before the origin.
+        return self._epoch_utc_us + (
+            ahead // denominator if ahead >= 0 else -(-ahead // denominator)
+        )
 
     def utc_s(self, now_us: int) -> int | None:
         """Give UTC in whole seconds since 1970, or None while the clock is not set."""

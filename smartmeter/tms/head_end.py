@@ -65,6 +65,7 @@ class HeadEnd:
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
         self._paths: dict[str, Hashable] = {}
+        self._contexts: dict[str, int] = {}
         self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
         self._now_us = 0
 
@@ -243,6 +244,15 @@ class HeadEnd:
 
         self._then(written, after)
 
+    def _knows_context(self, esn: str, context_id: int) -> bool:
+        """Tell whether a meter context is stored; asked once for each that a SmartMeter has."""
+        if self._contexts.get(esn) != context_id:
+            sql = "SELECT 1 FROM contexts WHERE esn=? AND context_id=?"
+            if self.store.one(sql, esn, context_id) is None:
+                return False
+            self._contexts[esn] = context_id
+        return True
+
     def _then(self, future: Future[Any], after: Callable[[Future[Any]], None]) -> None:
         def carry_on() -> None:
             after(future)
@@ -267,10 +277,7 @@ class HeadEnd:
                     self._set_state(esn, State.POWERLESS, "told with the last gasp")
         if header["CONFIG_VERSION"] != self.template.version:
             self.provision(esn, SYSTEM)
-        known = self.store.one(
-            "SELECT 1 FROM contexts WHERE esn=? AND context_id=?", esn, header["CONTEXT_ID"]
-        )
-        if known is None:
+        if not self._knows_context(esn, header["CONTEXT_ID"]):
             code = Command.SEND_CONTEXT
             self._submit(esn, Kind.CONTEXT, SYSTEM, lambda: _command(self._base(esn), code))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from smartmeter.base.clock import Calendar, monotonic_us
@@ -32,17 +33,15 @@ class TmsServer:
         self.listener = Listener(self, MAX_APDU_OCTETS)
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = False
+        self._committed: deque[Callable[[], None]] = deque()
+        self._woken = False
+        self._loop: asyncio.AbstractEventLoop
         self.head_end: HeadEnd
 
     async def start(self, host: str, port: int) -> None:
         """Listen; SettingsError when the address is taken."""
-        loop = asyncio.get_running_loop()
-
-        def call_soon(function: object) -> None:
-            if not self._stopping:
-                loop.call_soon_threadsafe(self._run, function)
-
-        self.head_end = HeadEnd(self.store, self.calendar, self._template, call_soon)
+        self._loop = asyncio.get_running_loop()
+        self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
         self.head_end.load(monotonic_us())
         try:
             await self.listener.listen_tcp(host, port)
@@ -95,9 +94,18 @@ class TmsServer:
             assert isinstance(path, TcpPath | UdpPath)
             path.send(octets)
 
-    def _run(self, function: object) -> None:
-        if callable(function) and not self._stopping:
-            function()
+    def _call_soon(self, function: Callable[[], None]) -> None:
+        """Bring the end of a commit to the loop; all of one group wake it once.  Any thread."""
+        self._committed.append(function)
+        if not self._woken and not self._stopping:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._run_committed)
+
+    def _run_committed(self) -> None:
+        self._woken = False
+        while self._committed and not self._stopping:
+            self._committed.popleft()()
+        if not self._stopping:
             self.flush()
 
     async def _tick(self) -> None:
