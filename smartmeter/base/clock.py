@@ -81,6 +81,13 @@ class Calendar:
         span = Fraction(utc_us - self._epoch_utc_us) / self._rate
         return self._origin_us + -(-span.numerator // span.denominator)
 
+    def set_drift(self, drift_ppm: int, now_us: int) -> None:
+        """Let the calendar drift from now on: so many parts in a million too fast."""
+        if self._epoch_utc_us is not None:
+            self._epoch_utc_us = self.utc_us(now_us)
+            self._origin_us = now_us
+        self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
+
     def set(self, utc_us: int, now_us: int) -> None:
         """Set the calendar: from ``now_us`` on it runs from ``utc_us``; rate and drift stay."""
         self._epoch_utc_us = utc_us

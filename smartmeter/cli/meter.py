@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.twin import Twin, TwinPasswords
+from smartmeter.simulation.breakable import Breakable
+from smartmeter.simulation.control import Control, Controlled, EditableMeter
 
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
@@ -48,6 +51,7 @@ class _Options:
     clock: str
     image: MeterImage | None
     live: bool
+    controlled: bool
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class _Served:
 
     machine: Machine
     text: str
+    control: Controlled | None = None
 
 
 @command.command()
@@ -71,6 +76,7 @@ class _Served:
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
 @click.option("--state", metavar="DIR", help="Keep the non-volatile memory in this folder.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@click.option("--control", metavar="HOST:PORT", help="HTTP interface to break them (OpenAPI).")
 def serve(
     pty_link: str | None,
     serial_device: str | None,
@@ -84,6 +90,7 @@ def serve(
     interval: int | None,
     state: str | None,
     clock: str,
+    control: str | None,
 ) -> None:
     """Serve simulated meters until told to stop (Ctrl-C).
 
@@ -105,11 +112,14 @@ def serve(
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
     cloned = read_image(Path(image)) if image else None
-    options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live)
+    options = _Options(
+        profile, seed, serial_number, interval, state, clock, cloned, live, control is not None
+    )
     ports = _ports(pty_link, serial_device, tcp, count)
     served = [_meter(options, number) for number in range(count)]
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
-    asyncio.run(_until_told(_all(work)))
+    controls = [meter.control for meter in served if meter.control is not None]
+    asyncio.run(_until_told(_all(work, controls, control)))
 
 
 def _fits(serial_number: str, count: int) -> bool:
@@ -121,7 +131,7 @@ def _meter(options: _Options, number: int) -> _Served:
     now_us = monotonic_us()
     calendar = shared_calendar(options.clock, wall_utc_us(), now_us)
     if options.image is not None:
-        return _twin(options.image, options.live, options.seed + number, calendar)
+        return _twin(options.image, options, options.seed + number, calendar)
     settings = MeterSettings(
         serial=options.serial_number or f"SM{options.seed + number:06d}",
         seed=options.seed + number,
@@ -131,20 +141,31 @@ def _meter(options: _Options, number: int) -> _Served:
         master_password=os.environ.get(MASTER_VARIABLE, "master").encode(),
     )
     folder = options.state if not number else f"{options.state}-{number + 1}"
-    meter = Meter(settings, _memory(options.state and folder), calendar, now_us)
+    kind = EditableMeter if options.controlled else Meter
+    meter = kind(settings, _memory(options.state and folder), calendar, now_us)
     meter.expire(monotonic_us())
     public = " ".join(map(str, sorted(PUBLIC_TABLES)))
-    return _Served(meter, f"meter {settings.serial}; {_passwords()}; public: {public}")
+    text = f"meter {settings.serial}; {_passwords()}; public: {public}"
+    return _served(meter, text, settings.serial, calendar, options)
 
 
-def _twin(image: MeterImage, live: bool, seed: int, calendar: Calendar) -> _Served:
+def _twin(image: MeterImage, options: _Options, seed: int, calendar: Calendar) -> _Served:
     readers = (os.environ.get(READER_VARIABLE, "reader").encode(), *image.passwords)
     master = os.environ.get(MASTER_VARIABLE, "master").encode()
     twin = Twin(image, TwinPasswords(readers, master))
     whose = " ".join(str(value) for value in image.identity.values()) or "a meter"
-    if image.passwords:
-        return _Served(twin, f"twin of {whose}; {_passwords()}, and the image's own")
-    return _Served(twin, f"twin of {whose}; {_passwords()}")
+    own = ", and the image's own" if image.passwords else ""
+    text = f"twin of {whose}; {_passwords()}{own}"
+    return _served(twin, text, whose, calendar if options.live else None, options)
+
+
+def _served(
+    machine: Machine, text: str, name: str, calendar: Calendar | None, options: _Options
+) -> _Served:
+    if not options.controlled:
+        return _Served(machine, text)
+    line = Breakable(machine)
+    return _Served(line, text, Controlled(line, name, calendar))
 
 
 def _memory(state: str | None) -> Nvram:
@@ -196,18 +217,30 @@ def _passwords() -> str:
 
 def _ready(served: _Served, port: str) -> None:
     """Print the one line that programs wait for."""
-    click.echo(f"ready {port} {served.text}")
+    text = served.text
+    if served.control is not None:
+        served.control.port = port
+        text = f"{text}; control {served.control.url}"
+    click.echo(f"ready {port} {text}")
     sys.stdout.flush()
 
 
-async def _all(work: list[Callable[[], Awaitable[None]]]) -> None:
-    """Serve all meters; when one cannot be served, none is."""
+async def _all(
+    work: list[Callable[[], Awaitable[None]]], controls: list[Controlled], address: str | None
+) -> None:
+    """Serve all meters, and the interface to break them; when one cannot be served, none is."""
 
     async def one(serve_it: Callable[[], Awaitable[None]]) -> None:
         await serve_it()
 
     try:
-        async with asyncio.TaskGroup() as group:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            if address is not None:
+                from smartmeter.cli.control_http import controlled
+
+                url = await stack.enter_async_context(controlled(Control(controls), address))
+                for number, each in enumerate(controls):
+                    each.url = f"{url}/meters/{number}"
             for serve_it in work:
                 group.create_task(one(serve_it))
     except* Exception as failed:

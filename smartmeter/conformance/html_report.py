@@ -19,7 +19,8 @@ body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; }
 main { max-width: 72rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.6rem; margin: 0; }
-h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; text-transform: capitalize; }
+h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
+h2::first-letter { text-transform: uppercase; }
 .device { color: var(--faint); margin: .3rem 0 1.4rem; }
 .tiles { display: grid; gap: .75rem; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); }
 .tile { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;

@@ -138,6 +138,7 @@ def _once(bench: Bench, each: Check, seed: int) -> Result:
 
 
 def _answers(bench: Bench) -> bool:
+    bench.tester.transcript = Transcript()  # what the check left is its own
     try:
         bench.base()
     except Unreachable:

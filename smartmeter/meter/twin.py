@@ -81,6 +81,8 @@ class TwinDevice:
         self._passwords = passwords
         self._living = living
         self.tables: dict[int, bytes] = dict(image.tables)
+        #: Tables that were edited from outside: they do not run on.
+        self.edited: dict[int, bytes] = {}
         self._format = format_of(image)
         self.asked: int | None = None
         self._may_read = self._may_write = False
@@ -103,7 +105,7 @@ class TwinDevice:
             raise Refused(self._image.refused.get(table, self._image.unlisted))
         if table in self._image.locked and not self._may_read:
             raise Refused(self._image.locked[table])
-        if self._living is not None:
+        if self._living is not None and table not in self.edited:
             running = self._living.current(self.tables, table, now_us)
             if running is not None:
                 self.tables[table] = running
@@ -134,6 +136,13 @@ class TwinDevice:
     def session_ended(self, normally: bool, now_us: int) -> None:
         """Take the rights away."""
         self._may_read = self._may_write = False
+
+    def release(self, table: int) -> None:
+        """Let go of a table that was edited: it is the image's again."""
+        if self.edited.pop(table, None) is not None:
+            self.tables.pop(table)
+            if table in self._image.tables:
+                self.tables[table] = self._image.tables[table]
 
     def _writable(self, table: int) -> bool:
         if table & MANUFACTURER_BIT:
@@ -166,21 +175,32 @@ class Twin:
         self, image: MeterImage, passwords: TwinPasswords, living: Living | None = None
     ) -> None:
         self.image = image
+        self.mains_on = True
         self.device = TwinDevice(image, passwords, living)
-        options = ServerOptions(
+        self._options = ServerOptions(
             max_packet_octets=image.link.packet_octets,
             max_packets=image.link.packets,
             bauds=image.link.bauds,
             identification=image.link.identification,
             refusals={getattr(services, n): c for n, c in image.link.refusals.items()},
         )
-        self._server = Server(self.device, options)
+        self._server = Server(self.device, self._options)
         self._held: deque[tuple[int, bytes]] = deque()
         self._now_us = 0
+
+    def mains(self, on: bool, now_us: int) -> None:
+        """Switch the mains: without it nobody is at the port, and a session is gone."""
+        if on != self.mains_on:
+            self.mains_on = on
+            self._held.clear()
+            self.device.session_ended(False, now_us)
+            self._server = Server(self.device, self._options)
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take bytes at the optical port."""
         self._now_us = now_us
+        if not self.mains_on:
+            return
         if data[:1] == bytes([STP]):
             self._held.clear()  # the client has moved on: an answer still being made is given up
         self._server.receive(data, now_us)

@@ -59,9 +59,11 @@ def original() -> Meter:
     return Meter(MeterSettings(), MemoryNvram(pages), Calendar(NOON_UTC_US, STANDING), 0)
 
 
-def converse(client: Client, machine: Machine, script: Any) -> tuple[Any, list[bytes]]:
+def converse(
+    client: Client, machine: Machine, script: Any, now_us: int = 0
+) -> tuple[Any, list[bytes]]:
     """Run a script on a line without delay; gives its result, and what the meter sent."""
-    now_us, token, said = 0, object(), []
+    token, said = object(), []
     client.run(script, token, now_us)
     while True:
         for event in client.events():

@@ -1,0 +1,125 @@
+"""The control interface over HTTP: the standard library's server, in a thread of its own.
+
+The thread only speaks HTTP; what a request asks for is done in the meters' own loop, so that
+no meter is touched from two threads.  Bodies, headers and idle time are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import AsyncIterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from smartmeter.base.clock import monotonic_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.simulation.control import Control, ControlError
+
+MAX_BODY_OCTETS = 4 << 20
+IDLE_S = 10.0
+ANSWER_S = 10.0
+EXPIRE_EVERY_S = 0.05
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    control: Control
+    loop: asyncio.AbstractEventLoop
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "smartmeter-control"
+    sys_version = ""
+    timeout = IDLE_S
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the call log is the meter's."""
+
+    def _answer(self) -> None:
+        try:
+            body = self._body()
+            done = asyncio.run_coroutine_threadsafe(self._handle(body), self.server.loop)
+            self._send(200, done.result(ANSWER_S))
+        except ControlError as error:
+            self._send(error.status, {"error": str(error)})
+        except TimeoutError:
+            self._send(503, {"error": "the meters are busy; try again"})
+
+    async def _handle(self, body: Any) -> Any:
+        path = self.path.partition("?")[0]
+        return self.server.control.handle(self.command, path, body, monotonic_us())
+
+    def _body(self) -> Any:
+        """Read a JSON body; only JSON is taken, so that no web page can send one unasked."""
+        text = self.headers.get("Content-Length", "0")
+        if self.headers.get("Transfer-Encoding") or not text.isdecimal():
+            self.close_connection = True
+            raise ControlError(411, "send the body with its Content-Length")
+        length = int(text)
+        if length > MAX_BODY_OCTETS:
+            self.close_connection = True
+            raise ControlError(413, f"at most {MAX_BODY_OCTETS} octets")
+        octets = self.rfile.read(length)  # first of all: what is unread would break the answer
+        if self.command == "GET" or (self.command == "DELETE" and not length):
+            return None
+        if self.headers.get_content_type() != "application/json":
+            raise ControlError(415, "send Content-Type: application/json")
+        try:
+            return json.loads(octets or b"{}")
+        except (ValueError, RecursionError):
+            raise ControlError(400, "the body is no JSON") from None
+
+    def _send(self, status: int, value: Any) -> None:
+        octets = json.dumps(value).encode()
+        with contextlib.suppress(OSError):
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(octets)))
+            self.end_headers()
+            self.wfile.write(octets)
+
+
+@contextlib.asynccontextmanager
+async def controlled(control: Control, address: str) -> AsyncIterator[str]:
+    """Serve the control interface while the body runs; gives its URL."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise SettingsError("--control", f"{address!r} is not HOST:PORT", "write 127.0.0.1:8090")
+    try:
+        server = _Server((host.strip("[]"), int(port)), _Handler)
+    except OSError as error:
+        raise SettingsError(
+            "--control", f"{address}: {error.strerror or error}", "choose a port that is free"
+        ) from error
+    server.control, server.loop = control, asyncio.get_running_loop()
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    expiring = asyncio.create_task(_expire(control))
+    try:
+        yield f"http://{host}:{server.server_address[1]}"
+    finally:
+        expiring.cancel()
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+
+
+async def _expire(control: Control) -> None:
+    while True:
+        await asyncio.sleep(EXPIRE_EVERY_S)
+        control.expire(monotonic_us())

@@ -1,0 +1,416 @@
+"""What can be done to served meters from outside, as a table of actions: checked, documented.
+
+No HTTP here: a request comes as method, path and JSON, an answer goes as status and JSON.
+The OpenAPI document is made from the same table, so it cannot say anything else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from protocols.machine import Machine
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.meter import Meter
+from smartmeter.meter.twin import Twin
+from smartmeter.simulation.breakable import MAX_FAULTS, Breakable, Fault, FaultKind
+from smartmeter.version import VERSION
+
+MAX_TABLE_OCTETS = 1 << 20
+Json = dict[str, Any]
+
+
+class ControlError(Exception):
+    """A request that cannot be done: ``status`` as in HTTP, and one sentence."""
+
+    def __init__(self, status: int, text: str) -> None:
+        self.status = status
+        super().__init__(text)
+
+
+class EditableMeter(Meter):
+    """A meter whose tables can be overridden: what is edited is shown until it is let go."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.edited: dict[int, bytes] = {}
+        super().__init__(*arguments, **named)
+
+    def table(self, number: int, now_us: int) -> bytes:
+        """Give the edited image, or what the meter has."""
+        edited = self.edited.get(number)
+        return super().table(number, now_us) if edited is None else edited
+
+
+class Powered(Protocol):
+    """A machine that has a mains connection."""
+
+    mains_on: bool
+
+    def mains(self, on: bool, now_us: int) -> None:
+        """Switch the mains."""
+
+
+@dataclass
+class Controlled:
+    """One served meter: its breakable line and clock, where it is served and controlled."""
+
+    line: Breakable
+    name: str
+    calendar: Calendar | None = None
+    port: str = ""
+    url: str = ""
+    power_due_us: int | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """Give the meter or twin behind the line."""
+        return self.line.inner
+
+
+@dataclass(frozen=True)
+class Key:
+    """One member of a request: its type and limits; an ``optional`` one is None if left out."""
+
+    kind: type
+    default: Any = None
+    low: int = 0
+    high: int = 1 << 31
+    choices: tuple[str, ...] = ()
+    text: str = ""
+    optional: bool = False
+
+    @property
+    def required(self) -> bool:
+        """Tell whether a request must have it."""
+        return self.default is None and not self.optional
+
+    def schema(self) -> Json:
+        """Give it as JSON Schema."""
+        names = {int: "integer", bool: "boolean", str: "string"}
+        found: Json = {"type": names[self.kind], "description": self.text}
+        if self.kind is int:
+            found |= {"minimum": self.low, "maximum": self.high}
+        if self.choices:
+            found["enum"] = list(self.choices)
+        if self.default is not None:
+            found["default"] = self.default
+        return found
+
+    def check(self, name: str, value: Any) -> Any:
+        """Give the value, or raise ControlError."""
+        wrong = not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool))
+        if wrong:
+            raise ControlError(422, f"{name} must be of type {self.schema()['type']}")
+        if self.choices and value not in self.choices:
+            raise ControlError(422, f"{name} must be one of {', '.join(self.choices)}")
+        if self.kind is int and not self.low <= value <= self.high:
+            raise ControlError(422, f"{name} must be {self.low} to {self.high}")
+        return value
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that can be done; ``act`` gets the meter, path numbers and checked members."""
+
+    method: str
+    path: str
+    summary: str
+    act: Callable[[Controlled, Mapping[str, int], Json, int], Any]
+    keys: Mapping[str, Key] = field(default_factory=dict)
+
+
+def _faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    return [fault.to_json() for fault in meter.line.faults]
+
+
+def _add_fault(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    if len(meter.line.faults) >= MAX_FAULTS:
+        raise ControlError(409, f"{MAX_FAULTS} faults hold already; DELETE them")
+    fault = Fault(FaultKind(body["kind"]), body["count"], body["ms"], body["times"])
+    meter.line.add(fault)
+    return fault.to_json()
+
+
+def _clear_faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    meter.line.faults.clear()
+    return []
+
+
+def _calls(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    return [asdict(call) for call in meter.line.log.calls]
+
+
+def _clear_calls(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    meter.line.log.calls.clear()
+    return []
+
+
+def _clock(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    if meter.calendar is None:
+        raise ControlError(409, "a twin's clock stands; serve it with --live")
+    if body["drift_ppm"] is not None:
+        meter.calendar.set_drift(body["drift_ppm"], now_us)
+    utc_us = meter.calendar.utc_us(now_us)
+    assert utc_us is not None
+    if body["offset_s"] is not None:
+        moved_us = utc_us + body["offset_s"] * US_PER_S
+        if isinstance(meter.machine, Meter):
+            meter.machine.set_clock(moved_us, now_us)
+        else:
+            meter.calendar.set(moved_us, now_us)
+        utc_us = moved_us
+    return {"utc_s": utc_us // US_PER_S}
+
+
+def _power(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    powered: Powered = meter.machine  # type: ignore[assignment]
+    powered.mains(body["on"], now_us)
+    off_for_ms = body["for_ms"]
+    meter.power_due_us = None
+    if not body["on"] and off_for_ms is not None:
+        meter.power_due_us = now_us + off_for_ms * 1000
+    return {"on": powered.mains_on}
+
+
+def _storm(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    if not isinstance(meter.machine, Meter):
+        raise ControlError(409, "a twin keeps no log of its own; PUT its table 76")
+    try:
+        code = EventCode(body["code"])
+    except ValueError:
+        known = ", ".join(str(each.value) for each in EventCode)
+        raise ControlError(
+            422, f"code {body['code']} is none that the meter has: {known}"
+        ) from None
+    for _ in range(body["count"]):
+        meter.machine.note(code, now_us)
+    return {"events": body["count"]}
+
+
+def _table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    try:
+        image = _image(meter, path["table"], now_us)
+    except KeyError:
+        raise ControlError(404, f"the meter has no table {path['table']}") from None
+    return {"table": path["table"], "hex": image.hex()}
+
+
+def _image(meter: Controlled, number: int, now_us: int) -> bytes:
+    if isinstance(meter.machine, Twin):
+        return meter.machine.device.tables[number]
+    assert isinstance(meter.machine, EditableMeter)
+    return meter.machine.table(number, now_us)
+
+
+def _edit_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    try:
+        octets = bytes.fromhex(body["hex"])
+    except ValueError:
+        raise ControlError(422, "hex must be two hexadecimal digits an octet") from None
+    if len(octets) > MAX_TABLE_OCTETS:
+        raise ControlError(422, f"{len(octets)} octets, at most {MAX_TABLE_OCTETS}")
+    number = path["table"]
+    if body["offset"] is not None:
+        try:
+            old = _image(meter, number, now_us)
+        except KeyError:
+            raise ControlError(404, f"the meter has no table {number}") from None
+        if body["offset"] + len(octets) > len(old):
+            raise ControlError(422, f"table {number} has {len(old)} octets")
+        octets = old[: body["offset"]] + octets + old[body["offset"] + len(octets) :]
+    if isinstance(meter.machine, Twin):
+        meter.machine.device.edited[number] = octets
+        meter.machine.device.tables[number] = octets
+    else:
+        assert isinstance(meter.machine, EditableMeter)
+        meter.machine.edited[number] = octets
+    return {"table": number, "hex": octets.hex()}
+
+
+def _release_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    machine, number = meter.machine, path["table"]
+    if isinstance(machine, Twin):
+        machine.device.release(number)
+    elif isinstance(machine, EditableMeter):
+        machine.edited.pop(number, None)
+    return {"table": number}
+
+
+_METER = "/meters/{meter}"
+_FAULT_KEYS = {
+    "kind": Key(str, choices=tuple(kind.value for kind in FaultKind), text="what goes wrong"),
+    "count": Key(int, 1, 1, 1_000_000, text="for how many packets, or passwords"),
+    "ms": Key(int, 1_000, 0, 600_000, text="how much later (delay)"),
+    "times": Key(int, 2, 1, 100, text="how often it leaves in all (repeat)"),
+}
+ACTIONS: Sequence[Action] = (
+    Action("GET", f"{_METER}/faults", "The faults that hold", _faults),
+    Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
+    Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
+    Action("GET", f"{_METER}/calls", "What was asked and answered lately", _calls),
+    Action("DELETE", f"{_METER}/calls", "Empty the call log", _clear_calls),
+    Action(
+        "POST",
+        f"{_METER}/clock",
+        "Let the clock drift, or jump",
+        _clock,
+        {
+            "drift_ppm": Key(int, None, -500_000, 500_000, text="parts per million", optional=True),
+            "offset_s": Key(int, None, -(10**9), 10**9, text="seconds to jump by", optional=True),
+        },
+    ),
+    Action(
+        "POST",
+        f"{_METER}/power",
+        "Switch the mains",
+        _power,
+        {
+            "on": Key(bool, text="false: power loss"),
+            "for_ms": Key(
+                int, None, 1, 86_400_000, text="and on again after so long", optional=True
+            ),
+        },
+    ),
+    Action(
+        "POST",
+        f"{_METER}/events",
+        "An event storm",
+        _storm,
+        {
+            "count": Key(int, 100, 1, 10_000, text="how many"),
+            "code": Key(int, 9, 0, 2047, text="standard event code"),
+        },
+    ),
+    Action("GET", f"{_METER}/tables/{{table}}", "A table as it is now", _table),
+    Action(
+        "PUT",
+        f"{_METER}/tables/{{table}}",
+        "Edit a table, live",
+        _edit_table,
+        {
+            "hex": Key(str, text="its octets"),
+            "offset": Key(int, None, 0, 1 << 24, text="where; all if left out", optional=True),
+        },
+    ),
+    Action("DELETE", f"{_METER}/tables/{{table}}", "Let go of an edited table", _release_table),
+)
+
+
+class Control:
+    """All served meters, and what can be done to them; synchronous, in the meters' own loop."""
+
+    def __init__(self, meters: Sequence[Controlled]) -> None:
+        self.meters = meters
+
+    def expire(self, now_us: int) -> None:
+        """Give power back where its time has come."""
+        for meter in self.meters:
+            if meter.power_due_us is not None and now_us >= meter.power_due_us:
+                meter.power_due_us = None
+                powered: Powered = meter.machine  # type: ignore[assignment]
+                powered.mains(True, now_us)
+
+    def handle(self, method: str, path: str, body: Any, now_us: int) -> Any:
+        """Do what a request asks for; ControlError says why not."""
+        if path == "/openapi.json" and method == "GET":
+            return openapi()
+        if path == "/meters" and method == "GET":
+            return [self._shown(number) for number in range(len(self.meters))]
+        allowed = []
+        for action in ACTIONS:
+            numbers = _match(action.path, path)
+            if numbers is None:
+                continue
+            if action.method == method:
+                return action.act(self._meter(numbers), numbers, _checked(action, body), now_us)
+            allowed.append(action.method)
+        if allowed:
+            raise ControlError(405, f"{path} can be asked with {', '.join(allowed)}")
+        raise ControlError(404, f"{path} is not here; see /openapi.json")
+
+    def _shown(self, number: int) -> Json:
+        meter = self.meters[number]
+        powered: Powered = meter.machine  # type: ignore[assignment]
+        return {
+            "meter": number,
+            "name": meter.name,
+            "port": meter.port,
+            "on": powered.mains_on,
+            "faults": len(meter.line.faults),
+        }
+
+    def _meter(self, numbers: Mapping[str, int]) -> Controlled:
+        if numbers["meter"] >= len(self.meters):
+            raise ControlError(404, f"there is no meter {numbers['meter']}; see /meters")
+        return self.meters[numbers["meter"]]
+
+
+def _match(pattern: str, path: str) -> dict[str, int] | None:
+    expression = re.sub(r"\{(\w+)\}", r"(?P<\1>[0-9]{1,5})", pattern)
+    found = re.fullmatch(expression, path)
+    return {name: int(text) for name, text in found.groupdict().items()} if found else None
+
+
+def _checked(action: Action, body: Any) -> Json:
+    given = {} if body is None else body
+    if not isinstance(given, dict):
+        raise ControlError(422, "the body must be a JSON object")
+    if unknown := sorted(given.keys() - action.keys.keys()):
+        known = ", ".join(action.keys) or "no members"
+        raise ControlError(422, f"{unknown[0]!r} is not known here; {known}")
+    checked: Json = {}
+    for name, key in action.keys.items():
+        if name in given:
+            checked[name] = key.check(name, given[name])
+        elif key.required:
+            raise ControlError(422, f"{name} is missing")
+        else:
+            checked[name] = key.default
+    return checked
+
+
+def openapi() -> Json:
+    """Give the OpenAPI document."""
+    paths: dict[str, Json] = {
+        "/meters": {"get": _operation("The meters that are served", {}, [])},
+    }
+    for action in ACTIONS:
+        names = re.findall(r"\{(\w+)\}", action.path)
+        parameters = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
+            for name in names
+        ]
+        operation = _operation(action.summary, action.keys, parameters)
+        paths.setdefault(action.path, {})[action.method.lower()] = operation
+    info = {"title": "Control of simulated meters", "version": VERSION}
+    return {"openapi": "3.1.0", "info": info, "paths": paths}
+
+
+def _operation(summary: str, keys: Mapping[str, Key], parameters: list[Json]) -> Json:
+    error = {"type": "object", "properties": {"error": {"type": "string"}}}
+    operation: Json = {
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": "done"},
+            "4XX": {
+                "description": "not done, and why",
+                "content": {"application/json": {"schema": error}},
+            },
+        },
+    }
+    if keys:
+        schema = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {name: key.schema() for name, key in keys.items()},
+            "required": [name for name, key in keys.items() if key.required],
+        }
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema}},
+        }
+    return operation

@@ -1,0 +1,170 @@
+"""Served meters are broken from outside, as a table of actions says."""
+
+import json
+from typing import Any
+
+import pytest
+
+from protocols.c1218.client import Client
+from protocols.c1218.scripts import LogonSettings, open_session, read_table
+from protocols.errors import LinkError, ServiceRefused
+from smartmeter.base.clock import Calendar
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.cloning import CloneSettings
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.twin import Twin, TwinPasswords
+from smartmeter.simulation.breakable import Breakable
+from smartmeter.simulation.control import (
+    ACTIONS,
+    Control,
+    ControlError,
+    Controlled,
+    EditableMeter,
+    openapi,
+)
+from tests.smartmeter.meter import sessions
+
+FAULTS, POWER = "/meters/0/faults", "/meters/0/power"
+
+
+def a_meter() -> tuple[Control, Breakable]:
+    calendar = Calendar(sessions.NOON_UTC_US, 1)
+    meter = EditableMeter(MeterSettings(), MemoryNvram(), calendar, 0)
+    line = Breakable(meter)
+    return Control([Controlled(line, "SM000001", calendar)]), line
+
+
+def a_twin() -> tuple[Control, Breakable]:
+    image = sessions.clone(sessions.original(), CloneSettings())
+    line = Breakable(Twin(image, TwinPasswords()))
+    return Control([Controlled(line, "twin")]), line
+
+
+def ask(control: Control, method: str, path: str, **body: Any) -> Any:
+    return control.handle(method, path, body or None, 0)
+
+
+def read(line: Breakable, table: int, password: bytes | None = None, now_us: int = 0) -> Any:
+    client = Client()
+
+    def script() -> Any:
+        opened = yield from open_session(LogonSettings(password=password))
+        data = yield from read_table(table, client.limits)
+        return opened.password_accepted, data
+
+    return sessions.converse(client, line, script(), now_us)[0]
+
+
+@pytest.mark.parametrize("kind", ["drop", "delay", "corrupt", "repeat"])
+def test_a_fault_holds_for_its_count_and_a_client_gets_over_it(kind: str) -> None:
+    control, line = a_meter()
+    whole = read(line, 1)
+    ask(control, "POST", FAULTS, kind=kind, count=3, ms=300)
+    assert ask(control, "GET", FAULTS) == [{"kind": kind, "count": 3, "ms": 300, "times": 2}]
+    assert read(line, 1) == whole
+    assert ask(control, "GET", FAULTS) == []
+
+
+def test_a_line_that_drops_everything_is_a_lost_link() -> None:
+    control, line = a_meter()
+    ask(control, "POST", FAULTS, kind="drop", count=1000)
+    with pytest.raises(LinkError):
+        read(line, 1)
+    ask(control, "DELETE", FAULTS)
+    assert read(line, 1, now_us=10**9)
+
+
+def test_a_right_password_becomes_a_wrong_one_once() -> None:
+    control, line = a_meter()
+    ask(control, "POST", FAULTS, kind="wrong_password", count=2)  # blanks, then NULs behind it
+    assert read(line, 1, b"reader")[0] is False
+    assert read(line, 76, b"reader")[0] is True
+
+
+def test_without_power_nobody_answers_and_it_comes_back_by_itself() -> None:
+    for control, line in (a_meter(), a_twin()):
+        assert ask(control, "POST", POWER, on=False, for_ms=50) == {"on": False}
+        with pytest.raises(LinkError):
+            read(line, 1)
+        control.expire(50_000)
+        assert ask(control, "GET", "/meters")[0]["on"] is True
+        assert read(line, 1, now_us=10**9)
+
+
+def test_an_edited_table_is_shown_until_it_is_let_go() -> None:
+    for control, line in (a_meter(), a_twin()):
+        before = read(line, 23)[1]
+        ask(control, "PUT", "/meters/0/tables/23", hex="ff", offset=0)
+        assert read(line, 23)[1] == b"\xff" + before[1:]
+        assert ask(control, "GET", "/meters/0/tables/23")["hex"].startswith("ff")
+        ask(control, "DELETE", "/meters/0/tables/23")
+        assert read(line, 23)[1] == before
+
+
+def test_an_event_storm_fills_the_log() -> None:
+    control, line = a_meter()
+    before = read(line, 76, b"reader")[1]
+    assert ask(control, "POST", "/meters/0/events", count=250) == {"events": 250}
+    after = read(line, 76, b"reader")[1]
+    assert len(after) == len(before) and after != before
+
+
+def test_a_clock_jumps_and_drifts() -> None:
+    control, _ = a_meter()
+    before = ask(control, "POST", "/meters/0/clock")["utc_s"]
+    assert ask(control, "POST", "/meters/0/clock", offset_s=-90)["utc_s"] == before - 90
+    ask(control, "POST", "/meters/0/clock", drift_ppm=100_000)
+    assert control.handle("POST", "/meters/0/clock", None, 10_000_000)["utc_s"] == before - 90 + 11
+
+
+def test_the_call_log_tells_what_was_asked_and_no_password() -> None:
+    control, line = a_meter()
+    read(line, 1, b"reader")
+    calls = ask(control, "GET", "/meters/0/calls")
+    shown = [(call["request"], call["answer"]) for call in calls]
+    assert ("Read full, table 0001H", "ok") in shown
+    assert "reader" not in str(calls) and b"reader".hex() not in str(calls)
+    ask(control, "DELETE", "/meters/0/calls")
+    assert ask(control, "GET", "/meters/0/calls") == []
+
+
+def test_a_refusal_is_still_a_refusal() -> None:
+    _, line = a_meter()
+    with pytest.raises(ServiceRefused):
+        read(line, 42)
+
+
+@pytest.mark.parametrize(
+    "method, path, body, status, words",
+    [
+        ("GET", "/nothing", None, 404, "openapi"),
+        ("GET", "/meters/7/faults", None, 404, "no meter 7"),
+        ("PUT", FAULTS, None, 405, "POST"),
+        ("POST", FAULTS, {"kind": "melt"}, 422, "drop"),
+        ("POST", FAULTS, {"kind": "drop", "count": True}, 422, "count"),
+        ("POST", FAULTS, {"kind": "drop", "count": 0}, 422, "count"),
+        ("POST", FAULTS, {"kind": "drop", "often": 2}, 422, "often"),
+        ("POST", FAULTS, {}, 422, "kind is missing"),
+        ("POST", FAULTS, [1], 422, "object"),
+        ("PUT", "/meters/0/tables/1", {"hex": "zz"}, 422, "hexadecimal"),
+        ("PUT", "/meters/0/tables/1", {"hex": "00", "offset": 99}, 422, "32 octets"),
+        ("GET", "/meters/0/tables/2000", None, 404, "2000"),
+        ("POST", "/meters/0/events", {"code": 1999}, 422, "1999"),
+    ],
+)
+def test_a_wrong_request_is_refused_in_one_sentence(
+    method: str, path: str, body: Any, status: int, words: str
+) -> None:
+    control, _ = a_meter()
+    with pytest.raises(ControlError, match=words) as refusal:
+        control.handle(method, path, body, 0)
+    assert refusal.value.status == status
+
+
+def test_the_openapi_document_lists_every_action() -> None:
+    document = json.loads(json.dumps(openapi()))
+    for action in ACTIONS:
+        operation = document["paths"][action.path][action.method.lower()]
+        assert operation["summary"] == action.summary
+        assert ("requestBody" in operation) == bool(action.keys)
+    assert document["openapi"].startswith("3.")
