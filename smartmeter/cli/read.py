@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from ansi_tables import Snapshot, definition
+from ansi_tables.meaning.notes import TOLD_BY
 from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ServiceRefused
 from protocols.transports.port import Port
@@ -78,6 +79,8 @@ def command(
             if meter.opened is not None and meter.opened.password_accepted is False:
                 click.echo("the meter refused the password; reading what it shows", err=True)
             found = read_tables(meter, numbers or list(overview.TABLES), only_listed=not numbers)
+            if not as_json:
+                add_meaning(meter, found)
     finally:
         if out is not None:
             out.close()
@@ -143,25 +146,35 @@ def read_tables(meter: MeterPort, wanted: list[int], *, only_listed: bool = Fals
     With ``only_listed``, tables that ST-00 does not list are left out.
     """
     found = Found(wanted)
-
-    def fetch(number: int) -> None:
-        if number in found.snapshot.images or number in found.refused:
-            return
-        try:
-            found.snapshot.images[number] = meter.read(number)
-        except ServiceRefused as error:
-            found.refused[number] = error
-
-    fetch(0)
+    _fetch(meter, found, 0)
     general = found.snapshot.get(0) if only_listed else None
     if general is not None:
         found.wanted = [n for n in wanted if n in general.STD_TBLS_USED]
     for number in found.wanted:
         known = definition(number)
         for needed in known.needs if known else ():
-            fetch(needed)
-        fetch(number)
+            _fetch(meter, found, needed)
+        _fetch(meter, found, number)
     return found
+
+
+def add_meaning(meter: MeterPort, found: Found) -> None:
+    """Read what tells a person of units and times, as far as the meter has it and shows it."""
+    general = found.snapshot.get(0)
+    for number in found.wanted if general is not None else ():
+        for telling in TOLD_BY.get(number, ()):
+            if general is not None and telling in general.STD_TBLS_USED:
+                _fetch(meter, found, telling)
+
+
+def _fetch(meter: MeterPort, found: Found, number: int) -> None:
+    """Read one table, once; a refusal is kept."""
+    if number in found.snapshot.images or number in found.refused:
+        return
+    try:
+        found.snapshot.images[number] = meter.read(number)
+    except ServiceRefused as error:
+        found.refused[number] = error
 
 
 def print_table(found: Found, number: int) -> None:
