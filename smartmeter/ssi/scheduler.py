@@ -125,7 +125,7 @@ class Scheduler:
 
     def try_again(self, now_us: int) -> None:
         """What made runs fail is over: all of them are tried at once."""
-        self._retry = {number: (now_us, FIRST_RETRY_US) for number in self._retry}
+        self._retry = dict.fromkeys(self._retry, (now_us, FIRST_RETRY_US))
 
     def next_utc_s(self) -> int | None:
         """Give the next due second with its delay, of schedules that neither run nor failed."""
