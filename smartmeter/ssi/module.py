@@ -356,7 +356,7 @@ class Module:
         self._failures = 0
         if self._unreachable:
             self._unreachable = False
-            self._scheduler.try_again(now_us)
+            self.tasks.scheduler.try_again(now_us)
             self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
 
     def _started(self, meter: MeterContext, clock_s: int, now_us: int) -> None:
