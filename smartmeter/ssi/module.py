@@ -516,6 +516,11 @@ class Module:
             return False
         return self.tasks.run_now(schedule_nbr, cause, self._latest_us)
 
+    def table_changed(self, table: int, now_us: int) -> None:
+        """The meter's host tells that a table has changed."""
+        if not self.dead:
+            self.watching.table_changed(table, now_us)
+
     def table_written(self, number: int) -> None:
         """Read the context again when one of its tables was written from the network."""
         if self.meter is not None and number in self.meter.images:

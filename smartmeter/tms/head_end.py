@@ -64,6 +64,8 @@ class HeadEnd:
         self.collector = Collector(self.meters, calendar, first_id)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
+        #: Told of every report that was made durable, for whoever watches this head-end.
+        self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths: dict[str, Hashable] = {}
         self._contexts: dict[str, int] = {}
         self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
@@ -240,6 +242,7 @@ class HeadEnd:
                 return
             self._heard(event.esn, event.path)
             self.collector.acknowledge(event, self._now_us)
+            self.on_stored(future.result())
             self._stored(future.result())
 
         self._then(written, after)
