@@ -217,8 +217,18 @@ class LoadProfile:
             )
 
 
-def load_profile(tables: Snapshot, set_number: int = 1) -> LoadProfile:
-    """Give a load-profile set; MissingContextError names a table that was not read."""
+def profile_sets(tables: Snapshot) -> tuple[int, ...]:
+    """Give the load-profile sets (1 to 4) whose data were read."""
+    return tuple(number for number in SETS if 63 + number in tables.images)
+
+
+def load_profile(tables: Snapshot, set_number: int | None = None) -> LoadProfile:
+    """Give a load-profile set, the first there is where none is named.
+
+    MissingContextError names a table that was not read.
+    """
+    if set_number is None:
+        set_number = next(iter(profile_sets(tables)), 1)
     if set_number not in SETS:
         raise ValueError(f"load-profile set {set_number}: there are sets 1 to 4")
     number = 63 + set_number

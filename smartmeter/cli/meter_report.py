@@ -159,9 +159,8 @@ def _when(register: Register) -> str:
 
 
 def _profiles(tables: Snapshot) -> Iterator[str]:
-    for set_number in (1, 2, 3, 4):
-        if 63 + set_number in tables:
-            yield from _profile(tables.load_profile(set_number))
+    for set_number in tables.profile_sets():
+        yield from _profile(tables.load_profile(set_number))
 
 
 def _profile(profile: LoadProfile) -> Iterator[str]:

@@ -206,6 +206,7 @@ def test_a_set_that_the_meter_has_not_is_named() -> None:
     made.images[65] = b""
     with pytest.raises(MissingContextError, match="ST-65"):
         made.load_profile(2)
+    assert made.profile_sets() == (1, 2) and made.load_profile().set_number == 1
     with pytest.raises(ValueError, match="1 to 4"):
         made.load_profile(5)
 
