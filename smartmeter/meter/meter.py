@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Context, layout_for
+from ansi_tables.layout import Layout
 from protocols.c1218.server import Refused, Server
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
@@ -340,6 +341,16 @@ class Meter:
     def procedure_of(self, initiate: bytes) -> int:
         """Give the procedure that an image of ST-07 asks for, with bit 11 a manufacturer's."""
         return int.from_bytes(initiate[:2], self.program.formats.data_order) & 0x0FFF
+
+    @property
+    def access_method(self) -> int:
+        """Give ST-00.DATA_ACCESS_METHOD: bit 0 by offset, bit 1 by index."""
+        return self.program.formats.data_access_method
+
+    def layout(self, number: int) -> Layout:
+        """Give the layout of a table, or of its pending copy, in this meter."""
+        waits = pending_of(number)
+        return layout_for(number if waits is None else waits, self.program.context)
 
     def encode(self, number: int, value: Any) -> bytes:
         """Encode a table in this meter's formats."""

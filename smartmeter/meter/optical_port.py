@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ansi_tables import TableError
+from ansi_tables.layout import Layout
+from ansi_tables.partial import part_of
 from protocols.c1218.server import Refused
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import DefaultRead, OffsetRead, OffsetWrite, Request
 from smartmeter.meter.access import Access
 from smartmeter.meter.event_log import EventCode
 
 #: The table that procedures are asked for in; it is never read.
 INITIATE = 7
+#: Candidates for the default read.
+REGISTERS, IDENTIFICATION = 23, 1
+#: Bits of ST-00.DATA_ACCESS_METHOD.
+BY_OFFSET, BY_INDEX = 1, 2
 
 
 class TableStore(Protocol):
@@ -38,6 +46,13 @@ class TableStore(Protocol):
 
     def note(self, code: EventCode, now_us: int, argument: bytes = b"") -> None:
         """Log an event of the session's user."""
+
+    def layout(self, number: int) -> Layout:
+        """Give the layout of a table in this meter; TableError for one that has none."""
+
+    @property
+    def access_method(self) -> int:
+        """Give ST-00.DATA_ACCESS_METHOD: bit 0 by offset, bit 1 by index."""
 
     def keep_access(self) -> None:
         """Make the count of wrong passwords durable."""
@@ -108,6 +123,29 @@ class OpticalPort:
                 raise Refused(ResponseCode.onp)
             data = old[:offset] + data + old[offset + len(data) :]
         self._store.write_table(table, data, now_us)
+
+    def has_service(self, kind: type[Request]) -> bool:
+        """Tell whether ST-00 announces a way of partial access; the default read is there."""
+        method = self._store.access_method
+        if kind in (OffsetRead, OffsetWrite):
+            return bool(method & BY_OFFSET)
+        return kind is DefaultRead or bool(method & BY_INDEX)
+
+    def span(
+        self, table: int, indices: tuple[int, ...], count: int, now_us: int
+    ) -> tuple[int, int]:
+        """Give offset and octets of elements; onp for a position that names nothing here."""
+        try:
+            part = part_of(self._store.layout(table), indices, count)
+        except TableError as error:
+            raise Refused(ResponseCode.onp) from error
+        if part.width is not None:
+            return part.offset, part.width
+        return part.offset, len(self._store.table(table, now_us)) - part.offset
+
+    def default_table(self) -> int:
+        """Give the registers: what most who ask without a number want (a choice of ours)."""
+        return REGISTERS if self._store.has(REGISTERS) else IDENTIFICATION
 
     def session_ended(self, normally: bool, now_us: int) -> None:
         """Take the rights away; an abnormal end is logged."""

@@ -45,7 +45,7 @@ class Formats:
     ni_format1: int = 10
     ni_format2: int = 8
     std_version_no: int = 1
-    data_access_method: int = 1
+    data_access_method: int = 3
 
 
 @dataclass(frozen=True)
