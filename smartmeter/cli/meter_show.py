@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from protocols.transports.pump import MeterPort
-from smartmeter.cli.read import logon_options, logon_settings, open_any_port, read_tables
+from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
+from smartmeter.cli.read import read_tables
 from smartmeter.meter.display import LISTS, TABLES, Screen, screens
 
 #: The password of a simulated meter, whose display is its own.

@@ -12,7 +12,8 @@ from ansi_tables import Snapshot
 from protocols.c1218.scripts import LogonSettings
 from protocols.transports.pump import MeterPort
 from smartmeter.cli import group, meter_report
-from smartmeter.cli.read import open_any_port, read_tables
+from smartmeter.cli.logon import open_any_port
+from smartmeter.cli.read import read_tables
 from tests.ansi_tables.meaning.device import device
 from tests.ansi_tables.meaning.test_registers import a_block, a_demand_meter
 
