@@ -336,9 +336,7 @@ class Client:
             self._await_answer(now_us)
         elif isinstance(event, LinkFailed):
             times = self._link.timing.retries + 1
-            error = NotAcknowledged(
-                f"nobody acknowledges, {times} transmissions; smartmeter doctor PORT tells why"
-            )
+            error = NotAcknowledged(f"no acknowledgment after {times} transmissions")
             self.line_lost(error, now_us)
         elif isinstance(event, MessageReceived):
             self._take(event.data, now_us)

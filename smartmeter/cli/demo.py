@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.simulation.count import Count
-from smartmeter.simulation.demo import Demo, DemoSettings
+from smartmeter.simulation.demo import Count, Demo, DemoSettings
 
 if TYPE_CHECKING:
     from smartmeter.tms.web.site import Site
@@ -60,7 +59,7 @@ def command(
     if as_json:
         click.echo(count.json())
     else:
-        click.echo(sentence(count))
+        click.echo(_sentence(count))
     if count.intervals_stored != count.intervals_expected or count.duplicates or count.altered:
         raise click.ClickException("the TMS does not hold what the meters measured")
 
@@ -100,8 +99,7 @@ async def _page(demo: Demo, port: int, quiet: bool) -> Site:
     return web
 
 
-def sentence(count: Count) -> str:
-    """Say for a person what a run came to."""
+def _sentence(count: Count) -> str:
     return (
         f"{count.meters} SmartMeters, {count.provisioned} provisioned; in {count.seconds} s they"
         f" sent {count.reports} reports by themselves ({count.polls} polls).\n"

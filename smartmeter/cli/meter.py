@@ -21,9 +21,9 @@ from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
-from smartmeter.cli.meter_show import show
 from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
+from smartmeter.meter.living import RunningOn
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.twin import Twin, TwinPasswords
@@ -38,9 +38,6 @@ MAX_COUNT = 1000
 @click.group()
 def command() -> None:
     """Simulated meters."""
-
-
-command.add_command(show)
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,8 @@ def _meter(options: _Options, number: int) -> _Served:
 def _twin(image: MeterImage, options: _Options, seed: int, calendar: Calendar) -> _Served:
     readers = (os.environ.get(READER_VARIABLE, "reader").encode(), *image.passwords)
     master = os.environ.get(MASTER_VARIABLE, "master").encode()
-    twin = Twin(image, TwinPasswords(readers, master))
+    living = RunningOn(image, calendar, seed, monotonic_us()) if options.live else None
+    twin = Twin(image, TwinPasswords(readers, master), living)
     whose = " ".join(str(value) for value in image.identity.values()) or "a meter"
     own = ", and the image's own" if image.passwords else ""
     text = f"twin of {whose}; {_passwords()}{own}"

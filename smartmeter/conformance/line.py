@@ -44,7 +44,8 @@ class SimulatedLine:
     def __init__(self, machine: Machine, now_us: int = 1_000_000) -> None:
         self._machine = machine
         self._now_us = now_us
-        self._ours = self._theirs = START_BAUD
+        self._ours = self._theirs = self._speaks_at = START_BAUD
+        self._rest = b""
 
     def now_us(self) -> int:
         """Give the virtual time."""
@@ -60,15 +61,18 @@ class SimulatedLine:
                 self._events()
 
     def read(self, until_us: int) -> bytes:
-        """Let the machine speak, or time pass, until then."""
+        """Let the machine speak, or time pass, until then; the first octet comes by itself."""
         while True:
+            if self._rest:
+                data, self._rest = self._rest, b""
+                if heard := self._arrived(data, last=True):
+                    return heard
+                continue
             if data := self._machine.outgoing():
-                baud = self._theirs
-                self._now_us += len(data) * self._octet_us(baud)
-                self._machine.sent(self._now_us)
-                self._events()
-                if baud == self._ours:
-                    return data
+                self._speaks_at = self._theirs
+                self._rest = data[1:]
+                if heard := self._arrived(data[:1], last=not self._rest):
+                    return heard
                 continue
             self._events()
             if self._now_us >= until_us:
@@ -79,6 +83,14 @@ class SimulatedLine:
                 continue
             self._now_us = max(self._now_us, due_us)
             self._machine.expire(self._now_us)
+
+    def _arrived(self, data: bytes, last: bool) -> bytes:
+        """Let octets take their time; give them, or nothing when our speed is another."""
+        self._now_us += len(data) * self._octet_us(self._speaks_at)
+        if last:
+            self._machine.sent(self._now_us)
+            self._events()
+        return data if self._speaks_at == self._ours else b""
 
     def set_baud(self, baud: int) -> None:
         """Change our speed."""

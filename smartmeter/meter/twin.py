@@ -33,9 +33,9 @@ FREE_FAILURES, FIRST_DELAY_US, MAX_DELAY_US = 5, 10_000_000, 3600_000_000
 
 
 class Living(Protocol):
-    """What lets some of an image's tables run on."""
+    """What lets some of an image's tables run on; see :mod:`smartmeter.meter.living`."""
 
-    def current(self, tables: dict[int, bytes], table: int, now_us: int) -> bytes | None:
+    def current(self, table: int, now_us: int) -> bytes | None:
         """Give a table that moves as it is now, or None for one that does not."""
 
 
@@ -106,7 +106,7 @@ class TwinDevice:
         if table in self._image.locked and not self._may_read:
             raise Refused(self._image.locked[table])
         if self._living is not None and table not in self.edited:
-            running = self._living.current(self.tables, table, now_us)
+            running = self._living.current(table, now_us)
             if running is not None:
                 self.tables[table] = running
         return self.tables[table]

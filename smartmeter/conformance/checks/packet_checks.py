@@ -411,6 +411,41 @@ def skipped_seq_nbr(bench: Bench) -> None:
 
 
 @check(
+    "D41b", "packet", "a partial message ends with the conversation", Basis.TWO_SOURCES, seconds=10
+)
+def partial_message_and_base(bench: Bench) -> None:
+    """Its first packet came before Base: what follows it there continues nothing."""
+    tester, first, _ = _two_packets(bench)
+    tester.write(first)
+    tester.want_ack()
+    tester.rest(6_000_000 + SLACK_US, "the conversation times out")
+    tester.defaults()
+    tester.identify()
+    tester.negotiate(64, 4)
+    tester.write(tester.packet(encode_request(bench.logon())[7:], MULTI, 0))
+    tester.want_nak("a continuation from before Base", OTHERS_ARE_SILENT)
+    tester.ask(bench.logon()).want(ResponseCode.ok)
+
+
+@check("D29c", "packet", "the response time-out begins when the answer has left", seconds=9)
+def time_out_from_the_last_octet(bench: Bench) -> None:
+    """A long packet takes its time on the line; its repetition comes 2 s after its end."""
+    bench.need("Negotiate")
+    tester = bench.session(room=True)
+    number = bench.public()
+    tester.write(tester.packet(b"\x30" + number.to_bytes(2, "big")))
+    tester.want_ack()
+    first = tester.want_packet()
+    again = tester.next(RESPONSE_US + 2 * SLACK_US)
+    if again is None or again.octets != first.octets:
+        raise Deviation(f"{again or 'nothing'} came, the answer was due again")
+    on_the_line_us = len(again.octets) * 10_000_000 // tester.baud
+    if again.at_us - on_the_line_us - first.at_us < RESPONSE_US - 40_000:
+        raise Deviation("repeated less than 2 s after its last octet", Basis.ONE_SOURCE)
+    tester.ack()
+
+
+@check(
     "D43",
     "packet",
     "a single packet ends an incomplete message and is served",

@@ -91,9 +91,10 @@ def security_too_early(bench: Bench) -> None:
 @check("D57b", "session", "Write is isss in Base and ID", needs=Permit.WRITES, seconds=2)
 def write_too_early(bench: Bench) -> None:
     """The state is looked at before the table: nothing can be written."""
-    empty = b"\x40\x07\xff\x00\x00\x00"  # no octets, to a table that is not there
-    bench.base().ask(empty).want(isss)
-    bench.id_state().ask(empty).want(isss)
+    # No octets, to a table that is not there: whole, and by offset.
+    for nothing in (b"\x40\x07\xff\x00\x00\x00", b"\x4f\x07\xff\x00\x00\x00\x00\x00\x00"):
+        bench.base().ask(nothing).want(isss, sns)
+        bench.id_state().ask(nothing).want(isss, sns)
 
 
 @check("D82", "session", "Negotiate is ok in ID only", seconds=2)
@@ -249,4 +250,20 @@ def exhausted_retries_end_the_session(bench: Bench) -> None:
     for _ in range(8):
         if tester.next(2_000_000 + 2 * SLACK_US) is None:
             break
+    tester.ask(FullRead(0)).want(isss)
+
+
+@check("D30b", "session", "NAKs without end exhaust the retries and end the session", seconds=6)
+def naks_end_the_session(bench: Bench) -> None:
+    """NAKs and time-outs share one count: after the last repetition Base."""
+    tester = bench.session()
+    tester.write(tester.packet(b"\x30\x00\x00"))
+    tester.want_ack()
+    tester.want_packet()
+    for _ in range(6):
+        tester.nak()
+        if tester.next(400_000) is None:
+            break
+    else:
+        raise Deviation("the answer came again seven times")
     tester.ask(FullRead(0)).want(isss)

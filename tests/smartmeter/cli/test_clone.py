@@ -57,6 +57,18 @@ def test_an_interrupted_clone_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert not part.exists()
 
 
+def test_a_live_twin_runs_on_from_its_image(tmp_path: Path) -> None:
+    image = tmp_path / "meter.json"
+    assert smartmeter("clone", "sim:", str(image)).returncode == 0
+    live = ("--image", str(image), "--live", "--clock", "1767225600,36000")
+    with meter_process("--tcp", "127.0.0.1:0", *live) as (port, _), open_meter(port) as meter:
+        first = {number: meter.read(number) for number in (1, 23, 52)}
+        time.sleep(1)
+        second = {number: meter.read(number) for number in (1, 23, 52)}
+    assert first[1] == second[1]
+    assert first[23] != second[23] and first[52] != second[52]
+
+
 def test_many_meters_are_served_at_once(tmp_path: Path) -> None:
     with meter_process("--tcp", "127.0.0.1:0", "--count", "3", "--seed", "7") as (port, process):
         assert process.stdout is not None

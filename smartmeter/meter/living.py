@@ -1,0 +1,228 @@
+"""Let an image run on: its clock goes, its registers count, its load profile is recorded.
+
+The load is that of a seeded house; what flows is counted in the units and number formats that
+the image itself declares.  What the image does not tell stands still: registers whose unit is
+not known, demands, apparent energy, a profile in descending order or of another set than 1,
+and everything in a meter without a clock but its registers.  Energies are whole watt-seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from ansi_tables import Record, Snapshot, TableError
+from ansi_tables.meaning.channels import channel_sources
+from ansi_tables.meaning.registers import Kind, current
+from ansi_tables.meaning.sources import Direction, Source
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.image import MeterImage
+from smartmeter.meter.loads import flow_at
+
+MINUTE_S = 60
+CLOCKS = (52, 55)
+REGISTERS, PROFILE_STATUS, PROFILE = 23, 63, 64
+#: What a unit counts, in watt-seconds.
+_WATT_SECONDS = 3600
+
+
+@dataclass
+class Energy:
+    """What has flown, in watt-seconds: by unit and direction."""
+
+    flown: dict[tuple[str, Direction], int] = field(default_factory=dict)
+
+    def add(self, power_w: int, reactive_var: int, seconds: int) -> None:
+        """Let a load flow."""
+        for unit, rate in (("Wh", power_w), ("varh", reactive_var)):
+            direction = Direction.RECEIVED if rate < 0 else Direction.DELIVERED
+            key = (unit, direction)
+            self.flown[key] = self.flown.get(key, 0) + abs(rate) * seconds
+
+    def counts(self, source: Source, factor: Fraction = Fraction(1)) -> Fraction:
+        """Give the counts of a register or channel; 0 where its unit is not of these."""
+        flown = self.flown.get((source.unit, source.direction), 0)
+        if not flown or source.scale is None or not source.scale.factor:
+            return Fraction(0)
+        return Fraction(flown, _WATT_SECONDS) / (source.scale.factor * factor)
+
+
+class RunningOn:
+    """An image that runs on from an instant of a calendar; implements ``twin.Living``."""
+
+    def __init__(self, image: MeterImage, calendar: Calendar, seed: int, now_us: int) -> None:
+        self._snapshot = Snapshot(image.tables)
+        self._calendar = calendar
+        self._seed = seed
+        self._start_us = self._utc_us(now_us)
+        self._clock = self._shown_clock()
+        self._energy, self._done_s = Energy(), 0
+        self._profile = _Profile.of(self._snapshot) if self._clock else None
+
+    def current(self, table: int, now_us: int) -> bytes | None:
+        """Give a table that moves as it is now, or None for one that does not."""
+        elapsed_s = max(0, (self._utc_us(now_us) - self._start_us) // US_PER_S)
+        try:
+            if table in CLOCKS:
+                return self._clock_table(table, elapsed_s)
+            self._advance(elapsed_s)
+            if table == REGISTERS:
+                return self._registers()
+            if table in (PROFILE_STATUS, PROFILE) and self._profile is not None:
+                return self._profile.table(table)
+        except (TableError, KeyError):
+            return None  # a count beyond its field, or a table that does not decode, stands still
+        return None
+
+    def _utc_us(self, now_us: int) -> int:
+        utc_us = self._calendar.utc_us(now_us)
+        assert utc_us is not None
+        return utc_us
+
+    def _shown_clock(self) -> datetime | None:
+        """Give what the image's clock shows."""
+        try:
+            shown = self._snapshot[CLOCKS[0]].CLOCK_CALENDAR.value
+        except (KeyError, AttributeError, TableError):
+            return None
+        return shown if isinstance(shown, datetime) else None
+
+    def _clock_table(self, table: int, elapsed_s: int) -> bytes | None:
+        if self._clock is None:
+            return None
+        moment = self._clock + timedelta(seconds=elapsed_s)
+        record = Record(self._snapshot[table])
+        record["CLOCK_CALENDAR"] = moment
+        if "TIME_DATE_QUAL" in record:
+            weekday = moment.isoweekday() % 7
+            record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
+        return self._snapshot.layout(table).encode(record)
+
+    def _advance(self, elapsed_s: int) -> None:
+        """Let the load flow, minute by minute, and close the intervals that end."""
+        start_s = int(self._clock.replace(tzinfo=UTC).timestamp()) if self._clock else 0
+        while self._done_s < elapsed_s:
+            at_s = start_s + self._done_s
+            until_s = min(at_s + MINUTE_S - at_s % MINUTE_S, start_s + elapsed_s)
+            flow = flow_at(self._seed, at_s // MINUTE_S)
+            power, reactive = sum(flow.power_w), sum(flow.reactive_var)
+            self._energy.add(power, reactive, until_s - at_s)
+            self._done_s = until_s - start_s
+            if self._profile is not None:
+                self._profile.energy.add(power, reactive, until_s - at_s)
+                if until_s % self._profile.interval_s == 0:
+                    self._profile.close()
+
+    def _registers(self) -> bytes:
+        record = _copied(self._snapshot[REGISTERS])
+        tier = self._tier(record)
+        for register in current(self._snapshot):
+            if register.kind is not Kind.SUMMATION or register.tier is not None:
+                continue
+            counts = self._energy.counts(register.source)
+            blocks = [record["TOT_DATA_BLOCK"]]
+            blocks += [record["TIER_DATA_BLOCK"][tier]] if tier is not None else []
+            for block in blocks:
+                values = block["SUMMATIONS"]
+                values[register.index] = _plus(values[register.index], counts)
+        return self._snapshot.layout(REGISTERS).encode(record)
+
+    def _tier(self, record: Any) -> int | None:
+        """Give the tier that counts: the sum over tiers stays the total."""
+        tiers = len(record.get("TIER_DATA_BLOCK", ()))
+        if not tiers:
+            return None
+        try:
+            shown = int(self._snapshot[55].STATUS.CURR_TIER)
+        except (KeyError, AttributeError, TableError):
+            return 0
+        return shown if shown < tiers else 0
+
+
+def _plus(raw: Any, counts: Fraction) -> Any:
+    """Add counts to a raw number in its own type; whole counts only where it is an integer."""
+    if isinstance(raw, int):
+        return raw + int(counts)
+    if isinstance(raw, float):
+        return raw + float(counts)
+    return raw + type(raw)(int(counts)) if hasattr(raw, "as_tuple") else raw
+
+
+def _copied(value: Any) -> Any:
+    """Copy records and lists of a decoded table, so that they can be changed."""
+    if isinstance(value, dict):
+        return Record({name: _copied(inner) for name, inner in value.items()})
+    if isinstance(value, list):
+        return [_copied(inner) for inner in value]
+    return value
+
+
+class _Profile:
+    """The load profile of set 1: ST-63 and ST-64, ascending, written as the meter would."""
+
+    def __init__(self, snapshot: Snapshot, interval_s: int, blocks: int, intervals: int) -> None:
+        self._snapshot = snapshot
+        self.interval_s = interval_s
+        self._blocks, self._intervals = blocks, intervals
+        self._channels = channel_sources(snapshot)
+        self._status = _copied(snapshot[PROFILE_STATUS])
+        self._data = _copied(snapshot[PROFILE])
+        self._images: dict[int, bytes] = {}
+        self.energy = Energy()
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Profile | None:
+        """Give the profile, or None where it cannot run on."""
+        try:
+            actual, status = snapshot[61], snapshot[PROFILE_STATUS].LP_STATUS_SET1
+            flags = status.LP_SET_STATUS_FLAGS
+            fits = not flags.ORDER and not flags.INTERVAL_ORDER and status.NBR_VALID_BLOCKS
+            interval_s = actual.MAX_INT_TIME_SET1 * MINUTE_S
+            if not fits or not interval_s or PROFILE not in snapshot.images:
+                return None
+            return cls(snapshot, interval_s, actual.NBR_BLKS_SET1, actual.NBR_BLK_INTS_SET1)
+        except (KeyError, AttributeError, TableError):
+            return None
+
+    def close(self) -> None:
+        """Record the interval that has ended."""
+        status = self._status.LP_STATUS_SET1
+        end = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]["BLK_END_TIME"]
+        moment = getattr(end, "value", end)
+        if self._intervals <= status.NBR_VALID_INT:
+            self._next_block(status)
+        block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
+        index = status.NBR_VALID_INT
+        if isinstance(moment, datetime):
+            block["BLK_END_TIME"] = moment + timedelta(seconds=self.interval_s)
+        if "SIMPLE_INT_STATUS" in block:
+            block["SIMPLE_INT_STATUS"] = frozenset(block.SIMPLE_INT_STATUS) | {index}
+        interval = block["LP_INT"][index]
+        for number, channel in enumerate(self._channels):
+            counts = self.energy.counts(channel.source, channel.factor)
+            interval["INT_DATA"][number] = _plus(interval["INT_DATA"][number] * 0, counts)
+        for name in ("EXTENDED_INT_STATUS",):
+            if name in interval:
+                interval[name] = [dict.fromkeys(part, 0) for part in interval[name]]
+        status["NBR_VALID_INT"] = index + 1
+        self.energy = Energy()
+        self._images.clear()
+
+    def _next_block(self, status: Any) -> None:
+        status["LAST_BLOCK_ELEMENT"] = (status.LAST_BLOCK_ELEMENT + 1) % self._blocks
+        status["LAST_BLOCK_SEQ_NBR"] = (status.LAST_BLOCK_SEQ_NBR + 1) % 65_536
+        status["NBR_VALID_BLOCKS"] = min(status.NBR_VALID_BLOCKS + 1, self._blocks)
+        status["NBR_UNREAD_BLOCKS"] = min(status.NBR_UNREAD_BLOCKS + 1, self._blocks)
+        status["NBR_VALID_INT"] = 0
+        block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
+        if "SIMPLE_INT_STATUS" in block:
+            block["SIMPLE_INT_STATUS"] = frozenset()
+
+    def table(self, number: int) -> bytes:
+        """Give ST-63 or ST-64 as it is now."""
+        if number not in self._images:
+            value = self._status if number == PROFILE_STATUS else self._data
+            self._images[number] = self._snapshot.layout(number).encode(value)
+        return self._images[number]

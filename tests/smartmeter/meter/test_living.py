@@ -1,0 +1,72 @@
+"""An image runs on: clock, registers and load profile go together."""
+
+from datetime import timedelta
+
+import pytest
+
+from ansi_tables import Snapshot
+from ansi_tables.meaning.load_profile import load_profile
+from ansi_tables.meaning.registers import current
+from protocols.c1218.scripts import LogonSettings
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.cloning import CloneSettings
+from smartmeter.meter.image import MeterImage
+from smartmeter.meter.living import RunningOn
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import profile_named
+from smartmeter.meter.sample import measured_meter
+from tests.smartmeter.meter import sessions
+
+HOURS = 30
+PASSED_US = HOURS * 3600 * US_PER_S
+
+
+def cloned(profile: str) -> MeterImage:
+    settings = MeterSettings(profile=profile_named(profile))
+    meter = measured_meter(settings, sessions.NOON_UTC_US, 0)
+    return sessions.clone(meter, CloneSettings(LogonSettings(password=b"reader")))
+
+
+def after(image: MeterImage, passed_us: int) -> Snapshot:
+    running = RunningOn(image, Calendar(0, 1), 5, 0)
+    moved = {n: running.current(n, passed_us) or octets for n, octets in image.tables.items()}
+    return Snapshot(moved)
+
+
+@pytest.mark.parametrize("profile", ["residential", "residential-tou", "commercial", "unusual"])
+def test_a_live_image_counts_what_flows_in_its_own_units(profile: str) -> None:
+    image = cloned(profile)
+    before, later = Snapshot(image.tables), after(image, PASSED_US)
+    shown = later[52].CLOCK_CALENDAR.value - before[52].CLOCK_CALENDAR.value
+    assert shown == timedelta(hours=HOURS)
+    assert {n: len(o) for n, o in later.images.items()} == {
+        n: len(o) for n, o in before.images.items()
+    }
+    then = {r.path: r.value for r in current(before) if r.unit == "Wh"}
+    now = {r.path: r.value for r in current(later) if r.unit == "Wh"}
+    assert then.keys() == now.keys() and then
+    used = [now[path] - then[path] for path in now]  # type: ignore[operator]
+    assert min(used) >= 0 and 2_000 < max(used) < 200_000, used
+
+
+def test_the_profile_records_what_the_registers_count() -> None:
+    image = cloned("residential")
+    before, later = load_profile(Snapshot(image.tables)), load_profile(after(image, PASSED_US))
+    assert later.ends_utc_s[-1] == before.ends_utc_s[-1] + HOURS * 3600
+    new = list(later)[-HOURS * 4 :]
+    assert [i.sequence for i in new] == list(range(new[0].sequence, new[0].sequence + HOURS * 4))
+    assert all(interval.valid for interval in new)
+    recorded = sum(interval.values[0] for interval in new)  # type: ignore[misc]
+    first = next(r for r in current(Snapshot(image.tables)) if r.direction == "delivered")
+    last = next(r for r in current(after(image, PASSED_US)) if r.direction == "delivered")
+    counted = last.value - first.value  # type: ignore[operator]
+    assert abs(recorded - counted) <= HOURS * 4, (recorded, counted)
+
+
+def test_time_that_stands_changes_nothing_and_a_bare_image_stands_still() -> None:
+    image = cloned("residential")
+    assert after(image, 0).images == dict(image.tables)
+    bare = RunningOn(MeterImage({0: image.tables[0]}), Calendar(0, 1), 5, 0)
+    assert bare.current(52, PASSED_US) is None and bare.current(23, PASSED_US) is None
+    broken = RunningOn(MeterImage({**image.tables, 23: b"\0"}), Calendar(0, 1), 5, 0)
+    assert broken.current(23, PASSED_US) is None
