@@ -88,7 +88,7 @@ class Rest(Adapter):  # type: ignore[misc]
         self.type_name = "BINARY(*)"
 
     def _decode(self, obj: bytes, context: Any, path: Any) -> bytes:
-        return obj
+        return self._encode(obj, context, path)
 
     def _encode(self, obj: Any, context: Any, path: Any) -> bytes:
         if len(obj) > self.max_size:

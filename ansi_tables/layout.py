@@ -28,7 +28,7 @@ from ansi_tables.flat import fixed
 from ansi_tables.flat_decode import decoder
 from ansi_tables.flat_encode import encoder
 from ansi_tables.foreign import adopt
-from ansi_tables.ids import MANUFACTURER_BIT, PENDING_BIT, name_of
+from ansi_tables.ids import name_of
 from ansi_tables.places import Field, Place, fields_in, find
 from ansi_tables.registry import TableDefinition, definition
 from ansi_tables.values import Record
@@ -261,8 +261,3 @@ def _cached(number: int, bound: _Bound, known: TableDefinition | None) -> Layout
     except TableError as error:
         error.table = error.table or name_of(number)
         raise
-
-
-def is_manufacturer(number: int) -> bool:
-    """Tell whether a table id names a manufacturer table."""
-    return bool(number & MANUFACTURER_BIT) and not number & PENDING_BIT

@@ -278,6 +278,9 @@ def decode(table: SsiTable, data: bytes) -> dict[str, Any]:
     try:
         value = codec(table).parse(data)
         canonical = codec(table).build(value)
+    except TableValueError as error:
+        error.table = name
+        raise
     except (ConstructError, UnicodeError) as error:
         path = getattr(error, "path", "") or ""
         raise TableValueError(_one_line(error), table=name, path=path) from error
@@ -294,6 +297,9 @@ def encode(table: SsiTable, value: Mapping[str, Any]) -> bytes:
     """Encode an SSI table; TableValueError names what does not fit."""
     try:
         return bytes(codec(table).build(dict(value)))
+    except TableValueError as error:
+        error.table = f"SSI {table.name}"
+        raise
     except (ConstructError, KeyError, TypeError, AttributeError) as error:
         raise TableValueError(_one_line(error), table=f"SSI {table.name}", path="") from error
 

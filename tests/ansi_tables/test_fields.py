@@ -209,6 +209,7 @@ def test_numbers_written_in_a_way_of_their_own_keep_value_and_octets() -> None:
         (3, b"+1.5  ", "1.5"),
         (3, b".5\0\0\0\0", "0.5"),
         (3, b" 1e3  ", "1000"),
+        (3, b"0E999 ", "0"),
         (6, bytes.fromhex("bbbb0012"), "12"),
         (6, bytes.fromhex("bba00012"), "-12"),
         (6, bytes.fromhex("000012d0"), "12.0"),

@@ -10,6 +10,7 @@ from construct import (
     Bytes,
     Computed,
     Enum,
+    ExprAdapter,
     GreedyBytes,
     Int8ub,
     Int16ul,
@@ -36,7 +37,7 @@ from ansi_tables import (
     manufacturer,
     registry,
 )
-from ansi_tables.fields import ltime_date, optional_tail, record, uint
+from ansi_tables.fields import ltime_date, optional_tail, record, rest, uint
 from ansi_tables.registry import table
 from ansi_tables.rendering import listing, to_json_value
 
@@ -160,6 +161,31 @@ def test_our_words_inside_a_construct_of_its_own_name_the_place_too() -> None:
     assert layout.decode(b"\2\3\4").X == [3, 4]
     with pytest.raises(TableError, match="MT-70"):
         layout.encode({"N": 1, "X": [300]})
+
+
+def test_a_member_without_a_name_takes_octets_and_has_no_place() -> None:
+    layout = own(Struct("A" / Int8ub, Bytes(2), "B" / Int8ub, "C" / GreedyBytes))
+    places = [(f.offset, f.width, f.path) for f in layout.listing()]
+    assert places == [(0, 1, "A"), (3, 1, "B"), (4, 0, "C")]
+    assert layout.decode(b"\1xx\2rest") == {"A": 1, "B": 2, "C": b"rest"}
+
+
+def test_a_rest_of_ours_keeps_its_limit_inside_a_construct_of_its_own() -> None:
+    layout = own(Struct("N" / Int8ub, "X" / Array(this.N, Int8ub), "R" / rest(2)))
+    assert layout.decode(b"\1\5ab").R == b"ab"
+    with pytest.raises(TableValueError, match="at most 2"):
+        layout.encode({"N": 0, "X": [], "R": b"abc"})
+    with pytest.raises(TableValueError, match="at most 2"):
+        layout.decode(b"\0abc")
+
+
+def test_a_fault_that_a_users_adapter_finds_names_the_table() -> None:
+    def refuse(value: int, _: Any) -> int:
+        raise TableValueError("not for this meter", path="A")
+
+    layout = own(Struct("A" / ExprAdapter(Int8ub, refuse, refuse)))
+    with pytest.raises(TableValueError, match="MT-70 A: not for this meter"):
+        layout.decode(b"\1")
 
 
 def test_an_optional_tail_stays_one() -> None:
