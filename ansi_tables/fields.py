@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_TABLE_OCTETS = 1 << 24
 #: Values of one table that take no octets, such as times without a clock: nothing else
 #: bounds their number.
-MAX_EMPTY_VALUES = 1 << 20
+MAX_EMPTY_VALUES = 1 << 18
 
 #: A construct; the package ships no types of its own.
 Tree: TypeAlias = Any

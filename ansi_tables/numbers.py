@@ -141,11 +141,17 @@ def decode_bcd_number(octets: bytes) -> Decimal | RawNumber:
 
 def encode_bcd_number(value: Decimal | int, size: int) -> bytes:
     """Encode FIXED_BCD with leading zeros; TableValueError when the digits do not fit."""
-    text = _plain(Decimal(value))
+    text = _shortened(format(_checked(Decimal(value)), "f"), 2 * size)
     if text.isdecimal() and len(text) <= 2 * size:
         return bytes.fromhex(text.zfill(2 * size))
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
     return encode_nibbles(sign + digits.rjust(2 * size - len(sign), "0"), size)
+
+
+def _shortened(text: str, size: int) -> str:
+    """Leave out the zero before the point where only that makes a number fit."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    return sign + digits[1:] if len(text) > size and digits.startswith("0.") else text
 
 
 _TEXT_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?")
@@ -164,10 +170,13 @@ def decode_text_number(octets: bytes) -> Decimal | RawNumber:
 
 def encode_text_number(value: Decimal | int, size: int) -> bytes:
     """Encode FLOAT_CHAR, right-aligned; TableValueError when the digits do not fit."""
-    text = str(_checked(Decimal(value)))
-    if len(text) > size:
-        raise TableValueError(f"{value} does not fit {size} characters")
-    return text.rjust(size).encode("ascii")
+    number = _checked(Decimal(value))
+    sign, digits, exponent = number.as_tuple()
+    whole = f"{'-' * sign}{''.join(map(str, digits))}E{exponent}"
+    for text in (str(number), _shortened(format(number, "f"), size), whole):
+        if len(text) <= size:
+            return text.rjust(size).encode("ascii")
+    raise TableValueError(f"{value} does not fit {size} characters")
 
 
 def _number(value: Decimal, octets: bytes, encode: Callable[[Decimal], bytes]) -> Decimal:
@@ -177,10 +186,6 @@ def _number(value: Decimal, octets: bytes, encode: Callable[[Decimal], bytes]) -
     except TableValueError:
         same = False
     return value if same else DecimalAsSent(value, octets)
-
-
-def _plain(value: Decimal) -> str:
-    return format(_checked(value), "f")
 
 
 def _checked(value: Decimal) -> Decimal:

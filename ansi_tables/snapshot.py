@@ -181,8 +181,15 @@ class Snapshot:
         """Give the running demands and momentary values of ST-28."""
         return registers.present(self)
 
-    def load_profile(self, set_number: int = 1) -> LoadProfile:
-        """Give a load-profile set (ST-61 to ST-67) as columns in units, oldest interval first."""
+    def profile_sets(self) -> tuple[int, ...]:
+        """Give the load-profile sets, 1 to 4, whose data are there."""
+        return load_profile.profile_sets(self)
+
+    def load_profile(self, set_number: int | None = None) -> LoadProfile:
+        """Give a load-profile set (ST-61 to ST-67) as columns in units, oldest interval first.
+
+        Without a number it is the first set that is there.
+        """
         return load_profile.load_profile(self, set_number)
 
     def events(self) -> tuple[Event, ...]:

@@ -77,15 +77,10 @@ def calendar(ctx: Context) -> Tree:
     action = bit_field(
         ctx, 8, CALENDAR_CTRL=(0, 4), DEMAND_RESET_FLAG=(5, 5), SELF_READ_FLAG=(6, 6)
     )
-    switch = bit_field(
-        ctx,
-        16,
-        NEW_TIER=(0, 2),
-        SUMMATION_SWITCH_FLAG=(3, 3),
-        DEMANDS_SWITCH_FLAG=(4, 4),
-        SWITCH_MIN=(5, 10),
-        SWITCH_HOUR=(11, 15),
-    )
+    apart: dict[str, tuple[int, int]] = {}
+    if dims.TIME_FUNC_FLAG2.SEPARATE_SUM_DEMANDS_FLAG:
+        apart = {"SUMMATION_SWITCH_FLAG": (3, 3), "DEMANDS_SWITCH_FLAG": (4, 4)}
+    switch = bit_field(ctx, 16, NEW_TIER=(0, 2), **apart, SWITCH_MIN=(5, 10), SWITCH_HOUR=(11, 15))
     separate = dims.TIME_FUNC_FLAG2.SEPARATE_WEEKDAYS_FLAG
     compact = ("SATURDAY", "SUNDAY", "WEEKDAY")
     row = record(

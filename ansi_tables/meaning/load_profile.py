@@ -88,6 +88,11 @@ class Channel:
         return self.source.direction
 
     @property
+    def phase(self) -> str:
+        """Give the phase, empty for all."""
+        return self.source.phase
+
+    @property
     def name(self) -> str:
         """Give what it measures, for a person."""
         return self.source.name
@@ -156,6 +161,10 @@ class LoadProfile:
     ``sequences``   identity of each interval within this ring; a jump is a gap
     ``valid``       1, or 0 where the meter says that the interval is not valid
     ``common``      flags of each interval, as :class:`CommonStatus`
+
+    ``active``: the set is recording; ``unread_blocks`` wait for acknowledgement;
+    ``overflow``: a block was needed while all were unread, so that the oldest was
+    lost or, with ``inhibited``, nothing is recorded any more.
     """
 
     set_number: int
@@ -167,6 +176,10 @@ class LoadProfile:
     common: Sequence[int] = field(repr=False)
     blocks: tuple[Block, ...] = field(repr=False)
     clock: ClockRules = field(repr=False)
+    active: bool = True
+    unread_blocks: int = 0
+    overflow: bool = False
+    inhibited: bool = False
 
     def __len__(self) -> int:
         """Give the number of intervals."""
@@ -204,8 +217,18 @@ class LoadProfile:
             )
 
 
-def load_profile(tables: Snapshot, set_number: int = 1) -> LoadProfile:
-    """Give a load-profile set; MissingContextError names a table that was not read."""
+def profile_sets(tables: Snapshot) -> tuple[int, ...]:
+    """Give the load-profile sets (1 to 4) whose data were read."""
+    return tuple(number for number in SETS if 63 + number in tables.images)
+
+
+def load_profile(tables: Snapshot, set_number: int | None = None) -> LoadProfile:
+    """Give a load-profile set, the first there is where none is named.
+
+    MissingContextError names a table that was not read.
+    """
+    if set_number is None:
+        set_number = next(iter(profile_sets(tables)), 1)
     if set_number not in SETS:
         raise ValueError(f"load-profile set {set_number}: there are sets 1 to 4")
     number = 63 + set_number
@@ -224,7 +247,7 @@ def load_profile(tables: Snapshot, set_number: int = 1) -> LoadProfile:
         return NO_TIME if utc_s is None else utc_s
 
     columns = profile_columns(tables.context, set_number, tables.images[number], status, block_end)
-    recorded = channel_sources(tables, set_number)
+    recorded, flags = channel_sources(tables, set_number), status.LP_SET_STATUS_FLAGS
     return LoadProfile(
         set_number,
         columns.interval_s,
@@ -238,6 +261,10 @@ def load_profile(tables: Snapshot, set_number: int = 1) -> LoadProfile:
         columns.common_status,
         tuple(_blocks(tables, columns, rules)),
         rules,
+        bool(flags.ACTIVE_MODE_FLAG),
+        status.NBR_UNREAD_BLOCKS,
+        bool(flags.OVERFLOW_FLAG),
+        bool(flags.BLOCK_INHIBIT_OVERFLOW_FLAG),
     )
 
 

@@ -26,6 +26,18 @@ Notes: TypeAlias = Iterator[tuple[str, str]]
 SELECTORS = ("SOURCE_INDEX", "LP_SOURCE_SELECT", "END_BLK_RDG_SOURCE_SELECT")
 
 
+_SOURCES = (11, 12, 13, 15, 16)
+_TIMES = (51, 52, 53, 54)
+#: Table -> what tells of its values, beside what its layout needs.
+TOLD_BY: Mapping[int, tuple[int, ...]] = {
+    **dict.fromkeys((12, 13, 14, 15, 16, 22, 27, 62), _SOURCES),
+    **dict.fromkeys((23, 24, 25, 26), (21, *_SOURCES, 22, *_TIMES)),
+    28: (21, *_SOURCES, 27),
+    **dict.fromkeys((52, 55, 74, 76), _TIMES),
+    **dict.fromkeys((64, 65, 66, 67), (61, 62, 63, *_SOURCES, *_TIMES)),
+}
+
+
 def notes_on(tables: Snapshot, number: int) -> Mapping[str, str]:
     """Give words for fields of a table, by path; empty where there is nothing to tell."""
     give = _BY_TABLE.get(number)

@@ -336,7 +336,9 @@ class Client:
             self._await_answer(now_us)
         elif isinstance(event, LinkFailed):
             times = self._link.timing.retries + 1
-            error = NotAcknowledged(f"no acknowledgment after {times} transmissions")
+            error = NotAcknowledged(
+                f"nobody acknowledges, {times} transmissions; smartmeter doctor PORT tells why"
+            )
             self.line_lost(error, now_us)
         elif isinstance(event, MessageReceived):
             self._take(event.data, now_us)

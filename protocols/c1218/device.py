@@ -50,12 +50,15 @@ class Device(Protocol):
 class IndexedDevice(Protocol):
     """A device that also knows the structure of its tables; without it, index reads are ``sns``."""
 
+    def has_service(self, kind: type[Request]) -> bool:
+        """Tell whether the device has a service of partial or default access at all."""
+
     def span(
         self, table: int, indices: tuple[int, ...], count: int, now_us: int
     ) -> tuple[int, int]:
         """Give offset and octets of ``count`` elements from a position on; raise Refused.
 
-        ``count`` 0 is the one element at the position: what an index write replaces.
+        An index write replaces the one element at its position: ``count`` 1.
         """
 
     def default_table(self) -> int:

@@ -58,6 +58,8 @@ START_BAUD = 9600
 TERMINATE = b"\x21"
 READS = (FullRead, OffsetRead, IndexRead, DefaultRead)
 WRITES = (FullWrite, OffsetWrite, IndexWrite)
+#: What a device may lack: ST-00 says which partial access it has.
+PARTIAL = (OffsetRead, OffsetWrite, IndexRead, IndexWrite, DefaultRead)
 _OK = Response(ResponseCode.ok)
 
 
@@ -188,8 +190,11 @@ class Server:
         return response
 
     def _implements(self, kind: type[Request]) -> bool:
-        needs_structure = kind in (IndexRead, IndexWrite, DefaultRead)
-        return not needs_structure or isinstance(self._device, IndexedDevice)
+        if kind not in PARTIAL:
+            return True
+        if isinstance(self._device, IndexedDevice):
+            return self._device.has_service(kind)
+        return kind in (OffsetRead, OffsetWrite)
 
     def _malformed(
         self, kind: type[Request], data: bytes, error: MalformedRequest, now_us: int
@@ -255,6 +260,8 @@ class Server:
             case IndexRead(table, indices, count):
                 assert isinstance(self._device, IndexedDevice)
                 data = self._device.read(table, now_us)
+                if not count:
+                    raise Refused(self._options.choices.zero_count)
                 offset, octets = self._device.span(table, indices, count, now_us)
                 data = data[offset : offset + octets]
             case DefaultRead():
@@ -276,7 +283,7 @@ class Server:
                 assert isinstance(self._device, IndexedDevice)
                 if isinstance(self._device, GuardedDevice):
                     self._device.check_write(table, now_us)
-                offset, octets = self._device.span(table, indices, 0, now_us)
+                offset, octets = self._device.span(table, indices, 1, now_us)
                 if octets != len(data):
                     raise Refused(ResponseCode.onp)
                 self._device.write(table, offset, data, now_us)

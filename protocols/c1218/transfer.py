@@ -95,7 +95,7 @@ class TableReading:
     def script(self, limits: ClientLimits) -> Script[bytes]:
         """Read what is still missing."""
         if self.count is not None or self.data:
-            return (yield from self._by_offsets(limits))
+            return (yield from self._part(limits))
         try:
             self._take((yield from read_block(FullRead(self.table), limits)))
             return bytes(self.data)
@@ -112,6 +112,18 @@ class TableReading:
         if not self.data:
             raise ServiceRefused(ResponseCode.onp, "onp", "read in full, by offset and by index")
         limits.offset_reads = False
+        return bytes(self.data)
+
+    def _part(self, limits: ClientLimits) -> Script[bytes]:
+        """Read by offsets; of a device that has none, the whole table and what is wanted of it."""
+        try:
+            return (yield from self._by_offsets(limits))
+        except ServiceRefused as refusal:
+            if self.data or refusal.code != ResponseCode.sns:
+                raise
+        whole = yield from read_block(FullRead(self.table), limits)
+        end = len(whole) if self.count is None else self.start + self.count
+        self._take(whole[self.start : end])
         return bytes(self.data)
 
     def _take(self, piece: bytes) -> None:

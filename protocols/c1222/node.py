@@ -129,7 +129,7 @@ class Node:
         """
         if len(self._transactions) >= self.settings.max_open:
             raise LocalProtocolError(f"{len(self._transactions)} transactions are open already")
-        own = self._take_id()
+        own = self.take_id()
         lock = None if key_id is None else self._lock(called, key_id, mode, now_us)
         envelope = Envelope(own, called, self.title, None, qualifier)
         octets = build_apdu(envelope, services, lock, response_control, ed_class)
@@ -158,6 +158,10 @@ class Node:
         if serving is None:
             raise LocalProtocolError(f"no request waits under token {token}")
         self._reply(serving, responses, now_us)
+
+    def forget(self, token: int) -> None:
+        """Leave a request that arrived without an answer."""
+        self._serving.pop(token, None)
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""
@@ -330,7 +334,7 @@ class Node:
 
     def _answering(self, apdu: Apdu) -> Envelope:
         return Envelope(
-            self._take_id(),
+            self.take_id(),
             apdu.calling,
             self.title,
             apdu.calling_invocation_id,
@@ -348,7 +352,8 @@ class Node:
         self.counts[f"rejected {event.reason}"] += 1
         self._events.append(event)
 
-    def _take_id(self) -> int:
+    def take_id(self) -> int:
+        """Give an invocation id that was never used."""
         own = self._next_id
         self._next_id = own % 0xFFFFFFFF + 1
         return own

@@ -27,6 +27,7 @@ VERBS = {
     "conformance": ("conformance", "The bench: what is wrong with a C12.18 device."),
     "gateway": ("gateway", "The SSI module on this board, beside a real meter."),
     "tms": ("tms", "The head-end: collects, provisions, watches."),
+    "fleet": ("fleet", "A simulated fleet in virtual time, deterministic by seed."),
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
 }
 

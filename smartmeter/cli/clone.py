@@ -20,7 +20,7 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
-from smartmeter.cli.read import logon_options, logon_settings, open_any_port
+from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange
 from smartmeter.meter.image import MeterImage

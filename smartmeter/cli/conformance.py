@@ -18,7 +18,7 @@ from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.journal import FileJournal
-from smartmeter.cli.read import open_any_port
+from smartmeter.cli.logon import open_any_port
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html

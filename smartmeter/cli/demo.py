@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.simulation.demo import Count, Demo, DemoSettings
+from smartmeter.simulation.count import Count
+from smartmeter.simulation.demo import Demo, DemoSettings
 
 if TYPE_CHECKING:
     from smartmeter.tms.web.site import Site
@@ -59,7 +60,7 @@ def command(
     if as_json:
         click.echo(count.json())
     else:
-        click.echo(_sentence(count))
+        click.echo(sentence(count))
     if count.intervals_stored != count.intervals_expected or count.duplicates or count.altered:
         raise click.ClickException("the TMS does not hold what the meters measured")
 
@@ -99,7 +100,8 @@ async def _page(demo: Demo, port: int, quiet: bool) -> Site:
     return web
 
 
-def _sentence(count: Count) -> str:
+def sentence(count: Count) -> str:
+    """Say for a person what a run came to."""
     return (
         f"{count.meters} SmartMeters, {count.provisioned} provisioned; in {count.seconds} s they"
         f" sent {count.reports} reports by themselves ({count.polls} polls).\n"

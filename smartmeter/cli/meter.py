@@ -21,6 +21,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
+from smartmeter.cli.meter_show import show
 from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
@@ -38,6 +39,9 @@ MAX_COUNT = 1000
 @click.group()
 def command() -> None:
     """Simulated meters."""
+
+
+command.add_command(show)
 
 
 @dataclass(frozen=True)

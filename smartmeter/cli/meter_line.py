@@ -12,10 +12,9 @@ from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
 from protocols.psem.codes import BAUD_CODES
 from protocols.quirks import Quirk
-from protocols.transports.names import open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
-from smartmeter.cli.read import logon_options, logon_settings, open_any_port
+from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _QUIRKS = {quirk.label: quirk for quirk in Quirk}
@@ -53,6 +52,8 @@ class MeterLine:
             if speed not in BAUD_CODES:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
+        #: What every opened port is put into, such as a recording.
+        self.wrap: Callable[[Port], Port] = lambda port: port
         self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
         self.options = ClientOptions(
             assume=frozenset(_QUIRKS[label] for label in assume),
@@ -61,11 +62,10 @@ class MeterLine:
 
     def open_port(self, rts: bool | None = None, dtr: bool | None = None) -> Port:
         """Open the port; its modem lines as the options say, or otherwise."""
-        if self.port.startswith("sim:"):
-            return open_any_port(self.port)
-        return open_port(
+        port = open_any_port(
             self.port, self.rts if rts is None else rts, self.dtr if dtr is None else dtr
         )
+        return self.wrap(port)
 
     def session(self) -> MeterPort:
         """Give a session, to be used with ``with``; a port that vanishes is opened again."""

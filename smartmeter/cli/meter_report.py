@@ -103,7 +103,7 @@ def _status(tables: Snapshot) -> Iterator[str]:
 def _sources(tables: Snapshot) -> Iterator[str]:
     for one in tables.sources():
         told = one.name if one.known else f"not known: {one.note}"
-        unit = f", {one.unit}" if one.known else ""
+        unit = f", {one.unit}" if one.unit not in ("", "1") else ""
         yield f"source {one.index:3d}  {told}{unit}"
 
 
@@ -159,14 +159,17 @@ def _when(register: Register) -> str:
 
 
 def _profiles(tables: Snapshot) -> Iterator[str]:
-    for set_number in (1, 2, 3, 4):
-        if 63 + set_number in tables:
-            yield from _profile(tables.load_profile(set_number))
+    for set_number in tables.profile_sets():
+        yield from _profile(tables.load_profile(set_number))
 
 
 def _profile(profile: LoadProfile) -> Iterator[str]:
     minutes, count, blocks = profile.interval_s // 60, len(profile), len(profile.blocks)
     yield f"set {profile.set_number}: {count} intervals of {minutes} min in {blocks} blocks"
+    if not profile.active:
+        yield "recording is stopped"
+    elif profile.overflow and profile.inhibited:
+        yield f"full: {profile.unread_blocks} unread blocks keep it from recording"
     for channel in profile.channels:
         unit = channel.unit or f"raw: {channel.source.note}"
         statuses = Counter(_words(status) for status in channel.statuses if status)

@@ -35,6 +35,7 @@ class Outlets:
     ) -> None:
         self._sinks, self._readings, self._journal = sinks, readings, journal
         self._meters, self._utc_s = meters, utc_s
+        self._last: list[CsvFile] = []
 
     def runners(self) -> list[Coroutine[Any, Any, None]]:
         """Give what is to be run: one coroutine a sink that is set."""
@@ -45,6 +46,8 @@ class Outlets:
 
             async def csv_step() -> bool:
                 return file.step()
+
+            self._last.append(file)
 
             found.append(self._feed("CSV file", csv_step))
         if sinks.influx is not None:
@@ -59,6 +62,15 @@ class Outlets:
             note = self._journal.say
             found.append(MqttSink(sinks.mqtt, readings, self._meters, note).run())
         return found
+
+    def finish(self) -> None:
+        """At the end: what is in the readings is in the files too."""
+        for file in self._last:
+            try:
+                while file.step():
+                    continue
+            except StorageError as error:
+                self._journal.say(str(error))
 
     async def _feed(self, name: str, step: Step) -> None:
         rest_s = FIRST_REST_S

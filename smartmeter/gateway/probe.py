@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 
-from protocols.errors import PortError, ProtocolError
+from protocols.errors import ProtocolError
 from protocols.machine import Machine, SetBaud
 from protocols.transports.port import Port
 from protocols.transports.pump import open_port
@@ -19,6 +20,8 @@ from smartmeter.base.clock import monotonic_us
 
 READ_TIMEOUT_S = 0.02
 REOPEN_S = 2.0
+#: A port that was open for less is not opened again at once.
+STEADY_S = 10.0
 MAX_WAITING = 1000
 
 
@@ -66,31 +69,34 @@ class Probe:
             return  # nobody is there: the machine's own time-outs tell
 
     def _work(self) -> None:
-        told = False
         while not self._stop.is_set():
+            opened_s = time.monotonic()
             try:
-                port = open_port(self._name)
+                self._open_and_carry()
             except ProtocolError as error:
-                if not told:
-                    self._tell(f"{error}; trying again")
-                told = True
+                self._tell(f"is away: {error}")
+            if time.monotonic() - opened_s < STEADY_S:
                 self._stop.wait(REOPEN_S)
-                continue
-            self._tell(f"optical port {self._name} is open")
-            told = False
+
+    def _open_and_carry(self) -> None:
+        """Use the port until it goes; ProtocolError says how it went, or why it did not open."""
+        port = open_port(self._name)
+        try:
             self.is_open = True
-            try:
-                self._carry(port)
-            except PortError as error:
-                self._tell(str(error))
-            finally:
-                self.is_open = False
-                port.close()
+            self._carry(port)
+        finally:
+            self.is_open = False
+            port.close()
 
     def _carry(self, port: Port) -> None:
+        told = False
         while not self._stop.is_set():
             data = port.read(READ_TIMEOUT_S)
             if data:
+                if not told:
+                    # Not before: some ports open where nothing is behind them.
+                    self._tell("works")
+                told = True
                 self._loop.call_soon_threadsafe(self._arrived, data)
             while not self._out.empty():
                 item = self._out.get_nowait()

@@ -107,6 +107,7 @@ class Gateway:
             await asyncio.gather(*tasks, stopping, return_exceptions=True)
             if self.local is not None:
                 await self.local.stop()
+            outlets.finish()
             socket.stop()
             if metrics is not None:
                 metrics.stop()

@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Context, layout_for
+from ansi_tables.layout import Layout
 from protocols.c1218.server import Refused, Server
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
@@ -28,7 +29,7 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.meter import tables
-from smartmeter.meter.access import Access
+from smartmeter.meter.access import PASSWORDS, Access, security_values
 from smartmeter.meter.clock import Clock
 from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.event_log import EventCode, Log
@@ -42,7 +43,7 @@ from smartmeter.meter.pending import (
     Waiting,
     pending_of,
 )
-from smartmeter.meter.procedures import LOG_IN, run_procedure
+from smartmeter.meter.procedures import run_procedure
 from smartmeter.meter.profile import DeviceProfile, ListStyle, factory_images, with_interval
 from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.meter.program import ConfigurationRefused, Program, program_of
@@ -106,6 +107,7 @@ class Meter:
             self.images[int(name.removeprefix(TABLE_PAGE))] = nvram.get(name) or b""
         self._unsaved: set[int] = set()
         self.program: Program = program_of(self.images)
+        self.access.use(self.images, self.program.context)
         self.clock = Clock(calendar, self.program, frozenset(self.profile.clock))
         self._build()
         self._off_since_us = 0
@@ -120,7 +122,11 @@ class Meter:
     def _factory_images(self) -> dict[int, bytes]:
         images = dict(_factory(self.profile))
         context = Context.from_images(images)
-        return images | tables.identification(self.profile, context, self.settings.serial)
+        images |= tables.identification(self.profile, context, self.settings.serial)
+        if PASSWORDS in self.profile.used:
+            value = security_values(self.access.factory)[PASSWORDS]
+            images[PASSWORDS] = layout_for(PASSWORDS, context).encode(value)
+        return images
 
     def _build(self) -> None:
         """Make the parts of a meter that has measured nothing."""
@@ -332,10 +338,19 @@ class Meter:
             number = waits if self.program.formats.nbr_pending and waits != 7 else -1
         return number in self.program.formats.std_tbls_write
 
-    def is_log_in(self, initiate: bytes) -> bool:
-        """Tell whether an image of ST-07 asks for the procedure that takes a password."""
-        head = int.from_bytes(initiate[:2], self.program.formats.data_order)
-        return head & 0x0FFF == LOG_IN
+    def procedure_of(self, initiate: bytes) -> int:
+        """Give the procedure that an image of ST-07 asks for, with bit 11 a manufacturer's."""
+        return int.from_bytes(initiate[:2], self.program.formats.data_order) & 0x0FFF
+
+    @property
+    def access_method(self) -> int:
+        """Give ST-00.DATA_ACCESS_METHOD: bit 0 by offset, bit 1 by index."""
+        return self.program.formats.data_access_method
+
+    def layout(self, number: int) -> Layout:
+        """Give the layout of a table, or of its pending copy, in this meter."""
+        waits = pending_of(number)
+        return layout_for(number if waits is None else waits, self.program.context)
 
     def encode(self, number: int, value: Any) -> bytes:
         """Encode a table in this meter's formats."""
@@ -369,6 +384,7 @@ class Meter:
         images, program = with_tables(self.images, written)
         self._unsaved |= {n for n, image in images.items() if self.images.get(n) != image}
         self.images = images
+        self.access.use(images, program.context)
         if program is not self.program:
             old, self.program = self.program, program
             self.metering.reprogram(program)
@@ -448,7 +464,7 @@ class Meter:
         accepted = self.access.try_password(password, now_us)
         if accepted:
             self.access.user_id = user_id
-        elif accepted is False:
+        else:
             self.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(self.access.failures, 255)]))
         return bool(accepted)
 
@@ -483,6 +499,7 @@ class Meter:
         self._unsaved |= set(self.images)
         self.images = factory | kept
         self.program = program_of(self.images)
+        self.access.use(self.images, self.program.context)
         self.metering.reprogram(self.program)
         self._new_logs()
         self.clear_data(now_us)

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ansi_tables import TableError
+from ansi_tables.layout import Layout
+from ansi_tables.partial import part_of
 from protocols.c1218.server import Refused
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import DefaultRead, OffsetRead, OffsetWrite, Request
 from smartmeter.meter.access import Access
 from smartmeter.meter.event_log import EventCode
+
+#: The table that procedures are asked for in; it is never read.
+INITIATE = 7
+#: Candidates for the default read.
+REGISTERS, IDENTIFICATION = 23, 1
+#: Bits of ST-00.DATA_ACCESS_METHOD.
+BY_OFFSET, BY_INDEX = 1, 2
 
 
 class TableStore(Protocol):
@@ -21,8 +32,8 @@ class TableStore(Protocol):
     def writable(self, number: int) -> bool:
         """Tell whether the meter takes writes of a table."""
 
-    def is_log_in(self, initiate: bytes) -> bool:
-        """Tell whether ST-07 is written to log in, which needs no right."""
+    def procedure_of(self, initiate: bytes) -> int:
+        """Give the procedure that an image of ST-07 asks for, with bit 11 a manufacturer's."""
 
     def ended(self, now_us: int) -> None:
         """A session has ended."""
@@ -36,6 +47,13 @@ class TableStore(Protocol):
     def note(self, code: EventCode, now_us: int, argument: bytes = b"") -> None:
         """Log an event of the session's user."""
 
+    def layout(self, number: int) -> Layout:
+        """Give the layout of a table in this meter; TableError for one that has none."""
+
+    @property
+    def access_method(self) -> int:
+        """Give ST-00.DATA_ACCESS_METHOD: bit 0 by offset, bit 1 by index."""
+
     def keep_access(self) -> None:
         """Make the count of wrong passwords durable."""
 
@@ -45,6 +63,7 @@ class OpticalPort:
 
     def __init__(self, store: TableStore) -> None:
         self._store = store
+        self._read_refused = False
 
     def logon(self, user_id: int, user: bytes, now_us: int) -> ResponseCode:
         """Open a session; any user may, and gets no rights by it."""
@@ -55,36 +74,78 @@ class OpticalPort:
         """Check a password; wrong ones are counted and logged, and lock the port for a time."""
         access = self._store.access
         accepted = access.try_password(password, now_us)
-        if accepted is None:
-            return ResponseCode.isc
-        self._store.keep_access()
         if not accepted:
-            self._store.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(access.failures, 255)]))
-        return ResponseCode.ok if accepted else ResponseCode.err
+            self._refused(now_us)
+            return ResponseCode.isc if accepted is None else ResponseCode.err
+        self._store.keep_access()
+        return ResponseCode.ok
+
+    def _refused(self, now_us: int) -> None:
+        """Log a refusal, with the count of wrong passwords; durable with it."""
+        failures = min(self._store.access.failures, 255)
+        self._store.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([failures]))
 
     def read(self, table: int, now_us: int) -> bytes:
-        """Give a table; iar for one that is not there or is write-only, isc without the right."""
-        if table == 7 or not self._store.has(table):
+        """Give a table; iar for one that is not there or is write-only, isc without the right.
+
+        Only the first refused read of a session is logged: a client that looks what it
+        may read would wash everything else out of the log.
+        """
+        if table == INITIATE or not self._store.has(table):
             raise Refused(ResponseCode.iar)
         if not self._store.access.may_read(table):
+            if not self._read_refused:
+                self._read_refused = True
+                self._refused(now_us)
             raise Refused(ResponseCode.isc)
         return self._store.table(table, now_us)
 
-    def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
-        """Write a table, or octets inside it; a refusal changes nothing."""
+    def check_write(self, table: int, now_us: int) -> None:
+        """Raise Refused when the session may not write a table; ST-07 is judged by what it asks."""
         if not self._store.writable(table):
             raise Refused(ResponseCode.iar)
-        log_in = table == 7 and offset is None and self._store.is_log_in(data)
-        if not (log_in or self._store.access.may_write(table)):
+        if table != INITIATE and not self._store.access.may_write(table):
+            self._refused(now_us)
             raise Refused(ResponseCode.isc)
-        if offset is not None:
-            if table == 7:
+
+    def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
+        """Write a table, or octets inside it; a refusal changes nothing."""
+        self.check_write(table, now_us)
+        if table == INITIATE:
+            if offset is not None:
                 raise Refused(ResponseCode.onp)
+            if not self._store.access.may_run(self._store.procedure_of(data)):
+                self._refused(now_us)
+                raise Refused(ResponseCode.isc)
+        elif offset is not None:
             old = self._store.table(table, now_us)
             if offset + len(data) > len(old):
                 raise Refused(ResponseCode.onp)
             data = old[:offset] + data + old[offset + len(data) :]
         self._store.write_table(table, data, now_us)
+
+    def has_service(self, kind: type[Request]) -> bool:
+        """Tell whether ST-00 announces a way of partial access; the default read is there."""
+        method = self._store.access_method
+        if kind in (OffsetRead, OffsetWrite):
+            return bool(method & BY_OFFSET)
+        return kind is DefaultRead or bool(method & BY_INDEX)
+
+    def span(
+        self, table: int, indices: tuple[int, ...], count: int, now_us: int
+    ) -> tuple[int, int]:
+        """Give offset and octets of elements; onp for a position that names nothing here."""
+        try:
+            part = part_of(self._store.layout(table), indices, count)
+        except TableError as error:
+            raise Refused(ResponseCode.onp) from error
+        if part.width is not None:
+            return part.offset, part.width
+        return part.offset, len(self._store.table(table, now_us)) - part.offset
+
+    def default_table(self) -> int:
+        """Give the registers: what most who ask without a number want (a choice of ours)."""
+        return REGISTERS if self._store.has(REGISTERS) else IDENTIFICATION
 
     def session_ended(self, normally: bool, now_us: int) -> None:
         """Take the rights away; an abnormal end is logged."""
@@ -92,3 +153,4 @@ class OpticalPort:
             self._store.note(EventCode.COMM_TERMINATED_ABNORMALLY, now_us)
         self._store.ended(now_us)
         self._store.access.end()
+        self._read_refused = False

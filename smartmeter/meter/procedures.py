@@ -315,5 +315,3 @@ _ACTIONS: Mapping[int, Callable[[Meter, Record, int], Result]] = {
 }
 #: All standard procedures that a device may offer.
 SUPPORTED = tuple(sorted(_ACTIONS))
-#: The one that may be run without the right to write.
-LOG_IN = 18

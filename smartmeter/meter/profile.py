@@ -14,6 +14,7 @@ from typing import Any
 
 from ansi_tables import Context, DeviceFormat, Record, layout_for
 from ansi_tables.formats import NI_SIZES
+from smartmeter.meter.access import factory_rules, security_values
 from smartmeter.meter.quantities import Unit
 from smartmeter.meter.table_values import encoded
 
@@ -26,6 +27,8 @@ ACTUAL = (11, 21, 31, 41, 51, 61, 71, 81)
 #: Tables that the meter computes, so that the factory makes no image of them.
 COMPUTED = frozenset((3, 4, 7, 8, 23, 24, 25, 26, 28, 42, 45, 52, 55, 56, 63, 64, 65, 66, 67))
 COMPUTED |= {74, 76, *range(84, 90)}
+#: Passwords and roles: every device with ST-41 has them, and who is master may write them.
+SECURITY = (42, 43, 44)
 #: Members in one octet of a SET.
 MEMBERS_AN_OCTET = 8
 
@@ -42,7 +45,7 @@ class Formats:
     ni_format1: int = 10
     ni_format2: int = 8
     std_version_no: int = 1
-    data_access_method: int = 1
+    data_access_method: int = 3
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class DeviceProfile:
         derived |= {14} if any(s.data_id for s in self.sources) else set()
         derived |= {15} if any(s.constants for s in self.sources) else set()
         numbers = derived | set(self.tables) | set(self.data) | set(ALWAYS)
+        numbers |= set(SECURITY) if 41 in self.tables else set()
         numbers |= {n - 1 for n in numbers & set(ACTUAL) if n - 1 not in self.without_limits}
         return tuple(sorted(numbers))
 
@@ -167,7 +171,7 @@ def general_configuration(profile: DeviceProfile) -> Record:
         MFG_TBLS_USED=frozenset(),
         STD_PROC_USED=frozenset(profile.procedures),
         MFG_PROC_USED=frozenset(),
-        STD_TBLS_WRITE=frozenset(profile.writable) & frozenset(used),
+        STD_TBLS_WRITE=frozenset((*profile.writable, *SECURITY)) & frozenset(used),
         MFG_TBLS_WRITE=frozenset(),
     )
 
@@ -241,6 +245,10 @@ def factory_images(profile: DeviceProfile) -> dict[int, bytes]:
     )
     images = {0: layout_for(0, Context(sized)).encode(general)}
     values: dict[int, Values] = {**profile.tables, **source_tables(profile)}
+    if 41 in values:
+        rules = factory_rules(b"", b"", used)
+        values |= security_values(rules)
+        values[41] = {**values[41], "NBR_PERM_USED": len(rules.listed)}
     values.setdefault(72, {"STD_EVENTS_SUPPORTED": frozenset(profile.events)})
     # Actual tables first, then ST-62: the layouts of all others depend on these only.
     order = [n for n in ACTUAL if n in used] + [62]

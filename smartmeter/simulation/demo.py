@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, wall_utc_us
+from smartmeter.simulation.count import Count, Journal, count, settled
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
-from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template, make_template
 
 LOOPBACK = "127.0.0.1"
@@ -40,30 +39,6 @@ class DemoSettings:
     seed: int = 1
     duration_s: float | None = None
     data: Path = Path("demo-data")
-
-
-@dataclass(frozen=True)
-class Count:
-    """What a run came to; ``seconds`` is wall time."""
-
-    meters: int
-    provisioned: int
-    reports: int
-    intervals_expected: int
-    intervals_stored: int
-    duplicates: int
-    altered: int
-    alarms: int
-    outages: int
-    restorations: int
-    silences: int
-    recovered: int
-    polls: int
-    seconds: float
-
-    def json(self) -> str:
-        """Give the object that ``--json`` prints."""
-        return json.dumps(asdict(self))
 
 
 def demo_template(speed: int) -> Template:
@@ -162,55 +137,14 @@ class Demo:
         else:
             self.street.silence(esn, starts)
 
-    def _drained(self) -> bool:
-        expected, stored, _ = self._compare()
-        open_silences = self.server.store.number("SELECT count(*) FROM silences WHERE ended_s=0")
-        open_outages = self.server.store.number("SELECT count(*) FROM outages WHERE end_s=0")
-        return expected == stored and not open_silences and not open_outages
+    @property
+    def _journals(self) -> dict[str, Journal]:
+        return {esn: house.journal for esn, house in self.street.houses.items()}
 
-    def _compare(self) -> tuple[int, int, int]:
-        """Give intervals expected, stored, and stored with another content."""
-        rows: dict[str, dict[int, tuple[int, list[int]]]] = {}
-        for row in self.server.store.read("SELECT esn, sequence, end_s, raw FROM intervals"):
-            found = rows.setdefault(row["esn"], {})
-            found[row["sequence"]] = (row["end_s"], json.loads(row["raw"]))
-        expected = stored = altered = 0
-        for esn, house in self.street.houses.items():
-            expected += len(house.journal)
-            for sequence, interval in house.journal.items():
-                held = rows.get(esn, {}).get(sequence)
-                if held is not None:
-                    stored += 1
-                    altered += held != (interval.end_utc_s, list(interval.values))
-        return expected, stored, altered
+    def _drained(self) -> bool:
+        return settled(self.server.store, self._journals)
 
     def _count(self) -> Count:
-        store = self.server.store
-        expected, stored, altered = self._compare()
-        figures = self.server.head_end.figures
-        return Count(
-            meters=self.settings.meters,
-            provisioned=store.number("SELECT count(*) FROM meters WHERE provisioned_s != 0"),
-            reports=store.number("SELECT count(*) FROM reports"),
-            intervals_expected=expected,
-            intervals_stored=stored,
-            duplicates=count_duplicates(store),
-            altered=altered,
-            alarms=store.number("SELECT count(*) FROM alarms"),
-            outages=store.number("SELECT count(*) FROM outages"),
-            restorations=store.number("SELECT count(*) FROM outages WHERE end_s != 0"),
-            silences=store.number("SELECT count(*) FROM silences"),
-            recovered=store.number("SELECT count(*) FROM silences WHERE ended_s != 0"),
-            polls=figures.polls,
-            seconds=round((monotonic_us() - self._started_us) / US_PER_S, 1),
-        )
-
-
-def count_duplicates(store: Store) -> int:
-    """Count double rows of what is exported: the same interval, event or alarm twice."""
-    queries = (
-        "SELECT count(*) - count(DISTINCT esn || '/' || set_nbr || '/' || sequence) FROM intervals",
-        "SELECT count(*) - count(DISTINCT esn || '/' || sequence) FROM events",
-        "SELECT count(*) - count(DISTINCT esn || '/' || alarm_nbr) FROM alarms",
-    )
-    return sum(store.number(query) for query in queries)
+        polls = self.server.head_end.figures.polls
+        seconds = (monotonic_us() - self._started_us) / US_PER_S
+        return count(self.server.store, self._journals, polls, seconds)

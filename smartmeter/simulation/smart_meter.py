@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+from protocols.c1218.scripts import LogonSettings
 from protocols.machine import Event
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.tables import port_of
+from smartmeter.simulation.direct_door import DirectDoor
 from smartmeter.simulation.optical_line import OpticalLine
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.module import Module
+from smartmeter.ssi.states import StartCause
 
 #: Steps in one instant after which two machines count as chattering for ever.
 MAX_STEPS = 100_000
@@ -35,8 +39,11 @@ class SmartMeter:
         baud: int | None = None,
         on_interval: Callable[[Interval], None] | None = None,
         permission: Permission | None = None,
+        direct: bool = False,
     ) -> None:
         self.esn = factory.esn
+        self._factory, self._direct = factory, direct
+        self._seen: dict[int, object] = {}
         self._permission = permission
         self._calendar = calendar
         self.nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
@@ -47,9 +54,22 @@ class SmartMeter:
         self._events: list[Event] = []
         self._settle(now_us)
 
-    def _new_module(self, now_us: int) -> Module:
+    def _new_module(self, now_us: int, cause: StartCause = StartCause.POWER_UP) -> Module:
         calendar = Calendar(None, self._calendar.rate, now_us)
-        return Module(self.nvram, calendar, now_us, permission=self._permission)
+        return Module(
+            self.nvram,
+            calendar,
+            now_us,
+            permission=self._permission,
+            door=self._door() if self._direct else None,
+            cause=cause,
+        )
+
+    def _door(self) -> DirectDoor:
+        factory, port = self._factory, port_of(self.meter)
+        password = factory.optical_password or None
+        logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
+        return DirectDoor(lambda: port if self.meter.mains_on else None, logon, self._permission)
 
     def mains(self, on: bool, now_us: int) -> None:
         """Cut or return the mains; after the hold-up energy was used up the module starts anew."""
@@ -63,10 +83,10 @@ class SmartMeter:
             self.module.mains(True, now_us)
         self._settle(now_us)
 
-    def restart(self, now_us: int) -> None:
-        """Start the module anew from its non-volatile memory, as after a watchdog's reset."""
+    def restart(self, now_us: int, cause: StartCause = StartCause.POWER_UP) -> None:
+        """Start the module anew from its non-volatile memory."""
         self._line.clear()
-        self.module = self._new_module(now_us)
+        self.module = self._new_module(now_us, cause)
         for path in self._paths:
             self.module.bearer_up(path, now_us)
         self._settle(now_us)
@@ -112,6 +132,8 @@ class SmartMeter:
 
     def _settle(self, now_us: int) -> None:
         """Carry bytes until both are quiet."""
+        if self._direct:
+            self._tell_changes(now_us)
         for _ in range(MAX_STEPS):
             moved = self._line.carry(self.meter, self.module.optical, now_us)
             if not moved:
@@ -119,3 +141,15 @@ class SmartMeter:
             # The module hears of ended jobs when it is told the time.
             self.module.expire(now_us)
         self._events += self.module.events()
+
+    def _tell_changes(self, now_us: int) -> None:
+        """Tell the module of tables that a direct door does not look at by itself."""
+        if not self.meter.mains_on:
+            return
+        now = {3: self.meter.table(3, now_us), 76: self.meter.event_log.list.pointers.added}
+        changed = [table for table, state in now.items() if self._seen.get(table) != state]
+        self._seen = dict(now)
+        for table in changed:
+            self.module.table_changed(table, now_us)
+        if changed:
+            self.module.expire(now_us)

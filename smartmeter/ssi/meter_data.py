@@ -19,6 +19,8 @@ from protocols.errors import RemoteProtocolError, ServiceRefused
 CLOCK_TABLE, PROFILE_STATUS, PROFILE_DATA, EVENT_LOG = 52, 63, 64, 76
 MINUTE_S = 60
 READ_ATTEMPTS = 3
+#: Octets between two pieces of a block that cost less on the line than a read of their own.
+WORTH_A_READ = 40
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ class LogRead:
     entries: tuple[LogEntry, ...]
     last: int
     missed: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some intervals of a block: the end of its newest one, who is valid, and their records."""
+
+    end_s: int
+    simple: Any
+    entries: list[Any]
 
 
 def utc_seconds(value: datetime | None) -> int:
@@ -152,44 +163,65 @@ def _read_ring(
         element = (status["LAST_BLOCK_ELEMENT"] - (newest - block)) % blocks
         used = valid if block == newest else per_block
         span = range(begin - block * per_block, until - block * per_block)
-        octets = yield from _read_block(meter, element, span.stop, limits)
-        intervals += _intervals(meter, octets, block, used, span)
+        held_block = yield from _read_block(meter, element, span.start, span.stop, limits)
+        intervals += _intervals(meter, held_block, block, used, span)
         begin = until
     return ProfileRead(tuple(intervals), oldest, following, dims.MAX_INT_TIME_SET1 * MINUTE_S)
 
 
 def _read_block(
-    meter: MeterContext, element: int, intervals: int, limits: ClientLimits
-) -> Script[dict[str, Any]]:
-    """Read a block's head and its first intervals, and no more of it than that."""
+    meter: MeterContext, element: int, first: int, until: int, limits: ClientLimits
+) -> Script[_Block]:
+    """Read a block's head and the intervals [first, until) of it, and no more than that.
+
+    Head and intervals come in one read when what lies between is not worth a second one.
+    """
     layout = layout_for(PROFILE_DATA, meter.context)
     path = f"LP_DATA_SET1.{element}"
-    offset, width = layout.field(path)
-    last, last_width = layout.field(f"{path}.LP_INT.{intervals - 1}")
-    wanted = last + last_width - offset
-    octets = yield from read_part(PROFILE_DATA, offset, wanted, limits)
-    if len(octets) != wanted:
-        raise RemoteProtocolError(f"ST-64 gave {len(octets)} octets of {wanted}")
-    block: dict[str, Any] = layout.value_at(path, octets.ljust(width, b"\0"))
-    return block
+    offset, _ = layout.field(path)
+    begin, one = layout.field(f"{path}.LP_INT.{first}")
+    head_octets = layout.field(f"{path}.LP_INT.0")[0] - offset
+    octets_wanted = (until - first) * one
+    if begin - (offset + head_octets) <= WORTH_A_READ:
+        octets = yield from _read_exactly(offset, begin - offset + octets_wanted, limits)
+        head, intervals = octets[:head_octets], octets[begin - offset :]
+    else:
+        head = yield from _read_exactly(offset, head_octets, limits)
+        intervals = yield from _read_exactly(begin, octets_wanted, limits)
+    at, width = layout.field(f"{path}.BLK_END_TIME")
+    end_time = layout.value_at(f"{path}.BLK_END_TIME", head[at - offset : at - offset + width])
+    simple = None
+    if layout.has(f"{path}.SIMPLE_INT_STATUS"):
+        at, width = layout.field(f"{path}.SIMPLE_INT_STATUS")
+        octets = head[at - offset : at - offset + width]
+        simple = layout.value_at(f"{path}.SIMPLE_INT_STATUS", octets)
+    entries = [
+        layout.value_at(f"{path}.LP_INT.{first}", intervals[n : n + one])
+        for n in range(0, octets_wanted, one)
+    ]
+    return _Block(utc_seconds(end_time.value), simple, entries)
+
+
+def _read_exactly(offset: int, count: int, limits: ClientLimits) -> Script[bytes]:
+    octets = yield from read_part(PROFILE_DATA, offset, count, limits)
+    if len(octets) != count:
+        raise RemoteProtocolError(f"ST-64 gave {len(octets)} octets of {count}")
+    return octets
 
 
 def _intervals(
-    meter: MeterContext, block: dict[str, Any], number: int, used: int, span: range
+    meter: MeterContext, block: _Block, number: int, used: int, span: range
 ) -> list[Interval]:
     dims = meter.context.table(61)
     per_block, step_s = dims.NBR_BLK_INTS_SET1, dims.MAX_INT_TIME_SET1 * MINUTE_S
-    end_s = utc_seconds(block["BLK_END_TIME"].value)
-    simple = block.get("SIMPLE_INT_STATUS")
     found = []
-    for index in span:
-        entry = block["LP_INT"][index]
-        status = bytes([simple is None or index in simple])
+    for index, entry in zip(span, block.entries, strict=True):
+        status = bytes([block.simple is None or index in block.simple])
         for octet in entry.get("EXTENDED_INT_STATUS", ()):
             status += bytes([octet["HIGH_NIBBLE"] << 4 | octet["LOW_NIBBLE"]])
         values = tuple(int(value) for value in entry["INT_DATA"])
         # The block's time is that of its newest interval; those before it lie a step apart.
-        at_s = end_s - (used - 1 - index) * step_s
+        at_s = block.end_s - (used - 1 - index) * step_s
         found.append(Interval(number * per_block + index, at_s, status, values))
     return found
 

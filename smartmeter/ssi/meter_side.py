@@ -63,6 +63,9 @@ class MeterDoor(Machine, Protocol):
     def ended(self) -> list[Event]:
         """Give the jobs that have ended: JobDone and JobFailed."""
 
+    def tells_changes(self, table: int) -> bool:
+        """Tell whether the host tells of every change of a table (``Module.table_changed``)."""
+
 
 class MeterSide:
     """A door at the end of an optical port: C12.18, byte by byte."""
@@ -124,6 +127,10 @@ class MeterSide:
         """Give the jobs that have ended, for the module."""
         events, self._events = self._events, []
         return events
+
+    def tells_changes(self, table: int) -> bool:
+        """A line tells nothing by itself: one must look."""
+        return False
 
     def _next(self, now_us: int) -> None:
         if self._active is not None or not self._queue:

@@ -356,6 +356,7 @@ class Module:
         self._failures = 0
         if self._unreachable:
             self._unreachable = False
+            self.tasks.scheduler.try_again(now_us)
             self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
 
     def _started(self, meter: MeterContext, clock_s: int, now_us: int) -> None:
@@ -514,6 +515,11 @@ class Module:
         if self.calendar.utc_us(self._latest_us) is None:
             return False
         return self.tasks.run_now(schedule_nbr, cause, self._latest_us)
+
+    def table_changed(self, table: int, now_us: int) -> None:
+        """The meter's host tells that a table has changed."""
+        if not self.dead:
+            self.watching.table_changed(table, now_us)
 
     def table_written(self, number: int) -> None:
         """Read the context again when one of its tables was written from the network."""

@@ -16,7 +16,7 @@ old ones go.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,11 @@ class Outbox:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def numbers(self) -> Iterable[int]:
+        """Give the numbers of the reports that wait."""
+        return self._entries.keys()
 
     @property
     def room(self) -> int:

@@ -123,6 +123,10 @@ class Scheduler:
         pause_us = min(self._retry.get(number, (0, FIRST_RETRY_US // 2))[1] * 2, MAX_RETRY_US)
         self._retry[number] = (now_us + pause_us, pause_us)
 
+    def try_again(self, now_us: int) -> None:
+        """What made runs fail is over: all of them are tried at once."""
+        self._retry = dict.fromkeys(self._retry, (now_us, FIRST_RETRY_US))
+
     def next_utc_s(self) -> int | None:
         """Give the next due second with its delay, of schedules that neither run nor failed."""
         dues = []

@@ -8,7 +8,7 @@ time begin anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ READ_COST_OCTETS = 40
 MAX_SPAN = 512
 #: Monitors of a table that are due within this share of their period are read together.
 EARLY_SHARE = 4
+NEVER_US = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ class TableMonitor:
 
     def next_us(self) -> int | None:
         """Give when the first monitor is due."""
-        return min((watch.next_us for watch in self._watches), default=None)
+        due_us = min((watch.next_us for watch in self._watches), default=NEVER_US)
+        return due_us if due_us < NEVER_US else None
 
     def due(self, now_us: int) -> list[Span]:
         """Give what to read now; elements of one table share a read where that is cheaper."""
@@ -124,12 +126,29 @@ class TableMonitor:
                 spans.append(span)
         return spans
 
-    def put_off(self, asked: Iterable[Span], now_us: int, rest_us: int) -> None:
-        """Set the next instant of each monitor that was read: its period, and at least the rest."""
+    def put_off(
+        self,
+        asked: Iterable[Span],
+        now_us: int,
+        rest_us: int,
+        told: Callable[[int], bool] = lambda table: False,
+    ) -> None:
+        """Set the next instant of each monitor that was read: its period, and at least the rest.
+
+        One that waits for a change of a table of which every change is ``told`` waits for that.
+        """
         spans = list(asked)
         for watch in self._watches:
             if watch.next_us <= now_us or any(_inside(watch.span, span) for span in spans):
                 watch.next_us = now_us + max(watch.period_us, rest_us)
+                if watch.monitor["CONDITION"] == Condition.CHANGED and told(watch.span.table):
+                    watch.next_us = NEVER_US
+
+    def changed(self, table: int, now_us: int) -> None:
+        """A table has changed: look at it now."""
+        for watch in self._watches:
+            if watch.span.table == table:
+                watch.next_us = min(watch.next_us, now_us)
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
         """Take what was read; give the changes.  Their states are to be made durable now."""

@@ -120,6 +120,10 @@ class Watching:
             return None
         return max(due_us, self._rest_until_us)
 
+    def table_changed(self, table: int, now_us: int) -> None:
+        """Look at a table now: it has changed."""
+        self._monitor.changed(table, now_us)
+
     def start_due(self, now_us: int) -> bool:
         """Look, if it is time; True when a job was begun."""
         due_us = self.next_us()
@@ -141,7 +145,7 @@ class Watching:
         rest_us = line_us * 1000 // self._duty_permille
         self._rest_until_us = now_us + rest_us
         verdicts = self._monitor.judge(read, now_us)
-        self._monitor.put_off(asked, now_us, rest_us)
+        self._monitor.put_off(asked, now_us, rest_us, self._door.tells_changes)
         for verdict in verdicts:
             self._judged(verdict, now_us)
         if verdicts:

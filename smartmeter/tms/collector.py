@@ -18,6 +18,7 @@ from protocols.c1222.identification import identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     WINDOW_S,
+    KeySuspected,
     MessageRejected,
     Node,
     NodeSettings,
@@ -193,6 +194,9 @@ class Collector:
                 self._events.append(Answered(event.transaction, event.responses))
             elif isinstance(event, TransactionFailed):
                 self._events.append(Unanswered(event.transaction, event.cause))
+            elif isinstance(event, KeySuspected):
+                title = str(event.calling) if event.calling else ""
+                self._events.append(Refused(event.path, title, "key-suspected", False))
             elif isinstance(event, MessageRejected) and event.reason != "repeated":
                 unknown = event.calling is not None and self._meters.esn(event.calling) is None
                 title = str(event.calling) if event.calling else ""

@@ -31,6 +31,7 @@ from smartmeter.tms.collector import (
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.jobs import DONE, FAILED, RUNNING, WAITING, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.model import Figures, Kind, State
+from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.store import records
 from smartmeter.tms.store.queries import gaps
@@ -64,8 +65,11 @@ class HeadEnd:
         self.collector = Collector(self.meters, calendar, first_id)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
+        #: Told of every report that was made durable, for whoever watches this head-end.
+        self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths: dict[str, Hashable] = {}
         self._contexts: dict[str, int] = {}
+        self._refusals = Refusals()
         self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
         self._now_us = 0
 
@@ -117,9 +121,8 @@ class HeadEnd:
     def refused(self, reason: str, now_us: int, title: str = "") -> None:
         """Note octets that were no message at all."""
         self._now_us = now_us
-        utc_s = self.utc_s
         self.figures.refused += 1
-        self.store.write(lambda c: records.store_security_event(c, utc_s, title, reason))
+        self._refusals.note(title, reason)
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""
@@ -128,6 +131,9 @@ class HeadEnd:
         self.jobs.expire(now_us)
         self.silence.tick(self.utc_s)
         self._settle()
+        refused = self._refusals.take(self.utc_s)
+        if refused is not None:
+            self.store.write(refused)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its connection."""
@@ -184,23 +190,8 @@ class HeadEnd:
             self._refused(event)
 
     def _refused(self, event: Refused) -> None:
-        utc_s = self.utc_s
         self.figures.refused += 1
-
-        def change(connection: sqlite3.Connection) -> None:
-            records.store_security_event(connection, utc_s, event.title, event.reason)
-            if event.unknown and event.title:
-                connection.execute(
-                    "INSERT INTO unknown_devices VALUES (?,?,?,1)"
-                    " ON CONFLICT DO UPDATE SET last_s=excluded.last_s, count=count+1",
-                    (event.title, utc_s, utc_s),
-                )
-                connection.execute(
-                    "DELETE FROM unknown_devices WHERE title NOT IN"
-                    " (SELECT title FROM unknown_devices ORDER BY last_s DESC LIMIT 1000)"
-                )
-
-        self.store.write(change)
+        self._refusals.note(event.title, event.reason, event.unknown)
 
     def _registration(self, event: RegistrationAsked) -> None:
         utc_s, esn = self.utc_s, event.esn
@@ -240,6 +231,7 @@ class HeadEnd:
                 return
             self._heard(event.esn, event.path)
             self.collector.acknowledge(event, self._now_us)
+            self.on_stored(future.result())
             self._stored(future.result())
 
         self._then(written, after)

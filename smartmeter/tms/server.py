@@ -62,6 +62,11 @@ class TmsServer:
         """Give how many connections are open."""
         return len(self.listener.paths)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Give what passed and what was refused, by reason, since the start."""
+        return {**self.listener.counts, **self.head_end.collector.node.counts}
+
     def import_shipment(self, shipped: list[Shipped]) -> int:
         """Enter SmartMeters; gives how many were new."""
         utc_s = self.calendar.utc_s(monotonic_us()) or 0

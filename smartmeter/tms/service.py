@@ -100,6 +100,10 @@ class Service:
         """Give the calendar's second now."""
         return self._server.calendar.utc_s(monotonic_us()) or 0
 
+    def network(self) -> dict[str, int]:
+        """Give what passed the network side and what was refused, by reason, since the start."""
+        return dict(sorted(self._server.counts.items()))
+
     def meters(
         self, offset: int = 0, limit: int = 25, state: str = "", search: str = ""
     ) -> dict[str, Any]:

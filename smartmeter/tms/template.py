@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -144,7 +144,7 @@ DEFAULT: Mapping[str, Any] = {
         "SAG_PERMILLE": 900,
         "SWELL_PERMILLE": 1100,
         "NOMINAL_V": 120,
-        "VOLTAGE_PERIOD_MS": 10_000,
+        "VOLTAGE_PERIOD_MS": 60_000,
     },
     "disposition": {
         "DEFAULT": int(Disposition.LOG),
@@ -190,19 +190,23 @@ class Template:
         """Give the digest that a commit must carry."""
         return ssi_tables.config_digest(self.images)
 
-    @property
+    @cached_property
     def grace_s(self) -> int:
         """Give how late a report may be, beside its schedule's jitter."""
         general = ssi_tables.decode(SsiTable.GENERAL, self.images[SsiTable.GENERAL])
         return int(general["REPORT_GRACE_S"])
 
-    def reports(self) -> list[DueSchedule]:
+    def reports(self) -> tuple[DueSchedule, ...]:
         """Give the schedules on which reports are due."""
+        return self._reports
+
+    @cached_property
+    def _reports(self) -> tuple[DueSchedule, ...]:
         value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
         table = ssi_tables.decode(SsiTable.ZONE, self.images[SsiTable.ZONE])
         changes = ((entry["TIME"], entry["OFFSET_S"]) for entry in table["TRANSITIONS"])
         zone = make_zone(table["OFFSET_S"], changes)
-        return [
+        return tuple(
             DueSchedule(
                 one["SCHEDULE_NBR"],
                 Recurrence(
@@ -217,7 +221,7 @@ class Template:
             )
             for one in value["SCHEDULES"]
             if one["ENABLED"] and one["TASK"] == Task.REPORT
-        ]
+        )
 
 
 def make_template(changes: Mapping[str, Any] | None = None) -> Template:

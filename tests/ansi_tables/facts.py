@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -11,10 +11,22 @@ FOLDER = Path(__file__).resolve().parents[3] / "shared" / "reference"
 NI = [8, 4, 12, 6, 4, 6, 4, 3, 4, 5, 6, 8, 8, 21]
 TIMES = {"STIME_DATE": [0, 5, 5, 4, 4], "LTIME_DATE": [0, 6, 6, 5, 4], "TIME": [0, 3, 3, 4, 4]}
 TIMES |= {"HTIME_DATE": [0, 7, 7], "STIME": [0, 2, 2]}
-FIXED = {"UINT8": 1, "UINT16": 2, "UINT32": 4, "INT16": 2, "INT48": 6, "DATE": 2, "RDATE": 2}
-FIXED |= {"BITFIELD8": 1, "BITFIELD16": 2, "BITFIELD32": 4}
+FIXED = {"UINT8": 1, "UINT16": 2, "UINT32": 4, "INT8": 1, "INT16": 2, "INT32": 4, "INT48": 6}
+FIXED |= {"BITFIELD8": 1, "BITFIELD16": 2, "BITFIELD32": 4, "DATE": 2, "RDATE": 2}
 FIXED |= {"TABLE_IDA_BFLD": 2, "TABLE_IDB_BFLD": 2, "TABLE_IDC_BFLD": 2}
-INTERVAL = {1: 1, 2: 2, 4: 4, 8: 1, 16: 2, 32: 4}
+INTERVAL = {1: "UINT8", 2: "UINT16", 4: "UINT32", 8: "INT8", 16: "INT16", 32: "INT32"}
+INTERVAL |= {64: "NI_FMAT1", 128: "NI_FMAT2"}
+#: The shape that ST-123 names without spelling it out.
+_IDB_BITS = {"TBL_PROC_NBR": (0, 10), "STD_VS_MFG_FLAG": (11, 11), "SELECTOR": (12, 15)}
+
+
+class Leaf(NamedTuple):
+    """One field of the facts on one device; ``bits`` of a bit field, without its filler."""
+
+    path: str
+    width: int
+    type_name: str
+    bits: dict[str, tuple[int, int]] | None
 
 
 def facts() -> dict[int, dict[str, Any]]:
@@ -28,10 +40,14 @@ def facts() -> dict[int, dict[str, Any]]:
 
 
 class Interpreter:
-    """Walks the facts of one table for one device, whose context tables are plain dicts."""
+    """Walks the facts of one table for one device, whose context tables are plain dicts.
 
-    def __init__(self, context: dict[int, Any]) -> None:
+    ``seen`` collects what each condition came to, by its text.
+    """
+
+    def __init__(self, context: dict[int, Any], seen: dict[str, set[bool]] | None = None) -> None:
         self.context = context
+        self.seen = {} if seen is None else seen
 
     def value(self, expression: Any) -> int:
         """Evaluate an expression: integers, operators, and references to members."""
@@ -51,31 +67,43 @@ class Interpreter:
         assert re.fullmatch(r"[\d\s()+\-*/=!<>andortn]+", text), text
         return int(eval(text, {"__builtins__": {}}))
 
-    def width(self, type_name: str) -> int:
-        """Give the octets of a type on this device."""
-        formats = self.context[0]
-        if type_name in FIXED:
-            return FIXED[type_name]
-        if type_name in TIMES:
-            return TIMES[type_name][formats["FORMAT_CONTROL_2"]["TM_FORMAT"]]
-        if type_name in ("NI_FMAT1", "NI_FMAT2"):
-            return NI[formats["FORMAT_CONTROL_3"][f"NI_FORMAT{type_name[-1]}"]]
+    def there(self, field: dict[str, Any]) -> bool:
+        """Tell whether a field or a bit is there on this device."""
+        if "when" not in field:
+            return True
+        found = bool(self.value(field["when"]))
+        self.seen.setdefault(field["when"], set()).add(found)
+        return found
+
+    def type_of(self, type_name: str) -> str:
+        """Give a type with its lengths worked out: SET(3), STRING(20)."""
+        if type_name in FIXED or type_name in TIMES or type_name.startswith("NI_FMAT"):
+            return "BITFIELD16" if type_name.startswith("TABLE_ID") else type_name
         kind, inner = re.fullmatch(r"(\w+)\((.*)\)", type_name).groups()  # type: ignore[union-attr]
         if kind == "INT_FMT":
-            code = self.value(inner)
-            return INTERVAL.get(code) or self.width("NI_FMAT1" if code == 64 else "NI_FMAT2")
+            return INTERVAL[self.value(inner)]
         assert kind in ("STRING", "CHAR", "BINARY", "BCD", "SET"), type_name
-        return self.value(inner)
+        return f"{'STRING' if kind == 'CHAR' else kind}({self.value(inner)})"
 
-    def leaves(self, fields: list[dict[str, Any]], path: str = "") -> Iterator[tuple[str, int]]:
-        """Give path and width of each field in wire order; a rest has no width and ends it."""
+    def width(self, type_name: str) -> int:
+        """Give the octets of a type on this device."""
+        formats, name = self.context[0], self.type_of(type_name)
+        if name in FIXED:
+            return FIXED[name]
+        if name in TIMES:
+            return TIMES[name][formats["FORMAT_CONTROL_2"]["TM_FORMAT"]]
+        if name.startswith("NI_FMAT"):
+            return NI[formats["FORMAT_CONTROL_3"][f"NI_FORMAT{name[-1]}"]]
+        return int(name[name.index("(") + 1 : -1])
+
+    def leaves(self, fields: list[dict[str, Any]], path: str = "") -> Iterator[Leaf]:
+        """Give each field in wire order; a rest has no width and ends it."""
         for field in fields:
-            if "when" in field and not self.value(field["when"]):
-                continue
-            name = field.get("std_name", field.get("name", ""))
-            yield from self.one(field, f"{path}.{name}" if path else name)
+            if self.there(field):
+                name = field.get("std_name", field.get("name", ""))
+                yield from self.one(field, f"{path}.{name}" if path else name)
 
-    def one(self, field: dict[str, Any], path: str) -> Iterator[tuple[str, int]]:
+    def one(self, field: dict[str, Any], path: str) -> Iterator[Leaf]:
         """Give the leaves of one field."""
         kind = field["type"]
         if kind == "PACKED":
@@ -86,6 +114,18 @@ class Interpreter:
             for index in range(self.value(field["count"])):
                 yield from self.one(element, f"{path}.{index}")
         elif kind == "BINARY(*)":
-            yield path, 0
+            yield Leaf(path, 0, kind, None)
         else:
-            yield path, self.width(kind)
+            yield Leaf(path, self.width(kind), self.type_of(kind), self.bits(field))
+
+    def bits(self, field: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+        """Give the members of a bit field that are there on this device."""
+        if field["type"] == "TABLE_IDB_BFLD" and "bits" not in field:
+            return _IDB_BITS
+        if "bits" not in field:
+            return None
+        return {
+            bit["name"]: (bit["lo"], bit["hi"])
+            for bit in field["bits"]
+            if bit["name"] != "FILLER" and self.there(bit)
+        }

@@ -11,9 +11,9 @@ from ansi_tables.description import Member, describe_table, member_path
 from ansi_tables.fields import array, record, uint, when
 from ansi_tables.registry import TableDefinition
 from ansi_tables.words import describe, member_meaning, value_meaning
+from tests.ansi_tables.devices import DIMENSIONS
 from tests.ansi_tables.facts import facts
 from tests.ansi_tables.meaning.device import device
-from tests.ansi_tables.test_definitions import DIMENSIONS
 
 FACTS = facts()
 

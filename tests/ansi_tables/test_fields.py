@@ -222,6 +222,23 @@ def test_numbers_written_in_a_way_of_their_own_keep_value_and_octets() -> None:
     assert isinstance(minus, DecimalAsSent) and minus == 0
 
 
+@pytest.mark.parametrize(
+    "code,value,octets",
+    [
+        (6, Decimal("-0.123456"), bytes.fromhex("ad123456")),
+        (6, Decimal("0.1234567"), bytes.fromhex("d1234567")),
+        (3, Decimal("0.12345"), b".12345"),
+        (3, Decimal("1.2E+124"), b"12E123"),
+        (3, Decimal("1E+5"), b"  1E+5"),
+    ],
+)
+def test_a_number_that_fits_in_a_shorter_form_is_written_so(
+    code: int, value: Decimal, octets: bytes
+) -> None:
+    leaf = f.ni(ctx(ni_format1=code), 1)
+    assert encode(leaf, value) == octets and decode(leaf, octets) == value
+
+
 def test_octets_that_are_no_number_stay_raw() -> None:
     for code, octets in (
         (0, b"\xff" * 8),

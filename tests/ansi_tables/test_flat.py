@@ -27,7 +27,7 @@ from ansi_tables.flat_decode import decoder
 from ansi_tables.flat_encode import encoder
 from ansi_tables.foreign import adopt
 from ansi_tables.layout import Layout
-from tests.ansi_tables.test_definitions import devices
+from tests.ansi_tables.devices import devices
 
 DEFINITIONS = list(all_definitions())
 #: A drawn device is seven tables; no long shrinking.

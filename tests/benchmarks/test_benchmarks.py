@@ -57,3 +57,20 @@ def test_the_c1222_benchmark_names_every_figure_and_its_generator_is_not_the_lim
     wanted = {"eax_vs_naive_100b", "eax_vs_naive_1k", "server_vs_epoll", "report_cpu_us"}
     assert wanted <= set(figures) and figures["generator_busy"] < 0.9
     assert figures["idle_connection_bytes"] <= 8192
+
+
+def test_meters_stay_small_and_the_arrays_agree_with_the_loop() -> None:
+    counts = ["--light", "200", "--full", "1", "--minutes", "20", "--rounds", "1"]
+    done = subprocess.run(
+        [sys.executable, "benchmarks/meter.py", "--json", *counts],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["metrology_vs_python_loop"] > 0 and figures["meter_days_per_second"] > 0
+    # Memory does not depend on the machine's speed.
+    assert figures["bytes_per_light_meter"] <= 2000
+    assert figures["bytes_per_full_meter"] <= 80_000

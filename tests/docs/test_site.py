@@ -1,6 +1,7 @@
 """The site builds without a warning, its code runs, and it has a page for every table."""
 
 import doctest
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,22 @@ def test_the_code_of_a_page_gives_what_the_page_says(page: str) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_commands_of_a_page_print_what_the_page_says() -> None:
+    text = (ROOT / "docs" / "c1219" / "command_line.rst").read_text(encoding="utf-8")
+    shown = re.findall(r"^   \$ smartmeter (.*)\n((?:   .*\n)*)", text, re.MULTILINE)
+    assert len(shown) > 3
+    for command, expected in shown:
+        done = subprocess.run(
+            [sys.executable, "-m", "smartmeter", *command.split()],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        printed = [line.rstrip() for line in (done.stdout + done.stderr).splitlines()]
+        assert printed == [line[3:] for line in expected.splitlines()], command
 
 
 def test_the_site_builds_without_a_warning_and_has_a_page_for_every_table(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def stored(database: Path) -> list[tuple[int, int, list[int]]]:
         return [(sequence, end_s, json.loads(raw)) for sequence, end_s, raw in rows]
 
 
-def meters_own(link: Path) -> list[list[int]]:
+def meters_own(link: Path | str) -> list[list[int]]:
     """Give the values of all intervals that the meter's ring holds, oldest first."""
     tables = (0, 61, 62, 63, 64)
     done = subprocess.run(

@@ -49,6 +49,10 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     async def overview() -> dict[str, Any]:
         return service.overview()
 
+    @app.get("/api/network")
+    async def network() -> dict[str, int]:
+        return service.network()
+
     @app.get("/api/meters")
     async def meters(
         offset: int = Query(0, ge=0, le=1 << 31),

@@ -16,8 +16,8 @@ from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
 
 REPORT, BACK_FILL = "report", "back-fill"
 MAX_IMAGE_OCTETS = 1 << 20
-#: Lines of the security log that are kept.
-MAX_SECURITY_EVENTS = 10_000
+#: Lines of the security log, and unknown devices, that are kept.
+MAX_SECURITY_EVENTS, MAX_UNKNOWN_DEVICES = 10_000, 1000
 
 
 @dataclass(frozen=True)
@@ -230,19 +230,35 @@ def _store_outage(
 
 
 def store_security_event(
-    connection: sqlite3.Connection, time_s: int, title: str, reason: str
+    connection: sqlite3.Connection, time_s: int, title: str, reason: str, count: int = 1
 ) -> None:
-    """Note a refusal; the same one again within the hour only counts up."""
+    """Note refusals; the same ones again within the hour only count up."""
     updated = connection.execute(
-        "UPDATE security_events SET count=count+1 WHERE title=? AND reason=? AND time_s>?",
-        (title, reason, time_s - 3600),
+        "UPDATE security_events SET count=count+? WHERE title=? AND reason=? AND time_s>?",
+        (count, title, reason, time_s - 3600),
     )
     if not updated.rowcount:
         connection.execute(
-            "INSERT INTO security_events (time_s, title, reason, count) VALUES (?,?,?,1)",
-            (time_s, title, reason),
+            "INSERT INTO security_events (time_s, title, reason, count) VALUES (?,?,?,?)",
+            (time_s, title, reason, count),
         )
         connection.execute(
             "DELETE FROM security_events WHERE id <= (SELECT max(id) FROM security_events) - ?",
             (MAX_SECURITY_EVENTS,),
         )
+
+
+def store_unknown_device(
+    connection: sqlite3.Connection, time_s: int, title: str, count: int
+) -> None:
+    """Note a title that is in no shipment; those heard longest ago go."""
+    connection.execute(
+        "INSERT INTO unknown_devices VALUES (?,?,?,?)"
+        " ON CONFLICT DO UPDATE SET last_s=excluded.last_s, count=count+excluded.count",
+        (title, time_s, time_s, count),
+    )
+    connection.execute(
+        "DELETE FROM unknown_devices WHERE title NOT IN"
+        " (SELECT title FROM unknown_devices ORDER BY last_s DESC LIMIT ?)",
+        (MAX_UNKNOWN_DEVICES,),
+    )

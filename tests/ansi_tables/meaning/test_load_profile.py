@@ -173,6 +173,18 @@ def test_a_channel_whose_source_is_not_known_has_raw_counts_only() -> None:
     assert channel.unit == channel.quantity == "" and "ST-12" in channel.source.note
 
 
+def test_a_full_ring_that_must_not_overwrite_says_so() -> None:
+    made, ring = a_recorder(1, 2)
+    write_block(ring, 0, [1, 2], datetime(2026, 1, 1), 2, False)
+    one_block(made, ring, NBR_UNREAD_BLOCKS=1)
+    image = bytearray(made.images[63])
+    image[0] = 0b10_1010
+    made.images[63] = bytes(image)
+    profile = made.load_profile()
+    assert (profile.active, profile.overflow, profile.inhibited) == (True, True, True)
+    assert profile.unread_blocks == 1 and profile.channels[0].phase == ""
+
+
 def test_an_empty_ring_is_an_empty_profile() -> None:
     made, ring = a_recorder(2, 2)
     one_block(made, ring, NBR_VALID_BLOCKS=0)
@@ -194,6 +206,7 @@ def test_a_set_that_the_meter_has_not_is_named() -> None:
     made.images[65] = b""
     with pytest.raises(MissingContextError, match="ST-65"):
         made.load_profile(2)
+    assert made.profile_sets() == (1, 2) and made.load_profile().set_number == 1
     with pytest.raises(ValueError, match="1 to 4"):
         made.load_profile(5)
 

@@ -7,6 +7,7 @@ from protocols.c1218.session import State
 from protocols.datalink.packet import FIRST, MULTI, TOGGLE, Packet, decode_packet
 from protocols.machine import SetBaud
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Request
 
 ACK, NAK = b"\x06", b"\x15"
 IDENTIFY = bytes.fromhex("ee000000000120 1310")
@@ -77,10 +78,13 @@ class ModelDevice:
 class IndexedModel(ModelDevice):
     """A device whose tables are arrays of two-octet elements, for index reads."""
 
+    def has_service(self, kind: type[Request]) -> bool:
+        return True
+
     def span(
         self, table: int, indices: tuple[int, ...], count: int, now_us: int
     ) -> tuple[int, int]:
-        octets = 2 * max(count, 1)
+        octets = 2 * count
         at = 2 * indices[0]
         if len(indices) > 1 or at + octets > len(self.tables[table]):
             raise Refused(ResponseCode.onp)

@@ -505,6 +505,13 @@ def test_a_meter_without_offset_reads_is_read_element_by_element() -> None:
     assert bench.result == b"aabbccdd" and not bench.client.limits.offset_reads
 
 
+def test_a_part_of_a_table_is_cut_out_of_the_whole_where_there_are_no_offsets() -> None:
+    bench = opened()
+    answer: Answering = lambda r: b"\0" + block(b"abcdef") if r[0] == 0x30 else "02"  # noqa: E731
+    serve(bench, bench.run(read_part(5, 2, 3, bench.client.limits)), answer)
+    assert bench.result == b"cde"
+
+
 def test_a_read_goes_on_in_a_new_session_where_it_stopped() -> None:
     talk, bench = Conversation(LogonSettings(packet_octets=64, packets=1), None), ClientBench()
     bench.client = talk.client

@@ -1,6 +1,6 @@
-"""Conformance checks 58 to 63 and 68 to 73: registration at the node, notifications, groups.
+"""Conformance checks 58 to 63 and 68 to 73 at a node: registration, notifications, groups.
 
-Those that take a relay (61 and 64 to 67) stand with the relay.
+Those that take a relay stand in ``test_checks_relay.py``.
 """
 
 import itertools

@@ -1,6 +1,7 @@
 """``decode table`` and ``decode diff``: listings, layouts, a whole meter, and errors that teach."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from click.testing import CliRunner, Result
 from ansi_tables import Snapshot
 from protocols.c1218.scripts import LogonSettings
 from protocols.transports.pump import MeterPort
-from smartmeter.cli import group
-from smartmeter.cli.read import open_any_port, read_tables
+from smartmeter.cli import group, meter_report
+from smartmeter.cli.logon import open_any_port
+from smartmeter.cli.read import read_tables
 from tests.ansi_tables.meaning.device import device
 from tests.ansi_tables.meaning.test_registers import a_block, a_demand_meter
 
@@ -108,6 +110,27 @@ def test_a_meter_with_tiers_demands_and_self_reads_is_told(tmp_path: Path) -> No
     ):
         assert words in result.output, words
     assert "ST-53" in result.stderr and "try another edition" in result.stderr
+
+
+@pytest.mark.parametrize("profile", ["commercial", "industrial", "unusual"])
+def test_registers_and_intervals_of_every_kind_of_meter_agree(profile: str) -> None:
+    """A day of intervals, scaled, is what the register counted but for the running interval."""
+    with MeterPort(open_any_port(f"sim:{profile}"), LogonSettings(password=b"master")) as meter:
+        listed = read_tables(meter, [0]).snapshot[0].STD_TBLS_USED
+        tables = read_tables(meter, sorted(listed)).snapshot
+    energy = {"quantity": "active energy", "direction": "delivered"}
+    register = tables.registers().one(**energy, tier=None)
+    recorded = tables.load_profile()
+    (channel,) = (
+        one
+        for one in recorded.channels
+        if (one.quantity, one.direction) == ("active energy", "delivered")
+    )
+    total = sum(Fraction(value) for value in channel.values if value is not None)
+    mean = total / len(recorded)
+    assert register.value is not None and channel.unit == register.unit == "Wh"
+    assert 0 <= Fraction(register.value) - total <= 3 * mean
+    assert any("intervals of" in line for line in meter_report.lines(tables))
 
 
 def test_hex_a_file_and_an_image_give_the_same(image: Path, tmp_path: Path) -> None:

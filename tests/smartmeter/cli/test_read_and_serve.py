@@ -74,8 +74,9 @@ def test_the_screen_says_what_is_locked() -> None:
 
 
 def test_read_prints_a_listing_for_a_person() -> None:
-    done = smartmeter("read", "sim:", "ST-52", "1")
+    done = smartmeter("read", "sim:", "ST-52", "1", "23")
     assert done.returncode == 0 and "CLOCK_CALENDAR" in done.stdout and "SM-RES-1" in done.stdout
+    assert "active energy delivered: " in done.stdout and " Wh\n" in done.stdout
 
 
 @pytest.mark.parametrize(

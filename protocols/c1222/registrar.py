@@ -1,0 +1,164 @@
+"""The registration list of a title domain: who has which title, where, and for how long.
+
+What a master relay keeps.  The exchange with authentication and notification
+hosts is not public: ``admit`` decides, and ``Registrar.changes`` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.registration import Register, Registered, refusal
+from protocols.psem.codes import ResponseCode
+
+US_PER_S = 1_000_000
+MAX_ENTRIES = 100_000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered node.  ``lapses_us`` None: for ever."""
+
+    title: ApTitle
+    serial: ApTitle | None
+    node_type: int
+    connection_type: int
+    device_class: bytes
+    address: bytes
+    lapses_us: int | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """An entry came (also anew), or went; for notification hosts and for the memory."""
+
+    entry: Entry
+    present: bool
+
+
+@dataclass(frozen=True)
+class RegistrarSettings:
+    """What is granted: the longest period, the grace behind it, the wait after a power-up."""
+
+    max_period_s: int = 86_400
+    grace_s: int = 60
+    #: The wait grows with the list, so that nodes do not all come back at once.
+    delay_s_per_thousand: int = 30
+    max_entries: int = MAX_ENTRIES
+    info: int = 0
+
+
+def admit_all(register: Register) -> ResponseCode | None:
+    """Admit every registration that the list itself does not refuse."""
+    return None
+
+
+class Registrar:
+    """A list that survives as ``entries`` and ``load``; ``domain`` is where titles are given."""
+
+    def __init__(
+        self,
+        domain: ApTitle,
+        settings: RegistrarSettings | None = None,
+        admit: Callable[[Register], ResponseCode | None] = admit_all,
+    ) -> None:
+        self._domain = domain
+        self._settings = settings or RegistrarSettings()
+        self._admit = admit
+        self._entries: dict[tuple[int, ...], Entry] = {}
+        self._serials: dict[tuple[int, ...], ApTitle] = {}
+        self._next_arc = 1
+        self._changes: list[Change] = []
+
+    def load(self, entries: Iterable[Entry]) -> None:
+        """Take up what was kept over a restart."""
+        for entry in entries:
+            self._enter(entry)
+
+    def entries(self) -> list[Entry]:
+        """Give the whole list."""
+        return list(self._entries.values())
+
+    def changes(self) -> list[Change]:
+        """Give what changed, and forget it."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def find(self, title: ApTitle | None) -> Entry | None:
+        """Give the entry of exactly this title."""
+        return self._entries.get(title.absolute) if title is not None else None
+
+    def register(self, asked: Register, now_us: int) -> bytes:
+        """Give the response to a registration, and enter it if it is ok."""
+        refused = refusal(asked) or self._admit(asked)
+        if refused is not None:
+            return bytes([refused])
+        title = self._title_for(asked)
+        if title is None:
+            return bytes([ResponseCode.err])
+        if title.absolute not in self._entries and (
+            len(self._entries) >= self._settings.max_entries
+        ):
+            return bytes([ResponseCode.bsy])
+        # 0 in a request is not "for ever": it has been read as "unsupported".
+        period_s = min(asked.period_s or self._settings.max_period_s, self._settings.max_period_s)
+        entry = Entry(
+            title,
+            asked.serial,
+            asked.node_type,
+            asked.connection_type,
+            asked.device_class,
+            asked.address,
+            now_us + (period_s + self._settings.grace_s) * US_PER_S,
+        )
+        self._enter(entry)
+        self._changes.append(Change(entry, True))
+        delay_s = min(self._settings.delay_s_per_thousand * len(self._entries) // 1000, 0xFFFF)
+        return Registered(title, delay_s, period_s, self._settings.info).encode()
+
+    def deregister(self, title: ApTitle | None, caller: ApTitle | None) -> bytes:
+        """Give the response to a deregistration: a node gives up its own title."""
+        entry = self.find(title)
+        if entry is None:
+            return bytes([ResponseCode.uat])
+        if caller is None or caller.absolute != entry.title.absolute:
+            return bytes([ResponseCode.isc])
+        self._remove(entry)
+        return bytes([ResponseCode.ok])
+
+    def expire(self, now_us: int) -> None:
+        """Remove what has lapsed, period and grace."""
+        due = [e for e in self._entries.values() if e.lapses_us is not None]
+        for entry in [e for e in due if now_us >= (e.lapses_us or 0)]:
+            self._remove(entry)
+
+    def deadline_us(self) -> int | None:
+        """Give when the next entry lapses."""
+        dues = (e.lapses_us for e in self._entries.values() if e.lapses_us is not None)
+        return min(dues, default=None)
+
+    def _title_for(self, asked: Register) -> ApTitle | None:
+        """Give a node its title: its old one, the wished one if it is free, or a new one."""
+        if asked.serial is not None and asked.serial.absolute in self._serials:
+            return self._serials[asked.serial.absolute]
+        if asked.title is not None:
+            owner = self.find(asked.title)
+            return asked.title if owner is None or owner.serial == asked.serial else None
+        title = self._domain
+        while title == self._domain or title.absolute in self._entries:
+            title = replace(self._domain, arcs=(*self._domain.arcs, self._next_arc))
+            self._next_arc += 1
+        return title
+
+    def _enter(self, entry: Entry) -> None:
+        self._entries[entry.title.absolute] = entry
+        if entry.serial is not None:
+            self._serials[entry.serial.absolute] = entry.title
+
+    def _remove(self, entry: Entry) -> None:
+        del self._entries[entry.title.absolute]
+        if entry.serial is not None:
+            self._serials.pop(entry.serial.absolute, None)
+        self._changes.append(Change(entry, False))

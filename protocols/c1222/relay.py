@@ -1,0 +1,373 @@
+"""A C12.22 relay, and with a registrar a master relay: forwards APDUs by title; a message machine.
+
+Only the envelope is read, and octets go on unchanged: a relay has no keys of
+others.  A route to a title is learned when an answer to that title has passed
+that is as well protected as its request was: whoever only claims a title gets
+no such answer.  There is no hop count; a message never goes back the way it
+came, and a group's message passes once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from protocols.c1222.addressing import Addressed, addressed
+from protocols.c1222.ap_title import ApTitle, uid_octets
+from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
+from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets, tlv
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.identification import identification
+from protocols.c1222.node import Node, RequestArrived
+from protocols.c1222.registrar import Registrar
+from protocols.c1222.registration import Register, decode_registered
+from protocols.c1222.security import CLEAR, check_control, split_services
+from protocols.c1222.services import (
+    MAX_TRACE_TITLES,
+    TRACE,
+    Deregister,
+    Resolve,
+    Trace,
+    decode_service,
+    encode_service,
+)
+from protocols.errors import RemoteProtocolError
+from protocols.machine import Event
+from protocols.psem.codec import MalformedRequest
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Identify
+
+US_PER_S = 1_000_000
+_OK = bytes([ResponseCode.ok])
+_Title = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RelaySettings:
+    """Limits, how long a next hop may take, and how long a learned route counts."""
+
+    answer_us: int = 30 * US_PER_S
+    route_s: int = 86_400
+    group_memory_s: int = 120
+    max_pending: int = 16_384
+    max_routes: int = 100_000
+    max_group_memory: int = 4096
+    max_apdu_octets: int = 32_767
+
+
+@dataclass(frozen=True)
+class _Pending:
+    came: Hashable
+    went: Hashable
+    apdu: Apdu
+    due_us: int
+    mode: int
+
+
+class Relay:
+    """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
+
+    ``node`` is its own title, keys and transactions; its events that are no
+    network service come out of ``events``.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        registrar: Registrar | None = None,
+        upstream: Hashable | None = None,
+        settings: RelaySettings | None = None,
+    ) -> None:
+        self.node, self.registrar, self.upstream = node, registrar, upstream
+        self._settings = settings or RelaySettings()
+        self.counts: Counter[str] = Counter()
+        self._routes: OrderedDict[_Title, tuple[Hashable, int]] = OrderedDict()
+        self._pending: OrderedDict[tuple[_Title, int], _Pending] = OrderedDict()
+        self._groups: OrderedDict[Hashable, int] = OrderedDict()
+        self._urgent: list[tuple[Hashable, bytes]] = []
+        self._out: list[tuple[Hashable, bytes]] = []
+        self._events: list[Event] = []
+
+    def routes(self) -> dict[_Title, tuple[Hashable, int]]:
+        """Give the routes that were learned: title to path and the instant when it lapses."""
+        return dict(self._routes)
+
+    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        """Take one APDU: for the relay itself, or to be forwarded."""
+        self.counts["received"] += 1
+        try:
+            if len(octets) > self._settings.max_apdu_octets:
+                raise ApduRejected("too-large")
+            apdu = decode_apdu(octets)
+        except ApduRejected as error:
+            self.counts[f"dropped {error.reason}"] += 1
+            return
+        where = addressed(self.node.title, apdu.called, self.node.settings.groups)
+        if apdu.is_response and not (where is Addressed.HERE and apdu.called is not None):
+            self._return(path, apdu, octets, now_us)
+        elif where is Addressed.HERE:
+            self._deliver(path, octets, now_us)
+        elif apdu.called is not None and _is_group(apdu.called):
+            self._spread(path, apdu, octets, where, now_us)
+        else:
+            self._forward(path, apdu, octets, now_us)
+
+    def path_failed(self, path: Hashable, now_us: int) -> None:
+        """A next hop cannot be reached: whoever waits for it is told ``netr``."""
+        for key, pending in [(k, p) for k, p in self._pending.items() if p.went == path]:
+            del self._pending[key]
+            self._error(pending.came, pending.apdu, ResponseCode.netr)
+        for title in [title for title, (way, _) in self._routes.items() if way == path]:
+            del self._routes[title]
+        self.node.path_closed(path)
+
+    def expire(self, now_us: int) -> None:
+        """Tell ``nett`` where no answer came; forget what has lapsed."""
+        self.node.expire(now_us)
+        if self.registrar is not None:
+            self.registrar.expire(now_us)
+            for change in self.registrar.changes():
+                if not change.present:
+                    self._routes.pop(change.entry.title.absolute, None)
+        for key, pending in list(self._pending.items()):
+            if now_us < pending.due_us:
+                break
+            del self._pending[key]
+            self._error(pending.came, pending.apdu, ResponseCode.nett)
+        while self._groups and now_us >= next(iter(self._groups.values())):
+            self._groups.popitem(last=False)
+        for title in [title for title, (_, due_us) in self._routes.items() if now_us >= due_us]:
+            del self._routes[title]
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        dues = [self.node.deadline_us()]
+        if self._pending:
+            dues.append(next(iter(self._pending.values())).due_us)
+        if self.registrar is not None:
+            dues.append(self.registrar.deadline_us())
+        if self._routes:
+            dues.append(min(due_us for _, due_us in self._routes.values()))
+        return min((due for due in dues if due is not None), default=None)
+
+    def outgoing(self) -> list[tuple[Hashable, bytes]]:
+        """Give the APDUs to send, urgent ones ahead, and forget them."""
+        out = self._urgent + self.node.outgoing() + self._out
+        self._urgent, self._out = [], []
+        return out
+
+    def events(self) -> list[Event]:
+        """Give what happened at the relay's own node, and forget it."""
+        events, self._events = self._events, []
+        return events
+
+    # Forwarding.
+
+    def _forward(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+        assert apdu.called is not None
+        way = self._way_to(apdu.called, now_us)
+        if way is None or way == path:
+            self._error(path, apdu, ResponseCode.uat)
+            return
+        if len(self._pending) >= self._settings.max_pending:
+            self._error(path, apdu, ResponseCode.bsy)
+            return
+        self._expect(path, way, apdu, now_us)
+        self._send(way, apdu, self._traced(apdu, octets))
+
+    def _expect(self, path: Hashable, way: Hashable, apdu: Apdu, now_us: int) -> None:
+        """Remember who waits for the answer; a repeated request takes the place of the first."""
+        control = apdu.user_information[0]
+        if apdu.is_segment or control & 3 == NEVER:
+            return
+        key = (_absolute(apdu.calling), apdu.calling_invocation_id)
+        self._pending.pop(key, None)
+        due_us = now_us + self._settings.answer_us
+        self._pending[key] = _Pending(path, way, apdu, due_us, control >> 2 & 3)
+
+    def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+        """Bring an answer back: the way its request came, else by the title that it goes to."""
+        key = (_absolute(apdu.called), apdu.called_invocation_id or 0)
+        pending = self._pending.get(key) or self._pending.get(((), key[1]))
+        if pending is not None and pending.went == path:
+            self._pending.pop(key, None)
+            self._learn(pending, apdu, now_us)
+            self._send(pending.came, apdu, octets)
+            return
+        way = self._way_to(apdu.called, now_us) if apdu.called is not None else None
+        if way is None or way == path:
+            self.counts["dropped no-way-back"] += 1
+        else:
+            self._send(way, apdu, octets)
+
+    def _learn(self, pending: _Pending, answer: Apdu, now_us: int) -> None:
+        """Learn the way to who asked, from an answer that only its holder of keys could get."""
+        try:
+            mode = check_control(answer.user_information[0])
+        except ApduRejected:
+            return
+        title = pending.apdu.calling or answer.called or _granted(answer)
+        if title is None or mode < pending.mode:
+            return
+        if mode == CLEAR and answer.user_information[2:3] != _OK:
+            return
+        self._learn_route(title, pending.came, now_us)
+
+    def _learn_route(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        self._routes.pop(title.absolute, None)
+        while len(self._routes) >= self._settings.max_routes:
+            self._routes.popitem(last=False)
+        self._routes[title.absolute] = (path, now_us + self._settings.route_s * US_PER_S)
+
+    def _way_to(self, title: ApTitle, now_us: int) -> Hashable | None:
+        """Give the path of the longest title that is the wanted one, or above it; else upstream."""
+        wanted = title.absolute
+        for size in range(len(wanted), 0, -1):
+            route = self._routes.get(wanted[:size])
+            if route is not None and now_us < route[1]:
+                return route[0]
+        return self.upstream
+
+    def _spread(
+        self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int
+    ) -> None:
+        """Send a group's message to every path with members, once."""
+        assert apdu.called is not None
+        mark = (_absolute(apdu.calling), apdu.calling_invocation_id, apdu.user_information)
+        if mark in self._groups:
+            self.counts["dropped group-repeated"] += 1
+            return
+        while len(self._groups) >= self._settings.max_group_memory:
+            self._groups.popitem(last=False)
+        self._groups[mark] = now_us + self._settings.group_memory_s * US_PER_S
+        if where.is_group:
+            self._deliver(path, octets, now_us)
+        arcs = apdu.called.absolute
+        prefix = arcs[:-1] if arcs[-1] == 0 else arcs[:-2]
+        ways = {way for title, (way, _) in self._routes.items() if title[: len(prefix)] == prefix}
+        for way in sorted(ways - {path}, key=repr):
+            self._send(way, apdu, octets)
+
+    def _traced(self, apdu: Apdu, octets: bytes) -> bytes:
+        """Append the own title to a trace in clear; anything else goes on as it is."""
+        information = apdu.user_information
+        if apdu.is_segment or check_mode(information[0]) != CLEAR or self.node.title is None:
+            return octets
+        try:
+            ed_class, services, _ = split_services(information[0], information[1:])
+            asked = decode_service(services[0]) if services[0][:1] == bytes([TRACE]) else None
+        except (ApduRejected, MalformedRequest):
+            return octets
+        if (
+            not isinstance(asked, Trace)
+            or len(services) != 1
+            or len(asked.titles) >= (MAX_TRACE_TITLES)
+        ):
+            return octets
+        service = encode_service(Trace((*asked.titles, self.node.title)))
+        text = information[:1] + (ed_class or b"") + length_octets(len(service)) + service
+        body = b"".join(element for tag, element in apdu.elements.items() if tag != 0xBE)
+        return tlv(APDU_TAG, body + tlv(0xBE, tlv(0x28, tlv(0x81, text))))
+
+    def _send(self, path: Hashable, apdu: Apdu, octets: bytes) -> None:
+        self.counts["forwarded"] += 1
+        urgent = (apdu.ae_qualifier or 0) & URGENT
+        (self._urgent if urgent else self._out).append((path, octets))
+
+    def _error(self, path: Hashable, apdu: Apdu, code: ResponseCode) -> None:
+        """Answer for a target that cannot be reached: titles swapped, in clear, if allowed."""
+        self.counts[f"answered {code.name}"] += 1
+        if apdu.is_response or (not apdu.is_segment and apdu.user_information[0] & 3 == NEVER):
+            return
+        own = self.node.take_id()
+        envelope = Envelope(own, apdu.calling, apdu.called, apdu.calling_invocation_id)
+        self._out.append((path, build_apdu(envelope, [bytes([code]) + self._gathered(apdu)])))
+
+    @staticmethod
+    def _gathered(apdu: Apdu) -> bytes:
+        """Give the titles that a trace in clear has gathered: where it stopped."""
+        information = apdu.user_information
+        if apdu.is_segment or check_mode(information[0]) != CLEAR:
+            return b""
+        try:
+            asked = decode_service(split_services(information[0], information[1:])[1][0])
+        except (ApduRejected, MalformedRequest):
+            return b""
+        return b"".join(map(uid_octets, asked.titles)) if isinstance(asked, Trace) else b""
+
+    # The relay's own services.
+
+    def _deliver(self, path: Hashable, octets: bytes, now_us: int) -> None:
+        self.node.receive(path, octets, now_us)
+        for event in self.node.events():
+            if isinstance(event, RequestArrived):
+                items = [self._serve(event, service, now_us) for service in event.services]
+                if b"" not in items:
+                    self.node.answer(event.token, items, now_us)
+                else:
+                    self.node.forget(event.token)
+            else:
+                self._events.append(event)
+
+    def _serve(self, event: RequestArrived, octets: bytes, now_us: int) -> bytes:
+        """Give the response to one service; nothing at all means silence."""
+        try:
+            service = decode_service(octets)
+        except MalformedRequest as error:
+            return bytes([error.answer])
+        match service:
+            case Identify():
+                return _OK + identification()
+            case Trace(titles) if self.node.title is not None:
+                return _OK + b"".join(map(uid_octets, (*titles, self.node.title)))
+            case Resolve(title):
+                return self._resolve(event, title)
+            case Register() if self.registrar is not None:
+                return self._register(event, service, now_us)
+            case Deregister(title) if self.registrar is not None:
+                answer = self.registrar.deregister(title, event.calling)
+                if answer == _OK and title is not None:
+                    self._routes.pop(title.absolute, None)
+                return answer
+        return bytes([ResponseCode.sns])
+
+    def _register(self, event: RequestArrived, asked: Register, now_us: int) -> bytes:
+        assert self.registrar is not None
+        answer = self.registrar.register(asked, now_us)
+        for change in self.registrar.changes():
+            if change.present:
+                self._learn_route(change.entry.title, event.path, now_us)
+        return answer
+
+    def _resolve(self, event: RequestArrived, title: ApTitle | None) -> bytes:
+        """Answer with an address; where everybody was asked, who does not know is silent."""
+        entry = self.registrar.find(title) if self.registrar is not None else None
+        if entry is not None and entry.address:
+            return _OK + bytes([len(entry.address)]) + entry.address
+        asked_everybody = event.group or event.called is None
+        return b"" if asked_everybody else bytes([ResponseCode.uat])
+
+
+def _granted(answer: Apdu) -> ApTitle | None:
+    """Give the title that the answer to a first registration in clear gives a node."""
+    information = answer.user_information
+    if check_mode(information[0]) != CLEAR:
+        return None
+    try:
+        return decode_registered(split_services(information[0], information[1:])[1][0]).title
+    except RemoteProtocolError:
+        return None
+
+
+def check_mode(control: int) -> int:
+    """Give the security mode of a control octet, whatever else is wrong with it."""
+    return control >> 2 & 3
+
+
+def _absolute(title: ApTitle | None) -> _Title:
+    return title.absolute if title is not None else ()
+
+
+def _is_group(title: ApTitle) -> bool:
+    return title.relative and 0 in title.arcs[-2:]

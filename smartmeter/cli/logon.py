@@ -1,0 +1,68 @@
+"""How every verb that talks to a meter opens its port and logs on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from protocols.c1218.scripts import LogonSettings
+from protocols.transports.names import open_port
+from protocols.transports.port import Port
+from protocols.transports.pump import monotonic_us
+
+PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def logon_options(verb: _Verb) -> _Verb:
+    """Give a verb the options of a logon; :func:`logon_settings` takes them."""
+    for option in (
+        click.option("--ask-password", is_flag=True, help="Ask for the password."),
+        click.option(
+            "--password-file", type=click.Path(exists=True, dir_okay=False), help="A file."
+        ),
+        click.option("--user", default="", help="User name of the logon, up to 10 characters."),
+        click.option("--user-id", default=0, show_default=True, help="User id of the logon."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def logon_settings(
+    user_id: int, user: str, password_file: str | None, ask_password: bool
+) -> LogonSettings:
+    """Give the logon that the options ask for."""
+    if not 0 <= user_id <= 0xFFFF or len(user.encode()) > 10:
+        raise click.UsageError("--user-id is 0 to 65535, --user up to 10 characters")
+    return LogonSettings(user_id, user.encode(), _password(password_file, ask_password))
+
+
+def _password(password_file: str | None, ask: bool) -> bytes | None:
+    if ask:
+        text = click.prompt("Password", hide_input=True, err=True)
+    elif password_file is not None:
+        text = Path(password_file).read_text().rstrip("\r\n")
+    else:
+        text = os.environ.get(PASSWORD_VARIABLE, "")
+        return text.encode() if PASSWORD_VARIABLE in os.environ else None
+    return str(text).encode()
+
+
+def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:
+    """Open a port by its name; ``sim:`` is a simulated meter in this process."""
+    if not port.startswith("sim:"):
+        return open_port(port, rts, dtr)
+    from protocols.transports.capture import captured
+    from protocols.transports.memory import MachinePort
+    from smartmeter.base.clock import wall_utc_us
+    from smartmeter.meter.meter import MeterSettings
+    from smartmeter.meter.profiles import profile_named
+    from smartmeter.meter.sample import measured_meter
+
+    profile = profile_named(port.removeprefix("sim:") or "residential")
+    meter = measured_meter(MeterSettings(profile=profile), wall_utc_us(), monotonic_us())
+    return captured(MachinePort(meter, monotonic_us))

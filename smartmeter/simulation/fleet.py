@@ -1,0 +1,306 @@
+"""A fleet in virtual time: meters, modules, links and a TMS on one clock, with a seed's faults.
+
+Deterministic: one queue, every chance from the seed, no thread and no clock.
+The same seed gives the same trace, octet by octet.  Safety is checked after
+every step; after the last fault everything must arrive within a bound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from random import Random
+
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.load_profile import Interval
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.tables import port_of
+from smartmeter.network.faults import Cut, Lossy, Muted
+from smartmeter.network.link import Link, LinkSettings
+from smartmeter.simulation.agenda import Agenda
+from smartmeter.simulation.checks import Safety, Violation
+from smartmeter.simulation.count import Count, count, settled
+from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.simulation.smart_meter import SmartMeter
+from smartmeter.simulation.street import MASTER, MODEL, factory_of
+from smartmeter.simulation.swarm import DAY_US, HOUR_US, Fault, Kind, swarm
+from smartmeter.ssi.states import StartCause
+from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.shipment import Shipped, import_shipment
+from smartmeter.tms.store.records import Stored
+from smartmeter.tms.template import Template, make_template
+
+#: 2026-01-01 00:00 UTC: where every fleet begins.
+EPOCH_US = 1_767_225_600 * US_PER_S
+#: Meters come alive in the first hours, and no fault strikes before all are there.
+QUIET_US = 2 * HOUR_US
+#: After the last fault everything has arrived within so long.
+DRAIN_US = 40 * HOUR_US
+#: The head-end looks at its clocks so often.
+TICK_US = 60 * US_PER_S
+OFFICE, FAULTS = "office", "faults"
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """How many meters, for how many days, from which seed; ``faults`` False is a quiet world."""
+
+    meters: int
+    days: int
+    seed: int
+    faults: bool = True
+    link: LinkSettings = field(default_factory=lambda: LinkSettings(40_000, 400_000, 0))
+
+    @property
+    def command(self) -> str:
+        """Give the command that repeats this run."""
+        return f"smartmeter fleet --meters {self.meters} --days {self.days} --seed {self.seed}"
+
+
+class FleetFailure(Exception):
+    """A check failed; the text ends with the command that repeats it."""
+
+    def __init__(self, settings: FleetSettings, what: str) -> None:
+        super().__init__(f"{what}; repeat: {settings.command}")
+
+
+@dataclass
+class House:
+    """One SmartMeter of the fleet, its link, and what stands in its way."""
+
+    device: SmartMeter
+    link: Link
+    journal: dict[int, Interval] = field(default_factory=dict)
+    faults: dict[Kind, Cut | Lossy | Muted] = field(default_factory=dict)
+    octets: int = 0
+
+
+def fleet_template() -> Template:
+    """Give the default provisioning; voltages are looked at with each interval only."""
+    return make_template({"outage": {"VOLTAGE_PERIOD_MS": 900_000}})
+
+
+class Fleet:
+    """The world.  ``trace`` takes a line for everything that passes a link or breaks."""
+
+    def __init__(
+        self, settings: FleetSettings, trace: Callable[[str], None] = lambda line: None
+    ) -> None:
+        self.settings = settings
+        self._trace = trace
+        self.now_us = 0
+        self._agenda = Agenda()
+        self._recording = True
+        self.houses: dict[str, House] = {}
+        self.store = MemoryStore()
+        self.template = fleet_template()
+        self._calendar = Calendar(EPOCH_US)
+        self._waiting: list[Callable[[], None]] = []
+        self._make_houses()
+        self.safety = Safety({esn: house.journal for esn, house in self.houses.items()})
+        self.head_end = self._open_office()
+        end_us = settings.days * DAY_US
+        faults = swarm(settings.seed, list(self.houses), QUIET_US, end_us)
+        self._faults = self._moments(faults if settings.faults else [])
+        self._next_fault = 0
+
+    def _make_houses(self) -> None:
+        settings = self.settings
+        shipped = []
+        for number in range(1, settings.meters + 1):
+            factory = factory_of(number, settings.seed, "tcp:127.0.0.1:1")
+            chance = Random(f"{settings.seed}/{number}")
+            journal: dict[int, Interval] = {}
+
+            def record(interval: Interval, journal: dict[int, Interval] = journal) -> None:
+                if self._recording:
+                    journal[interval.sequence] = interval
+
+            meter = MeterSettings(
+                serial=factory.esn, seed=chance.randrange(1 << 30), master_password=MASTER
+            )
+            calendar = Calendar(EPOCH_US)
+            device = SmartMeter(factory, meter, calendar, 0, on_interval=record, direct=True)
+            link = Link(settings.link, chance)
+            self.houses[factory.esn] = House(device, link, journal)
+            device.bearer_up(factory.esn, 0)
+            self._agenda.put(factory.esn, chance.randrange(QUIET_US // 2))
+            shipped.append(Shipped(factory.esn, str(factory.title), factory.key, MODEL))
+        self.store.write_now(lambda c: import_shipment(c, shipped, EPOCH_US // US_PER_S))
+
+    def _open_office(self) -> HeadEnd:
+        """Start a head-end on what the store holds; also after one was cut off."""
+        self._waiting = []
+        head_end = HeadEnd(self.store, self._calendar, self.template, self._call_soon)
+        head_end.on_stored = self._stored
+        head_end.load(self.now_us)
+        self._agenda.put(OFFICE, self.now_us + TICK_US)
+        return head_end
+
+    def _call_soon(self, function: Callable[[], None]) -> None:
+        self._waiting.append(function)
+
+    def _stored(self, report: Stored) -> None:
+        self.safety.stored(report, self.now_us)
+
+    def stop_recording(self) -> None:
+        """Close the journals: what meters finish from now on does not count."""
+        self._recording = False
+
+    @property
+    def journals(self) -> dict[str, dict[int, Interval]]:
+        """Give what each meter measured."""
+        return {esn: house.journal for esn, house in self.houses.items()}
+
+    # The clock.
+
+    def run(self, until_us: int) -> None:
+        """Go on to an instant; Violation when a promise is broken."""
+        while (entry := self._agenda.take(until_us)) is not None:
+            due_us, actor = entry
+            self.now_us = max(self.now_us, due_us)
+            self._act(actor)
+        self.now_us = max(self.now_us, until_us)
+
+    def _act(self, actor: Hashable) -> None:
+        if actor == OFFICE:
+            self.head_end.expire(self.now_us)
+            self._agenda.put(OFFICE, self.now_us + TICK_US)
+        elif actor == FAULTS:
+            self._strike()
+        else:
+            house = self.houses[str(actor)]
+            house.device.expire(self.now_us)
+            self._carry(str(actor), house)
+        self._settle_office()
+
+    def _carry(self, esn: str, house: House) -> None:
+        """Put on the link what the SmartMeter sends, and deliver what has arrived."""
+        moved = True
+        while moved:
+            moved = False
+            self._send(esn, house)
+            for outward, octets in house.link.arrived(self.now_us):
+                moved = True
+                self._note(esn, "to" if outward else "from", octets)
+                if outward:
+                    self.head_end.receive(esn, octets, self.now_us)
+                else:
+                    house.device.receive(esn, octets, self.now_us)
+            self._settle_office(esn)
+        self.safety.step(house.device.module, self.now_us)
+        self._plan(esn, house)
+
+    def _plan(self, esn: str, house: House) -> None:
+        dues = (house.device.deadline_us(), house.link.deadline_us())
+        self._agenda.put(esn, min((due for due in dues if due is not None), default=None))
+
+    def _send(self, esn: str, house: House) -> None:
+        for _, octets in house.device.outgoing():
+            house.octets += len(octets)
+            house.link.put(octets, True, self.now_us)
+
+    def _settle_office(self, current: str = "") -> None:
+        """Let the head-end act on its commits, and put what it sends on the links."""
+        while self._waiting:
+            self._waiting.pop(0)()
+        for path, octets in self.head_end.outgoing():
+            esn = str(path)
+            house = self.houses[esn]
+            house.octets += len(octets)
+            house.link.put(octets, False, self.now_us)
+            if esn != current:
+                self._plan(esn, house)
+
+    def _note(self, esn: str, what: str, octets: bytes = b"") -> None:
+        digest = hashlib.sha256(octets).hexdigest()[:12] if octets else ""
+        self._trace(f"{self.now_us} {esn} {what} {len(octets)} {digest}".rstrip())
+
+    # Faults.
+
+    def _moments(self, faults: list[Fault]) -> list[tuple[int, bool, Fault]]:
+        moments = [(one.begin_us, True, one) for one in faults]
+        moments += [(one.end_us, False, one) for one in faults if one.end_us > one.begin_us]
+        moments.sort(key=lambda entry: (entry[0], entry[1], entry[2].kind, entry[2].esn))
+        if moments:
+            self._agenda.put(FAULTS, moments[0][0])
+        return moments
+
+    def _strike(self) -> None:
+        while self._next_fault < len(self._faults):
+            at_us, begins, fault = self._faults[self._next_fault]
+            if at_us > self.now_us:
+                self._agenda.put(FAULTS, at_us)
+                return
+            self._next_fault += 1
+            self._note(fault.esn or "fleet", f"{fault.kind} {'begins' if begins else 'ends'}")
+            if fault.kind is Kind.HEAD_END:
+                self.head_end = self._open_office()
+            else:
+                for esn in [fault.esn] if fault.esn else list(self.houses):
+                    self._break(esn, fault, begins)
+
+    def _break(self, esn: str, fault: Fault, begins: bool) -> None:
+        house, kind, now_us = self.houses[esn], fault.kind, self.now_us
+        device = house.device
+        if kind in (Kind.MAINS, Kind.FLICKER):
+            device.mains(not begins, now_us)
+        elif kind in (Kind.NETWORK, Kind.AREA):
+            self._obstacle(house, kind, Cut() if begins else None)
+        elif kind is Kind.LOSS:
+            chance = Random(f"{self.settings.seed}/{esn}/{fault.begin_us}")
+            self._obstacle(house, kind, Lossy(fault.amount, chance) if begins else None)
+        elif kind is Kind.SILENCE:
+            self._obstacle(house, kind, Muted() if begins else None)
+        elif kind is Kind.TAMPER and device.meter.mains_on:
+            port_of(device.meter).security(b"0000".ljust(20), now_us)
+        elif kind is Kind.WATCHDOG and not device.module.dead:
+            device.restart(now_us, StartCause.WATCHDOG)
+        elif kind is Kind.CLOCK and not device.module.dead:
+            # The module's own clock is wrong; its check against the meter mends it.
+            calendar, step_us = device.module.calendar, fault.amount * US_PER_S
+            utc_us = calendar.utc_us(now_us)
+            if utc_us is not None and begins:
+                calendar.set(utc_us + (step_us if fault.amount % 2 else -step_us), now_us)
+        device.expire(now_us)
+        self._carry(esn, house)
+
+    def _obstacle(self, house: House, kind: Kind, obstacle: Cut | Lossy | Muted | None) -> None:
+        old = house.faults.pop(kind, None)
+        if old is not None:
+            house.link.faults.remove(old)
+        if obstacle is not None:
+            house.faults[kind] = obstacle
+            house.link.faults.append(obstacle)
+
+
+def run_fleet(
+    settings: FleetSettings,
+    clock_us: Callable[[], int],
+    trace: Callable[[str], None] = lambda line: None,
+    progress: Callable[[int], None] = lambda days: None,
+) -> Count:
+    """Run a fleet to its end; FleetFailure when a promise is broken.
+
+    ``clock_us`` tells the wall time that the count shows, ``progress`` takes the days gone by.
+    """
+    begun_us = clock_us()
+    fleet = Fleet(settings, trace)
+    try:
+        for day in range(1, settings.days + 1):
+            fleet.run(day * DAY_US)
+            progress(day)
+        fleet.stop_recording()
+        end_us = fleet.now_us + DRAIN_US
+        while fleet.now_us < end_us and not settled(fleet.store, fleet.journals):
+            fleet.run(fleet.now_us + HOUR_US)
+    except Violation as violation:
+        raise FleetFailure(settings, str(violation)) from violation
+    seconds = (clock_us() - begun_us) / US_PER_S
+    found = count(fleet.store, fleet.journals, fleet.head_end.figures.polls, seconds)
+    if not settled(fleet.store, fleet.journals) or not found.sound:
+        raise FleetFailure(
+            settings, f"{DRAIN_US // HOUR_US} h after the last fault: {found.json()}"
+        )
+    return found

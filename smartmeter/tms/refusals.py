@@ -1,0 +1,40 @@
+"""What was refused, gathered between two looks, so that a flood costs memory and disk once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+
+from smartmeter.tms.store import records
+
+#: Different refusals between two looks that are told apart; more count as of nobody.
+MAX_KINDS = 1000
+
+
+class Refusals:
+    """Counts by title and reason; ``take`` gives the change that writes them all."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, bool]] = Counter()
+
+    def note(self, title: str, reason: str, unknown: bool = False) -> None:
+        """Count one."""
+        kind = (title, reason, unknown)
+        if kind not in self._counts and len(self._counts) >= MAX_KINDS:
+            kind = ("", "of many titles", False)
+        self._counts[kind] += 1
+
+    def take(self, utc_s: int) -> Callable[[sqlite3.Connection], None] | None:
+        """Give the change that stores what was counted, and forget it; None for nothing."""
+        if not self._counts:
+            return None
+        counts, self._counts = self._counts, Counter()
+
+        def change(connection: sqlite3.Connection) -> None:
+            for (title, reason, unknown), count in counts.items():
+                records.store_security_event(connection, utc_s, title, reason, count)
+                if unknown and title:
+                    records.store_unknown_device(connection, utc_s, title, count)
+
+        return change

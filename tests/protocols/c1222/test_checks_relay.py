@@ -1,0 +1,344 @@
+"""Conformance checks that take relays: 58, 60, 61, 64 to 68, 73; two relays and a master."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NEVER, URGENT
+from protocols.c1222.dissection import dissect
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
+from protocols.c1222.registrar import Registrar, RegistrarSettings
+from protocols.c1222.registration import Register, decode_registered, serial_uid
+from protocols.c1222.relay import Relay, RelaySettings
+from protocols.c1222.services import Deregister, Resolve, Trace, encode_service
+from protocols.psem.codec import encode_request
+from protocols.psem.services import Identify
+from tests.protocols.c1222.conversation import (
+    HOST,
+    KEY_ID,
+    METER,
+    NOW_US,
+    OPEN,
+    READ_1,
+    Clock,
+    Ring,
+    Talk,
+    items,
+    lock,
+    request,
+    vector,
+)
+
+MASTER, FIRST, SECOND = (ApTitle.parse(text) for text in (".1", ".91", ".92"))
+ESN = serial_uid("SM000001")
+
+
+class Chain:
+    """meter — first relay — second relay — master with the host beside it."""
+
+    def __init__(self, settings: NodeSettings = OPEN) -> None:
+        self.now_us = NOW_US
+        self.registrar = Registrar(ApTitle.parse(".7"), RegistrarSettings(3600, 60))
+        self.master = Relay(self._node(MASTER), self.registrar)
+        self.second = Relay(self._node(SECOND), upstream="master")
+        self.first = Relay(self._node(FIRST), upstream="second")
+        self.meter = Talk(settings)
+        self.host = Node(HOST, Ring(), Clock(), SecurityState(500), OPEN)
+        #: (sender, path) -> (receiver, the path's name there).
+        self.links = {
+            ("meter", "first"): ("first", "meter"),
+            ("first", "meter"): ("meter", "first"),
+            ("first", "second"): ("second", "first"),
+            ("second", "first"): ("first", "second"),
+            ("second", "master"): ("master", "second"),
+            ("master", "second"): ("second", "master"),
+            ("master", "host"): ("host", "master"),
+            ("host", "master"): ("master", "host"),
+        }
+        self.carried: list[tuple[str, str, bytes]] = []
+
+    def _node(self, title: ApTitle) -> Node:
+        return Node(title, Ring(), Clock(), SecurityState(1000 * title.arcs[0]), OPEN)
+
+    def settle(self) -> None:
+        moved = True
+        machines = ("meter", "first", "second", "master", "host")
+        while moved:
+            moved = False
+            for name in machines:
+                machine = self.meter.server if name == "meter" else getattr(self, name)
+                for path, octets in machine.outgoing():
+                    moved = True
+                    self.carried.append((name, str(path), octets))
+                    if (name, path) in self.links:
+                        receiver, way = self.links[name, path]
+                        target = (
+                            self.meter.server if receiver == "meter" else getattr(self, receiver)
+                        )
+                        target.receive(way, octets, self.now_us)
+
+    def register(self, title: ApTitle | None = METER) -> list[bytes]:
+        """Register the meter through both relays; give the items of the answer."""
+        node = self.meter.server.node
+        number = node.request(
+            [encode_service(Register(title, ESN, 86_400))], MASTER, "first", self.now_us
+        )
+        self.settle()
+        [event] = [e for e in self.meter.server.events() if isinstance(e, ResponseArrived)]
+        assert event.transaction == number
+        return list(event.responses)
+
+    def ask(self, *services: bytes, called: ApTitle = METER, **options: object) -> list[bytes]:
+        self.host.request(services, called, "master", self.now_us, **options)  # type: ignore[arg-type]
+        self.settle()
+        [event] = self.host.events()
+        assert isinstance(event, ResponseArrived), event
+        return list(event.responses)
+
+    def later(self, seconds: float) -> None:
+        self.now_us += int(seconds * 1_000_000)
+        for relay in (self.first, self.second, self.master):
+            relay.expire(self.now_us)
+        self.settle()
+
+
+def test_check_58_a_registration_is_accepted_and_the_routes_lead_to_the_node() -> None:
+    chain = Chain()
+    [answer] = chain.register()
+    assert decode_registered(answer).title == METER
+    assert decode_registered(answer).period_s == 3600
+    assert [
+        relay.routes()[METER.absolute][0] for relay in (chain.master, chain.second, chain.first)
+    ] == [
+        "second",
+        "first",
+        "meter",
+    ]
+    assert chain.ask(READ_1)[0][0] == 0
+
+
+def test_check_58_a_first_registration_without_a_title_finds_its_way_back() -> None:
+    chain = Chain()
+    octets = vector("own-register-request-ipv4")
+    chain.first.receive("meter", octets, NOW_US)
+    chain.settle()
+    [answer] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")]
+    given_title = decode_registered(items(answer)[0]).title
+    assert str(given_title) == ".7.1" and chain.first.routes()[given_title.absolute][0] == "meter"
+
+
+def test_check_60_the_same_serial_number_gets_the_same_title() -> None:
+    registrar = Registrar(ApTitle.parse(".7"))
+    first = decode_registered(registrar.register(Register(None, ESN), 0)).title
+    other = decode_registered(registrar.register(Register(None, serial_uid("OTHER")), 0)).title
+    again = decode_registered(registrar.register(Register(None, ESN), 9)).title
+    assert first == again != other
+
+
+def test_check_61_what_is_not_refreshed_is_removed_after_period_and_grace_and_then_uat() -> None:
+    chain = Chain()
+    chain.register()
+    chain.later(3659)
+    assert chain.registrar.find(METER) is not None and chain.ask(READ_1)[0][0] == 0
+    chain.later(2)
+    assert chain.registrar.find(METER) is None
+    assert chain.ask(READ_1) == [b"\x0c"]
+
+
+def test_check_64_an_unknown_title_is_uat_with_titles_swapped_and_a4_set() -> None:
+    chain = Chain()
+    asked = request([READ_1], 0x6C, called=ApTitle.parse(".7.43"))
+    chain.master.receive("host", asked, NOW_US)
+    [(path, octets)] = chain.master.outgoing()
+    told, published = dissect(octets, {}.get), dissect(vector("own-error-uat"), {}.get)
+    assert path == "host" and told["services"] == published["services"]
+    assert (told["called_ap_title"], told["calling_ap_title"]) == (".5", ".7.43")
+    assert told["called_ap_invocation_id"] == 0x6C and told["security_mode"] == "cleartext"
+    silent = request([READ_1], 2, called=ApTitle.parse(".7.43"), response_control=NEVER)
+    chain.master.receive("host", silent, NOW_US)
+    assert chain.master.outgoing() == []
+
+
+def test_check_65_a_next_hop_that_is_gone_is_netr_and_one_that_is_silent_nett() -> None:
+    for code in (b"\x0e", b"\x0d"):
+        chain = Chain()
+        chain.register()
+        del chain.links["first", "meter"]
+        chain.host.request([READ_1], METER, "master", chain.now_us)
+        chain.settle()
+        assert chain.host.events() == []
+        if code == b"\x0e":
+            chain.first.path_failed("meter", chain.now_us)
+        else:
+            chain.later(31)
+        chain.settle()
+        [event] = chain.host.events()
+        assert isinstance(event, ResponseArrived) and event.responses == (code,)
+
+
+def test_check_66_a_secured_message_for_another_is_forwarded_unchanged() -> None:
+    chain = Chain(NodeSettings())
+    chain.register()
+    chain.carried.clear()
+    assert chain.ask(READ_1, key_id=KEY_ID)[0][0] == 0
+    hops = [octets for _, _, octets in chain.carried]
+    assert len(hops) == 8 and len(set(hops)) == 2
+
+
+def test_check_67_a_trace_lists_initiator_relays_and_target_in_order() -> None:
+    chain = Chain()
+    node = chain.meter.server.node
+    node.request([encode_service(Trace((METER,)))], MASTER, "first", NOW_US)
+    chain.settle()
+    [event] = [e for e in chain.meter.server.events() if isinstance(e, ResponseArrived)]
+    [answer] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")]
+    told = dissect(answer, {}.get, in_reply_to=["trace"])
+    assert told["services"][0]["ap_titles"] == [".7.42", ".91", ".92", ".1"]
+    assert event.responses[0][0] == 0
+    # One that stops on its way tells how far it came.
+    chain.first.receive(
+        "meter", request([encode_service(Trace((METER,)))], called=ApTitle.parse(".3")), NOW_US
+    )
+    chain.settle()
+    [stopped] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")][1:]
+    [item] = dissect(stopped, {}.get, in_reply_to=["trace"])["services"]
+    assert item["response"] == "uat" and item["ap_titles"] == [".7.42", ".91", ".92"]
+
+
+def test_a_secured_trace_is_forwarded_unchanged() -> None:
+    chain = Chain()
+    octets = request([encode_service(Trace((HOST,)))], called=MASTER, lock=lock())
+    chain.first.receive("meter", octets, NOW_US)
+    assert chain.first.outgoing() == [("second", octets)]
+
+
+def test_check_68_who_does_not_know_a_title_is_silent_if_everybody_was_asked() -> None:
+    chain = Chain()
+    chain.master.receive("segment", vector("own-resolve-request"), NOW_US)
+    assert chain.master.outgoing() == []
+    chain.registrar.register(Register(MASTER, serial_uid("M"), address=b"\xc0\0\2\1"), NOW_US)
+    # The same question again, as another message: now it is known.
+    known = request([encode_service(Resolve(MASTER))], 9, called=None)
+    chain.master.receive("segment", known, NOW_US)
+    [(_, answer)] = chain.master.outgoing()
+    assert items(answer) == [bytes.fromhex("0004c0000201")]
+    unicast = request([encode_service(Resolve(METER))], 10, called=MASTER)
+    chain.master.receive("segment", unicast, NOW_US)
+    [(_, answer)] = chain.master.outgoing()
+    assert items(answer) == [b"\x0c"]
+
+
+def test_check_73_a_broadcast_through_two_relays_is_spread_once() -> None:
+    chain = Chain()
+    chain.register()
+    broadcast = request([encode_request(Identify())], called=ApTitle.parse(".7.0"))
+    chain.carried.clear()
+    for _ in range(2):
+        chain.master.receive("host", broadcast, NOW_US)
+        chain.settle()
+    assert [who for who, _, octets in chain.carried if octets == broadcast] == [
+        "master",
+        "second",
+        "first",
+    ]
+    assert chain.meter.server.node.counts["served"] == 1
+    assert chain.master.counts["dropped group-repeated"] == 1
+
+
+def test_who_claims_anothers_title_gets_neither_answer_nor_route() -> None:
+    chain = Chain(NodeSettings())
+    chain.register()
+    claimed = Register(METER, serial_uid("THIEF"))
+    thief = request([encode_service(claimed)], calling=METER, called=MASTER)
+    chain.first.receive("thief", thief, NOW_US)
+    chain.settle()
+    assert chain.first.routes()[METER.absolute][0] == "meter"
+    assert chain.ask(READ_1, key_id=KEY_ID)[0][0] == 0
+    # Nor does a message under a wrong key move the route: its answer is sme, in clear.
+    forged = bytearray(request([READ_1], 7, lock(), calling=METER, called=HOST))
+    forged[-1] ^= 1
+    chain.first.receive("thief", bytes(forged), NOW_US)
+    chain.settle()
+    assert chain.first.routes()[METER.absolute][0] == "meter"
+
+
+def test_a_node_deregisters_itself_and_nobody_else_can() -> None:
+    chain = Chain()
+    chain.register()
+    foreign = request([encode_service(Deregister(METER))], called=MASTER)
+    chain.master.receive("host", foreign, NOW_US)
+    [(_, answer)] = chain.master.outgoing()
+    assert items(answer) == [b"\x03"]
+    node = chain.meter.server.node
+    node.request([encode_service(Deregister(METER))], MASTER, "first", NOW_US)
+    chain.settle()
+    assert chain.registrar.find(METER) is None
+
+
+def test_a_list_that_was_kept_is_taken_up_again() -> None:
+    registrar = Registrar(ApTitle.parse(".7"))
+    registrar.register(Register(None, ESN), 0)
+    again = Registrar(ApTitle.parse(".7"))
+    again.load(registrar.entries())
+    assert again.entries() == registrar.entries()
+    assert decode_registered(again.register(Register(None, ESN), 5)).title == ApTitle.parse(".7.1")
+
+
+def test_the_list_and_its_titles_are_bounded_and_a_flood_is_bsy() -> None:
+    registrar = Registrar(ApTitle.parse(".7"), RegistrarSettings(max_entries=3))
+    answers = [registrar.register(Register(None, serial_uid(f"N{n}")), 0)[0] for n in range(5)]
+    assert answers == [0, 0, 0, 6, 6]
+    assert registrar.register(Register(None, serial_uid("N0")), 0)[0] == 0
+    assert registrar.register(Register(ApTitle.parse(".7.1"), serial_uid("N9")), 0) == b"\x01"
+    assert registrar.register(Register(None, None), 0) == b"\x05"
+
+
+def test_a_flood_of_requests_is_bounded_and_told_bsy() -> None:
+    relay = Relay(
+        Node(FIRST, Ring(), Clock(), None, OPEN),
+        upstream="up",
+        settings=RelaySettings(max_pending=10),
+    )
+    for number in range(30):
+        relay.receive("flood", request([READ_1], number), NOW_US)
+    assert relay.counts["answered bsy"] == 20
+    assert len([1 for path, _ in relay.outgoing() if path == "up"]) == 10
+
+
+def test_urgent_messages_go_ahead_and_an_answer_never_goes_back_its_way() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    host = Node(HOST, Ring(), Clock(), None, OPEN)
+    host.request([READ_1], METER, "x", NOW_US)
+    host.request([READ_1], METER, "x", NOW_US, qualifier=URGENT)
+    plain, urgent = (octets for _, octets in host.outgoing())
+    for octets in (plain, urgent):
+        relay.receive("node", octets, NOW_US)
+    assert [octets for _, octets in relay.outgoing()] == [urgent, plain]
+    relay.receive("up", plain, NOW_US)
+    [(path, answer)] = relay.outgoing()
+    assert path == "up" and items(answer) == [b"\x0c"]
+
+
+@given(st.lists(st.binary(max_size=60), max_size=5))
+def test_any_octets_are_dropped_answered_or_forwarded(messages: list[bytes]) -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), Registrar(FIRST), upstream="up")
+    for octets in messages:
+        relay.receive("a", octets, NOW_US)
+        relay.receive("b", b"\x60" + bytes([len(octets)]) + octets, NOW_US)
+    relay.outgoing()
+    assert sum(relay.counts.values()) >= 2 * len(messages)
+
+
+def test_a_meters_own_requests_are_events_of_its_node() -> None:
+    chain = Chain()
+    chain.register()
+    number = chain.meter.server.node.request([READ_1], HOST, "first", NOW_US)
+    chain.master._learn_route(HOST, "host", NOW_US)
+    chain.settle()
+    [event] = chain.host.events()
+    assert isinstance(event, RequestArrived) and event.calling == METER
+    chain.host.answer(event.token, [b"\0"], NOW_US)
+    chain.settle()
+    [answered] = chain.meter.server.events()
+    assert isinstance(answered, ResponseArrived) and answered.transaction == number

@@ -1,0 +1,48 @@
+"""The display shows what the tables say, and a written display list changes it."""
+
+from click.testing import CliRunner
+
+from ansi_tables import layout_for
+from smartmeter.cli.meter import command
+from smartmeter.meter.display import ALL_SEGMENTS, screens
+from smartmeter.meter.display_codes import Item, Kind, code, item
+from smartmeter.meter.profiles import PROFILES
+from tests.smartmeter.meter.bench import HOUR_US, Bench
+
+
+def test_every_profile_shows_its_registers_as_the_tables_hold_them() -> None:
+    for name, profile in PROFILES.items():
+        bench = Bench(profile)
+        bench.wait(5 * HOUR_US)
+        tables = bench.snapshot()
+        shown = {screen.label: screen.text for screen in screens(tables)}
+        first = tables.registers().where(index=0, tier=None)[0]
+        assert shown[first.name] == first.number, name
+        secondary = [screen.text for screen in screens(tables, "secondary")]
+        assert "------" not in secondary, name
+
+
+def test_a_written_display_list_changes_what_is_shown() -> None:
+    bench = Bench()
+    tables = bench.snapshot()
+    value = tables[33] | {"PRI_DISP_SOURCES": [3, 3, 4]}
+    image = layout_for(33, tables.context).encode(value)
+    bench.meter.write_table(33, image, bench.now_us)
+    shown = screens(bench.snapshot())
+    assert [screen.number for screen in shown] == [3, 3, 4]
+    assert shown[0].text == ALL_SEGMENTS
+
+
+def test_item_codes_go_there_and_back_and_foreign_ones_are_no_item() -> None:
+    for kind in Kind:
+        one = Item(kind, 7, 3)
+        assert item(code(one)) == one
+    assert item(b"\xff\x00") is None
+    assert item(b"\x10") is None
+
+
+def test_show_prints_the_lcd_of_a_simulated_meter() -> None:
+    done = CliRunner().invoke(command, ["show", "sim:residential-tou"], standalone_mode=False)
+    lines = done.output.splitlines()
+    assert done.return_value == 0 and len(lines) == 9
+    assert "tier" in lines[-1]

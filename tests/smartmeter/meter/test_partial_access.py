@@ -1,0 +1,103 @@
+"""Reads and writes of parts at the optical port: by offset, by index, and the default."""
+
+from typing import Any
+
+import pytest
+
+from ansi_tables.partial import part_of
+from protocols.c1218.client import ScriptDone, ScriptFailed
+from protocols.c1218.scripts import read_default, read_index, read_part, read_table
+from protocols.c1218.transfer import check
+from protocols.errors import ServiceRefused
+from protocols.psem.services import IndexWrite
+from smartmeter.meter.profiles import profile_named
+from tests.protocols.c1218.line import Line
+from tests.smartmeter.meter.bench import Bench, logged_on
+
+
+def result(line: Line, script: Any) -> bytes | str:
+    """Give the octets that a script read, or the name of the refusal."""
+    ended = line.run(script)
+    if isinstance(ended, ScriptFailed):
+        assert isinstance(ended.error, ServiceRefused)
+        return ended.error.name
+    assert isinstance(ended, ScriptDone)
+    return ended.result  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", ["residential", "commercial", "bcd-1997"])
+def test_elements_by_index_are_those_of_the_whole_table(name: str) -> None:
+    bench = Bench(profile_named(name))
+    line = logged_on(bench, b"master")
+    limits = line.client.limits
+    for table in (1, 5, 21, 22, 61, 62):
+        whole = result(line, read_table(table, limits))
+        joined = b""
+        for index in range(64):
+            element = result(line, read_index(table, (index,), 1, limits))
+            if element == "onp":
+                break
+            assert isinstance(element, bytes)
+            joined += element
+        assert joined == whole
+
+
+def test_an_index_goes_into_records_and_arrays_and_may_name_several() -> None:
+    bench = Bench()
+    line = logged_on(bench, b"reader")
+    limits = line.client.limits
+    whole = result(line, read_table(16, limits))
+    assert isinstance(whole, bytes)
+    assert result(line, read_index(16, (0, 2), 3, limits)) == whole[2:5]
+    part = part_of(bench.meter.layout(1), (2,), 2)
+    identity = result(line, read_table(1, limits))
+    assert isinstance(identity, bytes) and part.width == 2
+    assert result(line, read_index(1, (2,), 2, limits)) == identity[part.offset : part.offset + 2]
+
+
+@pytest.mark.parametrize(
+    "table, indices, count, refusal",
+    [
+        (1, (99,), 1, "onp"),
+        (1, (0,), 0, "onp"),
+        (1, (0, 0, 0), 1, "onp"),
+        (999, (0,), 1, "iar"),
+        (7, (0,), 1, "iar"),
+        (42, (0,), 1, "isc"),
+    ],
+)
+def test_a_position_that_is_not_there_or_not_open_is_refused(
+    table: int, indices: tuple[int, ...], count: int, refusal: str
+) -> None:
+    line = logged_on(Bench(), b"master")
+    assert result(line, read_index(table, indices, count, line.client.limits)) == refusal
+
+
+def test_an_element_is_written_by_index_with_the_right_to_do_so() -> None:
+    def writing(data: bytes) -> Any:
+        request = IndexWrite(5, (0,), data)
+        check(request, (yield request))
+        return b""
+
+    bench = Bench()
+    line = logged_on(bench, b"reader")
+    assert result(line, writing(b"POLE 17".ljust(20))) == "isc"
+    bench.now_us = line.now_us + 7_000_000
+    bench.meter.expire(bench.now_us)
+    line = logged_on(bench, b"master")
+    assert result(line, writing(b"POLE 17")) == "onp"
+    assert result(line, writing(b"POLE 17".ljust(20))) == b""
+    assert bench.snapshot()[5].IDENTIFICATION.strip() == "POLE 17"
+
+
+def test_the_default_read_gives_the_registers() -> None:
+    line = logged_on(Bench(), None)
+    limits = line.client.limits
+    assert result(line, read_default(limits)) == result(line, read_table(23, limits))
+
+
+def test_a_meter_whose_st_00_announces_offsets_only_has_no_reads_by_index() -> None:
+    line = logged_on(Bench(profile_named("industrial")), b"master")
+    limits = line.client.limits
+    assert result(line, read_index(1, (0,), 1, limits)) == "sns"
+    assert isinstance(result(line, read_part(1, 0, 4, limits)), bytes)

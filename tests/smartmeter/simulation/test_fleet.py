@@ -1,0 +1,113 @@
+"""Worlds in virtual time: sound for any seed, the same for the same seed, loud when not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from smartmeter.network.faults import Cut
+from smartmeter.simulation.agenda import Agenda
+from smartmeter.simulation.checks import Violation
+from smartmeter.simulation.fleet import Fleet, FleetFailure, FleetSettings, run_fleet
+from smartmeter.simulation.swarm import DAY_US, HOUR_US, Kind, swarm
+from smartmeter.ssi.outbox import Outbox
+
+
+def no_clock() -> int:
+    return 0
+
+
+@pytest.mark.parametrize("seed", [1, 4])
+def test_everything_arrives_once_and_unaltered_whatever_the_seed_breaks(seed: int) -> None:
+    count = run_fleet(FleetSettings(2, 2, seed), no_clock)
+    assert count.sound and count.provisioned == 2
+    assert count.intervals_expected >= 2 * 2 * 96 - 2
+    assert count.recovered == count.silences and count.restorations == count.outages
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_a_bad_month_of_thirty_meters(seed: int) -> None:
+    assert run_fleet(FleetSettings(30, 30, seed), no_clock).sound
+
+
+def test_a_quiet_world_needs_no_poll_and_knows_no_silence() -> None:
+    count = run_fleet(FleetSettings(2, 1, 5, faults=False), no_clock)
+    assert (count.polls, count.silences, count.outages, count.alarms) == (0, 0, 0, 0)
+    assert count.sound and count.reports >= 2 * 96
+
+
+def test_the_same_seed_gives_the_same_trace_in_any_process(tmp_path: Path) -> None:
+    traces = []
+    for number in ("1", "2"):
+        file = tmp_path / number
+        command = [sys.executable, "-m", "smartmeter", "fleet", "--meters", "2", "--days", "1"]
+        done = subprocess.run(
+            [*command, "--seed", "7", "--json", "--trace", str(file)],
+            env={**os.environ, "PYTHONHASHSEED": number},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stderr
+        traces.append(file.read_bytes())
+    assert traces[0] == traces[1] and len(traces[0].splitlines()) > 400
+
+
+def test_another_seed_gives_another_world() -> None:
+    lines: dict[int, list[str]] = {1: [], 2: []}
+    for seed, found in lines.items():
+        fleet = Fleet(FleetSettings(1, 1, seed), found.append)
+        fleet.run(4 * HOUR_US)
+    assert lines[1] and lines[1] != lines[2]
+
+
+def test_a_broken_promise_ends_the_run_with_the_command_that_repeats_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forget(outbox: Outbox, number: int, also: object) -> None:
+        outbox._entries.clear()
+
+    monkeypatch.setattr(Outbox, "acknowledged", forget)
+    fleet = Fleet(FleetSettings(1, 1, 3, faults=False))
+    house = fleet.houses["SM000001"]
+    fleet.run(2 * HOUR_US)
+    cut = Cut()
+    house.link.faults.append(cut)
+    fleet.run(4 * HOUR_US)
+    house.link.faults.remove(cut)
+    with pytest.raises(Violation, match=r"forgotten unsent \(SM000001"):
+        fleet.run(6 * HOUR_US)
+
+
+def test_a_fleet_that_never_settles_fails_with_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("smartmeter.simulation.fleet.DRAIN_US", 0)
+    monkeypatch.setattr("smartmeter.simulation.fleet.settled", lambda *_: False)
+    with pytest.raises(FleetFailure, match="smartmeter fleet --meters 1 --days 1 --seed 9"):
+        run_fleet(FleetSettings(1, 1, 9), no_clock)
+
+
+def test_swarms_differ_by_seed_and_stay_inside_their_time() -> None:
+    esns = ["A", "B"]
+    swarms = [swarm(seed, esns, HOUR_US, 20 * DAY_US) for seed in range(12)]
+    assert len({frozenset(fault.kind for fault in faults) for faults in swarms}) > 3
+    assert {fault.kind for faults in swarms for fault in faults} == set(Kind)
+    assert swarms[3] == swarm(3, esns, HOUR_US, 20 * DAY_US)
+    for faults in swarms:
+        assert all(HOUR_US <= f.begin_us <= f.end_us <= 20 * DAY_US for f in faults)
+
+
+def test_an_agenda_gives_the_earliest_and_keeps_the_last_word() -> None:
+    agenda = Agenda()
+    agenda.put("a", 5)
+    agenda.put("b", 3)
+    agenda.put("b", 9)
+    agenda.put("c", 4)
+    agenda.put("c", None)
+    assert agenda.next_us() == 5
+    assert agenda.take(4) is None
+    assert [agenda.take(10), agenda.take(10), agenda.take(10)] == [(5, "a"), (9, "b"), None]
