@@ -1,17 +1,19 @@
 """``write``, ``procedure`` and ``shell``: shown, agreed to, carried out, read back."""
 
+import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from protocols.transports.pump import open_meter
-from tests.smartmeter.cli.served import meter_process, smartmeter
+from smartmeter.cli import main
+from tests.smartmeter.cli.served import meter_process
 
-MASTER = {"SMARTMETER_PASSWORD": "master"}
+Done = subprocess.CompletedProcess[str]
 NAME = b"POLE 17".ljust(20)
 
 
@@ -21,26 +23,46 @@ def port() -> Iterator[str]:
         yield name
 
 
+@pytest.fixture
+def smartmeter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Give the command line in this process, as the master and with what is typed."""
+
+    def run(*arguments: str, typed: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["smartmeter", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+        monkeypatch.setenv("SMARTMETER_PASSWORD", "master")
+        with pytest.raises(SystemExit) as ended:
+            main()
+        status = ended.value.code if isinstance(ended.value.code, int) else 0
+        return subprocess.CompletedProcess(arguments, status, *capsys.readouterr())
+
+    return run
+
+
 def held(port: str, table: int = 5) -> bytes:
     with open_meter(port, password=b"master") as meter:
         return meter.read(table)
 
 
-def test_a_write_is_shown_carried_out_and_read_back(port: str, tmp_path: Path) -> None:
-    done = smartmeter("write", port, "ST-5", NAME.hex(), "--yes", "--json", **MASTER)
+def test_a_write_is_shown_carried_out_and_read_back(
+    port: str, tmp_path: Path, smartmeter: Callable[..., Done]
+) -> None:
+    done = smartmeter("write", port, "ST-5", NAME.hex(), "--yes", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"table": 5, "written": 20, "verified": True}
     assert "now" in done.stderr and NAME.hex(" ") in done.stderr and held(port) == NAME
     octets = tmp_path / "octets"
     octets.write_bytes(b"18")
-    part = smartmeter("write", port, "5", "--file", str(octets), "--offset", "5", "--yes", **MASTER)
+    part = smartmeter("write", port, "5", "--file", str(octets), "--offset", "5", "--yes")
     assert part.returncode == 0 and held(port) == b"POLE 18".ljust(20)
 
 
-def test_an_element_is_written_by_its_name(port: str) -> None:
-    done = smartmeter("write", port, "5", "--set", "IDENTIFICATION=POLE 19", "--yes", **MASTER)
+def test_an_element_is_written_by_its_name(port: str, smartmeter: Callable[..., Done]) -> None:
+    done = smartmeter("write", port, "5", "--set", "IDENTIFICATION=POLE 19", "--yes")
     assert done.returncode == 0 and held(port) == b"POLE 19".ljust(20)
-    wrong = smartmeter("write", port, "5", "--set", "NAME=POLE", "--yes", **MASTER)
+    wrong = smartmeter("write", port, "5", "--set", "NAME=POLE", "--yes")
     assert wrong.returncode == 2 and "IDENTIFICATION" in wrong.stderr
 
 
@@ -59,51 +81,36 @@ def test_an_element_is_written_by_its_name(port: str) -> None:
     ],
 )
 def test_without_consent_or_sense_nothing_is_sent(
-    port: str, arguments: tuple[str, ...], words: str
+    port: str, arguments: tuple[str, ...], words: str, smartmeter: Callable[..., Done]
 ) -> None:
     before = held(port)
-    done = smartmeter(arguments[0], port, *arguments[1:], **MASTER)
+    done = smartmeter(arguments[0], port, *arguments[1:])
     assert done.returncode in (1, 2) and words in done.stderr and "Traceback" not in done.stderr
     assert held(port) == before
 
 
-def test_what_clears_wants_the_serial_number_typed(port: str) -> None:
-    def run(typed: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "smartmeter", "procedure", "sim:", "3"],
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={"SMARTMETER_PASSWORD": "master", "PATH": ""},
-        )
-
-    refused = run("SM999999\n")
+def test_what_clears_wants_the_serial_number_typed(smartmeter: Callable[..., Done]) -> None:
+    refused = smartmeter("procedure", "sim:", "3", typed="SM999999\n")
     assert refused.returncode == 1 and "nothing was sent" in refused.stderr
-    done = run("SM000001\n")
+    done = smartmeter("procedure", "sim:", "3", typed="SM000001\n")
     assert done.returncode == 0 and "CLEAR_DATA: completed" in done.stdout
 
 
-def test_a_procedure_tells_its_result(port: str) -> None:
+def test_a_procedure_tells_its_result(port: str, smartmeter: Callable[..., Done]) -> None:
     flag = "ACTION_FLAG.DEMAND_RESET_FLAG=1"
-    done = smartmeter("procedure", port, "REMOTE_RESET", flag, "--yes", "--json", **MASTER)
+    done = smartmeter("procedure", port, "REMOTE_RESET", flag, "--yes", "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert shown["result_code"] == 0 and shown["result"]["SUCCESS_FLAG"]["DEMAND_RESET_FLAG"] == 1
-    unknown = smartmeter("procedure", port, "99", "--yes", **MASTER)
+    unknown = smartmeter("procedure", port, "99", "--yes")
     assert unknown.returncode == 1 and "unrecognized" in unknown.stdout
 
 
-def test_a_shell_keeps_one_session_and_tells_which_lines_failed(port: str) -> None:
-    def say(lines: str, *options: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-m", "smartmeter", "shell", port, *options],
-            input=lines,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={"SMARTMETER_PASSWORD": "master", "PATH": ""},
-        )
+def test_a_shell_keeps_one_session_and_tells_which_lines_failed(
+    port: str, smartmeter: Callable[..., Done]
+) -> None:
+    def say(lines: str, *options: str) -> Done:
+        return smartmeter("shell", port, *options, typed=lines)
 
     good = say("tables\nread ST-5\nhex 5 0 4\nwrite 5 504f4c45 --\nline\n")
     assert "ST-52" in good.stdout and "IDENTIFICATION" in good.stdout
