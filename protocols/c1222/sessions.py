@@ -39,8 +39,10 @@ class SessionTable:
 
     def get(self, caller: ApTitle | None, now_us: int) -> Session | None:
         """Give the open session of a caller."""
+        if not self._sessions or caller is None:
+            return None
         self.expire(now_us)
-        return self._sessions.get(caller.absolute) if caller is not None else None
+        return self._sessions.get(caller.absolute)
 
     def open(
         self,

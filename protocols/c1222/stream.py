@@ -23,9 +23,11 @@ class ApduStream:
         ApduRejected for what cannot be recovered: another octet than 60 at the
         start, an indefinite length, or a size above the limit.
         """
+        if not self._buffer and self._size(data[:5]) == len(data):
+            return [data]  # most reads bring exactly one message
         self._buffer += data
         found = []
-        while (size := self._size()) is not None and size <= len(self._buffer):
+        while (size := self._size(bytes(self._buffer[:5]))) and size <= len(self._buffer):
             found.append(bytes(self._buffer[:size]))
             del self._buffer[:size]
         return found
@@ -35,8 +37,8 @@ class ApduStream:
         """Give how many octets of a message that is not whole yet are kept."""
         return len(self._buffer)
 
-    def _size(self) -> int | None:
-        head = bytes(self._buffer[:5])
+    def _size(self, head: bytes) -> int | None:
+        """Give the size of the message that begins so; None when more octets tell it."""
         if not head:
             return None
         if head[0] != APDU_TAG:

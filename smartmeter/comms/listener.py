@@ -33,6 +33,8 @@ PATIENCE_S = 30.0
 #: Octets of messages that are not whole yet, of all connections; then the oldest is closed.
 MAX_PENDING_OCTETS = 64 << 20
 SWEEP_S = 1.0
+#: Octets that are read at once, into a buffer that all connections share.
+READ_OCTETS = 65_536
 #: Half-open connections: probes begin after a minute of silence, and three may be lost.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
 BACKLOG = 1024
@@ -73,8 +75,8 @@ class Path(Hashable, Protocol):
         """Send one APDU; what cannot be sent is dropped."""
 
 
-class TcpPath(asyncio.Protocol):
-    """One connection."""
+class TcpPath(asyncio.BufferedProtocol):
+    """One connection.  All of them read into one buffer, from which octets are taken at once."""
 
     __slots__ = ("_listener", "_stream", "_transport", "local", "pending", "remote")
     is_stream = True
@@ -96,11 +98,15 @@ class TcpPath(asyncio.Protocol):
         if not self._listener.opened(self):
             self.close()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Give where the octets that came are put; asyncio's call."""
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Cut APDUs out of the stream; asyncio's call."""
         listener = self._listener
         try:
-            found = self._stream.feed(data)
+            found = self._stream.feed(bytes(listener.buffer[:nbytes]))
         except ApduRejected as error:
             listener.refuse(self, error.reason)
             return
@@ -172,6 +178,7 @@ class Listener:
     def __init__(self, handler: Handler, limit: int, most: int = MAX_CONNECTIONS) -> None:
         self.handler, self.limit = handler, limit
         self._capture = active()
+        self.buffer = memoryview(bytearray(READ_OCTETS))
         self.counts: Counter[str] = Counter()
         self.paths: set[TcpPath] = set()
         self._most = most

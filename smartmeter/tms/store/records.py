@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
@@ -49,7 +50,7 @@ def store_report(
     received_s: int,
 ) -> Stored:
     """Write a report with all it carries, unless its number was stored before."""
-    contents = sorted({part.ssi.name if part.ssi else f"ST-{part.table}" for part in parts})
+    contents = _contents(tuple(p.ssi.name if p.ssi else f"ST-{p.table}" for p in parts))
     cursor = connection.execute(
         "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         (
@@ -63,7 +64,7 @@ def store_report(
             header["CONFIG_VERSION"],
             header["CONTEXT_ID"],
             received_s,
-            json.dumps(contents),
+            contents,
         ),
     )
     if not cursor.rowcount:
@@ -83,6 +84,12 @@ def store_report(
     for part in parts:
         _store_part(connection, esn, header, part, received_s)
     return Stored(esn, header, parts, repeated=False)
+
+
+@lru_cache(maxsize=1024)
+def _contents(names: tuple[str, ...]) -> str:
+    """Give what a report carried, as JSON."""
+    return json.dumps(sorted(set(names)))
 
 
 def _store_part(
@@ -132,7 +139,7 @@ def store_intervals(
             value["INT_LENGTH_S"],
             value["CONTEXT_ID"],
             interval["STATUS"],
-            json.dumps(interval["VALUES"]),
+            str(interval["VALUES"]),  # a list of integers: the same text as JSON's
             source,
             received_s,
         )

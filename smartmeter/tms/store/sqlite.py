@@ -1,9 +1,10 @@
 """The embedded store: SQLite, one writing thread with group commit, versioned schema files.
 
 Durable: the database is in WAL mode with ``synchronous=FULL``.  The writer
-takes all changes that wait, carries each out in a savepoint of one transaction,
-commits (one synchronisation for all of them), and only then tells their
-callers.  What was told is there after kill -9 and power loss; what was not is
+takes all changes that wait, carries them out in one transaction, commits (one
+synchronisation for all of them), and only then tells their callers.  If one of
+them fails, the transaction is undone and done again with a savepoint for each,
+so that it alone is lost.  What was told is there after kill -9 and power loss; what was not is
 there whole or not at all.
 """
 
@@ -102,17 +103,14 @@ class Store:
 
     def _carry_out(self, group: list[tuple[Change, Future[Any]]]) -> None:
         connection = self._writer
-        done: list[tuple[Future[Any], Any]] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for change, future in group:
-                connection.execute("SAVEPOINT change")
-                try:
-                    done.append((future, change(connection)))
-                except Exception as error:
-                    connection.execute("ROLLBACK TO change")
-                    future.set_exception(error)
-                connection.execute("RELEASE change")
+            try:
+                results = [change(connection) for change, _ in group]
+            except Exception:
+                connection.execute("ROLLBACK")
+                connection.execute("BEGIN IMMEDIATE")
+                group, results = self._one_by_one(group)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
@@ -122,8 +120,26 @@ class Store:
                 if not future.done():
                     future.set_exception(fault)
             return
-        for future, result in done:
+        for (_, future), result in zip(group, results, strict=True):
             future.set_result(result)
+
+    def _one_by_one(
+        self, group: list[tuple[Change, Future[Any]]]
+    ) -> tuple[list[tuple[Change, Future[Any]]], list[Any]]:
+        """Carry each change out in a savepoint; give those that went well, and their results."""
+        connection = self._writer
+        done: list[tuple[Change, Future[Any]]] = []
+        results: list[Any] = []
+        for change, future in group:
+            connection.execute("SAVEPOINT change")
+            try:
+                results.append(change(connection))
+                done.append((change, future))
+            except Exception as error:
+                connection.execute("ROLLBACK TO change")
+                future.set_exception(error)
+            connection.execute("RELEASE change")
+        return done, results
 
 
 def _connect(path: Path) -> sqlite3.Connection:
