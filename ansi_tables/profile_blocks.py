@@ -13,7 +13,7 @@ The rules (C12.19 decade 6, and what public hosts agree on):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -23,7 +23,7 @@ from ansi_tables.errors import TableValueError
 from ansi_tables.fields import Leaf
 from ansi_tables.layout import Layout
 from ansi_tables.times import EPOCH
-from ansi_tables.values import Record, TableTime
+from ansi_tables.values import Record, TableTime, UnreadTime
 
 #: ``end_utc_s`` of a block, or an interval, whose time is not set.
 NO_TIME = 0
@@ -39,15 +39,6 @@ BlockEnd = Callable[[TableTime, bool | None], int]
 _EPOCH = EPOCH.replace(tzinfo=None)
 #: The eight bits of an octet as octets 0 and 1, least significant first.
 _BITS = tuple(bytes(octet >> k & 1 for k in range(8)) for octet in range(256))
-
-
-def utc_of_block_end(end: TableTime, daylight_saving: bool | None) -> int:
-    """Take a time without a zone as UTC, which is right for TM_FORMAT 3 and 4 and GMT clocks."""
-    value = end.value
-    if not isinstance(value, datetime):
-        return NO_TIME
-    since = value - (_EPOCH if value.tzinfo is None else EPOCH)
-    return since.days * 86400 + since.seconds
 
 
 class ProfileBlock(NamedTuple):
@@ -82,6 +73,11 @@ class ProfileShape:
     interval_octets: int
     status_octets: int
     value: Leaf | None
+
+    def end_of(self, data: bytes, element: int) -> TableTime:
+        """Give BLK_END_TIME of a block."""
+        at = element * self.block_octets
+        return UnreadTime(data[at : at + self.end_octets], self.end_value)
 
     def valid_of(self, data: bytes, at: int) -> bytes:
         """Give SIMPLE_INT_STATUS as octets 0 and 1, all 1 where the device has none."""
@@ -131,35 +127,74 @@ def shape_of(layout: Layout, set_number: int) -> ProfileShape | None:
     )
 
 
-def ring_blocks(
-    shape: ProfileShape, data: bytes, status: Record, block_end: BlockEnd
-) -> list[ProfileBlock]:
-    """Give the blocks that hold intervals, oldest first.
+@dataclass(frozen=True)
+class ProfileRing:
+    """The blocks of a set that hold intervals, oldest first, as lists of one length.
+
+    ``used`` is the number of intervals that a block holds.
+    """
+
+    shape: ProfileShape
+    data: bytes
+    elements: list[int]
+    sequences: list[int]
+    used: list[int]
+    ends_utc_s: list[int]
+
+    def blocks(self) -> Iterator[ProfileBlock]:
+        """Give each block by itself."""
+        row = 0
+        for element, sequence, used, end_utc_s in zip(
+            self.elements, self.sequences, self.used, self.ends_utc_s, strict=True
+        ):
+            end = self.shape.end_of(self.data, element)
+            yield ProfileBlock(element, sequence, range(row, row + used), end, end_utc_s)
+            row += used
+
+
+def ring_of(
+    shape: ProfileShape, data: bytes, status: Record, block_end: BlockEnd | None
+) -> ProfileRing:
+    """Find the blocks; without ``block_end`` a time without a zone is taken as UTC.
 
     TableValueError when LAST_BLOCK_ELEMENT is outside the ring.
     """
     held = min(status["NBR_VALID_BLOCKS"], shape.blocks)
     if not held:
-        return []
-    flags = status["LP_SET_STATUS_FLAGS"]
-    older, backwards = 1 if flags["ORDER"] else -1, flags["INTERVAL_ORDER"]
+        return ProfileRing(shape, data, [], [], [], [])
+    older = 1 if status["LP_SET_STATUS_FLAGS"]["ORDER"] else -1
     element, sequence = _newest(shape, data, status, older)
-    count, end_octets, step = shape.blocks, shape.end_octets, shape.interval_octets
-    blocks, row = [], 0
-    for age in range(held - 1, -1, -1):
-        this = (element + age * older) % count
-        at = this * shape.block_octets
-        used = _written(shape, data, at) if age else min(status["NBR_VALID_INT"], shape.intervals)
-        octets = data[at : at + end_octets]
-        end = TableTime(octets, shape.end_value(octets))
-        dst = None
-        if shape.status_octets and used:
-            newest = at + shape.interval_at + (0 if backwards else (used - 1) * step)
-            dst = data[newest] >> 4 & _DST_IN_FORCE == 1
-        rows = range(row, row + used)
-        blocks.append(ProfileBlock(this, sequence - age, rows, end, block_end(end, dst)))
-        row += used
-    return blocks
+    ages = range(held - 1, -1, -1)
+    elements = [(element + age * older) % shape.blocks for age in ages]
+    used = [_written(shape, data, this * shape.block_octets) for this in elements]
+    used[-1] = min(status["NBR_VALID_INT"], shape.intervals)
+    if block_end is None:
+        size, read, step = shape.end_octets, shape.end_value, shape.block_octets
+        ends = [_utc_s(read(data[this * step : this * step + size])) for this in elements]
+    else:
+        backwards = bool(status["LP_SET_STATUS_FLAGS"]["INTERVAL_ORDER"])
+        ends = [
+            block_end(shape.end_of(data, this), _daylight_saving(shape, data, this, n, backwards))
+            for this, n in zip(elements, used, strict=True)
+        ]
+    return ProfileRing(shape, data, elements, [sequence - age for age in ages], used, ends)
+
+
+def _utc_s(end: object) -> int:
+    if not isinstance(end, datetime):
+        return NO_TIME
+    since = end - (_EPOCH if end.tzinfo is None else EPOCH)
+    return since.days * 86400 + since.seconds
+
+
+def _daylight_saving(
+    shape: ProfileShape, data: bytes, element: int, used: int, backwards: bool
+) -> bool | None:
+    """Tell what the newest interval of a block says of daylight saving."""
+    if not shape.status_octets or not used:
+        return None
+    at = shape.interval(element * shape.block_octets, 0 if backwards else used - 1)
+    return data[at] >> 4 & _DST_IN_FORCE == 1
 
 
 def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tuple[int, int]:

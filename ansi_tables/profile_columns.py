@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ansi_tables.context import Context
@@ -19,10 +20,10 @@ from ansi_tables.profile_blocks import (
     NO_TIME,
     BlockEnd,
     ProfileBlock,
+    ProfileRing,
     ProfileShape,
-    ring_blocks,
+    ring_of,
     shape_of,
-    utc_of_block_end,
 )
 from ansi_tables.values import Record
 
@@ -32,8 +33,7 @@ class ProfileColumns:
     """A load-profile set; all columns have one length, row 0 is the oldest interval.
 
     ``interval_s``       length of an interval in seconds
-    ``blocks``           the blocks that hold the rows, oldest first; what else a block holds is
-                         at ``LP_DATA_SETn.<element>`` of the table
+    ``ring``             where the rows come from; as ``blocks``, one by one
     ``sequences``        block sequence x NBR_BLK_INTS + place in the block by age: the identity
                          of an interval; a jump is a gap
     ``ends_utc_s``       end of the interval in UTC seconds since 1970, NO_TIME when not known
@@ -49,13 +49,21 @@ class ProfileColumns:
 
     set_number: int
     interval_s: int
-    blocks: tuple[ProfileBlock, ...]
+    ring: ProfileRing | None
     sequences: Sequence[int]
     ends_utc_s: Sequence[int]
     valid: Sequence[int]
     common_status: Sequence[int]
     channel_status: tuple[Sequence[int], ...]
     values: tuple[Sequence[Any], ...]
+
+    @cached_property
+    def blocks(self) -> tuple[ProfileBlock, ...]:
+        """Give the blocks that hold the rows, oldest first.
+
+        What else a block holds is at ``LP_DATA_SETn.<element>`` of the table.
+        """
+        return tuple(self.ring.blocks()) if self.ring else ()
 
     def __len__(self) -> int:
         """Give the number of rows."""
@@ -67,34 +75,36 @@ def profile_columns(
     set_number: int,
     data: bytes,
     status: Record,
-    block_end: BlockEnd = utc_of_block_end,
+    block_end: BlockEnd | None = None,
 ) -> ProfileColumns:
     """Give the columns of load-profile set 1 to 4.
 
     ``data`` is the image of ST-(63 + set), ``status`` the set's member of ST-63,
-    ``snapshot[63].LP_STATUS_SET1``.  ``block_end`` turns a block's end into UTC.
+    ``snapshot[63].LP_STATUS_SET1``.  ``block_end`` turns a block's end into UTC;
+    without it a time without a zone is taken as UTC, which is right for
+    TM_FORMAT 3 and 4 and for clocks on GMT.
 
     TruncatedTableError when ``data`` is shorter than the table, TableValueError
     when ST-63 points outside the ring, MissingContextError without ST-61 and ST-62.
     """
-    shape, blocks = profile_blocks(context, set_number, data, status, block_end)
+    shape = checked_shape(context, set_number, data)
     interval_s = interval_seconds(context, set_number)
     if shape is None:
-        channels = int(context.table(61)[f"NBR_CHNS_SET{set_number}"])
-        none = ((),) * channels
-        return ProfileColumns(set_number, interval_s, blocks, (), (), b"", b"", none, none)
+        none = ((),) * int(context.table(61)[f"NBR_CHNS_SET{set_number}"])
+        return ProfileColumns(set_number, interval_s, None, (), (), b"", b"", none, none)
     backwards = bool(status["LP_SET_STATUS_FLAGS"]["INTERVAL_ORDER"])
+    ring = ring_of(shape, data, status, block_end)
     sequences: list[int] = []
     ends: list[int] = []
     valid: list[bytes] = []
     octets: list[list[bytes]] = [[] for _ in range(shape.status_octets)]
     values: list[list[Any]] = [[] for _ in range(shape.channels)]
-    for block in blocks:
-        used = len(block.rows)
-        first = block.sequence * shape.intervals
+    for element, sequence, used, end_utc_s in zip(
+        ring.elements, ring.sequences, ring.used, ring.ends_utc_s, strict=True
+    ):
+        first, at = sequence * shape.intervals, shape.block_octets * element
         sequences += range(first, first + used)
-        ends += _ends(block.end_utc_s, used, interval_s)
-        at = shape.block_octets * block.element
+        ends += _ends(end_utc_s, used, interval_s)
         area = data[shape.interval(at, 0) : shape.interval(at, used)]
         valid.append(_in_time(shape.valid_of(data, at)[:used], backwards))
         for k, column in enumerate(octets):
@@ -106,7 +116,7 @@ def profile_columns(
     return ProfileColumns(
         set_number,
         interval_s,
-        blocks,
+        ring,
         sequences,
         ends,
         b"".join(valid),
@@ -121,16 +131,11 @@ def interval_seconds(context: Context, set_number: int) -> int:
     return int(context.table(61)[f"MAX_INT_TIME_SET{set_number}"]) * 60
 
 
-def profile_blocks(
-    context: Context, set_number: int, data: bytes, status: Record, block_end: BlockEnd
-) -> tuple[ProfileShape | None, tuple[ProfileBlock, ...]]:
-    """Give a set's shape and the blocks that hold intervals; no shape when none can."""
+def checked_shape(context: Context, set_number: int, data: bytes) -> ProfileShape | None:
+    """Give a set's shape, for octets that are a whole table; None when it holds no interval."""
     layout = layout_for(63 + set_number, context)
     layout.check(data)
-    shape = shape_of(layout, set_number)
-    if shape is None:
-        return None, ()
-    return shape, tuple(ring_blocks(shape, data, status, block_end))
+    return shape_of(layout, set_number)
 
 
 def _in_time(column: Any, backwards: bool) -> Any:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from ansi_tables import Record, TableTime
+from ansi_tables import Record
 from ansi_tables.values import UnreadTime
 
 _BLOCK = struct.Struct("<6i" + "5s6s" * 4 + "6s" * 4)
@@ -21,12 +21,12 @@ _BLOCKS = range(1, 1 + 5 * _BLOCK.size, _BLOCK.size)
 _YEARS = tuple(year + (1900 if year >= 90 else 2000) for year in range(100))
 
 
-def _time(octets: bytes) -> TableTime:
+def _moment(octets: bytes) -> datetime | None:
     year, month, day, hour, minute = octets
     try:
-        return TableTime(octets, datetime(_YEARS[year], month, day, hour, minute))
+        return datetime(_YEARS[year], month, day, hour, minute)
     except ValueError:  # not set
-        return TableTime(octets, None)
+        return None
 
 
 def _block(data: bytes, at: int) -> Record:
@@ -36,10 +36,10 @@ def _block(data: bytes, at: int) -> Record:
     return Record(
         SUMMATIONS=[s0, s1, s2, s3, s4, s5],
         DEMANDS=[
-            Record(EVENT_TIME=[UnreadTime(t0, _time)], DEMAND=[Decimal(d0.hex())]),
-            Record(EVENT_TIME=[UnreadTime(t1, _time)], DEMAND=[Decimal(d1.hex())]),
-            Record(EVENT_TIME=[UnreadTime(t2, _time)], DEMAND=[Decimal(d2.hex())]),
-            Record(EVENT_TIME=[UnreadTime(t3, _time)], DEMAND=[Decimal(d3.hex())]),
+            Record(EVENT_TIME=[UnreadTime(t0, _moment)], DEMAND=[Decimal(d0.hex())]),
+            Record(EVENT_TIME=[UnreadTime(t1, _moment)], DEMAND=[Decimal(d1.hex())]),
+            Record(EVENT_TIME=[UnreadTime(t2, _moment)], DEMAND=[Decimal(d2.hex())]),
+            Record(EVENT_TIME=[UnreadTime(t3, _moment)], DEMAND=[Decimal(d3.hex())]),
         ],
         COINCIDENTS=[
             Record(COINCIDENT_VALUES=[Decimal(c0.hex())]),

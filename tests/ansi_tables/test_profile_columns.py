@@ -121,6 +121,9 @@ def test_the_end_of_a_block_is_resolved_by_the_caller_who_knows_zone_and_dayligh
     columns = profile_columns(context, 1, data, status_of(1, 0, 0, 2), three_hours_west)
     assert asked == [(datetime(2026, 11, 25, 1, 0), True)]
     assert list(columns.ends_utc_s) == [ONE - QUARTER_S, ONE]
+    silent = profile_context(FMT, 1, 1, 1, 1)
+    profile_columns(silent, 1, at(1, 0) + octets(1), status_of(1, 0, 0, 1), three_hours_west)
+    assert asked[1:] == [(datetime(2026, 11, 25, 1, 0), None)]
 
 
 def test_a_truncated_image_names_the_field_that_is_cut() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansi_tables import DeviceFormat, TruncatedTableError
 from ansi_tables.profile_columns import ProfileColumns, profile_columns
@@ -35,6 +36,14 @@ def test_any_set_gives_the_same_columns(drawn: Drawn) -> None:
 def plain(value: Any) -> Any:
     """A number of numpy as Python's."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+@given(st.tuples(*(st.integers(0, limit) for limit in (101, 13, 32, 24, 60))))
+def test_a_block_ends_on_the_same_second_at_the_edges_of_the_calendar(end: Any) -> None:
+    context = profile_context(DeviceFormat(std_tbls_used=frozenset({64})), 1, 1, 1, 1)
+    arguments = (context, 1, bytes(end) + b"\1\0", status_of(1, 0, 0, 1))
+    theirs = profile_numpy.profile_columns_numpy(*arguments)
+    assert list(theirs.ends_utc_s) == list(profile_columns(*arguments).ends_utc_s)
 
 
 def test_numbers_have_the_width_of_the_device_and_the_order_of_the_machine() -> None:
