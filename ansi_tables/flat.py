@@ -87,6 +87,12 @@ def fields_of(tree: Tree) -> int:
     return 1
 
 
+def elements_at_once(element: Tree, count: int, max_fields: int) -> int:
+    """Give how many elements of an array one turn of its loop takes, so that none is left over."""
+    most = min(count, max_fields // max(1, fields_of(element)))
+    return next((some for some in range(most, 0, -1) if count % some == 0), 1)
+
+
 def byte_order(tree: Tree) -> str:
     """Give the mark of the struct module for the order of a tree's integers."""
     return next((leaf.code[0] for leaf in leaves(tree) if leaf.code), "<")

@@ -10,7 +10,14 @@ from typing import Any
 from construct import Array, Struct
 
 from ansi_tables.fields import Leaf, Tree, size_of, unwrap
-from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, spare_runs
+from ansi_tables.flat import (
+    MAX_LEVEL_FIELDS,
+    Source,
+    byte_order,
+    elements_at_once,
+    fields_of,
+    spare_runs,
+)
 from ansi_tables.values import Record, UnreadTime
 
 _NAMES = {"Record": Record, "UnreadTime": UnreadTime, "Decimal": Decimal, "joined": b"".join}
@@ -64,15 +71,15 @@ class _Writer:
             unpack = self.source.bind("unpack", code.unpack)
             self.source.function(f"{name}(data)", [f"return list({unpack}(data))"])
             return name
+        at_once = elements_at_once(element, count, self.max_fields)
         level = _Level()
-        value = self._value(element, level)
-        each = f"for _ in range({count}):"
+        values = [self._value(element, level) for _ in range(at_once)]
+        each = f"for _ in range({count // at_once}):"
         if level.variables:
             unpack = self.source.bind("unpack", self._struct(level).iter_unpack)
             each = f"for {', '.join(level.variables)}, in {unpack}(data):"
-        body = [*self._body(level), f"add({value})"]
-        head = ["items = []", "add = items.append", each]
-        loop = [*head, *(f"    {line}" for line in body), "return items"]
+        body = [*self._body(level), f"items += {', '.join(values)},"]
+        loop = ["items = []", each, *(f"    {line}" for line in body), "return items"]
         self.source.function(f"{name}(data)", loop)
         return name
 
