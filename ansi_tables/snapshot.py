@@ -12,7 +12,8 @@ from ansi_tables.description import Member, describe_table
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ids import name_of
 from ansi_tables.layout import Layout, layout_for
-from ansi_tables.meaning import clock, load_profile, logs, registers, sources
+from ansi_tables.meaning import calendar, clock, load_profile, logs, registers, sources
+from ansi_tables.meaning.calendar import Calendar
 from ansi_tables.meaning.clock import MeterClock, TimesOverride
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.meaning.logs import Event
@@ -156,6 +157,10 @@ class Snapshot:
     def clock(self) -> MeterClock:
         """Give the meter's clock, and the rules that make instants of its stored times."""
         return clock.clock(self)
+
+    def calendar(self) -> Calendar:
+        """Give the dates, daily schedules and seasons of ST-54."""
+        return calendar.calendar(self)
 
     def sources(self) -> tuple[Source, ...]:
         """Give what the meter measures: the sources of ST-16, in their order."""

@@ -90,6 +90,13 @@ def _clock(tables: Snapshot, number: int) -> Notes:
         yield "CLOCK_CALENDAR", moment.isoformat(" ") + (f"; {rules.note}" if rules.note else "")
 
 
+def _calendar(tables: Snapshot, number: int) -> Notes:
+    for one in tables.calendar().dates:
+        array = one.path.partition(".")[0]
+        yield f"{one.path}.{array.removesuffix('S')}", one.when
+        yield f"{one.path}.CALENDAR_ACTION", one.action
+
+
 def _profile(tables: Snapshot, number: int) -> Notes:
     profile = tables.load_profile(number - 63)
     status = tables[63][f"LP_STATUS_SET{number - 63}"].LP_SET_STATUS_FLAGS
@@ -132,6 +139,7 @@ _BY_TABLE: Mapping[int, Callable[[Snapshot, int], Notes]] = {
     **dict.fromkeys((22, 27, 62), _selectors),
     **dict.fromkeys((23, 24, 25, 26, 28), _registers),
     **dict.fromkeys((52, 55), _clock),
+    54: _calendar,
     **dict.fromkeys((64, 65, 66, 67), _profile),
     **dict.fromkeys((74, 76), _log),
 }

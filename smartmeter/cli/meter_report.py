@@ -37,6 +37,7 @@ def lines(tables: Snapshot) -> Iterator[str]:
         ("Previous season", lambda t: _closed(t, 24, t.previous_season)),
         ("Last demand reset", lambda t: _closed(t, 25, t.previous_demand_reset)),
         ("Self-reads", _self_reads),
+        ("Calendar", _calendar),
         ("Load profile", _profiles),
         ("Event log", lambda t: _log(t, 76)),
         ("History log", lambda t: _log(t, 74)),
@@ -156,6 +157,19 @@ def _when(register: Register) -> str:
     if register.time is None or register.kind not in (Kind.DEMAND, Kind.COINCIDENT):
         return ""
     return f"  at {register.time.isoformat(' ', 'minutes')}"
+
+
+def _calendar(tables: Snapshot) -> Iterator[str]:
+    if 54 not in tables:
+        return
+    calendar = tables.calendar()
+    for one in calendar.dates:
+        yield f"{one.when}: {one.action}"
+    for number, row in enumerate(calendar.seasons):
+        days = ", ".join(f"{day.lower()} {schedule}" for day, schedule in row.items())
+        yield f"season {number}: daily schedules {days}"
+    for schedule, switches in calendar.schedules.items():
+        yield f"schedule {schedule}: {', '.join(map(str, switches)) or 'no switch'}"
 
 
 def _profiles(tables: Snapshot) -> Iterator[str]:
