@@ -160,7 +160,8 @@ async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int
         if "writer" in line:
             line["writer"].close()
         line["writer"] = writer
-        with contextlib.suppress(OSError):
+        # Ended with the server: asyncio would print a task of a connection that ends as cancelled.
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             while data := await reader.read(READ_OCTETS):
                 if line.get("writer") is not writer:
                     break

@@ -73,8 +73,12 @@ class Outlets:
                 self._journal.say(str(error))
 
     async def _feed(self, name: str, step: Step) -> None:
-        rest_s = FIRST_REST_S
+        rest_s, seen = FIRST_REST_S, -1
         while True:
+            if seen == self._readings.kept:
+                await asyncio.sleep(POLL_S)
+                continue
+            kept = self._readings.kept
             try:
                 more = await step()
             except (SinkRefused, StorageError) as error:
@@ -85,7 +89,7 @@ class Outlets:
             rest_s = FIRST_REST_S
             self._journal.state(name, "takes what comes")
             if not more:
-                await asyncio.sleep(POLL_S)
+                seen = kept
 
     async def _prune(self) -> None:
         while True:

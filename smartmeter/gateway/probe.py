@@ -18,7 +18,9 @@ from protocols.transports.port import Port
 from protocols.transports.pump import open_port
 from smartmeter.base.clock import monotonic_us
 
-READ_TIMEOUT_S = 0.02
+#: How long the port is listened to at a time: less than a turn-around while a session is under
+#: way, longer when the line has been quiet for a while, so that an idle board sleeps.
+BUSY_TIMEOUT_S, QUIET_TIMEOUT_S, QUIET_AFTER_S = 0.02, 0.1, 0.5
 REOPEN_S = 2.0
 #: A port that was open for less is not opened again at once.
 STEADY_S = 10.0
@@ -90,8 +92,12 @@ class Probe:
 
     def _carry(self, port: Port) -> None:
         told = False
+        active_s = time.monotonic()
         while not self._stop.is_set():
-            data = port.read(READ_TIMEOUT_S)
+            quiet = time.monotonic() - active_s > QUIET_AFTER_S
+            data = port.read(QUIET_TIMEOUT_S if quiet else BUSY_TIMEOUT_S)
+            if data or not self._out.empty():
+                active_s = time.monotonic()
             if data:
                 if not told:
                     # Not before: some ports open where nothing is behind them.

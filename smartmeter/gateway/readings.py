@@ -60,6 +60,8 @@ class Readings:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        #: Counts upwards whenever something was kept: sinks look only then.
+        self.kept = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -100,6 +102,7 @@ class Readings:
                     "INSERT OR REPLACE INTO taken VALUES (?,?,?)", (esn, epoch, number)
                 )
             self._db.execute("COMMIT")
+            self.kept += 1
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

@@ -24,7 +24,7 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.settings import SeatSettings
 from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
 from smartmeter.ssi.guard import Permission, WriteDenied
-from smartmeter.ssi.module import Module, SecurityNote
+from smartmeter.ssi.module import Module, SecurityNote, StateChanged
 
 #: How long a seat rests after its storage failed.
 STORAGE_REST_S = 10.0
@@ -223,11 +223,10 @@ class Seat:
                 self._journal.say(f"{self.esn}: refused a message: {event.reason}")
             elif isinstance(event, WriteDenied):
                 self._journal.say(f"{self.esn}: {event.what} was refused: no local permission")
-        status = self._module.status()
-        state = f"state {status['STATE']:02d} error {status['ERROR']:02d}"
-        self._journal.state(self.esn, state)
+            elif isinstance(event, StateChanged):
+                self._journal.state(self.esn, f"state {event.state:02d} error {event.error:02d}")
         if self._module.meter is not None:
-            told = "answers" if status["METER_LINK_FLAG"] else "does not answer"
+            told = "answers" if self._module.meter_answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
 
     @property

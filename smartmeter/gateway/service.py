@@ -19,7 +19,7 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.tcp import make_bearers
 from smartmeter.gateway.journal import Journal
-from smartmeter.gateway.mains import MainsSense, make_sense
+from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.seat import Seat
@@ -125,7 +125,7 @@ class Gateway:
         await local.start(seat.calendar)
 
     async def _feel_mains(self, sense: MainsSense) -> None:
-        while True:
+        while not isinstance(sense, MeterAlone):
             felt = sense.read()
             if felt is not None:
                 for seat in self._seats:

@@ -158,6 +158,11 @@ class Module:
         return self._reporter.meter
 
     @property
+    def meter_answers(self) -> bool:
+        """Tell whether the meter was read and has not failed to answer several times since."""
+        return not self._unreachable and self.meter is not None
+
+    @property
     def state(self) -> State:
         """Give the module's state, 00 to 06."""
         return self.life.state
@@ -470,7 +475,7 @@ class Module:
             "ERROR": self.error,
             "WARNING": self._reporter.warning(now_us),
             "MAINS_FLAG": int(self._outage.mains_on),
-            "METER_LINK_FLAG": int(not self._unreachable and self.meter is not None),
+            "METER_LINK_FLAG": int(self.meter_answers),
             "UPTIME_S": (now_us - self._begun_us) // US_PER_S,
             "OUTBOX_COUNT": len(self.outbox),
             "OUTBOX_EPOCH": self.outbox.epoch,

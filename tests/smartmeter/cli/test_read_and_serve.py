@@ -2,6 +2,8 @@
 
 import json
 import signal
+import socket
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,3 +120,14 @@ def test_decode_reads_an_image_and_names_what_is_missing(tmp_path: Path) -> None
     image.write_text("{")
     broken = smartmeter("decode", "table", "1", "00", "--image", str(image))
     assert broken.returncode == 1 and "no JSON" in broken.stderr
+
+
+def test_a_served_meter_ends_quietly_while_a_client_is_connected() -> None:
+    with meter_process("--tcp", "127.0.0.1:0") as (port, process):
+        client = socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])), 5)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=20)
+        client.close()
+    assert process.returncode == 0
+    assert "Traceback" not in told and "Exception" not in told, told
