@@ -56,4 +56,5 @@ def profile(number: int, first: int, values: Sequence[Sequence[int]]) -> list[by
         for n, one in enumerate(values)
     )
     read = ProfileRead(intervals, first, first + len(intervals), QUARTER_S)
-    return [header(number), *ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)]
+    parts = ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)
+    return [header(number), *(part.service for part in parts)]
