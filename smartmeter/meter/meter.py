@@ -475,6 +475,7 @@ class Meter:
         self.calendar.set(utc_us, now_us)
         self.metering.clock_set(utc_us)
         self.pending.shift((utc_us - before_us) // US_PER_S)
+        self._save()
 
     def set_test_mode(self, on: bool, now_us: int) -> None:
         """Enter or leave test mode (procedure 6)."""

@@ -454,7 +454,7 @@ class Metering:
         self._note(EventCode.DEMAND_RESET, utc_s, b"")
         armed = self.time.state.armed_season
         if armed is not None:
-            self.change_season(armed, utc_s)
+            self.change_season(armed, utc_s, resets=False)
         return True
 
     def self_read(self, utc_s: int, coupled: bool = True) -> bool:
@@ -471,14 +471,17 @@ class Metering:
             self.demand_reset(utc_s, coupled=False)
         return True
 
-    def change_season(self, season: int, utc_s: int) -> None:
-        """End the season: keep its registers for ST-24, read and reset as ST-51 says."""
+    def change_season(self, season: int, utc_s: int, resets: bool = True) -> None:
+        """End the season: keep its registers for ST-24, read and reset as ST-51 says.
+
+        A change that waited for a demand reset does not reset again.
+        """
         self.credit()
         self.previous_season = self._kept(24, "PREV_SEASON_REG_DATA", utc_s)
         if self._time_flag("SEASON_SELF_READ_FLAG"):
             self.self_read(utc_s)
         self.time.change_season(season)
-        if self._time_flag("SEASON_DEMAND_RESET_FLAG"):
+        if resets and self._time_flag("SEASON_DEMAND_RESET_FLAG"):
             self.demand_reset(utc_s)
         self._note(EventCode.SEASON_CHANGED, utc_s, bytes([season]))
         self.move_tier(utc_s)
