@@ -1,0 +1,190 @@
+"""Every standard procedure that a device lists does its work; the others are refused."""
+
+import pytest
+
+from ansi_tables.procedures import Initiate, encode_initiate
+from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.load_profile import OK, SKIPPED
+from smartmeter.meter.profiles import PROFILES
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, procedure
+
+TOU = PROFILES["residential-tou"]
+
+
+def run(bench: Bench, number: int, parameters: object = b"", selector: int = 0) -> bytes:
+    """Run a procedure with the parameters as a record; gives result code and result."""
+    call = Initiate(number, 5, parameters or {}, False, selector)
+    image = encode_initiate(call, bench.meter.program.context)
+    bench.meter.write_table(7, image, bench.now_us)
+    return bench.meter.table(8, bench.now_us)[3:]
+
+
+def codes(bench: Bench, table: int = 76) -> list[int]:
+    """Give the codes of a log, oldest first."""
+    log = bench.snapshot()[table]
+    count = log.NBR_VALID_ENTRIES
+    newest = log.LAST_ENTRY_ELEMENT
+    capacity = len(log.ENTRIES)
+    name = "EVENT_CODE" if table == 76 else "HISTORY_CODE"
+    entries = [log.ENTRIES[(newest - age) % capacity] for age in range(count)]
+    return [entry[name].TBL_PROC_NBR for entry in reversed(entries)]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
+def test_what_st00_does_not_list_answers_unrecognized(profile) -> None:  # type: ignore[no-untyped-def]
+    bench = Bench(profile)
+    listed = bench.snapshot()[0].STD_PROC_USED
+    for number in range(64):
+        initiate = number.to_bytes(2, bench.meter.program.formats.data_order) + b"\x01"
+        bench.meter.write_table(7, initiate, bench.now_us)
+        answer = bench.meter.table(8, bench.now_us)
+        assert answer[:3] == initiate
+        assert (answer[3] == 6) == (number not in listed), number
+
+
+def test_a_selector_says_whether_an_answer_is_posted() -> None:
+    bench = Bench()
+    before = bench.meter.table(8, 0)
+    assert run(bench, 11, selector=2) == before[3:]
+    assert run(bench, 11, selector=1) == before[3:]
+    assert run(bench, 4, {"TBL_LIST": 99}, selector=1)[0] == 2
+    assert run(bench, 11, selector=9)[0] == 2
+
+
+def test_lists_are_acknowledged_and_reset_by_their_codes() -> None:
+    bench = Bench(TOU)
+    bench.wait(60 * HOUR_US)
+    run(bench, 9, {"ACTION_FLAG": flags(SELF_READ_FLAG=1)})
+    unread = bench.snapshot()
+    assert unread[63].LP_STATUS_SET1.NBR_UNREAD_BLOCKS == 3
+    assert unread[26].NBR_UNREAD_ENTRIES == 1
+    run(bench, 5, {"TBL_LIST": 3, "ENTRIES_READ": 2})
+    run(bench, 5, {"TBL_LIST": 2, "ENTRIES_READ": 1})
+    read = bench.snapshot()
+    assert read[63].LP_STATUS_SET1.NBR_UNREAD_BLOCKS == 1
+    assert read[26].NBR_UNREAD_ENTRIES == 0 and read[26].NBR_VALID_ENTRIES == 1
+    assert run(bench, 4, {"TBL_LIST": 255})[0] == 0
+    empty = bench.snapshot()
+    assert empty[63].LP_STATUS_SET1.NBR_VALID_BLOCKS == 0
+    assert empty[63].LP_STATUS_SET1.LAST_BLOCK_SEQ_NBR == 3
+    assert empty[26].NBR_VALID_ENTRIES == 0
+    assert run(bench, 4, {"TBL_LIST": 1})[0] == 0
+    assert codes(bench)[0] == EventCode.EVENT_LOG_CLEARED
+
+
+def flags(**ones: int) -> dict[str, int]:
+    names = ("DEMAND_RESET_FLAG", "SELF_READ_FLAG", "SEASON_CHANGE_FLAG", "NEW_SEASON")
+    return {**dict.fromkeys(names, 0), **ones}
+
+
+def test_a_second_demand_reset_within_the_exclusion_is_refused() -> None:
+    bench = Bench(TOU)
+    bench.wait(3 * HOUR_US)
+    reset = {"ACTION_FLAG": flags(DEMAND_RESET_FLAG=1)}
+    assert run(bench, 9, reset)[0] == 0
+    bench.wait(29 * MINUTE_US)
+    assert run(bench, 9, reset)[0] == 4
+    bench.wait(MINUTE_US)
+    assert run(bench, 9, reset)[0] == 0
+    assert bench.snapshot()[23].NBR_DEMAND_RESETS == 2
+
+
+def test_a_season_changes_on_command_and_keeps_the_registers_of_the_old_one() -> None:
+    bench = Bench(TOU)
+    bench.wait(10 * HOUR_US)
+    before = bench.snapshot()
+    assert before[55].STATUS.SEASON == 0
+    change = {"ACTION_FLAG": flags(SEASON_CHANGE_FLAG=1, NEW_SEASON=1)}
+    assert run(bench, 9, change)[0] == 0
+    after = bench.snapshot()
+    assert after[55].STATUS.SEASON == 1
+    assert after[24].REGISTER_INFO.SEASON == 0
+    assert before[23] == after[24].PREV_SEASON_REG_DATA
+    assert EventCode.SEASON_CHANGED in codes(bench)
+    wrong = {"ACTION_FLAG": flags(SEASON_CHANGE_FLAG=1, NEW_SEASON=2)}
+    assert run(bench, 9, wrong)[0] == 2
+
+
+def test_test_mode_keeps_what_flows_out_of_the_billing_registers() -> None:
+    bench = Bench(TOU)
+    bench.wait(2 * HOUR_US)
+    modes = {"METERING_FLAG": 0, "TEST_MODE_FLAG": 1, "METER_SHOP_MODE_FLAG": 0, "FACTORY_FLAG": 0}
+    assert run(bench, 6, {"ED_MODE": modes})[0] == 0
+    before = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    bench.wait(2 * HOUR_US)
+    tables = bench.snapshot()
+    assert tables[3].ED_MODE.TEST_MODE_FLAG == 1 and tables[3].ED_MODE.METERING_FLAG == 0
+    assert before == tables[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert tables[63].LP_STATUS_SET1.LP_SET_STATUS_FLAGS.TEST_MODE == 1
+    bench.start()
+    assert bench.snapshot()[3].ED_MODE.TEST_MODE_FLAG == 1
+    back = modes | {"METERING_FLAG": 1, "TEST_MODE_FLAG": 0}
+    assert run(bench, 6, {"ED_MODE": back})[0] == 0
+    bench.wait(HOUR_US)
+    assert bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS[0] > before[0]
+    assert {32, 33} <= set(codes(bench))
+
+
+def test_stopped_recording_leaves_a_gap_and_a_full_block() -> None:
+    bench = Bench()
+    bench.wait(3 * HOUR_US)
+    assert run(bench, 17)[0] == 0
+    flags_off = bench.snapshot()[63].LP_STATUS_SET1.LP_SET_STATUS_FLAGS
+    assert flags_off.ACTIVE_MODE_FLAG == 0
+    bench.wait(3 * HOUR_US)
+    assert len(bench.book) == 12
+    assert run(bench, 16)[0] == 0
+    bench.wait(HOUR_US)
+    status = bench.snapshot()[63].LP_STATUS_SET1
+    assert status.LAST_BLOCK_SEQ_NBR == 1 and status.NBR_VALID_INT == 4
+    assert [interval.code for interval in bench.book[12:96]] == [SKIPPED] * 84
+    assert [interval.code for interval in bench.book[96:]] == [OK] * 4
+
+
+def test_status_flags_are_cleared_but_for_those_whose_cause_is_there() -> None:
+    bench = Bench()
+    bench.meter.inject("low-battery", bench.now_us)
+    bench.meter.inject("cover", bench.now_us)
+    bench.meter.relieve("cover", bench.now_us)
+    status = bench.snapshot()[3].ED_STD_STATUS1
+    assert status.LOW_BATTERY_FLAG and status.TAMPER_DETECT_FLAG
+    answer = run(bench, 7)
+    assert answer[0] == 0 and len(answer) == 4
+    status = bench.snapshot()[3].ED_STD_STATUS1
+    assert status.LOW_BATTERY_FLAG and not status.TAMPER_DETECT_FLAG
+
+
+def test_a_log_in_by_procedure_gives_rights_and_counts_wrong_passwords() -> None:
+    bench = Bench(TOU)
+    wrong = (77).to_bytes(2, "little") + b"guess".ljust(20)
+    assert procedure(bench, 18, wrong, password=b"reader")[0] == 5
+    assert bench.meter.access.failures == 1
+    right = (77).to_bytes(2, "little") + b"master".ljust(20)
+    assert procedure(bench, 18, right, password=b"reader")[0] == 0
+    assert bench.meter.access.failures == 0
+
+
+def test_a_cold_start_brings_the_factory_back() -> None:
+    bench = Bench()
+    factory = bench.snapshot()
+    bench.wait(5 * HOUR_US)
+    image = bytearray(bench.meter.table(13, bench.now_us))
+    image[0] = 30
+    bench.meter.write_table(13, bytes(image), bench.now_us)
+    assert run(bench, 0)[0] == 0
+    now = bench.snapshot()
+    assert now.images[13] == factory.images[13]
+    assert now[23].TOT_DATA_BLOCK.SUMMATIONS == [0, 0, 0, 0]
+    bench.start()
+    assert bench.snapshot().images[13] == factory.images[13]
+
+
+def test_the_clock_takes_date_time_or_both() -> None:
+    bench = Bench()
+    before = bench.meter.table(52, 0)
+    mask_time = bytes((1, 1, 2, 3, 23, 59, 58, 0))
+    answer = procedure(bench, 10, mask_time)
+    assert answer[0] == 0 and answer[1:7] >= before[:6]
+    assert answer[7:13] == bytes((26, 1, 1, 23, 59, 58))
+    mask_date = bytes((2, 27, 2, 3, 0, 0, 0, 0))
+    assert procedure(bench, 10, mask_date)[7:10] == bytes((27, 2, 3))
