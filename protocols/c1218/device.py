@@ -77,6 +77,7 @@ class GuardedDevice(Protocol):
 class DeviceChoices:
     """Where sources disagree or are silent, one option each; [the open point of our digest].
 
+    * ``index_count_is_octets``: the count of an index read is octets, as in 1996 [O1].
     * ``zero_count``: the answer to an offset read of 0 octets [O2].
     * ``bad_checksum``: the answer to a Write with a wrong table checksum [O3].
     * ``wait_once``: Wait stretches one idle period, not all until the session ends [O7].
@@ -86,6 +87,7 @@ class DeviceChoices:
     * ``read_past_end``: a read that crosses a table's end gives what exists, not ``onp`` [D63].
     """
 
+    index_count_is_octets: bool = False
     zero_count: ResponseCode = ResponseCode.onp
     bad_checksum: ResponseCode = ResponseCode.err
     wait_once: bool = True

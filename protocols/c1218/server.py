@@ -262,8 +262,10 @@ class Server:
                 data = self._device.read(table, now_us)
                 if not count:
                     raise Refused(self._options.choices.zero_count)
-                offset, octets = self._device.span(table, indices, count, now_us)
-                data = data[offset : offset + octets]
+                in_octets = self._options.choices.index_count_is_octets
+                elements = 1 if in_octets else count
+                offset, octets = self._device.span(table, indices, elements, now_us)
+                data = data[offset : offset + (count if in_octets else octets)]
             case DefaultRead():
                 assert isinstance(self._device, IndexedDevice)
                 data = self._device.read(self._device.default_table(), now_us)

@@ -206,6 +206,9 @@ def test_index_reads_are_served_where_the_structure_is_known_and_else_not_suppor
     assert DeviceBench().logged_on().ask(index_read) == SNS
     bench = DeviceBench(device=IndexedModel()).logged_on()
     assert bench.ask(index_read) == OK + block(IMAGES[0][2:6])
+    by_octets = ServerOptions(choices=DeviceChoices(index_count_is_octets=True))
+    counted = DeviceBench(by_octets, IndexedModel()).logged_on()
+    assert counted.ask("31000000010003") == OK + block(IMAGES[0][2:5])
     for code in (0x3A, 0x3B, 0x3C, 0x3D, 0x4E):
         assert bench.ask(bytes([code]) + bytes(6)) == SNS
     assert bench.ask(bytes.fromhex("4100050001 0002 6869") + bytes([-0xD1 & 0xFF])) == OK

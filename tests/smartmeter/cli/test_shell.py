@@ -1,0 +1,63 @@
+"""``smartmeter shell`` on a terminal: prompt, completion, history, and a session that is kept."""
+
+import os
+import select
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pty = pytest.importorskip("pty", reason="no terminals here")
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
+        ours, theirs = pty.openpty()
+        self._descriptor = ours
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "smartmeter", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, **environment, "TERM": "xterm"},
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def say(self, text: str, expected: str, timeout_s: float = 20.0) -> str:
+        """Type, and read until something is shown."""
+        os.write(self._descriptor, text.encode())
+        shown, end_s = "", time.monotonic() + timeout_s
+        while expected not in shown:
+            assert time.monotonic() < end_s, f"{expected!r} does not come; there is {shown!r}"
+            if select.select([self._descriptor], [], [], 0.2)[0]:
+                shown += os.read(self._descriptor, 4096).decode(errors="replace")
+        return shown
+
+    def close(self) -> int:
+        """End the input; give the exit status."""
+        os.write(self._descriptor, b"\x04")
+        status = self.process.wait(20)
+        os.close(self._descriptor)
+        return status
+
+
+def test_a_shell_completes_remembers_and_asks(tmp_path: Path) -> None:
+    home = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    terminal = Terminal(["shell", "sim:"], {**home, "SMARTMETER_PASSWORD": "master"})
+    terminal.say("", "meter> ")
+    terminal.say("read ST-05\n", "IDENTIFICATION")
+    terminal.say("procedure CLEAR_D\t\n", "Type the meter's serial number")
+    terminal.say("SM000001\n", "CLEAR_DATA: completed")
+    terminal.say("write 5 IDENTIFICATION=POLE\n", "[y/N]")
+    terminal.say("n\n", "nothing was sent")
+    terminal.say("line\n", "9600 baud")
+    assert terminal.close() == 0
+    [history] = tmp_path.rglob("history")
+    assert "procedure CLEAR_DATA" in history.read_text()
+    assert stat.S_IMODE(history.stat().st_mode) == 0o600
