@@ -39,6 +39,9 @@ class Scheduler:
         self._marks = marks
         self._schedules: dict[int, Mapping[str, Any]] = {}
         self._recurrences: dict[int, Recurrence] = {}
+        self._delays_s: dict[int, int] = {}
+        #: The next due second of each schedule with its delay, None for never; made when asked.
+        self._next_s: dict[int, int | None] = {}
         self._running: Counter[int] = Counter()
         self._retry: dict[int, tuple[int, int]] = {}
 
@@ -47,6 +50,11 @@ class Scheduler:
         enabled = [schedule for schedule in schedules if schedule["ENABLED"]]
         self._schedules = {schedule["SCHEDULE_NBR"]: schedule for schedule in enabled}
         self._recurrences = {n: recurrence(one, zone) for n, one in self._schedules.items()}
+        self._delays_s = {
+            number: jitter_s(self._identity, number, one["JITTER_S"])
+            for number, one in self._schedules.items()
+        }
+        self._next_s = {}
         for gone in [mark for mark in self._marks if int(mark) not in self._schedules]:
             del self._marks[gone]
         self._retry = {n: entry for n, entry in self._retry.items() if n in self._schedules}
@@ -61,6 +69,7 @@ class Scheduler:
         for number, mark in self._marks.items():
             if mark > utc_s + SMALL_STEP_S:
                 self._marks[number] = utc_s
+        self._next_s = {}
 
     def schedule(self, number: int) -> Mapping[str, Any] | None:
         """Give an enabled schedule by its number."""
@@ -74,7 +83,10 @@ class Scheduler:
         """Give the runs that are due, by priority; each stays taken until ``ended``."""
         runs: list[Run] = []
         for number, schedule in self._schedules.items():
-            if self._running[number] or now_us < self._retry.get(number, (0, 0))[0]:
+            next_s = self._next(number)
+            if next_s is None or utc_s < next_s or self._running[number]:
+                continue
+            if now_us < self._retry.get(number, (0, 0))[0]:
                 continue
             found = self._due(number, schedule, utc_s)
             if found:
@@ -84,7 +96,7 @@ class Scheduler:
 
     def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> list[Run]:
         mark = self._marks[str(number)]
-        delay_s = self._delay_s(schedule)
+        delay_s = self._delays_s[number]
         dues = self._recurrences[number].between(mark, utc_s - delay_s, MAX_CATCH_UP)
         if not dues:
             return []
@@ -95,14 +107,16 @@ class Scheduler:
         late_s = utc_s - delay_s - dues[-1]
         if schedule["CATCH_UP"] == CatchUp.SKIP and late_s > ON_TIME_S:
             self._marks[str(number)] = dues[-1]
+            self._next_s.pop(number, None)
             return []
         return [Run(schedule, dues[-1], Cause.SCHEDULE)]
 
     def mark(self, run: Run) -> None:
         """Note that a run's outcome is being made durable."""
-        number = str(run.schedule["SCHEDULE_NBR"])
-        if number in self._marks:
-            self._marks[number] = max(self._marks[number], run.due_s)
+        number = run.schedule["SCHEDULE_NBR"]
+        if str(number) in self._marks:
+            self._marks[str(number)] = max(self._marks[str(number)], run.due_s)
+            self._next_s.pop(number, None)
 
     def begun(self, run: Run) -> None:
         """Take a schedule that runs out of turn."""
@@ -129,18 +143,18 @@ class Scheduler:
 
     def next_utc_s(self) -> int | None:
         """Give the next due second with its delay, of schedules that neither run nor failed."""
-        dues = []
-        for number, schedule in self._schedules.items():
-            if not self._running[number] and number not in self._retry:
-                due = self._recurrences[number].following(self._marks[str(number)])
-                if due is not None:
-                    dues.append(due + self._delay_s(schedule))
-        return min(dues, default=None)
+        waiting = (n for n in self._schedules if not self._running[n] and n not in self._retry)
+        dues = (self._next(number) for number in waiting)
+        return min((due for due in dues if due is not None), default=None)
+
+    def _next(self, number: int) -> int | None:
+        if number not in self._next_s:
+            due_s = self._recurrences[number].following(self._marks[str(number)])
+            delayed_s = None if due_s is None else due_s + self._delays_s[number]
+            self._next_s[number] = delayed_s
+        return self._next_s[number]
 
     def retry_us(self, now_us: int) -> int | None:
         """Give the next instant at which a failed run is tried again."""
         waiting = (entry for number, entry in self._retry.items() if not self._running[number])
         return min((max(at, now_us) for at, _ in waiting), default=None)
-
-    def _delay_s(self, schedule: Mapping[str, Any]) -> int:
-        return jitter_s(self._identity, schedule["SCHEDULE_NBR"], schedule["JITTER_S"])

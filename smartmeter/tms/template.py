@@ -144,7 +144,7 @@ DEFAULT: Mapping[str, Any] = {
         "SAG_PERMILLE": 900,
         "SWELL_PERMILLE": 1100,
         "NOMINAL_V": 120,
-        "VOLTAGE_PERIOD_MS": 60_000,
+        "VOLTAGE_PERIOD_MS": 300_000,
     },
     "disposition": {
         "DEFAULT": int(Disposition.LOG),

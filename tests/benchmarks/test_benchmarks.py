@@ -74,3 +74,14 @@ def test_meters_stay_small_and_the_arrays_agree_with_the_loop() -> None:
     # Memory does not depend on the machine's speed.
     assert figures["bytes_per_light_meter"] <= 2000
     assert figures["bytes_per_full_meter"] <= 80_000
+
+
+def test_load_profile_in_the_compact_form_is_as_small_as_promised() -> None:
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        from ssi import compression  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    figures = compression(meters=2, days=30, seed=1)
+    assert figures["profile_compression_vs_raw"] >= 3
+    assert figures["profile_compression_vs_entropy"] <= 1.15
