@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -85,9 +85,13 @@ class Fleet:
     """The world.  ``trace`` takes a line for everything that passes a link or breaks."""
 
     def __init__(
-        self, settings: FleetSettings, trace: Callable[[str], None] = lambda line: None
+        self,
+        settings: FleetSettings,
+        trace: Callable[[str], None] = lambda line: None,
+        upgrade_key: bytes = b"",
     ) -> None:
         self.settings = settings
+        self._upgrade_key = upgrade_key
         self._trace = trace
         self.now_us = 0
         self._agenda = Agenda()
@@ -109,7 +113,8 @@ class Fleet:
         settings = self.settings
         shipped = []
         for number in range(1, settings.meters + 1):
-            factory = factory_of(number, settings.seed, "tcp:127.0.0.1:1")
+            plain = factory_of(number, settings.seed, "tcp:127.0.0.1:1")
+            factory = replace(plain, upgrade_key=self._upgrade_key)
             chance = Random(f"{settings.seed}/{number}")
             journal: dict[int, Interval] = {}
 

@@ -17,9 +17,10 @@ from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.tables import port_of
 from smartmeter.simulation.direct_door import DirectDoor
 from smartmeter.simulation.optical_line import OpticalLine
+from smartmeter.ssi.boot import start
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory
 from smartmeter.ssi.guard import Permission
-from smartmeter.ssi.module import Module
+from smartmeter.ssi.module import MemoryFailed, Module, RestartWanted
 from smartmeter.ssi.states import StartCause
 
 #: Steps in one instant after which two machines count as chattering for ever.
@@ -44,6 +45,8 @@ class SmartMeter:
         self.esn = factory.esn
         self._factory, self._direct = factory, direct
         self._seen: dict[int, object] = {}
+        #: The versions that were started, one after the other.
+        self.starts: list[str] = []
         self._permission = permission
         self._calendar = calendar
         self.nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
@@ -56,6 +59,8 @@ class SmartMeter:
 
     def _new_module(self, now_us: int, cause: StartCause = StartCause.POWER_UP) -> Module:
         calendar = Calendar(None, self._calendar.rate, now_us)
+        boot = start(self.nvram)
+        self.starts.append(boot.version)
         return Module(
             self.nvram,
             calendar,
@@ -63,6 +68,7 @@ class SmartMeter:
             permission=self._permission,
             door=self._door() if self._direct else None,
             cause=cause,
+            boot=boot,
         )
 
     def _door(self) -> DirectDoor:
@@ -140,7 +146,12 @@ class SmartMeter:
                 break
             # The module hears of ended jobs when it is told the time.
             self.module.expire(now_us)
-        self._events += self.module.events()
+        events = self.module.events()
+        self._events += events
+        if any(isinstance(event, RestartWanted) for event in events):
+            self.restart(now_us, StartCause.UPGRADE)
+        elif any(isinstance(event, MemoryFailed) for event in events):
+            self.restart(now_us, StartCause.MEMORY_FAILED)
 
     def _tell_changes(self, now_us: int) -> None:
         """Tell the module of tables that a direct door does not look at by itself."""

@@ -10,6 +10,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.errors import LocalProtocolError
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
+from smartmeter.base.signing import KEY_OCTETS
 
 FACTORY_PAGE = "factory"
 MAX_ESN = 16
@@ -39,6 +40,8 @@ class Factory:
     optical_password: bytes = field(default=b"", repr=False)
     #: 0 none, 1 the integrator's, 2 the utility's quality control was passed.
     quality: int = 2
+    #: Ed25519 public key that signs firmware images; empty: this module takes no upgrade.
+    upgrade_key: bytes = b""
 
     @property
     def title(self) -> ApTitle:
@@ -54,6 +57,8 @@ class Factory:
             fault = f"key of {len(self.key)} octets, must be 16"
         elif not self.tms:
             fault = "no TMS address"
+        elif len(self.upgrade_key) not in (0, KEY_OCTETS):
+            fault = f"upgrade key of {len(self.upgrade_key)} octets, must be {KEY_OCTETS} or none"
         elif self.quality not in (0, 1, 2):
             fault = f"quality {self.quality}, must be 0, 1 or 2"
         else:
@@ -76,6 +81,7 @@ class Factory:
             "optical_user": self.optical_user,
             "optical_password": self.optical_password.hex(),
             "quality": self.quality,
+            "upgrade_key": self.upgrade_key.hex(),
         }
         return json.dumps(value).encode()
 
@@ -107,6 +113,7 @@ def load_factory(nvram: Nvram) -> Factory:
             optical_user=value["optical_user"],
             optical_password=bytes.fromhex(value["optical_password"]),
             quality=value["quality"],
+            upgrade_key=bytes.fromhex(value.get("upgrade_key", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(

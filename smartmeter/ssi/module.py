@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable, Task
+from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable, Task, UpgradeResult
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.node import MessageRejected
@@ -27,6 +27,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
+from smartmeter.ssi.boot import Boot
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
 from smartmeter.ssi.guard import Permission
@@ -42,14 +43,22 @@ from smartmeter.ssi.network_side import (
 )
 from smartmeter.ssi.outage import LastGasp, Momentary, OutageDetector, PowerGone, Restored
 from smartmeter.ssi.outbox import Outbox
-from smartmeter.ssi.own_tables import OwnTables
+from smartmeter.ssi.own_tables import MODEL, OwnTables
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Run
 from smartmeter.ssi.states import START_ERRORS, ErrorCode, Life, StartCause, State, StateChanged
 from smartmeter.ssi.tasks import TaskRunner
+from smartmeter.ssi.upgrade import RestartWanted, Upgrade
 from smartmeter.ssi.watching import Watching
 
-__all__ = ["MemoryFailed", "Module", "PowerGone", "SecurityNote", "StateChanged"]
+__all__ = [
+    "MemoryFailed",
+    "Module",
+    "PowerGone",
+    "RestartWanted",
+    "SecurityNote",
+    "StateChanged",
+]
 
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 #: Failures in a row after which the meter counts as unreachable.
@@ -64,6 +73,10 @@ _TOLD_ONCE = (
     ErrorCode.IMAGE_NOT_UNPACKED,
     ErrorCode.WATCHDOG_RESET,
 )
+_IMAGE_ERRORS = {
+    UpgradeResult.IMAGE_CORRUPT: ErrorCode.IMAGE_CORRUPT,
+    UpgradeResult.NOT_UNPACKED: ErrorCode.IMAGE_NOT_UNPACKED,
+}
 _START_ALARMS = {
     ErrorCode.NON_VOLATILE_MEMORY: (ModuleAlarm.MEMORY_FAILED, "a write failed; began anew"),
     ErrorCode.APPLICATION_AREA: (ModuleAlarm.MEMORY_FAILED, "what was kept was unreadable"),
@@ -99,8 +112,10 @@ class Module:
         *,
         door: MeterDoor | None = None,
         cause: StartCause = StartCause.POWER_UP,
+        boot: Boot | None = None,
     ) -> None:
         self.factory = load_factory(nvram)
+        self.upgrade = Upgrade(nvram, MODEL, self.factory.upgrade_key, boot or Boot(), now_us)
         self.esn = self.factory.esn
         self.calendar = calendar
         self.memory, memory_damaged = load_memory(nvram)
@@ -111,14 +126,25 @@ class Module:
             # Alarms are numbered anew: in an epoch of their own.
             self.outbox.renew()
         self.life = Life(State(self.factory.quality), START_ERRORS.get(cause, ErrorCode.NONE))
-        if memory_damaged or self.outbox.damaged or self.configuration.damaged:
+        damaged = memory_damaged or self.outbox.damaged or self.configuration.damaged
+        if damaged:
             self.life.set_error(ErrorCode.APPLICATION_AREA)
+        elif self.upgrade.news in _IMAGE_ERRORS:
+            self.life.set_error(_IMAGE_ERRORS[self.upgrade.news])
         self.memory.restarts += 1
         self.memory.watchdog_resets += cause is StartCause.WATCHDOG
         self.dead = False
         self.optical = door or self._optical_port(permission)
         self._reporter = Reporter(
-            self.esn, base, nvram, self.memory, self.outbox, calendar, self.configuration, self.life
+            self.esn,
+            base,
+            nvram,
+            self.memory,
+            self.outbox,
+            calendar,
+            self.configuration,
+            self.life,
+            self.upgrade,
         )
         self._own = OwnTables(self, base)
         self._network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
@@ -142,7 +168,10 @@ class Module:
         self._reconfigure = self._hello = False
         self._fault: StorageError | None = None
         self._events: list[Event] = []
-        if self.state is State.READY:
+        if damaged and self.upgrade.on_trial:
+            # The self-test: a version that cannot read what the old one kept must not stay.
+            self._roll_back(UpgradeResult.SELF_TEST_FAILED)
+        elif self.state is State.READY:
             self.life.set_state(State.CONFIGURING)
             self._settle(now_us)
 
@@ -235,7 +264,19 @@ class Module:
         """Take note of a write that failed inside a session with the meter."""
         self._fault = error
 
+    def _roll_back(self, result: UpgradeResult) -> None:
+        self.upgrade.trial_over(result)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.dead = True
+        self._events.append(RestartWanted())
+
     def _expire(self, now_us: int) -> None:
+        trial_us = self.upgrade.deadline_us()
+        if trial_us is not None and now_us >= trial_us:
+            self._roll_back(UpgradeResult.ROLLED_BACK)
+            return
         self.optical.expire(now_us)
         self._network.expire(now_us)
         for event in self._outage.expire(now_us):
@@ -251,11 +292,12 @@ class Module:
         if self.dead or self.state < State.CONFIGURING:
             return None
         dues = [self.optical.deadline_us(), self._network.deadline_us()]
-        dues += [self._outage.deadline_us(), self._start_us]
+        dues += [self._outage.deadline_us(), self._start_us, self.upgrade.deadline_us()]
         if self.meter is not None:
             due_s = self.tasks.scheduler.next_utc_s()
-            if due_s is not None:
-                dues.append(self.calendar.deadline_us(due_s * US_PER_S))
+            for at_s in (due_s, self.upgrade.due_s()):
+                if at_s is not None:
+                    dues.append(self.calendar.deadline_us(at_s * US_PER_S))
             dues.append(self.tasks.scheduler.retry_us(self._latest_us))
             dues.append(self.watching.next_us())
         return min((due for due in dues if due is not None), default=None)
@@ -303,6 +345,9 @@ class Module:
             self._network.poll(now_us)
         utc_s = self.calendar.utc_s(now_us)
         assert utc_s is not None
+        if self.upgrade.start_due(utc_s):
+            self._restart()
+            return False
         started = self.tasks.start_due(utc_s, now_us)
         if self.memory.gaps and not self._filling and self.outbox.room >= FILL_ROOM:
             self._filling = self.tasks.fill_gap(now_us)
@@ -381,10 +426,23 @@ class Module:
         if self.error in _START_ALARMS:
             code, text = _START_ALARMS[self.error]
             self._reporter.raise_own(code, text, now_us)
+        self._tell_upgrade(now_us)
         if not self.memory.reset_told:
             self.tasks.report_reset(now_us)
         if self._outage.mains_on:
             self._mains_back(now_us)
+
+    def _tell_upgrade(self, now_us: int) -> None:
+        """Tell what became of an upgrade: the truth, from whichever version runs now."""
+        news = self.upgrade.news
+        if news is None:
+            return
+        well = news is UpgradeResult.CONFIRMED
+        code = ModuleAlarm.UPGRADED if well else ModuleAlarm.UPGRADE_FAILED
+        text = f"{news.name.lower().replace('_', ' ')}: runs {self.upgrade.boot.version}"
+        self._reporter.raise_own(code, text, now_us, news)
+        self.upgrade.news_told()
+        self._hello = True
 
     def _configure(self, now_us: int) -> None:
         """Give every part its active table."""
@@ -411,7 +469,8 @@ class Module:
                 self.life.clear(ErrorCode.REGISTRATION_FAILED)
                 provisioned = self.configuration.version > 0
                 self.life.set_state(State.PROVISIONED if provisioned else State.REGISTERED)
-                if self.meter is not None and self.memory.context_sent != self.meter.id:
+                unknown = self.meter is not None and self.memory.context_sent != self.meter.id
+                if unknown or self.upgrade.on_trial:
                     self._hello = True
                 self._network.poll(now_us)
             case RegistrationRefused():
@@ -420,6 +479,8 @@ class Module:
                 self.memory.acknowledged_s = self.calendar.utc_s(now_us) or 0
                 self.outbox.acknowledged(number, self.memory.pages())
                 self.life.clear(*_TOLD_ONCE)
+                self.upgrade.reached()
+                self._tell_upgrade(now_us)
                 self._network.poll(now_us)
             case MessageRejected():
                 self._events.append(SecurityNote(event.path, event.reason))

@@ -95,7 +95,8 @@ class Outbox:
         """Give a new outbox its epoch: the UTC second of its first use, never the same twice."""
         if not self.epoch:
             self.epoch = max(1, epoch_s & 0xFFFFFFFF)
-            self._nvram.commit({OUTBOX_PAGE: self._state()})
+            stale = set(self._nvram.names(ENTRY_PREFIX)) - set(map(_page_name, self._entries))
+            self._nvram.commit({**dict.fromkeys(stale), OUTBOX_PAGE: self._state()})
 
     def renew(self) -> None:
         """Let what is added from now on stand in another epoch; what waits keeps its own."""
@@ -172,7 +173,6 @@ class Outbox:
         except (ValueError, KeyError, TypeError):
             self.damaged = True
             self.epoch, self.next_number, self._entries = 0, 1, {}
-            self._nvram.commit({OUTBOX_PAGE: None, **dict.fromkeys(names)})
 
 
 def _page_name(number: int) -> str:

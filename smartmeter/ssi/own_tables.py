@@ -35,7 +35,6 @@ from smartmeter.ssi.keys import Role
 from smartmeter.ssi.meter_data import read_log, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part
 from smartmeter.ssi.work import reset_demand
-from smartmeter.version import VERSION
 
 if TYPE_CHECKING:
     from smartmeter.ssi.module import Module
@@ -45,6 +44,17 @@ MAX_ANSWER_OCTETS = 30_000
 MAX_SELECTED = 1000
 _OK = bytes([ResponseCode.ok])
 _LOG_PART_ENTRIES = 60
+#: A restart that was asked for waits until its answer has left.
+ANSWER_S = 5
+#: The model that an upgrade's image must be made for.
+MODEL = "SmartMeter SSI"
+_WRITE_ONLY = (
+    SsiTable.COMMIT,
+    SsiTable.KEYS,
+    SsiTable.COMMAND,
+    SsiTable.UPGRADE_PIECE,
+    SsiTable.UPGRADE_ACTIVATE,
+)
 
 
 class OwnTables:
@@ -140,11 +150,12 @@ class OwnTables:
                 | SsiTable.MODULE_HEALTH
                 | SsiTable.MODULE_VERSION
                 | SsiTable.OUTAGE_LOG
+                | SsiTable.UPGRADE_STATUS
             ):
                 return ssi_tables.encode(table, self._value(table))
             case SsiTable.CONFIG_STATUS:
                 return ssi_tables.encode(table, module.configuration.status)
-            case None | SsiTable.KEYS | SsiTable.COMMAND | SsiTable.COMMIT:
+            case None:
                 raise ServiceRefused(ResponseCode.iar, "iar", "Read")
         if table in CONFIG_TABLES:
             return module.configuration.active[table]
@@ -159,7 +170,9 @@ class OwnTables:
         if table is SsiTable.MODULE_HEALTH:
             return module.health()
         if table is SsiTable.MODULE_VERSION:
-            return version_value(module.esn)
+            return version_value(module.esn, module.upgrade.boot.version)
+        if table is SsiTable.UPGRADE_STATUS:
+            return module.upgrade.status()
         momentaries = module.memory.momentaries
         outages = [
             {
@@ -193,7 +206,9 @@ class OwnTables:
         staging = [SsiTable(t + STAGING_OFFSET) for t in CONFIG_TABLES]
         if table in staging:
             return ResponseCode.ok if module.configuration.stage(table, data) else ResponseCode.iar
-        if table not in (SsiTable.COMMIT, SsiTable.KEYS, SsiTable.COMMAND):
+        if table is SsiTable.UPGRADE_MANIFEST:
+            return ResponseCode.ok if module.upgrade.offer(data) else ResponseCode.onp
+        if table not in _WRITE_ONLY:
             return ResponseCode.iar
         try:
             value = ssi_tables.decode(table, data)
@@ -208,6 +223,14 @@ class OwnTables:
         if table is SsiTable.KEYS:
             taken = module.keys.add(value["KEY_ID"], value["ROLE"], value["KEY"])
             return ResponseCode.ok if taken else ResponseCode.iar
+        if table is SsiTable.UPGRADE_PIECE:
+            taken = module.upgrade.piece(value["OFFSET"], value["OCTETS"])
+            return ResponseCode.ok if taken else ResponseCode.onp
+        if table is SsiTable.UPGRADE_ACTIVATE:
+            soonest_s = (module.utc_s or 0) + ANSWER_S
+            at_s = max(value["TIME"], soonest_s)
+            taken = module.upgrade.activate(value["IMAGE_DIGEST"], at_s)
+            return ResponseCode.ok if taken else ResponseCode.onp
         return (yield from self._command(value, limits))
 
     def _command(self, value: dict[str, Any], limits: ClientLimits) -> Script[ResponseCode]:
@@ -224,6 +247,8 @@ class OwnTables:
                 module.send_hello()
             case Command.DEMAND_RESET:
                 return (yield from self._reset(value, limits))
+            case Command.UPGRADE_CANCEL:
+                return ResponseCode.ok if module.upgrade.cancel() else ResponseCode.onp
             case _:
                 return ResponseCode.iar
         return ResponseCode.ok
@@ -246,12 +271,12 @@ class OwnTables:
         return ResponseCode.ok
 
 
-def version_value(esn: str) -> dict[str, Any]:
+def version_value(esn: str, version: str) -> dict[str, Any]:
     """Give MODULE_VERSION."""
     return {
-        "MODEL": "SmartMeter SSI",
+        "MODEL": MODEL,
         "ESN": esn,
-        "FW_VERSION": VERSION,
+        "FW_VERSION": version,
         "HW_REVISION": 0,
         "TABLES_EDITION": 1,
         "MAX_SCHEDULES": ssi_layouts.MAX_SCHEDULES,

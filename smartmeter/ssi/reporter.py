@@ -17,6 +17,7 @@ from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import version_value
 from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart, ReportMaker, pack
 from smartmeter.ssi.states import Life, warning
+from smartmeter.ssi.upgrade import Upgrade
 
 TEXT_OCTETS = 48
 
@@ -34,13 +35,14 @@ class Reporter:
         calendar: Calendar,
         configuration: Configuration,
         life: Life,
+        upgrade: Upgrade,
     ) -> None:
         self._esn, self._nvram = esn, nvram
         self._memory, self._outbox = memory, outbox
         self._calendar, self._configuration = calendar, configuration
         self.alarms = Alarms(memory)
         self.make = ReportMaker(base)
-        self.life = life
+        self.life, self.upgrade = life, upgrade
         self.meter: MeterContext | None = None
 
     def utc_s(self, now_us: int) -> int:
@@ -155,8 +157,13 @@ class Reporter:
         """Tell who the module is, how it does, and the meter's context."""
         assert self.meter is not None
         self._memory.context_sent = self.meter.id
-        services = [self.make.own(SsiTable.MODULE_VERSION, version_value(self._esn))]
+        services = [
+            self.make.own(
+                SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade.boot.version)
+            )
+        ]
         services.append(self.make.own(SsiTable.MODULE_STATUS, status))
+        services.append(self.make.own(SsiTable.UPGRADE_STATUS, self.upgrade.status()))
         for number, image in sorted(self.meter.images.items()):
             services += self.make.table(number, image)
         self.report(self.header(Cause.HELLO, now_us), services, now_us)

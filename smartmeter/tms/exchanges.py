@@ -57,6 +57,13 @@ def _decoded(table: SsiTable, response: bytes) -> dict[str, Any]:
         raise ExchangeFailed(str(error)) from error
 
 
+def read_own(base: int, table: SsiTable, answer: bytes | None = None) -> Exchange[dict[str, Any]]:
+    """Read a table of the SSI; of an ``answer`` that is there already, only decode it."""
+    if answer is None:
+        [answer] = yield [encode_request(FullRead(base + table))]
+    return _decoded(table, answer)
+
+
 def ping() -> Exchange[None]:
     """Identify: is it there?"""
     _checked((yield [encode_request(Identify())]), "ping")

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
@@ -18,7 +19,7 @@ from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
-from smartmeter.tms import exchanges
+from smartmeter.tms import exchanges, upgrades
 from smartmeter.tms.collector import (
     Answered,
     Collector,
@@ -38,8 +39,11 @@ from smartmeter.tms.store.queries import gaps
 from smartmeter.tms.store.records import BACK_FILL, Stored
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
+from smartmeter.tms.upgrades import Image
 
 RESERVED_IDS = 100_000
+#: An upgrade goes on where it stood, so it is worth trying often.
+UPGRADE_ATTEMPTS = 20
 SYSTEM = "system"
 READ_TABLES = [23, 28, 52]
 
@@ -331,6 +335,25 @@ class HeadEnd:
         if number is None:
             raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
         return number
+
+    def upgrade(
+        self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
+    ) -> list[int]:
+        """Send an image to a list of SmartMeters; give the numbers of the jobs that were begun."""
+        numbers = []
+        for esn in esns:
+            base = self._base(esn)
+            number = self._submit(
+                esn,
+                Kind.UPGRADE,
+                requested_by,
+                partial(upgrades.send, base, image, activation_s),
+                UPGRADE_ATTEMPTS,
+            )
+            if number is not None:
+                numbers.append(number)
+        self._settle()
+        return numbers
 
     def _submit(
         self,

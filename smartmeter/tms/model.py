@@ -33,6 +33,7 @@ class Kind(StrEnum):
     READ = "on-demand read"
     DEMAND_RESET = "demand reset"
     PING = "ping"
+    UPGRADE = "upgrade"
 
 
 @dataclass

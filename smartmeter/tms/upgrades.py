@@ -1,0 +1,111 @@
+"""Firmware images for SmartMeters: how one is made and signed, and how it is sent.
+
+The sender is plain: one SmartMeter is one job, a list is many.  A job that was
+cut off goes on where the module says that it stands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullRead, FullWrite
+from smartmeter.base import signing
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, read_own
+
+#: A slot of a module, and one piece, as the module takes them.
+MAX_IMAGE_OCTETS, PIECE_OCTETS = 1 << 20, 1024
+
+
+@dataclass(frozen=True)
+class Image:
+    """A signed image: the manifest as it is written, and the octets that follow in pieces."""
+
+    manifest: bytes
+    octets: bytes
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """Give the manifest decoded."""
+        return ssi_tables.decode(SsiTable.UPGRADE_MANIFEST, self.manifest)
+
+    @property
+    def digest(self) -> bytes:
+        """Give SHA-256 of the octets, by which an image is known."""
+        return hashlib.sha256(self.octets).digest()
+
+
+def make_image(
+    payload: bytes, model: str, version: str, private_key: bytes, packed: bool = True
+) -> Image:
+    """Pack and sign an image; SettingsError when no module could take it."""
+    octets = zlib.compress(payload, 9) if packed else payload
+    if not 0 < len(octets) <= MAX_IMAGE_OCTETS:
+        raise SettingsError(
+            "image",
+            f"{len(octets)} octets; 1 to {MAX_IMAGE_OCTETS} are possible",
+            "make it smaller",
+        )
+    value = {
+        "MODEL": model,
+        "VERSION": version,
+        "IMAGE_OCTETS": len(octets),
+        "IMAGE_DIGEST": hashlib.sha256(octets).digest(),
+        "UNPACKED_OCTETS": len(payload) if packed else 0,
+        "SIGNATURE": bytes(signing.SIGNATURE_OCTETS),
+    }
+    try:
+        unsigned = ssi_tables.encode(SsiTable.UPGRADE_MANIFEST, value)
+        message = unsigned[: -signing.SIGNATURE_OCTETS]
+        return Image(message + signing.sign(private_key, message), octets)
+    except (TableError, ValueError) as error:
+        raise SettingsError("image", str(error), "check model, version and key") from error
+
+
+def send(base: int, image: Image, activation_s: int) -> Exchange[dict[str, Any]]:
+    """Bring an image into a module and set its activation; give UPGRADE_STATUS then.
+
+    ``activation_s`` is a UTC second, 0 at once.  Nothing is sent twice that the
+    module has; a module that runs the version already is left as it is.
+    """
+    status = yield from read_own(base, SsiTable.UPGRADE_STATUS)
+    if status["RUNNING_VERSION"] == image.value["VERSION"]:
+        return status
+    if status["IMAGE_DIGEST"] != image.digest or not status["IMAGE_VERSION"]:
+        status = yield from _write(base, SsiTable.UPGRADE_MANIFEST, image.manifest)
+    while status["STATE"] == UpgradeState.RECEIVING:
+        at = status["RECEIVED_OCTETS"]
+        piece = {"OFFSET": at, "OCTETS": image.octets[at : at + PIECE_OCTETS]}
+        octets = ssi_tables.encode(SsiTable.UPGRADE_PIECE, piece)
+        following = yield from _write(base, SsiTable.UPGRADE_PIECE, octets)
+        if following["RECEIVED_OCTETS"] <= at and following["STATE"] == UpgradeState.RECEIVING:
+            raise ExchangeFailed(f"the module does not take the piece at octet {at}")
+        status = following
+    order = {"IMAGE_DIGEST": image.digest, "TIME": activation_s}
+    return (
+        yield from _write(
+            base,
+            SsiTable.UPGRADE_ACTIVATE,
+            ssi_tables.encode(SsiTable.UPGRADE_ACTIVATE, order),
+        )
+    )
+
+
+def _write(base: int, table: SsiTable, octets: bytes) -> Exchange[dict[str, Any]]:
+    """Write a table of the upgrade and read the status in the same message."""
+    answers = yield [
+        encode_request(FullWrite(base + table, octets)),
+        encode_request(FullRead(base + SsiTable.UPGRADE_STATUS)),
+    ]
+    status = yield from read_own(base, SsiTable.UPGRADE_STATUS, answers[1])
+    if answers[0][:1] != b"\0":
+        result = UpgradeResult(status["RESULT"])
+        raise ExchangeFailed(f"{table.name} was refused: {result.name.lower().replace('_', ' ')}")
+    return status
