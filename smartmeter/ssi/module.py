@@ -122,17 +122,8 @@ class Module:
         self.configuration = Configuration(nvram)
         self.keys = ModuleKeys(nvram, self.factory.key)
         self.outbox = Outbox(nvram, base)
-        if memory_damaged:
-            # Alarms are numbered anew: in an epoch of their own.
-            self.outbox.renew()
         self.life = Life(State(self.factory.quality), START_ERRORS.get(cause, ErrorCode.NONE))
-        damaged = memory_damaged or self.outbox.damaged or self.configuration.damaged
-        if damaged:
-            self.life.set_error(ErrorCode.APPLICATION_AREA)
-        elif self.upgrade.news in _IMAGE_ERRORS:
-            self.life.set_error(_IMAGE_ERRORS[self.upgrade.news])
-        self.memory.restarts += 1
-        self.memory.watchdog_resets += cause is StartCause.WATCHDOG
+        damaged = self._take_stock(cause, memory_damaged)
         self.dead = False
         self.optical = door or self._optical_port(permission)
         self._reporter = Reporter(
@@ -174,6 +165,20 @@ class Module:
         elif self.state is State.READY:
             self.life.set_state(State.CONFIGURING)
             self._settle(now_us)
+
+    def _take_stock(self, cause: StartCause, memory_damaged: bool) -> bool:
+        """Show what is wrong at the start; True when what was kept cannot be read."""
+        self.memory.restarts += 1
+        self.memory.watchdog_resets += cause is StartCause.WATCHDOG
+        if memory_damaged:
+            # Alarms are numbered anew: in an epoch of their own.
+            self.outbox.renew()
+        if memory_damaged or self.outbox.damaged or self.configuration.damaged:
+            self.life.set_error(ErrorCode.APPLICATION_AREA)
+            return True
+        if self.upgrade.news in _IMAGE_ERRORS:
+            self.life.set_error(_IMAGE_ERRORS[self.upgrade.news])
+        return False
 
     def _optical_port(self, permission: Permission | None) -> MeterSide:
         factory = self.factory
