@@ -15,6 +15,14 @@ from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.scale import digits
 from ansi_tables.meaning.sources import ENTRIES, source
+from ansi_tables.procedures import (
+    Initiate,
+    Outcome,
+    decode_initiate,
+    decode_response,
+    procedure_name,
+)
+from ansi_tables.rendering import value_text
 from ansi_tables.values import Record
 
 if TYPE_CHECKING:
@@ -45,6 +53,25 @@ def notes_on(tables: Snapshot, number: int) -> Mapping[str, str]:
         return {} if give is None else dict(give(tables, number))
     except TableError:
         return {}
+
+
+def _procedure(tables: Snapshot, number: int) -> Notes:
+    image, context = tables.images[number], tables.context
+    call: Initiate | Outcome
+    if number == 7:
+        call = decode_initiate(image, context)
+        yield "PARM_RCD", _members(call.parameters)
+    else:
+        call = decode_response(image, context)
+        yield "RESP_DATA_RCD", _members(call.result)
+    yield "PROC", procedure_name(call.number, call.manufacturer)
+
+
+def _members(value: Any) -> str:
+    """Give parameters or results as names and values; empty for octets without a shape."""
+    if not isinstance(value, Record):
+        return ""
+    return ", ".join(f"{name} {value_text(7, name, inner)}" for name, inner in value.items())
 
 
 def _registers(tables: Snapshot, number: int) -> Notes:
@@ -135,6 +162,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 _BY_TABLE: Mapping[int, Callable[[Snapshot, int], Notes]] = {
+    **dict.fromkeys((7, 8), _procedure),
     **dict.fromkeys((12, 13, 14, 15, 16), _sources),
     **dict.fromkeys((22, 27, 62), _selectors),
     **dict.fromkeys((23, 24, 25, 26, 28), _registers),

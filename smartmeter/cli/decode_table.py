@@ -20,6 +20,7 @@ from smartmeter.cli.tables import (
     table_name,
     table_number,
     table_title,
+    trailing_text,
 )
 
 #: Offset, width, name, type, condition and meaning of a field, as text.
@@ -138,8 +139,7 @@ def _value_lines(tables: Snapshot, number: int, shown: dict[str, Any]) -> Iterat
     yield table_title(number, layout.size)
     yield from tables.listing(number)
     if "trailing" in shown:
-        octets = shown["trailing"]
-        yield f"{len(octets) // 2} octets follow the table, as another edition may have: {octets}"
+        yield trailing_text(bytes.fromhex(shown["trailing"]))
 
 
 def _layout_lines(tables: Snapshot, number: int, shown: dict[str, Any]) -> Iterator[str]:

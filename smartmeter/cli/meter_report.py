@@ -17,7 +17,7 @@ from ansi_tables.meaning.notes import notes_on
 from ansi_tables.meaning.registers import Kind, Register, Registers
 from ansi_tables.meaning.scale import digits
 from ansi_tables.rendering import Row, rows, width_of
-from smartmeter.cli.tables import error_shown, table_title
+from smartmeter.cli.tables import error_shown, table_title, trailing_text
 
 #: Tables whose content is secret.
 SECRET = (42, 45, 46)
@@ -247,7 +247,7 @@ def _table(tables: Snapshot, number: int) -> Iterator[str]:
     if len(found) > len(shown):
         yield f"  … and {len(found) - len(shown)} fields more of its lists"
     if trailing:
-        yield f"  {len(trailing)} octets follow the table: {trailing.hex()}"
+        yield f"  {trailing_text(trailing)}"
 
 
 def _is_shown(row: Row) -> bool:

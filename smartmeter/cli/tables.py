@@ -45,6 +45,12 @@ def decoded_table(tables: Snapshot, number: int) -> dict[str, Any]:
     return shown | ({"trailing": trailing.hex()} if trailing else {})
 
 
+def trailing_text(octets: bytes) -> str:
+    """Tell of octets after a table's last member."""
+    words = "octet follows" if len(octets) == 1 else "octets follow"
+    return f"{len(octets)} {words} the table, as another edition may have: {octets.hex()}"
+
+
 def error_shown(number: int, error: TableError) -> dict[str, str]:
     """Give an error as JSON shows it: which table, what is wrong, where, and what to try."""
     of = "" if name_of(number) in str(error) else f"{name_of(number)}: "
