@@ -1,0 +1,212 @@
+"""A meter read over the network, blocking: ``c1222://HOST[:PORT]/APTITLE``.
+
+One TCP connection to the node itself, or to a relay that knows it; every
+message is secured when there is a key.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from urllib.parse import unquote, urlsplit
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.native_address import DEFAULT_PORT
+from protocols.c1222.node import Node, NodeSettings, ResponseArrived, TransactionFailed
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import NetworkSecurity, decode_blocks, encode_service
+from protocols.c1222.stream import ApduStream
+from protocols.errors import LinkError, LocalProtocolError, PortError, ServiceRefused
+from protocols.psem.codes import ResponseCode, code_name
+from protocols.psem.services import FullRead, OffsetRead, Request
+from protocols.transports.capture import active
+from protocols.transports.ip_packets import endpoint
+
+#: The title that a reader has; not the TMS's own, so that no relay mistakes one for the other.
+READER_TITLE = ".65000"
+CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 15.0
+READ_OCTETS = 65_536
+#: A table that does not fit an answer is read in pieces of so many octets.
+PIECE_OCTETS = 400
+MAX_TABLE_OCTETS = 1 << 24
+
+
+@dataclass(frozen=True)
+class NetworkName:
+    """What a ``c1222:`` URL says."""
+
+    host: str
+    port: int
+    title: ApTitle
+
+
+def parse_name(name: str) -> NetworkName:
+    """Read ``c1222://HOST[:PORT]/APTITLE``; PortError when it is none."""
+    try:
+        parts = urlsplit(name)
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+        title = ApTitle.parse(unquote(parts.path).removeprefix("/"))
+    except (ValueError, LocalProtocolError):
+        host, title, port = None, ApTitle((), True), 0
+    if not name.startswith("c1222://") or not host or not title.arcs:
+        raise PortError(f"{name}: write c1222://HOST[:PORT]/APTITLE, c1222://192.0.2.7/.7.42")
+    return NetworkName(host, port, title)
+
+
+class _Clock:
+    def utc_us(self, now_us: int) -> int | None:
+        return time.time_ns() // 1000
+
+
+class _Keys:
+    def __init__(self, keys: Mapping[int, EaxPrime]) -> None:
+        self._keys = keys
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return self._keys.get(key_id)
+
+
+class NetworkMeter:
+    """A meter's tables over C12.22; used with ``with``.
+
+    The newest key, that with the highest id, secures the requests; without a
+    key they go in clear, and then no password is sent.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        keys: Mapping[int, EaxPrime],
+        password: bytes | None = None,
+        user_id: int = 0,
+    ) -> None:
+        self._name, self._target = name, parse_name(name)
+        self._key_id = max(keys, default=None)
+        self._password, self._user_id = password, user_id
+        state = SecurityState(1 + secrets.randbelow(0x7FFF))
+        settings = NodeSettings(max_apdu_octets=MAX_TABLE_OCTETS)
+        title = ApTitle.parse(READER_TITLE)
+        self._node = Node(title, _Keys(keys), _Clock(), state, settings)
+        self._stream = ApduStream(MAX_TABLE_OCTETS)
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> NetworkMeter:
+        target = self._target
+        try:
+            address = (target.host, target.port)
+            self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
+        except OSError as error:
+            raise PortError(f"{self._name}: {error.strerror or error}") from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
+    def read(self, table: int, progress: Callable[[int, int | None], None] | None = None) -> bytes:
+        """Give a whole table; ServiceRefused when the meter will not.
+
+        One that is too large for an answer (``rstl``) is read in pieces.
+        """
+        try:
+            return self._asked(FullRead(table))
+        except ServiceRefused as refused:
+            if refused.code != ResponseCode.rstl:
+                raise
+        data = b""
+        while len(data) < MAX_TABLE_OCTETS:
+            try:
+                piece = self._asked(OffsetRead(table, len(data), PIECE_OCTETS))
+            except ServiceRefused:
+                if not data:
+                    raise
+                break
+            data += piece
+            if len(piece) < PIECE_OCTETS:
+                break
+        return data
+
+    def _asked(self, request: Request) -> bytes:
+        services = [encode_service(request)]
+        if self._password is not None and self._key_id is not None:
+            security = NetworkSecurity(self._password, self._user_id)
+            services.insert(0, encode_service(security))
+        responses = self._exchange(services)
+        for response in responses[:-1]:
+            self._refused(response, "security")
+        name = type(request).__name__
+        if not responses:
+            raise LinkError(f"{self._name}: an answer without items")
+        self._refused(responses[-1], f"{name} of table {getattr(request, 'table', '')}")
+        return decode_blocks(responses[-1][1:])
+
+    @staticmethod
+    def _refused(response: bytes, request: str) -> None:
+        if response[0] != ResponseCode.ok:
+            raise ServiceRefused(response[0], code_name(response[0]), request)
+
+    def _exchange(self, services: list[bytes]) -> tuple[bytes, ...]:
+        now_us = time.monotonic_ns() // 1000
+        number = self._node.request(
+            services,
+            self._target.title,
+            None,
+            now_us,
+            key_id=self._key_id,
+            timeout_us=int(ANSWER_TIMEOUT_S * 1e6),
+        )
+        self._send()
+        deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
+        while time.monotonic() < deadline_s:
+            self._receive(deadline_s - time.monotonic())
+            for event in self._node.events():
+                if isinstance(event, ResponseArrived) and event.transaction == number:
+                    return event.responses
+                if isinstance(event, TransactionFailed) and event.transaction == number:
+                    raise LinkError(f"{self._name}: answered {event.cause}")
+        raise LinkError(f"{self._name}: no answer in time")
+
+    def _send(self) -> None:
+        assert self._socket is not None
+        for _, octets in self._node.outgoing():
+            self._note(True, octets)
+            try:
+                self._socket.sendall(octets)
+            except OSError as error:
+                raise LinkError(f"{self._name}: {error.strerror or error}") from error
+
+    def _receive(self, wait_s: float) -> None:
+        assert self._socket is not None
+        self._socket.settimeout(max(0.01, wait_s))
+        try:
+            data = self._socket.recv(READ_OCTETS)
+        except TimeoutError:
+            return
+        except OSError as error:
+            raise LinkError(f"{self._name}: {error.strerror or error}") from error
+        if not data:
+            raise LinkError(f"{self._name}: the connection was closed")
+        try:
+            for octets in self._stream.feed(data):
+                self._note(False, octets)
+                self._node.receive(None, octets, time.monotonic_ns() // 1000)
+        except ApduRejected as error:
+            raise LinkError(f"{self._name}: what came is no C12.22: {error}") from error
+
+    def _note(self, sent: bool, octets: bytes) -> None:
+        capture = active()
+        if capture is not None and self._socket is not None:
+            ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
+            capture.apdu(sent, *ends, True, octets)

@@ -1,0 +1,121 @@
+"""Reading over the network: a device on a real socket, its refusals, and names that are none."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from protocols.c1222.node import NodeSettings
+from protocols.c1222.security import EaxPrime
+from protocols.errors import LinkError, PortError, ServiceRefused
+from protocols.transports.network_meter import NetworkMeter, parse_name
+from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Talk
+from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.comms.test_listener import Served, serving
+
+KEYS = {KEY_ID: EaxPrime(KEY)}
+
+
+@contextmanager
+def device(settings: NodeSettings) -> Iterator[tuple[str, Served]]:
+    """Serve a device in a loop of its own thread; gives its name and itself."""
+    ready, found = threading.Event(), []
+
+    async def run() -> None:
+        async with serving() as served:
+            served.talk = Talk(settings)
+            # The device stands still at one instant of its own clock: let that be now.
+            served.talk.clock.offset_us = time.time_ns() // 1000 - served.talk.now_us
+            stop = asyncio.Event()
+            found.append((served, asyncio.get_running_loop(), stop))
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert ready.wait(10)
+    served, loop, stop = found[0]
+    try:
+        port = served.listener.tcp_address[1]
+        yield f"c1222://127.0.0.1:{port}/.7.42", served
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+def test_tables_are_read_secured_and_refusals_are_named() -> None:
+    with device(NodeSettings()) as (name, _), NetworkMeter(name, KEYS) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+        with pytest.raises(ServiceRefused, match="isc"):
+            meter.read(42)
+    with device(NodeSettings()) as (name, _), NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
+        assert meter.read(0) == b"zero"
+    with (
+        device(NodeSettings()) as (name, _),
+        NetworkMeter(name, KEYS, b"wrong") as meter,
+        pytest.raises(ServiceRefused, match="security"),
+    ):
+        meter.read(0)
+
+
+def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces() -> None:
+    small = NodeSettings(max_apdu_octets=512)
+    with device(small) as (name, served), NetworkMeter(name, KEYS) as meter:
+        served.talk.tables.images[9] = bytes(range(250)) * 8
+        assert meter.read(9) == bytes(range(250)) * 8
+
+
+def test_a_wrong_key_and_no_key_are_told() -> None:
+    other = {KEY_ID: EaxPrime(bytes(16))}
+    for keys in (other, {}):
+        with (
+            device(NodeSettings()) as (name, _),
+            NetworkMeter(name, keys) as meter,
+            pytest.raises((LinkError, ServiceRefused), match="sme"),
+        ):
+            meter.read(1)
+
+
+def test_nobody_there_is_one_clear_error() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        name = f"c1222://127.0.0.1:{free.getsockname()[1]}/.7.42"
+    with pytest.raises(PortError, match="c1222"), NetworkMeter(name, {}):
+        pass
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "c1222:",
+        "c1222://",
+        "c1222://h",
+        "c1222://h/",
+        "c1222://h:x/.7",
+        "c1222://h/9.9",
+        "c1222:/h/.7",
+    ],
+)
+def test_a_name_that_is_none_is_refused_with_an_example(name: str) -> None:
+    with pytest.raises(PortError, match="APTITLE"):
+        parse_name(name)
+
+
+def test_a_name_may_hold_ipv6_and_an_absolute_title() -> None:
+    name = parse_name("c1222://[2001:db8::5]/2.16.124.113620.1.22.0.7.42")
+    assert (name.host, name.port, str(name.title)[:3]) == ("2001:db8::5", 1153, "2.1")
+
+
+def test_the_verb_reads_and_captures(tmp_path: object) -> None:
+    with device(NodeSettings()) as (name, _):
+        keys = f"{KEY_ID}={KEY.hex()}"
+        file = f"{tmp_path}/net.pcapng"
+        done = smartmeter("read", name, "1", "--json", "--pcap", file, SMARTMETER_C1222_KEYS=keys)
+        assert b"SMOP".hex() in done.stdout, done.stderr
+        seen = smartmeter("decode", "frame", "--pcap", file, SMARTMETER_C1222_KEYS=keys)
+        assert seen.returncode == 0 and "30 read" in seen.stdout
+        assert smartmeter("read", "c1222://127.0.0.1/", "1").returncode == 1
