@@ -99,17 +99,21 @@ def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Scrip
     """
     quirks = quirks or Quirks()
     identification = yield from _identify(settings, quirks)
-    try:
-        yield from _log_on(settings, settings.bauds, quirks)
-    except (LinkError, ServiceRefused) as error:
-        fell_back = isinstance(error, LinkError) or error.code == ResponseCode.isss
-        if not (settings.bauds and fell_back):
-            raise
-        # The meter may be at another speed than we are: it is in Base after a while (Q10).
-        quirks.note(Quirk.BAUD_CHANGE_FAILED)
+    bauds, negotiate = settings.bauds, settings.negotiate
+    while True:
+        try:
+            yield from _log_on(settings, bauds if negotiate else None, quirks)
+            break
+        except (LinkError, ServiceRefused) as error:
+            fell_back = not isinstance(error, ServiceRefused) or error.code == ResponseCode.isss
+            unanswered = isinstance(error, NotAnswered) and negotiate
+            if not ((bauds and fell_back) or unanswered):
+                raise
+            # The meter may be at another speed than we are: it is in Base after a while (Q10).
+            quirks.note(Quirk.BAUD_CHANGE_FAILED if bauds else Quirk.SERVICE_MISSING)
         yield Pause(TRAFFIC_PAUSE_US)
         identification = yield from _identify(settings, quirks)
-        yield from _log_on(settings, (), quirks)
+        negotiate, bauds = bool(bauds), ()  # first without a speed, then not at all
     accepted = None
     if settings.password is not None:
         accepted = yield from _prove(settings.password, settings.padding, quirks)
@@ -148,8 +152,9 @@ def _end_session_at(baud: int) -> Script[None]:
         yield Speed(START_BAUD)  # nobody is there either
 
 
-def _log_on(settings: LogonSettings, bauds: tuple[int, ...], quirks: Quirks) -> Script[None]:
-    if settings.negotiate:
+def _log_on(settings: LogonSettings, bauds: tuple[int, ...] | None, quirks: Quirks) -> Script[None]:
+    """Negotiate with these speeds on offer (None: not at all), and log on."""
+    if bauds is not None:
         codes = tuple(BAUD_CODES[baud] for baud in bauds)
         response = yield Negotiate(settings.packet_octets, settings.packets, codes)
         if response.code == ResponseCode.sns:

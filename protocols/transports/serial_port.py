@@ -19,13 +19,28 @@ BITS_AN_OCTET = 10
 SETTLE_S = 0.05
 #: The latency timer of common USB adapters.
 USB_TIMER_S = 0.016
+#: Meters need time to switch from sending to receiving, far more than the 175 us of the
+#: standard: what industrial clients wait after the last octet before they send.
+TURN_AROUND_S = 0.020
 
 
 class SerialPort:
-    """9600 baud, 8N1, no handshake; RTS on and DTR off, as most powered probes want."""
+    """9600 baud, 8N1, no handshake; RTS on and DTR off, as most powered probes want.
 
-    def __init__(self, url: str, baud: int = 9600, rts: bool = True, dtr: bool = False) -> None:
+    On a real line nothing is sent earlier than ``turn_around_s`` after the last octet came.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        baud: int = 9600,
+        rts: bool = True,
+        dtr: bool = False,
+        turn_around_s: float = TURN_AROUND_S,
+    ) -> None:
         self._url = url
+        self._turn_around_s = turn_around_s
+        self._heard_s = 0.0
         try:
             self._serial = serial.serial_for_url(
                 url, baudrate=baud, timeout=0.05, rtscts=False, dsrdtr=False, xonxoff=False
@@ -54,11 +69,16 @@ class SerialPort:
                 data += self._serial.read(min(waiting, READ_OCTETS))
         except (serial.SerialException, OSError, TypeError) as error:
             raise PortError(f"{self._url} has gone: {error}; check the cable") from error
+        if data:
+            self._heard_s = time.monotonic()
         return bytes(data)
 
     def write(self, data: bytes) -> None:
         """Write and wait until the last bit has left."""
         begun_s = time.monotonic()
+        if self.is_line and begun_s < self._heard_s + self._turn_around_s:
+            time.sleep(self._heard_s + self._turn_around_s - begun_s)
+            begun_s = time.monotonic()
         try:
             self._serial.write(data)
             self._serial.flush()

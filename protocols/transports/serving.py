@@ -129,7 +129,7 @@ async def serve_serial(machine: Machine, device: str, ready: Callable[[], None])
     """Serve a machine on a serial line, until cancelled."""
     from protocols.transports.serial_port import SerialPort
 
-    port = SerialPort(device)
+    port = SerialPort(device, turn_around_s=0.0)  # the machine keeps the standard's
     served = ServedMachine(machine, port.write, port.set_baud)
     keeping = asyncio.create_task(served.run())
     try:

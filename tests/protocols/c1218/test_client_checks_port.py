@@ -28,6 +28,12 @@ class Adapter(serial.Serial):
         self.written.append((time.monotonic(), data))
         return len(data)
 
+    timeout = 0.0
+    in_waiting = 0
+
+    def read(self, size: int = 1) -> bytes:
+        return b"\x06"
+
     def flush(self) -> None:
         """Return at once, as USB adapters do."""
 
@@ -61,6 +67,9 @@ def test_a_port_is_opened_at_9600_with_its_power_lines_and_rests_before_the_firs
     changed_s = time.monotonic()
     port.set_baud(57600)
     assert adapter.speed == 57600 and time.monotonic() - changed_s >= 0.016
+    heard_s, _ = time.monotonic(), port.read(0.0)
+    port.write(b"\x06")
+    assert adapter.written[-1][0] - heard_s >= 0.02
     SerialPort("/dev/probe", rts=False, dtr=True)
     assert made[-1].lines == {"rts": False, "dtr": True}
 

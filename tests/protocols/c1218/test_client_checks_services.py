@@ -450,6 +450,14 @@ def test_after_terminate_the_defaults_hold_and_nothing_is_remembered() -> None:
     assert bench.open(LogonSettings()) == IDENTIFY
 
 
+def test_a_negotiate_that_nobody_answers_is_done_without() -> None:
+    bench = ClientBench()
+    said = bench.open(LogonSettings())
+    asked = serve(bench, said, lambda r: None if r[0] & 0xF0 == 0x60 else usual(r))
+    assert [r[0] for r in asked] == [0x20, 0x60, 0x20, 0x50] and bench.result
+    assert bench.client.limits.packet_octets == 64 and "Q11" in bench.met
+
+
 def test_a_slow_write_is_waited_for_and_a_first_err_is_asked_again() -> None:
     bench = opened()
     bench.run(write_table(5, b"hi", bench.client.limits))
