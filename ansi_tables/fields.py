@@ -315,6 +315,39 @@ def bcd(octets: int) -> Tree:
     )
 
 
+def floating(ctx: Context, bits: int, name: str = "") -> Tree:
+    """FLOAT32 or FLOAT64, IEEE 754; DATA_ORDER applies."""
+    order: Order = ctx.fmt.data_order
+    return _number(
+        name or f"FLOAT{bits}",
+        bits // 8,
+        lambda octets: numbers.decode_float(octets, order),
+        lambda value: numbers.encode_float(float(value), bits // 8, order),
+    )
+
+
+def float_char(octets: int, name: str = "") -> Tree:
+    """FLOAT_CHAR: a decimal number as text, exact."""
+    return _number(
+        name or f"FLOAT_CHAR{octets}",
+        octets,
+        numbers.decode_text_number,
+        lambda value: numbers.encode_text_number(value, octets),
+    )
+
+
+def fixed_bcd(octets: int, name: str = "") -> Tree:
+    """FIXED_BCD: a decimal number of two digits an octet, exact."""
+    leaf = _number(
+        name or f"FIXED_BCD{octets}",
+        octets,
+        numbers.decode_bcd_number,
+        lambda value: numbers.encode_bcd_number(value, octets),
+    )
+    leaf.digits = True
+    return leaf
+
+
 def ni(ctx: Context, which: int) -> Tree:
     """NI_FMAT1 or NI_FMAT2: the number format that ST-00 assigns."""
     fmt = ctx.fmt
@@ -322,19 +355,9 @@ def ni(ctx: Context, which: int) -> Tree:
     size = NI_SIZES[code]
     name = f"NI_FMAT{which}"
     if code in (0, 1):
-        return _number(
-            name,
-            size,
-            lambda octets: numbers.decode_float(octets, fmt.data_order),
-            lambda value: numbers.encode_float(float(value), size, fmt.data_order),
-        )
+        return floating(ctx, 8 * size, name)
     if code in (2, 3, 13):
-        return _number(
-            name,
-            size,
-            numbers.decode_text_number,
-            lambda value: numbers.encode_text_number(value, size),
-        )
+        return float_char(size, name)
     if code == 4:
         return _number(
             name,
@@ -343,20 +366,13 @@ def ni(ctx: Context, which: int) -> Tree:
             lambda value: numbers.encode_scaled(value, fmt.data_order, fmt.int_format),
         )
     if code in (5, 6, 12):
-        leaf = _number(
-            name,
-            size,
-            numbers.decode_bcd_number,
-            lambda value: numbers.encode_bcd_number(value, size),
-        )
-        leaf.digits = True
-        return leaf
+        return fixed_bcd(size, name)
     return _signed(fmt, size, name)
 
 
 def _number(
     name: str, size: int, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes]
-) -> Tree:
+) -> Leaf:
     return Leaf(name, size, decode, numbers.as_sent(decode, encode, size))
 
 

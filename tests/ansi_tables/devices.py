@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from ansi_tables import Context, DeviceFormat, TableDefinition, all_definitions, layout_for
@@ -19,6 +20,15 @@ PROFILE_DATA = range(64, 68)
 SMALL = 5
 #: Octets of STD_TBLS_USED: 17 reach ST-135.
 _STANDARD_SETS = 17
+
+
+def few(examples: int) -> settings:
+    """A drawn device makes some hundred layouts: few examples, and no long shrinking."""
+    return settings(
+        max_examples=examples,
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+    )
 
 
 @st.composite

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables import (
@@ -22,11 +22,9 @@ from ansi_tables import (
     layout_for,
 )
 from ansi_tables.numbers import DecimalAsSent, IntAsSent
-from tests.ansi_tables.devices import devices, has_a_shape, images, known_on
+from tests.ansi_tables.devices import devices, few, has_a_shape, images, known_on
 
-#: A drawn device makes some hundred layouts: few examples, and no long shrinking.
-QUICK = settings(max_examples=10, phases=(Phase.explicit, Phase.generate))
-MANY = settings(max_examples=40, phases=(Phase.explicit, Phase.generate))
+QUICK, MANY = few(10), few(40)
 NUMBERS = st.sampled_from(sorted(d.number for d in all_definitions()))
 #: Where an image may end.
 OPTIONAL_TAILS = ("STD_TIME_EFF", "EXT_LOG_FLAGS", "NBR_PROGRAM_TABLES")

@@ -3,15 +3,14 @@
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 
 from ansi_tables import Context, DeviceFormat, all_definitions, layout_for
-from tests.ansi_tables.devices import corners, devices, known_on, plain_context
+from tests.ansi_tables.devices import corners, devices, few, known_on, plain_context
 from tests.ansi_tables.facts import Interpreter, facts
 
 FACTS = facts()
-#: A drawn device makes some hundred layouts: few examples, and no long shrinking.
-QUICK = settings(max_examples=15, phases=(Phase.explicit, Phase.generate))
+QUICK = few(10)
 RESERVED = [number for number, fact in FACTS.items() if fact.get("reserved")]
 BIT_FIELDS = ("BITFIELD8", "BITFIELD16", "BITFIELD32")
 #: A device of the 2008 edition that lists no x1 table, so that all count as zero.

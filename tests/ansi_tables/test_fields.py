@@ -40,7 +40,8 @@ def leaves(context: Context) -> dict[str, Any]:
     found |= {"BINARY": f.binary(5), "DATE": f.date(context), "RDATE": f.rdate(context)}
     found |= {"NI_FMAT1": f.ni(context, 1), "NI_FMAT2": f.ni(context, 2)}
     found |= {"STIME_DATE": f.stime_date(context), "LTIME_DATE": f.ltime_date(context)}
-    found |= {"TIME": f.time_of_day(context)}
+    found |= {"TIME": f.time_of_day(context), "FLOAT32": f.floating(context, 32)}
+    found |= {"FLOAT_CHAR": f.float_char(9), "FIXED_BCD": f.fixed_bcd(3)}
     if context.fmt.tm_format < 3:
         found |= {"HTIME_DATE": f.htime_date(context), "STIME": f.stime(context)}
     return found
@@ -202,6 +203,16 @@ def test_each_number_format_has_these_octets(code: int, value: Any, octets: str)
     assert leaf.size == len(raw) == f.ni_size(ctx(ni_format1=code), 1)
     assert decode(leaf, raw) == value and type(decode(leaf, raw)) is type(value)
     assert encode(leaf, value) == raw
+
+
+def test_number_formats_stand_alone_too() -> None:
+    for leaf, name, value in (
+        (f.floating(ctx(data_order="big"), 64), "FLOAT64", 1.5),
+        (f.floating(ctx(), 32), "FLOAT32", -0.5),
+        (f.float_char(21), "FLOAT_CHAR21", Decimal("-12.50")),
+        (f.fixed_bcd(6), "FIXED_BCD6", Decimal(123456)),
+    ):
+        assert leaf.type_name == name and decode(leaf, encode(leaf, value)) == value
 
 
 def test_numbers_written_in_a_way_of_their_own_keep_value_and_octets() -> None:

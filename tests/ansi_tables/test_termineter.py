@@ -16,15 +16,15 @@ from c1219.access.log import C1219LogAccess
 from c1219.access.security import C1219SecurityAccess
 from c1219.access.telephone import C1219TelephoneAccess
 from c1219.data import C1219ProcedureInit, format_ltime
-from hypothesis import Phase, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansi_tables import Context, DeviceFormat, Snapshot, layout_for
 from ansi_tables.fields import ltime_date
 from ansi_tables.procedures import Initiate, encode_initiate
-from tests.ansi_tables.devices import images
+from tests.ansi_tables.devices import few, images
 
-QUICK = settings(max_examples=15, phases=(Phase.explicit, Phase.generate))
+QUICK = few(10)
 MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"
 #: Any octet to a letter.
 PRINTABLE = bytes(ord("A") + octet % 26 for octet in range(256))
