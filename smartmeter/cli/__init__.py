@@ -28,6 +28,7 @@ VERBS = {
     "gateway": ("gateway", "The SSI module on this board, beside a real meter."),
     "tms": ("tms", "The head-end: collects, provisions, watches."),
     "fleet": ("fleet", "A simulated fleet in virtual time, deterministic by seed."),
+    "compare-polling": ("compare_polling", "Poll by exception against polling, in figures."),
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
 }
 

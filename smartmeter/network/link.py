@@ -26,6 +26,8 @@ class LinkSettings:
     delay_us: int = 0
     jitter_us: int = 0
     loss_percent: int = 0
+    #: Bits a second; 0 is a link whose speed is no matter.
+    rate_bps: int = 0
 
 
 class Link:
@@ -48,6 +50,8 @@ class Link:
         due_us = now_us + self._settings.delay_us
         if self._settings.jitter_us:
             due_us += self._chance.randrange(self._settings.jitter_us)
+        if self._settings.rate_bps:
+            due_us += len(octets) * 8_000_000 // self._settings.rate_bps
         self._order += 1
         heapq.heappush(self._queue, (due_us, self._order, outward, octets))
 

@@ -50,6 +50,7 @@ class FleetSettings:
     days: int
     seed: int
     faults: bool = True
+    kinds: tuple[Kind, ...] | None = None
     link: LinkSettings = field(default_factory=lambda: LinkSettings(40_000, 400_000, 0))
 
     @property
@@ -89,6 +90,7 @@ class Fleet:
         settings: FleetSettings,
         trace: Callable[[str], None] = lambda line: None,
         upgrade_key: bytes = b"",
+        template: Template | None = None,
     ) -> None:
         self.settings = settings
         self._upgrade_key = upgrade_key
@@ -98,15 +100,15 @@ class Fleet:
         self._recording = True
         self.houses: dict[str, House] = {}
         self.store = MemoryStore()
-        self.template = fleet_template()
+        self.template = template or fleet_template()
         self._calendar = Calendar(EPOCH_US)
         self._waiting: list[Callable[[], None]] = []
         self._make_houses()
         self.safety = Safety({esn: house.journal for esn, house in self.houses.items()})
         self.head_end = self._open_office()
         end_us = settings.days * DAY_US
-        faults = swarm(settings.seed, list(self.houses), QUIET_US, end_us)
-        self._faults = self._moments(faults if settings.faults else [])
+        self.faults = swarm(settings.seed, list(self.houses), QUIET_US, end_us, settings.kinds)
+        self._faults = self._moments(self.faults if settings.faults else [])
         self._next_fault = 0
 
     def _make_houses(self) -> None:

@@ -57,10 +57,16 @@ class Fault:
     amount: int
 
 
-def swarm(seed: int, esns: Sequence[str], begin_us: int, end_us: int) -> list[Fault]:
-    """Give the faults of a seed in the order in which they begin."""
+def swarm(
+    seed: int,
+    esns: Sequence[str],
+    begin_us: int,
+    end_us: int,
+    only: Sequence[Kind] | None = None,
+) -> list[Fault]:
+    """Give the faults of a seed in the order in which they begin; ``only`` chooses the kinds."""
     chance = Random(f"swarm/{seed}")
-    kinds = [kind for kind in Kind if chance.random() < 0.75]
+    kinds = [kind for kind in Kind if chance.random() < 0.75] if only is None else list(only)
     rates = {kind: chance.randint(1, _MOST_IN_TEN_DAYS) for kind in kinds}
     faults: list[Fault] = []
     for kind in kinds:

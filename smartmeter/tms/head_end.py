@@ -291,13 +291,17 @@ class HeadEnd:
 
             self.store.write(change)
             self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
+        self.look_after(esn, attempts=2)
+
+    def look_after(self, esn: str, attempts: int) -> int | None:
+        """Ping a SmartMeter and fetch what is missing of it; give the job's number."""
         base, missing = self._base(esn), gaps(self.store, esn)
 
         def script() -> Exchange[list[dict[str, Any]]]:
             yield from exchanges.ping()
             return (yield from exchanges.back_fill(base, missing))
 
-        self._submit(esn, Kind.RECOVER, SYSTEM, script, attempts=2)
+        return self._submit(esn, Kind.RECOVER, SYSTEM, script, attempts=attempts)
 
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s

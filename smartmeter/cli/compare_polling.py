@@ -1,0 +1,113 @@
+"""``smartmeter compare-polling``: poll by exception against polling, as a table and a plot."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from smartmeter.network.link import LinkSettings
+from smartmeter.simulation.polling import Figures, compare
+
+MAX_METERS, MAX_DAYS = 5000, 60
+BAR = 40
+_COLUMNS = (
+    ("mode", "way"),
+    ("rate_bps", "bit/s"),
+    ("loss_percent", "loss %"),
+    ("intervals_per_hour", "intervals/h"),
+    ("complete_percent", "there %"),
+    ("age_median_s", "age median s"),
+    ("age_p95_s", "age 95 % s"),
+    ("octets_per_meter_day", "octets/day"),
+    ("line_s_per_meter_day", "line s/day"),
+    ("outage_known_median_s", "outage known s"),
+    ("outages_missed", "missed"),
+    ("outages", "outages"),
+)
+
+
+@click.command()
+@click.option("--meters", default=10, show_default=True, type=click.IntRange(1, MAX_METERS))
+@click.option("--days", default=1, show_default=True, type=click.IntRange(1, MAX_DAYS))
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, (1 << 63) - 1))
+@click.option(
+    "--rate",
+    "rates",
+    multiple=True,
+    default=(9600, 1200),
+    show_default=True,
+    type=click.IntRange(50, 10**9),
+    help="Bits a second of each link; give it again for more.",
+)
+@click.option(
+    "--loss",
+    "losses",
+    multiple=True,
+    default=(0, 20),
+    show_default=True,
+    type=click.IntRange(0, 90),
+    help="Messages lost of a hundred; give it again for more.",
+)
+@click.option(
+    "--delay-ms", default=1500, show_default=True, type=click.IntRange(0, 60_000), help="One way."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
+def command(
+    meters: int,
+    days: int,
+    seed: int,
+    rates: tuple[int, ...],
+    losses: tuple[int, ...],
+    delay_ms: int,
+    as_json: bool,
+) -> None:
+    """Run the same meters, links and faults both ways, and tell what came of it.
+
+    Also where polling is no worse: with few meters on a fast line without loss.
+    """
+    found: list[Figures] = []
+    cases = [(rate, loss) for rate in rates for loss in losses]
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("links", total=len(cases))
+        for rate, loss in cases:
+            link = LinkSettings(delay_ms * 1000, delay_ms * 500, loss, rate)
+            found += compare(meters, days, seed, link)
+            progress.advance(task)
+    if as_json:
+        click.echo(json.dumps([one.value() for one in found]))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(_table(found))
+    click.echo(_plot(found))
+
+
+def _table(found: list[Figures]) -> Table:
+    table = Table(title="Poll by exception and polling over the same links and faults")
+    for _, heading in _COLUMNS:
+        table.add_column(heading, justify="right")
+    for one in found:
+        value = one.value()
+        table.add_row(*("-" if value[name] is None else str(value[name]) for name, _ in _COLUMNS))
+    return table
+
+
+def _plot(found: list[Figures]) -> str:
+    """Draw the age of data, and when an outage was known, as bars."""
+    lines = []
+    for name, title in (
+        ("age_p95_s", "Age of data, 95 %, s"),
+        ("outage_known_median_s", "Outage known after, median, s"),
+    ):
+        values = [(one, getattr(one, name)) for one in found]
+        longest = max((value for _, value in values if value is not None), default=0) or 1
+        lines.append(f"\n{title}")
+        for one, value in values:
+            label = f"{one.mode:>10} {one.rate_bps:>6} bit/s {one.loss_percent:>2} %"
+            bar = "" if value is None else "█" * max(1, round(BAR * value / longest))
+            lines.append(f"{label} {bar} {'never' if value is None else round(value)}")
+    return "\n".join(lines)

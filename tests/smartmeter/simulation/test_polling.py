@@ -1,0 +1,43 @@
+"""Both ways of reading over the same links and faults: what each comes to, and how it is told."""
+
+import json
+
+from click.testing import CliRunner
+
+from smartmeter.cli.compare_polling import command
+from smartmeter.network.link import LinkSettings
+from smartmeter.simulation.fleet import FleetSettings
+from smartmeter.simulation.polling import PolledFleet, compare
+from smartmeter.simulation.swarm import HOUR_US
+
+
+def test_polling_reads_everything_in_turn_and_the_meters_say_nothing_themselves() -> None:
+    fleet = PolledFleet(FleetSettings(3, 1, 2, faults=False))
+    fleet.run(4 * HOUR_US)
+    causes = {row["cause"] for row in fleet.store.read("SELECT cause FROM reports")}
+    assert causes == {1}, "no report but the hello"
+    assert fleet.store.number("SELECT count(*) FROM intervals") >= 3 * 15
+    assert fleet.head_end.figures.polls >= 3 * 15
+
+
+def test_an_outage_is_known_sooner_by_exception_and_both_deliver_the_same_intervals() -> None:
+    by_exception, polled = compare(3, 1, 1, LinkSettings(500_000, 200_000, 0, 9600))
+    assert by_exception.outages == polled.outages > 0
+    assert by_exception.outage_known_median_s is not None
+    assert by_exception.outage_known_median_s < 120
+    assert (polled.outage_known_median_s or 1e9) > by_exception.outage_known_median_s
+    assert abs(by_exception.complete_percent - polled.complete_percent) < 3
+    assert by_exception.line_s_per_meter_day > 0
+
+
+def test_the_command_prints_a_list_of_objects_for_programs() -> None:
+    arguments = ["--meters", "1", "--rate", "9600", "--loss", "0", "--json"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.output)
+    assert [one["mode"] for one in found] == ["exception", "polling"]
+    assert all(one["octets_per_meter_day"] > 0 for one in found)
+
+
+def test_a_rate_that_no_link_has_is_wrong_use() -> None:
+    assert CliRunner().invoke(command, ["--rate", "1"]).exit_code == 2
