@@ -11,14 +11,25 @@ from typing import Any
 
 from ansi_tables import Context, Record, TableError, layout_for
 
-#: Unused entries of the calendar are all ones (seen on a real meter), all else is zero.
-_FILL = {54: b"\xff"}
+#: Unused entries of the calendar's lists are all ones (seen on a real meter); all else is zero.
+_UNUSED_ONES = {54: ("NON_RECURR_DATES", "RECURR_DATES", "TIER_SWITCHES")}
 
 
-def blank(number: int, context: Context) -> Record:
-    """Give the value of a table in which nothing is set."""
+def blank(number: int, context: Context, octet: bytes = b"\0") -> Record:
+    """Give the value of a table of which all octets are the same."""
     layout = layout_for(number, context)
-    return layout.decode(_FILL.get(number, b"\0") * (layout.size or 0))
+    return layout.decode(octet * (layout.size or 0))
+
+
+def completed(number: int, given: Mapping[str, Any], context: Context) -> Any:
+    """Give a whole value from a partial one; list entries that are not given are unused."""
+    value = merged(blank(number, context), given)
+    names = _UNUSED_ONES.get(number, ())
+    unused = blank(number, context, b"\xff") if names else {}
+    for name in names:
+        count = len(given.get(name, ()))
+        value[name] = value[name][:count] + unused[name][count:]
+    return value
 
 
 def merged(base: Any, given: Any) -> Any:
@@ -28,6 +39,8 @@ def merged(base: Any, given: Any) -> Any:
     the length of the base.  Members that the base lacks are left out.
     """
     if isinstance(base, Mapping):
+        if "MONTH" in base:
+            return given  # a recurring date, whose MONTH selects its other members
         if not isinstance(given, Mapping):
             given = dict.fromkeys(given, 1)
         if "MONTH" in given:  # an RDATE: MONTH says which other members there are
@@ -64,7 +77,7 @@ def _plain(value: Any) -> Any:
 
 def encoded(number: int, given: Mapping[str, Any], context: Context) -> bytes:
     """Encode a partial value of a table."""
-    return layout_for(number, context).encode(merged(blank(number, context), given))
+    return layout_for(number, context).encode(completed(number, given, context))
 
 
 def refitted(number: int, image: bytes, before: Context, after: Context) -> bytes:
@@ -75,6 +88,6 @@ def refitted(number: int, image: bytes, before: Context, after: Context) -> byte
             layout.decode(image)
             return image
         old = layout_for(number, before).decode(image)
-        return layout.encode(merged(blank(number, after), old))
+        return layout.encode(completed(number, old, after))
     except TableError:
-        return layout.encode(_plain(blank(number, after)))
+        return layout.encode(completed(number, {}, after))

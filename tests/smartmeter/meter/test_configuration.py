@@ -1,0 +1,190 @@
+"""What is written into a table changes what the meter does; what it cannot do is refused."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from ansi_tables import layout_for
+from protocols.c1218.server import Refused
+from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.profiles import PROFILES
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.test_procedures import codes, run
+from tests.smartmeter.meter.test_profiles import exact
+
+TOU, COMMERCIAL = PROFILES["residential-tou"], PROFILES["commercial"]
+
+
+def write(bench: Bench, number: int, **members: object) -> None:
+    """Write a table as it is, but for some members; under its own new sizes."""
+    tables = bench.snapshot()
+    layout = layout_for(number & 0x0FFF, tables.context)
+    image = layout.encode(tables[number & 0x0FFF] | members)
+    bench.meter.write_table(number, image, bench.now_us)
+
+
+def test_a_shorter_profile_interval_is_recorded_from_then_on_and_the_old_data_is_gone() -> None:
+    bench = Bench()
+    bench.wait(10 * HOUR_US)
+    write(bench, 61, MAX_INT_TIME_SET1=5)
+    cleared = bench.snapshot()
+    assert cleared[63].LP_STATUS_SET1.NBR_VALID_BLOCKS == 0
+    begun = len(bench.book)
+    bench.wait(HOUR_US)
+    recorded = bench.book[begun:]
+    assert len(recorded) == 12
+    assert all(interval.end_utc_s % 300 == 0 for interval in recorded)
+    assert EventCode.TABLE_WRITTEN in codes(bench)
+    bench.start()
+    assert bench.snapshot()[61].MAX_INT_TIME_SET1 == 5
+
+
+def test_more_channels_than_the_device_can_is_refused_and_changes_nothing() -> None:
+    bench = Bench()
+    bench.wait(HOUR_US)
+    before = bench.snapshot().images
+    for member, value in (("NBR_CHNS_SET1", 3), ("NBR_BLKS_SET1", 11), ("MAX_INT_TIME_SET1", 7)):
+        with pytest.raises(Refused):
+            write(bench, 61, **{member: value})
+    with pytest.raises(Refused):
+        bench.meter.write_table(61, before[61] + b"\0", bench.now_us)
+    assert bench.snapshot().images == before
+
+
+def test_fewer_channels_shorten_the_tables_of_the_decade() -> None:
+    bench = Bench()
+    write(bench, 61, NBR_CHNS_SET1=1)
+    tables = bench.snapshot()
+    exact(tables)
+    assert len(tables[62].LP_SEL_SET1) == 1 and tables[62].LP_SEL_SET1[0].LP_SOURCE_SELECT == 0
+    bench.wait(5 * HOUR_US)
+    assert all(len(interval.values) == 1 for interval in bench.book)
+    exact(bench.snapshot())
+
+
+def test_another_source_in_a_register_is_what_the_register_then_counts() -> None:
+    bench = Bench()
+    bench.wait(24 * HOUR_US)
+    var = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS[2]
+    write(bench, 22, SUMMATION_SELECT=[{"SOURCE_INDEX": n} for n in (2, 1, 0, 3)])
+    assert bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS == [0, 0, 0, 0]
+    bench.wait(24 * HOUR_US)
+    assert 0 < bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS[0] < 3 * var
+    with pytest.raises(Refused):
+        write(bench, 22, SUMMATION_SELECT=[{"SOURCE_INDEX": 4}] * 4)  # a demand
+    with pytest.raises(Refused):
+        write(bench, 22, DEMAND_SELECT=[{"SOURCE_INDEX": 99}])
+
+
+def test_a_longer_demand_interval_is_used_from_the_next_one_on() -> None:
+    bench = Bench()
+    write(bench, 13, INTERVAL_VALUE=[{"INT_LENGTH": 60}])
+    bench.wait(3 * HOUR_US)
+    event = bench.snapshot()[23].TOT_DATA_BLOCK.DEMANDS[0].EVENT_TIME[0].value
+    assert event is not None and event.minute == 0
+    with pytest.raises(Refused):
+        write(bench, 13, INTERVAL_VALUE=[{"INT_LENGTH": 0}])
+
+
+def test_a_new_calendar_moves_the_tier_at_once_and_the_sum_stays_the_total() -> None:
+    bench = Bench(TOU)
+    bench.wait(5 * HOUR_US)
+    calendar = bench.snapshot()[54]
+    switches = [dict(entry) for entry in calendar.TIER_SWITCHES]
+    for entry in switches:
+        if entry["TIER_SWITCH"].SWITCH_HOUR < 24:
+            entry["TIER_SWITCH"] = entry["TIER_SWITCH"] | {"NEW_TIER": 3}
+    write(bench, 54, TIER_SWITCHES=switches)
+    assert bench.snapshot()[55].STATUS.CURR_TIER == 3
+    bench.wait(5 * HOUR_US)
+    registers = bench.snapshot()[23]
+    tiers = [block.SUMMATIONS[0] for block in registers.TIER_DATA_BLOCK]
+    assert tiers[3] > 0 and sum(tiers) == registers.TOT_DATA_BLOCK.SUMMATIONS[0]
+    with pytest.raises(Refused):
+        switches[0]["TIER_SWITCH"] = switches[0]["TIER_SWITCH"] | {"NEW_TIER": 4}
+        write(bench, 54, TIER_SWITCHES=switches)
+
+
+def test_a_log_that_does_not_monitor_an_event_does_not_get_it() -> None:
+    bench = Bench()
+    write(bench, 75, STD_EVENTS_MONITORED_FLAGS=frozenset((20,)))
+    before = codes(bench)
+    bench.meter.mains(False, bench.now_us)
+    bench.meter.mains(True, bench.now_us)
+    run(bench, 9, {"ACTION_FLAG": 1})
+    assert codes(bench) == [*before, 20]
+
+
+def test_a_pending_table_becomes_active_when_its_time_comes() -> None:
+    bench = Bench(TOU)
+    tables = bench.snapshot()
+    image = layout_for(61, tables.context).encode(tables[61] | {"MAX_INT_TIME_SET1": 30})
+    at = datetime(2025, 12, 31, 22, 0, tzinfo=UTC)  # local time of the meter: 3 h ahead
+    event = bytes([0, at.year % 100, at.month, at.day, at.hour, at.minute])
+    bench.meter.write_table(0x1000 | 61, event + image, bench.now_us)
+    waiting = bench.snapshot()[4]
+    assert waiting.NBR_PENDING_ACTIVATION == 1
+    assert waiting.PENDING_TABLES[0].TABLE_SELECTOR.TBL_PROC_NBR == 61
+    assert bench.meter.table(0x1000 | 61, bench.now_us) == event + image
+    bench.start()  # what waits survives a power cut
+    bench.wait(3 * HOUR_US - MINUTE_US)
+    assert bench.snapshot()[61].MAX_INT_TIME_SET1 == 15
+    bench.wait(MINUTE_US)
+    after = bench.snapshot()
+    assert after[61].MAX_INT_TIME_SET1 == 30 and after[4].NBR_PENDING_ACTIVATION == 0
+    assert after[4].LAST_ACTIVATION_DATE_TIME.value == at.replace(tzinfo=None)
+    assert EventCode.PENDING_TABLE_ACTIVATED in codes(bench)
+
+
+def test_pending_tables_of_one_event_are_activated_together_or_discarded() -> None:
+    bench = Bench(COMMERCIAL)
+    tables = bench.snapshot()
+    trigger = b"\x02hello"
+    dims = layout_for(61, tables.context).encode(tables[61] | {"NBR_CHNS_SET2": 1})
+    bench.meter.write_table(0x1000 | 61, trigger + dims, bench.now_us)
+    bench.meter.write_table(0x1000 | 27, b"\x01" + bytes((0, 0, 0, 5, 0)) + tables.images[27], 0)
+    assert bench.snapshot()[4].NBR_PENDING_ACTIVATION == 2
+    event = {"EVENT_SELECTOR": {"EVENT_CODE": 2, "SELF_READ_FLAG": 0, "DEMAND_RESET_FLAG": 0}}
+    event |= {"EVENT_STORAGE": b"hello"}
+    assert run(bench, 13, {"PENDING_EVENT": event})[0] == 0
+    active = bench.snapshot()
+    assert active[61].NBR_CHNS_SET2 == 1 and len(active[62].LP_SEL_SET2) == 1
+    exact(active)
+    assert active[4].NBR_PENDING_ACTIVATION == 1
+    assert run(bench, 14)[0] == 0
+    assert bench.snapshot()[4].NBR_PENDING_ACTIVATION == 0
+    assert run(bench, 13, {"PENDING_EVENT": event})[0] == 2
+
+
+def test_pending_tables_that_make_no_meter_stay_and_are_reported() -> None:
+    bench = Bench(COMMERCIAL)
+    dims = bench.snapshot()[61] | {"MAX_INT_TIME_SET1": 7}
+    image = layout_for(61, bench.snapshot().context).encode(dims)
+    bench.meter.write_table(0x1000 | 61, b"\x02hello" + image, bench.now_us)
+    assert run(bench, 12)[0] == 3
+    assert bench.snapshot()[4].NBR_PENDING_ACTIVATION == 1
+    bench.meter.write_table(0x1000 | 61, b"\x01" + bytes((0, 0, 1, 0, 0)) + image, bench.now_us)
+    bench.wait(HOUR_US)
+    status = bench.snapshot()
+    assert status[4].NBR_PENDING_ACTIVATION == 0 and status[61].MAX_INT_TIME_SET1 == 15
+    assert status[3].ED_STD_STATUS1.CONFIGURATION_ERROR_FLAG == 1
+    assert EventCode.CONFIGURATION_ERROR in codes(bench)
+
+
+def test_a_clock_over_daylight_saving_shows_local_time_and_loses_no_interval() -> None:
+    begin = int(datetime(2026, 3, 8, 4, 0, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=begin * US_PER_S)
+    bench.wait(2 * HOUR_US + 59 * MINUTE_US)
+    clock = bench.snapshot()[52]
+    assert str(clock.CLOCK_CALENDAR.value) == "2026-03-08 01:59:00"
+    bench.wait(MINUTE_US)
+    clock = bench.snapshot()[52]
+    assert str(clock.CLOCK_CALENDAR.value) == "2026-03-08 03:00:00"
+    assert clock.TIME_DATE_QUAL.DST_FLAG == 1
+    bench.wait(HOUR_US)
+    assert [interval.end_utc_s for interval in bench.book] == list(
+        range(begin + 900, begin + 4 * 3600 + 1, 900)
+    )
+    assert [interval.common & 1 for interval in bench.book] == [0] * 12 + [1] * 4
+    assert EventCode.DST_ON in codes(bench)
