@@ -561,5 +561,9 @@ class Meter:
                 "start with an empty state folder",
             ) from error
         self.access.lock(now_us)
+        utc_us = self.clock.utc_us(now_us)
+        if utc_us < self.metering.measured_us:
+            # The clock was set back, and the power went before that was written down.
+            self.metering.clock_set(utc_us)
         if self._off_since_us:
             self._return(now_us)

@@ -24,9 +24,13 @@ class Bench:
     """A meter on the table; ``start`` is what a processor does after a power cut or a kill."""
 
     def __init__(
-        self, profile: DeviceProfile = RESIDENTIAL, epoch_us: int = EPOCH_US, **settings: int
+        self,
+        profile: DeviceProfile = RESIDENTIAL,
+        epoch_us: int = EPOCH_US,
+        nvram: MemoryNvram | None = None,
+        **settings: int,
     ) -> None:
-        self.nvram = MemoryNvram()
+        self.nvram = nvram or MemoryNvram()
         self.book: list[Interval] = []
         self.settings = MeterSettings(profile=profile, **settings)  # type: ignore[arg-type]
         self.now_us = 0

@@ -1,0 +1,148 @@
+"""Each trouble has its flag, its event and its effect; the service switch keeps its rules."""
+
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.service_switch import REST_S
+from smartmeter.meter.trouble import EFFECTS, Trouble
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.test_procedures import codes, run
+
+TOU, COMMERCIAL, INDUSTRIAL = (PROFILES[n] for n in ("residential-tou", "commercial", "industrial"))
+
+
+@pytest.mark.parametrize("kind", list(Trouble))
+def test_a_trouble_sets_its_flag_and_is_an_event(kind: Trouble) -> None:
+    bench = Bench(TOU)
+    bench.wait(MINUTE_US)
+    bench.meter.inject(kind, bench.now_us)
+    effect = EFFECTS[kind]
+    status = bench.snapshot()[3].ED_STD_STATUS1
+    assert [name for name, bit in status.items() if bit] == [effect.flag] * bool(effect.flag)
+    logged = [int(code) for code in (effect.begins,) if code is not None]
+    assert codes(bench) == logged
+    bench.start()  # both are in non-volatile memory
+    assert status == bench.snapshot()[3].ED_STD_STATUS1 and codes(bench) == logged
+
+
+def test_a_lost_phase_takes_its_voltage_and_its_share_of_the_energy() -> None:
+    whole, lame = Bench(COMMERCIAL), Bench(COMMERCIAL)
+    lame.meter.inject("phase-loss", 0, phase=1)
+    for bench in (whole, lame):
+        bench.wait(HOUR_US)
+    values = lame.snapshot()[28].PRESENT_VALUE
+    assert values[0] > 20_000 and values[1] == 0 and values[4] == 0
+    used = [b.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS[0] for b in (whole, lame)]
+    assert 0.5 * used[0] < used[1] < 0.8 * used[0]
+
+
+def test_sags_and_swells_are_counted_and_move_the_voltage() -> None:
+    bench = Bench(INDUSTRIAL)
+    nominal = bench.snapshot()[28].PRESENT_VALUE[0]
+    bench.meter.inject("sag", bench.now_us, percent=50)
+    assert 0.45 < bench.snapshot()[28].PRESENT_VALUE[0] / nominal < 0.55
+    bench.meter.relieve("sag", bench.now_us)
+    bench.meter.inject("swell", bench.now_us)
+    values = bench.snapshot()[28].PRESENT_VALUE
+    assert values[0] > 1.15 * nominal
+    assert values[5:7] == [1, 1]  # sags, swells
+
+
+def test_reversed_wires_count_in_the_other_direction() -> None:
+    bench = Bench()
+    bench.wait(2 * HOUR_US)
+    before = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    bench.meter.inject("reverse-energy", bench.now_us)
+    bench.wait(2 * HOUR_US)
+    after = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert after[0] == before[0] and after[1] > before[1]
+
+
+def test_an_outage_with_an_empty_battery_stops_the_clock() -> None:
+    bench = Bench()
+    bench.meter.inject("low-battery", bench.now_us)
+    bench.wait(HOUR_US)
+    before = bench.snapshot()[52].CLOCK_CALENDAR.value
+    bench.meter.mains(False, bench.now_us)
+    bench.now_us += 5 * HOUR_US
+    bench.meter.mains(True, bench.now_us)
+    tables = bench.snapshot()
+    assert tables[52].CLOCK_CALENDAR.value == before
+    assert tables[3].ED_STD_STATUS1.CLOCK_ERROR_FLAG == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("fire", None, None), ("sag", 3, None), ("sag", None, 95), ("swell", None, 100)],
+)
+def test_a_trouble_that_is_none_is_refused_with_a_remedy(
+    wrong: tuple[str, int | None, int | None],
+) -> None:
+    bench = Bench()
+    with pytest.raises(SettingsError) as caught:
+        bench.meter.inject(wrong[0], 0, wrong[1], wrong[2])
+    assert caught.value.remedy
+    assert bench.snapshot()[3].ED_STD_STATUS1.LOW_LOSS_POTENTIAL_FLAG == 0
+
+
+def control(bench: Bench, level: int, seconds: int = 0) -> int:
+    """Run procedure 21; gives the result code."""
+    bench.wait((REST_S + 1) * 1_000_000)
+    hours, rest = divmod(seconds, 3600)
+    order = bytes((21, 0, 1, level, 1, hours, rest // 60, rest % 60))
+    bench.meter.write_table(7, order, bench.now_us)
+    return bench.meter.table(8, bench.now_us)[3]
+
+
+def position(bench: Bench) -> frozenset[int]:
+    return bench.snapshot()[3].ED_MFG_STATUS
+
+
+def test_a_disconnected_service_uses_nothing_and_closes_only_by_command_and_button() -> None:
+    bench = Bench(TOU)
+    bench.wait(HOUR_US)
+    assert control(bench, 0) == 0 and position(bench) == {0}
+    before = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert not bench.meter.press_button(bench.now_us)
+    bench.wait(HOUR_US)
+    bench.meter.mains(False, bench.now_us)
+    bench.now_us += HOUR_US
+    bench.start()
+    assert position(bench) == {0}
+    assert before == bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert control(bench, 100) == 0 and position(bench) == {0, 1}
+    bench.wait(HOUR_US)
+    assert before == bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert bench.meter.press_button(bench.now_us) and position(bench) == frozenset()
+    bench.wait(HOUR_US)
+    assert bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS[0] > before[0]
+    moved = [code for code in codes(bench) if code in (49, 51)]
+    assert moved == [49, 49, 51]
+
+
+def test_a_switch_does_not_close_onto_foreign_voltage_and_rests_between_moves() -> None:
+    bench = Bench(TOU)
+    assert control(bench, 0) == 0
+    bench.meter.inject("load-side-voltage", bench.now_us)
+    assert control(bench, 100) == 3 and position(bench) == {0}
+    bench.meter.relieve("load-side-voltage", bench.now_us)
+    assert control(bench, 100) == 0 and bench.meter.press_button(bench.now_us)
+    bench.meter.write_table(7, bytes((21, 0, 1, 0, 1, 0, 0, 0)), bench.now_us)
+    assert bench.meter.table(8, bench.now_us)[3] == 4
+    assert control(bench, 50) == 2
+
+
+def test_a_timed_disconnection_arms_itself_when_the_time_is_over() -> None:
+    bench = Bench(TOU)
+    assert control(bench, 0, seconds=1800) == 0
+    bench.wait(29 * MINUTE_US)
+    assert position(bench) == {0}
+    bench.wait(MINUTE_US)
+    assert position(bench) == {0, 1}
+
+
+def test_a_meter_without_a_switch_does_not_know_the_procedure() -> None:
+    assert run(Bench(COMMERCIAL), 21, {"LEVEL": 0, "CONTROL_POINTS": {0}, "DURATION": None})[0] == 6
+    assert EventCode.CONTROL_POINT_CHANGED_COMMAND == 49
