@@ -12,7 +12,7 @@ from ansi_tables.description import Member, describe_table
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ids import name_of
 from ansi_tables.layout import Layout, layout_for
-from ansi_tables.meaning import calendar, clock, load_profile, logs, registers, sources
+from ansi_tables.meaning import calendar, clock, load_profile, logs, register_tables, sources
 from ansi_tables.meaning.calendar import Calendar
 from ansi_tables.meaning.clock import MeterClock, TimesOverride
 from ansi_tables.meaning.load_profile import LoadProfile
@@ -168,23 +168,23 @@ class Snapshot:
 
     def registers(self) -> Registers:
         """Give the registers of ST-23: exact values with quantity, unit, direction, tier."""
-        return registers.current(self)
+        return register_tables.current(self)
 
     def previous_season(self) -> Registers:
         """Give the registers at the end of the season before (ST-24)."""
-        return registers.closed(self, 24)
+        return register_tables.closed(self, 24)
 
     def previous_demand_reset(self) -> Registers:
         """Give the registers at the last demand reset (ST-25)."""
-        return registers.closed(self, 25)
+        return register_tables.closed(self, 25)
 
     def self_reads(self) -> tuple[Registers, ...]:
         """Give the valid self-reads of ST-26, oldest first."""
-        return registers.self_reads(self)
+        return register_tables.self_reads(self)
 
     def present_values(self) -> Registers:
         """Give the running demands and momentary values of ST-28."""
-        return registers.present(self)
+        return register_tables.present(self)
 
     def profile_sets(self) -> tuple[int, ...]:
         """Give the load-profile sets, 1 to 4, whose data are there."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from ansi_tables import Snapshot, TableError, name_of
-from ansi_tables.meaning.registers import Kind, Register, readings
+from ansi_tables.meaning.register_tables import readings
+from ansi_tables.meaning.registers import Kind, Register
 
 #: What the screen is made of, where the meter has it.
 TABLES = (0, 1, 3, 5, 11, 12, 15, 16, 21, 22, 23, 27, 28, 51, 52, 53)

@@ -21,7 +21,7 @@ from typing import Any
 from ansi_tables.errors import TableError
 from ansi_tables.events import event_text
 from ansi_tables.meaning.channels import ChannelSource, channel_sources
-from ansi_tables.meaning.registers import readings as register_readings
+from ansi_tables.meaning.register_tables import readings as register_readings
 from ansi_tables.meaning.scale import Exact
 from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansi_tables import Record, Snapshot, TableError
 from ansi_tables.meaning.channels import channel_sources
-from ansi_tables.meaning.registers import Kind, current
+from ansi_tables.meaning.registers import Kind
 from ansi_tables.meaning.sources import Direction, Source
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.image import MeterImage
@@ -118,7 +118,7 @@ class RunningOn:
     def _registers(self) -> bytes:
         record = _copied(self._snapshot[REGISTERS])
         tier = self._tier(record)
-        for register in current(self._snapshot):
+        for register in self._snapshot.registers():
             if register.kind is not Kind.SUMMATION or register.tier is not None:
                 continue
             counts = self._energy.counts(register.source)

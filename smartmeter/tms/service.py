@@ -14,8 +14,8 @@ from typing import Any
 from ansi_tables import Snapshot
 from ansi_tables.events import event_text
 from ansi_tables.meaning.channels import channel_sources
+from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind as RegisterKind
-from ansi_tables.meaning.registers import readings
 from ansi_tables.meaning.scale import Exact, digits
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables import MissingContextError, Snapshot, TableTime
-from ansi_tables.meaning.registers import Kind, readings
+from ansi_tables.meaning.register_tables import readings
+from ansi_tables.meaning.registers import Kind
 from ansi_tables.meaning.sources import Direction
 from tests.ansi_tables.meaning.device import device, put
 
