@@ -6,7 +6,6 @@ import pytest
 
 from ansi_tables import Snapshot
 from ansi_tables.meaning.load_profile import load_profile
-from ansi_tables.meaning.registers import current
 from protocols.c1218.scripts import LogonSettings
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.cloning import CloneSettings
@@ -42,8 +41,8 @@ def test_a_live_image_counts_what_flows_in_its_own_units(profile: str) -> None:
     assert {n: len(o) for n, o in later.images.items()} == {
         n: len(o) for n, o in before.images.items()
     }
-    then = {r.path: r.value for r in current(before) if r.unit == "Wh"}
-    now = {r.path: r.value for r in current(later) if r.unit == "Wh"}
+    then = {r.path: r.value for r in before.registers() if r.unit == "Wh"}
+    now = {r.path: r.value for r in later.registers() if r.unit == "Wh"}
     assert then.keys() == now.keys() and then
     used = [now[path] - then[path] for path in now]  # type: ignore[operator]
     assert min(used) >= 0 and 2_000 < max(used) < 200_000, used
@@ -57,8 +56,8 @@ def test_the_profile_records_what_the_registers_count() -> None:
     assert [i.sequence for i in new] == list(range(new[0].sequence, new[0].sequence + HOURS * 4))
     assert all(interval.valid for interval in new)
     recorded = sum(interval.values[0] for interval in new)  # type: ignore[misc]
-    first = next(r for r in current(Snapshot(image.tables)) if r.direction == "delivered")
-    last = next(r for r in current(after(image, PASSED_US)) if r.direction == "delivered")
+    first = next(r for r in Snapshot(image.tables).registers() if r.direction == "delivered")
+    last = next(r for r in after(image, PASSED_US).registers() if r.direction == "delivered")
     counted = last.value - first.value  # type: ignore[operator]
     assert abs(recorded - counted) <= HOURS * 4, (recorded, counted)
 
