@@ -58,7 +58,8 @@ class SerialPort:
                 setattr(self._serial, line, state)
             except (OSError, serial.SerialException):
                 return False
-        return isinstance(self._serial, serial.Serial)
+        far = self._url.startswith("rfc2217://")  # a real line, at the other end of a network
+        return far or isinstance(self._serial, serial.Serial)
 
     def read(self, timeout_s: float) -> bytes:
         """Give what has arrived, waiting at most so long for the first octet."""
