@@ -20,7 +20,7 @@ from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets,
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import identification
 from protocols.c1222.node import Node, RequestArrived
-from protocols.c1222.registrar import Registrar
+from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import Register, decode_registered
 from protocols.c1222.security import CLEAR, check_control, split_services
 from protocols.c1222.services import (
@@ -88,6 +88,7 @@ class Relay:
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
+        self._changes: list[Change] = []
 
     def routes(self) -> dict[_Title, tuple[Hashable, int]]:
         """Give the routes that were learned: title to path and the instant when it lapses."""
@@ -127,9 +128,7 @@ class Relay:
         self.node.expire(now_us)
         if self.registrar is not None:
             self.registrar.expire(now_us)
-            for change in self.registrar.changes():
-                if not change.present:
-                    self._routes.pop(change.entry.title.absolute, None)
+            self._take_changes(None, now_us)
         for key, pending in list(self._pending.items()):
             if now_us < pending.due_us:
                 break
@@ -162,13 +161,20 @@ class Relay:
         events, self._events = self._events, []
         return events
 
+    def changes(self) -> list[Change]:
+        """Give what changed in the registrar's list, to be made durable before ``outgoing`` is
+        sent, and forget it."""
+        changes, self._changes = self._changes, []
+        return changes
+
     # Forwarding.
 
     def _forward(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         assert apdu.called is not None
         way = self._way_to(apdu.called, now_us)
         if way is None or way == path:
-            self._error(path, apdu, ResponseCode.uat)
+            known = self.registrar is not None and self.registrar.find(apdu.called) is not None
+            self._error(path, apdu, ResponseCode.netr if known else ResponseCode.uat)
             return
         if len(self._pending) >= self._settings.max_pending:
             self._error(path, apdu, ResponseCode.bsy)
@@ -327,18 +333,25 @@ class Relay:
                 return self._register(event, service, now_us)
             case Deregister(title) if self.registrar is not None:
                 answer = self.registrar.deregister(title, event.calling)
-                if answer == _OK and title is not None:
-                    self._routes.pop(title.absolute, None)
+                self._take_changes(None, now_us)
                 return answer
         return bytes([ResponseCode.sns])
 
     def _register(self, event: RequestArrived, asked: Register, now_us: int) -> bytes:
         assert self.registrar is not None
         answer = self.registrar.register(asked, now_us)
-        for change in self.registrar.changes():
-            if change.present:
-                self._learn_route(change.entry.title, event.path, now_us)
+        self._take_changes(event.path, now_us)
         return answer
+
+    def _take_changes(self, path: Hashable | None, now_us: int) -> None:
+        """Keep routes in step with the list; whoever registered is reached by ``path``."""
+        assert self.registrar is not None
+        for change in self.registrar.changes():
+            self._changes.append(change)
+            if not change.present:
+                self._routes.pop(change.entry.title.absolute, None)
+            elif path is not None:
+                self._learn_route(change.entry.title, path, now_us)
 
     def _resolve(self, event: RequestArrived, title: ApTitle | None) -> bytes:
         """Answer with an address; where everybody was asked, who does not know is silent."""

@@ -26,6 +26,7 @@ VERBS = {
     "decode": ("decode", "Bytes to text, without a meter."),
     "conformance": ("conformance", "The bench: what is wrong with a C12.18 device."),
     "gateway": ("gateway", "The SSI module on this board, beside a real meter."),
+    "relay": ("relay", "A C12.22 relay or master relay."),
     "tms": ("tms", "The head-end: collects, provisions, watches."),
     "fleet": ("fleet", "A simulated fleet in virtual time, deterministic by seed."),
     "compare-polling": ("compare_polling", "Poll by exception against polling, in figures."),

@@ -21,6 +21,8 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/comms/tcp.py",
     "smartmeter/comms/listener.py",
     "smartmeter/comms/node.py",
+    "smartmeter/comms/registrations.py",
+    "smartmeter/comms/relay_host.py",
     "smartmeter/simulation/street.py",
     "smartmeter/simulation/demo.py",
     "smartmeter/tms/server.py",

@@ -1,0 +1,65 @@
+"""``smartmeter relay run``: a C12.22 relay or master relay as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import click
+
+from smartmeter.base.errors import SettingsError
+
+
+@click.group()
+def command() -> None:
+    """C12.22 relays."""
+
+
+@command.command()
+@click.option("--listen", default="127.0.0.1:1153", show_default=True, metavar="HOST:PORT")
+@click.option("--title", default=".90", show_default=True, help="The relay's own ApTitle.")
+@click.option("--upstream", metavar="tcp:HOST:PORT", help="The next relay, or the TMS.")
+@click.option("--master", metavar="DOMAIN", help="Register nodes; titles are given below DOMAIN.")
+@click.option("--data", metavar="DIR", help="Keep registrations in this folder.")
+def run(
+    listen: str, title: str, upstream: str | None, master: str | None, data: str | None
+) -> None:
+    """Forward messages by title until told to stop (Ctrl-C).
+
+    Without --master, registrations go upstream too.  A master relay keeps its
+    list in --data, and forgets no registration that it has answered.
+    """
+    if (master is None) == (upstream is None):
+        raise click.UsageError("give --upstream tcp:HOST:PORT, or --master DOMAIN for the top")
+    if master is not None and data is None:
+        raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise SettingsError("--listen", f"{listen!r} is not HOST:PORT", "write 127.0.0.1:1153")
+    asyncio.run(_run(host.strip("[]"), int(port), title, upstream, master, data))
+
+
+async def _run(
+    host: str, port: int, title: str, upstream: str | None, master: str | None, data: str | None
+) -> None:
+    from protocols.c1222.ap_title import ApTitle
+    from smartmeter.comms.relay_host import RelayHost
+
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    relay = RelayHost(
+        ApTitle.parse(title),
+        upstream,
+        ApTitle.parse(master) if master is not None else None,
+        Path(data) if data is not None else None,
+    )
+    await relay.start(host, port)
+    try:
+        real_host, real_port = relay.address
+        click.echo(f"ready tcp:{real_host}:{real_port} relay {title}")
+        await stop.wait()
+    finally:
+        await relay.stop()
+        click.echo("stopped", err=True)

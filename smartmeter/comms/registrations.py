@@ -1,0 +1,114 @@
+"""The registrations of a master relay, durable: a journal of JSON lines, one a change.
+
+A change is written and synchronised before its answer goes out, so that what
+was acknowledged survives kill -9 and power loss.  A last line that was cut
+short was not acknowledged, and is left out.  Lapses are kept in calendar time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.registrar import Change, Entry
+from protocols.errors import LocalProtocolError
+from smartmeter.base.errors import StorageError
+
+MAX_FILE_OCTETS = 1 << 28
+#: Lines beyond what the list holds, after which the file is written anew.
+SLACK_LINES = 10_000
+
+
+class RegistrationFile:
+    """One journal.  ``offset_us`` is calendar time less monotonic time."""
+
+    def __init__(self, path: Path, offset_us: int) -> None:
+        self._path, self._offset_us = path, offset_us
+        self._lines = 0
+        self._file: BinaryIO
+
+    def load(self) -> list[Entry]:
+        """Read what was kept, write it anew without what is gone, and open it for changes."""
+        entries: dict[str, dict[str, Any]] = {}
+        try:
+            if self._path.exists():
+                if self._path.stat().st_size > MAX_FILE_OCTETS:
+                    raise StorageError(str(self._path), "is far too large", "move it away")
+                for line in self._path.read_bytes().split(b"\n")[:-1]:
+                    self._apply(json.loads(line), entries)
+            kept = [self._entry(value) for value in entries.values()]
+            self._rewrite(kept)
+        except (OSError, ValueError, KeyError, TypeError, LocalProtocolError) as error:
+            raise StorageError(str(self._path), str(error), "move the file away") from error
+        return kept
+
+    def write(self, changes: Iterable[Change], entries: Iterable[Entry]) -> None:
+        """Make changes durable; ``entries`` is the whole list, for when the file has grown."""
+        lines = [self._line(change) for change in changes]
+        if not lines:
+            return
+        self._lines += len(lines)
+        try:
+            if self._lines > SLACK_LINES:
+                self._rewrite(list(entries))
+                return
+            self._file.write(b"".join(lines))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise StorageError(str(self._path), str(error), "free some space") from error
+
+    def close(self) -> None:
+        """End."""
+        self._file.close()
+
+    def _rewrite(self, entries: list[Entry]) -> None:
+        fresh = self._path.with_suffix(".new")
+        with fresh.open("wb") as out:
+            out.write(b"".join(self._line(Change(entry, True)) for entry in entries))
+            out.flush()
+            os.fsync(out.fileno())
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+        self._file = self._path.open("ab")
+        self._lines = 0
+
+    @staticmethod
+    def _apply(value: dict[str, Any], entries: dict[str, dict[str, Any]]) -> None:
+        if value["present"]:
+            entries[value["title"]] = value
+        else:
+            entries.pop(value["title"], None)
+
+    def _line(self, change: Change) -> bytes:
+        entry = change.entry
+        lapses = entry.lapses_us
+        value = {
+            "present": change.present,
+            "title": str(entry.title),
+            "serial": str(entry.serial) if entry.serial is not None else None,
+            "node_type": entry.node_type,
+            "connection_type": entry.connection_type,
+            "device_class": entry.device_class.hex(),
+            "address": entry.address.hex(),
+            "lapses_utc_us": lapses + self._offset_us if lapses is not None else None,
+        }
+        return json.dumps(value).encode() + b"\n"
+
+    def _entry(self, value: dict[str, Any]) -> Entry:
+        lapses = value["lapses_utc_us"]
+        return Entry(
+            ApTitle.parse(value["title"]),
+            ApTitle.parse(value["serial"]) if value["serial"] else None,
+            value["node_type"],
+            value["connection_type"],
+            bytes.fromhex(value["device_class"]),
+            bytes.fromhex(value["address"]),
+            lapses - self._offset_us if lapses is not None else None,
+        )

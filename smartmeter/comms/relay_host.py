@@ -1,0 +1,160 @@
+"""A relay as an asyncio host: nodes on a listener, the next relay or the TMS on a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Hashable
+from pathlib import Path
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import Node, NodeSettings
+from protocols.c1222.registrar import Registrar
+from protocols.c1222.registration import REGISTER
+from protocols.c1222.relay import Relay
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import DEREGISTER, RESOLVE, TRACE
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.listener import Listener, TcpPath, UdpPath
+from smartmeter.comms.registrations import RegistrationFile
+from smartmeter.comms.tcp import TcpBearer
+
+MAX_APDU_OCTETS = 32_767
+TICK_S = 0.25
+RECONNECT_S = 1.0
+UPSTREAM = "upstream"
+IDENTIFY = 0x20
+#: What anybody may ask a relay in clear: who are you, where is, which way, take me in.
+IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
+
+
+class _NoKeys:
+    """A relay has no keys of others, and is asked nothing that takes one."""
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return None
+
+
+class RelayHost:
+    """One relay; a master relay when it is given the domain in which it gives titles."""
+
+    def __init__(
+        self,
+        title: ApTitle,
+        upstream: str | None = None,
+        domain: ApTitle | None = None,
+        data: Path | None = None,
+    ) -> None:
+        now_us, utc_us = monotonic_us(), wall_utc_us()
+        settings = NodeSettings(clear_services=IN_CLEAR)
+        # Answers in clear need no memory of ids: a fresh start by the clock is unlike any before.
+        state = SecurityState(utc_us // 1_000_000 & 0x7FFFFFFF)
+        node = Node(title, _NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
+        self._file = None
+        registrar = Registrar(domain) if domain is not None else None
+        if registrar is not None and data is not None:
+            data.mkdir(parents=True, exist_ok=True)
+            self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
+            registrar.load(self._file.load())
+        self.relay = Relay(node, registrar, UPSTREAM if upstream else None)
+        self.listener = Listener(self, MAX_APDU_OCTETS)
+        self._bearer = TcpBearer(BearerSettings(UPSTREAM, upstream)) if upstream else None
+        self._connection: Connection | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen on TCP and UDP; SettingsError when the address is taken."""
+        try:
+            await self.listener.listen_tcp(host, port)
+            await self.listener.listen_udp(host, self.address[1])
+        except OSError as error:
+            raise SettingsError(
+                f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
+            ) from error
+        self._tasks.append(asyncio.create_task(self._tick()))
+        if self._bearer is not None:
+            self._tasks.append(asyncio.create_task(self._keep_upstream(self._bearer)))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Give host and port that are listened on."""
+        return self.listener.tcp_address
+
+    @property
+    def connected(self) -> bool:
+        """Tell whether the way upstream is open."""
+        return self._connection is not None
+
+    async def stop(self) -> None:
+        """End: close all connections."""
+        for task in self._tasks:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self.listener.close()
+        if self._file is not None:
+            self._file.close()
+
+    # What the listener tells.
+
+    def receive(self, path: Hashable, octets: bytes) -> None:
+        """Take one APDU from a node."""
+        self.relay.receive(path, octets, monotonic_us())
+
+    def received(self) -> None:
+        """Send what there is to send."""
+        self._flush()
+
+    def closed(self, path: Hashable) -> None:
+        """A node's connection has gone."""
+        self.relay.path_failed(path, monotonic_us())
+        self._flush()
+
+    def refused(self, path: Hashable, reason: str) -> None:
+        """A connection carried what is no message; the listener has counted it."""
+
+    # Inside.
+
+    def _flush(self) -> None:
+        """Make registrations durable, then send."""
+        relay, changes = self.relay, self.relay.changes()
+        if self._file is not None and relay.registrar is not None and changes:
+            try:
+                self._file.write(changes, relay.registrar.entries())
+            except StorageError:
+                # Not durable, so not answered: the nodes ask again.
+                relay.counts["not stored"] += len(relay.outgoing())
+        for path, octets in relay.outgoing():
+            if isinstance(path, TcpPath | UdpPath):
+                path.send(octets)
+            elif self._connection is not None:
+                self._connection.send(octets)
+            else:
+                self.relay.path_failed(path, monotonic_us())
+                asyncio.get_running_loop().call_soon(self._flush)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.relay.expire(monotonic_us())
+            self._flush()
+
+    async def _keep_upstream(self, bearer: TcpBearer) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                connection = self._connection = await bearer.connect()
+                try:
+                    await connection.receive(self._from_upstream)
+                finally:
+                    connection.close()
+                    self._connection = None
+                    self.relay.path_failed(UPSTREAM, monotonic_us())
+                    self._flush()
+            await asyncio.sleep(RECONNECT_S)
+
+    def _from_upstream(self, octets: bytes) -> None:
+        self.relay.receive(UPSTREAM, octets, monotonic_us())
+        self._flush()

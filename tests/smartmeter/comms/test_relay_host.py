@@ -1,0 +1,176 @@
+"""Relays as hosts: a chain in front of a TMS, kill -9, a damaged file, a TMS that is gone."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.registrar import Change, Entry
+from protocols.c1222.registration import Register, decode_registered, serial_uid
+from protocols.c1222.services import Trace, encode_service
+from protocols.c1222.stream import ApduStream
+from protocols.psem.codec import encode_request
+from protocols.psem.services import Identify
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.errors import StorageError
+from smartmeter.comms.registrations import RegistrationFile
+from smartmeter.comms.relay_host import RelayHost
+from smartmeter.simulation.street import MODEL, factory_of
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.shipment import Shipped
+from tests.protocols.c1222.conversation import items, request
+from tests.smartmeter.tms.test_server import Peer, eventually
+
+FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
+MASTER = ApTitle.parse(".1")
+
+
+def tcp(address: tuple[str, int]) -> str:
+    return f"tcp:{address[0]}:{address[1]}"
+
+
+@pytest.fixture
+async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
+    server = TmsServer(tmp_path / "tms", Calendar(wall_utc_us(), 1, monotonic_us()))
+    await server.start("127.0.0.1", 0)
+    server.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
+    yield server
+    await server.stop()
+
+
+class Through(Peer):
+    """A SmartMeter's node that reaches the TMS through a relay."""
+
+    def __init__(self, relay: RelayHost, tms: TmsServer) -> None:
+        super().__init__(str(FACTORY.title), FACTORY.key, tms)
+        self._tms = relay  # type: ignore[assignment]
+
+
+async def test_a_smartmeter_registers_through_two_relays_and_its_answer_comes_back(
+    tms: TmsServer,
+) -> None:
+    near_tms = RelayHost(ApTitle.parse(".92"), tcp(tms.address))
+    await near_tms.start("127.0.0.1", 0)
+    near_meter = RelayHost(ApTitle.parse(".91"), tcp(near_tms.address))
+    await near_meter.start("127.0.0.1", 0)
+    await eventually(lambda: near_tms.connected and near_meter.connected, "the chain is up")
+    peer = Through(near_meter, tms)
+    register = encode_service(Register(FACTORY.title, serial_uid(FACTORY.esn)))
+    for service in (register, encode_request(Identify())):
+        answer = await peer.ask(service)
+        peer.node.receive("tcp", answer, monotonic_us())
+        [event] = peer.node.events()
+        assert event.responses[0][0] == 0  # type: ignore[attr-defined]
+    for relay in (near_tms, near_meter):
+        assert relay.relay.counts["forwarded"] >= 4
+        await relay.stop()
+
+
+async def test_without_a_tms_nodes_are_told_that_it_cannot_be_reached(tms: TmsServer) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = free.getsockname()
+    relay = RelayHost(ApTitle.parse(".91"), tcp(nobody))
+    await relay.start("127.0.0.1", 0)
+    answer = await Through(relay, tms).ask(encode_request(Identify()))
+    assert items(answer) == [b"\x0e"]
+    await relay.stop()
+
+
+async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> None:
+    relay = RelayHost(ApTitle.parse(".91"), tcp(tms.address))
+    await relay.start("127.0.0.1", 0)
+    title = ApTitle.parse(".91")
+    trace = encode_service(Trace((FACTORY.title,)))
+    octets = request([encode_request(Identify()), trace], called=title)
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
+        await loop.sock_sendto(client, octets, relay.listener.udp_address)
+        async with asyncio.timeout(5):
+            answer = await loop.sock_recv(client, 4096)
+    assert [item[0] for item in items(answer)] == [0, 0]
+    await relay.stop()
+
+
+def relay_process(data: Path) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
+    options = ["--listen", "127.0.0.1:0", "--title", ".1", "--master", ".7", "--data", str(data)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smartmeter", "relay", "run", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    host, _, port = process.stdout.readline().split()[1].removeprefix("tcp:").rpartition(":")
+    return process, (host, int(port))
+
+
+def register(address: tuple[str, int], serial: str, number: int) -> ApTitle:
+    """Register in clear, as a node without a title; give the title that it is given."""
+    service = encode_service(Register(None, serial_uid(serial), 3600))
+    octets = request([service], number, called=MASTER, calling=None, ed_class=b"SMOP")
+    with socket.create_connection(address, 10) as peer:
+        peer.sendall(octets)
+        stream, found = ApduStream(), []
+        while not found:
+            found = stream.feed(peer.recv(4096))
+    assert decode_apdu(found[0]).called_invocation_id == number
+    return decode_registered(items(found[0])[0]).title
+
+
+def test_a_master_relay_that_is_killed_forgets_no_registration_that_it_answered(
+    tmp_path: Path,
+) -> None:
+    titles: dict[str, ApTitle] = {}
+    for turn in range(3):
+        process, address = relay_process(tmp_path)
+        try:
+            for serial, title in titles.items():
+                assert register(address, serial, len(serial)) == title
+            for n in range(5):
+                titles[f"SM{turn}{n}"] = register(address, f"SM{turn}{n}", n + 1)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.communicate(timeout=20)
+    assert len(set(titles.values())) == len(titles) == 15
+
+
+def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    file = RegistrationFile(path, 0)
+    assert file.load() == []
+    entry = Entry(ApTitle.parse(".7.1"), serial_uid("A"), 32, 64, b"SMOP", b"", 5_000_000)
+    gone = Entry(ApTitle.parse(".7.2"), None, 32, 64, b"SMOP", b"", None)
+    file.write([Change(entry, True), Change(gone, True), Change(gone, False)], [])
+    file.close()
+    path.write_bytes(path.read_bytes() + b'{"present": tr')
+    # Another process: its monotonic clock began a second later.
+    assert RegistrationFile(path, 1_000_000).load()[0].lapses_us == 4_000_000
+    path.write_bytes(b"no json\n")
+    with pytest.raises(StorageError, match="move the file away"):
+        RegistrationFile(path, 0).load()
+
+
+def test_wrong_use_is_told_with_the_remedy() -> None:
+    for arguments, word in (
+        ((), "--upstream"),
+        (("--master", ".7"), "--data"),
+        (("--upstream", "nowhere"), "tcp:HOST:PORT"),
+        (("--upstream", "tcp:h:1", "--title", "x"), "title"),
+        (("--upstream", "tcp:h:1", "--listen", "x"), "HOST:PORT"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "smartmeter", "relay", "run", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.returncode in (1, 2) and word in done.stderr, done.stderr
+        assert "Traceback" not in done.stderr
