@@ -235,13 +235,13 @@ def layout_for(number: int, context: Context) -> Layout:
     MissingContextError names a table that must be read first.
     """
     known = definition(number)
-    return _cached(number, _Bound(context, known), known)
+    return _cached(number, _Bound(context), known)
 
 
 class _Bound:
-    """A context as a cache key: only what the definition needs takes part."""
+    """A context as a cache key."""
 
-    def __init__(self, context: Context, known: TableDefinition | None) -> None:
+    def __init__(self, context: Context) -> None:
         self.context = context
         self._key = context.key
 

@@ -32,17 +32,25 @@ from ansi_tables.values import Record
 class ProfileColumns:
     """A load-profile set; all columns have one length, row 0 is the oldest interval.
 
-    ``interval_s``       length of an interval in seconds
-    ``ring``             where the rows come from; as ``blocks``, one by one
-    ``sequences``        block sequence x NBR_BLK_INTS + place in the block by age: the identity
-                         of an interval; a jump is a gap
-    ``ends_utc_s``       end of the interval in UTC seconds since 1970, NO_TIME when not known
-    ``valid``            1, or 0 where SIMPLE_INT_STATUS says that the interval is not valid
-    ``common_status``    flags: 1 daylight saving in force, 2 power failed, 4 clock set forward,
-                         8 clock set backward; 0 without EXTENDED_INT_STATUS
-    ``channel_status``   for each channel a code: 0 ok, 1 overflow, 2 partial, 3 long, 4 skipped,
-                         5 test mode, 6 configuration changed, 7 recording stopped
-    ``values``           for each channel the raw numbers: int, or what its NI format decodes to
+    ``interval_s``
+        length of an interval in seconds
+    ``ring``
+        where the rows come from; one by one as ``blocks``
+    ``sequences``
+        block sequence x NBR_BLK_INTS + place in the block by age: the identity of an
+        interval; a jump is a gap
+    ``ends_utc_s``
+        end of the interval in UTC seconds since 1970, NO_TIME (0) when not known
+    ``valid``
+        1, or 0 where SIMPLE_INT_STATUS says that the interval is not valid
+    ``common_status``
+        flags: 1 daylight saving in force, 2 power failed, 4 clock set forward, 8 clock set
+        backward; 0 without EXTENDED_INT_STATUS
+    ``channel_status``
+        for each channel a code: 0 ok, 1 overflow, 2 partial, 3 long, 4 skipped, 5 test mode,
+        6 configuration changed, 7 recording stopped
+    ``values``
+        for each channel the raw numbers: int, or what its NI format decodes to
 
     The columns are Python's own sequences; :mod:`ansi_tables.profile_numpy` gives arrays.
     """

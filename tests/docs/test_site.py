@@ -11,7 +11,7 @@ import pytest
 from ansi_tables import all_definitions
 
 ROOT = Path(__file__).resolve().parents[2]
-WITH_CODE = ("tour", "own_tables")
+WITH_CODE = ("tour", "own_tables", "parts")
 
 
 @pytest.mark.parametrize("page", WITH_CODE)
