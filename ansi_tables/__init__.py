@@ -18,10 +18,12 @@ from ansi_tables.errors import (
     TableValueError,
     TruncatedTableError,
 )
+from ansi_tables.event_arguments import register_event
 from ansi_tables.formats import DeviceFormat
 from ansi_tables.ids import manufacturer, name_of, pending, standard
 from ansi_tables.layout import Layout, layout_for
 from ansi_tables.overrides import Overrides
+from ansi_tables.procedures import register as register_procedure
 from ansi_tables.registry import TableDefinition, all_definitions, definition, register, table
 from ansi_tables.snapshot import Snapshot, image_from_json, image_to_json
 from ansi_tables.values import Record, TableTime
@@ -50,6 +52,8 @@ __all__ = [
     "name_of",
     "pending",
     "register",
+    "register_event",
+    "register_procedure",
     "standard",
     "table",
 ]

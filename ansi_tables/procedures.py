@@ -1,8 +1,9 @@
 """Procedures: what is written to ST-07 and read from ST-08, as values, both ways.
 
 A procedure's parameters and result are records in the device's own formats;
-those of a procedure that is not known stay octets.  ``register`` adds a
-manufacturer's procedure, or a device's own shape of a standard one::
+those of a procedure that is not known stay octets.  ``register``, which is
+``ansi_tables.register_procedure``, adds a manufacturer's procedure, or a
+device's own shape of a standard one::
 
     register(Procedure(3, "OPEN_SWITCH", lambda ctx: record("SECONDS" / uint(ctx, 16)),
                        manufacturer=True))
