@@ -43,8 +43,6 @@ def merged(base: Any, given: Any) -> Any:
             return given  # a recurring date, whose MONTH selects its other members
         if not isinstance(given, Mapping):
             given = dict.fromkeys(given, 1)
-        if "MONTH" in given:  # an RDATE: MONTH says which other members there are
-            return Record(given)
         return Record(
             {
                 name: merged(base[name], given[name]) if name in given else _plain(base[name])
@@ -53,17 +51,10 @@ def merged(base: Any, given: Any) -> Any:
         )
     if isinstance(base, list):
         return [
-            merged(_zero(element), given[index]) if index < len(given) else _plain(element)
+            merged(element, given[index]) if index < len(given) else _plain(element)
             for index, element in enumerate(base)
         ]
     return given
-
-
-def _zero(value: Any) -> Any:
-    """Give an element that is in use: what is not given of it is zero, not the fill."""
-    if isinstance(value, Mapping):
-        return Record({name: _zero(inner) for name, inner in value.items()})
-    return 0 if isinstance(value, int) else value
 
 
 def _plain(value: Any) -> Any:
