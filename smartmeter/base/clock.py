@@ -87,6 +87,7 @@ class Calendar:
             self._epoch_utc_us = self.utc_us(now_us)
             self._origin_us = now_us
         self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
+        self._ratio = self._rate.as_integer_ratio()
 
     def set(self, utc_us: int, now_us: int) -> None:
         """Set the calendar: from ``now_us`` on it runs from ``utc_us``; rate and drift stay."""
