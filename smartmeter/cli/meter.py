@@ -17,7 +17,7 @@ import click
 
 from protocols.machine import Machine
 from protocols.transports import serving
-from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
@@ -30,10 +30,13 @@ from smartmeter.meter.profiles import profile_named
 from smartmeter.meter.twin import Twin, TwinPasswords
 from smartmeter.simulation.breakable import Breakable
 from smartmeter.simulation.control import Control, Controlled, EditableMeter
+from smartmeter.simulation.scenario import Scenario
 
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_COUNT = 1000
+#: How long a scenario sleeps at most before it looks at the clock again.
+MAX_SLEEP_S = 0.2
 
 
 @click.group()
@@ -81,6 +84,12 @@ class _Served:
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
 @click.option("--state", metavar="DIR", help="Keep the non-volatile memory in this folder.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@click.option(
+    "--scenario",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="What happens to them, and when: actions of --control, as JSON.",
+)
 @click.option("--control", metavar="HOST:PORT", help="HTTP interface to break them (OpenAPI).")
 def serve(
     pty_link: str | None,
@@ -96,6 +105,7 @@ def serve(
     state: str | None,
     clock: str,
     control: str | None,
+    scenario: str | None,
 ) -> None:
     """Serve simulated meters until told to stop (Ctrl-C).
 
@@ -114,17 +124,31 @@ def serve(
         raise click.UsageError(f"--count is 1 to {MAX_COUNT}, and 1 on a serial line")
     if live and image is None:
         raise click.UsageError("--live goes with --image FILE; a simulated meter is always live")
+    if scenario is not None and image is not None:
+        raise click.UsageError("--scenario is for simulated meters, not for --image FILE")
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
     cloned = read_image(Path(image)) if image else None
-    options = _Options(
-        profile, seed, serial_number, interval, state, clock, cloned, live, control is not None
-    )
+    broken = control is not None or scenario is not None
+    options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live, broken)
     ports = _ports(pty_link, serial_device, tcp, count)
     served = [_meter(options, number) for number in range(count)]
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
     controls = [meter.control for meter in served if meter.control is not None]
+    if scenario is not None:
+        played = Scenario.from_json(Path(scenario).read_text(encoding="utf-8"), scenario, count)
+        director = Control(controls, monotonic_us())
+        work.append(lambda: _play(played, director))
     asyncio.run(_until_told(_all(work, controls, control)))
+
+
+async def _play(scenario: Scenario, control: Control) -> None:
+    """Do what a scenario says, each step when its time has come."""
+    while (due_us := scenario.deadline_us(control)) is not None:
+        # The clock of a meter may be set meanwhile: look again from time to time.
+        await asyncio.sleep(max(0.0, min(MAX_SLEEP_S, (due_us - monotonic_us()) / US_PER_S)))
+        for done in scenario.expire(control, monotonic_us()):
+            click.echo(done, err=True)
 
 
 def _fits(serial_number: str, count: int) -> bool:
@@ -226,7 +250,7 @@ def _ready(served: _Served, port: str) -> None:
     text = served.text
     if served.control is not None:
         served.control.port = port
-        text = f"{text}; control {served.control.url}"
+        text = f"{text}; control {served.control.url}" if served.control.url else text
     click.echo(f"ready {port} {text}")
     sys.stdout.flush()
 

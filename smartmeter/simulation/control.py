@@ -13,8 +13,10 @@ from typing import Any, Protocol
 
 from protocols.machine import Machine
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.errors import SettingsError
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import Meter
+from smartmeter.meter.trouble import Trouble
 from smartmeter.meter.twin import Twin
 from smartmeter.simulation.breakable import MAX_FAULTS, Breakable, Fault, FaultKind
 from smartmeter.version import VERSION
@@ -175,6 +177,40 @@ def _power(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) 
     return {"on": powered.mains_on}
 
 
+def _simulated(meter: Controlled) -> Meter:
+    if not isinstance(meter.machine, Meter):
+        raise ControlError(409, "a twin measures nothing; serve a simulated meter")
+    return meter.machine
+
+
+def _troubles(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    present = _simulated(meter).conditions.present.values()
+    return [asdict(condition) for condition in present]
+
+
+def _trouble(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    machine = _simulated(meter)
+    try:
+        if body["on"]:
+            machine.inject(body["kind"], now_us, body["phase"], body["percent"])
+        else:
+            machine.relieve(body["kind"], now_us)
+    except SettingsError as error:
+        raise ControlError(422, str(error)) from None
+    return _troubles(meter, path, body, now_us)
+
+
+def _end_troubles(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    machine = _simulated(meter)
+    for kind in list(machine.conditions.present):
+        machine.relieve(kind, now_us)
+    return []
+
+
+def _press(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    return {"closed": _simulated(meter).press_button(now_us)}
+
+
 def _storm(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if not isinstance(meter.machine, Meter):
         raise ControlError(409, "a twin keeps no log of its own; PUT its table 76")
@@ -246,6 +282,12 @@ _FAULT_KEYS = {
     "ms": Key(int, 1_000, 0, 600_000, text="how much later (delay)"),
     "times": Key(int, 2, 1, 100, text="how often it leaves in all (repeat)"),
 }
+_TROUBLE_KEYS = {
+    "kind": Key(str, choices=tuple(Trouble), text="what is wrong"),
+    "on": Key(bool, True, text="false: it ends"),
+    "phase": Key(int, None, 0, 2, text="of one phase only", optional=True),
+    "percent": Key(int, None, 0, 200, text="of the voltage that is left", optional=True),
+}
 ACTIONS: Sequence[Action] = (
     Action("GET", f"{_METER}/faults", "The faults that hold", _faults),
     Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
@@ -274,6 +316,10 @@ ACTIONS: Sequence[Action] = (
             ),
         },
     ),
+    Action("GET", f"{_METER}/troubles", "What is wrong on the line and in the meter", _troubles),
+    Action("POST", f"{_METER}/troubles", "Let a trouble begin or end", _trouble, _TROUBLE_KEYS),
+    Action("DELETE", f"{_METER}/troubles", "End all troubles", _end_troubles),
+    Action("POST", f"{_METER}/button", "Press the button: an armed switch closes", _press),
     Action(
         "POST",
         f"{_METER}/events",
@@ -302,8 +348,9 @@ ACTIONS: Sequence[Action] = (
 class Control:
     """All served meters, and what can be done to them; synchronous, in the meters' own loop."""
 
-    def __init__(self, meters: Sequence[Controlled]) -> None:
+    def __init__(self, meters: Sequence[Controlled], begun_us: int = 0) -> None:
         self.meters = meters
+        self.begun_us = begun_us
 
     def expire(self, now_us: int) -> None:
         """Give power back where its time has come."""
@@ -325,7 +372,7 @@ class Control:
             if numbers is None:
                 continue
             if action.method == method:
-                return action.act(self._meter(numbers), numbers, _checked(action, body), now_us)
+                return action.act(self._meter(numbers), numbers, checked(action, body), now_us)
             allowed.append(action.method)
         if allowed:
             raise ControlError(405, f"{path} can be asked with {', '.join(allowed)}")
@@ -354,7 +401,8 @@ def _match(pattern: str, path: str) -> dict[str, int] | None:
     return {name: int(text) for name, text in found.groupdict().items()} if found else None
 
 
-def _checked(action: Action, body: Any) -> Json:
+def checked(action: Action, body: Any) -> Json:
+    """Give the members of a request with their defaults; ControlError names what is wrong."""
     given = {} if body is None else body
     if not isinstance(given, dict):
         raise ControlError(422, "the body must be a JSON object")

@@ -12,6 +12,7 @@ from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.twin import Twin, TwinPasswords
 from smartmeter.simulation.breakable import Breakable
 from smartmeter.simulation.control import (
@@ -23,6 +24,7 @@ from smartmeter.simulation.control import (
     openapi,
 )
 from tests.smartmeter.meter import sessions
+from tests.smartmeter.meter.bench import Bench
 
 FAULTS, POWER = "/meters/0/faults", "/meters/0/power"
 
@@ -168,3 +170,17 @@ def test_the_openapi_document_lists_every_action() -> None:
         assert operation["summary"] == action.summary
         assert ("requestBody" in operation) == bool(action.keys)
     assert document["openapi"].startswith("3.")
+
+
+def test_trouble_begins_and_ends_and_the_button_is_pressed() -> None:
+    bench = Bench(PROFILES["residential-tou"])
+    control = Control([Controlled(Breakable(bench.meter), "one", bench.calendar)])
+    sag = {"kind": "sag", "phase": 0, "percent": 60}
+    assert control.handle("POST", "/meters/0/troubles", sag, 0) == [sag]
+    assert control.handle("GET", "/meters/0/troubles", None, 0) == [sag]
+    with pytest.raises(ControlError) as caught:
+        control.handle("POST", "/meters/0/troubles", {"kind": "sag", "percent": 99}, 0)
+    assert caught.value.status == 422
+    assert control.handle("DELETE", "/meters/0/troubles", None, 0) == []
+    assert bench.meter.conditions.present == {}
+    assert control.handle("POST", "/meters/0/button", None, 0) == {"closed": False}
