@@ -39,6 +39,17 @@ def facts() -> dict[int, dict[str, Any]]:
     return found
 
 
+def conventions() -> dict[str, Any]:
+    """Give the machine-readable part of the types and conventions; empty where it is not there."""
+    path = FOLDER / "c1219_types_and_conventions.md"
+    if not path.exists():
+        return {"named_types": {}, "sizes": {}}
+    blocks = re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL)
+    (found,) = [block for block in blocks if block.startswith("named_types:")]
+    loaded: dict[str, Any] = yaml.safe_load(found)
+    return loaded
+
+
 class Interpreter:
     """Walks the facts of one table for one device, whose context tables are plain dicts.
 

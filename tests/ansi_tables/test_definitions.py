@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ansi_tables import Context, DeviceFormat, all_definitions, layout_for
+from ansi_tables import Context, DeviceFormat, all_definitions, identifiers, layout_for
+from ansi_tables.fields import rdate
+from ansi_tables.formats import NI_SIZES
+from ansi_tables.times import SIZES
 from tests.ansi_tables.devices import corners, devices, few, known_on, plain_context
-from tests.ansi_tables.facts import Interpreter, facts
+from tests.ansi_tables.facts import Interpreter, conventions, facts
 
 FACTS = facts()
 QUICK = few(10)
@@ -99,6 +102,38 @@ def test_members_of_a_later_edition_may_be_missing_at_the_end(
     if FACTS:
         marked = [f["name"] for f in FACTS[number]["fields"] if f.get("optional_tail")]
         assert marked == optional
+
+
+def test_named_types_and_sizes_are_those_of_the_conventions() -> None:
+    known, ctx = conventions(), Context(DeviceFormat())
+    ours = {
+        "TABLE_IDA_BFLD": identifiers.table_ida,
+        "TABLE_IDB_BFLD": identifiers.table_idb,
+        "TABLE_IDC_BFLD": identifiers.table_idc,
+        "ACCESS_PERMISSION_BFLD": identifiers.access_permission,
+        "LIST_STATUS_BFLD": identifiers.list_status,
+    }
+    for name, fact in known["named_types"].items():
+        if name in ours:
+            leaf = ours[name](ctx)
+            bits = {k: tuple(v) for k, v in fact["bits"].items() if k != "FILLER"}
+            assert (leaf.type_name, leaf.bits) == (fact["base"], bits)
+    for name, sizes in known["sizes"].items():
+        mine = NI_SIZES if name == "NI_FORMAT" else SIZES[name]
+        assert [*mine, None, None][: len(sizes)] == sizes, name
+
+
+def test_the_arms_of_a_recurring_date_are_those_of_the_conventions() -> None:
+    leaf = rdate(Context(DeviceFormat()))
+    arms = conventions()["named_types"].get("RDATE", {}).get("arms", {})
+    for months, bits in arms.items():
+        first, _, last = str(months).partition("..")
+        for month in range(int(first), int(last or first) + 1):
+            for name, (low, high) in bits.items():
+                top = (1 << high - low + 1) - 1
+                found = leaf.decode((month | top << low).to_bytes(2, "little"))
+                others = [found[other] for other in bits if other != name]
+                assert found[name] == top and not any(others)
 
 
 def test_a_number_that_is_reserved_keeps_its_octets() -> None:
