@@ -17,7 +17,12 @@ MAX_WAIT_US = 200_000
 
 
 class Line(Protocol):
-    """What the bench asks of a line, be it real or simulated."""
+    """What the bench asks of a line, be it real or simulated.
+
+    ``exact``: octets take their time on it, and instants are true to the microsecond.
+    """
+
+    exact: bool
 
     def now_us(self) -> int:
         """Give the time; it never goes back."""
@@ -40,6 +45,8 @@ class SimulatedLine:
 
     When our speed is not the device's, what is sent is lost, as on a real line.
     """
+
+    exact = True
 
     def __init__(self, machine: Machine, now_us: int = 1_000_000) -> None:
         self._machine = machine
@@ -120,6 +127,8 @@ class SimulatedLine:
 
 class PortLine:
     """A real port; ``now_us`` is the computer's monotonic clock."""
+
+    exact = False
 
     def __init__(self, port: Port, now_us: Callable[[], int]) -> None:
         self._port = port

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from ansi_tables import TableError
-from protocols.errors import PortError, ProtocolError
 from smartmeter.conformance.bench import Bench, Check, Permit, all_checks
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import (
@@ -120,10 +119,6 @@ def _once(bench: Bench, each: Check, seed: int) -> Result:
         verdict, text = Verdict.VIOLATION, str(reason)
     except TableError as error:
         verdict, text = Deviation(str(error)).verdict(Basis.ONE_SOURCE), str(error)
-    except PortError:
-        raise
-    except ProtocolError as error:
-        verdict, text = Verdict.NOT_APPLICABLE, str(error)
     return Result(
         each.name,
         each.group,

@@ -43,10 +43,11 @@ BAUD_PAUSE_US = 60_000
 
 @dataclass(frozen=True)
 class Item:
-    """What came: an ACK, a NAK, a packet with a right checksum, or anything else."""
+    """What came, from ``began_us`` to ``at_us``: an ACK, a NAK, a good packet, or anything else."""
 
     octets: bytes
     packet: Packet | None
+    began_us: int
     at_us: int
 
     @property
@@ -108,6 +109,7 @@ class Tester:
         self.packet_octets, self.packets = 64, 1
         self.baud = START_BAUD
         self._buffer = b""
+        self._began_us = 0
 
     # Octets and pieces.
 
@@ -138,6 +140,8 @@ class Tester:
         return self.line.now_us()
 
     def _keep(self, data: bytes) -> None:
+        if not self._buffer:
+            self._began_us = self.line.now_us()
         self._buffer += data
         self.transcript.received(data, self.line.now_us())
 
@@ -147,8 +151,7 @@ class Tester:
         while True:
             size, packet = self._piece()
             if size:
-                octets, self._buffer = self._buffer[:size], self._buffer[size:]
-                return Item(octets, packet, self.line.now_us())
+                return self._cut(size, packet)
             limit_us = until_us
             if self._buffer:
                 limit_us = max(limit_us, self.line.now_us() + PIECE_QUIET_US)
@@ -156,10 +159,14 @@ class Tester:
             if data:
                 self._keep(data)
             elif self._buffer:
-                octets, self._buffer = self._buffer, b""
-                return Item(octets, None, self.line.now_us())
+                return self._cut(len(self._buffer), None)
             else:
                 return None
+
+    def _cut(self, size: int, packet: Packet | None) -> Item:
+        octets, self._buffer = self._buffer[:size], self._buffer[size:]
+        began_us, self._began_us = self._began_us, self.line.now_us()
+        return Item(octets, packet, began_us, self._began_us)
 
     def _piece(self) -> tuple[int, Packet | None]:
         """Give the size of the piece that is complete in the buffer, and its packet."""

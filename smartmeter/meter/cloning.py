@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from operator import eq
 from statistics import median
 from typing import Any
 
@@ -18,6 +19,7 @@ from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1218.transfer import Script, check
 from protocols.errors import RemoteProtocolError, ServiceRefused
+from protocols.psem.codec import table_data
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (
     DefaultRead,
@@ -33,7 +35,7 @@ from protocols.psem.services import (
     Wait,
 )
 from smartmeter.base.errors import SmartMeterError
-from smartmeter.meter.image import MAX_DELAY_MS, LinkImage, MeterImage, Timings
+from smartmeter.meter.image import MAX_DELAY_MS, MeterImage, Timings
 
 #: What is asked for, to learn what is granted.
 LARGEST_PACKET, MOST_PACKETS = 8192, 255
@@ -95,6 +97,8 @@ class Cloning:
         if self._settings.logon.password is not None:
             yield from self._read_locked(self._settings.logon.password, limits)
         yield from self._read_unlisted()
+        yield from self._read_at_the_end()
+        yield from self._read_default()
         for number in self._slow():
             yield from self._read(number, limits, again=True)
 
@@ -139,17 +143,19 @@ class Cloning:
         bauds = self.link.bauds
         if self._settings.try_bauds and self._earlier is None:
             bauds = yield from _granted_bauds()
-        self.link = LinkImage(identification, octets, packets or 1, bauds, refusals)
+        self.link = replace(
+            self.link,
+            identification=identification,
+            packet_octets=octets,
+            packets=packets or 1,
+            bauds=bauds,
+            refusals=refusals,
+        )
 
     def _look_at_services(self) -> Script[None]:
         """Learn which services the meter lacks: a Wait of the default, and single octets read."""
         refusals = dict(self.link.refusals)
-        trials: tuple[Request, ...] = (
-            Wait(6),
-            OffsetRead(0, 0, 1),
-            IndexRead(0, (0,), 1),
-            DefaultRead(),
-        )
+        trials: tuple[Request, ...] = (Wait(6), OffsetRead(0, 0, 1), IndexRead(0, (0,), 1))
         for request in trials:
             response = yield request
             if response.code == ResponseCode.sns:
@@ -222,6 +228,31 @@ class Cloning:
             response = yield OffsetRead(absent[-1], 0, 1)
             if not response.ok and response.code != ResponseCode.sns:
                 self.unlisted = _code(response)
+
+    def _read_at_the_end(self) -> Script[None]:
+        """Learn what a read that crosses a table's end gives, and a read of nothing."""
+        if "OffsetRead" in self.link.refusals:
+            return
+        crossing = yield OffsetRead(0, len(self.tables[0]) - 1, 2)
+        nothing = yield OffsetRead(0, 0, 0)
+        zero_count = self.link.zero_count if nothing.ok else _code(nothing)
+        self.link = replace(self.link, past_end=crossing.ok, zero_count=zero_count)
+
+    def _read_default(self) -> Script[None]:
+        """Learn which table the default read gives: the one whose octets are most like it."""
+        response = yield DefaultRead()
+        if response.code == ResponseCode.sns:
+            refusals = {**self.link.refusals, "DefaultRead": ResponseCode.sns}
+            self.link = replace(self.link, refusals=refusals)
+        elif response.ok:
+            octets = table_data(response.data)
+            alike = {
+                number: sum(map(eq, octets, image))
+                for number, image in sorted(self.tables.items())
+                if len(image) == len(octets)
+            }
+            if alike:
+                self.link = replace(self.link, default_table=max(alike, key=alike.__getitem__))
 
     def _slow(self) -> list[int]:
         """Give the tables that took much longer than the others, each time they were read."""

@@ -4,7 +4,9 @@ The file is ``smartmeter-image/1`` of :mod:`ansi_tables.snapshot` with more keys
 may be missing:
 
 ``link``      ``identification`` (hex, the octets after the code), ``packet_octets``, ``packets``,
-              ``bauds``; ``refusals``: services by name to a response code.
+              ``bauds``; ``refusals``: services by name to a response code; ``past_end``: a
+              read that crosses a table's end gives what exists; ``zero_count``: the code for a
+              read of no octets; ``default_table``: what the default read gives.
 ``refused``   tables that could not be read at all, to the code that was answered.
 ``locked``    tables that were read with the password, to the code answered without it.
 ``unlisted``  the code for a table that ST-00 does not list.
@@ -47,6 +49,9 @@ class LinkImage:
     packets: int = 254
     bauds: tuple[int, ...] = START_BAUDS
     refusals: Mapping[str, ResponseCode] = field(default_factory=dict)
+    past_end: bool = True
+    zero_count: ResponseCode = ResponseCode.onp
+    default_table: int = 1
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,9 @@ class MeterImage:
             "packets": self.link.packets,
             "bauds": list(self.link.bauds),
             "refusals": {name: code.name for name, code in sorted(self.link.refusals.items())},
+            "past_end": self.link.past_end,
+            "zero_count": self.link.zero_count.name,
+            "default_table": self.link.default_table,
         }
         timings = {
             "acknowledge_ms": self.timings.acknowledge_ms,
@@ -171,12 +179,18 @@ def _read_link(link: Mapping[str, Any]) -> LinkImage:
         if name not in SERVICES:
             raise _Wrong(f'"link.refusals": {name!r:.40} is none of {", ".join(SERVICES)}')
         refusals[name] = _code(f"link.refusals.{name}", code)
+    past_end = link.get("past_end", default.past_end)
+    if not isinstance(past_end, bool):
+        raise _Wrong('"link.past_end" must be true or false')
     return LinkImage(
         identification,
         _integer(link, "packet_octets", 64, 8192, default.packet_octets),
         _integer(link, "packets", 1, 255, default.packets),
         tuple(bauds),
         refusals,
+        past_end,
+        _code("link.zero_count", link.get("zero_count", default.zero_count.name)),
+        _integer(link, "default_table", 0, 0xFFFF, default.default_table),
     )
 
 

@@ -16,13 +16,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ansi_tables import DeviceFormat, TableError
+from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK
+from ansi_tables.partial import part_of
+from protocols.c1218.device import DeviceChoices
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.packet import ACK, NAK, STP
 from protocols.machine import Event
 from protocols.psem import services
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import IndexRead, IndexWrite, OffsetRead, OffsetWrite, Request
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.image import MeterImage
 
@@ -111,15 +114,21 @@ class TwinDevice:
                 self.tables[table] = running
         return self.tables[table]
 
-    def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
-        """Write where ST-00 allows it, inside the table's present size."""
+    def check_write(self, table: int, now_us: int) -> None:
+        """Raise Refused when the session may not write a table; ST-07 is judged by what it asks."""
         if not self._writable(table):
             raise Refused(ResponseCode.iar)
-        if not self._may_write:
+        if table != INITIATE and not self._may_write:
             raise Refused(ResponseCode.isc)
+
+    def write(self, table: int, offset: int | None, data: bytes, now_us: int) -> None:
+        """Write where ST-00 allows it, inside the table's present size."""
+        self.check_write(table, now_us)
         if table == INITIATE:
             if offset is not None:
                 raise Refused(ResponseCode.onp)
+            if not self._may_write:
+                raise Refused(ResponseCode.isc)
             self.tables[RESPONSE] = self._procedure(data)
             return
         old = self.tables.get(table)
@@ -132,6 +141,26 @@ class TwinDevice:
         if offset + len(data) > len(old):
             raise Refused(ResponseCode.onp)
         self.tables[table] = old[:offset] + data + old[offset + len(data) :]
+
+    def has_service(self, kind: type[Request]) -> bool:
+        """Tell whether the original has a way of partial access; writes go by reads."""
+        reads = {OffsetWrite: OffsetRead, IndexWrite: IndexRead}.get(kind, kind)
+        return reads.__name__ not in self._image.link.refusals
+
+    def span(
+        self, table: int, indices: tuple[int, ...], count: int, now_us: int
+    ) -> tuple[int, int]:
+        """Give offset and octets of elements; onp for a position that names nothing here."""
+        try:
+            part = part_of(Snapshot(self.tables).layout(table), indices, count)
+        except TableError as error:
+            raise Refused(ResponseCode.onp) from error
+        whole = len(self.tables.get(table, b""))
+        return part.offset, whole - part.offset if part.width is None else part.width
+
+    def default_table(self) -> int:
+        """Give the table that the original's default read gave."""
+        return self._image.link.default_table
 
     def session_ended(self, normally: bool, now_us: int) -> None:
         """Take the rights away."""
@@ -183,6 +212,9 @@ class Twin:
             bauds=image.link.bauds,
             identification=image.link.identification,
             refusals={getattr(services, n): c for n, c in image.link.refusals.items()},
+            choices=DeviceChoices(
+                zero_count=image.link.zero_count, read_past_end=image.link.past_end
+            ),
         )
         self._server = Server(self.device, self._options)
         self._held: deque[tuple[int, bytes]] = deque()

@@ -226,6 +226,23 @@ def copy_of_the_last_packet(bench: Bench) -> None:
 
 
 @check(
+    "D23b",
+    "packet",
+    "a copy of Identification whose answer was acknowledged is answered anew",
+    Basis.RECOMMENDATION,
+    seconds=3,
+)
+def copy_of_identification(bench: Bench) -> None:
+    """Its client was started again and begins with the same toggle."""
+    tester = bench.base()
+    packet = tester.packet(IDENTIFY)
+    for _ in range(2):
+        tester.write(packet)
+        tester.want_ack()
+        tester.answer().want(ResponseCode.ok)
+
+
+@check(
     "D24", "packet", "a copy while the answer is unacknowledged brings the answer again", seconds=3
 )
 def copy_before_the_ack(bench: Bench) -> None:
@@ -237,8 +254,9 @@ def copy_before_the_ack(bench: Bench) -> None:
     first = tester.want_packet()
     tester.write(packet)
     tester.want_ack("a copy of the request")
-    if tester.want_packet().octets != first.octets:
-        raise Deviation("the answer differs from the one before")
+    again = tester.next(1_000_000)  # at once, not with the next time-out
+    if again is None or again.octets != first.octets:
+        raise Deviation(f"{again or 'nothing'} came, the answer was due again", Basis.ONE_SOURCE)
     tester.ack()
     tester.ask(FullRead(0))
 
@@ -407,6 +425,8 @@ def skipped_seq_nbr(bench: Bench) -> None:
     tester.want_ack()
     tester.write(tester.packet(psem[7:], MULTI, 0))
     tester.want_nak("a skipped seq-nbr", OTHERS_ARE_SILENT)
+    tester.write(tester.packet(psem[7:], MULTI, 1))
+    tester.want_nak("a continuation of what was dropped", OTHERS_ARE_SILENT)
     tester.ask(bench.logon()).want(ResponseCode.ok, basis=Basis.TWO_SOURCES)
 
 
@@ -439,8 +459,7 @@ def time_out_from_the_last_octet(bench: Bench) -> None:
     again = tester.next(RESPONSE_US + 2 * SLACK_US)
     if again is None or again.octets != first.octets:
         raise Deviation(f"{again or 'nothing'} came, the answer was due again")
-    on_the_line_us = len(again.octets) * 10_000_000 // tester.baud
-    if again.at_us - on_the_line_us - first.at_us < RESPONSE_US - 40_000:
+    if again.began_us - first.at_us < RESPONSE_US - 40_000:
         raise Deviation("repeated less than 2 s after its last octet", Basis.ONE_SOURCE)
     tester.ack()
 
@@ -471,7 +490,7 @@ def too_many_packets(bench: Bench) -> None:
     """The device may refuse it at its first packet."""
     tester, _, _ = _two_packets(bench)
     psem = encode_request(bench.logon())
-    tester.write(tester.packet(psem[:7], MULTI | FIRST, min(tester.packets + 3, 255)))
+    tester.write(tester.packet(psem[:7], MULTI | FIRST, tester.packets))
     tester.want_nak("a first packet of too many")
     tester.ask(bench.logon()).want(ResponseCode.ok, basis=Basis.TWO_SOURCES)
 

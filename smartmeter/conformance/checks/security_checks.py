@@ -242,3 +242,23 @@ def dictionary(bench: Bench) -> None:
     if locked:
         raise Deviation("the right password is still refused after a minute", Basis.RECOMMENDATION)
     raise Deviation("any number of passwords may be tried", Basis.RECOMMENDATION)
+
+
+@check(
+    "S08",
+    "security",
+    "a Security of a wrong length opens nothing",
+    Basis.TWO_SOURCES,
+    Permit.ATTACKS,
+    seconds=4,
+)
+def security_of_a_wrong_length(bench: Bench) -> None:
+    """The right password, one octet short and one too long: refused by PSEM."""
+    password = bench.reader or bench.master
+    if password is None:
+        raise NotApplicable("no password is known")
+    tester = bench.session(room=True)
+    whole = b"\x51" + password.ljust(20)
+    for wrong in (whole[:-1], whole + b" "):
+        tester.ask(wrong).want_refusal()
+    bench.prove(password)

@@ -8,6 +8,7 @@ from protocols.psem.services import (
     FullRead,
     FullWrite,
     IndexRead,
+    IndexWrite,
     Negotiate,
     OffsetRead,
     OffsetWrite,
@@ -176,6 +177,7 @@ def read_of_a_wrong_length(bench: Bench) -> None:
     tester.ask(b"\x30\x00").want(onp)
     tester.ask(b"\x30\x00\x00\x00").want(onp)
     tester.ask(b"\x3f\x00\x00\x00\x00\x00\x00").want(onp, sns)
+    tester.ask(b"\x3f\x00\x00\x00\x00\x00\x00\x01\x00").want(onp, sns)
     tester.ask(b"\x31\x00\x00\x00\x00").want(onp, sns)
 
 
@@ -355,6 +357,31 @@ def write_by_offset(bench: Bench) -> None:
         tester.ask(OffsetWrite(table, len(original) - 1, b"QQ")).want(onp)
         if bench.read(table) != changed:
             raise Deviation("a refused Write has changed the table")
+    finally:
+        _put_back(bench, table, original)
+
+
+@check(
+    "D75b",
+    "services",
+    "a Write by index changes that element only",
+    Basis.MEMORY,
+    Permit.WRITES,
+    seconds=5,
+)
+def write_by_index(bench: Bench) -> None:
+    """The first element of the table; sns is no fault."""
+    table, original = _safe_table(bench)
+    tester = bench.tester
+    try:
+        answer = tester.ask(IndexRead(table, (0,), 1))
+        _lacking(answer, "access by index")
+        element = octets_of(answer.want(ok))
+        answer = tester.ask(IndexWrite(table, (0,), _other(element)))
+        _lacking(answer, "writes by index")
+        answer.want(ok)
+        if bench.read(table) != _other(element) + original[len(element) :]:
+            raise Deviation("other octets have changed")
     finally:
         _put_back(bench, table, original)
 

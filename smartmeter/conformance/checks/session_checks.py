@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    DefaultRead,
     FullRead,
     Identify,
+    IndexRead,
     Logoff,
     Negotiate,
     OffsetRead,
@@ -72,10 +74,11 @@ def user_padding(bench: Bench) -> None:
 
 @check("D57", "session", "Read is isss in Base and ID", seconds=2)
 def read_too_early(bench: Bench) -> None:
-    """Full and by offset."""
-    for request in (FullRead(0), OffsetRead(0, 0, 1)):
-        bench.base().ask(request).want(isss)
-        bench.id_state().ask(request).want(isss)
+    """Full; by offset, by index and the default, where the device has them."""
+    for request in (FullRead(0), OffsetRead(0, 0, 1), IndexRead(0, (0,), 1), DefaultRead()):
+        known = (isss,) if isinstance(request, FullRead) else (isss, sns)
+        bench.base().ask(request).want(*known)
+        bench.id_state().ask(request).want(*known)
 
 
 @check("D56", "session", "Security is isss in Base and ID, or sns everywhere", seconds=2)
@@ -91,8 +94,10 @@ def security_too_early(bench: Bench) -> None:
 @check("D57b", "session", "Write is isss in Base and ID", needs=Permit.WRITES, seconds=2)
 def write_too_early(bench: Bench) -> None:
     """The state is looked at before the table: nothing can be written."""
-    # No octets, to a table that is not there: whole, and by offset.
-    for nothing in (b"\x40\x07\xff\x00\x00\x00", b"\x4f\x07\xff\x00\x00\x00\x00\x00\x00"):
+    # No octets, to a table that is not there: whole, by offset and by index.
+    whole = b"\x40\x07\xff\x00\x00\x00"
+    offset = b"\x4f\x07\xff\x00\x00\x00\x00\x00\x00"
+    for nothing in (whole, offset, b"\x41\x07\xff\x00\x00\x00\x00\x00"):
         bench.base().ask(nothing).want(isss, sns)
         bench.id_state().ask(nothing).want(isss, sns)
 

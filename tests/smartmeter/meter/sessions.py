@@ -11,7 +11,7 @@ from protocols.c1218.server import State
 from protocols.c1218.session import LEGAL
 from protocols.machine import Machine
 from protocols.psem.codec import encode_request
-from protocols.psem.codes import BAUD_CODES
+from protocols.psem.codes import BAUD_CODES, ResponseCode
 from protocols.psem.services import (
     DefaultRead,
     FullRead,
@@ -133,7 +133,7 @@ def _choices(rng: Random, numbers: list[int], sizes: dict[int, int]) -> Iterator
 
 
 def answers(machine: Machine, steps: list[Request]) -> list[Any]:
-    """Run a session; give every octet that the meter sent, but for logs that were written to."""
+    """Run a session; give every octet that the meter sent, but for logs that it wrote to."""
     said: list[Any] = []
 
     def script() -> Generator[Any, Any, None]:
@@ -146,7 +146,8 @@ def answers(machine: Machine, steps: list[Request]) -> list[Any]:
             table = getattr(request, "table", None)
             aside = wrote and table in LOGS and response.ok
             said.append((response.code, len(response.data) if aside else response.data))
-            wrote = wrote or (isinstance(request, FullWrite | OffsetWrite) and response.ok)
+            written = isinstance(request, FullWrite | OffsetWrite) and response.ok
+            wrote = wrote or written or response.code == ResponseCode.isc
         if not isinstance(steps[-1], Terminate):
             yield Terminate()
 

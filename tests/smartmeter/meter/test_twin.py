@@ -1,6 +1,7 @@
 """A twin answers like its original; a clone of the clone is the same file."""
 
 import json
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -65,6 +66,16 @@ class Watched:
     def receive(self, data: bytes, now_us: int) -> None:
         self.heard += data
         self.machine.receive(data, now_us)
+
+
+def test_what_sources_leave_open_is_learnt_from_the_original() -> None:
+    link = replace(IMAGE.link, past_end=False, zero_count=ResponseCode.err, packet_octets=200)
+    strict = replace(IMAGE, link=replace(link, refusals={"Wait": ResponseCode.sns}))
+    again = sessions.clone(twin(strict), OPEN)
+    assert again.link.past_end is False and again.link.zero_count is ResponseCode.err
+    assert again.link.packet_octets == 200
+    assert again.link.refusals["Wait"] is ResponseCode.sns
+    assert dict(again.tables) == dict(strict.tables)
 
 
 def test_cloning_writes_nothing_and_leaves_no_trace_in_the_meter() -> None:
