@@ -277,12 +277,12 @@ def set_of(octets: int) -> Tree:
     """SET of ``octets`` octets, as the frozenset of its members; DATA_ORDER plays no part."""
 
     def encode(value: Any) -> bytes:
-        number = 0
+        out = bytearray(octets)
         for member in value:
-            number |= 1 << member
-        if number.bit_length() > 8 * octets:
-            raise TableValueError(f"member {max(value)} is beyond a SET of {octets} octets")
-        return number.to_bytes(octets, "little")
+            if not 0 <= member < 8 * octets:
+                raise TableValueError(f"member {member} is beyond a SET of {octets} octets")
+            out[member // 8] |= 1 << member % 8
+        return bytes(out)
 
     return Leaf(f"SET({octets})", octets, members, encode)
 
@@ -302,7 +302,14 @@ def text(ctx: Context, octets: int) -> Tree:
 
 def binary(octets: int) -> Tree:
     """BINARY: octets with no structure known to the standard."""
-    return Leaf(f"BINARY({octets})", octets, bytes, bytes)
+    return Leaf(f"BINARY({octets})", octets, bytes, octets_of)
+
+
+def octets_of(value: Any) -> bytes:
+    """Give what a BINARY field is written with; a number is none, lest it be taken for a length."""
+    if isinstance(value, int):
+        raise TableValueError(f"{value!r} is no octets")
+    return bytes(value)
 
 
 def bcd(octets: int) -> Tree:

@@ -15,7 +15,7 @@ from typing import Any
 
 from construct import Array, Struct
 
-from ansi_tables.fields import Leaf, Tree, size_of, unwrap
+from ansi_tables.fields import Leaf, Tree, octets_of, size_of, unwrap
 from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, spare_runs
 from ansi_tables.values import TableTime, UnreadTime
 
@@ -155,7 +155,7 @@ class _Writer:
             gathered.setdefault(leaf.size, []).append((name, leaf))
             level.put(code, f"o{name}")
             return
-        if leaf.encode is not bytes:
+        if leaf.encode is not octets_of:
             value = f"{self.source.bind('f', leaf.encode)}({value})"
         octets = self._named("o", value, level)
         level.sized.setdefault(leaf.size, []).append(octets)

@@ -140,10 +140,13 @@ SET_NAMES = (
 )
 
 
+#: The bits that are set in each octet.
+_BITS = tuple(tuple(k for k in range(8) if octet >> k & 1) for octet in range(256))
+
+
 def members(octets: bytes) -> frozenset[int]:
     """Give the members of a SET: k is bit k mod 8 of octet k div 8."""
-    number = int.from_bytes(octets, "little")
-    return frozenset(k for k in range(len(octets) * 8) if number >> k & 1)
+    return frozenset(8 * at + k for at, octet in enumerate(octets) for k in _BITS[octet])
 
 
 def _refused(name: str, code: int) -> FormatRefusedError:

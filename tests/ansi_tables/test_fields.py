@@ -131,9 +131,16 @@ def test_a_set_counts_from_the_lowest_bit_of_the_first_octet() -> None:
     listed = decode(f.set_of(3), "efbdf1")
     assert listed == {0, 1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 13, 15, 16, 20, 21, 22, 23}
     assert encode(f.set_of(3), listed) == bytes.fromhex("efbdf1")
-    for members in ({24}, {-1}, {"a"}):
+    for members in ({24}, {-1}, {"a"}, {1 << 60}):
         with pytest.raises(BadValue):
             encode(f.set_of(3), members)
+
+
+def test_a_number_is_no_octets_however_large() -> None:
+    for value in (5, 1 << 60, "x", None):
+        with pytest.raises(BadValue):
+            encode(f.binary(5), value)
+    assert encode(f.binary(2), bytearray(b"ab")) == b"ab"
 
 
 def test_bcd_identifiers_have_signs_points_and_blanks() -> None:
