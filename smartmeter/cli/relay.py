@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.tls import TlsFiles
 
 
 @click.group()
@@ -22,8 +24,14 @@ def command() -> None:
 @click.option("--upstream", metavar="tcp:HOST:PORT", help="The next relay, or the TMS.")
 @click.option("--master", metavar="DOMAIN", help="Register nodes; titles are given below DOMAIN.")
 @click.option("--data", metavar="DIR", help="Keep registrations in this folder.")
+@tls_options
 def run(
-    listen: str, title: str, upstream: str | None, master: str | None, data: str | None
+    listen: str,
+    title: str,
+    upstream: str | None,
+    master: str | None,
+    data: str | None,
+    **tls: str | None,
 ) -> None:
     """Forward messages by title until told to stop (Ctrl-C).
 
@@ -37,11 +45,18 @@ def run(
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise SettingsError("--listen", f"{listen!r} is not HOST:PORT", "write 127.0.0.1:1153")
-    asyncio.run(_run(host.strip("[]"), int(port), title, upstream, master, data))
+    files = tls_files(**tls)
+    asyncio.run(_run(host.strip("[]"), int(port), title, upstream, master, data, files))
 
 
 async def _run(
-    host: str, port: int, title: str, upstream: str | None, master: str | None, data: str | None
+    host: str,
+    port: int,
+    title: str,
+    upstream: str | None,
+    master: str | None,
+    data: str | None,
+    tls: TlsFiles,
 ) -> None:
     from protocols.c1222.ap_title import ApTitle
     from smartmeter.comms.relay_host import RelayHost
@@ -54,11 +69,14 @@ async def _run(
         upstream,
         ApTitle.parse(master) if master is not None else None,
         Path(data) if data is not None else None,
+        tls,
+        listen_tls=tls.certificate is not None,
     )
     await relay.start(host, port)
     try:
         real_host, real_port = relay.address
-        click.echo(f"ready tcp:{real_host}:{real_port} relay {title}")
+        kind = "tcp" if tls.certificate is None else "tls"
+        click.echo(f"ready {kind}:{real_host}:{real_port} relay {title}")
         await stop.wait()
     finally:
         await relay.stop()

@@ -11,6 +11,8 @@ import click
 
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.tls import TlsFiles, server_tls
 
 #: Where the first operator's password comes from; never from the command line.
 PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
@@ -32,15 +34,29 @@ def command() -> None:
 )
 @click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@tls_options
 def run(
-    data: str, listen: str, web: str, shipment: str | None, template: str | None, clock: str
+    data: str,
+    listen: str,
+    web: str,
+    shipment: str | None,
+    template: str | None,
+    clock: str,
+    **tls: str | None,
 ) -> None:
     """Run the TMS until told to stop (Ctrl-C)."""
-    asyncio.run(_run(Path(data), listen, web, shipment, template, clock))
+    files = tls_files(**tls)
+    asyncio.run(_run(Path(data), listen, web, shipment, template, clock, files))
 
 
 async def _run(
-    data: Path, listen: str, web: str, shipment: str | None, template: str | None, clock: str
+    data: Path,
+    listen: str,
+    web: str,
+    shipment: str | None,
+    template: str | None,
+    clock: str,
+    tls: TlsFiles,
 ) -> None:
     from smartmeter.tms.server import TmsServer
     from smartmeter.tms.shipment import read_shipment
@@ -54,7 +70,8 @@ async def _run(
     shipped = read_shipment(_text("--shipment", shipment), shipment) if shipment else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     server = TmsServer(data, calendar, chosen)
-    await server.start(host, port)
+    context = server_tls(tls) if tls.certificate is not None else None
+    await server.start(host, port, context)
     site = None
     try:
         if shipped:
@@ -68,7 +85,8 @@ async def _run(
             await site.start(web_host, web_port)
             click.echo(f"page http://{web_host}:{site.port}/")
         real_host, real_port = server.address
-        click.echo(f"ready tcp:{real_host}:{real_port} data {data}")
+        kind = "tcp" if context is None else "tls"
+        click.echo(f"ready {kind}:{real_host}:{real_port} data {data}")
         await stop.wait()
     finally:
         if site is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.comms.tls import TlsFiles
 
 DEFAULT_MAX_APDU_OCTETS = 2048
 
@@ -19,6 +20,7 @@ class BearerSettings:
     address: str
     cost: int = 0
     max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
 
 class Connection(Protocol):
@@ -44,9 +46,11 @@ class Bearer(Protocol):
 
 
 def tcp_address(address: str) -> tuple[str, int]:
-    """Read ``tcp:HOST:PORT``; SettingsError when it is none."""
+    """Read ``tcp:HOST:PORT`` or ``tls:HOST:PORT``; SettingsError when it is none."""
     kind, _, rest = address.partition(":")
     host, _, port = rest.rpartition(":")
-    if kind != "tcp" or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
-        raise SettingsError(f"address {address!r}", "is no bearer", "write tcp:HOST:PORT")
+    if kind not in ("tcp", "tls") or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise SettingsError(
+            f"address {address!r}", "is no bearer", "write tcp:HOST:PORT or tls:HOST:PORT"
+        )
     return host.strip("[]"), int(port)

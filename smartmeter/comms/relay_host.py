@@ -21,6 +21,7 @@ from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.listener import Listener, TcpPath, UdpPath
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tcp import TcpBearer
+from smartmeter.comms.tls import TlsFiles, server_tls
 
 MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
@@ -47,6 +48,8 @@ class RelayHost:
         upstream: str | None = None,
         domain: ApTitle | None = None,
         data: Path | None = None,
+        tls: TlsFiles | None = None,
+        listen_tls: bool = False,
     ) -> None:
         now_us, utc_us = monotonic_us(), wall_utc_us()
         settings = NodeSettings(clear_services=IN_CLEAR)
@@ -61,15 +64,20 @@ class RelayHost:
             registrar.load(self._file.load())
         self.relay = Relay(node, registrar, UPSTREAM if upstream else None)
         self.listener = Listener(self, MAX_APDU_OCTETS)
-        self._bearer = TcpBearer(BearerSettings(UPSTREAM, upstream)) if upstream else None
+        self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
+        self._bearer = None
+        if upstream is not None:
+            self._bearer = TcpBearer(BearerSettings(UPSTREAM, upstream, tls=self._tls))
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, host: str, port: int) -> None:
-        """Listen on TCP and UDP; SettingsError when the address is taken."""
+        """Listen on TCP and UDP, or with TLS on TCP alone; SettingsError when it cannot be."""
+        context = server_tls(self._tls) if self._listen_tls else None
         try:
-            await self.listener.listen_tcp(host, port)
-            await self.listener.listen_udp(host, self.address[1])
+            await self.listener.listen_tcp(host, port, context)
+            if context is None:
+                await self.listener.listen_udp(host, self.address[1])
         except OSError as error:
             raise SettingsError(
                 f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"

@@ -1,4 +1,4 @@
-"""C12.22 over TCP (RFC 6142): APDUs back to back on a connection that the device opens."""
+"""C12.22 over TCP (RFC 6142), with TLS if wanted: APDUs on a connection that the device opens."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
+from smartmeter.comms.tls import client_tls
 
 CONNECT_TIMEOUT_S = 10.0
 READ_OCTETS = 65_536
@@ -64,12 +65,15 @@ class TcpBearer:
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
         self._host, self._port = tcp_address(settings.address)
+        self._tls = client_tls(settings.tls) if settings.address.startswith("tls:") else None
 
     async def connect(self) -> Connection:
         """Open a connection; OSError when nobody answers in time."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                reader, writer = await asyncio.open_connection(self._host, self._port)
+                reader, writer = await asyncio.open_connection(
+                    self._host, self._port, ssl=self._tls
+                )
         except TimeoutError as error:
             raise OSError(f"{self.settings.address}: no answer") from error
         connected = writer.get_extra_info("socket")

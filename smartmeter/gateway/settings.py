@@ -21,7 +21,7 @@
     password_file = "/etc/smartmeter/optical"
 
     [[tms]]                             # none: a TMS in the same process
-    address = "tcp:tms.example:1153"
+    address = "tcp:tms.example:1153"    # tls:… with tls_ca, tls_certificate, tls_key if wanted
     title = ".1"
 
     [csv]
@@ -50,6 +50,7 @@ from typing import Any
 
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import BearerSettings, tcp_address
+from smartmeter.comms.tls import TlsFiles
 from smartmeter.gateway.permissions import LocalPermission, read_permission
 from smartmeter.gateway.sinks.settings import (
     HomeAssistantSettings,
@@ -66,7 +67,7 @@ _SECTIONS = {
     "gateway": {"data", "allow", "mains", "metrics", "socket"},
     "module": {"esn", "key_file", "state"},
     "meter": {"port", "user_id", "user", "password_file", "model"},
-    "tms": {"address", "title", "cost"},
+    "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"},
     "csv": {"file"},
     "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
     "influx": {"url", "token_file"},
@@ -233,7 +234,9 @@ def _tms(file: _File) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...
         address = host.text("address")
         tcp_address(address)
         cost = host.number("cost", number, 0, 1 << 16)
-        bearers.append(BearerSettings(f"tms{number}", address, cost))
+        names = ("tls_ca", "tls_certificate", "tls_key")
+        files = TlsFiles(*(Path(host.text(name)) if name in host else None for name in names))
+        bearers.append(BearerSettings(f"tms{number}", address, cost, tls=files))
         addresses.append(TmsAddress(address, host.text("title", ".1")))
     return tuple(bearers), tuple(addresses) or (TmsAddress(LOCAL),)
 

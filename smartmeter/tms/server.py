@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import ssl
 from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -38,14 +39,15 @@ class TmsServer:
         self._loop: asyncio.AbstractEventLoop
         self.head_end: HeadEnd
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen; SettingsError when the address is taken."""
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
         self._loop = asyncio.get_running_loop()
         self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
         self.head_end.load(monotonic_us())
         try:
-            await self.listener.listen_tcp(host, port)
-            await self.listener.listen_udp(host, self.address[1])
+            await self.listener.listen_tcp(host, port, tls)
+            if tls is None:
+                await self.listener.listen_udp(host, self.address[1])
         except OSError as error:
             raise SettingsError(
                 f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"

@@ -1,0 +1,58 @@
+"""TLS below C12.22 on the TCP bearer, from files, with certificates on both ends if wanted.
+
+It hides titles and kinds of messages and has forward secrecy; it never takes
+the place of C12.22's own security (RFC 6142, 6).
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from smartmeter.base.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """PEM files: whom to trust (the system's authorities if None), and the own certificate."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+def server_tls(files: TlsFiles) -> ssl.SSLContext:
+    """Give the context of a listener; with ``ca``, who connects must show a certificate of it."""
+    if files.certificate is None or files.key is None:
+        raise SettingsError("TLS", "certificate and key belong together", "give both files")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, files)
+    if files.ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_tls(files: TlsFiles) -> ssl.SSLContext:
+    """Give the context of who connects; the name in the server's certificate is checked."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if files.ca is None:
+        context.load_default_certs()
+    _load(context, files)
+    return context
+
+
+def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
+    """Load the files; SettingsError names the one that is wrong."""
+    place = files.certificate
+    try:
+        if files.certificate is not None:
+            context.load_cert_chain(files.certificate, files.key)
+        place = files.ca
+        if files.ca is not None:
+            context.load_verify_locations(files.ca)
+    except (OSError, ssl.SSLError) as error:
+        fault = error.strerror or str(error)
+        raise SettingsError(f"TLS file {place}", fault, "give PEM files that fit") from error

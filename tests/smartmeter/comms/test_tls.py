@@ -1,0 +1,116 @@
+"""TLS below C12.22: certificates on both ends, strangers refused, nothing else changed."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.psem.codec import encode_request
+from protocols.psem.services import Identify
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.comms.bearer import BearerSettings, tcp_address
+from smartmeter.comms.relay_host import RelayHost
+from smartmeter.comms.tcp import TcpBearer
+from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
+from smartmeter.simulation.street import MODEL, factory_of
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.shipment import Shipped
+from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.comms.test_relay_host import Through
+from tests.smartmeter.tms.test_server import eventually
+
+FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
+
+
+def make_authority(folder: Path, name: str) -> TlsFiles:
+    """Make an authority and one certificate of it for 127.0.0.1; give the files."""
+    now = datetime.datetime.now(datetime.UTC)
+    authority, key = (
+        ec.generate_private_key(ec.SECP256R1()),
+        ec.generate_private_key(ec.SECP256R1()),
+    )
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} authority")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+    def built(who: x509.Name, public: ec.EllipticCurvePublicKey, is_ca: bool) -> bytes:
+        builder = x509.CertificateBuilder(issuer, who, public, x509.random_serial_number())
+        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.add_extension(x509.BasicConstraints(is_ca, None), critical=True)
+        local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        certificate = builder.add_extension(local, critical=False).sign(authority, hashes.SHA256())
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
+    files = TlsFiles(*(folder / f"{name}.{end}" for end in ("ca", "pem", "key")))
+    assert files.ca and files.certificate and files.key
+    files.ca.write_bytes(built(issuer, authority.public_key(), True))
+    files.certificate.write_bytes(built(subject, key.public_key(), False))
+    files.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return files
+
+
+async def test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not(tmp_path: Path) -> None:
+    own, other = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    tms = TmsServer(tmp_path / "tms", Calendar(wall_utc_us(), 1, monotonic_us()))
+    await tms.start("127.0.0.1", 0, server_tls(own))
+    tms.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
+    address = f"tls:127.0.0.1:{tms.address[1]}"
+    relay = RelayHost(ApTitle.parse(".91"), address, tls=own)
+    await relay.start("127.0.0.1", 0)
+    await eventually(lambda: relay.connected, "connected over TLS")
+    peer = Through(relay, tms)
+    peer.node.receive("tcp", await peer.ask(encode_request(Identify())), monotonic_us())
+    [event] = peer.node.events()
+    assert event.responses[0][0] == 0  # type: ignore[attr-defined]
+    for files in (other, TlsFiles(other.ca), TlsFiles(own.ca)):
+        await _refused(address, files)
+    assert tms.connections == 1
+    await relay.stop()
+    await tms.stop()
+
+
+async def _refused(address: str, files: TlsFiles) -> None:
+    """Who has another authority, or no certificate, gets no message through."""
+    bearer = TcpBearer(BearerSettings("b", address, tls=files))
+    try:
+        connection = await bearer.connect()
+    except (OSError, ssl.SSLError):
+        return
+    # TLS 1.3 tells a client without certificate only when it reads.
+    async with asyncio.timeout(5):
+        await connection.receive(lambda octets: pytest.fail("an answer"))
+
+
+def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    own, other = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    for wrong in (
+        TlsFiles(None, own.certificate, other.key),
+        TlsFiles(tmp_path / "none", own.certificate, own.key),
+        TlsFiles(None, own.certificate, None),
+    ):
+        with pytest.raises(SettingsError):
+            server_tls(wrong)
+    with pytest.raises(SettingsError, match="TLS file"):
+        client_tls(TlsFiles(own.key))
+    done = smartmeter("tms", "run", "--data", str(tmp_path), "--tls-certificate", str(own.ca))
+    assert done.returncode == 2 and "belong together" in done.stderr
+
+
+def test_an_address_says_tcp_or_tls() -> None:
+    assert tcp_address("tls:h:1153") == ("h", 1153)
+    with pytest.raises(SettingsError, match="tls:HOST:PORT"):
+        tcp_address("ssl:h:1153")
