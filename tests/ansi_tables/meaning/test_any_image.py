@@ -26,6 +26,7 @@ READERS: tuple[Callable[[Snapshot], Any], ...] = (
     Snapshot.events,
     Snapshot.history,
     Snapshot.clock,
+    Snapshot.calendar,
     Snapshot.sources,
 )
 
@@ -53,9 +54,7 @@ def broken(draw: st.DrawFn) -> Snapshot:
     return Snapshot(images)
 
 
-@settings(max_examples=120, deadline=None)
-@given(broken())
-def test_every_reader_gives_a_value_or_a_table_error(meter: Snapshot) -> None:
+def read_all(meter: Snapshot) -> None:
     for read in READERS:
         try:
             read(meter)
@@ -63,14 +62,32 @@ def test_every_reader_gives_a_value_or_a_table_error(meter: Snapshot) -> None:
             assert str(error) and error.remedy
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(broken())
-def test_report_notes_and_comparison_go_on(meter: Snapshot) -> None:
+def test_every_reader_gives_a_value_or_a_table_error(meter: Snapshot) -> None:
+    read_all(meter)
+
+
+def report_all(meter: Snapshot) -> None:
     assert all(isinstance(line, str) for line in meter_report.lines(meter))
     for number in meter:
         notes_on(meter, number)
     differences(GOOD, meter)
     differences(meter, GOOD)
+
+
+@settings(max_examples=25, deadline=None)
+@given(broken())
+def test_report_notes_and_comparison_go_on(meter: Snapshot) -> None:
+    report_all(meter)
+
+
+@pytest.mark.night
+@settings(max_examples=1000, deadline=None)
+@given(broken())
+def test_a_long_campaign_of_broken_images(meter: Snapshot) -> None:
+    read_all(meter)
+    report_all(meter)
 
 
 @settings(max_examples=30)
