@@ -60,6 +60,10 @@ class Clock:
         """Give what is added to UTC for the civil time of the place, now."""
         return self.zone_s + (self._dst_s if self.dst_on else 0)
 
+    def after_boundary_us(self, length_s: int, utc_us: int) -> int:
+        """Give how long ago an interval of this length ended, in local standard time."""
+        return (utc_us + self.zone_s * US_PER_S) % (length_s * US_PER_S)
+
     def local(self, utc_s: int) -> datetime:
         """Give civil time."""
         return _EPOCH + timedelta(seconds=utc_s + self.offset_s)

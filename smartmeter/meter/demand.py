@@ -127,6 +127,11 @@ class Exclusion:
         if exclusion_s and length_s >= recognised:
             self.demand_until_s = utc_s + exclusion_s
 
+    def shift(self, seconds: int) -> None:
+        """Keep both where they are in running time, after the clock was set."""
+        self.demand_until_s += seconds if self.demand_until_s else 0
+        self.reset_until_s += seconds if self.reset_until_s else 0
+
     def after_reset(self, control: Mapping[str, Any], utc_s: int) -> None:
         """Exclude further demand resets for RESET_EXCLUSION minutes."""
         self.reset_until_s = utc_s + control.get("RESET_EXCLUSION", 0) * MINUTE_S

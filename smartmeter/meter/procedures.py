@@ -114,7 +114,7 @@ def _lists(meter: Meter, code: int) -> list[tuple[str, Any]] | None:
     if code in (_HISTORY, _ALL_BUT_EVENT):
         found.append(("history", meter.history_log))
     if code in (_SELF_READS, _ALL_BUT_EVENT):
-        found.append(("self-reads", meter.metering.self_reads))
+        found.append(("self-reads", meter.metering.billing.self_reads))
     if code in (_ALL_SETS, _ALL_BUT_EVENT):
         found += [("profile", recorder) for recorder in recorders]
     if _FIRST_SET <= code <= _LAST_SET:
@@ -187,14 +187,14 @@ def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
     seasons = meter.program.table(51).get("CALENDAR_FUNC", {}).get("NBR_SEASONS", 0)
     if action.get("FILLER") or (action.SEASON_CHANGE_FLAG and seasons <= action.NEW_SEASON):
         return _BAD
-    if action.DEMAND_RESET_FLAG and not metering.may_reset(utc_s):
+    if action.DEMAND_RESET_FLAG and not metering.billing.may_reset(utc_s):
         return ResultCode.TIMING_CONSTRAINT, {}
     done = {"DEMAND_RESET_FLAG": 0, "SELF_READ_FLAG": 0, "SEASON_CHANGE_FLAG": 0}
     if action.SELF_READ_FLAG:
         done["SELF_READ_FLAG"] = int(metering.self_read(utc_s))
     if action.DEMAND_RESET_FLAG:
         done["DEMAND_RESET_FLAG"] = int(
-            metering.demand_reset(utc_s) or not metering.may_reset(utc_s)
+            metering.demand_reset(utc_s) or not metering.billing.may_reset(utc_s)
         )
     if action.SEASON_CHANGE_FLAG:
         metering.change_season(action.NEW_SEASON, utc_s)

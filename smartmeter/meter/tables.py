@@ -105,7 +105,7 @@ def _registers(meter: Meter, now_us: int) -> Shown:
 def _kept(number: int, which: str) -> Callable[[Meter, int], Shown]:
     def show(meter: Meter, now_us: int) -> Shown:
         """Give what was kept, or zeros before the first time."""
-        kept: bytes | None = getattr(meter.metering, which)
+        kept: bytes | None = getattr(meter.metering.billing, which)
         return kept if kept is not None else encoded(number, {}, meter.program.context)
 
     return show
@@ -169,7 +169,7 @@ def _remaining(meter: Meter, now_us: int) -> Shown:
 def _profile_status(meter: Meter, now_us: int) -> Shown:
     metering = meter.metering
     return {
-        f"LP_STATUS_SET{r.set.number}": r.status(metering.recording, metering.test_mode)
+        f"LP_STATUS_SET{r.set.number}": r.status(metering.recorders.recording, metering.test_mode)
         for r in metering.recorders
     }
 
@@ -192,7 +192,7 @@ _SHOWN: Mapping[int, Callable[[Meter, int], Shown]] = {
     23: _registers,
     24: _kept(24, "previous_season"),
     25: _kept(25, "previous_reset"),
-    26: lambda meter, now_us: meter.metering.self_read_table(),
+    26: lambda meter, now_us: meter.metering.billing.self_read_table(),
     28: _present,
     52: _clock,
     55: _clock_state,

@@ -1,0 +1,169 @@
+"""All load-profile sets of a meter: how intervals end, what outages and clock sets do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.clock import Clock
+from smartmeter.meter.load_profile import (
+    CLOCK_BACKWARD,
+    CLOCK_FORWARD,
+    POWER_FAILED,
+    SKIPPED,
+    STOPPED,
+    Interval,
+    Recorder,
+)
+from smartmeter.meter.profile import DeviceProfile, ListStyle
+from smartmeter.meter.program import Program
+
+#: Exact totals of the sources, by number.
+Totals = Mapping[int, int]
+
+
+class Recorders:
+    """The sets that the program has; ``tell`` hears of each finished interval of the first."""
+
+    def __init__(
+        self, profile: DeviceProfile, clock: Clock, tell: Callable[[Interval], None]
+    ) -> None:
+        self._profile, self._clock, self._on_interval = profile, clock, tell
+        self._sets: list[Recorder] = []
+        self.recording = True
+
+    def __iter__(self) -> Iterator[Recorder]:
+        """Go through the sets."""
+        return iter(self._sets)
+
+    def begin(self, program: Program, totals: Totals, utc_us: int) -> None:
+        """Begin the sets of a program with nothing recorded."""
+        styles, plain = self._profile.lists, ListStyle()
+        self._sets = [
+            Recorder(
+                program,
+                at,
+                styles.get(f"profile{one.number}", plain),
+                styles.get(f"intervals{one.number}", plain).descending,
+            )
+            for at, one in enumerate(program.sets)
+        ]
+        for recorder in self._sets:
+            recorder.changed = set(range(recorder.set.blocks))
+        self._mark_all({**dict.fromkeys(program.measured, 0), **totals}, utc_us)
+
+    def _mark_all(self, totals: Totals, utc_us: int) -> None:
+        for recorder in self._sets:
+            recorder.mark(totals)
+            recorder.short = self._inside(recorder, utc_us)
+
+    def use(self, program: Program) -> None:
+        """Take a program with the same sets."""
+        for at, recorder in enumerate(self._sets):
+            recorder.set = program.sets[at]
+
+    def _inside(self, recorder: Recorder, utc_us: int) -> bool:
+        return self._clock.after_boundary_us(recorder.length_s, utc_us) != 0
+
+    def measured(self, span_us: int) -> None:
+        """Flow was seen for so long."""
+        for recorder in self._sets:
+            recorder.measured_us += span_us
+
+    def minute_ended(self, local_minute: int, utc_s: int, totals: Totals, test: bool) -> None:
+        """End the intervals that end with this minute of the local standard time."""
+        for recorder in self._sets:
+            if local_minute % recorder.set.length_min:
+                continue
+            if self.recording:
+                self._tell(recorder, [recorder.end(self._clock, utc_s, totals, test)])
+            else:
+                recorder.mark(totals)
+                recorder.common, recorder.short, recorder.long = 0, False, False
+
+    def _tell(self, recorder: Recorder, intervals: Sequence[Interval | None]) -> None:
+        if recorder is self._sets[0]:
+            for interval in intervals:
+                if interval is not None:
+                    self._on_interval(interval)
+
+    def record(self, on: bool, totals: Totals, utc_us: int, edition: int) -> None:
+        """Start or stop recording in all sets (procedures 16 and 17)."""
+        if on == self.recording:
+            return
+        self.recording = on
+        code = STOPPED if edition > 1 else SKIPPED
+        for recorder in self._sets if on else ():
+            self._tell(recorder, recorder.fill_block(self._clock, totals, code))
+        self._mark_all(totals, utc_us)
+
+    def power_returned(self, old_us: int, new_us: int, totals: Totals, test: bool) -> None:
+        """Record the intervals of an outage as skipped; nothing flowed."""
+        for recorder in self._sets:
+            self._skip(recorder, old_us, new_us, POWER_FAILED, totals, test)
+
+    def clock_set(self, old_us: int, new_us: int, totals: Totals, test: bool) -> None:
+        """Go on at another time: skipped, partial and long intervals, and their flags."""
+        for recorder in self._sets:
+            if new_us >= old_us:
+                self._skip(recorder, old_us, new_us, CLOCK_FORWARD, totals, test)
+            else:
+                self._set_back(recorder, old_us, new_us, totals, test)
+
+    def _skip(
+        self, recorder: Recorder, old_us: int, new_us: int, flag: int, totals: Totals, test: bool
+    ) -> None:
+        """End the running interval, and record those up to ``new_us`` as skipped."""
+        length_us = recorder.length_s * US_PER_S
+        recorder.common |= flag
+        recorder.short = True
+        end_us = old_us + length_us - self._clock.after_boundary_us(recorder.length_s, old_us)
+        if new_us < end_us:
+            return
+        if self.recording:
+            told = [recorder.end(self._clock, end_us // US_PER_S, totals, test)]
+            last_us = new_us - self._clock.after_boundary_us(recorder.length_s, new_us)
+            fits = recorder.set.blocks * recorder.set.intervals
+            first_us = max(end_us + length_us, last_us - fits * length_us)
+            for skipped_us in range(first_us, last_us + 1, length_us):
+                recorder.common = flag
+                told.append(recorder.skip(self._clock, skipped_us // US_PER_S, totals))
+            self._tell(recorder, told)
+        inside = self._inside(recorder, new_us)
+        recorder.common, recorder.short = (flag, True) if inside else (0, False)
+
+    def _set_back(
+        self, recorder: Recorder, old_us: int, new_us: int, totals: Totals, test: bool
+    ) -> None:
+        """Set back within the running interval, it is long; further back, the block ends."""
+        recorder.common |= CLOCK_BACKWARD
+        start_us = old_us - self._clock.after_boundary_us(recorder.length_s, old_us)
+        if new_us >= start_us:
+            recorder.long = True
+            return
+        if self.recording:
+            recorder.short = True
+            end_s = start_us // US_PER_S + recorder.length_s
+            ended = recorder.end(self._clock, end_s, totals, test)
+            recorder.common = CLOCK_BACKWARD
+            self._tell(recorder, [ended, *recorder.fill_block(self._clock, totals)])
+        inside = self._inside(recorder, new_us)
+        recorder.common, recorder.short = CLOCK_BACKWARD if inside else 0, inside
+
+    def clear(self, totals: Totals) -> None:
+        """Empty all rings (procedure 3)."""
+        for recorder in self._sets:
+            recorder.clear()
+            recorder.mark(totals)
+            recorder.short = True
+
+    def to_json(self) -> list[Any]:
+        """Give the state without the blocks for non-volatile memory."""
+        return [self.recording, [recorder.to_json() for recorder in self._sets]]
+
+    def restore(self, state: Sequence[Any], page: Callable[[str], bytes | None]) -> None:
+        """Take state and blocks back."""
+        self.recording, recorded = state
+        for recorder, one in zip(self._sets, recorded, strict=True):
+            recorder.restore(one, page)
