@@ -22,7 +22,7 @@ from ansi_tables.meaning.registers import Registers
 from ansi_tables.meaning.sources import Source
 from ansi_tables.overrides import Overrides
 from ansi_tables.pending_tables import PendingStatus, pending_status
-from ansi_tables.registry import definition, opaque
+from ansi_tables.registry import TableDefinition, definition, opaque
 from ansi_tables.values import Record
 
 IMAGE_FORMAT = "smartmeter-image/1"
@@ -62,7 +62,7 @@ class Snapshot:
         self.overrides = Overrides.of(noted) if overrides is None else overrides
         self._context: Context | None = None
         self._made_of: tuple[bytes | None, ...] = ()
-        self._decoded: dict[int, tuple[bytes, Record]] = {}
+        self._decoded: dict[int, tuple[bytes, TableDefinition | None, Record]] = {}
 
     @classmethod
     def from_json(
@@ -123,11 +123,12 @@ class Snapshot:
             image = self.images[number]
         except KeyError:
             raise KeyError(f"{name_of(number)} is not in this snapshot") from None
-        layout = self.layout(number)
-        known, record = self._decoded.get(number, (None, None))
-        if record is None or known is not image:
-            record = layout.decode(image)
-            self._decoded[number] = (image, record)
+        context, shape = self.context, definition(number)
+        kept = self._decoded.get(number)
+        if kept is not None and kept[0] is image and kept[1] is shape:
+            return kept[2]
+        record = layout_for(number, context).decode(image)
+        self._decoded[number] = (image, shape, record)
         return record
 
     def get(self, number: int) -> Record | None:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from construct import Int16ul, Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansi_tables import Snapshot, TableError
+from ansi_tables import Snapshot, TableError, table
 from ansi_tables.differences import differences
 from ansi_tables.meaning.notes import notes_on
 from smartmeter.cli import meter_report
@@ -131,3 +132,10 @@ def test_images_that_change_are_decoded_again() -> None:
     assert "NBR_DEMAND_RESETS" not in meter[23]
     assert (len(meter), 23 in meter, meter.get(99)) == (27, True, None)
     assert "ST-23" in repr(meter)
+
+
+def test_a_definition_that_comes_later_is_used() -> None:
+    meter = Snapshot({**GOOD.images, 2901: b"\1\0"})
+    assert meter[2901].RAW == b"\1\0" and meter[2901] is meter[2901]
+    table(2901, Struct("VOLTAGE" / Int16ul))
+    assert meter[2901].VOLTAGE == 1
