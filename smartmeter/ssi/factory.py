@@ -11,6 +11,7 @@ from protocols.errors import LocalProtocolError
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.base.signing import KEY_OCTETS
+from smartmeter.ssi.states import ErrorCode
 
 FACTORY_PAGE = "factory"
 MAX_ESN = 16
@@ -98,11 +99,17 @@ def relative_title(esn: str) -> ApTitle:
     return ApTitle(tuple(arcs), True)
 
 
+class CommonAreaDamaged(StorageError):
+    """Factory memory that cannot be read: error 2 of the module's display."""
+
+    code = ErrorCode.COMMON_AREA
+
+
 def load_factory(nvram: Nvram) -> Factory:
-    """Read and check the factory memory; StorageError when it is missing or wrong."""
+    """Read and check the factory memory; CommonAreaDamaged when it is missing or unreadable."""
     page = nvram.get(FACTORY_PAGE)
     if page is None:
-        raise StorageError("the module's factory memory", "is empty", "write it first")
+        raise CommonAreaDamaged("the module's factory memory", "is empty", "write it first")
     try:
         value = json.loads(page)
         factory = Factory(
@@ -116,7 +123,7 @@ def load_factory(nvram: Nvram) -> Factory:
             upgrade_key=bytes.fromhex(value.get("upgrade_key", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(
+        raise CommonAreaDamaged(
             "the module's factory memory", f"cannot be read: {error!r}", "write it again"
         ) from error
     return factory.check()

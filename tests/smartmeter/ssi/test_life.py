@@ -1,0 +1,281 @@
+"""Every state, error and warning of a module, each reached by a fault; provisioning cut."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from ansi_tables.ssi_tables import ModuleAlarm, ScheduleKind, SsiTable, Task
+from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import StorageError
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.network.faults import Cut
+from smartmeter.simulation.smart_meter import SmartMeter
+from smartmeter.ssi.factory import FACTORY_PAGE
+from smartmeter.ssi.module import MemoryFailed, Module
+from smartmeter.ssi.states import ErrorCode, Life, StartCause, State, WarningCode, warning
+from tests.smartmeter.ssi import host
+from tests.smartmeter.ssi.host import FACTORY, GENERAL, Street, schedule, schedules
+
+HOUR_S = 3600
+
+
+def module_of(quality: int = 2, **pages: bytes) -> Module:
+    factory = replace(FACTORY, quality=quality)
+    nvram = MemoryNvram({FACTORY_PAGE: factory.page(), **pages})
+    return Module(nvram, Calendar(None), 0)
+
+
+# States.
+
+
+@pytest.mark.parametrize("quality", [0, 1])
+def test_a_module_that_has_not_passed_quality_control_does_nothing(quality: int) -> None:
+    module = module_of(quality)
+    assert module.state == State(quality)
+    module.bearer_up("link", 0)
+    module.expire(10**9)
+    assert module.deadline_us() is None and not module.outgoing() and not module.optical.outgoing()
+
+
+def test_states_03_to_06_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[State] = []
+    set_state = Life.set_state
+
+    def noted(life: Life, state: State) -> None:
+        seen.append(state)
+        set_state(life, state)
+
+    monkeypatch.setattr(Life, "set_state", noted)
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(60)
+    order = list(dict.fromkeys(seen))
+    assert order == [State.CONFIGURING, State.REGISTERING, State.REGISTERED, State.PROVISIONED]
+
+
+# Errors.
+
+
+class FailingNvram(MemoryNvram):
+    """Fails at the n-th commit from now, once."""
+
+    fails_in = 0
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        self.fails_in -= 1
+        if self.fails_in == 0:
+            raise StorageError("the flash", "is worn out")
+        super().commit(changes)
+
+
+@pytest.mark.parametrize("fails_in", [1, 2, 3, 5])
+def test_error_1_a_write_that_failed_starts_the_module_anew_and_loses_nothing(
+    fails_in: int,
+) -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    failing = FailingNvram(dict(street.device.nvram._pages))
+    street.device.nvram = failing
+    street.device.restart(street.world.now_us)
+    street.run(1000)
+    failing.fails_in = fails_in
+    street.run(HOUR_S)
+    if failing.fails_in > 0:
+        pytest.fail("nothing was written")
+    starts = len(street.device.starts)
+    assert starts == 3, "the host started the module anew"
+    street.run(HOUR_S)
+    alarms = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert alarms == [ModuleAlarm.MEMORY_FAILED]
+    told = street.host.intervals()
+    assert told == [(o.sequence, o.end_utc_s, list(o.values)) for o in street.journal][: len(told)]
+    assert len(told) >= len(street.journal) - 1
+    assert street.device.module.error is ErrorCode.NONE, "it ends with the first report"
+
+
+def test_error_1_is_shown_until_it_was_told() -> None:
+    nvram = MemoryNvram({FACTORY_PAGE: FACTORY.page()})
+    module = Module(nvram, Calendar(None), 0, cause=StartCause.MEMORY_FAILED)
+    assert module.error is ErrorCode.NON_VOLATILE_MEMORY
+
+
+def test_a_dead_memory_ends_the_module_and_says_so() -> None:
+    failing = FailingNvram({FACTORY_PAGE: FACTORY.page()})
+    module = Module(failing, Calendar(None), 0)
+    failing.fails_in = 1
+    module.mains(False, 5)
+    assert module.dead
+    assert any(isinstance(event, MemoryFailed) for event in module.events())
+
+
+def test_error_2_a_damaged_common_area_is_named_with_its_remedy() -> None:
+    with pytest.raises(StorageError, match="factory memory") as caught:
+        module_of(**{FACTORY_PAGE: b"{}"})
+    assert caught.value.code == ErrorCode.COMMON_AREA
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        {"module": b"\xff"},
+        {"module": b"[]"},
+        {"outbox": b"no"},
+        {"out.0000000001": b"{}"},
+        {"config": b"\0\0\0\1\1"},
+        {"config": bytes(37)},
+        {"active.8": b"\xff\xff"},
+    ],
+    ids=str,
+)
+def test_error_3_a_damaged_application_area_begins_anew_and_is_told(
+    pages: dict[str, bytes],
+) -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(2 * HOUR_S)
+    street.device.nvram.commit(pages)
+    street.device.restart(street.world.now_us)
+    assert street.device.module.error is ErrorCode.APPLICATION_AREA
+    street.run(60)
+    assert street.device.module.error is ErrorCode.NONE
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    alarms = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert ModuleAlarm.MEMORY_FAILED in alarms
+    told = {(s, e, tuple(v)) for s, e, v in street.host.intervals()}
+    measured = [(o.sequence, o.end_utc_s, tuple(o.values)) for o in street.journal]
+    assert set(measured[:-1]) <= told
+
+
+def test_error_7_a_watchdogs_reset_is_shown_counted_and_told() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.device.restart(street.world.now_us, StartCause.WATCHDOG)
+    assert street.device.module.error is ErrorCode.WATCHDOG_RESET
+    street.run(HOUR_S)
+    assert street.device.module.error is ErrorCode.NONE
+    assert street.device.module.memory.watchdog_resets == 1
+    alarms = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert alarms == [ModuleAlarm.WATCHDOG_RESET]
+
+
+def test_error_30_a_meter_that_cannot_be_read_is_no_configuration() -> None:
+    street = Street()
+    street.device.meter.mains(False, 0)
+    street.device.restart(0)
+    street.run(120)
+    assert street.device.module.error is ErrorCode.CONFIGURATION_FAILED
+    street.device.meter.mains(True, street.world.now_us)
+    street.run(120)
+    assert street.device.module.error is ErrorCode.NONE
+    assert street.device.module.state is State.REGISTERED
+
+
+def test_error_31_without_a_tms_there_is_no_registration() -> None:
+    street = Street()
+    cut = Cut()
+    street.link.faults.append(cut)
+    street.run(60)
+    assert street.device.module.error is ErrorCode.REGISTRATION_FAILED
+    assert street.device.module.state is State.REGISTERING
+    street.link.faults.remove(cut)
+    street.run(120)
+    assert street.device.module.error is ErrorCode.NONE
+
+
+# Warnings.
+
+
+@pytest.mark.parametrize(
+    ("hours", "period_min", "expected"),
+    [
+        (3, 15, WarningCode.QUIET),
+        (26, 240, WarningCode.LONG_QUIET_FEW_WAITING),
+        (26, 60, WarningCode.LONG_QUIET_MANY_WAITING),
+    ],
+)
+def test_warnings_80_81_and_82_follow_the_silence_and_end_with_it(
+    hours: int, period_min: int, expected: WarningCode
+) -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=period_min)))
+    street.run(5 * HOUR_S)
+    cut = Cut()
+    street.link.faults.append(cut)
+    street.run(hours * HOUR_S)
+    assert street.device.module.status()["WARNING"] == expected
+    street.link.faults.remove(cut)
+    street.run(600)
+    assert street.device.module.status()["WARNING"] == WarningCode.NONE
+
+
+def test_nothing_waiting_is_no_warning_before_a_day_is_over() -> None:
+    assert warning(20 * HOUR_S, 0) is WarningCode.NONE
+    assert warning(24 * HOUR_S, 0) is WarningCode.LONG_QUIET_FEW_WAITING
+
+
+# Provisioning with power cuts.
+
+
+class PowerCut(Exception):
+    """The power went at a write."""
+
+
+class CutNvram(MemoryNvram):
+    """Loses power at the n-th commit: before it, or just after."""
+
+    cut_in, after = 0, False
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        self.cut_in -= 1
+        if self.cut_in == 0 and not self.after:
+            raise PowerCut
+        super().commit(changes)
+        if self.cut_in == 0:
+            raise PowerCut
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
+    step: int, after: bool
+) -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    old = dict(street.device.module.configuration.active)
+    cutting = CutNvram(dict(street.device.nvram._pages))
+    street.device.nvram = cutting
+    street.device.restart(street.world.now_us)
+    street.run(10)
+    cutting.cut_in, cutting.after = step, after
+    hourly = schedules(schedule(KIND=ScheduleKind.HOURLY), schedule(2, TASK=Task.CLOCK_CHECK))
+    tables = {"SCHEDULES": hourly, "GENERAL": {**GENERAL, "DUTY_PERMILLE": 50}}
+    try:
+        street.provision(**tables)
+        cut = False
+    except PowerCut:
+        cut = True
+    street.device.restart(street.world.now_us)
+    configuration = street.device.module.configuration
+    assert not configuration.damaged
+    half = configuration.active != old
+    assert (configuration.version == 2) is half
+    assert cut or half
+    if not half:
+        street.run(10)
+        street.provision(**tables)
+    assert street.device.module.configuration.active != old
+    assert street.device.module.configuration.version == 2
+
+
+def test_the_host_of_a_simulation_starts_a_module_again_after_every_ending() -> None:
+    device = SmartMeter(FACTORY, host.MeterSettings(), Calendar(host.EPOCH_US), 0)
+    device.restart(5, StartCause.WATCHDOG)
+    assert len(device.starts) == 2 and device.module.error is ErrorCode.WATCHDOG_RESET
