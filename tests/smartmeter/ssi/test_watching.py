@@ -1,0 +1,356 @@
+"""Monitors, status bits, events, sags, and outages with two witnesses: told once, when due."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansi_tables.ssi_tables import AlarmSource, Condition, ModuleAlarm, SsiTable
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.tables import port_of
+from smartmeter.ssi.alarms import NUISANCES, Alarms
+from smartmeter.ssi.conditions import Watched, exact, whole
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
+from smartmeter.ssi.table_monitor import Span, TableMonitor
+from smartmeter.tms.template import DEFAULT, make_template
+from tests.smartmeter.ssi.host import (
+    EPOCH_US,
+    GENERAL,
+    OUTAGE,
+    Street,
+    monitor,
+    schedule,
+    schedules,
+)
+
+HOUR_S = 3600
+S = US_PER_S
+
+
+def watched(**changes: Any) -> Watched:
+    return Watched(monitor(**changes), {})
+
+
+def codes(street: Street) -> list[tuple[int, int]]:
+    return [(one["SOURCE"], one["CODE"]) for one in street.host.parts(SsiTable.ALARM)]
+
+
+# Conditions.
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "holds"),
+    [
+        (Condition.EQUAL, 100, True),
+        (Condition.EQUAL, 99, False),
+        (Condition.ABOVE, 101, True),
+        (Condition.ABOVE, 100, False),
+        (Condition.BELOW, 99, True),
+        (Condition.OUTSIDE, 99, True),
+        (Condition.OUTSIDE, 150, False),
+        (Condition.OUTSIDE, 201, True),
+    ],
+)
+def test_conditions_on_a_value(condition: Condition, value: int, holds: bool) -> None:
+    one = watched(CONDITION=condition, THRESHOLD=100, THRESHOLD_HIGH=200)
+    assert one.holds(value, False, 0) is holds
+
+
+@pytest.mark.parametrize("value", [0b100, frozenset({2})])
+def test_conditions_on_a_bit_of_a_number_or_a_set(value: Any) -> None:
+    assert watched(CONDITION=Condition.BIT_SET, THRESHOLD=2).holds(value, False, 0)
+    assert not watched(CONDITION=Condition.BIT_SET, THRESHOLD=1).holds(value, False, 0)
+    assert watched(CONDITION=Condition.BIT_CLEAR, THRESHOLD=1).holds(value, False, 0)
+
+
+@given(st.lists(st.integers(-500, 500), min_size=1, max_size=40), st.integers(0, 50))
+def test_hysteresis_never_lets_a_condition_end_before_it_is_left_behind(
+    values: list[int], slack: int
+) -> None:
+    one, raised = watched(CONDITION=Condition.ABOVE, THRESHOLD=0, HYSTERESIS=slack), False
+    for value in values:
+        before, raised = raised, one.holds(value, raised, 0)
+        if before and not raised:
+            assert value <= -slack
+        if raised and not before:
+            assert value > 0
+
+
+def test_a_power_of_ten_scales_thresholds_exactly() -> None:
+    one = watched(CONDITION=Condition.ABOVE, THRESHOLD=15, POWER=-1)
+    assert one.holds(2, False, 0) and not one.holds(1, False, 0)
+
+
+def test_a_rate_is_a_change_within_the_window() -> None:
+    one = watched(CONDITION=Condition.RATE, THRESHOLD=10, WINDOW_S=60)
+    for second, value in enumerate((0, 3, 6, 9)):
+        one.saw(bytes([value]), value, second * 10 * S)
+        assert not one.holds(value, False, second * 10 * S)
+    one.saw(b"\x0c", 12, 40 * S)
+    assert one.holds(12, False, 40 * S)
+    one.saw(b"\x0d", 13, 110 * S)
+    assert not one.holds(13, True, 110 * S)
+
+
+def test_a_rate_remembers_a_bounded_number_of_values() -> None:
+    one = watched(CONDITION=Condition.RATE, THRESHOLD=900, WINDOW_S=10_000)
+    for second in range(1000):
+        one.saw(b"", second, second * S)
+    assert one.holds(999, False, 1000 * S)
+    assert len(one._samples) <= 65
+
+
+def test_silence_is_no_change_for_a_time() -> None:
+    one = watched(CONDITION=Condition.SILENT, WINDOW_S=60)
+    one.saw(b"a", 0, 0)
+    one.saw(b"a", 0, 59 * S)
+    assert not one.holds(0, False, 59 * S) and one.holds(0, False, 60 * S)
+    one.saw(b"b", 0, 70 * S)
+    assert not one.holds(0, True, 70 * S)
+
+
+def test_re_arm_and_rate_limit_hold_back_and_do_not_forget() -> None:
+    one = watched(REARM_S=60, MAX_PER_HOUR=3)
+    told = []
+    for second in range(0, 7200, 10):
+        if one.may_tell(second * S):
+            one.told(second * S)
+            told.append(second)
+    assert told == [0, 60, 120, 3600, 3660, 3720]
+
+
+def test_values_become_exact_numbers_whatever_they_are() -> None:
+    assert exact(0.5) == Fraction(1, 2) and exact(b"\1\0") == 256 and exact("text") == 0
+    assert whole(1 << 70) == (1 << 63) - 1
+
+
+# Reads are planned.
+
+
+def bound(*values: dict[str, Any]) -> tuple[Street, TableMonitor]:
+    street = Street()
+    street.run(10)
+    meter = street.device.module.meter
+    assert meter is not None
+    one = TableMonitor({})
+    one.configure(list(values), meter.context, meter.images, 0)
+    return street, one
+
+
+def test_monitors_of_one_table_cost_one_read_where_that_is_cheaper() -> None:
+    near = [
+        monitor(1, PATH="", OFFSET=0, WIDTH=2),
+        monitor(2, PATH="", OFFSET=30, WIDTH=2, PERIOD_MS=1100),
+        monitor(3, PATH="", OFFSET=200, WIDTH=1),
+        monitor(4, TABLE=3, PATH="", OFFSET=1, WIDTH=2),
+    ]
+    _, one = bound(*near)
+    assert one.due(0) == [Span(3, 1, 2), Span(23, 0, 32), Span(23, 200, 1)]
+
+
+def test_a_monitor_that_is_nearly_due_is_read_with_its_neighbour() -> None:
+    _, one = bound(
+        monitor(1, PATH="", OFFSET=0, WIDTH=2, PERIOD_MS=1000),
+        monitor(2, PATH="", OFFSET=4, WIDTH=2, PERIOD_MS=1200),
+    )
+    one.put_off(one.due(0), 0, 0)
+    assert one.due(1000 * 1000) == [Span(23, 0, 6)]
+
+
+def test_an_element_that_the_meter_lacks_is_a_fault_that_is_told_and_stops_nothing() -> None:
+    street = Street()
+    street.run(10)
+    wrong = monitor(1, PATH="NO_SUCH_FIELD")
+    unit = monitor(2, TABLE=23, PATH="NBR_DEMAND_RESETS", SCALED=1)
+    street.provision(
+        MONITORS={"MONITORS": [wrong, unit, monitor(3)]}, SCHEDULES=schedules(schedule())
+    )
+    street.run(1000)
+    told = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert told == [ModuleAlarm.MONITOR_IMPOSSIBLE] * 2
+    assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 2
+
+
+def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:
+    street = Street()
+    street.run(10)
+    volts = monitor(
+        1,
+        TABLE=28,
+        PATH="PRESENT_VALUE.0",
+        SCALED=1,
+        CONDITION=Condition.OUTSIDE,
+        THRESHOLD=1,
+        THRESHOLD_HIGH=1000,
+    )
+    over = monitor(2, **{**volts, "MONITOR_NBR": 2, "THRESHOLD": 1000, "THRESHOLD_HIGH": 2000})
+    street.provision(MONITORS={"MONITORS": [volts, over]})
+    street.run(60)
+    raised = {alarm["MONITOR_NBR"] for alarm in street.host.parts(SsiTable.ALARM)}
+    assert raised == {2}, "a hundred and some volts, whatever the raw number"
+
+
+def test_watching_keeps_to_its_share_of_the_port() -> None:
+    street = Street(baud=9600)
+    street.run(30)
+    busy = [monitor(n, PERIOD_MS=100) for n in range(1, 4)]
+    street.provision(MONITORS={"MONITORS": busy}, GENERAL={**GENERAL, "DUTY_PERMILLE": 50})
+    street.run(20)
+    module = street.device.module
+    before, begun_us = module.watch_line_us, street.world.now_us
+    street.run(300)
+    share = (module.watch_line_us - before) / (street.world.now_us - begun_us)
+    assert 0.03 < share <= 0.05
+
+
+# Events and status bits.
+
+
+def test_every_standard_event_has_a_place_in_the_default_table() -> None:
+    entries = DEFAULT["disposition"]["ENTRIES"]
+    told = {entry["CODE"] for entry in entries if entry["SOURCE"] == AlarmSource.METER_STANDARD}
+    assert set(range(37, 49)) <= told, "errors of the device"
+    assert not told & {7, 8, 9, 10, 12, 13, 15, 17, 19, 21, 26, 27}, "what any reading causes"
+    make_template()
+
+
+@pytest.mark.parametrize("code", sorted(NUISANCES))
+def test_what_the_module_caused_itself_is_never_told(code: int) -> None:
+    alarms = Alarms(Memory())
+    entry = {"SOURCE": AlarmSource.METER_STANDARD, "CODE": code, "DISPOSITION": 2}
+    alarms.configure({"DEFAULT": 2, "ENTRIES": [entry]})
+    assert alarms.event(AlarmSource.METER_STANDARD, code, True) == 0
+    assert alarms.event(AlarmSource.METER_STANDARD, code, False) == 2
+
+
+def watching(**tables: Any) -> Street:
+    street = Street()
+    street.run(10)
+    general = {**GENERAL, "STATUS_PERIOD_MS": 2000}
+    disposition = {
+        "DEFAULT": 0,
+        "ENTRIES": [
+            {"SOURCE": 1, "CODE": 47, "DISPOSITION": 2},
+            {"SOURCE": 4, "CODE": 12, "DISPOSITION": 1},
+        ],
+    }
+    what = {"GENERAL": general, "DISPOSITION": disposition, "SCHEDULES": schedules(schedule())}
+    street.provision(**{**what, **tables})
+    street.run(60)
+    return street
+
+
+def test_a_wrong_password_is_told_at_once_as_the_event_that_the_meter_logs() -> None:
+    street = watching()
+    port_of(street.device.meter).security(b"wrong".ljust(20), street.world.now_us)
+    street.run(5)
+    assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.TAMPER_ATTEMPT)]
+
+
+def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_report() -> None:
+    street = watching()
+    module = street.device.module
+    width = 3 + module.meter.context.fmt.dim_mfg_status_used if module.meter else 3
+    for octets in (b"\0\x10", b"\0\x10", b"\0\0", b"\0\x10"):
+        module.watching._status(octets.ljust(width, b"\0"), street.world.now_us)
+    assert not codes(street)
+    street.run(1000)
+    assert codes(street) == [(AlarmSource.METER_STATUS, 12)] * 2
+
+
+def test_sags_and_swells_of_the_meters_voltages_are_told_with_their_end() -> None:
+    outage = {**OUTAGE, "SAG_PERMILLE": 3000, "SWELL_PERMILLE": 3500}  # every voltage is a sag
+    street = watching(OUTAGE=outage)
+    street.run(1000)
+    told = [alarm for alarm in street.host.parts(SsiTable.ALARM) if alarm["SOURCE"] == 0]
+    assert {alarm["CODE"] for alarm in told} == {ModuleAlarm.SAG}
+    assert all(alarm["TEXT"].startswith("began") for alarm in told)
+
+
+# Outages.
+
+
+def detector(threshold_s: int = 30) -> tuple[OutageDetector, Memory, Calendar]:
+    memory, calendar = Memory(), Calendar(EPOCH_US)
+    one = OutageDetector("SM1", memory, calendar)
+    one.configure({**OUTAGE, "THRESHOLD_S": threshold_s})
+    return one, memory, calendar
+
+
+def test_an_outage_that_both_have_seen_is_told_once() -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.run(HOUR_S)
+    street.device.mains(False, street.world.now_us)
+    street.run(1200)
+    street.device.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert len({record["OUTAGE_NBR"] for record in records}) == 1
+    assert [record["RESTORED"] for record in records].count(1) == 1
+    assert not codes(street)
+
+
+def test_an_outage_that_only_the_meter_saw_is_told_from_its_log() -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.run(HOUR_S)
+    street.device.meter.mains(False, street.world.now_us)  # the module has another supply
+    street.run(400)
+    street.device.meter.mains(True, street.world.now_us)
+    street.run(1000)
+    [record] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert record["RESTORED"] == 1 and abs(record["DURATION_S"] - 400) <= 2
+
+
+@pytest.mark.parametrize(("duration_s", "kind"), [(10, Momentary), (29, Momentary), (31, Restored)])
+def test_the_threshold_parts_momentary_from_sustained_for_both_witnesses(
+    duration_s: int, kind: type
+) -> None:
+    sense, _, _ = detector()
+    sense.lost(0)
+    assert isinstance(sense.returned(duration_s * S), kind)
+    log, memory, _ = detector()
+    assert log.evidence(False, 1000) is None
+    assert isinstance(log.evidence(True, 1000 + duration_s), kind)
+    assert memory.momentaries == (kind is Momentary)
+
+
+def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() -> None:
+    moments: dict[str, list[int]] = {}
+    for esn in ("SM1", "SM2", "SM3"):
+        one = OutageDetector(esn, Memory(), Calendar(EPOCH_US))
+        one.configure({**OUTAGE, "LAST_GASP_COUNT": 5, "LAST_GASP_SPREAD_MS": 500})
+        at, found = 0, []
+        for wait_us in one._waits_us(7):
+            at += wait_us
+            found.append(at // 1000)
+        moments[esn] = found
+    for found in moments.values():
+        assert len(found) == 5
+        assert all(500 * n <= moment < 500 * (n + 1) for n, moment in enumerate(found))
+    assert len({tuple(found) for found in moments.values()}) == 3
+
+
+def test_no_more_last_gasps_than_the_energy_allows() -> None:
+    street = watching(OUTAGE={**OUTAGE, "LAST_GASP_COUNT": 4})
+    street.host.refusing = True
+    street.device.mains(False, street.world.now_us)
+    sent_before = street.link._order
+    street.run(50)
+    assert street.link._order - sent_before <= 4 + 1  # one more may be a heartbeat of another kind
+
+
+@pytest.mark.parametrize("outages", [3, 20])
+def test_the_last_outages_are_kept(outages: int) -> None:
+    sense, memory, _ = detector()
+    at_us = 0
+    for _ in range(outages):
+        sense.lost(at_us)
+        at_us += 100 * S
+        sense.returned(at_us)
+        at_us += 1000 * S
+    assert len(memory.outages) == min(outages, 16) >= min(outages, 5)
+    assert [entry[0] for entry in memory.outages][-1] == outages
