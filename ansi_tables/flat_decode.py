@@ -16,9 +16,12 @@ from ansi_tables.flat import (
     byte_order,
     elements_at_once,
     fields_of,
-    spare_runs,
 )
+from ansi_tables.numbers import Order
 from ansi_tables.values import Record, UnreadTime
+
+#: Integers of one bit field whose members are kept.
+MAX_PATTERNS = 256
 
 _NAMES = {"Record": Record, "UnreadTime": UnreadTime, "Decimal": Decimal, "joined": b"".join}
 
@@ -30,6 +33,24 @@ def decoder(tree: Tree, title: str, max_fields: int = MAX_LEVEL_FIELDS) -> Calla
     """
     writer = _Writer(tree, title, max_fields)
     return writer.source.compiled(writer.function(tree))
+
+
+class _Patterns(dict[int, dict[str, Any]]):
+    """The members of a bit field by the integer that holds it.
+
+    Flags and codes of a device repeat, and a dict is copied sooner than it is built.
+    """
+
+    def __init__(self, leaf: Leaf, order: Order) -> None:
+        super().__init__()
+        self._leaf, self._order = leaf, order
+
+    def __missing__(self, number: int) -> dict[str, Any]:
+        if len(self) >= MAX_PATTERNS:
+            self.clear()
+        octets = number.to_bytes(self._leaf.size, self._order)
+        members = self[number] = dict(self._leaf.decode(octets))
+        return members
 
 
 class _Level:
@@ -49,6 +70,7 @@ class _Writer:
         self.order = byte_order(tree)
         self.max_fields = max_fields
         self.source = Source(title, _NAMES)
+        self._patterns: dict[int, str] = {}
 
     def function(self, tree: Tree) -> str:
         """Write a function that gives the value of a tree; give its name."""
@@ -125,7 +147,9 @@ class _Writer:
     def _leaf(self, leaf: Leaf, level: _Level) -> str:
         if self._plain(leaf):
             variable = self._take(level, leaf.code[1])
-            return variable if leaf.bits is None else self._record(_bits(leaf, variable), level)
+            if leaf.bits is None:
+                return variable
+            return f"Record({self._patterns_of(leaf)}[{variable}])"
         octets = self._octets(level, leaf.size)
         if leaf.decode is bytes:
             return octets
@@ -135,6 +159,13 @@ class _Writer:
             level.digits.setdefault(leaf.size, []).append((octets, leaf))
             return f"d{octets}"
         return f"{self.source.bind('f', leaf.decode)}({octets})"
+
+    def _patterns_of(self, leaf: Leaf) -> str:
+        """Give the name of a bit field's patterns: one for all elements of an array."""
+        if id(leaf) not in self._patterns:
+            order: Order = "little" if self.order == "<" else "big"
+            self._patterns[id(leaf)] = self.source.bind("patterns", _Patterns(leaf, order))
+        return self._patterns[id(leaf)]
 
     def _digits(self, size: int, found: list[tuple[str, Leaf]]) -> list[str]:
         """Write the numbers of one size that are mostly plain digits, looked at all together."""
@@ -147,20 +178,3 @@ class _Writer:
             "else:",
             f"    {numbers}, = {', '.join(singly)},",
         ]
-
-
-def _bits(leaf: Leaf, number: str) -> list[tuple[str, str]]:
-    """Give the members of a bit field, as expressions over the integer that holds it."""
-    width = 8 * leaf.size
-
-    def part(low: int, count: int) -> str:
-        shifted = f"{number} >> {low}" if low else number
-        return shifted if low + count == width else f"{shifted} & {(1 << count) - 1}"
-
-    bits = leaf.bits or {}
-    members = [(name, part(low, high - low + 1)) for name, (low, high) in bits.items()]
-    spare, at = [], 0
-    for low, count in spare_runs(bits, width):
-        spare.append(f"({part(low, count)}) << {at}" if at else f"({part(low, count)})")
-        at += count
-    return [*members, ("FILLER", " | ".join(spare))] if spare else members

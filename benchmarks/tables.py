@@ -28,6 +28,7 @@ from typing import Any
 from table_rivals import columns_of_records, decode_registers, encode_registers
 
 from ansi_tables import Context, DeviceFormat, Layout, Record, layout_for
+from ansi_tables.events import STANDARD_EVENTS
 from ansi_tables.profile_columns import ProfileColumns, profile_columns
 from ansi_tables.profile_numpy import profile_columns_numpy
 
@@ -101,7 +102,7 @@ def log_act() -> bytes:
 
 
 def fill(layout: Layout, chance: Random) -> bytes:
-    """Give an image: times set, BCD numbers of digits, statuses mostly ok, the rest at random."""
+    """Give an image: times set, BCD of digits, events of the standard, the rest at random."""
     octets = bytearray()
     for field in layout.listing():
         if field.type_name in ("STIME_DATE", "LTIME_DATE"):
@@ -109,6 +110,8 @@ def fill(layout: Layout, chance: Random) -> bytes:
             octets += bytes(chance.randint(*limit) for limit in limits[: field.width])
         elif field.type_name == "NI_FMAT2":
             octets += bytes.fromhex(f"{chance.randrange(10**8):0{2 * field.width}}")
+        elif field.path.endswith("EVENT_CODE"):
+            octets += chance.choice(list(STANDARD_EVENTS)).to_bytes(2, "little")
         elif "STATUS" in field.path:
             # Only full blocks: the hand-written columns need not look for early ends.
             octets += b"\xff" * field.width if "SIMPLE" in field.path else b"\0"

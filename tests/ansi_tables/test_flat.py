@@ -19,6 +19,7 @@ from ansi_tables import (
     TableError,
     TableTime,
     all_definitions,
+    flat_decode,
     interpreted,
 )
 from ansi_tables.fields import array, bit_field, ni, record, size_of, stime_date, text, uint
@@ -181,6 +182,17 @@ def test_bits_that_no_member_covers_are_kept_in_one_filler() -> None:
         both(tree, octets)
     absent = Record(F=Record(LOW=3, HIGH=0), N=Record())
     assert encoder(tree, "")(absent) == b"\x0c\x00\x00"
+
+
+def test_patterns_of_bits_are_copies_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flat_decode, "MAX_PATTERNS", 3)
+    tree = record("F" / array(9, bit_field(CTX, 8, LOW=(0, 3))))
+    decode = decoder(tree, "")
+    for _ in range(2):
+        value = decode(bytes([1, 2, 3, 4, 5, 6, 1, 1, 0x21]))
+        assert [bits.LOW for bits in value.F] == [1, 2, 3, 4, 5, 6, 1, 1, 1]
+        value.F[6]["LOW"] = 9  # changes this record and no other
+        assert value.F[7] == Record(LOW=1, FILLER=0) and value.F[8].FILLER == 2
 
 
 def test_names_that_are_not_pythons_are_names_too() -> None:

@@ -43,6 +43,29 @@ def test_the_optical_port_meets_its_limits_of_line_time_and_names_every_figure()
     assert 5.5 <= figures["negotiated_vs_9600"] <= 6.4
 
 
+def test_the_contenders_of_the_tables_benchmark_are_equal_and_every_figure_has_its_name() -> None:
+    done = subprocess.run(
+        [sys.executable, "benchmarks/tables.py", "--rounds", "1", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    # No time is asserted: with one round on a busy machine a figure may be under its bar.
+    assert done.returncode in (0, 1) and "equal" not in done.stderr, done.stderr
+    assert set(json.loads(done.stdout)) == {
+        "formats",
+        "register_decode_vs_construct",
+        "register_decode_vs_struct",
+        "register_encode_vs_construct",
+        "register_encode_vs_struct",
+        "profile_columns_vs_construct",
+        "profile_columns_numpy_vs_construct",
+        "one_field_vs_construct",
+        "event_log_vs_construct",
+    }
+
+
 def test_the_c1222_benchmark_names_every_figure_and_its_generator_is_not_the_limit() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/c1222.py", "--rounds", "1", "--reports", "600", "--json"],
