@@ -46,11 +46,14 @@ class Bearer(Protocol):
 
 
 def tcp_address(address: str) -> tuple[str, int]:
-    """Read ``tcp:HOST:PORT`` or ``tls:HOST:PORT``; SettingsError when it is none."""
+    """Read ``tcp:HOST:PORT``, ``tls:…`` or ``udp:…``; SettingsError when it is none."""
     kind, _, rest = address.partition(":")
     host, _, port = rest.rpartition(":")
-    if kind not in ("tcp", "tls") or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+    number = int(port) if port.isdecimal() else 0
+    if kind not in ("tcp", "tls", "udp") or not host or not 0 < number < 65_536:
         raise SettingsError(
-            f"address {address!r}", "is no bearer", "write tcp:HOST:PORT or tls:HOST:PORT"
+            f"address {address!r}",
+            "is no bearer",
+            "write tcp:HOST:PORT, tls:HOST:PORT or udp:HOST:PORT",
         )
-    return host.strip("[]"), int(port)
+    return host.strip("[]"), number

@@ -17,10 +17,10 @@ from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import DEREGISTER, RESOLVE, TRACE
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
+from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.listener import Listener, TcpPath, UdpPath
 from smartmeter.comms.registrations import RegistrationFile
-from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.tls import TlsFiles, server_tls
 
 MAX_APDU_OCTETS = 32_767
@@ -65,9 +65,9 @@ class RelayHost:
         self.relay = Relay(node, registrar, UPSTREAM if upstream else None)
         self.listener = Listener(self, MAX_APDU_OCTETS)
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
-        self._bearer = None
+        self._bearer: Bearer | None = None
         if upstream is not None:
-            self._bearer = TcpBearer(BearerSettings(UPSTREAM, upstream, tls=self._tls))
+            self._bearer = make_bearer(BearerSettings(UPSTREAM, upstream, tls=self._tls))
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -150,7 +150,7 @@ class RelayHost:
             self.relay.expire(monotonic_us())
             self._flush()
 
-    async def _keep_upstream(self, bearer: TcpBearer) -> None:
+    async def _keep_upstream(self, bearer: Bearer) -> None:
         while True:
             with contextlib.suppress(OSError):
                 connection = self._connection = await bearer.connect()

@@ -11,7 +11,6 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
-from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
 from smartmeter.comms.tls import client_tls
 
@@ -80,10 +79,3 @@ class TcpBearer:
         if connected is not None:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return TcpConnection(reader, writer)
-
-
-def make_bearers(settings: list[BearerSettings]) -> list[TcpBearer]:
-    """Give the bearers of some settings; SettingsError when there is none."""
-    if not settings:
-        raise SettingsError("bearers", "none is set", "give the address of a TMS")
-    return [TcpBearer(one) for one in settings]

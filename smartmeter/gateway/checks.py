@@ -119,6 +119,9 @@ def _tms(settings: GatewaySettings) -> Iterator[Finding]:
     if not settings.bearers:
         yield Finding("TMS", False, "none is set: one runs in the gateway's process")
     for bearer in settings.bearers:
+        if bearer.address.startswith("udp:"):
+            yield Finding(bearer.address, False, "UDP: only an answer tells whether it is there")
+            continue
         try:
             socket.create_connection(tcp_address(bearer.address), CONNECT_TIMEOUT_S).close()
             yield Finding(bearer.address, False, "takes connections")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.bearer import Bearer
-from smartmeter.comms.tcp import make_bearers
+from smartmeter.comms.bearers import make_bearers
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
@@ -69,7 +69,7 @@ class Gateway:
             self.local = LocalTms(settings.data, settings.seats)
             bearers = [self.local.bearer()]
         else:
-            bearers = make_bearers(list(settings.bearers))
+            bearers = make_bearers(settings.bearers)
         self._seats = [
             Seat(one, bearers, settings.permission, self._readings, self._journal, rate)
             for one in settings.seats

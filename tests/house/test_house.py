@@ -19,6 +19,7 @@ MAY_TOUCH_THE_WORLD = (
     "protocols/transports/",
     "smartmeter/gateway/",
     "smartmeter/comms/tcp.py",
+    "smartmeter/comms/udp.py",
     "smartmeter/comms/listener.py",
     "smartmeter/comms/node.py",
     "smartmeter/comms/registrations.py",

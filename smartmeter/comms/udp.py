@@ -1,0 +1,123 @@
+"""C12.22 over UDP (RFC 6142): one APDU a datagram, identical octets again until it is answered.
+
+The receiver knows a repeated request by its invocation id and answers it from
+its store, so that nothing is served twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from protocols.c1222.builder import NEVER
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.errors import ApduRejected
+from protocols.transports.capture import active
+from protocols.transports.ip_packets import endpoint
+from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
+
+#: When a request without an answer is sent again, after the first time.
+REPEAT_AFTER_S = (1.0, 2.0, 4.0)
+#: Requests that wait for an answer at once; a node has one or two.
+MAX_WAITING = 256
+
+
+class UdpConnection(asyncio.DatagramProtocol):
+    """A socket that is connected to the TMS."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.DatagramTransport | None = None
+        self._take: Callable[[bytes], None] | None = None
+        self._ended = asyncio.Event()
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._capture = active()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; asyncio's call."""
+        # asyncio's own datagram transport is no subclass of DatagramTransport.
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        """Give an APDU on; asyncio's call."""
+        self._note(False, data)
+        try:
+            answered = decode_apdu(data).called_invocation_id
+        except ApduRejected:
+            answered = None
+        timer = self._timers.pop(answered, None) if answered is not None else None
+        if timer is not None:
+            timer.cancel()
+        if self._take is not None:
+            self._take(data)
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody listens there; asyncio's call."""
+        self._ended.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; asyncio's call."""
+        self._ended.set()
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; a request that may be answered is sent again until it is."""
+        self._write(octets)
+        try:
+            apdu = decode_apdu(octets)
+        except ApduRejected:
+            return
+        silent = not apdu.is_segment and apdu.user_information[0] & 3 == NEVER
+        if not apdu.is_response and not silent and len(self._timers) < MAX_WAITING:
+            self._again_later(apdu.calling_invocation_id, octets, 0)
+
+    async def receive(self, take: Callable[[bytes], None]) -> None:
+        """Give what arrives until the socket is closed, or nobody listens at its other end."""
+        self._take = take
+        await self._ended.wait()
+
+    def close(self) -> None:
+        """End it."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _again_later(self, own_id: int, octets: bytes, turn: int) -> None:
+        if turn == len(REPEAT_AFTER_S):
+            self._timers.pop(own_id, None)
+            return
+
+        def again() -> None:
+            self._write(octets)
+            self._again_later(own_id, octets, turn + 1)
+
+        loop = asyncio.get_running_loop()
+        self._timers[own_id] = loop.call_later(REPEAT_AFTER_S[turn], again)
+
+    def _write(self, octets: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._note(True, octets)
+            self._transport.sendto(octets)
+
+    def _note(self, sent: bool, octets: bytes) -> None:
+        if self._capture is not None and self._transport is not None:
+            ends = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
+            local, remote = map(endpoint, ends)
+            self._capture.apdu(sent, local, remote, False, octets)
+
+
+class UdpBearer:
+    """A TMS at a UDP address."""
+
+    def __init__(self, settings: BearerSettings) -> None:
+        self.settings = settings
+        self._address = tcp_address(settings.address)
+
+    async def connect(self) -> Connection:
+        """Make a socket; UDP itself says nothing of whether somebody listens."""
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_datagram_endpoint(
+            UdpConnection, remote_addr=self._address
+        )
+        return connection

@@ -1,0 +1,67 @@
+"""The UDP bearer: served once whatever is lost, and an end that nobody listens at."""
+
+import asyncio
+import socket
+from collections.abc import Hashable
+
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.comms import udp
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.bearers import make_bearer, make_bearers
+from smartmeter.comms.tcp import TcpBearer
+from smartmeter.comms.udp import UdpBearer
+from tests.protocols.c1222.conversation import READ_1, items, request
+from tests.smartmeter.comms.test_listener import Served, serving
+
+
+class Lossy(Served):
+    """A device that does not hear the first datagrams."""
+
+    deaf = 2
+
+    def receive(self, path: Hashable, octets: bytes) -> None:
+        if self.deaf:
+            self.deaf -= 1
+            return
+        super().receive(path, octets)
+
+
+async def test_a_request_is_sent_again_until_it_is_answered_and_served_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(udp, "REPEAT_AFTER_S", (0.05, 0.05, 0.05, 0.05))
+    served = Lossy()
+    await served.listener.listen_udp("127.0.0.1", 0)
+    port = served.listener.udp_address[1]
+    connection = await UdpBearer(BearerSettings("u", f"udp:127.0.0.1:{port}")).connect()
+    answers: list[bytes] = []
+    taking = asyncio.ensure_future(connection.receive(answers.append))
+    connection.send(request([READ_1]))
+    await asyncio.sleep(0.6)
+    assert len(answers) == 1 and items(answers[0])[0][0] == 0
+    assert served.deaf == 0 and served.talk.server.node.counts["served"] == 1
+    assert served.talk.server.node.counts["received"] == 1
+    connection.close()
+    await asyncio.wait_for(taking, 5)
+    await served.listener.close()
+
+
+async def test_where_nobody_listens_the_connection_ends() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    connection = await UdpBearer(BearerSettings("u", f"udp:127.0.0.1:{port}")).connect()
+    connection.send(request([READ_1]))
+    await asyncio.wait_for(connection.receive(lambda octets: None), 5)
+    connection.close()
+
+
+async def test_the_address_chooses_the_bearer() -> None:
+    assert isinstance(make_bearer(BearerSettings("a", "udp:h:1")), UdpBearer)
+    assert isinstance(make_bearer(BearerSettings("a", "tcp:h:1")), TcpBearer)
+    with pytest.raises(SettingsError):
+        make_bearers([])
+    async with serving() as served:
+        assert served.listener.udp_address[0] == "127.0.0.1"
