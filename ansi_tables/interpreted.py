@@ -60,10 +60,11 @@ def write(tree: Any, value: Any, out: bytearray, table: str, path: str = "") -> 
     tree = unwrap(tree)
     try:
         if isinstance(tree, Struct):
-            for field in tree.subcons:
+            for index, field in enumerate(tree.subcons):
                 inner = f"{path}.{field.name}" if path else str(field.name)
                 if field.name not in value:
-                    if getattr(field, "optional_tail", False):
+                    later = any(other.name in value for other in tree.subcons[index:])
+                    if getattr(field, "optional_tail", False) and not later:
                         break
                     raise TableValueError("missing", table=table, path=inner)
                 write(field, value[field.name], out, table, inner)

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ansi_tables import Context, DeviceFormat, all_definitions, identifiers, layout_for
+from ansi_tables import (
+    Context,
+    DeviceFormat,
+    TableValueError,
+    all_definitions,
+    identifiers,
+    layout_for,
+)
 from ansi_tables.fields import rdate
 from ansi_tables.formats import NI_SIZES
 from ansi_tables.times import SIZES
@@ -102,6 +109,14 @@ def test_members_of_a_later_edition_may_be_missing_at_the_end(
     if FACTS:
         marked = [f["name"] for f in FACTS[number]["fields"] if f.get("optional_tail")]
         assert marked == optional
+
+
+def test_an_optional_member_may_only_be_left_out_with_those_after_it() -> None:
+    layout = layout_for(71, LATER_EDITION)
+    value = layout.decode(bytes(12))
+    del value["EXT_LOG_FLAGS"]
+    with pytest.raises(TableValueError, match=r"ST-71 EXT_LOG_FLAGS.*missing"):
+        layout.encode(value)
 
 
 def test_named_types_and_sizes_are_those_of_the_conventions() -> None:

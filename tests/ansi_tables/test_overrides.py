@@ -146,3 +146,8 @@ def test_a_dimension_table_that_st00_does_not_list_counts_as_zero() -> None:
         with pytest.raises(MissingContextError, match="ST-51 is needed first"):
             layout_for(53, context)
     assert Interpreter({51: {}}).value("ST51.TIME_FUNC_FLAG2") == 0
+
+
+def test_a_context_tells_which_dimension_tables_were_read() -> None:
+    context = Context(DeviceFormat(), {51: ST51})
+    assert context.has(51) and not context.has(71)
