@@ -22,6 +22,12 @@ from ansi_tables.event_arguments import register_event
 from ansi_tables.formats import DeviceFormat
 from ansi_tables.ids import manufacturer, name_of, pending, standard
 from ansi_tables.layout import Layout, layout_for
+from ansi_tables.meaning.calendar import Calendar
+from ansi_tables.meaning.clock import MeterClock, TimesOverride
+from ansi_tables.meaning.load_profile import LoadProfile
+from ansi_tables.meaning.logs import Event
+from ansi_tables.meaning.registers import Register, Registers
+from ansi_tables.meaning.sources import Direction, Source
 from ansi_tables.overrides import Overrides
 from ansi_tables.procedures import register as register_procedure
 from ansi_tables.registry import TableDefinition, all_definitions, definition, register, table
@@ -29,19 +35,28 @@ from ansi_tables.snapshot import Snapshot, image_from_json, image_to_json
 from ansi_tables.values import Record, TableTime
 
 __all__ = [
+    "Calendar",
     "Context",
     "DeviceFormat",
+    "Direction",
+    "Event",
     "FormatRefusedError",
     "Layout",
+    "LoadProfile",
+    "MeterClock",
     "MissingContextError",
     "Overrides",
     "Record",
+    "Register",
+    "Registers",
     "Snapshot",
+    "Source",
     "TableDefinition",
     "TableError",
     "TableTime",
     "TableTooLargeError",
     "TableValueError",
+    "TimesOverride",
     "TruncatedTableError",
     "all_definitions",
     "definition",
