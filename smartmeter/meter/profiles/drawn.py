@@ -118,6 +118,7 @@ class _Draw:
             ni_format1=draw.randrange(14),
             ni_format2=draw.randrange(14),
             std_version_no=draw.choice((0, 1, 1, 1, 2, 2, 2, 3)),
+            data_access_method=draw.choice((0, 1, 1, 2, 3, 3)),
         )
 
     # Decade 1.
