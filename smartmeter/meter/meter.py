@@ -22,7 +22,8 @@ from typing import Any
 
 from ansi_tables import Context, layout_for
 from ansi_tables.layout import Layout
-from protocols.c1218.server import Refused, Server
+from protocols.c1218.server import Refused, Server, ServerOptions
+from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -59,7 +60,7 @@ class MeterSettings:
     """What distinguishes one meter from the next.
 
     ``interval_min`` is the length of load-profile and demand intervals where it
-    shall not be the profile's own.
+    shall not be the profile's own; ``timing`` that of the optical port.
     """
 
     serial: str = "SM000001"
@@ -68,6 +69,7 @@ class MeterSettings:
     reader_password: bytes = b"reader"
     master_password: bytes = b"master"
     profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
+    timing: Timing = DEFAULT_TIMING
 
 
 @lru_cache(maxsize=64)
@@ -112,7 +114,11 @@ class Meter:
         self._build()
         self._off_since_us = 0
         self._restore(now_us)
-        self._server = Server(tables.port_of(self))
+        self._server = self._port()
+
+    def _port(self) -> Server:
+        """Give the optical port as it is after power-up."""
+        return Server(tables.port_of(self), ServerOptions(timing=self.settings.timing))
 
     @property
     def calendar(self) -> Calendar:
@@ -227,7 +233,7 @@ class Meter:
             self._save()
             return
         self.mains_on = True
-        self._server = Server(tables.port_of(self))
+        self._server = self._port()
         self.access.end()
         self._return(now_us)
 

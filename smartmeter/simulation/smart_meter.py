@@ -7,8 +7,10 @@ mains return, meter and module start from them as they would in the field.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 
 from protocols.c1218.scripts import LogonSettings
+from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import MemoryNvram
@@ -50,6 +52,9 @@ class SmartMeter:
         self._permission = permission
         self._calendar = calendar
         self.nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
+        # A line without delay has no turn-around either: an exchange is one step of its host.
+        self._timing = DEFAULT_TIMING if baud else Timing(turn_around_us=0)
+        settings = replace(settings, timing=self._timing)
         self.meter = Meter(settings, MemoryNvram(), calendar, now_us, on_interval)
         self._line = OpticalLine(baud)
         self._paths: list[Hashable] = []
@@ -69,6 +74,7 @@ class SmartMeter:
             door=self._door() if self._direct else None,
             cause=cause,
             boot=boot,
+            timing=self._timing,
         )
 
     def _door(self) -> DirectDoor:

@@ -13,8 +13,9 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from ansi_tables.errors import TableError
-from protocols.c1218.client import Client, ClientLimits, ScriptDone, ScriptFailed
+from protocols.c1218.client import Client, ClientLimits, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
+from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.errors import ProtocolError, RemoteProtocolError
 from protocols.machine import Event, Machine, SetBaud
 from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
@@ -70,11 +71,17 @@ class MeterDoor(Machine, Protocol):
 class MeterSide:
     """A door at the end of an optical port: C12.18, byte by byte."""
 
-    def __init__(self, logon: LogonSettings, permission: Permission | None = None) -> None:
-        self._logon = logon
+    def __init__(
+        self,
+        logon: LogonSettings,
+        permission: Permission | None = None,
+        timing: Timing = DEFAULT_TIMING,
+    ) -> None:
+        # A module asks again by itself: it does not wait for a meter that is silent.
+        self._logon = logon = replace(logon, attempts=1)
         self.guard = Guard(permission or Everything())
         self._short = replace(logon, negotiate=False)
-        self.client = Client()
+        self.client = Client(ClientOptions(timing=timing))
         self._queue: list[tuple[int, int, object, Work]] = []
         self._order = 0
         self._active: object = None

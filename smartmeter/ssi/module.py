@@ -20,6 +20,7 @@ from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable, Task, UpgradeRe
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.node import MessageRejected
+from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -113,6 +114,7 @@ class Module:
         door: MeterDoor | None = None,
         cause: StartCause = StartCause.POWER_UP,
         boot: Boot | None = None,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.factory = load_factory(nvram)
         self.upgrade = Upgrade(nvram, MODEL, self.factory.upgrade_key, boot or Boot(), now_us)
@@ -125,7 +127,7 @@ class Module:
         self.life = Life(State(self.factory.quality), START_ERRORS.get(cause, ErrorCode.NONE))
         damaged = self._take_stock(cause, memory_damaged)
         self.dead = False
-        self.optical = door or self._optical_port(permission)
+        self.optical = door or self._optical_port(permission, timing)
         self._reporter = Reporter(
             self.esn,
             base,
@@ -180,11 +182,11 @@ class Module:
             self.life.set_error(_IMAGE_ERRORS[self.upgrade.news])
         return False
 
-    def _optical_port(self, permission: Permission | None) -> MeterSide:
+    def _optical_port(self, permission: Permission | None, timing: Timing) -> MeterSide:
         factory = self.factory
         password = factory.optical_password or None
         logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
-        return MeterSide(logon, permission)
+        return MeterSide(logon, permission, timing)
 
     @property
     def meter(self) -> MeterContext | None:
