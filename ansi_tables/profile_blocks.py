@@ -166,7 +166,7 @@ def ring_of(
     element, sequence = _newest(shape, data, status, older)
     ages = range(held - 1, -1, -1)
     elements = [(element + age * older) % shape.blocks for age in ages]
-    used = [_written(shape, data, this * shape.block_octets) for this in elements]
+    used = _used(shape, data, elements)
     used[-1] = min(status["NBR_VALID_INT"], shape.intervals)
     if block_end is None:
         size, read, step = shape.end_octets, shape.end_value, shape.block_octets
@@ -218,6 +218,18 @@ def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tup
     )
 
 
+def _used(shape: ProfileShape, data: bytes, elements: list[int]) -> list[int]:
+    """Give the number of intervals that each block holds, as if none were the newest."""
+    step, full, last = shape.block_octets, shape.intervals, shape.intervals - 1
+    if shape.simple_at is None or shape.closure is not None:
+        return [_written(shape, data, element * step) for element in elements]
+    at, bit = shape.simple_at + last // 8, 1 << last % 8
+    return [
+        full if data[element * step + at] & bit else _written(shape, data, element * step)
+        for element in elements
+    ]
+
+
 def _written(shape: ProfileShape, data: bytes, at: int) -> int:
     """Count the intervals of a block that is not the newest.
 
@@ -230,8 +242,7 @@ def _written(shape: ProfileShape, data: bytes, at: int) -> int:
         starts = range(first, first + 2 * shape.channels, 2)
         counts = [shape.closure.decode(data[k : k + 2]).NBR_VALID_INTERVALS for k in starts]
         return min(max(counts) or shape.intervals, shape.intervals)
-    last = shape.intervals - 1
-    if shape.simple_at is None or data[at + shape.simple_at + last // 8] >> last % 8 & 1:
+    if shape.simple_at is None:
         return shape.intervals
     valid = shape.valid_of(data, at).rfind(1) + 1
     for index in range(shape.intervals - 1, valid - 1, -1):

@@ -100,8 +100,8 @@ def _statuses(shape: ProfileShape, blocks: Any) -> tuple[Any, list[Any]]:
         none = np.zeros((len(blocks), shape.intervals), np.uint8)
         return none, [none] * shape.channels
     octets = [_in_intervals(shape, blocks, np.uint8, k).copy() for k in range(shape.status_octets)]
-    codes = [octets[(c + 1) // 2] >> 4 * (c % 2) & 15 for c in range(shape.channels)]
-    return octets[0] >> 4, codes
+    halves = [(octet & 15, octet >> 4) for octet in octets]
+    return halves[0][1], [halves[(c + 1) // 2][c % 2] for c in range(shape.channels)]
 
 
 def _values(shape: ProfileShape, value: Leaf, blocks: Any) -> list[Any]:
