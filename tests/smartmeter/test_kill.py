@@ -135,19 +135,24 @@ def test_killing_tms_and_gateway_ten_times_each_loses_and_doubles_nothing(tmp_pa
         tmp_path / "gateway.log",
         *("gateway", "run", "--settings", str(tmp_path / "gateway.toml"), "--clock", clock),
     )
-    meter.start("ready")
-    tms.start("ready")
-    gateway.start("ready")
-    wait_until_it_grows(database, 1)
-    for victim in [tms] * KILLS + [gateway] * KILLS:
-        time.sleep(chance.uniform(0.0, 1.6))
-        assert victim.end(signal.SIGKILL) == -signal.SIGKILL
-        victim.start("ready")
-    wait_until_it_grows(database, 3)
-    assert gateway.end(signal.SIGTERM) == 0
-    assert tms.end(signal.SIGTERM) == 0
-    rows, own = stored(database), meters_own(link)
-    assert meter.end(signal.SIGTERM) == 0
+    try:
+        meter.start("ready")
+        tms.start("ready")
+        gateway.start("ready")
+        wait_until_it_grows(database, 1)
+        for victim in [tms] * KILLS + [gateway] * KILLS:
+            time.sleep(chance.uniform(0.0, 1.6))
+            assert victim.end(signal.SIGKILL) == -signal.SIGKILL
+            victim.start("ready")
+        wait_until_it_grows(database, 3)
+        assert gateway.end(signal.SIGTERM) == 0
+        assert tms.end(signal.SIGTERM) == 0
+        rows, own = stored(database), meters_own(link)
+        assert meter.end(signal.SIGTERM) == 0
+    finally:
+        for process in (gateway, tms, meter):
+            if process.process is not None and process.process.poll() is None:
+                process.end(signal.SIGKILL)
     assert [sequence for sequence, _, _ in rows] == list(range(len(rows)))
     assert [values for _, _, values in rows] == own[: len(rows)]
     assert len({end_s for _, end_s, _ in rows}) == len(rows) > 20

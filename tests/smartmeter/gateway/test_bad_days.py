@@ -7,8 +7,11 @@ meter recorded is at the TMS and in the CSV file, once and equal.
 
 import csv
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from ansi_tables.snapshot import Snapshot
 from protocols.transports.pump import open_meter
@@ -99,10 +102,18 @@ class Days:
         return (self.folder / f"{name}.log").read_text()
 
 
+@pytest.fixture
+def days(tmp_path: Path) -> Iterator[Days]:
+    running = Days(tmp_path)
+    yield running
+    for process in (running.gateway, running.tms, running.meter):
+        if process.process is not None and process.process.poll() is None:
+            process.end(signal.SIGKILL)
+
+
 def test_everything_that_the_meter_recorded_is_at_the_tms_and_in_the_csv_file_once(
-    tmp_path: Path,
+    days: Days,
 ) -> None:
-    days = Days(tmp_path)
     wait_until_it_grows(days.database, 3)
     days.probe.cut()
     time.sleep(2 * HOUR_S)
