@@ -14,6 +14,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import BinaryIO
 
+from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.errors import PortError
 from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, PacketMaker
 from protocols.transports.pcapng import RAW_IP, USER_C1218, Captured, PcapngWriter
@@ -35,20 +36,32 @@ class Capture:
         self._owners: OrderedDict[frozenset[Endpoint], Endpoint] = OrderedDict()
 
     def apdu(
-        self, sent: bool, local: Endpoint, remote: Endpoint, is_stream: bool, octets: bytes
+        self,
+        sent: bool,
+        local: Endpoint,
+        remote: Endpoint,
+        is_stream: bool,
+        octets: bytes,
+        *,
+        listens: bool,
     ) -> None:
-        """Note one APDU that was sent or received.
+        """Note one APDU that was sent or received; ``listens`` tells that this is the server's end.
 
-        Where both ends are in this process, the one that speaks first tells.
+        Wireshark knows C12.22 by its port: a server on another one is shown on
+        1153, and its own port in a comment.  Where both ends are in this
+        process, the one that speaks first tells.
         """
         ends = (local, remote) if sent else (remote, local)
+        server = local if listens else remote
+        shown = [(end[0], DEFAULT_PORT) if end == server else end for end in ends]
+        comment = "" if server[1] == DEFAULT_PORT else f"in fact port {server[1]}"
         with self._lock:
             if self._owners.setdefault(frozenset(ends), local) != local:
                 return
             if len(self._owners) > MAX_STREAMS:
                 self._owners.popitem(last=False)
-            packet = self._maker.packet(*ends, is_stream, octets)
-            self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent))
+            packet = self._maker.packet(shown[0], shown[1], is_stream, octets)
+            self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent), comment)
 
     def frame(self, sent: bool, octets: bytes) -> None:
         """Note one frame of C12.18; sent is from here to the peer."""

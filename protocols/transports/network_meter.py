@@ -209,4 +209,4 @@ class NetworkMeter:
         capture = active()
         if capture is not None and self._socket is not None:
             ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
-            capture.apdu(sent, *ends, True, octets)
+            capture.apdu(sent, *ends, True, octets, listens=False)

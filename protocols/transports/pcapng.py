@@ -26,7 +26,7 @@ _PCAP_MAGIC = {
     b"\xa1\xb2\x3c\x4d": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1000),
 }
-_IF_TSRESOL, _EPB_FLAGS = 9, 2
+_COMMENT, _IF_TSRESOL, _EPB_FLAGS = 1, 9, 2
 INBOUND, OUTBOUND = 1, 2
 
 
@@ -49,15 +49,19 @@ class PcapngWriter:
         for link_type in (RAW_IP, USER_C1218):
             self._block(_INTERFACE, struct.pack("<HHI", link_type, 0, MAX_PACKET_OCTETS))
 
-    def packet(self, captured: Captured) -> None:
+    def packet(self, captured: Captured, comment: str = "") -> None:
         """Write one packet, at once."""
         interface = (RAW_IP, USER_C1218).index(captured.link_type)
         octets, stamp = captured.octets, captured.utc_us
         head = struct.pack("<IIIII", interface, stamp >> 32, stamp & 0xFFFFFFFF, *[len(octets)] * 2)
         options = b""
+        if comment:
+            text = comment.encode()
+            options += struct.pack("<HH", _COMMENT, len(text)) + text + bytes(-len(text) % 4)
         if captured.outbound is not None:
             flags = OUTBOUND if captured.outbound else INBOUND
-            options = struct.pack("<HHIHH", _EPB_FLAGS, 4, flags, 0, 0)
+            options += struct.pack("<HHI", _EPB_FLAGS, 4, flags)
+        options += bytes(4) if options else b""
         self._block(_ENHANCED, head + octets + bytes(-len(octets) % 4) + options)
         self._out.flush()
 

@@ -273,7 +273,8 @@ class Listener:
     def tell(self, sent: bool, path: Path, octets: bytes) -> None:
         """Tell the capture."""
         if self._capture is not None:
-            self._capture.apdu(sent, path.local, path.remote, path.is_stream, octets)
+            ends = path.local, path.remote
+            self._capture.apdu(sent, *ends, path.is_stream, octets, listens=True)
 
     def send_datagram(self, path: UdpPath, octets: bytes) -> None:
         """Send a datagram."""

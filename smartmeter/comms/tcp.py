@@ -55,7 +55,7 @@ class TcpConnection:
 
     def _note(self, sent: bool, octets: bytes) -> None:
         if self._capture is not None:
-            self._capture.apdu(sent, *self._ends, True, octets)
+            self._capture.apdu(sent, *self._ends, True, octets, listens=False)
 
 
 class TcpBearer:

@@ -104,7 +104,7 @@ class UdpConnection(asyncio.DatagramProtocol):
         if self._capture is not None and self._transport is not None:
             ends = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
             local, remote = map(endpoint, ends)
-            self._capture.apdu(sent, local, remote, False, octets)
+            self._capture.apdu(sent, local, remote, False, octets, listens=False)
 
 
 class UdpBearer:

@@ -1,11 +1,13 @@
 """Reading over the network: a device on a real socket, its refusals, and names that are none."""
 
 import asyncio
+import shutil
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from protocols.c1222.security import EaxPrime
 from protocols.errors import LinkError, PortError, ServiceRefused
 from protocols.transports.network_meter import NetworkMeter, parse_name
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Talk
+from tests.protocols.c1222.wireshark import tshark
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.comms.test_listener import Served, serving
 
@@ -117,5 +120,8 @@ def test_the_verb_reads_and_captures(tmp_path: object) -> None:
         done = smartmeter("read", name, "1", "--json", "--pcap", file, SMARTMETER_C1222_KEYS=keys)
         assert b"SMOP".hex() in done.stdout, done.stderr
         seen = smartmeter("decode", "frame", "--pcap", file, SMARTMETER_C1222_KEYS=keys)
-        assert seen.returncode == 0 and "30 read" in seen.stdout
+        assert seen.returncode == 0 and "30 read" in seen.stdout and ":1153" in seen.stdout
+        if shutil.which("tshark"):
+            shown = tshark(Path(file), "-Y", "c1222", "-T", "fields", "-e", "frame.comment")
+            assert shown.count("in fact port") >= 4
         assert smartmeter("read", "c1222://127.0.0.1/", "1").returncode == 1
