@@ -2,8 +2,8 @@
 
 RDATE codes and OFFSET: C12.19 types.  The codes of OFFSET have no public
 source; this meter takes 0 as the date as given and refuses to act on others.
-An entry with WEEKDAY 0..6 and DAY stands for that weekday on or after DAY (from
-memory), 7 for the day itself.
+With OFFSET 0 the WEEKDAY of a yearly or monthly entry says nothing: the public
+holidays of a real meter's calendar all have WEEKDAY 0.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Record
@@ -19,7 +20,6 @@ from ansi_tables import Record
 DST_ON, DST_OFF, FIRST_SEASON, FIRST_SPECIAL, END_OF_LIST = 1, 2, 3, 19, 31
 NO_SPECIAL = 15
 MONTHLY, WEEKLY, PERIODIC = 13, 14, 15
-ANY_WEEKDAY = 7
 #: Recurring dates come back within this many days.
 YEAR_DAYS = 366
 MINUTES_A_DAY = 1440
@@ -112,24 +112,32 @@ def matches(rule: Mapping[str, int], day: date, anchor: date | None) -> bool:
     month = rule["MONTH"]
     if month == 0:
         return False
-    weekday = day.isoweekday() % 7
     if month == WEEKLY:
-        return rule["WEEKDAY"] == weekday
+        return rule["WEEKDAY"] == day.isoweekday() % 7
     if month == PERIODIC:
         days = (day - anchor).days - rule["DELTA"] if anchor is not None else -1
         return rule["PERIOD"] > 0 and days >= 0 and days % rule["PERIOD"] == 0
     if rule["OFFSET"] or (month != MONTHLY and month != day.month):
         return False
-    if rule["WEEKDAY"] == ANY_WEEKDAY:
-        return rule["DAY"] == day.day
-    return rule["WEEKDAY"] == weekday and rule["DAY"] <= day.day < rule["DAY"] + 7
+    return rule["DAY"] == day.day
 
 
-#: What CAP_DST_AUTO_FLAG does without entries: the dates of the United States since 2007.
-_AUTOMATIC_DST = (
-    ({"MONTH": 3, "OFFSET": 0, "WEEKDAY": 0, "DAY": 8}, Action(DST_ON, False, False)),
-    ({"MONTH": 11, "OFFSET": 0, "WEEKDAY": 0, "DAY": 1}, Action(DST_OFF, False, False)),
-)
+#: Two-digit years end here.
+_LAST_YEAR = 2089
+
+
+def _sunday_from(day: date) -> date:
+    return day + timedelta(days=6 - day.weekday())
+
+
+@lru_cache(maxsize=1)
+def automatic_dst() -> tuple[tuple[date, Action], ...]:
+    """Give what CAP_DST_AUTO_FLAG does without entries: the United States since 2007."""
+    found: list[tuple[date, Action]] = []
+    for year in range(2007, _LAST_YEAR + 1):
+        found.append((_sunday_from(date(year, 3, 8)), Action(DST_ON, False, False)))
+        found.append((_sunday_from(date(year, 11, 1)), Action(DST_OFF, False, False)))
+    return tuple(found)
 
 
 def compile_calendar(dims: Record, table: Record) -> DayPlan:
@@ -148,7 +156,8 @@ def compile_calendar(dims: Record, table: Record) -> DayPlan:
             break
         recurring.append((entry.RECURR_DATE, _action(entry.CALENDAR_ACTION)))
     if dims.TIME_FUNC_FLAG2.CAP_DST_AUTO_FLAG:
-        recurring += _AUTOMATIC_DST
+        for day, action in automatic_dst():
+            dates[day] = (*dates.get(day, ()), action)
     switches = _switches(table, bool(dims.TIME_FUNC_FLAG2.SEPARATE_SUM_DEMANDS_FLAG))
     return DayPlan(
         dates,

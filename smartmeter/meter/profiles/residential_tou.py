@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date, time
 from typing import Any
 
+from smartmeter.meter.calendar_table import automatic_dst
 from smartmeter.meter.display_codes import Item, Kind, State
 from smartmeter.meter.procedures import SUPPORTED
 from smartmeter.meter.profile import DeviceProfile, Formats
@@ -21,11 +22,18 @@ _EVENTS = parts.events(
 _WINTER, _SUMMER = 3, 4  # CALENDAR_CTRL of seasons 0 and 1
 _HOLIDAY = 19
 _MONTHLY, _WHOLE_DATE = 13, 7
+#: Dates that move with a weekday are listed as far as this; the fixed ones recur.
+_LAST_LISTED = date(2030, 12, 31)
+_NON_RECURRING = 20
 
 
-def _yearly(month: int, day: int, control: int, weekday: int = _WHOLE_DATE) -> dict[str, Any]:
-    date_rule = {"MONTH": month, "WEEKDAY": weekday, "DAY": day}
+def _yearly(month: int, day: int, control: int) -> dict[str, Any]:
+    date_rule = {"MONTH": month, "WEEKDAY": _WHOLE_DATE, "DAY": day}
     return {"RECURR_DATE": date_rule, "CALENDAR_ACTION": {"CALENDAR_CTRL": control}}
+
+
+def _once(day: date, control: int) -> dict[str, Any]:
+    return {"NON_RECURR_DATE": day, "CALENDAR_ACTION": {"CALENDAR_CTRL": control}}
 
 
 def _switch(schedule: int, hour: int, tier: int) -> dict[str, Any]:
@@ -37,9 +45,15 @@ def _switch(schedule: int, hour: int, tier: int) -> dict[str, Any]:
 _CALENDAR = {
     "ANCHOR_DATE": date(2026, 1, 1),
     "NON_RECURR_DATES": [
-        # Thanksgiving moves with its weekday: it is listed, the fixed holidays recur.
-        {"NON_RECURR_DATE": date(year, 11, day), "CALENDAR_ACTION": {"CALENDAR_CTRL": _HOLIDAY}}
-        for year, day in ((2026, 26), (2027, 25), (2028, 23), (2029, 22), (2030, 28))
+        *(
+            _once(day, action.control)
+            for day, action in automatic_dst()
+            if date(2025, 1, 1) < day < _LAST_LISTED
+        ),
+        *(
+            _once(date(year, 11, day), _HOLIDAY)  # Thanksgiving
+            for year, day in ((2026, 26), (2027, 25), (2028, 23), (2029, 22), (2030, 28))
+        ),
     ],
     "RECURR_DATES": [
         _yearly(1, 1, _HOLIDAY),
@@ -47,8 +61,6 @@ _CALENDAR = {
         _yearly(12, 25, _HOLIDAY),
         _yearly(6, 1, _SUMMER),
         _yearly(10, 1, _WINTER),
-        _yearly(3, 8, 1, weekday=0),
-        _yearly(11, 1, 2, weekday=0),
         {
             "RECURR_DATE": {"MONTH": _MONTHLY, "WEEKDAY": _WHOLE_DATE, "DAY": 1},
             "CALENDAR_ACTION": {"DEMAND_RESET_FLAG": 1, "SELF_READ_FLAG": 1},
@@ -142,10 +154,10 @@ RESIDENTIAL_TOU = DeviceProfile(
             "TIME_FUNC_FLAG1": ("TOU_SELF_READ_FLAG", "SEASON_SELF_READ_FLAG", "ANCHOR_DATE_FLAG"),
             "TIME_FUNC_FLAG2": ("CAP_TM_ZN_OFFSET_FLAG",),
             "CALENDAR_FUNC": {"NBR_SEASONS": 2, "NBR_SPECIAL_SCHED": 1},
-            "NBR_NON_RECURR_DATES": 12,
+            "NBR_NON_RECURR_DATES": _NON_RECURRING,
             "NBR_RECURR_DATES": 12,
             "NBR_TIER_SWITCHES": 24,
-            "CALENDAR_TBL_SIZE": 2 + 12 * 3 + 12 * 3 + 24 * 3 + 2 * 4,
+            "CALENDAR_TBL_SIZE": 2 + (_NON_RECURRING + 12 + 24) * 3 + 2 * 4,
         },
         53: {
             "DST_TIME_EFF": time(2, 0),

@@ -136,15 +136,8 @@ class Reference:
             if entry.CALENDAR_ACTION.CALENDAR_CTRL == 31:
                 break
             rule = entry.RECURR_DATE
-            if rule["MONTH"] in (day.month, 13):
-                first = rule["DAY"]
-                on_day = (
-                    first == day.day
-                    if rule["WEEKDAY"] == 7
-                    else (weekday == rule["WEEKDAY"] and first <= day.day < first + 7)
-                )
-                if on_day:
-                    found.append(entry.CALENDAR_ACTION)
+            if rule["MONTH"] in (day.month, 13) and rule["DAY"] == day.day:
+                found.append(entry.CALENDAR_ACTION)
         if self.tables[51].TIME_FUNC_FLAG2.CAP_DST_AUTO_FLAG and weekday == 0:
             for month, first, control in ((3, 8, 1), (11, 1, 2)):
                 if day.month == month and first <= day.day < first + 7:

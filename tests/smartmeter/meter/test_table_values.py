@@ -1,6 +1,9 @@
 """Partial table values become whole ones: nothing that was given is lost, the rest is blank."""
 
+from datetime import date
+
 from ansi_tables import Snapshot
+from smartmeter.meter.calendar_table import automatic_dst, matches
 from smartmeter.meter.table_values import encoded
 from tests.ansi_tables.meaning.device import device
 
@@ -18,3 +21,15 @@ def test_a_recurring_date_keeps_its_day_although_the_blank_one_has_no_such_membe
     (one,) = made.calendar().dates
     assert (one.when, one.action) == ("4 July of every year", "special day 0")
     assert made.images[54][-3:] == b"\xff\xff\xff"
+
+
+def test_a_yearly_date_is_the_date_as_given_whatever_its_weekday_says() -> None:
+    """As in a real meter's calendar, whose public holidays all have OFFSET 0 and WEEKDAY 0."""
+    may_day = {"MONTH": 5, "OFFSET": 0, "WEEKDAY": 0, "DAY": 1}
+    assert matches(may_day, date(2013, 5, 1), None)
+    assert not matches(may_day, date(2013, 5, 5), None)  # the first Sunday
+
+
+def test_automatic_daylight_saving_keeps_the_sundays_of_the_united_states() -> None:
+    days = [day for day, _ in automatic_dst() if day.year in (2026, 2027)]
+    assert days == [date(2026, 3, 8), date(2026, 11, 1), date(2027, 3, 14), date(2027, 11, 7)]
