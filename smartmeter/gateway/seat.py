@@ -24,7 +24,14 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.settings import SeatSettings
 from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
 from smartmeter.ssi.guard import Permission, WriteDenied
-from smartmeter.ssi.module import Module, SecurityNote, StateChanged
+from smartmeter.ssi.module import (
+    MemoryFailed,
+    Module,
+    RestartWanted,
+    SecurityNote,
+    StateChanged,
+)
+from smartmeter.ssi.states import StartCause
 
 #: How long a seat rests after its storage failed.
 STORAGE_REST_S = 10.0
@@ -139,6 +146,7 @@ class Seat:
         self._host: NodeHost | None = None
         self._probe: Probe | None = None
         self._mains = True
+        self._cause = StartCause.POWER_UP
         self._fault: asyncio.Future[StorageError | None] | None = None
 
     async def run(self) -> None:
@@ -153,6 +161,7 @@ class Seat:
                 finally:
                     self._nvram.close()
             except StorageError as error:
+                self._cause = StartCause.MEMORY_FAILED
                 self._journal.state(subject, str(error))
                 await asyncio.sleep(STORAGE_REST_S)
 
@@ -161,7 +170,10 @@ class Seat:
         loop = asyncio.get_running_loop()
         fault: asyncio.Future[StorageError | None] = loop.create_future()
         self._fault = fault
-        module = Module(nvram, self.calendar, monotonic_us(), permission=self._permission)
+        cause, self._cause = self._cause, StartCause.POWER_UP
+        module = Module(
+            nvram, self.calendar, monotonic_us(), permission=self._permission, cause=cause
+        )
 
         def failed(error: StorageError) -> None:
             if not fault.done():
@@ -225,9 +237,18 @@ class Seat:
                 self._journal.say(f"{self.esn}: {event.what} was refused: no local permission")
             elif isinstance(event, StateChanged):
                 self._journal.state(self.esn, f"state {event.state:02d} error {event.error:02d}")
+            elif isinstance(event, MemoryFailed):
+                self._end_module(event.error)
+            elif isinstance(event, RestartWanted):
+                self._end_module(None)
         if self._module.meter is not None:
             told = "answers" if self._module.meter_answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
+
+    def _end_module(self, error: StorageError | None) -> None:
+        """Let the module start anew: at once, or after a rest when its memory failed."""
+        if self._fault is not None and not self._fault.done():
+            self._fault.set_result(error)
 
     @property
     def period_s(self) -> int:

@@ -97,7 +97,7 @@ class SecurityNote(Event):
 class MemoryFailed(Event):
     """A write to the memory failed: the module is dead; start it anew with this cause."""
 
-    fault: str
+    error: StorageError
 
 
 class Module:
@@ -265,7 +265,7 @@ class Module:
                 raise self._fault
         except StorageError as error:
             self.dead = True
-            self._events.append(MemoryFailed(str(error)))
+            self._events.append(MemoryFailed(error))
 
     def memory_failed(self, error: StorageError) -> None:
         """Take note of a write that failed inside a session with the meter."""
