@@ -36,5 +36,6 @@ class Refusals:
                 records.store_security_event(connection, utc_s, title, reason, count)
                 if unknown and title:
                     records.store_unknown_device(connection, utc_s, title, count)
+            records.trim_unknown_devices(connection)
 
         return change

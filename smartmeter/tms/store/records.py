@@ -258,12 +258,16 @@ def store_security_event(
 def store_unknown_device(
     connection: sqlite3.Connection, time_s: int, title: str, count: int
 ) -> None:
-    """Note a title that is in no shipment; those heard longest ago go."""
+    """Note a title that is in no shipment."""
     connection.execute(
         "INSERT INTO unknown_devices VALUES (?,?,?,?)"
         " ON CONFLICT DO UPDATE SET last_s=excluded.last_s, count=count+excluded.count",
         (title, time_s, time_s, count),
     )
+
+
+def trim_unknown_devices(connection: sqlite3.Connection) -> None:
+    """Keep the titles heard last; a look at the whole list, so once for many notes."""
     connection.execute(
         "DELETE FROM unknown_devices WHERE title NOT IN"
         " (SELECT title FROM unknown_devices ORDER BY last_s DESC LIMIT ?)",
