@@ -43,9 +43,8 @@ def by_hand(value: Any) -> Any:
     return int(value) if isinstance(value, IntAsSent) else value
 
 
-@QUICK
-@given(devices(), st.data())
-def test_any_octets_of_the_right_size_go_there_and_back(ctx: Context, data: Any) -> None:
+def go_there_and_back(ctx: Context, data: Any) -> None:
+    """Octets of the right size for every table of a device, decoded and encoded."""
     for known in known_on(ctx):
         layout = layout_for(known.number, ctx)
         size = layout.size if layout.size is not None else 20
@@ -55,12 +54,37 @@ def test_any_octets_of_the_right_size_go_there_and_back(ctx: Context, data: Any)
 
 @QUICK
 @given(devices(), st.data())
-def test_values_written_by_hand_are_themselves_again(ctx: Context, data: Any) -> None:
+def test_any_octets_of_the_right_size_go_there_and_back(ctx: Context, data: Any) -> None:
+    go_there_and_back(ctx, data)
+
+
+def come_back_by_hand(ctx: Context, data: Any) -> None:
+    """Values as a person writes them for every table of a device, encoded and decoded."""
     for known in known_on(ctx):
         layout = layout_for(known.number, ctx)
         size = layout.size if layout.size is not None else 20
         value = by_hand(layout.decode(data.draw(st.binary(min_size=size, max_size=size))))
         assert by_hand(layout.decode(layout.encode(value))) == value, known.name
+
+
+@QUICK
+@given(devices(), st.data())
+def test_values_written_by_hand_are_themselves_again(ctx: Context, data: Any) -> None:
+    come_back_by_hand(ctx, data)
+
+
+@pytest.mark.night
+@few(150)
+@given(devices(), st.data())
+def test_all_night_octets_of_any_device_go_there_and_back(ctx: Context, data: Any) -> None:
+    go_there_and_back(ctx, data)
+
+
+@pytest.mark.night
+@few(150)
+@given(devices(), st.data())
+def test_all_night_values_of_any_device_are_themselves_again(ctx: Context, data: Any) -> None:
+    come_back_by_hand(ctx, data)
 
 
 def expected_cut(layout: Layout, cut: int) -> tuple[str, int]:
