@@ -34,8 +34,7 @@ from smartmeter.conformance.report import (
 from smartmeter.conformance.runner import Plan, plan, run
 from smartmeter.conformance.settings import read_profile, read_waivers
 from smartmeter.conformance.verdicts import Deviation, NotApplicable, Result, Unreachable, Verdict
-from smartmeter.meter.meter import MeterSettings
-from smartmeter.meter.sample import SIMULATED, measured_meter
+from smartmeter.meter.sample import is_simulated, meter_named
 
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_FILE_OCTETS = 64 << 20
@@ -92,19 +91,35 @@ def command(port: str | None, **options: Any) -> int:
     try:
         device = _ask_for_permits(bench, permits, options["yes_serial"])
         if options["replay_file"]:
-            return _replay(bench, options["replay_file"], chosen)
-        results = run(bench, chosen, _teller(len(chosen.checks), options["verbose"]))
-        with suppress(Unreachable):
-            bench.base()
+            return _replay(bench, options["replay_file"])
+        return _run(bench, chosen, device, port, options)
     except Unreachable as gone:
         raise SmartMeterError(
             port, str(gone), "look at the probe: smartmeter doctor PORT"
         ) from gone
     finally:
         bench.tester.line.close()
-    report = Report(tuple(results), device, {"port": port, "seed": chosen.seed})
-    _write(report, options)
-    click.echo(report.summary())
+
+
+def _run(
+    bench: Bench, chosen: Plan, device: dict[str, str], port: str, options: dict[str, Any]
+) -> int:
+    """Run the plan and write the reports; what was found is kept also when the port goes."""
+    results: list[Result] = []
+    tell = _teller(len(chosen.checks), options["verbose"])
+
+    def told(result: Result) -> None:
+        results.append(result)
+        tell(result)
+
+    try:
+        run(bench, chosen, told)
+        with suppress(Unreachable):
+            bench.base()
+    finally:
+        report = Report(tuple(results), device, {"port": port, "seed": chosen.seed})
+        _write(report, options)
+        click.echo(report.summary())
     return 1 if report.failed else 0
 
 
@@ -132,9 +147,9 @@ def _bench(
 
 def _line(port: str) -> Line:
     """Open a port; a simulated meter is tested in virtual time, where silence costs nothing."""
-    if port == SIMULATED:
+    if is_simulated(port):
         now_us = monotonic_us()
-        return SimulatedLine(measured_meter(MeterSettings(), wall_utc_us(), now_us), now_us)
+        return SimulatedLine(meter_named(port, wall_utc_us(), now_us), now_us)
     return PortLine(open_any_port(port), monotonic_us)
 
 
@@ -194,10 +209,11 @@ def _teller(total: int, verbose: bool) -> Callable[[Result], None]:
     return tell
 
 
-def _replay(bench: Bench, file: str, chosen: Plan) -> int:
+def _replay(bench: Bench, file: str) -> int:
     """Run again what failed in a report, with its seed and its shortest session."""
     report = from_json(*_text(file))
-    results = replaying.replay(bench, report, _teller(0, True))
+    failed = sum(result.verdict.failed for result in report.results)
+    results = replaying.replay(bench, report, _teller(failed, True))
     if not results:
         click.echo(f"{file}: nothing failed there")
         return 0

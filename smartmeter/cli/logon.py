@@ -59,10 +59,7 @@ def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:
     from protocols.transports.capture import captured
     from protocols.transports.memory import MachinePort
     from smartmeter.base.clock import wall_utc_us
-    from smartmeter.meter.meter import MeterSettings
-    from smartmeter.meter.profiles import profile_named
-    from smartmeter.meter.sample import measured_meter
+    from smartmeter.meter.sample import meter_named
 
-    profile = profile_named(port.removeprefix("sim:") or "residential")
-    meter = measured_meter(MeterSettings(profile=profile), wall_utc_us(), monotonic_us())
+    meter = meter_named(port, wall_utc_us(), monotonic_us())
     return captured(MachinePort(meter, monotonic_us))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from protocols.transports.port import Port
     from protocols.transports.pump import MeterPort
     from smartmeter.conformance.bench import Bench
+    from smartmeter.conformance.line import Line
 
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
 
@@ -50,13 +51,11 @@ def _open(name: str) -> Port:
     from protocols.transports.memory import MachinePort
     from protocols.transports.pump import monotonic_us, open_port
     from smartmeter.base.clock import wall_utc_us
-    from smartmeter.meter.meter import MeterSettings
-    from smartmeter.meter.sample import SIMULATED, measured_meter
+    from smartmeter.meter.sample import is_simulated, meter_named
 
-    if name != SIMULATED:
+    if not is_simulated(name):
         return open_port(name)
-    meter = measured_meter(MeterSettings(), wall_utc_us(), monotonic_us())
-    return MachinePort(meter, monotonic_us)
+    return MachinePort(meter_named(name, wall_utc_us(), monotonic_us()), monotonic_us)
 
 
 @pytest.fixture
@@ -73,14 +72,9 @@ def meter(request: pytest.FixtureRequest) -> Iterator[MeterPort]:
 @pytest.fixture(scope="session")
 def snapshot(request: pytest.FixtureRequest) -> Snapshot:
     """Give all tables of the meter that may be read."""
-    from protocols.transports.pump import monotonic_us
-    from smartmeter.conformance.bench import Bench
-    from smartmeter.conformance.line import PortLine
-
-    line = PortLine(_open(_port_name(request)), monotonic_us)
+    line = _line(_port_name(request))
     try:
-        bench = Bench.on(line)
-        bench.reader = _password()
+        bench = _bench(line, 1)
         return bench.snapshot()
     finally:
         line.close()
@@ -89,22 +83,28 @@ def snapshot(request: pytest.FixtureRequest) -> Snapshot:
 @pytest.fixture
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Give a bench on the meter; a simulated one is tested in virtual time."""
-    from protocols.transports.pump import monotonic_us
-    from smartmeter.base.clock import wall_utc_us
-    from smartmeter.conformance.bench import Bench
-    from smartmeter.conformance.line import Line, PortLine, SimulatedLine
-    from smartmeter.meter.meter import MeterSettings
-    from smartmeter.meter.sample import SIMULATED, measured_meter
-
-    name, now_us = _port_name(request), monotonic_us()
-    line: Line
-    if name == SIMULATED:
-        line = SimulatedLine(measured_meter(MeterSettings(), wall_utc_us(), now_us), now_us)
-    else:
-        line = PortLine(_open(name), monotonic_us)
+    line = _line(_port_name(request))
     try:
-        one = Bench.on(line, request.config.getoption("--meter-seed"))
-        one.reader = _password()
-        yield one
+        yield _bench(line, request.config.getoption("--meter-seed"))
     finally:
         line.close()
+
+
+def _line(name: str) -> Line:
+    from protocols.transports.pump import monotonic_us
+    from smartmeter.base.clock import wall_utc_us
+    from smartmeter.conformance.line import PortLine, SimulatedLine
+    from smartmeter.meter.sample import is_simulated, meter_named
+
+    if not is_simulated(name):
+        return PortLine(_open(name), monotonic_us)
+    now_us = monotonic_us()
+    return SimulatedLine(meter_named(name, wall_utc_us(), now_us), now_us)
+
+
+def _bench(line: Line, seed: int) -> Bench:
+    from smartmeter.conformance.bench import Bench
+
+    bench = Bench.on(line, seed)
+    bench.reader = _password()
+    return bench

@@ -39,6 +39,8 @@ TURN_AROUND_US = 20_000
 #: A piece of a packet that stops is complete, or wrong, after this.
 PIECE_QUIET_US = 600_000
 BAUD_PAUSE_US = 60_000
+#: What comes and is not looked at is kept up to here: a device may talk without end.
+MAX_BUFFER_OCTETS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class Tester:
     def _keep(self, data: bytes) -> None:
         if not self._buffer:
             self._began_us = self.line.now_us()
-        self._buffer += data
+        self._buffer = (self._buffer + data)[:MAX_BUFFER_OCTETS]
         self.transcript.received(data, self.line.now_us())
 
     def next(self, within_us: int) -> Item | None:

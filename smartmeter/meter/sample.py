@@ -5,10 +5,22 @@ from __future__ import annotations
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profiles import profile_named
 
-#: The name of its port.
+#: How the name of its port begins; a profile may follow.
 SIMULATED = "sim:"
 DAY_US = 86_400 * US_PER_S
+
+
+def is_simulated(port: str) -> bool:
+    """Tell whether a port's name means a meter in this process: ``sim:`` or ``sim:PROFILE``."""
+    return port.startswith(SIMULATED)
+
+
+def meter_named(port: str, utc_us: int, now_us: int) -> Meter:
+    """Give the meter of a simulated port; SettingsError for a profile that is not known."""
+    profile = profile_named(port.removeprefix(SIMULATED) or "residential")
+    return measured_meter(MeterSettings(profile=profile), utc_us, now_us)
 
 
 def measured_meter(settings: MeterSettings, utc_us: int, now_us: int) -> Meter:
