@@ -166,7 +166,9 @@ def unknown_reads(bench: Bench) -> None:
     tester = bench.best_session()
     for code in (0x3A, 0x3D):
         tester.ask(bytes((code, 0, 0))).want(sns)
-    tester.ask(IndexRead(0, (0,), 1))
+    one, nine = (tester.ask(IndexRead(0, (0,) * count, 1)) for count in (1, 9))
+    if one.code != sns and nine.code == sns:
+        raise Deviation("31H is served, and 39H is sns", Basis.MEMORY)
     tester.ask(b"\x3e")
 
 
@@ -231,6 +233,19 @@ def negotiated_limits_hold(bench: Bench) -> None:
         answer = tester.ask(OffsetRead(0, 0, 60))
         _lacking(answer, "reads by offset")
         octets_of(answer.want(ok))
+
+
+@check("D77c", "services", "limits whose grant was not acknowledged do not hold", ADVICE, seconds=3)
+def unacknowledged_limits(bench: Bench) -> None:
+    """A client that moved on has not taken them over."""
+    bench.need("Negotiate")
+    tester = bench.id_state()
+    tester.write(tester.packet(encode_request(Negotiate(96, 1))))
+    tester.want_ack()
+    tester.want_packet()
+    tester.ask(bench.logon()).want(ok)
+    tester.write(tester.packet(b"\x20" + bytes(60)))
+    tester.want_nak("a packet of 69 octets")
 
 
 @check("D79", "services", "unknown bauds on offer keep the speed", seconds=2)

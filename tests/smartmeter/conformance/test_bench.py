@@ -21,7 +21,10 @@ from smartmeter.conformance.report import Report, difference, from_json, to_juni
 from smartmeter.conformance.runner import plan, run
 from smartmeter.conformance.settings import read_profile, read_waivers
 from smartmeter.conformance.verdicts import Result, Verdict
-from tests.smartmeter.meter.sessions import original
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES, RANDOM, profile_named
+from smartmeter.meter.sample import measured_meter
+from tests.smartmeter.meter.sessions import NOON_UTC_US, original
 
 ALL = frozenset(Permit)
 
@@ -75,6 +78,15 @@ def test_our_meter_passes_every_group(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(10, 60))
 def test_our_meter_passes_over_fifty_seeds(seed: int) -> None:
     assert failures(run(bench_on(original(), ALL, seed), plan(ALL, seed=seed))) == []
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("name", [*PROFILES, *(f"{RANDOM} {seed}" for seed in range(1, 41))])
+def test_every_profile_and_drawn_devices_pass(name: str) -> None:
+    kind, _, seed = name.partition(" ")
+    settings = MeterSettings(profile=profile_named(kind, int(seed or 1)))
+    bench = bench_on(measured_meter(settings, NOON_UTC_US, 0), ALL, int(seed or 1))
+    assert failures(run(bench, plan(ALL, seed=int(seed or 1)))) == []
 
 
 def test_without_a_permit_nothing_harmful_is_sent() -> None:
