@@ -300,8 +300,9 @@ def test_a_version_that_does_not_reach_its_tms_is_rolled_back_and_told(
 ) -> None:
     street = street_with_key(monkeypatch)
     send_all(street, image())
+    cut = host_cut(street)  # before the restart, which waits until its answer has left
     street.world.run(street.world.now_us + 10**7, lambda: street.device.starts[-1] == NEW)
-    cut = host_cut(street)
+    assert street.device.starts[-1] == NEW
     street.run(TRIAL_US / 1e6 + 5)
     assert street.device.starts[-1] == VERSION
     street.link.faults.remove(cut)
