@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansi_tables import MissingContextError, Snapshot
+from ansi_tables.meaning.channels import channel_sources
 from ansi_tables.meaning.load_profile import CommonStatus, IntervalStatus
 from tests.ansi_tables.meaning.device import device, put
 from tests.ansi_tables.meaning.test_registers import sources_of, uom
@@ -218,3 +220,10 @@ def test_reserved_status_codes_are_one() -> None:
     ring[status] = {"LOW_NIBBLE": 13, "HIGH_NIBBLE": 0}
     one_block(made, ring)
     assert made.load_profile().channels[0].statuses[0] is IntervalStatus.RESERVED
+
+
+def test_without_st_62_and_for_a_set_that_it_does_not_have_no_channel_is_made_up() -> None:
+    assert channel_sources(Snapshot({})) == ()
+    image = Path(__file__).parents[3] / "docs" / "c1219" / "example_meter.json"
+    meter = Snapshot.from_json(image.read_text())
+    assert channel_sources(meter) and channel_sources(meter, 4) == ()
