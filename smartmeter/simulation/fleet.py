@@ -8,7 +8,7 @@ every step; after the last fault everything must arrive within a bound.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -16,7 +16,16 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.tables import port_of
-from smartmeter.network.faults import Cut, Lossy, Muted
+from smartmeter.network.area import Area, AreaFault
+from smartmeter.network.carrier import Wrapper
+from smartmeter.network.faults import (
+    Corruption,
+    Loss,
+    Muted,
+    Partition,
+    Reordering,
+    Repetition,
+)
 from smartmeter.network.link import Link, LinkSettings
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Safety, Violation
@@ -40,6 +49,15 @@ DRAIN_US = 40 * HOUR_US
 #: The head-end looks at its clocks so often.
 TICK_US = 60 * US_PER_S
 OFFICE, FAULTS = "office", "faults"
+#: What a fault of the link puts around it, from its amount and its chance.
+_WRAPPERS: Mapping[Kind, Callable[[int, Random], Wrapper]] = {
+    Kind.NETWORK: lambda amount, chance: Partition(),
+    Kind.LOSS: Loss,
+    Kind.SILENCE: lambda amount, chance: Muted(),
+    Kind.REPEAT: Repetition,
+    Kind.REORDER: Reordering,
+    Kind.CORRUPT: Corruption,
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,7 @@ class House:
     device: SmartMeter
     link: Link
     journal: dict[int, Interval] = field(default_factory=dict)
-    faults: dict[Kind, Cut | Lossy | Muted] = field(default_factory=dict)
+    faults: dict[Kind, Wrapper] = field(default_factory=dict)
     octets: int = 0
 
 
@@ -110,6 +128,7 @@ class Fleet:
         self.faults = swarm(settings.seed, list(self.houses), QUIET_US, end_us, settings.kinds)
         self._faults = self._moments(self.faults if settings.faults else [])
         self._next_fault = 0
+        self._area_fault: AreaFault | None = None
 
     def _make_houses(self) -> None:
         settings = self.settings
@@ -244,22 +263,31 @@ class Fleet:
             self._note(fault.esn or "fleet", f"{fault.kind} {'begins' if begins else 'ends'}")
             if fault.kind is Kind.HEAD_END:
                 self.head_end = self._open_office()
+            elif fault.kind is Kind.AREA:
+                self._strike_area(begins)
             else:
-                for esn in [fault.esn] if fault.esn else list(self.houses):
-                    self._break(esn, fault, begins)
+                self._break(fault.esn, fault, begins)
+
+    def _strike_area(self, begins: bool) -> None:
+        """Cut the whole street off, or mend it."""
+        if self._area_fault is not None:
+            self._area_fault.mend(self.now_us)
+            self._area_fault = None
+        if begins:
+            links = {esn: house.link for esn, house in self.houses.items()}
+            self._area_fault = Area(links).strike(lambda esn: Partition())
+        for esn, house in self.houses.items():
+            house.device.expire(self.now_us)
+            self._carry(esn, house)
 
     def _break(self, esn: str, fault: Fault, begins: bool) -> None:
         house, kind, now_us = self.houses[esn], fault.kind, self.now_us
         device = house.device
         if kind in (Kind.MAINS, Kind.FLICKER):
             device.mains(not begins, now_us)
-        elif kind in (Kind.NETWORK, Kind.AREA):
-            self._obstacle(house, kind, Cut() if begins else None)
-        elif kind is Kind.LOSS:
+        elif kind in _WRAPPERS:
             chance = Random(f"{self.settings.seed}/{esn}/{fault.begin_us}")
-            self._obstacle(house, kind, Lossy(fault.amount, chance) if begins else None)
-        elif kind is Kind.SILENCE:
-            self._obstacle(house, kind, Muted() if begins else None)
+            self._obstacle(house, kind, _WRAPPERS[kind](fault.amount, chance) if begins else None)
         elif kind is Kind.TAMPER and device.meter.mains_on:
             port_of(device.meter).security(b"0000".ljust(20), now_us)
         elif kind is Kind.WATCHDOG and not device.module.dead:
@@ -273,13 +301,13 @@ class Fleet:
         device.expire(now_us)
         self._carry(esn, house)
 
-    def _obstacle(self, house: House, kind: Kind, obstacle: Cut | Lossy | Muted | None) -> None:
+    def _obstacle(self, house: House, kind: Kind, obstacle: Wrapper | None) -> None:
         old = house.faults.pop(kind, None)
         if old is not None:
-            house.link.faults.remove(old)
+            house.link.unwrap(old, self.now_us)
         if obstacle is not None:
             house.faults[kind] = obstacle
-            house.link.faults.append(obstacle)
+            house.link.wrap(obstacle)
 
 
 def run_fleet(

@@ -18,7 +18,7 @@ from smartmeter.comms.tcp import TcpBearer
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.tables import port_of
-from smartmeter.network.faults import Cut, Muted
+from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import Link, LinkSettings
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.ssi.factory import Factory, TmsAddress
@@ -37,7 +37,7 @@ class House:
     journal: dict[int, Interval] = field(default_factory=dict)
     host: NodeHost | None = None
     power: bool = True
-    cut: Cut | None = None
+    cut: Partition | None = None
     muted: Muted | None = None
 
 
@@ -107,10 +107,10 @@ class Street:
         """Cut or mend the network of one house."""
         house = self.houses[esn]
         if not on and house.cut is None:
-            house.cut = Cut()
-            house.link.faults.append(house.cut)
+            house.cut = Partition()
+            house.link.wrap(house.cut)
         elif on and house.cut is not None:
-            house.link.faults.remove(house.cut)
+            house.link.unwrap(house.cut, monotonic_us())
             house.cut = None
 
     def silence(self, esn: str, silent: bool) -> None:
@@ -118,9 +118,9 @@ class Street:
         house = self.houses[esn]
         if silent and house.muted is None:
             house.muted = Muted()
-            house.link.faults.append(house.muted)
+            house.link.wrap(house.muted)
         elif not silent and house.muted is not None:
-            house.link.faults.remove(house.muted)
+            house.link.unwrap(house.muted, monotonic_us())
             house.muted = None
 
     def faults(self, esn: str) -> dict[str, bool]:

@@ -28,6 +28,9 @@ class Kind(StrEnum):
     WATCHDOG = "watchdog"
     CLOCK = "clock"
     HEAD_END = "head-end"
+    REPEAT = "repetition"
+    REORDER = "reordering"
+    CORRUPT = "corruption"
 
 
 #: Shortest and longest duration of each kind.
@@ -39,6 +42,9 @@ _SPANS = {
     Kind.LOSS: (10 * MINUTE_US, 6 * HOUR_US),
     Kind.SILENCE: (30 * MINUTE_US, 8 * HOUR_US),
     Kind.CLOCK: (HOUR_US, 6 * HOUR_US),
+    Kind.REPEAT: (10 * MINUTE_US, 6 * HOUR_US),
+    Kind.REORDER: (10 * MINUTE_US, 6 * HOUR_US),
+    Kind.CORRUPT: (10 * MINUTE_US, 2 * HOUR_US),
 }
 #: Kinds that strike everybody at once; their rate counts for the fleet, not for each meter.
 _COMMON = frozenset((Kind.AREA, Kind.HEAD_END))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smartmeter.network.faults import Cut
+from smartmeter.network.faults import Partition
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Violation
 from smartmeter.simulation.fleet import Fleet, FleetFailure, FleetSettings, run_fleet
@@ -74,10 +74,10 @@ def test_a_broken_promise_ends_the_run_with_the_command_that_repeats_it(
     fleet = Fleet(FleetSettings(1, 1, 3, faults=False))
     house = fleet.houses["SM000001"]
     fleet.run(2 * HOUR_US)
-    cut = Cut()
-    house.link.faults.append(cut)
+    cut = Partition()
+    house.link.wrap(cut)
     fleet.run(4 * HOUR_US)
-    house.link.faults.remove(cut)
+    house.link.unwrap(cut)
     with pytest.raises(Violation, match=r"forgotten unsent \(SM000001"):
         fleet.run(6 * HOUR_US)
 

@@ -9,7 +9,7 @@ from ansi_tables.ssi_tables import ModuleAlarm, ScheduleKind, SsiTable, Task
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
-from smartmeter.network.faults import Cut
+from smartmeter.network.faults import Partition
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.ssi.factory import FACTORY_PAGE
 from smartmeter.ssi.module import MemoryFailed, Module
@@ -178,12 +178,12 @@ def test_error_30_a_meter_that_cannot_be_read_is_no_configuration() -> None:
 
 def test_error_31_without_a_tms_there_is_no_registration() -> None:
     street = Street()
-    cut = Cut()
-    street.link.faults.append(cut)
+    cut = Partition()
+    street.link.wrap(cut)
     street.run(60)
     assert street.device.module.error is ErrorCode.REGISTRATION_FAILED
     assert street.device.module.state is State.REGISTERING
-    street.link.faults.remove(cut)
+    street.link.unwrap(cut)
     street.run(120)
     assert street.device.module.error is ErrorCode.NONE
 
@@ -206,11 +206,11 @@ def test_warnings_80_81_and_82_follow_the_silence_and_end_with_it(
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=period_min)))
     street.run(5 * HOUR_S)
-    cut = Cut()
-    street.link.faults.append(cut)
+    cut = Partition()
+    street.link.wrap(cut)
     street.run(hours * HOUR_S)
     assert street.device.module.status()["WARNING"] == expected
-    street.link.faults.remove(cut)
+    street.link.unwrap(cut)
     street.run(600)
     assert street.device.module.status()["WARNING"] == WarningCode.NONE
 

@@ -12,7 +12,7 @@ from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import FullRead, FullWrite, Identify, Logoff, OffsetRead
 from smartmeter.meter.event_log import EventCode
-from smartmeter.network.faults import Cut, Muted
+from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
@@ -81,11 +81,11 @@ def test_nothing_is_lost_or_doubled_over_a_link_that_loses_every_third_message()
 def test_a_cut_network_only_delays_what_is_told() -> None:
     street = provisioned()
     street.run(HOUR_S)
-    cut = Cut()
-    street.link.faults.append(cut)
+    cut = Partition()
+    street.link.wrap(cut)
     street.run(6 * HOUR_S)
     before = len(street.host.intervals())
-    street.link.faults.remove(cut)
+    street.link.unwrap(cut)
     street.run(120)
     assert before < len(street.journal)
     assert street.host.intervals() == expected(street)
@@ -196,7 +196,7 @@ def test_intervals_can_be_asked_for_in_one_message() -> None:
 
 def test_a_muted_module_still_answers() -> None:
     street = provisioned()
-    street.link.faults.append(Muted())
+    street.link.wrap(Muted())
     street.run(HOUR_S)
     assert not street.host.intervals()
     assert street.ask(encode_request(Identify())) == [b"\0" + identification(MAX_SESSIONS)]

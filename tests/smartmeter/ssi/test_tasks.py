@@ -16,7 +16,7 @@ from ansi_tables.ssi_tables import (
     Task,
 )
 from smartmeter.base.clock import US_PER_S
-from smartmeter.network.faults import Cut
+from smartmeter.network.faults import Partition
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -264,8 +264,8 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     monkeypatch.setattr("smartmeter.ssi.module.FILL_ROOM", 2)
     street = provisioned(schedule())
     street.run(HOUR_S)
-    cut = Cut()
-    street.link.faults.append(cut)
+    cut = Partition()
+    street.link.wrap(cut)
     street.run(4 * HOUR_S)
     module = street.device.module
     for number in range(9):
@@ -273,7 +273,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     assert module.memory.gaps and len(module.outbox) == 12
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
-    street.link.faults.remove(cut)
+    street.link.unwrap(cut)
     street.run(2 * HOUR_S)
     told = sorted(street.host.intervals())
     assert told == [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]

@@ -22,7 +22,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import OffsetRead
 from smartmeter.base import signing
 from smartmeter.base.nvram import MemoryNvram
-from smartmeter.network.faults import Cut
+from smartmeter.network.faults import Partition
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
 from smartmeter.ssi import boot as slots
@@ -305,7 +305,7 @@ def test_a_version_that_does_not_reach_its_tms_is_rolled_back_and_told(
     assert street.device.starts[-1] == NEW
     street.run(TRIAL_US / 1e6 + 5)
     assert street.device.starts[-1] == VERSION
-    street.link.faults.remove(cut)
+    street.link.unwrap(cut)
     street.run(300)
     [alarm] = street.host.parts(SsiTable.ALARM)
     assert alarm["CODE"] == ModuleAlarm.UPGRADE_FAILED
@@ -314,9 +314,9 @@ def test_a_version_that_does_not_reach_its_tms_is_rolled_back_and_told(
     assert version["FW_VERSION"] == VERSION
 
 
-def host_cut(street: Street) -> Cut:
-    cut = Cut()
-    street.link.faults.append(cut)
+def host_cut(street: Street) -> Partition:
+    cut = Partition()
+    street.link.wrap(cut)
     return cut
 
 
