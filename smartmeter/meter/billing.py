@@ -90,7 +90,8 @@ class Billing:
         sunday = self._clock.local(utc_s).isoweekday() % 7 == SUNDAY
         daily = bool(function.get("DAILY_SELF_READ_FLAG"))
         weekly = bool(function.get("WEEKLY_SELF_READ_FLAG")) and sunday
-        return due.self_read or (due.midnight and (daily or weekly))
+        by_calendar = due.self_read and self._time_flag("TOU_SELF_READ_FLAG")
+        return by_calendar or (due.midnight and (daily or weekly))
 
     # Registers.
 
@@ -119,9 +120,10 @@ class Billing:
         self.previous_reset = self._kept(25, "PREV_DEMAND_RESET_DATA", time, utc_s)
         self.registers.reset_demand()
         self._counters[RESET_COUNT] += 1
-        self.exclusion.after_reset(self.program.table(13), utc_s)
+        if self.program.table(21).REG_FUNC1_FLAGS.DEMAND_RESET_LOCK_FLAG:
+            self.exclusion.after_reset(self.program.table(13), utc_s)
         self._note(EventCode.DEMAND_RESET, utc_s, b"")
-        armed = time.state.armed_season
+        armed, time.state.armed_season = time.state.armed_season, None
         if armed is not None:
             self.change_season(armed, time, utc_s, resets=False)
         return True

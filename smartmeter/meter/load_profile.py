@@ -143,6 +143,8 @@ class Recorder:
     ) -> Interval | None:
         """Close the running interval; None when the list may not take it."""
         code = LONG if self.long else PARTIAL if self.short else TEST_DATA if test else OK
+        if self._at_block_end:
+            self._new_pulses()
         values = []
         for channel, gauge in zip(self.set.channels, self.gauges, strict=True):
             values.append(self._take(channel, gauge, totals[channel.source]))
@@ -178,7 +180,7 @@ class Recorder:
         totals: Mapping[int, int],
     ) -> Interval | None:
         """Write one interval; begins a block when the last one is full."""
-        if (not self.pointers.valid or self.used >= self.set.intervals) and not self._begin():
+        if self._at_block_end and not self._begin(code):
             return None
         low, high = _RANGES.get(self.set.format_code, self._dial())
         stored = tuple(max(low, min(value, high)) for value in values)
@@ -208,15 +210,24 @@ class Recorder:
         """Give where in memory the newest block is."""
         return (self.pointers.added - 1) % self.set.blocks
 
-    def _begin(self) -> bool:
+    @property
+    def _at_block_end(self) -> bool:
+        """Tell whether the next interval begins a block."""
+        return not self.pointers.valid or self.used >= self.set.intervals
+
+    def _begin(self, code: int) -> bool:
         if not self.pointers.add():
             return False
         self.used = 0
         self.blocks[self._slot] = BlockData()
-        if self._only_block:
-            for gauge in self.gauges:
-                gauge.pulses = 0
+        if code in EMPTY:
+            self._new_pulses()
         return True
+
+    def _new_pulses(self) -> None:
+        """Count the pulses of a block from zero, where ST-61 wants its own only."""
+        for gauge in self.gauges if self._only_block else ():
+            gauge.pulses = 0
 
     def _status(self, common: int, codes: Sequence[int]) -> bytes:
         """Give EXTENDED_INT_STATUS: common flags, then a nibble a channel, low one first."""

@@ -293,8 +293,10 @@ class Metering:
         return done
 
     def self_read(self, utc_s: int) -> bool:
-        """Keep the registers as an entry of ST-26."""
-        return self.billing.self_read(self.time, utc_s)
+        """Keep the registers as an entry of ST-26; a demand reset may come with it."""
+        done = self.billing.self_read(self.time, utc_s)
+        self._move_tier(utc_s)
+        return done
 
     def change_season(self, season: int, utc_s: int) -> None:
         """Let a season begin by command."""
@@ -310,7 +312,7 @@ class Metering:
         """Forget collected data (procedure 3); the configuration stays."""
         self.billing.clear()
         self._new_demands(self.program)
-        self.recorders.clear(self.totals)
+        self.recorders.clear(self.totals, self.measured_us)
 
     def set_test_mode(self, on: bool) -> None:
         """Enter or leave test mode: what flows in it is in no billing register."""

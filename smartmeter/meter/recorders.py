@@ -151,12 +151,12 @@ class Recorders:
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = CLOCK_BACKWARD if inside else 0, inside
 
-    def clear(self, totals: Totals) -> None:
+    def clear(self, totals: Totals, utc_us: int) -> None:
         """Empty all rings (procedure 3)."""
         for recorder in self._sets:
             recorder.clear()
-            recorder.mark(totals)
-            recorder.short = True
+            recorder.common, recorder.long = 0, False
+        self._mark_all(totals, utc_us)
 
     def to_json(self) -> list[Any]:
         """Give the state without the blocks for non-volatile memory."""

@@ -18,7 +18,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.calendar_table import DST_OFF, DST_ON, NO_SPECIAL, tiers_at
+from smartmeter.meter.calendar_table import DST_OFF, DST_ON, NO_SPECIAL, DayPlan, tiers_at
 from smartmeter.meter.clock import Clock, seconds_of
 from smartmeter.meter.program import Program
 
@@ -80,20 +80,21 @@ class TimeOfUse:
         state.armed_season = None
         state.special = NO_SPECIAL
         if plan is not None:
-            self._set_dst(False)
-            today = self._date(utc_s)
-            action = plan.last_dst(today)
-            if any(a.control == action for a in plan.actions(today)) and action in self._dst_at:
-                # Its hour may still be to come; then the other one is in force.
-                passed = (utc_s + self._clock.offset_s) % DAY_S >= self._dst_at[action]
-                action = action if passed else {DST_ON: DST_OFF, DST_OFF: DST_ON}[action]
-            self._set_dst(action == DST_ON)
+            self._begin_dst(utc_s, plan)
             today = self._date(utc_s)
             state.season = plan.season_on(today)
             state.special = self._special(today)
             state.carried = self._tiers_at_end(today - timedelta(days=1))
         state.day = (self._date(utc_s) - _EPOCH_DAY).days
         self.move_tier(utc_s)
+
+    def _begin_dst(self, utc_s: int, plan: DayPlan) -> None:
+        """Put daylight saving as it was at midnight, then do what today has if its hour is past."""
+        self._set_dst(False)
+        for _ in range(2):  # summer time may bring the next date
+            yesterday = self._date(utc_s) - timedelta(days=1)
+            self._set_dst(plan.last_dst(yesterday) == DST_ON)
+        self._switch_dst(utc_s, None)
 
     def _tiers_at_end(self, day: date) -> tuple[int, int]:
         assert self._plan is not None

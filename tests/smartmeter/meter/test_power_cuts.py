@@ -1,14 +1,18 @@
 """Power can be cut between any two writes to non-volatile memory: nothing tears or goes back."""
 
 from collections.abc import Callable, Mapping
+from random import Random
 
 import pytest
 
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter
-from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.profiles import PROFILES, profile_named
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.reference_history import ACTS, Pair
 from tests.smartmeter.meter.test_profiles import exact
+from tests.smartmeter.meter.test_reference import STARTS
 
 
 class PowerCut(Exception):
@@ -83,6 +87,62 @@ def cut_after(name: str, commits: int) -> bool:
     grown = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
     assert sum(grown[:2]) > sum(now[:2]), "it measures on"
     return cut
+
+
+#: Acts of a history after which a register may show less than before.
+FORGETTING = ("clear", "reprogram")
+
+
+def whole(bench: Bench) -> list[int]:
+    """Check that a meter is whole: tables, tiers, and that it starts the same again; its sums."""
+    tables = bench.snapshot()
+    exact(tables)
+    pages = {name: bench.nvram.get(name) or b"" for name in bench.nvram.names()}
+    twin = Meter(bench.settings, MemoryNvram(pages), bench.calendar, bench.now_us)
+    for number in sorted({23, 24, 25, 26, 63, 64, 74, 76} & set(tables)):
+        assert twin.table(number, bench.now_us) == tables.images[number], number
+    registers = tables[23]
+    tiers = [block.SUMMATIONS for block in registers.TIER_DATA_BLOCK]
+    totals = [int(total) for total in registers.TOT_DATA_BLOCK.SUMMATIONS]
+    if tiers:
+        assert [int(sum(parts)) for parts in zip(*tiers, strict=True)] == totals
+    sources, chosen = bench.meter.program.sources, bench.meter.program.summations
+    return [t for t, n in zip(totals, chosen, strict=True) if n is None or not sources[n].unit.net]
+
+
+def cut_in_history(profile: DeviceProfile, seed: int, commits: int) -> bool:
+    """Cut the power after so many commits of a drawn history; True when it had more of them."""
+    nvram, chance = CutNvram(commits), Random(f"cut/{profile.title}/{seed}")
+    pair = Pair(profile, seed, STARTS[seed % len(STARTS)], nvram)
+    cut, act = False, "run"
+    shown: list[int] = []
+    try:
+        for act in chance.choices(list(ACTS), list(ACTS.values()), k=12):
+            shown = [] if act in FORGETTING else whole(pair.bench)
+            getattr(pair, act)(chance)
+    except PowerCut:
+        cut = True
+    nvram.left = -1
+    pair.bench.start()
+    now = whole(pair.bench)
+    assert all(new >= old for new, old in zip(now, shown, strict=False)), (act, shown, now)
+    pair.bench.wait(5 * HOUR_US)
+    whole(pair.bench)
+    return cut
+
+
+def test_a_cut_in_a_drawn_history_of_any_device_leaves_a_whole_meter() -> None:
+    for seed, name in enumerate(("residential", "unusual", "random")):
+        cut_in_history(profile_named(name, seed), seed, 4 + 9 * seed)
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("name", [*PROFILES, "random"])
+def test_a_cut_between_any_two_writes_of_drawn_histories_leaves_a_whole_meter(name: str) -> None:
+    for seed in range(6):
+        profile, commits = profile_named(name, seed), 1
+        while cut_in_history(profile, seed, commits):
+            commits += 1 + commits // 12  # every one of the first dozen, then thinner
 
 
 @pytest.mark.parametrize("name", ["residential", "residential-tou"])
