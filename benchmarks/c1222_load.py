@@ -25,6 +25,7 @@ from protocols.c1222.security import EaxPrime
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.event_loop import run_server
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.meter_data import Interval
@@ -117,7 +118,7 @@ def echo_server(pipe: Connection) -> None:
 
 def tms_server(pipe: Connection, folder: str, factories: list[Factory]) -> None:
     """Run a TMS that knows the SmartMeters; tells processor seconds and memory when asked."""
-    asyncio.run(_tms(pipe, folder, factories))
+    run_server(_tms(pipe, folder, factories))
 
 
 async def _tms(pipe: Connection, folder: str, factories: list[Factory]) -> None:

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-@dataclass(frozen=True)
 class Event:
-    """Something that happened inside a machine; the base of all events."""
+    """Something that happened inside a machine; the base of all events, values all of them."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)

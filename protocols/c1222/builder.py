@@ -28,7 +28,7 @@ RECOVERY_SESSION, ED_CLASS_INCLUDED = 0x40, 0x10
 _CONTEXT_ELEMENT = tlv(0xA1, ApTitle(CONTEXT, False).universal())
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Lock:
     """How an APDU is secured: the key, its id, the IV, and CIPHERTEXT or AUTHENTICATED.
 
@@ -43,7 +43,7 @@ class Lock:
     carried: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Envelope:
     """Who speaks to whom, in which transaction; with the application context when it is wanted."""
 

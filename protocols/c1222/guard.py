@@ -56,7 +56,11 @@ class FailureGuard:
 
     def succeeded(self, key: KeyName, path: Hashable) -> None:
         """Note that the key was right on this path."""
-        proven = self._proven.setdefault(path, set())
+        proven = self._proven.get(path)
+        if proven is None:
+            proven = self._proven[path] = set()
+        elif key in proven:
+            return
         if len(proven) >= MAX_KEYS_PER_PATH:
             proven.clear()
         proven.add(key)

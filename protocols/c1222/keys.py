@@ -26,7 +26,7 @@ class SecurityState:
     last_iv: int = 0
 
 
-@dataclass
+@dataclass(slots=True)
 class _Heard:
     until_us: int
     stamp: int

@@ -54,7 +54,7 @@ class NodeSettings:
     max_sessions: int = MAX_SESSIONS
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class RequestArrived(Event):
     """A request whose MAC, if it has one, is right.  Answer with the token.
 

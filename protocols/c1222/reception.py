@@ -56,7 +56,7 @@ class KeyFailed(Refusal):
         self.alarm = alarm
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Opened:
     """A request in clear, checked: ``mark`` is what it is remembered by."""
 

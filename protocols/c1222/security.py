@@ -6,8 +6,8 @@ One object a key keeps the key schedule and the two masks.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
+from hmac import compare_digest
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -78,7 +78,7 @@ class EaxPrime:
         """Check the MAC, then decrypt; ApduRejected when it is wrong."""
         tag = self._header_tag(header)
         want = self._mac(tag, cipher) if cipher else (tag & _MAC_MASK).to_bytes(MAC_OCTETS, "big")
-        if not hmac.compare_digest(want, mac):
+        if not compare_digest(want, mac):
             raise ApduRejected("mac-mismatch")
         return self._crypt(tag, cipher) if cipher else b""
 
@@ -107,19 +107,16 @@ class EaxPrime:
 
     def _cmac(self, start: int, data: bytes) -> int:
         """Give CMAC' of data, which is not empty, from a start value, as a big-endian number."""
-        over = len(data) % BLOCK
-        mask = self._d
-        if over:
+        size = len(data)
+        if over := size % BLOCK:
             data += _PADDING[over]
+            size += BLOCK - over
             mask = self._q
-        first = int.from_bytes(data[:BLOCK], "big") ^ start ^ self._chained
-        if len(data) == BLOCK:
-            blocks = (first ^ mask).to_bytes(BLOCK, "big")
         else:
-            last = int.from_bytes(data[-BLOCK:], "big") ^ mask
-            middle = data[BLOCK:-BLOCK]
-            blocks = first.to_bytes(BLOCK, "big") + middle + last.to_bytes(BLOCK, "big")
-        self._chained = int.from_bytes(self._chain(blocks)[-BLOCK:], "big")
+            mask = self._d
+        first = (start ^ self._chained) << 8 * (size - BLOCK)
+        blocks = (int.from_bytes(data) ^ first ^ mask).to_bytes(size)
+        self._chained = int.from_bytes(self._chain(blocks)[-BLOCK:])
         return self._chained
 
 
@@ -169,7 +166,7 @@ def open_apdu(
     text, mac = information[1:-MAC_OCTETS], information[-MAC_OCTETS:]
     if mode == CIPHERTEXT:
         return cipher.open(header, text, mac)
-    if not hmac.compare_digest(cipher.sign(header, text), mac):
+    if not compare_digest(cipher.sign(header, text), mac):
         raise ApduRejected("mac-mismatch")
     return text
 

@@ -108,6 +108,19 @@ def encode_service(service: Service) -> bytes:
     return encode_request(service)
 
 
+def whole_write(octets: bytes) -> tuple[int, bytes] | None:
+    """Give table and data when this is a full write without a fault, in one block; else None.
+
+    Reports consist of these; whatever else it is, ``decode_service`` tells.
+    """
+    if octets[:1] != b"\x40" or len(octets) < 6:
+        return None
+    count = octets[3] << 8 | octets[4]
+    if count == MAX_TABLE_OCTETS or count + 6 != len(octets) or sum(octets[5:]) & 0xFF:
+        return None
+    return octets[1] << 8 | octets[2], octets[5:-1]
+
+
 def decode_service(octets: bytes) -> Service:
     """Read a service; MalformedRequest carries the code to refuse it with.
 

@@ -12,6 +12,7 @@ import click
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
 
 #: Where the first operator's password comes from; never from the command line.
@@ -46,7 +47,7 @@ def run(
 ) -> None:
     """Run the TMS until told to stop (Ctrl-C)."""
     files = tls_files(**tls)
-    asyncio.run(_run(Path(data), listen, web, shipment, template, clock, files))
+    run_server(_run(Path(data), listen, web, shipment, template, clock, files))
 
 
 async def _run(

@@ -16,7 +16,7 @@ import ssl
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import acceptable_source
@@ -90,8 +90,8 @@ class TcpPath(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; asyncio's call."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
         self.local = endpoint(transport.get_extra_info("sockname"))
         self.remote = endpoint(transport.get_extra_info("peername"))
         keep_alive(transport.get_extra_info("socket"))

@@ -25,7 +25,6 @@ from ansi_tables.meaning.register_tables import readings as register_readings
 from ansi_tables.meaning.scale import Exact
 from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
-from protocols.c1222.services import decode_service
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.collector import read_report
@@ -110,7 +109,7 @@ class Readings:
 
     def _keep_one(self, esn: str, services: Sequence[bytes]) -> None:
         try:
-            header, parts = read_report([decode_service(octets) for octets in services])
+            header, parts = read_report(services)
         except (TableError, MalformedRequest, ValueError):
             return  # a module of another edition: its reports go to the TMS all the same
         context_id = header["CONTEXT_ID"]

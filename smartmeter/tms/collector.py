@@ -7,6 +7,7 @@ stores, and says when the answer may go.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.registration import Register, Registered, serial_text
 from protocols.c1222.security import EaxPrime
-from protocols.c1222.services import decode_service
+from protocols.c1222.services import decode_service, whole_write
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
@@ -37,6 +38,8 @@ from smartmeter.base.clock import Calendar
 from smartmeter.tms.store.records import Part
 
 HOST_TITLE = ".1"
+#: How the header of a report begins.
+SIGNATURE = b"SSI1"
 #: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
 REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
 ANSWER_TIMEOUT_US = 15_000_000
@@ -54,7 +57,7 @@ class RegistrationAsked(Event):
     register: Register
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class ReportArrived(Event):
     """A report whose MAC is right; the answer goes out when it is durable."""
 
@@ -62,7 +65,7 @@ class ReportArrived(Event):
     path: Hashable
     esn: str
     header: Mapping[str, Any]
-    parts: tuple[Part, ...]
+    parts: Sequence[Part]
 
 
 @dataclass(frozen=True)
@@ -205,6 +208,11 @@ class Collector:
     def _take(self, event: RequestArrived, now_us: int) -> None:
         esn = self._meters.esn(event.calling)
         assert esn is not None, "its key was found by its title"
+        write = whole_write(event.services[0])
+        if write is not None and write[1][:4] == SIGNATURE:
+            with suppress(MalformedRequest):  # which items are, is said below
+                self._report(event, esn, now_us)
+                return
         services: list[Request | Register] = []
         answers: list[bytes] = []
         for octets in event.services:
@@ -217,9 +225,6 @@ class Collector:
             first = services[0]
             if isinstance(first, Register) and len(services) == 1:
                 self._register(event, esn, first, now_us)
-                return
-            if isinstance(first, FullWrite) and first.data[:4] == b"SSI1":
-                self._report(event, esn, services, now_us)
                 return
             answers = [
                 b"\0" + identification() if isinstance(one, Identify) else answer
@@ -235,13 +240,8 @@ class Collector:
             return
         self._events.append(RegistrationAsked(event.token, event.path, esn, register))
 
-    def _report(
-        self,
-        event: RequestArrived,
-        esn: str,
-        services: Sequence[Request | Register],
-        now_us: int,
-    ) -> None:
+    def _report(self, event: RequestArrived, esn: str, now_us: int) -> None:
+        services = event.services
         try:
             header, parts = read_report(services)
         except (TableError, ValueError) as error:
@@ -258,27 +258,34 @@ class Collector:
         self._events.append(ReportArrived(event.token, event.path, esn, header, parts))
 
 
-def read_report(
-    services: Sequence[Request | Register],
-) -> tuple[dict[str, Any], tuple[Part, ...]]:
-    """Read the services of a report: header, then parts; TableError or ValueError if it is none."""
-    first = services[0]
-    if not isinstance(first, FullWrite):
+def read_report(services: Sequence[bytes]) -> tuple[dict[str, Any], tuple[Part, ...]]:
+    """Read the services of a report: header, then parts.
+
+    TableError, MalformedRequest or ValueError if it is none.
+    """
+    table, offset, data = _written(services[0])
+    if offset is not None:
         raise ValueError("a report begins with a write of its header")
-    header = ssi_tables.decode(SsiTable.REPORT_HEADER, first.data)
-    base = header["BASE"]
-    parts = []
-    for service in services[1:]:
-        if isinstance(service, OffsetWrite):
-            parts.append(Part(service.table, None, {}, service.data, service.offset))
-            continue
-        if not isinstance(service, FullWrite):
-            raise ValueError("a report holds writes only")
-        number = service.table - base
-        if 0 <= number < NBR_SSI_TABLES:
-            table = SsiTable(number)
-            value = ssi_tables.decode(table, service.data)
-            parts.append(Part(service.table, table, value, service.data, None))
+    header = ssi_tables.decode(SsiTable.REPORT_HEADER, data)
+    base, parts = header["BASE"], []
+    for octets in services[1:]:
+        table, offset, data = _written(octets)
+        if offset is None and 0 <= table - base < NBR_SSI_TABLES:
+            kind = SsiTable(table - base)
+            parts.append(Part(table, kind, ssi_tables.decode(kind, data), data, None))
         else:
-            parts.append(Part(service.table, None, {}, service.data, None))
+            parts.append(Part(table, None, {}, data, offset))
     return header, tuple(parts)
+
+
+def _written(octets: bytes) -> tuple[int, int | None, bytes]:
+    """Give table, offset (None for a whole table) and data of a write."""
+    write = whole_write(octets)
+    if write is not None:
+        return write[0], None, write[1]
+    service = decode_service(octets)
+    if isinstance(service, OffsetWrite):
+        return service.table, service.offset, service.data
+    if not isinstance(service, FullWrite):
+        raise ValueError("a report holds writes only")
+    return service.table, None, service.data

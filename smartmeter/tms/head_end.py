@@ -45,6 +45,8 @@ RESERVED_IDS = 100_000
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 SYSTEM = "system"
+#: Reports that are stored in one change.
+MAX_REPORT_GROUP = 500
 READ_TABLES = [23, 28, 52]
 
 
@@ -76,6 +78,9 @@ class HeadEnd:
         self._refusals = Refusals()
         self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
         self._now_us = 0
+        #: Reports that wait for the group before them to be durable; whether there is one.
+        self._waiting: list[ReportArrived] = []
+        self._storing = False
 
     # From outside.
 
@@ -224,21 +229,36 @@ class HeadEnd:
         self._then(self.store.write(change), after)
 
     def _report(self, event: ReportArrived) -> None:
+        """Let a report wait for those that come with it, and for the group before them."""
+        self._waiting.append(event)
+        if not self._storing:
+            self._storing = True
+            self._call_soon(self._store_waiting)
+
+    def _store_waiting(self) -> None:
+        group, self._waiting = self._waiting[:MAX_REPORT_GROUP], self._waiting[MAX_REPORT_GROUP:]
+        self._storing = bool(group)
+        if group:
+            self._store_group(group, self._store_waiting)
+
+    def _store_group(self, group: list[ReportArrived], then: Callable[[], None]) -> None:
+        """Store reports in one change; if that fails, one by one, so that a bad one fails alone."""
         utc_s = self.utc_s
-        written = self.store.write(
-            lambda c: records.store_report(c, event.esn, event.header, event.parts, utc_s)
-        )
 
-        def after(future: Future[Stored]) -> None:
-            if future.exception() is not None:
-                self.collector.reject(event, ResponseCode.err, self._now_us)
-                return
-            self._heard(event.esn, event.path)
-            self.collector.acknowledge(event, self._now_us)
-            self.on_stored(future.result())
-            self._stored(future.result())
+        def after(future: Future[list[bool]]) -> None:
+            if future.exception() is None:
+                for event, new in zip(group, future.result(), strict=True):
+                    self._heard(event.esn, event.path)
+                    self.collector.acknowledge(event, self._now_us)
+                    self._stored(Stored(event.esn, event.header, event.parts, not new))
+            elif len(group) == 1:
+                self.collector.reject(group[0], ResponseCode.err, self._now_us)
+            else:
+                for event in group:
+                    self._store_group([event], lambda: None)
+            then()
 
-        self._then(written, after)
+        self._then(self.store.write(lambda c: records.store_reports(c, group, utc_s)), after)
 
     def _knows_context(self, esn: str, context_id: int) -> bool:
         """Tell whether a meter context is stored; asked once for each that a SmartMeter has."""
@@ -259,6 +279,7 @@ class HeadEnd:
     def _stored(self, stored: Stored) -> None:
         """A report is durable and acknowledged: see what follows from it."""
         esn, header = stored.esn, stored.header
+        self.on_stored(stored)
         self.figures.report(self._now_us, stored.repeated)
         if stored.repeated:
             return

@@ -268,7 +268,7 @@ class Service:
         """Give the newest reports of a SmartMeter, newest first."""
         self._row(esn)
         rows = self.store.read(
-            "SELECT * FROM reports WHERE esn=? ORDER BY received_s DESC, number DESC LIMIT ?",
+            "SELECT * FROM reports WHERE esn=? ORDER BY epoch DESC, number DESC LIMIT ?",
             esn,
             _page(limit),
         )

@@ -21,6 +21,7 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/comms/tcp.py",
     "smartmeter/comms/udp.py",
     "smartmeter/comms/listener.py",
+    "smartmeter/comms/event_loop.py",
     "smartmeter/comms/node.py",
     "smartmeter/comms/registrations.py",
     "smartmeter/comms/relay_host.py",

@@ -11,7 +11,9 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from itertools import compress
+from operator import itemgetter
+from typing import Any, Protocol
 
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
 
@@ -21,7 +23,7 @@ MAX_IMAGE_OCTETS = 1 << 20
 MAX_SECURITY_EVENTS, MAX_UNKNOWN_DEVICES = 10_000, 1000
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Part:
     """One write of a report: an SSI table's value, or octets of a meter's table from an offset."""
 
@@ -32,7 +34,15 @@ class Part:
     offset: int | None
 
 
-@dataclass(frozen=True)
+class Report(Protocol):
+    """A report as it arrived."""
+
+    esn: str
+    header: Mapping[str, Any]
+    parts: Sequence[Part]
+
+
+@dataclass(slots=True)
 class Stored:
     """What became of a report; a repeated one stores nothing."""
 
@@ -42,54 +52,68 @@ class Stored:
     repeated: bool
 
 
-def store_report(
-    connection: sqlite3.Connection,
-    esn: str,
-    header: Mapping[str, Any],
-    parts: Sequence[Part],
-    received_s: int,
-) -> Stored:
-    """Write a report with all it carries, unless its number was stored before."""
-    contents = _contents(tuple(p.ssi.name if p.ssi else f"ST-{p.table}" for p in parts))
-    cursor = connection.execute(
-        "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-        (
-            esn,
-            header["OUTBOX_EPOCH"],
-            header["REPORT_NBR"],
-            header["CAUSE"],
-            header["SCHEDULE_NBR"],
-            header["TIME"],
-            header["DUE_TIME"],
-            header["CONFIG_VERSION"],
-            header["CONTEXT_ID"],
-            received_s,
-            contents,
-        ),
-    )
-    if not cursor.rowcount:
-        return Stored(esn, header, parts, repeated=True)
-    connection.execute(
+def store_reports(
+    connection: sqlite3.Connection, reports: Sequence[Report], received_s: int
+) -> list[bool]:
+    """Write reports with all they carry; tells for each whether it is new.
+
+    One whose number was stored before, or stands before it here, stores nothing.
+    """
+    rows = [_report_row(report, received_s) for report in reports]
+    before = connection.total_changes
+    connection.execute("SAVEPOINT reports")
+    connection.executemany(_INSERT_REPORT, rows)
+    new = [True] * len(rows)
+    if connection.total_changes - before != len(rows):
+        connection.execute("ROLLBACK TO reports")
+        new = [connection.execute(_INSERT_REPORT, row).rowcount > 0 for row in rows]
+    connection.execute("RELEASE reports")
+    fresh = list(compress(reports, new))
+    connection.executemany(
         "UPDATE meters SET base=?, heard_s=?, context_id=?, module_state=?, module_warning=?"
         " WHERE esn=?",
-        (
-            header["BASE"],
-            received_s,
-            header["CONTEXT_ID"],
-            header["STATE"],
-            header["WARNING"],
-            esn,
-        ),
+        [
+            (h["BASE"], received_s, h["CONTEXT_ID"], h["STATE"], h["WARNING"], report.esn)
+            for report in fresh
+            for h in (report.header,)
+        ],
     )
-    for part in parts:
-        _store_part(connection, esn, header, part, received_s)
-    return Stored(esn, header, parts, repeated=False)
+    intervals = []
+    for report in fresh:
+        for part in report.parts:
+            if part.ssi is SsiTable.LOAD_PROFILE_PART:
+                intervals += _interval_rows(report.esn, part.value, REPORT, received_s)
+            else:
+                _store_part(connection, report.esn, report.header, part, received_s)
+    connection.executemany(_INSERT_INTERVAL, intervals)
+    return new
+
+
+_INSERT_REPORT = "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_INTERVAL = "INSERT OR IGNORE INTO intervals VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+#: Fields of REPORT_HEADER in the order of the columns.
+_REPORT_FIELDS = itemgetter(
+    "OUTBOX_EPOCH",
+    "REPORT_NBR",
+    "CAUSE",
+    "SCHEDULE_NBR",
+    "TIME",
+    "DUE_TIME",
+    "CONFIG_VERSION",
+    "CONTEXT_ID",
+)
+
+
+def _report_row(report: Report, received_s: int) -> tuple[Any, ...]:
+    contents = _contents(tuple([(part.ssi, part.table) for part in report.parts]))
+    return (report.esn, *_REPORT_FIELDS(report.header), received_s, contents)
 
 
 @lru_cache(maxsize=1024)
-def _contents(names: tuple[str, ...]) -> str:
+def _contents(tables: tuple[tuple[SsiTable | None, int], ...]) -> str:
     """Give what a report carried, as JSON."""
-    return json.dumps(sorted(set(names)))
+    names = {ssi.name if ssi is not None else f"ST-{table}" for ssi, table in tables}
+    return json.dumps(sorted(names))
 
 
 def _store_part(
@@ -100,8 +124,6 @@ def _store_part(
     received_s: int,
 ) -> None:
     match part.ssi:
-        case SsiTable.LOAD_PROFILE_PART:
-            store_intervals(connection, esn, part.value, REPORT, received_s)
         case SsiTable.EVENT_PART:
             store_events(connection, esn, part.value, received_s)
         case SsiTable.ALARM:
@@ -129,7 +151,15 @@ def store_intervals(
     received_s: int,
 ) -> int:
     """Write the intervals of a LOAD_PROFILE_PART; gives how many were not there yet."""
-    rows = [
+    before = connection.total_changes
+    connection.executemany(_INSERT_INTERVAL, _interval_rows(esn, value, source, received_s))
+    return connection.total_changes - before
+
+
+def _interval_rows(
+    esn: str, value: Mapping[str, Any], source: str, received_s: int
+) -> list[tuple[Any, ...]]:
+    return [
         (
             esn,
             value["SET"],
@@ -145,9 +175,6 @@ def store_intervals(
         )
         for index, interval in enumerate(value["INTERVALS"])
     ]
-    before = connection.total_changes
-    connection.executemany("INSERT OR IGNORE INTO intervals VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
-    return connection.total_changes - before
 
 
 def store_events(

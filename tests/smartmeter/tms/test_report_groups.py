@@ -1,0 +1,166 @@
+"""Reports are stored in groups: each is acknowledged or refused for itself, and once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import DEFAULT_BASE, Cause, SsiTable
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NOTIFICATION
+from protocols.c1222.node import Node, ResponseArrived
+from protocols.c1222.security import EaxPrime
+from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullWrite
+from smartmeter.base.clock import Calendar
+from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.simulation.street import MODEL, factory_of
+from smartmeter.ssi.meter_data import Interval
+from smartmeter.ssi.reports import profile_part
+from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.shipment import Shipped, import_shipment
+from smartmeter.tms.template import make_template
+
+UTC_S, METERS = 1_767_225_600, 3
+#: Its second interval has no number that the store could hold.
+LAST_SEQUENCE = 2**63 - 1
+
+
+class Office:
+    """A head-end in memory, and SmartMeters that send it reports."""
+
+    def __init__(self) -> None:
+        self.calendar = Calendar(UTC_S * 1_000_000)
+        self.store = MemoryStore()
+        self.factories = [factory_of(n, 3, "tcp:127.0.0.1:1") for n in range(1, METERS + 1)]
+        shipped = [Shipped(f.esn, str(f.title), f.key, MODEL) for f in self.factories]
+        self.store.write_now(lambda c: import_shipment(c, shipped, 0))
+        self.later: list[Callable[[], None]] = []
+        self.head_end = HeadEnd(self.store, self.calendar, make_template(), self.later.append)
+        self.head_end.load(0)
+        self.nodes = [Node(f.title, _Keys(f.key), self.calendar) for f in self.factories]
+
+    def send(self, meter: int, number: int, first_sequence: int) -> None:
+        """Send a report of two intervals."""
+        services = report(self.factories[meter].esn, number, first_sequence)
+        title = ApTitle.parse(".1")
+        self.nodes[meter].request(services, title, meter, 0, key_id=0, qualifier=NOTIFICATION)
+        for path, octets in self.nodes[meter].outgoing():
+            self.head_end.receive(path, octets, 0)
+
+    def answers(self) -> list[tuple[int, list[int]]]:
+        """Let what waits be done; give the answers, each with its SmartMeter."""
+        while self.later:
+            self.later.pop(0)()
+        for path, octets in self.head_end.outgoing():
+            assert isinstance(path, int)
+            self.nodes[path].receive("tms", octets, 0)
+        return [
+            (meter, [response[0] for response in event.responses])
+            for meter, node in enumerate(self.nodes)
+            for event in node.events()
+            if isinstance(event, ResponseArrived)
+        ]
+
+
+class _Keys:
+    def __init__(self, key: bytes) -> None:
+        self._cipher = EaxPrime(key)
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return self._cipher if key_id == 0 else None
+
+
+def report(esn: str, number: int, first_sequence: int) -> list[bytes]:
+    header = {
+        "BASE": DEFAULT_BASE,
+        "ESN": esn,
+        "OUTBOX_EPOCH": 1,
+        "REPORT_NBR": number,
+        "CAUSE": Cause.SCHEDULE,
+        "SCHEDULE_NBR": 1,
+        "TIME": UTC_S,
+        "DUE_TIME": UTC_S,
+        "CONFIG_VERSION": 0,
+        "CONTEXT_ID": 1,
+        "STATE": 6,
+        "WARNING": 0,
+    }
+    intervals = [Interval(first_sequence + n, UTC_S + 900 * n, b"", (n,)) for n in range(2)]
+    images = (
+        (SsiTable.REPORT_HEADER, header),
+        (SsiTable.LOAD_PROFILE_PART, profile_part(intervals, 900, 1, 1)),
+    )
+    return [
+        encode_request(FullWrite(DEFAULT_BASE + table, ssi_tables.encode(table, value)))
+        for table, value in images
+    ]
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def test_reports_that_come_together_are_stored_in_one_change(office: Office) -> None:
+    for meter in range(METERS):
+        office.send(meter, 1, 0)
+    [first] = office.later
+    first()
+    assert office.store.number("SELECT count(*) FROM reports") == METERS
+    assert office.answers() == [(meter, [0, 0]) for meter in range(METERS)]
+    assert office.store.number("SELECT count(*) FROM intervals") == 2 * METERS
+
+
+def test_a_report_that_cannot_be_stored_is_refused_alone(office: Office) -> None:
+    office.send(0, 1, 0)
+    office.send(1, 1, LAST_SEQUENCE)
+    office.send(2, 1, 0)
+    refused = [ResponseCode.err, ResponseCode.err]
+    assert office.answers() == [(0, [0, 0]), (1, refused), (2, [0, 0])]
+    rows = office.store.read("SELECT esn, count(*) AS count FROM intervals GROUP BY esn")
+    assert {row["esn"]: row["count"] for row in rows} == {
+        office.factories[0].esn: 2,
+        office.factories[2].esn: 2,
+    }
+
+
+def test_a_number_that_comes_twice_in_one_group_is_stored_once(office: Office) -> None:
+    office.send(0, 1, 0)
+    office.send(0, 1, 100)
+    office.send(0, 2, 2)
+    assert office.answers() == [(0, [0, 0])] * 3
+    rows = office.store.read("SELECT sequence FROM intervals ORDER BY sequence")
+    assert [row["sequence"] for row in rows] == [0, 1, 2, 3]
+    assert office.head_end.figures.reports == 2
+    assert office.head_end.figures.repeated == 1
+
+
+def test_a_number_that_was_stored_before_stores_nothing_again(office: Office) -> None:
+    office.send(0, 1, 0)
+    office.answers()
+    office.send(0, 1, 100)
+    office.send(1, 1, 0)
+    assert office.answers() == [(0, [0, 0]), (1, [0, 0])]
+    assert office.store.number("SELECT count(*) FROM intervals") == 4
+    assert office.store.number("SELECT count(*) FROM reports") == 2
+
+
+def test_what_a_report_carried_is_named_by_its_table(office: Office) -> None:
+    """A standard table and a table of the module's may have the same number above their base."""
+    esn = office.factories[0].esn
+    number = int(SsiTable.LOAD_PROFILE_PART)
+    title = ApTitle.parse(".1")
+    for nbr, service in enumerate((None, encode_request(FullWrite(number, b"\x01"))), 1):
+        services = report(esn, nbr, 2 * nbr)
+        office.nodes[0].request(
+            [services[0], service or services[1]], title, 0, 0, key_id=0, qualifier=NOTIFICATION
+        )
+        [(path, octets)] = office.nodes[0].outgoing()
+        office.head_end.receive(path, octets, 0)
+        office.answers()
+    rows = office.store.read("SELECT contents FROM reports ORDER BY number")
+    assert [row["contents"] for row in rows] == ['["LOAD_PROFILE_PART"]', f'["ST-{number}"]']
