@@ -10,6 +10,7 @@ from protocols.c1222.envelope import (
     APDU_TAG,
     CONTEXT,
     authentication_element,
+    external_head,
     integer_element,
     length_octets,
     tlv,
@@ -71,8 +72,7 @@ def build_apdu(
     control |= ED_CLASS_INCLUDED if ed_class is not None else 0
     control |= RECOVERY_SESSION if recovery else 0
     size = 1 + len(text) + (MAC_OCTETS if lock else 0)
-    octet_aligned = b"\x81" + length_octets(size)
-    external = b"\x28" + length_octets(len(octet_aligned) + size) + octet_aligned
+    external = external_head(size)
     header = b"\xbe" + length_octets(len(external) + size) + external + bytes([control])
     called, calling = envelope.called, envelope.calling
     context = _CONTEXT_ELEMENT if envelope.has_context else b""

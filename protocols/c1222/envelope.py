@@ -219,17 +219,24 @@ def _check_segment(apdu: Apdu, total: int) -> None:
         raise SegmentOutOfRange("segment-overrun", apdu)
 
 
+def external_head(size: int) -> bytes:
+    """Give what stands in user information before so many octets of EPSEM."""
+    octet_aligned = b"\x81" + length_octets(size)
+    return b"\x28" + length_octets(len(octet_aligned) + size) + octet_aligned
+
+
+#: The same by the octets that both have, for messages of the usual size.
+_EXTERNAL_HEADS = {
+    len(head) + size: head for size, head in enumerate(map(external_head, range(1024)))
+}
+
+
 def _user_information(content: bytes) -> tuple[int | None, bytes]:
     """Give the indirect reference (a segment's offset) and the octets of EPSEM."""
     offset = None
-    # Two lengths of one octet, or two of two: what nearly every message has.
-    size = len(content)
-    if size > 4 and content[0] == 0x28 and content[1] == size - 2 < 0x80:
-        if content[2] == 0x81 and content[3] == size - 4:
-            return None, content[4:]
-    elif size > 6 and content[:2] == b"\x28\x81" and content[2] == size - 3:
-        if content[3:5] == b"\x81\x81" and content[5] == size - 6:
-            return None, content[6:]
+    usual = _EXTERNAL_HEADS.get(len(content))
+    if usual is not None and content.startswith(usual):
+        return None, content[len(usual) :]
     external = _only(content, 0x28, "bad-user-information")
     if external[:1] == b"\x02":
         _, _, end = _take(external, 0)
