@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.simulation.control import Control, ControlError
@@ -98,11 +99,9 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.asynccontextmanager
 async def controlled(control: Control, address: str) -> AsyncIterator[str]:
     """Serve the control interface while the body runs; gives its URL."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise SettingsError("--control", f"{address!r} is not HOST:PORT", "write 127.0.0.1:8090")
+    host, port = host_port("--control", address, "127.0.0.1:8090")
     try:
-        server = _Server((host.strip("[]"), int(port)), _Handler)
+        server = _Server((host, port), _Handler)
     except OSError as error:
         raise SettingsError(
             "--control", f"{address}: {error.strerror or error}", "choose a port that is free"

@@ -17,6 +17,7 @@ import click
 
 from protocols.machine import Machine
 from protocols.transports import serving
+from smartmeter.base.address import MAX_PORT, host_port
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
@@ -215,10 +216,12 @@ def _ports(
         return [("pty", name) for name in names]
     if serial_device is not None:
         return [("serial", serial_device)]
-    host, _, port = (tcp or "").rpartition(":")
-    if not host or not port.isdecimal() or int(port) + count - 1 > 65535:
-        raise SettingsError("--tcp", f"{tcp!r} is not HOST:PORT", "write 127.0.0.1:2000")
-    return [("tcp", f"{host}:{int(port) and int(port) + n}") for n in range(count)]
+    name = tcp or ""
+    _, port = host_port("--tcp", name, "127.0.0.1:2000")
+    host = name.rpartition(":")[0]
+    if port + count - 1 > MAX_PORT:
+        raise SettingsError("--tcp", f"{count} ports from {port} on", "choose a lower port")
+    return [("tcp", f"{host}:{port and port + n}") for n in range(count)]
 
 
 def _serving(served: _Served, kind: str, name: str) -> Callable[[], Awaitable[None]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.address import host_port
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.tls import TlsFiles
 
@@ -42,11 +42,9 @@ def run(
         raise click.UsageError("give --upstream tcp:HOST:PORT, or --master DOMAIN for the top")
     if master is not None and data is None:
         raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise SettingsError("--listen", f"{listen!r} is not HOST:PORT", "write 127.0.0.1:1153")
+    host, port = host_port("--listen", listen, "127.0.0.1:1153")
     files = tls_files(**tls)
-    asyncio.run(_run(host.strip("[]"), int(port), title, upstream, master, data, files))
+    asyncio.run(_run(host, port, title, upstream, master, data, files))
 
 
 async def _run(

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import click
 
+from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
 
-#: Where the first operator's password comes from; never from the command line.
-PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
-FIRST_USER = "operator"
 MAX_SHIPMENT_OCTETS = 1 << 28
 
 
@@ -66,7 +64,7 @@ async def _run(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    host, port = _address("--listen", listen)
+    host, port = host_port("--listen", listen, "127.0.0.1:1153")
     chosen = read_template(_text("--template", template)) if template else make_template()
     shipped = read_shipment(_text("--shipment", shipment), shipment) if shipment else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
@@ -78,10 +76,13 @@ async def _run(
         if shipped:
             click.echo(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
         if web != "off":
+            from smartmeter.tms.users import Users
             from smartmeter.tms.web.site import Site
 
-            web_host, web_port = _address("--web", web)
-            _first_user(server.store)
+            web_host, web_port = host_port("--web", web, "127.0.0.1:8080, or off")
+            told = Users(server.store).first(os.environ)
+            if told is not None:
+                click.echo(told)
             site = Site(server)
             await site.start(web_host, web_port)
             click.echo(f"page http://{web_host}:{site.port}/")
@@ -94,29 +95,6 @@ async def _run(
             await site.stop()
         await server.stop()
         click.echo("stopped", err=True)
-
-
-def _first_user(store: object) -> None:
-    """Enter the first user; a password that was made up is shown this once."""
-    from smartmeter.tms.store.sqlite import Store
-    from smartmeter.tms.users import Users, first_password
-
-    assert isinstance(store, Store)
-    users = Users(store)
-    given = os.environ.get(PASSWORD_VARIABLE)
-    if given:
-        users.set(FIRST_USER, given)
-    elif not users.any():
-        password = first_password()
-        users.set(FIRST_USER, password)
-        click.echo(f"log in as {FIRST_USER} with {password} (shown this once)")
-
-
-def _address(option: str, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise SettingsError(option, f"{text!r} is not HOST:PORT", "write 127.0.0.1:1153")
-    return host.strip("[]"), int(port)
 
 
 def _text(option: str, name: str | None) -> str:

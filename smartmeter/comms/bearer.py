@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.tls import TlsFiles
 
@@ -48,12 +49,10 @@ class Bearer(Protocol):
 def tcp_address(address: str) -> tuple[str, int]:
     """Read ``tcp:HOST:PORT``, ``tls:…`` or ``udp:…``; SettingsError when it is none."""
     kind, _, rest = address.partition(":")
-    host, _, port = rest.rpartition(":")
-    number = int(port) if port.isdecimal() else 0
-    if kind not in ("tcp", "tls", "udp") or not host or not 0 < number < 65_536:
-        raise SettingsError(
-            f"address {address!r}",
-            "is no bearer",
-            "write tcp:HOST:PORT, tls:HOST:PORT or udp:HOST:PORT",
-        )
-    return host.strip("[]"), number
+    place, example = f"address {address!r:.80}", "tcp:HOST:PORT, tls:HOST:PORT or udp:HOST:PORT"
+    if kind not in ("tcp", "tls", "udp"):
+        raise SettingsError(place, "is no bearer", f"write {example}")
+    host, port = host_port(place, rest, example)
+    if port == 0:
+        raise SettingsError(place, "has no port", f"write {example}")
+    return host, port

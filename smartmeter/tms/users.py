@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from collections.abc import Mapping
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -12,6 +13,9 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.store.sqlite import Store
 
 MIN_PASSWORD = 8
+FIRST_USER = "operator"
+#: Where the first operator's password comes from; never from the command line.
+PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
 
 
 class Users:
@@ -39,6 +43,21 @@ class Users:
             connection.execute("INSERT OR REPLACE INTO users VALUES (?,?,?)", (name, hashed, role))
 
         self._store.write_now(change)
+
+    def first(self, environment: Mapping[str, str]) -> str | None:
+        """Enter the first operator, with the password of the environment or one made up.
+
+        Gives a line that tells the made-up password, to be shown this once.
+        """
+        given = environment.get(PASSWORD_VARIABLE)
+        if given:
+            self.set(FIRST_USER, given)
+            return None
+        if self.any():
+            return None
+        password = first_password()
+        self.set(FIRST_USER, password)
+        return f"log in as {FIRST_USER} with {password} (shown this once)"
 
     def check(self, hashed: str | None, password: str) -> bool:
         """Compare a password with a hash; slow on purpose, to be called in a thread."""
