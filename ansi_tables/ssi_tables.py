@@ -200,6 +200,10 @@ class Command(IntEnum):
     UPGRADE_CANCEL = 5
 
 
+#: ``MODULE_VERSION.MODEL`` of a gateway, whose images are wheels of SmartMeter.
+GATEWAY_MODEL = "SmartMeter GW"
+
+
 class UpgradeState(IntEnum):
     """``UPGRADE_STATUS.STATE``."""
 

@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import click
 
+from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 
@@ -35,6 +37,7 @@ def command() -> None:
 )
 def run(name: str, clock: str, page: str | None) -> None:
     """Run until told to stop (Ctrl-C).  Without [[tms]] in the settings it needs no TMS."""
+    from smartmeter.gateway.launcher import Launcher, begin_again, launched
     from smartmeter.gateway.service import run_gateway
     from smartmeter.gateway.settings import read_settings
 
@@ -42,22 +45,18 @@ def run(name: str, clock: str, page: str | None) -> None:
     rate = shared_calendar(clock, wall_utc_us(), monotonic_us()).rate if clock else Fraction(1)
     place = None
     if page is not None:
-        host, _, port = page.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65_535:
-            raise SettingsError("--with-tms", f"{page!r} is not HOST:PORT", "write 127.0.0.1:8080")
-        place = (host.strip("[]"), int(port))
+        place = host_port("--with-tms", page, "127.0.0.1:8080")
 
-    async def work() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        for seat in settings.seats:
-            click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
-        click.echo(f"towards the meter: {settings.permission}")
-        await run_gateway(settings, rate, click.echo, stop, place)
-        click.echo("stopped", err=True)
-
-    asyncio.run(work())
+    first = settings.upgrade is not None and not launched()
+    if first and not Launcher(settings, sys.argv[1:], click.echo).run():
+        return
+    for seat in settings.seats:
+        click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
+    click.echo(f"towards the meter: {settings.permission}")
+    signals = (signal.SIGINT, signal.SIGTERM)
+    if asyncio.run(run_gateway(settings, rate, click.echo, signals, place)):
+        begin_again(sys.argv[1:])
+    click.echo("stopped", err=True)
 
 
 @command.command()

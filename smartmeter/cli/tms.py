@@ -1,4 +1,4 @@
-"""``smartmeter tms run``: the head-end as a process of its own."""
+"""``smartmeter tms run|upgrade``: the head-end as a process of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli import tms_upgrade
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
@@ -22,6 +23,9 @@ MAX_SHIPMENT_OCTETS = 1 << 28
 @click.group()
 def command() -> None:
     """The Transaction Management System."""
+
+
+command.add_command(tms_upgrade.command)
 
 
 @command.command()

@@ -63,6 +63,7 @@ def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]
     found += _mains(settings)
     found += _tms(settings)
     found += _sinks(settings)
+    found.append(_upgrade(settings))
     if ask_meters:
         for seat in settings.seats:
             found += _meter(seat)
@@ -71,6 +72,8 @@ def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]
 
 def _storage(settings: GatewaySettings) -> Iterator[Finding]:
     folders = {settings.data, settings.socket.parent, *(s.state.parent for s in settings.seats)}
+    if settings.upgrade is not None:
+        folders.add(settings.upgrade.slots)
     if settings.sinks.csv is not None:
         folders.add(settings.sinks.csv.parent)
     for folder in sorted(folders):
@@ -151,6 +154,23 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
             yield Finding(
                 f"broker {place[0]}:{place[1]}", True, told, "start it, check the address"
             )
+
+
+def _upgrade(settings: GatewaySettings) -> Finding:
+    upgrade = settings.upgrade
+    if upgrade is None:
+        remedy = "write [upgrade] with public_key_file, if the TMS may send new versions"
+        return Finding("upgrade", False, "off: images from the network are refused", remedy)
+    try:
+        owner = upgrade.slots.stat() if upgrade.slots.exists() else None
+    except OSError as error:
+        return Finding("upgrade", True, f"{upgrade.slots}: {error.strerror}", "check its rights")
+    if owner is not None and owner.st_mode & 0o022:
+        fault = f"others may write {upgrade.slots}, from where programs are run"
+        return Finding("upgrade", True, fault, f"chmod go-w {upgrade.slots}")
+    esn, key = settings.seats[0].factory.esn, upgrade.public_key.hex()
+    text = f"{esn} takes images signed for {key[:16]}..., on trial for {upgrade.trial_s} s"
+    return Finding("upgrade", False, text)
 
 
 def _meter(seat: SeatSettings) -> Iterator[Finding]:

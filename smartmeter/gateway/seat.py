@@ -12,8 +12,15 @@ from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from ansi_tables.ssi_tables import ScheduleKind, SsiTable, Task
-from smartmeter.base.clock import Calendar, monotonic_us
+from ansi_tables.ssi_tables import (
+    GATEWAY_MODEL,
+    ScheduleKind,
+    SsiTable,
+    Task,
+    UpgradeResult,
+    UpgradeState,
+)
+from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.node import NodeHost
@@ -21,7 +28,8 @@ from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.probe import Probe
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.settings import SeatSettings
+from smartmeter.gateway.settings import SeatSettings, UpgradeSettings
+from smartmeter.ssi.boot import read_boot
 from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
 from smartmeter.ssi.guard import Permission, WriteDenied
 from smartmeter.ssi.module import (
@@ -32,6 +40,7 @@ from smartmeter.ssi.module import (
     StateChanged,
 )
 from smartmeter.ssi.states import StartCause
+from smartmeter.ssi.upgrade import Program, Upgrade
 
 #: How long a seat rests after its storage failed.
 STORAGE_REST_S = 10.0
@@ -132,8 +141,12 @@ class Seat:
         readings: Readings,
         journal: Journal,
         rate: Fraction,
+        upgrade: UpgradeSettings | None,
+        begin_again: Callable[[], None],
     ) -> None:
         self.settings = settings
+        self._upgrade, self._begin_again = upgrade, begin_again
+        self._on_trial = False
         self.esn = settings.factory.esn
         self.calendar = Calendar(None, rate, monotonic_us())
         #: Set when the clock was read from the meter for the first time.
@@ -171,9 +184,19 @@ class Seat:
         fault: asyncio.Future[StorageError | None] = loop.create_future()
         self._fault = fault
         cause, self._cause = self._cause, StartCause.POWER_UP
+        program = Program(model=GATEWAY_MODEL)
+        if self._upgrade is not None:
+            trial_us = self._upgrade.trial_s * US_PER_S
+            program = Program(read_boot(nvram), GATEWAY_MODEL, trial_us)
         module = Module(
-            nvram, self.calendar, monotonic_us(), permission=self._permission, cause=cause
+            nvram,
+            self.calendar,
+            monotonic_us(),
+            permission=self._permission,
+            cause=cause,
+            program=program,
         )
+        self._on_trial = module.upgrade.on_trial
 
         def failed(error: StorageError) -> None:
             if not fault.done():
@@ -240,7 +263,11 @@ class Seat:
             elif isinstance(event, MemoryFailed):
                 self._end_module(event.error)
             elif isinstance(event, RestartWanted):
-                self._end_module(None)
+                self._begin_again()
+        if self._on_trial and not self._module.upgrade.on_trial:
+            # Proved: from now on it runs in the launcher's place.
+            self._on_trial = False
+            self._begin_again()
         if self._module.meter is not None:
             told = "answers" if self._module.meter_answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
@@ -272,6 +299,18 @@ class Seat:
             return False
         return bool(utc_s - last["end_s"] <= STALE_PERIODS * self.period_s)
 
+    def _upgrade_status(self, upgrade: Upgrade) -> str:
+        if not self.settings.factory.upgrade_key:
+            return "off"
+        status = upgrade.status()
+        state = UpgradeState(status["STATE"]).name
+        result = UpgradeResult(status["RESULT"]).name
+        told = f"slot {status['RUNNING_SLOT']} runs {status['RUNNING_VERSION']}, {state}"
+        if status["IMAGE_VERSION"]:
+            octets = f"{status['RECEIVED_OCTETS']} of {status['IMAGE_OCTETS']} octets"
+            told += f" {status['IMAGE_VERSION']} ({octets})"
+        return f"{told}, last: {result}".lower().replace("_", " ")
+
     def status(self) -> dict[str, Any]:
         """Give how this meter does, for people and programs."""
         last = self._readings.last_interval(self.esn)
@@ -297,6 +336,7 @@ class Seat:
                 "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
                 "configuration": status["CONFIG_VERSION"],
                 "clock_offset_s": status["CLOCK_OFFSET_S"],
+                "upgrade": self._upgrade_status(self._module.upgrade),
                 "state_commits": self._nvram.commits,
                 "state_octets": self._nvram.octets,
             }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,11 +72,27 @@ class Gateway:
         else:
             bearers = make_bearers(settings.bearers)
         self._seats = [
-            Seat(one, bearers, settings.permission, self._readings, self._journal, rate)
+            Seat(
+                one,
+                bearers,
+                settings.permission,
+                self._readings,
+                self._journal,
+                rate,
+                settings.upgrade,
+                self._begin_again,
+            )
             for one in settings.seats
         ]
+        #: Set to end the run; ``again``: to begin anew, perhaps with another version.
+        self.stop = asyncio.Event()
+        self.again = False
 
-    async def run(self, stop: asyncio.Event) -> None:
+    def _begin_again(self) -> None:
+        self.again = True
+        self.stop.set()
+
+    async def run(self) -> None:
         """Work until told to stop."""
         settings = self._settings
         socket = StatusSocket(settings.socket, self.status)
@@ -97,7 +114,7 @@ class Gateway:
 
                 work.append(show_page(self.local, *self._page, self._note))
         tasks = [asyncio.create_task(one) for one in work]
-        stopping = asyncio.create_task(stop.wait())
+        stopping = asyncio.create_task(self.stop.wait())
         try:
             await _first_end(stopping, tasks)
         finally:
@@ -173,11 +190,16 @@ async def run_gateway(
     settings: GatewaySettings,
     rate: Fraction,
     note: Callable[[str], None],
-    stop: asyncio.Event,
+    signals: Sequence[signal.Signals],
     page: tuple[str, int] | None = None,
-) -> None:
-    """Run until told to stop; ``note`` takes one line for each thing that happens.
+) -> bool:
+    """Run until one of these signals; True when it is to begin again, with what is to run then.
 
-    ``page`` is where a TMS in this process shows its page; None for no page.
+    ``note`` takes one line for each thing that happens; ``page`` is where a TMS
+    in this process shows its page, None for no page.
     """
-    await Gateway(settings, rate, note, page).run(stop)
+    gateway = Gateway(settings, rate, note, page)
+    for number in signals:
+        asyncio.get_running_loop().add_signal_handler(number, gateway.stop.set)
+    await gateway.run()
+    return gateway.again

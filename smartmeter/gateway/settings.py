@@ -34,6 +34,11 @@
     url = "ws://homeassistant.local:8123/api/websocket"
     token_file = "/etc/smartmeter/home-assistant"
 
+    [upgrade]                           # without: images are refused
+    public_key_file = "/etc/smartmeter/upgrade.pub"   # Ed25519, 64 hex digits
+    slots = "/var/lib/smartmeter/slots" # default: the folder slots in data
+    trial_s = 900                       # a new version must have reached its TMS by then
+
 Several meters: ``[[meters]]``, each with what stands in ``[module]`` and
 ``[meter]``, in their place.  Secrets come from files or, for tests and first
 steps, from the environment (``SMARTMETER_MODULE_KEY``,
@@ -44,11 +49,13 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.signing import KEY_OCTETS
 from smartmeter.comms.bearer import BearerSettings, tcp_address
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.gateway.permissions import LocalPermission, read_permission
@@ -72,6 +79,7 @@ _SECTIONS = {
     "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
     "influx": {"url", "token_file"},
     "home_assistant": {"url", "token_file"},
+    "upgrade": {"public_key_file", "slots", "trial_s"},
 }
 _SECTIONS["meters"] = _SECTIONS["module"] | _SECTIONS["meter"]
 
@@ -84,6 +92,15 @@ class SeatSettings:
     state: Path
     port: str
     model: str = ""
+
+
+@dataclass(frozen=True)
+class UpgradeSettings:
+    """Whose images are taken, where they are unpacked, how long a version is on trial."""
+
+    public_key: bytes
+    slots: Path
+    trial_s: int
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,7 @@ class GatewaySettings:
     mains: str = "meter"
     metrics: tuple[str, int] | None = None
     sinks: Sinks = Sinks()
+    upgrade: UpgradeSettings | None = None
 
 
 class _Section:
@@ -216,6 +234,11 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         if len(set(seen)) < len(seen):
             raise SettingsError(place, f"two meters have the same {name}", "give each its own")
     data = data or seats[0].state.parent
+    upgrade = _upgrade(file, data)
+    if upgrade is not None:
+        # A gateway is one program: the first module takes images for all.
+        first = replace(seats[0].factory, upgrade_key=upgrade.public_key)
+        seats = (replace(seats[0], factory=first), *seats[1:])
     return GatewaySettings(
         seats,
         bearers,
@@ -225,6 +248,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         gateway.text("mains", "meter"),
         _listen(gateway) if "metrics" in gateway else None,
         _sinks(file),
+        upgrade,
     )
 
 
@@ -264,13 +288,23 @@ def _seat(
 
 
 def _listen(gateway: _Section) -> tuple[str, int]:
-    text = gateway.text("metrics")
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
+    return host_port(f"{gateway.place}, metrics", gateway.text("metrics"), "127.0.0.1:9118")
+
+
+def _upgrade(file: _File, data: Path) -> UpgradeSettings | None:
+    section = file.optional("upgrade")
+    if section is None:
+        return None
+    try:
+        key = bytes.fromhex(section.secret("public_key_file"))
+    except ValueError:
+        key = b""
+    if len(key) != KEY_OCTETS:
         raise SettingsError(
-            gateway.place, f"metrics {text!r} is not HOST:PORT", "write 127.0.0.1:9118"
+            section.place, "public_key_file holds no key", f"write {2 * KEY_OCTETS} hex digits"
         )
-    return host.strip("[]"), int(port)
+    slots = Path(section.text("slots", str(data / "slots")))
+    return UpgradeSettings(key, slots, section.number("trial_s", 900, 10, 86_400))
 
 
 def _sinks(file: _File) -> Sinks:

@@ -202,4 +202,6 @@ file = "{data}/intervals.csv"
 # [home_assistant]                           # history, as external statistics
 # url = "ws://homeassistant.local:8123/api/websocket"
 # token_file = "/etc/smartmeter/home-assistant"
+# [upgrade]                                  # without: images from the network are refused
+# public_key_file = "/etc/smartmeter/upgrade.pub"
 """

@@ -24,6 +24,7 @@ from smartmeter.ssi.factory import FACTORY_PAGE, Factory
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.module import MemoryFailed, Module, RestartWanted
 from smartmeter.ssi.states import StartCause
+from smartmeter.ssi.upgrade import Program
 
 #: Steps in one instant after which two machines count as chattering for ever.
 MAX_STEPS = 100_000
@@ -73,7 +74,7 @@ class SmartMeter:
             permission=self._permission,
             door=self._door() if self._direct else None,
             cause=cause,
-            boot=boot,
+            program=Program(boot),
             timing=self._timing,
         )
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 
 from ansi_tables.ssi_tables import UpgradeResult
 from smartmeter.base.nvram import Nvram
@@ -20,7 +20,7 @@ from smartmeter.version import VERSION
 BOOT_PAGE = "boot"
 #: Octets of one page of a slot.
 PIECE_OCTETS = 1024
-MAX_IMAGE_OCTETS = 1 << 20
+MAX_IMAGE_OCTETS = 2 << 20
 MAX_UNPACKED_OCTETS = 8 << 20
 #: Starts of a version that has not reached its TMS yet.
 TRIAL_STARTS = 3
@@ -54,9 +54,13 @@ class Boot:
 
 
 def read_boot(nvram: Nvram) -> Boot:
-    """Read the boot page; that of a factory module when there is none."""
+    """Read the boot page; that of a factory module when there is none.
+
+    Members that are not known here are those of a later version, and left out.
+    """
     page = nvram.get(BOOT_PAGE)
-    return Boot(**json.loads(page)) if page is not None else Boot()
+    held = json.loads(page) if page is not None else {}
+    return Boot(**{one.name: held[one.name] for one in fields(Boot) if one.name in held})
 
 
 def start(nvram: Nvram) -> Boot:

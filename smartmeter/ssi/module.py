@@ -28,7 +28,6 @@ from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
-from smartmeter.ssi.boot import Boot
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
 from smartmeter.ssi.guard import Permission
@@ -44,12 +43,12 @@ from smartmeter.ssi.network_side import (
 )
 from smartmeter.ssi.outage import LastGasp, Momentary, OutageDetector, PowerGone, Restored
 from smartmeter.ssi.outbox import Outbox
-from smartmeter.ssi.own_tables import MODEL, OwnTables
+from smartmeter.ssi.own_tables import OwnTables
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Run
 from smartmeter.ssi.states import START_ERRORS, ErrorCode, Life, StartCause, State, StateChanged
 from smartmeter.ssi.tasks import TaskRunner
-from smartmeter.ssi.upgrade import RestartWanted, Upgrade
+from smartmeter.ssi.upgrade import Program, RestartWanted, Upgrade
 from smartmeter.ssi.watching import Watching
 
 __all__ = [
@@ -113,11 +112,11 @@ class Module:
         *,
         door: MeterDoor | None = None,
         cause: StartCause = StartCause.POWER_UP,
-        boot: Boot | None = None,
+        program: Program | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self.factory = load_factory(nvram)
-        self.upgrade = Upgrade(nvram, MODEL, self.factory.upgrade_key, boot or Boot(), now_us)
+        self.upgrade = Upgrade(nvram, self.factory.upgrade_key, program or Program(), now_us)
         self.esn = self.factory.esn
         self.calendar = calendar
         self.memory, memory_damaged = load_memory(nvram)

@@ -34,6 +34,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.meter_data import read_log, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part
+from smartmeter.ssi.upgrade import Upgrade
 from smartmeter.ssi.work import reset_demand
 
 if TYPE_CHECKING:
@@ -46,8 +47,6 @@ _OK = bytes([ResponseCode.ok])
 _LOG_PART_ENTRIES = 60
 #: A restart that was asked for waits until its answer has left.
 ANSWER_S = 5
-#: The model that an upgrade's image must be made for.
-MODEL = "SmartMeter SSI"
 _WRITE_ONLY = (
     SsiTable.COMMIT,
     SsiTable.KEYS,
@@ -170,7 +169,7 @@ class OwnTables:
         if table is SsiTable.MODULE_HEALTH:
             return module.health()
         if table is SsiTable.MODULE_VERSION:
-            return version_value(module.esn, module.upgrade.boot.version)
+            return version_value(module.esn, module.upgrade)
         if table is SsiTable.UPGRADE_STATUS:
             return module.upgrade.status()
         momentaries = module.memory.momentaries
@@ -271,12 +270,12 @@ class OwnTables:
         return ResponseCode.ok
 
 
-def version_value(esn: str, version: str) -> dict[str, Any]:
+def version_value(esn: str, upgrade: Upgrade) -> dict[str, Any]:
     """Give MODULE_VERSION."""
     return {
-        "MODEL": MODEL,
+        "MODEL": upgrade.model,
         "ESN": esn,
-        "FW_VERSION": version,
+        "FW_VERSION": upgrade.boot.version,
         "HW_REVISION": 0,
         "TABLES_EDITION": 1,
         "MAX_SCHEDULES": ssi_layouts.MAX_SCHEDULES,

@@ -157,11 +157,7 @@ class Reporter:
         """Tell who the module is, how it does, and the meter's context."""
         assert self.meter is not None
         self._memory.context_sent = self.meter.id
-        services = [
-            self.make.own(
-                SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade.boot.version)
-            )
-        ]
+        services = [self.make.own(SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade))]
         services.append(self.make.own(SsiTable.MODULE_STATUS, status))
         services.append(self.make.own(SsiTable.UPGRADE_STATUS, self.upgrade.status()))
         for number, image in sorted(self.meter.images.items()):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -23,6 +23,8 @@ from smartmeter.ssi import boot as slots
 from smartmeter.ssi.boot import MAX_IMAGE_OCTETS, MAX_UNPACKED_OCTETS, PIECE_OCTETS, Boot
 
 UPGRADE_PAGE = "upgrade"
+#: The model of a module inside its meter; an image for another is refused.
+MODEL = "SmartMeter SSI"
 #: A version on trial must reach its TMS within so long, or the old one is started again.
 TRIAL_US = 15 * 60 * 1_000_000
 
@@ -30,6 +32,15 @@ TRIAL_US = 15 * 60 * 1_000_000
 @dataclass(frozen=True)
 class RestartWanted(Event):
     """The module is to be started anew: another slot holds what is to run."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs: ``boot`` is what the boot loader decided at this start."""
+
+    boot: Boot = field(default_factory=Boot)
+    model: str = MODEL
+    trial_us: int = TRIAL_US
 
 
 @dataclass
@@ -43,19 +54,22 @@ class _Progress:
 
 
 class Upgrade:
-    """One module's upgrade.  ``boot`` is what its boot loader decided at this start."""
+    """One module's upgrade."""
 
-    def __init__(
-        self, nvram: Nvram, model: str, public_key: bytes, boot: Boot, now_us: int
-    ) -> None:
-        self._nvram, self._model, self._key = nvram, model, public_key
-        self.boot = boot
+    def __init__(self, nvram: Nvram, public_key: bytes, program: Program, now_us: int) -> None:
+        self._nvram, self._key = nvram, public_key
+        self.boot, self.model = program.boot, program.model
         page = nvram.get(UPGRADE_PAGE)
-        self._progress = _Progress(**json.loads(page)) if page is not None else _Progress()
-        self._trial_until_us = now_us + TRIAL_US if boot.trial else None
-        if not boot.trial and self._progress.state == UpgradeState.TRIAL:
+        held = json.loads(page) if page is not None else {}
+        known = {one.name: held[one.name] for one in fields(_Progress) if one.name in held}
+        self._progress = _Progress(**known)
+        self._trial_until_us = now_us + program.trial_us if self.boot.trial else None
+        ended = self._progress.state == UpgradeState.TRIAL or self.boot.result
+        if ended and not self.boot.trial:
             # The trial has ended while the module was not running, or by its boot loader.
-            self._end(UpgradeResult(boot.result or UpgradeResult.CONFIRMED))
+            result = UpgradeResult(self.boot.result or UpgradeResult.CONFIRMED)
+            self.boot = replace(self.boot, result=UpgradeResult.NONE)
+            self._end(result, self.boot)
 
     @property
     def news(self) -> UpgradeResult | None:
@@ -125,7 +139,7 @@ class Upgrade:
             return UpgradeResult.NO_KEY
         if not signing.verify(self._key, manifest["SIGNATURE"], signed):
             return UpgradeResult.WRONG_SIGNATURE
-        if manifest["MODEL"] != self._model:
+        if manifest["MODEL"] != self.model:
             return UpgradeResult.WRONG_MODEL
         if version_order(manifest["VERSION"]) <= version_order(self.boot.version):
             return UpgradeResult.NOT_NEWER
@@ -231,11 +245,13 @@ class Upgrade:
     def trial_over(self, result: UpgradeResult) -> None:
         """The version on trial failed: the old slot is started again."""
         self._trial_until_us = None
-        self._end(result, self.boot.back(result))
+        self._end(result, self.boot.back(UpgradeResult.NONE))
 
-    def _end(self, result: UpgradeResult, boot: Boot | None = None) -> None:
+    def _end(self, result: UpgradeResult, boot: Boot) -> None:
+        """Keep the outcome and what is to run; the slot that does not run is empty from now on."""
         self._progress = _Progress(result=result, told=False)
-        self._nvram.commit({**(boot.page() if boot else {}), **self._page()})
+        other = slots.erased(self._nvram, 1 - boot.slot)
+        self._nvram.commit({**boot.page(), **other, **self._page()})
 
     def _page(self) -> dict[str, bytes | None]:
         return {UPGRADE_PAGE: json.dumps(asdict(self._progress)).encode()}

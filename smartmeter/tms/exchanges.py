@@ -34,6 +34,10 @@ class ExchangeFailed(Exception):
     """The SmartMeter did not answer, or refused; the text is the cause."""
 
 
+class ExchangeRefused(ExchangeFailed):
+    """It was refused for a reason that another try would not change."""
+
+
 def _checked(responses: list[bytes], what: str) -> list[bytes]:
     for response in responses:
         if response[:1] != b"\0":

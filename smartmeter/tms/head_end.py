@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
+from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable, encode
 from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
@@ -126,6 +126,8 @@ class HeadEnd:
         self.collector.node.path_closed(path)
         for esn in self._heard_on.pop(path, ()):
             del self._paths[esn]
+            self.jobs.disconnected(esn, self._now_us)
+        self._settle()
 
     def refused(self, reason: str, now_us: int, title: str = "") -> None:
         """Note octets that were no message at all."""
@@ -363,9 +365,9 @@ class HeadEnd:
 
     def upgrade(
         self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
-    ) -> list[int]:
-        """Send an image to a list of SmartMeters; give the numbers of the jobs that were begun."""
-        numbers = []
+    ) -> dict[str, int]:
+        """Send an image to a list of SmartMeters; give the number of each job that was begun."""
+        numbers: dict[str, int] = {}
         for esn in esns:
             base = self._base(esn)
             number = self._submit(
@@ -374,9 +376,10 @@ class HeadEnd:
                 requested_by,
                 partial(upgrades.send, base, image, activation_s),
                 UPGRADE_ATTEMPTS,
+                f"image {image.value['VERSION']}",
             )
             if number is not None:
-                numbers.append(number)
+                numbers[esn] = number
         self._settle()
         return numbers
 
@@ -387,6 +390,7 @@ class HeadEnd:
         requested_by: str,
         script: Callable[[], Exchange[Any]],
         attempts: int = 3,
+        about: str = "",
     ) -> int | None:
         if self.jobs.has(esn, kind):
             return None
@@ -394,8 +398,9 @@ class HeadEnd:
 
         def change(connection: sqlite3.Connection) -> int:
             cursor = connection.execute(
-                "INSERT INTO jobs (esn, kind, state, requested_by, created_s) VALUES (?,?,?,?,?)",
-                (esn, kind, WAITING, requested_by, utc_s),
+                "INSERT INTO jobs (esn, kind, state, requested_by, created_s, result)"
+                " VALUES (?,?,?,?,?,?)",
+                (esn, kind, WAITING, requested_by, utc_s, about),
             )
             return int(cursor.lastrowid or 0)
 
@@ -427,8 +432,8 @@ class HeadEnd:
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE jobs SET state=?, cause=?, ended_s=?, attempts=?, polls=?, result=?"
-                " WHERE id=?",
+                "UPDATE jobs SET state=?, cause=?, ended_s=?, attempts=?, polls=?,"
+                " result=coalesce(nullif(?, ''), result) WHERE id=?",
                 (*values, job.id),
             )
 
@@ -454,6 +459,14 @@ class HeadEnd:
             self._set_state(esn, State.FAILED, job.cause)
         elif job.kind == Kind.RECOVER:
             self._recovered(esn, result if done else None, job.cause)
+        elif job.kind == Kind.UPGRADE and done:
+            table = self._base(esn) + SsiTable.UPGRADE_STATUS
+            told = encode(SsiTable.UPGRADE_STATUS, result)
+
+            def keep_status(connection: sqlite3.Connection) -> None:
+                records.store_image(connection, esn, table, told, utc_s)
+
+            self.store.write(keep_status)
         elif job.kind == Kind.READ and done:
 
             def keep(connection: sqlite3.Connection) -> None:

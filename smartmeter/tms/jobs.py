@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocols.machine import Event
-from smartmeter.tms.exchanges import Exchange, ExchangeFailed
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 MAX_ATTEMPTS = 3
@@ -118,6 +118,12 @@ class JobRunner:
         """Tell a job that its services could not be sent."""
         self._step(self._lines[job.esn], ExchangeFailed(cause), now_us)
 
+    def disconnected(self, esn: str, now_us: int) -> None:
+        """The connection that an answer would come over has gone."""
+        line = self._lines.get(esn)
+        if line is not None and line.transaction is not None:
+            self.unanswered(line.transaction, "the connection was lost", now_us)
+
     def reachable(self, esn: str, now_us: int) -> None:
         """A SmartMeter has connected: what waits for a retry is tried now."""
         line = self._lines.get(esn)
@@ -174,7 +180,8 @@ class JobRunner:
             return
         except ExchangeFailed as error:
             job.cause = str(error)
-            if job.attempts < job.max_attempts:
+            final = isinstance(error, ExchangeRefused)
+            if job.attempts < job.max_attempts and not final:
                 job.state = WAITING
                 line.script, line.retry_us = None, now_us + RETRY_PAUSE_US * job.attempts
                 self._events.append(JobChanged(job))

@@ -13,15 +13,27 @@ from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
-from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState
+from ansi_tables.ssi_tables import GATEWAY_MODEL, SsiTable, UpgradeResult, UpgradeState
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, FullWrite
 from smartmeter.base import signing
 from smartmeter.base.errors import SettingsError
-from smartmeter.tms.exchanges import Exchange, ExchangeFailed, read_own
+from smartmeter.base.wheel import PACKAGE, wheel_identity
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, read_own
 
 #: A slot of a module, and one piece, as the module takes them.
-MAX_IMAGE_OCTETS, PIECE_OCTETS = 1 << 20, 1024
+MAX_IMAGE_OCTETS, PIECE_OCTETS = 2 << 20, 1024
+#: An image as a file: these octets, the manifest, the octets of the image.
+MAGIC = b"SMFW1\n"
+MANIFEST_OCTETS = 136
+#: Reasons that will be the same when an image is offered again.
+_FINAL = (
+    UpgradeResult.WRONG_SIGNATURE,
+    UpgradeResult.WRONG_MODEL,
+    UpgradeResult.NOT_NEWER,
+    UpgradeResult.TOO_LARGE,
+    UpgradeResult.NO_KEY,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,35 @@ class Image:
     def digest(self) -> bytes:
         """Give SHA-256 of the octets, by which an image is known."""
         return hashlib.sha256(self.octets).digest()
+
+    def file(self) -> bytes:
+        """Give the image as a file."""
+        return MAGIC + self.manifest + self.octets
+
+
+def read_image(octets: bytes, place: str) -> Image:
+    """Read an image's file; SettingsError when it is none or is damaged."""
+    manifest, begin = octets[len(MAGIC) :][:MANIFEST_OCTETS], len(MAGIC) + MANIFEST_OCTETS
+    remedy = "make it with: smartmeter tms upgrade image"
+    if octets[: len(MAGIC)] != MAGIC or len(manifest) < MANIFEST_OCTETS:
+        raise SettingsError(place, "is no image", remedy)
+    image = Image(manifest, octets[begin:])
+    try:
+        told = image.value
+    except TableError as error:
+        raise SettingsError(place, str(error), remedy) from error
+    if (told["IMAGE_OCTETS"], told["IMAGE_DIGEST"]) != (len(image.octets), image.digest):
+        raise SettingsError(place, "is cut off or changed", remedy)
+    return image
+
+
+def wheel_image(wheel: bytes, private_key: bytes) -> Image:
+    """Make an image for gateways of a wheel of SmartMeter; its version is the wheel's."""
+    name, version = wheel_identity(wheel)
+    if name != PACKAGE:
+        raise SettingsError("wheel", f"is of {name}", f"give one of {PACKAGE}")
+    # A wheel is compressed already.
+    return make_image(wheel, GATEWAY_MODEL, version, private_key, packed=False)
 
 
 def make_image(
@@ -107,5 +148,6 @@ def _write(base: int, table: SsiTable, octets: bytes) -> Exchange[dict[str, Any]
     status = yield from read_own(base, SsiTable.UPGRADE_STATUS, answers[1])
     if answers[0][:1] != b"\0":
         result = UpgradeResult(status["RESULT"])
-        raise ExchangeFailed(f"{table.name} was refused: {result.name.lower().replace('_', ' ')}")
+        fault = f"{table.name} was refused: {result.name.lower().replace('_', ' ')}"
+        raise ExchangeRefused(fault) if result in _FINAL else ExchangeFailed(fault)
     return status

@@ -14,6 +14,8 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
 from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.api.upgrade_routes import add_upgrades
+from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.users import Users
@@ -71,6 +73,7 @@ class Site:
         hashes = _Hashes(users)
         add_login(app, table, check, FailureLimit())
         add_api(app, self._service, user_of)
+        add_upgrades(app, FleetUpgrades(self._server), user_of)
         add_pages(self._service, self._breaker, user_of)
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)

@@ -26,9 +26,8 @@ from smartmeter.network.faults import Partition
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US
 from smartmeter.ssi import boot as slots
-from smartmeter.ssi.own_tables import MODEL
 from smartmeter.ssi.states import ErrorCode, State
-from smartmeter.ssi.upgrade import TRIAL_US, Upgrade
+from smartmeter.ssi.upgrade import MODEL, TRIAL_US, Program, Upgrade
 from smartmeter.tms.upgrades import Image, make_image
 from smartmeter.version import VERSION
 from tests.smartmeter.ssi import host
@@ -51,7 +50,7 @@ def pieces_of(one: Image) -> list[tuple[int, bytes]]:
 
 def machine(nvram: MemoryNvram | None = None, key: bytes = PUBLIC) -> Upgrade:
     nvram = nvram or MemoryNvram()
-    return Upgrade(nvram, MODEL, key, slots.start(nvram), 0)
+    return Upgrade(nvram, key, Program(slots.start(nvram)), 0)
 
 
 def receive(upgrade: Upgrade, one: Image) -> None:

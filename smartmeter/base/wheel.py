@@ -1,0 +1,26 @@
+"""What a wheel says of itself: the name and the version in its metadata."""
+
+from __future__ import annotations
+
+import io
+from email.parser import BytesParser
+from zipfile import BadZipFile, ZipFile
+
+from smartmeter.base.errors import SettingsError
+
+#: The distribution that a gateway's image must hold.
+PACKAGE = "smartmeter"
+MAX_METADATA_OCTETS = 1 << 16
+
+
+def wheel_identity(octets: bytes) -> tuple[str, str]:
+    """Give name and version of a wheel; SettingsError when it is none."""
+    try:
+        with ZipFile(io.BytesIO(octets)) as wheel:
+            [name] = [n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")]
+            with wheel.open(name) as file:
+                metadata = BytesParser().parsebytes(file.read(MAX_METADATA_OCTETS))
+    except (BadZipFile, ValueError, NotImplementedError, EOFError, OSError) as error:
+        fault = str(error) if isinstance(error, BadZipFile) else "has no metadata of a wheel"
+        raise SettingsError("wheel", fault, "give a file made by: pip wheel") from error
+    return str(metadata["Name"]), str(metadata["Version"])

@@ -1,0 +1,84 @@
+"""How a verb asks a TMS that runs: its REST API, after a log-in as the page's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from http.cookiejar import CookieJar
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+
+import click
+
+from smartmeter.base.errors import SettingsError, SmartMeterError
+
+PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
+TIMEOUT_S = 60.0
+MAX_ANSWER_OCTETS = 16 << 20
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def client_options(verb: _Verb) -> _Verb:
+    """Give a verb the options of a log-in; ``TmsClient`` takes them."""
+    for option in (
+        click.option("--user", default="operator", show_default=True, help="Who logs in."),
+        click.option(
+            "--url",
+            default="http://127.0.0.1:8080",
+            show_default=True,
+            help="The TMS' page; the password comes from SMARTMETER_TMS_PASSWORD or a prompt.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+class TmsClient:
+    """A session with a TMS; SmartMeterError tells what it refused and why."""
+
+    def __init__(self, url: str, user: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingsError("--url", f"{url!r:.80} is no address", "write http://HOST:PORT")
+        self._url = url.rstrip("/")
+        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
+        password = os.environ.get(PASSWORD_VARIABLE) or click.prompt(
+            f"Password of {user}", hide_input=True, err=True
+        )
+        form = urlencode({"user": user, "password": password}).encode()
+        self._ask("/login", form, "application/x-www-form-urlencoded")
+
+    def get(self, path: str, **query: str | int) -> Any:
+        """Ask for something."""
+        return json.loads(self._ask(f"{path}?{urlencode(query)}"))
+
+    def post(self, path: str, value: Any) -> Any:
+        """Ask that something be done."""
+        return json.loads(self._ask(path, json.dumps(value).encode(), "application/json"))
+
+    def _ask(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
+        request = Request(f"{self._url}{path}", body, {"Content-Type": kind} if body else {})
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
+                octets: bytes = answer.read(MAX_ANSWER_OCTETS)
+                return octets
+        except HTTPError as error:
+            raise SmartMeterError(self._url, _told(error), _REMEDIES.get(error.code, "")) from None
+        except (URLError, OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            raise SmartMeterError(self._url, str(reason), "is the TMS running there?") from None
+
+
+_REMEDIES = {401: "mend user or password", 429: "wait a minute"}
+
+
+def _told(error: HTTPError) -> str:
+    """Give what the TMS says of a refusal."""
+    text = error.read(4096).decode("utf-8", "replace")
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return "user or password is wrong" if error.code == 401 else f"answers {error.code}"

@@ -1,0 +1,172 @@
+"""``smartmeter tms upgrade key|image|send|status``: new versions for SmartMeters."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.cli.tms_client import TmsClient, client_options
+
+MAX_FILE_OCTETS = 1 << 24
+PAGE = 200
+
+
+@click.group(name="upgrade")
+def command() -> None:
+    """Make, sign and send new versions, and tell what became of them."""
+
+
+@command.command()
+@click.argument("file")
+def key(file: str) -> None:
+    """Make a key that signs images: FILE (keep it safe), and FILE.pub for the SmartMeters."""
+    from smartmeter.base import signing
+
+    private = os.urandom(signing.KEY_OCTETS)
+    public = Path(f"{file}.pub")
+    _write(public, signing.public_key(private).hex() + "\n", 0o644)
+    _write(Path(file), private.hex() + "\n", 0o600)
+    click.echo(f"wrote {file} (mode 0600) and {public}")
+
+
+@command.command()
+@click.argument("file")
+@click.option("--key", "key_file", required=True, metavar="FILE", help="The key that signs.")
+@click.option("--out", required=True, metavar="FILE", help="Where the image is written.")
+@click.option("--model", default="", help="Of the modules; without: FILE is a wheel, for gateways.")
+@click.option("--version", default="", help="Of the image, with --model; a wheel tells its own.")
+def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
+    """Make a signed image of FILE: a wheel of SmartMeter, or with --model any octets."""
+    from smartmeter.tms.upgrades import make_image, wheel_image
+
+    if bool(model) != bool(version):
+        raise click.UsageError("give --model and --version, or neither for a wheel")
+    payload, key = _read(file), _private_key(key_file)
+    made = make_image(payload, model, version, key) if model else wheel_image(payload, key)
+    _write(Path(out), made.file(), 0o644)
+    told = made.value
+    click.echo(f"wrote {out}: {told['MODEL']} {told['VERSION']}, {len(made.octets)} octets")
+
+
+@command.command()
+@click.argument("file")
+@click.argument("esns", nargs=-1, metavar="[ESN]...")
+@click.option("--list", "list_file", metavar="FILE", help="ESNs, one a line.")
+@click.option("--at", default="", metavar="TIME", help="UTC, 2026-12-01T02:00; without: at once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@client_options
+def send(
+    file: str,
+    esns: tuple[str, ...],
+    list_file: str | None,
+    at: str,
+    as_json: bool,
+    url: str,
+    user: str,
+) -> None:
+    """Send the image FILE to SmartMeters, to be started at a set time."""
+    named = list(esns)
+    if list_file is not None:
+        lines = _read(list_file).decode("utf-8", "replace").splitlines()
+        named += [line.strip() for line in lines if line.strip()]
+    if not named:
+        raise click.UsageError("name SmartMeters, or give --list FILE")
+    asked = {
+        "esns": named,
+        "image": base64.b64encode(_read(file)).decode(),
+        "activation_s": _second(at),
+    }
+    begun = TmsClient(url, user).post("/api/upgrades", asked)
+    if as_json:
+        click.echo(json.dumps(begun, indent=1))
+    else:
+        click.echo(f"{begun['version']} is on its way to {len(begun['jobs'])} SmartMeters")
+    if begun["busy"]:
+        raise click.ClickException(f"an upgrade is under way at {', '.join(begun['busy'][:20])}")
+
+
+@command.command()
+@click.argument("esn", default="")
+@click.option("--json", "as_json", is_flag=True, help="A list, one object a SmartMeter.")
+@client_options
+def status(esn: str, as_json: bool, url: str, user: str) -> None:
+    """Tell how far upgrades are, and what each module last said of its own."""
+    client = TmsClient(url, user)
+    found: list[dict[str, Any]] = []
+    while True:
+        page = client.get("/api/upgrades", esn=esn, offset=len(found), limit=PAGE)
+        found += page["upgrades"]
+        if not page["upgrades"] or len(found) >= page["total"]:
+            break
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    for one in found:
+        click.echo(_line(one))
+    if not found:
+        click.echo("no upgrade was begun")
+
+
+def _line(one: dict[str, Any]) -> str:
+    text = f"{one['esn']:16} {one['image']}: {one['state']}"
+    if one["cause"]:
+        text += f" ({one['cause']})"
+    module = one["module"]
+    if module is None:
+        return text
+    text += f"; runs {module['running_version']}, {module['state']}"
+    if module["last_result"] != "none":
+        text += f", last upgrade: {module['last_result']}"
+    return text
+
+
+def _second(at: str) -> int:
+    if not at:
+        return 0
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise SettingsError("--at", f"{at!r:.40} is no time", "write 2026-12-01T02:00") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(1, int(moment.timestamp()))
+
+
+def _private_key(name: str) -> bytes:
+    from smartmeter.base import signing
+
+    try:
+        octets = bytes.fromhex(_read(name).decode("ascii"))
+    except ValueError:
+        octets = b""
+    if len(octets) != signing.KEY_OCTETS:
+        raise SettingsError(name, "is no key", "make one with: smartmeter tms upgrade key")
+    return octets
+
+
+def _read(name: str) -> bytes:
+    path = Path(name)
+    try:
+        if path.stat().st_size > MAX_FILE_OCTETS:
+            raise SettingsError(name, "is far too large", "check the name")
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(name, str(error.strerror), "check name and rights") from error
+
+
+def _write(path: Path, content: str | bytes, mode: int) -> None:
+    """Write a new file; one that is there is not replaced."""
+    octets = content.encode() if isinstance(content, str) else content
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(octets)
+    except OSError as error:
+        raise SettingsError(str(path), str(error.strerror), "choose another name") from error

@@ -1,0 +1,147 @@
+"""The two slots of a gateway: an image is a wheel of SmartMeter, unpacked into the other slot.
+
+Slot 0 is the program that was installed, until an image is put into it; each
+slot that holds an image is a folder that goes before the installed program on
+Python's path.  A folder takes its name in one step, after all that it holds is
+on the medium, and is compared with the wheel's own record at every start: a
+slot is there whole, or it is given up for the installed program.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile
+
+from ansi_tables.ssi_tables import UpgradeResult
+from smartmeter.base.errors import SettingsError
+from smartmeter.base.nvram import Nvram
+from smartmeter.base.wheel import PACKAGE, wheel_identity
+from smartmeter.ssi import boot as loader
+from smartmeter.ssi.boot import MAX_UNPACKED_OCTETS, Boot
+from smartmeter.ssi.upgrade import UPGRADE_PAGE, version_order
+from smartmeter.version import VERSION
+
+MAX_FILES = 5000
+#: Holds the digest of the image that a slot was made from.
+MARK = "image.sha256"
+
+
+class Slots:
+    """The folders ``0`` and ``1`` below ``home``."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def folder(self, slot: int) -> Path:
+        """Give the folder of a slot."""
+        return self._home / str(slot)
+
+    def holds(self, slot: int, digest: str = "") -> bool:
+        """Tell whether a slot holds an image whole; with ``digest``, that image."""
+        folder = self.folder(slot)
+        try:
+            if digest and (folder / MARK).read_text() != digest:
+                return False
+            [record] = folder.glob("*.dist-info/RECORD")
+            rows = list(csv.reader(record.read_text().splitlines()))
+            return all(_is_as_recorded(folder, row) for row in rows)
+        except (OSError, ValueError):
+            return False
+
+    def install(self, slot: int, image: bytes, version: str) -> UpgradeResult | None:
+        """Unpack an image into a slot; what is wrong with it, or None."""
+        try:
+            if wheel_identity(image) != (PACKAGE, version):
+                return UpgradeResult.SELF_TEST_FAILED
+            fresh = self._home / f"{slot}.new"
+            self._home.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(fresh, ignore_errors=True)
+            _unpack(image, fresh)
+            (fresh / MARK).write_text(hashlib.sha256(image).hexdigest())
+            # All of it is on the medium before it takes the slot's name.
+            os.sync()
+            shutil.rmtree(self.folder(slot), ignore_errors=True)
+            fresh.rename(self.folder(slot))
+            os.sync()
+        except (SettingsError, OSError, BadZipFile, ValueError):
+            return UpgradeResult.NOT_UNPACKED
+        return None if self.holds(slot) else UpgradeResult.IMAGE_CORRUPT
+
+    def clear(self) -> None:
+        """Forget both slots."""
+        for slot in (0, 1):
+            shutil.rmtree(self.folder(slot), ignore_errors=True)
+
+
+def choose(nvram: Nvram, slots: Slots) -> Boot:
+    """Decide what to start, and make its slot ready.
+
+    An image on trial is unpacked when it is not yet; the boot loader of
+    ``smartmeter.ssi.boot`` counts its starts.  The installed program runs when
+    it is newer than the slots, or when the slot that should run is damaged.
+    """
+    boot = loader.read_boot(nvram)
+    if boot.trial and not slots.holds(boot.slot, boot.digest):
+        fault = loader.image_fault(nvram, boot)
+        if fault is None:
+            image = b"".join(loader.pieces(nvram, boot.slot, boot.octets))
+            fault = slots.install(boot.slot, image, boot.version)
+        if fault is not None:
+            nvram.commit(boot.back(fault).page())
+    boot = loader.start(nvram)
+    if boot.trial:
+        return boot
+    if version_order(boot.version) < version_order(VERSION):
+        return _installed(nvram, slots, boot.result)
+    if not slots.folder(boot.slot).exists():
+        whole = boot.slot == 0 and boot.version == VERSION
+        return boot if whole else _installed(nvram, slots, UpgradeResult.IMAGE_CORRUPT)
+    if not slots.holds(boot.slot):
+        return _installed(nvram, slots, UpgradeResult.IMAGE_CORRUPT)
+    if pieces := loader.erased(nvram, boot.slot):
+        nvram.commit(pieces)  # the folder has taken their place
+    return boot
+
+
+def give_up(nvram: Nvram) -> None:
+    """Leave a version on trial that does nothing at all."""
+    boot = loader.read_boot(nvram)
+    if boot.trial:
+        nvram.commit(boot.back(UpgradeResult.ROLLED_BACK).page())
+
+
+def _installed(nvram: Nvram, slots: Slots, result: int) -> Boot:
+    """Go back to the installed program, with nothing left of any image."""
+    boot = Boot(result=result)
+    images = {**loader.erased(nvram, 0), **loader.erased(nvram, 1)}
+    nvram.commit({**boot.page(), **images, UPGRADE_PAGE: None})
+    slots.clear()
+    return boot
+
+
+def _unpack(image: bytes, folder: Path) -> None:
+    """Unpack a wheel; ValueError when it is too large or has names that lead elsewhere."""
+    with ZipFile(io.BytesIO(image)) as wheel:
+        members = wheel.infolist()
+        if len(members) > MAX_FILES or sum(m.file_size for m in members) > MAX_UNPACKED_OCTETS:
+            raise ValueError("is too large")
+        for member in members:
+            path = PurePosixPath(member.filename)
+            if path.is_absolute() or ".." in path.parts:
+                raise ValueError(f"holds the name {member.filename!r}")
+            wheel.extract(member, folder)
+
+
+def _is_as_recorded(folder: Path, row: list[str]) -> bool:
+    """Compare one file with its row of RECORD (name, hash, size); RECORD has no hash itself."""
+    name, told = row[0], row[1]
+    if not told:
+        return (folder / name).is_file()
+    digest = hashlib.sha256((folder / name).read_bytes()).digest()
+    return told == "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,0 +1,94 @@
+"""New versions for SmartMeters: begun by a person, and how far they have come."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from ansi_tables.errors import TableError
+from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState, decode
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms.model import Kind
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import UnknownMeter, iso
+from smartmeter.tms.upgrades import read_image
+
+#: SmartMeters of one request.
+MAX_LIST = 10_000
+MAX_SECOND = (1 << 32) - 1
+
+
+class FleetUpgrades:
+    """Asked and told by people and programs, as ``tms.service.Service`` is."""
+
+    def __init__(self, server: TmsServer) -> None:
+        self._server, self._store = server, server.store
+
+    def begin(
+        self, esns: Sequence[str], octets: bytes, activation_s: int, user: str
+    ) -> dict[str, Any]:
+        """Send an image's file to SmartMeters, to be active from a UTC second on (0: at once).
+
+        All of the list are known, or nothing is begun.  Gives the job of each,
+        and those that have an upgrade under way already.
+        """
+        if not 0 < len(esns) <= MAX_LIST:
+            raise SettingsError("esns", f"{len(esns)} SmartMeters", f"give 1 to {MAX_LIST}")
+        if not 0 <= activation_s <= MAX_SECOND:
+            raise SettingsError("activation", "is no second of UTC", f"give 0 to {MAX_SECOND}")
+        image = read_image(octets, "image")
+        for esn in esns:
+            if self._store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None:
+                raise UnknownMeter(esn)
+        jobs = self._server.head_end.upgrade(esns, image, activation_s, user)
+        self._server.flush()
+        busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]
+        return {"version": image.value["VERSION"], "jobs": jobs, "busy": busy}
+
+    def status(self, esn: str = "", offset: int = 0, limit: int = 50) -> dict[str, Any]:
+        """Give a page of the newest upgrade of each SmartMeter, and what its module says of it."""
+        where, values = ("AND esn=?", [esn]) if esn else ("", [])
+        newest = f"SELECT max(id) FROM jobs WHERE kind=? {where} GROUP BY esn"
+        rows = self._store.read(
+            f"SELECT jobs.*, meters.base FROM jobs JOIN meters USING (esn) WHERE id IN ({newest})"
+            " ORDER BY esn LIMIT ? OFFSET ?",
+            *(Kind.UPGRADE, *values, limit, offset),
+        )
+        total = self._store.number(f"SELECT count(*) FROM ({newest})", Kind.UPGRADE, *values)
+        return {"total": total, "upgrades": [self._upgrade(row) for row in rows]}
+
+    def _upgrade(self, row: sqlite3.Row) -> dict[str, Any]:
+        names = ("esn", "state", "cause", "attempts", "requested_by")
+        value = {name: row[name] for name in names}
+        value |= {"job": row["id"], "image": row["result"]}
+        value |= {"begun": iso(row["created_s"]), "ended": iso(row["ended_s"])}
+        return value | {"module": self._module(row["esn"], row["base"])}
+
+    def _module(self, esn: str, base: int) -> dict[str, Any] | None:
+        """Give what the module last said of its upgrade; None when it said nothing yet."""
+        row = self._store.one(
+            "SELECT image, received_s FROM images WHERE esn=? AND table_nbr=?",
+            *(esn, base + SsiTable.UPGRADE_STATUS),
+        )
+        if row is None:
+            return None
+        try:
+            told = decode(SsiTable.UPGRADE_STATUS, bytes(row["image"]))
+            return {
+                "told": iso(row["received_s"]),
+                "state": _word(UpgradeState(told["STATE"])),
+                "last_result": _word(UpgradeResult(told["RESULT"])),
+                "running_version": told["RUNNING_VERSION"],
+                "running_slot": told["RUNNING_SLOT"],
+                "image_version": told["IMAGE_VERSION"],
+                "image_octets": told["IMAGE_OCTETS"],
+                "received_octets": told["RECEIVED_OCTETS"],
+                "activation": iso(told["ACTIVATION_TIME"]),
+            }
+        except (TableError, ValueError):
+            return None
+
+
+def _word(code: UpgradeState | UpgradeResult) -> str:
+    return code.name.lower().replace("_", " ")
