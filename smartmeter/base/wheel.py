@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from email.parser import BytesParser
 from zipfile import BadZipFile, ZipFile
 
@@ -11,6 +12,8 @@ from smartmeter.base.errors import SettingsError
 #: The distribution that a gateway's image must hold.
 PACKAGE = "smartmeter"
 MAX_METADATA_OCTETS = 1 << 16
+#: What ``zipfile`` raises for octets that are no archive, are damaged or packed in an unknown way.
+UNREADABLE = (BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, OSError)
 
 
 def wheel_identity(octets: bytes) -> tuple[str, str]:
@@ -20,7 +23,7 @@ def wheel_identity(octets: bytes) -> tuple[str, str]:
             [name] = [n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")]
             with wheel.open(name) as file:
                 metadata = BytesParser().parsebytes(file.read(MAX_METADATA_OCTETS))
-    except (BadZipFile, ValueError, NotImplementedError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         fault = str(error) if isinstance(error, BadZipFile) else "has no metadata of a wheel"
         raise SettingsError("wheel", fault, "give a file made by: pip wheel") from error
     return str(metadata["Name"]), str(metadata["Version"])

@@ -16,12 +16,12 @@ import io
 import os
 import shutil
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from ansi_tables.ssi_tables import UpgradeResult
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import Nvram
-from smartmeter.base.wheel import PACKAGE, wheel_identity
+from smartmeter.base.wheel import PACKAGE, UNREADABLE, wheel_identity
 from smartmeter.ssi import boot as loader
 from smartmeter.ssi.boot import MAX_UNPACKED_OCTETS, Boot
 from smartmeter.ssi.upgrade import UPGRADE_PAGE, version_order
@@ -69,7 +69,7 @@ class Slots:
             shutil.rmtree(self.folder(slot), ignore_errors=True)
             fresh.rename(self.folder(slot))
             os.sync()
-        except (SettingsError, OSError, BadZipFile, ValueError):
+        except (SettingsError, *UNREADABLE):
             return UpgradeResult.NOT_UNPACKED
         return None if self.holds(slot) else UpgradeResult.IMAGE_CORRUPT
 
