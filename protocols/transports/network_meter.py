@@ -35,6 +35,13 @@ READ_OCTETS = 65_536
 #: A table that does not fit an answer is read in pieces of so many octets.
 PIECE_OCTETS = 400
 MAX_TABLE_OCTETS = 1 << 24
+#: What the network says in place of the meter, or the meter without looking at the request.
+NETWORK_ANSWERS = {
+    ResponseCode.uat: "nobody there has this title",
+    ResponseCode.nett: "the meter does not answer; try again",
+    ResponseCode.netr: "the way to the meter is cut; try again",
+    ResponseCode.sme: "the key is not the meter's, or the clocks differ; see --key-file",
+}
 
 
 @dataclass(frozen=True)
@@ -152,8 +159,10 @@ class NetworkMeter:
         self._refused(responses[-1], f"{name} of table {getattr(request, 'table', '')}")
         return decode_blocks(responses[-1][1:])
 
-    @staticmethod
-    def _refused(response: bytes, request: str) -> None:
+    def _refused(self, response: bytes, request: str) -> None:
+        if response[0] in NETWORK_ANSWERS:
+            name = ResponseCode(response[0]).name
+            raise LinkError(f"{self._name}: answered {_explained(name)}")
         if response[0] != ResponseCode.ok:
             raise ServiceRefused(response[0], code_name(response[0]), request)
 
@@ -175,7 +184,7 @@ class NetworkMeter:
                 if isinstance(event, ResponseArrived) and event.transaction == number:
                     return event.responses
                 if isinstance(event, TransactionFailed) and event.transaction == number:
-                    raise LinkError(f"{self._name}: answered {event.cause}")
+                    raise LinkError(f"{self._name}: answered {_explained(event.cause)}")
         raise LinkError(f"{self._name}: no answer in time")
 
     def _send(self) -> None:
@@ -210,3 +219,9 @@ class NetworkMeter:
         if capture is not None and self._socket is not None:
             ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
             capture.apdu(sent, *ends, True, octets, listens=False)
+
+
+def _explained(cause: str) -> str:
+    """Give a cause with what it means, if it is a code of the network."""
+    meaning = {code.name: text for code, text in NETWORK_ANSWERS.items()}.get(cause)
+    return f"{cause}: {meaning}" if meaning else cause

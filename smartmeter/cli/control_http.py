@@ -17,7 +17,7 @@ from typing import Any
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.simulation.control import Control, ControlError
+from smartmeter.simulation.actions import ControlError, Controllable
 
 MAX_BODY_OCTETS = 4 << 20
 IDLE_S = 10.0
@@ -27,7 +27,7 @@ EXPIRE_EVERY_S = 0.05
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    control: Control
+    control: Controllable
     loop: asyncio.AbstractEventLoop
 
 
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.asynccontextmanager
-async def controlled(control: Control, address: str) -> AsyncIterator[str]:
+async def controlled(control: Controllable, address: str) -> AsyncIterator[str]:
     """Serve the control interface while the body runs; gives its URL."""
     host, port = host_port("--control", address, "127.0.0.1:8090")
     try:
@@ -118,7 +118,7 @@ async def controlled(control: Control, address: str) -> AsyncIterator[str]:
         server.server_close()
 
 
-async def _expire(control: Control) -> None:
+async def _expire(control: Controllable) -> None:
     while True:
         await asyncio.sleep(EXPIRE_EVERY_S)
         control.expire(monotonic_us())

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from smartmeter.base.clock import monotonic_us
+from smartmeter.cli.fleet_serve import serve
 
 MAX_METERS, MAX_DAYS = 100_000, 3660
 
@@ -59,6 +60,9 @@ def command(
         except FleetFailure as failure:
             raise click.ClickException(str(failure)) from failure
     click.echo(count.json() if as_json else sentence(count))
+
+
+command.add_command(serve)
 
 
 def _trace_to(name: str | None, stack: ExitStack) -> Callable[[str], None]:

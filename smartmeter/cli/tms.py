@@ -11,13 +11,11 @@ import click
 
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.base.errors import SettingsError
 from smartmeter.cli import tms_upgrade
+from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
-
-MAX_SHIPMENT_OCTETS = 1 << 28
 
 
 @click.group()
@@ -69,8 +67,8 @@ async def _run(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     host, port = host_port("--listen", listen, "127.0.0.1:1153")
-    chosen = read_template(_text("--template", template)) if template else make_template()
-    shipped = read_shipment(_text("--shipment", shipment), shipment) if shipment else []
+    chosen = read_template(text_of("--template", template)) if template else make_template()
+    shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     server = TmsServer(data, calendar, chosen)
     context = server_tls(tls) if tls.certificate is not None else None
@@ -99,15 +97,3 @@ async def _run(
             await site.stop()
         await server.stop()
         click.echo("stopped", err=True)
-
-
-def _text(option: str, name: str | None) -> str:
-    assert name is not None
-    path = Path(name)
-    try:
-        if path.stat().st_size > MAX_SHIPMENT_OCTETS:
-            raise SettingsError(f"{option} {name}", "is far too large", "split it")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        fault = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
-        raise SettingsError(f"{option} {name}", str(fault), "check name and rights") from error

@@ -55,6 +55,11 @@ class Holding(Wrapper):
             return inner_us
         return self._held[0][0] if inner_us is None else min(inner_us, self._held[0][0])
 
+    @property
+    def holds(self) -> bool:
+        """Tell whether anything waits here."""
+        return bool(self._held)
+
     def let_go(self, now_us: int) -> None:
         """Pass on whatever is held, in its order."""
         while self._held:
@@ -194,13 +199,14 @@ class Muted(Wrapper):
 
     def put(self, octets: bytes, outward: bool, now_us: int) -> None:
         """Lose notifications on their way out."""
-        if outward and _is_notification(octets):
+        if outward and is_notification(octets):
             self.lost += 1
         else:
             self.inner.put(octets, outward, now_us)
 
 
-def _is_notification(octets: bytes) -> bool:
+def is_notification(octets: bytes) -> bool:
+    """Tell whether octets are an APDU with the notification bit."""
     try:
         return bool((decode_apdu(octets).ae_qualifier or 0) & NOTIFICATION)
     except ApduRejected:

@@ -1,14 +1,9 @@
-"""What can be done to served meters from outside, as a table of actions: checked, documented.
-
-No HTTP here: a request comes as method, path and JSON, an answer goes as status and JSON.
-The OpenAPI document is made from the same table, so it cannot say anything else.
-"""
+"""What can be done to served meters from outside, as a table of actions."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from protocols.machine import Machine
@@ -18,19 +13,18 @@ from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.trouble import Trouble
 from smartmeter.meter.twin import Twin
+from smartmeter.simulation.actions import (
+    Action,
+    ControlError,
+    Json,
+    Key,
+    checked,
+    find,
+    openapi,
+)
 from smartmeter.simulation.breakable import MAX_FAULTS, Breakable, Fault, FaultKind
-from smartmeter.version import VERSION
 
 MAX_TABLE_OCTETS = 1 << 20
-Json = dict[str, Any]
-
-
-class ControlError(Exception):
-    """A request that cannot be done: ``status`` as in HTTP, and one sentence."""
-
-    def __init__(self, status: int, text: str) -> None:
-        self.status = status
-        super().__init__(text)
 
 
 class EditableMeter(Meter):
@@ -44,6 +38,18 @@ class EditableMeter(Meter):
         """Give the edited image, or what the meter has."""
         edited = self.edited.get(number)
         return super().table(number, now_us) if edited is None else edited
+
+
+class Measuring(Protocol):
+    """A served meter of any kind: what measures, and its clock."""
+
+    @property
+    def machine(self) -> Machine:
+        """Give the meter or twin."""
+
+    @property
+    def calendar(self) -> Calendar | None:
+        """Give its clock, unless that stands."""
 
 
 class Powered(Protocol):
@@ -72,58 +78,6 @@ class Controlled:
         return self.line.inner
 
 
-@dataclass(frozen=True)
-class Key:
-    """One member of a request: its type and limits; an ``optional`` one is None if left out."""
-
-    kind: type
-    default: Any = None
-    low: int = 0
-    high: int = 1 << 31
-    choices: tuple[str, ...] = ()
-    text: str = ""
-    optional: bool = False
-
-    @property
-    def required(self) -> bool:
-        """Tell whether a request must have it."""
-        return self.default is None and not self.optional
-
-    def schema(self) -> Json:
-        """Give it as JSON Schema."""
-        names = {int: "integer", bool: "boolean", str: "string"}
-        found: Json = {"type": names[self.kind], "description": self.text}
-        if self.kind is int:
-            found |= {"minimum": self.low, "maximum": self.high}
-        if self.choices:
-            found["enum"] = list(self.choices)
-        if self.default is not None:
-            found["default"] = self.default
-        return found
-
-    def check(self, name: str, value: Any) -> Any:
-        """Give the value, or raise ControlError."""
-        wrong = not isinstance(value, self.kind) or (self.kind is int and isinstance(value, bool))
-        if wrong:
-            raise ControlError(422, f"{name} must be of type {self.schema()['type']}")
-        if self.choices and value not in self.choices:
-            raise ControlError(422, f"{name} must be one of {', '.join(self.choices)}")
-        if self.kind is int and not self.low <= value <= self.high:
-            raise ControlError(422, f"{name} must be {self.low} to {self.high}")
-        return value
-
-
-@dataclass(frozen=True)
-class Action:
-    """One thing that can be done; ``act`` gets the meter, path numbers and checked members."""
-
-    method: str
-    path: str
-    summary: str
-    act: Callable[[Controlled, Mapping[str, int], Json, int], Any]
-    keys: Mapping[str, Key] = field(default_factory=dict)
-
-
 def _faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     return [fault.to_json() for fault in meter.line.faults]
 
@@ -150,7 +104,7 @@ def _clear_calls(meter: Controlled, path: Mapping[str, int], body: Json, now_us:
     return []
 
 
-def _clock(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _clock(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if meter.calendar is None:
         raise ControlError(409, "a twin's clock stands; serve it with --live")
     if body["drift_ppm"] is not None:
@@ -177,18 +131,18 @@ def _power(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) 
     return {"on": powered.mains_on}
 
 
-def _simulated(meter: Controlled) -> Meter:
+def _simulated(meter: Measuring) -> Meter:
     if not isinstance(meter.machine, Meter):
         raise ControlError(409, "a twin measures nothing; serve a simulated meter")
     return meter.machine
 
 
-def _troubles(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _troubles(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     present = _simulated(meter).conditions.present.values()
     return [asdict(condition) for condition in present]
 
 
-def _trouble(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _trouble(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     machine = _simulated(meter)
     try:
         if body["on"]:
@@ -200,18 +154,18 @@ def _trouble(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int
     return _troubles(meter, path, body, now_us)
 
 
-def _end_troubles(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _end_troubles(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     machine = _simulated(meter)
     for kind in list(machine.conditions.present):
         machine.relieve(kind, now_us)
     return []
 
 
-def _press(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _press(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     return {"closed": _simulated(meter).press_button(now_us)}
 
 
-def _storm(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _storm(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if not isinstance(meter.machine, Meter):
         raise ControlError(409, "a twin keeps no log of its own; PUT its table 76")
     try:
@@ -288,12 +242,12 @@ _TROUBLE_KEYS = {
     "phase": Key(int, None, 0, 2, text="of one phase only", optional=True),
     "percent": Key(int, None, 0, 200, text="of the voltage that is left", optional=True),
 }
-ACTIONS: Sequence[Action] = (
-    Action("GET", f"{_METER}/faults", "The faults that hold", _faults),
-    Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
-    Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
-    Action("GET", f"{_METER}/calls", "What was asked and answered lately", _calls),
-    Action("DELETE", f"{_METER}/calls", "Empty the call log", _clear_calls),
+POWER_KEYS = {
+    "on": Key(bool, text="false: power loss"),
+    "for_ms": Key(int, None, 1, 86_400_000, text="and on again after so long", optional=True),
+}
+#: What can be done to whatever measures.
+MEASURING: Sequence[Action] = (
     Action(
         "POST",
         f"{_METER}/clock",
@@ -302,18 +256,6 @@ ACTIONS: Sequence[Action] = (
         {
             "drift_ppm": Key(int, None, -500_000, 500_000, text="parts per million", optional=True),
             "offset_s": Key(int, None, -(10**9), 10**9, text="seconds to jump by", optional=True),
-        },
-    ),
-    Action(
-        "POST",
-        f"{_METER}/power",
-        "Switch the mains",
-        _power,
-        {
-            "on": Key(bool, text="false: power loss"),
-            "for_ms": Key(
-                int, None, 1, 86_400_000, text="and on again after so long", optional=True
-            ),
         },
     ),
     Action("GET", f"{_METER}/troubles", "What is wrong on the line and in the meter", _troubles),
@@ -330,6 +272,21 @@ ACTIONS: Sequence[Action] = (
             "code": Key(int, 9, 0, 2047, text="standard event code"),
         },
     ),
+)
+ACTIONS: Sequence[Action] = (
+    Action("GET", f"{_METER}/faults", "The faults that hold", _faults),
+    Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
+    Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
+    Action("GET", f"{_METER}/calls", "What was asked and answered lately", _calls),
+    Action("DELETE", f"{_METER}/calls", "Empty the call log", _clear_calls),
+    Action(
+        "POST",
+        f"{_METER}/power",
+        "Switch the mains",
+        _power,
+        POWER_KEYS,
+    ),
+    *MEASURING,
     Action("GET", f"{_METER}/tables/{{table}}", "A table as it is now", _table),
     Action(
         "PUT",
@@ -363,20 +320,11 @@ class Control:
     def handle(self, method: str, path: str, body: Any, now_us: int) -> Any:
         """Do what a request asks for; ControlError says why not."""
         if path == "/openapi.json" and method == "GET":
-            return openapi()
+            return openapi(ACTIONS, "Control of simulated meters")
         if path == "/meters" and method == "GET":
             return [self._shown(number) for number in range(len(self.meters))]
-        allowed = []
-        for action in ACTIONS:
-            numbers = _match(action.path, path)
-            if numbers is None:
-                continue
-            if action.method == method:
-                return action.act(self._meter(numbers), numbers, checked(action, body), now_us)
-            allowed.append(action.method)
-        if allowed:
-            raise ControlError(405, f"{path} can be asked with {', '.join(allowed)}")
-        raise ControlError(404, f"{path} is not here; see /openapi.json")
+        action, numbers = find(ACTIONS, method, path)
+        return action.act(self._meter(numbers), numbers, checked(action, body), now_us)
 
     def _shown(self, number: int) -> Json:
         meter = self.meters[number]
@@ -393,72 +341,3 @@ class Control:
         if numbers["meter"] >= len(self.meters):
             raise ControlError(404, f"there is no meter {numbers['meter']}; see /meters")
         return self.meters[numbers["meter"]]
-
-
-def _match(pattern: str, path: str) -> dict[str, int] | None:
-    expression = re.sub(r"\{(\w+)\}", r"(?P<\1>[0-9]{1,5})", pattern)
-    found = re.fullmatch(expression, path)
-    return {name: int(text) for name, text in found.groupdict().items()} if found else None
-
-
-def checked(action: Action, body: Any) -> Json:
-    """Give the members of a request with their defaults; ControlError names what is wrong."""
-    given = {} if body is None else body
-    if not isinstance(given, dict):
-        raise ControlError(422, "the body must be a JSON object")
-    if unknown := sorted(given.keys() - action.keys.keys()):
-        known = ", ".join(action.keys) or "no members"
-        raise ControlError(422, f"{unknown[0]!r} is not known here; {known}")
-    checked: Json = {}
-    for name, key in action.keys.items():
-        if name in given:
-            checked[name] = key.check(name, given[name])
-        elif key.required:
-            raise ControlError(422, f"{name} is missing")
-        else:
-            checked[name] = key.default
-    return checked
-
-
-def openapi() -> Json:
-    """Give the OpenAPI document."""
-    paths: dict[str, Json] = {
-        "/meters": {"get": _operation("The meters that are served", {}, [])},
-    }
-    for action in ACTIONS:
-        names = re.findall(r"\{(\w+)\}", action.path)
-        parameters = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
-            for name in names
-        ]
-        operation = _operation(action.summary, action.keys, parameters)
-        paths.setdefault(action.path, {})[action.method.lower()] = operation
-    info = {"title": "Control of simulated meters", "version": VERSION}
-    return {"openapi": "3.1.0", "info": info, "paths": paths}
-
-
-def _operation(summary: str, keys: Mapping[str, Key], parameters: list[Json]) -> Json:
-    error = {"type": "object", "properties": {"error": {"type": "string"}}}
-    operation: Json = {
-        "summary": summary,
-        "parameters": parameters,
-        "responses": {
-            "200": {"description": "done"},
-            "4XX": {
-                "description": "not done, and why",
-                "content": {"application/json": {"schema": error}},
-            },
-        },
-    }
-    if keys:
-        schema = {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {name: key.schema() for name, key in keys.items()},
-            "required": [name for name, key in keys.items() if key.required],
-        }
-        operation["requestBody"] = {
-            "required": True,
-            "content": {"application/json": {"schema": schema}},
-        }
-    return operation

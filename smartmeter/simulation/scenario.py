@@ -19,7 +19,8 @@ from typing import Any
 
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
-from smartmeter.simulation.control import ACTIONS, Control, ControlError, checked
+from smartmeter.simulation.actions import ControlError, checked
+from smartmeter.simulation.control import ACTIONS, Control
 
 #: The longest scenario, and the latest step: ten years.
 MAX_STEPS, MAX_AT_S = 100_000, 10 * 366 * 86_400

@@ -13,7 +13,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from smartmeter.base.clock import Calendar
-from smartmeter.base.nvram import MemoryNvram
+from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.tables import port_of
@@ -44,6 +44,7 @@ class SmartMeter:
         on_interval: Callable[[Interval], None] | None = None,
         permission: Permission | None = None,
         direct: bool = False,
+        memories: tuple[Nvram, Nvram] | None = None,
     ) -> None:
         self.esn = factory.esn
         self._factory, self._direct = factory, direct
@@ -52,11 +53,15 @@ class SmartMeter:
         self.starts: list[str] = []
         self._permission = permission
         self._calendar = calendar
-        self.nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
+        # The module's memory and the meter's.
+        self.nvram: Nvram
+        self.nvram, of_meter = memories or (MemoryNvram(), MemoryNvram())
+        if self.nvram.get(FACTORY_PAGE) != factory.page():
+            self.nvram.commit({FACTORY_PAGE: factory.page()})
         # A line without delay has no turn-around either: an exchange is one step of its host.
         self._timing = DEFAULT_TIMING if baud else Timing(turn_around_us=0)
         settings = replace(settings, timing=self._timing)
-        self.meter = Meter(settings, MemoryNvram(), calendar, now_us, on_interval)
+        self.meter = Meter(settings, of_meter, calendar, now_us, on_interval)
         self._line = OpticalLine(baud)
         self._paths: list[Hashable] = []
         self.module = self._new_module(now_us)

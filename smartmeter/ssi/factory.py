@@ -43,11 +43,13 @@ class Factory:
     quality: int = 2
     #: Ed25519 public key that signs firmware images; empty: this module takes no upgrade.
     upgrade_key: bytes = b""
+    #: A static title of a network that has its own plan; empty: it follows from the ESN.
+    own_title: str = ""
 
     @property
     def title(self) -> ApTitle:
-        """Give the static relative title that follows from the ESN."""
-        return relative_title(self.esn)
+        """Give the static title: as a rule the relative one that follows from the ESN."""
+        return ApTitle.parse(self.own_title) if self.own_title else relative_title(self.esn)
 
     def check(self) -> Factory:
         """Refuse what no module may have; StorageError names it."""
@@ -64,8 +66,8 @@ class Factory:
             fault = f"quality {self.quality}, must be 0, 1 or 2"
         else:
             try:
-                for one in self.tms:
-                    ApTitle.parse(one.title)
+                for title in [one.title for one in self.tms] + [str(self.title)]:
+                    ApTitle.parse(title)
             except LocalProtocolError as error:
                 fault = str(error)
         if fault:
@@ -83,6 +85,7 @@ class Factory:
             "optical_password": self.optical_password.hex(),
             "quality": self.quality,
             "upgrade_key": self.upgrade_key.hex(),
+            "title": self.own_title,
         }
         return json.dumps(value).encode()
 
@@ -121,6 +124,7 @@ def load_factory(nvram: Nvram) -> Factory:
             optical_password=bytes.fromhex(value["optical_password"]),
             quality=value["quality"],
             upgrade_key=bytes.fromhex(value.get("upgrade_key", "")),
+            own_title=value.get("title", ""),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CommonAreaDamaged(

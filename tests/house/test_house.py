@@ -27,6 +27,7 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/comms/relay_host.py",
     "smartmeter/simulation/street.py",
     "smartmeter/simulation/demo.py",
+    "smartmeter/simulation/served_fleet.py",
     "smartmeter/tms/server.py",
     "smartmeter/tms/store/sqlite.py",
     "smartmeter/tms/users.py",

@@ -1,0 +1,234 @@
+"""``smartmeter fleet serve``: simulated meters for a head-end that is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from protocols.c1222.native_address import DEFAULT_PORT
+from smartmeter.base.address import host_port
+from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.cli.text_file import text_of
+from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.tls import server_tls
+
+if TYPE_CHECKING:
+    from smartmeter.base.nvram import Nvram
+    from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
+    from smartmeter.tms.shipment import Shipped
+    from smartmeter.tms.template import Template
+
+MAX_COUNT = 10_000
+#: When nobody has answered by then, it is said.
+PATIENCE_S = 5.0
+
+
+@click.command()
+@click.option(
+    "--count", default=10, show_default=True, type=click.IntRange(1, MAX_COUNT), help="How many."
+)
+@click.option(
+    "--connect",
+    required=True,
+    metavar="HOST[:PORT]",
+    help="The head-end; also tcp:, tls: or udp: before it.  Port 1153 if left out.",
+)
+@click.option(
+    "--keys",
+    required=True,
+    metavar="FILE",
+    help="CSV esn,title,key,model of the meters; made from --seed if it is not there.",
+)
+@click.option(
+    "--listen", metavar="HOST:PORT", help="Reach the meters here, by their titles (TCP and UDP)."
+)
+@click.option("--control", metavar="HOST:PORT", help="HTTP interface to break them (OpenAPI).")
+@click.option("--plain", is_flag=True, help="Plain C12.22 meters: no SSI module.")
+@click.option(
+    "--register",
+    type=click.Choice(["secured", "clear", "off"]),
+    default="secured",
+    show_default=True,
+    help="How plain meters register.",
+)
+@click.option(
+    "--notify",
+    default=15,
+    show_default=True,
+    type=click.IntRange(0, 1440),
+    help="Minutes between notifications of a plain meter; 0: none.",
+)
+@click.option("--profile", default="residential", show_default=True, help="A kind of device.")
+@click.option(
+    "--template",
+    metavar="FILE|default",
+    help="The modules come provisioned with this (as tms run --template); without: with nothing.",
+)
+@click.option("--host-title", default=".1", show_default=True, help="The head-end's ApTitle.")
+@click.option("--seed", default=1, show_default=True, help="Which households, and which chance.")
+@click.option("--state", metavar="DIR", help="Keep the meters' non-volatile memories here.")
+@click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@tls_options
+def serve(
+    count: int,
+    connect: str,
+    keys: str,
+    listen: str | None,
+    control: str | None,
+    plain: bool,
+    register: str,
+    notify: int,
+    profile: str,
+    template: str | None,
+    host_title: str,
+    seed: int,
+    state: str | None,
+    clock: str,
+    **tls: str | None,
+) -> None:
+    """Let meters report to a head-end of any make, until told to stop (Ctrl-C).
+
+    Each opens its own connection, registers and reports; what they send is in docs/reports.rst.
+    """
+    from protocols.c1222.ap_title import ApTitle
+    from smartmeter.comms.bearer import BearerSettings
+    from smartmeter.meter.profiles import profile_named
+    from smartmeter.simulation.plain_meter import Registering
+    from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
+
+    files = tls_files(**tls)
+    ApTitle.parse(host_title)
+    profile_named(profile, seed)
+    settings = ServedSettings(
+        BearerSettings("head-end", _address(connect), tls=files),
+        host_title,
+        seed,
+        plain,
+        Registering(register),
+        notify,
+        profile,
+        _template(template),
+    )
+    shipped = _keys(Path(keys), count, settings)
+    calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
+    memories = _memories(Path(state)) if state is not None else None
+    fleet = ServedFleet(shipped, settings, calendar, memories)
+    context = server_tls(files) if files.certificate is not None else None
+    asyncio.run(_run(fleet, settings, listen, control, context))
+
+
+def _address(text: str) -> str:
+    """Give a bearer's address; click.UsageError when it is none."""
+    from smartmeter.comms.bearer import tcp_address
+
+    kind, colon, rest = text.partition(":")
+    if kind not in ("tcp", "tls", "udp") or not colon:
+        kind, rest = "tcp", text
+    bare = rest.rpartition("]")[2] if rest.startswith("[") else rest
+    address = f"{kind}:{rest}" if ":" in bare else f"{kind}:{rest}:{DEFAULT_PORT}"
+    try:
+        tcp_address(address)
+    except SettingsError as error:
+        raise click.UsageError(f"--connect {text}: write HOST:PORT, 192.0.2.1:1153") from error
+    return address
+
+
+def _template(name: str | None) -> Template | None:
+    from smartmeter.tms.template import make_template, read_template
+
+    if name is None:
+        return None
+    return make_template() if name == "default" else read_template(text_of("--template", name))
+
+
+def _keys(path: Path, count: int, settings: ServedSettings) -> list[Shipped]:
+    """Read the key file, or make it: readable by its owner only."""
+    from smartmeter.simulation.fleet_keys import key_text, made_keys, read_keys
+
+    if path.exists():
+        return read_keys(text_of("--keys", str(path)), f"--keys {path}", count)
+    made = made_keys(count, settings.seed, settings.plain)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(key_text(made))
+    except OSError as error:
+        raise SettingsError(f"--keys {path}", str(error.strerror), "choose another") from error
+    click.echo(f"made {path}: give these keys to the head-end", err=True)
+    return made
+
+
+def _memories(folder: Path) -> Callable[[str], tuple[Nvram, Nvram]]:
+    """Give where each meter keeps its two memories; only who serves the fleet may read them."""
+    from smartmeter.gateway.flash_file import FlashFile
+
+    def of(esn: str) -> tuple[Nvram, Nvram]:
+        return FlashFile(folder / f"{esn}.module"), FlashFile(folder / f"{esn}.meter")
+
+    return of
+
+
+async def _run(
+    fleet: ServedFleet,
+    settings: ServedSettings,
+    listen: str | None,
+    control: str | None,
+    context: ssl.SSLContext | None,
+) -> None:
+    from smartmeter.cli.control_http import controlled
+    from smartmeter.simulation.fleet_control import FleetControl
+
+    _allow_sockets(len(fleet.members))
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    told = [f"ready {settings.connect.address} {len(fleet.members)} meters"]
+    async with AsyncExitStack() as stack:
+        if listen is not None:
+            host, port = host_port("--listen", listen, "127.0.0.1:1153")
+            await fleet.listen(host, port, context)
+            real_host, real_port = fleet.listener.tcp_address
+            told.append(f"listen {'tls' if context else 'tcp'}:{real_host}:{real_port}")
+        if control is not None:
+            url = await stack.enter_async_context(controlled(FleetControl(fleet.members), control))
+            told.append(f"control {url}")
+        running = asyncio.create_task(fleet.run())
+        patience = asyncio.create_task(_tell_when_nobody_answers(fleet, settings))
+        click.echo("; ".join(told))
+        await stop.wait()
+        for task in (patience, running):
+            task.cancel()
+        await asyncio.gather(patience, running, return_exceptions=True)
+    click.echo("stopped", err=True)
+
+
+async def _tell_when_nobody_answers(fleet: ServedFleet, settings: ServedSettings) -> None:
+    await asyncio.sleep(PATIENCE_S)
+    if not any(member.line.counts["in"] for member in fleet.members):
+        click.echo(
+            f"{settings.connect.address}: nobody has answered yet; is the head-end listening, and"
+            " does it know the keys?  The meters go on trying",
+            err=True,
+        )
+
+
+def _allow_sockets(meters: int) -> None:
+    """Ask the system for a socket a meter, as far as it may be had."""
+    try:
+        import resource
+    except ImportError:
+        return  # a system without such a limit
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * meters + 256
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -1,0 +1,202 @@
+"""What can be done to the meters of a served fleet from outside, as a table of actions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from smartmeter.base.clock import Calendar
+from smartmeter.meter.meter import Meter
+from smartmeter.meter.tables import port_of
+from smartmeter.simulation.actions import (
+    Action,
+    ControlError,
+    Json,
+    Key,
+    checked,
+    find,
+    openapi,
+)
+from smartmeter.simulation.breakable_node import (
+    MAX_FAULTS,
+    BreakableNode,
+    NetworkFault,
+    NetworkFaultKind,
+)
+from smartmeter.simulation.control import MEASURING, POWER_KEYS
+
+TITLE = "Control of a served fleet"
+
+
+class Member(Protocol):
+    """One meter of the fleet."""
+
+    line: BreakableNode
+    calendar: Calendar
+    power_due_us: int | None
+
+    @property
+    def machine(self) -> Meter:
+        """Give the meter that measures."""
+
+    def power(self, on: bool, now_us: int) -> None:
+        """Cut or return the mains."""
+
+    def restart(self, now_us: int) -> None:
+        """Start what speaks for the meter anew, as after a watchdog."""
+
+    def shown(self) -> Json:
+        """Tell who it is and how it stands."""
+
+    def step(self) -> None:
+        """Carry what has happened to it."""
+
+
+def _faults(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    return [fault.to_json() for fault in member.line.faults]
+
+
+def _add_fault(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    if len(member.line.faults) >= MAX_FAULTS:
+        raise ControlError(409, f"{MAX_FAULTS} faults hold already; DELETE them")
+    fault = NetworkFault(NetworkFaultKind(body["kind"]), *(body[name] for name in _PARTS))
+    member.line.add(fault)
+    return fault.to_json()
+
+
+def _clear_faults(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    member.line.clear()
+    return []
+
+
+def _power(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    member.power(body["on"], now_us)
+    off_for_ms = body["for_ms"]
+    member.power_due_us = None
+    if not body["on"] and off_for_ms is not None:
+        member.power_due_us = now_us + off_for_ms * 1000
+    return {"on": member.machine.mains_on}
+
+
+def _restart(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    if not member.machine.mains_on:
+        raise ControlError(409, "it has no mains; POST power first")
+    member.restart(now_us)
+    return {}
+
+
+def _tamper(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    if not member.machine.mains_on:
+        raise ControlError(409, "it has no mains; nobody can try a password there")
+    for _ in range(body["count"]):
+        port_of(member.machine).security(b"0000".ljust(20), now_us)
+    return {"tries": body["count"]}
+
+
+_PARTS = ("count", "way", "ms", "times", "percent")
+_FAULT_KEYS = {
+    "kind": Key(str, choices=tuple(NetworkFaultKind), text="what goes wrong with APDUs"),
+    "count": Key(int, None, 1, 1_000_000, text="for how many; all if left out", optional=True),
+    "way": Key(str, "both", choices=("both", "out", "in"), text="out is from the meter"),
+    "ms": Key(int, 1_000, 0, 600_000, text="how much later (delay, reorder)"),
+    "times": Key(int, 2, 2, 100, text="how often it passes in all (repeat)"),
+    "percent": Key(int, 50, 1, 100, text="how many of a hundred (loss)"),
+}
+_METER = "/meters/{meter}"
+_EACH: Sequence[Action] = (
+    Action("GET", f"{_METER}/faults", "The faults of its ways to the network", _faults),
+    Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
+    Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
+    Action("POST", f"{_METER}/power", "Switch the mains", _power, POWER_KEYS),
+    Action("POST", f"{_METER}/restart", "Start its module anew, as after a watchdog", _restart),
+    Action(
+        "POST",
+        f"{_METER}/tamper",
+        "Let somebody try wrong passwords at its optical port",
+        _tamper,
+        {"count": Key(int, 1, 1, 100, text="how many")},
+    ),
+    *MEASURING,
+)
+#: What can be done to all meters at once: the path without its number.
+_AREA_WIDE = ("faults", "power", "restart", "tamper")
+
+
+def _area_wide() -> list[Action]:
+    found = []
+    for action in _EACH:
+        last = action.path.rpartition("/")[2]
+        if last in _AREA_WIDE and action.method != "GET":
+            found.append(
+                Action(
+                    action.method,
+                    f"/all/{last}",
+                    f"{action.summary}: of all meters",
+                    _for_all(action.act),
+                    action.keys,
+                )
+            )
+    return found
+
+
+def _for_all(act: Callable[..., Any]) -> Callable[..., Any]:
+    def each(members: Sequence[Member], path: Any, body: Json, now_us: int) -> Any:
+        refused = 0
+        for member in members:
+            try:
+                act(member, path, body, now_us)
+            except ControlError:
+                refused += 1
+        return {"meters": len(members) - refused, "refused": refused}
+
+    return each
+
+
+ACTIONS: Sequence[Action] = (*_EACH, *_area_wide())
+
+
+class FleetControl:
+    """All meters of a served fleet; synchronous, in their own loop."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
+
+    def expire(self, now_us: int) -> None:
+        """Give power back where its time has come."""
+        for member in self.members:
+            if member.power_due_us is not None and now_us >= member.power_due_us:
+                member.power_due_us = None
+                member.power(True, now_us)
+                member.step()
+
+    def handle(self, method: str, path: str, body: Any, now_us: int) -> Any:
+        """Do what a request asks for; ControlError says why not."""
+        if path == "/openapi.json" and method == "GET":
+            return openapi(ACTIONS, TITLE)
+        if path == "/meters" and method == "GET":
+            return [self._shown(number) for number in range(len(self.members))]
+        action, numbers = find(ACTIONS, method, path)
+        asked = checked(action, body)
+        if "meter" not in numbers:
+            answer = action.act(self.members, numbers, asked, now_us)
+            for member in self.members:
+                member.step()
+            return answer
+        if numbers["meter"] >= len(self.members):
+            raise ControlError(404, f"there is no meter {numbers['meter']}; see /meters")
+        member = self.members[numbers["meter"]]
+        answer = action.act(member, numbers, asked, now_us)
+        member.step()
+        return answer
+
+    def _shown(self, number: int) -> Json:
+        member = self.members[number]
+        return {
+            "meter": number,
+            **member.shown(),
+            "on": member.machine.mains_on,
+            "faults": len(member.line.faults),
+            "sent": member.line.counts["out"],
+            "received": member.line.counts["in"],
+            "lost": member.line.lost,
+        }
