@@ -32,6 +32,9 @@ HINTS = frozenset(
     )
 )
 
+#: Why a transaction ends that nobody answers.
+NO_ANSWER = "no answer in time"
+
 
 @dataclass
 class Open:
@@ -108,7 +111,7 @@ class Transactions:
         for own, entry in list(self._open.items()):
             if now_us >= entry.due_us:
                 del self._open[own]
-                events.append(TransactionFailed(own, "no answer in time"))
+                events.append(TransactionFailed(own, NO_ANSWER))
             elif entry.repeat_due_us is not None and now_us >= entry.repeat_due_us:
                 again.append((entry.path, entry.octets))
                 entry.repeats -= 1

@@ -10,6 +10,12 @@ MAX_PORT = 65_535
 def host_port(place: str, text: str, example: str) -> tuple[str, int]:
     """Read ``HOST:PORT``; SettingsError names the place and shows how it is written."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or len(port) > 5 or int(port) > MAX_PORT:
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        remedy = f"write {example}, an IPv6 address in brackets: [::1]:1153"
+        raise SettingsError(place, f"{text!r:.80} is not HOST:PORT", remedy)
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else -1
+    if not host or not 0 <= number <= MAX_PORT:
         raise SettingsError(place, f"{text!r:.80} is not HOST:PORT", f"write {example}")
-    return host.strip("[]"), int(port)
+    return host, number

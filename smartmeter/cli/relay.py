@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from smartmeter.base.address import host_port
+from smartmeter.cli.carriers import carrier_options, make_carriers
 from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.carrier import Carrier, carrying
+from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles
 
 
@@ -25,12 +29,16 @@ def command() -> None:
 @click.option("--master", metavar="DOMAIN", help="Register nodes; titles are given below DOMAIN.")
 @click.option("--data", metavar="DIR", help="Keep registrations in this folder.")
 @tls_options
+@carrier_options
 def run(
     listen: str,
     title: str,
     upstream: str | None,
     master: str | None,
     data: str | None,
+    call: tuple[str, ...],
+    mqtt: str | None,
+    mqtt_user: str,
     **tls: str | None,
 ) -> None:
     """Forward messages by title until told to stop (Ctrl-C).
@@ -44,7 +52,11 @@ def run(
         raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
     host, port = host_port("--listen", listen, "127.0.0.1:1153")
     files = tls_files(**tls)
-    asyncio.run(_run(host, port, title, upstream, master, data, files))
+
+    def carriers(listener: Listener) -> list[Carrier]:
+        return make_carriers(listener, files, call, mqtt, mqtt_user)
+
+    asyncio.run(_run(host, port, title, upstream, master, data, files, carriers))
 
 
 async def _run(
@@ -55,6 +67,7 @@ async def _run(
     master: str | None,
     data: str | None,
     tls: TlsFiles,
+    carriers: Callable[[Listener], list[Carrier]],
 ) -> None:
     from protocols.c1222.ap_title import ApTitle
     from smartmeter.comms.relay_host import RelayHost
@@ -72,10 +85,11 @@ async def _run(
     )
     await relay.start(host, port)
     try:
-        real_host, real_port = relay.address
-        kind = "tcp" if tls.certificate is None else "tls"
-        click.echo(f"ready {kind}:{real_host}:{real_port} relay {title}")
-        await stop.wait()
+        async with carrying(carriers(relay.listener), relay):
+            real_host, real_port = relay.address
+            kind = "tcp" if tls.certificate is None else "tls"
+            click.echo(f"ready {kind}:{real_host}:{real_port} relay {title}")
+            await stop.wait()
     finally:
         await relay.stop()
         click.echo("stopped", err=True)

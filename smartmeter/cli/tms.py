@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -12,9 +13,12 @@ import click
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_upgrade
+from smartmeter.cli.carriers import carrier_options, make_carriers
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.carrier import Carrier, carrying
 from smartmeter.comms.event_loop import run_server
+from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles, server_tls
 
 
@@ -36,6 +40,7 @@ command.add_command(tms_upgrade.command)
 @click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @tls_options
+@carrier_options
 def run(
     data: str,
     listen: str,
@@ -43,11 +48,18 @@ def run(
     shipment: str | None,
     template: str | None,
     clock: str,
+    call: tuple[str, ...],
+    mqtt: str | None,
+    mqtt_user: str,
     **tls: str | None,
 ) -> None:
     """Run the TMS until told to stop (Ctrl-C)."""
     files = tls_files(**tls)
-    run_server(_run(Path(data), listen, web, shipment, template, clock, files))
+
+    def carriers(listener: Listener) -> list[Carrier]:
+        return make_carriers(listener, files, call, mqtt, mqtt_user)
+
+    run_server(_run(Path(data), listen, web, shipment, template, clock, files, carriers))
 
 
 async def _run(
@@ -58,6 +70,7 @@ async def _run(
     template: str | None,
     clock: str,
     tls: TlsFiles,
+    carriers: Callable[[Listener], list[Carrier]],
 ) -> None:
     from smartmeter.tms.server import TmsServer
     from smartmeter.tms.shipment import read_shipment
@@ -88,10 +101,11 @@ async def _run(
             site = Site(server)
             await site.start(web_host, web_port)
             click.echo(f"page http://{web_host}:{site.port}/")
-        real_host, real_port = server.address
-        kind = "tcp" if context is None else "tls"
-        click.echo(f"ready {kind}:{real_host}:{real_port} data {data}")
-        await stop.wait()
+        async with carrying(carriers(server.listener), server):
+            real_host, real_port = server.address
+            kind = "tcp" if context is None else "tls"
+            click.echo(f"ready {kind}:{real_host}:{real_port} data {data}")
+            await stop.wait()
     finally:
         if site is not None:
             await site.stop()

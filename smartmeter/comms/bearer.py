@@ -4,24 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.tls import TlsFiles
+from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries, Way
 
-DEFAULT_MAX_APDU_OCTETS = 2048
+
+class When(Enum):
+    """When a bearer is open: always, or while something waits for it or the TMS has called."""
+
+    ALWAYS = "always"
+    WANTED = "wanted"
 
 
 @dataclass(frozen=True)
 class BearerSettings:
-    """A bearer as it is configured: the cheapest that works is used."""
+    """A bearer as it is configured: the cheapest that works is used.
+
+    ``node`` is the name of the node at a broker, ``user`` and ``password`` its
+    log-in there.
+    """
 
     name: str
     address: str
     cost: int = 0
     max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
     tls: TlsFiles = field(default_factory=TlsFiles)
+    when: When = When.ALWAYS
+    carries: Carries = Carries.ALL
+    node: str = ""
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def way(self) -> Way:
+        """Give what the node must know."""
+        return Way(self.cost, self.carries, self.max_apdu_octets)
 
 
 class Connection(Protocol):
@@ -38,20 +59,23 @@ class Connection(Protocol):
 
 
 class Bearer(Protocol):
-    """Something that can be connected, again and again."""
+    """Something that can be connected, again and again.
+
+    One that ``stands_by`` is open beside all others: that costs nothing, and
+    only so the far end can reach it.
+    """
 
     settings: BearerSettings
+    stands_by: bool
 
     async def connect(self) -> Connection:
         """Open the way; OSError when it cannot be."""
 
 
-def tcp_address(address: str) -> tuple[str, int]:
-    """Read ``tcp:HOST:PORT``, ``tls:…`` or ``udp:…``; SettingsError when it is none."""
+def ip_address(address: str) -> tuple[str, int]:
+    """Read ``KIND:HOST:PORT``, an IPv6 host in brackets; SettingsError when it is none."""
     kind, _, rest = address.partition(":")
-    place, example = f"address {address!r:.80}", "tcp:HOST:PORT, tls:HOST:PORT or udp:HOST:PORT"
-    if kind not in ("tcp", "tls", "udp"):
-        raise SettingsError(place, "is no bearer", f"write {example}")
+    place, example = f"address {address!r:.80}", f"{kind}:HOST:PORT"
     host, port = host_port(place, rest, example)
     if port == 0:
         raise SettingsError(place, "has no port", f"write {example}")

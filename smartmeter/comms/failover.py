@@ -1,38 +1,186 @@
-"""Which bearer to use: the cheapest that is not resting after a failure."""
+"""Which bearers to open and which to close: the cheapest that works, and no dearer one beside it.
+
+A machine without bytes: told of what becomes of its bearers, asked for a plan.
+A bearer that cannot be opened rests, each time twice as long; so does one that
+is open and over which nothing comes back.  Only a message that came shows that
+a bearer works: then the dearer ones are closed.  One that is opened when it is
+wanted stays open for a while after; one that stands by is open beside all others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
 
-from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.bearer import BearerSettings, When
+from smartmeter.comms.way import Carries, Need
 
 FIRST_REST_US, MAX_REST_US = 500_000, 30_000_000
+#: A bearer over which nothing came back is tried less and less, if there is another.
+FIRST_DOUBT_REST_US, MAX_DOUBT_REST_US = 30_000_000, 900_000_000
+#: So long a bearer that is not wanted any more stays open: an answer may want it again.
+LINGER_US = 30_000_000
+
+
+class Phase(Enum):
+    """What is with a bearer now."""
+
+    IDLE = "idle"
+    OPENING = "opening"
+    UP = "up"
+
+
+@dataclass
+class _Health:
+    settings: BearerSettings
+    stands_by: bool
+    phase: Phase = Phase.IDLE
+    proven: bool = False
+    rest_until_us: int = 0
+    rest_us: int = 0
+    wanted_us: int | None = None
+    called_us: int | None = None
+    failures: int = 0
+    opened: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Names of bearers to open and to close now, and when to ask again."""
+
+    open: tuple[str, ...]
+    close: tuple[str, ...]
+    again_us: int | None
 
 
 class Failover:
-    """A machine without bytes: told of ends, asked for the next bearer."""
+    """The bearers of one node.  ``standing_by`` are the names of those that stand by."""
 
-    def __init__(self, bearers: Sequence[BearerSettings]) -> None:
-        self._bearers = sorted(bearers, key=lambda bearer: bearer.cost)
-        self._rest: dict[str, tuple[int, int]] = {}
+    def __init__(
+        self, bearers: Sequence[BearerSettings], standing_by: Collection[str] = ()
+    ) -> None:
+        ordered = sorted(bearers, key=lambda bearer: bearer.cost)
+        self._all = {one.name: _Health(one, one.name in standing_by) for one in ordered}
+        self._line = [one for one in self._all.values() if not one.stands_by]
 
-    def choose(self, now_us: int) -> str | None:
-        """Give the name of the bearer to connect now, or None while all of them rest."""
-        for bearer in self._bearers:
-            if self._rest.get(bearer.name, (0, 0))[0] <= now_us:
-                return bearer.name
-        return None
+    def plan(self, need: Need, now_us: int) -> Plan:
+        """Tell what to do for what waits; what is to be opened counts as opening from now on."""
+        to_open, to_close = [], []
+        taken = settled = False
+        for one in self._line:
+            live = one.phase in (Phase.OPENING, Phase.UP)
+            if not self._wanted(one, need, now_us) or settled:
+                to_close += [one] * live
+            elif live:
+                taken, settled = True, one.phase is Phase.UP and one.proven
+            elif not taken and _rested(one, now_us):
+                to_open.append(one)
+                taken = True
+        standing = (one for one in self._all.values() if one.stands_by)
+        to_open += [one for one in standing if one.phase is Phase.IDLE and _rested(one, now_us)]
+        for one in to_open:
+            one.phase = Phase.OPENING
+        names = [[one.settings.name for one in chosen] for chosen in (to_open, to_close)]
+        return Plan(tuple(names[0]), tuple(names[1]), self._again_us(now_us))
 
-    def wait_us(self, now_us: int) -> int:
-        """Give how long until a bearer has rested."""
-        untils = (self._rest.get(bearer.name, (0, 0))[0] for bearer in self._bearers)
-        return max(0, min(untils) - now_us)
+    def up(self, name: str) -> None:
+        """A bearer is open; whether it works is not known yet."""
+        one = self._all[name]
+        one.phase, one.proven, one.fault = Phase.UP, False, ""
+        one.opened += 1
 
-    def failed(self, name: str, now_us: int) -> None:
-        """A bearer could not be connected: it rests, each time twice as long."""
-        rest_us = min(max(FIRST_REST_US, 2 * self._rest.get(name, (0, 0))[1]), MAX_REST_US)
-        self._rest[name] = (now_us + rest_us, rest_us)
+    def heard(self, name: str) -> bool:
+        """A message came by a bearer: it works.  True when that was not known."""
+        one = self._all[name]
+        news, one.proven = not one.proven, True
+        one.rest_us = one.failures = 0
+        return news
+
+    def failed(self, name: str, fault: str, now_us: int) -> None:
+        """A bearer could not be opened."""
+        self._rest(self._all[name], FIRST_REST_US, MAX_REST_US, fault, now_us)
+
+    def doubted(self, name: str, now_us: int) -> None:
+        """Nothing came back over an open bearer; its host closes it."""
+        first_us, most_us = FIRST_DOUBT_REST_US, MAX_DOUBT_REST_US
+        if sum(one.settings.carries is Carries.ALL for one in self._line) < 2:
+            first_us, most_us = FIRST_REST_US, MAX_REST_US
+        self._rest(self._all[name], first_us, most_us, "no answer came", now_us)
 
     def ended(self, name: str, now_us: int) -> None:
-        """A bearer that worked has gone: it is tried again after the shortest rest."""
-        self._rest[name] = (now_us + FIRST_REST_US, 0)
+        """An open bearer has gone: one that worked is tried again after the shortest rest."""
+        one = self._all[name]
+        if one.phase is not Phase.UP:
+            return  # its rest has been set already
+        if one.proven:
+            one.phase, one.proven = Phase.IDLE, False
+            one.rest_until_us = now_us + FIRST_REST_US
+        else:
+            self._rest(one, FIRST_REST_US, MAX_REST_US, "ended before a message came", now_us)
+
+    def closed(self, name: str) -> None:
+        """A bearer was closed, or its opening given up, as the plan said."""
+        one = self._all[name]
+        one.phase, one.proven = Phase.IDLE, False
+
+    def called(self, now_us: int) -> None:
+        """The TMS wants the node to call: what is routine's bearers are opened, rested or not."""
+        for one in self._line:
+            if one.settings.carries is Carries.ALL:
+                one.called_us = now_us
+                one.rest_until_us = min(one.rest_until_us, now_us)
+
+    def status(self, now_us: int) -> list[dict[str, Any]]:
+        """Give how each bearer does, the cheapest first."""
+        return [
+            {
+                "name": one.settings.name,
+                "address": one.settings.address,
+                "cost": one.settings.cost,
+                "carries": one.settings.carries.value,
+                "state": "resting" if not _rested(one, now_us) else one.phase.value,
+                "works": one.proven,
+                "opened": one.opened,
+                "failures": one.failures,
+                "fault": one.fault,
+            }
+            for one in self._all.values()
+        ]
+
+    def _wanted(self, one: _Health, need: Need, now_us: int) -> bool:
+        settings = one.settings
+        if settings.carries is Carries.ALL:
+            wanted = settings.when is When.ALWAYS or need >= Need.ROUTINE
+        else:
+            wanted = need is Need.URGENT
+        if wanted:
+            one.wanted_us = now_us
+        live = one.phase in (Phase.OPENING, Phase.UP)
+        lingers = live and one.wanted_us is not None and now_us < one.wanted_us + LINGER_US
+        called = one.called_us is not None and now_us < one.called_us + LINGER_US
+        return wanted or lingers or called
+
+    def _rest(self, one: _Health, first_us: int, most_us: int, fault: str, now_us: int) -> None:
+        one.phase, one.proven, one.fault = Phase.IDLE, False, fault
+        one.failures += 1
+        one.rest_us = min(max(first_us, 2 * one.rest_us), most_us)
+        one.rest_until_us = now_us + one.rest_us
+
+    def _again_us(self, now_us: int) -> int | None:
+        dues = []
+        for one in self._all.values():
+            if one.phase is Phase.IDLE and not _rested(one, now_us):
+                dues.append(one.rest_until_us)
+            dues += [
+                since_us + LINGER_US
+                for since_us in (one.wanted_us, one.called_us)
+                if since_us is not None and since_us + LINGER_US > now_us
+            ]
+        return min(dues, default=None)
+
+
+def _rested(one: _Health, now_us: int) -> bool:
+    return now_us >= one.rest_until_us or one.phase is not Phase.IDLE

@@ -80,6 +80,8 @@ class TcpPath(asyncio.BufferedProtocol):
 
     __slots__ = ("_listener", "_stream", "_transport", "local", "pending", "remote")
     is_stream = True
+    #: A peer that connects to us owes a first message.
+    owes = True
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -237,7 +239,8 @@ class Listener:
             return False
         self.counts["connections"] += 1
         self.paths.add(path)
-        self._owes(path)
+        if path.owes:
+            self._owes(path)
         return True
 
     def heard(self, path: TcpPath, whole: bool, pending: int) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
 from smartmeter.comms.failover import Failover
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 
 #: The longest sleep; a deadline on a scaled calendar moves under it.
 MAX_SLEEP_S = 1.0
 MIN_SLEEP_S = 0.0005
+#: Calls of the TMS in a shorter time are one call.
+MIN_WAKE_US = 10 * US_PER_S
 
 
 class SmartNode(Protocol):
@@ -25,17 +28,30 @@ class SmartNode(Protocol):
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""
+
+    def need(self, now_us: int) -> Need:
+        """Tell what waits for a bearer."""
+
+    def doubted(self) -> list[Hashable]:
+        """Give the bearers over which several requests in a row were not answered."""
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
+
+
+@runtime_checkable
+class Wakeable(Protocol):
+    """A bearer by which the TMS can ask the node to call it: ``woken`` is called then."""
+
+    woken: Callable[[], None]
 
 
 class Medium(Protocol):
@@ -63,51 +79,98 @@ class NodeHost:
     ) -> None:
         self._node = node
         self._bearers = {bearer.settings.name: bearer for bearer in bearers}
-        self._failover = Failover([bearer.settings for bearer in bearers])
+        standing_by = [name for name, bearer in self._bearers.items() if bearer.stands_by]
+        self._failover = Failover([bearer.settings for bearer in bearers], standing_by)
         self._medium = medium
         self._after = after or (lambda: None)
         self._connections: dict[str, Connection] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self._need = Need.NOTHING
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
+        self._woken_us = -MIN_WAKE_US
+        for bearer in bearers:
+            if isinstance(bearer, Wakeable):
+                bearer.woken = self.wake
 
     async def run(self) -> None:
-        """Work until cancelled; connects again whenever the connection ends."""
+        """Work until cancelled; opens bearers as the fail-over plans it."""
         self.step()
         try:
             while True:
-                name = self._failover.choose(monotonic_us())
-                if name is None:
-                    await asyncio.sleep(self._failover.wait_us(monotonic_us()) / US_PER_S)
-                else:
-                    await self._use(name)
+                self._changed.clear()
+                now_us = monotonic_us()
+                plan = self._failover.plan(self._need, now_us)
+                for name in plan.open:
+                    self._tasks[name] = asyncio.create_task(self._use(name))
+                for name in plan.close:
+                    self._tasks[name].cancel()
+                await self._change(plan.again_us)
+                for name in [name for name, task in self._tasks.items() if task.done()]:
+                    task = self._tasks.pop(name)
+                    if not task.cancelled():
+                        task.result()
         finally:
             self._stopped = True
             if self._timer is not None:
                 self._timer.cancel()
-            for connection in self._connections.values():
-                connection.close()
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def wake(self) -> None:
+        """The TMS has asked, by a bearer that can do no more, that the node calls it."""
+        now_us = monotonic_us()
+        if now_us >= self._woken_us + MIN_WAKE_US:
+            self._woken_us = now_us
+            self._failover.called(now_us)
+            self._changed.set()
+
+    def bearers(self) -> list[dict[str, Any]]:
+        """Give how each bearer does, the cheapest first."""
+        return self._failover.status(monotonic_us())
+
+    async def _change(self, again_us: int | None) -> None:
+        """Wait until something happened to a bearer, to what waits, or until the plan ends."""
+        with contextlib.suppress(TimeoutError):
+            wait_s = None if again_us is None else (again_us - monotonic_us()) / US_PER_S
+            async with asyncio.timeout(wait_s):
+                await self._changed.wait()
 
     async def _use(self, name: str) -> None:
+        """Open a bearer and stay with it until it ends."""
         try:
-            connection = await self._bearers[name].connect()
-        except OSError:
-            self._failover.failed(name, monotonic_us())
-            return
+            await self._open(name)
+        except asyncio.CancelledError:
+            self._failover.closed(name)
+            raise
+        except OSError as error:
+            self._failover.failed(name, str(error), monotonic_us())
+        finally:
+            self._changed.set()
+
+    async def _open(self, name: str) -> None:
+        bearer = self._bearers[name]
+        connection = await bearer.connect()
         self._connections[name] = connection
-        self._node.bearer_up(name, monotonic_us())
-        self.step()
+        self._failover.up(name)
         try:
+            self._node.bearer_up(name, monotonic_us(), bearer.settings.way)
+            self.step()
             await connection.receive(lambda octets: self._take(name, octets))
+            self._failover.ended(name, monotonic_us())
         finally:
             connection.close()
             self._connections.pop(name, None)
-            self._failover.ended(name, monotonic_us())
             if not self._stopped:
                 self._node.bearer_down(name, monotonic_us())
                 self.step()
 
     def _take(self, name: str, octets: bytes) -> None:
         now_us = monotonic_us()
+        if self._failover.heard(name):
+            self._changed.set()
         if self._medium is not None:
             self._medium.put(octets, False, now_us)
         else:
@@ -136,8 +199,21 @@ class NodeHost:
                     self._send(name, octets)
                 else:
                     self._node.receive(name, octets, now_us)
+        self._heed(now_us)
         self._after()
         self._set_timer()
+
+    def _heed(self, now_us: int) -> None:
+        """Take note of what the node needs, and of bearers that it has come to doubt."""
+        need = self._node.need(now_us)
+        if need is not self._need:
+            self._need = need
+            self._changed.set()
+        for path in self._node.doubted():
+            connection = self._connections.get(str(path))
+            if connection is not None:
+                self._failover.doubted(str(path), now_us)
+                connection.close()
 
     def _send(self, path: Hashable, octets: bytes) -> None:
         connection = self._connections.get(str(path))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Hashable
 from pathlib import Path
+from typing import cast
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import SecurityState
@@ -19,7 +20,8 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
-from smartmeter.comms.listener import Listener, TcpPath, UdpPath
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tls import TlsFiles, server_tls
 
@@ -67,7 +69,9 @@ class RelayHost:
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
         self._bearer: Bearer | None = None
         if upstream is not None:
-            self._bearer = make_bearer(BearerSettings(UPSTREAM, upstream, tls=self._tls))
+            self._bearer = make_bearer(
+                BearerSettings(UPSTREAM, upstream, tls=self._tls, node=str(title))
+            )
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -136,8 +140,8 @@ class RelayHost:
                 # Not durable, so not answered: the nodes ask again.
                 relay.counts["not stored"] += len(relay.outgoing())
         for path, octets in relay.outgoing():
-            if isinstance(path, TcpPath | UdpPath):
-                path.send(octets)
+            if path != UPSTREAM:
+                cast(ApduPath, path).send(octets)
             elif self._connection is not None:
                 self._connection.send(octets)
             else:

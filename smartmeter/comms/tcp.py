@@ -11,7 +11,7 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
-from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
+from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.tls import client_tls
 
 CONNECT_TIMEOUT_S = 10.0
@@ -61,9 +61,11 @@ class TcpConnection:
 class TcpBearer:
     """A TMS at a TCP address."""
 
+    stands_by = False
+
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
-        self._host, self._port = tcp_address(settings.address)
+        self._host, self._port = ip_address(settings.address)
         self._tls = client_tls(settings.tls) if settings.address.startswith("tls:") else None
 
     async def connect(self) -> Connection:

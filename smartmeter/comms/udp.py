@@ -15,7 +15,7 @@ from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
-from smartmeter.comms.bearer import BearerSettings, Connection, tcp_address
+from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 
 #: When a request without an answer is sent again, after the first time.
 REPEAT_AFTER_S = (1.0, 2.0, 4.0)
@@ -110,9 +110,11 @@ class UdpConnection(asyncio.DatagramProtocol):
 class UdpBearer:
     """A TMS at a UDP address."""
 
+    stands_by = False
+
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
-        self._address = tcp_address(settings.address)
+        self._address = ip_address(settings.address)
 
     async def connect(self) -> Connection:
         """Make a socket; UDP itself says nothing of whether somebody listens."""

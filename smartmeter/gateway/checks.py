@@ -6,10 +6,8 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from ansi_tables.errors import TableError
 from ansi_tables.snapshot import Snapshot
@@ -19,7 +17,8 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.bearer import tcp_address
+from smartmeter.gateway.bearer_checks import check_bearer, check_order
+from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.mains import MeterAlone, make_sense
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 
@@ -36,24 +35,6 @@ HISTORY_DATA, LOG_DIMENSIONS, HISTORY_CONTROL = 74, 71, 73
 MIN_FREE_OCTETS = 64 << 20
 #: A session opened for reading, and one that ended normally (C12.19 event codes).
 SESSION_EVENTS = (7, 12)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at.  ``wrong`` means that the gateway would fail with it."""
-
-    subject: str
-    wrong: bool
-    text: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        remedy = f"\n      -> {self.remedy}" if self.remedy else ""
-        return f"{'WRONG' if self.wrong else 'ok   '} {self.subject}: {self.text}{remedy}"
-
-    def value(self) -> dict[str, Any]:
-        """Give it for ``--json``."""
-        return dict(vars(self))
 
 
 def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]:
@@ -122,15 +103,9 @@ def _tms(settings: GatewaySettings) -> Iterator[Finding]:
     if not settings.bearers:
         yield Finding("TMS", False, "none is set: one runs in the gateway's process")
     for bearer in settings.bearers:
-        if bearer.address.startswith("udp:"):
-            yield Finding(bearer.address, False, "UDP: only an answer tells whether it is there")
-            continue
-        try:
-            socket.create_connection(tcp_address(bearer.address), CONNECT_TIMEOUT_S).close()
-            yield Finding(bearer.address, False, "takes connections")
-        except OSError as error:
-            told = error.strerror or str(error)
-            yield Finding(bearer.address, True, told, "check address, network and the TMS")
+        yield from check_bearer(bearer)
+    if settings.bearers:
+        yield check_order(settings.bearers)
 
 
 def _sinks(settings: GatewaySettings) -> Iterator[Finding]:

@@ -69,6 +69,8 @@ class LocalTms:
 class LocalBearer:
     """Implements ``smartmeter.comms.bearer.Bearer``."""
 
+    stands_by = False
+
     def __init__(self, tms: LocalTms) -> None:
         self._tms = tms
         self.settings = BearerSettings(LOCAL, LOCAL)

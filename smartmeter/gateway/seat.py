@@ -24,6 +24,7 @@ from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.node import NodeHost
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.probe import Probe
@@ -109,13 +110,21 @@ class TappedModule:
         self._do(lambda: None)
         return [] if self._stopped else self._module.outgoing()
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
-        self._do(lambda: self._module.bearer_up(path, now_us))
+        self._do(lambda: self._module.bearer_up(path, now_us, way))
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""
         self._do(lambda: self._module.bearer_down(path, now_us))
+
+    def need(self, now_us: int) -> Need:
+        """Tell what waits for a bearer."""
+        return Need.NOTHING if self._stopped else self._module.network.need(now_us)
+
+    def doubted(self) -> list[Hashable]:
+        """Give the bearers over which nothing came back."""
+        return self._module.network.doubted()
 
     def mains(self, on: bool, now_us: int) -> None:
         """The mains came or went."""
@@ -324,6 +333,7 @@ class Seat:
             "last_interval_end_s": last["end_s"] if last is not None else None,
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
+            "bearers": self._host.bearers() if self._host is not None else [],
         }
         if self._module is not None and self._nvram is not None:
             status = self._module.status()

@@ -25,7 +25,7 @@ from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.seat import Seat
 from smartmeter.gateway.service_manager import ServiceManager
-from smartmeter.gateway.settings import GatewaySettings
+from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.status_socket import StatusSocket
 from smartmeter.version import VERSION
 
@@ -62,19 +62,15 @@ class Gateway:
         self._sense = make_sense(settings.mains)
         self._readings = Readings(settings.data / READINGS_FILE)
         self.local: LocalTms | None = None
-        bearers: Sequence[Bearer]
         if page is not None or not settings.bearers:
             # A gateway with a TMS elsewhere does not load one.
             from smartmeter.gateway.local_tms import LocalTms
 
             self.local = LocalTms(settings.data, settings.seats)
-            bearers = [self.local.bearer()]
-        else:
-            bearers = make_bearers(settings.bearers)
         self._seats = [
             Seat(
                 one,
-                bearers,
+                self._bearers(one),
                 settings.permission,
                 self._readings,
                 self._journal,
@@ -91,6 +87,12 @@ class Gateway:
     def _begin_again(self) -> None:
         self.again = True
         self.stop.set()
+
+    def _bearers(self, seat: SeatSettings) -> Sequence[Bearer]:
+        """Give a meter's own bearers: at a broker each has its name."""
+        if self.local is not None:
+            return [self.local.bearer()]
+        return make_bearers(self._settings.bearers, seat.factory.esn)
 
     async def run(self) -> None:
         """Work until told to stop."""

@@ -23,6 +23,14 @@
     [[tms]]                             # none: a TMS in the same process
     address = "tcp:tms.example:1153"    # tls:… with tls_ca, tls_certificate, tls_key if wanted
     title = ".1"
+    cost = 1                            # the cheapest that works is used
+    when = "always"                     # or "wanted": open while something waits
+    carries = "all"                     # or "urgent": alarms only
+    max_apdu = 2048                     # longer messages wait for another bearer
+
+    [[tms]]                             # more: the next when the first fails
+    address = "mqtt:broker.example:1883/c1222"   # see docs/bearers.rst for the kinds
+    user = "gateway"                    # password_file beside it
 
     [csv]
     file = "/var/lib/smartmeter/intervals.csv"
@@ -48,7 +56,7 @@ steps, from the environment (``SMARTMETER_MODULE_KEY``,
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +64,10 @@ from typing import Any
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.signing import KEY_OCTETS
-from smartmeter.comms.bearer import BearerSettings, tcp_address
+from smartmeter.comms.bearer import BearerSettings, When
+from smartmeter.comms.bearers import check_address
 from smartmeter.comms.tls import TlsFiles
+from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries
 from smartmeter.gateway.permissions import LocalPermission, read_permission
 from smartmeter.gateway.sinks.settings import (
     HomeAssistantSettings,
@@ -69,12 +79,15 @@ from smartmeter.ssi.factory import Factory, TmsAddress
 KEY_VARIABLE, PASSWORD_VARIABLE = "SMARTMETER_MODULE_KEY", "SMARTMETER_OPTICAL_PASSWORD"
 MAX_OCTETS = 65_536
 MAX_METERS = 32
+#: A registration, and a short alarm, must fit.
+MIN_APDU_OCTETS = 256
 LOCAL = "local"
 _SECTIONS = {
     "gateway": {"data", "allow", "mains", "metrics", "socket"},
     "module": {"esn", "key_file", "state"},
     "meter": {"port", "user_id", "user", "password_file", "model"},
-    "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"},
+    "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}
+    | {"when", "carries", "max_apdu", "node", "user", "password_file"},
     "csv": {"file"},
     "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
     "influx": {"url", "token_file"},
@@ -155,6 +168,13 @@ class _Section:
             raise SettingsError(
                 self.place, f"{name} is missing or no text", f'write {name} = "..."'
             )
+        return value
+
+    def choice(self, name: str, known: Sequence[str]) -> str:
+        """Give one of the texts that are known; the first is the default."""
+        value = self.text(name, known[0])
+        if value not in known:
+            raise SettingsError(self.place, f"{name} is {value!r}", f"use {' or '.join(known)}")
         return value
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
@@ -255,14 +275,27 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
 def _tms(file: _File) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...]]:
     bearers, addresses = [], []
     for number, host in enumerate(file.several("tms"), 1):
-        address = host.text("address")
-        tcp_address(address)
-        cost = host.number("cost", number, 0, 1 << 16)
-        names = ("tls_ca", "tls_certificate", "tls_key")
-        files = TlsFiles(*(Path(host.text(name)) if name in host else None for name in names))
-        bearers.append(BearerSettings(f"tms{number}", address, cost, tls=files))
-        addresses.append(TmsAddress(address, host.text("title", ".1")))
+        bearers.append(_bearer(number, host))
+        addresses.append(TmsAddress(bearers[-1].address, host.text("title", ".1")))
     return tuple(bearers), tuple(addresses) or (TmsAddress(LOCAL),)
+
+
+def _bearer(number: int, host: _Section) -> BearerSettings:
+    address = host.text("address")
+    check_address(address)
+    names = ("tls_ca", "tls_certificate", "tls_key")
+    return BearerSettings(
+        f"tms{number}",
+        address,
+        host.number("cost", number, 0, 1 << 16),
+        host.number("max_apdu", DEFAULT_MAX_APDU_OCTETS, MIN_APDU_OCTETS, 32_767),
+        TlsFiles(*(Path(host.text(name)) if name in host else None for name in names)),
+        When(host.choice("when", [one.value for one in When])),
+        Carries(host.choice("carries", [one.value for one in Carries])),
+        host.text("node", ""),
+        host.text("user", ""),
+        host.secret("password_file", default=""),
+    )
 
 
 def _seat(

@@ -14,6 +14,7 @@ from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import MemoryNvram, Nvram
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.tables import port_of
@@ -63,7 +64,7 @@ class SmartMeter:
         settings = replace(settings, timing=self._timing)
         self.meter = Meter(settings, of_meter, calendar, now_us, on_interval)
         self._line = OpticalLine(baud)
-        self._paths: list[Hashable] = []
+        self._ways: dict[Hashable, Way] = {}
         self.module = self._new_module(now_us)
         self._events: list[Event] = []
         self._settle(now_us)
@@ -105,21 +106,19 @@ class SmartMeter:
         """Start the module anew from its non-volatile memory."""
         self._line.clear()
         self.module = self._new_module(now_us, cause)
-        for path in self._paths:
-            self.module.bearer_up(path, now_us)
+        for path, way in self._ways.items():
+            self.module.bearer_up(path, now_us, way)
         self._settle(now_us)
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
-        if path not in self._paths:
-            self._paths.append(path)
-        self.module.bearer_up(path, now_us)
+        self._ways[path] = way
+        self.module.bearer_up(path, now_us, way)
         self._settle(now_us)
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""
-        if path in self._paths:
-            self._paths.remove(path)
+        self._ways.pop(path, None)
         self.module.bearer_down(path, now_us)
         self._settle(now_us)
 
@@ -127,6 +126,14 @@ class SmartMeter:
         """Take one APDU from a bearer."""
         self.module.receive(path, octets, now_us)
         self._settle(now_us)
+
+    def need(self, now_us: int) -> Need:
+        """Tell what waits for a bearer."""
+        return self.module.network.need(now_us)
+
+    def doubted(self) -> list[Hashable]:
+        """Give the bearers over which nothing came back."""
+        return self.module.network.doubted()
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send."""

@@ -26,6 +26,7 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
+from smartmeter.comms.way import PLAIN_WAY, Way
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.configuration import Configuration
@@ -139,7 +140,7 @@ class Module:
             self.upgrade,
         )
         self._own = OwnTables(self, base)
-        self._network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
+        self.network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
         self._outage = OutageDetector(self.esn, self.memory, calendar)
         self.tasks = TaskRunner(
             self.esn, self.memory, self._reporter, self.outbox, calendar, self.optical
@@ -160,8 +161,7 @@ class Module:
         self._reconfigure = self._hello = False
         self._fault: StorageError | None = None
         self._events: list[Event] = []
-        if damaged and self.upgrade.on_trial:
-            # The self-test: a version that cannot read what the old one kept must not stay.
+        if damaged and self.upgrade.on_trial:  # what cannot read what the old one kept must go
             self._roll_back(UpgradeResult.SELF_TEST_FAILED)
         elif self.state is State.READY:
             self.life.set_state(State.CONFIGURING)
@@ -226,19 +226,19 @@ class Module:
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU from a bearer."""
-        self._act(lambda: self._network.receive(path, octets, now_us), now_us)
+        self._act(lambda: self.network.receive(path, octets, now_us), now_us)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""
-        return [] if self.dead else self._network.outgoing()
+        return [] if self.dead else self.network.outgoing()
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
-        self._act(lambda: self._network.bearer_up(path, now_us), now_us)
+        self._act(lambda: self.network.bearer_up(path, now_us, way), now_us)
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""
-        self._act(lambda: self._network.bearer_down(path, now_us), now_us)
+        self._act(lambda: self.network.bearer_down(path, now_us), now_us)
 
     # Power and time.
 
@@ -284,11 +284,11 @@ class Module:
             self._roll_back(UpgradeResult.ROLLED_BACK)
             return
         self.optical.expire(now_us)
-        self._network.expire(now_us)
+        self.network.expire(now_us)
         for event in self._outage.expire(now_us):
             if isinstance(event, LastGasp):
                 self._reporter.outage(event.number, event.start_s, None, now_us)
-                self._network.hurry(event.waits_us, now_us)
+                self.network.hurry(event.waits_us, now_us)
             else:
                 self.dead = True
                 self._events.append(PowerGone())
@@ -297,7 +297,7 @@ class Module:
         """Give when ``expire`` is wanted next."""
         if self.dead or self.state < State.CONFIGURING:
             return None
-        dues = [self.optical.deadline_us(), self._network.deadline_us()]
+        dues = [self.optical.deadline_us(), self.network.deadline_us()]
         dues += [self._outage.deadline_us(), self._start_us, self.upgrade.deadline_us()]
         if self.meter is not None:
             due_s = self.tasks.scheduler.next_utc_s()
@@ -331,7 +331,7 @@ class Module:
                     self._job_failed(event, now_us)
                 else:
                     self._events.append(event)
-            for event in self._network.events():
+            for event in self.network.events():
                 busy = True
                 self._network_event(event, now_us)
             busy = self._start_due(now_us) or busy
@@ -348,7 +348,7 @@ class Module:
         if self._hello:
             self._hello = False
             self._reporter.hello(self.status(), now_us)
-            self._network.poll(now_us)
+            self.network.poll(now_us)
         utc_s = self.calendar.utc_s(now_us)
         assert utc_s is not None
         if self.upgrade.start_due(utc_s):
@@ -375,7 +375,7 @@ class Module:
                 status = {**self.status(), **self.health()}
                 self.tasks.done(run, event.result, status, now_us)
             case Asked() as request:
-                self._network.answer(request.token, event.result, now_us)
+                self.network.answer(request.token, event.result, now_us)
             case ("watch", _):
                 self.watching.looked(event.result, event.line_us, now_us)
             case ("gap", int() as first, int() as count):
@@ -383,8 +383,8 @@ class Module:
                 self.tasks.gap_read(event.result, first, count, now_us)
         if self.tasks.clock.went_back:
             self.tasks.clock.went_back = False
-            self._network.clock_set_back(now_us)
-        self._network.poll(now_us)
+            self.network.clock_set_back(now_us)
+        self.network.poll(now_us)
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
         self._failures += 1
@@ -392,7 +392,7 @@ class Module:
         if self._failures >= UNREACHABLE_AFTER and not self._unreachable and self.meter:
             self._unreachable = True
             self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, str(event.error), now_us)
-            self._network.poll(now_us)
+            self.network.poll(now_us)
         match event.token:
             case "start":
                 pause_us = FIRST_RETRY_US << min(self._failures - 1, 6)
@@ -402,7 +402,7 @@ class Module:
                 self.tasks.failed(run, now_us)
             case Asked() as request:
                 refusal = bytes([ResponseCode.dnr])
-                self._network.answer(request.token, [refusal] * len(request.items), now_us)
+                self.network.answer(request.token, [refusal] * len(request.items), now_us)
             case ("watch", _):
                 self.watching.looked([], event.line_us, now_us)
             case ("gap", _, _):
@@ -427,7 +427,7 @@ class Module:
         self.tasks.clock.set(clock_s, now_us)
         self.outbox.begin(clock_s)
         self._configure(now_us)
-        self._network.start(now_us)
+        self.network.start(now_us)
         self.life.set_state(State.REGISTERING)
         if self.error in _START_ALARMS:
             code, text = _START_ALARMS[self.error]
@@ -464,8 +464,8 @@ class Module:
         self._outage.configure(outage)
         self._reporter.alarms.configure(value(SsiTable.DISPOSITION))
         self.watching.configure(value(SsiTable.MONITORS)["MONITORS"], outage, general, now_us)
-        self._network.configure(general)
-        if self._network.registered and self.configuration.version:
+        self.network.configure(general)
+        if self.network.registered and self.configuration.version:
             self.life.set_state(State.PROVISIONED)
         self._reporter.keep()
 
@@ -478,7 +478,7 @@ class Module:
                 unknown = self.meter is not None and self.memory.context_sent != self.meter.id
                 if unknown or self.upgrade.on_trial:
                     self._hello = True
-                self._network.poll(now_us)
+                self.network.poll(now_us)
             case RegistrationRefused():
                 self.life.set_error(ErrorCode.REGISTRATION_FAILED)
             case ReportAcknowledged(number):
@@ -487,7 +487,7 @@ class Module:
                 self.life.clear(*_TOLD_ONCE)
                 self.upgrade.reached()
                 self._tell_upgrade(now_us)
-                self._network.poll(now_us)
+                self.network.poll(now_us)
             case MessageRejected():
                 self._events.append(SecurityNote(event.path, event.reason))
             case Asked():
@@ -499,12 +499,12 @@ class Module:
             try:
                 next(script)
             except StopIteration as stop:
-                self._network.answer(event.token, stop.value, now_us)
+                self.network.answer(event.token, stop.value, now_us)
             return
         job = partial(self._own.serve, event.items)
         if not self.optical.submit(Priority.REQUEST, job, event, now_us):
             busy = [bytes([ResponseCode.bsy])] * len(event.items)
-            self._network.answer(event.token, busy, now_us)
+            self.network.answer(event.token, busy, now_us)
 
     def _follow_season(self, now_us: int) -> None:
         """The meter logged another season: look what it left, if a schedule asks for that."""
@@ -520,7 +520,7 @@ class Module:
         self._reporter.keep()
 
     def _mains_back(self, now_us: int) -> None:
-        self._network.spare()
+        self.network.spare()
         event = self._outage.returned(now_us)
         if isinstance(event, Restored):
             self._restored(event, now_us)
@@ -529,7 +529,7 @@ class Module:
 
     def _restored(self, event: Restored, now_us: int) -> None:
         self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
-        self._network.poll(now_us)
+        self.network.poll(now_us)
 
     # What the SSI's tables show and do.
 

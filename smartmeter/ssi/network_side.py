@@ -8,7 +8,7 @@ is used twice over restarts.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,20 +28,27 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.services import encode_service
+from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked, ModuleAuthority
 from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys
 from smartmeter.ssi.outbox import Entry, Outbox
+from smartmeter.ssi.reports import MAX_APDU_OCTETS
 
 IDS_PAGE = "ids"
 RESERVED_IDS = 1024
 FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
 #: A bearer that is down at the first try needs a moment; so does a TMS that restarts.
 REGISTER_TIMEOUT_US = 15 * US_PER_S
+#: Requests in a row without an answer, after which a bearer is doubted.
+UNANSWERED_BEFORE_DOUBT = 2
+#: Octets that a message may have around its services, and a registration's in all.
+ENVELOPE_OCTETS, REGISTRATION_OCTETS = 128, 192
 
 
 @dataclass(frozen=True)
@@ -75,13 +82,16 @@ class NetworkSide:
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
         self._reserved_until = 0
-        self._paths: list[Hashable] = []
+        self._ways: dict[Hashable, Way] = {}
+        self._unanswered: Counter[Hashable] = Counter()
+        self._doubted: list[Hashable] = []
         self.registered = False
         self._registered_us = 0
         self._registration_us = 3600 * US_PER_S
         self._ack_timeout_us = 15 * US_PER_S
         self._register_transaction: int | None = None
         self._under_way: tuple[int, Entry] | None = None
+        self._asked_by: Hashable = None
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
         self._gasps: deque[int] = deque()
@@ -125,19 +135,35 @@ class NetworkSide:
         self._ack_timeout_us = general["ACK_TIMEOUT_MS"] * 1000
         self._registration_us = general["REGISTRATION_PERIOD_S"] * US_PER_S
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can be used; what waits is sent at once."""
-        if path not in self._paths:
-            self._paths.append(path)
+        self._ways[path] = way
+        self._ways = dict(sorted(self._ways.items(), key=lambda item: item[1].cost))
+        self._unanswered.pop(path, None)
         self._not_before_us = now_us
         self._pause_us = FIRST_PAUSE_US
         self.poll(now_us)
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
-        """A bearer has gone, and with it the answers that were awaited on it."""
-        if path in self._paths:
-            self._paths.remove(path)
-        self._under_way = self._register_transaction = None
+        """A bearer has gone, and with it the answer that was awaited on it."""
+        self._ways.pop(path, None)
+        self._unanswered.pop(path, None)
+        if self._asked_by == path:
+            self._under_way = self._register_transaction = None
+        self.poll(now_us)
+
+    def need(self, now_us: int) -> Need:
+        """Tell what waits: something urgent, anything, or nothing."""
+        if self._node is None:
+            return Need.NOTHING
+        if self._outbox.first(only_urgent=True) is not None:
+            return Need.URGENT
+        return Need.ROUTINE if len(self._outbox) or self._owes(now_us) else Need.NOTHING
+
+    def doubted(self) -> list[Hashable]:
+        """Give the bearers that have come to be doubted."""
+        doubted, self._doubted = self._doubted, []
+        return doubted
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take an APDU."""
@@ -171,14 +197,15 @@ class NetworkSide:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        if self._node is None or not self._paths:
+        if self._node is None or not self._ways:
             return None
         dues = [self._node.deadline_us()]
         if self._idle:
-            if not self.registered or len(self._outbox):
+            if self._choice(not self.registered) is not None:
                 dues.append(self._not_before_us)
             lapses_us = self._registered_us + self._registration_us
-            dues.append(max(self._not_before_us, lapses_us))
+            if self._choice(True) is not None:
+                dues.append(max(self._not_before_us, lapses_us))
         return min((due for due in dues if due is not None), default=None)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
@@ -197,42 +224,67 @@ class NetworkSide:
     def _idle(self) -> bool:
         return self._under_way is None and self._register_transaction is None
 
-    def poll(self, now_us: int) -> None:
-        """Send a registration or the next report, if nothing is under way and it is time."""
-        if self._node is None or not self._paths or not self._idle:
-            return
-        lapsed = now_us >= self._registered_us + self._registration_us
-        if now_us < self._not_before_us:
-            return
-        if not self.registered or lapsed:
-            self._register(now_us)
-            return
-        entry = self._outbox.first()
-        if entry is not None:
-            self._send(entry, now_us)
+    def _owes(self, now_us: int) -> bool:
+        """Tell whether a registration is due."""
+        return not self.registered or now_us >= self._registered_us + self._registration_us
 
-    def _register(self, now_us: int) -> None:
+    def poll(self, now_us: int) -> None:
+        """Send a registration or the next report, if nothing is under way and it is time.
+
+        The cheapest bearer that is up and takes it carries it; what none takes waits.
+        """
+        if self._node is None or not self._idle or now_us < self._not_before_us:
+            return
+        owes = self._owes(now_us)
+        choice = self._choice(owes)
+        if choice is not None:
+            path, entry = choice
+            if owes or entry is None:
+                self._register(path, now_us)
+            else:
+                self._send(entry, path, now_us)
+
+    def _choice(self, owes: bool) -> tuple[Hashable, Entry | None] | None:
+        """Give the cheapest bearer that has something to carry, and the report if there is one.
+
+        ``owes``: a registration goes first, over a dear bearer only for what is urgent.
+        """
+        for path, way in self._ways.items():
+            most = way.max_apdu_octets
+            # Reports were made to fit the usual limit.
+            room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
+            entry = self._outbox.first(way.urgent_only, room)
+            registers = owes and most >= REGISTRATION_OCTETS
+            if (entry is not None and (registers or not owes)) or (
+                registers and not way.urgent_only
+            ):
+                return path, entry
+        return None
+
+    def _register(self, path: Hashable, now_us: int) -> None:
         assert self._node is not None
         service = Register(self._factory.title, serial_uid(self._factory.esn))
+        self._asked_by = path
         self._register_transaction = self._node.request(
             [encode_service(service)],
             self._host,
-            self._paths[0],
+            path,
             now_us,
             key_id=FACTORY_KEY,
             timeout_us=REGISTER_TIMEOUT_US,
         )
         self._reserve()
 
-    def _send(self, entry: Entry, now_us: int) -> None:
+    def _send(self, entry: Entry, path: Hashable, now_us: int) -> None:
         assert self._node is not None
         timeout_us = self._ack_timeout_us
         if self._gasps:
             timeout_us = max(1, self._gasps.popleft())
+        self._asked_by = path
         transaction = self._node.request(
             entry.services,
             self._host,
-            self._paths[0],
+            path,
             now_us,
             key_id=self._keys.sending,
             qualifier=NOTIFICATION | (URGENT if entry.urgent else 0),
@@ -263,6 +315,7 @@ class NetworkSide:
         self._reserve()
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
+        self._unanswered.pop(self._asked_by, None)
         if event.transaction == self._register_transaction:
             try:
                 answer = decode_registered(event.responses[0])
@@ -298,10 +351,14 @@ class NetworkSide:
             self._events.append(RegistrationRefused(cause))
         elif self._under_way is not None and transaction == self._under_way[0]:
             self._under_way = None
-            if cause != "no answer in time":
+            if cause != NO_ANSWER:
                 self.registered = False
         else:
             return
+        if cause == NO_ANSWER and not self._gasps and self._asked_by in self._ways:
+            self._unanswered[self._asked_by] += 1
+            if self._unanswered[self._asked_by] == UNANSWERED_BEFORE_DOUBT:
+                self._doubted.append(self._asked_by)
         if self._gasps:
             self._not_before_us = now_us
         else:

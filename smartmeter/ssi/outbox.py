@@ -51,6 +51,11 @@ class Entry:
     services: tuple[bytes, ...]
     intervals: IntervalRange | None = None
 
+    @property
+    def octets(self) -> int:
+        """Give the length of its services, each with its own length before it."""
+        return sum(len(service) + 3 for service in self.services)
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -129,10 +134,17 @@ class Outbox:
         self._entries |= {entry.number: entry for entry in entries}
         return [entry.number for entry in entries]
 
-    def first(self, only_urgent: bool = False) -> Entry | None:
-        """Give the report to send next: exceptions first, then by number."""
+    def first(self, only_urgent: bool = False, octets: int | None = None) -> Entry | None:
+        """Give the report to send next: exceptions first, then by number.
+
+        ``octets`` leaves out those whose services are longer.
+        """
         return min(
-            (entry for entry in self._entries.values() if entry.urgent or not only_urgent),
+            (
+                entry
+                for entry in self._entries.values()
+                if (entry.urgent or not only_urgent) and (octets is None or entry.octets <= octets)
+            ),
             key=lambda entry: (not entry.urgent, entry.number),
             default=None,
         )

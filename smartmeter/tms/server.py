@@ -9,10 +9,12 @@ import ssl
 from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import cast
 
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.listener import Listener, TcpPath, UdpPath
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.sqlite import Store
@@ -98,8 +100,7 @@ class TmsServer:
     def flush(self) -> None:
         """Write what the head-end has to send."""
         for path, octets in self.head_end.outgoing():
-            assert isinstance(path, TcpPath | UdpPath)
-            path.send(octets)
+            cast(ApduPath, path).send(octets)
 
     def _call_soon(self, function: Callable[[], None]) -> None:
         """Bring the end of a commit to the loop; all of one group wake it once.  Any thread."""

@@ -5,6 +5,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import pytest
 
@@ -14,7 +15,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, Logoff
 from smartmeter.comms import listener as listening
-from smartmeter.comms.listener import Listener, TcpPath, UdpPath
+from smartmeter.comms.listener import Listener, Path
 from tests.protocols.c1222.conversation import READ_1, Talk, items, request
 
 LIMIT = 2048
@@ -36,8 +37,7 @@ class Served:
 
     def received(self) -> None:
         for path, octets in self.talk.server.outgoing():
-            assert isinstance(path, TcpPath | UdpPath)
-            path.send(octets)
+            cast(Path, path).send(octets)
 
     def closed(self, path: Hashable) -> None:
         self.gone.append(path)

@@ -17,7 +17,8 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.bearer import BearerSettings, tcp_address
+from smartmeter.comms.bearer import BearerSettings, ip_address
+from smartmeter.comms.bearers import check_address
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
@@ -111,6 +112,6 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 
 def test_an_address_says_tcp_or_tls() -> None:
-    assert tcp_address("tls:h:1153") == ("h", 1153)
+    assert ip_address("tls:h:1153") == ("h", 1153)
     with pytest.raises(SettingsError, match="tls:HOST:PORT"):
-        tcp_address("ssl:h:1153")
+        check_address("ssl:h:1153")

@@ -2,10 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +12,11 @@ import pytest
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.mqtt import MqttSink
 from smartmeter.gateway.sinks.settings import MqttSettings
+from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
 from tests.smartmeter.ssi.host import FACTORY
 
-MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-pytestmark = pytest.mark.skipif(not MOSQUITTO, reason="needs the Debian package mosquitto")
+pytestmark = NEEDS_MOSQUITTO
 ESN = FACTORY.esn
 
 
@@ -29,35 +25,6 @@ class View:
     esn: str = ESN
     model: str = "SM-RES-1"
     fresh: bool = True
-
-
-class Broker:
-    """mosquitto on a port of its own; may be stopped and started again."""
-
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [str(MOSQUITTO), "-p", str(self.port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("mosquitto does not start")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
 
 
 @pytest.fixture

@@ -1,0 +1,66 @@
+"""The options of verbs that are reached by more than their own sockets: a broker, calls out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.carrier import Carrier
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.tls import TlsFiles
+
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
+#: Where the password at a broker comes from; never from the command line.
+PASSWORD_VARIABLE = "SMARTMETER_MQTT_PASSWORD"
+MAX_CALLS = 1000
+
+
+def carrier_options(verb: _Verb) -> _Verb:
+    """Give a verb the options; :func:`make_carriers` takes them."""
+    for option in (
+        click.option("--mqtt-user", default="", metavar="NAME", help="Log-in at the broker."),
+        click.option(
+            "--mqtt",
+            metavar="mqtt:HOST:PORT[/TOPIC]",
+            help="Serve nodes by a broker too; mqtts: with TLS. See docs/bearers.rst.",
+        ),
+        click.option(
+            "--call",
+            multiple=True,
+            metavar="tcp:HOST:PORT",
+            help="Open the connection to a node that listens; may be given again.",
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
+def make_carriers(
+    listener: Listener, tls: TlsFiles, call: tuple[str, ...], mqtt: str | None, mqtt_user: str
+) -> list[Carrier]:
+    """Give what the options say; SettingsError when it cannot be."""
+    from smartmeter.comms.caller import Caller
+
+    if len(call) > MAX_CALLS:
+        raise SettingsError("--call", f"is given {len(call)} times", f"give at most {MAX_CALLS}")
+    for address in call:
+        if not address.startswith(("tcp:", "tls:")):
+            raise SettingsError("--call", f"{address!r} cannot be called", "write tcp:HOST:PORT")
+    carriers: list[Carrier] = [Caller(address, listener, tls) for address in call]
+    if mqtt is not None:
+        if not mqtt.startswith(("mqtt:", "mqtts:")):
+            raise SettingsError("--mqtt", f"{mqtt!r} is no broker", "write mqtt:HOST:PORT")
+        try:
+            from smartmeter.comms.mqtt_carrier import MqttCarrier
+        except ImportError as error:
+            remedy = 'pip install "smartmeter[network]"'
+            raise SettingsError("--mqtt", f"needs the package {error.name}", remedy) from error
+        password = os.environ.get(PASSWORD_VARIABLE, "")
+        settings = BearerSettings("mqtt", mqtt, tls=tls, user=mqtt_user, password=password)
+        carriers.append(MqttCarrier(settings, listener.limit))
+    return carriers

@@ -1,0 +1,117 @@
+"""C12.22 over TCP where the host opens the connection: the node listens (RFC 6142, 3).
+
+One connection is the way to the host.  While there is one, another must show
+an APDU first, and then takes its place: a host that lost its connection is
+back at once, and who only connects disturbs nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+
+from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
+from smartmeter.comms.listener import keep_alive
+from smartmeter.comms.tcp import TcpConnection
+from smartmeter.comms.tls import server_tls
+
+#: Connections at once, with the one that is the way; more are closed.
+MAX_CANDIDATES = 8
+#: A connection beside the way has so long to show an APDU.
+PATIENCE_S = 30.0
+
+
+class ListeningConnection:
+    """A listener, and the one connection on it that is the way."""
+
+    def __init__(self) -> None:
+        self._server: asyncio.Server | None = None
+        self._all: set[TcpConnection] = set()
+        self._way: TcpConnection | None = None
+        self._take: Callable[[bytes], None] | None = None
+        self._early: list[bytes] = []
+        self._opened, self._ended = asyncio.Event(), asyncio.Event()
+
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """Listen, and wait until a host has come; OSError when the address is taken."""
+        self._server = await asyncio.start_server(self._accept, host or None, port, ssl=tls)
+        try:
+            await self._opened.wait()
+        except asyncio.CancelledError:
+            self.close()
+            raise
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU by the way of now."""
+        if self._way is not None:
+            self._way.send(octets)
+
+    async def receive(self, take: Callable[[bytes], None]) -> None:
+        """Give what arrives until the host has gone."""
+        self._take = take
+        early, self._early = self._early, []
+        for octets in early:
+            take(octets)
+        await self._ended.wait()
+
+    def close(self) -> None:
+        """End it: listen no more."""
+        self._ended.set()
+        if self._server is not None:
+            self._server.close()
+        for connection in self._all:
+            connection.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = TcpConnection(reader, writer)
+        if self._ended.is_set() or len(self._all) >= MAX_CANDIDATES:
+            connection.close()
+            return
+        keep_alive(writer.get_extra_info("socket"))
+        self._all.add(connection)
+        if self._way is None:
+            self._way = connection
+            self._opened.set()
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(PATIENCE_S, self._lost_patience, connection)
+        # A task of a server ends with it: asyncio would print one that ends as cancelled.
+        with contextlib.suppress(asyncio.CancelledError):
+            await connection.receive(lambda octets: self._heard(connection, octets))
+        timer.cancel()
+        self._all.discard(connection)
+        connection.close()
+        if connection is self._way:
+            self._ended.set()
+
+    def _heard(self, connection: TcpConnection, octets: bytes) -> None:
+        if connection is not self._way:
+            before, self._way = self._way, connection
+            if before is not None:
+                before.close()
+        if self._take is not None:
+            self._take(octets)
+        elif len(self._early) < MAX_CANDIDATES:
+            self._early.append(octets)
+
+    def _lost_patience(self, connection: TcpConnection) -> None:
+        if connection is not self._way:
+            connection.close()
+
+
+class ListeningBearer:
+    """Listens at an address, with TLS if a certificate is set; stands by for a host."""
+
+    stands_by = True
+
+    def __init__(self, settings: BearerSettings) -> None:
+        self.settings = settings
+        self._address = ip_address(settings.address)
+        self._tls = server_tls(settings.tls) if settings.tls.certificate is not None else None
+
+    async def connect(self) -> Connection:
+        """Wait until a host has opened a connection; OSError when the address is taken."""
+        connection = ListeningConnection()
+        await connection.listen(*self._address, self._tls)
+        return connection

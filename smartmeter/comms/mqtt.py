@@ -1,0 +1,150 @@
+"""C12.22 by a broker, from the node: APDUs under topics of its own (``mqtt_topics``).
+
+The session is a clean one: what was not delivered is sent anew by the node's
+own rules, with a fresh invocation id, never by the broker's memory.  The way
+ends when the head-end leaves the broker, so that the fail-over learns of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import aiomqtt
+
+from protocols.transports.capture import active
+from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
+from smartmeter.comms.tls import client_tls
+
+CONNECT_TIMEOUT_S = 10.0
+#: How long the head-end's presence, which is retained, may take to come.
+PRESENCE_TIMEOUT_S = 5.0
+#: APDUs that wait for the broker, and from it.
+MAX_QUEUED = 256
+
+
+class MqttConnection:
+    """One session with the broker, while a head-end listens there."""
+
+    def __init__(self, settings: BearerSettings) -> None:
+        self._settings = settings
+        self._broker = broker_address(settings.address)
+        self._node = check_node(settings.node)
+        self._out: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED)
+        self._take: Callable[[bytes], None] = lambda octets: None
+        self._capture = active()
+        self._here = asyncio.Event()
+        self._work = asyncio.create_task(self._run())
+
+    async def opened(self) -> None:
+        """Wait until the head-end is known to listen; OSError when it does not."""
+        here = asyncio.create_task(self._here.wait())
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S + PRESENCE_TIMEOUT_S):
+                await asyncio.wait((here, self._work), return_when=asyncio.FIRST_COMPLETED)
+            if self._work.done():
+                await self._work
+                raise OSError(f"{self._settings.address}: no head-end listens there")
+        except TimeoutError as error:
+            self.close()
+            raise OSError(f"{self._settings.address}: no answer") from error
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            here.cancel()
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; what is too long, or too much at once, is dropped."""
+        if len(octets) <= self._settings.max_apdu_octets:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._out.put_nowait(octets)
+
+    async def receive(self, take: Callable[[bytes], None]) -> None:
+        """Give what arrives until the broker or the head-end has gone."""
+        self._take = take
+        await asyncio.wait((self._work,))
+        if not self._work.cancelled():
+            self._work.result()
+
+    def close(self) -> None:
+        """End it."""
+        self._work.cancel()
+
+    async def _run(self) -> None:
+        settings, broker = self._settings, self._broker
+        try:
+            async with aiomqtt.Client(
+                broker.host,
+                broker.port,
+                identifier=f"{broker.base}/node/{self._node}",
+                username=settings.user or None,
+                password=settings.password or None,
+                clean_session=True,
+                timeout=CONNECT_TIMEOUT_S,
+                tls_context=client_tls(settings.tls) if broker.tls else None,
+                will=aiomqtt.Will(broker.gone(self._node), b"", qos=1),
+                max_queued_incoming_messages=MAX_QUEUED,
+                max_queued_outgoing_messages=MAX_QUEUED,
+            ) as client:
+                await client.subscribe(broker.down(self._node), qos=1)
+                await client.subscribe(broker.presence, qos=1)
+                await self._converse(client)
+        except aiomqtt.MqttError as error:
+            raise OSError(f"{settings.address}: {error}") from error
+
+    async def _converse(self, client: aiomqtt.Client) -> None:
+        sending = asyncio.create_task(self._send_all(client))
+        try:
+            async for message in client.messages:
+                if not self._heed(message):
+                    return
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.publish(self._broker.gone(self._node), b"", qos=0)
+
+    def _heed(self, message: aiomqtt.Message) -> bool:
+        """Take a message; False when the head-end has gone."""
+        payload = message.payload
+        if message.topic.value == self._broker.presence:
+            if payload == ONLINE:
+                self._here.set()
+            return payload != OFFLINE
+        fits = isinstance(payload, bytes) and len(payload) <= self._settings.max_apdu_octets
+        if fits and not message.retain:
+            assert isinstance(payload, bytes)
+            self._note(False, payload)
+            self._take(payload)
+        return True
+
+    async def _send_all(self, client: aiomqtt.Client) -> None:
+        while True:
+            octets = await self._out.get()
+            self._note(True, octets)
+            await client.publish(self._broker.up(self._node), octets, qos=1)
+
+    def _note(self, sent: bool, octets: bytes) -> None:
+        if self._capture is not None:
+            there = (self._broker.host, self._broker.port)
+            self._capture.apdu(sent, ("0.0.0.0", 0), there, False, octets, listens=False)
+
+
+class MqttBearer:
+    """A head-end behind a broker."""
+
+    stands_by = False
+
+    def __init__(self, settings: BearerSettings) -> None:
+        self.settings = settings
+        broker_address(settings.address)
+        check_node(settings.node)
+
+    async def connect(self) -> Connection:
+        """Open a session; OSError when there is no broker, or no head-end at it."""
+        connection = MqttConnection(self.settings)
+        await connection.opened()
+        return connection

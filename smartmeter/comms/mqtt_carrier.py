@@ -1,0 +1,155 @@
+"""C12.22 by a broker, from the head-end or relay: all nodes under one base (``mqtt_topics``)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+
+import aiomqtt
+
+from protocols.transports.capture import active
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.listener import Handler
+from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
+from smartmeter.comms.tls import client_tls
+
+CONNECT_TIMEOUT_S = 10.0
+RECONNECT_S = (0.25, 30.0)
+#: APDUs that wait for the broker, and from it.
+MAX_QUEUED = 4096
+#: Nodes that are remembered, to tell that they have gone; the oldest is forgotten.
+MAX_NODES = 100_000
+
+
+@dataclass(frozen=True)
+class MqttPath:
+    """A node at the broker; two of one name are one path."""
+
+    carrier: MqttCarrier = field(repr=False)
+    node: str
+    is_stream = False
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """Give our end: the broker knows us by name only."""
+        return ("0.0.0.0", 0)
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        """Give the broker's address."""
+        return (self.carrier.broker.host, self.carrier.broker.port)
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; what cannot be sent is dropped."""
+        self.carrier.send(self.node, octets)
+
+
+class MqttCarrier:
+    """Keeps a session with the broker, and tells the nodes by its presence that it does."""
+
+    def __init__(self, settings: BearerSettings, limit: int) -> None:
+        self.broker = broker_address(settings.address)
+        self._settings, self._limit = settings, limit
+        self.counts: Counter[str] = Counter()
+        self.connected = False
+        self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
+        self._paths: OrderedDict[str, MqttPath] = OrderedDict()
+        self._capture = active()
+
+    def send(self, node: str, octets: bytes) -> None:
+        """Send one APDU to a node."""
+        try:
+            if not self.connected:
+                raise asyncio.QueueFull
+            self._out.put_nowait((node, octets))
+        except asyncio.QueueFull:
+            self.counts["unsent"] += 1
+
+    async def run(self, handler: Handler) -> None:
+        """Work until cancelled; connects again by itself."""
+        rest_s = RECONNECT_S[0]
+        while True:
+            try:
+                await self._session(handler)
+            except aiomqtt.MqttError:
+                self.counts["broker lost"] += self.connected
+            finally:
+                rest_s = RECONNECT_S[0] if self.connected else rest_s
+                self.connected = False
+                self._forget_all(handler)
+            await asyncio.sleep(rest_s)
+            rest_s = min(2 * rest_s, RECONNECT_S[1])
+
+    async def _session(self, handler: Handler) -> None:
+        settings, broker = self._settings, self.broker
+        async with aiomqtt.Client(
+            broker.host,
+            broker.port,
+            identifier=f"{broker.base}/host",
+            username=settings.user or None,
+            password=settings.password or None,
+            clean_session=True,
+            timeout=CONNECT_TIMEOUT_S,
+            tls_context=client_tls(settings.tls) if broker.tls else None,
+            will=aiomqtt.Will(broker.presence, OFFLINE, qos=1, retain=True),
+            max_queued_incoming_messages=MAX_QUEUED,
+            max_queued_outgoing_messages=MAX_QUEUED,
+        ) as client:
+            await client.subscribe(broker.up("+"), qos=1)
+            await client.subscribe(broker.gone("+"), qos=1)
+            await client.publish(broker.presence, ONLINE, qos=1, retain=True)
+            self.connected = True
+            sending = asyncio.create_task(self._send_all(client))
+            try:
+                async for message in client.messages:
+                    self._heed(message, handler)
+            finally:
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+                with contextlib.suppress(aiomqtt.MqttError):
+                    await client.publish(broker.presence, OFFLINE, qos=1, retain=True)
+
+    def _heed(self, message: aiomqtt.Message, handler: Handler) -> None:
+        payload, found = message.payload, self.broker.node_of(message.topic.value)
+        if found is None or message.retain or not isinstance(payload, bytes):
+            self.counts["dropped retained" if message.retain else "dropped topic"] += 1
+            return
+        kind, node = found
+        if kind == "gone":
+            path = self._paths.pop(node, None)
+            if path is not None:
+                handler.closed(path)
+        elif len(payload) > self._limit:
+            self.counts["dropped too-long"] += 1
+            handler.refused(MqttPath(self, node), "too-long")
+        else:
+            path = self._path(node, handler)
+            self._note(False, payload)
+            handler.receive(path, payload)
+            handler.received()
+
+    def _path(self, node: str, handler: Handler) -> MqttPath:
+        path = self._paths.setdefault(node, MqttPath(self, node))
+        self._paths.move_to_end(node)
+        if len(self._paths) > MAX_NODES:
+            handler.closed(self._paths.popitem(last=False)[1])
+        return path
+
+    def _forget_all(self, handler: Handler) -> None:
+        while self._paths:
+            handler.closed(self._paths.popitem()[1])
+        while not self._out.empty():
+            self._out.get_nowait()
+
+    async def _send_all(self, client: aiomqtt.Client) -> None:
+        while True:
+            node, octets = await self._out.get()
+            self._note(True, octets)
+            await client.publish(self.broker.down(node), octets, qos=1)
+
+    def _note(self, sent: bool, octets: bytes) -> None:
+        if self._capture is not None:
+            ends = ("0.0.0.0", 0), (self.broker.host, self.broker.port)
+            self._capture.apdu(sent, *ends, False, octets, listens=False)

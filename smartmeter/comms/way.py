@@ -1,0 +1,40 @@
+"""What a node must know of a bearer that it may use, and what its bearers must know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+DEFAULT_MAX_APDU_OCTETS = 2048
+
+
+class Carries(Enum):
+    """What a bearer is good for: a dear one only for what is urgent."""
+
+    ALL = "all"
+    URGENT = "urgent"
+
+
+class Need(IntEnum):
+    """What waits in a node for a bearer."""
+
+    NOTHING = 0
+    ROUTINE = 1
+    URGENT = 2
+
+
+@dataclass(frozen=True)
+class Way:
+    """A bearer as a node sees it; the cheapest that takes a message carries it."""
+
+    cost: int = 0
+    carries: Carries = Carries.ALL
+    max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
+
+    @property
+    def urgent_only(self) -> bool:
+        """Tell whether routine reports wait for another bearer."""
+        return self.carries is Carries.URGENT
+
+
+PLAIN_WAY = Way()

@@ -1,0 +1,75 @@
+"""What ``gateway check`` says of the bearers: each for itself, and who carries what."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+
+from smartmeter.comms.bearer import BearerSettings, When, ip_address
+from smartmeter.comms.mqtt_topics import broker_address
+from smartmeter.comms.way import Carries
+from smartmeter.gateway.finding import Finding
+
+CONNECT_TIMEOUT_S = 5.0
+#: A usual report; a bearer for less carries what is short, and alarms.
+USUAL_APDU_OCTETS = 2048
+
+
+def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
+    """Look whether a bearer could be opened."""
+    kind = bearer.address.partition(":")[0]
+    if kind == "udp":
+        yield Finding(bearer.address, False, "UDP: only an answer tells whether it is there")
+    elif kind == "listen":
+        yield _can_listen(bearer.address)
+    elif kind in ("mqtt", "mqtts"):
+        if find_spec("aiomqtt") is None:
+            remedy = 'pip install "smartmeter[gateway]"'
+            yield Finding(bearer.address, True, "needs the package aiomqtt", remedy)
+            return
+        broker = broker_address(bearer.address)
+        yield _takes_connections(bearer.address, (broker.host, broker.port), "the broker")
+    else:
+        yield _takes_connections(bearer.address, ip_address(bearer.address), "the TMS")
+
+
+def _takes_connections(name: str, place: tuple[str, int], whom: str) -> Finding:
+    try:
+        socket.create_connection(place, CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        told = error.strerror or str(error)
+        return Finding(name, True, told, f"check address, network and {whom}")
+    return Finding(name, False, "takes connections")
+
+
+def _can_listen(address: str) -> Finding:
+    host, port = ip_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        told = f"cannot listen there: {error.strerror}"
+        return Finding(address, True, told, "choose another port, or stop who has it")
+    return Finding(address, False, "can be listened at; the host must open the connection")
+
+
+def check_order(bearers: Sequence[BearerSettings]) -> Finding:
+    """Tell in words which bearer carries what, the cheapest first; wrong if nothing carries all."""
+    told = []
+    for one in sorted(bearers, key=lambda bearer: bearer.cost):
+        what = "alarms" if one.carries is Carries.URGENT else "everything"
+        if one.max_apdu_octets < USUAL_APDU_OCTETS:
+            what += f" up to {one.max_apdu_octets} octets"
+        when = ", opened when something waits" if one.when is When.WANTED else ""
+        told.append(f"{one.name} (cost {one.cost}) carries {what}{when}")
+    if all(one.carries is Carries.URGENT for one in bearers):
+        return Finding(
+            "bearers",
+            True,
+            "; ".join(told) + ": nothing carries the load profile",
+            'give one bearer carries = "all"',
+        )
+    return Finding("bearers", False, "; ".join(told))

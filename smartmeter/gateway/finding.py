@@ -1,0 +1,24 @@
+"""What ``gateway check`` says of one thing that it looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.  ``wrong`` means that the gateway would fail with it."""
+
+    subject: str
+    wrong: bool
+    text: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        remedy = f"\n      -> {self.remedy}" if self.remedy else ""
+        return f"{'WRONG' if self.wrong else 'ok   '} {self.subject}: {self.text}{remedy}"
+
+    def value(self) -> dict[str, Any]:
+        """Give it for ``--json``."""
+        return dict(vars(self))

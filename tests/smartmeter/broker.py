@@ -1,0 +1,40 @@
+"""Debian's mosquitto, for the tests of whatever speaks MQTT."""
+
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+NEEDS_MOSQUITTO = pytest.mark.skipif(not MOSQUITTO, reason="needs the Debian package mosquitto")
+
+
+class Broker:
+    """mosquitto on a port of its own; may be stopped and started again."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [str(MOSQUITTO), "-p", str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("mosquitto does not start")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
