@@ -128,7 +128,7 @@ def serve(
 
 def _address(text: str) -> str:
     """Give a bearer's address; click.UsageError when it is none."""
-    from smartmeter.comms.bearer import tcp_address
+    from smartmeter.comms.bearer import ip_address
 
     kind, colon, rest = text.partition(":")
     if kind not in ("tcp", "tls", "udp") or not colon:
@@ -136,7 +136,7 @@ def _address(text: str) -> str:
     bare = rest.rpartition("]")[2] if rest.startswith("[") else rest
     address = f"{kind}:{rest}" if ":" in bare else f"{kind}:{rest}:{DEFAULT_PORT}"
     try:
-        tcp_address(address)
+        ip_address(address)
     except SettingsError as error:
         raise click.UsageError(f"--connect {text}: write HOST:PORT, 192.0.2.1:1153") from error
     return address

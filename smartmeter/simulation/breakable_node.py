@@ -23,6 +23,7 @@ from random import Random
 from typing import Any
 
 from smartmeter.comms.node import SmartNode
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.network.faults import Holding, flipped, is_notification
 from smartmeter.network.link import Link, LinkSettings
 
@@ -160,10 +161,18 @@ class BreakableNode:
             for fault, worn in self._worn.items():
                 self._worn[fault] = [pair for pair in worn if pair[0] is not link]
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
         self._now_us = now_us
-        self.inner.bearer_up(path, now_us)
+        self.inner.bearer_up(path, now_us, way)
+
+    def need(self, now_us: int) -> Need:
+        """Tell what waits for a bearer."""
+        return self.inner.need(now_us)
+
+    def doubted(self) -> list[Hashable]:
+        """Give the bearers over which nothing came back."""
+        return self.inner.doubted()
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""

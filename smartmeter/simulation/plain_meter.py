@@ -34,6 +34,7 @@ from protocols.psem.codec import PASSWORD_OCTETS, encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.tables import port_of
 
@@ -124,7 +125,15 @@ class PlainMeter:
         """Give the APDUs to send, each with its path."""
         return self.server.outgoing() if self.meter.mains_on else []
 
-    def bearer_up(self, path: Hashable, now_us: int) -> None:
+    def need(self, now_us: int) -> Need:
+        """Tell what waits for a bearer: a plain meter uses whichever there is."""
+        return Need.ROUTINE
+
+    def doubted(self) -> list[Hashable]:
+        """Give no bearer: a plain meter keeps no account of them."""
+        return []
+
+    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
         if path not in self._paths:
             self._paths.append(path)
