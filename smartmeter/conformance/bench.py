@@ -47,6 +47,7 @@ class Profile:
     user_id: int = 0
     user: bytes = b""
     lacks: frozenset[str] = frozenset()
+    bauds: tuple[int, ...] = ()
 
 
 class Journal(Protocol):

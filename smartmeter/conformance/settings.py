@@ -6,6 +6,7 @@ A profile::
     lacks = ["Wait", "Security"]      # services that the device does not claim
     user_id = 2
     user = "OPERATOR"
+    bauds = [9600, 19200]             # speeds that it claims
 
 Waivers::
 
@@ -19,19 +20,20 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
+from protocols.psem.codes import BAUD_CODES
 from smartmeter.base.errors import SettingsError
 from smartmeter.conformance.bench import Profile, all_checks
 
 SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
+KEYS = ("name", "lacks", "user_id", "user", "bauds")
 MAX_REASON = 300
 
 
 def read_profile(text: str, name: str) -> Profile:
     """Read a profile; SettingsError names the key."""
     values = _toml(text, name)
-    unknown = values.keys() - {"name", "lacks", "user_id", "user"}
-    if unknown:
-        raise SettingsError(name, f"unknown key {min(unknown)!r}", "use name, lacks, user_id, user")
+    if unknown := values.keys() - set(KEYS):
+        raise SettingsError(name, f"unknown key {min(unknown)!r}", f"use {', '.join(KEYS)}")
     lacks = values.get("lacks", [])
     if not isinstance(lacks, list) or any(each not in SERVICES for each in lacks):
         raise SettingsError(name, "lacks must list services", f"choose of {', '.join(SERVICES)}")
@@ -40,7 +42,12 @@ def read_profile(text: str, name: str) -> Profile:
         raise SettingsError(name, "user_id must be 0 to 65535")
     if not isinstance(user, str) or len(user.encode()) > 10:
         raise SettingsError(name, "user must be text of up to 10 octets")
-    return Profile(str(values.get("name", "")), user_id, user.encode(), frozenset(lacks))
+    bauds = values.get("bauds", [])
+    if not isinstance(bauds, list) or not set(map(str, bauds)) <= set(map(str, BAUD_CODES)):
+        speeds = ", ".join(map(str, sorted(BAUD_CODES)))
+        raise SettingsError(name, "bauds must list speeds of C12.18", f"choose of {speeds}")
+    name_given = str(values.get("name", ""))
+    return Profile(name_given, user_id, user.encode(), frozenset(lacks), tuple(map(int, bauds)))
 
 
 def read_waivers(text: str, name: str) -> dict[str, str]:

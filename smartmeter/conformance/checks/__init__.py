@@ -10,6 +10,9 @@ from smartmeter.conformance.checks import (
     line_checks as line_checks,
 )
 from smartmeter.conformance.checks import (
+    logging_checks as logging_checks,
+)
+from smartmeter.conformance.checks import (
     packet_checks as packet_checks,
 )
 from smartmeter.conformance.checks import (
@@ -29,6 +32,9 @@ from smartmeter.conformance.checks import (
 )
 from smartmeter.conformance.checks import (
     timing_checks as timing_checks,
+)
+from smartmeter.conformance.checks import (
+    write_checks as write_checks,
 )
 
 LOADED = True

@@ -7,6 +7,7 @@ from protocols.psem.services import FullRead, IndexRead, OffsetRead
 from smartmeter.conformance.bench import Bench, check, octets_of
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+ok = ResponseCode.ok
 #: Tables that move by themselves, or are a flood: pieces of them are no whole.
 MOVING = {3, 7, 8, 27, 28, 52, 55}
 MAX_OCTETS = 4_000
@@ -35,9 +36,7 @@ def offsets_are_the_whole(bench: Bench) -> None:
             count = bench.rng.choice((1, 7, 48, 200))
             room = (tester.packet_octets - 8) * tester.packets - 4
             count = min(count * 4, len(whole) - len(joined), room)
-            joined += octets_of(
-                tester.ask(OffsetRead(number, len(joined), count)).want(ResponseCode.ok)
-            )
+            joined += octets_of(tester.ask(OffsetRead(number, len(joined), count)).want(ok))
         if bytes(joined) != whole and bench.read(number) == whole:
             at = next(
                 n for n, pair in enumerate(zip(joined, whole, strict=False)) if pair[0] != pair[1]
@@ -57,7 +56,7 @@ def limits_change_no_octet(bench: Bench) -> None:
         answer = tester.ask(OffsetRead(number, at, min(48, len(whole) - at)))
         if answer.code == ResponseCode.sns:
             raise NotApplicable("the device has no reads by offset")
-        slices.append(octets_of(answer.want(ResponseCode.ok)))
+        slices.append(octets_of(answer.want(ok)))
     if slices[0] != slices[1]:
         raise Deviation(f"table {number}, offset {at}: octets differ with the packet size")
 
@@ -80,9 +79,12 @@ def indices_are_the_whole(bench: Bench) -> None:
             raise NotApplicable("the device has no reads by index")
         if answer.code == ResponseCode.onp:
             break
-        joined += octets_of(answer.want(ResponseCode.ok))
+        joined += octets_of(answer.want(ok))
     if bytes(joined) != whole:
         raise Deviation(f"the elements of table {number} are not its {len(whole)} octets")
+    first, two = (octets_of(tester.ask(IndexRead(number, (0,), n)).want(ok)) for n in (1, 2))
+    if len(two) <= len(first) or two != whole[: len(two)]:
+        raise Deviation(f"two elements of table {number} are {len(two)} octets, one {len(first)}")
 
 
 @check(
@@ -93,15 +95,17 @@ def indices_are_the_whole(bench: Bench) -> None:
     seconds=3,
 )
 def announced_methods(bench: Bench) -> None:
-    """DATA_ACCESS_METHOD 1 and 3: offsets."""
-    announced = bench.format.data_access_method in (1, 3)
-    answer = bench.best_session().ask(OffsetRead(0, 0, 1))
-    if announced:
-        answer.want(ResponseCode.ok)
-    elif answer.ok:
-        raise Deviation(
-            "reads by offset work, and ST-00 does not announce them", Basis.RECOMMENDATION
-        )
+    """DATA_ACCESS_METHOD: bit 0 offsets, bit 1 indices."""
+    method = bench.format.data_access_method
+    tester = bench.best_session()
+    ways = ((1, "offset", OffsetRead(0, 0, 1)), (2, "index", IndexRead(0, (0,), 1)))
+    for bit, name, request in ways:
+        answer = tester.ask(request)
+        if method & bit:
+            answer.want(ok)
+        elif answer.ok:
+            text = f"reads by {name} work, and ST-00 does not announce them"
+            raise Deviation(text, Basis.RECOMMENDATION)
 
 
 @check("A05", "access", "a table gives the same octets twice", seconds=8)

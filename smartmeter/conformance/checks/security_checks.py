@@ -5,9 +5,14 @@ from __future__ import annotations
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Logoff, OffsetRead, Security
 from smartmeter.conformance.bench import Bench, Permit, check, octets_of
+from smartmeter.conformance.checks.write_checks import unknown_initiate
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
 ok, isc, sns = ResponseCode.ok, ResponseCode.isc, ResponseCode.sns
+#: How a device may refuse a password: bsy while it looks at none, sme where several were tried.
+REFUSALS = (ResponseCode.err, isc, ResponseCode.sme, ResponseCode.bsy)
+#: A password that no device has.
+WRONG_PASSWORD = b"no password at all"
 SECRET_TABLES = {42: "passwords", 45: "keys"}
 #: What a thief tries first; never a password of the device (they are left out).
 DICTIONARY = (
@@ -20,7 +25,7 @@ DICTIONARY = (
 LOCK_REST_US = 11_000_000
 
 
-def _protected(bench: Bench) -> int:
+def protected_table_of(bench: Bench) -> int:
     """Give a table that is refused without a password and readable with it."""
     password = bench.reader or bench.master
     if password is None:
@@ -36,7 +41,7 @@ def _protected(bench: Bench) -> int:
 @check("D60", "security", "a protected table is isc without rights, whole and by offset", seconds=8)
 def protected_table(bench: Bench) -> None:
     """Not one octet of it."""
-    number = _protected(bench)
+    number = protected_table_of(bench)
     tester = bench.session(room=True)
     tester.ask(FullRead(number)).want(isc)
     tester.ask(OffsetRead(number, 0, 1)).want(isc, sns)
@@ -45,7 +50,7 @@ def protected_table(bench: Bench) -> None:
 @check("D54", "security", "the right password opens protected tables", seconds=8)
 def right_password(bench: Bench) -> None:
     """``ok``, and the table is read."""
-    number = _protected(bench)
+    number = protected_table_of(bench)
     bench.session(room=True, password=bench.reader or bench.master)
     bench.read(number)
 
@@ -53,7 +58,7 @@ def right_password(bench: Bench) -> None:
 @check("D96", "security", "rights end with their session", seconds=10)
 def rights_end(bench: Bench) -> None:
     """With Logoff, with Terminate, and with the traffic time-out."""
-    number = _protected(bench)
+    number = protected_table_of(bench)
     password = bench.reader or bench.master
     tester = bench.session(room=True, password=password)
     tester.ask(Logoff()).want(ok)
@@ -134,11 +139,9 @@ def reader_writes_nothing(bench: Bench) -> None:
 )
 def no_procedure_without_password(bench: Bench) -> None:
     """One that the device does not have, so that nothing could run."""
-    fmt = bench.format
-    unknown = next(n for n in range(2000, 0, -1) if n not in fmt.std_proc_used)
+    initiate = unknown_initiate(bench, 0x21)
     tester = bench.session(room=True)
-    initiate = unknown.to_bytes(2, fmt.data_order) + b"\x21"
-    tester.ask(FullWrite(7, initiate)).want_refusal()
+    tester.ask(FullWrite(7, initiate)).want_refusal().want(isc, basis=Basis.RECOMMENDATION)
 
 
 def _wrong(bench: Bench, word: bytes) -> bool:
@@ -149,6 +152,8 @@ def _wrong(bench: Bench, word: bytes) -> bool:
     answer = bench.tester.ask(Security(word.ljust(20)[:20]))
     if answer.code == sns:
         raise NotApplicable("the device has no Security")
+    if not answer.ok:
+        answer.want(*REFUSALS, basis=Basis.ONE_SOURCE)
     return not answer.ok
 
 
@@ -161,16 +166,21 @@ def _wrong(bench: Bench, word: bytes) -> bool:
     seconds=8,
 )
 def wrong_password(bench: Bench) -> None:
-    """The session stays open; rights that were there are not raised."""
-    number = _protected(bench)
+    """The session stays open; rights that were there are not raised.
+
+    ``err`` is due: some meters answer isc or sme, some ok and open nothing.
+    """
+    number = protected_table_of(bench)
     tester = bench.session(room=True)
-    if not _wrong(bench, b"wrong" + bytes((65 + bench.rng.randrange(26),))):
-        tester.ask(FullRead(number)).want(isc)  # some meters say ok, and open nothing
+    answer = tester.ask(Security(b"wrong" + bytes((65 + bench.rng.randrange(26),))))
+    if answer.code == sns:
+        raise NotApplicable("the device has no Security")
     tester.ask(FullRead(number)).want(isc)
     if not bench.in_session():
         raise Deviation("the session has ended")
     if bench.reader is not None:
         bench.prove(bench.reader)
+    answer.want(ResponseCode.err, ResponseCode.bsy, basis=Basis.RECOMMENDATION)
 
 
 @check(
@@ -186,7 +196,7 @@ def almost_right_password(bench: Bench) -> None:
     password = bench.reader or bench.master
     if password is None or len(password) < 3:
         raise NotApplicable("no password is known")
-    number = _protected(bench)
+    number = protected_table_of(bench)
     for word in (password[:-1], password + b"x", password.swapcase()):
         tester = bench.session(room=True)
         if word.swapcase() != word and not _wrong(bench, word):
@@ -204,7 +214,7 @@ def almost_right_password(bench: Bench) -> None:
 )
 def enumeration(bench: Bench) -> None:
     """Standard and manufacturer numbers without a password: ok only where it was ok before."""
-    number = _protected(bench)
+    number = protected_table_of(bench)
     tester = bench.session(room=True)
     drawn = bench.rng.sample(range(2040), 40) + bench.rng.sample(range(2048, 4088), 40)
     for each in (number, *drawn):
@@ -224,7 +234,7 @@ def enumeration(bench: Bench) -> None:
 )
 def dictionary(bench: Bench) -> None:
     """No word is accepted; after some the device refuses to look (advice); later it does again."""
-    number = _protected(bench)
+    number = protected_table_of(bench)
     password = bench.reader or bench.master
     assert password is not None
     tester = bench.session(room=True)

@@ -14,16 +14,17 @@ import importlib.util
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
+from protocols.c1218.device import ServerOptions
 from protocols.c1218.session import LEGAL, State
 from protocols.psem import services
-from smartmeter.conformance.bench import Bench, Permit
+from smartmeter.conformance.bench import Bench, Permit, Profile
 from smartmeter.conformance.line import SimulatedLine
 from smartmeter.conformance.runner import Plan, plan, run_check
 from smartmeter.conformance.verdicts import Verdict
@@ -57,8 +58,10 @@ CLIENTS_FUNCTIONS = {
     "_accept_other_crc",
     "_slow_down",
 }
-#: A mutant that takes longer hangs.
-HANGS_AFTER_S = 60
+#: A mutant that takes longer hangs; a whole bench takes less than one second.
+HANGS_AFTER_S = 20
+#: Devices with all there is, and with reads by offset only, no indices.
+KINDS = ("residential", "industrial")
 
 
 @dataclass(frozen=True)
@@ -278,28 +281,39 @@ def loaded(mutant: Mutant | None) -> Iterator[Any]:
         sys.modules.update(kept)
 
 
-def bench_on(mutant: Mutant | None, pages: dict[str, bytes]) -> Bench:
-    """Give a bench on a device that has measured already."""
+def bench_on(mutant: Mutant | None, kind: str, pages: dict[str, bytes]) -> Bench:
+    """Give a bench on a device of a profile, with a memory of its own."""
     from smartmeter.base.clock import Calendar
     from smartmeter.base.nvram import MemoryNvram
     from tests.smartmeter.meter.sessions import NOON_UTC_US
 
     with loaded(mutant) as module:
-        meter = module.Meter(
-            module.MeterSettings(), MemoryNvram(pages), Calendar(NOON_UTC_US, 1), 0
-        )
+        profile = importlib.import_module("smartmeter.meter.profiles").profile_named(kind)
+        settings = module.MeterSettings(profile=profile)
+        meter = module.Meter(settings, MemoryNvram(pages), Calendar(NOON_UTC_US, 1), 0)
     bench = Bench.on(SimulatedLine(meter))
     bench.reader, bench.master, bench.permits = b"reader", b"master", frozenset(Permit)
+    bench.profile = Profile(bauds=ServerOptions().bauds)
     bench.tries = bench.failures = 1
     return bench
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kind of device, what it remembers, and the checks that it passes unmutated."""
+
+    kind: str
+    pages: dict[str, bytes]
+    passes: Plan
 
 
 class Hangs(Exception):
     """A mutant that does not come back."""
 
 
-def caught_by(mutant: Mutant, pages: dict[str, bytes], chosen: Plan) -> str | None:
-    """Give the check that catches a mutant (or how it breaks down), or None: it survives."""
+@contextmanager
+def hanging_ends() -> Iterator[None]:
+    """Raise Hangs in a body that takes too long."""
 
     def hang(number: int, frame: FrameType | None) -> None:
         raise Hangs
@@ -307,24 +321,43 @@ def caught_by(mutant: Mutant, pages: dict[str, bytes], chosen: Plan) -> str | No
     before = signal.signal(signal.SIGALRM, hang)
     signal.alarm(HANGS_AFTER_S)
     try:
-        bench = bench_on(mutant, pages)
-        for each in chosen.checks:
-            if run_check(bench, each, chosen).verdict.failed:
-                return each.name
-    except Hangs:
-        return "it hangs"
-    except Exception as error:  # a device that breaks down is caught as well
-        return f"it breaks down: {type(error).__name__}"
+        yield
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-    return None
 
 
-def passing_plan(pages: dict[str, bytes]) -> Plan:
+def catches(mutant: Mutant, subject: Subject) -> Iterator[str]:
+    """Give each check that catches a mutant, and how it breaks down, if it does."""
+    try:
+        with hanging_ends():
+            bench = bench_on(mutant, subject.kind, subject.pages)
+            for each in subject.passes.checks:
+                if run_check(bench, each, subject.passes).verdict.failed:
+                    yield each.name
+    except Hangs:
+        yield "it hangs"
+    except Exception as error:  # a device that breaks down is caught as well
+        yield f"it breaks down: {type(error).__name__}"
+
+
+def caught_by(mutant: Mutant, subjects: Sequence[Subject]) -> str | None:
+    """Give the first check that catches a mutant, or None: it survives."""
+    return next((check for subject in subjects for check in catches(mutant, subject)), None)
+
+
+def all_subjects(pages: dict[str, bytes]) -> list[Subject]:
+    """Give the devices that are mutated; ``pages`` is what the first one remembers."""
+    return [
+        Subject(kind, memory, passing_plan(kind, memory))
+        for kind, memory in zip(KINDS, (pages, {}), strict=True)
+    ]
+
+
+def passing_plan(kind: str, pages: dict[str, bytes]) -> Plan:
     """Give the checks that our unmutated device passes, the shortest first."""
     chosen = plan(frozenset(Permit))
-    bench = bench_on(None, pages)
+    bench = bench_on(None, kind, pages)
     good = [
         each for each in chosen.checks if run_check(bench, each, chosen).verdict is Verdict.PASSED
     ]
@@ -350,7 +383,7 @@ def lines_run(pages: dict[str, bytes]) -> dict[str, set[int]]:
         lines.add(frame.f_lineno)
         return local
 
-    bench = bench_on(None, pages)
+    bench = bench_on(None, KINDS[0], pages)
     meter = bench.tester.line._machine  # type: ignore[attr-defined]
     chosen = plan(frozenset(Permit))
     bench.tester.line._machine = _Traced(meter, trace)  # type: ignore[attr-defined]

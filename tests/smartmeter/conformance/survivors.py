@@ -22,23 +22,36 @@ SURVIVORS = {
     "server.expire: without self._heed(event, now_us)": (
         "the traffic time-out of 6 s comes before the last repetition at 8 s"
     ),
-    "server._heed: without self._restart_traffic(now_us)": (
-        "a request restarts the time-out as well; only one answer of more than 6 s would show it"
-    ),
     "link._take_copy: self._current is None and (not packet.is_multi) with Or": (
         "only a copy of Identification is answered anew, and that is one packet"
     ),
     "codec._block_data: len(rest) < at + 3 with LtE": (
         "a Write of no octets is refused in either case"
     ),
-    "codec._decode_write: code > 73 with GtE": "49H takes nine indices: no table is so deep",
     "server._dispatch: self.state is State.BASE with IsNot": (
         "Terminate is ok in every state with the default choices"
     ),
-    "server._implements: not (kind not in PARTIAL)": (
-        "our meter has every way of access, so what it lacks is not asked for"
+    "server._serve: data[0] <= 31 with Lt": (
+        "1FH is no response code, and only a device that ends sessions itself looks at one"
     ),
-    "optical_port.security: not (accepted is None)": (
-        "a wrong password is err or isc: meters in the field answer either"
+    "server._leave: without self._traffic_us = self._options.traffic_us": (
+        "it differs only where a Wait lasts until the next, which is not the default (O7)"
+    ),
+    "server._read: offset + count > len(data) and "
+    "(not self._options.choices.read_past_end) with Or": (
+        "onp to a read that crosses the end is one of the two answers that D63 allows"
+    ),
+    "server._read: offset + count > len(data) with GtE": (
+        "it is looked at only where a read that crosses the end is refused, not the default"
+    ),
+    "server._apply_after_delivery: self._wait_us and acknowledged and "
+    "(self._traffic_due_us is not None) with Or": (
+        "the packet that led here has restarted the time-out already; in Base it ends nothing"
+    ),
+    "optical_port.write: without raise Refused(ResponseCode.onp)": (
+        "the meter behind the port refuses an image of another size with onp as well"
+    ),
+    "optical_port.default_table: not (self._store.has(REGISTERS))": (
+        "which table the default read gives is the device's own choice"
     ),
 }

@@ -214,6 +214,8 @@ def test_a_drawn_session_that_fails_is_shrunk_and_replays() -> None:
         (read_profile, "lacks = ['Flight']", "lacks"),
         (read_profile, "user_id = -1", "user_id"),
         (read_profile, "colour = 1", "colour"),
+        (read_profile, "bauds = [9601]", "bauds"),
+        (read_profile, "bauds = [[9600]]", "bauds"),
         (read_profile, "= 1", "TOML"),
         (read_waivers, "[[waiver]]\ncheck = 'Z9'\nreason = 'x'", "Z9"),
         (read_waivers, "[[waiver]]\ncheck = 'D45'", "reason"),

@@ -1,0 +1,135 @@
+"""Group *security*: what is refused leaves a mark in the event logs (C12.19 decade 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ansi_tables import Record, Snapshot, TableError
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, FullWrite, Security
+from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, check
+from smartmeter.conformance.checks.security_checks import WRONG_PASSWORD, protected_table_of
+from smartmeter.conformance.checks.write_checks import SAFE_TABLES, unknown_initiate
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
+
+ADVICE = Basis.RECOMMENDATION
+#: Control and data table of the history log, and of the event log.
+LOGS = ((73, 74), (75, 76))
+#: Events of C12.19: a session that broke off, and an attempt to tamper.
+TERMINATED_ABNORMALLY, TAMPER_ATTEMPT = 13, 47
+#: So many refusals in a session that fill a log when each is one event.
+MANY = 12
+
+
+def _records(bench: Bench) -> Iterator[tuple[Record, Record]]:
+    """Give what each log monitors, and how it stands now."""
+    images = dict(bench.snapshot().images)
+    bench.best_session()
+    for control, data in LOGS:
+        if control in images and data in images:
+            images[data] = bench.read(data)
+            now = Snapshot(images)
+            try:
+                yield now[control], now[data]
+            except TableError as error:
+                raise Deviation(str(error), Basis.ONE_SOURCE) from error
+
+
+def _taken(bench: Bench, code: int) -> tuple[int, bool]:
+    """Give how many events the logs that monitor a code have ever taken; and whether one is full.
+
+    One that is full of unread events, and may not overflow, takes no more.
+    """
+    logs = [data for control, data in _records(bench) if code in control.STD_EVENTS_MONITORED_FLAGS]
+    if not logs:
+        raise NotApplicable(f"no log that can be read is told to monitor event {code}")
+    flags = [next(iter(data.values())) for data in logs]
+    return sum(data.LAST_ENTRY_SEQ_NBR for data in logs), any(f.OVERFLOW_FLAG for f in flags)
+
+
+def _events(bench: Bench, code: int, act: Callable[[], object]) -> int:
+    """Give how many events an act leaves, beyond those that looking at the logs leaves."""
+    idle, _ = _taken(bench, code)
+    before, _ = _taken(bench, code)
+    act()
+    after, full = _taken(bench, code)
+    if full and after == before:
+        raise NotApplicable("a log is full and takes no more events")
+    return after - before - (before - idle)
+
+
+def _want_one(bench: Bench, code: int, act: Callable[[], object], what: str) -> None:
+    if _events(bench, code, act) <= 0:
+        raise Deviation(f"{what} leaves nothing in the logs")
+
+
+@check("S09", "security", "a refused read is logged", ADVICE, seconds=8)
+def refused_read_is_logged(bench: Bench) -> None:
+    """Where a log monitors tampering: the standard has no closer event."""
+    number = protected_table_of(bench)
+
+    def read() -> None:
+        bench.session(room=True).ask(FullRead(number)).want_refusal()
+
+    _want_one(bench, TAMPER_ATTEMPT, read, "a refused read")
+
+
+@check("S10", "security", "refused reads do not fill the logs", ADVICE, seconds=12)
+def refused_reads_do_not_fill_the_logs(bench: Bench) -> None:
+    """Else anybody washes out what is in them, without a password."""
+    number = protected_table_of(bench)
+
+    def read() -> None:
+        tester = bench.session(room=True)
+        for _ in range(MANY):
+            tester.ask(FullRead(number)).want_refusal()
+
+    if (events := _events(bench, TAMPER_ATTEMPT, read)) >= MANY:
+        raise Deviation(f"{MANY} refused reads of one session are {events} events")
+
+
+@check("S11", "security", "a session that breaks off is logged", ADVICE, seconds=16)
+def broken_session_is_logged(bench: Bench) -> None:
+    """The traffic time-out ended it, no Logoff and no Terminate."""
+
+    def vanish() -> None:
+        bench.session().rest(7_000_000, "the client has vanished")
+
+    _want_one(bench, TERMINATED_ABNORMALLY, vanish, "a session that breaks off")
+
+
+@check("S12", "security", "a wrong password is logged", ADVICE, Permit.ATTACKS, seconds=8)
+def wrong_password_is_logged(bench: Bench) -> None:
+    """One that no device has."""
+
+    def guess() -> None:
+        if bench.session(room=True).ask(Security(WRONG_PASSWORD)).code == ResponseCode.sns:
+            raise NotApplicable("the device has no Security")
+
+    _want_one(bench, TAMPER_ATTEMPT, guess, "a wrong password")
+
+
+@check("S13", "security", "a refused Write is logged", ADVICE, Permit.WRITES, seconds=8)
+def refused_write_is_logged(bench: Bench) -> None:
+    """Of a table's own octets, without a password."""
+    images = bench.snapshot().images
+    writable = [n for n in SAFE_TABLES if n in bench.format.std_tbls_write and n in images]
+    if not writable:
+        raise NotApplicable("neither ST-05 nor ST-06 can be written")
+    number = writable[0]
+
+    def write() -> None:
+        bench.session(room=True).ask(FullWrite(number, images[number])).want_refusal()
+
+    _want_one(bench, TAMPER_ATTEMPT, write, "a refused Write")
+
+
+@check("S14", "security", "a refused procedure is logged", ADVICE, Permit.PROCEDURES, seconds=8)
+def refused_procedure_is_logged(bench: Bench) -> None:
+    """One that the device does not have, without a password."""
+    initiate = unknown_initiate(bench, 0x22)
+
+    def run() -> None:
+        bench.session(room=True).ask(FullWrite(WRITE_ONLY, initiate)).want_refusal()
+
+    _want_one(bench, TAMPER_ATTEMPT, run, "a refused procedure")
