@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -20,10 +20,18 @@ from ansi_tables.flat import (
 from ansi_tables.numbers import Order
 from ansi_tables.values import Record, UnreadTime
 
+#: Every octet of two decimal digits.
+_TWO_DIGITS = bytes(16 * tens + units for tens in range(10) for units in range(10))
 #: Integers of one bit field whose members are kept.
 MAX_PATTERNS = 256
 
-_NAMES = {"Record": Record, "UnreadTime": UnreadTime, "Decimal": Decimal, "joined": b"".join}
+_NAMES = {
+    "Record": Record,
+    "UnreadTime": UnreadTime,
+    "Decimal": Decimal,
+    "joined": b"".join,
+    "TWO_DIGITS": _TWO_DIGITS,
+}
 
 
 def decoder(tree: Tree, title: str, max_fields: int = MAX_LEVEL_FIELDS) -> Callable[[bytes], Any]:
@@ -59,8 +67,27 @@ class _Level:
     def __init__(self) -> None:
         self.codes: list[str] = []
         self.variables: list[str] = []
-        self.digits: dict[int, list[tuple[str, Leaf]]] = {}
+        self.runs: list[_Run] = []
         self.lines: list[str] = []
+
+
+class _Run:
+    """Numbers of digits, all of one size, back to back: one string of octets."""
+
+    def __init__(self, octets: str, size: int) -> None:
+        self.octets = octets
+        self.size = size
+        self.leaves: list[Leaf] = []
+
+    def numbers(self) -> Iterator[str]:
+        """Give the variables of the numbers."""
+        return (f"d{self.octets}_{index}" for index in range(len(self.leaves)))
+
+    def singly(self, source: Source) -> Iterator[str]:
+        """Give the expressions that decode each number by itself."""
+        for index, leaf in enumerate(self.leaves):
+            at = f"{index * self.size}:{(index + 1) * self.size}"
+            yield f"{source.bind('f', leaf.decode)}({self.octets}[{at}])"
 
 
 class _Writer:
@@ -109,7 +136,8 @@ class _Writer:
         return struct.Struct(self.order + "".join(level.codes))
 
     def _body(self, level: _Level) -> list[str]:
-        digits = (self._digits(size, found) for size, found in level.digits.items())
+        sizes = dict.fromkeys(run.size for run in level.runs)
+        digits = (self._digits(size, level) for size in sizes)
         return [*(line for lines in digits for line in lines), *level.lines]
 
     def _take(self, level: _Level, code: str) -> str:
@@ -150,14 +178,13 @@ class _Writer:
             if leaf.bits is None:
                 return variable
             return f"Record({self._patterns_of(leaf)}[{variable}])"
+        if leaf.digits:
+            return self._number_of_digits(leaf, level)
         octets = self._octets(level, leaf.size)
         if leaf.decode is bytes:
             return octets
         if leaf.time is not None:
             return f"UnreadTime({octets}, {self.source.bind('f', leaf.time)})"
-        if leaf.digits:
-            level.digits.setdefault(leaf.size, []).append((octets, leaf))
-            return f"d{octets}"
         return f"{self.source.bind('f', leaf.decode)}({octets})"
 
     def _patterns_of(self, leaf: Leaf) -> str:
@@ -167,14 +194,27 @@ class _Writer:
             self._patterns[id(leaf)] = self.source.bind("patterns", _Patterns(leaf, order))
         return self._patterns[id(leaf)]
 
-    def _digits(self, size: int, found: list[tuple[str, Leaf]]) -> list[str]:
-        """Write the numbers of one size that are mostly plain digits, looked at all together."""
-        numbers = ", ".join(f"d{octets}" for octets, _ in found)
-        singly = (f"{self.source.bind('f', leaf.decode)}({octets})" for octets, leaf in found)
+    def _number_of_digits(self, leaf: Leaf, level: _Level) -> str:
+        """Take a number that is mostly plain digits; the octets of neighbours are taken at once."""
+        last = level.runs[-1] if level.runs else None
+        if last and last.octets == level.variables[-1] and last.size == leaf.size:
+            run = last
+        else:
+            run = _Run(self._octets(level, leaf.size), leaf.size)
+            level.runs.append(run)
+        run.leaves.append(leaf)
+        level.codes[-1] = f"{len(run.leaves) * run.size}s"
+        return list(run.numbers())[-1]
+
+    def _digits(self, size: int, level: _Level) -> list[str]:
+        """Write the numbers of one size, looked at all together: plain digits, or one by one."""
+        runs = [run for run in level.runs if run.size == size]
+        numbers = ", ".join(number for run in runs for number in run.numbers())
+        singly = ", ".join(call for run in runs for call in run.singly(self.source))
         return [
-            f"octets = joined(({', '.join(octets for octets, _ in found)},))",
-            "if octets.hex().isdecimal():",
+            f"octets = joined(({', '.join(run.octets for run in runs)},))",
+            "if not octets.translate(None, TWO_DIGITS):",
             f"    {numbers}, = map(Decimal, octets.hex(' ', {size}).split())",
             "else:",
-            f"    {numbers}, = {', '.join(singly)},",
+            f"    {numbers}, = {singly},",
         ]
