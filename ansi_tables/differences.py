@@ -157,7 +157,7 @@ def _register(was: Register, one: Register) -> str:
         step = Fraction(one.value) - Fraction(was.value)
         size = finite_decimal(abs(step)) or abs(step)
         if step:
-            told += f", {digits(size)} {one.unit} {'more' if step > 0 else 'less'}"
+            told += f", {one.source.told(digits(size))} {'more' if step > 0 else 'less'}"
     if one.time != was.time and one.time is not None:
         told += f", at {one.time.isoformat(' ', 'minutes')}"
     return told

@@ -19,7 +19,7 @@ from ansi_tables.ids import name_of
 from ansi_tables.meaning.channels import ChannelSource, channel_sources
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.meaning.scale import Exact, Raw
-from ansi_tables.meaning.sources import Direction, Source, source
+from ansi_tables.meaning.sources import OfSource, source
 from ansi_tables.profile_blocks import NO_TIME, ProfileBlock
 from ansi_tables.profile_columns import ProfileColumns, profile_columns
 from ansi_tables.values import TableTime
@@ -54,7 +54,7 @@ class CommonStatus(IntFlag):
 
 
 @dataclass(frozen=True)
-class Channel:
+class Channel(OfSource):
     """One column: ``raw`` counts and ``status_codes``, a row an interval.
 
     ``values`` are the counts in ``unit``, exact; all None where ``source.note``
@@ -66,31 +66,6 @@ class Channel:
     recorded: ChannelSource = field(repr=False)
     raw: Sequence[Raw] = field(repr=False)
     status_codes: Sequence[int] = field(repr=False)
-
-    @property
-    def source(self) -> Source:
-        """Give what the channel measures."""
-        return self.recorded.source
-
-    @property
-    def quantity(self) -> str:
-        """Give the quantity in words; empty when not known."""
-        return self.source.quantity
-
-    @property
-    def unit(self) -> str:
-        """Give the unit; empty when not known."""
-        return self.source.unit
-
-    @property
-    def direction(self) -> Direction:
-        """Give the direction, for powers and energies."""
-        return self.source.direction
-
-    @property
-    def phase(self) -> str:
-        """Give the phase, empty for all."""
-        return self.source.phase
 
     @property
     def name(self) -> str:
@@ -252,7 +227,13 @@ def load_profile(tables: Snapshot, set_number: int | None = None) -> LoadProfile
         set_number,
         columns.interval_s,
         tuple(
-            Channel(index, recorded[index], raw, columns.channel_status[index])
+            Channel(
+                index,
+                recorded[index],
+                raw,
+                columns.channel_status[index],
+                source=recorded[index].source,
+            )
             for index, raw in enumerate(columns.values)
         ),
         columns.ends_utc_s,

@@ -45,9 +45,9 @@ class _Place:
             index,
             chosen.value(raw),
             raw,
-            chosen,
             self.tier,
             self.season,
+            source=chosen,
             table=self.table,
             path=f"{self.path}.{path}",
         )
@@ -193,7 +193,9 @@ def present(tables: Snapshot) -> Registers:
             number = chosen[index].SOURCE_INDEX if index < len(chosen) else None
             what = reader.source(number, 27)
             where = path.format(index)
-            items.append(Register(kind, index, what.value(raw), raw, what, table=28, path=where))
+            items.append(
+                Register(kind, index, what.value(raw), raw, source=what, table=28, path=where)
+            )
 
     demands = [demand.DEMAND_VALUE for demand in record.PRESENT_DEMAND]
     add(Kind.PRESENT_DEMAND, demands, "PRESENT_DEMAND_SELECT", "PRESENT_DEMAND.{}.DEMAND_VALUE")

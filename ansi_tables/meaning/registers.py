@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import overload
 
 from ansi_tables.meaning.scale import Exact, Raw, digits
-from ansi_tables.meaning.sources import Direction, Source
+from ansi_tables.meaning.sources import OfSource
 
 
 class Kind(StrEnum):
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Register:
+class Register(OfSource):
     """One register: an exact ``value`` in ``unit``, and what it measures.
 
     ``tier`` is None for the total of all tiers, else 0 and up; ``season`` is None
@@ -43,7 +43,6 @@ class Register:
     index: int
     value: Exact | None
     raw: Raw
-    source: Source = field(repr=False)
     tier: int | None = None
     season: int | None = None
     occurrence: int = 0
@@ -51,26 +50,6 @@ class Register:
     extreme: str = ""
     table: int = 23
     path: str = ""
-
-    @property
-    def quantity(self) -> str:
-        """Give the quantity in words: "active energy"; empty when not known."""
-        return self.source.quantity
-
-    @property
-    def unit(self) -> str:
-        """Give the unit: "Wh"; empty when not known."""
-        return self.source.unit
-
-    @property
-    def direction(self) -> Direction:
-        """Give the direction, for powers and energies."""
-        return self.source.direction
-
-    @property
-    def phase(self) -> str:
-        """Give the phase, empty for all."""
-        return self.source.phase
 
     @property
     def name(self) -> str:
@@ -96,7 +75,7 @@ class Register:
         """Give value and unit, or the raw number and that its unit is not known."""
         if self.value is None:
             return f"{self.raw} (raw: {self.source.note or 'no number'})"
-        return self.number if self.unit in ("", "1") else f"{self.number} {self.unit}"
+        return self.source.told(self.number)
 
     def __str__(self) -> str:
         """Give name, value and time in one line."""

@@ -11,7 +11,7 @@ empty, there is no scale, and :attr:`Source.note` says why: nothing is guessed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,10 @@ class Source:
         """Give a raw number in ``unit``, exactly; None where the meter does not say how."""
         return None if self.scale is None else self.scale.value(raw)
 
+    def told(self, number: str) -> str:
+        """Give a number with the unit behind it, if it has one."""
+        return number if self.unit in ("", "1") else f"{number} {self.unit}"
+
     @property
     def measure(self) -> str:
         """Give unit and direction for a column's head: "Wh delivered"; empty when not known."""
@@ -104,6 +108,33 @@ class Source:
         text = " ".join(part for part in parts if part)
         averaged = self.time_base in ("sub-block average", "block average", "thermal")
         return f"{text}, {self.time_base}" if averaged else text
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfSource:
+    """What measures a ``source``, with the source's own attributes at hand."""
+
+    source: Source = field(repr=False)
+
+    @property
+    def quantity(self) -> str:
+        """Give the quantity in words: "active energy"; empty when not known."""
+        return self.source.quantity
+
+    @property
+    def unit(self) -> str:
+        """Give the unit: "Wh"; empty when not known."""
+        return self.source.unit
+
+    @property
+    def direction(self) -> Direction:
+        """Give the direction, for powers and energies."""
+        return self.source.direction
+
+    @property
+    def phase(self) -> str:
+        """Give the phase, empty for all."""
+        return self.source.phase
 
 
 def sources(tables: Snapshot) -> tuple[Source, ...]:

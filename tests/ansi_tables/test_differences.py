@@ -49,6 +49,15 @@ def test_a_register_is_told_in_its_unit() -> None:
     assert lines[1].endswith("0.007 Wh more, at 2026-07-01 00:00+00:00") and len(lines) == 2
 
 
+def test_a_number_without_a_unit_is_told_without_one() -> None:
+    old = a_meter()
+    put(old, 12, uom(0, 24, MULTIPLIER=6))
+    new = Snapshot(dict(old.images))
+    put(new, 23, {"TOT_DATA_BLOCK.SUMMATIONS.0": 1250})
+    (line,) = (str(one) for one in differences(old, new))
+    assert line.endswith("power factor, apparent: 1.000 became 1.250, 0.25 more")
+
+
 def test_a_register_whose_unit_changed_is_told_without_a_sum() -> None:
     def change(new: Snapshot) -> None:
         put(new, 12, uom(0, 1, "12", MULTIPLIER=6))
