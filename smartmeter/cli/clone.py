@@ -20,6 +20,7 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.file import read_text
 from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange
@@ -175,6 +176,8 @@ class _Target:
         self._share = share
         if not path.parent.is_dir():
             raise SettingsError(str(path), "its folder is not there", f"mkdir -p {path.parent}")
+        if path.exists() and not path.is_file():
+            raise SettingsError(str(path), "is no file", "choose another name")
 
     def earlier(self) -> MeterImage | None:
         """Give what an interrupted clone left."""
@@ -221,9 +224,4 @@ def _write(path: Path, image: MeterImage) -> None:
 
 def read_image(path: Path) -> MeterImage:
     """Read an image file; SettingsError says what is wrong with it."""
-    try:
-        if path.stat().st_size > MAX_IMAGE_OCTETS:
-            raise SettingsError(str(path), f"larger than {MAX_IMAGE_OCTETS} octets")
-        return MeterImage.from_json(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(str(path), str(error), "give an image that clone made") from error
+    return MeterImage.from_json(read_text(path, MAX_IMAGE_OCTETS), str(path))

@@ -16,7 +16,8 @@ import click
 from ansi_tables import Snapshot, TableError
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
-from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.errors import SmartMeterError
+from smartmeter.base.file import read_text
 from smartmeter.cli.journal import FileJournal
 from smartmeter.cli.logon import open_any_port
 from smartmeter.conformance import replaying
@@ -250,9 +251,4 @@ def _write(report: Report, options: dict[str, Any]) -> None:
 
 
 def _text(file: str) -> tuple[str, str]:
-    try:
-        if Path(file).stat().st_size > MAX_FILE_OCTETS:
-            raise SettingsError(file, f"larger than {MAX_FILE_OCTETS} octets")
-        return Path(file).read_text(encoding="utf-8"), file
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(file, str(error), "give a file that can be read") from error
+    return read_text(Path(file), MAX_FILE_OCTETS), file

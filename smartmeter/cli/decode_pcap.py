@@ -20,6 +20,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
 from protocols.transports.ip_packets import Endpoint, Segment, StreamJoiner, take_apart
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
+from smartmeter.base.file import read_file
 from smartmeter.cli import frame_c1218, frame_c1222
 from smartmeter.cli.frame_c1222 import FrameContext
 from smartmeter.cli.frame_error import FrameError
@@ -30,12 +31,9 @@ MAX_OPEN = 65_536
 
 def frames(name: str, context: FrameContext) -> Iterator[dict[str, Any]]:
     """Decode a capture file, frame by frame; click.UsageError when it is none."""
-    path = Path(name)
-    if path.stat().st_size > MAX_FILE_OCTETS:
-        raise click.UsageError(f"{name}: larger than {MAX_FILE_OCTETS} octets; cut it")
     reader = _Reader(context)
     try:
-        for number, packet in enumerate(read_capture(path.read_bytes()), 1):
+        for number, packet in enumerate(read_capture(read_file(Path(name), MAX_FILE_OCTETS)), 1):
             for shown in reader.packet(packet):
                 yield {"packet": number, "utc_us": packet.utc_us} | shown
     except PortError as error:

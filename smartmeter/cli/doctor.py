@@ -116,7 +116,8 @@ def look_at_board(name: str, root: Path = Path("/")) -> Iterator[Finding]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes()[:4096].decode("ascii", "replace")
+        with path.open("rb") as file:
+            return file.read(4096).decode("ascii", "replace")
     except OSError:
         return ""
 

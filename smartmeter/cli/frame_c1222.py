@@ -15,6 +15,7 @@ from protocols.c1222.dissection import SERVICES, dissect
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import EaxPrime
 from protocols.errors import LocalProtocolError
+from smartmeter.base.file import read_text
 from smartmeter.cli.frame_error import FrameError
 
 #: Keys for reading captures, as ``ID=HEX`` with commas between.
@@ -78,10 +79,8 @@ def decode_frame(octets: bytes, context: FrameContext) -> dict[str, Any]:
 
 
 def _lines(key_file: str) -> list[str]:
-    path = Path(key_file)
-    if path.stat().st_size > MAX_KEY_FILE_OCTETS:
-        raise click.UsageError(f"--key-file {key_file}: far too large for keys")
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    place = f"--key-file {key_file}"
+    lines = read_text(Path(key_file), MAX_KEY_FILE_OCTETS, place).splitlines()
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 

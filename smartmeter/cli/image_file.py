@@ -7,16 +7,14 @@ from pathlib import Path
 import click
 
 from ansi_tables import Overrides, Snapshot, TableError
+from smartmeter.base.file import read_file, read_text
 
 MAX_FILE_OCTETS = 64 << 20
 
 
 def read_image(file_name: str, overrides: Overrides | None = None) -> Snapshot:
     """Read a meter's JSON image; TableError says what is wrong with it."""
-    try:
-        return Snapshot.from_json(_bounded(file_name).decode("utf-8"), overrides=overrides)
-    except UnicodeDecodeError:
-        raise click.UsageError(f"{file_name}: no JSON text") from None
+    return Snapshot.from_json(read_text(Path(file_name), MAX_FILE_OCTETS), overrides=overrides)
 
 
 def read_overrides(text: str | None) -> Overrides | None:
@@ -32,17 +30,10 @@ def read_octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
     if hex_octets is not None and file_name is not None:
         raise click.UsageError("give HEX or --file, not both")
     if file_name is not None:
-        return _bounded(file_name)
+        return read_file(Path(file_name), MAX_FILE_OCTETS)
     if hex_octets is None:
         return None
     try:
         return bytes.fromhex(hex_octets.replace(":", " "))
     except ValueError:
         raise click.UsageError("HEX: two hexadecimal digits an octet") from None
-
-
-def _bounded(file_name: str) -> bytes:
-    size = Path(file_name).stat().st_size
-    if size > MAX_FILE_OCTETS:
-        raise click.UsageError(f"{file_name}: {size} octets, at most {MAX_FILE_OCTETS}")
-    return Path(file_name).read_bytes()

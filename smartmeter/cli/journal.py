@@ -8,8 +8,12 @@ from pathlib import Path
 
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.file import read_text
 from smartmeter.conformance.bench import Bench
+
+#: The originals of the tables that the bench may write.
+MAX_JOURNAL_OCTETS = 64 << 20
 
 
 class FileJournal:
@@ -20,9 +24,9 @@ class FileJournal:
         self._originals: dict[int, bytes] = {}
         if path.exists():
             try:
-                stored = json.loads(path.read_text(encoding="ascii"))
+                stored = json.loads(read_text(path, MAX_JOURNAL_OCTETS))
                 self._originals = {int(n): bytes.fromhex(octets) for n, octets in stored.items()}
-            except (OSError, ValueError, AttributeError) as error:
+            except (SettingsError, ValueError, AttributeError) as error:
                 raise StorageError(
                     str(path), f"no undo journal: {error}", "put the device right, then remove it"
                 ) from error

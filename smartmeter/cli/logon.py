@@ -13,7 +13,10 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.transports.names import open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
+from smartmeter.base.file import read_text
 
+#: A password has 20 octets.
+MAX_PASSWORD_FILE_OCTETS = 4096
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
@@ -45,7 +48,7 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
     if ask:
         text = click.prompt("Password", hide_input=True, err=True)
     elif password_file is not None:
-        text = Path(password_file).read_text().rstrip("\r\n")
+        text = read_text(Path(password_file), MAX_PASSWORD_FILE_OCTETS).rstrip("\r\n")
     else:
         text = os.environ.get(PASSWORD_VARIABLE, "")
         return text.encode() if PASSWORD_VARIABLE in os.environ else None

@@ -20,6 +20,7 @@ from protocols.transports import serving
 from smartmeter.base.address import MAX_PORT, host_port
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
 from smartmeter.cli.meter_show import show
@@ -36,6 +37,7 @@ from smartmeter.simulation.scenario import Scenario
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_COUNT = 1000
+MAX_SCENARIO_OCTETS = 8 << 20
 #: How long a scenario sleeps at most before it looks at the clock again.
 MAX_SLEEP_S = 0.2
 
@@ -137,7 +139,7 @@ def serve(
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
     controls = [meter.control for meter in served if meter.control is not None]
     if scenario is not None:
-        played = Scenario.from_json(Path(scenario).read_text(encoding="utf-8"), scenario, count)
+        played = Scenario.from_json(read_text(Path(scenario), MAX_SCENARIO_OCTETS), scenario, count)
         director = Control(controls, monotonic_us())
         work.append(lambda: _play(played, director))
     asyncio.run(_until_told(_all(work, controls, control)))

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import read_file
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 MAX_FILE_OCTETS = 1 << 24
@@ -48,7 +49,7 @@ def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
 
     if bool(model) != bool(version):
         raise click.UsageError("give --model and --version, or neither for a wheel")
-    payload, key = _read(file), _private_key(key_file)
+    payload, key = read_file(Path(file), MAX_FILE_OCTETS), _private_key(key_file)
     made = make_image(payload, model, version, key) if model else wheel_image(payload, key)
     _write(Path(out), made.file(), 0o644)
     told = made.value
@@ -74,13 +75,13 @@ def send(
     """Send the image FILE to SmartMeters, to be started at a set time."""
     named = list(esns)
     if list_file is not None:
-        lines = _read(list_file).decode("utf-8", "replace").splitlines()
+        lines = read_file(Path(list_file), MAX_FILE_OCTETS).decode("utf-8", "replace").splitlines()
         named += [line.strip() for line in lines if line.strip()]
     if not named:
         raise click.UsageError("name SmartMeters, or give --list FILE")
     asked = {
         "esns": named,
-        "image": base64.b64encode(_read(file)).decode(),
+        "image": base64.b64encode(read_file(Path(file), MAX_FILE_OCTETS)).decode(),
         "activation_s": _second(at),
     }
     begun = TmsClient(url, user).post("/api/upgrades", asked)
@@ -143,22 +144,12 @@ def _private_key(name: str) -> bytes:
     from smartmeter.base import signing
 
     try:
-        octets = bytes.fromhex(_read(name).decode("ascii"))
+        octets = bytes.fromhex(read_file(Path(name), MAX_FILE_OCTETS).decode("ascii"))
     except ValueError:
         octets = b""
     if len(octets) != signing.KEY_OCTETS:
         raise SettingsError(name, "is no key", "make one with: smartmeter tms upgrade key")
     return octets
-
-
-def _read(name: str) -> bytes:
-    path = Path(name)
-    try:
-        if path.stat().st_size > MAX_FILE_OCTETS:
-            raise SettingsError(name, "is far too large", "check the name")
-        return path.read_bytes()
-    except OSError as error:
-        raise SettingsError(name, str(error.strerror), "check name and rights") from error
 
 
 def _write(path: Path, content: str | bytes, mode: int) -> None:

@@ -12,6 +12,7 @@ import click
 from ansi_tables import TableError, definition, name_of
 from protocols.errors import ServiceRefused
 from protocols.transports.pump import MeterPort
+from smartmeter.base.file import read_file
 from smartmeter.cli.consent import agree
 from smartmeter.cli.members import set_members
 from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
@@ -95,9 +96,7 @@ def write_agreed(
 
 def _octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
     if file_name is not None:
-        if Path(file_name).stat().st_size > MAX_FILE_OCTETS:
-            raise click.UsageError(f"{file_name}: larger than {MAX_FILE_OCTETS} octets")
-        data = Path(file_name).read_bytes()
+        data = read_file(Path(file_name), MAX_FILE_OCTETS)
     elif hex_octets is not None:
         try:
             data = bytes.fromhex(hex_octets)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import read_text
 
 MAX_OCTETS = 65_536
 MANUFACTURER_FIRST = 2048
@@ -56,14 +57,8 @@ def read_permission(path: Path) -> LocalPermission:
     """Read the file; SettingsError names place, fault and remedy."""
     place = str(path)
     try:
-        with path.open("rb") as file:
-            octets = file.read(MAX_OCTETS + 1)
-        if len(octets) > MAX_OCTETS:
-            raise SettingsError(place, f"is larger than {MAX_OCTETS} octets", "check the name")
-        value = tomllib.loads(octets.decode("utf-8"))
-    except OSError as error:
-        raise SettingsError(place, str(error.strerror), "check name and rights") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        value = tomllib.loads(read_text(path, MAX_OCTETS))
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(place, str(error), "write TOML") from error
     unknown = set(value) - set(_NAMES)
     if unknown:

@@ -63,6 +63,7 @@ from typing import Any
 
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.file import read_file, read_text
 from smartmeter.base.signing import KEY_OCTETS
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import check_address
@@ -190,7 +191,7 @@ class _Section:
         """Give what stands in a file, else in an environment variable, else the default."""
         if name in self._value:
             path = Path(self.text(name))
-            octets = read_file(path, f"{self.place}, {name} {path}")
+            octets = read_file(path, MAX_OCTETS, f"{self.place}, {name} {path}")
             return octets.decode("utf-8", "replace").strip()
         if variable in self._environment:
             return self._environment[variable]
@@ -235,8 +236,8 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     """Read a settings file; SettingsError names place, fault and remedy."""
     place = str(path)
     try:
-        value = tomllib.loads(read_file(path, place).decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        value = tomllib.loads(read_text(path, MAX_OCTETS))
+    except tomllib.TOMLDecodeError as error:
         raise SettingsError(place, str(error), "write TOML") from error
     file = _File(value, place, environment)
     bearers, addresses = _tms(file)
@@ -362,15 +363,3 @@ def _sinks(file: _File) -> Sinks:
         if home is None
         else HomeAssistantSettings(home.text("url"), home.secret("token_file")),
     )
-
-
-def read_file(path: Path, place: str) -> bytes:
-    """Give a small file whole; SettingsError when it cannot be read or is large."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_OCTETS + 1)
-    except OSError as error:
-        raise SettingsError(place, str(error.strerror), "check name and rights") from error
-    if len(data) > MAX_OCTETS:
-        raise SettingsError(place, f"is larger than {MAX_OCTETS} octets", "check the name")
-    return data

@@ -84,6 +84,7 @@ def test_many_meters_are_served_at_once(tmp_path: Path) -> None:
     "arguments, status, words",
     [
         (("clone", "sim:", "/no/such/folder/x.json"), 1, "mkdir"),
+        (("clone", "sim:", "/dev/null"), 1, "is no file"),
         (("clone", "sim:", "x.json", "--share", "--with-secrets"), 2, "--share"),
         (("clone", "tcp:127.0.0.1:1", "/tmp/never.json"), 1, "listening"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "/no/such"), 1, "/no/such"),

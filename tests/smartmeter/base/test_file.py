@@ -1,0 +1,44 @@
+"""Files from a person are read up to a limit, whatever their name leads to."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import read_file, read_text
+
+
+def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "octets"
+    path.write_bytes(b"12345")
+    assert read_file(path, 5) == b"12345" and read_text(path, 5) == "12345"
+    with pytest.raises(SettingsError, match="octets: is larger than 4 octets; check the name"):
+        read_file(path, 4)
+
+
+def test_a_device_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(SettingsError, match="/dev/zero: is larger than 1000 octets"):
+        read_file(Path("/dev/zero"), 1000)
+
+
+def test_a_pipe_is_read_like_a_file() -> None:
+    source, sink = os.pipe()
+    os.write(sink, b"piped")
+    os.close(sink)
+    assert read_file(Path(f"/dev/fd/{source}"), 100) == b"piped"
+    os.close(source)
+
+
+def test_what_cannot_be_read_is_told_by_the_place_that_named_it(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="--key-file: No such file"):
+        read_file(tmp_path / "none", 100, "--key-file")
+    with pytest.raises(SettingsError, match="Is a directory; check name and rights"):
+        read_file(tmp_path, 100)
+
+
+def test_text_must_be_text(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="--share: is no UTF-8 text"):
+        read_text(path, 100, "--share")
