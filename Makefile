@@ -31,7 +31,7 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # The long campaigns; docs/test_night.rst keeps what the last run came to.
 test-night: $(VENV)/.test
