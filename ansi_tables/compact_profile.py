@@ -110,12 +110,9 @@ class _Encoder:
     def finish(self) -> bytes:
         """Give the octets; those that a decoder would take for zero anyway are left out."""
         # The shortest number in [low, low + span): a decoder reads zeros after the end.
-        for octets in range(5):
-            unit = 1 << 32 - 8 * octets
-            number = -(-self._low // unit) * unit
-            if number < self._low + self._span:
-                self._low = number
-                break
+        units = (1 << 32 - 8 * octets for octets in range(5))
+        rounded = (-(-self._low // unit) * unit for unit in units)
+        self._low = next(number for number in rounded if number < self._low + self._span)
         self._carry()
         self._out += self._low.to_bytes(4, "big")
         return bytes(self._out).rstrip(b"\0")

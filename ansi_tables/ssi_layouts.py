@@ -227,6 +227,11 @@ _RAW_INTERVALS = _list(
 )
 
 
+def _check_values(intervals: list[compact_profile.CompactInterval]) -> None:
+    if any(not -(1 << 63) <= value < 1 << 63 for one in intervals for value in one.values):
+        raise TableValueError("a value of more than 64 bits", table="SSI", path="INTERVALS")
+
+
 def _from_compact(coded: Any, part: Any) -> list[dict[str, Any]]:
     count = _at_most(coded.NBR_INTS, MAX_INTERVALS)
     _at_most(count * part.NBR_CHNS, MAX_COMPACT_VALUES)
@@ -238,9 +243,7 @@ def _from_compact(coded: Any, part: Any) -> list[dict[str, Any]]:
         part.FIRST_END_TIME,
         part.INT_LENGTH_S,
     )
-    for one in intervals:
-        if any(not -(1 << 63) <= value < 1 << 63 for value in one.values):
-            raise TableValueError("a value of more than 64 bits", table="SSI", path="INTERVALS")
+    _check_values(intervals)
     return [
         {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)}
         for one in intervals
@@ -252,6 +255,7 @@ def _to_compact(intervals: Any, part: Any) -> dict[str, Any]:
         compact_profile.CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"]))
         for one in intervals
     ]
+    _check_values(given)
     octets = compact_profile.encode(given, part.FIRST_END_TIME, part.INT_LENGTH_S)
     return {"NBR_INTS": len(given), "OCTETS": octets}
 

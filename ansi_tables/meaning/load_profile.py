@@ -67,6 +67,10 @@ class Channel(OfSource):
     raw: Sequence[Raw] = field(repr=False)
     status_codes: Sequence[int] = field(repr=False)
 
+    def __repr__(self) -> str:
+        """Tell what it measures, and how much of it there is."""
+        return f"<channel {self.index}: {self.name} in {self.unit or '?'}, {len(self.raw)} values>"
+
     @property
     def name(self) -> str:
         """Give what it measures, for a person."""
@@ -155,6 +159,13 @@ class LoadProfile:
     unread_blocks: int = 0
     overflow: bool = False
     inhibited: bool = False
+
+    def __repr__(self) -> str:
+        """Tell the set, its intervals, when they end, and its channels."""
+        ends = [end for end in (*self.ends[:1], *self.ends[-1:]) if end is not None]
+        when = " to ".join(end.isoformat(" ", "minutes") for end in ends) or "no times"
+        length = f"{len(self)} intervals of {self.interval_s // 60} min"
+        return f"<load profile {self.set_number}: {length}, {when}: {list(self.channels)}>"
 
     def __len__(self) -> int:
         """Give the number of intervals."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import overload
 
+from ansi_tables.ids import name_of
 from ansi_tables.meaning.scale import Exact, Raw, digits
 from ansi_tables.meaning.sources import OfSource
 
@@ -98,6 +99,16 @@ class Registers(Sequence[Register]):
     season: int | None = None
     demand_resets: int | None = None
     sequence: int | None = None
+
+    def __repr__(self) -> str:
+        """Tell how many there are, and the first of them."""
+        first = "; ".join(map(str, self.items[:3]))
+        more = "; …" if len(self.items) > 3 else ""
+        return f"<{len(self.items)} registers of {name_of(self.table)}: {first}{more}>"
+
+    def __str__(self) -> str:
+        """Give a line a register."""
+        return "\n".join(map(str, self.items))
 
     def __len__(self) -> int:
         """Give how many there are."""

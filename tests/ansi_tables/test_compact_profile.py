@@ -47,6 +47,13 @@ def test_what_was_encoded_comes_back_exactly(part: tuple[list[CompactInterval], 
     assert decode(coded, len(intervals), channels, octets, 0, 900) == intervals
 
 
+def test_a_long_part_comes_back_though_its_counts_are_halved_on_the_way() -> None:
+    flat = [CompactInterval(900 * n, b"\0", (n % 7, 5)) for n in range(600)]
+    coded = encode(flat, 0, 900)
+    assert decode(coded, 600, 2, 1, 0, 900) == flat
+    assert len(coded) < 600
+
+
 @settings(max_examples=200)
 @given(st.binary(max_size=80), st.integers(0, 60), st.integers(0, 3), st.integers(0, 3))
 def test_any_octets_decode_or_are_refused(
@@ -113,3 +120,19 @@ def test_an_unknown_encoding_is_refused() -> None:
     octets[21] = 9
     with pytest.raises(TableError):
         ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, bytes(octets))
+
+
+@pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1])
+def test_a_value_beyond_64_bits_is_refused_on_both_ways(value: int) -> None:
+    too_large = [CompactInterval(900, b"\1", (value,))]
+    with pytest.raises(TableError, match="64 bits"):
+        ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part_value(too_large, 1))
+    coded = encode(too_large, 900, 900)
+    small = ssi_tables.encode(
+        SsiTable.LOAD_PROFILE_PART, part_value([CompactInterval(900, b"\1", (5,))], 1)
+    )
+    plain = encode([CompactInterval(900, b"\1", (5,))], 900, 900)
+    assert small.endswith(plain)
+    crafted = small[: -len(plain) - 2] + len(coded).to_bytes(2, "little") + coded
+    with pytest.raises(TableError, match="64 bits"):
+        ssi_tables.decode(SsiTable.LOAD_PROFILE_PART, crafted)

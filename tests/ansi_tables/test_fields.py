@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansi_tables import Context, DeviceFormat, FormatRefusedError, Layout, TableError, TableTime
+from ansi_tables import (
+    Context,
+    DeviceFormat,
+    FormatRefusedError,
+    Layout,
+    TableError,
+    TableTime,
+    TruncatedTableError,
+)
 from ansi_tables import TableValueError as BadValue
 from ansi_tables import fields as f
 from ansi_tables.numbers import MAX_EXPONENT, DecimalAsSent, IntAsSent, RawNumber
@@ -443,6 +451,17 @@ def test_the_month_of_a_recurring_date_says_what_the_other_bits_mean(
 def test_a_reserved_format_is_refused(members: dict[str, int]) -> None:
     with pytest.raises(FormatRefusedError, match=r"ST-00 .*is reserved"):
         DeviceFormat(**members)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "octets, path", [(18, "NBR_PENDING"), (20, "STD_TBLS_USED"), (22, "STD_TBLS_WRITE")]
+)
+def test_a_general_configuration_that_ends_early_names_the_member(octets: int, path: str) -> None:
+    image = bytes(13) + bytes([2, 0, 1, 0, 0, 0]) + bytes(5)
+    assert DeviceFormat.from_table0(image).dim_std_tbls_used == 2
+    with pytest.raises(TruncatedTableError, match=f"ST-00 {path} at octet") as caught:
+        DeviceFormat.from_table0(image[:octets])
+    assert caught.value.offset is not None and caught.value.offset <= octets
 
 
 def test_a_rest_takes_no_more_than_its_limit() -> None:

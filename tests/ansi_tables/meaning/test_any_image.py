@@ -9,7 +9,7 @@ from construct import Int16ul, Struct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansi_tables import Snapshot, TableError, table
+from ansi_tables import MissingContextError, Snapshot, TableError, rendering, table
 from ansi_tables.differences import differences
 from ansi_tables.meaning.notes import notes_on
 from smartmeter.cli import meter_report
@@ -114,6 +114,37 @@ def test_an_image_goes_there_and_back_without_loss() -> None:
 def test_an_image_with_a_wrong_table_is_refused(tables: str) -> None:
     with pytest.raises(TableError, match="image"):
         Snapshot.from_json(f'{{"format": "smartmeter-image/1", "tables": {tables}}}')
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("{", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ('{"format": "other"}', 'lacks "format"'),
+        ('{"format": "smartmeter-image/1", "tables": {}, "identity": []}', "must be objects"),
+    ],
+)
+def test_a_text_that_is_no_image_is_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(TableError, match=words):
+        Snapshot.from_json(text)
+
+
+def test_an_image_beyond_the_limit_is_refused_before_it_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ansi_tables.snapshot.MAX_IMAGE_CHARACTERS", 10)
+    with pytest.raises(TableError, match="image of 11 characters, at most 10"):
+        Snapshot.from_json(" " * 11)
+
+
+def test_a_table_is_listed_in_aligned_lines_and_a_missing_one_is_named() -> None:
+    lines = list(GOOD.listing(23))
+    assert lines == list(rendering.listing(GOOD.layout(23), GOOD[23], notes_on(GOOD, 23)))
+    with pytest.raises(MissingContextError, match="ST-99 is not in this snapshot"):
+        GOOD.require(99)
+    with pytest.raises(KeyError, match="ST-99 is not in this snapshot"):
+        GOOD[99]
 
 
 def test_a_broken_x1_table_fails_only_those_that_need_it() -> None:

@@ -16,6 +16,7 @@ from ansi_tables.meaning.load_profile import CommonStatus, IntervalStatus
 from tests.ansi_tables.meaning.device import device, put
 from tests.ansi_tables.meaning.test_registers import sources_of, uom
 
+EXAMPLE = Path(__file__).parents[3] / "docs" / "c1219" / "example_meter.json"
 INTERVAL = timedelta(minutes=15)
 FLAGS = ("EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG", "BLK_END_READ_FLAG")
 FLAGS += ("BLK_END_PULSE_FLAG", "SCALAR_DIVISOR_FLAG_SET1")
@@ -224,6 +225,12 @@ def test_reserved_status_codes_are_one() -> None:
 
 def test_without_st_62_and_for_a_set_that_it_does_not_have_no_channel_is_made_up() -> None:
     assert channel_sources(Snapshot({})) == ()
-    image = Path(__file__).parents[3] / "docs" / "c1219" / "example_meter.json"
-    meter = Snapshot.from_json(image.read_text())
+    meter = Snapshot.from_json(EXAMPLE.read_text())
     assert channel_sources(meter) and channel_sources(meter, 4) == ()
+
+
+def test_a_profile_says_what_it_holds_by_its_repr() -> None:
+    profile = Snapshot.from_json(EXAMPLE.read_text()).load_profile()
+    first, last = (profile.ends[place].isoformat(" ", "minutes") for place in (0, -1))
+    assert repr(profile).startswith(f"<load profile 1: {len(profile)} intervals of 60 min, {first}")
+    assert f" to {last}: [<channel 0: active energy delivered in Wh, " in repr(profile)

@@ -356,3 +356,12 @@ def test_asking_for_one_of_several_names_them() -> None:
     with pytest.raises(TypeError, match="colour"):
         found.where(colour="red")
     assert found[0:1] == (found[0],) and isinstance(found[0].time, TableTime | None)
+
+
+def test_registers_print_a_line_each_and_their_repr_says_how_many_there_are() -> None:
+    tables = sources_of(*(uom(n, 0, "14", MULTIPLIER=6) for n in range(4))) | registers_of(4)
+    found = device(tables | {22: {}, 23: {"TOT_DATA_BLOCK.SUMMATIONS.0": 5}}).registers()
+    lines = str(found).splitlines()
+    assert len(lines) == 4 and lines[0] == str(found[0])
+    assert repr(found).startswith("<4 registers of ST-23: active energy delivered: 0.005 Wh; ")
+    assert repr(found).endswith("; …>")
