@@ -20,8 +20,11 @@ Endpoint = tuple[str, int]
 
 
 def endpoint(name: Sequence[str | int] | None) -> Endpoint:
-    """Give host and port of a socket's name; nothing known is port 0 of nowhere."""
-    return (str(name[0]), int(name[1])) if name else ("0.0.0.0", 0)
+    """Give host and port of a socket's name; nothing known is port 0 of nowhere.
+
+    An IPv4 peer of a socket for both families has its IPv4 address.
+    """
+    return (str(name[0]).removeprefix("::ffff:"), int(name[1])) if name else ("0.0.0.0", 0)
 
 
 @dataclass(frozen=True)

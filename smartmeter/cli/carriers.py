@@ -23,6 +23,7 @@ MAX_CALLS = 1000
 def carrier_options(verb: _Verb) -> _Verb:
     """Give a verb the options; :func:`make_carriers` takes them."""
     for option in (
+        click.option("--multicast", is_flag=True, help="Hear C12.22's multicast groups too (UDP)."),
         click.option("--mqtt-user", default="", metavar="NAME", help="Log-in at the broker."),
         click.option(
             "--mqtt",

@@ -39,6 +39,7 @@ def run(
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
+    multicast: bool,
     **tls: str | None,
 ) -> None:
     """Forward messages by title until told to stop (Ctrl-C).
@@ -56,7 +57,7 @@ def run(
     def carriers(listener: Listener) -> list[Carrier]:
         return make_carriers(listener, files, call, mqtt, mqtt_user)
 
-    asyncio.run(_run(host, port, title, upstream, master, data, files, carriers))
+    asyncio.run(_run(host, port, title, upstream, master, data, files, carriers, multicast))
 
 
 async def _run(
@@ -68,6 +69,7 @@ async def _run(
     data: str | None,
     tls: TlsFiles,
     carriers: Callable[[Listener], list[Carrier]],
+    multicast: bool,
 ) -> None:
     from protocols.c1222.ap_title import ApTitle
     from smartmeter.comms.relay_host import RelayHost
@@ -87,6 +89,8 @@ async def _run(
     try:
         async with carrying(carriers(relay.listener), relay):
             real_host, real_port = relay.address
+            if multicast:
+                await relay.listener.listen_groups(real_port)
             kind = "tcp" if tls.certificate is None else "tls"
             click.echo(f"ready {kind}:{real_host}:{real_port} relay {title}")
             await stop.wait()

@@ -51,6 +51,7 @@ def run(
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
+    multicast: bool,
     **tls: str | None,
 ) -> None:
     """Run the TMS until told to stop (Ctrl-C)."""
@@ -59,7 +60,7 @@ def run(
     def carriers(listener: Listener) -> list[Carrier]:
         return make_carriers(listener, files, call, mqtt, mqtt_user)
 
-    run_server(_run(Path(data), listen, web, shipment, template, clock, files, carriers))
+    run_server(_run(Path(data), listen, web, shipment, template, clock, files, carriers, multicast))
 
 
 async def _run(
@@ -71,6 +72,7 @@ async def _run(
     clock: str,
     tls: TlsFiles,
     carriers: Callable[[Listener], list[Carrier]],
+    multicast: bool,
 ) -> None:
     from smartmeter.tms.server import TmsServer
     from smartmeter.tms.shipment import read_shipment
@@ -103,6 +105,8 @@ async def _run(
             click.echo(f"page http://{web_host}:{site.port}/")
         async with carrying(carriers(server.listener), server):
             real_host, real_port = server.address
+            if multicast:
+                await server.listener.listen_groups(real_port)
             kind = "tcp" if context is None else "tls"
             click.echo(f"ready {kind}:{real_host}:{real_port} data {data}")
             await stop.wait()

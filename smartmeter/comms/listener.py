@@ -15,14 +15,15 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.native_address import acceptable_source
+from protocols.c1222.native_address import DEFAULT_PORT, acceptable_source
 from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
+from smartmeter.comms.sockets import group_sockets, leave_groups_to_others, listening_sockets
 
 #: Connections at once; more are refused.
 MAX_CONNECTIONS = 100_000
@@ -148,6 +149,7 @@ class UdpPath:
     listener: Listener
     remote: tuple[str, int]
     address: tuple[str | int, ...]
+    by: asyncio.DatagramTransport = field(compare=False, repr=False)
     is_stream = False
 
     @property
@@ -161,16 +163,26 @@ class UdpPath:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, listener: Listener) -> None:
+    """One socket; what comes by that of a group is answered by one of our own address."""
+
+    def __init__(self, listener: Listener, answer_by: asyncio.DatagramTransport | None) -> None:
         self._listener = listener
+        self._answer_by = answer_by
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # asyncio's own datagram transport is no subclass of DatagramTransport.
+        self._answer_by = self._answer_by or cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        listener = self._listener
+        listener, by = self._listener, self._answer_by
+        assert by is not None
         remote = endpoint(addr)
+        if len(addr) == 2 and by.get_extra_info("socket").family == socket.AF_INET6:
+            addr = (f"::ffff:{addr[0]}", addr[1], 0, 0)  # answered by a socket for both families
         if not acceptable_source(remote[1]):
             listener.counts["datagram from port 0"] += 1
             return
-        listener.take(UdpPath(listener, remote, addr), data)
+        listener.take(UdpPath(listener, remote, addr, by), data)
         listener.handler.received()
 
 
@@ -187,45 +199,60 @@ class Listener:
         #: Connections that owe a message, by the time when they must have given it.
         self._owing: dict[TcpPath, float] = {}
         self._pending = 0
-        self._server: asyncio.Server | None = None
-        self._datagrams: asyncio.DatagramTransport | None = None
+        self._servers: list[asyncio.Server] = []
+        self._datagrams: list[asyncio.DatagramTransport] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Listen for connections; OSError when the address is taken."""
+        """Listen for connections at all addresses of a host; OSError when one is taken."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: TcpPath(self), host, port, ssl=tls, backlog=BACKLOG
-        )
+        for bound in listening_sockets(host, port, socket.SOCK_STREAM):
+            server = await loop.create_server(
+                lambda: TcpPath(self), sock=bound, ssl=tls, backlog=BACKLOG
+            )
+            self._servers.append(server)
         self._sweep()
 
     async def listen_udp(self, host: str, port: int) -> None:
-        """Listen for datagrams; OSError when the address is taken."""
+        """Listen for datagrams at all addresses of a host; OSError when one is taken."""
+        for bound in listening_sockets(host, port, socket.SOCK_DGRAM):
+            await self._hear(bound, None)
+
+    async def listen_groups(self, port: int = DEFAULT_PORT) -> None:
+        """Hear C12.22's multicast groups too, after ``listen_udp``; answers go to who asked."""
+        own = {one.get_extra_info("socket").family: one for one in self._datagrams}
+        for transport in self._datagrams:
+            leave_groups_to_others(transport.get_extra_info("socket"))
+        for bound in group_sockets(port):
+            by = own.get(bound.family) or own.get(socket.AF_INET6)
+            if by is not None:
+                await self._hear(bound, by)
+            else:
+                bound.close()
+
+    async def _hear(self, bound: socket.socket, by: asyncio.DatagramTransport | None) -> None:
         loop = asyncio.get_running_loop()
-        self._datagrams, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self), local_addr=(host, port)
-        )
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self, by), sock=bound)
+        self._datagrams.append(transport)
 
     @property
     def tcp_address(self) -> tuple[str, int]:
-        """Give the address that connections are accepted at."""
-        assert self._server is not None
-        return endpoint(self._server.sockets[0].getsockname())
+        """Give the first address that connections are accepted at."""
+        return endpoint(self._servers[0].sockets[0].getsockname())
 
     @property
     def udp_address(self) -> tuple[str, int]:
-        """Give the address that datagrams are taken at."""
-        assert self._datagrams is not None
-        return endpoint(self._datagrams.get_extra_info("sockname"))
+        """Give the first address that datagrams are taken at."""
+        return endpoint(self._datagrams[0].get_extra_info("sockname"))
 
     async def close(self) -> None:
         """Stop listening and end all connections."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is not None:
-            self._server.close()
-        if self._datagrams is not None:
-            self._datagrams.close()
+        for server in self._servers:
+            server.close()
+        for transport in self._datagrams:
+            transport.close()
         for path in list(self.paths):
             path.close()
         await asyncio.sleep(0)
@@ -281,11 +308,11 @@ class Listener:
 
     def send_datagram(self, path: UdpPath, octets: bytes) -> None:
         """Send a datagram."""
-        if self._datagrams is None or self._datagrams.is_closing():
+        if path.by.is_closing():
             self.counts["unsent"] += 1
             return
         self.tell(True, path, octets)
-        self._datagrams.sendto(octets, path.address)
+        path.by.sendto(octets, path.address)
 
     def _forget(self, path: TcpPath) -> None:
         self._owing.pop(path, None)

@@ -7,6 +7,8 @@ its store, so that nothing is served twice.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -24,9 +26,10 @@ MAX_WAITING = 256
 
 
 class UdpConnection(asyncio.DatagramProtocol):
-    """A socket that is connected to the TMS."""
+    """A socket that is connected to the TMS, or sends to a group and hears whoever answers."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: tuple[str | int, ...] | None = None) -> None:
+        self._group = group
         self._transport: asyncio.DatagramTransport | None = None
         self._take: Callable[[bytes], None] | None = None
         self._ended = asyncio.Event()
@@ -98,12 +101,12 @@ class UdpConnection(asyncio.DatagramProtocol):
     def _write(self, octets: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._note(True, octets)
-            self._transport.sendto(octets)
+            self._transport.sendto(octets, self._group)
 
     def _note(self, sent: bool, octets: bytes) -> None:
         if self._capture is not None and self._transport is not None:
-            ends = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
-            local, remote = map(endpoint, ends)
+            local = endpoint(self._transport.get_extra_info("sockname"))
+            remote = endpoint(self._group or self._transport.get_extra_info("peername"))
             self._capture.apdu(sent, local, remote, False, octets, listens=False)
 
 
@@ -119,7 +122,23 @@ class UdpBearer:
     async def connect(self) -> Connection:
         """Make a socket; UDP itself says nothing of whether somebody listens."""
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_datagram_endpoint(
-            UdpConnection, remote_addr=self._address
-        )
+        host, port = self._address
+        if _is_group(host):
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
+            group = cast(tuple[str | int, ...], found[0][4])
+            _, connection = await loop.create_datagram_endpoint(
+                lambda: UdpConnection(group), family=family
+            )
+        else:
+            _, connection = await loop.create_datagram_endpoint(
+                UdpConnection, remote_addr=self._address
+            )
         return connection
+
+
+def _is_group(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_multicast
+    except ValueError:
+        return False

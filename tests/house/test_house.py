@@ -21,6 +21,7 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/comms/tcp.py",
     "smartmeter/comms/udp.py",
     "smartmeter/comms/listening.py",
+    "smartmeter/comms/sockets.py",
     "smartmeter/comms/caller.py",
     "smartmeter/comms/carrier.py",
     "smartmeter/comms/mqtt.py",

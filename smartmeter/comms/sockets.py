@@ -1,0 +1,103 @@
+"""Sockets that listen: both families on one port, every address of a name, multicast groups.
+
+``[::]:PORT`` and ``*:PORT`` take IPv4 and IPv6.  C12.22's own groups (RFC 6142,
+11.5) are joined on every interface, so that whoever asks everybody is heard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+
+from protocols.c1222.native_address import IPV4_GROUP, IPV6_SCOPES, multicast_group
+
+ANY = ("::", "*", "")
+LINK_SCOPE = 2
+#: Linux: whether a socket hears groups that others have joined.
+_IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, (socket.IPPROTO_IPV6, 29)
+#: Interfaces on which groups are joined.
+MAX_INTERFACES = 64
+
+
+def listening_sockets(host: str, port: int, kind: int) -> list[socket.socket]:
+    """Give bound sockets for a host, one for each of its addresses; OSError when there is none.
+
+    Port 0 takes a free one, the same for all.  ``kind`` is SOCK_STREAM or SOCK_DGRAM.
+    """
+    if host in ANY:
+        if socket.has_dualstack_ipv6():
+            return [_bound(socket.AF_INET6, kind, ("::", port), both=True)]
+        return [_bound(socket.AF_INET, kind, ("0.0.0.0", port))]
+    found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)
+    made: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            made.append(_bound(family, kind, (address[0], port, *address[2:])))
+            port = made[0].getsockname()[1]
+    except OSError:
+        for one in made:
+            one.close()
+        raise
+    return made
+
+
+def leave_groups_to_others(own: socket.socket) -> None:
+    """Let sockets of groups have the port of our own, and hear for it what goes to groups."""
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for level, option in ((socket.IPPROTO_IP, _IP_MULTICAST_ALL), _IPV6_MULTICAST_ALL):
+        with contextlib.suppress(OSError):
+            own.setsockopt(level, option, 0)
+
+
+def group_sockets(port: int) -> list[socket.socket]:
+    """Give sockets that hear C12.22's multicast groups, on every interface that can."""
+    interfaces = [index for index, _ in socket.if_nameindex()][:MAX_INTERFACES]
+    made = []
+    with contextlib.suppress(OSError):
+        joined = _bound(socket.AF_INET, socket.SOCK_DGRAM, (IPV4_GROUP, port), shared=True)
+        made.append(joined)
+        for index in interfaces:
+            member = struct.pack("=4s4si", socket.inet_aton(IPV4_GROUP), bytes(4), index)
+            _join(joined, socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+    for scope in IPV6_SCOPES:
+        group = multicast_group(scope)
+        # A socket for the link's own scope belongs to one link.
+        for bound_to in interfaces if scope == LINK_SCOPE else [0]:
+            with contextlib.suppress(OSError):
+                address = (group, port, 0, bound_to)
+                joined = _bound(socket.AF_INET6, socket.SOCK_DGRAM, address, shared=True)
+                made.append(joined)
+                packed = socket.inet_pton(socket.AF_INET6, group)
+                for index in [bound_to] if bound_to else interfaces:
+                    member = packed + struct.pack("@I", index)
+                    _join(joined, socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+    return made
+
+
+def _bound(
+    family: int,
+    kind: int,
+    address: tuple[str | int, ...],
+    both: bool = False,
+    shared: bool = False,
+) -> socket.socket:
+    made = socket.socket(family, kind)
+    try:
+        made.setblocking(False)
+        made.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, shared or kind == socket.SOCK_STREAM
+        )
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
+        made.bind(address)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _join(joined: socket.socket, level: int, option: int, member: bytes) -> None:
+    """Join; an interface without multicast is left out."""
+    with contextlib.suppress(OSError):
+        joined.setsockopt(level, option, member)

@@ -1,0 +1,78 @@
+"""Listening on both families, on every address of a name, and in C12.22's groups."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from protocols.c1222.native_address import IPV4_GROUP
+from smartmeter.comms import sockets
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.bearers import make_bearer
+from smartmeter.comms.listener import Listener
+from tests.protocols.c1222.conversation import READ_1, items, request
+from tests.smartmeter.comms.far_ends import LIMIT, Answering, connected, until
+
+UP_AND_MULTICAST = 0x1001
+
+
+@pytest.mark.parametrize("host", ["::", "*"])
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+async def test_one_port_serves_both_families(host: str, kind: str) -> None:
+    handler = Answering()
+    listener = Listener(handler, LIMIT)
+    await listener.listen_tcp(host, 0)
+    await listener.listen_udp(host, listener.tcp_address[1])
+    port = listener.tcp_address[1]
+    try:
+        for number, to in enumerate(("127.0.0.1", "[::1]")):
+            bearer = make_bearer(BearerSettings("one", f"{kind}:{to}:{port}"))
+            async with connected(bearer) as (connection, arrived, _):
+                connection.send(request([READ_1], number))
+                await until(lambda: arrived)
+                assert items(arrived[0])[0][0] == 0
+        hosts = {path.remote[0] for path in handler.paths}  # type: ignore[attr-defined]
+        assert hosts == {"127.0.0.1", "::1"}, "an IPv4 peer has its IPv4 address"
+    finally:
+        await listener.close()
+
+
+async def test_an_address_that_is_taken_leaves_no_socket_behind() -> None:
+    taken = sockets.listening_sockets("127.0.0.1", 0, socket.SOCK_STREAM)[0]
+    taken.listen()
+    with pytest.raises(OSError):
+        await Listener(Answering(), LIMIT).listen_tcp("localhost", taken.getsockname()[1])
+    taken.close()
+
+
+def _link() -> str:
+    """Give an interface that carries multicast; loopback alone does not."""
+    names = [name for _, name in socket.if_nameindex()]
+    flags = {name: int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) for name in names}
+    able = [name for name in names if flags[name] & UP_AND_MULTICAST == UP_AND_MULTICAST]
+    if not able:
+        pytest.skip("no interface here carries multicast")
+    return able[0]
+
+
+@pytest.mark.parametrize(
+    ("group", "host"),
+    [(IPV4_GROUP, "0.0.0.0"), (IPV4_GROUP, "::"), ("[ff02::204%LINK]", "::")],
+)
+async def test_who_asks_the_group_is_answered_from_our_own_address(group: str, host: str) -> None:
+    handler = Answering()
+    listener = Listener(handler, LIMIT)
+    await listener.listen_udp(host, 0)
+    port = listener.udp_address[1]
+    await listener.listen_groups(port)
+    try:
+        bearer = make_bearer(BearerSettings("all", f"udp:{group.replace('LINK', _link())}:{port}"))
+        async with connected(bearer) as (connection, arrived, _):
+            connection.send(request([READ_1]))
+            await until(lambda: arrived)
+            assert items(arrived[0])[0][0] == 0
+            await asyncio.sleep(0.05)
+            assert len(handler.seen) == 1, "heard once, whatever the interfaces"
+    finally:
+        await listener.close()
