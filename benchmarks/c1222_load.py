@@ -37,6 +37,8 @@ from smartmeter.tms.template import make_template
 METERS, INTERVALS = 200, 4
 HOST = ApTitle.parse(".1")
 IDLE_CONNECTIONS = 2000
+#: What a server is asked through its pipe.
+CPU, MEMORY = "cpu", "memory"
 _SEED, _KEY_ID = 7, 0
 CONFIG_VERSION = make_template().version
 
@@ -108,7 +110,7 @@ def echo_server(pipe: Connection) -> None:
             elif number == pipe.fileno():
                 if pipe.recv() is None:
                     return
-                pipe.send((_cpu_s(), 0))
+                pipe.send(_cpu_s())
             elif data := peers[number].recv(65_536):
                 peers[number].send(data)
             else:
@@ -136,10 +138,11 @@ async def _tms(pipe: Connection, folder: str, factories: list[Factory]) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def asked() -> None:
-        if pipe.recv() is None:
+        question = pipe.recv()
+        if question is None:
             stop.set()
         else:
-            pipe.send((_cpu_s(), _resident_octets()))
+            pipe.send(_resident_octets() if question == MEMORY else _cpu_s())
 
     loop.add_reader(pipe.fileno(), asked)
     await stop.wait()
@@ -156,11 +159,15 @@ class Process:
         self._process.start()
         self.address: tuple[str, int] = self._pipe.recv()
 
-    def usage(self) -> tuple[float, int]:
-        """Give processor seconds and resident octets so far."""
-        self._pipe.send(True)
-        found: tuple[float, int] = self._pipe.recv()
-        return found
+    def cpu_s(self) -> float:
+        """Give processor seconds so far."""
+        self._pipe.send(CPU)
+        return float(self._pipe.recv())
+
+    def resident_octets(self) -> int:
+        """Give the memory that is held; not to be asked within a pass, for it tidies up first."""
+        self._pipe.send(MEMORY)
+        return int(self._pipe.recv())
 
     def stop(self) -> None:
         """End it."""
@@ -193,7 +200,7 @@ class Generator:
     def drive(self, messages: list[list[bytes]]) -> Pass:
         """Send each connection's messages, each after the answer to the one before."""
         waiting = {number: iter(own) for number, own in zip(self._peers, messages, strict=True)}
-        before, own_before, begin = self._process.usage()[0], _cpu_s(), time.perf_counter()
+        before, own_before, begin = self._process.cpu_s(), _cpu_s(), time.perf_counter()
         for number, peer in self._peers.items():
             peer.send(next(waiting[number]))
         count, open_peers = 0, len(waiting)
@@ -209,7 +216,7 @@ class Generator:
                 else:
                     self._peers[number].send(message)
         wall_s, own_s = time.perf_counter() - begin, _cpu_s() - own_before
-        cpu_s = self._process.usage()[0] - before
+        cpu_s = self._process.cpu_s() - before
         return Pass(count / wall_s, count / cpu_s, own_s / wall_s)
 
     def close(self) -> None:
@@ -220,10 +227,10 @@ class Generator:
 
 def idle_connection_octets(process: Process) -> float:
     """Give what one silent connection takes of the server's memory."""
-    before = process.usage()[1]
+    before = process.resident_octets()
     idle = [socket.create_connection(process.address) for _ in range(IDLE_CONNECTIONS)]
     time.sleep(1)
-    after = process.usage()[1]
+    after = process.resident_octets()
     for peer in idle:
         peer.close()
     return (after - before) / IDLE_CONNECTIONS

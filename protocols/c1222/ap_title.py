@@ -13,6 +13,8 @@ from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
 
 UNIVERSAL, RELATIVE, RELATIVE_IN_TABLES = 0x06, 0x80, 0x0D
+#: The ACSE elements of the two titles of a message.
+CALLED, CALLING = 0xA2, 0xA6
 #: 2.16.124.113620.1.22.0: what a relative title is relative to.
 BASE_ARCS = (2, 16, 124, 113620, 1, 22, 0)
 #: Most content octets that are read; most arcs' digits follow from it.
@@ -64,6 +66,16 @@ class ApTitle:
         return self._universal if base == BASE_ARCS else self._encode_universal(base)
 
     @cached_property
+    def called_elements(self) -> tuple[bytes, bytes]:
+        """Give the element of a called title, as it is sent and as the MAC covers it."""
+        return _element(CALLED, self._wire), _element(CALLED, self._universal)
+
+    @cached_property
+    def calling_elements(self) -> tuple[bytes, bytes]:
+        """Give the element of a calling title, as it is sent and as the MAC covers it."""
+        return _element(CALLING, self._wire), _element(CALLING, self._universal)
+
+    @cached_property
     def _wire(self) -> bytes:
         if self.relative:
             return _tlv(RELATIVE, b"".join(map(_sub_identifier, self.arcs)))
@@ -83,6 +95,12 @@ def _tlv(tag: int, content: bytes) -> bytes:
     if len(content) > MAX_OCTETS:
         raise LocalProtocolError(f"title of {len(content)} octets, at most {MAX_OCTETS}")
     return bytes([tag, len(content)]) + content
+
+
+def _element(tag: int, title: bytes) -> bytes:
+    """Give an ACSE element: a title has at most ``MAX_OCTETS`` and two more."""
+    size = len(title)
+    return bytes((tag, size) if size < 0x80 else (tag, 0x81, size)) + title
 
 
 def _sub_identifier(arc: int) -> bytes:

@@ -75,6 +75,8 @@ def build_apdu(
     external = external_head(size)
     header = b"\xbe" + length_octets(len(external) + size) + external + bytes([control])
     called, calling = envelope.called, envelope.calling
+    to, to_covered = called.called_elements if called else (b"", b"")
+    by, by_covered = calling.calling_elements if calling else (b"", b"")
     context = _CONTEXT_ELEMENT if envelope.has_context else b""
     answers = b"" if envelope.answers is None else integer_element(0xA4, envelope.answers)
     after = integer_element(0xA7, envelope.qualifier) if envelope.qualifier else b""
@@ -82,13 +84,10 @@ def build_apdu(
     if lock is not None:
         if not lock.carried:
             after += authentication_element(lock.key_id, lock.iv)
-        covered = context + (tlv(0xA2, called.universal()) if called else b"")
-        covered += answers + after + header
-        covered += tlv(0xA6, calling.universal()) if calling else b""
-        text = _locked(lock, covered + bytes([lock.key_id]) + lock.iv, text)
-    elements = context + (tlv(0xA2, called.wire()) if called else b"") + answers
-    elements += (tlv(0xA6, calling.wire()) if calling else b"") + after + header
-    return tlv(APDU_TAG, elements + text)
+        in_force = bytes((lock.key_id,)) + lock.iv
+        covered = b"".join((context, to_covered, answers, after, header, by_covered, in_force))
+        text = _locked(lock, covered, text)
+    return tlv(APDU_TAG, b"".join((context, to, answers, by, after, header, text)))
 
 
 def _locked(lock: Lock, canonified: bytes, text: bytes) -> bytes:

@@ -17,10 +17,9 @@ from protocols.c1222.keys import History, KeyRing
 from protocols.c1222.node_events import DUPLICATES_S, US_PER_S, NodeSettings
 from protocols.c1222.security import (
     CLEAR,
-    EaxPrime,
     check_control,
     key_in_force,
-    open_apdu,
+    open_secured,
     split_services,
 )
 from protocols.c1222.sessions import SessionTable
@@ -143,12 +142,9 @@ class Reception:
         name = (caller, security[0])
         if not self.guard.allows(name, path, now_us):
             raise ApduRejected("too-many-failures")
-
-        def find(key_id: int) -> EaxPrime | None:
-            return self._keys.key(apdu.calling, key_id)
-
+        cipher = self._keys.key(apdu.calling, security[0])
         try:
-            text = open_apdu(apdu, find, security)
+            text = open_secured(apdu, cipher, *security)
         except ApduRejected as error:
             if error.reason == "mac-mismatch":
                 raise KeyFailed(self.guard.failed(name, path, now_us)) from error

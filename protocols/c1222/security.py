@@ -11,7 +11,7 @@ from hmac import compare_digest
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from protocols.c1222.ap_title import BASE_ARCS
+from protocols.c1222.ap_title import BASE_ARCS, CALLED, CALLING
 from protocols.c1222.envelope import Apdu, take_length, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
@@ -128,16 +128,30 @@ def canonified_cleartext(
     Titles are made absolute (relative ones below ``base``), the calling one
     moves behind the user information's header, all else is as it was sent.
     """
-    elements = apdu.elements
-    parts = [elements.get(0xA1, b"")]
-    if apdu.called is not None:
-        parts.append(tlv(0xA2, apdu.called.universal(base)))
-    parts += [elements.get(tag, b"") for tag in (0xA4, 0xA7, 0xA8, 0x8B, 0xAC)]
-    information = elements[0xBE]
-    parts.append(information[: len(information) - len(apdu.user_information) + 1])
-    if apdu.calling is not None:
-        parts.append(tlv(0xA6, apdu.calling.universal(base)))
-    return b"".join(parts) + bytes([key_id]) + iv
+    called, calling, as_sent = apdu.called, apdu.calling, apdu.elements.get
+    to = by = b""
+    if called is not None:
+        to = called.called_elements[1] if base == BASE_ARCS else tlv(CALLED, called.universal(base))
+    if calling is not None:
+        by = calling.calling_elements[1]
+        if base != BASE_ARCS:
+            by = tlv(CALLING, calling.universal(base))
+    information = apdu.elements[0xBE]
+    return b"".join(
+        (
+            as_sent(0xA1, b""),
+            to,
+            as_sent(0xA4, b""),
+            as_sent(0xA7, b""),
+            as_sent(0xA8, b""),
+            as_sent(0x8B, b""),
+            as_sent(0xAC, b""),
+            information[: len(information) - len(apdu.user_information) + 1],
+            by,
+            bytes((key_id,)),
+            iv,
+        )
+    )
 
 
 def open_apdu(
@@ -151,20 +165,28 @@ def open_apdu(
     ``key`` finds a key by its id; ``session`` is key id and IV of the logon for
     a message that carries none.  ApduRejected when it must not be processed.
     """
-    information = apdu.user_information
-    control = information[0]
-    mode = check_control(control)
-    if mode == CLEAR:
-        return information[1:]
+    if check_control(apdu.user_information[0]) == CLEAR:
+        return apdu.user_information[1:]
     key_id, iv = key_in_force(apdu, session)
-    cipher = key(key_id)
+    return open_secured(apdu, key(key_id), key_id, iv, base)
+
+
+def open_secured(
+    apdu: Apdu,
+    cipher: EaxPrime | None,
+    key_id: int,
+    iv: bytes,
+    base: tuple[int, ...] = BASE_ARCS,
+) -> bytes:
+    """Do what ``open_apdu`` does, of an APDU that is secured, under a key that was found."""
+    information = apdu.user_information
     if cipher is None:
         raise ApduRejected("unknown-key-id", str(key_id))
     if len(information) < 1 + MAC_OCTETS:
         raise ApduRejected("mac-missing")
     header = canonified_cleartext(apdu, key_id, iv, base)
     text, mac = information[1:-MAC_OCTETS], information[-MAC_OCTETS:]
-    if mode == CIPHERTEXT:
+    if information[0] >> 2 & 3 == CIPHERTEXT:
         return cipher.open(header, text, mac)
     if not compare_digest(cipher.sign(header, text), mac):
         raise ApduRejected("mac-mismatch")

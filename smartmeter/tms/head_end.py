@@ -272,11 +272,13 @@ class HeadEnd:
         return True
 
     def _then(self, future: Future[Any], after: Callable[[Future[Any]], None]) -> None:
-        def carry_on() -> None:
-            after(future)
+        def carry_on(done: Future[Any]) -> None:
+            after(done)
             self._settle()
 
-        future.add_done_callback(lambda _: self._call_soon(carry_on))
+        # Nothing here holds the future, which holds this: a circle would keep whole groups of
+        # reports until Python looks for circles.
+        future.add_done_callback(lambda done: self._call_soon(partial(carry_on, done)))
 
     def _stored(self, stored: Stored) -> None:
         """A report is durable and acknowledged: see what follows from it."""

@@ -28,6 +28,10 @@ Change = Callable[[sqlite3.Connection], Any]
 MAX_WAITING = 10_000
 MAX_GROUP = 500
 BUSY_TIMEOUT_S = 10.0
+#: Pages that stay in memory, and how many are logged (32 MB) before they are put in their places:
+#: a page that many reports change is then written there once for all of them.
+CACHE_KIB = 32_768
+CHECKPOINT_PAGES = 8192
 _STOP = None
 
 
@@ -150,6 +154,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     return connection
 
 
