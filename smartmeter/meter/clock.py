@@ -85,6 +85,12 @@ class Clock:
         moment = _EPOCH + timedelta(seconds=stamp)
         return moment.replace(year=_FIRST_YEAR + (moment.year - _FIRST_YEAR) % 100)
 
+    def shown(self, utc_us: int) -> datetime | None:
+        """Give an instant as tables show it now, with its fraction of a second."""
+        utc_s, fraction_us = divmod(utc_us, US_PER_S)
+        moment = self.moment(self.stamp(utc_s))
+        return None if moment is None else moment.replace(microsecond=fraction_us)
+
     def instant(self, shown: datetime) -> int:
         """Give the UTC seconds of a time as tables show it now."""
         bare = shown.astimezone(UTC).replace(tzinfo=None) if shown.tzinfo else shown

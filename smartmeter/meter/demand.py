@@ -20,7 +20,10 @@ from typing import Any
 
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.program import DemandControl, Source
+from smartmeter.meter.quantities import MILLI, VA_PHASOR, VA_RMS, VAR, WATT
 
+#: Quantities that a service can have too much of.
+LIMITED = (WATT, VAR, VA_RMS, VA_PHASOR)
 MINUTE_S = 60
 MINUTE_US = MINUTE_S * US_PER_S
 #: Fixed point of a thermal demand: its state and its factor.
@@ -37,8 +40,9 @@ def thermal_factor(length_min: int) -> int:
 class DemandState:
     """Totals at the start of the running (sub)interval, the whole ones before it, and results.
 
-    ``last`` is the last demand, None before the first; ``last_milli`` the mean
-    of a thermal demand, in thousandths times THERMAL_SCALE.
+    ``last`` is the last demand, None before the first; ``thermal`` the mean of a
+    thermal demand, in thousandths times THERMAL_SCALE; ``over`` tells that the
+    last demand was more than the service is built for.
     """
 
     mark: int = 0
@@ -46,6 +50,7 @@ class DemandState:
     broken: bool = True
     last: int | None = None
     thermal: int = 0
+    over: bool = False
 
 
 class DemandMeter:
@@ -84,6 +89,13 @@ class DemandMeter:
             return None
         state.last = self.source.average(sum(state.window), control.length_min * MINUTE_US)
         return state.last
+
+    def overloads(self, value: int, limit_w: int) -> bool:
+        """Compare a new demand with a limit in W, var or VA; True when it goes over it now."""
+        before, source = self.state.over, self.source
+        limited = limit_w > 0 and source.unit.quantity in LIMITED
+        self.state.over = limited and value * source.weight > limit_w * MILLI
+        return self.state.over and not before
 
     def interrupt(self, total: int) -> None:
         """Break the running subinterval, and leave out what was before it."""

@@ -8,7 +8,7 @@ overflow, the event is lost and the overflow flag tells so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Any
@@ -163,3 +163,47 @@ class Log:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take the log back."""
         self.list.restore(state)
+
+
+class Logs:
+    """Both logs, and the number of the next event that one of them takes."""
+
+    def __init__(self, program: Program, styles: Mapping[str, ListStyle]) -> None:
+        self._styles = styles
+        self._number = 0
+        self.begin(program)
+
+    def begin(self, program: Program) -> None:
+        """Begin with empty logs; numbers of events go on."""
+        plain = ListStyle()
+        self.event = Log(program, False, self._styles.get("event", plain))
+        self.history = Log(program, True, self._styles.get("history", plain))
+
+    def use(self, program: Program) -> None:
+        """Take a program with the same logs."""
+        self.event.use(program)
+        self.history.use(program)
+
+    def note(
+        self,
+        code: EventCode,
+        moment: datetime | None,
+        user_id: int,
+        argument: bytes,
+        subject: int,
+    ) -> None:
+        """Put an event into the logs that want it, under one number."""
+        logs = [log for log in (self.event, self.history) if log.wants(code, subject)]
+        self._number += bool(logs)
+        for log in logs:
+            log.add(code, moment, self._number, user_id, argument)
+
+    def to_json(self) -> list[Any]:
+        """Give both for non-volatile memory."""
+        return [self._number, self.event.to_json(), self.history.to_json()]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Take both back."""
+        self._number, event, history = state
+        self.event.restore(event)
+        self.history.restore(history)

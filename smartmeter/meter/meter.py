@@ -33,7 +33,7 @@ from smartmeter.meter import tables
 from smartmeter.meter.access import PASSWORDS, Access, security_values
 from smartmeter.meter.clock import Clock
 from smartmeter.meter.configuration import with_tables
-from smartmeter.meter.event_log import EventCode, Log
+from smartmeter.meter.event_log import EventCode, Logs
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.loads import Flow, flow_at
 from smartmeter.meter.metering import Metering
@@ -45,7 +45,7 @@ from smartmeter.meter.pending import (
     pending_of,
 )
 from smartmeter.meter.procedures import run_procedure
-from smartmeter.meter.profile import DeviceProfile, ListStyle, factory_images, with_interval
+from smartmeter.meter.profile import DeviceProfile, factory_images, with_interval
 from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.meter.program import ConfigurationRefused, Program, program_of
 from smartmeter.meter.quantities import PROGRAMMED_COUNT, SAGS, SWELLS
@@ -137,17 +137,11 @@ class Meter:
     def _build(self) -> None:
         """Make the parts of a meter that has measured nothing."""
         self.pending = PendingTables(self.program.formats.nbr_pending)
-        self._new_logs()
+        self.logs: Logs = Logs(self.program, self.profile.lists)
         self.metering: Metering = Metering(
             self.profile, self.program, self.clock, self._flow, self._happened, self._on_interval
         )
-        self._event_number = 0
         self._programmed = False
-
-    def _new_logs(self) -> None:
-        styles, plain = self.profile.lists, ListStyle()
-        self.event_log: Log = Log(self.program, False, styles.get("event", plain))
-        self.history_log: Log = Log(self.program, True, styles.get("history", plain))
 
     # The machine at the optical port.
 
@@ -273,7 +267,7 @@ class Meter:
         if self.switch is not None:
             self.switch.load_side_voltage = Trouble.BACKFEED in self.conditions.present
         if code is not None:
-            self._log(code, self.clock.utc_s(now_us), bytes([list(Trouble).index(kind)]))
+            self._log(code, self.clock.utc_s(now_us), kind.argument)
         self._save()
 
     def run_self_test(self, now_us: int) -> None:
@@ -395,10 +389,9 @@ class Meter:
             old, self.program = self.program, program
             self.metering.reprogram(program)
             if old.images[0] == program.images[0] and old.images.get(71) == program.images.get(71):
-                self.event_log.use(program)
-                self.history_log.use(program)
+                self.logs.use(program)
             else:
-                self._new_logs()
+                self.logs.begin(program)
             self._programmed = True
 
     def activate(self, waiting: Sequence[Waiting], now_us: int) -> bool:
@@ -439,6 +432,10 @@ class Meter:
         self._save()
 
     def _happened(self, code: EventCode, utc_s: int, argument: bytes) -> None:
+        """Log what metering saw; a demand over the limit is a trouble, too."""
+        if code is EventCode.DEMAND_OVERLOAD:
+            self.conditions.set_flag("DEMAND_OVERLOAD_FLAG")
+            argument = Trouble.OVERLOAD.argument
         self._log(code, utc_s, argument)
 
     def _log(
@@ -449,12 +446,8 @@ class Meter:
         user_id: int = 0,
         subject: int = 0,
     ) -> None:
-        logs = [log for log in (self.event_log, self.history_log) if log.wants(code, subject)]
-        if logs:
-            self._event_number += 1
-            moment = self.clock.moment(self.clock.stamp(utc_s))
-            for log in logs:
-                log.add(code, moment, self._event_number, user_id, argument)
+        moment = self.clock.moment(self.clock.stamp(utc_s))
+        self.logs.note(code, moment, user_id, argument, subject)
 
     def ended(self, now_us: int) -> None:
         """Note that a session programmed the meter."""
@@ -497,7 +490,7 @@ class Meter:
     def clear_data(self, now_us: int) -> None:
         """Clear registers, load profile and event log (procedure 3); configuration stays."""
         self.metering.clear_data()
-        self.event_log.list.clear()
+        self.logs.event.list.clear()
 
     def cold_start(self, now_us: int) -> None:
         """Go back to the factory's configuration, and forget collected data (procedure 0)."""
@@ -508,7 +501,7 @@ class Meter:
         self.program = program_of(self.images)
         self.access.use(self.images, self.program.context)
         self.metering.reprogram(self.program)
-        self._new_logs()
+        self.logs.begin(self.program)
         self.clear_data(now_us)
         self.pending.remove(list(self.pending.waiting.values()))
         self.conditions.clear_standard()
@@ -522,9 +515,7 @@ class Meter:
     def _save(self) -> None:
         state = {
             "metering": self.metering.to_json(),
-            "event_log": self.event_log.to_json(),
-            "history_log": self.history_log.to_json(),
-            "event_number": self._event_number,
+            "logs": self.logs.to_json(),
             "failures": self.access.failures,
             "conditions": self.conditions.to_json(),
             "pending": self.pending.to_json(),
@@ -550,9 +541,7 @@ class Meter:
             state = json.loads(page)
             self.clock.applied = frozenset(state["applied"])
             self.metering.restore(state["metering"], self._nvram.get)
-            self.event_log.restore(state["event_log"])
-            self.history_log.restore(state["history_log"])
-            self._event_number = state["event_number"]
+            self.logs.restore(state["logs"])
             self.access.failures = state["failures"]
             self.conditions.restore(state["conditions"])
             self.pending.restore(state["pending"])

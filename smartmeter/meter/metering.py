@@ -53,6 +53,7 @@ class Metering:
         on_interval: Callable[[Interval], None],
     ) -> None:
         self._clock, self._flow, self._note = clock, flow, note
+        self._limit_w = profile.overload_w
         self.measured_us = 0
         self.counters = dict.fromkeys(COUNTERS, 0)
         self.time = TimeOfUse(program, clock, None)
@@ -202,6 +203,9 @@ class Metering:
                     ended[number] = value
         if not ended or self.test_mode:
             return
+        over = [n for n, value in ended.items() if self.demands[n].overloads(value, self._limit_w)]
+        if over:
+            self._note(EventCode.DEMAND_OVERLOAD, utc_s, b"")
         stamp, tier = self._clock.stamp(utc_s), self.time.state.demand_tier
         coincident = [0 if n is None else self.value_now(n) for n in self.program.coincidents]
         for index, chosen in enumerate(self.program.demands):

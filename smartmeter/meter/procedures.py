@@ -110,9 +110,9 @@ def _lists(meter: Meter, code: int) -> list[tuple[str, Any]] | None:
     recorders = meter.metering.recorders
     found: list[tuple[str, Any]] = []
     if code == _EVENT:
-        found.append(("event", meter.event_log))
+        found.append(("event", meter.logs.event))
     if code in (_HISTORY, _ALL_BUT_EVENT):
-        found.append(("history", meter.history_log))
+        found.append(("history", meter.logs.history))
     if code in (_SELF_READS, _ALL_BUT_EVENT):
         found.append(("self-reads", meter.metering.billing.self_reads))
     if code in (_ALL_SETS, _ALL_BUT_EVENT):
@@ -204,13 +204,15 @@ def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
 
 
 def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
-    """Set date, time, or both, and the qualifier's bits that say what is applied."""
+    """Set date, time, or both, and the qualifier's bits that say what is applied.
+
+    Procedure 32 is the same with fractions of a second, whose times are longer.
+    """
     mask, clock = given.SET_MASK, meter.clock
     moment = given.DATE_TIME.value
     if not clock.runs or mask.get("FILLER"):
         return _CONFLICT if not clock.runs else _BAD
-    before_s = clock.utc_s(now_us)
-    before = clock.moment(clock.stamp(before_s))
+    before = clock.shown(clock.utc_us(now_us))
     if mask.SET_TIME_DATE_QUAL:
         names = [name for name in QUALIFIER_BITS if name != "DST_FLAG"]
         clock.applied = frozenset(name for name in names if given.TIME_DATE_QUAL.get(name))
@@ -219,11 +221,11 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
             return _BAD
         day = moment if mask.SET_DATE_FLAG else before
         hour = moment if mask.SET_TIME_FLAG else before
-        wanted = day.replace(hour=hour.hour, minute=hour.minute, second=hour.second)
+        wanted = datetime.combine(day, hour.timetz())
         meter.note(EventCode.TIME_CHANGED_OLD, now_us)
-        meter.set_clock(clock.instant(wanted) * US_PER_S, now_us)
+        meter.set_clock(clock.instant(wanted) * US_PER_S + wanted.microsecond, now_us)
         meter.note(EventCode.TIME_CHANGED_NEW, now_us)
-    after = clock.moment(clock.stamp(clock.utc_s(now_us)))
+    after = clock.shown(clock.utc_us(now_us))
     return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}
 
 
@@ -312,6 +314,9 @@ _ACTIONS: Mapping[int, Callable[[Meter, Record, int], Result]] = {
     18: _log_in,
     19: _log_out,
     21: _load_control,
+    32: _set_date_time,
 }
+#: Procedures of which the times have no known shape under some of TM_FORMAT.
+PRECISE = (32,)
 #: All standard procedures that a device may offer.
 SUPPORTED = tuple(sorted(_ACTIONS))

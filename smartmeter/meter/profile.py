@@ -26,7 +26,10 @@ ALWAYS = (0, 1, 2, 3, 5, 6, 7, 8)
 ACTUAL = (11, 21, 31, 41, 51, 61, 71, 81)
 #: Tables that the meter computes, so that the factory makes no image of them.
 COMPUTED = frozenset((3, 4, 7, 8, 23, 24, 25, 26, 28, 42, 45, 52, 55, 56, 63, 64, 65, 66, 67))
-COMPUTED |= {74, 76, *range(84, 90)}
+COMPUTED |= {57, 74, 76}
+#: User-defined tables: fragments of others.  How ST-80 to ST-83 choose them is not public.
+USER_TABLES = range(84, 90)
+COMPUTED |= frozenset(USER_TABLES)
 #: Passwords and roles: every device with ST-41 has them, and who is master may write them.
 SECURITY = (42, 43, 44)
 #: Members in one octet of a SET.
@@ -71,6 +74,14 @@ class ListStyle:
     fifo: bool = False
 
 
+@dataclass(frozen=True)
+class Fragment:
+    """A part of a user-defined table: an element of another table by its path, or all of it."""
+
+    table: int
+    path: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class DeviceProfile:
     """One kind of device.
@@ -81,7 +92,9 @@ class DeviceProfile:
     ST-52.TIME_DATE_QUAL that are set at the factory.  ``spare_octets`` lengthen
     the sets of standard tables and procedures, ``mfg_octets`` are the (empty) sets
     of the manufacturer's; the actual tables in ``without_limits`` have no
-    dimension table, so that they are fixed.
+    dimension table, so that they are fixed.  ``user_tables`` are the fragments of
+    ST-84 to ST-89.  A demand over ``overload_w`` (W, var or VA; 0 for no limit) is
+    an overload.
     """
 
     name: str
@@ -103,9 +116,11 @@ class DeviceProfile:
     nbr_pending: int = 0
     mfg_status_octets: int = 1
     has_switch: bool = False
+    overload_w: int = 0
     without_limits: tuple[int, ...] = ()
     spare_octets: int = 0
     mfg_octets: int = 0
+    user_tables: Mapping[int, tuple[Fragment, ...]] = field(default_factory=dict)
 
     @property
     def used(self) -> tuple[int, ...]:
@@ -114,6 +129,7 @@ class DeviceProfile:
         derived |= {13} if any(s.demand for s in self.sources) else set()
         derived |= {14} if any(s.data_id for s in self.sources) else set()
         derived |= {15} if any(s.constants for s in self.sources) else set()
+        derived |= set(self.user_tables)
         numbers = derived | set(self.tables) | set(self.data) | set(ALWAYS)
         numbers |= set(SECURITY) if 41 in self.tables else set()
         numbers |= {n - 1 for n in numbers & set(ACTUAL) if n - 1 not in self.without_limits}

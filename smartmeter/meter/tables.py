@@ -10,7 +10,7 @@ from ansi_tables import Context
 from ansi_tables.identifiers import STD_STATUS1_FLAGS
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.optical_port import OpticalPort
-from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.profile import USER_TABLES, DeviceProfile, Fragment
 from smartmeter.meter.registers import clamped, wrapped
 from smartmeter.meter.table_values import encoded
 
@@ -143,7 +143,7 @@ def _clock(meter: Meter, now_us: int) -> Mapping[str, Any]:
     return meter.clock.table(meter.clock.utc_s(now_us))
 
 
-def _clock_state(meter: Meter, now_us: int) -> Shown:
+def _clock_state(meter: Meter, now_us: int) -> Mapping[str, Any]:
     state = meter.metering.time.state
     status = {
         "CURR_TIER": state.summation_tier,
@@ -154,6 +154,11 @@ def _clock_state(meter: Meter, now_us: int) -> Shown:
         "SEASON": state.season,
     }
     return {**_clock(meter, now_us), "STATUS": status}
+
+
+def _precise_clock_state(meter: Meter, now_us: int) -> Shown:
+    moment = meter.clock.shown(meter.clock.utc_us(now_us))
+    return {**_clock_state(meter, now_us), "CLOCK_CALENDAR": moment}
 
 
 def _remaining(meter: Meter, now_us: int) -> Shown:
@@ -181,6 +186,28 @@ def _profile(number: int) -> Callable[[Meter, int], Shown]:
     return show
 
 
+def _user_defined(number: int) -> Callable[[Meter, int], Shown]:
+    """Give fragments of other tables back to back, as the profile chooses them."""
+
+    def show(meter: Meter, now_us: int) -> Shown:
+        fragments = meter.profile.user_tables[number]
+        return b"".join(_fragment(meter, fragment, now_us) for fragment in fragments)
+
+    return show
+
+
+def _fragment(meter: Meter, fragment: Fragment, now_us: int) -> bytes:
+    """Give the octets of a fragment; none of an element that was programmed away."""
+    image = meter.table(fragment.table, now_us)
+    if not fragment.path:
+        return image
+    layout = meter.layout(fragment.table)
+    if not layout.has(fragment.path):
+        return b""
+    offset, width = layout.field(fragment.path)
+    return image[offset : offset + width]
+
+
 def _pending(meter: Meter, now_us: int) -> Shown:
     return meter.pending.table(meter.program.formats.std_tbls_write - {7}, meter.clock)
 
@@ -197,8 +224,10 @@ _SHOWN: Mapping[int, Callable[[Meter, int], Shown]] = {
     52: _clock,
     55: _clock_state,
     56: _remaining,
+    57: _precise_clock_state,
     63: _profile_status,
     **{63 + number: _profile(number) for number in (1, 2, 3, 4)},
-    74: lambda meter, now_us: meter.history_log.image(),
-    76: lambda meter, now_us: meter.event_log.image(),
+    **{number: _user_defined(number) for number in USER_TABLES},
+    74: lambda meter, now_us: meter.logs.history.image(),
+    76: lambda meter, now_us: meter.logs.event.image(),
 }

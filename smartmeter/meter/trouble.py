@@ -42,6 +42,11 @@ class Trouble(StrEnum):
     OVERLOAD = "demand-overload"
     BACKFEED = "load-side-voltage"
 
+    @property
+    def argument(self) -> bytes:
+        """Give the argument of its events: its place in this list."""
+        return bytes([list(Trouble).index(self)])
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -73,8 +78,12 @@ EFFECTS: Mapping[Trouble, Effect] = {
     Trouble.BACKFEED: Effect(None, None),
 }
 _BITS = {name: k for k, name in enumerate(STD_STATUS1_FLAGS)}
+#: How many times as much is used under an overload.
+OVERLOAD_TIMES = 3
 #: Trouble that changes voltages: how many percent are left when nothing else is said.
 _VOLTAGE_PERCENT = {Trouble.SAG: 70, Trouble.SWELL: 120, Trouble.PHASE_LOSS: 0}
+#: Trouble that changes powers: how many times as much flows.
+_POWER_TIMES = {Trouble.REVERSE: -1, Trouble.OVERLOAD: OVERLOAD_TIMES}
 
 
 @dataclass(frozen=True)
@@ -155,17 +164,18 @@ class Conditions:
         """Give what flows in a minute under the trouble that is there.
 
         A load takes less at a lower voltage, by its square; the wires swapped,
-        all flows the other way.
+        all flows the other way; an overload is three times the load.
         """
         flow = self._flow(minute)
         for condition in self.present.values():
             if condition.kind in _VOLTAGE_PERCENT:
                 flow = _scaled(flow, condition.phase, condition.percent)
-            elif condition.kind is Trouble.REVERSE:
+            elif condition.kind in _POWER_TIMES:
+                times = _POWER_TIMES[condition.kind]
                 flow = replace(
                     flow,
-                    power_w=tuple(-watts for watts in flow.power_w),
-                    reactive_var=tuple(-var for var in flow.reactive_var),
+                    power_w=tuple(times * watts for watts in flow.power_w),
+                    reactive_var=tuple(times * var for var in flow.reactive_var),
                 )
         return flow
 

@@ -176,7 +176,7 @@ class SmartMeter:
         """Tell the module of tables that a direct door does not look at by itself."""
         if not self.meter.mains_on:
             return
-        now = {3: self.meter.table(3, now_us), 76: self.meter.event_log.list.pointers.added}
+        now = {3: self.meter.table(3, now_us), 76: self.meter.logs.event.list.pointers.added}
         changed = [table for table, state in now.items() if self._seen.get(table) != state]
         self._seen = dict(now)
         for table in changed:

@@ -132,4 +132,5 @@ BCD_1997 = DeviceProfile(
     writable=(5, 6, 7, 53, 54, 61, 62, 73, 75),
     events=_EVENTS,
     limits={60: {"MAX_INT_TIME_SET1": 60}},
+    overload_w=24_000,
 )

@@ -9,7 +9,7 @@ power and power factor are kept that coincide with its three highest values.
 from __future__ import annotations
 
 from smartmeter.meter.display_codes import Item, Kind, State
-from smartmeter.meter.procedures import SUPPORTED
+from smartmeter.meter.procedures import PRECISE, SUPPORTED
 from smartmeter.meter.profile import DeviceProfile, Formats
 from smartmeter.meter.profiles import parts
 from smartmeter.meter.quantities import (
@@ -23,7 +23,7 @@ from smartmeter.meter.quantities import (
 )
 
 _EVENTS = parts.events(parts.TROUBLE_EVENTS, parts.PENDING_EVENTS)
-_PROCEDURES = tuple(number for number in SUPPORTED if number != 21)
+_PROCEDURES = tuple(number for number in SUPPORTED if number not in (21, *PRECISE))
 _ROLLING = (5, 3)
 #: 120:1 current, 4:1 voltage transformers.
 _RATIOS = {
@@ -158,4 +158,5 @@ COMMERCIAL = DeviceProfile(
     events=_EVENTS,
     limits={60: {"MAX_INT_TIME_SET1": 60, "MAX_INT_TIME_SET2": 60}},
     nbr_pending=8,
+    overload_w=75_000,
 )

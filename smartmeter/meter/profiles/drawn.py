@@ -16,10 +16,12 @@ from typing import Any
 
 from smartmeter.meter.display_codes import Item, Kind, State
 from smartmeter.meter.event_log import EventCode
-from smartmeter.meter.procedures import SUPPORTED
+from smartmeter.meter.procedures import PRECISE, SUPPORTED
 from smartmeter.meter.profile import (
+    USER_TABLES,
     DeviceProfile,
     Formats,
+    Fragment,
     ListStyle,
     SourceProfile,
     Values,
@@ -413,6 +415,23 @@ class _Draw:
                 self.data.append(number + 1)
         self.lists |= {"event": self._style(), "history": self._style()}
 
+    # Decade 8.
+
+    def user_tables(self) -> dict[int, tuple[Fragment, ...]]:
+        fragments = [
+            Fragment(1),
+            Fragment(5),
+            Fragment(21),
+            Fragment(23),
+            Fragment(23, "TOT_DATA_BLOCK"),
+            Fragment(23, "TOT_DATA_BLOCK.SUMMATIONS.0"),
+        ]
+        return {
+            number: tuple(self.chance.sample(fragments, self.chance.randint(1, 3)))
+            for number in USER_TABLES
+            if self.yes(10)
+        }
+
 
 def draw_profile(seed: int) -> DeviceProfile:
     """Give the device of a seed."""
@@ -435,6 +454,8 @@ def draw_profile(seed: int) -> DeviceProfile:
     pending = draw.chance.choice((0, 0, 3, 12))
     unfit = {12, 13, 14, 15} if not pending else set()
     unfit |= {10} if not has_time else set()
+    has_precise_time = formats.tm_format in (1, 2) and formats.std_version_no > 1
+    unfit |= set() if has_precise_time else set(PRECISE)
     has_switch = draw.yes(30)
     unfit |= set() if has_switch else {21}
     usable = [number for number in SUPPORTED if number not in unfit]
@@ -442,7 +463,7 @@ def draw_profile(seed: int) -> DeviceProfile:
     if draw.yes(85):
         draw.logs(procedures)
     draw.tables[41] = {"NBR_PASSWORDS": 2, "PASSWORD_LEN": 20}
-    draw.data += [42] + [4] * (pending > 0)
+    draw.data += [42] + [4] * (pending > 0) + [57] * (has_precise_time and draw.yes())
     is_local = formats.tm_format in (1, 2) and draw.yes()
     applied = ("TM_ZN_APPLIED_FLAG", "DST_APPLIED_FLAG") if is_local else ("GMT_FLAG",)
     return DeviceProfile(
@@ -464,7 +485,9 @@ def draw_profile(seed: int) -> DeviceProfile:
         nbr_pending=pending,
         mfg_status_octets=draw.chance.randint(0, 3),
         has_switch=has_switch,
+        overload_w=draw.chance.choice((0, 5_000, 100_000)),
         without_limits=draw.some((11, 21, 31, 41, 51, 61, 71), 20),
         spare_octets=draw.chance.choice((0, 0, 1, 3)),
         mfg_octets=draw.chance.choice((0, 0, 1, 2)),
+        user_tables=draw.user_tables(),
     )

@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import time
 
 from smartmeter.meter.display_codes import Item, Kind, State
-from smartmeter.meter.procedures import SUPPORTED
-from smartmeter.meter.profile import DeviceProfile, Formats, SourceProfile
+from smartmeter.meter.procedures import PRECISE, SUPPORTED
+from smartmeter.meter.profile import DeviceProfile, Formats, Fragment, SourceProfile
 from smartmeter.meter.profiles import parts
 from smartmeter.meter.quantities import (
     AMPERES_SQUARED,
@@ -32,7 +32,7 @@ from smartmeter.meter.quantities import (
 )
 
 _EVENTS = parts.events(parts.TROUBLE_EVENTS, parts.CALENDAR_EVENTS, parts.PENDING_EVENTS)
-_PROCEDURES = tuple(number for number in SUPPORTED if number != 21)
+_PROCEDURES = tuple(number for number in SUPPORTED if number not in (21, *PRECISE))
 _DISPLAY = parts.display(
     [*parts.items(Kind.SUMMATION, *range(6)), Item(Kind.DEMAND)],
     [
@@ -210,4 +210,14 @@ INDUSTRIAL = DeviceProfile(
         60: {f"MAX_INT_TIME_SET{number}": 60 for number in (1, 2, 3, 4)},
     },
     nbr_pending=10,
+    # What a host wants in one read: the time, all totals, and what is now.
+    user_tables={
+        84: (
+            Fragment(52),
+            Fragment(23, "TOT_DATA_BLOCK.SUMMATIONS"),
+            Fragment(28, "PRESENT_VALUE"),
+        ),
+        85: (Fragment(1, "MFG_SERIAL_NUMBER"), Fragment(5), Fragment(63)),
+    },
+    overload_w=500_000,
 )

@@ -30,7 +30,10 @@ PENDING_EVENTS = (28, 29)
 SWITCH_EVENTS = (49, 51)
 
 #: Configuration tables that a master may write, where a device has them.
-CONFIGURABLE = (5, 6, 7, *range(11, 17), 21, 22, 27, *range(31, 35), 51, 53, 54, 61, 62, 71, 73, 75)
+CONFIGURABLE = (
+    *(5, 6, 7, *range(11, 17), 21, 22, 27, *range(31, 35), 41),
+    *(51, 53, 54, 61, 62, 71, 73, 75),
+)
 
 
 def events(*groups: Iterable[int]) -> tuple[int, ...]:

@@ -83,4 +83,5 @@ RESIDENTIAL = DeviceProfile(
     writable=(5, 6, 7, 12, 13, 16, 21, 22, 27, 32, 33, 34, 61, 62, 75),
     events=_EVENTS,
     limits={60: {"MAX_INT_TIME_SET1": 60}},
+    overload_w=24_000,
 )

@@ -131,4 +131,5 @@ UNUSUAL = DeviceProfile(
     },
     limits={60: {"MAX_INT_TIME_SET1": 60, "MAX_INT_TIME_SET2": 60}},
     nbr_pending=3,
+    overload_w=500_000,
 )

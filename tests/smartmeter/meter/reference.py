@@ -22,15 +22,22 @@ from tests.smartmeter.meter.reference_world import COUNTERS, THERMAL, Sources, r
 getcontext().prec = 40
 DAY_S = 86_400
 Registers = dict[str, Any]
+#: The argument of an overload's event.
+OVERLOAD = 14
 
 
 class Reference:
     """The meter of some tables in a world; times are UTC seconds of its own clock."""
 
     def __init__(
-        self, tables: Snapshot, flow: Callable[[int], Flow], utc_s: int, applied: frozenset[str]
+        self,
+        tables: Snapshot,
+        flow: Callable[[int], Flow],
+        utc_s: int,
+        applied: frozenset[str],
+        limit_w: int,
     ) -> None:
-        self.flow, self.now = flow, utc_s
+        self.flow, self.now, self.limit_w = flow, utc_s, limit_w
         self.calendar = ReferenceCalendar(tables, applied)
         self.calendar.begin(utc_s)
         self.calendar.in_force = self.calendar.tiers(utc_s)
@@ -91,6 +98,7 @@ class Reference:
     def _forget_demands(self) -> None:
         self.thermal = dict.fromkeys(self.sources.intervals, Decimal(0))
         self.last = dict.fromkeys(self.sources.intervals, 0)
+        self.over: set[int] = set()
         self._gap()
 
     def _gap(self) -> None:
@@ -160,11 +168,25 @@ class Reference:
                 self.last[source] = self.sources.mean(source, energy, length)
             if self.now - length >= self.exclude_until:
                 ended[source] = self.last[source]
+        if not self.test:
+            self._overload(ended)
         captured = [0 if s == 255 else self.value(s) for s in self.coincidents] if ended else []
         for index, source in enumerate(self.demand_sources):
             if source in ended and not self.test:
                 at = self.calendar.shown(self.now)
                 self.ended.append((index, ended[source], at, tier, captured))
+
+    def _overload(self, ended: dict[int, int]) -> None:
+        """Note that a demand went over what the service is built for."""
+        over = {
+            source
+            for source, value in ended.items()
+            if self.units[source].ID_CODE in (0, 1, 2, 3)
+            and value * self.sources.weights[source] > self.limit_w > 0
+        }
+        if over - self.over:
+            self.logs.note(46, self.now, bytes([OVERLOAD]))
+        self.over = self.over - set(ended) | over
 
     def best(self, index: int, tier: int | None) -> list[tuple[int, datetime, list[int]]]:
         """Give the occurrences of a demand register: best first, the earlier of equal ones."""

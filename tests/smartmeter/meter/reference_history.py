@@ -12,15 +12,22 @@ from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.loads import Flow, flow_at
 from smartmeter.meter.profile import DeviceProfile
 from tests.smartmeter.meter.bench import Bench
-from tests.smartmeter.meter.reference import Reference
+from tests.smartmeter.meter.reference import OVERLOAD, Reference
 from tests.smartmeter.meter.reference_compare import compare
 
 #: Tables that say how a meter is programmed; a snapshot of these is what the reference is told.
 CONFIGURATION = (0, *range(11, 18), 21, 22, 27, 51, 53, 54, 61, 62, 71, 72, 73, 75)
-#: What is left of the voltage, and which phase, when the history lets a trouble begin.
-TROUBLES = {"sag": (60, 0), "phase-loss": (0, 0), "swell": (120, None), "reverse-energy": None}
-EVENT_OF = {"sag": 45, "phase-loss": 45, "reverse-energy": 48}
-ORDINAL = {"sag": 0, "phase-loss": 2, "reverse-energy": 3}
+#: What is left of the voltage, and on which phase.
+VOLTAGES = {"sag": (60, 0), "phase-loss": (0, 0), "swell": (120, None)}
+#: How many times as much power flows.
+POWERS = {"reverse-energy": -1, "demand-overload": 3}
+#: Event and its argument.
+EVENTS = {
+    "sag": (45, 0),
+    "phase-loss": (45, 2),
+    "reverse-energy": (48, 3),
+    "demand-overload": (46, OVERLOAD),
+}
 
 
 class Pair:
@@ -30,36 +37,26 @@ class Pair:
         self, profile: DeviceProfile, seed: int, start_s: int, nvram: MemoryNvram | None = None
     ) -> None:
         self.bench = Bench(profile, epoch_us=start_s * US_PER_S, nvram=nvram, seed=seed)
-        self.troubles: dict[str, tuple[int, int | None] | None] = {}
+        self.troubles: list[str] = []
         self.seed, self.profile = seed, profile
         self.reference = Reference(
-            self.bench.snapshot(), self._flow, start_s, frozenset(profile.clock)
+            self.bench.snapshot(),
+            self._flow,
+            start_s,
+            frozenset(profile.clock),
+            profile.overload_w,
         )
 
     def _flow(self, minute: int) -> Flow:
         """What flows, with the trouble that is there: a load takes less by the voltage's square."""
         flow = flow_at(self.seed, minute, self.profile.load, self.profile.service)
-        for effect in self.troubles.values():
-            if effect is None:
-                power = tuple(-w for w in flow.power_w), tuple(-v for v in flow.reactive_var)
-                flow = replace(flow, power_w=power[0], reactive_var=power[1])
-                continue
-            percent, only = effect
-            hit = [only in (None, k) for k in range(len(flow.power_w))]
-
-            def scaled(values: tuple[int, ...], times: int) -> tuple[int, ...]:
-                part = percent**times, 100**times  # noqa: B023
-                return tuple(
-                    v * part[0] // part[1] if h else v
-                    for v, h in zip(values, hit, strict=True)  # noqa: B023
-                )
-
-            flow = replace(
-                flow,
-                power_w=scaled(flow.power_w, 2),
-                reactive_var=scaled(flow.reactive_var, 2),
-                millivolts=scaled(flow.millivolts, 1),
-            )
+        for kind in self.troubles:
+            if kind in POWERS:
+                flow = _scaled(flow, POWERS[kind], 1, 1, None)
+            else:
+                percent, phase = VOLTAGES[kind]
+                flow = _scaled(flow, percent, 100, 2, phase)
+                flow = replace(flow, millivolts=_part(flow.millivolts, percent, 100, phase))
         return flow
 
     def compare(self) -> None:
@@ -212,21 +209,19 @@ class Pair:
     # Trouble.
 
     def trouble(self, chance: Random) -> None:
-        kind = chance.choice(list(TROUBLES))
-        effect, bench = TROUBLES[kind], self.bench
+        kind, bench = chance.choice([*VOLTAGES, *POWERS]), self.bench
         if kind in self.troubles:
             bench.meter.relieve(kind, bench.now_us)
-            del self.troubles[kind]
+            self.troubles.remove(kind)
             return
-        percent, phase = effect or (None, None)
+        percent, phase = VOLTAGES.get(kind, (None, None))
         bench.meter.inject(kind, bench.now_us, phase, percent)
-        self.troubles[kind] = effect
-        self.reference.counters[41 if kind == "swell" else 40] += kind in ("swell", *EVENT_OF)
-        if kind == "reverse-energy":
-            self.reference.counters[40] -= 1
-        if kind in EVENT_OF:
-            argument = bytes([ORDINAL[kind]])
-            self.reference.logs.note(EVENT_OF[kind], self.reference.now, argument)
+        self.troubles.append(kind)
+        if kind in VOLTAGES:
+            self.reference.counters[41 if kind == "swell" else 40] += 1
+        if kind in EVENTS:
+            code, argument = EVENTS[kind]
+            self.reference.logs.note(code, self.reference.now, bytes([argument]))
 
     # Reprogramming.
 
@@ -247,6 +242,20 @@ class Pair:
         self.reference.reprogram(now, changed)
         order = self.bench.meter.program.formats.data_order
         self.reference.logs.note(10, self.reference.now, number.to_bytes(2, order), number)
+
+
+def _part(values: tuple[int, ...], times: int, by: int, phase: int | None) -> tuple[int, ...]:
+    """Give values of which one phase, or all, are multiplied and divided."""
+    return tuple(v * times // by if phase in (None, k) else v for k, v in enumerate(values))
+
+
+def _scaled(flow: Flow, times: int, by: int, power: int, phase: int | None) -> Flow:
+    times, by = times**power, by**power
+    return replace(
+        flow,
+        power_w=_part(flow.power_w, times, by, phase),
+        reactive_var=_part(flow.reactive_var, times, by, phase),
+    )
 
 
 def _demand_lengths(table: Any, chance: Random) -> Any:

@@ -188,3 +188,82 @@ def test_a_clock_over_daylight_saving_shows_local_time_and_loses_no_interval() -
     )
     assert [interval.common & 1 for interval in bench.book] == [0] * 12 + [1] * 4
     assert EventCode.DST_ON in codes(bench)
+
+
+def test_a_third_password_is_a_third_role_and_one_less_takes_its_rights() -> None:
+    bench = Bench(TOU)
+    write(bench, 41, NBR_PASSWORDS=3)
+    entries = layout_for(42, bench.meter.program.context).decode(bench.meter.images[42])
+    guest = {"PASSWORD": b"guest".ljust(20), "ACCESS_PERMISSIONS": {"GROUP_PERM_0_FLAG": 1}}
+    kept = [dict(entry) for entry in entries.SECURITY_ENTRIES]
+    none = dict.fromkeys((f"GROUP_PERM_{k}_FLAG" for k in range(8)), 0)
+    kept[2] = guest | {"ACCESS_PERMISSIONS": none | {"GROUP_PERM_0_FLAG": 1}}
+    image = layout_for(42, bench.meter.program.context).encode({"SECURITY_ENTRIES": kept})
+    bench.meter.write_table(42, image, bench.now_us)
+    access = bench.meter.access
+    assert access.try_password(b"guest", 0) and access.may_read(76) and not access.may_write(5)
+    with pytest.raises(Refused):
+        write(bench, 41, NBR_PASSWORDS=99)
+    write(bench, 41, NBR_PASSWORDS=2)
+    assert access.try_password(b"guest", 0) is False
+    assert access.try_password(b"master", 0) and access.may_write(5)
+    bench.start()
+    assert bench.snapshot()[41].NBR_PASSWORDS == 2
+
+
+def test_a_calendar_reads_itself_only_where_st51_lets_it() -> None:
+    begin = int(datetime(2026, 1, 31, 12, 0, tzinfo=UTC).timestamp())
+    for flag, reads in ((1, 1), (0, 0)):
+        bench = Bench(TOU, epoch_us=begin * US_PER_S)
+        flags = bench.snapshot()[51].TIME_FUNC_FLAG1 | {"TOU_SELF_READ_FLAG": flag}
+        write(bench, 51, TIME_FUNC_FLAG1=flags)
+        bench.wait(24 * HOUR_US)
+        assert reads == bench.snapshot()[26].NBR_VALID_ENTRIES
+        assert bench.snapshot()[23].NBR_DEMAND_RESETS == 1
+
+
+def test_demand_resets_follow_each_other_at_once_where_st21_has_no_lockout() -> None:
+    for flag, second in ((1, 4), (0, 0)):
+        bench = Bench(TOU)
+        flags = bench.snapshot()[21].REG_FUNC1_FLAGS | {"DEMAND_RESET_LOCK_FLAG": flag}
+        write(bench, 21, REG_FUNC1_FLAGS=flags)
+        bench.wait(HOUR_US)
+        reset = {"ACTION_FLAG": 1}
+        assert [run(bench, 9, reset)[0] for _ in range(2)] == [0, second]
+
+
+def test_a_season_that_waits_begins_once_though_its_self_read_resets_demand() -> None:
+    bench = Bench(TOU)
+    time_flags = bench.snapshot()[51].TIME_FUNC_FLAG1
+    write(bench, 51, TIME_FUNC_FLAG1=time_flags | {"SEASON_CHNG_ARMED_FLAG": 1})
+    tables = bench.snapshot()
+    write(bench, 21, REG_FUNC2_FLAGS=tables[21].REG_FUNC2_FLAGS | {"SELF_READ_DEMAND_RESET": 2})
+    write(bench, 13, RESET_EXCLUSION=0)
+    bench.meter.metering.time.state.armed_season = 1
+    assert run(bench, 9, {"ACTION_FLAG": 1})[0] == 0
+    assert bench.snapshot()[55].STATUS.SEASON == 1
+    assert codes(bench).count(EventCode.SEASON_CHANGED) == 1
+
+
+def test_a_clock_set_into_the_hour_that_comes_twice_takes_the_one_that_is_meant() -> None:
+    begin = int(datetime(2026, 11, 1, 12, 0, tzinfo=UTC).timestamp())
+    for hour, saving in ((5, 1), (6, 0)):  # UTC: 01:30 for the first and the second time
+        bench = Bench(TOU, epoch_us=begin * US_PER_S)
+        wanted = int(datetime(2026, 11, 1, hour, 30, tzinfo=UTC).timestamp())
+        bench.meter.set_clock(wanted * US_PER_S, 0)
+        clock = bench.snapshot()[52]
+        assert (clock.CLOCK_CALENDAR.value.hour, clock.TIME_DATE_QUAL.DST_FLAG) == (1, saving)
+
+
+def test_a_user_defined_table_is_its_fragments_back_to_back() -> None:
+    bench = Bench(PROFILES["industrial"])
+    bench.wait(HOUR_US)
+    tables = bench.snapshot()
+    width = 10 * tables.layout(23).field("TOT_DATA_BLOCK.SUMMATIONS.0")[1]
+    at = tables.layout(23).field("TOT_DATA_BLOCK.SUMMATIONS")[0]
+    values = tables.layout(28).field("PRESENT_VALUE")[0]
+    sums, now = tables.images[23][at : at + width], tables.images[28][values:]
+    assert tables.images[84] == tables.images[52] + sums + now
+    assert tables.images[85].endswith(tables.images[5] + tables.images[63])
+    write(bench, 21, NBR_PRESENT_VALUES=2)
+    assert len(bench.snapshot().images[84]) < len(tables.images[84])

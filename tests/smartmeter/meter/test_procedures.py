@@ -1,5 +1,7 @@
 """Every standard procedure that a device lists does its work; the others are refused."""
 
+from datetime import datetime
+
 import pytest
 
 from ansi_tables.procedures import Initiate, encode_initiate
@@ -189,3 +191,25 @@ def test_the_clock_takes_date_time_or_both() -> None:
     assert answer[7:13] == bytes((26, 1, 1, 23, 59, 58))
     mask_date = bytes((2, 27, 2, 3, 0, 0, 0, 0))
     assert procedure(bench, 10, mask_date)[7:10] == bytes((27, 2, 3))
+
+
+def test_a_precise_clock_takes_and_shows_hundredths_of_a_second() -> None:
+    bench = Bench(TOU)
+    bench.wait(1_230_000)
+    before = bench.snapshot()[57]
+    assert before.CLOCK_CALENDAR.value.microsecond == 230_000
+    assert before.STATUS == bench.snapshot()[55].STATUS
+    mask = {"SET_TIME_FLAG": 1, "SET_DATE_FLAG": 1, "SET_TIME_DATE_QUAL": 0}
+    moment = datetime(2026, 2, 3, 4, 5, 6, 780_000)
+    given = {"SET_MASK": mask, "DATE_TIME": moment, "TIME_DATE_QUAL": 0}
+    answer = run(bench, 32, given)
+    assert answer[0] == 0
+    assert answer[8:] == bytes((26, 2, 3, 4, 5, 6, 78))
+    bench.wait(220_000)
+    assert bench.snapshot()[57].CLOCK_CALENDAR.value == moment.replace(second=7, microsecond=0)
+    assert {3, 4, 9} <= set(codes(bench)) | set(codes(bench, 74))
+
+
+def test_a_device_without_a_known_shape_of_precise_times_does_not_offer_them() -> None:
+    for profile in (PROFILES["commercial"], PROFILES["bcd-1997"], PROFILES["unusual"]):
+        assert 32 not in profile.procedures and 57 not in profile.used

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 
 from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S
+from smartmeter.base.errors import SettingsError
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES, profile_named
+from smartmeter.meter.sample import meter_named
 from tests.smartmeter.meter.bench import HOUR_US, Bench
 
 #: A Friday in May, so that the weekend and its tiers are in a few days.
@@ -91,3 +93,13 @@ def test_a_device_drawn_by_seed_is_legal_and_goes_on_after_a_kill(seed: int) -> 
         assert sums == list(registers.TOT_DATA_BLOCK.SUMMATIONS)
     bench.start()
     assert bench.snapshot().images == tables.images
+
+
+def test_a_simulated_port_names_a_profile_and_a_seed() -> None:
+    drawn = meter_named("sim:random:7", MAY_US, 0)
+    assert drawn.profile.title == profile_named("random", 7).title
+    assert meter_named("sim:", MAY_US, 0).profile.name == "residential"
+    for wrong in ("sim:random:x", "sim:random:-1", "sim:toaster", "sim:random:" + "9" * 30):
+        with pytest.raises(SettingsError) as caught:
+            meter_named(wrong, MAY_US, 0)
+        assert caught.value.remedy

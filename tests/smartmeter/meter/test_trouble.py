@@ -1,5 +1,7 @@
 """Each trouble has its flag, its event and its effect; the service switch keeps its rules."""
 
+from dataclasses import replace
+
 import pytest
 
 from smartmeter.base.errors import SettingsError
@@ -58,6 +60,27 @@ def test_reversed_wires_count_in_the_other_direction() -> None:
     bench.wait(2 * HOUR_US)
     after = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
     assert after[0] == before[0] and after[1] > before[1]
+
+
+def test_a_demand_over_the_limit_is_an_overload_once_until_it_is_less_again() -> None:
+    bench = Bench(replace(COMMERCIAL, overload_w=1))
+    bench.wait(30 * HOUR_US)
+    shown = bench.snapshot()
+    assert shown[3].ED_STD_STATUS1.DEMAND_OVERLOAD_FLAG == 1
+    assert codes(bench).count(EventCode.DEMAND_OVERLOAD) == 1, "it never was less"
+    below = Bench(replace(COMMERCIAL, overload_w=200_000))
+    below.wait(30 * HOUR_US)
+    assert below.snapshot()[3].ED_STD_STATUS1.DEMAND_OVERLOAD_FLAG == 0
+    assert EventCode.DEMAND_OVERLOAD not in codes(below)
+
+
+def test_an_injected_overload_is_three_times_the_load() -> None:
+    whole, heavy = Bench(COMMERCIAL), Bench(COMMERCIAL)
+    heavy.meter.inject("demand-overload", 0)
+    for bench in (whole, heavy):
+        bench.wait(HOUR_US)
+    used = [b.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS[0] for b in (whole, heavy)]
+    assert abs(used[1] - 3 * used[0]) <= 3
 
 
 def test_an_outage_with_an_empty_battery_stops_the_clock() -> None:
