@@ -74,6 +74,7 @@ class Reference:
         if changed & {71}:
             self.logs.begin(tables)
         self.logs.use(tables)
+        self.used = self._used()
 
     def _tell(self) -> None:
         self.world.now, self.world.zone, self.world.test = self.now, self.calendar.zone, self.test
@@ -94,6 +95,18 @@ class Reference:
         self.kept_reset: Any = None
         inhibit = bool(dims.REG_FUNC2_FLAGS.SELF_READ_INHIBIT_OVERFLOW_FLAG)
         self.self_reads = ReferenceList(dims.NBR_SELF_READS, inhibit)
+
+    def _used(self) -> set[int]:
+        """Give the sources that some table selects: no others are watched."""
+        present = self.tables.get(27) or {}
+        chosen = [*self.tables[22].get("COINCIDENT_SELECT", []), *self.tables[22].DEMAND_SELECT]
+        chosen += [
+            *present.get("PRESENT_DEMAND_SELECT", []),
+            *present.get("PRESENT_VALUE_SELECT", []),
+        ]
+        return {one.SOURCE_INDEX for one in chosen} | {
+            source for one in self.profiles for source in one.channels
+        }
 
     def _forget_demands(self) -> None:
         self.thermal = dict.fromkeys(self.sources.intervals, Decimal(0))
@@ -181,7 +194,8 @@ class Reference:
         over = {
             source
             for source, value in ended.items()
-            if self.units[source].ID_CODE in (0, 1, 2, 3)
+            if source in self.used
+            and self.units[source].ID_CODE in (0, 1, 2, 3)
             and value * self.sources.weights[source] > self.limit_w > 0
         }
         if over - self.over:
