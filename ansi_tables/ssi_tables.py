@@ -341,4 +341,4 @@ def context_id(images: Mapping[int, bytes]) -> int:
 
 #: The tables whose images make a meter context (decision 15), where the meter has them; with
 #: ST-22 and ST-27, without which nobody knows what a register counts.
-CONTEXT_TABLES = (0, 11, 12, 13, 14, 15, 16, 21, 22, 27, 31, 41, 51, 61, 62, 71)
+CONTEXT_TABLES = (0, 11, 12, 13, 14, 15, 16, 21, 22, 27, 31, 41, 51, 53, 54, 61, 62, 71)

@@ -49,6 +49,11 @@ class DaylightDates:
         # Before the first change that is known, it was the other way round.
         return not min(changes)[1] if changes else None
 
+    def changes(self, first_year: int, last_year: int) -> list[tuple[datetime, bool]]:
+        """Give the changes of these years as (wall time that ends there, on), in order."""
+        years = range(first_year, last_year + 1)
+        return sorted(change for year in years for change in _changes(self, year))
+
 
 NO_CHANGES = DaylightDates()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
+from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
     STAGING_OFFSET,
@@ -21,6 +22,7 @@ from ansi_tables.ssi_tables import (
     SsiTable,
     Task,
 )
+from smartmeter.base.meter_zone import meter_zone
 from smartmeter.base.nvram import Nvram
 from smartmeter.base.tasks import Kind, Recurrence
 from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
@@ -100,10 +102,13 @@ class Configuration:
             found = self._values[table] = ssi_tables.decode(table, self.active[table])
         return found
 
-    @property
-    def zone(self) -> Zone:
-        """Give the zone of schedules in local time."""
-        return zone(self.value(SsiTable.ZONE))
+    def zone(self, rules: ClockRules, utc_s: int) -> Zone:
+        """Give the zone of schedules in local time: the ZONE table's, or else the meter's own.
+
+        A ZONE table that says UTC tells none: a schedule that is meant in UTC says so itself.
+        """
+        told = zone(self.value(SsiTable.ZONE))
+        return meter_zone(rules, utc_s) if told == UTC_ZONE else told
 
     @property
     def status(self) -> dict[str, Any]:

@@ -6,12 +6,15 @@ while it is read is read again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ansi_tables import Context, layout_for
+from ansi_tables import Context, Snapshot, layout_for
+from ansi_tables.meaning.clock import ClockRules, clock_rules
+from ansi_tables.meaning.load_profile import CommonStatus
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
+from ansi_tables.values import TableTime
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part, read_table
 from protocols.errors import RemoteProtocolError, ServiceRefused
@@ -19,17 +22,23 @@ from protocols.errors import RemoteProtocolError, ServiceRefused
 CLOCK_TABLE, PROFILE_STATUS, PROFILE_DATA, EVENT_LOG = 52, 63, 64, 76
 MINUTE_S = 60
 READ_ATTEMPTS = 3
+#: Standard events.
+DST_ON, DST_OFF = 22, 23
 #: Octets between two pieces of a block that cost less on the line than a read of their own.
 WORTH_A_READ = 40
 
 
-@dataclass(frozen=True)
+@dataclass
 class MeterContext:
-    """What is needed to understand the meter's tables: images, decoded, and their name."""
+    """What is needed to understand the meter's tables: images, decoded, and their name.
+
+    ``rules`` make instants of the meter's times; they follow its clock's flags.
+    """
 
     images: dict[int, bytes]
     context: Context
     id: int
+    rules: ClockRules
 
 
 @dataclass(frozen=True)
@@ -77,18 +86,21 @@ class LogRead:
 class _Block:
     """Some intervals of a block: the end of its newest one, who is valid, and their records."""
 
-    end_s: int
+    end: TableTime
     simple: Any
     entries: list[Any]
 
 
-def utc_seconds(value: datetime | None) -> int:
-    """Give a table's time as UTC seconds, 0 when not set.
+def utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None = None) -> int:
+    """Give a table's date and time as UTC seconds, 0 when not set.
 
-    A time without a zone is taken as UTC: meters whose clock runs on local
-    time need ST-53, which this edition does not apply.
+    ``saving`` tells whether daylight saving was in force, where the meter says
+    it; without, an hour that comes twice is taken as the first.
     """
-    if value is None:
+    if rules.zone_applied or rules.dst_applied:
+        return rules.utc_s(stored, saving) or 0
+    value = stored.value
+    if not isinstance(value, datetime):
         return 0
     return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
@@ -103,14 +115,21 @@ def read_context(limits: ClientLimits) -> Script[MeterContext]:
                 images[number] = yield from read_table(number, limits)
             except ServiceRefused:
                 continue  # without it, some tables stay octets
-    return MeterContext(images, Context.from_images(images), context_id(images))
+    clock = {}
+    if CLOCK_TABLE in used:
+        clock[CLOCK_TABLE] = yield from read_table(CLOCK_TABLE, limits)
+    rules = clock_rules(Snapshot({**images, **clock}))
+    return MeterContext(images, Context.from_images(images), context_id(images), rules)
 
 
 def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
     """Read the meter's clock as UTC seconds; RemoteProtocolError when it is not set."""
     image = yield from read_table(CLOCK_TABLE, limits)
     clock = layout_for(CLOCK_TABLE, meter.context).decode(image)
-    second = utc_seconds(clock.CLOCK_CALENDAR.value)
+    saving = bool(clock.TIME_DATE_QUAL.DST_FLAG)
+    if saving != meter.rules.dst_now:
+        meter.rules = replace(meter.rules, dst_now=saving)
+    second = utc_seconds(clock.CLOCK_CALENDAR, meter.rules, saving)
     if not second:
         raise RemoteProtocolError("the meter's clock is not set")
     return second
@@ -199,7 +218,7 @@ def _read_block(
         layout.value_at(f"{path}.LP_INT.{first}", intervals[n : n + one])
         for n in range(0, octets_wanted, one)
     ]
-    return _Block(utc_seconds(end_time.value), simple, entries)
+    return _Block(end_time, simple, entries)
 
 
 def _read_exactly(offset: int, count: int, limits: ClientLimits) -> Script[bytes]:
@@ -214,6 +233,7 @@ def _intervals(
 ) -> list[Interval]:
     dims = meter.context.table(61)
     per_block, step_s = dims.NBR_BLK_INTS_SET1, dims.MAX_INT_TIME_SET1 * MINUTE_S
+    end_s = utc_seconds(block.end, meter.rules, _saving_at_end(block, span.stop == used))
     found = []
     for index, entry in zip(span, block.entries, strict=True):
         status = bytes([block.simple is None or index in block.simple])
@@ -221,9 +241,15 @@ def _intervals(
             status += bytes([octet["HIGH_NIBBLE"] << 4 | octet["LOW_NIBBLE"]])
         values = tuple(int(value) for value in entry["INT_DATA"])
         # The block's time is that of its newest interval; those before it lie a step apart.
-        at_s = block.end_s - (used - 1 - index) * step_s
+        at_s = end_s - (used - 1 - index) * step_s
         found.append(Interval(number * per_block + index, at_s, status, values))
     return found
+
+
+def _saving_at_end(block: _Block, has_newest: bool) -> bool | None:
+    """Tell what the newest interval of a block says of daylight saving, where it was read."""
+    status = block.entries[-1].get("EXTENDED_INT_STATUS") if has_newest else None
+    return bool(status[0]["HIGH_NIBBLE"] & CommonStatus.DAYLIGHT_SAVING) if status else None
 
 
 def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Script[LogRead]:
@@ -240,11 +266,14 @@ def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Sc
         begin = last - held if after is None or after > last else after
         missed = max(0, last - held - begin)
         entries = []
+        saving: bool | None = None
         for sequence in range(max(begin, last - held) + 1, last + 1):
             element = (head["LAST_ENTRY_ELEMENT"] - (last - sequence)) % capacity
             at = head_octets + element * entry_octets
             piece = yield from read_part(EVENT_LOG, at, entry_octets, limits)
-            entries.append(_log_entry(sequence, layout.value_at(f"ENTRIES.{element}", piece)))
+            entry = layout.value_at(f"ENTRIES.{element}", piece)
+            saving = _saving_from(entry["EVENT_CODE"], saving)
+            entries.append(_log_entry(sequence, entry, meter.rules, saving))
         if (yield from read_part(EVENT_LOG, 0, head_octets, limits)) == octets:
             return LogRead(tuple(entries), last, missed)
     raise RemoteProtocolError("the event log moved each time that it was read")
@@ -266,11 +295,20 @@ def _log_head(layout: Any, octets: bytes) -> dict[str, Any]:
     return head
 
 
-def _log_entry(sequence: int, entry: dict[str, Any]) -> LogEntry:
+def _saving_from(code: dict[str, Any], before: bool | None) -> bool | None:
+    """Tell what is known of daylight saving from an entry on; None: the dates of ST-54 tell."""
+    if code["STD_VS_MFG_FLAG"]:
+        return before
+    return {DST_ON: None, DST_OFF: False}.get(code["TBL_PROC_NBR"], before)
+
+
+def _log_entry(
+    sequence: int, entry: dict[str, Any], rules: ClockRules, saving: bool | None
+) -> LogEntry:
     code = entry["EVENT_CODE"]
     return LogEntry(
         sequence,
-        utc_seconds(entry["EVENT_TIME"].value),
+        utc_seconds(entry["EVENT_TIME"], rules, saving),
         entry["USER_ID"],
         code["TBL_PROC_NBR"],
         bool(code["STD_VS_MFG_FLAG"]),

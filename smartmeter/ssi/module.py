@@ -459,7 +459,7 @@ class Module:
         value, general = self.configuration.value, self.configuration.value(SsiTable.GENERAL)
         outage = value(SsiTable.OUTAGE)
         schedules = value(SsiTable.SCHEDULES)["SCHEDULES"]
-        self.tasks.configure(schedules, self.configuration.zone, utc_s)
+        self.tasks.configure(schedules, self.configuration.zone(self.meter.rules, utc_s), utc_s)
         self.tasks.clock.configure(general)
         self._outage.configure(outage)
         self._reporter.alarms.configure(value(SsiTable.DISPOSITION))

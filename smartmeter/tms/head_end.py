@@ -14,11 +14,15 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
+from ansi_tables import Snapshot
+from ansi_tables.errors import TableError
+from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable, encode
 from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.meter_zone import meter_zone
 from smartmeter.tms import exchanges, upgrades
 from smartmeter.tms.collector import (
     Answered,
@@ -91,7 +95,7 @@ class HeadEnd:
         self.load_keys()
         for row in self.store.read("SELECT * FROM meters WHERE config_version != 0"):
             if row["config_version"] == self.template.version:
-                self.silence.watch(row["esn"], self.template, utc_s)
+                self.silence.watch(row["esn"], self._kept_by(row["esn"]), utc_s)
                 self.silence.power(row["esn"], row["state"] != State.POWERLESS, utc_s)
         for row in self.store.read("SELECT * FROM silences WHERE ended_s = 0"):
             self.silence.resume(row["esn"], row["schedule_nbr"], utc_s)
@@ -456,7 +460,7 @@ class HeadEnd:
 
             self.store.write(change)
             self._set_state(esn, State.PROVISIONED, "")
-            self.silence.watch(esn, self.template, utc_s)
+            self.silence.watch(esn, self._kept_by(esn), utc_s)
         elif job.kind == Kind.PROVISION:
             self._set_state(esn, State.FAILED, job.cause)
         elif job.kind == Kind.RECOVER:
@@ -510,6 +514,20 @@ class HeadEnd:
             )
 
         self.store.write(change)
+
+    def _kept_by(self, esn: str) -> Template:
+        """Give the template as a SmartMeter keeps to it: local schedules in its meter's zone."""
+        if not self.template.goes_by_meters_zone:
+            return self.template
+        sql = (
+            "SELECT table_nbr, image FROM contexts JOIN meters USING (esn, context_id) WHERE esn=?"
+        )
+        images = {row["table_nbr"]: bytes(row["image"]) for row in self.store.read(sql, esn)}
+        try:
+            rules = clock_rules(Snapshot(images))
+        except TableError:
+            return self.template
+        return self.template.in_zone(meter_zone(rules, self.utc_s))
 
     def _base(self, esn: str) -> int:
         return self.store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE

@@ -3,8 +3,8 @@
 A template is JSON: any of ``schedules``, ``monitors``, ``outage``,
 ``disposition``, ``general``, with the element names of
 ``ansi_tables.ssi_tables``, and ``zone``, the name of a time zone
-("America/New_York") for schedules with ``LOCAL``; what is left out is as in
-the default.
+("America/New_York") for schedules with ``LOCAL``, without which each meter's
+own zone is taken; what is left out is as in the default.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import pairwise
@@ -35,7 +35,7 @@ from ansi_tables.ssi_tables import (
 )
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.tasks import DAY_S, Kind, Recurrence
-from smartmeter.base.zone import UTC_ZONE, make_zone
+from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
 
 MAX_TEMPLATE_OCTETS = 1 << 20
 #: Days since 1970 that a zone is told for: 2025 to 2055.
@@ -184,6 +184,8 @@ class Template:
 
     version: int
     images: Mapping[SsiTable, bytes]
+    #: Of local schedules where the template names none: that of one meter.
+    meters_zone: Zone | None = None
 
     @property
     def digest(self) -> bytes:
@@ -201,11 +203,25 @@ class Template:
         return self._reports
 
     @cached_property
-    def _reports(self) -> tuple[DueSchedule, ...]:
-        value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
+    def _zone(self) -> Zone:
         table = ssi_tables.decode(SsiTable.ZONE, self.images[SsiTable.ZONE])
         changes = ((entry["TIME"], entry["OFFSET_S"]) for entry in table["TRANSITIONS"])
-        zone = make_zone(table["OFFSET_S"], changes)
+        return make_zone(table["OFFSET_S"], changes)
+
+    @cached_property
+    def goes_by_meters_zone(self) -> bool:
+        """Tell whether it has local schedules and names no zone: each meter's own is meant."""
+        value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
+        return self._zone == UTC_ZONE and any(one["LOCAL"] for one in value["SCHEDULES"])
+
+    def in_zone(self, zone: Zone) -> Template:
+        """Give the template as a meter of this zone keeps to it."""
+        return replace(self, meters_zone=zone)
+
+    @cached_property
+    def _reports(self) -> tuple[DueSchedule, ...]:
+        value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
+        zone = self.meters_zone or self._zone
         return tuple(
             DueSchedule(
                 one["SCHEDULE_NBR"],

@@ -128,12 +128,16 @@ class Street:
         baud: int | None = None,
         link: LinkSettings | None = None,
         permission: Permission | None = None,
+        meter: MeterSettings | None = None,
+        epoch_us: int = EPOCH_US,
     ) -> None:
-        self.calendar = Calendar(EPOCH_US, rate)
+        self.calendar = Calendar(epoch_us, rate)
+        #: APDUs that the SmartMeter has sent.
+        self.sent = 0
         self.journal: list[Interval] = []
         self.device = SmartMeter(
             FACTORY,
-            MeterSettings(),
+            meter or MeterSettings(),
             self.calendar,
             0,
             baud=baud,
@@ -159,6 +163,7 @@ class Street:
     def settle(self, now_us: int) -> bool:
         moved = False
         for _, octets in self.device.outgoing():
+            self.sent += 1
             self.link.put(octets, True, now_us)
         for _, octets in self.host.node.outgoing():
             self.link.put(octets, False, now_us)

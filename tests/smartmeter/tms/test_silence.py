@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartmeter.base.zone import Zone
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.template import make_template
 
@@ -92,3 +93,13 @@ def test_an_episode_from_before_a_restart_goes_on() -> None:
     assert isinstance(event, Overdue) and event.again
     watch.reported("SM1", 1, EPOCH_S + 3 * QUARTER_S, EPOCH_S + 3 * QUARTER_S)
     assert watch.events() == [HeardAgain("SM1")]
+
+
+def test_local_schedules_without_a_zone_are_watched_in_the_meters_own() -> None:
+    daily = {"SCHEDULE_NBR": 1, "KIND": 2, "AT_MINUTE": 60, "LOCAL": 1, "CONTENT": 1}
+    template = make_template({"schedules": [daily]})
+    assert template.goes_by_meters_zone
+    [due] = template.in_zone(Zone(-5 * 3600)).reports()
+    assert due.recurrence.following(1_767_225_600) == 1_767_225_600 + 6 * 3600
+    named = make_template({"schedules": [daily], "zone": "America/New_York"})
+    assert not named.goes_by_meters_zone and not make_template().goes_by_meters_zone
