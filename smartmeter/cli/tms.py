@@ -37,6 +37,11 @@ command.add_command(tms_upgrade.command)
 @click.option(
     "--shipment", metavar="FILE", help="CSV of SmartMeters to enter: esn,title,key,model."
 )
+@click.option(
+    "--poll",
+    metavar="FILE",
+    help="CSV of plain C12.18 meters to poll: esn,address,user_id,password,model.",
+)
 @click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @tls_options
@@ -46,6 +51,7 @@ def run(
     listen: str,
     web: str,
     shipment: str | None,
+    poll: str | None,
     template: str | None,
     clock: str,
     call: tuple[str, ...],
@@ -60,20 +66,22 @@ def run(
     def carriers(listener: Listener) -> list[Carrier]:
         return make_carriers(listener, files, call, mqtt, mqtt_user)
 
-    run_server(_run(Path(data), listen, web, shipment, template, clock, files, carriers, multicast))
+    entered = shipment, poll
+    run_server(_run(Path(data), listen, web, entered, template, clock, files, carriers, multicast))
 
 
 async def _run(
     data: Path,
     listen: str,
     web: str,
-    shipment: str | None,
+    entered: tuple[str | None, str | None],
     template: str | None,
     clock: str,
     tls: TlsFiles,
     carriers: Callable[[Listener], list[Carrier]],
     multicast: bool,
 ) -> None:
+    from smartmeter.tms.polled import read_polled
     from smartmeter.tms.server import TmsServer
     from smartmeter.tms.shipment import read_shipment
     from smartmeter.tms.template import make_template, read_template
@@ -81,9 +89,11 @@ async def _run(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    shipment, poll = entered
     host, port = host_port("--listen", listen, "127.0.0.1:1153")
     chosen = read_template(text_of("--template", template)) if template else make_template()
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
+    plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     server = TmsServer(data, calendar, chosen)
     context = server_tls(tls) if tls.certificate is not None else None
@@ -92,6 +102,8 @@ async def _run(
     try:
         if shipped:
             click.echo(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
+        if plain:
+            click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
         if web != "off":
             from smartmeter.tms.users import Users
             from smartmeter.tms.web.site import Site

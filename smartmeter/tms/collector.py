@@ -1,4 +1,4 @@
-"""The C12.22 host of the TMS: verifies what comes, gives it as values, answers when told.
+"""The C12.22 host of the TMS, a source: verifies what comes, gives values, answers when told.
 
 A message machine; a path is a connection.  It stores nothing: the server
 stores, and says when the answer may go.
@@ -30,11 +30,13 @@ from protocols.c1222.node import (
 from protocols.c1222.registration import Register, Registered, serial_text
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import decode_service, whole_write
+from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite, Identify, OffsetWrite, Request
 from smartmeter.base.clock import Calendar
+from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
 
 HOST_TITLE = ".1"
@@ -66,22 +68,6 @@ class ReportArrived(Event):
     esn: str
     header: Mapping[str, Any]
     parts: Sequence[Part]
-
-
-@dataclass(frozen=True)
-class Answered(Event):
-    """The answer to a request of the TMS, one item a service."""
-
-    transaction: int
-    responses: tuple[bytes, ...]
-
-
-@dataclass(frozen=True)
-class Unanswered(Event):
-    """A request of the TMS without an answer that can be used."""
-
-    transaction: int
-    cause: str
 
 
 @dataclass(frozen=True)
@@ -144,6 +130,8 @@ class Collector:
             ),
         )
         self._events: list[Event] = []
+        #: Where each SmartMeter can be answered; kept by the head-end.
+        self.paths: dict[str, Hashable] = {}
 
     def request(self, esn: str, services: Sequence[bytes], path: Hashable, now_us: int) -> int:
         """Ask a SmartMeter over a path; give the transaction."""
@@ -151,6 +139,13 @@ class Collector:
         return self.node.request(
             services, title, path, now_us, key_id=0, timeout_us=ANSWER_TIMEOUT_US
         )
+
+    def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
+        """Ask a SmartMeter over the path that it used last; LocalProtocolError without one."""
+        path = self.paths.get(esn)
+        if path is None:
+            raise LocalProtocolError("not connected")
+        return self.request(esn, services, path, now_us)
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""

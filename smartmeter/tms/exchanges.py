@@ -46,7 +46,8 @@ def _checked(responses: list[bytes], what: str) -> list[bytes]:
     return responses
 
 
-def _image(response: bytes, what: str) -> bytes:
+def image_of(response: bytes, what: str) -> bytes:
+    """Give the octets of a table that was read; ExchangeFailed when they are not there."""
     _checked([response], what)
     try:
         return table_data(response[1:])
@@ -56,7 +57,7 @@ def _image(response: bytes, what: str) -> bytes:
 
 def _decoded(table: SsiTable, response: bytes) -> dict[str, Any]:
     try:
-        return ssi_tables.decode(table, _image(response, table.name))
+        return ssi_tables.decode(table, image_of(response, table.name))
     except TableError as error:
         raise ExchangeFailed(str(error)) from error
 
@@ -79,7 +80,7 @@ def read_tables(tables: list[int]) -> Exchange[dict[int, bytes]]:
     found = {}
     for table, response in zip(tables, responses, strict=True):
         if response[:1] == b"\0":
-            found[table] = _image(response, f"ST-{table}")
+            found[table] = image_of(response, f"ST-{table}")
     if not found:
         _checked(responses, "read")
     return found
@@ -150,6 +151,6 @@ def provision(base: int, template: Template) -> Exchange[Mapping[str, Any]]:
     _checked((yield [encode_request(FullWrite(base + SsiTable.COMMIT, image))]), "commit")
     back = yield [encode_request(FullRead(base + table)) for table in CONFIG_TABLES]
     for table, response in zip(CONFIG_TABLES, back, strict=True):
-        if _image(response, table.name) != template.images[table]:
+        if image_of(response, table.name) != template.images[table]:
             raise ExchangeFailed(f"{table.name} reads back otherwise than it was written")
     return version

@@ -25,19 +25,20 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.meter_zone import meter_zone
 from smartmeter.tms import exchanges, upgrades
 from smartmeter.tms.collector import (
-    Answered,
     Collector,
     Meters,
     Refused,
     RegistrationAsked,
     ReportArrived,
-    Unanswered,
 )
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.jobs import DONE, FAILED, RUNNING, WAITING, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.model import Figures, Kind, State
+from smartmeter.tms.polled import PollDue
+from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
+from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.queries import gaps
 from smartmeter.tms.store.records import BACK_FILL, Stored
@@ -49,6 +50,9 @@ RESERVED_IDS = 100_000
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 SYSTEM = "system"
+#: Scheduled polls are no work that somebody asked for: they stand in a table of their own.
+UNLISTED = 0
+POLL_ATTEMPTS = 2
 #: Reports that are stored in one change.
 MAX_REPORT_GROUP = 500
 READ_TABLES = [23, 28, 52]
@@ -73,11 +77,12 @@ class HeadEnd:
         first_id = store.write_now(_reserve_ids)
         self._ids_until = first_id + RESERVED_IDS
         self.collector = Collector(self.meters, calendar, first_id)
+        self.polled = PolledSource(store, template)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
         #: Told of every report that was made durable, for whoever watches this head-end.
         self.on_stored: Callable[[Stored], None] = lambda stored: None
-        self._paths: dict[str, Hashable] = {}
+        self._paths = self.collector.paths
         self._contexts: dict[str, int] = {}
         self._refusals = Refusals()
         self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
@@ -93,6 +98,7 @@ class HeadEnd:
         self._now_us = now_us
         utc_s = self.utc_s
         self.load_keys()
+        self.polled.load(utc_s)
         for row in self.store.read("SELECT * FROM meters WHERE config_version != 0"):
             if row["config_version"] == self.template.version:
                 self.silence.watch(row["esn"], self._kept_by(row["esn"]), utc_s)
@@ -145,6 +151,8 @@ class HeadEnd:
         self.collector.expire(now_us)
         self.jobs.expire(now_us)
         self.silence.tick(self.utc_s)
+        for due in self.polled.plan.tick(self.utc_s):
+            self._poll(due)
         self._settle()
         refused = self._refusals.take(self.utc_s)
         if refused is not None:
@@ -174,7 +182,7 @@ class HeadEnd:
         busy = True
         while busy:
             busy = False
-            for event in self.collector.events():
+            for event in self.collector.events() + self.polled.events():
                 busy = True
                 self._collected(event)
             for event in self.silence.events():
@@ -343,6 +351,13 @@ class HeadEnd:
         self.store.write(change)
         self._set_state(esn, State.PROVISIONED, "")
 
+    def _poll(self, due: PollDue) -> None:
+        """Read a plain meter as its schedule says; one poll of it at a time."""
+        script = self.polled.script(due)
+        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
+        if self.jobs.submit(job, self._now_us):
+            self.figures.scheduled_polls += 1
+
     # Jobs.
 
     def provision(self, esn: str, requested_by: str) -> int | None:
@@ -361,6 +376,8 @@ class HeadEnd:
             Kind.PROVISION: lambda: exchanges.provision(base, self.template),
             Kind.PING: exchanges.ping,
         }
+        if esn in self.polled.meters and kind not in (Kind.READ, Kind.PING):
+            raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
         if kind not in scripts or self.store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None:
             raise SettingsError(esn, f"no {kind} of this SmartMeter", "choose a known one")
         number = self._submit(esn, kind, requested_by, scripts[kind])
@@ -418,17 +435,14 @@ class HeadEnd:
 
     def _send(self, event: Send) -> None:
         job = event.job
-        path = self._paths.get(job.esn)
-        if path is None:
-            self.jobs.failed(job, "not connected", self._now_us)
-            return
-        if job.kind in (Kind.RECOVER, Kind.CONTEXT):
-            self.figures.polls += 1
+        source: Source = self.polled if job.esn in self.polled.meters else self.collector
         try:
-            transaction = self.collector.request(job.esn, event.services, path, self._now_us)
+            transaction = source.ask(job.esn, event.services, self._now_us)
         except (LocalProtocolError, KeyError) as error:
             self.jobs.failed(job, str(error), self._now_us)
             return
+        if job.kind in (Kind.RECOVER, Kind.CONTEXT):
+            self.figures.polls += 1
         self.jobs.sent(job, transaction)
 
     def _job_changed(self, event: JobChanged) -> None:
@@ -473,6 +487,11 @@ class HeadEnd:
                 records.store_image(connection, esn, table, told, utc_s)
 
             self.store.write(keep_status)
+        elif job.kind == Kind.POLL and isinstance(due := job.about, PollDue):
+            if done:
+                self.store.write(lambda c: store_poll(c, due, result, utc_s))
+            else:
+                self.store.write(lambda c: store_failed_poll(c, due, job.cause, utc_s))
         elif job.kind == Kind.READ and done:
 
             def keep(connection: sqlite3.Connection) -> None:

@@ -36,6 +36,8 @@ class Job:
     attempts: int = 0
     polls: int = 0
     cause: str = ""
+    #: What the owner wants to know again when it has ended.
+    about: object = None
 
 
 @dataclass(frozen=True)

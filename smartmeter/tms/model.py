@@ -22,6 +22,8 @@ class State(StrEnum):
     SILENT = "silent"
     POWERLESS = "no power"
     FAILED = "not provisioned"
+    #: A plain meter that the TMS polls, and that answers.
+    POLLED = "polled"
 
 
 class Kind(StrEnum):
@@ -34,6 +36,7 @@ class Kind(StrEnum):
     DEMAND_RESET = "demand reset"
     PING = "ping"
     UPGRADE = "upgrade"
+    POLL = "poll"
 
 
 @dataclass
@@ -43,6 +46,8 @@ class Figures:
     reports: int = 0
     repeated: int = 0
     polls: int = 0
+    #: Polls of plain meters on their schedules; ``polls`` counts those by exception only.
+    scheduled_polls: int = 0
     refused: int = 0
     arrivals: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RATE_SECONDS))
 

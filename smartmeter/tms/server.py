@@ -16,6 +16,8 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.polled import PolledMeter, import_polled
+from smartmeter.tms.poller import Poller
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template, make_template
@@ -40,12 +42,14 @@ class TmsServer:
         self._woken = False
         self._loop: asyncio.AbstractEventLoop
         self.head_end: HeadEnd
+        self._poller: Poller
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
         self._loop = asyncio.get_running_loop()
         self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
         self.head_end.load(monotonic_us())
+        self._poller = Poller(self.head_end.polled, self._polled)
         try:
             await self.listener.listen_tcp(host, port, tls)
             if tls is None:
@@ -87,6 +91,18 @@ class TmsServer:
         self.head_end.load_keys()
         return new
 
+    def import_polled(self, meters: list[PolledMeter]) -> int:
+        """Enter plain meters to be polled; gives how many were new."""
+        utc_s = self.calendar.utc_s(monotonic_us()) or 0
+        try:
+            new = self.store.write_now(lambda c: import_polled(c, meters, utc_s))
+        except sqlite3.IntegrityError as error:
+            raise SettingsError(
+                "list of polled meters", f"contradicts what is stored: {error}", "mend the line"
+            ) from error
+        self.head_end.polled.load(utc_s)
+        return new
+
     async def stop(self) -> None:
         """End: close all connections, commit what waits."""
         self._stopping = True
@@ -94,6 +110,7 @@ class TmsServer:
             self._ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
+            await self._poller.stop()
         await self.listener.close()
         self.store.close()
 
@@ -101,6 +118,13 @@ class TmsServer:
         """Write what the head-end has to send."""
         for path, octets in self.head_end.outgoing():
             cast(ApduPath, path).send(octets)
+        self._poller.begin()
+
+    def _polled(self) -> None:
+        """A plain meter has answered, or has not."""
+        if not self._stopping:
+            self.head_end.expire(monotonic_us())
+            self.flush()
 
     def _call_soon(self, function: Callable[[], None]) -> None:
         """Bring the end of a commit to the loop; all of one group wake it once.  Any thread."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,9 +22,12 @@ from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.model import Kind, State
+from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.store.records import BACK_FILL
 
 MAX_PAGE = 200
 MAX_INTERVALS = 40_000
@@ -84,6 +88,8 @@ class Service:
             "reports_per_minute": figures.per_minute(monotonic_us()),
             "arrivals": bars,
             "polls": figures.polls,
+            "polled_meters": store.number("SELECT count(*) FROM polled_meters"),
+            "scheduled_polls": figures.scheduled_polls,
             "refused": figures.refused,
             "late": [
                 {"esn": r["esn"], "state": r["state"], "cause": r["cause"]}
@@ -122,7 +128,9 @@ class Service:
 
     def _summary(self, row: sqlite3.Row) -> dict[str, Any]:
         esn = row["esn"]
-        due_s = self._server.head_end.silence.next_due_s(esn, self.utc_s)
+        polled = self._server.head_end.polled
+        plan = polled.plan if esn in polled.meters else self._server.head_end.silence
+        due_s = plan.next_due_s(esn, self.utc_s)
         return {
             "esn": esn,
             "title": row["title"],
@@ -133,6 +141,7 @@ class Service:
             "heard": iso(row["heard_s"]),
             "next_due": iso(due_s),
             "connected": self._server.head_end.connected(esn),
+            "polled": esn in polled.meters,
             "module_state": f"{row['module_state']:02d}",
             "module_warning": row["module_warning"],
         }
@@ -150,7 +159,7 @@ class Service:
                 "text": schedule_text(one.recurrence),
                 "next": iso(one.recurrence.following(self.utc_s)),
             }
-            for one in (self._server.head_end.template.reports() if row["config_version"] else ())
+            for one in self._schedules(row)
         ]
         value["module"] = self._module(esn, row["base"])
         value["outages"] = [
@@ -161,6 +170,11 @@ class Service:
         ]
         value["intervals"] = self.store.number("SELECT count(*) FROM intervals WHERE esn=?", esn)
         return value
+
+    def _schedules(self, row: sqlite3.Row) -> Sequence[Any]:
+        """Give what a meter's data come by: nothing before a SmartMeter was provisioned."""
+        known = row["config_version"] or row["esn"] in self._server.head_end.polled.meters
+        return self._server.head_end.template.reports() if known else ()
 
     def _module(self, esn: str, base: int) -> dict[str, Any]:
         """Give what the module last said of itself."""
@@ -208,7 +222,7 @@ class Service:
             "end_s": [one["end_s"] for one in rows],
             "values": columns,
             "status": [bytes(one["status"]).hex() for one in rows],
-            "back_filled": [n for n, one in enumerate(rows) if one["source"] != "report"],
+            "back_filled": [n for n, one in enumerate(rows) if one["source"] == BACK_FILL],
         }
 
     def registers(self, esn: str) -> dict[str, Any]:
@@ -278,6 +292,27 @@ class Service:
                 "cause": _name(Cause, r["cause"]),
                 "time": iso(r["time_s"]),
                 "due": iso(r["due_s"]),
+                "contents": ", ".join(json.loads(r["contents"])),
+            }
+            for r in rows
+        ]
+
+    def polls(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
+        """Give the newest scheduled polls of a plain meter, newest first."""
+        self._row(esn)
+        rows = self.store.read(
+            "SELECT * FROM polls WHERE esn=? ORDER BY ended_s DESC, schedule_nbr LIMIT ?",
+            esn,
+            _page(limit),
+        )
+        return [
+            {
+                "schedule": r["schedule_nbr"],
+                "due": iso(r["due_s"]),
+                "time": iso(r["ended_s"]),
+                "state": FAILED if r["cause"] else DONE,
+                "cause": r["cause"],
+                "intervals": r["intervals"],
                 "contents": ", ".join(json.loads(r["contents"])),
             }
             for r in rows
@@ -356,6 +391,11 @@ class Service:
         """Enter the SmartMeters of a shipment file."""
         shipped = read_shipment(text)
         return {"read": len(shipped), "new": self._server.import_shipment(shipped)}
+
+    def import_polled(self, text: str) -> dict[str, int]:
+        """Enter the plain meters of a list, to be polled."""
+        meters = read_polled(text)
+        return {"read": len(meters), "new": self._server.import_polled(meters)}
 
     def unknown_devices(self) -> list[dict[str, Any]]:
         """Give titles that spoke and are in no shipment."""

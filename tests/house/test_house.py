@@ -35,6 +35,7 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/simulation/demo.py",
     "smartmeter/simulation/served_fleet.py",
     "smartmeter/tms/server.py",
+    "smartmeter/tms/poller.py",
     "smartmeter/tms/store/sqlite.py",
     "smartmeter/tms/users.py",
     "smartmeter/tms/api/",

@@ -86,6 +86,10 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     async def messages(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
         return service.messages(esn, limit)
 
+    @app.get("/api/meters/{esn}/polls")
+    async def polls(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
+        return service.polls(esn, limit)
+
     @app.get("/api/jobs")
     async def jobs(
         offset: int = Query(0, ge=0, le=1 << 31),
@@ -119,13 +123,26 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
 
     @app.post("/api/shipment")
     async def shipment(request: Request) -> Any:
-        body = b""
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_SHIPMENT_OCTETS:
-                return JSONResponse({"error": "the shipment file is larger than 8 MiB"}, 413)
-        try:
-            text = body.decode("utf-8")
-        except UnicodeDecodeError:
-            return JSONResponse({"error": "the shipment file is no UTF-8 text"}, 400)
+        text = await _text(request, "the shipment file")
+        if isinstance(text, JSONResponse):
+            return text
         return await asyncio.to_thread(service.import_shipment, text)
+
+    @app.post("/api/polled")
+    async def polled(request: Request) -> Any:
+        text = await _text(request, "the list of polled meters")
+        # In the loop itself: the plan of polls is the loop's.
+        return text if isinstance(text, JSONResponse) else service.import_polled(text)
+
+
+async def _text(request: Request, what: str) -> str | JSONResponse:
+    """Give a request's body as text, or the answer to one that is too large or no text."""
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_SHIPMENT_OCTETS:
+            return JSONResponse({"error": f"{what} is larger than 8 MiB"}, 413)
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return JSONResponse({"error": f"{what} is no UTF-8 text"}, 400)

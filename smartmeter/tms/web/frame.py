@@ -19,6 +19,7 @@ COLOURS = {
     State.SILENT: "red-8",
     State.POWERLESS: "deep-purple-7",
     State.FAILED: "red-8",
+    State.POLLED: "teal-8",
 }
 STYLE = """
 body { font-family: system-ui, "DejaVu Sans", sans-serif }

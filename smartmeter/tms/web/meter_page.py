@@ -20,6 +20,8 @@ BUTTONS = (
     (Kind.PROVISION, "Provision again", "settings"),
     (Kind.PING, "Ping", "network_ping"),
 )
+#: What a plain meter can be asked for.
+READING = (Kind.READ, Kind.PING)
 #: Title, columns, row key and what is said of an empty one, by the name of its rows.
 PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "registers": (
@@ -41,6 +43,19 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
         [("time", "Time"), ("number", "Nr"), ("cause", "Cause"), ("contents", "Carries")],
         "number",
         "It has sent nothing yet.",
+    ),
+    "polls": (
+        "Scheduled polls",
+        [
+            ("due", "Due"),
+            ("time", "Ended"),
+            ("state", "State"),
+            ("cause", "Cause"),
+            ("intervals", "New intervals"),
+            ("contents", "Read"),
+        ],
+        "due",
+        "It was not polled yet.",
     ),
     "events": (
         "Events",
@@ -77,19 +92,22 @@ CHART_SCRIPT = """
 
 def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None:
     """Draw the page and keep it live."""
+    polled = service.meter(esn)["polled"]
     head = ui.row().classes("w-full items-center gap-3").mark("head")
     with ui.row().classes("gap-2"):
         for kind, label, icon in BUTTONS:
+            if polled and kind not in READING:
+                continue
             button = ui.button(
                 label, icon=icon, on_click=lambda k=kind: _ask(service, esn, k, user)
             )
             button.props("no-caps outline dense").classes("q-px-sm").mark(kind.value)
-        if breaker is not None:
+        if breaker is not None and not polled:
             _breaking(breaker, esn)
     with card("Load profile"):
         ui.label("Orange marks: filled from the meter after a silence.").classes("faint")
         chart = _chart()
-    parts, identity = _parts()
+    parts, identity = _parts("polls" if polled else "messages")
     shown: dict[str, Any] = {}
 
     def refresh() -> None:
@@ -108,18 +126,22 @@ def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None
     ui.timer(REFRESH_S, refresh)
 
 
-def _parts() -> tuple[dict[str, ui.table], ui.grid]:
-    """Draw the tables of the page, empty; give them by name, and the grid of the identity."""
+def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:
+    """Draw the tables of the page, empty; give them by name, and the grid of the identity.
+
+    ``came`` names the table of how its data came in.
+    """
     parts: dict[str, ui.table] = {}
     with ui.row().classes("w-full gap-4 items-start"):
         with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
-            for name in ("registers", "schedules", "outages"):
+            # A plain meter tells no outage: a list that is always empty would be a lie.
+            for name in ("registers", "schedules", *(("outages",) if came != "polls" else ())):
                 parts[name] = _part(*PARTS[name])
         with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
             with card("Identity"):
                 identity = ui.grid(columns="auto 1fr").classes("w-full gap-x-4 gap-y-1")
             parts["work"] = _part(*PARTS["work"])
-    for name in ("messages", "events"):
+    for name in (came, "events"):
         parts[name] = _part(*PARTS[name])
     return parts, identity
 
@@ -130,9 +152,12 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
     return {
         "registers": [{**one, "unit": f"{one['unit']} ({one['kind']})"} for one in registers],
         "schedules": value["schedules"],
-        "outages": value["outages"],
         "work": service.jobs(0, 8, esn)["jobs"],
-        "messages": service.messages(esn, 12),
+        **(
+            {"polls": service.polls(esn, 12)}
+            if value["polled"]
+            else {"messages": service.messages(esn, 12), "outages": value["outages"]}
+        ),
         "events": service.events(esn, 12),
     }
 
@@ -158,7 +183,7 @@ def _part(title: str, columns: list[tuple[str, str]], key: str, empty: str) -> u
 
 
 def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
-    now = {name: value[name] for name in ("state", "cause", "since", "connected")}
+    now = {name: value[name] for name in ("state", "cause", "since", "connected", "polled")}
     if shown.get("head") == now:
         return
     shown["head"] = now
@@ -166,26 +191,17 @@ def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
     with row:
         heading(value["esn"], 1)
         chip(value["state"])
-        ui.badge("connected" if value["connected"] else "not connected").props(
-            f"outline color={'green-8' if value['connected'] else 'grey-7'}"
-        ).classes("q-px-sm q-py-xs")
+        way, colour = "connected" if value["connected"] else "not connected", "grey-7"
+        if value["polled"]:
+            way = "a plain meter, polled by the TMS"
+        elif value["connected"]:
+            colour = "green-8"
+        ui.badge(way).props(f"outline color={colour}").classes("q-px-sm q-py-xs")
         ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
 
 
 def _identity(grid: ui.grid, value: dict[str, Any], shown: dict[str, Any]) -> None:
-    module = value["module"]
-    lines = (
-        ("Title", value["title"]),
-        ("Model", value["model"] or "-"),
-        ("Module", f"{module.get('MODEL', '-')} {module.get('FW_VERSION', '')}"),
-        ("Module's state", f"{value['module_state']}, warning {value['module_warning']}"),
-        ("Registered", value["registered"] or "-"),
-        ("Provisioned", value["provisioned"] or "-"),
-        ("Configuration", value["config_version"] or "none"),
-        ("Last heard", value["heard"] or "-"),
-        ("Next due", value["next_due"] or "-"),
-        ("Intervals", f"{value['intervals']:,}"),
-    )
+    lines = _identity_lines(value)
     if shown.get("identity") == lines:
         return
     shown["identity"] = lines
@@ -194,6 +210,32 @@ def _identity(grid: ui.grid, value: dict[str, Any], shown: dict[str, Any]) -> No
         for name, text in lines:
             ui.label(name).classes("faint")
             ui.label(text)
+
+
+def _identity_lines(value: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    came = (
+        ("Last heard", value["heard"] or "-"),
+        ("Next due", value["next_due"] or "-"),
+        ("Intervals", f"{value['intervals']:,}"),
+    )
+    if value["polled"]:
+        return (
+            ("Reached at", value["title"]),
+            ("Model", value["model"] or "-"),
+            ("Module", "none: it reports nothing by itself, and tells no outage or alarm"),
+            *came,
+        )
+    module = value["module"]
+    return (
+        ("Title", value["title"]),
+        ("Model", value["model"] or "-"),
+        ("Module", f"{module.get('MODEL', '-')} {module.get('FW_VERSION', '')}"),
+        ("Module's state", f"{value['module_state']}, warning {value['module_warning']}"),
+        ("Registered", value["registered"] or "-"),
+        ("Provisioned", value["provisioned"] or "-"),
+        ("Configuration", value["config_version"] or "none"),
+        *came,
+    )
 
 
 def _ask(service: Service, esn: str, kind: Kind, user: str) -> None:

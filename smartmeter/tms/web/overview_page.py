@@ -29,6 +29,11 @@ def draw(service: Service) -> None:
                 ("intervals", "intervals stored"),
                 ("open_alarms", "open alarms"),
                 ("polls", "polls (by exception)"),
+                *(
+                    [("scheduled_polls", "scheduled polls of plain meters")]
+                    if service.overview()["polled_meters"]
+                    else []
+                ),
             )
         }
     with card("States"):

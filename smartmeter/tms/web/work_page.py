@@ -106,21 +106,27 @@ def _unknown(service: Service) -> ui.table:
             "Nobody unknown has spoken.",
         )
 
-        async def take(event: events.UploadEventArguments) -> None:
-            try:
-                text = (await event.file.read()).decode("utf-8")
-                done = service.import_shipment(text)
-            except UnicodeDecodeError:
-                ui.notify("The shipment file is no UTF-8 text.", type="negative")
-            except SmartMeterError as error:
-                ui.notify(str(error), type="negative")
-            else:
-                ui.notify(f"{done['new']} of {done['read']} SmartMeters are new", type="positive")
-
-        ui.upload(
-            label="Import a shipment file (CSV)",
-            auto_upload=True,
-            max_file_size=MAX_SHIPMENT_OCTETS,
-            on_upload=take,
-        ).props("flat bordered accept=.csv").classes("w-full")
+        _upload("Import a shipment file (CSV)", service.import_shipment, "SmartMeters")
+        _upload("Import plain meters to poll (CSV)", service.import_polled, "plain meters")
     return drawn
+
+
+def _upload(label: str, take: Callable[[str], dict[str, int]], what: str) -> None:
+    """Draw where a file can be dropped; ``take`` gives how many were read and how many are new."""
+
+    async def taken(event: events.UploadEventArguments) -> None:
+        try:
+            done = take((await event.file.read()).decode("utf-8"))
+        except UnicodeDecodeError:
+            ui.notify("The file is no UTF-8 text.", type="negative")
+        except SmartMeterError as error:
+            ui.notify(str(error), type="negative")
+        else:
+            ui.notify(f"{done['new']} of {done['read']} {what} are new", type="positive")
+
+    ui.upload(
+        label=label,
+        auto_upload=True,
+        max_file_size=MAX_SHIPMENT_OCTETS,
+        on_upload=taken,
+    ).props("flat bordered accept=.csv").classes("w-full")

@@ -113,7 +113,7 @@ def test_gateway_settings_are_read_with_secrets_from_the_environment(tmp_path: P
         ('esn = "SM1"', 'esn = "small letters"', "ESN"),
         ("[meter]", "[metre]", "[meter]"),
         ('port = "/dev/ttyUSB0"', "port = 5", "port"),
-        ("tcp:127.0.0.1:1153", "udp:somewhere", "tcp:HOST:PORT"),
+        ("tcp:127.0.0.1:1153", "udp:somewhere", "udp:HOST:PORT"),
         ("tcp:127.0.0.1:1153", "tcp:127.0.0.1:99999", "tcp:HOST:PORT"),
         ("[module]", "[module]\ncolour = 1", "colour"),
         ("[module]", "[module", "TOML"),

@@ -1,0 +1,207 @@
+"""Plain C12.18 meters that the TMS polls itself: who they are, and when each is due.
+
+They stand behind TCP serial servers and know nothing of schedules; the TMS
+keeps the schedules of its template for them.  A meter is entered by a file:
+CSV ``esn,address,user_id,password,model``.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import io
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import Content, SsiTable
+from protocols.errors import LocalProtocolError
+from protocols.psem.codec import PASSWORD_OCTETS
+from protocols.transports.async_tcp import parse_address
+from smartmeter.base.errors import SettingsError
+from smartmeter.base.tasks import Recurrence, jitter_s
+from smartmeter.tms.model import State
+from smartmeter.tms.shipment import MAX_ESN, MAX_MODEL
+from smartmeter.tms.template import Template
+
+COLUMNS = ["esn", "address", "user_id", "password", "model"]
+MAX_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class PolledMeter:
+    """One plain meter: where it is reached, and how the TMS logs on."""
+
+    esn: str
+    address: str
+    user_id: int
+    password: bytes = field(repr=False)
+    model: str
+
+
+def read_polled(text: str, name: str = "list of polled meters") -> list[PolledMeter]:
+    """Read a list whole, or refuse it; SettingsError names the line."""
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+    found: dict[str, PolledMeter] = {}
+    addresses: set[str] = set()
+    try:
+        header = next(reader, [])
+        if [column.strip().lower() for column in header] != COLUMNS:
+            raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(COLUMNS)}")
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            place = f"{name}, line {reader.line_num}"
+            meter = _read_row(row, place)
+            if meter.esn in found or meter.address in addresses or len(found) >= MAX_ROWS:
+                raise SettingsError(place, f"{meter.esn} or its address comes twice", "drop one")
+            found[meter.esn] = meter
+            addresses.add(meter.address)
+    except csv.Error as error:
+        raise SettingsError(f"{name}, line {reader.line_num}", str(error), "write CSV") from error
+    return list(found.values())
+
+
+def _read_row(row: Sequence[str], place: str) -> PolledMeter:
+    if len(row) != len(COLUMNS):
+        raise SettingsError(place, f"{len(row)} columns", f"write {','.join(COLUMNS)}")
+    esn, address, user_id, password, model = (cell.strip() for cell in row)
+    if not (0 < len(esn) <= MAX_ESN and esn.isascii() and esn.isalnum()):
+        raise SettingsError(place, f"ESN {esn!r:.40}", f"use 1 to {MAX_ESN} letters and digits")
+    try:
+        parse_address(address)
+    except LocalProtocolError as error:
+        raise SettingsError(place, str(error), "mend the line") from None
+    if not user_id.isdecimal() or int(user_id) > 0xFFFF:
+        raise SettingsError(place, f"user_id {user_id!r:.20}", "give 0 to 65535")
+    if len(password.encode()) > PASSWORD_OCTETS:
+        # The password itself is never shown.
+        raise SettingsError(place, "the password is too long", f"{PASSWORD_OCTETS} octets fit")
+    return PolledMeter(esn, address, int(user_id), password.encode(), model[:MAX_MODEL])
+
+
+def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter], now_s: int) -> int:
+    """Enter plain meters; known ones get address, password and model.  Gives how many were new.
+
+    IntegrityError when an ESN or an address is another meter's.
+    """
+    new = 0
+    for one in meters:
+        row = connection.execute(
+            "SELECT polled_meters.esn FROM meters LEFT JOIN polled_meters USING (esn)"
+            " WHERE meters.esn=?",
+            (one.esn,),
+        ).fetchone()
+        if row is not None and row[0] is None:
+            raise sqlite3.IntegrityError(f"{one.esn} is a SmartMeter, which reports by itself")
+        new += row is None
+        connection.execute(
+            "INSERT INTO meters (esn, title, model, state, state_since_s) VALUES (?,?,?,?,?)"
+            " ON CONFLICT (esn) DO UPDATE SET title=excluded.title, model=excluded.model",
+            (one.esn, one.address, one.model, State.POLLED, now_s),
+        )
+        connection.execute(
+            "INSERT INTO polled_meters (esn, address, user_id, password) VALUES (?,?,?,?)"
+            " ON CONFLICT (esn) DO UPDATE SET address=excluded.address,"
+            " user_id=excluded.user_id, password=excluded.password",
+            (one.esn, one.address, one.user_id, one.password),
+        )
+    return new
+
+
+@dataclass(frozen=True)
+class PollSchedule:
+    """What is read when, as the template's schedule says it to a SmartMeter."""
+
+    number: int
+    recurrence: Recurrence
+    window_s: int
+    load_profile: bool
+    event_log: bool
+    tables: tuple[int, ...]
+
+
+def poll_schedules(template: Template) -> tuple[PollSchedule, ...]:
+    """Give the reports of a template as polls."""
+    value = ssi_tables.decode(SsiTable.SCHEDULES, template.images[SsiTable.SCHEDULES])
+    entries = {one["SCHEDULE_NBR"]: one for one in value["SCHEDULES"]}
+    found = []
+    for due in template.reports():
+        entry = entries[due.number]
+        tables = [*entry["TABLES"], *(part["TABLE"] for part in entry["PARTS"])]
+        found.append(
+            PollSchedule(
+                due.number,
+                due.recurrence,
+                due.window_s,
+                bool(entry["CONTENT"] & Content.LOAD_PROFILE),
+                bool(entry["CONTENT"] & Content.EVENT_LOG),
+                tuple(sorted(set(tables))),
+            )
+        )
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class PollDue:
+    """It is time to poll a meter."""
+
+    esn: str
+    schedule: PollSchedule
+    due_s: int
+
+
+class PollPlan:
+    """A machine of due times; a meter's place in a schedule's window follows from its ESN."""
+
+    def __init__(self, schedules: Sequence[PollSchedule]) -> None:
+        self._schedules = {one.number: one for one in schedules}
+        self._heap: list[tuple[int, str, int, int]] = []
+        self._known: set[str] = set()
+
+    def add(self, esn: str, polled: Mapping[int, int], utc_s: int) -> None:
+        """Begin with a meter; ``polled`` gives the last due second that was served, by schedule.
+
+        What was missed while nobody watched is polled at once, once.
+        """
+        if esn in self._known:
+            return
+        self._known.add(esn)
+        for one in self._schedules.values():
+            due_s = one.recurrence.latest(utc_s)
+            if due_s is not None and due_s > polled.get(one.number, 0):
+                heapq.heappush(self._heap, (utc_s, esn, one.number, due_s))
+            else:
+                self._next(esn, one, utc_s)
+
+    def tick(self, utc_s: int) -> list[PollDue]:
+        """Give what is due."""
+        found = []
+        while self._heap and self._heap[0][0] <= utc_s:
+            _, esn, number, due_s = heapq.heappop(self._heap)
+            schedule = self._schedules[number]
+            found.append(PollDue(esn, schedule, due_s))
+            self._next(esn, schedule, max(due_s, utc_s - schedule.window_s))
+        return found
+
+    def next_due_s(self, esn: str, utc_s: int) -> int | None:
+        """Give when a meter is polled next."""
+        dues = (one.recurrence.following(utc_s) for one in self._schedules.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    def _next(self, esn: str, schedule: PollSchedule, after_s: int) -> None:
+        due_s = schedule.recurrence.following(after_s)
+        if due_s is not None:
+            at_s = due_s + jitter_s(esn, schedule.number, schedule.window_s)
+            heapq.heappush(self._heap, (at_s, esn, schedule.number, due_s))
+
+
+def polled_meters(rows: Iterable[sqlite3.Row]) -> dict[str, PolledMeter]:
+    """Give what the store holds of them."""
+    return {
+        row["esn"]: PolledMeter(
+            row["esn"], row["address"], row["user_id"], bytes(row["password"]), row["model"]
+        )
+        for row in rows
+    }

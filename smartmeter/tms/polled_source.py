@@ -1,0 +1,191 @@
+"""The source of plain meters: the TMS asks them itself, on the schedules that it knows.
+
+A machine: ``take`` gives what is to be asked to the shell (``tms.poller``),
+which brings back answers.  What a poll brought is stored as the reports of a
+SmartMeter are, so that pages and exports need not know the difference.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from protocols.errors import LocalProtocolError
+from protocols.machine import Event
+from smartmeter.tms.exchanges import Exchange
+from smartmeter.tms.model import State
+from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules, polled_meters
+from smartmeter.tms.polled_reading import Known, PlainReading, poll
+from smartmeter.tms.source import Answered, Unanswered
+from smartmeter.tms.store import records
+from smartmeter.tms.store.queries import gaps
+from smartmeter.tms.store.records import BACK_FILL
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import Template
+
+POLL = "poll"
+#: Requests that wait for the shell.
+MAX_WAITING = 100_000
+
+
+@dataclass(frozen=True)
+class Question:
+    """Services for one meter, to be asked in one session."""
+
+    transaction: int
+    meter: PolledMeter
+    services: tuple[bytes, ...]
+
+
+class PolledSource:
+    """All plain meters of one TMS; implements ``tms.source.Source``."""
+
+    def __init__(self, store: Store, template: Template) -> None:
+        self._store = store
+        self.plan = PollPlan(poll_schedules(template))
+        self.meters: dict[str, PolledMeter] = {}
+        self._waiting: dict[int, Question] = {}
+        self._transaction = 0
+        self._events: list[Event] = []
+
+    def load(self, utc_s: int) -> None:
+        """Take up what the store knows of them."""
+        rows = self._store.read("SELECT * FROM polled_meters JOIN meters USING (esn)")
+        self.meters = polled_meters(rows)
+        for esn in self.meters:
+            last = self._store.read(
+                "SELECT schedule_nbr, max(due_s) AS due_s FROM polls WHERE esn=?"
+                " GROUP BY schedule_nbr",
+                esn,
+            )
+            self.plan.add(esn, {row["schedule_nbr"]: row["due_s"] for row in last}, utc_s)
+
+    def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
+        """Let a meter be asked; give the transaction, which is never one of C12.22."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise LocalProtocolError("too many requests wait for plain meters")
+        self._transaction -= 1
+        question = Question(self._transaction, self.meters[esn], tuple(services))
+        self._waiting[self._transaction] = question
+        return self._transaction
+
+    def take(self) -> list[Question]:
+        """Give what is to be asked, and forget it."""
+        waiting, self._waiting = list(self._waiting.values()), {}
+        return waiting
+
+    def answered(self, transaction: int, responses: Sequence[bytes]) -> None:
+        """The shell has an answer."""
+        self._events.append(Answered(transaction, tuple(responses)))
+
+    def unanswered(self, transaction: int, cause: str) -> None:
+        """The shell has none."""
+        self._events.append(Unanswered(transaction, cause))
+
+    def expire(self, now_us: int) -> None:
+        """Nothing is due by itself: the shell bounds each session."""
+
+    def events(self) -> list[Event]:
+        """Give what happened."""
+        events, self._events = self._events, []
+        return events
+
+    def script(self, due: PollDue) -> Callable[[], Exchange[PlainReading]]:
+        """Give the script of a poll; what is known is looked up when it begins."""
+
+        def begin() -> Exchange[PlainReading]:
+            row = self._store.one("SELECT context_id FROM meters WHERE esn=?", due.esn)
+            images = self._store.read(
+                "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?",
+                due.esn,
+                row["context_id"] if row is not None else 0,
+            )
+            context = {one["table_nbr"]: bytes(one["image"]) for one in images}
+            return poll(due.schedule, Known(context, gaps(self._store, due.esn)))
+
+        return begin
+
+
+def store_poll(
+    connection: sqlite3.Connection, due: PollDue, reading: PlainReading, utc_s: int
+) -> None:
+    """Keep what a poll brought: all of it or nothing."""
+    esn = due.esn
+    if reading.anew:
+        connection.execute("UPDATE polled_meters SET ring_epoch=ring_epoch+1 WHERE esn=?", (esn,))
+    epoch = connection.execute(
+        "SELECT ring_epoch FROM polled_meters WHERE esn=?", (esn,)
+    ).fetchone()
+    for table, image in {**reading.context, **reading.images}.items():
+        records.store_image(connection, esn, table, image, utc_s)
+    connection.executemany(
+        "INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)",
+        [(esn, reading.context_id, table, image) for table, image in reading.context.items()],
+    )
+    stored = 0
+    for run in reading.profile:
+        part: Mapping[str, Any] = {**run, "RING_EPOCH": epoch[0] if epoch else 1}
+        stored += records.store_intervals(connection, esn, part, POLL, utc_s)
+    if reading.events:
+        records.store_events(connection, esn, {"ENTRIES": reading.events}, utc_s)
+    contents = [f"ST-{table}" for table in sorted(reading.images)]
+    contents += ["ST-64"] if reading.profile else []
+    contents += ["ST-76"] if reading.events else []
+    _note(connection, due, utc_s, "", stored, contents)
+    connection.execute(
+        "UPDATE meters SET heard_s=?, context_id=? WHERE esn=?", (utc_s, reading.context_id, esn)
+    )
+    _hear(connection, esn, stored, utc_s)
+
+
+def _hear(connection: sqlite3.Connection, esn: str, stored: int, utc_s: int) -> None:
+    """A meter has answered: an episode of silence ends, and what it lacked was read just now."""
+    ended = connection.execute(
+        "UPDATE silences SET ended_s=?, filled=filled+? WHERE esn=? AND ended_s=0",
+        (utc_s, stored, esn),
+    ).rowcount
+    if ended:
+        connection.execute(
+            "UPDATE intervals SET source=? WHERE esn=? AND received_s=? AND source=?",
+            (BACK_FILL, esn, utc_s, POLL),
+        )
+    connection.execute(
+        "UPDATE meters SET state=?, cause='', state_since_s=? WHERE esn=? AND state!=?",
+        (State.POLLED, utc_s, esn, State.POLLED),
+    )
+
+
+def store_failed_poll(connection: sqlite3.Connection, due: PollDue, cause: str, utc_s: int) -> None:
+    """Keep that a poll failed: the meter is silent until one succeeds."""
+    _note(connection, due, utc_s, cause, 0, [])
+    text = f"does not answer: {cause}"
+    known = connection.execute(
+        "UPDATE silences SET cause=? WHERE esn=? AND ended_s=0", (text, due.esn)
+    ).rowcount
+    if not known:
+        connection.execute(
+            "INSERT INTO silences (esn, schedule_nbr, due_s, noticed_s, cause) VALUES (?,?,?,?,?)",
+            (due.esn, due.schedule.number, due.due_s, utc_s, text),
+        )
+    connection.execute(
+        "UPDATE meters SET state=?, cause=?, state_since_s=CASE state WHEN ? THEN state_since_s"
+        " ELSE ? END WHERE esn=?",
+        (State.SILENT, text, State.SILENT, utc_s, due.esn),
+    )
+
+
+def _note(
+    connection: sqlite3.Connection,
+    due: PollDue,
+    utc_s: int,
+    cause: str,
+    intervals: int,
+    contents: Sequence[str],
+) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO polls VALUES (?,?,?,?,?,?,?)",
+        (due.esn, due.schedule.number, due.due_s, utc_s, cause, intervals, json.dumps(contents)),
+    )

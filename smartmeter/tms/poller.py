@@ -1,0 +1,83 @@
+"""The shell of the polled source: sessions with plain meters, a bounded number at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from protocols.c1218.conversation import Conversation
+from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.transfer import Script
+from protocols.errors import ProtocolError, RemoteProtocolError, ServiceRefused
+from protocols.psem.codec import block, decode_request
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullRead, Identify, OffsetRead
+from protocols.transports.async_tcp import converse
+from smartmeter.tms.polled_source import PolledSource, Question
+
+MAX_SESSIONS = 64
+#: The longest session: a whole load profile over a slow line takes minutes.
+SESSION_S = 600.0
+USER = b"TMS"
+
+
+class Poller:
+    """Asks what the source has to ask; ``settle`` is called when something came of it."""
+
+    def __init__(self, source: PolledSource, settle: Callable[[], None]) -> None:
+        self._source, self._settle = source, settle
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(MAX_SESSIONS)
+
+    def begin(self) -> None:
+        """Begin what waits."""
+        for question in self._source.take():
+            task = asyncio.create_task(self._ask(question))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """End all sessions."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _ask(self, question: Question) -> None:
+        meter = question.meter
+        settings = LogonSettings(meter.user_id, USER, meter.password or None)
+        try:
+            async with self._room, asyncio.timeout(SESSION_S):
+                items = await converse(
+                    meter.address, settings, lambda talk: _answers(talk, question.services)
+                )
+        except TimeoutError:
+            self._source.unanswered(question.transaction, f"no end after {SESSION_S:.0f} s")
+        except ProtocolError as error:
+            self._source.unanswered(question.transaction, str(error))
+        else:
+            self._source.answered(question.transaction, items)
+        self._settle()
+
+
+def _answers(conversation: Conversation, services: Sequence[bytes]) -> Script[list[bytes]]:
+    """Carry services out one after the other; an item for each, as over C12.22."""
+    items = []
+    if conversation.opened is not None and conversation.opened.password_accepted is False:
+        raise RemoteProtocolError("the meter refuses the password")
+    for octets in services:
+        try:
+            items.append((yield from _answer(conversation, octets)))
+        except ServiceRefused as refused:
+            items.append(bytes([refused.code]))
+    return items
+
+
+def _answer(conversation: Conversation, octets: bytes) -> Script[bytes]:
+    match decode_request(octets):
+        case FullRead(table):
+            return b"\0" + block((yield from conversation.read(table)))
+        case OffsetRead(table, offset, count):
+            return b"\0" + block((yield from conversation.read_part(table, offset, count)))
+        case Identify():
+            return b"\0"  # it has just opened a session
+    return bytes([ResponseCode.sns])

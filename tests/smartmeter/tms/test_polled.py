@@ -1,0 +1,360 @@
+"""Plain meters behind serial servers: entered, polled on schedules, honest about what is silent."""
+
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.c1218.client import ClientLimits
+from protocols.c1218.device import Refused
+from protocols.psem.codec import block, decode_request
+from protocols.psem.services import FullRead, OffsetRead, Response
+from protocols.transports.async_tcp import parse_address
+from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.tables import port_of
+from smartmeter.ssi import meter_data
+from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.exchanges import ExchangeFailed
+from smartmeter.tms.model import State
+from smartmeter.tms.polled import (
+    PolledMeter,
+    PollPlan,
+    import_polled,
+    poll_schedules,
+    read_polled,
+)
+from smartmeter.tms.polled_reading import Known, PlainReading, poll
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import make_template
+from tests.smartmeter.cli.served import meter_process
+from tests.smartmeter.tms.test_server import eventually
+
+EPOCH_S = 1_767_225_600
+HEADER = "esn,address,user_id,password,model\n"
+SCHEDULES = {one.number: one for one in poll_schedules(make_template())}
+EVERYTHING = Known({}, [(0, None)])
+US_PER_S = 1_000_000
+
+
+# The list.
+
+
+def test_a_list_is_read_and_what_is_wrong_is_named_with_its_line() -> None:
+    text = HEADER + "P1,socket://192.0.2.1:2000,2,reader,kV\n\nP2,tcp:[2001:db8::1]:7,0,,\n"
+    meters = read_polled(text)
+    assert [one.address for one in meters] == ["socket://192.0.2.1:2000", "tcp:[2001:db8::1]:7"]
+    assert parse_address(meters[1].address) == ("2001:db8::1", 7)
+    assert "reader" not in repr(meters)
+    for line, words in (
+        ("P3,192.0.2.1:2000,2,x,", "socket://HOST:PORT"),
+        ("P3,socket://h:0,2,x,", "socket://HOST:PORT"),
+        ("P-3,socket://h:1,2,x,", "letters and digits"),
+        ("P3,socket://h:1,70000,x,", "0 to 65535"),
+        ("P3,socket://h:1,2," + "x" * 21 + ",", "too long"),
+        ("P1,socket://h:1,2,x,", "twice"),
+        ("P3,socket://192.0.2.1:2000,2,x,", "twice"),
+        ("P3,socket://h:1", "2 columns"),
+    ):
+        with pytest.raises(SettingsError, match="line 5") as caught:
+            read_polled(text + line)
+        assert words in str(caught.value)
+    with pytest.raises(SettingsError, match="line 1"):
+        read_polled("esn;address\n")
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_a_list_or_one_clear_error(text: str) -> None:
+    try:
+        read_polled(HEADER + text)
+    except SettingsError as error:
+        assert "\n" not in str(error) and "line" in str(error)
+
+
+def test_a_plain_meter_cannot_take_the_place_of_a_smartmeter(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    store.write_now(lambda c: c.execute("INSERT INTO meters (esn, title) VALUES ('SM1', '.7.1')"))
+    taken = [PolledMeter("SM1", "socket://h:1", 2, b"", "")]
+    with pytest.raises(sqlite3.IntegrityError, match="reports by itself"):
+        store.write_now(lambda c: import_polled(c, taken, 0))
+    plain = [PolledMeter("P1", "socket://h:1", 2, b"", "")]
+    assert store.write_now(lambda c: import_polled(c, plain, 0)) == 1
+    assert store.write_now(lambda c: import_polled(c, plain, 0)) == 0
+    store.close()
+
+
+# The plan.
+
+
+def test_what_was_missed_is_polled_once_and_then_each_due_time() -> None:
+    plan = PollPlan(list(SCHEDULES.values()))
+    plan.add("P1", {}, EPOCH_S + 100)
+    first = plan.tick(EPOCH_S + 100)
+    assert {due.schedule.number for due in first} == {1, 2}
+    plan.add("P1", {}, EPOCH_S + 100)
+    assert plan.tick(EPOCH_S + 100) == []
+    found = [due for at in range(EPOCH_S + 100, EPOCH_S + 7300, 10) for due in plan.tick(at)]
+    dues = [due.due_s for due in found if due.schedule.number == 1]
+    assert dues == [EPOCH_S + 900 * n for n in range(1, 9)]
+
+
+def test_what_was_polled_before_a_restart_is_not_polled_again() -> None:
+    plan = PollPlan([SCHEDULES[1]])
+    plan.add("P1", {1: EPOCH_S}, EPOCH_S + 300)
+    assert plan.tick(EPOCH_S + 899) == []
+    assert [due.due_s for due in plan.tick(EPOCH_S + 1100)] == [EPOCH_S + 900]
+    assert plan.next_due_s("P1", EPOCH_S + 1100) == EPOCH_S + 1800
+
+
+# The script.
+
+
+class Bench:
+    """A meter, and scripts answered by the device behind its port."""
+
+    def __init__(self, profile: str = "residential", interval_min: int | None = None) -> None:
+        self.calendar = Calendar(EPOCH_S * US_PER_S)
+        settings = MeterSettings(profile=PROFILES[profile], interval_min=interval_min)
+        self.meter = Meter(settings, MemoryNvram(), self.calendar, 0)
+        self.now_us = 0
+        self.asked: list[object] = []
+        self.between: Callable[[object], None] = lambda request: None
+
+    def run(self, hours: float) -> None:
+        self.now_us += int(hours * 3600) * US_PER_S
+        self.meter.expire(self.now_us)
+
+    def answer(self, octets: bytes) -> bytes:
+        request = decode_request(octets)
+        self.asked.append(request)
+        self.between(request)
+        port = port_of(self.meter)
+        port.logon(2, b"TMS", self.now_us)
+        port.security(b"reader".ljust(20), self.now_us)
+        try:
+            if isinstance(request, FullRead):
+                return b"\0" + block(port.read(request.table, self.now_us))
+            assert isinstance(request, OffsetRead)
+            image = port.read(request.table, self.now_us)
+            return b"\0" + block(image[request.offset : request.offset + request.count])
+        except Refused as refused:
+            return bytes([refused.code])
+        finally:
+            port.session_ended(True, self.now_us)
+
+    def poll(self, schedule: int, known: Known = EVERYTHING) -> PlainReading:
+        self.asked.clear()
+        script = poll(SCHEDULES[schedule], known)
+        answers: list[bytes] | None = None
+        try:
+            while True:
+                services = script.send(answers) if answers is not None else next(script)
+                answers = [self.answer(one) for one in services]
+        except StopIteration as stop:
+            reading: PlainReading = stop.value
+            return reading
+
+    def module_reads(self) -> list[meter_data.Interval]:
+        """What the SSI module reads of the same ring."""
+
+        def script() -> Any:
+            limits = ClientLimits()
+            context = yield from meter_data.read_context(limits)
+            return (yield from meter_data.read_profile(context, None, 5000, limits))
+
+        work = script()
+        response: Response | None = None
+        try:
+            while True:
+                request = work.send(response) if response is not None else next(work)
+                port = port_of(self.meter)
+                port.security(b"reader".ljust(20), self.now_us)
+                image = port.read(request.table, self.now_us)
+                if isinstance(request, OffsetRead):
+                    image = image[request.offset : request.offset + request.count]
+                response = Response(0, block(image))
+        except StopIteration as stop:
+            return list(stop.value.intervals)
+
+
+def flat(reading: PlainReading) -> list[tuple[int, int, bytes, list[int]]]:
+    return [
+        (run["FIRST_SEQUENCE"] + n, one["END_TIME"], one["STATUS"], one["VALUES"])
+        for run in reading.profile
+        for n, one in enumerate(run["INTERVALS"])
+    ]
+
+
+@pytest.mark.parametrize("profile", ["residential", "commercial", "bcd-1997", "unusual"])
+def test_the_tms_reads_the_same_intervals_as_the_module_does(profile: str) -> None:
+    bench = Bench(profile)
+    bench.run(30)
+    found = flat(bench.poll(1))
+    assert found
+    if profile in ("residential", "commercial"):
+        module = bench.module_reads()
+        assert found == [(i.sequence, i.end_s, i.status, list(i.values)) for i in module]
+
+
+def test_only_the_blocks_with_new_intervals_are_read() -> None:
+    bench = Bench("residential")
+    bench.run(24 * 6)
+    first = bench.poll(1)
+    everything = flat(first)
+    assert FullRead(64) in bench.asked and first.context
+    bench.run(0.5)
+    known = Known({**first.context}, [(everything[-1][0] + 1, None)])
+    second = bench.poll(1, known)
+    assert [row[0] for row in flat(second)] == [everything[-1][0] + 1, everything[-1][0] + 2]
+    assert FullRead(64) not in bench.asked and not second.context
+    hole = Known(known.context, [(everything[5][0], everything[8][0]), *known.gaps])
+    assert flat(bench.poll(1, hole)) == everything[5:8] + flat(second)
+    assert FullRead(64) not in bench.asked
+
+
+def test_a_ring_that_was_cleared_is_read_whole_and_said_to_be_another() -> None:
+    bench = Bench()
+    bench.run(24)
+    first = bench.poll(1)
+    behind = flat(first)[-1][0] + 1
+    assert not first.anew
+    exchanged = Bench()  # another meter in the same place
+    exchanged.run(3)
+    second = exchanged.poll(1, Known(first.context, [(behind, None)]))
+    assert second.anew and 0 < len(flat(second)) < 20
+
+
+def test_a_ring_that_moves_while_it_is_read_is_read_again() -> None:
+    bench = Bench(interval_min=1)
+    bench.run(3)
+    moves = iter([True, False])
+
+    def move(request: object) -> None:
+        if request == FullRead(64) and next(moves, False):
+            bench.run(0.02)
+
+    bench.between = move
+    assert flat(bench.poll(1))[-1][1] == EPOCH_S + 3 * 3600 + 60
+    bench.between = lambda request: bench.run(0.02) if request == FullRead(64) else None
+    with pytest.raises(ExchangeFailed, match="moved each time"):
+        bench.poll(1)
+
+
+def test_the_daily_poll_brings_registers_and_the_log() -> None:
+    bench = Bench()
+    bench.run(2)
+    bench.meter.mains(False, bench.now_us)
+    bench.run(1)
+    bench.meter.mains(True, bench.now_us)
+    bench.run(1)
+    reading = bench.poll(2)
+    assert {3, 23} <= set(reading.images) and reading.context
+    assert {entry["CODE"] for entry in reading.events} >= {1, 2}
+    assert all(EPOCH_S <= entry["TIME"] <= EPOCH_S + 5 * 3600 for entry in reading.events)
+
+
+@given(st.integers(0, 1 << 30))
+def test_whatever_a_device_answers_a_poll_ends_with_a_reading_or_a_cause(seed: int) -> None:
+    chance, script = Random(seed), poll(SCHEDULES[2], EVERYTHING)
+    bench = Bench()
+    answers: list[bytes] | None = None
+    try:
+        for _ in range(200):
+            services = script.send(answers) if answers is not None else next(script)
+            answers = [
+                bench.answer(one) if chance.random() < 0.7 else b"\0" + block(chance.randbytes(40))
+                for one in services
+            ]
+    except (StopIteration, ExchangeFailed):
+        return
+    raise AssertionError("it goes on for ever")
+
+
+# The whole, with meters as processes.
+
+
+def polls(tms: TmsServer, esn: str, *, good: bool) -> int:
+    sql = "SELECT count(*) FROM polls WHERE esn=? AND (cause='')=?"
+    return tms.store.number(sql, esn, good)
+
+
+async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
+    tmp_path: Path,
+) -> None:
+    rate = 600
+    clock = f"{wall_utc_us() // US_PER_S - 3600},{rate}"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        nobody = probe.getsockname()[1]
+    options = ("--tcp", "127.0.0.1:0", "--clock", clock, "--state", str(tmp_path / "meter"))
+    calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
+    tms = TmsServer(tmp_path / "tms", calendar)
+    await tms.start("127.0.0.1", 0)
+    try:
+        with meter_process(*options) as (port, _):
+            address = port.removeprefix("tcp:")
+            text = f"P1,socket://{address},2,reader,kV\nP2,tcp:127.0.0.1:{nobody},2,,none\n"
+            assert Service(tms).import_polled(HEADER + text) == {"read": 2, "new": 2}
+            await eventually(lambda: polls(tms, "P1", good=True) >= 3, "it is polled")
+            await eventually(lambda: polls(tms, "P2", good=False) >= 1, "nobody is there")
+            service = Service(tms)
+            shown = service.meter("P1")
+            assert (shown["state"], shown["polled"]) == (State.POLLED, True)
+            assert shown["schedules"] and shown["next_due"]
+            silent = service.meter("P2")
+            assert silent["state"] == State.SILENT and "refused" in silent["cause"]
+            assert service.overview()["late"][0]["esn"] == "P2"
+            assert service.overview()["polls"] == 0, "these are no polls by exception"
+            number = service.request("P1", "on-demand read", "ann")
+            await eventually(lambda: service.job(number)["state"] == "done", "it can be read")
+            assert service.registers("P1")["registers"]
+            with pytest.raises(SettingsError, match="plain meter"):
+                service.request("P1", "demand reset", "ann")
+        await eventually(lambda: polls(tms, "P1", good=False) >= 1, "its silence is seen")
+        assert Service(tms).meter("P1")["state"] == State.SILENT
+        with meter_process(*options[:1], address, *options[2:]):
+            holes = "SELECT filled FROM silences WHERE esn='P1' AND ended_s != 0"
+            await eventually(lambda: tms.store.number(holes) > 0, "the gap is filled")
+            assert Service(tms).meter("P1")["state"] == State.POLLED
+            profile = Service(tms).load_profile("P1")
+            ends = profile["end_s"]
+            assert len(ends) == len(set(ends)) and profile["back_filled"]
+    finally:
+        await tms.stop()
+
+
+async def test_a_wrong_password_is_a_cause_of_silence_and_is_not_tried_on(
+    tmp_path: Path,
+) -> None:
+    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
+    await tms.start("127.0.0.1", 0)
+    app = FastAPI()
+    add_api(app, Service(tms), lambda request: "ann")
+    transport = httpx.ASGITransport(app)
+    try:
+        with meter_process("--tcp", "127.0.0.1:0") as (port, _):
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                text = f"{HEADER}P1,{port},2,wrong,kV\n"
+                done = await client.post("/api/polled", content=text)
+                assert done.json() == {"read": 1, "new": 1}
+                for wrong in (b"\xff", b"esn", HEADER.encode() + b"P1,x,2,,\n"):
+                    assert (await client.post("/api/polled", content=wrong)).status_code == 400
+                await eventually(lambda: polls(tms, "P1", good=False) == 2, "both polls fail")
+                shown = (await client.get("/api/meters/P1/polls")).json()
+                assert all("refuses the password" in one["cause"] for one in shown)
+                assert {one["state"] for one in shown} == {"failed"}
+    finally:
+        await tms.stop()
