@@ -1,4 +1,4 @@
-"""A meter read over the network, blocking: ``c1222://HOST[:PORT]/APTITLE``.
+"""A meter read and written over the network, blocking: ``c1222://HOST[:PORT]/APTITLE``.
 
 One TCP connection to the node itself, or to a relay that knows it; every
 message is secured when there is a key.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import secrets
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
+from protocols.c1218.scripts import PROCEDURE_POLL_US, PROCEDURE_POLLS
+from protocols.c1218.transfer import Progress
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.keys import SecurityState
@@ -22,9 +24,16 @@ from protocols.c1222.node import Node, NodeSettings, ResponseArrived, Transactio
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import NetworkSecurity, decode_blocks, encode_service
 from protocols.c1222.stream import ApduStream
-from protocols.errors import LinkError, LocalProtocolError, PortError, ServiceRefused
+from protocols.errors import (
+    LinkError,
+    LocalProtocolError,
+    OutcomeUnknown,
+    PortError,
+    RemoteProtocolError,
+    ServiceRefused,
+)
 from protocols.psem.codes import ResponseCode, code_name
-from protocols.psem.services import FullRead, OffsetRead, Request
+from protocols.psem.services import FullRead, FullWrite, OffsetRead, OffsetWrite, Request
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 
@@ -35,6 +44,8 @@ READ_OCTETS = 65_536
 #: A table that does not fit an answer is read in pieces of so many octets.
 PIECE_OCTETS = 400
 MAX_TABLE_OCTETS = 1 << 24
+#: Tables of procedures, and the result of one that is still running.
+INITIATE, RESPONSE, NOT_COMPLETED = 7, 8, 1
 #: What the network says in place of the meter, or the meter without looking at the request.
 NETWORK_ANSWERS = {
     ResponseCode.uat: "nobody there has this title",
@@ -42,6 +53,12 @@ NETWORK_ANSWERS = {
     ResponseCode.netr: "the way to the meter is cut; try again",
     ResponseCode.sme: "the key is not the meter's, or the clocks differ; see --key-file",
 }
+#: Those after which a request was surely not carried out.
+NOTHING_DONE = frozenset((ResponseCode.uat.name, ResponseCode.sme.name))
+
+
+class NotReached(LinkError):
+    """A request did not come to the meter, or was not looked at: nothing was done."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,10 @@ def parse_name(name: str) -> NetworkName:
     if not name.startswith("c1222://") or not host or not title.arcs:
         raise PortError(f"{name}: write c1222://HOST[:PORT]/APTITLE, c1222://192.0.2.7/.7.42")
     return NetworkName(host, port, title)
+
+
+def _text(request: Request) -> str:
+    return f"{type(request).__name__} of table {getattr(request, 'table', '')}"
 
 
 class _Clock:
@@ -100,17 +121,10 @@ class NetworkMeter:
         settings = NodeSettings(max_apdu_octets=MAX_TABLE_OCTETS)
         title = ApTitle.parse(READER_TITLE)
         self._node = Node(title, _Keys(keys), _Clock(), state, settings)
-        self._stream = ApduStream(MAX_TABLE_OCTETS)
         self._socket: socket.socket | None = None
 
     def __enter__(self) -> NetworkMeter:
-        target = self._target
-        try:
-            address = (target.host, target.port)
-            self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
-        except OSError as error:
-            raise PortError(f"{self._name}: {error.strerror or error}") from error
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._connected()
         return self
 
     def __exit__(
@@ -119,10 +133,9 @@ class NetworkMeter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        self._hang_up()
 
-    def read(self, table: int, progress: Callable[[int, int | None], None] | None = None) -> bytes:
+    def read(self, table: int, progress: Progress | None = None) -> bytes:
         """Give a whole table; ServiceRefused when the meter will not.
 
         One that is too large for an answer (``rstl``) is read in pieces.
@@ -145,26 +158,90 @@ class NetworkMeter:
                 break
         return data
 
+    def read_part(self, table: int, offset: int, count: int) -> bytes:
+        """Give octets of a table; what lies past its end is left out."""
+        return self._asked(OffsetRead(table, offset, count))
+
+    def write(self, table: int, data: bytes, progress: Progress | None = None) -> None:
+        """Write a whole table; in pieces where that is too large for a request (``rqtl``).
+
+        OutcomeUnknown when no answer comes: it is never sent twice.
+        """
+        try:
+            self._change(FullWrite(table, data), table)
+        except ServiceRefused as refused:
+            if refused.code != ResponseCode.rqtl:
+                raise
+            for at in range(0, len(data), PIECE_OCTETS):
+                self.write_part(table, at, data[at : at + PIECE_OCTETS])
+
+    def write_part(self, table: int, offset: int, data: bytes) -> None:
+        """Write octets of a table; OutcomeUnknown when no answer comes."""
+        self._change(OffsetWrite(table, offset, data), table, offset)
+
+    def procedure(self, initiate: bytes, ask: bool = True) -> bytes:
+        """Run a procedure: the image of ST-07 in, the image of ST-08 out.
+
+        Both go in one message, so that nobody's procedure comes between; one that is
+        not finished yet is asked for again.
+        """
+        asking = FullRead(RESPONSE)
+        responses = self._change(FullWrite(INITIATE, initiate), INITIATE, also=[asking] * ask)
+        if not ask:
+            return b""
+        answer = decode_blocks(responses[-1][1:])
+        for _ in range(PROCEDURE_POLLS):
+            if answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != NOT_COMPLETED:
+                return answer
+            time.sleep(PROCEDURE_POLL_US / 1e6)
+            answer = self._asked(asking)
+        raise RemoteProtocolError("the meter did not finish the procedure")
+
+    def keep_alive(self, seconds: int) -> None:
+        """Do nothing: each message stands alone, and a lost connection is made again."""
+
     def _asked(self, request: Request) -> bytes:
-        services = [encode_service(request)]
+        return decode_blocks(self._secured([request])[-1][1:])
+
+    def _change(
+        self, request: Request, table: int, offset: int = 0, also: Sequence[Request] = ()
+    ) -> tuple[bytes, ...]:
+        """Send a Write, and what is to be asked with it; give the answers."""
+        self._connected()
+        try:
+            return self._secured([request, *also])
+        except NotReached:
+            raise
+        except LinkError as error:
+            raise OutcomeUnknown(f"write of table {table}", offset, error) from error
+
+    def _secured(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
+        """Send requests in one message, behind the password if there is one; give the answers."""
+        services = [encode_service(request) for request in requests]
         if self._password is not None and self._key_id is not None:
             security = NetworkSecurity(self._password, self._user_id)
             services.insert(0, encode_service(security))
         responses = self._exchange(services)
-        for response in responses[:-1]:
-            self._refused(response, "security")
-        name = type(request).__name__
-        if not responses:
-            raise LinkError(f"{self._name}: an answer without items")
-        self._refused(responses[-1], f"{name} of table {getattr(request, 'table', '')}")
-        return decode_blocks(responses[-1][1:])
+        if len(services) > len(requests) and responses:
+            self._refused(responses[0], "security")
+            responses = responses[1:]
+        for request, response in zip(requests, responses, strict=False):
+            self._refused(response, _text(request))
+        if len(responses) < len(requests):
+            raise LinkError(f"{self._name}: an answer with items missing")
+        return responses
 
     def _refused(self, response: bytes, request: str) -> None:
         if response[0] in NETWORK_ANSWERS:
-            name = ResponseCode(response[0]).name
-            raise LinkError(f"{self._name}: answered {_explained(name)}")
+            raise self._unreached(ResponseCode(response[0]).name)
         if response[0] != ResponseCode.ok:
             raise ServiceRefused(response[0], code_name(response[0]), request)
+
+    def _unreached(self, cause: str) -> LinkError:
+        """Give the error of a cause: a code of the network, or what the node found wrong."""
+        meaning = {code.name: text for code, text in NETWORK_ANSWERS.items()}.get(cause)
+        text = f"{self._name}: answered {cause}" + (f": {meaning}" if meaning else "")
+        return (NotReached if cause in NOTHING_DONE else LinkError)(text)
 
     def _exchange(self, services: list[bytes]) -> tuple[bytes, ...]:
         now_us = time.monotonic_ns() // 1000
@@ -184,17 +261,38 @@ class NetworkMeter:
                 if isinstance(event, ResponseArrived) and event.transaction == number:
                     return event.responses
                 if isinstance(event, TransactionFailed) and event.transaction == number:
-                    raise LinkError(f"{self._name}: answered {_explained(event.cause)}")
+                    raise self._unreached(event.cause)
         raise LinkError(f"{self._name}: no answer in time")
 
+    def _connected(self) -> socket.socket:
+        """Give the connection, made anew where it has been lost."""
+        if self._socket is None:
+            address = (self._target.host, self._target.port)
+            try:
+                self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
+            except OSError as error:
+                raise PortError(f"{self._name}: {error.strerror or error}") from error
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._stream = ApduStream(MAX_TABLE_OCTETS)
+        return self._socket
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _lost(self, why: object) -> LinkError:
+        self._hang_up()
+        return LinkError(f"{self._name}: {why}")
+
     def _send(self) -> None:
-        assert self._socket is not None
+        line = self._connected()
         for _, octets in self._node.outgoing():
             self._note(True, octets)
             try:
-                self._socket.sendall(octets)
+                line.sendall(octets)
             except OSError as error:
-                raise LinkError(f"{self._name}: {error.strerror or error}") from error
+                raise self._lost(error.strerror or error) from error
 
     def _receive(self, wait_s: float) -> None:
         assert self._socket is not None
@@ -204,24 +302,18 @@ class NetworkMeter:
         except TimeoutError:
             return
         except OSError as error:
-            raise LinkError(f"{self._name}: {error.strerror or error}") from error
+            raise self._lost(error.strerror or error) from error
         if not data:
-            raise LinkError(f"{self._name}: the connection was closed")
+            raise self._lost("the connection was closed")
         try:
             for octets in self._stream.feed(data):
                 self._note(False, octets)
                 self._node.receive(None, octets, time.monotonic_ns() // 1000)
         except ApduRejected as error:
-            raise LinkError(f"{self._name}: what came is no C12.22: {error}") from error
+            raise self._lost(f"what came is no C12.22: {error}") from error
 
     def _note(self, sent: bool, octets: bytes) -> None:
         capture = active()
         if capture is not None and self._socket is not None:
             ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
             capture.apdu(sent, *ends, True, octets, listens=False)
-
-
-def _explained(cause: str) -> str:
-    """Give a cause with what it means, if it is a code of the network."""
-    meaning = {code.name: text for code, text in NETWORK_ANSWERS.items()}.get(cause)
-    return f"{cause}: {meaning}" if meaning else cause

@@ -6,7 +6,7 @@ import click
 
 from ansi_tables import Snapshot, TableError
 from protocols.errors import ServiceRefused
-from protocols.transports.pump import MeterPort
+from smartmeter.cli.meter_line import RemoteMeter
 
 
 class NotAgreed(click.ClickException):
@@ -15,7 +15,7 @@ class NotAgreed(click.ClickException):
     exit_code = 1
 
 
-def serial_number(meter: MeterPort) -> str:
+def serial_number(meter: RemoteMeter) -> str:
     """Give the meter's serial number from ST-01; empty when it does not show one."""
     try:
         tables = Snapshot({number: meter.read(number) for number in (0, 1)})
@@ -24,7 +24,7 @@ def serial_number(meter: MeterPort) -> str:
         return ""
 
 
-def agree(meter: MeterPort, question: str, *, grave: bool, expected: str, yes: bool) -> None:
+def agree(meter: RemoteMeter, question: str, *, grave: bool, expected: str, yes: bool) -> None:
     """Let a person agree; raise NotAgreed otherwise.
 
     What resets, clears or switches (``grave``) wants the serial number typed.  A

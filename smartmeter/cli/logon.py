@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from protocols.c1218.scripts import LogonSettings
+from protocols.errors import PortError
 from protocols.transports.names import open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
@@ -17,6 +18,8 @@ from smartmeter.base.file import read_text
 
 #: A password has 20 octets.
 MAX_PASSWORD_FILE_OCTETS = 4096
+#: How the name of a meter on the network begins.
+NETWORK = "c1222:"
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
@@ -57,6 +60,8 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
 
 def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port by its name; ``sim:`` is a simulated meter in this process."""
+    if port.startswith(NETWORK):
+        raise PortError(f"{port} is on the network: read, write, procedure and shell reach it")
     if not port.startswith("sim:"):
         return open_port(port, rts, dtr)
     from protocols.transports.capture import captured

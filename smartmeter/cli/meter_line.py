@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.transfer import Progress
 from protocols.psem.codes import BAUD_CODES
 from protocols.quirks import Quirk
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
-from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
+from smartmeter.cli.logon import NETWORK, logon_options, logon_settings, open_any_port
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _QUIRKS = {quirk.label: quirk for quirk in Quirk}
+
+
+class RemoteMeter(Protocol):
+    """A meter at a port or on the network: ``MeterPort`` and ``NetworkMeter``."""
+
+    def read(self, table: int, progress: Progress | None = None) -> bytes:
+        """Give a whole table; ServiceRefused when the meter will not."""
+
+    def read_part(self, table: int, offset: int, count: int) -> bytes:
+        """Give octets of a table."""
+
+    def write(self, table: int, data: bytes, progress: Progress | None = None) -> None:
+        """Write a whole table; OutcomeUnknown when the line fails meanwhile."""
+
+    def write_part(self, table: int, offset: int, data: bytes) -> None:
+        """Write octets of a table."""
+
+    def procedure(self, initiate: bytes, ask: bool = True) -> bytes:
+        """Run a procedure: the image of ST-07 in, the image of ST-08 out."""
+
+    def keep_alive(self, seconds: int) -> None:
+        """Keep the session for an idle time."""
+
+
+def remote_options(verb: _Verb) -> _Verb:
+    """Give a verb what :func:`line_options` gives, and the keys of the network."""
+    keys = click.Path(exists=True, dir_okay=False)
+    option = click.option("--key-file", type=keys, help="c1222: keys, ID=HEX lines.")
+    return option(line_options(verb))
 
 
 def line_options(verb: _Verb) -> _Verb:
@@ -46,12 +77,18 @@ class MeterLine:
         strict: tuple[str, ...],
         rts: bool,
         dtr: bool,
+        key_file: str | None = None,
         **logon: Any,
     ) -> None:
         for speed in baud:
             if speed not in BAUD_CODES:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
+        self.key_file = key_file
+        if self.is_network and (baud or assume or strict or dtr or not rts or logon["user"]):
+            raise click.UsageError(f"{port} has no line: leave speeds, quirks, --rts, --user out")
+        if key_file is not None and not self.is_network:
+            raise click.UsageError("--key-file is for c1222://HOST[:PORT]/APTITLE")
         #: What every opened port is put into, such as a recording.
         self.wrap: Callable[[Port], Port] = lambda port: port
         self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
@@ -59,6 +96,11 @@ class MeterLine:
             assume=frozenset(_QUIRKS[label] for label in assume),
             strict=frozenset(_QUIRKS[label] for label in strict),
         )
+
+    @property
+    def is_network(self) -> bool:
+        """Tell whether the meter is on the network, not at a port."""
+        return self.port.startswith(NETWORK)
 
     def open_port(self, rts: bool | None = None, dtr: bool | None = None) -> Port:
         """Open the port; its modem lines as the options say, or otherwise."""
@@ -72,8 +114,21 @@ class MeterLine:
         reopen = None if self.port.startswith("sim:") else self.open_port
         return MeterPort(self.open_port(), self.logon, self.options, reopen=reopen)
 
+    def meter(self) -> AbstractContextManager[RemoteMeter]:
+        """Give the meter, at a port or on the network, to be used with ``with``."""
+        if not self.is_network:
+            return self.session()
+        from protocols.transports.network_meter import NetworkMeter
+        from smartmeter.cli.frame_c1222 import make_context
 
-def warn_of_password(meter: MeterPort) -> None:
-    """Say so when the meter has refused the password."""
-    if meter.opened is not None and meter.opened.password_accepted is False:
+        keys = make_context((), self.key_file, None, (), None).keys
+        if self.logon.password is not None and not keys:
+            click.echo("without a key the password is not sent", err=True)
+        return NetworkMeter(self.port, keys, self.logon.password, self.logon.user_id)
+
+
+def warn_of_password(meter: RemoteMeter) -> None:
+    """Say so when the meter has refused the password at its port."""
+    opened = meter.opened if isinstance(meter, MeterPort) else None
+    if opened is not None and opened.password_accepted is False:
         click.echo("the meter refused the password; going on without rights", err=True)

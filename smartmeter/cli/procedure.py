@@ -21,10 +21,9 @@ from ansi_tables.procedures import (
     procedure_name,
 )
 from ansi_tables.rendering import to_json_value
-from protocols.transports.pump import MeterPort
 from smartmeter.cli.consent import agree
 from smartmeter.cli.members import set_members
-from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
+from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.read import read_tables
 
 #: Standard procedures that reset, clear or switch nothing: a plain yes is enough.
@@ -40,7 +39,7 @@ MAX_NUMBER = 2047
 @click.option("--serial-number", default="", help="Run it in this meter only.")
 @click.option("--no-answer", is_flag=True, help="Do not ask for ST-08.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@line_options
+@remote_options
 def command(
     port: str,
     which: str,
@@ -54,9 +53,10 @@ def command(
     """Run PROCEDURE (9, SP-9, REMOTE_RESET, MP-3 …) in the meter at PORT.
 
     PARAMETERS are NAME=VALUE for a procedure whose parameters are known, or HEX.
+    PORT is what ``smartmeter read`` takes, c1222://HOST[:PORT]/APTITLE too.
     """
     number, manufacturer = procedure_number(which)
-    with MeterLine(port, **line).session() as meter:
+    with MeterLine(port, **line).meter() as meter:
         warn_of_password(meter)
         context = context_of(meter)
         call = make_call(number, manufacturer, parameters, context)
@@ -67,7 +67,7 @@ def command(
 
 
 def run_agreed(
-    meter: MeterPort,
+    meter: RemoteMeter,
     call: Initiate,
     context: Context,
     *,
@@ -103,7 +103,7 @@ def procedure_number(text: str) -> tuple[int, bool]:
     return int(digits), manufacturer
 
 
-def context_of(meter: MeterPort) -> Context:
+def context_of(meter: RemoteMeter) -> Context:
     """Give what a meter's ST-00 says of its formats."""
     return read_tables(meter, [1]).snapshot.context
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
 from ansi_tables import Snapshot, definition
 from ansi_tables.meaning.notes import TOLD_BY
-from protocols.c1218.transfer import Progress
 from protocols.errors import ServiceRefused
-from protocols.transports.pump import MeterPort, monotonic_us
+from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
-from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
+from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.progress import ReadingProgress
 from smartmeter.cli.tables import decoded_table, table_number, table_title
 
@@ -25,18 +23,10 @@ from smartmeter.cli.tables import decoded_table, table_number, table_title
 @click.argument("port")
 @click.argument("tables", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@line_options
+@remote_options
 @click.option("--record", type=click.Path(dir_okay=False), help="Write all bytes to this file.")
-@click.option(
-    "--key-file", type=click.Path(exists=True, dir_okay=False), help="c1222: keys, ID=HEX lines."
-)
 def command(
-    port: str,
-    tables: tuple[str, ...],
-    as_json: bool,
-    record: str | None,
-    key_file: str | None,
-    **line: Any,
+    port: str, tables: tuple[str, ...], as_json: bool, record: str | None, **line: Any
 ) -> int:
     """Read TABLES (23, ST-23, MT-5 …) of the meter at PORT.
 
@@ -47,15 +37,16 @@ def command(
     """
     numbers = [table_number(text) for text in tables]
     meter_line, out = MeterLine(port, **line), None
+    if record and meter_line.is_network:
+        raise click.UsageError("--record is for a port; a network is captured with --pcap FILE")
     if record:
         from protocols.transports.recording import RecordingPort
 
         out = Path(record).open("w", encoding="ascii")  # noqa: SIM115 - closed below
         meter_line.wrap = lambda inner: RecordingPort(inner, out, monotonic_us)
     try:
-        with _session(meter_line, key_file) as meter, ReadingProgress() as progress:
-            if isinstance(meter, MeterPort):
-                warn_of_password(meter)
+        with meter_line.meter() as meter, ReadingProgress() as progress:
+            warn_of_password(meter)
             wanted = numbers or list(overview.TABLES)
             found = read_tables(meter, wanted, only_listed=not numbers, progress=progress)
             if not as_json:
@@ -76,23 +67,6 @@ def command(
     return 1 if failed and numbers else 0
 
 
-class Readable(Protocol):
-    """A meter at a port, or on the network."""
-
-    def read(self, table: int, progress: Progress | None = None) -> bytes:
-        """Give a whole table; raise ServiceRefused."""
-
-
-def _session(line: MeterLine, key_file: str | None) -> AbstractContextManager[Readable]:
-    if not line.port.startswith("c1222:"):
-        return line.session()
-    from protocols.transports.network_meter import NetworkMeter
-    from smartmeter.cli.frame_c1222 import make_context
-
-    keys = make_context((), key_file, None, (), None).keys
-    return NetworkMeter(line.port, keys, line.logon.password, line.logon.user_id)
-
-
 class Found:
     """What was read: images, refusals, and the tables that were asked for."""
 
@@ -110,7 +84,7 @@ class Found:
 
 
 def read_tables(
-    meter: Readable,
+    meter: RemoteMeter,
     wanted: list[int],
     *,
     only_listed: bool = False,
@@ -133,7 +107,7 @@ def read_tables(
     return found
 
 
-def add_meaning(meter: Readable, found: Found) -> None:
+def add_meaning(meter: RemoteMeter, found: Found) -> None:
     """Read what tells a person of units and times, as far as the meter has it and shows it."""
     general = found.snapshot.get(0)
     for number in found.wanted if general is not None else ():
@@ -143,7 +117,7 @@ def add_meaning(meter: Readable, found: Found) -> None:
 
 
 def _fetch(
-    meter: Readable, found: Found, number: int, progress: ReadingProgress | None = None
+    meter: RemoteMeter, found: Found, number: int, progress: ReadingProgress | None = None
 ) -> None:
     """Read one table, once; a refusal is kept."""
     if number in found.snapshot.images or number in found.refused:

@@ -24,7 +24,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.procedures import all_procedures
 from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.pump import MeterPort
-from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
+from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.procedure import context_of, make_call, procedure_number, run_agreed
 from smartmeter.cli.read import print_table, read_tables
 from smartmeter.cli.tables import table_number
@@ -38,10 +38,13 @@ HISTORY_LINES = 1000
 @click.command()
 @click.argument("port")
 @click.option("--yes", is_flag=True, help="Ask nothing before writes and procedures.")
-@line_options
+@remote_options
 def command(port: str, yes: bool, **line: Any) -> int:
-    """Talk with the meter at PORT in one session; ``help`` lists what can be said."""
-    with MeterLine(port, **line).session() as meter:
+    """Talk with the meter at PORT in one session; ``help`` lists what can be said.
+
+    PORT is what ``smartmeter read`` takes, c1222://HOST[:PORT]/APTITLE too.
+    """
+    with MeterLine(port, **line).meter() as meter:
         warn_of_password(meter)
         shell = Shell(meter, yes)
         with History(), KeptAlive(meter, shell.lock):
@@ -52,7 +55,7 @@ def command(port: str, yes: bool, **line: Any) -> int:
 class KeptAlive:
     """Keeps the session while the prompt waits, in a thread of its own."""
 
-    def __init__(self, meter: MeterPort, lock: threading.Lock) -> None:
+    def __init__(self, meter: RemoteMeter, lock: threading.Lock) -> None:
         self._meter, self._lock = meter, lock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="keep alive", daemon=True)
@@ -73,7 +76,7 @@ class KeptAlive:
 class Shell(cmd.Cmd):
     """The lines that can be said."""
 
-    def __init__(self, meter: MeterPort, yes: bool) -> None:
+    def __init__(self, meter: RemoteMeter, yes: bool) -> None:
         super().__init__()
         self._meter, self._yes = meter, yes
         self.lock = threading.Lock()
@@ -162,6 +165,10 @@ class Shell(cmd.Cmd):
 
     def do_line(self, line: str) -> None:
         """line: what was granted, and what this meter does differently"""
+        if not isinstance(self._meter, MeterPort):
+            raise click.ClickException(
+                "over the network there is no line: each message stands alone"
+            )
         limits, client = self._meter.client.limits, self._meter.client
         click.echo(f"{limits.packet_octets} octets x {limits.packets} packets, {client.baud} baud")
         for quirk, times in client.quirks.met.items():

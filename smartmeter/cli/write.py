@@ -11,11 +11,10 @@ import click
 
 from ansi_tables import TableError, definition, name_of
 from protocols.errors import ServiceRefused
-from protocols.transports.pump import MeterPort
 from smartmeter.base.file import read_file
 from smartmeter.cli.consent import agree
 from smartmeter.cli.members import set_members
-from smartmeter.cli.meter_line import MeterLine, line_options, warn_of_password
+from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.read import read_tables
 from smartmeter.cli.tables import table_number
 
@@ -37,7 +36,7 @@ SHOWN_OCTETS = 48
 @click.option("--yes", is_flag=True, help="Ask nothing: for scripts.")
 @click.option("--serial-number", default="", help="Write to this meter only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@line_options
+@remote_options
 def command(
     port: str,
     table: str,
@@ -53,6 +52,7 @@ def command(
     """Write TABLE of the meter at PORT: HEX, the octets of a file, or elements by --set.
 
     Shows what will be sent and asks; then reads back what the meter holds.
+    PORT is what ``smartmeter read`` takes, c1222://HOST[:PORT]/APTITLE too.
     """
     number = table_number(table)
     if number == PROCEDURE_INITIATE:
@@ -63,7 +63,7 @@ def command(
         raise click.UsageError("--offset is 0 to 16777215, and goes with HEX or --file")
     given = _octets(hex_octets, file_name)
     change = Change(number, given, members, offset)
-    with MeterLine(port, **line).session() as meter:
+    with MeterLine(port, **line).meter() as meter:
         warn_of_password(meter)
         return write_agreed(meter, change, yes=yes, expected=serial_number, as_json=as_json)
 
@@ -79,7 +79,7 @@ class Change:
 
 
 def write_agreed(
-    meter: MeterPort, change: Change, *, yes: bool, expected: str = "", as_json: bool = False
+    meter: RemoteMeter, change: Change, *, yes: bool, expected: str = "", as_json: bool = False
 ) -> int:
     """Show a change, let a person agree, write it and read it back; give the exit status."""
     number, offset = change.number, change.offset
@@ -109,14 +109,14 @@ def _octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
     return data
 
 
-def _read_back(meter: MeterPort, number: int) -> bytes | None:
+def _read_back(meter: RemoteMeter, number: int) -> bytes | None:
     try:
         return meter.read(number)
     except ServiceRefused:
         return None
 
 
-def _changed(meter: MeterPort, number: int, members: tuple[str, ...]) -> bytes:
+def _changed(meter: RemoteMeter, number: int, members: tuple[str, ...]) -> bytes:
     """Give the table with elements replaced."""
     found = read_tables(meter, [number])
     if number not in found.snapshot.images:
@@ -146,7 +146,7 @@ def _short(data: bytes) -> str:
     return f"{shown} ..." if len(data) > SHOWN_OCTETS else shown
 
 
-def _verify(meter: MeterPort, number: int, data: bytes, at: int, as_json: bool) -> int:
+def _verify(meter: RemoteMeter, number: int, data: bytes, at: int, as_json: bool) -> int:
     """Compare what the meter holds with what was sent; give the exit status."""
     held = _read_back(meter, number)
     verified = None if held is None else held[at : at + len(data)] == data

@@ -106,9 +106,10 @@ class Talk:
         settings: NodeSettings | None = None,
         title: ApTitle = METER,
         host: NodeSettings | None = None,
+        tables: Tables | None = None,
     ) -> None:
         self.now_us = NOW_US
-        self.clock, self.ring, self.tables = Clock(), Ring(), Tables()
+        self.clock, self.ring, self.tables = Clock(), Ring(), tables or Tables()
         self.settings = settings or OPEN
         self.server = Server(Node(title, self.ring, self.clock, None, self.settings), self.tables)
         self.host = Node(HOST, self.ring, self.clock, SecurityState(100), host or OPEN)

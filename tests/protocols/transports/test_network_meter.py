@@ -11,26 +11,28 @@ from pathlib import Path
 
 import pytest
 
+from protocols.c1222.access import Rights
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
-from protocols.errors import LinkError, PortError, ServiceRefused
+from protocols.errors import LinkError, OutcomeUnknown, PortError, ServiceRefused
 from protocols.transports.network_meter import NetworkMeter, parse_name
-from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Talk
+from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables, Talk
 from tests.protocols.c1222.wireshark import tshark
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.comms.test_listener import Served, serving
+from tests.smartmeter.meter.sessions import original
 
 KEYS = {KEY_ID: EaxPrime(KEY)}
 
 
 @contextmanager
-def device(settings: NodeSettings) -> Iterator[tuple[str, Served]]:
+def device(settings: NodeSettings, tables: Tables | None = None) -> Iterator[tuple[str, Served]]:
     """Serve a device in a loop of its own thread; gives its name and itself."""
     ready, found = threading.Event(), []
 
     async def run() -> None:
         async with serving() as served:
-            served.talk = Talk(settings)
+            served.talk = Talk(settings, tables=tables)
             # The device stands still at one instant of its own clock: let that be now.
             served.talk.clock.offset_us = time.time_ns() // 1000 - served.talk.now_us
             stop = asyncio.Event()
@@ -63,6 +65,72 @@ def test_tables_are_read_secured_and_refusals_are_named() -> None:
         pytest.raises(ServiceRefused, match="security"),
     ):
         meter.read(0)
+
+
+def test_tables_are_written_whole_and_in_part_and_only_with_the_right_to_it() -> None:
+    with device(NodeSettings()) as (name, served):
+        with NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
+            meter.write(3, b"whole")
+            assert meter.read(3) == b"whole"
+            meter.write_part(3, 0, b"parts")
+            assert meter.read_part(3, 1, 3) == b"art"
+        with NetworkMeter(name, KEYS) as meter, pytest.raises(ServiceRefused, match="isc"):
+            meter.write(3, b"wrong")
+        assert served.talk.tables.images[3] == b"parts"
+
+
+class Procedures(Tables):
+    """A device whose procedures finish when they are asked for the second time."""
+
+    asked = 0
+
+    def read(self, table: int, rights: Rights, now_us: int) -> bytes:
+        if table != 8:
+            return super().read(table, rights, now_us)
+        self.asked += 1
+        return self.images[7][:3] + bytes([0 if self.asked > 1 else 1])
+
+
+def test_a_procedure_is_started_once_and_asked_for_until_it_is_done() -> None:
+    tables = Procedures()
+    with (
+        device(NodeSettings(), tables) as (name, _),
+        NetworkMeter(name, KEYS, PASSWORD, 2) as meter,
+    ):
+        assert meter.procedure(b"\x0b\x00\x21") == b"\x0b\x00\x21\x00"
+        assert tables.asked == 2
+        assert meter.procedure(b"\x0b\x00\x22", ask=False) == b""
+        assert tables.asked == 2
+
+
+def test_a_write_without_an_answer_is_never_repeated_and_said_to_be_unknown() -> None:
+    heard = b""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        name = f"c1222://127.0.0.1:{deaf.getsockname()[1]}/.7.42"
+        with NetworkMeter(name, KEYS, PASSWORD) as meter:
+
+            def hang_up() -> None:
+                nonlocal heard
+                peer, _ = deaf.accept()
+                heard = peer.recv(4096)
+                peer.close()
+
+            thread = threading.Thread(target=hang_up)
+            thread.start()
+            with pytest.raises(OutcomeUnknown, match="not known"):
+                meter.write(3, b"whole")
+            thread.join()
+    assert heard
+
+
+def test_a_connection_that_was_lost_is_made_again() -> None:
+    with device(NodeSettings()) as (name, _), NetworkMeter(name, KEYS) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+        assert meter._socket is not None
+        meter._socket.shutdown(socket.SHUT_RDWR)
+        with pytest.raises(LinkError):
+            meter.read(1)
+        assert meter.read(1)[:4] == b"SMOP"
 
 
 def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces() -> None:
@@ -125,3 +193,22 @@ def test_the_verb_reads_and_captures(tmp_path: object) -> None:
             shown = tshark(Path(file), "-Y", "c1222", "-T", "fields", "-e", "frame.comment")
             assert shown.count("in fact port") >= 4
         assert smartmeter("read", "c1222://127.0.0.1/", "1").returncode == 1
+
+
+def test_write_procedure_and_shell_take_a_name_of_the_network() -> None:
+    with device(NodeSettings()) as (name, served):
+        secrets = {
+            "SMARTMETER_C1222_KEYS": f"{KEY_ID}={KEY.hex()}",
+            "SMARTMETER_PASSWORD": PASSWORD.decode(),
+        }
+        served.talk.tables.images[0] = original().table(0, 0)
+        options = ("--user-id", "2", "--yes")
+        done = smartmeter("write", name, "5", "41424344", *options, **secrets)
+        assert done.returncode == 0 and "read back the same" in done.stdout, done.stderr
+        done = smartmeter("procedure", name, "2", "--no-answer", *options, **secrets)
+        assert "was started" in done.stdout, done.stderr
+        assert served.talk.tables.images[7][:2] == b"\x02\x00"
+        done = smartmeter("shell", name, *options, said="hex 5\nline\n", **secrets)
+        assert "41 42 43 44" in done.stdout and "no line" in done.stderr
+        done = smartmeter("write", name, "5", "41", "--baud", "9600", **secrets)
+        assert done.returncode == 2 and "no line" in done.stderr

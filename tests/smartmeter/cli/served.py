@@ -29,13 +29,14 @@ def meter_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]
 
 
 def smartmeter(
-    *arguments: str, timeout: int = 60, **environment: str
+    *arguments: str, timeout: int = 60, said: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Run the command line to its end."""
+    """Run the command line to its end; ``said`` is what it reads."""
     return subprocess.run(
         [sys.executable, "-m", "smartmeter", *arguments],
         capture_output=True,
         text=True,
         timeout=timeout,
+        input=said,
         env=os.environ | environment,
     )
