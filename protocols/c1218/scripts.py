@@ -116,7 +116,7 @@ def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Scrip
         negotiate, bauds = bool(bauds), ()  # first without a speed, then not at all
     accepted = None
     if settings.password is not None:
-        accepted = yield from _prove(settings.password, settings.padding, quirks)
+        accepted = yield from prove(settings.password, settings.padding, quirks)
     return Opened(identification, accepted)
 
 
@@ -163,7 +163,7 @@ def _log_on(settings: LogonSettings, bauds: tuple[int, ...] | None, quirks: Quir
     check(logon, (yield logon))
 
 
-def _prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | None]:
+def prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | None]:
     """Send the password; give whether it was accepted, or None where there is no Security."""
     nuls_first = padding is Padding.NULS or (padding is Padding.AUTO and quirks.on(Quirk.PADDING))
     filled = password.ljust(PASSWORD_OCTETS, b"\0" if nuls_first else b" ")

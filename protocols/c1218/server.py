@@ -73,11 +73,14 @@ class Limits:
 
 
 class Server:
-    """A C12.18 device on one port.
+    """A C12.18 device on one port; ``c1221`` builds on it.
 
     Defaults return, and rights end, after Terminate, after 6 s without a valid
     packet, and when an answer is not acknowledged.
     """
+
+    #: (state, request) to the state after an ``ok``, and the requests that are known at all.
+    legal, served = LEGAL, SERVED
 
     def __init__(self, device: Device, options: ServerOptions | None = None) -> None:
         self._device = device
@@ -170,11 +173,11 @@ class Server:
     def _respond(self, data: bytes, now_us: int) -> Response:
         """Give the answer to a request, by the order in which refusals go before each other."""
         kind = request_type(data[0])
-        if kind not in SERVED or not self._implements(kind):
+        if kind not in self.served or not self._implements(kind):
             return Response(ResponseCode.sns)
         if kind in self._options.refusals:
             return Response(self._options.refusals[kind])
-        following = LEGAL.get((self.state, kind))
+        following = self.legal.get((self.state, kind))
         if following is None:
             return Response(ResponseCode.isss)
         try:

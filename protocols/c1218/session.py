@@ -48,7 +48,7 @@ _TABLE_SERVICES = (
     Security,
 )
 
-#: (state, request) to the state after an ``ok``; what is not here is ``isss``.
+#: C12.18: (state, request) to the state after an ``ok``; what is not here is ``isss``.
 LEGAL: Mapping[tuple[State, type[Request]], State] = {
     (State.BASE, Identify): State.ID,
     (State.BASE, Terminate): State.BASE,

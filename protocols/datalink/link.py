@@ -115,6 +115,8 @@ class Link:
         self._parser = Parser(max_packet, self.timing)
         self._echo = EchoFilter()
         self.identity = 0
+        #: On a shared line: whom packets may be for; the others are not for us.  None: anybody.
+        self.accepts: frozenset[int] | None = None
         self.set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS, max_packet)
         self._events: list[Event] = []
         # What may be written now; what must wait for the turn-around; until when.
@@ -349,6 +351,8 @@ class Link:
     # Receiving.
 
     def _take(self, item: Signal | Received, now_us: int) -> None:
+        if item not in (Signal.ACK, Signal.NAK) and not self._is_for_us():
+            return
         if isinstance(item, Received) and item.crc_swapped != self._crc_swapped:
             item = self._accept_other_crc(item)
         after_us = self._parser.last_us + self.timing.turn_around_us
@@ -367,6 +371,11 @@ class Link:
             self._repeat(now_us)
         else:
             self._acknowledged(now_us)
+
+    def _is_for_us(self) -> bool:
+        """Tell whether the packet whose header came last is ours, as far as could be read."""
+        identity = self._parser.identity
+        return self.accepts is None or identity is None or identity in self.accepts
 
     def _accept_other_crc(self, item: Received) -> Received | Signal:
         """Take a packet whose checksum comes in the other order, if that is tolerated (Q23)."""

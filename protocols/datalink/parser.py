@@ -50,6 +50,8 @@ class Parser:
         self._buffer = bytearray()
         self._flush_from_us: int | None = None
         self.last_us = 0
+        #: Whom the last packet was for whose header came, damaged or not.
+        self.identity: int | None = None
 
     @property
     def inside(self) -> bool:
@@ -74,6 +76,8 @@ class Parser:
         if due is None or now_us < due:
             return []
         ended = Signal.CUT if len(self._buffer) < HEADER_OCTETS else Signal.BAD
+        if ended is Signal.CUT:
+            self.identity = None
         if self._flush_from_us is not None:
             ended = Signal.TOO_LONG
         self.reset()
@@ -98,6 +102,7 @@ class Parser:
             at += missing
             if len(self._buffer) < HEADER_OCTETS:
                 continue
+            self.identity = self._buffer[1]
             if not self._length_is_fit():
                 self._buffer.clear()
                 self._flush_from_us = now_us

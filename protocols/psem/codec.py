@@ -5,7 +5,9 @@ from __future__ import annotations
 from protocols.errors import LocalProtocolError, RemoteProtocolError, TableChecksumError
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    Authenticate,
     DefaultRead,
+    Disconnect,
     FullRead,
     FullWrite,
     Identify,
@@ -20,6 +22,7 @@ from protocols.psem.services import (
     Response,
     Security,
     Terminate,
+    TimingSetup,
     Unknown,
     Wait,
 )
@@ -126,6 +129,13 @@ def encode_request(request: Request, ones_complement: bool = False) -> bytes:
             return head + bytes(bauds)
         case Wait(seconds):
             return b"\x70" + _word(seconds, 1)
+        case Disconnect():
+            return b"\x22"
+        case Authenticate(key_id, proof):
+            return b"\x53" + _word(1 + len(proof), 1) + _word(key_id, 1) + proof
+        case TimingSetup(traffic_s, inter_character_s, response_s, retries):
+            fields = (traffic_s, inter_character_s, response_s, retries)
+            return b"\x71" + b"".join(_word(one, 1) for one in fields)
         case Unknown(code, data):
             return bytes([code]) + data
     raise LocalProtocolError(f"{request!r} is no request")
@@ -138,7 +148,13 @@ def _nbr(indices: tuple[int, ...]) -> int:
 
 
 #: The requests without parameters.
-_SIMPLE = {0x20: Identify, 0x21: Terminate, 0x52: Logoff, 0x3E: DefaultRead}
+_SIMPLE = {
+    0x20: Identify,
+    0x21: Terminate,
+    0x22: Disconnect,
+    0x52: Logoff,
+    0x3E: DefaultRead,
+}
 _TYPES: dict[int, type[Request]] = {
     **_SIMPLE,
     0x30: FullRead,
@@ -150,7 +166,9 @@ _TYPES: dict[int, type[Request]] = {
     0x50: Logon,
     0x51: Security,
     **dict.fromkeys(range(0x60, 0x6C), Negotiate),
+    0x53: Authenticate,
     0x70: Wait,
+    0x71: TimingSetup,
 }
 
 
@@ -183,6 +201,12 @@ def decode_request(data: bytes) -> Request:
     if code == 0x70:
         _length(code, rest, 1, ResponseCode.err)
         return Wait(rest[0])
+    if code == 0x53:
+        _length(code, rest, 1 + max(2, rest[0] if rest else 0), ResponseCode.err)
+        return Authenticate(rest[1], rest[2:])
+    if code == 0x71:
+        _length(code, rest, 4, ResponseCode.err)
+        return TimingSetup(*rest)
     return Unknown(code, rest)
 
 

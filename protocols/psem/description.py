@@ -23,12 +23,11 @@ from protocols.psem.services import (
     OffsetRead,
     OffsetWrite,
     Request,
+    TimingSetup,
     Unknown,
     Wait,
 )
 
-#: Services of C12.21 that a C12.18 device answers ``sns``.
-_C1221 = {0x22: "Disconnect", 0x53: "Authenticate", 0x71: "Timing Setup"}
 #: The smallest packet size that any known meter grants.
 _SMALLEST_PACKET = 32
 
@@ -68,8 +67,10 @@ def _request(request: Request) -> str:
             return f"Negotiate {size} x {packets}" + (f", {speeds} baud" if bauds else "")
         case Wait(seconds):
             return f"Wait {seconds} s"
+        case TimingSetup():
+            return "Timing Setup"
         case Unknown(code, _):
-            return _C1221.get(code, f"unknown request {code:02X}H")
+            return f"unknown request {code:02X}H"
     return type(request).__name__
 
 

@@ -115,6 +115,32 @@ class Wait(Request):
 
 
 @dataclass(frozen=True)
+class Disconnect(Request):
+    """22H (C12.21): the call is over, the line is hung up."""
+
+
+@dataclass(frozen=True)
+class Authenticate(Request):
+    """53H (C12.21): a proof that a key is known; ``block`` is the ticket, encrypted by it.
+
+    One source: another public client puts an octet 00 between key and block (O20).
+    """
+
+    key_id: int
+    block: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class TimingSetup(Request):
+    """71H (C12.21): the time-outs of both ends in whole seconds, and the repetitions."""
+
+    traffic_s: int
+    inter_character_s: int
+    response_s: int
+    retries: int
+
+
+@dataclass(frozen=True)
 class Unknown(Request):
     """A request code that is not served here."""
 

@@ -27,7 +27,7 @@ PROVENANCES = {
     "CONFLICT": CONFLICT,
     "CHOICE": CHOICE,
 }
-NUMBERS = [f"D{n:02d}" for n in range(1, 97)] + [f"C{n:02d}" for n in range(1, 76)]
+NUMBERS = [f"D{n:02d}" for n in range(1, 107)] + [f"C{n:02d}" for n in range(1, 82)]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -49,7 +49,7 @@ def check(numbers: str, provenance: str) -> Callable[[Test], Test]:
 
 def found() -> Iterator[tuple[str, str, str, str]]:
     """Give (number, sentence, provenance, file) of every decorated test."""
-    for path in sorted(HERE.glob("test_*_checks*.py")):
+    for path in sorted(HERE.parent.glob("c12[12][18]/test_*_checks*.py")):
         for node in ast.parse(path.read_text()).body:
             if not isinstance(node, ast.FunctionDef):
                 continue
@@ -66,8 +66,8 @@ def table() -> str:
     """Give the page."""
     rows = sorted(found(), key=lambda row: (NUMBERS.index(row[0]), row[1]))
     lines = [
-        "Conformance checks of C12.18",
-        "============================",
+        "Conformance checks of C12.18 and C12.21",
+        "=======================================",
         "",
         "Generated from the tests by ``python -m tests.protocols.c1218.checks``; D is a device,",
         "C a client.  No licensed copy of the standard was open when they were written: the third",

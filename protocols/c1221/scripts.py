@@ -1,0 +1,122 @@
+"""What a client does in a call, as scripts (see ``c1218.scripts``).
+
+::
+
+    Identify, Timing Setup, Negotiate, Logon, Authenticate and/or Security … Logoff, Disconnect
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+
+from protocols.c1218.scripts import Padding, Script, prove
+from protocols.c1218.transfer import check
+from protocols.c1221.authentication import BLOCK_OCTETS, proof
+from protocols.c1221.profile import AUTHENTICATES, DES
+from protocols.errors import LinkError, LocalProtocolError, RemoteProtocolError
+from protocols.psem.codes import ResponseCode
+from protocols.psem.identification import Identification, parse_identification
+from protocols.psem.services import (
+    Authenticate,
+    Disconnect,
+    Identify,
+    Logoff,
+    Logon,
+    Negotiate,
+    Response,
+    Terminate,
+    TimingSetup,
+)
+from protocols.quirks import Quirk, Quirks
+
+DEFAULT_SETUP = TimingSetup(traffic_s=30, inter_character_s=1, response_s=4, retries=3)
+
+
+class NotGenuine(RemoteProtocolError):
+    """The device could not prove the key: it is not the one that was meant."""
+
+
+@dataclass(frozen=True)
+class CallSettings:
+    """How to open a call: user, password and/or key, time-outs and packets on offer."""
+
+    user_id: int = 0
+    user: bytes = b""
+    password: bytes | None = field(default=None, repr=False)
+    key_id: int = 0
+    key: bytes | None = field(default=None, repr=False)
+    timing: TimingSetup | None = DEFAULT_SETUP
+    packet_octets: int = 1024
+    packets: int = 128
+
+
+@dataclass(frozen=True)
+class OpenedCall:
+    """How it was opened; None where a proof was not tried, or the device has no such service."""
+
+    identification: Identification
+    authenticated: bool | None
+    password_accepted: bool | None
+
+
+def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[OpenedCall]:
+    """Open a session in a call.
+
+    A device that cannot prove the key is told Terminate, and NotGenuine is raised; a refused
+    proof is no second time tried with the same ticket.
+    """
+    quirks = quirks or Quirks()
+    response = yield Identify()
+    if response.code == ResponseCode.isss:
+        quirks.note(Quirk.SESSION_OPEN)
+        yield Terminate()
+        response = yield Identify()
+    identification = parse_identification(check(Identify(), response).data)
+    if settings.timing is not None:
+        response = yield settings.timing
+        if response.code == ResponseCode.sns:
+            quirks.note(Quirk.SERVICE_MISSING)
+    response = yield Negotiate(settings.packet_octets, settings.packets)
+    if response.code == ResponseCode.sns:
+        quirks.note(Quirk.SERVICE_MISSING)
+    logon = Logon(settings.user_id, settings.user)
+    check(logon, (yield logon))
+    authenticated = accepted = None
+    if settings.key is not None:
+        authenticated = yield from _authenticate(settings.key_id, settings.key, identification)
+    if settings.password is not None:
+        accepted = yield from prove(settings.password, Padding.AUTO, quirks)
+    return OpenedCall(identification, authenticated, accepted)
+
+
+def _authenticate(key_id: int, key: bytes, device: Identification) -> Script[bool | None]:
+    """Prove the key, and have the device prove it; None where it announces no such service."""
+    if not (device.auth_type or 0) & AUTHENTICATES or device.ticket is None:
+        return None
+    if device.auth_algorithm != DES or len(device.ticket) != BLOCK_OCTETS:
+        raise LocalProtocolError(
+            f"the device wants algorithm {device.auth_algorithm} with a ticket of "
+            f"{len(device.ticket)} octets; DES with 8 is known here"
+        )
+    block = proof(key, device.ticket)
+    response: Response = yield Authenticate(key_id, block)
+    if not response.ok:
+        return False
+    wanted = bytes((1 + BLOCK_OCTETS, key_id)) + proof(key, block)
+    if not hmac.compare_digest(response.data, wanted):
+        yield Terminate()
+        raise NotGenuine("the device does not prove the key: it is not genuine")
+    return True
+
+
+def close_call(quirks: Quirks | None = None) -> Script[None]:
+    """Logoff and Disconnect, whatever the device says to them; then the line is hung up."""
+    quirks = quirks or Quirks()
+    try:
+        response = yield Logoff()
+        if not response.ok:
+            quirks.note(Quirk.LOGOFF_IGNORED)
+        yield Disconnect()
+    except LinkError:
+        quirks.note(Quirk.TERMINATE_IGNORED)
