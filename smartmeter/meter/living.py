@@ -76,6 +76,20 @@ class RunningOn:
             return None  # a count beyond its field, or a table that does not decode, stands still
         return None
 
+    def go_on_from(self, table: int, image: bytes, now_us: int) -> None:
+        """Take the clock, or the marks of what was read, from an image that was written."""
+        try:
+            record = self._snapshot.layout(table).decode(image)
+        except TableError:
+            return  # it is shown until it runs on
+        shown = record.get("CLOCK_CALENDAR") if table == CLOCKS[0] else None
+        moment = getattr(shown, "value", None)
+        if isinstance(moment, datetime) and self._clock is not None:
+            elapsed_s = max(0, (self._utc_us(now_us) - self._start_us) // US_PER_S)
+            self._clock = moment - timedelta(seconds=elapsed_s)
+        if table == PROFILE_STATUS and self._profile is not None:
+            self._profile.go_on_from(record)
+
     def _utc_us(self, now_us: int) -> int:
         utc_us = self._calendar.utc_us(now_us)
         assert utc_us is not None
@@ -219,6 +233,12 @@ class _Profile:
         block = self._data.LP_DATA_SET1[status.LAST_BLOCK_ELEMENT]
         if "SIMPLE_INT_STATUS" in block:
             block["SIMPLE_INT_STATUS"] = frozenset()
+
+    def go_on_from(self, status: Any) -> None:
+        """Take how many blocks are unread."""
+        written = status.LP_STATUS_SET1.NBR_UNREAD_BLOCKS
+        self._status.LP_STATUS_SET1["NBR_UNREAD_BLOCKS"] = min(written, self._blocks)
+        self._images.clear()
 
     def table(self, number: int) -> bytes:
         """Give ST-63 or ST-64 as it is now."""

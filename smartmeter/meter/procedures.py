@@ -40,7 +40,7 @@ _BAD: Result = (ResultCode.INVALID_PARAMETER, {})
 _CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
 _DONE: Result = (ResultCode.COMPLETED, {})
 #: SELECTOR of ST-07: post a failure only; post nothing.
-_ON_EXCEPTION, _NEVER, _RESERVED_FROM = 1, 2, 4
+POST_ON_EXCEPTION, NEVER_POST, _RESERVED_FROM = 1, 2, 4
 
 
 def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes | None:
@@ -58,8 +58,8 @@ def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes | None:
     if code is ResultCode.COMPLETED:
         subject = call.number.to_bytes(2, context.fmt.data_order)
         meter.note(EventCode.PROCEDURE_INVOKED, now_us, subject, call.number)
-    silent = call.selector == _NEVER or (
-        call.selector == _ON_EXCEPTION and code is ResultCode.COMPLETED
+    silent = call.selector == NEVER_POST or (
+        call.selector == POST_ON_EXCEPTION and code is ResultCode.COMPLETED
     )
     return None if silent else image
 

@@ -4,8 +4,9 @@ What the image knows, the twin does: identification, what is granted in Negotiat
 for each table that is refused, locked or not there, services that the original lacks, and
 how long it took.  What an image cannot know is ours: a wrong password is answered ``err``
 (``isc`` while locked out, as by our own meter); a table is written where ST-00 says so and
-the master's password was given; a procedure that ST-00 lists is answered with result 3,
-"conflicts with device setup", because an image has nothing that could carry it out.
+the master's password was given; of the procedures that ST-00 lists, those are carried out
+for which an image is enough (:mod:`smartmeter.meter.twin_procedures`), the others answered
+with result 3, "conflicts with device setup".
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import IndexRead, IndexWrite, OffsetRead, OffsetWrite, Request
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.image import MeterImage
+from smartmeter.meter.twin_procedures import LOG_IN, run_procedure
 
 INITIATE, RESPONSE = 7, 8
-INVALID_PARAMETER, SETUP_CONFLICT, UNRECOGNIZED = 2, 3, 6
+#: Number and manufacturer's flag of ST-07, without the selector.
+PROCEDURE_MASK = MANUFACTURER_BIT | NUMBER_MASK
 #: Wrong passwords that cost nothing, and the delay of the next, which doubles up to the last.
 FREE_FAILURES, FIRST_DELAY_US, MAX_DELAY_US = 5, 10_000_000, 3600_000_000
 
@@ -40,6 +43,9 @@ class Living(Protocol):
 
     def current(self, table: int, now_us: int) -> bytes | None:
         """Give a table that moves as it is now, or None for one that does not."""
+
+    def go_on_from(self, table: int, image: bytes, now_us: int) -> None:
+        """Take an image that was written: a table that moves goes on from there."""
 
 
 @dataclass
@@ -86,7 +92,7 @@ class TwinDevice:
         self.tables: dict[int, bytes] = dict(image.tables)
         #: Tables that were edited from outside: they do not run on.
         self.edited: dict[int, bytes] = {}
-        self._format = format_of(image)
+        self.format = format_of(image)
         self.asked: int | None = None
         self._may_read = self._may_write = False
 
@@ -108,11 +114,26 @@ class TwinDevice:
             raise Refused(self._image.refused.get(table, self._image.unlisted))
         if table in self._image.locked and not self._may_read:
             raise Refused(self._image.locked[table])
+        return self._current(table, now_us)
+
+    def _current(self, table: int, now_us: int) -> bytes:
         if self._living is not None and table not in self.edited:
             running = self._living.current(table, now_us)
             if running is not None:
                 self.tables[table] = running
         return self.tables[table]
+
+    def present(self, now_us: int) -> Snapshot:
+        """Give the tables as they are now."""
+        return Snapshot({table: self._current(table, now_us) for table in list(self.tables)})
+
+    def put(self, table: int, image: bytes, now_us: int) -> None:
+        """Replace a table; one that runs goes on from there."""
+        self.tables[table] = image
+        if table in self.edited:
+            self.edited[table] = image
+        if self._living is not None:
+            self._living.go_on_from(table, image, now_us)
 
     def check_write(self, table: int, now_us: int) -> None:
         """Raise Refused when the session may not write a table; ST-07 is judged by what it asks."""
@@ -127,9 +148,11 @@ class TwinDevice:
         if table == INITIATE:
             if offset is not None:
                 raise Refused(ResponseCode.onp)
-            if not self._may_write:
+            if not self._may_write and self._procedure_of(data) != LOG_IN:
                 raise Refused(ResponseCode.isc)
-            self.tables[RESPONSE] = self._procedure(data)
+            answer = run_procedure(self, data, now_us)
+            if answer is not None:
+                self.tables[RESPONSE] = answer
             return
         old = self.tables.get(table)
         if old is None:
@@ -140,7 +163,7 @@ class TwinDevice:
                 raise Refused(ResponseCode.onp)
         if offset + len(data) > len(old):
             raise Refused(ResponseCode.onp)
-        self.tables[table] = old[:offset] + data + old[offset + len(data) :]
+        self.put(table, old[:offset] + data + old[offset + len(data) :], now_us)
 
     def has_service(self, kind: type[Request]) -> bool:
         """Tell whether the original has a way of partial access; writes go by reads."""
@@ -164,7 +187,7 @@ class TwinDevice:
 
     def session_ended(self, normally: bool, now_us: int) -> None:
         """Take the rights away."""
-        self._may_read = self._may_write = False
+        self.end_rights()
 
     def release(self, table: int) -> None:
         """Let go of a table that was edited: it is the image's again."""
@@ -175,18 +198,15 @@ class TwinDevice:
 
     def _writable(self, table: int) -> bool:
         if table & MANUFACTURER_BIT:
-            return table & NUMBER_MASK in self._format.mfg_tbls_write
-        return table in self._format.std_tbls_write
+            return table & NUMBER_MASK in self.format.mfg_tbls_write
+        return table in self.format.std_tbls_write
 
-    def _procedure(self, initiate: bytes) -> bytes:
-        if len(initiate) < 3:
-            return bytes(3) + bytes([INVALID_PARAMETER])
-        number = int.from_bytes(initiate[:2], self._format.data_order)
-        known = (
-            self._format.mfg_proc_used if number & MANUFACTURER_BIT else self._format.std_proc_used
-        )
-        result = SETUP_CONFLICT if number & NUMBER_MASK in known else UNRECOGNIZED
-        return initiate[:3] + bytes([result])
+    def _procedure_of(self, initiate: bytes) -> int:
+        return int.from_bytes(initiate[:2], self.format.data_order) & PROCEDURE_MASK
+
+    def end_rights(self) -> None:
+        """Take the rights of the session away."""
+        self._may_read = self._may_write = False
 
 
 def format_of(image: MeterImage) -> DeviceFormat:

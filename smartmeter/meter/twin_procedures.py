@@ -1,0 +1,161 @@
+"""The standard procedures that a twin carries out, where ST-00 of its image lists them.
+
+An image holds all that these need: warm start, saving and diagnostics change nothing that a
+client sees; entries that were read are counted off the unread ones; status flags are
+cleared; the clock is set; a user logs in and out.  Those that make a meter measure, record
+or switch (cold start, clearing, list pointers, modes, resets, pending tables, load profile,
+load control), and a manufacturer's, are answered with result 3, "conflicts with device
+setup": their effects are not in an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from ansi_tables import DeviceFormat, Record, Snapshot, TableError
+from ansi_tables.ids import NUMBER_MASK
+from ansi_tables.procedures import (
+    LIST_CODES,
+    Initiate,
+    Outcome,
+    decode_initiate,
+    encode_response,
+)
+from protocols.psem.codes import ResponseCode
+from smartmeter.meter.procedures import NEVER_POST, POST_ON_EXCEPTION, Result, ResultCode
+
+LOG_IN = 18
+STATUS, CLOCK, PROFILE_STATUS = 3, 52, 63
+#: Load profile data, and what its set is called in ST-63.
+_SETS = {64: "LP_STATUS_SET1", 65: "LP_STATUS_SET2", 66: "LP_STATUS_SET3", 67: "LP_STATUS_SET4"}
+_DONE: Result = (ResultCode.COMPLETED, {})
+_BAD: Result = (ResultCode.INVALID_PARAMETER, {})
+_CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
+
+
+class Host(Protocol):
+    """What a procedure asks of the twin."""
+
+    format: DeviceFormat
+
+    def present(self, now_us: int) -> Snapshot:
+        """Give the tables as they are now."""
+
+    def put(self, table: int, image: bytes, now_us: int) -> None:
+        """Replace a table; one that runs goes on from there."""
+
+    def security(self, password: bytes, now_us: int) -> ResponseCode:
+        """Check a password, and take its rights."""
+
+    def end_rights(self) -> None:
+        """Take the rights away."""
+
+
+def run_procedure(twin: Host, initiate: bytes, now_us: int) -> bytes | None:
+    """Run what ST-07 asks for; give the image of ST-08, or None when none is to be posted."""
+    tables = twin.present(now_us)
+    try:
+        call = decode_initiate(initiate, tables.context)
+    except TableError:
+        return _unreadable(twin.format, initiate)
+    code, values = _run(twin, tables, call, now_us)
+    posted = values if code is ResultCode.COMPLETED else b""
+    answer = Outcome(call.number, call.sequence, code, posted, call.manufacturer, call.selector)
+    completed = code is ResultCode.COMPLETED
+    if call.selector == NEVER_POST or (call.selector == POST_ON_EXCEPTION and completed):
+        return None
+    return encode_response(answer, tables.context)
+
+
+def _run(twin: Host, tables: Snapshot, call: Initiate, now_us: int) -> Result:
+    fmt = twin.format
+    if call.number not in (fmt.mfg_proc_used if call.manufacturer else fmt.std_proc_used):
+        return ResultCode.UNRECOGNIZED, {}
+    act = None if call.manufacturer else _ACTIONS.get(call.number)
+    if act is None:
+        return _CONFLICT
+    try:
+        return act(twin, tables, call.parameters, now_us)
+    except (TableError, KeyError, AttributeError):
+        return _CONFLICT  # the image has not the table, or it does not decode
+
+
+def _unreadable(fmt: DeviceFormat, initiate: bytes) -> bytes:
+    """Answer parameters that cannot be read: 6 for a procedure that is not there, else 2."""
+    head = initiate[:3].ljust(3, b"\0")
+    known = int.from_bytes(head[:2], fmt.data_order) & NUMBER_MASK in fmt.std_proc_used
+    return head + bytes([ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED])
+
+
+def _nothing_to_see(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+    return _DONE
+
+
+def _update_last_read(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+    """Count entries off the unread ones, in every list of the code that the image has."""
+    lists = [n for n in LIST_CODES.get(given.TBL_LIST, ()) if n in tables.images]
+    if not lists:
+        return _BAD
+    for number in lists:
+        table = PROFILE_STATUS if number in _SETS else number
+        record: Any = tables[table]
+        status = record[_SETS[number]] if number in _SETS else record
+        name = "NBR_UNREAD_BLOCKS" if number in _SETS else "NBR_UNREAD_ENTRIES"
+        status[name] = max(0, status[name] - given.ENTRIES_READ)
+        twin.put(table, tables.layout(table).encode(record), now_us)
+        tables.images[table] = tables.layout(table).encode(record)
+    return _DONE
+
+
+def _clear(*names: str) -> Callable[[Host, Snapshot, Record, int], Result]:
+    def act(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+        record: Any = tables[STATUS]
+        for name in names:
+            flags = record[name]
+            record[name] = dict.fromkeys(flags, 0) if isinstance(flags, dict) else frozenset()
+        image = tables.layout(STATUS).encode(record)
+        twin.put(STATUS, image, now_us)
+        return ResultCode.COMPLETED, {name: record[name] for name in names}
+
+    return act
+
+
+def _set_date_time(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+    """Set date, time, or both; of the qualifier only the day of the week follows."""
+    mask, moment, record = given.SET_MASK, given.DATE_TIME.value, Record(tables[CLOCK])
+    before = record.CLOCK_CALENDAR.value
+    if not isinstance(moment, datetime) or not isinstance(before, datetime):
+        return _BAD
+    day = moment if mask.SET_DATE_FLAG else before
+    hour = moment if mask.SET_TIME_FLAG else before
+    after = day.replace(hour=hour.hour, minute=hour.minute, second=hour.second)
+    record["CLOCK_CALENDAR"] = after
+    weekday = after.isoweekday() % 7
+    record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
+    twin.put(CLOCK, tables.layout(CLOCK).encode(record), now_us)
+    return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}
+
+
+def _log_in(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+    accepted = twin.security(bytes(given.PASSWORD), now_us) is ResponseCode.ok
+    return _DONE if accepted else (ResultCode.NO_AUTHORIZATION, {})
+
+
+def _log_out(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+    twin.end_rights()
+    return _DONE
+
+
+_ACTIONS: Mapping[int, Callable[[Host, Snapshot, Record, int], Result]] = {
+    1: _nothing_to_see,
+    2: _nothing_to_see,
+    5: _update_last_read,
+    7: _clear("ED_STD_STATUS1", "ED_STD_STATUS2"),
+    8: _clear("ED_MFG_STATUS"),
+    10: _set_date_time,
+    11: _nothing_to_see,
+    LOG_IN: _log_in,
+    19: _log_out,
+}
