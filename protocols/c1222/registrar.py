@@ -10,11 +10,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.registration import Register, Registered, refusal
+from protocols.c1222.registration import (
+    PERIOD_AS_YOU_LIKE_S,
+    ConnectionType,
+    NodeType,
+    Register,
+    Registered,
+    refusal,
+)
 from protocols.psem.codes import ResponseCode
 
 US_PER_S = 1_000_000
 MAX_ENTRIES = 100_000
+#: Each of them costs a message for each registration.
+MAX_NOTIFICATION_HOSTS = 16
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,26 @@ class Entry:
     device_class: bytes
     address: bytes
     lapses_us: int | None
+
+    def registration(self, now_us: int) -> Register:
+        """Give the registration that this entry stands for, with the period that is left."""
+        left_s = PERIOD_AS_YOU_LIKE_S
+        if self.lapses_us is not None:
+            left_s = min(max(0, (self.lapses_us - now_us) // US_PER_S), PERIOD_AS_YOU_LIKE_S)
+        return Register(
+            self.title,
+            self.serial,
+            left_s,
+            NodeType(self.node_type),
+            ConnectionType(self.connection_type),
+            self.device_class,
+            self.address,
+        )
+
+    @property
+    def wants_to_be_told(self) -> bool:
+        """Tell whether this is a notification host."""
+        return bool(self.node_type & NodeType.NOTIFICATION_HOST)
 
 
 @dataclass(frozen=True)
@@ -69,6 +98,7 @@ class Registrar:
         self._admit = admit
         self._entries: dict[tuple[int, ...], Entry] = {}
         self._serials: dict[tuple[int, ...], ApTitle] = {}
+        self._hosts: dict[tuple[int, ...], Entry] = {}
         self._next_arc = 1
         self._changes: list[Change] = []
 
@@ -80,6 +110,10 @@ class Registrar:
     def entries(self) -> list[Entry]:
         """Give the whole list."""
         return list(self._entries.values())
+
+    def notification_hosts(self) -> list[Entry]:
+        """Give those that want to be told of every change."""
+        return list(self._hosts.values())
 
     def changes(self) -> list[Change]:
         """Give what changed, and forget it."""
@@ -101,6 +135,9 @@ class Registrar:
         if title.absolute not in self._entries and (
             len(self._entries) >= self._settings.max_entries
         ):
+            return bytes([ResponseCode.bsy])
+        asks = asked.node_type & NodeType.NOTIFICATION_HOST and title.absolute not in self._hosts
+        if asks and len(self._hosts) >= MAX_NOTIFICATION_HOSTS:
             return bytes([ResponseCode.bsy])
         # 0 in a request is not "for ever": it has been read as "unsupported".
         period_s = min(asked.period_s or self._settings.max_period_s, self._settings.max_period_s)
@@ -154,11 +191,15 @@ class Registrar:
 
     def _enter(self, entry: Entry) -> None:
         self._entries[entry.title.absolute] = entry
+        self._hosts.pop(entry.title.absolute, None)
+        if entry.wants_to_be_told:
+            self._hosts[entry.title.absolute] = entry
         if entry.serial is not None:
             self._serials[entry.serial.absolute] = entry.title
 
     def _remove(self, entry: Entry) -> None:
         del self._entries[entry.title.absolute]
+        self._hosts.pop(entry.title.absolute, None)
         if entry.serial is not None:
             self._serials.pop(entry.serial.absolute, None)
         self._changes.append(Change(entry, False))

@@ -10,7 +10,7 @@ came, and a group's message passes once.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from protocols.c1222.addressing import Addressed, addressed
@@ -69,7 +69,7 @@ class Relay:
     """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
 
     ``node`` is its own title, keys and transactions; its events that are no
-    network service come out of ``events``.
+    network service come out of ``events``.  ``ways`` gives paths that its owner knows.
     """
 
     def __init__(
@@ -78,8 +78,10 @@ class Relay:
         registrar: Registrar | None = None,
         upstream: Hashable | None = None,
         settings: RelaySettings | None = None,
+        ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
+        self._ways = ways
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
         self._routes: OrderedDict[_Title, tuple[Hashable, int]] = OrderedDict()
@@ -113,6 +115,23 @@ class Relay:
             self._spread(path, apdu, octets, where, now_us)
         else:
             self._forward(path, apdu, octets, now_us)
+
+    def forward(self, path: Hashable, octets: bytes, now_us: int) -> bool:
+        """Take an APDU that the owner's node has no use for; False when it is for nobody else."""
+        try:
+            apdu = decode_apdu(octets)
+        except ApduRejected:
+            return False
+        where = addressed(self.node.title, apdu.called, self.node.settings.groups)
+        if apdu.called is None or where is not Addressed.ELSEWHERE:
+            return False
+        if apdu.is_response:
+            self._return(path, apdu, octets, now_us)
+        elif _is_group(apdu.called):
+            self._spread(path, apdu, octets, where, now_us)
+        else:
+            self._forward(path, apdu, octets, now_us)
+        return True
 
     def path_failed(self, path: Hashable, now_us: int) -> None:
         """A next hop cannot be reached: whoever waits for it is told ``netr``."""
@@ -228,6 +247,9 @@ class Relay:
 
     def _way_to(self, title: ApTitle, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it; else upstream."""
+        known = self._ways(title)
+        if known is not None:
+            return known
         wanted = title.absolute
         for size in range(len(wanted), 0, -1):
             route = self._routes.get(wanted[:size])
@@ -352,6 +374,26 @@ class Relay:
                 self._routes.pop(change.entry.title.absolute, None)
             elif path is not None:
                 self._learn_route(change.entry.title, path, now_us)
+            self._tell_hosts(change, now_us)
+
+    def _tell_hosts(self, change: Change, now_us: int) -> None:
+        """Tell notification hosts who came (27H, as it registered) and who went (24H).
+
+        The standard's own exchange is not public; this one is a choice of ours.
+        """
+        assert self.registrar is not None
+        entry = change.entry
+        service = encode_service(
+            entry.registration(now_us) if change.present else Deregister(entry.title)
+        )
+        for host in self.registrar.notification_hosts():
+            way = self._way_to(host.title, now_us)
+            if host.title == entry.title:
+                continue
+            if way is None:
+                self.counts["host not told"] += 1
+                continue
+            self.node.request([service], host.title, way, now_us, response_control=NEVER)
 
     def _resolve(self, event: RequestArrived, title: ApTitle | None) -> bytes:
         """Answer with an address; where everybody was asked, who does not know is silent."""

@@ -16,7 +16,7 @@ from smartmeter.simulation.demo import Demo, DemoSettings
 if TYPE_CHECKING:
     from smartmeter.tms.web.site import Site
 
-MAX_METERS, MAX_SPEED = 2000, 3600
+MAX_METERS, MAX_SPEED, MAX_RELAYS = 2000, 3600, 8
 
 
 @click.command()
@@ -35,6 +35,13 @@ MAX_METERS, MAX_SPEED = 2000, 3600
 @click.option(
     "--duration", type=click.FloatRange(1, 86_400), help="Wall seconds; without: until Ctrl-C."
 )
+@click.option(
+    "--relays",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, MAX_RELAYS),
+    help="A chain of so many relays before the TMS; 0: it is its own master relay.",
+)
 @click.option("--headless", is_flag=True, help="No page.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
 @click.option("--data", metavar="DIR", help="Folder of the TMS; default: a fresh temporary one.")
@@ -44,6 +51,7 @@ def command(
     port: int,
     seed: int,
     duration: float | None,
+    relays: int,
     headless: bool,
     as_json: bool,
     data: str | None,
@@ -55,7 +63,7 @@ def command(
     if (folder / "tms.sqlite3").exists():
         raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")
     click.echo(f"data in {folder}", err=as_json)
-    settings = DemoSettings(meters, speed, seed, duration, folder)
+    settings = DemoSettings(meters, speed, seed, duration, folder, relays)
     count = asyncio.run(_run(settings, None if headless else port, as_json))
     if as_json:
         click.echo(count.json())

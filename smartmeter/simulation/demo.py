@@ -7,7 +7,9 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.count import Count, Journal, count, settled
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.server import TmsServer
@@ -15,6 +17,8 @@ from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.template import Template, make_template
 
 LOOPBACK = "127.0.0.1"
+#: Under which title the demo's relays have theirs.
+RELAY_TITLES = ".90"
 #: At the end, what is under way may take so long.
 DRAIN_S = 30.0
 POLL_S = 0.25
@@ -39,6 +43,8 @@ class DemoSettings:
     seed: int = 1
     duration_s: float | None = None
     data: Path = Path("demo-data")
+    #: Relays between the street and the TMS, one behind the other; none: the TMS is its own.
+    relays: int = 0
 
 
 def demo_template(speed: int) -> Template:
@@ -67,13 +73,14 @@ class Demo:
         self.street: Street
         self._started_us = now_us
         self._tasks: list[asyncio.Task[None]] = []
+        #: The relays, the one at the TMS first.
+        self.relays: list[RelayHost] = []
 
     async def start(self) -> None:
         """Start the TMS, ship the street to it, and switch the street on."""
         settings = self.settings
         await self.server.start(LOOPBACK, 0)
-        host, port = self.server.address
-        address = f"tcp:{host}:{port}"
+        address = await self._way()
         factories = [factory_of(n, settings.seed, address) for n in range(1, settings.meters + 1)]
         shipped = [Shipped(one.esn, str(one.title), one.key, MODEL) for one in factories]
         self.server.import_shipment(shipped)
@@ -83,6 +90,17 @@ class Demo:
             asyncio.create_task(self.street.run()),
             asyncio.create_task(self._break_things()),
         ]
+
+    async def _way(self) -> str:
+        """Give the address that the street connects to: the TMS, or the farthest relay from it."""
+        host, port = self.server.address
+        for number in range(self.settings.relays):
+            title = ApTitle.parse(f"{RELAY_TITLES}.{number + 1}")
+            relay = RelayHost(title, f"tcp:{host}:{port}")
+            self.relays.append(relay)
+            await relay.start(LOOPBACK, 0)
+            host, port = relay.address
+        return f"tcp:{host}:{port}"
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run for the duration, or until told to stop."""
@@ -105,6 +123,8 @@ class Demo:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for relay in reversed(self.relays):
+            await relay.stop()
         await self.server.stop()
 
     async def _break_things(self) -> None:

@@ -12,8 +12,8 @@ from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocols.c1222.access import AccessDesk
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.access import AccessDesk, Task
+from protocols.c1222.ap_title import ApTitle, uid_octets
 from protocols.c1222.builder import NOTIFICATION, URGENT
 from protocols.c1222.identification import identification
 from protocols.c1222.keys import SecurityState
@@ -27,20 +27,22 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.registration import Register, decode_registered, serial_uid
-from protocols.c1222.services import encode_service
+from protocols.c1222.services import TRACE, Deregister, Trace, encode_service
 from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event
+from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked, ModuleAuthority
 from smartmeter.ssi.factory import Factory
-from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys
+from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys, Role
 from smartmeter.ssi.outbox import Entry, Outbox
 from smartmeter.ssi.reports import MAX_APDU_OCTETS
 
 IDS_PAGE = "ids"
+_OK = bytes([ResponseCode.ok])
 RESERVED_IDS = 1024
 FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
 #: A bearer that is down at the first try needs a moment; so does a TMS that restarts.
@@ -123,7 +125,10 @@ class NetworkSide:
             self._keys,
             self._calendar,
             state,
-            NodeSettings(window_s=window_s, not_before_s=utc_s - 1),
+            # A trace is answered in clear: it would gather no relay's title otherwise.
+            NodeSettings(
+                window_s=window_s, not_before_s=utc_s - 1, clear_services=frozenset((TRACE,))
+            ),
         )
         authority = ModuleAuthority(self._factory, self._keys)
         sessions = self._node.sessions
@@ -309,10 +314,26 @@ class NetworkSide:
                 self._failed(event.transaction, event.cause, now_us)
             elif isinstance(event, RequestArrived) and self._desk is not None:
                 items = self._desk.screen(event, now_us)
-                self._events.append(Asked(event.token, tuple(items)))
+                answered = (self._of_the_network(one, now_us) for one in items)
+                self._events.append(Asked(event.token, tuple(answered)))
             elif isinstance(event, MessageRejected):
                 self._events.append(event)
         self._reserve()
+
+    def _of_the_network(self, item: bytes | Task, now_us: int) -> bytes | Task:
+        """Answer what concerns the node and not its tables: which way, and leave."""
+        match item.request if isinstance(item, Task) else None:
+            case Trace(titles):
+                return _OK + b"".join(map(uid_octets, (*titles, self._factory.title)))
+            case Deregister(title):
+                if title is None or title.absolute != self._factory.title.absolute:
+                    return bytes([ResponseCode.iar])
+                if isinstance(item, Task) and item.rights is not Role.TMS:
+                    return bytes([ResponseCode.isc])
+                # It answers, and begins anew.
+                self.registered, self._not_before_us = False, now_us + FIRST_PAUSE_US
+                return _OK
+        return item
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
         self._unanswered.pop(self._asked_by, None)

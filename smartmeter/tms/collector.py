@@ -6,15 +6,17 @@ stores, and says when the answer may go.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import NBR_SSI_TABLES, SsiTable
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, uid_octets
+from protocols.c1222.builder import NEVER
 from protocols.c1222.identification import identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
@@ -27,9 +29,19 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
+from protocols.c1222.reception import IDENTIFY, RESOLVE
 from protocols.c1222.registration import Register, Registered, serial_text
+from protocols.c1222.relay import Relay
 from protocols.c1222.security import EaxPrime
-from protocols.c1222.services import decode_service, whole_write
+from protocols.c1222.services import (
+    SECURITY,
+    TRACE,
+    Deregister,
+    Resolve,
+    Trace,
+    decode_service,
+    whole_write,
+)
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
@@ -47,6 +59,11 @@ REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
 ANSWER_TIMEOUT_US = 15_000_000
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
+#: What anybody may ask in clear: it changes nothing.
+IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
+#: Why the own node has no use for an APDU that may be somebody else's.
+_ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
+_OK = b"\0"
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,14 @@ class ReportArrived(Event):
     esn: str
     header: Mapping[str, Any]
     parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class DeregistrationAsked(Event):
+    """A node gives its title up; the answer goes out when that is durable."""
+
+    token: int
+    esn: str
 
 
 @dataclass(frozen=True)
@@ -127,8 +152,15 @@ class Collector:
                 refuse_forgotten=False,
                 max_serving=MAX_SERVING,
                 max_open=MAX_SERVING,
+                clear_services=IN_CLEAR,
             ),
         )
+        #: The TMS is its own master relay: what is for others goes on by this.
+        self.relay = Relay(self.node, ways=self._way_to)
+        #: Gives the native address of a path's far end, or of our own; empty: none.
+        self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
+        self._current: tuple[Hashable, bytes] | None = None
+        self._led: OrderedDict[int, None] = OrderedDict()
         self._events: list[Event] = []
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths: dict[str, Hashable] = {}
@@ -136,8 +168,10 @@ class Collector:
     def request(self, esn: str, services: Sequence[bytes], path: Hashable, now_us: int) -> int:
         """Ask a SmartMeter over a path; give the transaction."""
         title = self._meters.title(esn)
+        # A trace goes in clear, or no relay could add its title.
+        key_id = None if services[0][:1] == bytes([TRACE]) else 0
         return self.node.request(
-            services, title, path, now_us, key_id=0, timeout_us=ANSWER_TIMEOUT_US
+            services, title, path, now_us, key_id=key_id, timeout_us=ANSWER_TIMEOUT_US
         )
 
     def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
@@ -149,21 +183,35 @@ class Collector:
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""
+        self._current = path, octets
         self.node.receive(path, octets, now_us)
         self._drain(now_us)
+        self._current = None
 
     def expire(self, now_us: int) -> None:
         """End transactions whose time is over."""
-        self.node.expire(now_us)
+        self.relay.expire(now_us)
         self._drain(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        return self.node.deadline_us()
+        return self.relay.deadline_us()
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""
-        return self.node.outgoing()
+        return self.relay.outgoing()
+
+    def title_of(self, esn: str) -> ApTitle:
+        """Give the title of a known node; KeyError for an unknown one."""
+        return self._meters.title(esn)
+
+    def path_closed(self, path: Hashable, now_us: int) -> None:
+        """A path has gone: who waits for somebody behind it is told."""
+        self.relay.path_failed(path, now_us)
+
+    def _way_to(self, title: ApTitle) -> Hashable | None:
+        esn = self._meters.esn(title)
+        return self.paths.get(esn) if esn is not None else None
 
     def events(self) -> list[Event]:
         """Give what happened."""
@@ -174,15 +222,31 @@ class Collector:
         """Take a SmartMeter in under the title that it asked for."""
         title = self._meters.title(asked.esn)
         answer = Registered(title, REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S).encode()
-        self.node.answer(asked.token, [answer], now_us)
+        self.answer(asked.token, [answer], now_us)
+
+    def answer(self, token: int, items: Sequence[bytes], now_us: int) -> None:
+        """Answer a request, also for the security that may have led it."""
+        led = token in self._led
+        self._led.pop(token, None)
+        self.node.answer(token, [_OK, *items] if led else items, now_us)
+
+    def tell(self, esn: str, service: bytes, now_us: int) -> bool:
+        """Send a node one service that wants no answer; False when it has no path."""
+        path = self.paths.get(esn)
+        if path is None:
+            return False
+        self.node.request(
+            [service], self._meters.title(esn), path, now_us, key_id=0, response_control=NEVER
+        )
+        return True
 
     def acknowledge(self, report: ReportArrived, now_us: int) -> None:
         """Say ok to every item of a report: it is durable."""
-        self.node.answer(report.token, [b"\0"] * (1 + len(report.parts)), now_us)
+        self.answer(report.token, [b"\0"] * (1 + len(report.parts)), now_us)
 
     def reject(self, report: ReportArrived, code: ResponseCode, now_us: int) -> None:
         """Refuse a report; the SmartMeter keeps it and tries again."""
-        self.node.answer(report.token, [bytes([code])] * (1 + len(report.parts)), now_us)
+        self.answer(report.token, [bytes([code])] * (1 + len(report.parts)), now_us)
 
     def _drain(self, now_us: int) -> None:
         for event in self.node.events():
@@ -196,41 +260,91 @@ class Collector:
                 title = str(event.calling) if event.calling else ""
                 self._events.append(Refused(event.path, title, "key-suspected", False))
             elif isinstance(event, MessageRejected) and event.reason != "repeated":
+                if self._went_on(event.reason, now_us):
+                    continue
                 unknown = event.calling is not None and self._meters.esn(event.calling) is None
                 title = str(event.calling) if event.calling else ""
                 self._events.append(Refused(event.path, title, event.reason, unknown))
 
+    def _went_on(self, reason: str, now_us: int) -> bool:
+        """Tell whether what the own node has no use for was somebody else's, and went on."""
+        if reason not in _ELSEWHERE or self._current is None:
+            return False
+        return self.relay.forward(*self._current, now_us)
+
     def _take(self, event: RequestArrived, now_us: int) -> None:
-        esn = self._meters.esn(event.calling)
-        assert esn is not None, "its key was found by its title"
+        if event.services[0][:1] == bytes([SECURITY]) and len(event.services) > 1:
+            # Clients put it first in every message; the key has said all that counts here.
+            self._led[event.token] = None
+            while len(self._led) > MAX_SERVING:
+                self._led.popitem(last=False)
+            event = replace(event, services=event.services[1:])
+        # What came in clear is nobody's, whatever title it bears.
+        esn = self._meters.esn(event.calling) if event.key_id is not None else None
         write = whole_write(event.services[0])
-        if write is not None and write[1][:4] == SIGNATURE:
+        if esn is not None and write is not None and write[1][:4] == SIGNATURE:
             with suppress(MalformedRequest):  # which items are, is said below
                 self._report(event, esn, now_us)
                 return
-        services: list[Request | Register] = []
+        self._serve(event, esn, now_us)
+
+    def _serve(self, event: RequestArrived, esn: str | None, now_us: int) -> None:
+        """Answer what a network is asked; registrations and the like wait for the store."""
         answers: list[bytes] = []
         for octets in event.services:
             try:
-                services.append(decode_service(octets))
-                answers.append(bytes([ResponseCode.isc]))
+                service = decode_service(octets)
             except MalformedRequest as error:
                 answers.append(bytes([error.answer]))
-        if len(services) == len(event.services):
-            first = services[0]
-            if isinstance(first, Register) and len(services) == 1:
-                self._register(event, esn, first, now_us)
+                continue
+            if isinstance(service, Register | Deregister) and len(event.services) == 1 and esn:
+                if isinstance(service, Register):
+                    self._register(event, esn, service, now_us)
+                else:
+                    self._deregister(event, esn, service, now_us)
                 return
-            answers = [
-                b"\0" + identification() if isinstance(one, Identify) else answer
-                for one, answer in zip(services, answers, strict=True)
-            ]
-        self.node.answer(event.token, answers, now_us)
+            answers.append(self._answer_to(service, event))
+        if b"" in answers:
+            self.node.forget(event.token)
+        else:
+            self.answer(event.token, answers, now_us)
+
+    def _answer_to(self, service: Request | Register, event: RequestArrived) -> bytes:
+        """Give the response to one service; nothing at all means silence."""
+        match service:
+            case Identify():
+                return _OK + identification()
+            case Trace(titles) if self.node.title is not None:
+                return _OK + b"".join(map(uid_octets, (*titles, self.node.title)))
+            case Resolve(title):
+                address = self._address(title, event.path)
+                if address:
+                    return _OK + bytes([len(address)]) + address
+                # Where everybody was asked, who does not know is silent.
+                silent = event.group or event.called is None
+                return b"" if silent else bytes([ResponseCode.uat])
+        return bytes([ResponseCode.isc])
+
+    def _address(self, title: ApTitle | None, asker: Hashable) -> bytes:
+        own = self.node.title
+        if title is not None and own is not None and title.absolute == own.absolute:
+            return self.address_of(asker, True)
+        path = self._way_to(title) if title is not None else None
+        return self.address_of(path, False) if path is not None else b""
+
+    def _deregister(self, event: RequestArrived, esn: str, asked: Deregister, now_us: int) -> None:
+        """A node gives up its own title, and no other's."""
+        if asked.title is None or asked.title.absolute != self._meters.title(esn).absolute:
+            known = asked.title is not None and self._meters.esn(asked.title) is not None
+            code = ResponseCode.isc if known else ResponseCode.uat
+            self.answer(event.token, [bytes([code])], now_us)
+        else:
+            self._events.append(DeregistrationAsked(event.token, esn))
 
     def _register(self, event: RequestArrived, esn: str, register: Register, now_us: int) -> None:
         serial = serial_text(register.serial)
         if serial and serial != esn:
-            self.node.answer(event.token, [bytes([ResponseCode.err])], now_us)
+            self.answer(event.token, [bytes([ResponseCode.err])], now_us)
             self._events.append(Refused(event.path, str(event.calling), "serial-differs", False))
             return
         self._events.append(RegistrationAsked(event.token, event.path, esn, register))
@@ -241,13 +355,13 @@ class Collector:
             header, parts = read_report(services)
         except (TableError, ValueError) as error:
             refusal = bytes([ResponseCode.iar])
-            self.node.answer(event.token, [refusal] * len(services), now_us)
+            self.answer(event.token, [refusal] * len(services), now_us)
             reason = f"report-unreadable: {error}"[:200]
             self._events.append(Refused(event.path, str(event.calling), reason, False))
             return
         if header["ESN"] != esn:
             refusal = bytes([ResponseCode.isc])
-            self.node.answer(event.token, [refusal] * len(services), now_us)
+            self.answer(event.token, [refusal] * len(services), now_us)
             self._events.append(Refused(event.path, str(event.calling), "esn-differs", False))
             return
         self._events.append(ReportArrived(event.token, event.path, esn, header, parts))

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import CONFIG_TABLES, STAGING_OFFSET, Command, SsiTable
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.services import TRACE, Trace, decode_service, encode_service
 from protocols.errors import ProtocolError
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.codes import code_name
@@ -72,6 +74,20 @@ def read_own(base: int, table: SsiTable, answer: bytes | None = None) -> Exchang
 def ping() -> Exchange[None]:
     """Identify: is it there?"""
     _checked((yield [encode_request(Identify())]), "ping")
+
+
+def trace(own: ApTitle | None) -> Exchange[str]:
+    """Ask every relay on the way for its title, and the SmartMeter for its own: the way in words.
+
+    It goes in clear, or no relay could add anything.
+    """
+    begin = () if own is None else (own,)
+    [answer] = _checked((yield [encode_service(Trace(begin))]), "trace")
+    try:
+        told = decode_service(bytes([TRACE]) + answer[1:])
+    except ProtocolError as error:
+        raise ExchangeFailed(f"trace: {error}") from error
+    return " > ".join(map(str, told.titles)) if isinstance(told, Trace) else ""
 
 
 def read_tables(tables: list[int]) -> Exchange[dict[int, bytes]]:

@@ -6,7 +6,6 @@ told to a SmartMeter is told after its change was committed.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
@@ -18,6 +17,7 @@ from ansi_tables import Snapshot
 from ansi_tables.errors import TableError
 from ansi_tables.meaning.clock import clock_rules
 from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable, encode
+from protocols.c1222.registration import NodeType
 from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
@@ -26,6 +26,7 @@ from smartmeter.base.meter_zone import meter_zone
 from smartmeter.tms import exchanges, upgrades
 from smartmeter.tms.collector import (
     Collector,
+    DeregistrationAsked,
     Meters,
     Refused,
     RegistrationAsked,
@@ -37,9 +38,11 @@ from smartmeter.tms.model import Figures, Kind, State
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.refusals import Refusals
+from smartmeter.tms.registrations import Registrations, store_departure, store_registration
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
+from smartmeter.tms.store.job_rows import result_text, store_job, update_job
 from smartmeter.tms.store.queries import gaps
 from smartmeter.tms.store.records import BACK_FILL, Stored
 from smartmeter.tms.store.sqlite import Store
@@ -77,6 +80,7 @@ class HeadEnd:
         first_id = store.write_now(_reserve_ids)
         self._ids_until = first_id + RESERVED_IDS
         self.collector = Collector(self.meters, calendar, first_id)
+        self.registrations = Registrations(store, self.collector)
         self.polled = PolledSource(store, template)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
@@ -98,6 +102,7 @@ class HeadEnd:
         self._now_us = now_us
         utc_s = self.utc_s
         self.load_keys()
+        self.registrations.load(now_us)
         self.polled.load(utc_s)
         for row in self.store.read("SELECT * FROM meters WHERE config_version != 0"):
             if row["config_version"] == self.template.version:
@@ -133,7 +138,7 @@ class HeadEnd:
 
     def disconnected(self, path: Hashable) -> None:
         """A connection has gone."""
-        self.collector.node.path_closed(path)
+        self.collector.path_closed(path, self._now_us)
         for esn in self._heard_on.pop(path, ()):
             del self._paths[esn]
             self.jobs.disconnected(esn, self._now_us)
@@ -151,6 +156,8 @@ class HeadEnd:
         self.collector.expire(now_us)
         self.jobs.expire(now_us)
         self.silence.tick(self.utc_s)
+        for esn in self.registrations.lapsed(now_us):
+            self._departed(esn, lambda: None)
         for due in self.polled.plan.tick(self.utc_s):
             self._poll(due)
         self._settle()
@@ -205,6 +212,9 @@ class HeadEnd:
             self._report(event)
         elif isinstance(event, RegistrationAsked):
             self._registration(event)
+        elif isinstance(event, DeregistrationAsked):
+            token = event.token
+            self._departed(event.esn, lambda: self.collector.answer(token, [b"\0"], self._now_us))
         elif isinstance(event, Answered):
             self.jobs.answered(event.transaction, list(event.responses), self._now_us)
         elif isinstance(event, Unanswered):
@@ -217,30 +227,36 @@ class HeadEnd:
         self._refusals.note(event.title, event.reason, event.unknown)
 
     def _registration(self, event: RegistrationAsked) -> None:
-        utc_s, esn = self.utc_s, event.esn
-
-        def change(connection: sqlite3.Connection) -> str:
-            connection.execute(
-                "UPDATE meters SET registered_s=?, heard_s=?,"
-                " state_since_s = CASE state WHEN 'shipped' THEN ? ELSE state_since_s END,"
-                " state = CASE state WHEN 'shipped' THEN 'registered' ELSE state END"
-                " WHERE esn=?",
-                (utc_s, utc_s, utc_s, esn),
-            )
-            return str(
-                connection.execute("SELECT state FROM meters WHERE esn=?", (esn,)).fetchone()[0]
-            )
+        utc_s, esn, register = self.utc_s, event.esn, event.register
+        if not self.registrations.room_for(esn, register):
+            self.collector.answer(event.token, [bytes([ResponseCode.bsy])], self._now_us)
+            return
 
         def after(future: Future[str]) -> None:
             if future.exception() is not None:
                 return  # not stored, so not answered: the SmartMeter tries again
             self._heard(esn, event.path)
             self.collector.accept(event, self._now_us)
+            self.registrations.came(esn, register, self._now_us)
             self.jobs.reachable(esn, self._now_us)
-            if future.result() in (State.REGISTERED, State.FAILED):
+            is_meter = register.node_type & NodeType.END_DEVICE
+            if is_meter and future.result() in (State.REGISTERED, State.FAILED):
                 self.provision(esn, SYSTEM)
 
-        self._then(self.store.write(change), after)
+        self._then(self.store.write(lambda c: store_registration(c, esn, register, utc_s)), after)
+
+    def _departed(self, esn: str, then: Callable[[], None]) -> None:
+        """A registration has ended: forget the way to the node, and tell who wants to know."""
+
+        def after(future: Future[None]) -> None:
+            if future.exception() is None:
+                self.registrations.went(esn, self._now_us)
+                then()
+                path = self._paths.pop(esn, None)
+                if path is not None:
+                    self._heard_on[path].discard(esn)
+
+        self._then(self.store.write(lambda c: store_departure(c, esn)), after)
 
     def _report(self, event: ReportArrived) -> None:
         """Let a report wait for those that come with it, and for the group before them."""
@@ -375,6 +391,7 @@ class HeadEnd:
             Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
             Kind.PROVISION: lambda: exchanges.provision(base, self.template),
             Kind.PING: exchanges.ping,
+            Kind.TRACE: lambda: exchanges.trace(self.collector.node.title),
         }
         if esn in self.polled.meters and kind not in (Kind.READ, Kind.PING):
             raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
@@ -419,15 +436,8 @@ class HeadEnd:
             return None
         utc_s = self.utc_s
 
-        def change(connection: sqlite3.Connection) -> int:
-            cursor = connection.execute(
-                "INSERT INTO jobs (esn, kind, state, requested_by, created_s, result)"
-                " VALUES (?,?,?,?,?,?)",
-                (esn, kind, WAITING, requested_by, utc_s, about),
-            )
-            return int(cursor.lastrowid or 0)
-
-        number = self.store.write_now(change)
+        row = (esn, kind, WAITING, requested_by, utc_s, about)
+        number = self.store.write_now(lambda c: store_job(c, row))
         job = Job(number, esn, kind, script, requested_by, attempts)
         if kind == Kind.PROVISION:
             self._set_state(esn, State.PROVISIONING, "")
@@ -448,16 +458,9 @@ class HeadEnd:
     def _job_changed(self, event: JobChanged) -> None:
         job, utc_s = event.job, self.utc_s
         ended_s = utc_s if job.state in (DONE, FAILED) else 0
-        values = (job.state, job.cause, ended_s, job.attempts, job.polls, _text(event.result))
-
-        def change(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE jobs SET state=?, cause=?, ended_s=?, attempts=?, polls=?,"
-                " result=coalesce(nullif(?, ''), result) WHERE id=?",
-                (*values, job.id),
-            )
-
-        self.store.write(change)
+        text = result_text(event.result)
+        row = (job.state, job.cause, ended_s, job.attempts, job.polls, text)
+        self.store.write(lambda c: update_job(c, job.id, row))
         if job.state in (DONE, FAILED):
             self._job_ended(job, event.result)
 
@@ -554,15 +557,6 @@ class HeadEnd:
 
 def _command(base: int, code: Command) -> Exchange[None]:
     yield [exchanges.command(base, code)]
-
-
-def _text(result: Any) -> str:
-    """Give a job's result as text for people, bounded."""
-    if isinstance(result, dict) and all(isinstance(image, bytes) for image in result.values()):
-        return json.dumps({str(table): image.hex() for table, image in result.items()})[:65_536]
-    if isinstance(result, list):
-        return f"{sum(len(part['INTERVALS']) for part in result)} intervals"
-    return ""
 
 
 def _reserve_ids(connection: sqlite3.Connection) -> int:

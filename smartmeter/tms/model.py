@@ -37,6 +37,7 @@ class Kind(StrEnum):
     PING = "ping"
     UPGRADE = "upgrade"
     POLL = "poll"
+    TRACE = "trace"
 
 
 @dataclass

@@ -11,6 +11,8 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import cast
 
+from protocols.c1222.native_address import TCP, UDP, NativeAddress
+from protocols.errors import LocalProtocolError
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.listener import Listener
@@ -48,6 +50,7 @@ class TmsServer:
         """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
         self._loop = asyncio.get_running_loop()
         self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
+        self.head_end.collector.address_of = _native_address
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)
         try:
@@ -167,3 +170,13 @@ class TmsServer:
         """A connection carried what is no message, or nothing."""
         if not self._stopping:
             self.head_end.refused(f"stream: {reason}", monotonic_us())
+
+
+def _native_address(path: Hashable, own: bool) -> bytes:
+    """Give where a path's far end is, or where it came to, as C12.22 over IP writes it."""
+    known = cast(ApduPath, path)
+    host, port = known.local if own else known.remote
+    try:
+        return NativeAddress(host, port, TCP if known.is_stream else UDP).encode()
+    except (LocalProtocolError, OverflowError):
+        return b""  # a carrier without IP addresses

@@ -19,6 +19,7 @@ BUTTONS = (
     (Kind.DEMAND_RESET, "Demand reset", "restart_alt"),
     (Kind.PROVISION, "Provision again", "settings"),
     (Kind.PING, "Ping", "network_ping"),
+    (Kind.TRACE, "Trace", "route"),
 )
 #: What a plain meter can be asked for.
 READING = (Kind.READ, Kind.PING)
@@ -255,6 +256,7 @@ def _ask(service: Service, esn: str, kind: Kind, user: str) -> None:
         if job["state"] == "done":
             tables = json.loads(job["result"]) if job["result"].startswith("{") else {}
             text = f": {', '.join(f'ST-{n}' for n in tables)} read" if tables else ""
+            text = f": {job['result']}" if kind is Kind.TRACE else text
             ui.notify(f"{kind}: done{text}", type="positive")
         else:
             ui.notify(f"{kind} failed: {job['cause']}", type="negative")

@@ -1,0 +1,102 @@
+"""Registrations at the TMS as master relay: how long each counts, and which hosts are told.
+
+A registration counts for the period that was granted and a grace, of the
+monotonic clock: nodes register again by theirs.  A notification host is a node
+of the shipment that registers as one; it is told of every node that comes
+(27H) and goes (24H), secured with its own key, and wants no answer.  The
+standard's own exchange is not public: this one is a choice of ours.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+
+from protocols.c1222.registration import NodeType, Register
+from protocols.c1222.services import Deregister, encode_service
+from smartmeter.tms.collector import REGISTRATION_PERIOD_S, Collector
+from smartmeter.tms.model import US_PER_S
+from smartmeter.tms.store.sqlite import Store
+
+GRACE_S = 60
+#: Each costs a message for each registration.
+MAX_HOSTS = 16
+
+
+class Registrations:
+    """Who is registered, until when, and who is told."""
+
+    def __init__(self, store: Store, collector: Collector) -> None:
+        self._store, self._collector = store, collector
+        #: In the order in which they lapse: all are granted the same period.
+        self._lapses: OrderedDict[str, int] = OrderedDict()
+        self.hosts: set[str] = set()
+
+    def load(self, now_us: int) -> None:
+        """Take up what the store knows; after a restart each counts for a whole period again."""
+        for row in self._store.read("SELECT esn FROM meters WHERE registered_s != 0"):
+            self._keep(row["esn"], now_us)
+        self.hosts = {row["esn"] for row in self._store.read("SELECT esn FROM notification_hosts")}
+
+    def room_for(self, esn: str, register: Register) -> bool:
+        """Tell whether a node may be taken in as what it says that it is."""
+        return not told(register) or esn in self.hosts or len(self.hosts) < MAX_HOSTS
+
+    def came(self, esn: str, register: Register, now_us: int) -> None:
+        """A registration is durable."""
+        self._keep(esn, now_us)
+        if told(register):
+            self.hosts.add(esn)
+        else:
+            self.hosts.discard(esn)
+        self._tell(esn, encode_service(register), now_us)
+
+    def went(self, esn: str, now_us: int) -> None:
+        """A node has given its title up, or its registration has lapsed."""
+        self._lapses.pop(esn, None)
+        self.hosts.discard(esn)
+        self._tell(esn, encode_service(Deregister(self._collector.title_of(esn))), now_us)
+
+    def lapsed(self, now_us: int) -> list[str]:
+        """Give whose registration is over, and forget it."""
+        found = []
+        while self._lapses and next(iter(self._lapses.values())) <= now_us:
+            found.append(self._lapses.popitem(last=False)[0])
+        return found
+
+    def _keep(self, esn: str, now_us: int) -> None:
+        self._lapses.pop(esn, None)
+        self._lapses[esn] = now_us + (REGISTRATION_PERIOD_S + GRACE_S) * US_PER_S
+
+    def _tell(self, about: str, service: bytes, now_us: int) -> None:
+        for host in self.hosts - {about}:
+            self._collector.tell(host, service, now_us)
+
+
+def told(register: Register) -> bool:
+    """Tell whether a node registers as a notification host."""
+    return bool(register.node_type & NodeType.NOTIFICATION_HOST)
+
+
+def store_registration(
+    connection: sqlite3.Connection, esn: str, register: Register, utc_s: int
+) -> str:
+    """Enter a registration; give the state of the node."""
+    connection.execute(
+        "UPDATE meters SET registered_s=?, heard_s=?,"
+        " state_since_s = CASE state WHEN 'shipped' THEN ? ELSE state_since_s END,"
+        " state = CASE state WHEN 'shipped' THEN 'registered' ELSE state END"
+        " WHERE esn=?",
+        (utc_s, utc_s, utc_s, esn),
+    )
+    if told(register):
+        connection.execute("INSERT OR IGNORE INTO notification_hosts VALUES (?)", (esn,))
+    else:
+        connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))
+    return str(connection.execute("SELECT state FROM meters WHERE esn=?", (esn,)).fetchone()[0])
+
+
+def store_departure(connection: sqlite3.Connection, esn: str) -> None:
+    """Note that a node is registered no longer; what it sent stays."""
+    connection.execute("UPDATE meters SET registered_s=0 WHERE esn=?", (esn,))
+    connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))

@@ -1,0 +1,38 @@
+"""How jobs are written, and their results as text."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+MAX_RESULT = 65_536
+
+
+def store_job(connection: sqlite3.Connection, row: tuple[str, str, str, str, int, str]) -> int:
+    """Enter a job (ESN, kind, state, who asked, created, about); give its number."""
+    cursor = connection.execute(
+        "INSERT INTO jobs (esn, kind, state, requested_by, created_s, result) VALUES (?,?,?,?,?,?)",
+        row,
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def update_job(
+    connection: sqlite3.Connection, number: int, row: tuple[str, str, int, int, int, str]
+) -> None:
+    """Write what became of a job (state, cause, ended, tries, polls, result)."""
+    connection.execute(
+        "UPDATE jobs SET state=?, cause=?, ended_s=?, attempts=?, polls=?,"
+        " result=coalesce(nullif(?, ''), result) WHERE id=?",
+        (*row, number),
+    )
+
+
+def result_text(result: Any) -> str:
+    """Give a job's result as text for people, bounded."""
+    if isinstance(result, dict) and all(isinstance(image, bytes) for image in result.values()):
+        return json.dumps({str(table): image.hex() for table, image in result.items()})[:MAX_RESULT]
+    if isinstance(result, list):
+        return f"{sum(len(part['INTERVALS']) for part in result)} intervals"
+    return result[:MAX_RESULT] if isinstance(result, str) else ""

@@ -1,0 +1,278 @@
+"""The TMS as master relay: what a network asks it, who passes through it, who is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.native_address import decode_address
+from protocols.c1222.node import Node, RequestArrived, ResponseArrived
+from protocols.c1222.registration import NodeType, Register, serial_uid
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.services import (
+    Deregister,
+    NetworkSecurity,
+    Resolve,
+    Trace,
+    decode_service,
+    encode_service,
+)
+from protocols.c1222.stream import ApduStream
+from protocols.errors import LinkError
+from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import FullWrite, Identify
+from protocols.transports.network_meter import NetworkMeter
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.relay_host import RelayHost
+from smartmeter.simulation.fleet import Fleet, FleetSettings
+from smartmeter.simulation.street import MODEL, Street, factory_of
+from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
+from smartmeter.tms.collector import REGISTRATION_PERIOD_S
+from smartmeter.tms.registrations import GRACE_S, MAX_HOSTS
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import Shipped
+from tests.protocols.c1222.conversation import items, request
+from tests.smartmeter.comms.test_relay_host import tcp
+from tests.smartmeter.tms.test_server import HOST_TITLE, eventually
+
+SEED = 5
+METER, HOST = factory_of(1, SEED, "x"), factory_of(2, SEED, "x")
+
+
+@pytest.fixture
+async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
+    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
+    await server.start("127.0.0.1", 0)
+    shipped = [Shipped(f.esn, str(f.title), f.key, MODEL) for f in (METER, HOST)]
+    server.import_shipment(shipped)
+    yield server
+    await server.stop()
+
+
+class Talker:
+    """A node with a connection that stays."""
+
+    def __init__(self, factory: Any, tms: TmsServer) -> None:
+        self._cipher, self._tms = EaxPrime(factory.key), tms
+        self.factory = factory
+        self.node = Node(factory.title, self, tms.calendar)
+        self._stream = ApduStream()
+        self.events: list[Any] = []
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        return self._cipher if key_id == 0 else None
+
+    async def __aenter__(self) -> "Talker":
+        self._reader, self._writer = await asyncio.open_connection(*self._tms.address)
+        return self
+
+    async def __aexit__(self, *ended: object) -> None:
+        self._writer.close()
+
+    async def hear(self, kind: type) -> Any:
+        """Give the next event of a kind; the TMS asks meanwhile what it likes."""
+        async with asyncio.timeout(10):
+            while True:
+                for place, event in enumerate(self.events):
+                    if isinstance(event, kind):
+                        return self.events.pop(place)
+                for octets in self._stream.feed(await self._reader.read(4096)):
+                    self.node.receive("tcp", octets, monotonic_us())
+                self.events += self.node.events()
+
+    async def ask(self, *services: bytes, key_id: int | None = 0) -> tuple[bytes, ...]:
+        self.node.request(services, HOST_TITLE, "tcp", monotonic_us(), key_id=key_id)
+        for _, octets in self.node.outgoing():
+            self._writer.write(octets)
+        responses: tuple[bytes, ...] = (await self.hear(ResponseArrived)).responses
+        return responses
+
+    async def register(self, node_type: NodeType = NodeType.END_DEVICE) -> bytes:
+        factory = self.factory
+        service = Register(factory.title, serial_uid(factory.esn), node_type=node_type)
+        [answer] = await self.ask(encode_service(service))
+        return answer
+
+
+async def test_it_says_who_it_is_which_way_and_where_in_clear_too(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        assert (await meter.register())[0] == 0
+        trace = encode_service(Trace((METER.title,)))
+        own = encode_service(Resolve(HOST_TITLE))
+        where = encode_service(Resolve(METER.title))
+        for key_id in (0, None):
+            answers = await meter.ask(encode_request(Identify()), trace, own, where, key_id=key_id)
+            assert [answer[0] for answer in answers] == [0, 0, 0, 0]
+            told = decode_service(bytes([0x26]) + answers[1][1:])
+            assert told == Trace((METER.title, HOST_TITLE))
+            address = decode_address(answers[2][2:])
+            assert address is not None and (address.host, address.port) == tms.address
+            client = decode_address(answers[3][2:])
+            assert client is not None and client.port != tms.address[1]
+        nobody = await meter.ask(encode_service(Resolve(ApTitle.parse(".7.9.9"))))
+        assert nobody == (bytes([ResponseCode.uat]),)
+        # What changes something is not served in clear.
+        leaving = encode_service(Deregister(METER.title))
+        meter.node.request([leaving], HOST_TITLE, "tcp", monotonic_us())
+        [(_, octets)] = meter.node.outgoing()
+        meter._writer.write(octets)
+        assert (await meter.hear(ResponseArrived)).responses == (bytes([ResponseCode.sme]),)
+
+
+async def test_a_node_gives_up_its_own_title_and_no_others(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        await meter.register()
+        for title, code in (
+            (HOST.title, ResponseCode.isc),
+            (ApTitle.parse(".8"), ResponseCode.uat),
+        ):
+            assert await meter.ask(encode_service(Deregister(title))) == (bytes([code]),)
+        assert tms.head_end.connected(METER.esn)
+        assert await meter.ask(encode_service(Deregister(METER.title))) == (b"\0",)
+        assert not tms.head_end.connected(METER.esn)
+        registered = "SELECT registered_s FROM meters WHERE esn=?"
+        assert tms.store.number(registered, METER.esn) == 0
+        assert (await meter.register())[0] == 0
+        assert tms.store.number(registered, METER.esn) != 0
+
+
+async def test_a_notification_host_is_told_who_comes_and_goes(tms: TmsServer) -> None:
+    async with Talker(HOST, tms) as host, Talker(METER, tms) as meter:
+        assert (await host.register(NodeType.HOST | NodeType.NOTIFICATION_HOST))[0] == 0
+        await meter.register()
+        came = await host.hear(RequestArrived)
+        assert isinstance(came, RequestArrived) and came.key_id == 0
+        [service] = map(decode_service, came.services)
+        assert isinstance(service, Register) and service.title == METER.title
+        await meter.ask(encode_service(Deregister(METER.title)))
+        [service] = map(decode_service, (await host.hear(RequestArrived)).services)
+        assert service == Deregister(METER.title)
+    state = tms.store.one("SELECT state FROM meters WHERE esn=?", HOST.esn)
+    assert state is not None and state["state"] == "registered", "a host is not provisioned"
+    assert not tms.store.read("SELECT * FROM jobs WHERE esn=?", HOST.esn)
+
+
+async def test_notification_hosts_are_bounded_and_known_after_a_restart(tms: TmsServer) -> None:
+    async with Talker(HOST, tms) as host:
+        await host.register(NodeType.NOTIFICATION_HOST)
+        again = type(tms.head_end)(tms.store, tms.calendar, tms.head_end.template, lambda f: None)
+        again.load(0)
+        assert again.registrations.hosts == {HOST.esn}
+        tms.head_end.registrations.hosts = {str(n) for n in range(MAX_HOSTS)}
+        assert await host.register(NodeType.NOTIFICATION_HOST) == bytes([ResponseCode.bsy])
+        assert (await host.register())[0] == 0, "as what it was before"
+
+
+async def test_a_report_behind_a_security_service_is_acknowledged_with_it(tms: TmsServer) -> None:
+    header = {
+        "SIGNATURE": b"SSI1",
+        "BASE": DEFAULT_BASE,
+        "ESN": METER.esn,
+        "OUTBOX_EPOCH": 7,
+        "REPORT_NBR": 1,
+        "CAUSE": 2,
+        "SCHEDULE_NBR": 255,
+        "TIME": 1,
+        "DUE_TIME": 0,
+        "CONFIG_VERSION": 0,
+        "CONTEXT_ID": 0,
+        "STATE": 7,
+        "WARNING": 0,
+    }
+    write = encode_request(
+        FullWrite(DEFAULT_BASE, ssi_tables.encode(SsiTable.REPORT_HEADER, header))
+    )
+    security = encode_service(NetworkSecurity(b"SECRET".ljust(20), 2))
+    async with Talker(METER, tms) as meter:
+        assert await meter.ask(security, write) == (b"\0", b"\0")
+        assert tms.store.number("SELECT count(*) FROM reports") == 1
+        service = Register(METER.title, serial_uid(METER.esn))
+        answers = await meter.ask(security, encode_service(service))
+        assert [answer[0] for answer in answers] == [0, 0]
+        assert tms.head_end.connected(METER.esn)
+
+
+async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: TmsServer) -> None:
+    near = RelayHost(ApTitle.parse(".92"), tcp(tms.address))
+    await near.start("127.0.0.1", 0)
+    far = RelayHost(ApTitle.parse(".91"), tcp(near.address))
+    await far.start("127.0.0.1", 0)
+    street = Street(1, SEED, tms.calendar, tcp(far.address))
+    running = asyncio.create_task(street.run())
+    service = Service(tms)
+
+    def read(title: str) -> bytes:
+        name = f"c1222://{tms.address[0]}:{tms.address[1]}/{title}"
+        with NetworkMeter(name, {0: EaxPrime(METER.key)}) as meter:
+            return meter.read(1)
+
+    try:
+        await eventually(lambda: tms.head_end.connected(METER.esn), "it registers")
+        await eventually(lambda: service.meter(METER.esn)["state"] == "provisioned", "it is ready")
+        assert METER.esn.encode() in await asyncio.to_thread(read, str(METER.title))
+        with pytest.raises(LinkError, match="uat"):
+            await asyncio.to_thread(read, ".7.9.9")
+        number = service.request(METER.esn, "trace", "ann")
+        await eventually(lambda: service.job(number)["state"] == "done", "it is traced")
+        assert service.job(number)["result"] == f".1 > .92 > .91 > {METER.title}"
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for relay in (far, near):
+            await relay.stop()
+
+
+async def test_what_is_for_nobody_here_is_answered_so(tms: TmsServer) -> None:
+    octets = request([encode_request(Identify())], called=ApTitle.parse(".7.9.9"))
+    reader, writer = await asyncio.open_connection(*tms.address)
+    writer.write(octets)
+    stream = ApduStream()
+    async with asyncio.timeout(10):
+        while not (found := stream.feed(await reader.read(4096))):
+            pass
+    writer.close()
+    assert items(found[0]) == [bytes([ResponseCode.uat])]
+    assert decode_apdu(found[0]).calling == ApTitle.parse(".7.9.9")
+
+
+# In virtual time.
+
+
+def test_a_registration_that_is_not_refreshed_lapses_and_the_next_one_counts() -> None:
+    fleet = Fleet(FleetSettings(1, 4, 3, faults=False))
+    fleet.run(2 * HOUR_US)
+    registered = "SELECT registered_s FROM meters"
+    assert fleet.store.number(registered) and fleet.head_end.connected("SM000001")
+    first = fleet.store.number(registered)
+    fleet.run(26 * HOUR_US)
+    assert fleet.store.number(registered) > first, "it keeps itself alive"
+    outage = Fault(fleet.now_us, fleet.now_us, Kind.MAINS, "SM000001", 0)
+    fleet._break("SM000001", outage, True)
+    fleet.run(fleet.now_us + (REGISTRATION_PERIOD_S + GRACE_S + 120) * 1_000_000)
+    assert fleet.store.number(registered) == 0 and not fleet.head_end.connected("SM000001")
+    fleet._break("SM000001", outage, False)
+    fleet.run(fleet.now_us + HOUR_US)
+    assert fleet.store.number(registered) and fleet.head_end.connected("SM000001")
+
+
+def test_a_smartmeter_that_is_deregistered_by_the_network_comes_back() -> None:
+    fleet = Fleet(FleetSettings(1, 1, 3, faults=False))
+    fleet.run(2 * HOUR_US)
+    [house] = fleet.houses.values()
+    before = fleet.store.number("SELECT registered_s FROM meters")
+    title = fleet.head_end.collector.title_of("SM000001")
+    asked = fleet.head_end.collector.ask(
+        "SM000001", [encode_service(Deregister(title))], fleet.now_us
+    )
+    fleet._settle_office()
+    fleet.run(fleet.now_us + 60 * 1_000_000)
+    assert asked and house.device.module.state.name
+    assert fleet.store.number("SELECT registered_s FROM meters") > before
