@@ -35,7 +35,7 @@ from ansi_tables.values import Record
 
 #: Layouts kept; each takes some tens of kilobytes.
 MAX_CACHED_LAYOUTS = 4096
-#: Fields of one layout that are read singly, each with a reader of its own.
+#: Fields of one layout whose places are kept, or that are read singly by a reader of their own.
 MAX_READERS = 4096
 #: Fields in a listing of one layout.
 MAX_LISTING = 200_000
@@ -58,6 +58,7 @@ class Layout:
         self._decode: Callable[[bytes], Record] | None = None
         self._encode: Callable[[Any], bytes] | None = None
         self._readers: dict[str, Callable[[bytes], Any]] = {}
+        self._places: dict[str, Place] = {}
 
     @property
     def construct(self) -> Any:
@@ -125,14 +126,14 @@ class Layout:
 
         TableValueError when there is no such field on this device.
         """
-        width = self.width(path)
-        if width is None:
+        place = self.place(path)
+        if place.width is None:
             raise TableValueError("has no fixed width", table=self.table, path=path)
-        return self.place(path).offset, width
+        return place.offset, place.width
 
     def width(self, path: str) -> int | None:
         """Give the octets of a field, array or record; None when it goes to the table's end."""
-        return size_of(self.place(path).tree)
+        return self.place(path).width
 
     def has(self, path: str) -> bool:
         """Tell whether this device has a field, array or record of that path."""
@@ -188,7 +189,7 @@ class Layout:
 
     def _reader(self, path: str) -> Callable[[bytes], Any]:
         place = self.place(path)
-        leaf, at, size = place.tree, place.offset, size_of(place.tree)
+        leaf, at, size = place.tree, place.offset, place.width
 
         def read(image: bytes) -> Any:
             end = None if size is None else at + size
@@ -226,7 +227,12 @@ class Layout:
 
     def place(self, path: str) -> Place:
         """Give what a path leads to; TableValueError when this device has no such field."""
-        return find(self._tree, path, self.table)
+        place = self._places.get(path)
+        if place is None:
+            if len(self._places) >= MAX_READERS:
+                self._places.clear()
+            place = self._places[path] = find(self._tree, path, self.table)
+        return place
 
 
 def layout_for(number: int, context: Context) -> Layout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from construct import Array, Struct
@@ -30,6 +31,11 @@ class Place:
     tree: Any
     offset: int
     bit: str | None = None
+
+    @cached_property
+    def width(self) -> int | None:
+        """Give the octets from there on; None when it goes to the table's end."""
+        return size_of(self.tree)
 
 
 def fields_in(tree: Any, at: int = 0, path: str = "") -> Iterator[Field]:

@@ -227,7 +227,8 @@ _RAW_INTERVALS = _list(
 )
 
 
-def _check_values(intervals: list[compact_profile.CompactInterval]) -> None:
+def check_values(intervals: list[compact_profile.CompactInterval]) -> None:
+    """Refuse what an interval in its raw encoding could not hold: TableValueError."""
     if any(not -(1 << 63) <= value < 1 << 63 for one in intervals for value in one.values):
         raise TableValueError("a value of more than 64 bits", table="SSI", path="INTERVALS")
 
@@ -243,7 +244,7 @@ def _from_compact(coded: Any, part: Any) -> list[dict[str, Any]]:
         part.FIRST_END_TIME,
         part.INT_LENGTH_S,
     )
-    _check_values(intervals)
+    check_values(intervals)
     return [
         {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)}
         for one in intervals
@@ -255,7 +256,7 @@ def _to_compact(intervals: Any, part: Any) -> dict[str, Any]:
         compact_profile.CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"]))
         for one in intervals
     ]
-    _check_values(given)
+    check_values(given)
     octets = compact_profile.encode(given, part.FIRST_END_TIME, part.INT_LENGTH_S)
     return {"NBR_INTS": len(given), "OCTETS": octets}
 

@@ -263,6 +263,10 @@ _FAST = {
     SsiTable.REPORT_HEADER: ssi_fast.report_header,
     SsiTable.LOAD_PROFILE_PART: ssi_fast.load_profile_part,
 }
+_FAST_ENCODE = {
+    SsiTable.REPORT_HEADER: ssi_fast.encode_report_header,
+    SsiTable.LOAD_PROFILE_PART: ssi_fast.encode_load_profile_part,
+}
 
 
 def codec(table: SsiTable) -> Construct[Any, Any]:
@@ -299,8 +303,10 @@ def decode(table: SsiTable, data: bytes) -> dict[str, Any]:
 
 def encode(table: SsiTable, value: Mapping[str, Any]) -> bytes:
     """Encode an SSI table; TableValueError names what does not fit."""
+    fast = _FAST_ENCODE.get(table)
     try:
-        return bytes(codec(table).build(dict(value)))
+        quick = fast(value) if fast is not None else None
+        return quick if quick is not None else bytes(codec(table).build(dict(value)))
     except TableValueError as error:
         error.table = f"SSI {table.name}"
         raise

@@ -78,8 +78,8 @@ class Calendar:
         """Give the first monotonic instant at which the calendar shows ``utc_us`` or later."""
         if self._epoch_utc_us is None:
             raise SettingsError("clock", "the calendar has not been set", "set it first")
-        span = Fraction(utc_us - self._epoch_utc_us) / self._rate
-        return self._origin_us + -(-span.numerator // span.denominator)
+        numerator, denominator = self._ratio
+        return self._origin_us - (self._epoch_utc_us - utc_us) * denominator // numerator
 
     def set_drift(self, drift_ppm: int, now_us: int) -> None:
         """Let the calendar drift from now on: so many parts in a million too fast."""

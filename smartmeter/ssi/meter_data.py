@@ -144,15 +144,16 @@ def read_profile(
     that says so.
     """
     for _ in range(READ_ATTEMPTS):
-        status = yield from _profile_status(meter, limits)
+        image = yield from read_table(PROFILE_STATUS, limits)
+        status = _set_status(meter, image)
         found = yield from _read_ring(meter, status, first, count, limits)
-        if (yield from _profile_status(meter, limits)) == status:
+        after = yield from read_table(PROFILE_STATUS, limits)
+        if after == image or _set_status(meter, after) == status:
             return found
     raise RemoteProtocolError("the load profile moved each time that it was read")
 
 
-def _profile_status(meter: MeterContext, limits: ClientLimits) -> Script[dict[str, Any]]:
-    image = yield from read_table(PROFILE_STATUS, limits)
+def _set_status(meter: MeterContext, image: bytes) -> dict[str, Any]:
     status: dict[str, Any] = layout_for(PROFILE_STATUS, meter.context).decode(image).LP_STATUS_SET1
     return status
 

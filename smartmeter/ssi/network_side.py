@@ -254,6 +254,8 @@ class NetworkSide:
 
         ``owes``: a registration goes first, over a dear bearer only for what is urgent.
         """
+        if not owes and not len(self._outbox):
+            return None
         for path, way in self._ways.items():
             most = way.max_apdu_octets
             # Reports were made to fit the usual limit.

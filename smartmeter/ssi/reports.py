@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables import ssi_tables
+from ansi_tables.ssi_fast import raw_octets
 from ansi_tables.ssi_layouts import COMPACT, MAX_COMPACT_VALUES, RAW
 from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import encode_request
@@ -118,11 +119,12 @@ def profile_part(
 
 def profile_image(value: Mapping[str, Any]) -> bytes:
     """Encode LOAD_PROFILE_PART in the form that is smaller: differences, or raw."""
-    raw = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
-    if value["NBR_CHNS"] * len(value["INTERVALS"]) > MAX_COMPACT_VALUES:
-        return raw
-    compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
-    return min(compact, raw, key=len)
+    count = len(value["INTERVALS"])
+    if value["NBR_CHNS"] * count <= MAX_COMPACT_VALUES:
+        compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
+        if len(compact) <= raw_octets(count, value["STATUS_OCTETS"], value["NBR_CHNS"]):
+            return compact
+    return ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
 
 
 def event_value(entry: LogEntry) -> dict[str, Any]:

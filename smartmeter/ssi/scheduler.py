@@ -18,6 +18,7 @@ MAX_CATCH_UP = 96
 ON_TIME_S = 60
 #: A clock that is set back by no more than this forgets no run.
 SMALL_STEP_S = 300
+NEVER_S = 1 << 62
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 
 
@@ -42,6 +43,8 @@ class Scheduler:
         self._delays_s: dict[int, int] = {}
         #: The next due second of each schedule with its delay, None for never; made when asked.
         self._next_s: dict[int, int | None] = {}
+        #: Before this second no schedule is due; 0 when the next due seconds must be looked at.
+        self._quiet_until_s = 0
         self._running: Counter[int] = Counter()
         self._retry: dict[int, tuple[int, int]] = {}
 
@@ -54,7 +57,7 @@ class Scheduler:
             number: jitter_s(self._identity, number, one["JITTER_S"])
             for number, one in self._schedules.items()
         }
-        self._next_s = {}
+        self._next_s, self._quiet_until_s = {}, 0
         for gone in [mark for mark in self._marks if int(mark) not in self._schedules]:
             del self._marks[gone]
         self._retry = {n: entry for n, entry in self._retry.items() if n in self._schedules}
@@ -69,7 +72,7 @@ class Scheduler:
         for number, mark in self._marks.items():
             if mark > utc_s + SMALL_STEP_S:
                 self._marks[number] = utc_s
-        self._next_s = {}
+        self._next_s, self._quiet_until_s = {}, 0
 
     def schedule(self, number: int) -> Mapping[str, Any] | None:
         """Give an enabled schedule by its number."""
@@ -81,6 +84,8 @@ class Scheduler:
 
     def due(self, utc_s: int, now_us: int) -> list[Run]:
         """Give the runs that are due, by priority; each stays taken until ``ended``."""
+        if utc_s < self._quiet_until_s:
+            return []
         runs: list[Run] = []
         for number, schedule in self._schedules.items():
             next_s = self._next(number)
@@ -92,6 +97,8 @@ class Scheduler:
             if found:
                 self._running[number] += len(found)
                 runs += found
+        dues = (self._next(number) for number in self._schedules)
+        self._quiet_until_s = min((due for due in dues if due is not None), default=NEVER_S)
         return sorted(runs, key=lambda run: (run.schedule["PRIORITY"], run.due_s))
 
     def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> list[Run]:
@@ -107,7 +114,7 @@ class Scheduler:
         late_s = utc_s - delay_s - dues[-1]
         if schedule["CATCH_UP"] == CatchUp.SKIP and late_s > ON_TIME_S:
             self._marks[str(number)] = dues[-1]
-            self._next_s.pop(number, None)
+            self._forget(number)
             return []
         return [Run(schedule, dues[-1], Cause.SCHEDULE)]
 
@@ -116,7 +123,7 @@ class Scheduler:
         number = run.schedule["SCHEDULE_NBR"]
         if str(number) in self._marks:
             self._marks[str(number)] = max(self._marks[str(number)], run.due_s)
-            self._next_s.pop(number, None)
+            self._forget(number)
 
     def begun(self, run: Run) -> None:
         """Take a schedule that runs out of turn."""
@@ -146,6 +153,11 @@ class Scheduler:
         waiting = (n for n in self._schedules if not self._running[n] and n not in self._retry)
         dues = (self._next(number) for number in waiting)
         return min((due for due in dues if due is not None), default=None)
+
+    def _forget(self, number: int) -> None:
+        """The next due second of a schedule must be found anew."""
+        self._next_s.pop(number, None)
+        self._quiet_until_s = 0
 
     def _next(self, number: int) -> int | None:
         if number not in self._next_s:

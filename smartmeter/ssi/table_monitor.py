@@ -64,6 +64,8 @@ class TableMonitor:
         self._states = states
         self._watches: list[_Watch] = []
         self._context: Context | None = None
+        #: When the first monitor is due; asked at every step, so kept.
+        self._next_us = NEVER_US
         self.faults: list[str] = []
 
     def configure(
@@ -86,6 +88,7 @@ class TableMonitor:
                 self._watches.append(_Watch(monitor, self._span(monitor), watched, now_us))
             except TableError as error:
                 self.faults.append(f"monitor {monitor['MONITOR_NBR']}: {error}")
+        self._plan()
 
     def _span(self, monitor: Mapping[str, Any]) -> Span:
         assert self._context is not None
@@ -96,8 +99,10 @@ class TableMonitor:
 
     def next_us(self) -> int | None:
         """Give when the first monitor is due."""
-        due_us = min((watch.next_us for watch in self._watches), default=NEVER_US)
-        return due_us if due_us < NEVER_US else None
+        return self._next_us if self._next_us < NEVER_US else None
+
+    def _plan(self) -> None:
+        self._next_us = min((watch.next_us for watch in self._watches), default=NEVER_US)
 
     def due(self, now_us: int) -> list[Span]:
         """Give what to read now; elements of one table share a read where that is cheaper."""
@@ -143,12 +148,14 @@ class TableMonitor:
                 watch.next_us = now_us + max(watch.period_us, rest_us)
                 if watch.monitor["CONDITION"] == Condition.CHANGED and told(watch.span.table):
                     watch.next_us = NEVER_US
+        self._plan()
 
     def changed(self, table: int, now_us: int) -> None:
         """A table has changed: look at it now."""
         for watch in self._watches:
             if watch.span.table == table:
                 watch.next_us = min(watch.next_us, now_us)
+        self._plan()
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
         """Take what was read; give the changes.  Their states are to be made durable now."""
