@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
 
+from ansi_tables.values import TableTime
+
 
 def set_members(record: Any, assignments: tuple[str, ...]) -> Any:
     """Give a copy of a decoded record with members replaced; UsageError names what is wrong.
 
-    A path is written with points (``ENTRIES.0.VALUE``); the value as JSON, and
-    octets in hexadecimal.
+    A path is written with points (``ENTRIES.0.VALUE``); the value as JSON, octets
+    in hexadecimal, times as ISO 8601 has them, ``null`` for one that is not set.
     """
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -39,6 +42,8 @@ def _replaced(record: Any, steps: list[str], text: str, path: str) -> Any:
 
 def _value(old: Any, text: str, path: str) -> Any:
     """Give a value of the kind that is there."""
+    if isinstance(old, TableTime):
+        return _time(text, path)
     try:
         if isinstance(old, bytes):
             return bytes.fromhex(text)
@@ -51,3 +56,18 @@ def _value(old: Any, text: str, path: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError, InvalidOperation):
         raise click.UsageError(f"{path}: {text!r} is no {type(old).__name__}") from None
+
+
+def _time(text: str, path: str) -> datetime | date | time | None:
+    """Give a date and time, a date, or a time of day, by how it is written."""
+    bare = text.strip('"')
+    if bare == "null":
+        return None
+    try:
+        if ":" not in bare:
+            return date.fromisoformat(bare)
+        return datetime.fromisoformat(bare) if "-" in bare else time.fromisoformat(bare)
+    except ValueError:
+        raise click.UsageError(
+            f"{path}: {text!r} is no time; write 2026-02-03T04:05:06, 2026-02-03, 04:05:06 or null"
+        ) from None

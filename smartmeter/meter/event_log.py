@@ -18,9 +18,12 @@ from smartmeter.meter.lists import KeptList, ListPointers
 from smartmeter.meter.profile import ListStyle
 from smartmeter.meter.program import Program
 
+#: Bit 11 of an event's code: a manufacturer's.
+MFG_EVENT = 0x0800
+
 
 class EventCode(IntEnum):
-    """The standard events that this meter can see (C12.19 decade 7)."""
+    """The events that this meter can see (C12.19 decade 7)."""
 
     PRIMARY_POWER_DOWN = 1
     PRIMARY_POWER_UP = 2
@@ -73,8 +76,14 @@ class EventCode(IntEnum):
     CONTROL_POINT_CHANGED_CONDITION = 51
     ED_SEALED = 56
     ED_UNSEALED = 57
+    #: Ours, with the bit of a manufacturer's code: the standard has none for them.
+    MFG_SWELL = MFG_EVENT | 0
+    MFG_LOAD_SIDE_VOLTAGE = MFG_EVENT | 1
 
 
+#: The standard's events, and our own numbers of the others.
+STANDARD_EVENTS = tuple(int(code) for code in EventCode if code < MFG_EVENT)
+MFG_EVENTS = frozenset(code & ~MFG_EVENT for code in EventCode if code >= MFG_EVENT)
 #: Events that say what a table or procedure did: the set of the control table that they need too.
 _MONITORED_SETS = {
     EventCode.TABLE_WRITTEN: "STD_TBLS_MONITORED_FLAGS",
@@ -109,7 +118,8 @@ class Log:
         """Tell whether the control table wants an event in this log."""
         if not self.list.pointers.capacity:
             return False
-        if code not in self._monitored.get("STD_EVENTS_MONITORED_FLAGS", ()):
+        kind = "MFG" if code & MFG_EVENT else "STD"
+        if code & ~MFG_EVENT not in self._monitored.get(f"{kind}_EVENTS_MONITORED_FLAGS", ()):
             return False
         needed = _MONITORED_SETS.get(code)
         return needed is None or subject in self._monitored[needed]

@@ -302,11 +302,15 @@ class Meter:
         self._save()
 
     def manufacturer_status(self) -> frozenset[int]:
-        """Give ST-03.ED_MFG_STATUS: 0 the service switch is not closed, 1 it is armed."""
-        if self.switch is None or not self.program.formats.dim_mfg_status_used:
-            return frozenset()
-        armed = self.switch.position is Position.ARMED
-        return frozenset(k for k, on in enumerate((not self.switch.connected, armed)) if on)
+        """Give ST-03.ED_MFG_STATUS, as far as its octets go.
+
+        0 the service switch is not closed, 1 it is armed, 2 there was a swell,
+        3 voltage on the load side, 4 a magnetic field.
+        """
+        bits = set(self.conditions.mfg_status)
+        if self.switch is not None and not self.switch.connected:
+            bits |= {0, 1} if self.switch.position is Position.ARMED else {0}
+        return frozenset(bit for bit in bits if bit < 8 * self.program.formats.dim_mfg_status_used)
 
     # Tables.
 
@@ -473,7 +477,10 @@ class Meter:
         before_us = self.clock.utc_us(now_us)
         self.calendar.set(utc_us, now_us)
         self.metering.clock_set(utc_us)
-        self.pending.shift((utc_us - before_us) // US_PER_S)
+        moved_s = (utc_us - before_us) // US_PER_S
+        self.pending.shift(moved_s)
+        if self.switch is not None:
+            self.switch.shift(moved_s)
         self._save()
 
     def set_test_mode(self, on: bool, now_us: int) -> None:

@@ -39,6 +39,8 @@ _MOVES = {
     (Position.OPEN, "arm"): Position.ARMED,
     (Position.ARMED, "press"): Position.CLOSED,
 }
+#: What a command that is given again is renewed in: a later one says how long it holds.
+_STANDING = {Position.OPEN: "open", Position.ARMED: "arm"}
 
 
 @dataclass
@@ -59,7 +61,9 @@ class ServiceSwitch:
         """Open, arm or press the button; the answer says why nothing was done."""
         following = _MOVES.get((self.position, operation))
         if following is None:
-            return Answer.DONE  # it is there already
+            if operation == _STANDING.get(self.position):  # it is there already
+                self.until_s = utc_s + duration_s if duration_s else 0
+            return Answer.DONE
         moves = self.connected != (following is Position.CLOSED)
         if moves and utc_s < self.moved_s + REST_S:
             return Answer.TOO_SOON
@@ -72,11 +76,22 @@ class ServiceSwitch:
         return Answer.DONE
 
     def expire(self, utc_s: int) -> bool:
-        """Undo a timed command: what was opened is armed, what was armed or closed opens."""
+        """Undo a timed command: what was opened is armed, what was armed opens.
+
+        What is not safe now is tried again after a rest.
+        """
         if not self.until_s or utc_s < self.until_s:
             return False
         operation = "arm" if self.position is Position.OPEN else "open"
-        return self.operate(operation, utc_s) is Answer.DONE
+        if self.operate(operation, utc_s) is Answer.DONE:
+            return True
+        self.until_s = utc_s + REST_S
+        return False
+
+    def shift(self, seconds: int) -> None:
+        """Keep the times where they are in running time, after the clock was set."""
+        self.moved_s += seconds if self.moved_s else 0
+        self.until_s += seconds if self.until_s else 0
 
     def to_json(self) -> dict[str, Any]:
         """Give the state for non-volatile memory."""

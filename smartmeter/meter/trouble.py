@@ -50,23 +50,27 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True)
 class Effect:
-    """What a trouble does: flag of ST-03, event when it begins, event when it ends."""
+    """What a trouble does: flag of ST-03, event when it begins, event when it ends.
+
+    ``mfg_bit`` is its bit of ED_MFG_STATUS: what the standard has no flag for.
+    """
 
     flag: str | None
-    begins: EventCode | None
+    begins: EventCode
     ends: EventCode | None = None
+    mfg_bit: int | None = None
 
 
 _LOW, _TAMPER = "LOW_LOSS_POTENTIAL_FLAG", "TAMPER_DETECT_FLAG"
 #: What each kind does.
 EFFECTS: Mapping[Trouble, Effect] = {
     Trouble.SAG: Effect(_LOW, EventCode.LOW_LOSS_POTENTIAL),
-    Trouble.SWELL: Effect(None, None),
+    Trouble.SWELL: Effect(None, EventCode.MFG_SWELL, mfg_bit=2),
     Trouble.PHASE_LOSS: Effect(_LOW, EventCode.LOW_LOSS_POTENTIAL),
     Trouble.REVERSE: Effect("REVERSE_ROTATION_FLAG", EventCode.REVERSE_ROTATION),
     Trouble.TAMPER: Effect(_TAMPER, EventCode.TAMPER_ATTEMPT),
     Trouble.COVER: Effect(_TAMPER, EventCode.ED_UNSEALED, EventCode.ED_SEALED),
-    Trouble.MAGNET: Effect(_TAMPER, EventCode.TAMPER_ATTEMPT),
+    Trouble.MAGNET: Effect(_TAMPER, EventCode.TAMPER_ATTEMPT, mfg_bit=4),
     Trouble.LOW_BATTERY: Effect("LOW_BATTERY_FLAG", EventCode.LOW_BATTERY),
     Trouble.RAM: Effect("RAM_FAILURE_FLAG", EventCode.RAM_FAILURE),
     Trouble.ROM: Effect("ROM_FAILURE_FLAG", EventCode.ROM_FAILURE),
@@ -75,7 +79,7 @@ EFFECTS: Mapping[Trouble, Effect] = {
     Trouble.MEASUREMENT: Effect("MEASUREMENT_ERROR_FLAG", EventCode.MEASUREMENT_ERROR),
     Trouble.SELF_CHECK: Effect("SELF_CHK_ERROR_FLAG", EventCode.SELF_CHECK_ERROR),
     Trouble.OVERLOAD: Effect("DEMAND_OVERLOAD_FLAG", EventCode.DEMAND_OVERLOAD),
-    Trouble.BACKFEED: Effect(None, None),
+    Trouble.BACKFEED: Effect(None, EventCode.MFG_LOAD_SIDE_VOLTAGE, mfg_bit=3),
 }
 _BITS = {name: k for k, name in enumerate(STD_STATUS1_FLAGS)}
 #: How many times as much is used under an overload.
@@ -130,6 +134,7 @@ class Conditions:
         self._flow = flow
         self.present: dict[Trouble, Condition] = {}
         self.standard_status = 0
+        self.mfg_status: set[int] = set()
 
     def begin(self, condition: Condition) -> Effect:
         """Let a trouble begin; give what it does."""
@@ -137,6 +142,8 @@ class Conditions:
         effect = EFFECTS[condition.kind]
         if effect.flag is not None:
             self.set_flag(effect.flag)
+        if effect.mfg_bit is not None:
+            self.mfg_status.add(effect.mfg_bit)
         return effect
 
     def end(self, kind: Trouble) -> Effect:
@@ -153,6 +160,11 @@ class Conditions:
         self.standard_status = 0
         for flag in self._flags():
             self.set_flag(flag)
+
+    def clear_manufacturer(self) -> None:
+        """Clear the bits of ED_MFG_STATUS, but for those whose cause is still there."""
+        bits = (EFFECTS[kind].mfg_bit for kind in self.present)
+        self.mfg_status = {bit for bit in bits if bit is not None}
 
     def _flags(self) -> Iterator[str]:
         for kind in self.present:
@@ -182,11 +194,12 @@ class Conditions:
     def to_json(self) -> dict[str, Any]:
         """Give flags and conditions for non-volatile memory."""
         present = [[c.kind, c.phase, c.percent] for c in self.present.values()]
-        return {"status": self.standard_status, "present": present}
+        mfg = sorted(self.mfg_status)
+        return {"status": self.standard_status, "mfg_status": mfg, "present": present}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
-        self.standard_status = state["status"]
+        self.standard_status, self.mfg_status = state["status"], set(state["mfg_status"])
         self.present = {}
         for kind, phase, percent in state["present"]:
             self.present[Trouble(kind)] = Condition(Trouble(kind), phase, percent)

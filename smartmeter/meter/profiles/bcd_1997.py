@@ -123,7 +123,7 @@ BCD_1997 = DeviceProfile(
         },
         62: {"LP_SEL_SET1": parts.channels(2, 3, end_readings=True), "INT_FMT_CDE1": 2},
         71: parts.log_dimensions(events=50, history=20, flags=("HIST_DATE_TIME_FLAG",), argument=3),
-        72: {"STD_EVENTS_SUPPORTED": frozenset(_EVENTS)},
+        72: parts.supported(_EVENTS),
         73: parts.monitored({9, 10, 14, 15, 16}, parts.CONFIGURABLE, _PROCEDURES),
         75: parts.monitored(set(_EVENTS) - {7, 8, 9, 10, 12}, (), ()),
     },

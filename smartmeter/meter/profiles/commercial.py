@@ -148,7 +148,7 @@ COMMERCIAL = DeviceProfile(
         71: parts.log_dimensions(
             events=80, history=50, flags=("HIST_DATE_TIME_FLAG", "HIST_SEQ_NBR_FLAG")
         ),
-        72: {"STD_EVENTS_SUPPORTED": frozenset(_EVENTS)},
+        72: parts.supported(_EVENTS),
         73: parts.monitored({9, 10, 11, 14, 15, 16, 17, 18, 19}, parts.CONFIGURABLE, _PROCEDURES),
         75: parts.monitored(set(_EVENTS) - {7, 8, 9, 12}, parts.CONFIGURABLE, ()),
     },

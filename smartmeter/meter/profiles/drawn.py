@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 from smartmeter.meter.display_codes import Item, Kind, State
-from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.event_log import STANDARD_EVENTS
 from smartmeter.meter.procedures import PRECISE, SUPPORTED
 from smartmeter.meter.profile import (
     USER_TABLES,
@@ -405,8 +405,8 @@ class _Draw:
         flags += ("HIST_INHIBIT_OVF_FLAG", "EVENT_INHIBIT_OVF_FLAG")
         octets, length = self.chance.randint(8, 10), self.chance.randint(0, 6)
         self.tables[71] = parts.log_dimensions(events, history, self.some(flags), octets, length)
-        known = [int(code) for code in EventCode]
-        self.tables[72] = {"STD_EVENTS_SUPPORTED": frozenset(known)}
+        known = list(STANDARD_EVENTS)
+        self.tables[72] = parts.supported(known)
         for number, wanted in ((73, history), (75, events)):
             if wanted:
                 tables = self.some(parts.CONFIGURABLE)
@@ -476,7 +476,7 @@ def draw_profile(seed: int) -> DeviceProfile:
         data=tuple(draw.data),
         procedures=procedures,
         writable=(5, 6, 7, *draw.some(parts.CONFIGURABLE, 70)),
-        events=tuple(int(code) for code in EventCode),
+        events=STANDARD_EVENTS,
         lists=draw.lists,
         clock=applied,
         service=draw.chance.choice(("2W1P", "3W1P", "4WY", "3WD")),

@@ -197,7 +197,7 @@ INDUSTRIAL = DeviceProfile(
         71: parts.log_dimensions(
             events=120, history=60, flags=("EVENT_NUMBER_FLAG", "HIST_SEQ_NBR_FLAG")
         ),
-        72: {"STD_EVENTS_SUPPORTED": frozenset(_EVENTS)},
+        72: parts.supported(_EVENTS),
         73: parts.monitored({9, 10, 11, 14, 15, 16, 17, 18, 19}, parts.CONFIGURABLE, _PROCEDURES),
         75: parts.monitored(set(_EVENTS) - {7, 8, 12}, parts.CONFIGURABLE, _PROCEDURES),
     },

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from smartmeter.meter.display_codes import Item, Kind, State, code
-from smartmeter.meter.event_log import EventCode
-from smartmeter.meter.profile import SourceProfile, Values
+from smartmeter.meter.event_log import MFG_EVENTS, EventCode
+from smartmeter.meter.profile import SourceProfile, Values, octets_for
 from smartmeter.meter.quantities import (
     BLOCK,
     DIAL,
@@ -92,9 +92,15 @@ def monitored(events: Iterable[int], tables: Iterable[int], procedures: Iterable
     """Give a log's control table: events, tables and procedures that go into it."""
     return {
         "STD_EVENTS_MONITORED_FLAGS": frozenset(events),
+        "MFG_EVENTS_MONITORED_FLAGS": MFG_EVENTS,
         "STD_TBLS_MONITORED_FLAGS": frozenset(tables),
         "STD_PROC_MONITORED_FLAGS": frozenset(procedures),
     }
+
+
+def supported(events: Iterable[int]) -> Values:
+    """Give ST-72: the events that a device can see, and our own."""
+    return {"STD_EVENTS_SUPPORTED": frozenset(events), "MFG_EVENTS_SUPPORTED": MFG_EVENTS}
 
 
 def log_dimensions(
@@ -104,6 +110,7 @@ def log_dimensions(
     return {
         "LOG_FLAGS": tuple(flags),
         "NBR_STD_EVENTS": octets,
+        "NBR_MFG_EVENTS": octets_for(MFG_EVENTS),
         "HIST_DATA_LENGTH": argument if history else 0,
         "EVENT_DATA_LENGTH": argument,
         "NBR_HISTORY_ENTRIES": history,

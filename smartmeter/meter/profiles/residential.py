@@ -75,7 +75,7 @@ RESIDENTIAL = DeviceProfile(
         # 65,535 Wh in an interval are 262 kW in a house.
         62: {"LP_SEL_SET1": parts.channels(0, 1), "INT_FMT_CDE1": 2},
         71: parts.log_dimensions(events=100, history=0),
-        72: {"STD_EVENTS_SUPPORTED": frozenset(_EVENTS)},
+        72: parts.supported(_EVENTS),
         75: parts.monitored(_EVENTS, (5, 6, 11, 12, 13, 16, 21, 22, 61, 62, 75), _PROCEDURES),
     },
     data=(23, 25, 26, 28, 42, 52, 55, 63, 64, 76),

@@ -181,7 +181,7 @@ RESIDENTIAL_TOU = DeviceProfile(
             history=40,
             flags=("EVENT_NUMBER_FLAG", "HIST_DATE_TIME_FLAG", "HIST_SEQ_NBR_FLAG"),
         ),
-        72: {"STD_EVENTS_SUPPORTED": frozenset(_EVENTS)},
+        72: parts.supported(_EVENTS),
         73: parts.monitored(
             {7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 19}, parts.CONFIGURABLE, SUPPORTED
         ),

@@ -115,7 +115,7 @@ UNUSUAL = DeviceProfile(
             "DIVISOR_SET2": [1000],
         },
         71: parts.log_dimensions(events=30, history=0, octets=8, argument=2),
-        72: {"STD_EVENTS_SUPPORTED": frozenset(_EVENTS)},
+        72: parts.supported(_EVENTS),
         75: parts.monitored(set(_EVENTS) - {7, 8, 12}, parts.CONFIGURABLE, _PROCEDURES),
     },
     data=(4, 23, 25, 26, 28, 42, 52, 55, 63, 64, 65, 76),

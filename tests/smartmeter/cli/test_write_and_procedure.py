@@ -121,3 +121,11 @@ def test_a_shell_keeps_one_session_and_tells_which_lines_failed(
     assert held(port) == b"POLE 20".ljust(20)
     asked = say("write 5 00\nnonsense\n")
     assert asked.returncode == 1 and "--yes" in asked.stderr and "say help" in asked.stderr
+
+
+def test_times_are_written_as_people_write_them(port: str, smartmeter: Callable[..., Done]) -> None:
+    given = ("SET_MASK=3", "TIME_DATE_QUAL=0")
+    done = smartmeter("procedure", port, "10", *given, "DATE_TIME=2026-02-03T04:05:06", "--yes")
+    assert done.returncode == 0 and "2026-02-03T04:05:06" in done.stdout
+    wrong = smartmeter("procedure", port, "10", *given, "DATE_TIME=yesterday", "--yes")
+    assert wrong.returncode == 2 and "write 2026-02-03T04:05:06" in wrong.stderr

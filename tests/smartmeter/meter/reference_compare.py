@@ -181,12 +181,16 @@ def compare_logs(tables: Snapshot, reference: Reference) -> None:
         listed = newest_first(
             table.ENTRIES, table.LAST_ENTRY_ELEMENT, table.NBR_VALID_ENTRIES, _order(table)
         )
-        shown = [entry[code_name].TBL_PROC_NBR for entry in listed]
+        shown = [_code(entry[code_name]) for entry in listed]
         assert shown == [event.code for event in held], f"{place} codes, newest first"
         assert log.number == table.LAST_ENTRY_SEQ_NBR, f"{place} sequence"
         assert log.unread == table.NBR_UNREAD_ENTRIES, f"{place} unread"
         for entry, event in zip(listed, held, strict=True):
             _entry(tables, entry, event, place)
+
+
+def _code(identifier: Any) -> int:
+    return int(identifier.TBL_PROC_NBR | identifier.STD_VS_MFG_FLAG << 11)
 
 
 def _order(table: Any) -> int:

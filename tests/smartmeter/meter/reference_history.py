@@ -24,6 +24,7 @@ POWERS = {"reverse-energy": -1, "demand-overload": 3}
 #: Event and its argument.
 EVENTS = {
     "sag": (45, 0),
+    "swell": (0x800, 1),
     "phase-loss": (45, 2),
     "reverse-energy": (48, 3),
     "demand-overload": (46, OVERLOAD),

@@ -64,6 +64,10 @@ class Event:
 ABOUT = {10: "STD_TBLS_MONITORED_FLAGS", 9: "STD_PROC_MONITORED_FLAGS"}
 
 
+#: Where a log says which events it takes: the standard's, and a manufacturer's.
+MONITORED = ("STD_EVENTS_MONITORED_FLAGS", "MFG_EVENTS_MONITORED_FLAGS")
+
+
 class ReferenceLogs:
     """History and event log: which events they take, and what they then hold."""
 
@@ -96,7 +100,7 @@ class ReferenceLogs:
             data
             for data, control in self.control.items()
             if self.logs[data].capacity
-            and code in control.STD_EVENTS_MONITORED_FLAGS
+            and code & 0x7FF in control[MONITORED[bool(code & 0x800)]]
             and (code not in ABOUT or subject in control[ABOUT[code]])
         ]
         self.number += bool(wanted)

@@ -22,14 +22,15 @@ def run(bench: Bench, number: int, parameters: object = b"", selector: int = 0) 
 
 
 def codes(bench: Bench, table: int = 76) -> list[int]:
-    """Give the codes of a log, oldest first."""
+    """Give the codes of a log, oldest first; with bit 11 a manufacturer's."""
     log = bench.snapshot()[table]
     count = log.NBR_VALID_ENTRIES
     newest = log.LAST_ENTRY_ELEMENT
     capacity = len(log.ENTRIES)
     name = "EVENT_CODE" if table == 76 else "HISTORY_CODE"
     entries = [log.ENTRIES[(newest - age) % capacity] for age in range(count)]
-    return [entry[name].TBL_PROC_NBR for entry in reversed(entries)]
+    codes = (entry[name] for entry in reversed(entries))
+    return [code.TBL_PROC_NBR | code.STD_VS_MFG_FLAG << 11 for code in codes]
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
@@ -155,6 +156,17 @@ def test_status_flags_are_cleared_but_for_those_whose_cause_is_there() -> None:
     assert answer[0] == 0 and len(answer) == 4
     status = bench.snapshot()[3].ED_STD_STATUS1
     assert status.LOW_BATTERY_FLAG and not status.TAMPER_DETECT_FLAG
+
+
+def test_manufacturer_flags_are_cleared_but_for_those_whose_cause_is_there() -> None:
+    bench = Bench(TOU)
+    for kind in ("swell", "load-side-voltage"):
+        bench.meter.inject(kind, bench.now_us)
+    bench.meter.relieve("swell", bench.now_us)
+    assert {2, 3} == bench.snapshot()[3].ED_MFG_STATUS
+    answer = run(bench, 8, {"ED_MFG_STATUS": frozenset()})
+    assert answer == bytes((0, 1 << 3))
+    assert {3} == bench.snapshot()[3].ED_MFG_STATUS
 
 
 def test_a_log_in_by_procedure_gives_rights_and_counts_wrong_passwords() -> None:

@@ -23,9 +23,12 @@ def test_a_trouble_sets_its_flag_and_is_an_event(kind: Trouble) -> None:
     effect = EFFECTS[kind]
     status = bench.snapshot()[3].ED_STD_STATUS1
     assert [name for name, bit in status.items() if bit] == [effect.flag] * bool(effect.flag)
-    logged = [int(code) for code in (effect.begins,) if code is not None]
+    logged = [effect.begins]
     assert codes(bench) == logged
-    bench.start()  # both are in non-volatile memory
+    bits = {effect.mfg_bit} - {None}
+    assert bits == bench.snapshot()[3].ED_MFG_STATUS
+    bench.start()  # all are in non-volatile memory
+    assert bits == bench.snapshot()[3].ED_MFG_STATUS
     assert status == bench.snapshot()[3].ED_STD_STATUS1 and codes(bench) == logged
 
 
@@ -149,7 +152,7 @@ def test_a_switch_does_not_close_onto_foreign_voltage_and_rests_between_moves() 
     bench = Bench(TOU)
     assert control(bench, 0) == 0
     bench.meter.inject("load-side-voltage", bench.now_us)
-    assert control(bench, 100) == 3 and position(bench) == {0}
+    assert control(bench, 100) == 3 and position(bench) == {0, 3}
     bench.meter.relieve("load-side-voltage", bench.now_us)
     assert control(bench, 100) == 0 and bench.meter.press_button(bench.now_us)
     bench.meter.write_table(7, bytes((21, 0, 1, 0, 1, 0, 0, 0)), bench.now_us)
@@ -164,6 +167,43 @@ def test_a_timed_disconnection_arms_itself_when_the_time_is_over() -> None:
     assert position(bench) == {0}
     bench.wait(MINUTE_US)
     assert position(bench) == {0, 1}
+
+
+def test_a_later_disconnection_says_how_long_it_holds() -> None:
+    bench = Bench(TOU)
+    assert control(bench, 0, seconds=600) == 0
+    assert control(bench, 0) == 0  # for good
+    bench.wait(HOUR_US)
+    assert position(bench) == {0}
+    assert control(bench, 0, seconds=600) == 0
+    bench.wait(HOUR_US)
+    assert position(bench) == {0, 1}
+
+
+def test_a_timed_disconnection_waits_while_somebody_feeds_in() -> None:
+    bench = Bench(TOU)
+    assert control(bench, 0, seconds=600) == 0
+    bench.meter.inject("load-side-voltage", bench.now_us)
+    bench.wait(HOUR_US)
+    assert position(bench) == {0, 3}
+    due_us = bench.meter.deadline_us()
+    assert due_us is not None and due_us > bench.now_us
+    bench.meter.relieve("load-side-voltage", bench.now_us)
+    bench.wait(MINUTE_US)
+    assert position(bench) == {0, 1, 3}
+
+
+def test_a_clock_that_is_set_moves_neither_rest_nor_timed_disconnection() -> None:
+    bench = Bench(TOU)
+    assert control(bench, 0, seconds=7200) == 0
+    for hours in (5, -30):
+        utc_us = bench.meter.clock.utc_us(bench.now_us)
+        bench.meter.set_clock(utc_us + hours * HOUR_US, bench.now_us)
+        bench.wait(30 * MINUTE_US)
+        assert position(bench) == {0}
+    bench.wait(HOUR_US)
+    assert position(bench) == {0, 1}
+    assert bench.meter.press_button(bench.now_us)
 
 
 def test_a_meter_without_a_switch_does_not_know_the_procedure() -> None:
