@@ -20,6 +20,7 @@ from protocols.datalink.link import (
     LinkFailed,
     MessageDelivered,
     MessageReceived,
+    PacketPassed,
 )
 from protocols.datalink.packet import MAX_PACKET_OCTETS
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
@@ -183,6 +184,7 @@ class Client:
         self._running: _Running | None = None
         self._delivered_us = 0
         self._answer_due_us: int | None = None
+        self._gathered = 0
         self._poke_due_us: int | None = None
         self._pause_until_us: int | None = None
         self._events: list[Event] = []
@@ -342,6 +344,14 @@ class Client:
             self.line_lost(error, now_us)
         elif isinstance(event, MessageReceived):
             self._take(event.data, now_us)
+        elif isinstance(event, PacketPassed):
+            self._be_patient(now_us)
+
+    def _be_patient(self, now_us: int) -> None:
+        """Wait anew after each further packet of an answer: a long one takes its time."""
+        gathered, self._gathered = self._gathered, self._link.gathered
+        if self._answer_due_us is not None and self._gathered > gathered:
+            self._await_answer(now_us)
 
     def _await_answer(self, now_us: int) -> None:
         if self._running is None or self._running.request is None:

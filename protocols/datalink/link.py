@@ -167,6 +167,11 @@ class Link:
         return (self.packet_octets - OVERHEAD_OCTETS) * self.packets
 
     @property
+    def gathered(self) -> int:
+        """Give the packets of a longer message that are here, while it is not whole."""
+        return len(self._partial)
+
+    @property
     def quiet(self) -> bool:
         """Tell whether nothing waits to be written."""
         return not (self._out or self._held)

@@ -86,6 +86,17 @@ def test_six_seconds_of_silence_end_the_session_and_the_rights() -> None:
     assert line.server.outgoing() == b""
 
 
+def test_a_long_answer_may_take_longer_than_the_patience_for_its_next_packet() -> None:
+    line = a_line()
+    device(line).tables[64] = bytes(range(256)) * 50  # 13 seconds on this line
+    line.run(open_session(LogonSettings()))
+    begun_us = line.now_us
+    done = line.run(read_table(64, line.client.limits))
+    assert isinstance(done, ScriptDone) and done.result == device(line).tables[64]
+    assert line.now_us - begun_us > 12_000_000
+    assert not line.client.quirks.met
+
+
 def test_a_procedure_is_asked_for_until_the_answer_is_its_own() -> None:
     line = a_line()
     device(line).tables |= {7: bytes(4), 8: b"\x09\x00\x11\x00\x01"}

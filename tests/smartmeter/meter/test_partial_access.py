@@ -10,9 +10,12 @@ from protocols.c1218.scripts import read_default, read_index, read_part, read_ta
 from protocols.c1218.transfer import check
 from protocols.errors import ServiceRefused
 from protocols.psem.services import IndexWrite
-from smartmeter.meter.profiles import profile_named
+from smartmeter.base.clock import Calendar
+from smartmeter.meter.optical_port import BY_INDEX, BY_OFFSET
+from smartmeter.meter.profiles import PROFILES, profile_named
 from tests.protocols.c1218.line import Line
-from tests.smartmeter.meter.bench import Bench, logged_on
+from tests.smartmeter.meter.bench import HOUR_US, UNREADABLE, Bench, logged_on
+from tests.smartmeter.meter.sessions import STANDING
 
 
 def result(line: Line, script: Any) -> bytes | str:
@@ -101,3 +104,41 @@ def test_a_meter_whose_st_00_announces_offsets_only_has_no_reads_by_index() -> N
     limits = line.client.limits
     assert result(line, read_index(1, (0,), 1, limits)) == "sns"
     assert isinstance(result(line, read_part(1, 0, 4, limits)), bytes)
+
+
+@pytest.mark.parametrize("name", [*PROFILES, "random:4", "random:11"])
+def test_every_table_is_the_same_whole_in_parts_and_by_its_members(name: str) -> None:
+    kind, _, seed = name.partition(":")
+    bench = Bench(profile_named(kind, int(seed or 1)))
+    bench.wait(30 * HOUR_US)
+    utc_us = bench.meter.clock.utc_us(bench.now_us)
+    bench.calendar = Calendar(utc_us, STANDING, bench.now_us)  # nothing moves while it is read
+    bench.start()
+    line = logged_on(bench, b"master")
+    limits, method = line.client.limits, bench.meter.access_method
+    for table in sorted(set(bench.meter.profile.used) - {*UNREADABLE}):
+        whole = result(line, read_table(table, limits))
+        assert isinstance(whole, bytes), table
+        assert bench.meter.layout(table).size in (None, len(whole)), table
+        if method & BY_OFFSET:
+            middle = len(whole) // 3
+            first = result(line, read_part(table, 0, middle, limits)) if middle else b""
+            rest = result(line, read_part(table, middle, len(whole) - middle, limits))
+            assert first + rest == whole, table  # type: ignore[operator]
+        if method & BY_INDEX:
+            assert _members(line, table) == whole, table
+
+
+def _members(line: Line, table: int) -> bytes:
+    """Read the members of a table one by one; those that are not there have no octets."""
+    joined, missing = b"", 0
+    for index in range(200):
+        element = result(line, read_index(table, (index,), 1, line.client.limits))
+        if isinstance(element, bytes):
+            joined, missing = joined + element, 0
+            continue
+        assert element == "onp"
+        missing += 1
+        if missing > 20:
+            break
+    return joined
