@@ -42,6 +42,7 @@ class Probe:
         self._loop, self._after, self._note = loop, after, note
         #: Whether the port is open now.
         self.is_open = False
+        self._lost_told = False
         self._out: queue.Queue[bytes | int] = queue.Queue(MAX_WAITING)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="probe", daemon=True)
@@ -76,7 +77,10 @@ class Probe:
             try:
                 self._open_and_carry()
             except ProtocolError as error:
-                self._tell(f"is away: {error}")
+                # How it went, not how each try to open it again failed.
+                if not self._lost_told:
+                    self._tell(f"is away: {error}")
+                self._lost_told = True
             if time.monotonic() - opened_s < STEADY_S:
                 self._stop.wait(REOPEN_S)
 
@@ -102,7 +106,7 @@ class Probe:
                 if not told:
                     # Not before: some ports open where nothing is behind them.
                     self._tell("works")
-                told = True
+                told, self._lost_told = True, False
                 self._loop.call_soon_threadsafe(self._arrived, data)
             while not self._out.empty():
                 item = self._out.get_nowait()

@@ -403,8 +403,8 @@ class Module:
             case Asked() as request:
                 refusal = bytes([ResponseCode.dnr])
                 self.network.answer(request.token, [refusal] * len(request.items), now_us)
-            case ("watch", _):
-                self.watching.looked([], event.line_us, now_us)
+            case ("watch", _) | "log" as token:
+                self.watching.failed(token, event.line_us, now_us)
             case ("gap", _, _):
                 self._filling = False
 

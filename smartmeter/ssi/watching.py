@@ -63,6 +63,9 @@ _BLANK: dict[str, Any] = {
     "DISPOSITION": Disposition.LOG,
 }
 
+#: The token of a read of the meter's log.
+LOG_JOB = "log"
+
 
 class Watching:
     """Keeps to the duty: after each look the port rests for its time divided by the share."""
@@ -83,6 +86,8 @@ class Watching:
         self._rest_until_us = now_us
         self._duty_permille = 1000
         self._told_faults: list[str] = []
+        #: What came while the module did not run is judged at the first look at the log's end.
+        self._log_is_judged = False
         self.line_us = 0
         self.season_changed = False
 
@@ -107,7 +112,7 @@ class Watching:
         self._monitor.configure([*monitors, *own], meter.context, meter.images, now_us)
         if self._memory.events_judged is None and EVENT_LOG in meter.context.fmt.std_tbls_used:
             # From here on events are new; the first look only finds out where "here" is.
-            self._door.submit(Priority.EXCEPTION, partial(read_log_end, meter), "log", now_us)
+            self._read_log(now_us)
         if self.faults != self._told_faults:
             self._told_faults = list(self.faults)
             for fault in self.faults:
@@ -150,12 +155,25 @@ class Watching:
             self._judged(verdict, now_us)
         if verdicts:
             self._reporter.keep()
-        if any(verdict.monitor["TABLE"] == EVENT_LOG for verdict in verdicts):
-            meter = self._reporter.meter
-            assert meter is not None
-            job = partial(read_log, meter, self._memory.events_judged)
-            self._door.submit(Priority.EXCEPTION, job, "log", now_us)
+        if any(span.table == EVENT_LOG for span, _ in read):
+            changed = any(verdict.monitor["TABLE"] == EVENT_LOG for verdict in verdicts)
+            if changed or not self._log_is_judged:
+                self._log_is_judged = self._read_log(now_us)
         return bool(verdicts)
+
+    def failed(self, token: object, line_us: int, now_us: int) -> None:
+        """A look, or a read of the log, came to nothing; the log is read again at the next look."""
+        if token == LOG_JOB:
+            self._log_is_judged = False
+        else:
+            self.looked([], line_us, now_us)
+
+    def _read_log(self, now_us: int) -> bool:
+        """Read what is new in the log; the first time, only where it ends."""
+        meter, after = self._reporter.meter, self._memory.events_judged
+        assert meter is not None
+        job = partial(read_log_end, meter) if after is None else partial(read_log, meter, after)
+        return self._door.submit(Priority.EXCEPTION, job, LOG_JOB, now_us)
 
     def _judged(self, verdict: Verdict, now_us: int) -> None:
         number = verdict.monitor["MONITOR_NBR"]

@@ -1,8 +1,13 @@
-"""A TCP cable that the test can cut, swallow on, and mend: a probe, or a network."""
+"""Cables that the test can cut, swallow on, and mend: a network over TCP, a probe on a pty."""
 
+import contextlib
+import os
+import select
 import socket
 import threading
 import time
+import tty
+from pathlib import Path
 
 
 class Cable:
@@ -62,3 +67,65 @@ class Cable:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class ProbeCable:
+    """A serial probe on a pty, named by a link, that leads to a meter's TCP port.
+
+    Cut, its device is gone, as when a USB probe is unplugged; silent, the device is there
+    and no light falls on it.
+    """
+
+    def __init__(self, link: Path, target: int) -> None:
+        self._link, self._target = link, target
+        self.state = "whole"
+        self._plugged = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+        self._plugged.wait(10)
+
+    def cut(self) -> None:
+        """Pull it out; returns when the device has gone."""
+        self.state = "cut"
+        while self._plugged.is_set():
+            time.sleep(0.01)
+
+    def silence(self) -> None:
+        """Move it away from the meter's window."""
+        self.state = "silent"
+
+    def mend(self) -> None:
+        """Put it back."""
+        self.state = "whole"
+
+    def _run(self) -> None:
+        while True:
+            while self.state == "cut":
+                time.sleep(0.01)
+            near, device = os.openpty()
+            tty.setraw(device)
+            self._link.unlink(missing_ok=True)
+            self._link.symlink_to(os.ttyname(device))
+            self._plugged.set()
+            while self.state != "cut":
+                with contextlib.suppress(OSError), self._meter() as meter:
+                    self._carry(near, meter)
+                time.sleep(0.02)
+            self._link.unlink()
+            os.close(near)
+            os.close(device)
+            self._plugged.clear()
+
+    def _meter(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self._target), 2)
+
+    def _carry(self, near: int, meter: socket.socket) -> None:
+        while self.state != "cut":
+            for ready in select.select([near, meter], [], [], 0.02)[0]:
+                if ready is meter:
+                    data = meter.recv(65_536)
+                    if not data:
+                        return
+                    if self.state == "whole":
+                        os.write(near, data)
+                elif (data := os.read(near, 65_536)) and self.state == "whole":
+                    meter.sendall(data)

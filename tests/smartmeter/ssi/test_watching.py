@@ -1,5 +1,6 @@
 """Monitors, status bits, events, sags, and outages with two witnesses: told once, when due."""
 
+import json
 from fractions import Fraction
 from typing import Any
 
@@ -354,3 +355,23 @@ def test_the_last_outages_are_kept(outages: int) -> None:
         at_us += 1000 * S
     assert len(memory.outages) == min(outages, 16) >= min(outages, 5)
     assert [entry[0] for entry in memory.outages][-1] == outages
+
+
+def test_an_outage_that_took_meter_and_module_is_told_after_the_restart() -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.run(60)
+    street.device.meter.mains(False, street.world.now_us)
+    street.world.run(street.world.now_us + 3600 * S)
+    street.device.meter.mains(True, street.world.now_us)
+    # A board without a supply of its own: nothing of the outage was seen, and the log has moved.
+    street.device.nvram.commit({"module": without_the_log_monitor(street)})
+    street.device.restart(street.world.now_us)
+    street.run(60)
+    [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert told["RESTORED"] and told["DURATION_S"] == 3600
+
+
+def without_the_log_monitor(street: Street) -> bytes:
+    page = json.loads(street.device.nvram.get("module") or b"{}")
+    page["watch"] = {}
+    return json.dumps(page).encode()
