@@ -15,8 +15,15 @@ from operator import itemgetter
 from struct import Struct
 from typing import Any
 
-from ansi_tables.compact_profile import CompactInterval, encode
-from ansi_tables.ssi_layouts import COMPACT, MAX_INTERVALS, RAW, check_values
+from ansi_tables.compact_profile import CompactInterval, decode, encode
+from ansi_tables.errors import TableValueError
+from ansi_tables.ssi_layouts import (
+    COMPACT,
+    MAX_COMPACT_VALUES,
+    MAX_INTERVALS,
+    RAW,
+    check_values,
+)
 
 _SIGNATURE = b"SSI1"
 _HEADER = Struct("<4sH16s2I2B4I2B")
@@ -53,32 +60,77 @@ _MISFITS = (struct.error, KeyError, TypeError, AttributeError, UnicodeError)
 
 def report_header(data: bytes) -> dict[str, Any] | None:
     """Read REPORT_HEADER."""
-    if len(data) != _HEADER.size:
+    if len(data) != _HEADER.size or data[:4] != _SIGNATURE:
         return None
     signature, base, esn, *numbers = _HEADER.unpack(data)
-    if signature != _SIGNATURE:
-        return None
-    text = esn.rstrip(b"\0").decode("utf-8", "replace")
-    value = {"SIGNATURE": signature, "BASE": base, "ESN": text}
-    value.update(zip(_HEADER_NAMES, numbers, strict=True))
-    return value
+    epoch, number, cause, schedule, time, due, version, context, state, warning = numbers
+    return {
+        "SIGNATURE": signature,
+        "BASE": base,
+        "ESN": esn.rstrip(b"\0").decode("utf-8", "replace"),
+        "OUTBOX_EPOCH": epoch,
+        "REPORT_NBR": number,
+        "CAUSE": cause,
+        "SCHEDULE_NBR": schedule,
+        "TIME": time,
+        "DUE_TIME": due,
+        "CONFIG_VERSION": version,
+        "CONTEXT_ID": context,
+        "STATE": state,
+        "WARNING": warning,
+    }
 
 
 def load_profile_part(data: bytes) -> dict[str, Any] | None:
-    """Read LOAD_PROFILE_PART in its raw encoding."""
+    """Read LOAD_PROFILE_PART in either encoding."""
     if len(data) < _PART.size:
         return None
     *numbers, count = _PART.unpack_from(data)
-    value: dict[str, Any] = dict(zip(_PART_NAMES, numbers, strict=True))
-    element = _interval(value["STATUS_OCTETS"], value["NBR_CHNS"])
-    whole = _PART.size + count * element.size == len(data)
-    if value["ENCODING"] != RAW or count > MAX_INTERVALS or not whole:
+    profile, ring_epoch, first, first_end_s, length_s, encoding, context, channels, width = numbers
+    octets, intervals = data[_PART.size :], None
+    if encoding == RAW and count <= MAX_INTERVALS:
+        element = _interval(width, channels)
+        if len(octets) == count * element.size:
+            intervals = [
+                {"END_TIME": end_s, "STATUS": status, "VALUES": values}
+                for end_s, status, *values in element.iter_unpack(octets)
+            ]
+    elif encoding == COMPACT and count <= min(
+        MAX_INTERVALS, MAX_COMPACT_VALUES // max(1, channels)
+    ):
+        intervals = _compact(octets, count, channels, width, first_end_s, length_s)
+    if intervals is None:
         return None
-    value["INTERVALS"] = [
-        {"END_TIME": one[0], "STATUS": one[1], "VALUES": list(one[2:])}
-        for one in element.iter_unpack(data[_PART.size :])
+    return {
+        "SET": profile,
+        "RING_EPOCH": ring_epoch,
+        "FIRST_SEQUENCE": first,
+        "FIRST_END_TIME": first_end_s,
+        "INT_LENGTH_S": length_s,
+        "ENCODING": encoding,
+        "CONTEXT_ID": context,
+        "NBR_CHNS": channels,
+        "STATUS_OCTETS": width,
+        "INTERVALS": intervals,
+    }
+
+
+def _compact(octets: bytes, count: int, *form: int) -> list[dict[str, Any]] | None:
+    """Read what follows the count in the compact form; None unless it is written just so."""
+    coded = octets[2:]
+    if len(octets) < 2 or len(coded) != int.from_bytes(octets[:2], "little"):
+        return None
+    try:
+        found = decode(coded, count, *form)
+        check_values(found)
+        canonical = len(encode(found, *form[-2:])) == len(coded)
+    except TableValueError:
+        return None
+    if not canonical:
+        return None
+    return [
+        {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)} for one in found
     ]
-    return value
 
 
 def raw_octets(intervals: int, status_octets: int, channels: int) -> int:

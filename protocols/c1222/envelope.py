@@ -275,12 +275,13 @@ def authentication_element(key_id: int, iv: bytes) -> bytes:
 
 def integer_element(tag: int, value: int) -> bytes:
     """Give an element that holds an unsigned integer."""
-    return tlv(tag, unsigned(value))
+    integer = unsigned(value)
+    return bytes((tag, len(integer))) + integer
 
 
 def unsigned(value: int) -> bytes:
     """Give an INTEGER of C12.22: unsigned, one to four octets, no leading zero."""
-    size = max(1, (value.bit_length() + 7) // 8)
+    size = (value.bit_length() + 7) // 8 or 1
     if value < 0 or size > 4:
         raise LocalProtocolError(f"{value} does not fit four octets")
-    return bytes((0x02, size)) + value.to_bytes(size, "big")
+    return bytes((0x02, size)) + value.to_bytes(size)

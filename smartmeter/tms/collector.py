@@ -367,6 +367,9 @@ class Collector:
         self._events.append(ReportArrived(event.token, event.path, esn, header, parts))
 
 
+_SSI_TABLES = {int(table): table for table in SsiTable}
+
+
 def read_report(services: Sequence[bytes]) -> tuple[dict[str, Any], tuple[Part, ...]]:
     """Read the services of a report: header, then parts.
 
@@ -380,7 +383,9 @@ def read_report(services: Sequence[bytes]) -> tuple[dict[str, Any], tuple[Part, 
     for octets in services[1:]:
         table, offset, data = _written(octets)
         if offset is None and 0 <= table - base < NBR_SSI_TABLES:
-            kind = SsiTable(table - base)
+            kind = _SSI_TABLES.get(table - base)
+            if kind is None:
+                raise ValueError(f"{table - base} is no table of the SSI")
             parts.append(Part(table, kind, ssi_tables.decode(kind, data), data, None))
         else:
             parts.append(Part(table, None, {}, data, offset))

@@ -54,10 +54,21 @@ def test_a_header_is_read_alike(value: dict[str, Any]) -> None:
     assert ssi_fast.report_header(data) == by_construct(SsiTable.REPORT_HEADER, data)
 
 
-@given(parts())
-def test_a_load_profile_part_is_read_alike(value: dict[str, Any]) -> None:
+@given(parts(), st.sampled_from((0, 1)))
+def test_a_load_profile_part_is_read_alike(value: dict[str, Any], encoding: int) -> None:
+    value = {**value, "ENCODING": encoding}
     data = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
     assert ssi_fast.load_profile_part(data) == by_construct(SsiTable.LOAD_PROFILE_PART, data)
+
+
+@given(parts(), st.integers(0, 200), st.integers(0, 255), st.integers(0, 3))
+def test_a_compact_part_with_a_fault_is_read_alike_or_refused_alike(
+    value: dict[str, Any], at: int, octet: int, cut: int
+) -> None:
+    table = SsiTable.LOAD_PROFILE_PART
+    data = ssi_tables.encode(table, {**value, "ENCODING": 1})
+    for one in (data[:at] + bytes([octet]) + data[at + 1 :], data[: len(data) - cut], data + b"x"):
+        assert decoded(table, one, True) == decoded(table, one, False)
 
 
 @given(
@@ -71,6 +82,19 @@ def test_any_octets_are_read_alike_or_refused_alike(table: SsiTable, data: bytes
             assert ssi_tables._FAST[table](octets) is None
         else:
             assert value == by_construct(table, octets)
+
+
+def decoded(table: SsiTable, data: bytes, fast: bool) -> Any:
+    """Give the value of octets, or the words with which they are refused."""
+    kept = ssi_tables._FAST
+    try:
+        if not fast:
+            ssi_tables._FAST = {}
+        return ssi_tables.decode(table, data)
+    except TableError as error:
+        return str(error)
+    finally:
+        ssi_tables._FAST = kept
 
 
 def outcome(table: SsiTable, value: dict[str, Any], fast: bool) -> Any:
