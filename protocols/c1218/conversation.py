@@ -26,7 +26,7 @@ class Conversation:
 
     def __init__(self, settings: LogonSettings | None, options: ClientOptions | None) -> None:
         self.settings = settings or LogonSettings()
-        self.client = Client(options)
+        self.client: Client = Client(options)
         self.opened: Opened | None = None
 
     def open(self) -> Script[Opened]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from protocols.errors import PortError
 from protocols.transports.capture import captured
+from protocols.transports.modem_port import PREFIX, ModemPort, call_name
 from protocols.transports.port import Port
 from protocols.transports.tcp import TcpPort
 
@@ -11,15 +12,24 @@ from protocols.transports.tcp import TcpPort
 def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port by its name: a device, ``tcp:HOST:PORT``, or any URL that pyserial knows.
 
+    ``modem:NUMBER@PORT`` dials; C12.21 is spoken in the call.
+
     ``rts`` and ``dtr`` are the lines that many probes take their power from.
     What passes goes into the capture of this process, if there is one.
     """
+    if name.startswith(PREFIX):
+        call = call_name(name)
+        return captured(ModemPort(_open_line(call.port, rts, dtr=True), call.number))
+    return captured(_open_line(name, rts, dtr))
+
+
+def _open_line(name: str, rts: bool, dtr: bool) -> Port:
     if name.startswith("tcp:"):
         host, _, port = name[4:].rpartition(":")
         if not host or not port.isdecimal():
             raise PortError(f"{name}: a TCP port is written tcp:HOST:PORT")
-        return captured(TcpPort.connect(host.strip("[]"), int(port)))
+        return TcpPort.connect(host.strip("[]"), int(port))
     # pyserial asks which system this is when it is imported: only who opens a port needs it.
     from protocols.transports.serial_port import SerialPort
 
-    return captured(SerialPort(name, rts=rts, dtr=dtr))
+    return SerialPort(name, rts=rts, dtr=dtr)

@@ -41,6 +41,7 @@ class MeterPort:
 
     ProtocolError (LinkError, ServiceRefused, PortError …) when it cannot be.
     ``reopen`` opens the port again when it has gone: a read then goes on.
+    ``conversation`` is another than that of an optical port: one of C12.21, in a call.
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class MeterPort:
         options: ClientOptions | None = None,
         now_us: Callable[[], int] = monotonic_us,
         reopen: Callable[[], Port] | None = None,
+        conversation: Conversation | None = None,
     ) -> None:
         self._port = port
         self._now_us = now_us
         self._reopen = reopen
-        self._conversation = Conversation(settings, options)
+        self._conversation = conversation or Conversation(settings, options)
         self.client = self._conversation.client
         self._open = False
 

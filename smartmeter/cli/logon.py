@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
+from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
 from protocols.errors import PortError
+from protocols.transports.modem_port import PREFIX, call_name
 from protocols.transports.names import open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
@@ -21,6 +23,8 @@ MAX_PASSWORD_FILE_OCTETS = 4096
 #: How the name of a meter on the network begins.
 NETWORK = "c1222:"
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
+#: A key for C12.21's Authenticate, ID=HEX; never from the command line.
+CALL_KEY_VARIABLE = "SMARTMETER_CALL_KEY"
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
@@ -56,6 +60,27 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
         text = os.environ.get(PASSWORD_VARIABLE, "")
         return text.encode() if PASSWORD_VARIABLE in os.environ else None
     return str(text).encode()
+
+
+def call_conversation(port: str, logon: LogonSettings) -> Conversation | None:
+    """Give what is said in a call (C12.21), or None for a port that is none.
+
+    The environment may hold a key of single DES: ``SMARTMETER_CALL_KEY=ID=HEX``.
+    """
+    if not port.startswith(PREFIX):
+        return None
+    key = None
+    if text := os.environ.get(CALL_KEY_VARIABLE):
+        number, _, octets = text.partition("=")
+        try:
+            key = int(number), bytes.fromhex(octets)
+        except ValueError:
+            key = 0, b""
+        if not 0 <= key[0] <= 255 or len(key[1]) != 8:
+            raise click.UsageError(f"{CALL_KEY_VARIABLE} is ID=HEX with 16 hex digits")
+    from protocols.c1221.conversation import CallConversation
+
+    return CallConversation(logon, call_name(port).identity, key)
 
 
 def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:

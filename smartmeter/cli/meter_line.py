@@ -16,7 +16,13 @@ from protocols.psem.codes import BAUD_CODES
 from protocols.quirks import Quirk
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
-from smartmeter.cli.logon import NETWORK, logon_options, logon_settings, open_any_port
+from smartmeter.cli.logon import (
+    NETWORK,
+    call_conversation,
+    logon_options,
+    logon_settings,
+    open_any_port,
+)
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _QUIRKS = {quirk.label: quirk for quirk in Quirk}
@@ -112,7 +118,9 @@ class MeterLine:
     def session(self) -> MeterPort:
         """Give a session, to be used with ``with``; a port that vanishes is opened again."""
         reopen = None if self.port.startswith("sim:") else self.open_port
-        return MeterPort(self.open_port(), self.logon, self.options, reopen=reopen)
+        conversation = call_conversation(self.port, self.logon)
+        port = self.open_port()
+        return MeterPort(port, self.logon, self.options, reopen=reopen, conversation=conversation)
 
     def meter(self) -> AbstractContextManager[RemoteMeter]:
         """Give the meter, at a port or on the network, to be used with ``with``."""

@@ -1,0 +1,47 @@
+"""All that one does with a meter in a call, as scripts (see ``c1218.conversation``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from protocols.c1218.conversation import Conversation
+from protocols.c1218.scripts import LogonSettings, Opened
+from protocols.c1218.transfer import Script
+from protocols.c1221.client import CALL_OPTIONS, CallClient
+from protocols.c1221.scripts import CallSettings, close_call, open_call
+
+
+class CallConversation(Conversation):
+    """One client in a call to the device of an identity, 0 for whichever is there."""
+
+    def __init__(
+        self,
+        settings: LogonSettings | None = None,
+        identity: int = 0,
+        key: tuple[int, bytes] | None = None,
+    ) -> None:
+        super().__init__(settings, None)
+        self.client = CallClient(replace(CALL_OPTIONS, identity=identity))
+        self._key = key
+
+    def open(self) -> Script[Opened]:
+        """Open a session, with the key if there is one, and the password."""
+        logon = self.settings
+        key_id, key = self._key or (0, None)
+        call = CallSettings(
+            logon.user_id,
+            logon.user,
+            logon.password,
+            key_id,
+            key,
+            packet_octets=logon.packet_octets,
+            packets=logon.packets,
+        )
+        opened = yield from open_call(call, self.client.quirks)
+        accepted = opened.password_accepted
+        self.opened = Opened(opened.identification.encode(), accepted)
+        return self.opened
+
+    def close(self) -> Script[None]:
+        """Close the session, and have the device hang up."""
+        return close_call(self.client.quirks)

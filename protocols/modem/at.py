@@ -1,0 +1,271 @@
+"""A modem behind its AT commands (V.250): commands with their results, calls, and what it tells.
+
+A machine without a port.  Commands are carried out one after the other; each
+ends with a final result or its time-out.  While a call stands, octets pass
+through, and the modem's own NO CARRIER ends it.  Lines have a limit, so a
+modem that talks for ever takes no memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from protocols.errors import LocalProtocolError
+from protocols.machine import Event
+
+COMMAND_US = 10_000_000
+#: What a call may take until the far modem has answered.
+DIAL_US = 60_000_000
+#: Silence around the escape sequence.
+GUARD_US = 1_100_000
+MAX_LINE_OCTETS = 2048
+MAX_QUEUED = 256
+#: No echo, results in words, DCD follows the carrier, DTR hangs up.
+INITIALISE = "ATZE0Q0V1&C1&D2"
+LOST = b"\r\nNO CARRIER\r\n"
+
+_GOOD = ("OK",)
+_BAD = ("ERROR", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE")
+_BAD_STARTS = ("+CME ERROR", "+CMS ERROR")
+
+
+class Line(Enum):
+    """What the line is for: commands, or a call."""
+
+    COMMAND = "command"
+    CALLING = "calling"
+    ONLINE = "online"
+    ESCAPING = "escaping"
+
+
+@dataclass(frozen=True)
+class CommandDone(Event):
+    """A command ended: whether well, its final result, and the lines before it."""
+
+    token: object
+    ok: bool
+    result: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Told(Event):
+    """A line that belongs to no command: RING, +CMTI: …"""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Connected(Event):
+    """A call stands."""
+
+
+@dataclass(frozen=True)
+class CallEnded(Event):
+    """A call, or its attempt, has ended; ``reason`` is the modem's word for it."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataArrived(Event):
+    """Octets of the call."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class _Command:
+    text: str
+    token: object
+    timeout_us: int
+    #: What is sent when the modem prompts for it, with Ctrl-Z behind it.
+    body: str | None = None
+    calls: bool = False
+
+
+class AtModem:
+    """One modem."""
+
+    def __init__(self) -> None:
+        self.line = Line.COMMAND
+        self._queue: deque[_Command] = deque()
+        self._current: _Command | None = None
+        self._lines: list[str] = []
+        self._buffer = bytearray()
+        self._due_us: int | None = None
+        self._out = bytearray()
+        self._events: list[Event] = []
+
+    @property
+    def stands(self) -> bool:
+        """Tell whether a call stands."""
+        return self.line is Line.ONLINE
+
+    def command(
+        self,
+        text: str,
+        now_us: int,
+        token: object = None,
+        body: str | None = None,
+        timeout_us: int = COMMAND_US,
+    ) -> None:
+        """Queue a command; ``body`` answers the modem's prompt."""
+        self._put(_Command(text, token or text, timeout_us, body), now_us)
+
+    def dial(self, number: str, now_us: int) -> None:
+        """Call a number: digits and ``*#+,W``."""
+        if not number or not set(number) <= set("0123456789*#+,W"):
+            raise LocalProtocolError(f"{number!r:.40} is no number to dial")
+        self._put(_Command(f"ATD{number}", "dial", DIAL_US, calls=True), now_us)
+
+    def answer(self, now_us: int) -> None:
+        """Take a call that rings."""
+        self._put(_Command("ATA", "answer", DIAL_US, calls=True), now_us)
+
+    def send(self, octets: bytes) -> None:
+        """Send octets of the call; without one they are dropped."""
+        if self.stands:
+            self._out += octets
+
+    def hang_up(self, now_us: int) -> None:
+        """End the call: silence, the escape sequence, silence, ATH."""
+        if self.line is Line.ONLINE:
+            self.line = Line.ESCAPING
+            self._lines.clear()
+            self._due_us = now_us + GUARD_US
+        elif self.line is Line.CALLING:
+            self._out += b"\r"  # any character ends a dialling
+            self._end_command(False, "given up", now_us)
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Take octets from the modem, in any split."""
+        if self.stands:
+            self._take_call(data, now_us)
+            return
+        self._buffer += data
+        while not self.stands:
+            prompts = self._current is not None and self._current.body is not None
+            if prompts and self._buffer.lstrip(b"\r\n").startswith(b">"):
+                self._buffer.clear()
+                assert self._current is not None and self._current.body is not None
+                self._out += self._current.body.encode("ascii") + b"\x1a"
+                self._current = _Command(
+                    self._current.text, self._current.token, self._current.timeout_us
+                )
+                continue
+            end = self._buffer.find(b"\r")
+            end = self._buffer.find(b"\n") if end < 0 else end
+            if end < 0:
+                del self._buffer[: max(0, len(self._buffer) - MAX_LINE_OCTETS)]
+                return
+            line = bytes(self._buffer[:end]).decode("ascii", "replace").strip()
+            del self._buffer[: end + 1]
+            if line:
+                self._take_line(line, now_us)
+        rest, self._buffer = bytes(self._buffer).removeprefix(b"\n"), bytearray()
+        if rest:
+            self._take_call(rest, now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Act on time-outs, and go on with the escape from a call."""
+        if self._due_us is None or now_us < self._due_us:
+            return
+        self._due_us = None
+        if self.line is Line.ESCAPING and not self._lines:
+            self._lines.append("+++")
+            self._out += b"+++"
+            self._due_us = now_us + GUARD_US
+        elif self.line is Line.ESCAPING:
+            self._offline("hung up")
+            self._queue.appendleft(_Command("ATH", "ATH", COMMAND_US))
+            self._next(now_us)
+        elif self._current is not None:
+            self._end_command(False, "no answer", now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        return self._due_us
+
+    def outgoing(self) -> bytes:
+        """Give the octets for the modem."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data
+
+    def events(self) -> Sequence[Event]:
+        """Give what happened."""
+        events, self._events = self._events, []
+        return events
+
+    def _put(self, command: _Command, now_us: int) -> None:
+        if len(self._queue) >= MAX_QUEUED:
+            raise LocalProtocolError(f"{MAX_QUEUED} commands wait for the modem already")
+        self._queue.append(command)
+        self._next(now_us)
+
+    def _next(self, now_us: int) -> None:
+        if self._current is not None or not self._queue or self.line is not Line.COMMAND:
+            return
+        self._current = command = self._queue.popleft()
+        self._lines.clear()
+        self._out += command.text.encode("ascii") + b"\r"
+        self._due_us = now_us + command.timeout_us
+        if command.calls:
+            self.line = Line.CALLING
+
+    def _take_line(self, line: str, now_us: int) -> None:
+        command = self._current
+        if command is None:
+            self._events.append(Told(line))
+        elif line == command.text:
+            return  # its echo
+        elif command.calls and line.startswith("CONNECT"):
+            self.line, self._current, self._due_us = Line.ONLINE, None, None
+            self._events.append(Connected())
+        elif line in _GOOD and not command.calls:
+            self._end_command(True, line, now_us)
+        elif line in _BAD or line.startswith(_BAD_STARTS):
+            self._end_command(False, line, now_us)
+        elif _is_unasked(line, command.text):
+            self._events.append(Told(line))
+        elif len(self._lines) < MAX_QUEUED:
+            self._lines.append(line)
+
+    def _end_command(self, ok: bool, result: str, now_us: int) -> None:
+        command, self._current, self._due_us = self._current, None, None
+        if command is None:
+            return
+        if command.calls:
+            self.line = Line.COMMAND
+            self._events.append(CallEnded(result))
+        else:
+            lines = tuple(self._lines)
+            self._events.append(CommandDone(command.token, ok, result, lines))
+        self._next(now_us)
+
+    def _take_call(self, data: bytes, now_us: int) -> None:
+        lost = data.endswith(LOST)
+        octets = data.removesuffix(LOST)
+        if octets:
+            self._events.append(DataArrived(octets))
+        if lost:
+            self._offline("NO CARRIER")
+            self._next(now_us)
+
+    def _offline(self, reason: str) -> None:
+        self.line, self._due_us = Line.COMMAND, None
+        self._lines.clear()
+        self._buffer.clear()
+        self._events.append(CallEnded(reason))
+
+
+def _is_unasked(line: str, command: str) -> bool:
+    """Tell a line that the modem says by itself from one that answers a command."""
+    if line in ("RING",):
+        return True
+    name = line.partition(":")[0]
+    return line.startswith("+") and name in ("+CMTI", "+CREG", "+CRING") and name[1:] not in command
