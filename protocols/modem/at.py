@@ -150,7 +150,7 @@ class AtModem:
         while not self.stands:
             prompts = self._current is not None and self._current.body is not None
             if prompts and self._buffer.lstrip(b"\r\n").startswith(b">"):
-                self._buffer.clear()
+                del self._buffer[: self._buffer.index(b">") + 1]
                 assert self._current is not None and self._current.body is not None
                 self._out += self._current.body.encode("ascii") + b"\x1a"
                 self._current = _Command(

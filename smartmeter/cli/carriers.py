@@ -24,6 +24,9 @@ def carrier_options(verb: _Verb) -> _Verb:
     """Give a verb the options; :func:`make_carriers` takes them."""
     for option in (
         click.option("--multicast", is_flag=True, help="Hear C12.22's multicast groups too (UDP)."),
+        click.option(
+            "--sms", metavar="PORT", help="Serve nodes by short messages, by a modem there."
+        ),
         click.option("--mqtt-user", default="", metavar="NAME", help="Log-in at the broker."),
         click.option(
             "--mqtt",
@@ -42,7 +45,12 @@ def carrier_options(verb: _Verb) -> _Verb:
 
 
 def make_carriers(
-    listener: Listener, tls: TlsFiles, call: tuple[str, ...], mqtt: str | None, mqtt_user: str
+    listener: Listener,
+    tls: TlsFiles,
+    call: tuple[str, ...],
+    mqtt: str | None,
+    mqtt_user: str,
+    sms: str | None,
 ) -> list[Carrier]:
     """Give what the options say; SettingsError when it cannot be."""
     from smartmeter.comms.caller import Caller
@@ -64,4 +72,8 @@ def make_carriers(
         password = os.environ.get(PASSWORD_VARIABLE, "")
         settings = BearerSettings("mqtt", mqtt, tls=tls, user=mqtt_user, password=password)
         carriers.append(MqttCarrier(settings, listener.limit))
+    if sms is not None:
+        from smartmeter.comms.sms import SmsCarrier
+
+        carriers.append(SmsCarrier(sms))
     return carriers

@@ -39,6 +39,7 @@ def run(
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
+    sms: str | None,
     multicast: bool,
     **tls: str | None,
 ) -> None:
@@ -55,7 +56,7 @@ def run(
     files = tls_files(**tls)
 
     def carriers(listener: Listener) -> list[Carrier]:
-        return make_carriers(listener, files, call, mqtt, mqtt_user)
+        return make_carriers(listener, files, call, mqtt, mqtt_user, sms)
 
     asyncio.run(_run(host, port, title, upstream, master, data, files, carriers, multicast))
 

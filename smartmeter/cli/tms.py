@@ -57,6 +57,7 @@ def run(
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
+    sms: str | None,
     multicast: bool,
     **tls: str | None,
 ) -> None:
@@ -64,7 +65,7 @@ def run(
     files = tls_files(**tls)
 
     def carriers(listener: Listener) -> list[Carrier]:
-        return make_carriers(listener, files, call, mqtt, mqtt_user)
+        return make_carriers(listener, files, call, mqtt, mqtt_user, sms)
 
     entered = shipment, poll
     run_server(_run(Path(data), listen, web, entered, template, clock, files, carriers, multicast))

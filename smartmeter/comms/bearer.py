@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from smartmeter.base.address import host_port
+from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries, Way
@@ -38,11 +39,14 @@ class BearerSettings:
     node: str = ""
     user: str = ""
     password: str = field(default="", repr=False)
+    #: How long an answer may well take, where the carrier itself takes its time.
+    answer_s: int = 0
 
     @property
     def way(self) -> Way:
         """Give what the node must know."""
-        return Way(self.cost, self.carries, self.max_apdu_octets)
+        answer_us = self.answer_s * US_PER_S
+        return Way(self.cost, self.carries, self.max_apdu_octets, answer_us)
 
 
 class Connection(Protocol):

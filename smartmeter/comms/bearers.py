@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import Bearer, BearerSettings, ip_address
+from smartmeter.comms.dial_up import DialUpBearer
 from smartmeter.comms.listening import ListeningBearer
 from smartmeter.comms.mqtt_topics import broker_address
+from smartmeter.comms.sms import SmsBearer, number_at_port
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.udp import UdpBearer
 
@@ -27,6 +29,8 @@ KINDS: dict[str, tuple[Callable[[str], object], Callable[[BearerSettings], Beare
     "listen": (ip_address, ListeningBearer),
     "mqtt": (broker_address, _mqtt),
     "mqtts": (broker_address, _mqtt),
+    "sms": (number_at_port, SmsBearer),
+    "modem": (number_at_port, DialUpBearer),
 }
 
 

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
+from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.listener import keep_alive
 from smartmeter.comms.tcp import TcpConnection
 from smartmeter.comms.tls import server_tls
@@ -30,8 +31,7 @@ class ListeningConnection:
         self._server: asyncio.Server | None = None
         self._all: set[TcpConnection] = set()
         self._way: TcpConnection | None = None
-        self._take: Callable[[bytes], None] | None = None
-        self._early: list[bytes] = []
+        self._inbox = Inbox()
         self._opened, self._ended = asyncio.Event(), asyncio.Event()
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
@@ -50,10 +50,7 @@ class ListeningConnection:
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the host has gone."""
-        self._take = take
-        early, self._early = self._early, []
-        for octets in early:
-            take(octets)
+        self._inbox.open(take)
         await self._ended.wait()
 
     def close(self) -> None:
@@ -90,10 +87,7 @@ class ListeningConnection:
             before, self._way = self._way, connection
             if before is not None:
                 before.close()
-        if self._take is not None:
-            self._take(octets)
-        elif len(self._early) < MAX_CANDIDATES:
-            self._early.append(octets)
+        self._inbox.put(octets)
 
     def _lost_patience(self, connection: TcpConnection) -> None:
         if connection is not self._way:

@@ -15,6 +15,7 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.tls import client_tls
 
@@ -33,7 +34,7 @@ class MqttConnection:
         self._broker = broker_address(settings.address)
         self._node = check_node(settings.node)
         self._out: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED)
-        self._take: Callable[[bytes], None] = lambda octets: None
+        self._inbox = Inbox()
         self._capture = active()
         self._here = asyncio.Event()
         self._work = asyncio.create_task(self._run())
@@ -64,7 +65,7 @@ class MqttConnection:
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the broker or the head-end has gone."""
-        self._take = take
+        self._inbox.open(take)
         await asyncio.wait((self._work,))
         if not self._work.cancelled():
             self._work.result()
@@ -118,7 +119,7 @@ class MqttConnection:
         if fits and not message.retain:
             assert isinstance(payload, bytes)
             self._note(False, payload)
-            self._take(payload)
+            self._inbox.put(payload)
         return True
 
     async def _send_all(self, client: aiomqtt.Client) -> None:

@@ -25,11 +25,15 @@ class Need(IntEnum):
 
 @dataclass(frozen=True)
 class Way:
-    """A bearer as a node sees it; the cheapest that takes a message carries it."""
+    """A bearer as a node sees it; the cheapest that takes a message carries it.
+
+    ``answer_us`` is how long an answer over it may well take.
+    """
 
     cost: int = 0
     carries: Carries = Carries.ALL
     max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
+    answer_us: int = 0
 
     @property
     def urgent_only(self) -> bool:

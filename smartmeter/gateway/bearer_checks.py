@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 from smartmeter.comms.bearer import BearerSettings, When, ip_address
 from smartmeter.comms.mqtt_topics import broker_address
+from smartmeter.comms.sms import number_at_port
 from smartmeter.comms.way import Carries
 from smartmeter.gateway.finding import Finding
 
@@ -30,6 +32,8 @@ def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
             return
         broker = broker_address(bearer.address)
         yield _takes_connections(bearer.address, (broker.host, broker.port), "the broker")
+    elif kind in ("sms", "modem"):
+        yield _has_modem(bearer.address)
     else:
         yield _takes_connections(bearer.address, ip_address(bearer.address), "the TMS")
 
@@ -54,6 +58,17 @@ def _can_listen(address: str) -> Finding:
         told = f"cannot listen there: {error.strerror}"
         return Finding(address, True, told, "choose another port, or stop who has it")
     return Finding(address, False, "can be listened at; the host must open the connection")
+
+
+def _has_modem(address: str) -> Finding:
+    number, port = number_at_port(address)
+    if not port.startswith("/"):
+        return Finding(address, False, f"the modem at {port} is not asked")
+    if not os.path.exists(port):
+        return Finding(address, True, "there is no such port", "plug the modem in, check its name")
+    if not os.access(port, os.R_OK | os.W_OK):
+        return Finding(address, True, "no permission", "sudo usermod -aG dialout $USER")
+    return Finding(address, False, f"the port is there; {number} is not called")
 
 
 def check_order(bearers: Sequence[BearerSettings]) -> Finding:

@@ -283,7 +283,8 @@ def _tms(file: _File) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...
 
 def _bearer(number: int, host: _Section) -> BearerSettings:
     address = host.text("address")
-    check_address(address)
+    # A short message costs: it is for alarms unless the settings say otherwise.
+    dear = check_address(address) == "sms"
     names = ("tls_ca", "tls_certificate", "tls_key")
     return BearerSettings(
         f"tms{number}",
@@ -292,7 +293,7 @@ def _bearer(number: int, host: _Section) -> BearerSettings:
         host.number("max_apdu", DEFAULT_MAX_APDU_OCTETS, MIN_APDU_OCTETS, 32_767),
         TlsFiles(*(Path(host.text(name)) if name in host else None for name in names)),
         When(host.choice("when", [one.value for one in When])),
-        Carries(host.choice("carries", [one.value for one in Carries])),
+        Carries(host.choice("carries", ["urgent", "all"] if dear else ["all", "urgent"])),
         host.text("node", ""),
         host.text("user", ""),
         host.secret("password_file", default=""),

@@ -278,13 +278,13 @@ class NetworkSide:
             path,
             now_us,
             key_id=FACTORY_KEY,
-            timeout_us=REGISTER_TIMEOUT_US,
+            timeout_us=max(REGISTER_TIMEOUT_US, self._ways[path].answer_us),
         )
         self._reserve()
 
     def _send(self, entry: Entry, path: Hashable, now_us: int) -> None:
         assert self._node is not None
-        timeout_us = self._ack_timeout_us
+        timeout_us = max(self._ack_timeout_us, self._ways[path].answer_us)
         if self._gasps:
             timeout_us = max(1, self._gasps.popleft())
         self._asked_by = path

@@ -4,6 +4,8 @@ It dials whoever ``numbers`` names, a machine behind the far modem, and carries
 short messages as PDUs to another such modem.
 """
 
+from __future__ import annotations
+
 import os
 import pty
 import select
@@ -35,6 +37,7 @@ class PtyModem:
         self._echo = True
         self._line = b""
         self._awaits_pdu = False
+        self._outbox: list[tuple[PtyModem, str]] = []
         self._quiet_since = time.monotonic()
         self._escaped: float | None = None
         self._lock = threading.Lock()
@@ -71,6 +74,9 @@ class PtyModem:
                     except OSError:
                         return
                 self._turn()
+                outbox, self._outbox = self._outbox, []
+            for modem, pdu in outbox:  # not under the lock: the other may be sending to us
+                modem.deliver(pdu)
 
     def _turn(self) -> None:
         """Let the far machine work, and notice the silence after an escape."""
@@ -167,7 +173,7 @@ class PtyModem:
         deliver = bytes([0, first & 0x40 | 0x04]) + sender + pid_dcs + bytes(7) + rest
         self._say("+CMGS: 1", "OK")
         if to in self.network:
-            self.network[to].deliver(deliver.hex().upper())
+            self._outbox.append((self.network[to], deliver.hex().upper()))
 
     def _say(self, *lines: str) -> None:
         os.write(self.master, b"".join(b"\r\n" + line.encode() + b"\r\n" for line in lines))

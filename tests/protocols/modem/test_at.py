@@ -120,6 +120,13 @@ def test_a_prompt_is_answered_with_the_body() -> None:
     assert modem.events() == [CommandDone("AT+CMGS=10", True, "OK", ("+CMGS: 7",))]
 
 
+def test_what_it_says_right_behind_a_prompt_is_not_lost() -> None:
+    modem = AtModem()
+    modem.command("AT+CMGS=10", 0, body="00")
+    modem.receive(b'\r\n> \r\n+CMTI: "SM",5\r\n', 1)
+    assert modem.events() == [Told('+CMTI: "SM",5')]
+
+
 def test_what_it_says_by_itself_is_told_even_between_a_command_and_its_result() -> None:
     modem = AtModem()
     modem.receive(b"\r\nRING\r\n", 0)

@@ -11,24 +11,79 @@ from typing import Any, cast
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node
+from protocols.c1222.stream import ApduStream
 from smartmeter.comms.bearer import Bearer, BearerSettings
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.caller import Caller
 from smartmeter.comms.carrier import Carrier, carrying
 from smartmeter.comms.listener import Listener, Path
 from smartmeter.comms.mqtt_carrier import MqttCarrier
+from smartmeter.comms.sms import SmsCarrier
 from smartmeter.comms.tls import TlsFiles, server_tls
 from tests.protocols.c1222.conversation import METER, OPEN, Talk, request
+from tests.protocols.modem.pty_modem import PtyModem
 from tests.smartmeter.broker import Broker
 
 LIMIT = 4096
 NODE = "SM000001"
+HEAD_END_NUMBER, NODE_NUMBER = "+15550000001", "+15550000002"
 
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Modems:
+    """Two modems that reach each other by number."""
+
+    def __init__(self) -> None:
+        self.of_node, self.of_head_end = PtyModem(), PtyModem()
+        self.of_node.own_number, self.of_head_end.own_number = NODE_NUMBER, HEAD_END_NUMBER
+        self.of_node.network[HEAD_END_NUMBER] = self.of_head_end
+        self.of_head_end.network[NODE_NUMBER] = self.of_node
+
+    def close(self) -> None:
+        self.of_node.close()
+        self.of_head_end.close()
+
+
+class AnsweringLine:
+    """The head-end's end of a telephone call: the machine at the far modem, and a path."""
+
+    def __init__(self, handler: "Answering") -> None:
+        self._handler, self._out = handler, bytearray()
+        self._loop = asyncio.get_running_loop()
+        self._stream = ApduStream()
+
+    def answered(self) -> "AnsweringLine":
+        self._stream, self._out = ApduStream(), bytearray()
+        return self
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        for octets in self._stream.feed(data):
+            self._loop.call_soon_threadsafe(self._take, octets)
+
+    def _take(self, octets: bytes) -> None:
+        self._handler.receive(self, octets)
+        self._handler.received()
+
+    def send(self, octets: bytes) -> None:
+        self._out += octets
+
+    def outgoing(self) -> bytes:
+        octets, self._out = bytes(self._out), bytearray()
+        return octets
+
+    def expire(self, now_us: int) -> None: ...
+    def sent(self, now_us: int) -> None: ...
+
+    def deadline_us(self) -> int | None:
+        return None
+
+    def events(self) -> list[Any]:
+        return []
 
 
 class Answering:
@@ -69,16 +124,19 @@ class FarEnd:
     port: int
     broker: Broker | None = None
     tls: TlsFiles | None = None
+    modems: Modems | None = None
 
     #: Where nobody is told that the far end has gone.
     @property
     def tells_of_its_end(self) -> bool:
-        return not self.kind.startswith("udp")
+        return not self.kind.startswith("udp") and self.kind != "sms"
 
     def bearer(self, **changes: Any) -> Bearer:
         kind = {"tcp-called": "listen", "tcp6": "tcp", "udp6": "udp"}.get(self.kind, self.kind)
         host = "[::1]" if self.kind.endswith("6") else "127.0.0.1"
         address = f"{kind}:{host}:{self.port}"
+        if self.modems is not None:
+            address = f"{kind}:{HEAD_END_NUMBER}@{self.modems.of_node.name}"
         settings = BearerSettings(
             "one", address, node=NODE, tls=self.tls or TlsFiles(), max_apdu_octets=LIMIT
         )
@@ -96,6 +154,13 @@ class FarEnd:
             await listener.listen_tcp(host, self.port, context)
         elif self.kind in ("udp", "udp6"):
             await listener.listen_udp(host, self.port)
+        elif self.kind == "sms":
+            assert self.modems is not None
+            carriers.append(SmsCarrier(self.modems.of_head_end.name))
+        elif self.kind == "modem":
+            assert self.modems is not None
+            line = AnsweringLine(handler)
+            self.modems.of_node.numbers[HEAD_END_NUMBER] = line.answered
         elif self.kind == "tcp-called":
             carriers.append(Caller(f"tcp:127.0.0.1:{self.port}", listener))
         else:
@@ -106,6 +171,10 @@ class FarEnd:
                 yield handler
         finally:
             await listener.close()
+            if self.kind == "modem" and self.modems is not None:
+                self.modems.of_node.numbers.clear()
+                if self.modems.of_node.far is not None:
+                    self.modems.of_node.lose_carrier()
 
 
 async def until(holds: Any, seconds: float = 10.0) -> None:

@@ -1,0 +1,170 @@
+"""Short messages by a modem (3GPP 27.005): a machine that sends octets, and gives what comes.
+
+Messages are kept by the modem until they were read, so that none is lost while
+nobody listens; each is deleted once it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from protocols.errors import RemoteProtocolError
+from protocols.machine import Event
+from protocols.modem.at import INITIALISE, AtModem, CommandDone, Told
+from protocols.modem.pdu import PartJoiner, delivered, submit
+
+#: PDUs, and a word when one has come; what is stored already is listed.
+_BEGIN = (INITIALISE, "AT+CMGF=0", "AT+CNMI=2,1,0,0,0", "AT+CMGL=4")
+#: The network may take its time to accept a message.
+SEND_US = 60_000_000
+#: So often the store is listed again: a word of the modem may be lost.
+LIST_US = 60_000_000
+#: Failures in a row after which the modem is given up.
+MAX_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class MessageCame(Event):
+    """A whole message of octets."""
+
+    sender: str
+    octets: bytes
+
+
+@dataclass(frozen=True)
+class TextCame(Event):
+    """A message of text."""
+
+    sender: str
+    text: str
+
+
+@dataclass(frozen=True)
+class MessageSent(Event):
+    """A message left, with all its parts, or did not; ``result`` is the modem's word."""
+
+    number: str
+    ok: bool
+    result: str
+
+
+@dataclass(frozen=True)
+class Ready(Event):
+    """The modem can send and receive."""
+
+
+@dataclass(frozen=True)
+class ModemFailed(Event):
+    """The modem does not do as it is told."""
+
+    what: str
+
+
+@dataclass
+class _Sending:
+    number: str
+    left: int
+    ok: bool = True
+    result: str = "OK"
+
+
+class MessageLine:
+    """One modem for short messages."""
+
+    def __init__(self, now_us: int) -> None:
+        self._modem = AtModem()
+        self._joiner = PartJoiner()
+        self._reference = now_us // 1_000_000
+        self._failures = 0
+        self._list_us = now_us + LIST_US
+        self._events: list[Event] = []
+        for text in _BEGIN:
+            self._modem.command(text, now_us)
+
+    def send(self, number: str, octets: bytes, now_us: int) -> None:
+        """Send octets, in parts where needed; LocalProtocolError for what cannot be sent."""
+        self._reference += 1
+        pdus = submit(number, octets, self._reference)
+        sending = _Sending(number, len(pdus))
+        for size, pdu in pdus:
+            self._modem.command(f"AT+CMGS={size}", now_us, sending, pdu, SEND_US)
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Take octets from the modem."""
+        self._modem.receive(data, now_us)
+        self._heed(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Act on time-outs, and look into the store."""
+        self._modem.expire(now_us)
+        if now_us >= self._list_us:
+            self._list_us = now_us + LIST_US
+            self._modem.command("AT+CMGL=4", now_us)
+        self._heed(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        due_us = self._modem.deadline_us()
+        return self._list_us if due_us is None else min(due_us, self._list_us)
+
+    def outgoing(self) -> bytes:
+        """Give the octets for the modem."""
+        return self._modem.outgoing()
+
+    def sent(self, now_us: int) -> None:
+        """The octets have left: nothing hangs on it."""
+
+    def events(self) -> Sequence[Event]:
+        """Give what happened."""
+        events, self._events = self._events, []
+        return events
+
+    def _heed(self, now_us: int) -> None:
+        for event in self._modem.events():
+            if isinstance(event, Told) and event.line.startswith("+CMTI:"):
+                index = event.line.rpartition(",")[2].strip()
+                if index.isascii() and index.isdecimal():
+                    self._modem.command(f"AT+CMGR={index}", now_us, ("read", index))
+            elif isinstance(event, CommandDone):
+                self._done(event, now_us)
+
+    def _done(self, event: CommandDone, now_us: int) -> None:
+        match event.token:
+            case _Sending() as sending:
+                self._sent(sending, event)
+            case ("read", str(index)) if event.ok and len(event.lines) >= 2:
+                self._take(event.lines[1], index, now_us)
+            case "AT+CMGL=4" if event.ok:
+                self._take_list(event.lines, now_us)
+        self._failures = 0 if event.ok else self._failures + 1
+        if event.token == _BEGIN[-1] and event.ok:
+            self._events.append(Ready())
+        elif (event.token in _BEGIN and not event.ok) or self._failures >= MAX_FAILURES:
+            self._events.append(ModemFailed(f"the modem says {event.result} to {event.token}"))
+
+    def _sent(self, sending: _Sending, event: CommandDone) -> None:
+        sending.left -= 1
+        if not event.ok:
+            sending.ok, sending.result = False, event.result
+        if not sending.left:
+            self._events.append(MessageSent(sending.number, sending.ok, sending.result))
+
+    def _take_list(self, lines: Sequence[str], now_us: int) -> None:
+        for head, pdu in zip(lines[::2], lines[1::2], strict=False):
+            index = head.removeprefix("+CMGL:").partition(",")[0].strip()
+            if head.startswith("+CMGL:") and index.isascii() and index.isdecimal():
+                self._take(pdu, index, now_us)
+
+    def _take(self, pdu: str, index: str, now_us: int) -> None:
+        self._modem.command(f"AT+CMGD={index}", now_us)
+        try:
+            one = delivered(pdu)
+        except RemoteProtocolError:
+            return
+        if one.text is not None:
+            self._events.append(TextCame(one.sender, one.text))
+            return
+        whole = self._joiner.take(one, now_us)
+        if whole:
+            self._events.append(MessageCame(one.sender, whole))

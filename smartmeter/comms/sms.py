@@ -1,0 +1,223 @@
+"""C12.22 by short messages: a carrier of small APDUs, and a bell that wakes a node.
+
+``sms:NUMBER@PORT`` at a node: the head-end's number, and the port of the modem.
+The bearer stands by: receiving costs nothing.  A text WAKE from that number
+opens the node's other bearers.  It is no proof of anything: whoever forges the
+number can make a node connect, no more often than its host allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from protocols.errors import LocalProtocolError
+from protocols.machine import Event
+from protocols.modem.messages import (
+    MessageCame,
+    MessageLine,
+    MessageSent,
+    ModemFailed,
+    Ready,
+    TextCame,
+)
+from protocols.modem.pdu import MAX_OCTETS
+from smartmeter.base.clock import monotonic_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.inbox import Inbox
+from smartmeter.comms.listener import Handler
+from smartmeter.comms.machine_line import ByteMachine, run_on_port
+
+WAKE = "WAKE"
+READY_TIMEOUT_S = 60.0
+REOPEN_S = (1.0, 60.0)
+#: A network may keep a message for a while.
+ANSWER_S = 180
+#: Messages that wait for the modem.
+MAX_QUEUED = 64
+_NO_SOCKET = ("0.0.0.0", 0)
+
+
+def number_at_port(address: str) -> tuple[str, str]:
+    """Read ``sms:NUMBER@PORT`` or ``modem:NUMBER@PORT``; SettingsError when it is none."""
+    kind, _, rest = address.partition(":")
+    number, _, port = rest.partition("@")
+    digits = number.removeprefix("+")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15 and port):
+        raise SettingsError(
+            f"address {address!r:.80}",
+            "is no number at a modem",
+            f"write {kind}:+15551234567@/dev/ttyUSB2",
+        )
+    return number, port
+
+
+class _Line:
+    """A modem in the loop: sends what is queued, gives what comes."""
+
+    def __init__(self, port: str, came: Callable[[str, bytes], None]) -> None:
+        self._port, self._came = port, came
+        self._machine: MessageLine | None = None
+        self.ready = asyncio.Event()
+        self.text: Callable[[str, str], None] = lambda sender, text: None
+        self.counts: Counter[str] = Counter()
+        self._waiting = 0
+
+    async def run(self) -> None:
+        """Work until cancelled, or until the modem fails: OSError."""
+        try:
+            await run_on_port(self._port, self._make, self._heed)
+        finally:
+            self.ready.clear()
+            self._machine = None
+
+    def send(self, number: str, octets: bytes) -> None:
+        """Send; what cannot be sent is dropped and counted."""
+        try:
+            if self._machine is None or self._waiting >= MAX_QUEUED:
+                raise LocalProtocolError("the modem takes no more")
+            self._machine.send(number, octets, monotonic_us())
+            self._waiting += 1
+        except LocalProtocolError:
+            self.counts["unsent"] += 1
+
+    def _make(self, now_us: int) -> MessageLine:
+        self._machine, self._waiting = MessageLine(now_us), 0
+        return self._machine
+
+    def _heed(self, machine: ByteMachine, event: Event) -> None:
+        match event:
+            case Ready():
+                self.ready.set()
+            case MessageCame(sender, octets):
+                self._came(sender, octets)
+            case TextCame(sender, text):
+                self.text(sender, text)
+            case MessageSent(_, ok, _):
+                self._waiting -= 1
+                self.counts["sent" if ok else "refused by the network"] += 1
+            case ModemFailed(what):
+                raise OSError(what)
+
+
+class SmsConnection:
+    """The modem, while it works; implements ``Connection``."""
+
+    def __init__(self, settings: BearerSettings, woken: Callable[[], None]) -> None:
+        self._number, port = number_at_port(settings.address)
+        self._most = settings.max_apdu_octets
+        self._woken = woken
+        self._inbox = Inbox()
+        self._line = _Line(port, self._came)
+        self._line.text = self._text
+        self._work = asyncio.create_task(self._line.run())
+
+    async def opened(self) -> None:
+        """Wait until the modem is ready; OSError when it is not."""
+        ready = asyncio.create_task(self._line.ready.wait())
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await asyncio.wait((ready, self._work), return_when=asyncio.FIRST_COMPLETED)
+            if self._work.done():
+                await self._work
+        except TimeoutError as error:
+            self.close()
+            raise OSError("the modem does not become ready") from error
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            ready.cancel()
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; one that is too long is dropped."""
+        if len(octets) <= self._most:
+            self._line.send(self._number, octets)
+
+    async def receive(self, take: Callable[[bytes], None]) -> None:
+        """Give what arrives until the modem fails."""
+        self._inbox.open(take)
+        await asyncio.wait((self._work,))
+        if not self._work.cancelled():
+            self._work.result()
+
+    def close(self) -> None:
+        """Let the modem go."""
+        self._work.cancel()
+
+    def _came(self, sender: str, octets: bytes) -> None:
+        if octets == WAKE.encode():
+            self._text(sender, WAKE)
+        elif sender == self._number:
+            self._inbox.put(octets)
+
+    def _text(self, sender: str, text: str) -> None:
+        if sender == self._number and text.strip().upper() == WAKE:
+            self._woken()
+
+
+class SmsBearer:
+    """A head-end behind a telephone number."""
+
+    stands_by = True
+
+    def __init__(self, settings: BearerSettings) -> None:
+        number_at_port(settings.address)
+        most = min(settings.max_apdu_octets, MAX_OCTETS)
+        self.settings = replace(settings, max_apdu_octets=most, answer_s=ANSWER_S)
+        self.woken: Callable[[], None] = lambda: None
+
+    async def connect(self) -> Connection:
+        """Make the modem ready; OSError when it cannot be."""
+        connection = SmsConnection(self.settings, lambda: self.woken())
+        await connection.opened()
+        return connection
+
+
+@dataclass(frozen=True)
+class SmsPath:
+    """A node behind a number; two of one number are one path."""
+
+    carrier: SmsCarrier = field(repr=False)
+    number: str
+    is_stream = False
+    local = remote = _NO_SOCKET
+
+    def send(self, octets: bytes) -> None:
+        """Send one APDU; what cannot be sent is dropped."""
+        self.carrier.send(self.number, octets)
+
+
+class SmsCarrier:
+    """A head-end's or relay's modem."""
+
+    def __init__(self, port: str) -> None:
+        self._handler: Handler
+        self._line = _Line(port, self._came)
+        self.counts = self._line.counts
+
+    async def run(self, handler: Handler) -> None:
+        """Work until cancelled; a modem that fails is begun with again, less and less often."""
+        self._handler, rest_s = handler, REOPEN_S[0]
+        while True:
+            with contextlib.suppress(OSError):
+                await self._line.run()
+            self.counts["modem lost"] += 1
+            await asyncio.sleep(rest_s)
+            rest_s = min(2 * rest_s, REOPEN_S[1])
+
+    def send(self, number: str, octets: bytes) -> None:
+        """Send one APDU to a number."""
+        self._line.send(number, octets)
+
+    def wake(self, number: str) -> None:
+        """Ask the node behind a number to open a bearer."""
+        self._line.send(number, WAKE.encode())
+
+    def _came(self, sender: str, octets: bytes) -> None:
+        self._handler.receive(SmsPath(self, sender), octets)
+        self._handler.received()
