@@ -40,8 +40,7 @@ class MeterPort:
     """A meter on a port, one session at a time; every call blocks until it is done.
 
     ProtocolError (LinkError, ServiceRefused, PortError …) when it cannot be.
-    ``reopen`` opens the port again when it has gone: a read then goes on.
-    ``conversation`` is another than that of an optical port: one of C12.21, in a call.
+    ``reopen`` opens the port again when it has gone; ``conversation`` may be that of a call.
     """
 
     def __init__(
