@@ -52,8 +52,7 @@ class MeterPort:
         reopen: Callable[[], Port] | None = None,
         conversation: Conversation | None = None,
     ) -> None:
-        self._port = port
-        self._now_us = now_us
+        self._port, self._now_us = port, now_us
         self._reopen = reopen
         self._conversation = conversation or Conversation(settings, options)
         self.client = self._conversation.client
