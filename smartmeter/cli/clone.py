@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,7 @@ def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
 
         def step(done: int, total: int) -> None:
             nonlocal saved_s
+            target.check_meter(cloning.tables)
             progress.update(task, completed=done, total=total)
             if time.monotonic() - saved_s >= SAVE_EVERY_S:
                 target.save_part(cloning.image())
@@ -178,12 +179,24 @@ class _Target:
             raise SettingsError(str(path), "its folder is not there", f"mkdir -p {path.parent}")
         if path.exists() and not path.is_file():
             raise SettingsError(str(path), "is no file", "choose another name")
+        #: What the file holds already: an older clone of the same meter, or nothing.
+        self._former = read_image(path) if path.exists() else None
 
     def earlier(self) -> MeterImage | None:
         """Give what an interrupted clone left."""
         if not self._part.exists():
             return None
         return read_image(self._part)
+
+    def check_meter(self, tables: Mapping[int, bytes]) -> None:
+        """Raise SmartMeterError where the file holds the clone of another meter."""
+        former = self._former.tables.get(1) if self._former is not None else None
+        if former is None or 1 not in tables:
+            return
+        own = MeterImage({n: tables[n] for n in (0, 1)})
+        if former not in (tables[1], shareable(own).tables[1]):
+            text = "holds the clone of another meter"
+            raise SmartMeterError(str(self._path), text, "choose another file, or remove this one")
 
     def save_part(self, image: MeterImage) -> None:
         """Keep an unfinished clone, where there is something to keep."""

@@ -57,6 +57,22 @@ def test_an_interrupted_clone_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert not part.exists()
 
 
+def test_a_clone_replaces_an_older_one_of_its_meter_and_no_other_file(tmp_path: Path) -> None:
+    image, other = tmp_path / "meter.json", tmp_path / "notes.json"
+    other.write_text("{}")
+    with meter_process("--tcp", "127.0.0.1:0", "--seed", "8") as (port, _):
+        assert smartmeter("clone", port, str(image)).returncode == 0
+        assert smartmeter("clone", port, str(image)).returncode == 0
+        done = smartmeter("clone", port, str(other))
+        assert done.returncode == 1 and "notes.json" in done.stderr, done.stderr
+    kept = image.read_bytes()
+    with meter_process("--tcp", "127.0.0.1:0", "--seed", "9") as (port, _):
+        done = smartmeter("clone", port, str(image))
+        assert done.returncode == 1 and "another meter" in done.stderr, done.stderr
+    assert other.read_text() == "{}" and image.read_bytes() == kept
+    assert sorted(tmp_path.iterdir()) == [image, other]
+
+
 def test_a_live_twin_runs_on_from_its_image(tmp_path: Path) -> None:
     image = tmp_path / "meter.json"
     assert smartmeter("clone", "sim:", str(image)).returncode == 0
