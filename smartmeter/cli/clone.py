@@ -151,6 +151,8 @@ def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
                     cloning.skipped.add(cloning.reading)
                 click.echo(f"line lost ({error}); going on", err=True)
                 time.sleep(FORGET_S)
+            except SmartMeterError:
+                raise  # it is another meter: what was kept stays as it is
             except BaseException:
                 target.save_part(cloning.image())
                 raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from ansi_tables import TableError
 from protocols.machine import Machine
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
@@ -13,6 +14,7 @@ from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.trouble import Trouble
 from smartmeter.meter.twin import Twin
+from smartmeter.meter.twin_events import LOG, with_events
 from smartmeter.simulation.actions import (
     Action,
     ControlError,
@@ -166,8 +168,6 @@ def _press(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
 
 
 def _storm(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    if not isinstance(meter.machine, Meter):
-        raise ControlError(409, "a twin keeps no log of its own; PUT its table 76")
     try:
         code = EventCode(body["code"])
     except ValueError:
@@ -175,9 +175,21 @@ def _storm(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
         raise ControlError(
             422, f"code {body['code']} is none that the meter has: {known}"
         ) from None
+    if isinstance(meter.machine, Twin):
+        return {"events": _storm_of_a_twin(meter.machine, code, body["count"], now_us)}
+    machine = _simulated(meter)
     for _ in range(body["count"]):
-        meter.machine.note(code, now_us)
+        machine.note(code, now_us)
     return {"events": body["count"]}
+
+
+def _storm_of_a_twin(twin: Twin, code: int, count: int, now_us: int) -> int:
+    try:
+        image, taken = with_events(twin.device.present(now_us), code, count)
+    except (KeyError, TableError) as error:
+        raise ControlError(409, f"the image has no event log that decodes: {error}") from None
+    twin.device.put(LOG, image, now_us)
+    return taken
 
 
 def _table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:

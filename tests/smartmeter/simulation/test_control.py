@@ -105,6 +105,19 @@ def test_an_event_storm_fills_the_log() -> None:
     assert len(after) == len(before) and after != before
 
 
+def test_an_event_storm_fills_a_twins_log() -> None:
+    image = sessions.clone(sessions.original(), CloneSettings(LogonSettings(password=b"reader")))
+    twin = Twin(image, TwinPasswords())
+    line = Breakable(twin)
+    control = Control([Controlled(line, "twin")])
+    assert ask(control, "POST", "/meters/0/events", count=250) == {"events": 250}
+    after = read(line, 76, b"reader")[1]
+    assert len(after) == len(image.tables[76]) and after != image.tables[76]
+    bare, _ = a_twin()
+    with pytest.raises(ControlError, match="no event log"):
+        ask(bare, "POST", "/meters/0/events", count=1)
+
+
 def test_a_clock_jumps_and_drifts() -> None:
     control, _ = a_meter()
     before = ask(control, "POST", "/meters/0/clock")["utc_s"]
