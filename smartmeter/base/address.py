@@ -19,3 +19,8 @@ def host_port(place: str, text: str, example: str) -> tuple[str, int]:
     if not host or not 0 <= number <= MAX_PORT:
         raise SettingsError(place, f"{text!r:.80} is not HOST:PORT", f"write {example}")
     return host, number
+
+
+def shown(host: str, port: int) -> str:
+    """Give ``HOST:PORT`` as :func:`host_port` reads it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from protocols.c1222.native_address import DEFAULT_PORT
-from smartmeter.base.address import host_port
+from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.text_file import text_of
@@ -197,7 +197,7 @@ async def _run(
             host, port = host_port("--listen", listen, "127.0.0.1:1153")
             await fleet.listen(host, port, context)
             real_host, real_port = fleet.listener.tcp_address
-            told.append(f"listen {'tls' if context else 'tcp'}:{real_host}:{real_port}")
+            told.append(f"listen {'tls' if context else 'tcp'}:{shown(real_host, real_port)}")
         if control is not None:
             url = await stack.enter_async_context(controlled(FleetControl(fleet.members), control))
             told.append(f"control {url}")

@@ -9,6 +9,7 @@ import signal
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -74,9 +75,21 @@ def status(name: str, as_json: bool) -> None:
     click.echo(f"gateway {found['version']}, {found['permission']}, TMS {found['tms']}")
     for one in found["meters"]:
         click.echo(f"{one['esn']} on {one['port']}:")
+        for bearer in one["bearers"]:
+            click.echo(f"  bearer {_bearer(bearer)}")
         for key, value in one.items():
-            if key not in ("esn", "port"):
+            if key not in ("esn", "port", "bearers"):
                 click.echo(f"  {key.replace('_', ' '):22} {'-' if value is None else value}")
+
+
+def _bearer(one: dict[str, Any]) -> str:
+    """Give one line on how a bearer does."""
+    state = one["state"]
+    if one["state"] == "up" and not one["works"]:
+        state = "up, nothing has come yet"
+    carries = "" if one["carries"] == "all" else f", {one['carries']} only"
+    fault = f": {one['fault']}" if one["fault"] else ""
+    return f"{one['name']} {one['address']} (cost {one['cost']}{carries}) {state}{fault}"
 
 
 @command.command()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import click
 
-from smartmeter.base.address import host_port
+from smartmeter.base.address import host_port, shown
 from smartmeter.cli.carriers import carrier_options, make_carriers
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.carrier import Carrier, carrying
+from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles
 
@@ -58,7 +59,7 @@ def run(
     def carriers(listener: Listener) -> list[Carrier]:
         return make_carriers(listener, files, call, mqtt, mqtt_user, sms)
 
-    asyncio.run(_run(host, port, title, upstream, master, data, files, carriers, multicast))
+    run_server(_run(host, port, title, upstream, master, data, files, carriers, multicast))
 
 
 async def _run(
@@ -93,7 +94,7 @@ async def _run(
             if multicast:
                 await relay.listener.listen_groups(real_port)
             kind = "tcp" if tls.certificate is None else "tls"
-            click.echo(f"ready {kind}:{real_host}:{real_port} relay {title}")
+            click.echo(f"ready {kind}:{shown(real_host, real_port)} relay {title}")
             await stop.wait()
     finally:
         await relay.stop()

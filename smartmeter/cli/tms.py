@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from smartmeter.base.address import host_port
+from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_upgrade
 from smartmeter.cli.carriers import carrier_options, make_carriers
@@ -115,13 +115,13 @@ async def _run(
                 click.echo(told)
             site = Site(server)
             await site.start(web_host, web_port)
-            click.echo(f"page http://{web_host}:{site.port}/")
+            click.echo(f"page http://{shown(web_host, site.port)}/")
         async with carrying(carriers(server.listener), server):
             real_host, real_port = server.address
             if multicast:
                 await server.listener.listen_groups(real_port)
             kind = "tcp" if context is None else "tls"
-            click.echo(f"ready {kind}:{real_host}:{real_port} data {data}")
+            click.echo(f"ready {kind}:{shown(real_host, real_port)} data {data}")
             await stop.wait()
     finally:
         if site is not None:

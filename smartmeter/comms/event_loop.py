@@ -7,6 +7,7 @@ comes with the ``tms`` extra, except on Windows, where it does not exist.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Coroutine
 from typing import TypeVar
@@ -21,9 +22,21 @@ GC_THRESHOLDS = (50_000, 20, 100)
 def run_server(main: Coroutine[object, object, T]) -> T:
     """Run a coroutine to its end, as ``asyncio.run`` does."""
     gc.set_threshold(*GC_THRESHOLDS)
+    _allow_sockets()
     try:
         from uvloop import new_event_loop
     except ImportError:
         return asyncio.run(main)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(main)
+
+
+def _allow_sockets() -> None:
+    """Take as many open files as the system grants: every connection is one."""
+    try:
+        import resource
+    except ImportError:
+        return  # a system without such a limit
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,21 @@
+"""``HOST:PORT`` as people write it."""
+
+import pytest
+
+from smartmeter.base.address import host_port, shown
+from smartmeter.base.errors import SettingsError
+
+
+@pytest.mark.parametrize("text", ["h:1", "127.0.0.1:1153", "[::1]:1153", "[fe80::1%eth0]:65535"])
+def test_what_is_read_is_shown_as_it_was(text: str) -> None:
+    assert shown(*host_port("--listen", text, "h:1")) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "h", ":1", "h:", "h:x", "h:65536", "h:-1", "::1:1153", "[]:5", "h:٣", "[::1]", "a:b:1"],
+)
+def test_what_is_none_is_refused_with_how_it_is_written(text: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        host_port("--listen", text, "127.0.0.1:1153")
+    assert "127.0.0.1:1153" in caught.value.remedy

@@ -1,0 +1,72 @@
+"""A SmartMeter from factory state, provisioned and reporting by a broker and by short messages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.bearer import Bearer, BearerSettings
+from smartmeter.comms.bearers import make_bearers
+from smartmeter.comms.carrier import Carrier, carrying
+from smartmeter.comms.mqtt_carrier import MqttCarrier
+from smartmeter.comms.node import NodeHost
+from smartmeter.comms.sms import SmsCarrier
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.simulation.smart_meter import SmartMeter
+from smartmeter.simulation.street import MASTER, MODEL, factory_of
+from smartmeter.tms.server import MAX_APDU_OCTETS, TmsServer
+from smartmeter.tms.shipment import Shipped
+from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
+from tests.smartmeter.comms.far_ends import HEAD_END_NUMBER, Modems, until
+
+FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
+
+
+@pytest.fixture
+async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
+    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 600, monotonic_us()))
+    await server.start("127.0.0.1", 0)
+    server.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
+    yield server
+    await server.stop()
+
+
+async def reports(tms: TmsServer, carrier: Carrier, bearers: list[Bearer]) -> None:
+    """Run until the SmartMeter was provisioned and its intervals are stored."""
+    settings = MeterSettings(serial=FACTORY.esn, seed=1, master_password=MASTER)
+    device = SmartMeter(FACTORY, settings, tms.calendar, monotonic_us(), direct=True)
+    host = NodeHost(device, bearers)
+    async with carrying([carrier], tms):
+        running = asyncio.create_task(host.run())
+        try:
+            await until(
+                lambda: (
+                    tms.store.number("SELECT count(*) FROM meters WHERE provisioned_s != 0") == 1
+                    and tms.store.number("SELECT count(*) FROM intervals") > 0
+                ),
+                seconds=30,
+            )
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+@NEEDS_MOSQUITTO
+async def test_a_broker_carries_registration_provisioning_and_reports(tms: TmsServer) -> None:
+    broker = Broker()
+    address = f"mqtt:127.0.0.1:{broker.port}/a/utility"
+    settings = BearerSettings("broker", address)
+    carrier = MqttCarrier(settings, MAX_APDU_OCTETS)
+    await reports(tms, carrier, make_bearers([settings], FACTORY.esn))
+    broker.stop()
+
+
+async def test_short_messages_carry_them_too_if_they_may(tms: TmsServer) -> None:
+    modems = Modems()
+    settings = BearerSettings("sms", f"sms:{HEAD_END_NUMBER}@{modems.of_node.name}")
+    bearers = make_bearers([replace(settings, max_apdu_octets=32_767)])
+    await reports(tms, SmsCarrier(modems.of_head_end.name), bearers)
+    modems.close()
