@@ -8,13 +8,15 @@ every step; after the last fault everything must arrive within a bound.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.meter.tables import port_of
 from smartmeter.network.area import Area, AreaFault
 from smartmeter.network.carrier import Wrapper
@@ -70,6 +72,9 @@ class FleetSettings:
     faults: bool = True
     kinds: tuple[Kind, ...] | None = None
     link: LinkSettings = field(default_factory=lambda: LinkSettings(40_000, 400_000, 0))
+    profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
+    #: Length of the meters' intervals where it is not the profile's own.
+    interval_min: int | None = None
 
     @property
     def command(self) -> str:
@@ -109,7 +114,9 @@ class Fleet:
         trace: Callable[[str], None] = lambda line: None,
         upgrade_key: bytes = b"",
         template: Template | None = None,
+        faults: Sequence[Fault] | None = None,
     ) -> None:
+        """``faults`` take the place of the seed's own swarm."""
         self.settings = settings
         self._upgrade_key = upgrade_key
         self._trace = trace
@@ -125,7 +132,10 @@ class Fleet:
         self.safety = Safety({esn: house.journal for esn, house in self.houses.items()})
         self.head_end = self._open_office()
         end_us = settings.days * DAY_US
-        self.faults = swarm(settings.seed, list(self.houses), QUIET_US, end_us, settings.kinds)
+        esns = list(self.houses)
+        if faults is None:
+            faults = swarm(settings.seed, esns, QUIET_US, end_us, settings.kinds)
+        self.faults = list(faults)
         self._faults = self._moments(self.faults if settings.faults else [])
         self._next_fault = 0
         self._area_fault: AreaFault | None = None
@@ -144,7 +154,11 @@ class Fleet:
                     journal[interval.sequence] = interval
 
             meter = MeterSettings(
-                serial=factory.esn, seed=chance.randrange(1 << 30), master_password=MASTER
+                serial=factory.esn,
+                seed=chance.randrange(1 << 30),
+                master_password=MASTER,
+                profile=settings.profile,
+                interval_min=settings.interval_min,
             )
             calendar = Calendar(EPOCH_US)
             device = SmartMeter(factory, meter, calendar, 0, on_interval=record, direct=True)
@@ -285,6 +299,8 @@ class Fleet:
         device = house.device
         if kind in (Kind.MAINS, Kind.FLICKER):
             device.mains(not begins, now_us)
+        elif kind is Kind.PROBE:
+            device.probe(not begins, now_us)
         elif kind in _WRAPPERS:
             chance = Random(f"{self.settings.seed}/{esn}/{fault.begin_us}")
             self._obstacle(house, kind, _WRAPPERS[kind](fault.amount, chance) if begins else None)
@@ -320,8 +336,16 @@ def run_fleet(
 
     ``clock_us`` tells the wall time that the count shows, ``progress`` takes the days gone by.
     """
-    begun_us = clock_us()
-    fleet = Fleet(settings, trace)
+    return run_to_the_end(Fleet(settings, trace), clock_us, progress)
+
+
+def run_to_the_end(
+    fleet: Fleet,
+    clock_us: Callable[[], int],
+    progress: Callable[[int], None] = lambda days: None,
+) -> Count:
+    """Run a fleet for its days, then without faults until everything has arrived."""
+    begun_us, settings = clock_us(), fleet.settings
     try:
         for day in range(1, settings.days + 1):
             fleet.run(day * DAY_US)

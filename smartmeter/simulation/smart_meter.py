@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
+from protocols.c1218.device import Device
 from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
@@ -64,6 +65,7 @@ class SmartMeter:
         settings = replace(settings, timing=self._timing)
         self.meter = Meter(settings, of_meter, calendar, now_us, on_interval)
         self._line = OpticalLine(baud)
+        self._probe_on = True
         self._ways: dict[Hashable, Way] = {}
         self.module = self._new_module(now_us)
         self._events: list[Event] = []
@@ -88,7 +90,16 @@ class SmartMeter:
         factory, port = self._factory, port_of(self.meter)
         password = factory.optical_password or None
         logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
-        return DirectDoor(lambda: port if self.meter.mains_on else None, logon, self._permission)
+
+        def reached() -> Device | None:
+            return port if self.meter.mains_on and self._probe_on else None
+
+        return DirectDoor(reached, logon, self._permission)
+
+    def probe(self, on: bool, now_us: int) -> None:
+        """Take the probe off the meter, or put it back; for a direct door."""
+        self._probe_on = on
+        self._settle(now_us)
 
     def mains(self, on: bool, now_us: int) -> None:
         """Cut or return the mains; after the hold-up energy was used up the module starts anew."""
@@ -174,7 +185,7 @@ class SmartMeter:
 
     def _tell_changes(self, now_us: int) -> None:
         """Tell the module of tables that a direct door does not look at by itself."""
-        if not self.meter.mains_on:
+        if not self.meter.mains_on or not self._probe_on:
             return
         now = {3: self.meter.table(3, now_us), 76: self.meter.logs.event.list.pointers.added}
         changed = [table for table, state in now.items() if self._seen.get(table) != state]

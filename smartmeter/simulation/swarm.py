@@ -31,6 +31,7 @@ class Kind(StrEnum):
     REPEAT = "repetition"
     REORDER = "reordering"
     CORRUPT = "corruption"
+    PROBE = "probe"
 
 
 #: Shortest and longest duration of each kind.
@@ -45,6 +46,7 @@ _SPANS = {
     Kind.REPEAT: (10 * MINUTE_US, 6 * HOUR_US),
     Kind.REORDER: (10 * MINUTE_US, 6 * HOUR_US),
     Kind.CORRUPT: (10 * MINUTE_US, 2 * HOUR_US),
+    Kind.PROBE: (MINUTE_US, 5 * HOUR_US),
 }
 #: Kinds that strike everybody at once; their rate counts for the fleet, not for each meter.
 _COMMON = frozenset((Kind.AREA, Kind.HEAD_END))
