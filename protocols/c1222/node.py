@@ -152,6 +152,10 @@ class Node:
             self._transactions.add(own, entry)
         return own
 
+    def waits(self, token: int) -> bool:
+        """Tell whether a request that arrived still waits for its answer; not for ever."""
+        return token in self._serving
+
     def answer(self, token: int, responses: Sequence[bytes], now_us: int) -> None:
         """Answer a request that arrived; an unknown token is a mistake of the caller."""
         serving = self._serving.pop(token, None)

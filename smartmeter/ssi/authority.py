@@ -18,10 +18,14 @@ from smartmeter.ssi.keys import ModuleKeys, Role
 
 @dataclass(frozen=True)
 class Asked(Event):
-    """A request from the network: for each service its answer already, or a task."""
+    """A request from the network: for each service its answer already, or a task.
+
+    ``node`` counts the nodes that the module had: each counts its tokens anew.
+    """
 
     token: int
     items: tuple[bytes | Task, ...]
+    node: int
 
 
 class ModuleAuthority:

@@ -375,7 +375,7 @@ class Module:
                 status = {**self.status(), **self.health()}
                 self.tasks.done(run, event.result, status, now_us)
             case Asked() as request:
-                self.network.answer(request.token, event.result, now_us)
+                self.network.answer(request, event.result, now_us)
             case ("watch", _):
                 self.watching.looked(event.result, event.line_us, now_us)
             case ("gap", int() as first, int() as count):
@@ -402,7 +402,7 @@ class Module:
                 self.tasks.failed(run, now_us)
             case Asked() as request:
                 refusal = bytes([ResponseCode.dnr])
-                self.network.answer(request.token, [refusal] * len(request.items), now_us)
+                self.network.answer(request, [refusal] * len(request.items), now_us)
             case ("watch", _) | "log" as token:
                 self.watching.failed(token, event.line_us, now_us)
             case ("gap", _, _):
@@ -499,12 +499,12 @@ class Module:
             try:
                 next(script)
             except StopIteration as stop:
-                self.network.answer(event.token, stop.value, now_us)
+                self.network.answer(event, stop.value, now_us)
             return
         job = partial(self._own.serve, event.items)
         if not self.optical.submit(Priority.REQUEST, job, event, now_us):
             busy = [bytes([ResponseCode.bsy])] * len(event.items)
-            self.network.answer(event.token, busy, now_us)
+            self.network.answer(event, busy, now_us)
 
     def _follow_season(self, now_us: int) -> None:
         """The meter logged another season: look what it left, if a schedule asks for that."""

@@ -81,6 +81,7 @@ class NetworkSide:
         self._factory, self._keys, self._calendar = factory, keys, calendar
         self._nvram, self._outbox = nvram, outbox
         self._host = ApTitle.parse(factory.tms[0].title)
+        self._nodes = 0
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
         self._reserved_until = 0
@@ -120,6 +121,7 @@ class NetworkSide:
         assert utc_s is not None
         window_s = WINDOW_S * max(1, int(self._calendar.rate))
         state = SecurityState(next_id)
+        self._nodes += 1
         self._node = Node(
             self._factory.title,
             self._keys,
@@ -176,11 +178,12 @@ class NetworkSide:
             self._node.receive(path, octets, now_us)
             self._drain(now_us)
 
-    def answer(self, token: int, responses: list[bytes], now_us: int) -> None:
-        """Answer a request."""
+    def answer(self, asked: Asked, responses: list[bytes], now_us: int) -> None:
+        """Answer a request; one that nobody waits for any more is left."""
         assert self._node is not None
-        self._node.answer(token, responses, now_us)
-        self._reserve()
+        if asked.node == self._nodes and self._node.waits(asked.token):
+            self._node.answer(asked.token, responses, now_us)
+            self._reserve()
 
     def hurry(self, waits_us: Sequence[int], now_us: int) -> None:
         """Last gasp: send what is urgent, and again, each time after the next of these waits."""
@@ -317,7 +320,7 @@ class NetworkSide:
             elif isinstance(event, RequestArrived) and self._desk is not None:
                 items = self._desk.screen(event, now_us)
                 answered = (self._of_the_network(one, now_us) for one in items)
-                self._events.append(Asked(event.token, tuple(answered)))
+                self._events.append(Asked(event.token, tuple(answered), self._nodes))
             elif isinstance(event, MessageRejected):
                 self._events.append(event)
         self._reserve()

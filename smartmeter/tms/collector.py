@@ -228,7 +228,8 @@ class Collector:
         """Answer a request, also for the security that may have led it."""
         led = token in self._led
         self._led.pop(token, None)
-        self.node.answer(token, [_OK, *items] if led else items, now_us)
+        if self.node.waits(token):  # not when the store took longer than anybody waits
+            self.node.answer(token, [_OK, *items] if led else items, now_us)
 
     def tell(self, esn: str, service: bytes, now_us: int) -> bool:
         """Send a node one service that wants no answer; False when it has no path."""

@@ -273,3 +273,18 @@ def test_clients_that_log_on_or_put_security_first_are_served_with_the_right_pas
     assert street.ask(logon, right)[0] == bytes.fromhex("00003c")
     assert [answer[0] for answer in street.ask(read, logoff)] == [0, 0]
     assert street.ask(logoff) == [b"\x0a"]
+
+
+def test_a_request_of_before_the_clock_was_set_back_is_left_without_an_answer() -> None:
+    street = Street(baud=9600)
+    street.run(60)
+    number = street.host.node.request(
+        [encode_request(FullRead(23))], FACTORY.title, "link", street.world.now_us, key_id=0
+    )
+    street.run(0.1)  # it has arrived, and the meter is being read
+    module = street.device.module
+    module.network.clock_set_back(street.world.now_us)
+    street.run(60)
+    assert isinstance(street.host.answers[number], str), "no answer came, and nothing broke"
+    street.run(120)
+    assert street.ask(own_read(SsiTable.MODULE_STATUS))[0][:1] == b"\0"
