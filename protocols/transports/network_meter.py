@@ -34,6 +34,7 @@ from protocols.errors import (
 )
 from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import FullRead, FullWrite, OffsetRead, OffsetWrite, Request
+from protocols.transports.answer_door import AnswerDoor
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 
@@ -104,7 +105,8 @@ class NetworkMeter:
     """A meter's tables over C12.22; used with ``with``.
 
     The newest key, that with the highest id, secures the requests; without a
-    key they go in clear, and then no password is sent.
+    key they go in clear, and then no password is sent.  With ``answer_port`` an
+    answer may also come on a connection that the meter opens to that port.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class NetworkMeter:
         keys: Mapping[int, EaxPrime],
         password: bytes | None = None,
         user_id: int = 0,
+        answer_port: int | None = None,
     ) -> None:
         self._name, self._target = name, parse_name(name)
         self._key_id = max(keys, default=None)
@@ -122,9 +125,17 @@ class NetworkMeter:
         title = ApTitle.parse(READER_TITLE)
         self._node = Node(title, _Keys(keys), _Clock(), state, settings)
         self._socket: socket.socket | None = None
+        self._answer_port = answer_port
+        self._door: AnswerDoor | None = None
 
     def __enter__(self) -> NetworkMeter:
-        self._connected()
+        if self._answer_port is not None:
+            self._door = AnswerDoor(self._answer_port, MAX_TABLE_OCTETS)
+        try:
+            self._connected()
+        except PortError:
+            self._close_door()
+            raise
         return self
 
     def __exit__(
@@ -134,6 +145,7 @@ class NetworkMeter:
         trace: TracebackType | None,
     ) -> None:
         self._hang_up()
+        self._close_door()
 
     def read(self, table: int, progress: Progress | None = None) -> bytes:
         """Give a whole table; ServiceRefused when the meter will not.
@@ -281,6 +293,11 @@ class NetworkMeter:
             self._socket.close()
             self._socket = None
 
+    def _close_door(self) -> None:
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
     def _lost(self, why: object) -> LinkError:
         self._hang_up()
         return LinkError(f"{self._name}: {why}")
@@ -295,6 +312,12 @@ class NetworkMeter:
                 raise self._lost(error.strerror or error) from error
 
     def _receive(self, wait_s: float) -> None:
+        if self._door is not None:
+            own, found = self._door.wait(self._socket, max(0.01, wait_s))
+            for octets in found:
+                self._node.receive(None, octets, time.monotonic_ns() // 1000)
+            if not own:
+                return
         assert self._socket is not None
         self._socket.settimeout(max(0.01, wait_s))
         try:
@@ -303,6 +326,9 @@ class NetworkMeter:
             return
         except OSError as error:
             raise self._lost(error.strerror or error) from error
+        if not data and self._door is not None:
+            self._hang_up()  # the answer may still come at the door
+            return
         if not data:
             raise self._lost("the connection was closed")
         try:

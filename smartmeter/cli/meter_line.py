@@ -53,8 +53,13 @@ class RemoteMeter(Protocol):
 def remote_options(verb: _Verb) -> _Verb:
     """Give a verb what :func:`line_options` gives, and the keys of the network."""
     keys = click.Path(exists=True, dir_okay=False)
+    port = click.option(
+        "--answer-port",
+        type=click.IntRange(0, 65_535),
+        help="c1222: take answers on connections to this port too (1153).",
+    )
     option = click.option("--key-file", type=keys, help="c1222: keys, ID=HEX lines.")
-    return option(line_options(verb))
+    return option(port(line_options(verb)))
 
 
 def line_options(verb: _Verb) -> _Verb:
@@ -84,17 +89,19 @@ class MeterLine:
         rts: bool,
         dtr: bool,
         key_file: str | None = None,
+        answer_port: int | None = None,
         **logon: Any,
     ) -> None:
         for speed in baud:
             if speed not in BAUD_CODES:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
-        self.key_file = key_file
+        self.key_file, self.answer_port = key_file, answer_port
         if self.is_network and (baud or assume or strict or dtr or not rts or logon["user"]):
             raise click.UsageError(f"{port} has no line: leave speeds, quirks, --rts, --user out")
-        if key_file is not None and not self.is_network:
-            raise click.UsageError("--key-file is for c1222://HOST[:PORT]/APTITLE")
+        for option, value in (("--key-file", key_file), ("--answer-port", answer_port)):
+            if value is not None and not self.is_network:
+                raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
         #: What every opened port is put into, such as a recording.
         self.wrap: Callable[[Port], Port] = lambda port: port
         self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
@@ -132,7 +139,8 @@ class MeterLine:
         keys = make_context((), self.key_file, None, (), None).keys
         if self.logon.password is not None and not keys:
             click.echo("without a key the password is not sent", err=True)
-        return NetworkMeter(self.port, keys, self.logon.password, self.logon.user_id)
+        logon = self.logon
+        return NetworkMeter(self.port, keys, logon.password, logon.user_id, self.answer_port)
 
 
 def warn_of_password(meter: RemoteMeter) -> None:

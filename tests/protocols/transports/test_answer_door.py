@@ -1,0 +1,118 @@
+"""Answers that come on a connection of the meter's own, beside or instead of the first."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from protocols.c1222.node import NodeSettings
+from protocols.c1222.security import EaxPrime
+from protocols.c1222.stream import ApduStream
+from protocols.errors import LinkError, PortError
+from protocols.transports import network_meter
+from protocols.transports.network_meter import NetworkMeter
+from tests.protocols.c1222.conversation import KEY, KEY_ID, Talk
+from tests.smartmeter.comms.far_ends import free_port
+
+KEYS = {KEY_ID: EaxPrime(KEY)}
+Answering = Callable[[socket.socket, bytes], None]
+
+
+class OtherWay:
+    """A meter that takes a request and hands the answer to ``answering``."""
+
+    def __init__(self, answering: Answering) -> None:
+        self._answering = answering
+        self._talk = Talk(NodeSettings())
+        self._talk.clock.offset_us = time.time_ns() // 1000 - self._talk.now_us
+        self._listens = socket.create_server(("127.0.0.1", 0))
+        self.name = f"c1222://127.0.0.1:{self._listens.getsockname()[1]}/.7.42"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listens.accept()
+            except OSError:
+                return
+            stream = ApduStream()
+            while data := connection.recv(4096):
+                for octets in stream.feed(data):
+                    for answer in self._talk.offer(octets):
+                        self._answering(connection, answer)
+
+    def close(self) -> None:
+        self._listens.close()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    yield free_port()
+
+
+def test_an_answer_on_a_second_connection_is_taken(port: int) -> None:
+    kept = []
+
+    def by_another(connection: socket.socket, answer: bytes) -> None:
+        other = socket.create_connection(("127.0.0.1", port))
+        kept.append(other)
+        for octet in answer:  # in any split
+            other.sendall(bytes([octet]))
+
+    device = OtherWay(by_another)
+    with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
+        assert meter.read(1)[:4] == b"SMOP" and meter.read(3) == bytes(5)
+    device.close()
+
+
+def test_the_first_connection_may_be_closed_before_the_answer_comes(port: int) -> None:
+    def after_closing(connection: socket.socket, answer: bytes) -> None:
+        connection.shutdown(socket.SHUT_RDWR)
+        time.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", port)) as other:
+            other.sendall(answer)
+
+    device = OtherWay(after_closing)
+    with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+    device.close()
+
+
+def test_a_meter_that_answers_on_the_first_connection_is_read_all_the_same(port: int) -> None:
+    device = OtherWay(lambda connection, answer: connection.sendall(answer))
+    with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+    device.close()
+
+
+def test_garbage_and_crowds_at_the_door_disturb_nobody(port: int) -> None:
+    crowd: list[socket.socket] = []
+
+    def behind_a_crowd(connection: socket.socket, answer: bytes) -> None:
+        for _ in range(12):
+            one = socket.create_connection(("127.0.0.1", port))
+            crowd.append(one)
+            one.sendall(b"\x60\x88" + b"\xff" * 8)
+        connection.sendall(answer)
+
+    device = OtherWay(behind_a_crowd)
+    with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+    device.close()
+
+
+def test_without_a_door_the_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_meter, "ANSWER_TIMEOUT_S", 0.2)
+    device = OtherWay(lambda connection, answer: None)
+    with NetworkMeter(device.name, KEYS) as meter, pytest.raises(LinkError, match="in time"):
+        meter.read(1)
+    device.close()
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(PortError, match=f"port {port} for answers"):
+            NetworkMeter("c1222://127.0.0.1:1/.7", KEYS, answer_port=port).__enter__()
