@@ -5,12 +5,15 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
+from ansi_tables import Snapshot
 from ansi_tables.procedures import Initiate, encode_initiate
 from protocols.c1218.server import Refused
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.loads import Flow, flow_at
 from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.program import ConfigurationRefused
 from tests.smartmeter.meter.bench import Bench
 from tests.smartmeter.meter.reference import OVERLOAD, Reference
 from tests.smartmeter.meter.reference_compare import compare
@@ -39,6 +42,9 @@ class Pair:
     ) -> None:
         self.bench = Bench(profile, epoch_us=start_s * US_PER_S, nvram=nvram, seed=seed)
         self.troubles: list[str] = []
+        self.position, self.moved = "closed", 0
+        #: The table that waits: when, its number, its image.
+        self.waiting: tuple[int, int, bytes] | None = None
         self.seed, self.profile = seed, profile
         self.reference = Reference(
             self.bench.snapshot(),
@@ -58,6 +64,8 @@ class Pair:
                 percent, phase = VOLTAGES[kind]
                 flow = _scaled(flow, percent, 100, 2, phase)
                 flow = replace(flow, millivolts=_part(flow.millivolts, percent, 100, phase))
+        if self.position != "closed":
+            flow = _scaled(flow, 0, 1, 1, None)
         return flow
 
     def compare(self) -> None:
@@ -73,13 +81,20 @@ class Pair:
         self.wait(chance.randint(1, 6) * 86_400 + chance.randrange(86_400))
 
     def wait(self, seconds: int) -> None:
+        """Run both; a table that waits becomes active on the way."""
+        before = self.bench.snapshot() if self.waiting else None
+        legal = self._waiting_is_legal()
         self.bench.wait(seconds * US_PER_S)
-        self.reference.run(seconds)
+        end = self.reference.now + seconds
+        if before is not None and self.waiting is not None and self.waiting[0] <= end:
+            self.reference.run(max(0, self.waiting[0] - self.reference.now))
+            self._activated(before, legal)
+        self.reference.run(end - self.reference.now)
 
     def outage(self, chance: Random) -> None:
         """Off and on; half the time the processor starts anew, as from a dead supply."""
         seconds = chance.choice((1, 30, 600, 4000, 30_000, 200_000)) + chance.randrange(60)
-        bench = self.bench
+        bench, before, legal = self.bench, self.bench.snapshot(), self._waiting_is_legal()
         bench.meter.mains(False, bench.now_us)
         bench.now_us += seconds * US_PER_S
         if chance.random() < 0.5:
@@ -87,6 +102,9 @@ class Pair:
         else:
             bench.meter.mains(True, bench.now_us)
         self.reference.outage(seconds)
+        if self.waiting is not None and self.waiting[0] <= self.reference.now:
+            bench.meter.expire(bench.now_us)
+            self._activated(before, legal)
 
     def kill(self, chance: Random) -> None:
         self.bench.start()
@@ -117,6 +135,10 @@ class Pair:
         if code is not None:
             assert code == 0
             reference.set_clock(seconds)
+            self.moved += seconds
+            if self.waiting is not None:
+                due, number, image = self.waiting
+                self.waiting = due + seconds, number, image
             self.done(10)
 
     def reset(self, chance: Random) -> None:
@@ -224,7 +246,80 @@ class Pair:
             code, argument = EVENTS[kind]
             self.reference.logs.note(code, self.reference.now, bytes([argument]))
 
+    def switch(self, chance: Random) -> None:
+        """Open or arm the service switch, or press its button."""
+        bench, reference = self.bench, self.reference
+        if bench.meter.switch is None:
+            return
+        move = chance.choice(("open", "arm", "press"))
+        target = {
+            ("closed", "open"): "open",
+            ("armed", "open"): "open",
+            ("open", "arm"): "armed",
+            ("armed", "press"): "closed",
+        }.get((self.position, move))
+        contacts = target is not None and "closed" in (self.position, target)
+        resting = contacts and reference.now < self.moved + 10
+        if move == "press":
+            assert bench.meter.press_button(bench.now_us) == (target is not None and not resting)
+        else:
+            given = {"LEVEL": 100 * (move == "arm"), "CONTROL_POINTS": {0}, "DURATION": None}
+            code = self.procedure(21, given)
+            if code is None:
+                return
+            assert code == (4 if resting else 0)
+        if target is not None and not resting:
+            self.position = target
+            self.moved = reference.now if contacts else self.moved
+            argument = bytes([["closed", "open", "armed"].index(target)])
+            reference.logs.note(51 if move == "press" else 49, reference.now, argument)
+        if move != "press" and not resting:
+            self.done(21)
+
     # Reprogramming.
+
+    def pend(self, chance: Random) -> None:
+        """Write a table that becomes active after some time."""
+        meter, reference = self.bench.meter, self.reference
+        number = chance.choice((13, 61))
+        tables = self.bench.snapshot()
+        if self.waiting is not None or number not in tables or not meter.writable(number | 0x1000):
+            return
+        image = tables.layout(number).encode(CHANGES[number](tables[number], chance))
+        hours, minutes = chance.randrange(4), chance.randrange(60)
+        event = bytes((1, 0, 0, hours, minutes, 7))
+        meter.write_table(number | 0x1000, event + image, self.bench.now_us)
+        due = reference.now + hours * 3600 + minutes * 60 + 7
+        self.waiting = due, number, image
+        order = meter.program.formats.data_order
+        reference.logs.note(10, reference.now, (number | 0x1000).to_bytes(2, order), number)
+
+    def _waiting_is_legal(self) -> bool:
+        if self.waiting is None:
+            return False
+        try:
+            with_tables(self.bench.meter.images, {self.waiting[1]: self.waiting[2]})
+        except ConfigurationRefused:
+            return False
+        return True
+
+    def _activated(self, before: Snapshot, legal: bool) -> None:
+        """Let the reference take what has become active, or was discarded."""
+        assert self.waiting is not None
+        _, number, _ = self.waiting
+        self.waiting = None
+        reference = self.reference
+        argument = number.to_bytes(2, self.bench.meter.program.formats.data_order)
+        if legal:
+            self._reprogrammed(before)
+        reference.logs.note(28 if legal else 29, reference.now, argument)
+        if not legal:
+            reference.logs.note(37, reference.now)
+
+    def _reprogrammed(self, before: Snapshot) -> None:
+        now = self.bench.snapshot()
+        changed = {n for n in CONFIGURATION if before.images.get(n) != now.images.get(n)}
+        self.reference.reprogram(now, changed)
 
     def reprogram(self, chance: Random) -> None:
         """Write a configuration table with something changed in it."""
@@ -238,9 +333,7 @@ class Pair:
             self.bench.meter.write_table(number, image, self.bench.now_us)
         except Refused:
             return
-        now = self.bench.snapshot()
-        changed = {n for n in CONFIGURATION if tables.images.get(n) != now.images.get(n)}
-        self.reference.reprogram(now, changed)
+        self._reprogrammed(tables)
         order = self.bench.meter.program.formats.data_order
         self.reference.logs.note(10, self.reference.now, number.to_bytes(2, order), number)
 
@@ -327,6 +420,8 @@ ACTS = {
     "clear": 1,
     "acknowledge": 2,
     "trouble": 2,
+    "switch": 2,
+    "pend": 2,
     "reprogram": 3,
 }
 

@@ -2,11 +2,12 @@
 
 A history is drawn: running, outages, kills, clock sets, demand resets and
 self-reads, seasons by command, test mode, lists acknowledged and emptied,
-recording stopped and started, trouble on the line, and reprogramming of seven
-tables, over dates with tiers, seasons and daylight saving.  After each step
-registers, tiers, demands, coincident values, what was kept of earlier
-registers, every interval of the load profile and every entry of both logs must
-be the same in meter and reference.
+recording stopped and started, trouble on the line, the service switch, and
+reprogramming of eight tables, two of them also pending, over dates with tiers,
+seasons and daylight saving.  After each step registers, tiers, demands,
+coincident values, what was kept of earlier registers, every interval of the
+load profile and every entry of both logs must be the same in meter and
+reference.
 """
 
 import math
