@@ -47,7 +47,6 @@ class EventCode(IntEnum):
     DST_ON = 22
     DST_OFF = 23
     SEASON_CHANGED = 24
-    RATE_CHANGE = 25
     SPECIAL_SCHEDULE_ACTIVATED = 26
     TIER_SWITCH = 27
     PENDING_TABLE_ACTIVATED = 28
@@ -56,8 +55,6 @@ class EventCode(IntEnum):
     METERING_MODE_STOPPED = 31
     TEST_MODE_STARTED = 32
     TEST_MODE_STOPPED = 33
-    METER_SHOP_MODE_STARTED = 34
-    METER_SHOP_MODE_STOPPED = 35
     ED_REPROGRAMMED = 36
     CONFIGURATION_ERROR = 37
     SELF_CHECK_ERROR = 38
@@ -201,12 +198,13 @@ class Logs:
         user_id: int,
         argument: bytes,
         subject: int,
-    ) -> None:
-        """Put an event into the logs that want it, under one number."""
+    ) -> bool:
+        """Put an event into the logs that want it, under one number; False when none does."""
         logs = [log for log in (self.event, self.history) if log.wants(code, subject)]
         self._number += bool(logs)
         for log in logs:
             log.add(code, moment, self._number, user_id, argument)
+        return bool(logs)
 
     def to_json(self) -> list[Any]:
         """Give both for non-volatile memory."""

@@ -6,11 +6,11 @@ Intervals end on multiples of the set's length in local standard time.
 
 What the status of an interval says: skipped (nothing was measured), partial
 (shorter than its length), long (the clock was set back in it), overflow, test
-mode; with common flags for daylight saving, power failure and a clock that was
-set.  A block that must end early, because the clock was set back over an
-interval's end or recording was stopped, is filled with skipped intervals: a
-block that is not the newest is always full, so that readers may count back
-from its end time.
+mode, and in edition 2 that the meter was reprogrammed in it; with common flags
+for daylight saving, power failure and a clock that was set.  A block that must
+end early, because the clock was set back over an interval's end or recording
+was stopped, is filled with skipped intervals: a block that is not the newest is
+always full, so that readers may count back from its end time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from smartmeter.meter.registers import wrapped
 
 #: Common flags (high nibble of the first status octet) and channel codes of EXTENDED_INT_STATUS.
 DST_IN_FORCE, POWER_FAILED, CLOCK_FORWARD, CLOCK_BACKWARD = 1, 2, 4, 8
-OK, OVERFLOW, PARTIAL, LONG, SKIPPED, TEST_DATA, STOPPED = 0, 1, 2, 3, 4, 5, 7
+OK, OVERFLOW, PARTIAL, LONG, SKIPPED, TEST_DATA, CHANGED, STOPPED = range(8)
 #: Codes of intervals in which nothing was measured.
 EMPTY = (SKIPPED, STOPPED)
 #: The range of each INT_FMT_CDE; the NI formats hold what their dial holds.
@@ -95,7 +95,8 @@ class Recorder:
     """One load-profile set: its ring, and the interval that runs.
 
     ``common`` gathers the flags of the running interval, ``short`` and ``long``
-    tell that it does not have its length, ``measured_us`` how long flow was seen in it.
+    tell that it does not have its length, ``reprogrammed`` that the configuration
+    changed in it, ``measured_us`` how long flow was seen in it.
     """
 
     def __init__(self, program: Program, number: int, style: ListStyle, newest_first: bool) -> None:
@@ -109,7 +110,7 @@ class Recorder:
         self.used = 0  # intervals in the newest block
         self.last_end_s = 0
         self.common = 0
-        self.short = self.long = False
+        self.short = self.long = self.reprogrammed = False
         self.measured_us = 0
         self.changed: set[int] = set()
         self._shape(program.context)
@@ -142,15 +143,21 @@ class Recorder:
         self, clock: Clock, utc_s: int, totals: Mapping[int, int], test: bool
     ) -> Interval | None:
         """Close the running interval; None when the list may not take it."""
-        code = LONG if self.long else PARTIAL if self.short else TEST_DATA if test else OK
+        code = TEST_DATA if test else CHANGED if self.reprogrammed else OK
+        code = LONG if self.long else PARTIAL if self.short else code
         if self._at_block_end:
             self._new_pulses()
         values = []
         for channel, gauge in zip(self.set.channels, self.gauges, strict=True):
             values.append(self._take(channel, gauge, totals[channel.source]))
         interval = self.record(clock, utc_s, values, code, totals)
-        self.common, self.short, self.long, self.measured_us = 0, False, False, 0
+        self.plain()
+        self.measured_us = 0
         return interval
+
+    def plain(self) -> None:
+        """Let the running interval be one of which nothing is to be said."""
+        self.common, self.short, self.long, self.reprogrammed = 0, False, False, False
 
     def _take(self, channel: Channel, gauge: Gauge, total: int) -> int:
         """Give what a channel saw since its mark, and mark anew.
@@ -344,6 +351,7 @@ class Recorder:
             "common": self.common,
             "short": self.short,
             "long": self.long,
+            "reprogrammed": self.reprogrammed,
             "measured_us": self.measured_us,
             "last_end_s": self.last_end_s,
         }
@@ -361,7 +369,8 @@ class Recorder:
         """Take state and blocks back."""
         self.pointers.restore(state["pointers"])
         self.gauges = [Gauge(*gauge) for gauge in state["gauges"]]
-        for name in ("used", "common", "short", "long", "measured_us", "last_end_s"):
+        kept = ("used", "common", "short", "long", "reprogrammed", "measured_us", "last_end_s")
+        for name in kept:
             setattr(self, name, state[name])
         for age in range(self.pointers.valid):
             slot = (self.pointers.added - 1 - age) % self.set.blocks

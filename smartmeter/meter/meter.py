@@ -389,8 +389,8 @@ class Meter:
         self._unsaved |= {n for n, image in images.items() if self.images.get(n) != image}
         self.images = images
         self.access.use(images, program.context)
-        if program is not self.program:
-            old, self.program = self.program, program
+        old, self.program = self.program, program
+        if program.images != old.images:
             self.metering.reprogram(program)
             if old.images[0] == program.images[0] and old.images.get(71) == program.images.get(71):
                 self.logs.use(program)
@@ -449,9 +449,15 @@ class Meter:
         argument: bytes = b"",
         user_id: int = 0,
         subject: int = 0,
-    ) -> None:
+    ) -> bool:
+        """Put an event into the logs that want it; True when one does."""
         moment = self.clock.moment(self.clock.stamp(utc_s))
-        self.logs.note(code, moment, user_id, argument, subject)
+        return self.logs.note(code, moment, user_id, argument, subject)
+
+    def accessed(self, code: EventCode, now_us: int) -> None:
+        """Log that a session reads, writes or has ended, durably where a log wants that."""
+        if self._log(code, self.clock.utc_s(now_us), user_id=self.access.user_id):
+            self._save()
 
     def ended(self, now_us: int) -> None:
         """Note that a session programmed the meter."""
@@ -512,6 +518,7 @@ class Meter:
         self.clear_data(now_us)
         self.pending.remove(list(self.pending.waiting.values()))
         self.conditions.clear_standard()
+        self._log(EventCode.ED_REPROGRAMMED, self.clock.utc_s(now_us), user_id=self.access.user_id)
 
     # Memory.
 

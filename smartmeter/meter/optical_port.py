@@ -54,6 +54,9 @@ class TableStore(Protocol):
     def access_method(self) -> int:
         """Give ST-00.DATA_ACCESS_METHOD: bit 0 by offset, bit 1 by index."""
 
+    def accessed(self, code: EventCode, now_us: int) -> None:
+        """Log that a session reads, writes or has ended, where a log wants that."""
+
     def keep_access(self) -> None:
         """Make the count of wrong passwords durable."""
 
@@ -64,6 +67,7 @@ class OpticalPort:
     def __init__(self, store: TableStore) -> None:
         self._store = store
         self._read_refused = False
+        self._accessed: set[EventCode] = set()
 
     def logon(self, user_id: int, user: bytes, now_us: int) -> ResponseCode:
         """Open a session; any user may, and gets no rights by it."""
@@ -98,7 +102,14 @@ class OpticalPort:
                 self._read_refused = True
                 self._refused(now_us)
             raise Refused(ResponseCode.isc)
+        self._note_access(EventCode.ED_ACCESSED_READ, now_us)
         return self._store.table(table, now_us)
+
+    def _note_access(self, code: EventCode, now_us: int) -> None:
+        """Log the first read and the first write of a session."""
+        if code not in self._accessed:
+            self._accessed.add(code)
+            self._store.accessed(code, now_us)
 
     def check_write(self, table: int, now_us: int) -> None:
         """Raise Refused when the session may not write a table; ST-07 is judged by what it asks."""
@@ -122,6 +133,7 @@ class OpticalPort:
             if offset + len(data) > len(old):
                 raise Refused(ResponseCode.onp)
             data = old[:offset] + data + old[offset + len(data) :]
+        self._note_access(EventCode.ED_ACCESSED_WRITE, now_us)
         self._store.write_table(table, data, now_us)
 
     def has_service(self, kind: type[Request]) -> bool:
@@ -148,9 +160,12 @@ class OpticalPort:
         return REGISTERS if self._store.has(REGISTERS) else IDENTIFICATION
 
     def session_ended(self, normally: bool, now_us: int) -> None:
-        """Take the rights away; an abnormal end is logged."""
-        if not normally:
+        """Log the end, and take the rights away."""
+        if normally:
+            self._store.accessed(EventCode.COMM_TERMINATED_NORMALLY, now_us)
+        else:
             self._store.note(EventCode.COMM_TERMINATED_ABNORMALLY, now_us)
         self._store.ended(now_us)
         self._store.access.end()
         self._read_refused = False
+        self._accessed.clear()

@@ -62,6 +62,7 @@ class Recorders:
         """Take a program with the same sets."""
         for at, recorder in enumerate(self._sets):
             recorder.set = program.sets[at]
+            recorder.reprogrammed = program.formats.std_version_no > 1
 
     def _inside(self, recorder: Recorder, utc_us: int) -> bool:
         return self._clock.after_boundary_us(recorder.length_s, utc_us) != 0
@@ -80,7 +81,7 @@ class Recorders:
                 self._tell(recorder, [recorder.end(self._clock, utc_s, totals, test)])
             else:
                 recorder.mark(totals)
-                recorder.common, recorder.short, recorder.long = 0, False, False
+                recorder.plain()
 
     def _tell(self, recorder: Recorder, intervals: Sequence[Interval | None]) -> None:
         if recorder is self._sets[0]:
@@ -155,7 +156,7 @@ class Recorders:
         """Empty all rings (procedure 3)."""
         for recorder in self._sets:
             recorder.clear()
-            recorder.common, recorder.long = 0, False
+            recorder.plain()
         self._mark_all(totals, utc_us)
 
     def to_json(self) -> list[Any]:

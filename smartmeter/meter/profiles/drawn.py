@@ -410,7 +410,8 @@ class _Draw:
         for number, wanted in ((73, history), (75, events)):
             if wanted:
                 tables = self.some(parts.CONFIGURABLE)
-                chosen = self.some(known, 80)
+                chosen = set(self.some(known, 80))
+                chosen -= parts.SESSION_EVENTS if number == 75 else set()
                 self.tables[number] = parts.monitored(chosen, tables, self.some(procedures))
                 self.data.append(number + 1)
         self.lists |= {"event": self._style(), "history": self._style()}

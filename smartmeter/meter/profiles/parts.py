@@ -29,6 +29,9 @@ CALENDAR_EVENTS = (22, 23, 24, 26, 27)
 PENDING_EVENTS = (28, 29)
 SWITCH_EVENTS = (49, 51)
 
+#: What each session causes: for a history log, and too much for an event log.
+SESSION_EVENTS = frozenset((7, 8, 12))
+
 #: Configuration tables that a master may write, where a device has them.
 CONFIGURABLE = (
     *(5, 6, 7, *range(11, 17), 21, 22, 27, *range(31, 35), 41),

@@ -11,7 +11,7 @@ from smartmeter.meter.profile import DeviceProfile, Formats
 from smartmeter.meter.profiles import parts
 from smartmeter.meter.quantities import VAR, VOLTS, WATT
 
-_EVENTS = (1, 2, 3, 4, 9, 10, 13, 14, 15, 18, 20, 21, 43, 44, 45, 47, 48, 56, 57)
+_EVENTS = (1, 2, 3, 4, 9, 10, 13, 14, 15, 18, 20, 21, *parts.TROUBLE_EVENTS)
 _PROCEDURES = (0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 16, 17, 18, 19)
 _DISPLAY = parts.display(
     [*parts.items(Kind.SUMMATION, 0, 1), Item(Kind.DEMAND)],

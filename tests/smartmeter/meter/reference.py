@@ -68,6 +68,9 @@ class Reference:
             self._forget_demands()
         if changed & {11, 12, 15, 16, 61, 62}:
             self.profiles = self.world.sets(self.sources, tables)
+        elif changed and tables[0].STD_VERSION_NO > 1:
+            for one in self.profiles:
+                one.changed = True
         if changed & {51, 53, 54}:
             self.calendar.begin(self.now)
             self.calendar.in_force = self.calendar.tiers(self.now)
@@ -339,7 +342,7 @@ class Reference:
                 one.close(self.world, self.now)
             else:
                 one.mark(self.world.energy, self.world.seconds)
-                one.common, one.short, one.long = 0, False, False
+                one.common, one.short, one.long, one.changed = 0, False, False, False
 
     def record(self, on: bool) -> None:
         """Start or stop recording."""
@@ -414,7 +417,7 @@ class Reference:
             one.blocks.clear()
             one.used = 0
             one.mark(self.world.energy, self.world.seconds)
-            one.common, one.long = 0, False
+            one.common, one.long, one.changed = 0, False, False
             one.short = one.inside(self.now + self.calendar.zone)
         if 76 in self.logs.logs:
             self.logs.logs[76].clear()

@@ -10,7 +10,7 @@ from smartmeter.meter.profile import dial
 from tests.smartmeter.meter.reference_lists import ReferenceList
 from tests.smartmeter.meter.reference_world import Sources
 
-OK, OVERFLOW, PARTIAL, LONG, SKIPPED, TEST, STOPPED = 0, 1, 2, 3, 4, 5, 7
+OK, OVERFLOW, PARTIAL, LONG, SKIPPED, TEST, CHANGED, STOPPED = range(8)
 DST, POWER, FORWARD, BACKWARD = 1, 2, 4, 8
 RANGES = {1: (0, 255), 2: (0, 65535), 4: (0, 2**32 - 1), 8: (-127, 127)}
 RANGES |= {16: (-32767, 32767), 32: (1 - 2**31, 2**31 - 1)}
@@ -60,7 +60,7 @@ class ReferenceProfile:
         self.rests = [0] * len(self.channels)
         self.pulses = [0] * len(self.channels)
         self.common = 0
-        self.short = self.long = False
+        self.short = self.long = self.changed = False
         self.used = 0
 
     def mark(self, energy: list[int], seconds: int) -> None:
@@ -73,7 +73,8 @@ class ReferenceProfile:
 
     def close(self, world: "World", end_s: int) -> None:
         """End the running interval."""
-        code = LONG if self.long else PARTIAL if self.short else TEST if world.test else OK
+        code = TEST if world.test else CHANGED if self.changed else OK
+        code = LONG if self.long else PARTIAL if self.short else code
         fresh = not self.blocks.entries or self.used >= self.size
         if fresh and self.own_pulses:
             self.pulses = [0] * len(self.channels)
@@ -92,7 +93,7 @@ class ReferenceProfile:
                 mean = self.sources.mean(source, after - before, world.seconds - self.start_s)
                 values.append(mean * self.scalars[at] // self.divisors[at])
         self.record(world, end_s, values, code)
-        self.common, self.short, self.long = 0, False, False
+        self.common, self.short, self.long, self.changed = 0, False, False, False
         self.start, self.start_s = list(world.energy), world.seconds
 
     def record(self, world: "World", end_s: int, values: list[int], code: int) -> None:

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 import pytest
 
 from ansi_tables import layout_for
+from protocols.c1218.client import ScriptDone
+from protocols.c1218.scripts import close_session, read_table, write_table
 from protocols.c1218.server import Refused
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.load_profile import CHANGED, OK
 from smartmeter.meter.profiles import PROFILES
-from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, logged_on
 from tests.smartmeter.meter.test_procedures import codes, run
 from tests.smartmeter.meter.test_profiles import exact
 
@@ -267,3 +270,44 @@ def test_a_user_defined_table_is_its_fragments_back_to_back() -> None:
     assert tables.images[85].endswith(tables.images[5] + tables.images[63])
     write(bench, 21, NBR_PRESENT_VALUES=2)
     assert len(bench.snapshot().images[84]) < len(tables.images[84])
+
+
+def test_an_interval_in_which_the_meter_was_reprogrammed_says_so_in_edition_2() -> None:
+    for profile, code in ((TOU, CHANGED), (PROFILES["bcd-1997"], OK)):
+        bench = Bench(profile)
+        bench.wait(HOUR_US)
+        zone = bench.snapshot()[75]
+        write(bench, 75, STD_EVENTS_MONITORED_FLAGS=zone.STD_EVENTS_MONITORED_FLAGS ^ {20})
+        bench.start()
+        begun = len(bench.book)
+        bench.wait(2 * HOUR_US)
+        assert [interval.code for interval in bench.book[begun : begun + 2]] == [code, OK]
+        write(bench, 5, **bench.snapshot()[5])  # a name is no program
+        begun = len(bench.book)
+        bench.wait(2 * HOUR_US)
+        assert bench.book[begun].code == OK
+
+
+def test_the_history_log_tells_who_read_and_wrote_once_a_session() -> None:
+    bench = Bench(TOU)
+    flags = bench.snapshot()[73].STD_EVENTS_MONITORED_FLAGS | {12}
+    write(bench, 73, STD_EVENTS_MONITORED_FLAGS=flags)
+    before = len(codes(bench, 74))
+    line = logged_on(bench, b"master")
+    limits = line.client.limits
+    for _ in range(2):
+        assert isinstance(line.run(read_table(1, limits)), ScriptDone)
+    name = b"POLE 17".ljust(20)
+    assert isinstance(line.run(write_table(5, name, limits)), ScriptDone)
+    assert isinstance(line.run(close_session()), ScriptDone)
+    bench.now_us = line.now_us
+    assert codes(bench, 74)[before:] == [7, 8, 10, 12, 11]
+    bench.start()
+    assert codes(bench, 74)[before:] == [7, 8, 10, 12, 11]
+
+
+def test_a_cold_start_is_told_in_the_new_log() -> None:
+    bench = Bench(TOU)
+    bench.wait(HOUR_US)
+    run(bench, 0)
+    assert EventCode.ED_REPROGRAMMED in codes(bench)
