@@ -85,3 +85,11 @@ class History:
         if heard is not None and heard.answer is not None:
             self._answer_octets -= len(heard.answer)
         return heard
+
+
+class NoKeys:
+    """The key ring of a node that has no keys of others, such as a relay."""
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        """Give none."""
+        return None

@@ -20,11 +20,14 @@ from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets,
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import identification
 from protocols.c1222.node import Node, RequestArrived
+from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
-from protocols.c1222.registration import Register, decode_registered
+from protocols.c1222.registration import REGISTER, Register, decode_registered
 from protocols.c1222.security import CLEAR, check_control, split_services
 from protocols.c1222.services import (
+    DEREGISTER,
     MAX_TRACE_TITLES,
+    RESOLVE,
     TRACE,
     Deregister,
     Resolve,
@@ -39,6 +42,8 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 
 US_PER_S = 1_000_000
+#: What anybody may ask a relay in clear: who are you, where is, which way, take me in.
+IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
 _OK = bytes([ResponseCode.ok])
 _Title = tuple[int, ...]
 

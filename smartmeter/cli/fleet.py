@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -13,8 +14,11 @@ from rich.progress import Progress
 
 from smartmeter.base.clock import monotonic_us
 from smartmeter.cli.fleet_serve import serve
+from smartmeter.network.link import LinkSettings
 
-MAX_METERS, MAX_DAYS = 100_000, 3660
+MAX_METERS, MAX_DAYS, MAX_RELAYS = 100_000, 3660, 1000
+LINK_NAMES = tuple(one.name for one in fields(LinkSettings))
+MAX_PERCENT, MAX_DIGITS = 90, 12
 
 
 @click.group(invoke_without_command=True)
@@ -27,6 +31,22 @@ MAX_METERS, MAX_DAYS = 100_000, 3660
     type=click.IntRange(0, (1 << 63) - 1),
     help="Which fleet and which faults.",
 )
+@click.option(
+    "--relays",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, MAX_RELAYS),
+    help="Relays between, each with its share of the meters.",
+)
+@click.option(
+    "--link",
+    "link",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help=f"How bad each meter's link is: {', '.join(LINK_NAMES)}.",
+)
+@click.option("--backhaul", multiple=True, metavar="NAME=NUMBER", help="The same of relays' links.")
+@click.option("--dot", metavar="FILE", help="Draw the network for Graphviz, and run nothing.")
 @click.option("--quiet", is_flag=True, help="A world without faults.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
 @click.option("--trace", metavar="FILE", help="Write a line for each message and each fault.")
@@ -36,6 +56,10 @@ def command(
     meters: int,
     days: int,
     seed: int,
+    relays: int,
+    link: tuple[str, ...],
+    backhaul: tuple[str, ...],
+    dot: str | None,
     quiet: bool,
     as_json: bool,
     trace: str | None,
@@ -44,9 +68,17 @@ def command(
     if context.invoked_subcommand is not None:
         return
     from smartmeter.cli.demo import sentence
-    from smartmeter.simulation.fleet import FleetFailure, FleetSettings, run_fleet
+    from smartmeter.simulation.fleet import Fleet, FleetFailure, FleetSettings, run_fleet
 
-    settings = FleetSettings(meters, days, seed, faults=not quiet)
+    settings = FleetSettings(meters, days, seed, faults=not quiet, relays=relays)
+    settings = replace(
+        settings,
+        link=_changed(settings.link, "--link", link),
+        backhaul=_changed(settings.backhaul, "--backhaul", backhaul),
+    )
+    if dot is not None:
+        _draw(dot, Fleet(settings).topology().dot(f"fleet of {meters}, seed {seed}"))
+        return
     with ExitStack() as stack:
         line = _trace_to(trace, stack)
         progress = stack.enter_context(
@@ -63,6 +95,35 @@ def command(
 
 
 command.add_command(serve)
+
+
+def _changed(link: LinkSettings, option: str, changes: tuple[str, ...]) -> LinkSettings:
+    """Give a link with what the command line says of it."""
+    values = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in LINK_NAMES or not text.isdecimal() or len(text) > MAX_DIGITS:
+            raise click.UsageError(
+                f"{option} {change}: write one of {', '.join(LINK_NAMES)} with a whole number,"
+                " loss_percent=10"
+            )
+        if name.endswith("_percent") and int(text) > MAX_PERCENT:
+            raise click.UsageError(f"{option} {change}: at most {MAX_PERCENT} of a hundred")
+        values[name] = int(text)
+    changed = replace(link, **values)
+    if changed.duty_period_us and not 0 < changed.duty_open_us <= changed.duty_period_us:
+        raise click.UsageError(f"{option}: duty_open_us is 1 to duty_period_us")
+    return changed
+
+
+def _draw(name: str, text: str) -> None:
+    if name == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"--dot {name}: {error.strerror}; choose another") from error
 
 
 def _trace_to(name: str | None, stack: ExitStack) -> Callable[[str], None]:

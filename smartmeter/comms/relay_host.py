@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.keys import SecurityState
+from protocols.c1222.keys import NoKeys, SecurityState
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
-from protocols.c1222.registration import REGISTER
-from protocols.c1222.relay import Relay
-from protocols.c1222.security import EaxPrime
-from protocols.c1222.services import DEREGISTER, RESOLVE, TRACE
+from protocols.c1222.relay import IN_CLEAR, Relay
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
@@ -29,16 +26,6 @@ MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
 RECONNECT_S = 1.0
 UPSTREAM = "upstream"
-IDENTIFY = 0x20
-#: What anybody may ask a relay in clear: who are you, where is, which way, take me in.
-IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
-
-
-class _NoKeys:
-    """A relay has no keys of others, and is asked nothing that takes one."""
-
-    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
-        return None
 
 
 class RelayHost:
@@ -57,7 +44,7 @@ class RelayHost:
         settings = NodeSettings(clear_services=IN_CLEAR)
         # Answers in clear need no memory of ids: a fresh start by the clock is unlike any before.
         state = SecurityState(utc_us // 1_000_000 & 0x7FFFFFFF)
-        node = Node(title, _NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
+        node = Node(title, NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
         self._file = None
         registrar = Registrar(domain) if domain is not None else None
         if registrar is not None and data is not None:

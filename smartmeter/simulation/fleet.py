@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from random import Random
 
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.keys import NoKeys, SecurityState
+from protocols.c1222.node import Node, NodeSettings
+from protocols.c1222.relay import IN_CLEAR, Relay
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
@@ -29,14 +33,17 @@ from smartmeter.network.faults import (
     Repetition,
 )
 from smartmeter.network.link import Link, LinkSettings
+from smartmeter.network.relay_node import UPSTREAM, RelayNode
+from smartmeter.network.topology import Place, Topology, Way
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Safety, Violation
-from smartmeter.simulation.count import Count, count, settled
+from smartmeter.simulation.count import Count, compare, count, settled
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, MODEL, factory_of
 from smartmeter.simulation.swarm import DAY_US, HOUR_US, Fault, Kind, swarm
 from smartmeter.ssi.states import StartCause
+from smartmeter.tms.collector import HOST_TITLE
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.records import Stored
@@ -51,6 +58,9 @@ DRAIN_US = 40 * HOUR_US
 #: The head-end looks at its clocks so often.
 TICK_US = 60 * US_PER_S
 OFFICE, FAULTS = "office", "faults"
+USUAL_LINK, USUAL_BACKHAUL = LinkSettings(40_000, 400_000), LinkSettings(15_000, 10_000)
+#: Under which title the relays have theirs.
+RELAY_TITLES = ".90"
 #: What a fault of the link puts around it, from its amount and its chance.
 _WRAPPERS: Mapping[Kind, Callable[[int, Random], Wrapper]] = {
     Kind.NETWORK: lambda amount, chance: Partition(),
@@ -71,15 +81,28 @@ class FleetSettings:
     seed: int
     faults: bool = True
     kinds: tuple[Kind, ...] | None = None
-    link: LinkSettings = field(default_factory=lambda: LinkSettings(40_000, 400_000, 0))
+    link: LinkSettings = USUAL_LINK
     profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
     #: Length of the meters' intervals where it is not the profile's own.
     interval_min: int | None = None
+    #: Relays between the meters and the TMS, each with its share of the meters.
+    relays: int = 0
+    backhaul: LinkSettings = USUAL_BACKHAUL
 
     @property
     def command(self) -> str:
         """Give the command that repeats this run."""
-        return f"smartmeter fleet --meters {self.meters} --days {self.days} --seed {self.seed}"
+        text = f"smartmeter fleet --meters {self.meters} --days {self.days} --seed {self.seed}"
+        text += f" --relays {self.relays}" if self.relays else ""
+        for option, link, usual in (
+            ("--link", self.link, USUAL_LINK),
+            ("--backhaul", self.backhaul, USUAL_BACKHAUL),
+        ):
+            for one in fields(LinkSettings):
+                value = getattr(link, one.name)
+                if value != getattr(usual, one.name):
+                    text += f" {option} {one.name}={value}"
+        return text
 
 
 class FleetFailure(Exception):
@@ -98,6 +121,8 @@ class House:
     journal: dict[int, Interval] = field(default_factory=dict)
     faults: dict[Kind, Wrapper] = field(default_factory=dict)
     octets: int = 0
+    #: The relay that it is behind; empty: none.
+    relay: str = ""
 
 
 def fleet_template() -> Template:
@@ -128,6 +153,7 @@ class Fleet:
         self.template = template or fleet_template()
         self._calendar = Calendar(EPOCH_US)
         self._waiting: list[Callable[[], None]] = []
+        self.relays = relays_of(settings)
         self._make_houses()
         self.safety = Safety({esn: house.journal for esn, house in self.houses.items()})
         self.head_end = self._open_office()
@@ -163,7 +189,8 @@ class Fleet:
             calendar = Calendar(EPOCH_US)
             device = SmartMeter(factory, meter, calendar, 0, on_interval=record, direct=True)
             link = Link(settings.link, chance)
-            self.houses[factory.esn] = House(device, link, journal)
+            relay = list(self.relays)[number % len(self.relays)] if self.relays else ""
+            self.houses[factory.esn] = House(device, link, journal, relay=relay)
             device.bearer_up(factory.esn, 0)
             self._agenda.put(factory.esn, chance.randrange(QUIET_US // 2))
             shipped.append(Shipped(factory.esn, str(factory.title), factory.key, MODEL))
@@ -193,6 +220,15 @@ class Fleet:
         """Give what each meter measured."""
         return {esn: house.journal for esn, house in self.houses.items()}
 
+    @property
+    def at_rest(self) -> bool:
+        """Tell whether all has arrived; over links that are never good somebody is always late."""
+        usual = (self.settings.link, self.settings.backhaul) == (USUAL_LINK, USUAL_BACKHAUL)
+        if usual:
+            return settled(self.store, self.journals)
+        expected, stored, _ = compare(self.store, self.journals)
+        return expected == stored
+
     # The clock.
 
     def run(self, until_us: int) -> None:
@@ -209,6 +245,9 @@ class Fleet:
             self._agenda.put(OFFICE, self.now_us + TICK_US)
         elif actor == FAULTS:
             self._strike()
+        elif actor in self.relays:
+            self.relays[str(actor)].expire(self.now_us)
+            self._run_relay(str(actor))
         else:
             house = self.houses[str(actor)]
             house.device.expire(self.now_us)
@@ -224,13 +263,29 @@ class Fleet:
             for outward, octets in house.link.arrived(self.now_us):
                 moved = True
                 self._note(esn, "to" if outward else "from", octets)
-                if outward:
+                if outward and house.relay:
+                    self.relays[house.relay].from_below(esn, octets, self.now_us)
+                    self._run_relay(house.relay, esn)
+                elif outward:
                     self.head_end.receive(esn, octets, self.now_us)
                 else:
                     house.device.receive(esn, octets, self.now_us)
             self._settle_office(esn)
         self.safety.step(house.device.module, self.now_us)
         self._plan(esn, house)
+
+    def _run_relay(self, name: str, current: str = "") -> None:
+        """Let a relay send up and down; what comes out above is the head-end's."""
+        relay = self.relays[name]
+        down, above = relay.step(self.now_us)
+        for path, octets in down:
+            esn = str(path)
+            self.houses[esn].link.put(octets, False, self.now_us)
+            if esn != current:
+                self._plan(esn, self.houses[esn])
+        for octets in above:
+            self.head_end.receive(name, octets, self.now_us)
+        self._agenda.put(name, relay.deadline_us())
 
     def _plan(self, esn: str, house: House) -> None:
         dues = (house.device.deadline_us(), house.link.deadline_us())
@@ -247,6 +302,10 @@ class Fleet:
             self._waiting.pop(0)()
         for path, octets in self.head_end.outgoing():
             esn = str(path)
+            if esn in self.relays:
+                self.relays[esn].from_above(octets, self.now_us)
+                self._run_relay(esn, current)
+                continue
             house = self.houses[esn]
             house.octets += len(octets)
             house.link.put(octets, False, self.now_us)
@@ -278,21 +337,35 @@ class Fleet:
             if fault.kind is Kind.HEAD_END:
                 self.head_end = self._open_office()
             elif fault.kind is Kind.AREA:
-                self._strike_area(begins)
+                self._strike_area(begins, fault)
             else:
                 self._break(fault.esn, fault, begins)
 
-    def _strike_area(self, begins: bool) -> None:
-        """Cut the whole street off, or mend it."""
+    def _strike_area(self, begins: bool, fault: Fault) -> None:
+        """Cut an area off, or mend it: the meters of one relay, or the whole street."""
         if self._area_fault is not None:
             self._area_fault.mend(self.now_us)
             self._area_fault = None
         if begins:
             links = {esn: house.link for esn, house in self.houses.items()}
-            self._area_fault = Area(links).strike(lambda esn: Partition())
+            if self.relays:
+                name = list(self.relays)[fault.amount % len(self.relays)]
+                links = {name: self.relays[name].link}
+            self._area_fault = Area(links).strike(lambda name: Partition())
         for esn, house in self.houses.items():
             house.device.expire(self.now_us)
             self._carry(esn, house)
+
+    def topology(self) -> Topology:
+        """Give who is linked with whom."""
+        graph = Topology()
+        graph.add(Place("TMS", "tms", HOST_TITLE))
+        for name in self.relays:
+            graph.chain([graph.places["TMS"], Place(name, "relay")])
+        for esn, house in self.houses.items():
+            graph.add(Place(esn, "meter", str(house.device.module.factory.title)))
+            graph.link(Way(esn, house.relay or "TMS"))
+        return graph
 
     def _break(self, esn: str, fault: Fault, begins: bool) -> None:
         house, kind, now_us = self.houses[esn], fault.kind, self.now_us
@@ -326,6 +399,18 @@ class Fleet:
             house.link.wrap(obstacle)
 
 
+def relays_of(settings: FleetSettings) -> dict[str, RelayNode]:
+    """Make the relays of a fleet, each with its own link to the head-end."""
+    found = {}
+    for number in range(1, settings.relays + 1):
+        title = ApTitle.parse(f"{RELAY_TITLES}.{number}")
+        open_node = NodeSettings(clear_services=IN_CLEAR)
+        node = Node(title, NoKeys(), Calendar(EPOCH_US), SecurityState(1), open_node)
+        link = Link(settings.backhaul, Random(f"{settings.seed}/{title}"))
+        found[f"relay {title}"] = RelayNode(Relay(node, None, UPSTREAM), link)
+    return found
+
+
 def run_fleet(
     settings: FleetSettings,
     clock_us: Callable[[], int],
@@ -352,13 +437,13 @@ def run_to_the_end(
             progress(day)
         fleet.stop_recording()
         end_us = fleet.now_us + DRAIN_US
-        while fleet.now_us < end_us and not settled(fleet.store, fleet.journals):
+        while fleet.now_us < end_us and not fleet.at_rest:
             fleet.run(fleet.now_us + HOUR_US)
     except Violation as violation:
         raise FleetFailure(settings, str(violation)) from violation
     seconds = (clock_us() - begun_us) / US_PER_S
     found = count(fleet.store, fleet.journals, fleet.head_end.figures.polls, seconds)
-    if not settled(fleet.store, fleet.journals) or not found.sound:
+    if not fleet.at_rest or not found.sound:
         raise FleetFailure(
             settings, f"{DRAIN_US // HOUR_US} h after the last fault: {found.json()}"
         )

@@ -180,3 +180,9 @@ def _native_address(path: Hashable, own: bool) -> bytes:
         return NativeAddress(host, port, TCP if known.is_stream else UDP).encode()
     except (LocalProtocolError, OverflowError):
         return b""  # a carrier without IP addresses
+
+
+def far_end(path: Hashable) -> str:
+    """Give a path's far end for a person."""
+    host, port = cast(ApduPath, path).remote
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -28,6 +28,7 @@ from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.records import BACK_FILL
+from smartmeter.tms.topology import topology_of, tree_of, unlinked
 
 MAX_PAGE = 200
 MAX_INTERVALS = 40_000
@@ -109,6 +110,16 @@ class Service:
     def network(self) -> dict[str, int]:
         """Give what passed the network side and what was refused, by reason, since the start."""
         return dict(sorted(self._server.counts.items()))
+
+    def topology(self) -> dict[str, Any]:
+        """Give the ways to the meters as a tree below the TMS, and who is out of reach."""
+        graph, left_out = topology_of(self._server)
+        lost = [{"esn": place.name, "state": place.text} for place in unlinked(graph)]
+        return {"tree": tree_of(graph), "out_of_reach": lost[:MAX_PAGE], "left_out": left_out}
+
+    def topology_dot(self) -> str:
+        """Give the same as Graphviz text."""
+        return topology_of(self._server)[0].dot("SmartMeter TMS")
 
     def meters(
         self, offset: int = 0, limit: int = 25, state: str = "", search: str = ""

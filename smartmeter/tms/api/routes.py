@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 
 from smartmeter.base.errors import SmartMeterError
@@ -52,6 +52,14 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     @app.get("/api/network")
     async def network() -> dict[str, int]:
         return service.network()
+
+    @app.get("/api/topology")
+    async def topology() -> dict[str, Any]:
+        return service.topology()
+
+    @app.get("/api/topology.dot")
+    async def topology_dot() -> PlainTextResponse:
+        return PlainTextResponse(service.topology_dot(), media_type="text/vnd.graphviz")
 
     @app.get("/api/meters")
     async def meters(

@@ -30,7 +30,11 @@ h1 { font-size: 1.45rem; font-weight: 600; line-height: 1.3; margin: 0 }
 h2 { font-size: 1.05rem; font-weight: 600; line-height: 1.4; margin: 0 }
 @media (max-width: 600px) { .nicegui-content { padding: .6rem } }
 """
-PAGES = (("/", "Overview", "home"), ("/work", "Alarms and work", "notifications"))
+PAGES = (
+    ("/", "Overview", "home"),
+    ("/work", "Alarms and work", "notifications"),
+    ("/network", "Network", "hub"),
+)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from fastapi import Request
 from nicegui import ui
 
 from smartmeter.tms.service import Service, UnknownMeter
-from smartmeter.tms.web import meter_page, overview_page, work_page
+from smartmeter.tms.web import meter_page, network_page, overview_page, work_page
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.frame import card, frame, heading
 
@@ -34,6 +34,11 @@ def add_pages(service: Service, breaker: Breaker | None, user_of: Callable[[Requ
                     ui.link("Back to the overview", "/")
                 return
             meter_page.draw(service, breaker, esn, user)
+
+    @ui.page("/network")
+    def network(request: Request) -> None:
+        with frame("Network", user_of(request)):
+            network_page.draw(service)
 
     @ui.page("/work")
     def work(request: Request) -> None:

@@ -1,0 +1,96 @@
+"""How the TMS reaches its meters, as a graph: what it knows from connections, traces and lists.
+
+A meter's relays are known after a ``trace``; before, several meters on one
+connection stand behind one relay without a name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from typing import Any
+
+from smartmeter.network.topology import Place, Topology, Way
+from smartmeter.tms.collector import HOST_TITLE
+from smartmeter.tms.model import Kind, State
+from smartmeter.tms.server import TmsServer, far_end
+
+#: Meters that are drawn; more are counted only.
+MAX_METERS = 500
+TMS = "TMS"
+_SOUND = (State.PROVISIONED, State.POLLED, State.REGISTERED, State.PROVISIONING)
+
+
+def topology_of(server: TmsServer) -> tuple[Topology, int]:
+    """Give the graph, and how many meters are not drawn in it."""
+    graph = Topology()
+    graph.add(Place(TMS, "tms", HOST_TITLE))
+    head_end, store = server.head_end, server.store
+    rows = store.read("SELECT esn, title, state FROM meters ORDER BY esn LIMIT ?", MAX_METERS)
+    routes = _routes(server)
+    crowds = Counter(head_end.collector.paths.values())
+    first_hops = {
+        head_end.collector.paths[esn]: route[0]
+        for esn, route in routes.items()
+        if route and esn in head_end.collector.paths
+    }
+    for row in rows:
+        esn = row["esn"]
+        meter = Place(esn, "meter", row["state"], row["state"] in _SOUND)
+        path = head_end.collector.paths.get(esn)
+        if esn in head_end.polled.meters:
+            graph.chain([graph.places[TMS], Place(row["title"], "server"), meter])
+        elif path is None:
+            graph.add(meter)
+        else:
+            relays = routes.get(esn) or _unnamed(path, crowds, first_hops)
+            places = [Place(title, "relay") for title in relays]
+            graph.chain([graph.places[TMS], *places])
+            graph.add(meter)
+            upper = places[-1].name if places else TMS
+            graph.link(Way(esn, upper, "" if places else far_end(path), meter.sound))
+    total = store.number("SELECT count(*) FROM meters")
+    return graph, total - len(rows)
+
+
+def _routes(server: TmsServer) -> dict[str, list[str]]:
+    """Give the relays of each meter that was traced, the one at the TMS first."""
+    rows = server.store.read(
+        "SELECT esn, result FROM jobs WHERE id IN"
+        " (SELECT max(id) FROM jobs WHERE kind=? AND state='done' GROUP BY esn)",
+        Kind.TRACE,
+    )
+    return {row["esn"]: row["result"].split(" > ")[1:-1] for row in rows}
+
+
+def _unnamed(
+    path: Hashable, crowds: Counter[Hashable], first_hops: dict[Hashable, str]
+) -> list[str]:
+    if path in first_hops:
+        return [first_hops[path]]
+    return [f"relay at {far_end(path)}"] if crowds[path] > 1 else []
+
+
+def tree_of(graph: Topology) -> dict[str, Any]:
+    """Give the graph below the TMS as a tree, as a chart wants it."""
+    below: dict[str, list[str]] = {}
+    for way in graph.ways.values():
+        below.setdefault(way.upper, []).append(way.lower)
+
+    def node(name: str) -> dict[str, Any]:
+        place = graph.places[name]
+        return {
+            "name": name,
+            "kind": place.kind,
+            "value": place.text,
+            "sound": place.sound,
+            "children": [node(lower) for lower in below.get(name, [])],
+        }
+
+    return node(TMS)
+
+
+def unlinked(graph: Topology) -> list[Place]:
+    """Give the meters to which there is no way now."""
+    linked = {way.lower for way in graph.ways.values()}
+    return [one for one in graph.places.values() if one.kind == "meter" and one.name not in linked]

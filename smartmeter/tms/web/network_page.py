@@ -1,0 +1,72 @@
+"""The network: how each meter is reached, as a tree, and who is out of reach."""
+
+from __future__ import annotations
+
+from nicegui import ui
+
+from smartmeter.tms.service import Service
+from smartmeter.tms.web.frame import card, heading, table
+
+REFRESH_S = 5.0
+#: The tree is fetched by the browser: big data never goes through the page's own channel.
+TREE_SCRIPT = """
+(async () => {
+  const element = getElement(%(id)d);
+  const answer = await fetch('/api/topology');
+  if (!answer.ok || !element || !element.chart) return;
+  const data = await answer.json();
+  const colours = {tms: '#1565c0', relay: '#546e7a', meter: '#2e7d32', server: '#00796b'};
+  const symbols = {tms: 'roundRect', relay: 'diamond', meter: 'circle', server: 'rect'};
+  const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
+  let leaves = 0;
+  const paint = node => {
+    const colour = node.sound ? colours[node.kind] : '#c62828';
+    if (!node.children.length) leaves += 1;
+    return {...node, symbol: symbols[node.kind], itemStyle: {color: colour, borderColor: colour},
+      lineStyle: node.sound ? {} : {color: '#c62828', type: 'dashed'},
+      children: node.children.map(paint)};
+  };
+  const tree = paint(data.tree);
+  element.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
+  element.chart.resize();
+  element.chart.setOption({series: [{type: 'tree', data: [tree], orient: 'LR', left: '12%%',
+    right: '22%%', top: '2%%', bottom: '2%%', initialTreeDepth: -1, symbolSize: 11,
+    animation: false, roam: false,
+    label: {position: 'left', align: 'right', color: ink},
+    leaves: {label: {position: 'right', align: 'left', color: ink,
+      formatter: p => p.name + (p.value ? '  ' + p.value : '')}}}]});
+})()
+"""
+
+
+def draw(service: Service) -> None:
+    """Draw the page and keep it live."""
+    heading("Network", 1)
+    with card("Ways to the meters"):
+        ui.label(
+            "Relays have their titles after a trace of a meter behind them; red is out of order."
+        ).classes("faint")
+        chart = ui.echart({"series": [], "tooltip": {}}).classes("w-full").style("height: 20rem")
+        left_out = ui.label().classes("faint")
+        ui.link("The same as Graphviz text", "/api/topology.dot")
+    with card("Out of reach"):
+        lost = table(
+            [("esn", "SmartMeter"), ("state", "State")],
+            [],
+            "esn",
+            "There is a way to everybody.",
+        )
+    with card("What passed and what was refused"):
+        counts = table([("what", "What"), ("count", "Times")], [], "what", "Nothing yet.")
+
+    def refresh() -> None:
+        value = service.topology()
+        lost.rows = value["out_of_reach"]
+        more = value["left_out"]
+        left_out.text = f"{more:,} more meters are not drawn." if more else ""
+        network = service.network().items()
+        counts.rows = [{"what": what, "count": f"{count:,}"} for what, count in network]
+        ui.run_javascript(TREE_SCRIPT % {"id": chart.id})
+
+    ui.timer(0.2, refresh, once=True)
+    ui.timer(REFRESH_S, refresh)
