@@ -27,7 +27,7 @@ TREE_SCRIPT = """
       children: node.children.map(paint)};
   };
   const tree = paint(data.tree);
-  element.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
+  element.$el.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
   element.chart.resize();
   element.chart.setOption({series: [{type: 'tree', data: [tree], orient: 'LR', left: '12%%',
     right: '22%%', top: '2%%', bottom: '2%%', initialTreeDepth: -1, symbolSize: 11,

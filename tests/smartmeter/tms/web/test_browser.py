@@ -111,6 +111,10 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     wait(browser, lambda: "is not known" in text_of(browser), "an unknown meter is said so")
     browser.get(f"{address}work")
     wait(browser, lambda: "provision" in text_of(browser), "work is listed")
+    browser.get(f"{address}network")
+    wait(browser, lambda: "There is a way to everybody." in text_of(browser), "nobody is lost")
+    drawn = "return document.querySelectorAll('.nicegui-echart canvas, .nicegui-echart svg').length"
+    wait(browser, lambda: browser.execute_script(drawn), "the tree is drawn")
     faults = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     # The only faults that the browser logs are the refused log-in and nothing else.
     assert all("401" in entry["message"] for entry in faults), faults

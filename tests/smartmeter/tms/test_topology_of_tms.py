@@ -1,0 +1,78 @@
+"""How the TMS says that it reaches its meters: connection, relay, serial server, or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from protocols.c1222.ap_title import ApTitle
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.relay_host import RelayHost
+from smartmeter.simulation.street import MODEL, Street, factory_of
+from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.topology import topology_of
+from tests.smartmeter.comms.test_relay_host import tcp
+from tests.smartmeter.tms.test_server import eventually
+
+SEED = 5
+ESNS = [f"SM00000{n}" for n in range(1, 5)]
+
+
+@pytest.fixture
+async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
+    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
+    await server.start("127.0.0.1", 0)
+    factories = [factory_of(n, SEED, "x") for n in range(1, 5)]
+    server.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
+    yield server
+    await server.stop()
+
+
+def uppers(tms: TmsServer) -> dict[str, str]:
+    return {way.lower: way.upper for way in topology_of(tms)[0].ways.values()}
+
+
+async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsServer) -> None:
+    relay = RelayHost(ApTitle.parse(".91"), tcp(tms.address))
+    await relay.start("127.0.0.1", 0)
+    behind = Street(2, SEED, tms.calendar, tcp(relay.address))
+    running = asyncio.create_task(behind.run())
+    service = Service(tms)
+    service.import_polled("esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,,\n")
+    try:
+        await eventually(lambda: len(tms.head_end.collector.paths) == 2, "both register")
+        known = uppers(tms)
+        assert known["SM000001"] == known["SM000002"] != "TMS"
+        assert known["SM000001"].startswith("relay at 127.0.0.1:")
+        assert known["P1"] == "socket://127.0.0.1:1" and known[known["P1"]] == "TMS"
+        lost = {one["esn"] for one in service.topology()["out_of_reach"]}
+        assert lost == {"SM000003", "SM000004"}
+        state = "SELECT count(*) FROM meters WHERE state='provisioned'"
+        await eventually(lambda: tms.store.number(state) == 2, "both are ready")
+        number = service.request("SM000001", "trace", "ann")
+        await eventually(lambda: service.job(number)["state"] == "done", "one is traced")
+        assert [uppers(tms)[esn] for esn in ESNS[:2]] == [".91", ".91"]
+        tree = service.topology()["tree"]
+        [named] = [one for one in tree["children"] if one["name"] == ".91"]
+        assert {one["name"] for one in named["children"]} == set(ESNS[:2])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await relay.stop()
+
+
+async def test_the_picture_is_served_as_graphviz_text(tms: TmsServer) -> None:
+    app = FastAPI()
+    add_api(app, Service(tms), lambda request: "ann")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/api/topology.dot")
+        assert answer.headers["content-type"].startswith("text/vnd.graphviz")
+        assert answer.text.startswith('graph "SmartMeter TMS" {') and ESNS[0] in answer.text
+        assert (await client.get("/api/topology")).json()["left_out"] == 0
