@@ -16,7 +16,7 @@ TALKING = {
     "shell": (),
     "clone": (),
     "conformance": (),
-    "gateway": ("run", "check"),
+    "gateway": ("init", "run", "check"),
     "tms": ("run",),
     "relay": ("run",),
     "fleet": ("serve",),

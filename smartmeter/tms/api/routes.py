@@ -41,6 +41,7 @@ def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
         return JSONResponse({"error": f"{place}: {first['msg']}"}, 400)
 
     _add_reads(app, service)
+    _add_network(app, service)
     _add_acts(app, service, user_of)
 
 
@@ -48,18 +49,6 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     @app.get("/api/overview")
     async def overview() -> dict[str, Any]:
         return service.overview()
-
-    @app.get("/api/network")
-    async def network() -> dict[str, int]:
-        return service.network()
-
-    @app.get("/api/topology")
-    async def topology() -> dict[str, Any]:
-        return service.topology()
-
-    @app.get("/api/topology.dot")
-    async def topology_dot() -> PlainTextResponse:
-        return PlainTextResponse(service.topology_dot(), media_type="text/vnd.graphviz")
 
     @app.get("/api/meters")
     async def meters(
@@ -117,6 +106,20 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         only_open: bool = False,
     ) -> dict[str, Any]:
         return service.alarms(offset, limit, only_open)
+
+
+def _add_network(app: FastAPI, service: Service) -> None:
+    @app.get("/api/network")
+    async def network() -> dict[str, int]:
+        return service.network()
+
+    @app.get("/api/topology")
+    async def topology() -> dict[str, Any]:
+        return service.topology()
+
+    @app.get("/api/topology.dot")
+    async def topology_dot() -> PlainTextResponse:
+        return PlainTextResponse(service.topology_dot(), media_type="text/vnd.graphviz")
 
 
 def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
