@@ -93,3 +93,18 @@ class NoKeys:
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
         """Give none."""
         return None
+
+
+class TitleKeys:
+    """A key ring by title, key id 0: each node's own."""
+
+    def __init__(self) -> None:
+        self._ciphers: dict[tuple[int, ...], EaxPrime] = {}
+
+    def add(self, title: ApTitle, key: bytes) -> None:
+        """Enter a node's key."""
+        self._ciphers[title.absolute] = EaxPrime(key)
+
+    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
+        """Give the key of a title."""
+        return self._ciphers.get(peer.absolute) if peer is not None and key_id == 0 else None

@@ -44,6 +44,8 @@ from protocols.psem.services import Identify
 US_PER_S = 1_000_000
 #: What anybody may ask a relay in clear: who are you, where is, which way, take me in.
 IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
+#: The same where nodes have keys: who comes and goes must show its own.
+IN_CLEAR_WITH_KEYS = frozenset((IDENTIFY, RESOLVE, TRACE))
 _OK = bytes([ResponseCode.ok])
 _Title = tuple[int, ...]
 
@@ -366,6 +368,11 @@ class Relay:
 
     def _register(self, event: RequestArrived, asked: Register, now_us: int) -> bytes:
         assert self.registrar is not None
+        proven = event.key_id is not None and asked.title is not None
+        # A key proves one title, and gives no right to another.
+        if proven and _absolute(event.calling) != _absolute(asked.title):
+            self.counts["refused another's title"] += 1
+            return bytes([ResponseCode.isc])
         answer = self.registrar.register(asked, now_us)
         self._take_changes(event.path, now_us)
         return answer

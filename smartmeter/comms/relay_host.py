@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import cast
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.keys import NoKeys, SecurityState
+from protocols.c1222.keys import KeyRing, NoKeys, SecurityState
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
-from protocols.c1222.relay import IN_CLEAR, Relay
+from protocols.c1222.relay import IN_CLEAR, IN_CLEAR_WITH_KEYS, Relay
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
@@ -29,7 +29,10 @@ UPSTREAM = "upstream"
 
 
 class RelayHost:
-    """One relay; a master relay when it is given the domain in which it gives titles."""
+    """One relay; a master relay when it is given the domain in which it gives titles.
+
+    With ``keys`` nodes register and leave secured only, each under its own title.
+    """
 
     def __init__(
         self,
@@ -39,12 +42,13 @@ class RelayHost:
         data: Path | None = None,
         tls: TlsFiles | None = None,
         listen_tls: bool = False,
+        keys: KeyRing | None = None,
     ) -> None:
         now_us, utc_us = monotonic_us(), wall_utc_us()
-        settings = NodeSettings(clear_services=IN_CLEAR)
-        # Answers in clear need no memory of ids: a fresh start by the clock is unlike any before.
-        state = SecurityState(utc_us // 1_000_000 & 0x7FFFFFFF)
-        node = Node(title, NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
+        settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
+        # Ids need no memory: a fresh start by the clock is unlike any before.
+        state = SecurityState(utc_us // 1000 & 0x7FFFFFFF)
+        node = Node(title, keys or NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
         self._file = None
         registrar = Registrar(domain) if domain is not None else None
         if registrar is not None and data is not None:
@@ -81,6 +85,11 @@ class RelayHost:
     def address(self) -> tuple[str, int]:
         """Give host and port that are listened on."""
         return self.listener.tcp_address
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Give what passed and what was refused, by reason, since the start."""
+        return {**self.listener.counts, **self.relay.node.counts, **self.relay.counts}
 
     @property
     def connected(self) -> bool:
