@@ -78,6 +78,8 @@ class _Served:
 @click.option("--pty", "pty_link", metavar="LINK", help="Make a pty and link it at LINK.")
 @click.option("--serial", "serial_device", metavar="DEV", help="Serve on a serial line.")
 @click.option("--tcp", metavar="HOST:PORT", help="Serve on TCP; port 0 takes a free one.")
+@click.option("--modem", metavar="DEV", help="Answer calls by the modem there (C12.21).")
+@click.option("--identity", default=0, type=click.IntRange(0, 255), help="Address in calls.")
 @click.option("--image", metavar="FILE", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
@@ -98,6 +100,8 @@ def serve(
     pty_link: str | None,
     serial_device: str | None,
     tcp: str | None,
+    modem: str | None,
+    identity: int,
     image: str | None,
     live: bool,
     count: int,
@@ -119,8 +123,10 @@ def serve(
     --profile is one of residential, residential-tou, commercial, industrial,
     bcd-1997 and unusual, or random: a legal device drawn from --seed.
     """
-    if [pty_link, serial_device, tcp].count(None) != 2:
-        raise click.UsageError("give one of --pty LINK, --serial DEV and --tcp HOST:PORT")
+    if [pty_link, serial_device, tcp, modem].count(None) != 3:
+        raise click.UsageError("give one of --pty LINK, --serial DEV, --tcp HOST:PORT, --modem DEV")
+    if modem is not None and (image, control, scenario, count) != (None, None, None, 1):
+        raise click.UsageError("--modem is for one simulated meter that nobody breaks")
     if interval is not None and (not 1 <= interval <= 60 or 60 % interval):
         raise click.UsageError(f"--interval {interval}: give a divisor of 60")
     if not 1 <= count <= MAX_COUNT or (count > 1 and serial_device is not None):
@@ -134,8 +140,10 @@ def serve(
     cloned = read_image(Path(image)) if image else None
     broken = control is not None or scenario is not None
     options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live, broken)
-    ports = _ports(pty_link, serial_device, tcp, count)
+    ports = [("serial", modem)] if modem else _ports(pty_link, serial_device, tcp, count)
     served = [_meter(options, number) for number in range(count)]
+    if modem is not None:
+        served = [_on_telephone(served[0], identity)]
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
     controls = [meter.control for meter in served if meter.control is not None]
     if scenario is not None:
@@ -179,6 +187,18 @@ def _meter(options: _Options, number: int) -> _Served:
     public = " ".join(map(str, sorted(PUBLIC_TABLES)))
     text = f"meter {settings.serial}; {_passwords()}; public: {public}"
     return _served(meter, text, settings.serial, calendar, options)
+
+
+def _on_telephone(served: _Served, identity: int) -> _Served:
+    from smartmeter.simulation.telephone_meter import TelephoneMeter
+
+    assert isinstance(served.machine, Meter)
+
+    def ticket() -> bytes:
+        return os.urandom(8)
+
+    machine = TelephoneMeter(served.machine, ticket, identity, monotonic_us())
+    return _Served(machine, served.text)
 
 
 def _twin(image: MeterImage, options: _Options, seed: int, calendar: Calendar) -> _Served:

@@ -37,6 +37,7 @@ class PtyModem:
         self._echo = True
         self._line = b""
         self._awaits_pdu = False
+        self._caller: Machine | None = None
         self._outbox: list[tuple[PtyModem, str]] = []
         self._quiet_since = time.monotonic()
         self._escaped: float | None = None
@@ -56,6 +57,12 @@ class PtyModem:
         with self._lock:
             self.far = None
             self._say("NO CARRIER")
+
+    def ring(self, caller: Machine) -> None:
+        """Somebody calls: a machine that is at the far end once the call is taken."""
+        with self._lock:
+            self._caller = caller
+            self._say("RING")
 
     def deliver(self, pdu: str) -> None:
         """A message has come from the network."""
@@ -133,6 +140,10 @@ class PtyModem:
             else:
                 self._say("CONNECT 9600")
                 self.far, self._quiet_since = make(), time.monotonic()
+        elif text == "ATA" and self._caller is not None:
+            self._say("CONNECT 9600")
+            self.far, self._caller = self._caller, None
+            self._quiet_since = time.monotonic()
         elif text.startswith("AT+CMGS="):
             self._awaits_pdu = True
             os.write(self.master, b"\r\n> ")

@@ -1,0 +1,83 @@
+"""A C12.21 device behind a modem that answers the telephone: one machine for the modem's port."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from protocols.c1221.server import CallServer
+from protocols.machine import Event, HangUp
+from protocols.modem.at import (
+    INITIALISE,
+    AtModem,
+    CallEnded,
+    Connected,
+    DataArrived,
+    Told,
+)
+
+RING = "RING"
+#: A modem that was switched off and on has forgotten what it was told: it is told again.
+REMIND_US = 300_000_000
+
+
+class AnsweringModem:
+    """Takes each call that rings, serves it, and hangs up when the call is over."""
+
+    def __init__(self, server: CallServer, now_us: int) -> None:
+        self._server = server
+        self._modem = AtModem()
+        self._modem.command(INITIALISE, now_us)
+        self._remind_us = now_us + REMIND_US
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Take octets from the modem."""
+        self._modem.receive(data, now_us)
+        self._heed(now_us)
+
+    def expire(self, now_us: int) -> None:
+        """Act on time-outs of the call and of the modem."""
+        self._server.expire(now_us)
+        self._modem.expire(now_us)
+        if now_us >= self._remind_us:
+            self._remind_us = now_us + REMIND_US
+            if not self._modem.stands:
+                self._modem.command(INITIALISE, now_us)
+        self._heed(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        dues = (self._server.deadline_us(), self._modem.deadline_us(), self._remind_us)
+        return min(due for due in dues if due is not None)
+
+    def outgoing(self) -> bytes:
+        """Give the octets for the modem."""
+        if octets := self._server.outgoing():
+            self._modem.send(octets)
+        return self._modem.outgoing()
+
+    def sent(self, now_us: int) -> None:
+        """The octets have left: response timers start here."""
+        self._server.sent(now_us)
+        self._heed(now_us)
+
+    def events(self) -> Sequence[Event]:
+        """Give nothing: whoever serves the port has nothing to do but carry octets."""
+        return ()
+
+    def _heed(self, now_us: int) -> None:
+        for event in self._modem.events():
+            match event:
+                case Told(line) if line == RING:
+                    self._modem.answer(now_us)
+                case DataArrived(octets):
+                    self._server.receive(octets, now_us)
+                case Connected() | CallEnded():
+                    self._server.line_lost(now_us)
+        for event in self._server.events():
+            if isinstance(event, HangUp):
+                self._flush_then_hang_up(now_us)
+
+    def _flush_then_hang_up(self, now_us: int) -> None:
+        """Say what is left to say, then end the call."""
+        self._modem.send(self._server.outgoing())
+        self._modem.hang_up(now_us)
