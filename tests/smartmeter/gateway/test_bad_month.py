@@ -38,14 +38,16 @@ LOGON = {"user_id": 2, "user": b"SSI", "password": b"master"}
 SET_CLOCK, DST_ON, DST_OFF, END_OF_LIST = 10, 22, 23, 31
 CONTEXT = (0, 16, 51, 52, 53, 54, 61, 62)
 PER_BLOCK = 96
-TEMPLATE = {
+#: How often the module compares clocks, and how long after a set it has surely done so.
+CHECK_MIN, CHECKED_H = 60, 1.5
+NIGHT_CHECK_MIN, NIGHT_CHECKED_H = 480, 8.5
+TEMPLATE: dict[str, Any] = {
     "general": {"ACK_TIMEOUT_MS": 1000, "REPORT_GRACE_S": 6 * 3600, "CLOCK_REFUSE_S": 7200},
     # The simulated meter of this profile shows 240 V.
     "outage": {"THRESHOLD_S": 30, "NOMINAL_V": 240},
     "schedules": [
         {"SCHEDULE_NBR": 1, "CONTENT": int(Content.LOAD_PROFILE)},
         {"SCHEDULE_NBR": 2, "PERIOD_MIN": 60, "CONTENT": int(Content.EVENT_LOG)},
-        {"SCHEDULE_NBR": 3, "PERIOD_MIN": 60, "TASK": int(Task.CLOCK_CHECK)},
     ],
 }
 
@@ -53,9 +55,9 @@ TEMPLATE = {
 class Month:
     """Everything that runs, what goes wrong with it, and the book of both."""
 
-    def __init__(self, folder: Path, broker: Broker, rate: int, days: int) -> None:
+    def __init__(self, folder: Path, broker: Broker, rate: int, days: int, check_min: int) -> None:
         """Begin at five in the evening; the hour changes in the first night and ``days`` later."""
-        self.folder, self._rate = folder, rate
+        self.folder, self._rate, self._check_min = folder, rate, check_min
         local = (datetime.now(UTC) + ZONE).date()
         wanted = datetime.combine(local + timedelta(1), datetime.min.time(), UTC)
         wanted += timedelta(hours=17) - ZONE
@@ -101,7 +103,9 @@ class Month:
         (folder / "shipment.csv").write_text(
             f"esn,title,key,model\n{ESN},{relative_title(ESN)},{KEY},test\n"
         )
-        (folder / "template.json").write_text(json.dumps(TEMPLATE))
+        check = {"SCHEDULE_NBR": 3, "PERIOD_MIN": self._check_min, "TASK": int(Task.CLOCK_CHECK)}
+        template = {**TEMPLATE, "schedules": [*TEMPLATE["schedules"], check]}
+        (folder / "template.json").write_text(json.dumps(template))
         (folder / "gateway.toml").write_text(
             f'[gateway]\ndata = "{folder}/gateway"\n'
             f'[module]\nesn = "{ESN}"\nstate = "{folder}/module.nvram"\n'
@@ -330,11 +334,11 @@ def stop(month: Month) -> None:
 def test_two_bad_days_lose_and_double_nothing_and_every_fault_is_named_once(
     tmp_path: Path, broker: Broker
 ) -> None:
-    month = Month(tmp_path, broker, RATE, 1)
+    month = Month(tmp_path, broker, RATE, 1, CHECK_MIN)
     try:
         month.until_it_reports()
         month.unplug(1, clock=timedelta(minutes=50))
-        month.hours(1.5)  # the hourly check of the clock is over
+        month.hours(CHECKED_H)
         month.move_away(3)
         month.kill(month.gateway)
         month.power_off(1)
@@ -354,7 +358,7 @@ def test_two_bad_days_lose_and_double_nothing_and_every_fault_is_named_once(
 def test_a_bad_month_loses_and_doubles_nothing_and_every_fault_is_named_once(
     tmp_path: Path, broker: Broker
 ) -> None:
-    month = Month(tmp_path, broker, NIGHT_RATE, 21)
+    month = Month(tmp_path, broker, NIGHT_RATE, 21, NIGHT_CHECK_MIN)
     others = [
         lambda: month.move_away(20),
         lambda: month.cut_network(13),
@@ -369,7 +373,7 @@ def test_a_bad_month_loses_and_doubles_nothing_and_every_fault_is_named_once(
         for day in range(30):
             month.until(24 * day + 1)
             month.unplug(3, clock=steps[day % 6])
-            month.hours(1.5)  # the hourly check of the clock is over
+            month.hours(NIGHT_CHECKED_H if steps[day % 6] else 0)
             others[day % 6]()
         month.until(30 * 24)
         month.finish()
