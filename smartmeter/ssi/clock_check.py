@@ -42,7 +42,7 @@ class ClockCheck:
         """Compare the clocks: follow the meter silently, flag it, or refuse."""
         offset_s = self.offset_s = meter_s - self._reporter.utc_s(now_us)
         if abs(offset_s) > self._refuse_s:
-            if self._reporter.life.error is not ErrorCode.CLOCK_OFF:
+            if not self._reporter.life.has(ErrorCode.CLOCK_OFF):
                 self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
                 self._raise("the clocks differ too much", offset_s, now_us)
             return

@@ -68,29 +68,47 @@ class StateChanged(Event):
 
 
 class Life:
-    """State and error of one module, and the changes that its host has not heard of."""
+    """State and errors of one module, and the changes that its host has not heard of.
+
+    Several errors may hold at once; the lowest code is shown, those of the module itself
+    before those of its way into the system.
+    """
 
     def __init__(self, state: State, error: ErrorCode = ErrorCode.NONE) -> None:
-        self.state, self.error = state, error
+        self.state = state
+        self._errors = {error} - {ErrorCode.NONE}
+        self._told = (state, error)
         self._events: list[Event] = []
+
+    @property
+    def error(self) -> ErrorCode:
+        """Give the error that is shown."""
+        return min(self._errors, default=ErrorCode.NONE)
+
+    def has(self, error: ErrorCode) -> bool:
+        """Tell whether an error holds, shown or not."""
+        return error in self._errors
 
     def set_state(self, state: State) -> None:
         """Enter a state."""
-        self._change(state, self.error)
+        self.state = state
+        self._note()
 
     def set_error(self, error: ErrorCode) -> None:
-        """Show an error; the one that is shown stands until it is cleared."""
-        self._change(self.state, error)
+        """Have an error, until it is cleared."""
+        self._errors.add(error)
+        self._note()
 
     def clear(self, *errors: ErrorCode) -> None:
-        """End these errors, if one of them is shown."""
-        if self.error in errors:
-            self._change(self.state, ErrorCode.NONE)
+        """End these errors, where they are there."""
+        self._errors -= set(errors)
+        self._note()
 
-    def _change(self, state: State, error: ErrorCode) -> None:
-        if (state, error) != (self.state, self.error):
-            self.state, self.error = state, error
-            self._events.append(StateChanged(state, error))
+    def _note(self) -> None:
+        now = (self.state, self.error)
+        if now != self._told:
+            self._told = now
+            self._events.append(StateChanged(*now))
 
     def events(self) -> list[Event]:
         """Give what has changed."""

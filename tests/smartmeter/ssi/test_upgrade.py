@@ -352,3 +352,41 @@ def test_the_tms_sends_an_image_to_a_list() -> None:
     assert [tuple(row) for row in states] == [("done", ""), ("done", "")]
     assert {house.device.starts[-1] for house in fleet.houses.values()} == {NEW}
     assert all(h.device.module.error is ErrorCode.NONE for h in fleet.houses.values())
+
+
+# What the display shows of an image that could not be started.
+
+
+def packed_wrongly() -> Image:
+    """Give an image whose signature is right and whose octets do not unpack."""
+    value = {**image().value, "UNPACKED_OCTETS": 5000}
+    message = ssi_tables.encode(SsiTable.UPGRADE_MANIFEST, value)[: -signing.SIGNATURE_OCTETS]
+    return Image(message + signing.sign(PRIVATE, message), PAYLOAD)
+
+
+@pytest.mark.parametrize(
+    ("one", "damage", "error", "result"),
+    [
+        (image(), True, ErrorCode.IMAGE_CORRUPT, UpgradeResult.IMAGE_CORRUPT),
+        (packed_wrongly(), False, ErrorCode.IMAGE_NOT_UNPACKED, UpgradeResult.NOT_UNPACKED),
+    ],
+    ids=["error 4", "error 5"],
+)
+def test_errors_4_and_5_an_image_that_cannot_be_started_is_shown_until_it_was_told(
+    monkeypatch: pytest.MonkeyPatch, one: Image, damage: bool, error: ErrorCode, result: int
+) -> None:
+    street = street_with_key(monkeypatch)
+    cut = host_cut(street)
+    upgrade = street.device.module.upgrade
+    receive(upgrade, one)
+    assert upgrade.activate(one.digest, 0)
+    if damage:
+        street.device.nvram.commit({slots.piece_name(1, 1): b"?" * 1024})
+    street.run(30)
+    assert street.device.starts[-1] == VERSION and len(street.device.starts) == 2
+    assert street.device.module.error is error
+    street.link.unwrap(cut)
+    street.run(1200)
+    assert street.device.module.error is ErrorCode.NONE
+    [alarm] = street.host.parts(SsiTable.ALARM)
+    assert (alarm["CODE"], alarm["VALUE"]) == (ModuleAlarm.UPGRADE_FAILED, result)
