@@ -1,0 +1,117 @@
+"""A node that listens for its host: strangers beside it, a host that comes back, limits."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from smartmeter.comms import listening
+from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.listening import MAX_CANDIDATES, ListeningBearer
+from tests.protocols.c1222.conversation import READ_1, request
+from tests.smartmeter.comms.far_ends import free_port, until
+
+Writer = asyncio.StreamWriter
+
+
+@asynccontextmanager
+async def listened() -> AsyncIterator[tuple[int, Any]]:
+    """A bearer that listens; gives its port, and the connection once a host has come."""
+    port = free_port()
+    bearer = ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{port}"))
+    task = asyncio.create_task(bearer.connect())
+    await asyncio.sleep(0.05)
+    try:
+        yield port, task
+    finally:
+        if task.done() and not task.exception():
+            task.result().close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def call(port: int) -> tuple[asyncio.StreamReader, Writer]:
+    return await asyncio.open_connection("127.0.0.1", port)
+
+
+def taking(connection: Connection, arrived: list[bytes]) -> "asyncio.Task[None]":
+    return asyncio.ensure_future(connection.receive(arrived.append))  # type: ignore[return-value]
+
+
+async def test_who_only_connects_does_not_take_the_hosts_place() -> None:
+    async with listened() as (port, connecting):
+        host_reader, host = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        strangers = [await call(port) for _ in range(MAX_CANDIDATES + 5)]
+        strangers[0][1].write(b"GET / HTTP/1.0\r\n\r\n")
+        await asyncio.sleep(0.1)
+        connection.send(request([READ_1]))
+        assert await asyncio.wait_for(host_reader.read(100), 5) == request([READ_1])
+        over = strangers[-1][0]
+        assert await asyncio.wait_for(over.read(1), 5) == b"", "more than the limit are closed"
+        assert not task.done() and arrived == []
+        task.cancel()
+        host.close()
+
+
+async def test_a_host_that_comes_back_takes_its_place_with_its_first_message() -> None:
+    async with listened() as (port, connecting):
+        _, first = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        reader, second = await call(port)
+        second.write(request([READ_1], 1))
+        await until(lambda: arrived == [request([READ_1], 1)])
+        connection.send(request([READ_1], 2))
+        assert await asyncio.wait_for(reader.read(100), 5) == request([READ_1], 2)
+        assert not task.done(), "that the first connection was closed ends nothing"
+        second.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 5)
+        first.close()
+
+
+async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "PATIENCE_S", 0.1)
+    async with listened() as (port, connecting):
+        host_reader, host = await call(port)
+        connection = await connecting
+        reader, candidate = await call(port)
+        assert await asyncio.wait_for(reader.read(1), 5) == b""
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(host_reader.read(1), 0.2)  # the way itself may be silent
+        for writer in (host, candidate):
+            writer.close()
+        connection.close()
+
+
+async def test_a_message_before_anybody_takes_it_is_kept() -> None:
+    async with listened() as (port, connecting):
+        _, host = await call(port)
+        host.write(request([READ_1]))
+        connection = await connecting
+        await asyncio.sleep(0.1)
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        await until(lambda: arrived == [request([READ_1])])
+        task.cancel()
+
+
+async def test_an_address_that_is_taken_is_an_error_of_the_system() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"listen:127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(OSError):
+            await ListeningBearer(BearerSettings("in", address)).connect()
+    with contextlib.suppress(asyncio.CancelledError):
+        task = asyncio.create_task(
+            ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{free_port()}")).connect()
+        )
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await task

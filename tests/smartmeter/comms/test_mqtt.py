@@ -1,0 +1,107 @@
+"""A broker as carrier: what others may put there, a broker that goes and comes, two head-ends."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import aiomqtt
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.cli.carriers import make_carriers
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.carrier import carrying
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.mqtt import MqttBearer
+from smartmeter.comms.mqtt_carrier import MqttCarrier
+from smartmeter.comms.tls import TlsFiles
+from tests.protocols.c1222.conversation import READ_1, request
+from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
+from tests.smartmeter.comms.far_ends import LIMIT, NODE, Answering, connected, until
+from tests.smartmeter.comms.test_node_host import Node, running
+
+pytestmark = NEEDS_MOSQUITTO
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    made = Broker()
+    yield made
+    made.stop()
+
+
+def settings(broker: Broker, **more: object) -> BearerSettings:
+    values = {"name": "b", "address": f"mqtt:127.0.0.1:{broker.port}", "node": NODE}
+    return BearerSettings(**{**values, **more})  # type: ignore[arg-type]
+
+
+async def test_what_strangers_publish_is_dropped_and_counted_and_disturbs_nobody(
+    broker: Broker,
+) -> None:
+    handler, carrier = Answering(), MqttCarrier(settings(broker), LIMIT)
+    async with carrying([carrier], handler):
+        async with connected(MqttBearer(settings(broker))) as (connection, arrived, _):
+            async with aiomqtt.Client("127.0.0.1", broker.port) as stranger:
+                for number in range(300):
+                    await stranger.publish(f"c1222/up/n{number}", os.urandom(number), qos=0)
+                await stranger.publish("c1222/up/big", bytes(LIMIT + 1))
+                await stranger.publish("c1222/up/" + "x" * 100, b"\x60")
+                await stranger.publish("c1222/up/a/b", b"\x60")
+                await stranger.publish("c1222/gone/never-seen", b"")
+                await stranger.publish(f"c1222/down/{NODE}", bytes(9000))
+                await stranger.publish(f"c1222/down/{NODE}", b"kept", retain=True)
+                await stranger.publish("c1222/up/kept", request([READ_1]), retain=True, qos=1)
+            connection.send(request([READ_1], 7))
+            await until(lambda: any(len(one) > 20 for one in arrived))
+        assert carrier.counts["dropped too-long"] == 1
+        assert len(handler.paths) > 200
+    # Somebody who comes later is given what was retained: that would be a replay.
+    late = Answering()
+    again = MqttCarrier(settings(broker), LIMIT)
+    async with carrying([again], late):
+        await until(lambda: again.counts["dropped retained"] == 1)
+        async with connected(MqttBearer(settings(broker))) as (_, arrived, _taking):
+            await asyncio.sleep(0.2)
+            assert arrived == [] and late.seen == []
+
+
+async def test_a_broker_that_goes_and_comes_is_found_again_by_both_ends(broker: Broker) -> None:
+    handler, node = Answering(), Node()
+    carrier = MqttCarrier(settings(broker), LIMIT)
+    async with carrying([carrier], handler), running(node, settings(broker)):
+        await until(lambda: len(node.heard) == 1)
+        broker.stop()
+        await until(lambda: not node.ways and not carrier.connected)
+        assert handler.gone == handler.paths, "the head-end knows that the way has gone"
+        broker.start()
+        await until(lambda: len(node.heard) == 2, seconds=20)
+    assert carrier.counts["broker lost"] == 1
+
+
+async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
+    first, second = (MqttCarrier(settings(broker), LIMIT) for _ in range(2))
+    async with carrying([first], Answering()):
+        await until(lambda: first.connected)
+        async with carrying([second], Answering()):
+            await until(lambda: second.connected and first.counts["broker lost"] > 0)
+
+
+async def test_apdus_that_cannot_be_sent_are_counted(broker: Broker) -> None:
+    carrier = MqttCarrier(settings(broker), LIMIT)
+    carrier.send("nobody", b"\x60\0")
+    assert carrier.counts["unsent"] == 1
+
+
+async def test_options_that_are_none_are_told() -> None:
+    listener = Listener(Answering(), LIMIT)
+    for call, mqtt, word in (
+        (("udp:h:1",), None, "--call"),
+        (("tcp:h",), None, "HOST:PORT"),
+        ((), "tcp:h:1", "--mqtt"),
+        ((), "mqtt:h", "HOST:PORT"),
+        (("tcp:h:1",) * 1001, None, "1000"),
+    ):
+        with pytest.raises(SettingsError, match=word):
+            make_carriers(listener, TlsFiles(), call, mqtt, "", None)
+    with pytest.raises(SettingsError, match="cannot stand in a topic"):
+        MqttBearer(BearerSettings("b", "mqtt:h:1", node="a/b"))
