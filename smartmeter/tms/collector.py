@@ -16,7 +16,7 @@ from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import NBR_SSI_TABLES, SsiTable
 from protocols.c1222.ap_title import ApTitle, uid_octets
-from protocols.c1222.builder import NEVER
+from protocols.c1222.builder import NEVER, NOTIFICATION
 from protocols.c1222.identification import identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
@@ -93,6 +93,16 @@ class DeregistrationAsked(Event):
 
     token: int
     esn: str
+
+
+@dataclass(frozen=True)
+class NotificationArrived(Event):
+    """A plain C12.22 node tells tables by itself; an answer, if wanted, waits for the store."""
+
+    token: int
+    path: Hashable
+    esn: str
+    parts: tuple[Part, ...]
 
 
 @dataclass(frozen=True)
@@ -291,6 +301,12 @@ class Collector:
 
     def _serve(self, event: RequestArrived, esn: str | None, now_us: int) -> None:
         """Answer what a network is asked; registrations and the like wait for the store."""
+        if esn is not None and event.qualifier & NOTIFICATION:
+            with suppress(MalformedRequest, ValueError):  # no writes, or none that can be read
+                written = [_written(octets) for octets in event.services]
+                parts = tuple(Part(table, None, {}, data, at) for table, at, data in written)
+                self._events.append(NotificationArrived(event.token, event.path, esn, parts))
+                return
         answers: list[bytes] = []
         for octets in event.services:
             try:

@@ -28,6 +28,7 @@ from smartmeter.tms.collector import (
     Collector,
     DeregistrationAsked,
     Meters,
+    NotificationArrived,
     Refused,
     RegistrationAsked,
     ReportArrived,
@@ -212,6 +213,8 @@ class HeadEnd:
             self._report(event)
         elif isinstance(event, RegistrationAsked):
             self._registration(event)
+        elif isinstance(event, NotificationArrived):
+            self._notification(event)
         elif isinstance(event, DeregistrationAsked):
             token = event.token
             self._departed(event.esn, lambda: self.collector.answer(token, [b"\0"], self._now_us))
@@ -244,6 +247,20 @@ class HeadEnd:
                 self.provision(esn, SYSTEM)
 
         self._then(self.store.write(lambda c: store_registration(c, esn, register, utc_s)), after)
+
+    def _notification(self, event: NotificationArrived) -> None:
+        """Keep tables that a plain C12.22 node told; they are arrived data, and no order."""
+        utc_s, esn, parts = self.utc_s, event.esn, event.parts
+
+        def after(future: Future[None]) -> None:
+            code = ResponseCode.ok if future.exception() is None else ResponseCode.err
+            self._heard(esn, event.path)
+            self.figures.notifications += 1
+            self.collector.answer(event.token, [bytes([code])] * len(parts), self._now_us)
+
+        self._then(
+            self.store.write(lambda c: records.store_notification(c, esn, parts, utc_s)), after
+        )
 
     def _departed(self, esn: str, then: Callable[[], None]) -> None:
         """A registration has ended: forget the way to the node, and tell who wants to know."""

@@ -49,6 +49,8 @@ class Figures:
     polls: int = 0
     #: Polls of plain meters on their schedules; ``polls`` counts those by exception only.
     scheduled_polls: int = 0
+    #: Messages by which plain C12.22 nodes told tables.
+    notifications: int = 0
     refused: int = 0
     arrivals: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=RATE_SECONDS))
 

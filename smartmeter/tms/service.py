@@ -91,6 +91,7 @@ class Service:
             "polls": figures.polls,
             "polled_meters": store.number("SELECT count(*) FROM polled_meters"),
             "scheduled_polls": figures.scheduled_polls,
+            "notifications": figures.notifications,
             "refused": figures.refused,
             "late": [
                 {"esn": r["esn"], "state": r["state"], "cause": r["cause"]}

@@ -198,6 +198,18 @@ def store_events(
     )
 
 
+def store_notification(
+    connection: sqlite3.Connection, esn: str, parts: Sequence[Part], received_s: int
+) -> None:
+    """Keep tables, or octets of them, that a node told by itself."""
+    for part in parts:
+        if part.offset is None:
+            store_image(connection, esn, part.table, part.octets, received_s)
+        else:
+            _store_piece(connection, esn, part, received_s)
+    connection.execute("UPDATE meters SET heard_s=? WHERE esn=?", (received_s, esn))
+
+
 def store_image(
     connection: sqlite3.Connection, esn: str, table: int, octets: bytes, received_s: int
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NEVER, NOTIFICATION
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import decode_address
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
@@ -27,7 +28,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.errors import LinkError
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullWrite, Identify
+from protocols.psem.services import FullRead, FullWrite, Identify
 from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.relay_host import RelayHost
@@ -198,6 +199,29 @@ async def test_a_report_behind_a_security_service_is_acknowledged_with_it(tms: T
         answers = await meter.ask(security, encode_service(service))
         assert [answer[0] for answer in answers] == [0, 0]
         assert tms.head_end.connected(METER.esn)
+
+
+async def test_tables_that_a_plain_node_tells_are_arrived_data(tms: TmsServer) -> None:
+    status = encode_request(FullWrite(3, bytes.fromhex("0001000000")))
+    registers = encode_request(FullWrite(23, bytes(40)))
+    images = "SELECT image FROM images WHERE esn=? AND table_nbr=?"
+    async with Talker(METER, tms) as meter:
+        node, now_us = meter.node, monotonic_us()
+        options: dict[str, Any] = {"key_id": 0, "qualifier": NOTIFICATION, "ed_class": b"SMOP"}
+        node.request([status], HOST_TITLE, "tcp", now_us, response_control=NEVER, **options)
+        node.request([registers, status], HOST_TITLE, "tcp", now_us, **options)
+        for _, octets in node.outgoing():
+            meter._writer.write(octets)
+        assert (await meter.hear(ResponseArrived)).responses == (b"\0", b"\0")
+        kept = tms.store.one(images, METER.esn, 3)
+        assert kept is not None and bytes(kept["image"]).hex() == "0001000000"
+        assert tms.store.one(images, METER.esn, 23) and tms.head_end.figures.notifications == 2
+        # What is no write is no data: it is answered as any request.
+        node.request([encode_request(FullRead(3))], HOST_TITLE, "tcp", now_us, **options)
+        for _, octets in node.outgoing():
+            meter._writer.write(octets)
+        refused = (await meter.hear(ResponseArrived)).responses
+        assert refused == (bytes([ResponseCode.isc]),)
 
 
 async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: TmsServer) -> None:
