@@ -20,7 +20,7 @@ from tests.smartmeter.meter.sessions import NOON_UTC_US, STANDING
 @pytest.mark.parametrize("profile", ["residential", "commercial", "bcd-1997"])
 def test_the_log_is_that_of_the_original(profile: str, fifo: bool, descending: bool) -> None:
     kind = profile_named(profile)
-    kind = replace(kind, lists={**kind.lists, "events": ListStyle(descending, fifo)})
+    kind = replace(kind, lists={**kind.lists, "event": ListStyle(descending, fifo)})
     calendar = Calendar(NOON_UTC_US, STANDING)
     meter = Meter(MeterSettings(profile=kind), MemoryNvram(), calendar, 0)
     numbers = (0, 52, 71, 76)
