@@ -28,7 +28,7 @@ from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, wa
 from smartmeter.cli.procedure import context_of, make_call, procedure_number, run_agreed
 from smartmeter.cli.read import print_table, read_tables
 from smartmeter.cli.tables import table_number
-from smartmeter.cli.write import Change, write_agreed
+from smartmeter.cli.write import Change, given_octets, write_agreed
 
 #: Below the 6 s after which a meter forgets an idle session, and what Wait asks for.
 KEEP_ALIVE_S, WAIT_S = 4.0, 10
@@ -125,10 +125,10 @@ class Shell(cmd.Cmd):
         words = shlex.split(line)
         if len(words) == 1:
             data = self._meter.read(table_number(words[0]))
-        elif len(words) == 3:
+        elif len(words) == 3 and words[1].isdecimal() and words[2].isdecimal():
             data = self._meter.read_part(table_number(words[0]), int(words[1]), int(words[2]))
         else:
-            raise click.UsageError("hex TABLE, or hex TABLE OFFSET COUNT")
+            raise click.UsageError("hex TABLE, or hex TABLE OFFSET COUNT with two numbers")
         click.echo(data.hex(" "))
 
     def do_tables(self, line: str) -> None:
@@ -144,7 +144,7 @@ class Shell(cmd.Cmd):
         if len(words) < 2:
             raise click.UsageError("write TABLE HEX, or write TABLE PATH=VALUE")
         members = tuple(words[1:]) if "=" in words[1] else ()
-        octets = None if members else bytes.fromhex("".join(words[1:]))
+        octets = None if members else given_octets("".join(words[1:]))
         change = Change(table_number(words[0]), octets, members)
         self.failed |= bool(write_agreed(self._meter, change, yes=self._consent()))
 

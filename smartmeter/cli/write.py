@@ -61,7 +61,7 @@ def command(
         raise click.UsageError("give one of HEX, --file FILE and --set PATH=VALUE")
     if offset is not None and (members or not 0 <= offset < 1 << 24):
         raise click.UsageError("--offset is 0 to 16777215, and goes with HEX or --file")
-    given = _octets(hex_octets, file_name)
+    given = given_octets(hex_octets, file_name)
     change = Change(number, given, members, offset)
     with MeterLine(port, **line).meter() as meter:
         warn_of_password(meter)
@@ -94,7 +94,8 @@ def write_agreed(
     return _verify(meter, number, data, offset or 0, as_json)
 
 
-def _octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
+def given_octets(hex_octets: str | None, file_name: str | None = None) -> bytes | None:
+    """Give the octets of HEX or of a file, None for neither; UsageError when they are none."""
     if file_name is not None:
         data = read_file(Path(file_name), MAX_FILE_OCTETS)
     elif hex_octets is not None:
