@@ -224,8 +224,9 @@ class _Target:
 
 def _write(path: Path, image: MeterImage) -> None:
     """Write the file as a whole: a crash leaves the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.new")  # what a crash leaves is written over
     try:
+        beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as out:
             out.write(image.to_json())

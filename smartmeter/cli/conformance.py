@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
 from tempfile import gettempdir
@@ -36,6 +37,7 @@ from smartmeter.conformance.runner import Plan, plan, run
 from smartmeter.conformance.settings import read_profile, read_waivers
 from smartmeter.conformance.verdicts import Deviation, NotApplicable, Result, Unreachable, Verdict
 from smartmeter.meter.sample import is_simulated, meter_named
+from smartmeter.version import VERSION
 
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_FILE_OCTETS = 64 << 20
@@ -118,7 +120,9 @@ def _run(
         with suppress(Unreachable):
             bench.base()
     finally:
-        report = Report(tuple(results), device, {"port": port, "seed": chosen.seed})
+        at = datetime.fromtimestamp(wall_utc_us() // 1_000_000, UTC).isoformat()
+        how = {"port": port, "seed": chosen.seed, "at": at, "smartmeter": VERSION}
+        report = Report(tuple(results), device, how)
         _write(report, options)
         click.echo(report.summary())
     return 1 if report.failed else 0

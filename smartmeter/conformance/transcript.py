@@ -25,6 +25,7 @@ OCTETS_A_LINE = 16
 MAX_ENTRIES = 2_000
 #: Passwords are shown as fill.
 _SECURITY = 0x51
+CRC_OCTETS = 2
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,11 @@ def _words(packet: Packet) -> str:
 
 
 def masked(data: bytes) -> bytes:
-    """Give octets with the password of a Security request as fill; its checksum is then wrong."""
-    if data[:1] == bytes((STP,)) and len(data) >= 29 and data[6] == _SECURITY:
-        return data[:7] + b"*" * 20 + data[27:]
+    """Give octets with what a Security request of any length holds as fill; its checksum is wrong.
+
+    A request that was cut short or lengthened on purpose still holds the password.
+    """
+    if data[:1] == bytes((STP,)) and data[6:7] == bytes((_SECURITY,)):
+        end = max(7, len(data) - CRC_OCTETS)
+        return data[:7] + b"*" * (end - 7) + data[end:]
     return data
