@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocols.c1222.addressing import Addressed, addressed
 from protocols.c1222.ap_title import ApTitle, uid_octets
@@ -70,6 +70,8 @@ class _Pending:
     apdu: Apdu
     due_us: int
     mode: int
+    #: It was answered over another path than it went; who sent that is not proven.
+    answered: bool = False
 
 
 class Relay:
@@ -144,7 +146,8 @@ class Relay:
         """A next hop cannot be reached: whoever waits for it is told ``netr``."""
         for key, pending in [(k, p) for k, p in self._pending.items() if p.went == path]:
             del self._pending[key]
-            self._error(pending.came, pending.apdu, ResponseCode.netr)
+            if not pending.answered:
+                self._error(pending.came, pending.apdu, ResponseCode.netr)
         for title in [title for title, (way, _) in self._routes.items() if way == path]:
             del self._routes[title]
         self.node.path_closed(path)
@@ -159,7 +162,8 @@ class Relay:
             if now_us < pending.due_us:
                 break
             del self._pending[key]
-            self._error(pending.came, pending.apdu, ResponseCode.nett)
+            if not pending.answered:
+                self._error(pending.came, pending.apdu, ResponseCode.nett)
         while self._groups and now_us >= next(iter(self._groups.values())):
             self._groups.popitem(last=False)
         for title in [title for title, (_, due_us) in self._routes.items() if now_us >= due_us]:
@@ -225,6 +229,12 @@ class Relay:
         if pending is not None and pending.went == path:
             self._pending.pop(key, None)
             self._learn(pending, apdu, now_us)
+            self._send(pending.came, apdu, octets)
+            return
+        if pending is not None and pending.mode != CLEAR and key in self._pending:
+            # Deployed nodes answer on a connection of their own.  Who asked checks the MAC;
+            # no way is learned, and the true answer still finds its way if this was none.
+            self._pending[key] = replace(pending, answered=True)
             self._send(pending.came, apdu, octets)
             return
         way = self._way_to(apdu.called, now_us) if apdu.called is not None else None

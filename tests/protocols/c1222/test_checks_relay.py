@@ -342,3 +342,21 @@ def test_a_meters_own_requests_are_events_of_its_node() -> None:
     chain.settle()
     [answered] = chain.meter.server.events()
     assert isinstance(answered, ResponseArrived) and answered.transaction == number
+
+
+def test_an_answer_on_a_second_connection_comes_back_and_no_way_is_learned_from_it() -> None:
+    chain = Chain()
+    chain.register()
+    relay, way = chain.first, "second"
+    secured = request([READ_1], 77, lock())
+    relay.receive(way, secured, chain.now_us)
+    [(path, asked)] = relay.outgoing()
+    assert path == "meter"
+    chain.meter.server.receive("x", asked, chain.now_us)
+    [(_, answer)] = chain.meter.server.outgoing()
+    routes = relay.routes()
+    relay.receive("another", answer, chain.now_us)
+    assert relay.outgoing() == [(way, answer)] and relay.routes() == routes
+    # It was answered: nobody is told later that it was not.
+    relay.expire(chain.now_us + 60_000_000)
+    assert [one for one in relay.outgoing() if one[0] == way] == []

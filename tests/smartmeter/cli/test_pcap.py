@@ -5,15 +5,27 @@ import json
 import struct
 from pathlib import Path
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.dissection import dissect
 from protocols.errors import PortError
+from protocols.transports import capture
+from protocols.transports.async_tcp import converse
 from protocols.transports.capture import FrameCutter
 from protocols.transports.ip_packets import PacketMaker, StreamJoiner, take_apart
-from protocols.transports.pcapng import RAW_IP, Captured, PcapngWriter, read_capture
+from protocols.transports.pcapng import (
+    RAW_IP,
+    USER_C1218,
+    Captured,
+    PcapngWriter,
+    read_capture,
+)
+from smartmeter.cli import VERBS, group
+from smartmeter.cli.pcap import TALKING
 from tests.protocols.c1222.conversation import READ_1, Talk, request
 from tests.protocols.c1222.wireshark import needs_tshark, tshark, write_capture
 from tests.smartmeter.cli.served import meter_process, smartmeter
@@ -129,3 +141,30 @@ def test_frames_are_cut_out_of_any_split_of_a_line(
         found += cutter.feed(line[:size])
         line = line[size:]
     assert found == frames
+
+
+def test_every_verb_that_talks_takes_a_capture_and_the_others_are_known() -> None:
+    context = click.Context(group)
+    assert set(VERBS) - set(TALKING) == {"decode", "compare-polling"}, "does a new verb talk?"
+    for verb, leaves in TALKING.items():
+        command = group.get_command(context, verb)
+        assert command is not None
+        found = [command]
+        if isinstance(command, click.Group):
+            found = [command.commands[leaf] for leaf in leaves]
+        for leaf in found:
+            assert any("--pcap" in parameter.opts for parameter in leaf.params), (verb, leaf.name)
+
+
+async def test_a_session_with_a_plain_meter_is_in_the_capture_of_the_tms(tmp_path: Path) -> None:
+    file = tmp_path / "poll.pcapng"
+    with meter_process("--tcp", "127.0.0.1:0") as (port, _):
+        capture.begin(file)
+        try:
+            settings = LogonSettings(2, b"TMS", b"reader")
+            image = await converse(port, settings, lambda talk: talk.read(1))
+        finally:
+            capture.end()
+    frames = [one for one in read_capture(file.read_bytes()) if one.link_type == USER_C1218]
+    assert any(image in frame.octets for frame in frames)
+    assert {frame.outbound for frame in frames} == {True, False}
