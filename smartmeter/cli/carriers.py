@@ -71,9 +71,9 @@ def make_carriers(
             raise SettingsError("--mqtt", f"needs the package {error.name}", remedy) from error
         password = os.environ.get(PASSWORD_VARIABLE, "")
         settings = BearerSettings("mqtt", mqtt, tls=tls, user=mqtt_user, password=password)
-        carriers.append(MqttCarrier(settings, listener.limit))
+        carriers.append(MqttCarrier(settings, listener.limit, listener.counts))
     if sms is not None:
         from smartmeter.comms.sms import SmsCarrier
 
-        carriers.append(SmsCarrier(sms))
+        carriers.append(SmsCarrier(sms, listener.counts))
     return carriers

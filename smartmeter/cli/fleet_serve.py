@@ -131,6 +131,8 @@ def _address(text: str) -> str:
     from smartmeter.comms.bearer import ip_address
 
     kind, colon, rest = text.partition(":")
+    if colon and kind in ("mqtt", "mqtts"):
+        return text  # checked with all others when its bearer is made
     if kind not in ("tcp", "tls", "udp") or not colon:
         kind, rest = "tcp", text
     bare = rest.rpartition("]")[2] if rest.startswith("[") else rest

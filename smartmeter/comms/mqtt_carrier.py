@@ -49,10 +49,12 @@ class MqttPath:
 class MqttCarrier:
     """Keeps a session with the broker, and tells the nodes by its presence that it does."""
 
-    def __init__(self, settings: BearerSettings, limit: int) -> None:
+    def __init__(
+        self, settings: BearerSettings, limit: int, counts: Counter[str] | None = None
+    ) -> None:
         self.broker = broker_address(settings.address)
         self._settings, self._limit = settings, limit
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter() if counts is None else counts
         self.connected = False
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
         self._paths: OrderedDict[str, MqttPath] = OrderedDict()
@@ -65,7 +67,7 @@ class MqttCarrier:
                 raise asyncio.QueueFull
             self._out.put_nowait((node, octets))
         except asyncio.QueueFull:
-            self.counts["unsent"] += 1
+            self.counts["mqtt unsent"] += 1
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; connects again by itself."""
@@ -74,7 +76,7 @@ class MqttCarrier:
             try:
                 await self._session(handler)
             except aiomqtt.MqttError:
-                self.counts["broker lost"] += self.connected
+                self.counts["mqtt broker lost"] += self.connected
             finally:
                 rest_s = RECONNECT_S[0] if self.connected else rest_s
                 self.connected = False
@@ -114,7 +116,7 @@ class MqttCarrier:
     def _heed(self, message: aiomqtt.Message, handler: Handler) -> None:
         payload, found = message.payload, self.broker.node_of(message.topic.value)
         if found is None or message.retain or not isinstance(payload, bytes):
-            self.counts["dropped retained" if message.retain else "dropped topic"] += 1
+            self.counts["mqtt dropped retained" if message.retain else "mqtt dropped topic"] += 1
             return
         kind, node = found
         if kind == "gone":
@@ -122,7 +124,7 @@ class MqttCarrier:
             if path is not None:
                 handler.closed(path)
         elif len(payload) > self._limit:
-            self.counts["dropped too-long"] += 1
+            self.counts["mqtt dropped too-long"] += 1
             handler.refused(MqttPath(self, node), "too-long")
         else:
             path = self._path(node, handler)

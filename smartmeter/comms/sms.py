@@ -59,12 +59,14 @@ def number_at_port(address: str) -> tuple[str, str]:
 class _Line:
     """A modem in the loop: sends what is queued, gives what comes."""
 
-    def __init__(self, port: str, came: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self, port: str, came: Callable[[str, bytes], None], counts: Counter[str] | None = None
+    ) -> None:
         self._port, self._came = port, came
         self._machine: MessageLine | None = None
         self.ready = asyncio.Event()
         self.text: Callable[[str, str], None] = lambda sender, text: None
-        self.counts: Counter[str] = Counter()
+        self.counts = Counter() if counts is None else counts
         self._waiting = 0
 
     async def run(self) -> None:
@@ -83,7 +85,7 @@ class _Line:
             self._machine.send(number, octets, monotonic_us())
             self._waiting += 1
         except LocalProtocolError:
-            self.counts["unsent"] += 1
+            self.counts["sms unsent"] += 1
 
     def _make(self, now_us: int) -> MessageLine:
         self._machine, self._waiting = MessageLine(now_us), 0
@@ -99,7 +101,7 @@ class _Line:
                 self.text(sender, text)
             case MessageSent(_, ok, _):
                 self._waiting -= 1
-                self.counts["sent" if ok else "refused by the network"] += 1
+                self.counts["sms sent" if ok else "sms refused by the network"] += 1
             case ModemFailed(what):
                 raise OSError(what)
 
@@ -195,9 +197,9 @@ class SmsPath:
 class SmsCarrier:
     """A head-end's or relay's modem."""
 
-    def __init__(self, port: str) -> None:
+    def __init__(self, port: str, counts: Counter[str] | None = None) -> None:
         self._handler: Handler
-        self._line = _Line(port, self._came)
+        self._line = _Line(port, self._came, counts)
         self.counts = self._line.counts
 
     async def run(self, handler: Handler) -> None:
@@ -206,7 +208,7 @@ class SmsCarrier:
         while True:
             with contextlib.suppress(OSError):
                 await self._line.run()
-            self.counts["modem lost"] += 1
+            self.counts["sms modem lost"] += 1
             await asyncio.sleep(rest_s)
             rest_s = min(2 * rest_s, REOPEN_S[1])
 

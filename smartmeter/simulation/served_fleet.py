@@ -24,7 +24,7 @@ from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.bearers import make_bearer
+from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.listener import Listener, TcpPath, UdpPath
 from smartmeter.comms.node import NodeHost
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -101,7 +101,7 @@ class FleetMember:
                 factory.check(), meter, calendar, monotonic_us(), direct=True, memories=memories
             )
         self.line = BreakableNode(self.device, LinkSettings(), chance)
-        self.host = NodeHost(_Heard(self.line), [make_bearer(settings.connect)])
+        self.host = NodeHost(_Heard(self.line), make_bearers([settings.connect], shipped.esn))
 
     @property
     def machine(self) -> Meter:

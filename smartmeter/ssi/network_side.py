@@ -98,6 +98,7 @@ class NetworkSide:
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
         self._gasps: deque[int] = deque()
+        self._gasps_sent = 0
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
 
@@ -187,7 +188,7 @@ class NetworkSide:
 
     def hurry(self, waits_us: Sequence[int], now_us: int) -> None:
         """Last gasp: send what is urgent, and again, each time after the next of these waits."""
-        self._gasps = deque(waits_us)
+        self._gasps, self._gasps_sent = deque(waits_us), 0
         self._under_way = None
         self._not_before_us = now_us + (self._gasps.popleft() if self._gasps else 0)
         self.poll(now_us)
@@ -259,7 +260,12 @@ class NetworkSide:
         """
         if not owes and not len(self._outbox):
             return None
-        for path, way in self._ways.items():
+        ways = list(self._ways.items())
+        if self._gasps and ways:
+            # What the mains fed may be dead on the way: each last gasp takes another bearer.
+            turn = self._gasps_sent % len(ways)
+            ways = ways[turn:] + ways[:turn]
+        for path, way in ways:
             most = way.max_apdu_octets
             # Reports were made to fit the usual limit.
             room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
@@ -290,6 +296,7 @@ class NetworkSide:
         timeout_us = max(self._ack_timeout_us, self._ways[path].answer_us)
         if self._gasps:
             timeout_us = max(1, self._gasps.popleft())
+            self._gasps_sent += 1
         self._asked_by = path
         transaction = self._node.request(
             entry.services,

@@ -53,13 +53,13 @@ async def test_what_strangers_publish_is_dropped_and_counted_and_disturbs_nobody
                 await stranger.publish("c1222/up/kept", request([READ_1]), retain=True, qos=1)
             connection.send(request([READ_1], 7))
             await until(lambda: any(len(one) > 20 for one in arrived))
-        assert carrier.counts["dropped too-long"] == 1
+        assert carrier.counts["mqtt dropped too-long"] == 1
         assert len(handler.paths) > 200
     # Somebody who comes later is given what was retained: that would be a replay.
     late = Answering()
     again = MqttCarrier(settings(broker), LIMIT)
     async with carrying([again], late):
-        await until(lambda: again.counts["dropped retained"] == 1)
+        await until(lambda: again.counts["mqtt dropped retained"] == 1)
         async with connected(MqttBearer(settings(broker))) as (_, arrived, _taking):
             await asyncio.sleep(0.2)
             assert arrived == [] and late.seen == []
@@ -75,7 +75,7 @@ async def test_a_broker_that_goes_and_comes_is_found_again_by_both_ends(broker: 
         assert handler.gone == handler.paths, "the head-end knows that the way has gone"
         broker.start()
         await until(lambda: len(node.heard) == 2, seconds=20)
-    assert carrier.counts["broker lost"] == 1
+    assert carrier.counts["mqtt broker lost"] == 1
 
 
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
@@ -83,13 +83,13 @@ async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broke
     async with carrying([first], Answering()):
         await until(lambda: first.connected)
         async with carrying([second], Answering()):
-            await until(lambda: second.connected and first.counts["broker lost"] > 0)
+            await until(lambda: second.connected and first.counts["mqtt broker lost"] > 0)
 
 
 async def test_apdus_that_cannot_be_sent_are_counted(broker: Broker) -> None:
     carrier = MqttCarrier(settings(broker), LIMIT)
     carrier.send("nobody", b"\x60\0")
-    assert carrier.counts["unsent"] == 1
+    assert carrier.counts["mqtt unsent"] == 1
 
 
 async def test_options_that_are_none_are_told() -> None:

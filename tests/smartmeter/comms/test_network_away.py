@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from ansi_tables.ssi_tables import SsiTable
 from smartmeter.base.clock import US_PER_S
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.failover import Failover
@@ -26,11 +27,11 @@ class Connected(Street):
     A network that goes leaves connections open that carry nothing, or ends them, by chance.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, standing_by: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.device.bearer_down("link", 0)
         self.chance = Random(seed)
-        self.failover = Failover([CHEAP, DEAR])
+        self.failover = Failover([CHEAP, DEAR], standing_by)
         self.settings = {one.name: one for one in (CHEAP, DEAR)}
         self.links = {name: Link(LinkSettings(), self.chance) for name in self.settings}
         self.works = dict.fromkeys(self.settings, True)
@@ -125,8 +126,8 @@ class Connected(Street):
         return self.device.module.outbox.first(only_urgent=True) is not None
 
 
-def provisioned(seed: int) -> Connected:
-    street = Connected(seed)
+def provisioned(seed: int, standing_by: tuple[str, ...] = ()) -> Connected:
+    street = Connected(seed, standing_by)
     street.run(120)
     assert street.host.registrations == 1
     answers = street.provision(
@@ -171,3 +172,16 @@ def test_thirteen_hours_without_a_network_lose_nothing_and_alarms_take_the_dear_
     assert all(got[sequence] == wanted[sequence] for sequence in got)
     assert street.failover.status(street.world.now_us)[0]["works"]
     assert street.live == {"cheap"}, "the dear one is closed again"
+
+
+def test_a_last_gasp_takes_each_bearer_in_turn_as_the_mains_may_have_fed_the_way() -> None:
+    street = provisioned(1, standing_by=("dear",))
+    assert street.live == {"cheap", "dear"}
+    before = len(street.sent)
+    street.works["cheap"] = False  # the router is dead with the mains, and nobody says so
+    street.device.mains(False, street.world.now_us)
+    street.run(50)
+    ways = [name for name, _, _ in street.sent[before:]]
+    assert ways[:2] == ["cheap", "dear"], ways
+    gasps = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert gasps and gasps[0]["RESTORED"] == 0, "it has arrived while the power is away"

@@ -1,0 +1,51 @@
+"""What ``gateway check`` says of bearers: whether each can be opened, and who carries what."""
+
+import socket
+
+import pytest
+
+from smartmeter.comms.bearer import BearerSettings, When
+from smartmeter.comms.way import Carries
+from smartmeter.gateway.bearer_checks import check_bearer, check_order
+from tests.smartmeter.comms.far_ends import free_port
+
+SMS = BearerSettings("sms", "sms:+15551234@/dev/null", 50, 1072, carries=Carries.URGENT)
+TCP = BearerSettings("tcp", "tcp:127.0.0.1:1", 1)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "mqtt", "listen"])
+def test_what_cannot_be_opened_is_wrong_and_says_what_to_do(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        address = f"{kind}:127.0.0.1:{there.getsockname()[1]}"
+        [while_there] = check_bearer(BearerSettings("a", address))
+    [without] = check_bearer(BearerSettings("a", f"{kind}:127.0.0.1:{free_port()}"))
+    wrong, right = (while_there, without) if kind == "listen" else (without, while_there)
+    assert wrong.wrong and wrong.remedy and not right.wrong
+
+
+@pytest.mark.parametrize(
+    ("address", "wrong", "word"),
+    [
+        ("sms:+15551234@/dev/null", False, "is there"),
+        ("modem:5551234@/dev/nothing-here", True, "no such port"),
+        ("modem:5551234@rfc2217://h:1", False, "not asked"),
+        ("udp:127.0.0.1:1153", False, "only an answer"),
+    ],
+)
+def test_a_modem_and_a_datagram_are_not_tried(address: str, wrong: bool, word: str) -> None:
+    [finding] = check_bearer(BearerSettings("a", address))
+    assert (finding.wrong, word in finding.text) == (wrong, True), finding
+
+
+def test_the_order_is_told_in_words_the_cheapest_first() -> None:
+    finding = check_order([SMS, BearerSettings("mq", "mqtt:h:1", 5, when=When.WANTED), TCP])
+    assert not finding.wrong
+    assert finding.text == (
+        "tcp (cost 1) carries everything; mq (cost 5) carries everything, opened when something"
+        " waits; sms (cost 50) carries alarms up to 1072 octets"
+    )
+
+
+def test_nothing_that_carries_the_load_profile_is_wrong() -> None:
+    finding = check_order([SMS])
+    assert finding.wrong and "load profile" in finding.text
