@@ -25,9 +25,13 @@ class StatusSocket:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen; SettingsError when the name is taken by something that is no socket."""
+        """Listen; SettingsError when the name is taken by what is no socket, or still answers."""
         try:
             if self._path.exists() and stat.S_ISSOCK(self._path.stat().st_mode):
+                if _answers(self._path):
+                    raise SettingsError(
+                        f"socket {self._path}", "a gateway runs with these settings", "end it first"
+                    )
                 self._path.unlink()  # of a gateway that was killed
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._server = await asyncio.start_unix_server(self._serve, self._path)
@@ -49,6 +53,16 @@ class StatusSocket:
         with contextlib.suppress(OSError):
             await writer.drain()
         writer.close()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(TIMEOUT_S)
+        try:
+            asking.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def ask_status(path: Path) -> dict[str, Any]:

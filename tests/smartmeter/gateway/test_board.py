@@ -189,3 +189,13 @@ async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
     with pytest.raises(SettingsError, match="choose another port"):
         await MetricsServer(lambda: STATUS).start("127.0.0.1", server.port)
     server.stop()
+
+
+async def test_a_second_gateway_with_the_same_settings_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.sock"
+    first = StatusSocket(path, lambda: STATUS)
+    await first.start()
+    with pytest.raises(SettingsError, match="a gateway runs with these settings"):
+        await StatusSocket(path, lambda: STATUS).start()
+    assert (await asyncio.to_thread(ask_status, path)) == STATUS, "the first was left alone"
+    first.stop()
