@@ -17,13 +17,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import monotonic_us
+from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.seat import Seat
+from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.status_socket import StatusSocket
@@ -141,7 +142,15 @@ class Gateway:
             for clock in clocks:
                 clock.cancel()
         seat = next(seat for seat in self._seats if seat.clock_known.is_set())
-        await local.start(seat.calendar)
+        while True:
+            try:
+                await local.start(seat.calendar)
+                self._journal.state("local TMS", "works")
+                return
+            except StorageError as error:
+                # A full disk may have room again; the modules keep what they have.
+                self._journal.state("local TMS", str(error))
+                await asyncio.sleep(STORAGE_REST_S)
 
     async def _feel_mains(self, sense: MainsSense) -> None:
         while not isinstance(sense, MeterAlone):
