@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.gateway.settings import LOCAL, SeatSettings
@@ -38,15 +39,18 @@ class LocalTms:
         self._ready = asyncio.Event()
 
     async def start(self, calendar: Calendar) -> None:
-        """Listen on loopback, and know the gateway's modules."""
+        """Listen on loopback, and know the gateway's modules; StorageError for a full disk."""
         server = TmsServer(self._data / "tms", calendar, local_template())
-        await server.start(LOOPBACK, 0)
-        server.import_shipment(
-            [
-                Shipped(one.factory.esn, str(one.factory.title), one.factory.key, one.model)
-                for one in self._seats
-            ]
-        )
+        shipped = [
+            Shipped(one.factory.esn, str(one.factory.title), one.factory.key, one.model)
+            for one in self._seats
+        ]
+        try:
+            await server.start(LOOPBACK, 0)
+            server.import_shipment(shipped)
+        except StorageError:
+            await server.stop()
+            raise
         self.server = server
         self._ready.set()
 
