@@ -137,6 +137,10 @@ def serve(
         raise click.UsageError("--scenario is for simulated meters, not for --image FILE")
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
+    try:
+        profile_named(profile, seed)
+    except SettingsError as error:
+        raise click.UsageError(f"--profile: {error}") from None
     cloned = read_image(Path(image)) if image else None
     broken = control is not None or scenario is not None
     options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live, broken)

@@ -190,12 +190,14 @@ class Meter:
         utc_us = self.clock.utc_us(now_us)
         kept = False
         while (due_s := self.pending.due_utc_s()) is not None and due_s * US_PER_S <= utc_us:
-            kept = self.metering.advance(max(due_s * US_PER_S, self.metering.measured_us)) or kept
+            self.metering.advance(max(due_s * US_PER_S, self.metering.measured_us))
+            kept = True
             for group in self.pending.due(due_s):
                 if not self.activate(group, now_us):
                     self.discard(group, now_us)
                     self.conditions.set_flag("CONFIGURATION_ERROR_FLAG")
-                    self._log(EventCode.CONFIGURATION_ERROR, due_s)
+                    now_s = self.metering.measured_us // US_PER_S
+                    self._log(EventCode.CONFIGURATION_ERROR, now_s)
         kept = self.metering.advance(utc_us) or kept
         if self.switch is not None and self.switch.expire(utc_us // US_PER_S):
             self._switch_moved(EventCode.CONTROL_POINT_CHANGED_CONDITION, now_us)
@@ -334,6 +336,11 @@ class Meter:
         if waits is not None:
             return waits in self.pending.waiting
         return number in self.program.formats.std_tbls_used
+
+    def shown_by(self, number: int) -> tuple[int, ...]:
+        """Give the tables that a table shows: itself, and the fragments of a user-defined one."""
+        fragments = self.profile.user_tables.get(number, ())
+        return (number, *(fragment.table for fragment in fragments))
 
     def writable(self, number: int) -> bool:
         """Tell whether the meter takes writes of a table, or of its pending copy."""

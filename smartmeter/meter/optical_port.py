@@ -29,6 +29,9 @@ class TableStore(Protocol):
     def has(self, number: int) -> bool:
         """Tell whether the meter has a table, or a pending copy of it."""
 
+    def shown_by(self, number: int) -> tuple[int, ...]:
+        """Give the tables that one must have the right to read to read a table."""
+
     def writable(self, number: int) -> bool:
         """Tell whether the meter takes writes of a table."""
 
@@ -97,7 +100,7 @@ class OpticalPort:
         """
         if table == INITIATE or not self._store.has(table):
             raise Refused(ResponseCode.iar)
-        if not self._store.access.may_read(table):
+        if not all(map(self._store.access.may_read, self._store.shown_by(table))):
             if not self._read_refused:
                 self._read_refused = True
                 self._refused(now_us)

@@ -91,6 +91,7 @@ def test_read_prints_a_listing_for_a_person() -> None:
         (("meter", "serve"), 2, "--pty LINK"),
         (("meter", "serve", "--tcp", "x"), 1, "HOST:PORT"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--interval", "7"), 2, "divisor"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--profile", "toaster"), 2, "residential-tou"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--clock", "soon"), 1, "epoch,rate"),
         (("meter", "serve", "--pty", "/no/such/folder/x"), 1, "choose a name"),
         (("decode", "table", "23", "00"), 1, "ST-00"),

@@ -37,6 +37,12 @@ def _blocks(
     tables: Snapshot, reference: Reference, registers: Any, wanted: list[Any], where: str
 ) -> None:
     shown = [registers.TOT_DATA_BLOCK, *registers.TIER_DATA_BLOCK]
+    if len(shown) > 1:
+        tiers = zip(*(block.SUMMATIONS for block in shown[1:]), strict=True)
+        # As dials show them: each one turns over by itself.
+        sums = [_on_dial(sum(map(int, parts)), reference.dial1) for parts in tiers]
+        totals = [_on_dial(int(total), reference.dial1) for total in shown[0].SUMMATIONS]
+        assert sums == totals, f"{where}: the sum over the tiers is not the total"
     for tier, (block, expected) in enumerate(zip(shown, wanted, strict=True)):
         place = f"{where} block {tier}"
         sums = [int(value) for value in block.SUMMATIONS]
@@ -51,6 +57,10 @@ def _blocks(
             away = _tolerance(reference, reference.coincidents[at])
             pairs = zip(one.COINCIDENT_VALUES, expected["COINCIDENTS"][at], strict=True)
             assert all(abs(int(a) - b) <= away for a, b in pairs), f"{place} coincident {at}"
+
+
+def _on_dial(count: int, dial: int) -> int:
+    return count % dial
 
 
 def _tolerance(reference: Reference, source: int) -> int:

@@ -1,5 +1,6 @@
 """What is written into a table changes what the meter does; what it cannot do is refused."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,9 +10,11 @@ from protocols.c1218.client import ScriptDone
 from protocols.c1218.scripts import close_session, read_table, write_table
 from protocols.c1218.server import Refused
 from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.access import Rule
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.load_profile import CHANGED, OK
 from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.tables import port_of
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, logged_on
 from tests.smartmeter.meter.test_procedures import codes, run
 from tests.smartmeter.meter.test_profiles import exact
@@ -311,3 +314,13 @@ def test_a_cold_start_is_told_in_the_new_log() -> None:
     bench.wait(HOUR_US)
     run(bench, 0)
     assert EventCode.ED_REPROGRAMMED in codes(bench)
+
+
+def test_a_user_defined_table_shows_nobody_what_its_fragments_would_not() -> None:
+    meter = Bench(PROFILES["industrial"]).meter
+    port, access = port_of(meter), meter.access
+    assert access.try_password(b"reader", 0)
+    assert port.read(84, 0) == meter.table(84, 0)
+    access.rules = replace(access.rules, listed={**access.rules.listed, 23: Rule(read=0)})
+    with pytest.raises(Refused):
+        port.read(84, 0)
