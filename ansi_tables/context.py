@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.formats import AS_DECLARED, DeviceFormat
 from ansi_tables.ids import name_of
 from ansi_tables.overrides import Overrides
 from ansi_tables.values import Record
+
+if TYPE_CHECKING:
+    from ansi_tables.layout import Layout
+    from ansi_tables.registry import TableDefinition
 
 #: The "actual" (x1) tables, and ST-62: all that layouts of other tables depend on beside ST-00.
 CONTEXT_NUMBERS = (11, 21, 31, 41, 51, 61, 62, 71, 91, 121)
@@ -27,6 +32,9 @@ class Context:
         self._tables = dict(tables or {})
         self._failed: dict[int, TableError] = {}
         self._key = key if key is not None else repr(sorted(self._tables.items()))
+        #: Layouts that were asked for with this context, each with the definition it is made by:
+        #: to find one among those of all devices, the whole configuration must be hashed.
+        self.layouts: dict[int, tuple[TableDefinition | None, Layout]] = {}
 
     @property
     def key(self) -> tuple[DeviceFormat, object]:

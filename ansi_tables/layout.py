@@ -59,6 +59,8 @@ class Layout:
         self._encode: Callable[[Any], bytes] | None = None
         self._readers: dict[str, Callable[[bytes], Any]] = {}
         self._places: dict[str, Place] = {}
+        #: By the identity of a record or array: its flattened decoder; None before it is made.
+        self._pieces: dict[int, Callable[[bytes], Any] | None] = {}
 
     @property
     def construct(self) -> Any:
@@ -161,7 +163,7 @@ class Layout:
         """Decode one field from just its octets, as a partial read gives them."""
         place = self.place(path)
         try:
-            value, _ = interpreted.read(place.tree, octets, self.table, 0, path)
+            value = self._piece(place, octets, path)
         except TruncatedTableError as error:
             error.offset = place.offset + (error.offset or 0)
             raise
@@ -173,6 +175,21 @@ class Layout:
             raise TableValueError(
                 "no such bit", table=self.table, path=path, offset=place.offset
             ) from None
+
+    def _piece(self, place: Place, octets: bytes, path: str) -> Any:
+        """Decode a part of the table; one that comes again is flattened, as whole tables are."""
+        tree = place.tree
+        flat = isinstance(tree, Struct | Array)
+        known = self._pieces.get(id(tree)) if flat else None
+        if known is not None and len(octets) >= (place.width or 0):
+            try:
+                return known(octets)
+            except TableError:
+                pass  # the reference tells the whole path
+        elif flat and known is None:
+            again = id(tree) in self._pieces and fixed(tree)
+            self._pieces[id(tree)] = decoder(tree, self.table) if again else None
+        return interpreted.read(tree, octets, self.table, 0, path)[0]
 
     def value(self, path: str, image: bytes) -> Any:
         """Decode one field, array or record of a whole image, and nothing else of it.
@@ -240,8 +257,12 @@ def layout_for(number: int, context: Context) -> Layout:
 
     MissingContextError names a table that must be read first.
     """
-    known = definition(number)
-    return _cached(number, _Bound(context), known)
+    known, kept = definition(number), context.layouts.get(number)
+    if kept is not None and kept[0] is known:
+        return kept[1]
+    layout = _cached(number, _Bound(context), known)
+    context.layouts[number] = known, layout
+    return layout
 
 
 class _Bound:

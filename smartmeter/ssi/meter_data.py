@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from ansi_tables import Context, Snapshot, layout_for
+from ansi_tables import Context, Layout, Snapshot, layout_for
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.meaning.load_profile import CommonStatus
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
@@ -21,6 +22,9 @@ from protocols.errors import RemoteProtocolError, ServiceRefused
 
 CLOCK_TABLE, PROFILE_STATUS, PROFILE_DATA, EVENT_LOG = 52, 63, 64, 76
 MINUTE_S = 60
+#: All blocks are alike: what is said of one by its path is said of the first.
+_BLOCK = "LP_DATA_SET1.0"
+MAX_BLOCK_FORMS = 256
 READ_ATTEMPTS = 3
 #: Standard events.
 DST_ON, DST_OFF = 22, 23
@@ -189,6 +193,33 @@ def _read_ring(
     return ProfileRead(tuple(intervals), oldest, following, dims.MAX_INT_TIME_SET1 * MINUTE_S)
 
 
+@dataclass(frozen=True)
+class _BlockForm:
+    """Where things lie in the blocks of a device's ST-64; slices are of a block's head."""
+
+    offset: int
+    octets: int
+    head_octets: int
+    interval_octets: int
+    end_time: slice
+    simple_status: slice | None
+
+
+@lru_cache(maxsize=MAX_BLOCK_FORMS)
+def _block_form(layout: Layout) -> _BlockForm:
+    offset, octets = layout.field(_BLOCK)
+
+    def within(name: str) -> slice:
+        at, width = layout.field(f"{_BLOCK}.{name}")
+        return slice(at - offset, at - offset + width)
+
+    first = within("LP_INT.0")
+    simple = within("SIMPLE_INT_STATUS") if layout.has(f"{_BLOCK}.SIMPLE_INT_STATUS") else None
+    return _BlockForm(
+        offset, octets, first.start, first.stop - first.start, within("BLK_END_TIME"), simple
+    )
+
+
 def _read_block(
     meter: MeterContext, element: int, first: int, until: int, limits: ClientLimits
 ) -> Script[_Block]:
@@ -197,10 +228,10 @@ def _read_block(
     Head and intervals come in one read when what lies between is not worth a second one.
     """
     layout = layout_for(PROFILE_DATA, meter.context)
-    path = f"LP_DATA_SET1.{element}"
-    offset, _ = layout.field(path)
-    begin, one = layout.field(f"{path}.LP_INT.{first}")
-    head_octets = layout.field(f"{path}.LP_INT.0")[0] - offset
+    form = _block_form(layout)
+    head_octets, one = form.head_octets, form.interval_octets
+    offset = form.offset + element * form.octets
+    begin = offset + head_octets + first * one
     octets_wanted = (until - first) * one
     if begin - (offset + head_octets) <= WORTH_A_READ:
         octets = yield from _read_exactly(offset, begin - offset + octets_wanted, limits)
@@ -208,15 +239,12 @@ def _read_block(
     else:
         head = yield from _read_exactly(offset, head_octets, limits)
         intervals = yield from _read_exactly(begin, octets_wanted, limits)
-    at, width = layout.field(f"{path}.BLK_END_TIME")
-    end_time = layout.value_at(f"{path}.BLK_END_TIME", head[at - offset : at - offset + width])
+    end_time = layout.value_at(f"{_BLOCK}.BLK_END_TIME", head[form.end_time])
     simple = None
-    if layout.has(f"{path}.SIMPLE_INT_STATUS"):
-        at, width = layout.field(f"{path}.SIMPLE_INT_STATUS")
-        octets = head[at - offset : at - offset + width]
-        simple = layout.value_at(f"{path}.SIMPLE_INT_STATUS", octets)
+    if form.simple_status is not None:
+        simple = layout.value_at(f"{_BLOCK}.SIMPLE_INT_STATUS", head[form.simple_status])
     entries = [
-        layout.value_at(f"{path}.LP_INT.{first}", intervals[n : n + one])
+        layout.value_at(f"{_BLOCK}.LP_INT.0", intervals[n : n + one])
         for n in range(0, octets_wanted, one)
     ]
     return _Block(end_time, simple, entries)
