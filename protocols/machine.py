@@ -36,6 +36,15 @@ class HangUp(Event):
     reason: str
 
 
+def earliest(*dues: int | None) -> int | None:
+    """Give the first of several instants; None is none.  Asked at every step of every machine."""
+    first = None
+    for due in dues:
+        if due is not None and (first is None or due < first):
+            first = due
+    return first
+
+
 class Machine(Protocol):
     """A byte machine: one port, no I/O."""
 

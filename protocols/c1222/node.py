@@ -43,7 +43,7 @@ from protocols.c1222.security import CIPHERTEXT, CLEAR, MAX_KEY_USES
 from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
 from protocols.c1222.transactions import Open, Transactions
 from protocols.errors import LocalProtocolError
-from protocols.machine import Event, UtcClock
+from protocols.machine import Event, UtcClock, earliest
 from protocols.psem.codes import ResponseCode
 
 __all__ = [
@@ -204,10 +204,8 @@ class Node:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = [self._transactions.deadline_us(), self._joiner.deadline_us()]
-        if self._later:
-            dues.append(self._later[0][0])
-        return min((due for due in dues if due is not None), default=None)
+        later_us = self._later[0][0] if self._later else None
+        return earliest(self._transactions.deadline_us(), self._joiner.deadline_us(), later_us)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path, and forget them."""

@@ -21,7 +21,7 @@ from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.node import MessageRejected
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
@@ -48,6 +48,7 @@ from smartmeter.ssi.own_tables import OwnTables
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Run
 from smartmeter.ssi.states import START_ERRORS, ErrorCode, Life, StartCause, State, StateChanged
+from smartmeter.ssi.status import Status
 from smartmeter.ssi.tasks import TaskRunner
 from smartmeter.ssi.upgrade import Program, RestartWanted, Upgrade
 from smartmeter.ssi.watching import Watching
@@ -153,8 +154,9 @@ class Module:
             self.factory.optical_user_id,
             now_us,
         )
-        self._begun_us = self._latest_us = now_us
-        self._failures = self._meter_failures = 0
+        self._status = Status(self, self._reporter, self._outage, now_us)
+        self._latest_us = now_us
+        self._failures = 0
         self._unreachable = False
         self._filling = False
         self._start_us: int | None = now_us
@@ -297,16 +299,20 @@ class Module:
         """Give when ``expire`` is wanted next."""
         if self.dead or self.state < State.CONFIGURING:
             return None
-        dues = [self.optical.deadline_us(), self.network.deadline_us()]
-        dues += [self._outage.deadline_us(), self._start_us, self.upgrade.deadline_us()]
-        if self.meter is not None:
-            due_s = self.tasks.scheduler.next_utc_s()
-            for at_s in (due_s, self.upgrade.due_s()):
-                if at_s is not None:
-                    dues.append(self.calendar.deadline_us(at_s * US_PER_S))
-            dues.append(self.tasks.scheduler.retry_us(self._latest_us))
-            dues.append(self.watching.next_us())
-        return min((due for due in dues if due is not None), default=None)
+        due_us = earliest(
+            self.optical.deadline_us(),
+            self.network.deadline_us(),
+            self._outage.deadline_us(),
+            self.upgrade.deadline_us(),
+            self._start_us,
+        )
+        if self.meter is None:
+            return due_us
+        scheduler = self.tasks.scheduler
+        at_s = earliest(scheduler.next_utc_s(), self.upgrade.due_s())
+        at_us = None if at_s is None else self.calendar.deadline_us(at_s * US_PER_S)
+        retry_us = scheduler.retry_us(self._latest_us)
+        return earliest(due_us, at_us, retry_us, self.watching.next_us())
 
     def events(self) -> Sequence[Event]:
         """Give what the host may log or act on."""
@@ -372,8 +378,7 @@ class Module:
                         self._restored(outage, now_us)
                 self._follow_season(now_us)
             case Run() as run:
-                status = {**self.status(), **self.health()}
-                self.tasks.done(run, event.result, status, now_us)
+                self.tasks.done(run, event.result, self._status.both, now_us)
             case Asked() as request:
                 self.network.answer(request, event.result, now_us)
             case ("watch", _):
@@ -388,7 +393,7 @@ class Module:
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
         self._failures += 1
-        self._meter_failures += 1
+        self._status.meter_failures += 1
         if self._failures >= UNREACHABLE_AFTER and not self._unreachable and self.meter:
             self._unreachable = True
             self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, str(event.error), now_us)
@@ -535,44 +540,11 @@ class Module:
 
     def status(self) -> dict[str, Any]:
         """Give MODULE_STATUS as of the last instant that the module was told."""
-        now_us = self._latest_us
-        utc_s = self.calendar.utc_s(now_us) or 0
-        return {
-            "STATE": self.state,
-            "ERROR": self.error,
-            "WARNING": self._reporter.warning(now_us),
-            "MAINS_FLAG": int(self._outage.mains_on),
-            "METER_LINK_FLAG": int(self.meter_answers),
-            "UPTIME_S": (now_us - self._begun_us) // US_PER_S,
-            "OUTBOX_COUNT": len(self.outbox),
-            "OUTBOX_EPOCH": self.outbox.epoch,
-            "NEXT_REPORT_NBR": self.outbox.next_number,
-            "LAST_ACKNOWLEDGED_TIME": self.memory.acknowledged_s,
-            "CONFIG_VERSION": self.configuration.version,
-            "CONTEXT_ID": self.meter.id if self.meter else 0,
-            "NBR_MOMENTARIES": self.memory.momentaries & 0xFFFF,
-            "NBR_OUTAGES": len(self.memory.outages),
-            "CLOCK_OFFSET_S": self.tasks.clock.offset_s,
-            "WATCH_LINE_US": self.watch_line_us,
-            "TIME": utc_s,
-        }
+        return self._status.status()
 
     def health(self) -> dict[str, Any]:
         """Give MODULE_HEALTH."""
-        memory, begun_us = self.memory, max(1, self._latest_us - self._begun_us)
-        return {
-            "NBR_RESTARTS": memory.restarts,
-            "NBR_WATCHDOG_RESETS": memory.watchdog_resets,
-            "NBR_METER_FAILURES": self._meter_failures,
-            "NBR_REPORTS": memory.reports,
-            "NBR_REPORTS_DROPPED": memory.reports_dropped,
-            "NBR_GAPS": len(memory.gaps),
-            "NBR_EVENTS_MISSED": memory.events_missed,
-            "NBR_MONITORS_IMPOSSIBLE": min(255, len(self.watching.faults)),
-            "WATCH_DUTY_PERMILLE": min(1000, self.watch_line_us * 1000 // begun_us),
-            "LAST_DEMAND_RESET_TIME": memory.reset_s,
-            "SEASON": 255 if memory.season is None else memory.season,
-        }
+        return self._status.health()
 
     def reconfigure(self) -> None:
         """Take a new configuration over before anything else is started."""

@@ -30,7 +30,7 @@ from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.services import TRACE, Deregister, Trace, encode_service
 from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
@@ -208,14 +208,14 @@ class NetworkSide:
         """Give when ``expire`` is wanted."""
         if self._node is None or not self._ways:
             return None
-        dues = [self._node.deadline_us()]
+        send_us = lapses_us = None
         if self._idle:
             if self._choice(not self.registered) is not None:
-                dues.append(self._not_before_us)
-            lapses_us = self._registered_us + self._registration_us
+                send_us = self._not_before_us
             if self._choice(True) is not None:
-                dues.append(max(self._not_before_us, lapses_us))
-        return min((due for due in dues if due is not None), default=None)
+                lapses_us = self._registered_us + self._registration_us
+                lapses_us = max(self._not_before_us, lapses_us)
+        return earliest(self._node.deadline_us(), send_us, lapses_us)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables.ssi_tables import CatchUp, Cause, Task
+from protocols.machine import earliest
 from smartmeter.base.tasks import Recurrence, jitter_s
 from smartmeter.base.zone import Zone
 from smartmeter.ssi.configuration import recurrence
@@ -97,8 +98,8 @@ class Scheduler:
             if found:
                 self._running[number] += len(found)
                 runs += found
-        dues = (self._next(number) for number in self._schedules)
-        self._quiet_until_s = min((due for due in dues if due is not None), default=NEVER_S)
+        first_s = earliest(*map(self._next, self._schedules))
+        self._quiet_until_s = NEVER_S if first_s is None else first_s
         return sorted(runs, key=lambda run: (run.schedule["PRIORITY"], run.due_s))
 
     def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> list[Run]:
@@ -150,9 +151,9 @@ class Scheduler:
 
     def next_utc_s(self) -> int | None:
         """Give the next due second with its delay, of schedules that neither run nor failed."""
-        waiting = (n for n in self._schedules if not self._running[n] and n not in self._retry)
-        dues = (self._next(number) for number in waiting)
-        return min((due for due in dues if due is not None), default=None)
+        running, retry = self._running, self._retry
+        waiting = [n for n in self._schedules if not running.get(n) and n not in retry]
+        return earliest(*map(self._next, waiting))
 
     def _forget(self, number: int) -> None:
         """The next due second of a schedule must be found anew."""
@@ -168,5 +169,7 @@ class Scheduler:
 
     def retry_us(self, now_us: int) -> int | None:
         """Give the next instant at which a failed run is tried again."""
+        if not self._retry:
+            return None
         waiting = (entry for number, entry in self._retry.items() if not self._running[number])
         return min((max(at, now_us) for at, _ in waiting), default=None)

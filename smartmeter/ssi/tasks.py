@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -151,8 +151,10 @@ class TaskRunner:
             self.reset_refused()
         self.scheduler.failed(run, now_us)
 
-    def done(self, run: Run, result: Any, status: Mapping[str, Any], now_us: int) -> None:
-        """A run was done: make its outcome durable."""
+    def done(
+        self, run: Run, result: Any, shown: Callable[[], Mapping[str, Any]], now_us: int
+    ) -> None:
+        """A run was done: make its outcome durable.  ``shown`` gives status and health."""
         self.scheduler.mark(run)
         self.scheduler.ended(run)
         task = run.schedule["TASK"]
@@ -167,9 +169,9 @@ class TaskRunner:
             return
         services: list[bytes | IntervalPart] = list(self._collected(run, result, now_us))
         if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
-            services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, status))
+            services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, shown()))
         if task == Task.HEALTH:
-            services.append(self._reporter.make.own(SsiTable.MODULE_HEALTH, status))
+            services.append(self._reporter.make.own(SsiTable.MODULE_HEALTH, shown()))
         services += self._reporter.waiting_advisories()
         number = run.schedule["SCHEDULE_NBR"]
         header = self._reporter.header(run.cause, now_us, number, run.due_s)

@@ -213,8 +213,11 @@ class Upgrade:
 
     def start_due(self, utc_s: int) -> bool:
         """Switch slots when it is time; True when the module is to be started anew."""
-        due_s, manifest = self.due_s(), self._manifest()
-        if due_s is None or utc_s < due_s or manifest is None:
+        due_s = self.due_s()
+        if due_s is None or utc_s < due_s:
+            return False
+        manifest = self._manifest()
+        if manifest is None:
             return False
         self._progress.state = UpgradeState.TRIAL
         following = Boot(
