@@ -32,8 +32,10 @@ def key(file: str) -> None:
 
     private = os.urandom(signing.KEY_OCTETS)
     public = Path(f"{file}.pub")
-    _write(public, signing.public_key(private).hex() + "\n", 0o644)
+    if public.exists():
+        raise SettingsError(str(public), "is there already", "choose another name")
     _write(Path(file), private.hex() + "\n", 0o600)
+    _write(public, signing.public_key(private).hex() + "\n", 0o644)
     click.echo(f"wrote {file} (mode 0600) and {public}")
 
 

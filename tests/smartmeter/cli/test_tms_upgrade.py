@@ -1,0 +1,89 @@
+"""``tms upgrade``: keys and images are made once and well; what is wrong is said in a line."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ansi_tables.ssi_tables import GATEWAY_MODEL
+from smartmeter.base import signing
+from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.cli.tms import command
+from smartmeter.tms.upgrades import MANIFEST_OCTETS, MAX_IMAGE_OCTETS, make_image, read_image
+from tests.smartmeter.gateway.wheels import wheel_of
+
+
+def run(*arguments: str) -> str:
+    """Run a verb; its errors come as they are raised."""
+    done = CliRunner().invoke(command, ["upgrade", *arguments], standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.output
+
+
+def made_key(tmp_path: Path) -> Path:
+    run("key", str(tmp_path / "key"))
+    return tmp_path / "key"
+
+
+def test_a_key_is_for_its_owner_alone_and_never_replaced(tmp_path: Path) -> None:
+    key = made_key(tmp_path)
+    assert key.stat().st_mode & 0o777 == 0o600
+    private, public = bytes.fromhex(key.read_text()), bytes.fromhex(Path(f"{key}.pub").read_text())
+    assert signing.public_key(private) == public
+    with pytest.raises(SettingsError, match="is there already"):
+        run("key", str(key))
+    Path(f"{key}.pub").unlink()
+    with pytest.raises(SettingsError, match="File exists"):
+        run("key", str(key))
+    assert not Path(f"{key}.pub").exists()
+
+
+def test_a_wheel_becomes_an_image_for_gateways_with_its_own_version(tmp_path: Path) -> None:
+    key, wheel, image = made_key(tmp_path), tmp_path / "a.whl", tmp_path / "a.image"
+    wheel.write_bytes(wheel_of({"smartmeter/__init__.py": b""}, "1.2.3"))
+    told = run("image", str(wheel), "--key", str(key), "--out", str(image))
+    assert f"{GATEWAY_MODEL} 1.2.3" in told
+    found = read_image(image.read_bytes(), "image")
+    assert (found.value["MODEL"], found.value["VERSION"]) == (GATEWAY_MODEL, "1.2.3")
+    assert found.octets == wheel.read_bytes()
+
+
+def test_what_cannot_become_an_image_is_named(tmp_path: Path) -> None:
+    key, wheel, out = made_key(tmp_path), tmp_path / "a.whl", str(tmp_path / "out")
+    for payload, fault in (
+        (b"no wheel", "not a zip file"),
+        (wheel_of({}, "1.0", name="another"), "is of another"),
+        (wheel_of({}, "1.0")[:-30], "not a zip file"),
+    ):
+        wheel.write_bytes(payload)
+        with pytest.raises(SettingsError, match=fault):
+            run("image", str(wheel), "--key", str(key), "--out", out)
+    with pytest.raises(SettingsError, match="is no key"):
+        run("image", str(wheel), "--key", str(wheel), "--out", out)
+    with pytest.raises(SettingsError, match="octets; 1 to"):
+        make_image(bytes(MAX_IMAGE_OCTETS + 1), "M", "1", bytes(32), packed=False)
+    assert not Path(out).exists()
+
+
+def test_an_image_that_is_cut_off_or_changed_is_no_image() -> None:
+    octets = make_image(b"payload", "M", "1", bytes(32)).file()
+    for wrong in (b"", b"x", octets[:20], octets[: MANIFEST_OCTETS + 6], octets[:-1]):
+        with pytest.raises(SettingsError):
+            read_image(wrong, "image")
+    for place in range(len(octets) - 5, len(octets)):
+        changed = octets[:place] + bytes([octets[place] ^ 1]) + octets[place + 1 :]
+        with pytest.raises(SettingsError, match="cut off or changed"):
+            read_image(changed, "image")
+
+
+def test_a_sender_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMARTMETER_TMS_PASSWORD", "a password")
+    image = tmp_path / "image"
+    image.write_bytes(make_image(b"payload", "M", "1", bytes(32)).file())
+    with pytest.raises(SettingsError, match="is no time"):
+        run("send", str(image), "SM1", "--at", "tomorrow")
+    with pytest.raises(SettingsError, match="is no address"):
+        run("send", str(image), "SM1", "--url", "nowhere")
+    with pytest.raises(SmartMeterError, match="is the TMS running there"):
+        run("send", str(image), "SM1", "--url", "http://127.0.0.1:1")

@@ -1,0 +1,74 @@
+"""Upgrades as a person begins them: all of a list or nothing, and the truth about each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.errors import SettingsError
+from smartmeter.ssi.factory import relative_title
+from smartmeter.tms.fleet_upgrades import MAX_LIST, FleetUpgrades
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import UnknownMeter
+from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.store.records import store_image
+from smartmeter.tms.upgrades import make_image
+
+ESN = "SM000001"
+IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
+    running = TmsServer(tmp_path, Calendar(1_767_225_600 * US_PER_S))
+    await running.start("127.0.0.1", 0)
+    running.import_shipment([Shipped(ESN, str(relative_title(ESN)), bytes(16), "M")])
+    yield running
+    await running.stop()
+
+
+async def test_a_list_with_somebody_unknown_begins_nothing(server: TmsServer) -> None:
+    upgrades = FleetUpgrades(server)
+    with pytest.raises(UnknownMeter, match="SM000002"):
+        upgrades.begin([ESN, "SM000002"], IMAGE, 0, "ann")
+    assert upgrades.status() == {"total": 0, "upgrades": []}
+
+
+@pytest.mark.parametrize(
+    ("esns", "octets", "second"),
+    [([], IMAGE, 0), ([ESN] * (MAX_LIST + 1), IMAGE, 0), ([ESN], b"x", 0), ([ESN], IMAGE, -1)],
+)
+async def test_what_cannot_be_is_refused(
+    server: TmsServer, esns: list[str], octets: bytes, second: int
+) -> None:
+    with pytest.raises(SettingsError):
+        FleetUpgrades(server).begin(esns, octets, second, "ann")
+
+
+async def test_an_upgrade_is_begun_once_and_shows_what_the_module_said(server: TmsServer) -> None:
+    upgrades = FleetUpgrades(server)
+    begun = upgrades.begin([ESN, ESN], IMAGE, 0, "ann")
+    assert begun["version"] == "2.0" and list(begun["jobs"]) == [ESN] and begun["busy"] == []
+    assert upgrades.begin([ESN], IMAGE, 0, "bob")["busy"] == [ESN]
+    [one] = upgrades.status(ESN)["upgrades"]
+    assert (one["requested_by"], one["image"], one["module"]) == ("ann", "image 2.0", None)
+    told = {
+        "STATE": UpgradeState.IDLE,
+        "RESULT": UpgradeResult.ROLLED_BACK,
+        "RUNNING_VERSION": "1.0",
+        "RUNNING_SLOT": 0,
+        "IMAGE_VERSION": "",
+        "IMAGE_DIGEST": bytes(32),
+        "IMAGE_OCTETS": 0,
+        "RECEIVED_OCTETS": 0,
+        "ACTIVATION_TIME": 0,
+    }
+    octets = ssi_tables.encode(SsiTable.UPGRADE_STATUS, told)
+    table = ssi_tables.DEFAULT_BASE + SsiTable.UPGRADE_STATUS
+    server.store.write_now(lambda c: store_image(c, ESN, table, octets, 1_767_225_600))
+    [one] = upgrades.status()["upgrades"]
+    module = one["module"]
+    assert (module["running_version"], module["last_result"]) == ("1.0", "rolled back")
