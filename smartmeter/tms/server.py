@@ -76,7 +76,8 @@ class TmsServer:
     @property
     def counts(self) -> dict[str, int]:
         """Give what passed and what was refused, by reason, since the start."""
-        return {**self.listener.counts, **self.head_end.collector.node.counts}
+        collector = self.head_end.collector
+        return {**self.listener.counts, **collector.node.counts, **collector.relay.counts}
 
     def import_shipment(self, shipped: list[Shipped]) -> int:
         """Enter SmartMeters; gives how many were new."""

@@ -64,6 +64,12 @@ def test_a_fleet_behind_relays_loses_nothing_and_is_the_same_for_the_same_seed()
     assert traces[0] == traces[1] and len(traces[0]) > 50
 
 
+@pytest.mark.night
+@pytest.mark.parametrize("seed", range(11, 19))
+def test_four_bad_days_of_three_meters_behind_two_relays(seed: int) -> None:
+    assert run_fleet(FleetSettings(3, 4, seed, relays=2), lambda: 0).sound
+
+
 def test_an_area_fault_cuts_off_the_meters_of_one_relay_only() -> None:
     fleet = Fleet(FleetSettings(4, 1, 2, relays=2, faults=False))
     fleet.run(3 * HOUR_US)

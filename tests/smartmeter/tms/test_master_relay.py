@@ -265,6 +265,7 @@ async def test_what_is_for_nobody_here_is_answered_so(tms: TmsServer) -> None:
     writer.close()
     assert items(found[0]) == [bytes([ResponseCode.uat])]
     assert decode_apdu(found[0]).calling == ApTitle.parse(".7.9.9")
+    assert tms.counts["answered uat"] == 1
 
 
 # In virtual time.
