@@ -15,7 +15,7 @@ import click
 
 from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import host_port, shown
-from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -119,9 +119,13 @@ def serve(
         _template(template),
     )
     shipped = _keys(Path(keys), count, settings)
-    calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
+    shared_calendar(clock, wall_utc_us(), monotonic_us())  # a wrong --clock is said at once
+
+    def new_calendar() -> Calendar:
+        return shared_calendar(clock, wall_utc_us(), monotonic_us())
+
     memories = _memories(Path(state)) if state is not None else None
-    fleet = ServedFleet(shipped, settings, calendar, memories)
+    fleet = ServedFleet(shipped, settings, new_calendar, memories)
     context = server_tls(files) if files.certificate is not None else None
     asyncio.run(_run(fleet, settings, listen, control, context))
 

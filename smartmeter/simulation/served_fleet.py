@@ -199,18 +199,21 @@ class _Heard:
 
 
 class ServedFleet:
-    """All meters; implements the listener's Handler: each APDU goes to whose title it has."""
+    """All meters; implements the listener's Handler: each APDU goes to whose title it has.
+
+    ``new_calendar`` gives each meter a clock of its own, which may be set and drift.
+    """
 
     def __init__(
         self,
         shipped: Sequence[Shipped],
         settings: ServedSettings,
-        calendar: Calendar,
+        new_calendar: Callable[[], Calendar],
         memories: Memories | None = None,
     ) -> None:
         memories = memories or (lambda esn: (MemoryNvram(), MemoryNvram()))
         self.members = [
-            FleetMember(one, settings, calendar, memories(one.esn), number)
+            FleetMember(one, settings, new_calendar(), memories(one.esn), number)
             for number, one in enumerate(shipped)
         ]
         self.counts: Counter[str] = Counter()

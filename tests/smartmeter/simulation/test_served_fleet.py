@@ -354,6 +354,11 @@ async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broke
         alarms = "SELECT esn FROM alarms"
         await eventually(lambda: tms.store.read(alarms), "the alarm of the other comes")
         assert tms.store.read(alarms)[0]["esn"] == "SM000001"
+        clocks = [
+            (await asyncio.to_thread(fleet.ask, "POST", f"/meters/{n}/clock", offset_s=ahead))
+            for n, ahead in ((0, 7200), (1, 0))
+        ]
+        assert 7100 < clocks[0]["utc_s"] - clocks[1]["utc_s"] <= 7200, "each has its own"
         off = await asyncio.to_thread(fleet.ask, "POST", "/meters/0/power", on=False)
         assert off == {"on": False}
         for path, body in (("/meters/9/power", {"on": True}), ("/meters/0/faults", {"kind": "x"})):
