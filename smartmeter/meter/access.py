@@ -3,8 +3,9 @@
 ST-42 gives each password the groups that it opens; ST-44 says of single tables
 and procedures which groups may read, write or run them, and ST-43 of all
 others.  A session may do what one of its groups may; the two flags of an entry
-open it to anyone (single source: FLAG1 reads, FLAG2 writes or runs).  ST-45
-holds keys; a C12.18 port has no service that uses one, so these meters have none.
+open it to anyone (single source: FLAG1 reads, FLAG2 writes or runs).  ST-45, where
+ST-41 counts keys, is written by whom ST-44 says and read by nobody; no service of a
+C12.18 port uses a key.
 
 As it leaves the factory a meter has two roles.  Without a password one can read
 what the display shows anyway: identity, clock, registers and load profile, as on

@@ -45,7 +45,7 @@ from smartmeter.meter.pending import (
     pending_of,
 )
 from smartmeter.meter.procedures import run_procedure
-from smartmeter.meter.profile import DeviceProfile, factory_images, with_interval
+from smartmeter.meter.profile import KEYS, DeviceProfile, factory_images, with_interval
 from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.meter.program import ConfigurationRefused, Program, program_of
 from smartmeter.meter.quantities import PROGRAMMED_COUNT, SAGS, SWELLS
@@ -132,6 +132,8 @@ class Meter:
         if PASSWORDS in self.profile.used:
             value = security_values(self.access.factory)[PASSWORDS]
             images[PASSWORDS] = layout_for(PASSWORDS, context).encode(value)
+        if KEYS in self.profile.used:
+            images[KEYS] = bytes(layout_for(KEYS, context).size or 0)  # none is set
         return images
 
     def _build(self) -> None:

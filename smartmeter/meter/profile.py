@@ -32,6 +32,8 @@ USER_TABLES = range(84, 90)
 COMPUTED |= frozenset(USER_TABLES)
 #: Passwords and roles: every device with ST-41 has them, and who is master may write them.
 SECURITY = (42, 43, 44)
+#: Keys, where ST-41 counts some.
+KEYS = 45
 #: Members in one octet of a SET.
 MEMBERS_AN_OCTET = 8
 
@@ -132,6 +134,7 @@ class DeviceProfile:
         derived |= set(self.user_tables)
         numbers = derived | set(self.tables) | set(self.data) | set(ALWAYS)
         numbers |= set(SECURITY) if 41 in self.tables else set()
+        numbers |= {KEYS} if self.tables.get(41, {}).get("NBR_KEYS") else set()
         numbers |= {n - 1 for n in numbers & set(ACTUAL) if n - 1 not in self.without_limits}
         return tuple(sorted(numbers))
 
@@ -187,7 +190,7 @@ def general_configuration(profile: DeviceProfile) -> Record:
         MFG_TBLS_USED=frozenset(),
         STD_PROC_USED=frozenset(profile.procedures),
         MFG_PROC_USED=frozenset(),
-        STD_TBLS_WRITE=frozenset((*profile.writable, *SECURITY)) & frozenset(used),
+        STD_TBLS_WRITE=frozenset((*profile.writable, *SECURITY, KEYS)) & frozenset(used),
         MFG_TBLS_WRITE=frozenset(),
     )
 

@@ -112,7 +112,7 @@ INDUSTRIAL = DeviceProfile(
             "PRESENT_VALUE_SELECT": parts.select(12, 13, 14, 15, 16, 17, 18, 19, 20),
         },
         **_DISPLAY,
-        41: {"NBR_PASSWORDS": 2, "PASSWORD_LEN": 20},
+        41: {"NBR_PASSWORDS": 2, "PASSWORD_LEN": 20, "NBR_KEYS": 2, "KEY_LEN": 16},
         51: {
             "TIME_FUNC_FLAG2": (
                 "CAP_DST_AUTO_FLAG",

@@ -6,7 +6,7 @@ import pytest
 
 from ansi_tables import layout_for
 from protocols.c1218.client import ScriptDone, ScriptFailed
-from protocols.c1218.scripts import read_table, run_procedure, write_table
+from protocols.c1218.scripts import read_table, run_procedure, write_part, write_table
 from protocols.errors import ServiceRefused
 from smartmeter.meter.access import (
     FIRST_DELAY_US,
@@ -165,3 +165,21 @@ def test_an_entry_without_a_password_opens_nothing() -> None:
     assert access.try_password(b"master".ljust(20, b"\0"), 0) is True
     access.end()
     assert not access.may_read(76) and access.may_read(23) and not access.may_read(42)
+
+
+def test_keys_are_written_by_the_master_kept_and_read_by_nobody() -> None:
+    bench = Bench(profile_named("industrial"))
+    general = bench.snapshot()[0]
+    assert 45 in general.STD_TBLS_USED and 45 in general.STD_TBLS_WRITE
+    keys = bytes(range(32))
+    for password, expected in ((b"reader", "isc"), (b"master", "ok")):
+        line = logged_on(bench, password)
+        assert outcome(line, write_table(45, keys, line.client.limits)) == expected
+        assert outcome(line, write_part(45, 0, keys[:16], line.client.limits)) == expected
+        assert outcome(line, read_table(45, line.client.limits)) == "isc"
+        leave(bench, line)
+    bench.start()
+    assert bench.meter.images[45] == keys
+    line = logged_on(bench, b"master")
+    assert outcome(line, read_table(45, line.client.limits)) == "isc"
+    assert outcome(line, write_table(45, keys[:-1], line.client.limits)) == "onp"
