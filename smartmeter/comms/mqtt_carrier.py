@@ -15,7 +15,9 @@ from smartmeter.comms.listener import Handler
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
 from smartmeter.comms.tls import client_tls
 
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+#: A broker that answers no more is not waited for when we go.
+FAREWELL_S = 1.0
 RECONNECT_S = (0.25, 30.0)
 #: APDUs that wait for the broker, and from it.
 MAX_QUEUED = 4096
@@ -75,7 +77,9 @@ class MqttCarrier:
         while True:
             try:
                 await self._session(handler)
-            except aiomqtt.MqttError:
+            except aiomqtt.MqttError as error:
+                if _cancelled():  # the broker went while we said farewell: we go all the same
+                    raise asyncio.CancelledError from error
                 self.counts["mqtt broker lost"] += self.connected
             finally:
                 rest_s = RECONNECT_S[0] if self.connected else rest_s
@@ -111,7 +115,9 @@ class MqttCarrier:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
                 with contextlib.suppress(aiomqtt.MqttError):
-                    await client.publish(broker.presence, OFFLINE, qos=1, retain=True)
+                    await client.publish(
+                        broker.presence, OFFLINE, qos=1, retain=True, timeout=FAREWELL_S
+                    )
 
     def _heed(self, message: aiomqtt.Message, handler: Handler) -> None:
         payload, found = message.payload, self.broker.node_of(message.topic.value)
@@ -155,3 +161,8 @@ class MqttCarrier:
         if self._capture is not None:
             ends = ("0.0.0.0", 0), (self.broker.host, self.broker.port)
             self._capture.apdu(sent, *ends, False, octets, listens=False)
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -134,7 +134,7 @@ def test_one_that_stands_by_is_open_beside_all_others() -> None:
     assert (plan.open, plan.close) == ((), ())
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_the_rules_hold_and_the_cheapest_that_works_is_used(seed: int) -> None:
     chance = Random(seed)
     bearers = [CHEAP, NEXT, CALLED, DEAR]

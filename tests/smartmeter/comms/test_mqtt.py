@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 
 import aiomqtt
@@ -9,6 +10,7 @@ import pytest
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import make_carriers
+from smartmeter.comms import mqtt_carrier
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import carrying
 from smartmeter.comms.listener import Listener
@@ -76,6 +78,21 @@ async def test_a_broker_that_goes_and_comes_is_found_again_by_both_ends(broker: 
         broker.start()
         await until(lambda: len(node.heard) == 2, seconds=20)
     assert carrier.counts["mqtt broker lost"] == 1
+
+
+async def test_a_broker_that_goes_during_the_farewell_keeps_nobody(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 1.0)
+    carrier = MqttCarrier(settings(broker), LIMIT)
+    task = asyncio.create_task(carrier.run(Answering()))
+    await until(lambda: carrier.connected)
+    broker.process.send_signal(signal.SIGSTOP)  # it answers no more, and then it is gone
+    task.cancel()
+    await asyncio.sleep(0.1)
+    broker.process.kill()
+    await asyncio.wait_for(asyncio.wait((task,)), 15)
+    assert task.cancelled()
 
 
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:

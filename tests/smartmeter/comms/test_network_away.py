@@ -138,7 +138,9 @@ def provisioned(seed: int, standing_by: tuple[str, ...] = ()) -> Connected:
     return street
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.night) for seed in range(2, 22))]
+)
 def test_thirteen_hours_without_a_network_lose_nothing_and_alarms_take_the_dear_way(
     seed: int,
 ) -> None:
