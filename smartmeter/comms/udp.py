@@ -21,6 +21,8 @@ from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 
 #: When a request without an answer is sent again, after the first time.
 REPEAT_AFTER_S = (1.0, 2.0, 4.0)
+#: The limited broadcast of IPv4.
+EVERYBODY = "255.255.255.255"
 #: Requests that wait for an answer at once; a node has one or two.
 MAX_WAITING = 256
 
@@ -128,7 +130,7 @@ class UdpBearer:
             found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
             group = cast(tuple[str | int, ...], found[0][4])
             _, connection = await loop.create_datagram_endpoint(
-                lambda: UdpConnection(group), family=family
+                lambda: UdpConnection(group), family=family, allow_broadcast=True
             )
         else:
             _, connection = await loop.create_datagram_endpoint(
@@ -139,6 +141,7 @@ class UdpBearer:
 
 def _is_group(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_multicast
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
+    return address.is_multicast or host == EVERYBODY

@@ -58,7 +58,13 @@ def _link() -> str:
 
 @pytest.mark.parametrize(
     ("group", "host"),
-    [(IPV4_GROUP, "0.0.0.0"), (IPV4_GROUP, "::"), ("[ff02::204%LINK]", "::")],
+    [
+        (IPV4_GROUP, "0.0.0.0"),
+        (IPV4_GROUP, "::"),
+        ("[ff02::204%LINK]", "::"),
+        ("255.255.255.255", "0.0.0.0"),
+        ("255.255.255.255", "::"),
+    ],
 )
 async def test_who_asks_the_group_is_answered_from_our_own_address(group: str, host: str) -> None:
     handler = Answering()
