@@ -38,7 +38,7 @@ def command() -> None:
 )
 def run(name: str, clock: str, page: str | None) -> None:
     """Run until told to stop (Ctrl-C).  Without [[tms]] in the settings it needs no TMS."""
-    from smartmeter.gateway.launcher import Launcher, begin_again, launched
+    from smartmeter.gateway.beginning import begin_again, launched
     from smartmeter.gateway.service import run_gateway
     from smartmeter.gateway.settings import read_settings
 
@@ -48,9 +48,12 @@ def run(name: str, clock: str, page: str | None) -> None:
     if page is not None:
         place = host_port("--with-tms", page, "127.0.0.1:8080")
 
-    first = settings.upgrade is not None and not launched()
-    if first and not Launcher(settings, sys.argv[1:], click.echo).run():
-        return
+    if settings.upgrade is not None and not launched():
+        # What only a launcher needs is not in memory for years.
+        from smartmeter.gateway.launcher import Launcher
+
+        if not Launcher(settings, sys.argv[1:], click.echo).run():
+            return
     for seat in settings.seats:
         click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
     click.echo(f"towards the meter: {settings.permission}")

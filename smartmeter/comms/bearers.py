@@ -7,10 +7,7 @@ from dataclasses import replace
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import Bearer, BearerSettings, ip_address
-from smartmeter.comms.dial_up import DialUpBearer
-from smartmeter.comms.listening import ListeningBearer
 from smartmeter.comms.mqtt_topics import broker_address
-from smartmeter.comms.sms import SmsBearer, number_at_port
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.udp import UdpBearer
 
@@ -21,16 +18,41 @@ def _mqtt(settings: BearerSettings) -> Bearer:
     return MqttBearer(settings)
 
 
+# A board that has no modem keeps nothing of one in memory.
+def _sms(settings: BearerSettings) -> Bearer:
+    from smartmeter.comms.sms import SmsBearer
+
+    return SmsBearer(settings)
+
+
+def _dial_up(settings: BearerSettings) -> Bearer:
+    from smartmeter.comms.dial_up import DialUpBearer
+
+    return DialUpBearer(settings)
+
+
+def _listening(settings: BearerSettings) -> Bearer:
+    from smartmeter.comms.listening import ListeningBearer
+
+    return ListeningBearer(settings)
+
+
+def _number_at_port(address: str) -> object:
+    from smartmeter.comms.sms import number_at_port
+
+    return number_at_port(address)
+
+
 #: Kind of address: how it is checked, and what makes its bearer.
 KINDS: dict[str, tuple[Callable[[str], object], Callable[[BearerSettings], Bearer]]] = {
     "tcp": (ip_address, TcpBearer),
     "tls": (ip_address, TcpBearer),
     "udp": (ip_address, UdpBearer),
-    "listen": (ip_address, ListeningBearer),
+    "listen": (ip_address, _listening),
     "mqtt": (broker_address, _mqtt),
     "mqtts": (broker_address, _mqtt),
-    "sms": (number_at_port, SmsBearer),
-    "modem": (number_at_port, DialUpBearer),
+    "sms": (_number_at_port, _sms),
+    "modem": (_number_at_port, _dial_up),
 }
 
 

@@ -20,13 +20,12 @@ from contextlib import closing
 from types import FrameType
 
 from smartmeter.base.errors import StorageError
+from smartmeter.gateway.beginning import SLOT_VARIABLE, STAYS, TRIAL, command_of
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.settings import GatewaySettings, UpgradeSettings
 from smartmeter.gateway.slots import Slots, choose, give_up
 from smartmeter.ssi.boot import Boot
 
-#: Tells a program that the launcher started it; "trial" while it has to prove itself.
-SLOT_VARIABLE, TRIAL, STAYS = "SMARTMETER_SLOT", "trial", "stays"
 #: What a version on trial gets for its start and its end beside the trial's own time.
 MARGIN_S = 60
 REST_S = 1.0
@@ -63,7 +62,9 @@ class Launcher:
                 elif boot.trial:
                     self._try(boot)
                 elif self._slots.folder(boot.slot).exists():
-                    os.execve(sys.executable, self._command(), self._environment(boot, STAYS))
+                    os.execve(
+                        sys.executable, command_of(self._arguments), self._environment(boot, STAYS)
+                    )
                 else:
                     return True
         finally:
@@ -88,7 +89,9 @@ class Launcher:
             # When the launcher is killed: two programs must not share a meter.
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
-        self._child = subprocess.Popen(self._command(), env=environment, preexec_fn=die_with_us)
+        self._child = subprocess.Popen(
+            command_of(self._arguments), env=environment, preexec_fn=die_with_us
+        )
         try:
             if self._stopping:
                 self._child.terminate()
@@ -109,9 +112,6 @@ class Launcher:
         if self._child is not None:
             self._child.terminate()
 
-    def _command(self) -> list[str]:
-        return [sys.executable, "-P", "-m", "smartmeter", *self._arguments]
-
     def _environment(self, boot: Boot, kind: str) -> dict[str, str]:
         environment = {**os.environ, SLOT_VARIABLE: kind}
         rest = environment.get("PYTHONPATH")
@@ -120,22 +120,3 @@ class Launcher:
         # The service manager's watchdog is fed by whoever works.
         environment.pop("WATCHDOG_PID", None)
         return environment
-
-
-def launched() -> bool:
-    """Tell whether the launcher started this program."""
-    return SLOT_VARIABLE in os.environ
-
-
-def begin_again(arguments: Sequence[str]) -> None:
-    """Let the launcher decide again; a version on trial need only end."""
-    kind = os.environ.get(SLOT_VARIABLE)
-    if kind == TRIAL:
-        return
-    environment = dict(os.environ)
-    if kind is not None:
-        del environment[SLOT_VARIABLE]
-        rest = environment["PYTHONPATH"].partition(os.pathsep)[2]
-        environment["PYTHONPATH"] = rest
-    command = [sys.executable, "-P", "-m", "smartmeter", *arguments]
-    os.execve(sys.executable, command, environment)
