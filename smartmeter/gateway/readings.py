@@ -27,7 +27,7 @@ from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import StorageError
-from smartmeter.tms.collector import read_report
+from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.store.records import Part
 
 REGISTER_TABLES = (23, 25, 28)

@@ -12,9 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
-from ansi_tables.ssi_tables import NBR_SSI_TABLES, SsiTable
 from protocols.c1222.ap_title import ApTitle, uid_octets
 from protocols.c1222.builder import NEVER, NOTIFICATION
 from protocols.c1222.identification import identification
@@ -46,8 +44,9 @@ from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullWrite, Identify, OffsetWrite, Request
+from protocols.psem.services import Identify, Request
 from smartmeter.base.clock import Calendar
+from smartmeter.tms.report_reader import read_report, written
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
 
@@ -303,8 +302,8 @@ class Collector:
         """Answer what a network is asked; registrations and the like wait for the store."""
         if esn is not None and event.qualifier & NOTIFICATION:
             with suppress(MalformedRequest, ValueError):  # no writes, or none that can be read
-                written = [_written(octets) for octets in event.services]
-                parts = tuple(Part(table, None, {}, data, at) for table, at, data in written)
+                writes = [written(octets) for octets in event.services]
+                parts = tuple(Part(table, None, {}, data, at) for table, at, data in writes)
                 self._events.append(NotificationArrived(event.token, event.path, esn, parts))
                 return
         answers: list[bytes] = []
@@ -382,41 +381,3 @@ class Collector:
             self._events.append(Refused(event.path, str(event.calling), "esn-differs", False))
             return
         self._events.append(ReportArrived(event.token, event.path, esn, header, parts))
-
-
-_SSI_TABLES = {int(table): table for table in SsiTable}
-
-
-def read_report(services: Sequence[bytes]) -> tuple[dict[str, Any], tuple[Part, ...]]:
-    """Read the services of a report: header, then parts.
-
-    TableError, MalformedRequest or ValueError if it is none.
-    """
-    table, offset, data = _written(services[0])
-    if offset is not None:
-        raise ValueError("a report begins with a write of its header")
-    header = ssi_tables.decode(SsiTable.REPORT_HEADER, data)
-    base, parts = header["BASE"], []
-    for octets in services[1:]:
-        table, offset, data = _written(octets)
-        if offset is None and 0 <= table - base < NBR_SSI_TABLES:
-            kind = _SSI_TABLES.get(table - base)
-            if kind is None:
-                raise ValueError(f"{table - base} is no table of the SSI")
-            parts.append(Part(table, kind, ssi_tables.decode(kind, data), data, None))
-        else:
-            parts.append(Part(table, None, {}, data, offset))
-    return header, tuple(parts)
-
-
-def _written(octets: bytes) -> tuple[int, int | None, bytes]:
-    """Give table, offset (None for a whole table) and data of a write."""
-    write = whole_write(octets)
-    if write is not None:
-        return write[0], None, write[1]
-    service = decode_service(octets)
-    if isinstance(service, OffsetWrite):
-        return service.table, service.offset, service.data
-    if not isinstance(service, FullWrite):
-        raise ValueError("a report holds writes only")
-    return service.table, None, service.data

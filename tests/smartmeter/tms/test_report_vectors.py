@@ -15,7 +15,7 @@ from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
-from smartmeter.tms.collector import read_report
+from smartmeter.tms.report_reader import read_report
 
 FILE = json.loads((Path(__file__).parents[2] / "vectors" / "report_vectors.json").read_text())
 CIPHER = EaxPrime(bytes.fromhex(FILE["key"]))
