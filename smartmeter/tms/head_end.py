@@ -385,11 +385,18 @@ class HeadEnd:
         self._set_state(esn, State.PROVISIONED, "")
 
     def _poll(self, due: PollDue) -> None:
-        """Read a plain meter as its schedule says; one poll of it at a time."""
+        """Read a plain meter as its schedule says, unless the poll before it still goes on.
+
+        That one, or the next, brings what this one would have.
+        """
+        if not self.polled.begin(due):
+            return
         script = self.polled.script(due)
         job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
         if self.jobs.submit(job, self._now_us):
             self.figures.scheduled_polls += 1
+        else:
+            self.polled.end(due)
 
     # Jobs.
 
@@ -508,6 +515,7 @@ class HeadEnd:
 
             self.store.write(keep_status)
         elif job.kind == Kind.POLL and isinstance(due := job.about, PollDue):
+            self.polled.end(due)
             if done:
                 self.store.write(lambda c: store_poll(c, due, result, utc_s))
             else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from protocols.errors import LocalProtocolError
@@ -48,6 +48,7 @@ class PolledSource:
         self.plan = PollPlan(poll_schedules(template))
         self.meters: dict[str, PolledMeter] = {}
         self._waiting: dict[int, Question] = {}
+        self._under_way: set[tuple[str, int]] = set()
         self._transaction = 0
         self._events: list[Event] = []
 
@@ -93,6 +94,18 @@ class PolledSource:
         events, self._events = self._events, []
         return events
 
+    def begin(self, due: PollDue) -> bool:
+        """Note that a poll begins; False while the one before on its schedule goes on."""
+        name = due.esn, due.schedule.number
+        if name in self._under_way:
+            return False
+        self._under_way.add(name)
+        return True
+
+    def end(self, due: PollDue) -> None:
+        """Note that a poll has ended."""
+        self._under_way.discard((due.esn, due.schedule.number))
+
     def script(self, due: PollDue) -> Callable[[], Exchange[PlainReading]]:
         """Give the script of a poll; what is known is looked up when it begins."""
 
@@ -104,7 +117,12 @@ class PolledSource:
                 row["context_id"] if row is not None else 0,
             )
             context = {one["table_nbr"]: bytes(one["image"]) for one in images}
-            return poll(due.schedule, Known(context, gaps(self._store, due.esn)))
+            schedule = due.schedule
+            sql = "SELECT count(*) FROM silences WHERE esn=? AND ended_s=0"
+            if self._store.number(sql, due.esn):
+                # Whichever poll ends a silence also fills the gap that it left.
+                schedule = replace(schedule, load_profile=True)
+            return poll(schedule, Known(context, gaps(self._store, due.esn)))
 
         return begin
 
