@@ -45,7 +45,13 @@ from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import result_text, store_job, update_job
 from smartmeter.tms.store.queries import gaps
-from smartmeter.tms.store.records import BACK_FILL, Stored
+from smartmeter.tms.store.records import Stored
+from smartmeter.tms.store.silences import (
+    end_silence,
+    store_recovery,
+    store_silence,
+    store_state,
+)
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
@@ -352,14 +358,8 @@ class HeadEnd:
     def _overdue(self, event: Overdue) -> None:
         utc_s, esn = self.utc_s, event.esn
         if not event.again:
-
-            def change(connection: sqlite3.Connection) -> None:
-                connection.execute(
-                    "INSERT INTO silences (esn, schedule_nbr, due_s, noticed_s) VALUES (?,?,?,?)",
-                    (esn, event.schedule_nbr, event.due_s, utc_s),
-                )
-
-            self.store.write(change)
+            number, due_s = event.schedule_nbr, event.due_s
+            self.store.write(lambda c: store_silence(c, esn, number, due_s, utc_s))
             self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
         self.look_after(esn, attempts=2)
 
@@ -375,13 +375,7 @@ class HeadEnd:
 
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
-
-        def change(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE silences SET ended_s=? WHERE esn=? AND ended_s=0", (utc_s, esn)
-            )
-
-        self.store.write(change)
+        self.store.write(lambda c: end_silence(c, esn, utc_s))
         self._set_state(esn, State.PROVISIONED, "")
 
     def _poll(self, due: PollDue) -> None:
@@ -535,32 +529,13 @@ class HeadEnd:
             text = f"does not answer: {cause}"
         else:
             text = "answers when asked, but sends nothing by itself"
-
-        def change(connection: sqlite3.Connection) -> None:
-            filled = sum(
-                records.store_intervals(connection, esn, part, BACK_FILL, utc_s)
-                for part in parts or ()
-            )
-            connection.execute(
-                "UPDATE silences SET cause=?, filled=filled+? WHERE esn=? AND ended_s=0",
-                (text, filled, esn),
-            )
-
-        self.store.write(change)
+        self.store.write(lambda c: store_recovery(c, esn, parts or (), text, utc_s))
         if self.silence.silent(esn):
             self._set_state(esn, State.SILENT, text)
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s
-
-        def change(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=?"
-                " AND (state!=? OR cause!=?)",
-                (state, cause, utc_s, esn, state, cause),
-            )
-
-        self.store.write(change)
+        self.store.write(lambda c: store_state(c, esn, state, cause, utc_s))
 
     def _kept_by(self, esn: str) -> Template:
         """Give the template as a SmartMeter keeps to it: local schedules in its meter's zone."""
