@@ -18,7 +18,7 @@ import pytest
 
 from smartmeter.ssi.factory import relative_title
 from smartmeter.version import VERSION
-from tests.smartmeter.gateway.wheels import our_wheel, wheel_of
+from tests.smartmeter.gateway.wheels import ROOT, our_wheel, wheel_of
 from tests.smartmeter.test_kill import (
     ESN,
     KEY,
@@ -32,7 +32,10 @@ from tests.smartmeter.test_kill import (
 RATE = 600
 BROKEN = {"smartmeter/__init__.py": b"raise RuntimeError('this version is broken')\n"}
 #: Starts, reads its meter, and never says a word to its TMS.
-MUTE = {"smartmeter/comms/tcp.py": "raise OSError('this version has no network')\n"}
+MUTE = {
+    "smartmeter/comms/tcp.py": (ROOT / "smartmeter/comms/tcp.py").read_text()
+    + "\n\nasync def _mute(self):\n    raise OSError('no network')\n\n\nTcpBearer.connect = _mute\n"
+}
 PASSWORD = "only for this test"
 
 
