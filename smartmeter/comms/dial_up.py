@@ -6,17 +6,16 @@ is garbled all the same is no APDU any more, and ends the call.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.machine import Event
 from protocols.modem.at import INITIALISE, AtModem, CallEnded, CommandDone, Connected, DataArrived
 from smartmeter.comms.bearer import BearerSettings, Connection
-from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
 from smartmeter.comms.sms import number_at_port
+from smartmeter.comms.task_connection import TaskConnection
 
 #: Initialising, dialling and the far modem's answer together.
 CALL_TIMEOUT_S = 90.0
@@ -39,49 +38,23 @@ class _Caller:
         return self.modem.events()
 
 
-class DialledConnection:
+class DialledConnection(TaskConnection):
     """One call; implements ``Connection``."""
 
     def __init__(self, settings: BearerSettings) -> None:
+        super().__init__(settings.address)
         self._number, self._port = number_at_port(settings.address)
         self._stream = ApduStream()
         self._caller: _Caller | None = None
-        self._inbox = Inbox()
-        self._stands = asyncio.Event()
-        self._work = asyncio.create_task(run_on_port(self._port, self._make, self._heed))
 
     async def opened(self) -> None:
         """Wait until the call stands; OSError when it does not come about."""
-        stands = asyncio.create_task(self._stands.wait())
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                await asyncio.wait((stands, self._work), return_when=asyncio.FIRST_COMPLETED)
-            if self._work.done():
-                await self._work
-        except TimeoutError as error:
-            self.close()
-            raise OSError(f"{self._number}: no call in time") from error
-        except asyncio.CancelledError:
-            self.close()
-            raise
-        finally:
-            stands.cancel()
+        await self._opened(run_on_port(self._port, self._make, self._heed), CALL_TIMEOUT_S)
 
     def send(self, octets: bytes) -> None:
         """Send one APDU; a call that has ended drops it."""
         if self._caller is not None and not self._work.done():
             self._caller.modem.send(octets)
-
-    async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give what arrives until the call ends."""
-        self._inbox.open(take)
-        await asyncio.wait((self._work,))
-        if not self._work.cancelled():
-            self._work.result()
-
-    def close(self) -> None:
-        """Hang up: a port that is closed drops DTR, and the modem with it."""
-        self._work.cancel()
 
     def _make(self, now_us: int) -> _Caller:
         self._caller = _Caller(self._number, now_us)
@@ -90,7 +63,7 @@ class DialledConnection:
     def _heed(self, machine: ByteMachine, event: Event) -> None:
         match event:
             case Connected():
-                self._stands.set()
+                self._ready.set()
             case CallEnded(reason):
                 raise OSError(f"{self._number}: {reason}")
             case CommandDone(_, False, result, _):

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 
 import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
-from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
+from smartmeter.comms.task_connection import TaskConnection
 from smartmeter.comms.tls import client_tls
 
 CONNECT_TIMEOUT_S = 10.0
@@ -26,53 +25,26 @@ PRESENCE_TIMEOUT_S = 5.0
 MAX_QUEUED = 256
 
 
-class MqttConnection:
+class MqttConnection(TaskConnection):
     """One session with the broker, while a head-end listens there."""
 
     def __init__(self, settings: BearerSettings) -> None:
+        super().__init__(settings.address)
         self._settings = settings
         self._broker = broker_address(settings.address)
         self._node = check_node(settings.node)
         self._out: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED)
-        self._inbox = Inbox()
         self._capture = active()
-        self._here = asyncio.Event()
-        self._work = asyncio.create_task(self._run())
 
     async def opened(self) -> None:
         """Wait until the head-end is known to listen; OSError when it does not."""
-        here = asyncio.create_task(self._here.wait())
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S + PRESENCE_TIMEOUT_S):
-                await asyncio.wait((here, self._work), return_when=asyncio.FIRST_COMPLETED)
-            if self._work.done():
-                await self._work
-                raise OSError(f"{self._settings.address}: no head-end listens there")
-        except TimeoutError as error:
-            self.close()
-            raise OSError(f"{self._settings.address}: no answer") from error
-        except asyncio.CancelledError:
-            self.close()
-            raise
-        finally:
-            here.cancel()
+        await self._opened(self._run(), CONNECT_TIMEOUT_S + PRESENCE_TIMEOUT_S)
 
     def send(self, octets: bytes) -> None:
         """Send one APDU; what is too long, or too much at once, is dropped."""
         if len(octets) <= self._settings.max_apdu_octets:
             with contextlib.suppress(asyncio.QueueFull):
                 self._out.put_nowait(octets)
-
-    async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give what arrives until the broker or the head-end has gone."""
-        self._inbox.open(take)
-        await asyncio.wait((self._work,))
-        if not self._work.cancelled():
-            self._work.result()
-
-    def close(self) -> None:
-        """End it."""
-        self._work.cancel()
 
     async def _run(self) -> None:
         settings, broker = self._settings, self._broker
@@ -113,7 +85,7 @@ class MqttConnection:
         payload = message.payload
         if message.topic.value == self._broker.presence:
             if payload == ONLINE:
-                self._here.set()
+                self._ready.set()
             return payload != OFFLINE
         fits = isinstance(payload, bytes) and len(payload) <= self._settings.max_apdu_octets
         if fits and not message.retain:

@@ -28,9 +28,9 @@ from protocols.modem.pdu import MAX_OCTETS
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection
-from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.listener import Handler
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
+from smartmeter.comms.task_connection import TaskConnection
 
 WAKE = "WAKE"
 READY_TIMEOUT_S = 60.0
@@ -106,50 +106,25 @@ class _Line:
                 raise OSError(what)
 
 
-class SmsConnection:
+class SmsConnection(TaskConnection):
     """The modem, while it works; implements ``Connection``."""
 
     def __init__(self, settings: BearerSettings, woken: Callable[[], None]) -> None:
+        super().__init__(settings.address)
         self._number, port = number_at_port(settings.address)
         self._most = settings.max_apdu_octets
         self._woken = woken
-        self._inbox = Inbox()
         self._line = _Line(port, self._came)
-        self._line.text = self._text
-        self._work = asyncio.create_task(self._line.run())
+        self._line.text, self._line.ready = self._text, self._ready
 
     async def opened(self) -> None:
         """Wait until the modem is ready; OSError when it is not."""
-        ready = asyncio.create_task(self._line.ready.wait())
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                await asyncio.wait((ready, self._work), return_when=asyncio.FIRST_COMPLETED)
-            if self._work.done():
-                await self._work
-        except TimeoutError as error:
-            self.close()
-            raise OSError("the modem does not become ready") from error
-        except asyncio.CancelledError:
-            self.close()
-            raise
-        finally:
-            ready.cancel()
+        await self._opened(self._line.run(), READY_TIMEOUT_S)
 
     def send(self, octets: bytes) -> None:
         """Send one APDU; one that is too long is dropped."""
         if len(octets) <= self._most:
             self._line.send(self._number, octets)
-
-    async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give what arrives until the modem fails."""
-        self._inbox.open(take)
-        await asyncio.wait((self._work,))
-        if not self._work.cancelled():
-            self._work.result()
-
-    def close(self) -> None:
-        """Let the modem go."""
-        self._work.cancel()
 
     def _came(self, sender: str, octets: bytes) -> None:
         if octets == WAKE.encode():
