@@ -132,6 +132,7 @@ class Program:
         self._check_sizes()
         self.sources = self._sources()
         self._registers()
+        self._check_passwords()
         self.sets = tuple(self._set(n) for n in (1, 2, 3, 4) if self.context.uses(63 + n))
         time = self.tables.get(51)
         self.calendar: DayPlan | None = None
@@ -158,6 +159,11 @@ class Program:
                 raise ConfigurationRefused(number, str(error)) from error
             if size is not None and size > MAX_TABLE_OCTETS:
                 raise ConfigurationRefused(number, f"{size} octets, at most {MAX_TABLE_OCTETS}")
+
+    def _check_passwords(self) -> None:
+        dims = self.table(41)
+        if not dims.get("NBR_PASSWORDS", 1) or not dims.get("PASSWORD_LEN", 1):
+            raise ConfigurationRefused(41, "without a password nobody could log in any more")
 
     # Sources.
 

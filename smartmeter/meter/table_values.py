@@ -35,8 +35,8 @@ def completed(number: int, given: Mapping[str, Any], context: Context) -> Any:
 def merged(base: Any, given: Any) -> Any:
     """Put a partial value onto a whole one.
 
-    A bit field may be given as the names of the bits that are one.  Arrays keep
-    the length of the base.  Members that the base lacks are left out.
+    A bit field may be given as the names of the bits that are one.  Arrays and
+    octets keep the length of the base.  Members that the base lacks are left out.
     """
     if isinstance(base, Mapping):
         if "MONTH" in base:
@@ -54,6 +54,8 @@ def merged(base: Any, given: Any) -> Any:
             merged(element, given[index]) if index < len(given) else _plain(element)
             for index, element in enumerate(base)
         ]
+    if isinstance(base, bytes) and isinstance(given, bytes):
+        return given[: len(base)].ljust(len(base), b"\0")
     return given
 
 

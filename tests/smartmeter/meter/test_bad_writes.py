@@ -25,7 +25,7 @@ def drawn_write(chance: Random, bench: Bench) -> tuple[int, bytes]:
     if number == 7:
         return 7, procedure_call(chance, formats.data_order)
     image = bytearray(bench.meter.table(number, bench.now_us))
-    for _ in range(chance.randrange(3)):
+    for _ in range(chance.randrange(3) if image else 0):
         image[chance.randrange(len(image))] = chance.choice((0, 1, 2, 255, chance.randrange(256)))
     data = bytes(image[:-1] if chance.random() < 0.1 else image)
     if chance.random() < 0.15:

@@ -217,6 +217,17 @@ def test_a_third_password_is_a_third_role_and_one_less_takes_its_rights() -> Non
     assert bench.snapshot()[41].NBR_PASSWORDS == 2
 
 
+def test_shorter_passwords_are_the_same_ones_and_there_is_always_one() -> None:
+    bench = Bench(TOU)
+    for member in ("NBR_PASSWORDS", "PASSWORD_LEN"):
+        with pytest.raises(Refused):
+            write(bench, 41, **{member: 0})
+    write(bench, 41, PASSWORD_LEN=8)
+    access = bench.meter.access
+    assert access.try_password(b"master", 0) and access.may_write(5)
+    assert access.try_password(b"reader", 0) and not access.may_write(5)
+
+
 def test_a_calendar_reads_itself_only_where_st51_lets_it() -> None:
     begin = int(datetime(2026, 1, 31, 12, 0, tzinfo=UTC).timestamp())
     for flag, reads in ((1, 1), (0, 0)):

@@ -106,10 +106,21 @@ def test_a_meter_whose_st_00_announces_offsets_only_has_no_reads_by_index() -> N
     assert isinstance(result(line, read_part(1, 0, 4, limits)), bytes)
 
 
-@pytest.mark.parametrize("name", [*PROFILES, "random:4", "random:11"])
+@pytest.mark.parametrize("name", ["residential-tou", "unusual", "random"])
 def test_every_table_is_the_same_whole_in_parts_and_by_its_members(name: str) -> None:
-    kind, _, seed = name.partition(":")
-    bench = Bench(profile_named(kind, int(seed or 1)))
+    read_everything(name, 11)
+
+
+@pytest.mark.night
+def test_every_table_of_any_device_is_the_same_whole_in_parts_and_by_its_members() -> None:
+    for name in PROFILES:
+        read_everything(name, 1)
+    for seed in range(40):
+        read_everything("random", seed)
+
+
+def read_everything(name: str, seed: int) -> None:
+    bench = Bench(profile_named(name, seed))
     bench.wait(30 * HOUR_US)
     utc_us = bench.meter.clock.utc_us(bench.now_us)
     bench.calendar = Calendar(utc_us, STANDING, bench.now_us)  # nothing moves while it is read

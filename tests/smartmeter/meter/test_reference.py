@@ -38,8 +38,7 @@ def test_a_drawn_device_agrees_with_the_reference(seed: int) -> None:
 @pytest.mark.night
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_a_year_of_history_ends_the_same_in_meter_and_reference(name: str) -> None:
-    for seed in range(100, 102):
-        agree(PROFILES[name], seed, STARTS[seed % len(STARTS)], 250, long=True)
+    agree(PROFILES[name], 100, STARTS[4], 250, long=True)
 
 
 @pytest.mark.night
