@@ -75,5 +75,7 @@ def make_carriers(
     if sms is not None:
         from smartmeter.comms.sms import SmsCarrier
 
+        if sms.startswith("/") and not os.path.exists(sms):
+            raise SettingsError("--sms", f"{sms} is not there", "plug the modem in, check its name")
         carriers.append(SmsCarrier(sms, listener.counts))
     return carriers

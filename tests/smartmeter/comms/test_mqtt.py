@@ -120,5 +120,7 @@ async def test_options_that_are_none_are_told() -> None:
     ):
         with pytest.raises(SettingsError, match=word):
             make_carriers(listener, TlsFiles(), call, mqtt, "", None)
+    with pytest.raises(SettingsError, match="--sms"):
+        make_carriers(listener, TlsFiles(), (), None, "", "/dev/nothing-here")
     with pytest.raises(SettingsError, match="cannot stand in a topic"):
         MqttBearer(BearerSettings("b", "mqtt:h:1", node="a/b"))
