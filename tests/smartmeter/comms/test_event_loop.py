@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from smartmeter.comms.event_loop import run_server
+from tests.protocols.c1222.conversation import READ_1, request
+from tests.smartmeter.comms.test_listener import Client, serving
+from tests.smartmeter.comms.test_tls import (
+    test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not as over_tls,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +45,28 @@ def test_an_exception_comes_through() -> None:
 
     with pytest.raises(OSError, match="the disk is full"):
         run_server(fails())
+
+
+def test_on_uvloop_connections_and_datagrams_are_answered() -> None:
+    async def ask_both() -> int:
+        async with serving() as served:
+            client = await Client.connect(served)
+            client.writer.write(request([READ_1]))
+            answers = await client.apdus(1)
+            datagram = request([READ_1])
+            answers.append(await asyncio.to_thread(_ask, datagram, served.listener.udp_address))
+            client.writer.close()
+            return len([answer for answer in answers if answer[:1] == b"\x60"])
+
+    assert run_server(ask_both()) == 2
+
+
+def _ask(datagram: bytes, address: tuple[str, int]) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.sendto(datagram, address)
+        return client.recv(4096)
+
+
+def test_on_uvloop_tls_lets_in_who_has_a_certificate_and_nobody_else(tmp_path: Path) -> None:
+    run_server(over_tls(tmp_path))
