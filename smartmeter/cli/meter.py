@@ -37,6 +37,8 @@ from smartmeter.simulation.scenario import Scenario
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_COUNT = 1000
+#: The profile of a simulated meter that nothing is said of.
+PLAIN = "residential"
 MAX_SCENARIO_OCTETS = 8 << 20
 #: How long a scenario sleeps at most before it looks at the clock again.
 MAX_SLEEP_S = 0.2
@@ -83,7 +85,7 @@ class _Served:
 @click.option("--image", metavar="FILE", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
-@click.option("--profile", default="residential", show_default=True, help="A kind of device.")
+@click.option("--profile", default=PLAIN, show_default=True, help="A kind of device.")
 @click.option("--seed", default=1, show_default=True, help="Which household it measures.")
 @click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
@@ -133,8 +135,12 @@ def serve(
         raise click.UsageError(f"--count is 1 to {MAX_COUNT}, and 1 on a serial line")
     if live and image is None:
         raise click.UsageError("--live goes with --image FILE; a simulated meter is always live")
-    if scenario is not None and image is not None:
-        raise click.UsageError("--scenario is for simulated meters, not for --image FILE")
+    own = scenario, interval, state, serial_number or None, None if profile == PLAIN else profile
+    if image is not None and any(each is not None for each in own):
+        raise click.UsageError(
+            "--profile, --serial-number, --interval, --state and --scenario are for simulated"
+            " meters, not for --image FILE"
+        )
     if serial_number and not _fits(serial_number, count):
         raise click.UsageError("--serial-number: up to 16 printable ASCII characters, of one meter")
     try:

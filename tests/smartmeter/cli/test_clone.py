@@ -105,6 +105,7 @@ def test_many_meters_are_served_at_once(tmp_path: Path) -> None:
         (("clone", "tcp:127.0.0.1:1", "/tmp/never.json"), 1, "listening"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "/no/such"), 1, "/no/such"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--live"), 2, "--image"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "x", "--state", "y"), 2, "--state"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--count", "0"), 2, "--count"),
         (("meter", "serve", "--tcp", "127.0.0.1:65000", "--count", "999"), 1, "lower port"),
     ],
