@@ -43,11 +43,13 @@ RELOADED = ("protocols.datalink", "protocols.psem", "protocols.c1218", "smartmet
 SESSION = "protocols.c1218.session"
 #: Words of lines in shared files that are there for a client, guard against its caller, or
 #: tell apart what gets one and the same answer: quirks of the other end, echoes, wake-up,
-#: checksums in the other order, messages too long to send, and the three kinds of damage.
+#: checksums in the other order, messages too long to send, the three kinds of damage, and
+#: whom a packet on a shared telephone line is for.
 CLIENTS = re.compile(
     r"quirk|echo|_wake|_met\b|_naks|noise|swap|_note_|LocalProtocolError|max_message|PacketDamaged"
     r"|Signal\.CUT|_flush_from_us is not None|_last_sent|want >> 8 and|_current is not None\s*$"
-    r"|MAX_SEND_DATA|self\.busy|super\(\)|peculiar|_asked_anew|TABLE_OCTETS|nak_incomplete|_copy_",
+    r"|MAX_SEND_DATA|self\.busy|super\(\)|peculiar|_asked_anew|TABLE_OCTETS|nak_incomplete|_copy_"
+    r"|_is_for_us|self\.identity = self\._buffer|self\.accepts",
     re.IGNORECASE,
 )
 CLIENTS_FUNCTIONS = {

@@ -54,4 +54,11 @@ SURVIVORS = {
     "optical_port.default_table: not (self._store.has(REGISTERS))": (
         "which table the default read gives is the device's own choice"
     ),
+    "optical_port.session_ended: without "
+    "self._store.accessed(EventCode.COMM_TERMINATED_NORMALLY, now_us)": (
+        "a gap: no check looks yet whether a session that ended well is in the history log"
+    ),
+    "optical_port._note_access: code not in self._accessed with In": (
+        "a gap: no check looks yet which accesses of a session are in the history log"
+    ),
 }
