@@ -15,9 +15,11 @@ from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 ADVICE = Basis.RECOMMENDATION
 #: Control and data table of the history log, and of the event log.
 LOGS = ((73, 74), (75, 76))
-#: Events of C12.19: a session that broke off, and an attempt to tamper.
-TERMINATED_ABNORMALLY, TAMPER_ATTEMPT = 13, 47
-#: So many refusals in a session that fill a log when each is one event.
+#: A table that every device shows.
+IDENTIFICATION = 1
+#: Events of C12.19: a table was read, a session broke off, an attempt to tamper.
+ACCESSED_READ, TERMINATED_ABNORMALLY, TAMPER_ATTEMPT = 7, 13, 47
+#: So many reads of a session that fill a log when each is one event.
 MANY = 12
 
 
@@ -133,3 +135,17 @@ def refused_procedure_is_logged(bench: Bench) -> None:
         bench.session(room=True).ask(FullWrite(WRITE_ONLY, initiate)).want_refusal()
 
     _want_one(bench, TAMPER_ATTEMPT, run, "a refused procedure")
+
+
+@check("S15", "security", "a session that reads is logged once", ADVICE, seconds=12)
+def reading_session_is_logged(bench: Bench) -> None:
+    """Where a log monitors reads: not at all hides who was there, each read fills the log."""
+
+    def read() -> None:
+        tester = bench.session(room=True)
+        for _ in range(MANY):
+            tester.ask(FullRead(IDENTIFICATION)).want(ResponseCode.ok)
+
+    events = _events(bench, ACCESSED_READ, read)
+    if not 0 < events < MANY:
+        raise Deviation(f"{MANY} reads of one session are {events} events")

@@ -62,8 +62,8 @@ CLIENTS_FUNCTIONS = {
 }
 #: A mutant that takes longer hangs, in the processor's time; a whole bench takes one second.
 HANGS_AFTER_S = 15
-#: Devices with all there is, and with reads by offset only, no indices.
-KINDS = ("residential", "industrial")
+#: Devices with all there is, with reads by offset only, and one whose log monitors accesses.
+KINDS = ("residential", "industrial", "residential-tou")
 
 
 @dataclass(frozen=True)
@@ -352,7 +352,7 @@ def all_subjects(pages: dict[str, bytes]) -> list[Subject]:
     """Give the devices that are mutated; ``pages`` is what the first one remembers."""
     return [
         Subject(kind, memory, passing_plan(kind, memory))
-        for kind, memory in zip(KINDS, (pages, {}), strict=True)
+        for kind, memory in zip(KINDS, (pages, {}, {}), strict=True)
     ]
 
 
