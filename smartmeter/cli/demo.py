@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from smartmeter.cli.stopping import on_stop
 from smartmeter.simulation.count import Count
 from smartmeter.simulation.demo import Demo, DemoSettings
 
@@ -76,9 +76,7 @@ def command(
 async def _run(settings: DemoSettings, port: int | None, quiet: bool) -> Count:
     demo = Demo(settings)
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     web = None
     try:
         await demo.start()

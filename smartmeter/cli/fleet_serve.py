@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -17,6 +16,7 @@ from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.tls import server_tls
@@ -195,8 +195,7 @@ async def _run(
 
     _allow_sockets(len(fleet.members))
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     told = [f"ready {settings.connect.address} {len(fleet.members)} meters"]
     async with AsyncExitStack() as stack:
         if listen is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -24,6 +23,7 @@ from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
 from smartmeter.cli.meter_show import show
+from smartmeter.cli.stopping import on_stop
 from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.living import RunningOn
@@ -315,10 +315,7 @@ async def _all(
 async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     """Run until SIGINT or SIGTERM, then let the ports go."""
     task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    if os.name == "posix":  # elsewhere Ctrl-C raises KeyboardInterrupt by itself
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, task.cancel)
+    on_stop(task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task
         return

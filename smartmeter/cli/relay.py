@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.cli.carriers import carrier_options, make_carriers
+from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.carrier import Carrier, carrying
@@ -101,8 +101,7 @@ async def _run(
     from smartmeter.comms.relay_host import RelayHost
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     relay = RelayHost(
         ApTitle.parse(title),
         upstream,

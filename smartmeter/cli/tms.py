@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_upgrade
 from smartmeter.cli.carriers import carrier_options, make_carriers
+from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.carrier import Carrier, carrying
@@ -88,8 +88,7 @@ async def _run(
     from smartmeter.tms.template import make_template, read_template
 
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    on_stop(stop.set)
     shipment, poll = entered
     host, port = host_port("--listen", listen, "127.0.0.1:1153")
     chosen = read_template(text_of("--template", template)) if template else make_template()

@@ -23,6 +23,7 @@ from protocols.c1222.native_address import DEFAULT_PORT, acceptable_source
 from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
+from smartmeter.base.errors import SettingsError
 from smartmeter.comms.sockets import group_sockets, leave_groups_to_others, listening_sockets
 
 #: Connections at once; more are refused.
@@ -202,6 +203,22 @@ class Listener:
         self._servers: list[asyncio.Server] = []
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._sweeper: asyncio.TimerHandle | None = None
+
+    async def listen(
+        self, host: str, port: int, tls: ssl.SSLContext | None = None, place: str = ""
+    ) -> None:
+        """Listen on TCP and UDP, with ``tls`` on TCP alone.
+
+        SettingsError names ``place``, or else the address, when it cannot be.
+        """
+        try:
+            await self.listen_tcp(host, port, tls)
+            if tls is None:
+                await self.listen_udp(host, self.tcp_address[1])
+        except OSError as error:
+            raise SettingsError(
+                place or f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
+            ) from error
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen for connections at all addresses of a host; OSError when one is taken."""

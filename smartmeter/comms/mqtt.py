@@ -14,9 +14,9 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.mqtt_client import broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.task_connection import TaskConnection
-from smartmeter.comms.tls import client_tls
 
 CONNECT_TIMEOUT_S = 10.0
 #: How long the head-end's presence, which is retained, may take to come.
@@ -49,18 +49,13 @@ class MqttConnection(TaskConnection):
     async def _run(self) -> None:
         settings, broker = self._settings, self._broker
         try:
-            async with aiomqtt.Client(
-                broker.host,
-                broker.port,
-                identifier=f"{broker.base}/node/{self._node}",
-                username=settings.user or None,
-                password=settings.password or None,
-                clean_session=True,
-                timeout=CONNECT_TIMEOUT_S,
-                tls_context=client_tls(settings.tls) if broker.tls else None,
-                will=aiomqtt.Will(broker.gone(self._node), b"", qos=1),
-                max_queued_incoming_messages=MAX_QUEUED,
-                max_queued_outgoing_messages=MAX_QUEUED,
+            async with broker_client(
+                settings,
+                broker,
+                f"node/{self._node}",
+                aiomqtt.Will(broker.gone(self._node), b"", qos=1),
+                timeout_s=CONNECT_TIMEOUT_S,
+                most=MAX_QUEUED,
             ) as client:
                 await client.subscribe(broker.down(self._node), qos=1)
                 await client.subscribe(broker.presence, qos=1)

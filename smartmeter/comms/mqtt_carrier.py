@@ -12,8 +12,8 @@ import aiomqtt
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.listener import Handler
+from smartmeter.comms.mqtt_client import broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
-from smartmeter.comms.tls import client_tls
 
 CONNECT_TIMEOUT_S = 5.0
 #: A broker that answers no more is not waited for when we go.
@@ -90,18 +90,13 @@ class MqttCarrier:
 
     async def _session(self, handler: Handler) -> None:
         settings, broker = self._settings, self.broker
-        async with aiomqtt.Client(
-            broker.host,
-            broker.port,
-            identifier=f"{broker.base}/host",
-            username=settings.user or None,
-            password=settings.password or None,
-            clean_session=True,
-            timeout=CONNECT_TIMEOUT_S,
-            tls_context=client_tls(settings.tls) if broker.tls else None,
-            will=aiomqtt.Will(broker.presence, OFFLINE, qos=1, retain=True),
-            max_queued_incoming_messages=MAX_QUEUED,
-            max_queued_outgoing_messages=MAX_QUEUED,
+        async with broker_client(
+            settings,
+            broker,
+            "host",
+            aiomqtt.Will(broker.presence, OFFLINE, qos=1, retain=True),
+            timeout_s=CONNECT_TIMEOUT_S,
+            most=MAX_QUEUED,
         ) as client:
             await client.subscribe(broker.up("+"), qos=1)
             await client.subscribe(broker.gone("+"), qos=1)

@@ -14,7 +14,7 @@ from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.relay import IN_CLEAR, IN_CLEAR_WITH_KEYS, Relay
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.listener import Listener
@@ -69,14 +69,7 @@ class RelayHost:
     async def start(self, host: str, port: int) -> None:
         """Listen on TCP and UDP, or with TLS on TCP alone; SettingsError when it cannot be."""
         context = server_tls(self._tls) if self._listen_tls else None
-        try:
-            await self.listener.listen_tcp(host, port, context)
-            if context is None:
-                await self.listener.listen_udp(host, self.address[1])
-        except OSError as error:
-            raise SettingsError(
-                f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
-            ) from error
+        await self.listener.listen(host, port, context)
         self._tasks.append(asyncio.create_task(self._tick()))
         if self._bearer is not None:
             self._tasks.append(asyncio.create_task(self._keep_upstream(self._bearer)))

@@ -21,7 +21,6 @@ from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar, monotonic_us
-from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearers
@@ -222,14 +221,7 @@ class ServedFleet:
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
-        try:
-            await self.listener.listen_tcp(host, port, tls)
-            if tls is None:
-                await self.listener.listen_udp(host, self.listener.tcp_address[1])
-        except OSError as error:
-            raise SettingsError(
-                f"--listen {host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
-            ) from error
+        await self.listener.listen(host, port, tls, f"--listen {host}:{port}")
 
     async def run(self) -> None:
         """Keep all meters running until cancelled; they come alive one after the other."""

@@ -7,9 +7,7 @@ CSV ``esn,address,user_id,password,model``.
 
 from __future__ import annotations
 
-import csv
 import heapq
-import io
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +19,9 @@ from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.transports.async_tcp import parse_address
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.tasks import Recurrence, jitter_s
+from smartmeter.tms.csv_list import check_esn, read_rows
 from smartmeter.tms.model import State
-from smartmeter.tms.shipment import MAX_ESN, MAX_MODEL
+from smartmeter.tms.shipment import MAX_MODEL
 from smartmeter.tms.template import Template
 
 COLUMNS = ["esn", "address", "user_id", "password", "model"]
@@ -42,33 +41,20 @@ class PolledMeter:
 
 def read_polled(text: str, name: str = "list of polled meters") -> list[PolledMeter]:
     """Read a list whole, or refuse it; SettingsError names the line."""
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
     found: dict[str, PolledMeter] = {}
     addresses: set[str] = set()
-    try:
-        header = next(reader, [])
-        if [column.strip().lower() for column in header] != COLUMNS:
-            raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(COLUMNS)}")
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            place = f"{name}, line {reader.line_num}"
-            meter = _read_row(row, place)
-            if meter.esn in found or meter.address in addresses or len(found) >= MAX_ROWS:
-                raise SettingsError(place, f"{meter.esn} or its address comes twice", "drop one")
-            found[meter.esn] = meter
-            addresses.add(meter.address)
-    except csv.Error as error:
-        raise SettingsError(f"{name}, line {reader.line_num}", str(error), "write CSV") from error
+    for place, cells in read_rows(text, name, COLUMNS):
+        meter = _read_row(cells, place)
+        if meter.esn in found or meter.address in addresses or len(found) >= MAX_ROWS:
+            raise SettingsError(place, f"{meter.esn} or its address comes twice", "drop one")
+        found[meter.esn] = meter
+        addresses.add(meter.address)
     return list(found.values())
 
 
-def _read_row(row: Sequence[str], place: str) -> PolledMeter:
-    if len(row) != len(COLUMNS):
-        raise SettingsError(place, f"{len(row)} columns", f"write {','.join(COLUMNS)}")
-    esn, address, user_id, password, model = (cell.strip() for cell in row)
-    if not (0 < len(esn) <= MAX_ESN and esn.isascii() and esn.isalnum()):
-        raise SettingsError(place, f"ESN {esn!r:.40}", f"use 1 to {MAX_ESN} letters and digits")
+def _read_row(cells: Sequence[str], place: str) -> PolledMeter:
+    esn, address, user_id, password, model = cells
+    check_esn(esn, place)
     try:
         parse_address(address)
     except LocalProtocolError as error:

@@ -53,14 +53,7 @@ class TmsServer:
         self.head_end.collector.address_of = _native_address
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)
-        try:
-            await self.listener.listen_tcp(host, port, tls)
-            if tls is None:
-                await self.listener.listen_udp(host, self.address[1])
-        except OSError as error:
-            raise SettingsError(
-                f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
-            ) from error
+        await self.listener.listen(host, port, tls)
         self._ticker = asyncio.create_task(self._tick())
 
     @property

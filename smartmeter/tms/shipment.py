@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from protocols.c1222.ap_title import ApTitle
 from protocols.errors import LocalProtocolError
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.csv_list import check_esn, read_rows
 
 COLUMNS = ["esn", "title", "key", "model"]
-MAX_ESN = 16
 MAX_MODEL = 64
 MAX_ROWS = 1_000_000
 
@@ -30,34 +30,21 @@ class Shipped:
 
 def read_shipment(text: str, name: str = "shipment file") -> list[Shipped]:
     """Read a shipment file whole, or refuse it; SettingsError names the line."""
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
     found: dict[str, Shipped] = {}
     titles: set[tuple[int, ...]] = set()
-    try:
-        header = next(reader, [])
-        if [column.strip().lower() for column in header] != COLUMNS:
-            raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(COLUMNS)}")
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            place = f"{name}, line {reader.line_num}"
-            shipped = _read_row(row, place)
-            title = ApTitle.parse(shipped.title).absolute
-            if shipped.esn in found or title in titles or len(found) >= MAX_ROWS:
-                raise SettingsError(place, f"{shipped.esn} or its title comes twice", "drop one")
-            found[shipped.esn] = shipped
-            titles.add(title)
-    except csv.Error as error:
-        raise SettingsError(f"{name}, line {reader.line_num}", str(error), "write CSV") from error
+    for place, cells in read_rows(text, name, COLUMNS):
+        shipped = _read_row(cells, place)
+        title = ApTitle.parse(shipped.title).absolute
+        if shipped.esn in found or title in titles or len(found) >= MAX_ROWS:
+            raise SettingsError(place, f"{shipped.esn} or its title comes twice", "drop one")
+        found[shipped.esn] = shipped
+        titles.add(title)
     return list(found.values())
 
 
-def _read_row(row: Sequence[str], place: str) -> Shipped:
-    if len(row) != len(COLUMNS):
-        raise SettingsError(place, f"{len(row)} columns", f"write {','.join(COLUMNS)}")
-    esn, title, key, model = (cell.strip() for cell in row)
-    if not (0 < len(esn) <= MAX_ESN and esn.isascii() and esn.isalnum()):
-        raise SettingsError(place, f"ESN {esn!r:.40}", f"use 1 to {MAX_ESN} letters and digits")
+def _read_row(cells: Sequence[str], place: str) -> Shipped:
+    esn, title, key, model = cells
+    check_esn(esn, place)
     try:
         ApTitle.parse(title)
         octets = bytes.fromhex(key)

@@ -1,0 +1,37 @@
+"""A clean session with a broker that carries APDUs, for a node and for a head-end alike."""
+
+from __future__ import annotations
+
+import aiomqtt
+
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.mqtt_topics import Broker
+from smartmeter.comms.tls import client_tls
+
+
+def broker_client(
+    settings: BearerSettings,
+    broker: Broker,
+    name: str,
+    will: aiomqtt.Will,
+    *,
+    timeout_s: float,
+    most: int,
+) -> aiomqtt.Client:
+    """Give a client that is not connected yet.
+
+    ``name`` is its own below the base; ``most`` APDUs wait each way.
+    """
+    return aiomqtt.Client(
+        broker.host,
+        broker.port,
+        identifier=f"{broker.base}/{name}",
+        username=settings.user or None,
+        password=settings.password or None,
+        clean_session=True,
+        timeout=timeout_s,
+        tls_context=client_tls(settings.tls) if broker.tls else None,
+        will=will,
+        max_queued_incoming_messages=most,
+        max_queued_outgoing_messages=most,
+    )

@@ -1,0 +1,35 @@
+"""Lists of meters as CSV with a header, read a row at a time; SettingsError names the line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from smartmeter.base.errors import SettingsError
+
+MAX_ESN = 16
+
+
+def read_rows(text: str, name: str, columns: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Give the place of each row and its cells, as many as there are columns; blank rows go."""
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+    try:
+        header = next(reader, [])
+        if [column.strip().lower() for column in header] != columns:
+            raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(columns)}")
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            place = f"{name}, line {reader.line_num}"
+            if len(row) != len(columns):
+                raise SettingsError(place, f"{len(row)} columns", f"write {','.join(columns)}")
+            yield place, [cell.strip() for cell in row]
+    except csv.Error as error:
+        raise SettingsError(f"{name}, line {reader.line_num}", str(error), "write CSV") from error
+
+
+def check_esn(esn: str, place: str) -> None:
+    """Refuse what is no ESN."""
+    if not (0 < len(esn) <= MAX_ESN and esn.isascii() and esn.isalnum()):
+        raise SettingsError(place, f"ESN {esn!r:.40}", f"use 1 to {MAX_ESN} letters and digits")
