@@ -3,7 +3,9 @@
 *Block*: the mean over an interval that ends on a multiple of its length.
 *Rolling*: the mean over the last subintervals, renewed at the end of each.
 *Thermal*: what a thermal meter shows, which reaches 90 % of a steady load in
-the interval length; worked out each minute, in integers.
+the interval length; worked out each minute, in integers.  It does not start anew
+after an outage: the element that it stands for has cooled meanwhile, so it falls
+to a tenth in each interval length without power.
 
 Only what was measured whole counts: a subinterval that was broken by an outage
 or a clock set, or lies in the time after a power failure that ST-13 excludes,
@@ -100,6 +102,15 @@ class DemandMeter:
     def interrupt(self, total: int) -> None:
         """Break the running subinterval, and leave out what was before it."""
         self.state.mark, self.state.window, self.state.broken = total, [], True
+
+    def cool(self, seconds: int) -> None:
+        """Let a thermal demand fall while nothing flowed, as long as the meter's clock tells."""
+        if not self.control.thermal:
+            return
+        state, times = self.state, Decimal(seconds) / (60 * self.control.length_min)
+        state.thermal = int(state.thermal * Decimal(10) ** -times)
+        if state.last is not None:
+            state.last = self.source.shown(state.thermal // THERMAL_SCALE)
 
     def present(self, total: int) -> int:
         """Give the demand as it builds up (ST-28): what flowed so far over the whole length."""

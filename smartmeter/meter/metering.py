@@ -239,6 +239,8 @@ class Metering:
         self.counters[OUTAGES] += 1
         self.recorders.power_returned(old_us, self.measured_us, self.totals, self.test_mode)
         self._interrupt_demands()
+        for meter in self.demands.values():
+            meter.cool(length_s)
         now_s = self.measured_us // US_PER_S
         self.billing.exclusion.after_outage(self.program.table(13), length_s, now_s)
         self._calendar(now_s)

@@ -368,6 +368,7 @@ class Reference:
         for one in self.profiles:
             one.pass_over(self.world, old, POWER)
         self._gap()
+        self._cool(seconds)
         control = self.tables.get(13) or {}
         recognised = max(
             control.get("P_FAIL_RECOGNTN_TM", 0), 60 * control.get("COLD_LOAD_PICKUP", 0)
@@ -376,6 +377,13 @@ class Reference:
             self.exclude_until = self.now + 60 * control["P_FAIL_EXCLUSION"]
         self._calendar()
         self.logs.note(2, self.now)
+
+    def _cool(self, seconds: int) -> None:
+        """Let thermal demands follow a load of nothing."""
+        for source, (_, length) in self.sources.intervals.items():
+            if self.units[source].TIME_BASE == THERMAL:
+                self.thermal[source] *= Decimal(10) ** (Decimal(-seconds) / length)
+                self.last[source] = self.sources.mean(source, int(self.thermal[source]), 1)
 
     def set_clock(self, seconds: int) -> None:
         """Set the clock forward, or back within the running intervals and further."""

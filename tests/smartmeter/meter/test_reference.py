@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import pytest
 
 from smartmeter.meter.profiles import PROFILES, profile_named
+from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
 from tests.smartmeter.meter.reference_history import agree
 
 #: Begin of the histories: before DST begins and ends, before the summer season, and in winter.
@@ -57,3 +58,20 @@ def test_thermal_demand_reaches_ninety_percent_of_a_step_in_its_interval() -> No
         for _ in range(length):
             shown += (1000 * THERMAL_SCALE - shown) * thermal_factor(length) // THERMAL_SCALE
         assert math.isclose(shown / THERMAL_SCALE, 900, abs_tol=0.01)
+
+
+def test_thermal_demand_falls_to_a_tenth_in_an_interval_length_without_power() -> None:
+    bench = Bench(PROFILES["industrial"])
+    bench.wait(12 * HOUR_US)
+    (number, meter), *_ = [
+        (number, meter)
+        for number, meter in bench.meter.metering.demands.items()
+        if meter.control.thermal
+    ]
+    before = meter.present(0)
+    bench.meter.mains(False, bench.now_us)
+    bench.now_us += meter.control.length_min * MINUTE_US
+    bench.start()
+    after = bench.meter.metering.demands[number].present(0)
+    assert before > 1000 and math.isclose(after, before / 10, abs_tol=1)
+    assert bench.meter.metering.value_now(number) == after
