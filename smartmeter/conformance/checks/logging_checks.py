@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from ansi_tables import Record, Snapshot, TableError
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, FullWrite, Security
+from protocols.psem.services import FullRead, FullWrite, Logoff, Security
 from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, check
 from smartmeter.conformance.checks.security_checks import WRONG_PASSWORD, protected_table_of
 from smartmeter.conformance.checks.write_checks import SAFE_TABLES, unknown_initiate
@@ -17,8 +17,8 @@ ADVICE = Basis.RECOMMENDATION
 LOGS = ((73, 74), (75, 76))
 #: A table that every device shows.
 IDENTIFICATION = 1
-#: Events of C12.19: a table was read, a session broke off, an attempt to tamper.
-ACCESSED_READ, TERMINATED_ABNORMALLY, TAMPER_ATTEMPT = 7, 13, 47
+#: Events of C12.19: a table was read, a session ended well or broke off, an attempt to tamper.
+ACCESSED_READ, TERMINATED_NORMALLY, TERMINATED_ABNORMALLY, TAMPER_ATTEMPT = 7, 12, 13, 47
 #: So many reads of a session that fill a log when each is one event.
 MANY = 12
 
@@ -149,3 +149,13 @@ def reading_session_is_logged(bench: Bench) -> None:
     events = _events(bench, ACCESSED_READ, read)
     if not 0 < events < MANY:
         raise Deviation(f"{MANY} reads of one session are {events} events")
+
+
+@check("S16", "security", "a session that ends well is logged", ADVICE, seconds=8)
+def ended_session_is_logged(bench: Bench) -> None:
+    """Where a log monitors the end of sessions, without which nobody knows how long one lasted."""
+
+    def come_and_go() -> None:
+        bench.session().ask(Logoff()).want(ResponseCode.ok)
+
+    _want_one(bench, TERMINATED_NORMALLY, come_and_go, "a session that ends with Logoff")

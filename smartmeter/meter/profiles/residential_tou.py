@@ -183,7 +183,7 @@ RESIDENTIAL_TOU = DeviceProfile(
         ),
         72: parts.supported(_EVENTS),
         73: parts.monitored(
-            {7, 8, 9, 10, 11, 14, 15, 16, 17, 18, 19}, parts.CONFIGURABLE, SUPPORTED
+            {7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19}, parts.CONFIGURABLE, SUPPORTED
         ),
         75: parts.monitored(set(_EVENTS) - {7, 8, 9, 12, 27}, parts.CONFIGURABLE, ()),
     },

@@ -54,8 +54,4 @@ SURVIVORS = {
     "optical_port.default_table: not (self._store.has(REGISTERS))": (
         "which table the default read gives is the device's own choice"
     ),
-    "optical_port.session_ended: without "
-    "self._store.accessed(EventCode.COMM_TERMINATED_NORMALLY, now_us)": (
-        "a gap: no kind of device that is tried has a log that monitors the end of a session"
-    ),
 }
