@@ -70,8 +70,9 @@ def test_our_meter_passes_every_group(seed: int) -> None:
     assert failures(results) == []
     passed = {result.group for result in results if result.verdict is Verdict.PASSED}
     assert passed == set(GROUPS)
-    missing = [(r.check, r.text) for r in results if r.verdict is Verdict.NOT_APPLICABLE]
-    assert len(missing) <= 3, missing
+    missing = {r.check for r in results if r.verdict is Verdict.NOT_APPLICABLE}
+    # No speeds are claimed, no clock is there to compare with, its log monitors no accesses.
+    assert missing <= {"D80b", "T08", "S15", "S16"}
 
 
 @pytest.mark.night
