@@ -32,6 +32,9 @@ SIMULATED_PASSWORD = b"reader"
 def show(port: str, which: str, as_json: bool, **logon: Any) -> int:
     """Show what the display of the meter at PORT scrolls through (ST-33 or ST-34).
 
+    First the two digits by which people know an item, then its value and unit, as on the LCD; what
+    it is comes after.
+
     PORT is what `read` takes; left out, it is a simulated meter.
     """
     settings = logon_settings(**logon)
@@ -50,4 +53,4 @@ def show(port: str, which: str, as_json: bool, **logon: Any) -> int:
 
 
 def _line(screen: Screen) -> str:
-    return f"{screen.number:3d}  {screen.text:>10s} {screen.unit:5s} {screen.label}".rstrip()
+    return f"{screen.code:>2s}  {screen.text:>10s} {screen.unit:5s} {screen.label}".rstrip()

@@ -26,9 +26,14 @@ LISTS = {"primary": (33, "PRI"), "secondary": (34, "SEC")}
 
 @dataclass(frozen=True)
 class Screen:
-    """What the LCD shows at one time: number of the item, text, unit, label, and how long."""
+    """What the LCD shows at one time, and how long.
+
+    ``number`` is the item's place in ST-32, ``code`` the two digits shown beside its
+    ``text``, empty where it has none; ``label`` is for us, no LCD has room for it.
+    """
 
     number: int
+    code: str
     text: str
     unit: str = ""
     label: str = ""
@@ -51,7 +56,8 @@ def screens(tables: Snapshot, which: str = "primary") -> list[Screen]:
             found = item(sources.DISP_SOURCES[index].DISP_SOURCE) if known else None
             text, unit, label = _content(tables, found) if found else ("-" * 6, "", "no such item")
             times = one.DISP_SCROLL1
-            shown.append(Screen(index, text, unit, label, times.ON_TIME, times.OFF_TIME))
+            code = "" if found is None or found.digits is None else f"{found.digits:02d}"
+            shown.append(Screen(index, code, text, unit, label, times.ON_TIME, times.OFF_TIME))
         at += one.NBR_LIST_ITEMS
     return shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from smartmeter.meter.display_codes import Item, Kind, State, code
+from smartmeter.meter.display_codes import Item, Kind, State, code, numbered
 from smartmeter.meter.event_log import MFG_EVENTS, EventCode
 from smartmeter.meter.profile import SourceProfile, Values, octets_for
 from smartmeter.meter.quantities import (
@@ -154,7 +154,7 @@ def display(normal: Sequence[Item], alternate: Sequence[Item]) -> dict[int, Valu
 
     return {
         31: dims,
-        32: {"DISP_SOURCES": [{"DISP_SOURCE": code(item)} for item in shown]},
+        32: {"DISP_SOURCES": [{"DISP_SOURCE": code(item)} for item in numbered(shown)]},
         33: {
             "PRI_DISP_LIST": [one(normal, 0)],
             "PRI_DISP_SOURCES": [shown.index(item) for item in normal],

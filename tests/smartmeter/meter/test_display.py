@@ -1,11 +1,13 @@
 """The display shows what the tables say, and a written display list changes it."""
 
+from dataclasses import replace
+
 from click.testing import CliRunner
 
 from ansi_tables import layout_for
 from smartmeter.cli.meter import command
 from smartmeter.meter.display import ALL_SEGMENTS, screens
-from smartmeter.meter.display_codes import Item, Kind, code, item
+from smartmeter.meter.display_codes import Item, Kind, code, item, numbered
 from smartmeter.meter.profiles import PROFILES
 from tests.smartmeter.meter.bench import HOUR_US, Bench
 
@@ -35,14 +37,40 @@ def test_a_written_display_list_changes_what_is_shown() -> None:
 
 def test_item_codes_go_there_and_back_and_foreign_ones_are_no_item() -> None:
     for kind in Kind:
-        one = Item(kind, 7, 3)
-        assert item(code(one)) == one
+        for digits in (0, 7, 99, None):
+            one = Item(kind, 7, 3, digits)
+            assert item(code(one)) == one
+    assert item(b"\x10\x02") == Item(Kind.SUMMATION, 2)
+    assert item(b"\x10\x02\x64") == Item(Kind.SUMMATION, 2)
     assert item(b"\xff\x00") is None
     assert item(b"\x10") is None
+
+
+def test_the_two_digits_beside_a_value_are_those_that_the_utility_wrote() -> None:
+    bench = Bench()
+    tables = bench.snapshot()
+    assert [screen.code for screen in screens(tables)] == ["01", "02", "03"]
+    assert screens(tables, "secondary")[0].code == "88"
+    sources = list(tables[32].DISP_SOURCES)
+    found = item(sources[1].DISP_SOURCE)
+    assert found is not None
+    for digits, shown in ((4, "04"), (72, "72"), (None, "")):
+        sources[1] = {"DISP_SOURCE": code(replace(found, digits=digits))}
+        image = layout_for(32, tables.context).encode({"DISP_SOURCES": sources})
+        bench.meter.write_table(32, image, bench.now_us)
+        assert screens(bench.snapshot())[1].code == shown
+
+
+def test_no_two_items_of_a_display_have_the_same_digits() -> None:
+    every = [Item(Kind.SUMMATION, n % 250, n // 250) for n in range(120)]
+    digits = [one.digits for one in numbered([Item(Kind.SEGMENTS), *every])]
+    assert digits[0] == 88 and digits[-1] is None
+    assert sorted(n for n in digits if n is not None) == list(range(1, 100))
 
 
 def test_show_prints_the_lcd_of_a_simulated_meter() -> None:
     done = CliRunner().invoke(command, ["show", "sim:residential-tou"], standalone_mode=False)
     lines = done.output.splitlines()
     assert done.return_value == 0 and len(lines) == 9
-    assert "tier" in lines[-1]
+    assert lines[0].startswith("01 ") and "date" in lines[0]
+    assert lines[-1].startswith("09 ") and "tier" in lines[-1]
