@@ -43,6 +43,8 @@ class Calendar:
             )
         self._epoch_utc_us = epoch_utc_us
         self._origin_us = origin_us
+        #: By how much it was set forward in all since it was made; a first setting is not counted.
+        self.moved_us = 0
         self._nominal = Fraction(rate)
         self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
         # As two integers: it is asked for every message, and Fraction is slow.
@@ -91,6 +93,8 @@ class Calendar:
 
     def set(self, utc_us: int, now_us: int) -> None:
         """Set the calendar: from ``now_us`` on it runs from ``utc_us``; rate and drift stay."""
+        before_us = self.utc_us(now_us)
+        self.moved_us += 0 if before_us is None else utc_us - before_us
         self._epoch_utc_us = utc_us
         self._origin_us = now_us
 

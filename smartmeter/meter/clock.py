@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.program import Program
@@ -102,6 +103,20 @@ class Clock:
         zone = self.zone_s if "TM_ZN_APPLIED_FLAG" in self.applied else 0
         saving = "DST_APPLIED_FLAG" in self.applied and self.dst_on
         return zone + (self._dst_s if saving else 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give for non-volatile memory what is applied, and how the calendar was set."""
+        return {"applied": sorted(self.applied), "moved_us": self.calendar.moved_us}
+
+    def restore(self, state: Mapping[str, Any], now_us: int) -> None:
+        """Take it back: the battery has kept a clock that was set; what was not saved is undone.
+
+        The host gives a calendar that was never set (a new process) or the one that ran on.
+        """
+        self.applied = frozenset(state["applied"])
+        moved_us = state["moved_us"] - self.calendar.moved_us
+        if moved_us:
+            self.calendar.set(self.utc_us(now_us) + moved_us, now_us)
 
     def table(self, utc_s: int) -> Mapping[str, object]:
         """Give ST-52."""

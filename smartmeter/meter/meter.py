@@ -543,7 +543,7 @@ class Meter:
             "conditions": self.conditions.to_json(),
             "pending": self.pending.to_json(),
             "switch": self.switch.to_json() if self.switch is not None else None,
-            "applied": sorted(self.clock.applied),
+            "clock": self.clock.to_json(),
             "programmed": self._programmed,
             "off_since_us": self._off_since_us,
         }
@@ -562,7 +562,7 @@ class Meter:
             return
         try:
             state = json.loads(page)
-            self.clock.applied = frozenset(state["applied"])
+            self.clock.restore(state["clock"], now_us)
             self.metering.restore(state["metering"], self._nvram.get)
             self.logs.restore(state["logs"])
             self.access.failures = state["failures"]
@@ -581,7 +581,7 @@ class Meter:
         self.access.lock(now_us)
         utc_us = self.clock.utc_us(now_us)
         if utc_us < self.metering.measured_us:
-            # The clock was set back, and the power went before that was written down.
+            # The host's clock has gone back: ours was restored as it was set.
             self.metering.clock_set(utc_us)
         if self._off_since_us:
             self._return(now_us)

@@ -4,12 +4,13 @@ import json
 import signal
 import socket
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ansi_tables import Snapshot, image_to_json
+from ansi_tables import Context, Snapshot, image_to_json, layout_for
+from ansi_tables.procedures import Initiate, encode_initiate
 from protocols.transports.pump import MeterPort, open_meter
 from protocols.transports.recording import ReplayPort
 from smartmeter.cli import overview
@@ -39,17 +40,30 @@ def test_a_pty_serves_the_tables_and_the_password_decides_which(tmp_path: Path) 
     assert not Path(link).exists()
 
 
-def test_a_meter_keeps_its_memory_over_kill_9(tmp_path: Path) -> None:
-    state = ("--tcp", "127.0.0.1:0", "--state", str(tmp_path), "--clock", "1767225600,3600")
+def test_a_meter_keeps_its_memory_and_its_clock_over_kill_9(tmp_path: Path) -> None:
+    begun = int(time.time())
+    state = ("--tcp", "127.0.0.1:0", "--state", str(tmp_path), "--clock", f"{begun},60")
+    ahead = timedelta(days=100)
     with meter_process(*state) as (port, process):
         with open_meter(port, password=b"master") as meter:
             meter.write(5, b"POLE 17".ljust(20))
+            context = Context.from_images({0: meter.read(0)})
+            layout = layout_for(52, context)
+            set_forward = {
+                "SET_MASK": {"SET_TIME_FLAG": 1, "SET_DATE_FLAG": 1, "SET_TIME_DATE_QUAL": 0},
+                "DATE_TIME": layout.decode(meter.read(52)).CLOCK_CALENDAR.value + ahead,
+                "TIME_DATE_QUAL": 0,
+            }
+            assert meter.procedure(encode_initiate(Initiate(10, 1, set_forward), context))[3] == 0
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert (tmp_path / "meter.nvram").stat().st_mode & 0o777 == 0o600
     with meter_process(*state) as (port, _), open_meter(port) as meter:
         assert meter.read(5) == b"POLE 17".ljust(20)
         assert meter.read_part(5, 5, 2) == b"17"
+        shown = layout.decode(meter.read(52)).CLOCK_CALENDAR.value
+        unset = datetime.fromtimestamp(begun + 60 * (time.time() - begun), UTC)
+        assert abs(shown.replace(tzinfo=UTC) - unset - ahead) < timedelta(hours=1)
 
 
 def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:

@@ -74,7 +74,6 @@ class Month:
         self.book: dict[int, tuple[int, tuple[int, ...]]] = {}
         self.unsure: set[int] = set()
         self.faults: Counter[str] = Counter()
-        self._ahead = timedelta()
         clock = ("--clock", f"{self._epoch},{rate}")
         self.meter = Process(
             folder / "meter.log",
@@ -161,7 +160,6 @@ class Month:
         self._look_into_the_meter()
         if clock is not None:
             self._set_clock(clock)
-            self._ahead += clock
             self.faults["clock"] += 1
         self.hours(hours)
         self.probe.mend()
@@ -187,10 +185,6 @@ class Month:
     def kill(self, process: Process) -> None:
         """Cut the power of one of the three."""
         assert process.end(signal.SIGKILL) == -signal.SIGKILL
-        if process is self.meter and self._ahead:
-            # A simulated meter that starts anew has the time of --clock.
-            self._ahead = timedelta()
-            self.faults["clock"] += 1
         self.hours(0.5)
         process.start("ready")
         names = {id(self.meter): "meter", id(self.tms): "tms", id(self.gateway): "gateway"}

@@ -43,10 +43,9 @@ LOGS = (74, 76)
 
 def _measured() -> MemoryNvram:
     """Give the memory of a meter that has measured for two days."""
-    calendar, memory = Calendar(NOON_UTC_US - 2 * 86_400_000_000, STANDING), MemoryNvram()
-    meter = Meter(MeterSettings(), memory, calendar, 0)
-    calendar.set(NOON_UTC_US, 0)
-    meter.expire(0)
+    memory = MemoryNvram()
+    for begin_us in (NOON_UTC_US - 2 * 86_400_000_000, NOON_UTC_US):
+        Meter(MeterSettings(), memory, Calendar(begin_us, STANDING), 0).expire(0)
     return memory
 
 

@@ -1,5 +1,6 @@
 """The meter measures exactly, keeps what it measured, and shows it in its tables."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,11 +8,12 @@ from ansi_tables import layout_for
 from protocols.c1218.client import ScriptDone, ScriptFailed
 from protocols.c1218.scripts import read_table
 from protocols.errors import ServiceRefused
-from smartmeter.base.clock import US_PER_S
+from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.access import FIRST_DELAY_US, FREE_FAILURES
 from smartmeter.meter.load_profile import SKIPPED
 from smartmeter.meter.profiles import RESIDENTIAL
-from tests.smartmeter.meter.bench import HOUR_US, Bench, logged_on, procedure
+from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, Bench, logged_on, procedure
+from tests.smartmeter.meter.test_power_cuts import CutNvram, PowerCut
 
 
 def test_every_table_that_st00_lists_decodes_to_its_exact_length() -> None:
@@ -152,3 +154,31 @@ def test_a_write_needs_the_master_and_the_exact_length() -> None:
     bench.meter.write_table(5, image, bench.now_us)
     bench.start()
     assert bench.snapshot()[5].IDENTIFICATION.strip() == "POLE 17"
+
+
+def test_a_clock_that_was_set_runs_on_in_a_new_process_as_its_battery_keeps_it() -> None:
+    bench = Bench()
+    bench.wait(HOUR_US)
+    bench.meter.set_clock(bench.meter.clock.utc_us(bench.now_us) + 2 * HOUR_US, bench.now_us)
+    bench.meter.set_clock(bench.meter.clock.utc_us(bench.now_us) - HOUR_US, bench.now_us)
+    recorded = len(bench.book)
+    for hours in (3, 4):
+        bench.now_us = hours * HOUR_US
+        bench.calendar = Calendar(EPOCH_US + bench.now_us, 1, bench.now_us)  # the host's
+        bench.start()
+        bench.wait(0)
+        assert bench.meter.clock.utc_us(bench.now_us) == EPOCH_US + (hours + 1) * HOUR_US
+        measured = [interval.common for interval in bench.book[recorded:]]
+        assert measured == [0] * 4 * (hours - 1)
+
+
+def test_a_clock_that_was_set_and_not_saved_is_not_set() -> None:
+    bench = Bench(nvram=CutNvram(30))
+    bench.wait(HOUR_US)
+    assert isinstance(bench.nvram, CutNvram)
+    bench.nvram.left = 0
+    with pytest.raises(PowerCut):
+        bench.meter.set_clock(bench.meter.clock.utc_us(bench.now_us) + 2 * HOUR_US, bench.now_us)
+    bench.nvram.left = -1
+    bench.start()
+    assert bench.meter.clock.utc_us(bench.now_us) == EPOCH_US + HOUR_US
