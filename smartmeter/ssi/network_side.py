@@ -86,6 +86,8 @@ class NetworkSide:
         self._desk: AccessDesk | None = None
         self._reserved_until = 0
         self._ways: dict[Hashable, Way] = {}
+        #: Bearers that came up, and over which nothing has been answered since.
+        self._unseen: set[Hashable] = set()
         self._unanswered: Counter[Hashable] = Counter()
         self._doubted: list[Hashable] = []
         self.registered = False
@@ -144,7 +146,11 @@ class NetworkSide:
         self._registration_us = general["REGISTRATION_PERIOD_S"] * US_PER_S
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
-        """A bearer can be used; what waits is sent at once."""
+        """A bearer can be used: what waits is sent at once, or a registration.
+
+        Who opens a connection and says nothing on it can be asked nothing.
+        """
+        self._unseen.add(path)
         self._ways[path] = way
         self._ways = dict(sorted(self._ways.items(), key=lambda item: item[1].cost))
         self._unanswered.pop(path, None)
@@ -155,6 +161,7 @@ class NetworkSide:
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone, and with it the answer that was awaited on it."""
         self._ways.pop(path, None)
+        self._unseen.discard(path)
         self._unanswered.pop(path, None)
         if self._asked_by == path:
             self._under_way = self._register_transaction = None
@@ -256,9 +263,11 @@ class NetworkSide:
     def _choice(self, owes: bool) -> tuple[Hashable, Entry | None] | None:
         """Give the cheapest bearer that has something to carry, and the report if there is one.
 
-        ``owes``: a registration goes first, over a dear bearer only for what is urgent.
+        ``owes``: a registration goes first, over a dear bearer only for what is urgent.  Without
+        a report the cheapest carries one too that nobody has seen us on.
         """
-        if not owes and not len(self._outbox):
+        unseen = self._unseen_way()
+        if not owes and not len(self._outbox) and unseen is None:
             return None
         ways = list(self._ways.items())
         if self._gasps and ways:
@@ -270,12 +279,18 @@ class NetworkSide:
             # Reports were made to fit the usual limit.
             room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
             entry = self._outbox.first(way.urgent_only, room)
-            registers = owes and most >= REGISTRATION_OCTETS
+            registers = (owes or path == unseen) and most >= REGISTRATION_OCTETS
             if (entry is not None and (registers or not owes)) or (
                 registers and not way.urgent_only
             ):
                 return path, entry
         return None
+
+    def _unseen_way(self) -> Hashable | None:
+        """Give the cheapest bearer of what is routine, if nobody has seen us on it."""
+        routine = (path for path, way in self._ways.items() if not way.urgent_only)
+        cheapest = next(routine, None)
+        return cheapest if cheapest in self._unseen and not self._gasps else None
 
     def _register(self, path: Hashable, now_us: int) -> None:
         assert self._node is not None
@@ -349,6 +364,7 @@ class NetworkSide:
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
         self._unanswered.pop(self._asked_by, None)
+        self._unseen.discard(self._asked_by)
         if event.transaction == self._register_transaction:
             try:
                 answer = decode_registered(event.responses[0])
