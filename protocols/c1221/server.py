@@ -82,6 +82,10 @@ class CallServer(Server):
         self._after_timing: TimingSetup | None = None
         self._hang_up = False
 
+    def line_began(self, now_us: int) -> None:
+        """A call begins: nothing of one before it is left."""
+        self.line_lost(now_us)
+
     def line_lost(self, now_us: int) -> None:
         """The carrier has gone: the next call begins anew."""
         self._hang_up = False

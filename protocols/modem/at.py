@@ -96,6 +96,8 @@ class AtModem:
         self._current: _Command | None = None
         self._lines: list[str] = []
         self._buffer = bytearray()
+        #: The end of what came in the call: its NO CARRIER may come in pieces.
+        self._tail = b""
         self._due_us: int | None = None
         self._out = bytearray()
         self._events: list[Event] = []
@@ -248,7 +250,8 @@ class AtModem:
         self._next(now_us)
 
     def _take_call(self, data: bytes, now_us: int) -> None:
-        lost = data.endswith(LOST)
+        self._tail = (self._tail + data)[-len(LOST) :]
+        lost = self._tail == LOST
         octets = data.removesuffix(LOST)
         if octets:
             self._events.append(DataArrived(octets))
@@ -257,7 +260,7 @@ class AtModem:
             self._next(now_us)
 
     def _offline(self, reason: str) -> None:
-        self.line, self._due_us = Line.COMMAND, None
+        self.line, self._due_us, self._tail = Line.COMMAND, None, b""
         self._lines.clear()
         self._buffer.clear()
         self._events.append(CallEnded(reason))

@@ -44,6 +44,12 @@ class Delivered:
     part: Part | None = None
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number that a message can be sent to."""
+    digits = text.removeprefix("+")
+    return digits.isascii() and digits.isdecimal() and 3 <= len(digits) <= 15
+
+
 def submit(number: str, octets: bytes, reference: int) -> list[tuple[int, str]]:
     """Give the PDUs of a message with the length that AT+CMGS wants.
 
@@ -51,9 +57,9 @@ def submit(number: str, octets: bytes, reference: int) -> list[tuple[int, str]]:
     """
     if not octets or len(octets) > MAX_OCTETS:
         raise LocalProtocolError(f"{len(octets)} octets, a message carries 1 to {MAX_OCTETS}")
-    digits = number.removeprefix("+")
-    if not (digits.isascii() and digits.isdecimal() and 3 <= len(digits) <= 15):
+    if not is_number(number):
         raise LocalProtocolError(f"{number!r:.40} is no number of a telephone")
+    digits = number.removeprefix("+")
     kind = _INTERNATIONAL if number.startswith("+") else _NATIONAL
     address = bytes((len(digits), kind)) + _semi_octets(digits)
     if len(octets) <= OCTETS:

@@ -23,6 +23,7 @@ from protocols.transports.port import Port
 _STP, _HEADER, _OVERHEAD = 0xEE, 6, 8
 #: A "packet" longer than this is noise, and written as it came.
 _MAX_FRAME = 8192
+_NOWHERE = "0.0.0.0"
 
 
 class Capture:
@@ -34,6 +35,8 @@ class Capture:
         self._maker = PacketMaker()
         self._lock = threading.Lock()
         self._owners: OrderedDict[frozenset[Endpoint], Endpoint] = OrderedDict()
+        #: Ports that stand for far ends which have none.
+        self._without_ip: dict[str, int] = {}
 
     def apdu(
         self,
@@ -62,6 +65,22 @@ class Capture:
                 self._owners.popitem(last=False)
             packet = self._maker.packet(shown[0], shown[1], is_stream, octets)
             self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent), comment)
+
+    def carried(self, sent: bool, by: str, octets: bytes, *, listens: bool) -> None:
+        """Note one APDU that was carried without IP, such as by short message.
+
+        It is shown as a datagram between ports of nowhere, one of each far end; the comment
+        tells ``by`` what it came.
+        """
+        with self._lock:
+            if by not in self._without_ip:
+                self._without_ip[by] = len(self._without_ip) % MAX_STREAMS + 1
+            here, there = (_NOWHERE, DEFAULT_PORT), (_NOWHERE, self._without_ip[by])
+            if not listens:
+                here, there = there, here
+            ends = (here, there) if sent else (there, here)
+            packet = self._maker.packet(*ends, False, octets)
+            self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent), f"in fact by {by}")
 
     def frame(self, sent: bool, octets: bytes) -> None:
         """Note one frame of C12.18; sent is from here to the peer."""

@@ -19,11 +19,12 @@ def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
     """
     if name.startswith(PREFIX):
         call = call_name(name)
-        return captured(ModemPort(_open_line(call.port, rts, dtr=True), call.number))
-    return captured(_open_line(name, rts, dtr))
+        return captured(ModemPort(open_line(call.port, rts, dtr=True), call.number))
+    return captured(open_line(name, rts, dtr))
 
 
-def _open_line(name: str, rts: bool, dtr: bool) -> Port:
+def open_line(name: str, rts: bool = True, dtr: bool = False) -> Port:
+    """Open a port of which the capture has nothing: a modem's, where commands pass."""
     if name.startswith("tcp:"):
         host, _, port = name[4:].rpartition(":")
         if not host or not port.isdecimal():

@@ -61,7 +61,8 @@ class ServedMachine:
                 self._set_baud(event.baud)
 
     async def run(self) -> None:
-        """Keep the machine's deadlines until cancelled."""
+        """Keep the machine's deadlines until cancelled; it may speak first, as to a modem."""
+        self.flush()
         while True:
             due_us = self._machine.deadline_us()
             wait_s = MAX_SLEEP_S if due_us is None else (due_us - monotonic_us()) / 1e6

@@ -27,6 +27,9 @@ def carrier_options(verb: _Verb) -> _Verb:
         click.option(
             "--sms", metavar="PORT", help="Serve nodes by short messages, by a modem there."
         ),
+        click.option(
+            "--modem", metavar="PORT", help="Answer nodes that call by telephone, by a modem there."
+        ),
         click.option("--mqtt-user", default="", metavar="NAME", help="Log-in at the broker."),
         click.option(
             "--mqtt",
@@ -51,6 +54,7 @@ def make_carriers(
     mqtt: str | None,
     mqtt_user: str,
     sms: str | None,
+    modem: str | None,
 ) -> list[Carrier]:
     """Give what the options say; SettingsError when it cannot be."""
     from smartmeter.comms.caller import Caller
@@ -75,7 +79,20 @@ def make_carriers(
     if sms is not None:
         from smartmeter.comms.sms import SmsCarrier
 
-        if sms.startswith("/") and not os.path.exists(sms):
-            raise SettingsError("--sms", f"{sms} is not there", "plug the modem in, check its name")
+        _check_port("--sms", sms)
         carriers.append(SmsCarrier(sms, listener.counts))
+    if modem is not None:
+        from smartmeter.comms.answered_calls import CallCarrier
+
+        _check_port("--modem", modem)
+        if modem == sms:
+            raise SettingsError(
+                "--modem", f"{modem} is --sms's too", "give each a modem of its own"
+            )
+        carriers.append(CallCarrier(modem, listener.limit, listener.counts))
     return carriers
+
+
+def _check_port(option: str, port: str) -> None:
+    if port.startswith("/") and not os.path.exists(port):
+        raise SettingsError(option, f"{port} is not there", "plug the modem in, check its name")

@@ -50,6 +50,7 @@ def run(
     mqtt: str | None,
     mqtt_user: str,
     sms: str | None,
+    modem: str | None,
     multicast: bool,
     **tls: str | None,
 ) -> None:
@@ -69,7 +70,7 @@ def run(
     files = tls_files(**tls)
 
     def carriers(listener: Listener) -> list[Carrier]:
-        return make_carriers(listener, files, call, mqtt, mqtt_user, sms)
+        return make_carriers(listener, files, call, mqtt, mqtt_user, sms, modem)
 
     run_server(_run(host, port, title, upstream, master, data, ring, files, carriers, multicast))
 

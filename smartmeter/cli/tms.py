@@ -16,7 +16,7 @@ from smartmeter.cli.carriers import carrier_options, make_carriers
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.carrier import Carrier, carrying
+from smartmeter.comms.carrier import Bell, Carrier, carrying
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles, server_tls
@@ -35,7 +35,9 @@ command.add_command(tms_upgrade.command)
 @click.option("--listen", default="127.0.0.1:1153", show_default=True, metavar="HOST:PORT")
 @click.option("--web", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT|off")
 @click.option(
-    "--shipment", metavar="FILE", help="CSV of SmartMeters to enter: esn,title,key,model."
+    "--shipment",
+    metavar="FILE",
+    help="CSV of SmartMeters: esn,title,key,model, and wake if short messages wake them.",
 )
 @click.option(
     "--poll",
@@ -58,6 +60,7 @@ def run(
     mqtt: str | None,
     mqtt_user: str,
     sms: str | None,
+    modem: str | None,
     multicast: bool,
     **tls: str | None,
 ) -> None:
@@ -65,7 +68,7 @@ def run(
     files = tls_files(**tls)
 
     def carriers(listener: Listener) -> list[Carrier]:
-        return make_carriers(listener, files, call, mqtt, mqtt_user, sms)
+        return make_carriers(listener, files, call, mqtt, mqtt_user, sms, modem)
 
     entered = shipment, poll
     run_server(_run(Path(data), listen, web, entered, template, clock, files, carriers, multicast))
@@ -115,7 +118,10 @@ async def _run(
             site = Site(server)
             await site.start(web_host, web_port)
             click.echo(f"page http://{shown(web_host, site.port)}/")
-        async with carrying(carriers(server.listener), server):
+        made = carriers(server.listener)
+        bells = [one for one in made if isinstance(one, Bell)]
+        server.head_end.waking.bell = bells[0] if bells else None
+        async with carrying(made, server):
             real_host, real_port = server.address
             if multicast:
                 await server.listener.listen_groups(real_port)

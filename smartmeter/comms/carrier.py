@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from smartmeter.comms.listener import Handler
 
@@ -15,6 +16,31 @@ class Carrier(Protocol):
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; what fails is tried again, less and less often."""
+
+
+#: How long what failed rests before it is begun with again, at first and at most.
+RESTS_S = (1.0, 60.0)
+
+
+async def begun_again(
+    work: Callable[[], Coroutine[Any, Any, None]], lost: Callable[[], None]
+) -> None:
+    """Do work that never ends well, until cancelled; ``lost`` is told of each end."""
+    rest_s = RESTS_S[0]
+    while True:
+        with contextlib.suppress(OSError):
+            await work()
+        lost()
+        await asyncio.sleep(rest_s)
+        rest_s = min(2 * rest_s, RESTS_S[1])
+
+
+@runtime_checkable
+class Bell(Protocol):
+    """A carrier that can ask a node to open a bearer, by the number of its telephone."""
+
+    def wake(self, number: str) -> None:
+        """Ask; what cannot be sent is dropped."""
 
 
 @asynccontextmanager

@@ -73,6 +73,10 @@ class Path(Hashable, Protocol):
     def is_stream(self) -> bool:
         """Tell whether this is a connection."""
 
+    @property
+    def is_slow(self) -> bool:
+        """Tell whether what is sent may lie in a network for minutes."""
+
     def send(self, octets: bytes) -> None:
         """Send one APDU; what cannot be sent is dropped."""
 
@@ -81,7 +85,7 @@ class TcpPath(asyncio.BufferedProtocol):
     """One connection.  All of them read into one buffer, from which octets are taken at once."""
 
     __slots__ = ("_listener", "_stream", "_transport", "local", "pending", "remote")
-    is_stream = True
+    is_stream, is_slow = True, False
     #: A peer that connects to us owes a first message.
     owes = True
 
@@ -151,7 +155,7 @@ class UdpPath:
     remote: tuple[str, int]
     address: tuple[str | int, ...]
     by: asyncio.DatagramTransport = field(compare=False, repr=False)
-    is_stream = False
+    is_stream = is_slow = False
 
     @property
     def local(self) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from protocols.errors import PortError
 from protocols.machine import Event
-from protocols.transports.names import open_port
+from protocols.transports.names import open_line
 from protocols.transports.port import Port
 from smartmeter.base.clock import US_PER_S, monotonic_us
 
@@ -32,7 +32,7 @@ async def run_on_port(
 ) -> None:
     """Run a machine on a port until cancelled; OSError when the port cannot be had, or goes."""
     try:
-        port = await asyncio.to_thread(open_port, name)
+        port = await asyncio.to_thread(open_line, name)
     except PortError as error:
         raise OSError(str(error)) from error
     machine = make(monotonic_us())

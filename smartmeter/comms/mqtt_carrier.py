@@ -31,7 +31,7 @@ class MqttPath:
 
     carrier: MqttCarrier = field(repr=False)
     node: str
-    is_stream = False
+    is_stream = is_slow = False
 
     @property
     def local(self) -> tuple[str, int]:

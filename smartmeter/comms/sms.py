@@ -9,7 +9,6 @@ number can make a node connect, no more often than its host allows.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,21 +24,21 @@ from protocols.modem.messages import (
     TextCame,
 )
 from protocols.modem.pdu import MAX_OCTETS
+from protocols.transports.capture import active
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.carrier import begun_again
 from smartmeter.comms.listener import Handler
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
 from smartmeter.comms.task_connection import TaskConnection
 
 WAKE = "WAKE"
 READY_TIMEOUT_S = 60.0
-REOPEN_S = (1.0, 60.0)
 #: A network may keep a message for a while.
 ANSWER_S = 180
 #: Messages that wait for the modem.
 MAX_QUEUED = 64
-_NO_SOCKET = ("0.0.0.0", 0)
 
 
 def number_at_port(address: str) -> tuple[str, str]:
@@ -60,13 +59,14 @@ class _Line:
     """A modem in the loop: sends what is queued, gives what comes."""
 
     def __init__(
-        self, port: str, came: Callable[[str, bytes], None], counts: Counter[str] | None = None
+        self, port: str, came: Callable[[str, bytes], None], counts: Counter[str], listens: bool
     ) -> None:
-        self._port, self._came = port, came
+        self._port, self._came, self._listens = port, came, listens
+        self._capture = active()
         self._machine: MessageLine | None = None
         self.ready = asyncio.Event()
         self.text: Callable[[str, str], None] = lambda sender, text: None
-        self.counts = Counter() if counts is None else counts
+        self.counts = counts
         self._waiting = 0
 
     async def run(self) -> None:
@@ -84,8 +84,14 @@ class _Line:
                 raise LocalProtocolError("the modem takes no more")
             self._machine.send(number, octets, monotonic_us())
             self._waiting += 1
+            self._note(True, number, octets)
         except LocalProtocolError:
             self.counts["sms unsent"] += 1
+
+    def _note(self, sent: bool, number: str, octets: bytes) -> None:
+        if self._capture is not None and octets != WAKE.encode():
+            by = f"short message, {number}"
+            self._capture.carried(sent, by, octets, listens=self._listens)
 
     def _make(self, now_us: int) -> MessageLine:
         self._machine, self._waiting = MessageLine(now_us), 0
@@ -96,6 +102,7 @@ class _Line:
             case Ready():
                 self.ready.set()
             case MessageCame(sender, octets):
+                self._note(False, sender, octets)
                 self._came(sender, octets)
             case TextCame(sender, text):
                 self.text(sender, text)
@@ -114,7 +121,7 @@ class SmsConnection(TaskConnection):
         self._number, port = number_at_port(settings.address)
         self._most = settings.max_apdu_octets
         self._woken = woken
-        self._line = _Line(port, self._came)
+        self._line = _Line(port, self._came, Counter(), listens=False)
         self._line.text, self._line.ready = self._text, self._ready
 
     async def opened(self) -> None:
@@ -161,8 +168,13 @@ class SmsPath:
 
     carrier: SmsCarrier = field(repr=False)
     number: str
-    is_stream = False
-    local = remote = _NO_SOCKET
+    is_stream, is_slow = False, True
+    local = ("0.0.0.0", 0)
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        """Give the number; there is no port."""
+        return (self.number, 0)
 
     def send(self, octets: bytes) -> None:
         """Send one APDU; what cannot be sent is dropped."""
@@ -174,18 +186,13 @@ class SmsCarrier:
 
     def __init__(self, port: str, counts: Counter[str] | None = None) -> None:
         self._handler: Handler
-        self._line = _Line(port, self._came, counts)
-        self.counts = self._line.counts
+        self.counts = Counter() if counts is None else counts
+        self._line = _Line(port, self._came, self.counts, listens=True)
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; a modem that fails is begun with again, less and less often."""
-        self._handler, rest_s = handler, REOPEN_S[0]
-        while True:
-            with contextlib.suppress(OSError):
-                await self._line.run()
-            self.counts["sms modem lost"] += 1
-            await asyncio.sleep(rest_s)
-            rest_s = min(2 * rest_s, REOPEN_S[1])
+        self._handler = handler
+        await begun_again(self._line.run, self._lost)
 
     def send(self, number: str, octets: bytes) -> None:
         """Send one APDU to a number."""
@@ -194,6 +201,9 @@ class SmsCarrier:
     def wake(self, number: str) -> None:
         """Ask the node behind a number to open a bearer."""
         self._line.send(number, WAKE.encode())
+
+    def _lost(self) -> None:
+        self.counts["sms modem lost"] += 1
 
     def _came(self, sender: str, octets: bytes) -> None:
         self._handler.receive(SmsPath(self, sender), octets)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from protocols.c1221.answering import AnsweringModem
 from protocols.c1221.server import CallOptions, CallServer
 from protocols.machine import Event
+from protocols.modem.answering import AnsweringModem
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.tables import port_of
 

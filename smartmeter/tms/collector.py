@@ -55,7 +55,7 @@ HOST_TITLE = ".1"
 SIGNATURE = b"SSI1"
 #: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
 REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
-ANSWER_TIMEOUT_US = 15_000_000
+ANSWER_TIMEOUT_US, SLOW_ANSWER_US = 15_000_000, 180_000_000
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
 #: What anybody may ask in clear: it changes nothing.
@@ -168,6 +168,8 @@ class Collector:
         self.relay = Relay(self.node, ways=self._way_to)
         #: Gives the native address of a path's far end, or of our own; empty: none.
         self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
+        #: Tells that what goes by a path may lie in the network for a while.
+        self.is_slow: Callable[[Hashable], bool] = lambda path: False
         self._current: tuple[Hashable, bytes] | None = None
         self._led: OrderedDict[int, None] = OrderedDict()
         self._events: list[Event] = []
@@ -179,8 +181,9 @@ class Collector:
         title = self._meters.title(esn)
         # A trace goes in clear, or no relay could add its title.
         key_id = None if services[0][:1] == bytes([TRACE]) else 0
+        timeout_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
         return self.node.request(
-            services, title, path, now_us, key_id=key_id, timeout_us=ANSWER_TIMEOUT_US
+            services, title, path, now_us, key_id=key_id, timeout_us=timeout_us
         )
 
     def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:

@@ -11,20 +11,27 @@ from smartmeter.base.errors import SettingsError
 MAX_ESN = 16
 
 
-def read_rows(text: str, name: str, columns: list[str]) -> Iterator[tuple[str, list[str]]]:
-    """Give the place of each row and its cells, as many as there are columns; blank rows go."""
+def read_rows(
+    text: str, name: str, columns: list[str], optional: str = ""
+) -> Iterator[tuple[str, list[str]]]:
+    """Give the place of each row and its cells, as many as there are columns; blank rows go.
+
+    An ``optional`` column may follow the others; where a file has none, its cells are empty.
+    """
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
     try:
         header = next(reader, [])
-        if [column.strip().lower() for column in header] != columns:
+        found = [column.strip().lower() for column in header]
+        if found != columns and (not optional or found != [*columns, optional]):
             raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(columns)}")
+        missing = [""] * (bool(optional) and found == columns)
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
             place = f"{name}, line {reader.line_num}"
-            if len(row) != len(columns):
-                raise SettingsError(place, f"{len(row)} columns", f"write {','.join(columns)}")
-            yield place, [cell.strip() for cell in row]
+            if len(row) != len(found):
+                raise SettingsError(place, f"{len(row)} columns", f"write {','.join(found)}")
+            yield place, [cell.strip() for cell in row] + missing
     except csv.Error as error:
         raise SettingsError(f"{name}, line {reader.line_num}", str(error), "write CSV") from error
 

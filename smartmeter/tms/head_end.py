@@ -55,6 +55,7 @@ from smartmeter.tms.store.silences import (
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
+from smartmeter.tms.waking import COME_US, Waking
 
 RESERVED_IDS = 100_000
 #: An upgrade goes on where it stood, so it is worth trying often.
@@ -91,6 +92,7 @@ class HeadEnd:
         self.polled = PolledSource(store, template)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
+        self.waking = Waking(store)
         #: Told of every report that was made durable, for whoever watches this head-end.
         self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths = self.collector.paths
@@ -127,10 +129,11 @@ class HeadEnd:
         self.store.write_now(change)
 
     def load_keys(self) -> None:
-        """Read titles and keys from the store."""
+        """Read titles, keys and numbers from the store."""
         sql = "SELECT esn, title, key_id, key FROM meters JOIN keys USING (esn)"
         for row in self.store.read(sql):
             self.meters.add(row["esn"], row["title"], row["key_id"], row["key"])
+        self.waking.load()
 
     @property
     def utc_s(self) -> int:
@@ -185,6 +188,8 @@ class HeadEnd:
                 del self._heard_on[before]
         self._paths[esn] = path
         self._heard_on[path].add(esn)
+        if before != path:
+            self.jobs.reachable(esn, self._now_us)
 
     def connected(self, esn: str) -> bool:
         """Tell whether a SmartMeter has a connection."""
@@ -463,6 +468,11 @@ class HeadEnd:
 
     def _send(self, event: Send) -> None:
         job = event.job
+        again = job.attempts < job.max_attempts
+        slow_is_tried = job.attempts > 1 and job.esn in self._paths
+        if again and not slow_is_tried and self.waking.ring(job.esn, self._paths.get(job.esn)):
+            self.jobs.failed(job, "is being woken", self._now_us, COME_US)
+            return
         source: Source = self.polled if job.esn in self.polled.meters else self.collector
         try:
             transaction = source.ask(job.esn, event.services, self._now_us)

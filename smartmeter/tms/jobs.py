@@ -116,9 +116,12 @@ class JobRunner:
         if line is not None:
             self._step(line, ExchangeFailed(cause), now_us)
 
-    def failed(self, job: Job, cause: str, now_us: int) -> None:
-        """Tell a job that its services could not be sent."""
-        self._step(self._lines[job.esn], ExchangeFailed(cause), now_us)
+    def failed(self, job: Job, cause: str, now_us: int, pause_us: int | None = None) -> None:
+        """Tell a job that its services could not be sent, and how long to wait before a retry.
+
+        It is shorter when the SmartMeter is ``reachable`` before.
+        """
+        self._step(self._lines[job.esn], ExchangeFailed(cause), now_us, pause_us)
 
     def disconnected(self, esn: str, now_us: int) -> None:
         """The connection that an answer would come over has gone."""
@@ -166,7 +169,13 @@ class JobRunner:
         self._events.append(JobChanged(job))
         self._step(line, None, now_us)
 
-    def _step(self, line: _Line, answer: list[bytes] | ExchangeFailed | None, now_us: int) -> None:
+    def _step(
+        self,
+        line: _Line,
+        answer: list[bytes] | ExchangeFailed | None,
+        now_us: int,
+        pause_us: int | None = None,
+    ) -> None:
         job, script = line.running, line.script
         if job is None or script is None:
             return
@@ -185,7 +194,8 @@ class JobRunner:
             final = isinstance(error, ExchangeRefused)
             if job.attempts < job.max_attempts and not final:
                 job.state = WAITING
-                line.script, line.retry_us = None, now_us + RETRY_PAUSE_US * job.attempts
+                pause_us = RETRY_PAUSE_US * job.attempts if pause_us is None else pause_us
+                line.script, line.retry_us = None, now_us + pause_us
                 self._events.append(JobChanged(job))
             else:
                 self._end(line, FAILED, str(error), None, now_us)

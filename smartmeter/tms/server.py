@@ -51,6 +51,7 @@ class TmsServer:
         self._loop = asyncio.get_running_loop()
         self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
         self.head_end.collector.address_of = _native_address
+        self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)
         await self.listener.listen(host, port, tls)
@@ -176,7 +177,13 @@ def _native_address(path: Hashable, own: bool) -> bytes:
         return b""  # a carrier without IP addresses
 
 
+def _is_slow(path: Hashable) -> bool:
+    return cast(ApduPath, path).is_slow
+
+
 def far_end(path: Hashable) -> str:
     """Give a path's far end for a person."""
     host, port = cast(ApduPath, path).remote
+    if not port:
+        return host  # a telephone has none
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -92,6 +92,7 @@ class Service:
             "polled_meters": store.number("SELECT count(*) FROM polled_meters"),
             "scheduled_polls": figures.scheduled_polls,
             "notifications": figures.notifications,
+            "woken": self._server.head_end.waking.rung,
             "refused": figures.refused,
             "late": [
                 {"esn": r["esn"], "state": r["state"], "cause": r["cause"]}

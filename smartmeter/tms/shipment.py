@@ -1,4 +1,7 @@
-"""The shipment file: which ESN has which title and key.  CSV ``esn,title,key,model``."""
+"""The shipment file: which ESN has which title and key.  CSV ``esn,title,key,model``.
+
+A fifth column, ``wake``, may hold the telephone number that wakes a SmartMeter.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,31 @@ from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.errors import LocalProtocolError
+from protocols.modem.pdu import is_number
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.csv_list import check_esn, read_rows
 
-COLUMNS = ["esn", "title", "key", "model"]
+COLUMNS, WAKE_COLUMN = ["esn", "title", "key", "model"], "wake"
 MAX_MODEL = 64
 MAX_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """One SmartMeter that left the factory; ``key`` is its key 0."""
+    """One SmartMeter that left the factory; ``key`` is its key 0, ``wake`` a number or nothing."""
 
     esn: str
     title: str
     key: bytes = field(repr=False)
     model: str
+    wake: str = ""
 
 
 def read_shipment(text: str, name: str = "shipment file") -> list[Shipped]:
     """Read a shipment file whole, or refuse it; SettingsError names the line."""
     found: dict[str, Shipped] = {}
     titles: set[tuple[int, ...]] = set()
-    for place, cells in read_rows(text, name, COLUMNS):
+    for place, cells in read_rows(text, name, COLUMNS, WAKE_COLUMN):
         shipped = _read_row(cells, place)
         title = ApTitle.parse(shipped.title).absolute
         if shipped.esn in found or title in titles or len(found) >= MAX_ROWS:
@@ -43,7 +48,7 @@ def read_shipment(text: str, name: str = "shipment file") -> list[Shipped]:
 
 
 def _read_row(cells: Sequence[str], place: str) -> Shipped:
-    esn, title, key, model = cells
+    esn, title, key, model, wake = cells
     check_esn(esn, place)
     try:
         ApTitle.parse(title)
@@ -54,20 +59,25 @@ def _read_row(cells: Sequence[str], place: str) -> Shipped:
         raise SettingsError(place, fault, "mend the line") from None
     if len(octets) != 16:
         raise SettingsError(place, f"a key of {len(octets)} octets", "write 32 hex digits")
-    return Shipped(esn, title, octets, model[:MAX_MODEL])
+    if wake and not is_number(wake):
+        raise SettingsError(place, f"{wake!r:.40} is no telephone number", "write +15551234567")
+    return Shipped(esn, title, octets, model[:MAX_MODEL], wake)
 
 
 def write_shipment(shipped: Sequence[Shipped]) -> str:
     """Give the text of a shipment file."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([one.esn, one.title, one.key.hex(), one.model] for one in shipped)
+    woken = [WAKE_COLUMN] if any(one.wake for one in shipped) else []
+    writer.writerow(COLUMNS + woken)
+    for one in shipped:
+        cells = [one.esn, one.title, one.key.hex(), one.model, one.wake]
+        writer.writerow(cells[: len(COLUMNS + woken)])
     return out.getvalue()
 
 
 def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], now_s: int) -> int:
-    """Enter SmartMeters that are new; known ones keep their state and get key and model.
+    """Enter SmartMeters that are new; known ones keep their state and get all else.
 
     Gives how many were new.
     """
@@ -81,7 +91,8 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
         )
         new += cursor.rowcount
         connection.execute(
-            "UPDATE meters SET title=?, model=? WHERE esn=?", (title, one.model, one.esn)
+            "UPDATE meters SET title=?, model=?, wake_number=? WHERE esn=?",
+            (title, one.model, one.wake, one.esn),
         )
         connection.execute("INSERT OR REPLACE INTO keys VALUES (?,0,?)", (one.esn, one.key))
         connection.execute("DELETE FROM unknown_devices WHERE title=?", (title,))

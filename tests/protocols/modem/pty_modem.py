@@ -28,6 +28,8 @@ class PtyModem:
         self.numbers = numbers or {}
         self.commands: list[str] = []
         self.far: Machine | None = None
+        #: Who is there still while commands are given in a call.
+        self.held: Machine | None = None
         #: Messages that came and were not deleted: index to PDU.
         self.stored: dict[int, str] = {}
         #: Where a message goes that is sent: number to modem.
@@ -159,7 +161,11 @@ class PtyModem:
         elif text.startswith("AT+CMGD="):
             self.stored.pop(int(text[8:]), None)
             self._say("OK")
-        elif text.startswith(("ATH", "AT+C", "ATE")):
+        elif text == "ATH":
+            if hasattr(self.held, "hung_up"):
+                self.held.hung_up()
+            self._say("OK")
+        elif text.startswith(("AT+C", "ATE")):
             self._say("OK")
         else:
             self._say("ERROR")

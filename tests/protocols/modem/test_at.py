@@ -65,6 +65,13 @@ def test_a_modem_that_does_not_answer_is_not_waited_for() -> None:
     assert modem.outgoing().endswith(b"ATI\r")
 
 
+def test_a_no_carrier_that_comes_in_pieces_ends_the_call_all_the_same() -> None:
+    modem = online()
+    for part in (b"data\r\nNO", b" CARRI", b"ER\r\n"):
+        modem.receive(part, 2)
+    assert modem.events()[-1] == CallEnded("NO CARRIER") and not modem.stands
+
+
 @pytest.mark.parametrize("reason", ["BUSY", "NO CARRIER", "NO ANSWER", "NO DIALTONE"])
 def test_a_call_that_is_not_answered_says_why(reason: str) -> None:
     modem = AtModem()

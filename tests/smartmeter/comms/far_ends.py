@@ -11,7 +11,8 @@ from typing import Any, cast
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node
-from protocols.c1222.stream import ApduStream
+from protocols.machine import HangUp
+from smartmeter.comms.answered_calls import CallCarrier
 from smartmeter.comms.bearer import Bearer, BearerSettings
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.caller import Caller
@@ -35,6 +36,34 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class TrunkEnd:
+    """What one modem hears of the other in a call."""
+
+    def __init__(self) -> None:
+        self.peer: TrunkEnd
+        self._out = bytearray()
+        self._gone = False
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        self.peer._out += data
+
+    def outgoing(self) -> bytes:
+        octets, self._out = bytes(self._out), bytearray()
+        return octets
+
+    def hung_up(self) -> None:
+        self.peer._gone = True
+
+    def expire(self, now_us: int) -> None: ...
+    def sent(self, now_us: int) -> None: ...
+
+    def deadline_us(self) -> int | None:
+        return None
+
+    def events(self) -> list[Any]:
+        return [HangUp("the other has hung up")] if self._gone and not self._out else []
+
+
 class Modems:
     """Two modems that reach each other by number."""
 
@@ -44,46 +73,23 @@ class Modems:
         self.of_node.network[HEAD_END_NUMBER] = self.of_head_end
         self.of_head_end.network[NODE_NUMBER] = self.of_node
 
+    def dial(self) -> TrunkEnd:
+        """The node dials the head-end: give what it hears, and ring there."""
+        caller, called = TrunkEnd(), TrunkEnd()
+        caller.peer, called.peer = called, caller
+        self.of_head_end.ring(called)
+        return caller
+
+    def cut(self) -> None:
+        """End a call, and let no other come about."""
+        self.of_node.numbers.clear()
+        for modem in (self.of_node, self.of_head_end):
+            if modem.far is not None:
+                modem.lose_carrier()
+
     def close(self) -> None:
         self.of_node.close()
         self.of_head_end.close()
-
-
-class AnsweringLine:
-    """The head-end's end of a telephone call: the machine at the far modem, and a path."""
-
-    def __init__(self, handler: "Answering") -> None:
-        self._handler, self._out = handler, bytearray()
-        self._loop = asyncio.get_running_loop()
-        self._stream = ApduStream()
-
-    def answered(self) -> "AnsweringLine":
-        self._stream, self._out = ApduStream(), bytearray()
-        return self
-
-    def receive(self, data: bytes, now_us: int) -> None:
-        for octets in self._stream.feed(data):
-            self._loop.call_soon_threadsafe(self._take, octets)
-
-    def _take(self, octets: bytes) -> None:
-        self._handler.receive(self, octets)
-        self._handler.received()
-
-    def send(self, octets: bytes) -> None:
-        self._out += octets
-
-    def outgoing(self) -> bytes:
-        octets, self._out = bytes(self._out), bytearray()
-        return octets
-
-    def expire(self, now_us: int) -> None: ...
-    def sent(self, now_us: int) -> None: ...
-
-    def deadline_us(self) -> int | None:
-        return None
-
-    def events(self) -> list[Any]:
-        return []
 
 
 class Answering:
@@ -159,8 +165,8 @@ class FarEnd:
             carriers.append(SmsCarrier(self.modems.of_head_end.name))
         elif self.kind == "modem":
             assert self.modems is not None
-            line = AnsweringLine(handler)
-            self.modems.of_node.numbers[HEAD_END_NUMBER] = line.answered
+            self.modems.of_node.numbers[HEAD_END_NUMBER] = self.modems.dial
+            carriers.append(CallCarrier(self.modems.of_head_end.name, LIMIT))
         elif self.kind == "tcp-called":
             carriers.append(Caller(f"tcp:127.0.0.1:{self.port}", listener))
         else:
@@ -172,9 +178,7 @@ class FarEnd:
         finally:
             await listener.close()
             if self.kind == "modem" and self.modems is not None:
-                self.modems.of_node.numbers.clear()
-                if self.modems.of_node.far is not None:
-                    self.modems.of_node.lose_carrier()
+                self.modems.cut()
 
 
 async def until(holds: Any, seconds: float = 10.0) -> None:

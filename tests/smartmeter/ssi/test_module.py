@@ -54,6 +54,16 @@ def test_a_factory_module_registers_says_hello_and_reports_nothing() -> None:
     assert not street.host.intervals()
 
 
+def test_a_module_shows_itself_on_a_bearer_that_came_up_though_nothing_waits() -> None:
+    street = Street()
+    street.run(60)
+    before = street.host.registrations
+    street.device.bearer_down("link", street.world.now_us)
+    street.device.bearer_up("link", street.world.now_us)
+    street.run(60)
+    assert street.host.registrations == before + 1, "once: the answer shows that it was seen"
+
+
 def test_a_provisioned_module_reports_every_interval_once_by_itself() -> None:
     street = provisioned()
     assert street.device.module.state is State.PROVISIONED

@@ -22,10 +22,20 @@ def test_a_shipment_file_is_read_and_written_back() -> None:
     assert read_shipment(write_shipment(shipped)) == shipped
 
 
+def test_a_fifth_column_may_hold_the_number_that_wakes_a_smart_meter() -> None:
+    header = HEADER.replace("model", "model,wake")
+    text = f"{header}SM1,.7.1,{KEY},M,+15551234567\nSM2,.7.2,{KEY},M,\n"
+    shipped = read_shipment(text)
+    assert [one.wake for one in shipped] == ["+15551234567", ""]
+    assert write_shipment(shipped) == text
+
+
 @pytest.mark.parametrize(
     ("text", "place"),
     [
         ("", "line 1"),
+        (f"{HEADER.replace('model', 'model,wake')}SM1,.7.1,{KEY},M,home\n", "line 2"),
+        (f"{HEADER.replace('model', 'model,wake')}SM1,.7.1,{KEY},M\n", "line 2"),
         ("esn,key\n", "line 1"),
         (f"{HEADER}SM1,.7.1,{KEY}\n", "line 2"),
         (f"{HEADER}SM1,.7.1,xyz,M\n", "line 2"),

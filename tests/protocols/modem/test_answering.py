@@ -4,10 +4,11 @@ import threading
 import time
 
 from protocols.c1218.scripts import LogonSettings, read_table
-from protocols.c1221.answering import REMIND_US, AnsweringModem
 from protocols.c1221.client import CallClient
 from protocols.c1221.conversation import CallConversation
+from protocols.modem.answering import REMIND_US, AnsweringModem
 from protocols.modem.at import INITIALISE
+from smartmeter.base.clock import monotonic_us
 from tests.protocols.c1221.call import CallBench
 from tests.protocols.modem.pty_modem import PtyModem
 from tests.smartmeter.cli.served import meter_process
@@ -77,11 +78,12 @@ class Caller:
     """A client that reads a table in a call that it makes; a machine at the far modem."""
 
     def __init__(self) -> None:
+        now_us = monotonic_us()
         conversation = CallConversation(LogonSettings(2, b"SSI", b"reader"), 5)
         self.client: CallClient = conversation.client  # type: ignore[assignment]
-        self.client.run(conversation.open(), "open", 0)
-        self.client.run(read_table(1, self.client.limits), "read", 0)
-        self.client.run(conversation.close(), "close", 0)
+        self.client.run(conversation.open(), "open", now_us)
+        self.client.run(read_table(1, self.client.limits), "read", now_us)
+        self.client.run(conversation.close(), "close", now_us)
         self.ended: dict[object, object] = {}
         self.done = threading.Event()
         self.receive, self.expire = self.client.receive, self.client.expire
@@ -100,11 +102,12 @@ class Caller:
 
 
 def test_meter_serve_answers_the_telephone() -> None:
-    modem, caller = PtyModem(), Caller()
+    modem = PtyModem()
     with meter_process("--modem", modem.name, "--identity", "5"):
-        end_s = time.monotonic() + 10
+        end_s = time.monotonic() + 5  # the modem is told before anybody calls
         while not modem.commands and time.monotonic() < end_s:
             time.sleep(0.02)
+        caller = Caller()
         modem.ring(caller)
         assert caller.done.wait(20), caller.ended
         assert isinstance(caller.ended["read"], bytes) and len(caller.ended["read"]) == 32

@@ -1,10 +1,10 @@
-"""A C12.21 device behind a modem that answers the telephone: one machine for the modem's port."""
+"""A modem that answers the telephone, and what is behind it: one machine for the modem's port."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from protocols.c1221.server import CallServer
 from protocols.machine import Event, HangUp
 from protocols.modem.at import (
     INITIALISE,
@@ -20,10 +20,26 @@ RING = "RING"
 REMIND_US = 300_000_000
 
 
+class Called(Protocol):
+    """A machine that is called: a C12.21 device, or a host of C12.22.
+
+    It is told when a call begins, and when one has ended; its event HangUp ends one.
+    """
+
+    def receive(self, data: bytes, now_us: int) -> None: ...
+    def expire(self, now_us: int) -> None: ...
+    def deadline_us(self) -> int | None: ...
+    def outgoing(self) -> bytes: ...
+    def sent(self, now_us: int) -> None: ...
+    def events(self) -> Sequence[Event]: ...
+    def line_began(self, now_us: int) -> None: ...
+    def line_lost(self, now_us: int) -> None: ...
+
+
 class AnsweringModem:
     """Takes each call that rings, serves it, and hangs up when the call is over."""
 
-    def __init__(self, server: CallServer, now_us: int) -> None:
+    def __init__(self, server: Called, now_us: int) -> None:
         self._server = server
         self._modem = AtModem()
         self._modem.command(INITIALISE, now_us)
@@ -71,7 +87,9 @@ class AnsweringModem:
                     self._modem.answer(now_us)
                 case DataArrived(octets):
                     self._server.receive(octets, now_us)
-                case Connected() | CallEnded():
+                case Connected():
+                    self._server.line_began(now_us)
+                case CallEnded():
                     self._server.line_lost(now_us)
         for event in self._server.events():
             if isinstance(event, HangUp):

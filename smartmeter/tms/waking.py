@@ -1,0 +1,46 @@
+"""SmartMeters that stand by and are woken by a short message: then they open a socket themselves.
+
+Their numbers come from the shipment file.  Whoever wants one that has no
+connection rings, and asks again when it has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from smartmeter.comms.carrier import Bell
+from smartmeter.tms.model import US_PER_S
+from smartmeter.tms.store.sqlite import Store
+
+#: How long a SmartMeter may take to come: a message may lie in the network for a while.
+COME_US = 90 * US_PER_S
+
+
+class Waking:
+    """Who is woken by which number, with a head-end's bell once there is one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.bell: Bell | None = None
+        #: How often it was rung.
+        self.rung = 0
+        #: Tells that what goes by a path may lie in the network for a while.
+        self.is_slow: Callable[[Hashable], bool] = lambda path: False
+        self._numbers: dict[str, str] = {}
+
+    def load(self) -> None:
+        """Read the numbers from the store."""
+        sql = "SELECT esn, wake_number FROM meters WHERE wake_number != ''"
+        self._numbers = {row["esn"]: row["wake_number"] for row in self._store.read(sql)}
+
+    def ring(self, esn: str, path: Hashable | None) -> bool:
+        """Wake a SmartMeter that can be reached by no ``path``, or by a slow one only.
+
+        False when it need not be woken, or cannot be.
+        """
+        number = self._numbers.get(esn)
+        if self.bell is None or number is None or (path is not None and not self.is_slow(path)):
+            return False
+        self.bell.wake(number)
+        self.rung += 1
+        return True
