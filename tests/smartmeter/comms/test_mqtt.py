@@ -119,8 +119,8 @@ async def test_options_that_are_none_are_told() -> None:
         (("tcp:h:1",) * 1001, None, "1000"),
     ):
         with pytest.raises(SettingsError, match=word):
-            make_carriers(listener, TlsFiles(), call, mqtt, "", None)
+            make_carriers(listener, TlsFiles(), call, mqtt, "", None, None)
     with pytest.raises(SettingsError, match="--sms"):
-        make_carriers(listener, TlsFiles(), (), None, "", "/dev/nothing-here")
+        make_carriers(listener, TlsFiles(), (), None, "", "/dev/nothing-here", None)
     with pytest.raises(SettingsError, match="cannot stand in a topic"):
         MqttBearer(BearerSettings("b", "mqtt:h:1", node="a/b"))
