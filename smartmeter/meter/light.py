@@ -45,7 +45,8 @@ def _whole(number: Array) -> Array:
     return number.view(np.int64) if isinstance(number, np.ndarray) else int(number)
 
 
-_DRAWS = Draws(mix_arrays, _whole)
+#: The numbers of a model for many seeds at once.
+ARRAYS = Draws(mix_arrays, _whole)
 
 
 class LightMeters:
@@ -67,7 +68,7 @@ class LightMeters:
         self._block_ws = np.zeros(count, dtype=np.int64)
         self._mark_wh = np.zeros(count, dtype=np.int64)
         self._whole_block = minute % interval_min == 0
-        self._day, self._drawn = -1, house_day(_DRAWS, self.seeds, 0)
+        self._day, self._drawn = -1, house_day(ARRAYS, self.seeds, 0)
 
     def advance(self, minutes: int) -> None:
         """Measure so many minutes more."""
@@ -77,8 +78,8 @@ class LightMeters:
     def _measure(self) -> None:
         day, at = divmod(self.minute, MINUTES_A_DAY)
         if day != self._day:
-            self._day, self._drawn = day, house_day(_DRAWS, self.seeds, day)
-        watts, var = house_minute(_DRAWS, self.seeds, day, at, self._drawn)
+            self._day, self._drawn = day, house_day(ARRAYS, self.seeds, day)
+        watts, var = house_minute(ARRAYS, self.seeds, day, at, self._drawn)
         energy = self.energy_ws
         for row, flow in ((0, watts), (2, var)):
             delivered = np.maximum(flow, 0)

@@ -20,8 +20,10 @@ from typing import Any
 
 _MASK = (1 << 64) - 1
 MINUTES_A_DAY = 1440
-#: Days of the seasons' wave; its quarter is not that of the calendar, the weather does not mind.
-_YEAR_DAYS = 365
+#: Days of the seasons' wave, which begins in October; leap days move it by two weeks in a lifetime.
+_YEAR_DAYS, _TO_JANUARY = 365, 63
+#: The sun is ahead of the warmth by so many days.
+_SUN_LEADS = 25
 
 #: An integer, or an array of integers.
 Number = Any
@@ -85,68 +87,79 @@ PLAIN = Draws(mix, int)
 Day = tuple[Number, ...]
 
 
-def _weather(draws: Draws, seed: Number, day: Number) -> tuple[Number, Number]:
-    """Give heating and cooling degrees of a day, in tenths; the wave is a parabola."""
-    at = day % _YEAR_DAYS
+def _wave(day: Number) -> Number:
+    """Give the seasons in thousandths: -1000 in the middle of January, 1000 in that of July."""
+    at = (day + _TO_JANUARY) % _YEAR_DAYS
     half = at % 183
-    warmth = half * (182 - half) * 150 // 8281  # 0 at the turns, 150 at the middle
-    tenths = 100 + warmth * (1 - 2 * (at < 183)) + draws.between(-40, 40, 12, day)
+    return half * (182 - half) * 1000 // 8281 * (1 - 2 * (at < 183))
+
+
+def _weather(draws: Draws, day: Number) -> tuple[Number, Number]:
+    """Give heating and cooling degrees of a day, in tenths; the wave is a parabola."""
+    tenths = 100 + 150 * _wave(day) // 1000 + draws.between(-40, 40, 12, day)
     cold, hot = 150 - tenths, tenths - 180
     return cold * (cold > 0), hot * (hot > 0)
 
 
 def house_day(draws: Draws, seed: Number, day: Number) -> Day:
     """Draw what a house does on one day."""
-    cold, hot = _weather(draws, seed, day)
+    cold, hot = _weather(draws, day)
     home = draws.between(16 * 60, 19 * 60, seed, 7, day)
     evening_w = draws.between(180, 620, seed, 8, day)
     morning_w = draws.between(60, 290, seed, 9, day)
     climate_w = (cold + 2 * hot) * draws.between(2, 14, seed, 13)
     has_car = draws.between(0, 5, seed, 14) == 0
     car = draws.between(22 * 60, 24 * 60 - 1, seed, 15, day)
-    car_min = draws.between(40, 200, seed, 16, day) * has_car
-    has_sun = seed % 3 == 0
-    peak_w = draws.between(1500, 4200, seed, 10) * has_sun
+    charges = draws.between(0, 11, seed, 17, day) < 5  # three nights a week
+    car_min = draws.between(50, 220, seed, 16, day) * has_car * charges
+    has_sun, sun = seed % 3 == 0, _wave(day + _SUN_LEADS)
+    sun_min = 720 + 160 * sun // 1000
+    peak_w = rated_w(draws, seed) * (875 + 125 * sun // 1000) // 1000 * has_sun
     heavy: list[Number] = []
     for number in range(4):  # kettle, oven, washing machine, iron: at their own times of day
         start = draws.between(6 * 60, 22 * 60, seed, 3, day, number)
         heavy += [start, start + draws.between(4, 55, seed, 4, day, number)]
         heavy.append(draws.between(700, 2300, seed, 5, day, number))
     base_w = draws.between(90, 310, seed, 1)
-    return (base_w, home, evening_w, morning_w, climate_w, car, car_min, peak_w, *heavy)
+    return (base_w, home, evening_w, morning_w, climate_w, car, car_min, peak_w, sun_min, *heavy)
+
+
+def rated_w(draws: Draws, seed: Number) -> Number:
+    """Give the peak power of a house's photovoltaics, if it has any."""
+    return draws.between(1500, 4200, seed, 10)
 
 
 def house_minute(draws: Draws, seed: Number, day: Number, at: int, drawn: Day) -> Day:
     """Give total W and var (delivered positive) of one minute of a house."""
-    base_w, home, evening_w, morning_w, climate_w, car, car_min, peak_w = drawn[:8]
+    base_w, home, evening_w, morning_w, climate_w, car, car_min, peak_w, sun_min = drawn[:9]
     minute = day * MINUTES_A_DAY + at
     used_w = base_w + draws.between(0, 25, seed, 2, minute)
     used_w = used_w + 110 * ((minute + seed) % 45 < 16)  # the refrigerator's compressor
     used_w = used_w + evening_w * ((home <= at) & (at < 23 * 60))
     used_w = used_w + morning_w * (6 * 60 <= at < 9 * 60)
-    for k in range(8, len(drawn), 3):
+    for k in range(9, len(drawn), 3):
         used_w = used_w + drawn[k + 2] * ((drawn[k] <= at) & (at < drawn[k + 1]))
     # Heat pump and air conditioner run in cycles of twenty minutes.
     used_w = used_w + 2 * climate_w * ((minute + seed) % 20 < 10)
     # The car was plugged in at ``car``, perhaps last evening.
     used_w = used_w + 7200 * ((at - car) % MINUTES_A_DAY < car_min)
-    hours = at - 6 * 60
+    risen = at - (MINUTES_A_DAY - sun_min) // 2
     made_w: Number = 0
-    if 0 < hours < 720:
-        clear = draws.between(250, 1000, seed, 11, day, at // 20)
-        made_w = peak_w * hours * (720 - hours) * 4 // (720 * 720) * clear // 1000
+    if 0 < risen < sun_min:
+        clear = draws.between(150, 1000, seed, 11, day, at // 20)
+        made_w = peak_w * risen * (sun_min - risen) * 4 // (sun_min * sun_min) * clear // 1000
     # A capacitive standby load now and then outweighs the motors.
     return used_w - made_w, used_w // 6 - 60 * (at % 7 == 0)
 
 
 def shop_day(draws: Draws, seed: Number, day: Number) -> Day:
     """Draw what a shop does on one day: opening hours, closed on Sundays."""
-    cold, hot = _weather(draws, seed, day)
+    cold, hot = _weather(draws, day)
     closed = (day + 4) % 7 == 0
     opens = draws.between(7 * 60, 9 * 60, seed, 21)
     closes = draws.between(18 * 60, 21 * 60, seed, 22) * (1 - closed)
-    lights_w = draws.between(6_000, 22_000, seed, 23)
-    cooling_w = draws.between(2_000, 9_000, seed, 24)
+    lights_w = draws.between(3_000, 14_000, seed, 23)
+    cooling_w = draws.between(1_500, 6_000, seed, 24)
     climate_w = (cold + 3 * hot) * draws.between(15, 60, seed, 25)
     return cooling_w, opens, closes, lights_w, climate_w
 
@@ -163,23 +176,27 @@ def shop_minute(draws: Draws, seed: Number, day: Number, at: int, drawn: Day) ->
 
 
 def factory_day(draws: Draws, seed: Number, day: Number) -> Day:
-    """Draw what a factory does on one day: one to three shifts, half of it on weekends."""
+    """Draw what a factory does on one day: one to three shifts, half of it on weekends.
+
+    Light, air and pumps run on when the motors rest.
+    """
     shifts = draws.between(1, 3, seed, 31)
-    weekend = ((day + 4) % 7 == 0) | ((day + 3) % 7 == 0)
+    weekend = ((day + 4) % 7 == 0) | ((day + 5) % 7 == 0)
     motors_w = draws.between(80_000, 400_000, seed, 32)
+    idle_w = 9_000 + motors_w * draws.between(8, 20, seed, 35) // 100
     motors_w = motors_w // (1 + weekend)
     generates = draws.between(0, 3, seed, 33) == 0
-    return 6 * 60, 6 * 60 + shifts * 480, motors_w, generates * motors_w // 3
+    return 6 * 60, 6 * 60 + shifts * 480, motors_w, generates * motors_w // 3, idle_w
 
 
 def factory_minute(draws: Draws, seed: Number, day: Number, at: int, drawn: Day) -> Day:
     """Give total W and var of one minute of a factory: motors, lagging until compensated."""
-    begins, ends, motors_w, own_w = drawn
+    begins, ends, motors_w, own_w, idle_w = drawn
     # A night shift goes over midnight.
     works = ((begins <= at) & (at < ends)) | (at + MINUTES_A_DAY < ends)
     minute = day * MINUTES_A_DAY + at
     stroke = draws.between(820, 1000, seed, 34, minute // 2)
-    used_w = 9_000 + motors_w * stroke // 1000 * works
+    used_w = idle_w + motors_w * stroke // 1000 * works
     used_w = used_w - own_w * (12 * 60 <= at < 13 * 60)
     # Capacitors switch in steps of 20 kvar, and stay connected in the lunch break.
     wanted = motors_w * 3 // 4 * works
