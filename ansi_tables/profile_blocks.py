@@ -6,7 +6,7 @@ The rules (C12.19 decade 6, and what public hosts agree on):
   LAST_BLOCK_ELEMENT.  INTERVAL_ORDER says the same of the intervals in a block.
 * BLK_END_TIME is the end of the last interval written to the block.
 * The newest block holds NBR_VALID_INT intervals, any other NBR_BLK_INTS unless
-  it was closed early (see ``_written``; from memory).
+  it was closed early (see :func:`written_intervals`; from memory).
 * A meter whose pointer is one past the newest block (seen on a Hexing meter) is
   stepped back once, if the block at the pointer has no time and the one before has.
 """
@@ -174,7 +174,7 @@ def ring_of(
     else:
         backwards = bool(status["LP_SET_STATUS_FLAGS"]["INTERVAL_ORDER"])
         ends = [
-            block_end(shape.end_of(data, this), _daylight_saving(shape, data, this, n, backwards))
+            block_end(shape.end_of(data, this), daylight_saving(shape, data, this, n, backwards))
             for this, n in zip(elements, used, strict=True)
         ]
     return ProfileRing(shape, data, elements, [sequence - age for age in ages], used, ends)
@@ -187,7 +187,7 @@ def _utc_s(end: object) -> int:
     return since.days * 86400 + since.seconds
 
 
-def _daylight_saving(
+def daylight_saving(
     shape: ProfileShape, data: bytes, element: int, used: int, backwards: bool
 ) -> bool | None:
     """Tell what the newest interval of a block says of daylight saving."""
@@ -222,15 +222,15 @@ def _used(shape: ProfileShape, data: bytes, elements: list[int]) -> list[int]:
     """Give the number of intervals that each block holds, as if none were the newest."""
     step, full, last = shape.block_octets, shape.intervals, shape.intervals - 1
     if shape.simple_at is None or shape.closure is not None:
-        return [_written(shape, data, element * step) for element in elements]
+        return [written_intervals(shape, data, element * step) for element in elements]
     at, bit = shape.simple_at + last // 8, 1 << last % 8
     return [
-        full if data[element * step + at] & bit else _written(shape, data, element * step)
+        full if data[element * step + at] & bit else written_intervals(shape, data, element * step)
         for element in elements
     ]
 
 
-def _written(shape: ProfileShape, data: bytes, at: int) -> int:
+def written_intervals(shape: ProfileShape, data: bytes, at: int) -> int:
     """Count the intervals of a block that is not the newest.
 
     A block may be closed early (outage, clock set).  CLOSURE_STATUS counts its

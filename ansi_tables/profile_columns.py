@@ -117,7 +117,7 @@ def profile_columns(
         valid.append(_in_time(shape.valid_of(data, at)[:used], backwards))
         for k, column in enumerate(octets):
             column.append(_in_time(area[k :: shape.interval_octets], backwards))
-        numbers = _numbers(shape, area, used)
+        numbers = numbers_of(shape, area, used)
         for channel, target in enumerate(values):
             target += _in_time(numbers[channel :: shape.channels], backwards)
     common, codes = _statuses([b"".join(column) for column in octets], shape, len(sequences))
@@ -156,7 +156,7 @@ def _ends(end_utc_s: int, used: int, interval_s: int) -> Sequence[int]:
     return range(end_utc_s - (used - 1) * interval_s, end_utc_s + 1, interval_s)
 
 
-def _numbers(shape: ProfileShape, area: bytes, used: int) -> Sequence[Any]:
+def numbers_of(shape: ProfileShape, area: bytes, used: int) -> Sequence[Any]:
     """Give the values of ``used`` intervals, all channels of each together."""
     leaf = shape.value
     if leaf is None:

@@ -28,7 +28,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.event_loop import run_server
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.ssi.factory import Factory
-from smartmeter.ssi.meter_data import Interval
+from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped

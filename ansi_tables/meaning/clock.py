@@ -87,6 +87,14 @@ class ClockRules:
         moment = self.moment(stored, dst)
         return None if moment is None else int(moment.timestamp())
 
+    def comes_twice(self, stored: TableTime) -> bool:
+        """Tell whether a stored time is of the hour that comes twice when daylight saving ends."""
+        value = stored.value
+        if not self.dst_applied or not isinstance(value, datetime):
+            return False
+        wall = value.replace(tzinfo=None)
+        return self._in_force(wall, 0) and not self._in_force(wall, self.dst_min)
+
     def local(self, utc: datetime, dst: bool | None = None) -> datetime:
         """Give an instant in the meter's civil time, with its offset at that instant."""
         if dst is None:

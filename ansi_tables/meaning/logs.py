@@ -135,13 +135,13 @@ def _newest(entries: list[Record], log: Record, order: int, time: str) -> tuple[
     last, sequence = log.LAST_ENTRY_ELEMENT, log.LAST_ENTRY_SEQ_NBR
     step = 1 if order else -1
     stepped = last + step
-    beyond = last == len(entries) or (last < len(entries) and _unwritten(entries[last], time))
-    if beyond and 0 <= stepped < len(entries) and not _unwritten(entries[stepped], time):
+    beyond = last == len(entries) or (last < len(entries) and is_unwritten(entries[last], time))
+    if beyond and 0 <= stepped < len(entries) and not is_unwritten(entries[stepped], time):
         return stepped, max(0, sequence - 1)
     return last, sequence
 
 
-def _unwritten(entry: Record, time: str) -> bool:
+def is_unwritten(entry: Record, time: str) -> bool:
     """Tell whether an entry is all ones, or has a time that was never set."""
     stamp = entry.get(time)
     if isinstance(stamp, TableTime) and stamp.raw:

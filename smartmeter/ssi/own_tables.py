@@ -32,8 +32,9 @@ from protocols.psem.services import (
 )
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
-from smartmeter.ssi.meter_data import read_log, read_profile
-from smartmeter.ssi.reports import event_value, profile_image, profile_part
+from smartmeter.ssi.log_reading import read_log
+from smartmeter.ssi.profile_reading import read_profile
+from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs
 from smartmeter.ssi.upgrade import Upgrade
 from smartmeter.ssi.work import reset_demand
 
@@ -187,15 +188,17 @@ class OwnTables:
         return {"OUTAGES": outages}
 
     def _selected(self, limits: ClientLimits) -> Script[bytes]:
-        """Read the intervals that SELECT_INTERVALS named, straight from the meter."""
+        """Read the intervals that SELECT_INTERVALS named, straight from the meter.
+
+        Where the meter left sequences out, the part ends before them.
+        """
         module, chosen = self._module, self._selection
         if module.meter is None or not chosen:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
         count = min(chosen["COUNT"], MAX_SELECTED)
         read = yield from read_profile(module.meter, chosen["FIRST_SEQUENCE"], count, limits)
-        value = profile_part(
-            read.intervals, read.interval_s, module.memory.ring_epoch, module.meter.id
-        )
+        run = next(runs(read.intervals), ())
+        value = profile_part(run, read.interval_s, module.memory.ring_epoch, module.meter.id)
         return profile_image(value)
 
     def _write(self, number: int, data: bytes, limits: ClientLimits) -> Script[ResponseCode]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,9 @@ from ansi_tables.ssi_layouts import COMPACT, MAX_COMPACT_VALUES, RAW
 from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
-from smartmeter.ssi.meter_data import Interval, LogEntry, LogRead, ProfileRead
+from smartmeter.ssi.log_reading import LogEntry, LogRead
 from smartmeter.ssi.outbox import Draft, IntervalRange
+from smartmeter.ssi.profile_reading import Interval, ProfileRead
 
 #: The largest APDU that a report makes, and what envelope, header table and MAC take of it.
 MAX_APDU_OCTETS = 2048
@@ -60,9 +61,11 @@ class ReportMaker:
         return encode_request(OffsetWrite(number, offset, octets[: ROOM_OCTETS - _AROUND]))
 
     def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[IntervalPart]:
-        """Give load-profile parts, each small enough for an APDU."""
+        """Give load-profile parts, each without a jump and small enough for an APDU."""
         waiting = [
-            read.intervals[at : at + MAX_PART] for at in range(0, len(read.intervals), MAX_PART)
+            run[at : at + MAX_PART]
+            for run in runs(read.intervals)
+            for at in range(0, len(run), MAX_PART)
         ]
         parts: list[IntervalPart] = []
         while waiting:
@@ -93,6 +96,15 @@ class ReportMaker:
         if piece:
             parts.append(self.own(SsiTable.EVENT_PART, {"ENTRIES": piece}))
         return parts
+
+
+def runs(intervals: Sequence[Interval]) -> Iterator[Sequence[Interval]]:
+    """Cut where the meter left sequences out: a part names only the first of its intervals."""
+    begin = 0
+    for n in range(1, len(intervals) + 1):
+        if n == len(intervals) or intervals[n].sequence != intervals[n - 1].sequence + 1:
+            yield intervals[begin:n]
+            begin = n
 
 
 def profile_part(

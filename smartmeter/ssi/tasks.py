@@ -13,9 +13,10 @@ from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.memory import Memory
-from smartmeter.ssi.meter_data import PROFILE_DATA, ProfileRead, read_clock
+from smartmeter.ssi.meter_data import read_clock
 from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
 from smartmeter.ssi.outbox import Outbox
+from smartmeter.ssi.profile_reading import PROFILE_DATA, ProfileRead
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart
 from smartmeter.ssi.scheduler import Run, Scheduler
@@ -209,8 +210,7 @@ class TaskRunner:
             self._reporter.keep_own(
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
-        last = profile.intervals[-1].sequence + 1 if profile.intervals else None
-        memory.profile_next = last or max(profile.oldest, expected or 0)
+        memory.profile_next = profile.reached
         return self._reporter.make.intervals(profile, memory.ring_epoch, meter.id)
 
     def _followed(self, season: work.Season, now_us: int) -> None:
@@ -238,28 +238,26 @@ class TaskRunner:
             return False
         count = min(end - first, INTERVALS_PER_REPORT)
         job = partial(work.collect, meter, work.Wanted(profile=(first, count)))
-        return self._door.submit(Priority.SCHEDULE, job, ("gap", first, count), now_us)
+        return self._door.submit(Priority.SCHEDULE, job, ("gap", first), now_us)
 
-    def gap_read(self, read: work.Collected, first: int, count: int, now_us: int) -> None:
+    def gap_read(self, read: work.Collected, first: int, now_us: int) -> None:
         """Report what was read for a gap; what the meter has no more is told as lost."""
         memory, meter = self._memory, self._reporter.meter
         if not memory.gaps or memory.gaps[0][1] != first or meter is None:
             return
         ring_epoch, _, end = memory.gaps[0]
-        rest = [[ring_epoch, first + count, end]] if first + count < end else []
+        profile = None if read.restarted else read.profile
+        reached, oldest = (profile.reached, profile.oldest) if profile else (end, end)
+        rest = [[ring_epoch, reached, end]] if reached < end else []
         memory.gaps = rest + memory.gaps[1:]
-        found = read.profile.intervals if read.profile is not None else ()
-        wanted = [one for one in found if first <= one.sequence < first + count]
-        if len(wanted) < count:
+        if oldest > first:
+            lost = min(oldest, end) - first
             self._reporter.keep_own(
-                ModuleAlarm.GAP, "intervals were overwritten unread", now_us, count - len(wanted)
+                ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
-        if not wanted or read.profile is None:
+        if profile is None or not profile.intervals:
             self._reporter.keep()
             return
-        part = ProfileRead(
-            tuple(wanted), read.profile.oldest, read.profile.following, read.profile.interval_s
-        )
         header = self._reporter.header(Cause.CATCH_UP, now_us)
-        services = self._reporter.make.intervals(part, ring_epoch, meter.id)
+        services = self._reporter.make.intervals(profile, ring_epoch, meter.id)
         self._reporter.report(header, services, now_us)

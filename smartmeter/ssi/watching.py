@@ -17,15 +17,9 @@ from protocols.machine import Event
 from smartmeter.ssi import work
 from smartmeter.ssi.conditions import voltage_paths
 from smartmeter.ssi.configuration import FIRST_OWN_MONITOR
+from smartmeter.ssi.log_reading import EVENT_LOG, LogEntry, LogRead, read_log, read_log_end
 from smartmeter.ssi.memory import Memory
-from smartmeter.ssi.meter_data import (
-    EVENT_LOG,
-    LogEntry,
-    LogRead,
-    MeterContext,
-    read_log,
-    read_log_end,
-)
+from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import MeterDoor, Priority
 from smartmeter.ssi.outage import OutageDetector
 from smartmeter.ssi.reporter import Reporter

@@ -11,17 +11,9 @@ from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, enco
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.errors import RemoteProtocolError, ServiceRefused
-from smartmeter.ssi.meter_data import (
-    EVENT_LOG,
-    PROFILE_DATA,
-    LogRead,
-    MeterContext,
-    ProfileRead,
-    read_clock,
-    read_context,
-    read_log,
-    read_profile,
-)
+from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log
+from smartmeter.ssi.meter_data import MeterContext, read_clock, read_context
+from smartmeter.ssi.profile_reading import PROFILE_DATA, ProfileRead, read_profile
 from smartmeter.ssi.table_monitor import Span
 
 REMOTE_RESET = 9

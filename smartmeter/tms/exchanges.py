@@ -139,7 +139,7 @@ def back_fill(base: int, gaps: list[tuple[int, int | None]]) -> Exchange[list[di
                 break
             parts.append(part)
             at = part["FIRST_SEQUENCE"] + len(found)
-            if len(found) < count:
+            if end is None and len(found) < count:
                 break
     return parts
 

@@ -70,9 +70,9 @@ def status_of(
 
 
 @st.composite
-def profiles(draw: st.DrawFn) -> Drawn:
-    """Any set, its ring anywhere, its contents any octets."""
-    set_number = draw(st.integers(1, 4))
+def profiles(draw: st.DrawFn, set_number: int | None = None) -> Drawn:
+    """Any set (or the one named), its ring anywhere, its contents any octets."""
+    set_number = set_number or draw(st.integers(1, 4))
     fmt = DeviceFormat(
         data_order=draw(st.sampled_from(["little", "big"])),
         tm_format=draw(st.integers(0, 4)),
@@ -96,7 +96,7 @@ def profiles(draw: st.DrawFn) -> Drawn:
     status = status_of(
         draw(st.integers(0, blocks + 1)),
         draw(st.integers(0, max(0, blocks - 1))),
-        draw(st.integers(0, 1 << 32)),
+        draw(st.integers(0, (1 << 32) - 1)),
         draw(st.integers(0, intervals + 1)),
         draw(st.integers(0, 1)),
         draw(st.integers(0, 1)),

@@ -6,7 +6,7 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import Cause, SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
-from smartmeter.ssi.meter_data import Interval, ProfileRead
+from smartmeter.ssi.profile_reading import Interval, ProfileRead
 from smartmeter.ssi.reports import ReportMaker
 from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street
 
@@ -55,6 +55,7 @@ def profile(number: int, first: int, values: Sequence[Sequence[int]]) -> list[by
         Interval(first + n, EPOCH_S + (first + n + 1) * QUARTER_S, b"\x01", tuple(one))
         for n, one in enumerate(values)
     )
-    read = ProfileRead(intervals, first, first + len(intervals), QUARTER_S)
+    end = first + len(intervals)
+    read = ProfileRead(intervals, first, end, end, QUARTER_S)
     parts = ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)
     return [header(number), *(part.service for part in parts)]

@@ -24,7 +24,8 @@ from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.tables import port_of
-from smartmeter.ssi import meter_data
+from smartmeter.ssi.meter_data import read_context
+from smartmeter.ssi.profile_reading import Interval, read_profile
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed
 from smartmeter.tms.head_end import HeadEnd
@@ -172,13 +173,13 @@ class Bench:
             reading: PlainReading = stop.value
             return reading
 
-    def module_reads(self) -> list[meter_data.Interval]:
+    def module_reads(self) -> list[Interval]:
         """What the SSI module reads of the same ring."""
 
         def script() -> Any:
             limits = ClientLimits()
-            context = yield from meter_data.read_context(limits)
-            return (yield from meter_data.read_profile(context, None, 5000, limits))
+            context = yield from read_context(limits)
+            return (yield from read_profile(context, None, 5000, limits))
 
         work = script()
         response: Response | None = None

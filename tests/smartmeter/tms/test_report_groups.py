@@ -18,7 +18,7 @@ from protocols.psem.services import FullWrite
 from smartmeter.base.clock import Calendar
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.street import MODEL, factory_of
-from smartmeter.ssi.meter_data import Interval
+from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.shipment import Shipped, import_shipment

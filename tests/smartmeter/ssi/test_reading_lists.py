@@ -1,0 +1,305 @@
+"""Load profile and event log, read while they move, whichever way they run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansi_tables import layout_for
+from ansi_tables.meaning.clock import ClockRules
+from ansi_tables.profile_columns import profile_columns
+from protocols.c1218.client import ClientLimits
+from protocols.c1218.scripts import Script
+from protocols.errors import RemoteProtocolError
+from protocols.psem.codec import block
+from protocols.psem.services import FullRead, OffsetRead, Response
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.load_profile import Interval as Recorded
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.profiles import PROFILES, draw_profile, parts
+from smartmeter.meter.tables import port_of
+from smartmeter.ssi.log_reading import LogRead, read_log
+from smartmeter.ssi.meter_data import MeterContext, read_context
+from smartmeter.ssi.profile_reading import ProfileRead, read_profile
+from tests.ansi_tables.profiles import Drawn, profiles
+
+EPOCH_S = 1_767_225_600
+STATUS, PROFILE, LOG = 63, 64, 76
+EVERYTHING = 100_000
+LIMITS = ClientLimits(packet_octets=1024, packets=16)
+ORDERS = ("residential", "bcd-1997", "unusual")
+
+
+def overflowing(profile: DeviceProfile) -> DeviceProfile:
+    """Give a profile whose load profile does not stop when it is full of unread blocks."""
+    dims = profile.tables.get(61)
+    if dims is None:
+        return profile
+    flags = tuple(flag for flag in dims["LP_FLAGS"] if "INHIBIT" not in flag)
+    return replace(profile, tables={**profile.tables, 61: {**dims, "LP_FLAGS": flags}})
+
+
+class Bench:
+    """A meter behind its tables; ``between`` is called before each answer."""
+
+    def __init__(
+        self, profile: DeviceProfile, interval_min: int | None = 1, epoch_s: int = EPOCH_S
+    ) -> None:
+        self.journal: list[Recorded] = []
+        calendar = Calendar(epoch_s * US_PER_S)
+        settings = MeterSettings(profile=overflowing(profile), interval_min=interval_min)
+        self.meter = Meter(settings, MemoryNvram(), calendar, 0, self.journal.append)
+        self.now_us = 0
+        self.between: Callable[[int], None] = lambda table: None
+        self.asked: list[int] = []
+        self.context = self.script(read_context(LIMITS))
+
+    def run(self, minutes: float) -> None:
+        self.now_us += int(minutes * 60) * US_PER_S
+        self.meter.expire(self.now_us)
+
+    def script(self, script: Script[Any]) -> Any:
+        try:
+            request = next(script)
+            while True:
+                assert isinstance(request, FullRead | OffsetRead)
+                self.asked.append(request.table)
+                self.between(request.table)
+                port = port_of(self.meter)
+                port.security(b"reader".ljust(20), self.now_us)
+                image = port.read(request.table, self.now_us)
+                if isinstance(request, OffsetRead):
+                    image = image[request.offset : request.offset + request.count]
+                request = script.send(Response(0, block(image)))
+        except StopIteration as stop:
+            return stop.value
+
+    def read(self, first: int | None = None, count: int = EVERYTHING) -> ProfileRead:
+        read: ProfileRead = self.script(read_profile(self.context, first, count, LIMITS))
+        return read
+
+    def agrees(self, read: ProfileRead) -> None:
+        """See that what was read is what was recorded, without a jump."""
+        sequences = [one.sequence for one in read.intervals]
+        first = sequences[0] if sequences else 0
+        assert sequences == list(range(first, first + len(sequences)))
+        recorded = {one.sequence: (one.end_utc_s, one.values) for one in self.journal}
+        for one in read.intervals:
+            assert (one.end_s, one.values) == recorded[one.sequence]
+
+
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize("moving", [STATUS, PROFILE])
+def test_a_ring_that_moves_at_each_read_gives_each_finished_interval_once(
+    name: str, moving: int
+) -> None:
+    bench = Bench(PROFILES[name])
+    bench.run(290)
+    step = 1 if moving == STATUS else 0.1
+    bench.between = lambda table: bench.run(step) if table == moving else None
+    expected, found = None, []
+    for _ in range(25):
+        bench.run(1)
+        try:
+            read = bench.read(expected)
+        except RemoteProtocolError:
+            continue  # only the newest block is left, which is not finished
+        assert expected is None or read.oldest <= expected
+        bench.agrees(read)
+        found += [one.sequence for one in read.intervals]
+        expected = found[-1] + 1 if found else None
+    assert found == list(range(found[0], expected)) and len(found) > 250
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_block_that_is_overwritten_while_the_ring_is_read_is_not_taken_for_a_newer_one(
+    name: str,
+) -> None:
+    bench = Bench(PROFILES[name])
+    bench.run(900)
+    reads = iter(range(1000))
+    # The first blocks are read when they are overwritten already.
+    bench.between = lambda table: bench.run(70) if table == PROFILE and next(reads) < 3 else None
+    read = bench.read()
+    bench.agrees(read)
+    assert read.intervals and read.intervals[0].sequence == read.oldest
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_ring_that_turns_faster_than_it_is_read_ends_the_reading(name: str) -> None:
+    bench = Bench(PROFILES[name])
+    bench.run(400)
+    bench.between = lambda table: bench.run(1000) if table == PROFILE else None
+    first = bench.journal[-1].sequence - 5
+    read = bench.read(first)
+    assert not read.intervals and read.oldest > first + 5
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_block_that_grows_each_time_is_an_error_and_no_endless_reading(name: str) -> None:
+    bench = Bench(PROFILES[name])
+    bench.run(100)
+    bench.between = lambda table: bench.run(1)
+    with pytest.raises(RemoteProtocolError, match="moved"):
+        bench.read(bench.journal[-1].sequence)
+    assert len(bench.asked) < 100
+
+
+def test_of_a_long_list_each_block_is_read_once_though_the_newest_moves() -> None:
+    bench = Bench(PROFILES["residential"])
+    bench.run(96 * 9 + 30)
+    still = bench.read()
+    pieces = bench.asked.count(PROFILE)
+    bench.asked.clear()
+    moves = iter([False, True])
+    bench.between = lambda table: bench.run(1) if table == STATUS and next(moves, False) else None
+    assert [one.sequence for one in bench.read().intervals] == [
+        one.sequence for one in still.intervals
+    ]
+    assert bench.asked.count(PROFILE) <= pieces + 2
+
+
+# Any set, built as a table: closed blocks, pointers that are ahead, any octets.
+
+
+def answered(script: Script[Any], images: dict[int, bytes]) -> Any:
+    """Run a script against images."""
+    try:
+        request = next(script)
+        while True:
+            assert isinstance(request, FullRead | OffsetRead)
+            image = images[request.table]
+            if isinstance(request, OffsetRead):
+                image = image[request.offset : request.offset + request.count]
+            request = script.send(Response(0, block(image)))
+    except StopIteration as stop:
+        return stop.value
+
+
+def built(drawn: Drawn) -> tuple[MeterContext, dict[int, bytes]]:
+    layout = layout_for(STATUS, drawn.context)
+    status = layout.decode(bytes(layout.size or 0))
+    if "LP_STATUS_SET1" not in status:  # no block, no status
+        return MeterContext({}, drawn.context, 1, ClockRules()), {}
+    flags = status.LP_STATUS_SET1.LP_SET_STATUS_FLAGS | drawn.status.LP_SET_STATUS_FLAGS
+    status["LP_STATUS_SET1"] = drawn.status | {"LP_SET_STATUS_FLAGS": flags}
+    context = MeterContext({}, drawn.context, 1, ClockRules())
+    return context, {STATUS: layout.encode(status), PROFILE: drawn.data}
+
+
+def is_whole(number: object) -> bool:
+    return isinstance(number, int | float | Decimal) and isfinite(number) and number == int(number)
+
+
+@settings(max_examples=300)
+@given(profiles(1), st.integers(0, 80), st.integers(1, 80))
+def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, count: int) -> None:
+    context, images = built(drawn)
+    columns = profile_columns(drawn.context, 1, drawn.data, drawn.status)
+    try:
+        read = answered(read_profile(context, None, EVERYTHING, LIMITS), images)
+        part = answered(read_profile(context, read.oldest + begin, count, LIMITS), images)
+    except RemoteProtocolError as error:
+        assert "no whole count" in str(error)
+        numbers = [value for channel in columns.values for value in channel]
+        assert not all(is_whole(number) for number in numbers)
+        return
+    assert [one.sequence for one in read.intervals] == list(columns.sequences)
+    ends = [max(0, end) for end in columns.ends_utc_s]
+    assert [max(0, one.end_s) for one in read.intervals] == ends
+    assert [one.status[0] for one in read.intervals] == list(columns.valid)
+    common = [(one.status[1] >> 4 if len(one.status) > 1 else 0) for one in read.intervals]
+    assert common == list(columns.common_status)
+    assert [list(one.values) for one in read.intervals] == [
+        [channel[at] for channel in columns.values] for at in range(len(columns))
+    ]
+    span = range(read.oldest + begin, read.oldest + begin + count)
+    assert list(part.intervals) == [one for one in read.intervals if one.sequence in span]
+    assert part.reached == max(read.oldest, min(span.stop, max(span.start, read.following)))
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_any_order_of_any_device_is_read_as_it_was_recorded(seed: int) -> None:
+    bench = Bench(draw_profile(seed), None)
+    if not {STATUS, PROFILE} <= bench.context.context.fmt.std_tbls_used:
+        return
+    bench.run(1500)
+    whole = bench.read()
+    if not whole.intervals:
+        return
+    bench.agrees(whole)
+    assert whole.intervals[-1].sequence == whole.following - 1
+    for at in range(0, len(whole.intervals), 7):
+        first = whole.intervals[at].sequence
+        assert bench.read(first, 3).intervals == whole.intervals[at : at + 3]
+
+
+def log(bench: Bench, after: int | None) -> LogRead:
+    read: LogRead = bench.script(read_log(bench.context, after, LIMITS))
+    return read
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_event_log_is_read_whichever_way_it_runs_and_while_it_grows(name: str) -> None:
+    bench = Bench(PROFILES[name])
+
+    def happen() -> None:
+        bench.meter.mains(False, bench.now_us)
+        bench.run(1)
+        bench.meter.mains(True, bench.now_us)
+
+    for _ in range(70):
+        happen()
+    capacity = bench.context.context.table(71).NBR_EVENT_ENTRIES
+    whole = log(bench, None)
+    assert len(whole.entries) == capacity and whole.last == whole.entries[-1].sequence
+    times = [entry.time_s for entry in whole.entries]
+    assert times == sorted(times) and times[-1] >= EPOCH_S + 69 * 60
+    after, found = whole.last, [entry.sequence for entry in whole.entries]
+    for _ in range(10):
+        happen()
+        moves = iter([False, True])
+        bench.between = lambda table, m=moves: happen() if next(m, False) else None  # type: ignore[misc]
+        read = log(bench, after)
+        assert not read.missed
+        found += [entry.sequence for entry in read.entries]
+        after = read.last
+    assert found == list(range(found[0], found[-1] + 1)) and found[-1] == after
+    codes = {entry.sequence: entry.code for entry in log(bench, None).entries}
+    assert all(codes[n] != codes[n + 1] for n in codes if n + 1 in codes)
+
+
+#: Daylight saving ends in the United States, in a zone of five hours west.
+AUTUMN_S = int(datetime(2026, 11, 1, 6, tzinfo=UTC).timestamp())
+POWER_UP = 2
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["logged", "not logged"])
+def test_entries_of_the_hour_that_comes_twice_have_their_own_times(told: bool) -> None:
+    profile = PROFILES["residential-tou"]
+    if not told:
+        logged = set(profile.events) - {7, 8, 9, 12, 27, 22, 23}
+        monitored = parts.monitored(logged, parts.CONFIGURABLE, ())
+        profile = replace(profile, tables={**profile.tables, 75: monitored})
+    bench = Bench(profile, epoch_s=AUTUMN_S - 7200)
+    after, found, true = 0, [], []
+    for _ in range(20):
+        bench.run(12)
+        bench.meter.mains(False, bench.now_us)
+        bench.run(1)
+        bench.meter.mains(True, bench.now_us)
+        true.append(AUTUMN_S - 7200 + bench.now_us // US_PER_S)
+        read = log(bench, after)
+        found += [entry.time_s for entry in read.entries if entry.code == POWER_UP]
+        after = read.last
+    whole = [entry.time_s for entry in log(bench, None).entries if entry.code == POWER_UP]
+    assert whole == true
+    assert found == true
