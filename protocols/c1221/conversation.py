@@ -8,7 +8,8 @@ from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, Opened
 from protocols.c1218.transfer import Script
 from protocols.c1221.client import CALL_OPTIONS, CallClient
-from protocols.c1221.scripts import CallSettings, close_call, open_call
+from protocols.c1221.scripts import CallSettings, authenticate, close_call, open_call
+from protocols.psem.identification import parse_identification
 
 
 class CallConversation(Conversation):
@@ -41,6 +42,12 @@ class CallConversation(Conversation):
         accepted = opened.password_accepted
         self.opened = Opened(opened.identification.encode(), accepted)
         return self.opened
+
+    def authenticate(self, identification: bytes) -> Script[bool | None]:
+        """Prove the key in a session that somebody else has opened; None where there is none."""
+        if self._key is None:
+            return None
+        return (yield from authenticate(*self._key, parse_identification(identification)))
 
     def close(self) -> Script[None]:
         """Close the session, and have the device hang up."""

@@ -84,13 +84,13 @@ def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[Op
     check(logon, (yield logon))
     authenticated = accepted = None
     if settings.key is not None:
-        authenticated = yield from _authenticate(settings.key_id, settings.key, identification)
+        authenticated = yield from authenticate(settings.key_id, settings.key, identification)
     if settings.password is not None:
         accepted = yield from prove(settings.password, Padding.AUTO, quirks)
     return OpenedCall(identification, authenticated, accepted)
 
 
-def _authenticate(key_id: int, key: bytes, device: Identification) -> Script[bool | None]:
+def authenticate(key_id: int, key: bytes, device: Identification) -> Script[bool | None]:
     """Prove the key, and have the device prove it; None where it announces no such service."""
     if not (device.auth_type or 0) & AUTHENTICATES or device.ticket is None:
         return None

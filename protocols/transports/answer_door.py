@@ -13,6 +13,8 @@ import socket
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
+from protocols.transports.capture import active
+from protocols.transports.ip_packets import endpoint
 
 #: Connections at once: one meter needs one.
 MAX_CONNECTIONS = 8
@@ -81,8 +83,18 @@ class AnswerDoor:
         """Give the APDUs of a connection; one that ends, or carries what is none, is closed."""
         with contextlib.suppress(OSError, ApduRejected):
             if data := connection.recv(READ_OCTETS):
-                return self._streams[connection].feed(data)
+                found = self._streams[connection].feed(data)
+                _note(connection, found)
+                return found
         self._selector.unregister(connection)
         del self._streams[connection]
         connection.close()
         return []
+
+
+def _note(connection: socket.socket, found: list[bytes]) -> None:
+    """Put what came into the capture of this process, if there is one."""
+    if (capture := active()) is not None:
+        ends = endpoint(connection.getsockname()), endpoint(connection.getpeername())
+        for octets in found:
+            capture.apdu(False, *ends, True, octets, listens=True)

@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, close_session
 from protocols.datalink.packet import ACK, STP
 from protocols.errors import LinkError, PortError, ProtocolError
@@ -21,7 +22,7 @@ from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
-from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
+from smartmeter.cli.logon import call_conversation, logon_options, logon_settings, open_any_port
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange
 from smartmeter.meter.image import MeterImage
@@ -99,6 +100,9 @@ def command(
     if with_secrets and share:
         raise click.UsageError("--share leaves secrets out: give it, or --with-secrets")
     settings = CloneSettings(logon_settings(**logon), not no_bauds)
+    call = call_conversation(port, settings.logon)
+    if call is not None:  # the speed is the modems' there
+        settings = replace(settings, try_bauds=False, prove=call.authenticate)
     target = _Target(Path(file), settings.logon, with_secrets, share)
     cloning = _clone(port, settings, target)
     image = cloning.image()
@@ -140,7 +144,8 @@ def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
         while True:
             try:
                 ports.append(ObservedPort(open_any_port(port)))
-                _one_session(ports[-1], cloning, settings)
+                call = call_conversation(port, settings.logon)
+                _one_session(ports[-1], cloning, settings, call)
                 return cloning
             except (LinkError, PortError) as error:
                 target.save_part(cloning.image())
@@ -158,12 +163,14 @@ def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
                 raise
 
 
-def _one_session(port: ObservedPort, cloning: Cloning, settings: CloneSettings) -> None:
+def _one_session(
+    port: ObservedPort, cloning: Cloning, settings: CloneSettings, call: Conversation | None
+) -> None:
     # The script of the clone opens its session itself, because Negotiate is part of what it learns.
-    meter = MeterPort(port, settings.logon)
+    meter = MeterPort(port, settings.logon, conversation=call)
     try:
         meter.run(cloning.script(meter.client.limits))
-        meter.run(close_session())
+        meter.run(call.close() if call is not None else close_session())
     finally:
         port.close()
 

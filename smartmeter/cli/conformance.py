@@ -20,7 +20,7 @@ from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.journal import FileJournal
-from smartmeter.cli.logon import open_any_port
+from smartmeter.cli.logon import is_call, open_any_port
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -87,6 +87,10 @@ def command(port: str | None, **options: Any) -> int:
         return 0
     if port is None:
         raise click.UsageError("give the PORT of the device, or --diff with two reports")
+    if is_call(port):
+        raise click.UsageError(
+            f"{port} is a call: the bench tests C12.18's line, with its times; doctor visits it"
+        )
     if options["failures"] > options["tries"]:
         raise click.UsageError("--failures cannot be more than --tries")
     profile = read_profile(*_text(options["profile_file"])) if options["profile_file"] else None

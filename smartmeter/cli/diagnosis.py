@@ -14,10 +14,12 @@ from dataclasses import replace
 from protocols.datalink.packet import ACK, STP
 from protocols.errors import LinkError, PortError, ProtocolError, ServiceRefused
 from protocols.psem.identification import parse_identification
+from protocols.transports.modem_port import PREFIX
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import SerialPort
 from smartmeter.cli.finding import Finding
+from smartmeter.cli.logon import call_conversation, is_call
 from smartmeter.cli.meter_line import MeterLine
 
 BITS_AN_OCTET = 10
@@ -88,10 +90,13 @@ def talk(line: MeterLine) -> Iterator[Finding]:
         watched._inner = line.open_port()
         return watched
 
-    meter = MeterPort(watched, replace(line.logon, attempts=1), line.options, reopen=reopen)
+    logon = replace(line.logon, attempts=1)
+    call = call_conversation(line.port, logon)
+    again = reopen if call is None else None  # a call that has ended is not begun anew
+    meter = MeterPort(watched, logon, line.options, reopen=again, conversation=call)
     try:
         with meter:
-            yield from _of_the_meter(meter)
+            yield from _of_the_meter(meter, call is not None)
     except PortError as error:
         yield Finding(line.port, False, str(error), "check the cable and the power of the probe")
     except LinkError as error:
@@ -110,12 +115,14 @@ def talk(line: MeterLine) -> Iterator[Finding]:
     yield from _of_latency(watched, line.port)
 
 
-def _of_the_meter(meter: MeterPort) -> Iterator[Finding]:
+def _of_the_meter(meter: MeterPort, is_a_call: bool) -> Iterator[Finding]:
     assert meter.opened is not None
     who = parse_identification(meter.opened.identification)
     limits = meter.client.limits
     text = f"{who.standard} {who.version}.{who.revision}, granted {limits.packet_octets} octets"
-    text += f" x {limits.packets} packets at {meter.client.baud} baud"
+    text += f" x {limits.packets} packets"
+    if not is_a_call:
+        text += f" at {meter.client.baud} baud"
     yield Finding("meter", True, text)
     if meter.opened.password_accepted is False:
         yield Finding("password", False, "refused", "several wrong ones may lock the port")
@@ -159,12 +166,15 @@ def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iter
         text = f"{len(rest)} octets came that are no packet: {rest[:8].hex(' ')}"
         remedy = "the wrong speed: a session may be open at another (wait 6 s, or --baud); on a"
         remedy += " Raspberry Pi's mini-UART (ttyS0) the speed drifts: use ttyAMA0"
+    elif is_call(line.port):
+        text = f"the call stands, and nobody answers in it: {error}"
+        remedy = "the wrong number, or another device on a shared line: modem:NUMBER/IDENTITY@PORT"
     else:
         text = f"nobody answers: {error}"
         remedy = "seat the probe with its flat side down (an IEC head may sit turned by 180"
         remedy += " degrees), try --rts/--no-rts and --dtr/--no-dtr, check that it is this port"
     yield Finding("meter", False, text, remedy)
-    if not watched.heard and not line.port.startswith("sim:"):
+    if not watched.heard and not line.port.startswith(("sim:", PREFIX)):
         yield from _with_other_power(line)
 
 

@@ -7,14 +7,16 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
 
+from protocols.transports.modem_port import call_name
 from smartmeter.cli.finding import Finding
+from smartmeter.cli.logon import is_call
 from smartmeter.cli.meter_line import MeterLine, line_options
 from smartmeter.version import VERSION
 
@@ -72,7 +74,13 @@ def look_at_ports() -> Iterator[Finding]:
 
 
 def look_at_port(name: str) -> Finding:
-    """Look whether one port is there and may be opened; nothing is sent on it."""
+    """Look whether one port is there and may be opened; nothing is sent on it.
+
+    Of a call it is the port of the modem.
+    """
+    if is_call(name):
+        found = look_at_port(call_name(name).port)
+        return replace(found, subject=f"modem at {found.subject}")
     if "://" in name or name.startswith(("sim:", "tcp:")):
         return Finding(name, True, "a network or simulated port: not looked at before it is used")
     if os.name == "posix":
@@ -135,6 +143,8 @@ def look_into(port: str, line: MeterLine) -> Iterator[Finding]:
 
 def _may_be_a_line(port: str) -> bool:
     """Tell whether a port can have a meter behind it: not a plain file or /dev/null."""
+    if is_call(port):
+        port = call_name(port).port
     return "://" in port or port.startswith(("sim:", "tcp:")) or os.name != "posix" or _is_tty(port)
 
 

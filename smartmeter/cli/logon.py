@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
 from protocols.errors import PortError
 from protocols.transports.modem_port import PREFIX, call_name
@@ -17,6 +16,9 @@ from protocols.transports.names import open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.file import read_text
+
+if TYPE_CHECKING:
+    from protocols.c1221.conversation import CallConversation
 
 #: A password has 20 octets.
 MAX_PASSWORD_FILE_OCTETS = 4096
@@ -62,25 +64,33 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
     return str(text).encode()
 
 
-def call_conversation(port: str, logon: LogonSettings) -> Conversation | None:
-    """Give what is said in a call (C12.21), or None for a port that is none.
-
-    The environment may hold a key of single DES: ``SMARTMETER_CALL_KEY=ID=HEX``.
-    """
-    if not port.startswith(PREFIX):
+def call_conversation(port: str, logon: LogonSettings) -> CallConversation | None:
+    """Give what is said in a call (C12.21), or None for a port that is none."""
+    if not is_call(port):
         return None
-    key = None
-    if text := os.environ.get(CALL_KEY_VARIABLE):
-        number, _, octets = text.partition("=")
-        try:
-            key = int(number), bytes.fromhex(octets)
-        except ValueError:
-            key = 0, b""
-        if not 0 <= key[0] <= 255 or len(key[1]) != 8:
-            raise click.UsageError(f"{CALL_KEY_VARIABLE} is ID=HEX with 16 hex digits")
     from protocols.c1221.conversation import CallConversation
 
-    return CallConversation(logon, call_name(port).identity, key)
+    return CallConversation(logon, call_name(port).identity, call_key())
+
+
+def is_call(port: str) -> bool:
+    """Tell whether a port is a telephone call, in which C12.21 is spoken."""
+    return port.startswith(PREFIX)
+
+
+def call_key() -> tuple[int, bytes] | None:
+    """Give id and key of single DES from the environment: ``SMARTMETER_CALL_KEY=ID=HEX``."""
+    text = os.environ.get(CALL_KEY_VARIABLE)
+    if not text:
+        return None
+    number, _, octets = text.partition("=")
+    try:
+        key = int(number), bytes.fromhex(octets)
+    except ValueError:
+        key = 0, b""
+    if not 0 <= key[0] <= 255 or len(key[1]) != 8:
+        raise click.UsageError(f"{CALL_KEY_VARIABLE} is ID=HEX with 16 hex digits")
+    return key
 
 
 def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:

@@ -22,6 +22,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
+from smartmeter.cli.logon import call_key
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.stopping import on_stop
 from smartmeter.meter.access import PUBLIC_TABLES
@@ -207,7 +208,9 @@ def _on_telephone(served: _Served, identity: int) -> _Served:
     def ticket() -> bytes:
         return os.urandom(8)
 
-    machine = TelephoneMeter(served.machine, ticket, identity, monotonic_us())
+    key = call_key()
+    keys = dict([key]) if key is not None else None
+    machine = TelephoneMeter(served.machine, ticket, identity, monotonic_us(), keys)
     return _Served(machine, served.text)
 
 

@@ -49,10 +49,14 @@ Exchange = tuple[int, int]
 
 @dataclass(frozen=True)
 class CloneSettings:
-    """How to open the session, and whether to ask for every baud rate."""
+    """How to open the session, and whether to ask for every baud rate.
+
+    ``prove`` is a script that runs after the logon, with the identification: in a call.
+    """
 
     logon: LogonSettings = field(default_factory=LogonSettings)
     try_bauds: bool = True
+    prove: Callable[[bytes], Script[bool | None]] | None = None
 
 
 class Cloning:
@@ -90,6 +94,8 @@ class Cloning:
         yield from self._survey_link()
         logon = Logon(self._settings.logon.user_id, self._settings.logon.user)
         check(logon, (yield logon))
+        if self._settings.prove is not None:
+            yield from self._settings.prove(self.link.identification)
         yield from self._look_at_services()
         yield from self._read_first(limits)
         for number in self._todo():

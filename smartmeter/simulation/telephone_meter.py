@@ -2,25 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from protocols.c1221.server import CallOptions, CallServer
 from protocols.machine import Event
 from protocols.modem.answering import AnsweringModem
 from smartmeter.meter.meter import Meter
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.tables import port_of
+
+
+class KeyedPort(OpticalPort):
+    """A device whose clients may prove a key instead of a password (C12.21, 5.4).
+
+    The standard does not say what ST-45's keys open: here key ``n`` opens what the password
+    ``n`` of ST-42 does, and a key beyond them nothing.
+    """
+
+    def __init__(self, meter: Meter, keys: Mapping[int, bytes]) -> None:
+        super().__init__(meter)
+        self._access, self._keys = meter.access, keys
+
+    def authentication_key(self, key_id: int) -> bytes | None:
+        """Give a key, or None."""
+        return self._keys.get(key_id)
+
+    def authenticated(self, key_id: int, now_us: int) -> None:
+        """Grant what the key opens."""
+        passwords = self._access.rules.passwords
+        if key_id < len(passwords):
+            self._access.groups |= passwords[key_id][1]
 
 
 class TelephoneMeter:
     """The machine at the modem's port; the meter goes on measuring behind it."""
 
     def __init__(
-        self, meter: Meter, ticket: Callable[[], bytes], identity: int, now_us: int
+        self,
+        meter: Meter,
+        ticket: Callable[[], bytes],
+        identity: int,
+        now_us: int,
+        keys: Mapping[int, bytes] | None = None,
     ) -> None:
         self.meter = meter
-        self._modem = AnsweringModem(
-            CallServer(port_of(meter), CallOptions(ticket, identity)), now_us
-        )
+        device = KeyedPort(meter, keys) if keys else port_of(meter)
+        self._modem = AnsweringModem(CallServer(device, CallOptions(ticket, identity)), now_us)
         self.receive, self.outgoing = self._modem.receive, self._modem.outgoing
         self.sent = self._modem.sent
 

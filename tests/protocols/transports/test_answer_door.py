@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +12,9 @@ from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.stream import ApduStream
 from protocols.errors import LinkError, PortError
-from protocols.transports import network_meter
+from protocols.transports import capture, network_meter
 from protocols.transports.network_meter import NetworkMeter
+from protocols.transports.pcapng import read_capture
 from tests.protocols.c1222.conversation import KEY, KEY_ID, Talk
 from tests.smartmeter.comms.far_ends import free_port
 
@@ -52,7 +54,10 @@ def port() -> Iterator[int]:
     yield free_port()
 
 
-def test_an_answer_on_a_second_connection_is_taken(port: int) -> None:
+def test_an_answer_on_a_second_connection_is_taken_and_in_the_capture(
+    port: int, tmp_path: Path
+) -> None:
+    capture.begin(tmp_path / "read.pcapng")
     kept = []
 
     def by_another(connection: socket.socket, answer: bytes) -> None:
@@ -65,6 +70,9 @@ def test_an_answer_on_a_second_connection_is_taken(port: int) -> None:
     with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
         assert meter.read(1)[:4] == b"SMOP" and meter.read(3) == bytes(5)
     device.close()
+    capture.end()
+    packets = read_capture((tmp_path / "read.pcapng").read_bytes())
+    assert [one.outbound for one in packets] == [True, False, True, False]
 
 
 def test_the_first_connection_may_be_closed_before_the_answer_comes(port: int) -> None:

@@ -1,0 +1,73 @@
+"""Verbs that visit a meter in a telephone call: C12.21, with a key or a password."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from protocols.c1221.server import CallOptions, CallServer
+from protocols.psem.identification import parse_identification
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.cli import group
+from smartmeter.cli.logon import CALL_KEY_VARIABLE
+from smartmeter.meter.image import MeterImage
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.simulation.telephone_meter import KeyedPort
+from tests.protocols.c1221.call import CallBench
+from tests.protocols.modem.pty_modem import PtyModem
+from tests.smartmeter.cli.served import smartmeter
+
+NUMBER, KEY = "5551234", bytes.fromhex("0011223344556677")
+SETTINGS = MeterSettings(serial="SM000001")
+
+
+def device() -> KeyedPort:
+    now_us = monotonic_us()
+    meter = Meter(SETTINGS, MemoryNvram(), Calendar(wall_utc_us(), 1, now_us), now_us)
+    return KeyedPort(meter, {1: KEY})
+
+
+@pytest.fixture
+def modem() -> Iterator[PtyModem]:
+    made = PtyModem({NUMBER: lambda: CallServer(device(), CallOptions(lambda: bytes(range(8)), 7))})
+    yield made
+    made.close()
+
+
+def test_a_meter_with_keys_announces_authenticate_and_a_key_opens_what_its_password_does() -> None:
+    bench = CallBench()
+    bench.server = CallServer(device(), CallOptions(lambda: bytes(8), 7))
+    told = parse_identification(bench.ask("20")[1:])
+    assert (told.std, told.auth_type, told.auth_algorithm, told.ticket) == (2, 1, 0, bytes(8))
+
+
+def test_clone_reads_a_meter_in_a_call_with_its_key(
+    modem: PtyModem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CALL_KEY_VARIABLE, f"1={KEY.hex()}")
+    file, port = tmp_path / "meter.json", f"modem:{NUMBER}/7@{modem.name}"
+    done = smartmeter("clone", port, str(file))
+    assert done.returncode == 0, done.stderr
+    image = MeterImage.from_json(file.read_text(), "meter.json")
+    assert image.identity["serial"] == "SM000001" and image.link.identification[0] == 2
+    assert {1, 23, 64} <= set(image.tables), "the key opened ST-64"
+    assert modem.commands.count(f"ATD{NUMBER}") == 1 and modem.far is None, "hung up"
+
+
+def test_doctor_visits_a_meter_in_a_call_and_says_why_nobody_may_answer(modem: PtyModem) -> None:
+    done = smartmeter("doctor", f"modem:{NUMBER}@{modem.name}", "--json")
+    found = {one["subject"]: one for one in json.loads(done.stdout)}
+    assert done.returncode == 0, found
+    assert found["meter"]["text"].startswith("C12.21 1.0") and "baud" not in found["meter"]["text"]
+    assert found[f"modem at {modem.name}"]["well"] and found["ST-01"]["well"]
+    modem.numbers.clear()
+    done = smartmeter("doctor", f"modem:{NUMBER}@{modem.name}")
+    assert done.returncode == 1 and "NO ANSWER" in done.stdout
+
+
+def test_the_bench_tests_no_call(modem: PtyModem) -> None:
+    done = CliRunner().invoke(group, ["conformance", f"modem:{NUMBER}@{modem.name}"])
+    assert done.exit_code == 2 and "is a call" in done.output
