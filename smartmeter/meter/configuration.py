@@ -16,8 +16,6 @@ from smartmeter.meter.table_values import refitted
 
 #: Members of actual tables that are no amount: they must be as the dimension table says.
 _CODES = ("CONSTANTS_SELECTOR",)
-#: Members that the device computes, so that a host may write anything.
-_FREE = ("LP_MEMORY_LEN", "CALENDAR_TBL_SIZE", "EXT_LOG_FLAGS")
 
 
 def with_tables(
@@ -80,7 +78,7 @@ def _check_limits(number: int, images: Mapping[int, bytes], context: Context) ->
     for path, value, most in _pairs(wanted, allowed, ""):
         name = path.rpartition(".")[2]
         over = value != most if name in _CODES else value > most
-        if over and name not in _FREE:
+        if over:
             raise ConfigurationRefused(number, f"{path} {value}, the device can {most}")
 
 

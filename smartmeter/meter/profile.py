@@ -22,6 +22,8 @@ Values = Mapping[str, Any]
 
 #: Tables that every device has.
 ALWAYS = (0, 1, 2, 3, 5, 6, 7, 8)
+#: Actual tables that tell how many octets others take: the member, and those others.
+_SIZES = {51: ("CALENDAR_TBL_SIZE", (54,)), 61: ("LP_MEMORY_LEN", (64, 65, 66, 67))}
 #: Actual tables whose layouts other tables need; the dimension table is the number before.
 ACTUAL = (11, 21, 31, 41, 51, 61, 71, 81)
 #: Tables that the meter computes, so that the factory makes no image of them.
@@ -280,7 +282,25 @@ def factory_images(profile: DeviceProfile) -> dict[int, bytes]:
         if number in ACTUAL and number - 1 in used:
             limit = {**values.get(number, {}), **profile.limits.get(number - 1, {})}
             images[number - 1] = encoded(number - 1, limit, context)
-    return images
+    return images | _sizes(images, values)
+
+
+def _sizes(images: Mapping[int, bytes], values: Mapping[int, Values]) -> dict[int, bytes]:
+    """Give ST-50, 51, 60 and 61 with the octets that calendar and load profile take."""
+    found = {}
+    context = Context.from_images(images)
+    for actual, (name, sized) in _SIZES.items():
+        for number in {actual, actual - 1} & set(images):
+            # The limits have the layout of what they limit: what would it take at most?
+            assumed = {n: image for n, image in images.items() if n != 62}
+            assumed[actual] = images[number]
+            if 62 in images:
+                assumed[62] = encoded(62, values[62], Context.from_images(assumed))
+            then = Context.from_images(assumed)
+            octets = sum(layout_for(n, then).size or 0 for n in sized if then.uses(n))
+            layout = layout_for(number, context)
+            found[number] = layout.encode(layout.decode(images[number]) | {name: octets})
+    return found
 
 
 def dial(ni_code: int) -> int:

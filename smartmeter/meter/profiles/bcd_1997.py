@@ -73,7 +73,6 @@ BCD_1997 = DeviceProfile(
             "NBR_NON_RECURR_DATES": 2,
             "NBR_RECURR_DATES": 6,
             "NBR_TIER_SWITCHES": 8,
-            "CALENDAR_TBL_SIZE": 2 * 3 + 6 * 3 + 8 * 3 + 2 * 4,
         },
         53: {"DST_TIME_EFF": time(2, 0), "DST_TIME_AMT": 60, "TIME_ZONE_OFFSET": -420},
         54: {
@@ -119,7 +118,6 @@ BCD_1997 = DeviceProfile(
             "NBR_BLK_INTS_SET1": 48,
             "NBR_CHNS_SET1": 2,
             "MAX_INT_TIME_SET1": 30,
-            "LP_MEMORY_LEN": 7 * (5 + 2 * (6 + 4) + 4 + 6 + 48 * 6),
         },
         62: {"LP_SEL_SET1": parts.channels(2, 3, end_readings=True), "INT_FMT_CDE1": 2},
         71: parts.log_dimensions(events=50, history=20, flags=("HIST_DATE_TIME_FLAG",), argument=3),

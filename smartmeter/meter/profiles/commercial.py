@@ -134,7 +134,6 @@ COMMERCIAL = DeviceProfile(
             "NBR_BLK_INTS_SET2": 24,
             "NBR_CHNS_SET2": 3,
             "MAX_INT_TIME_SET2": 60,
-            "LP_MEMORY_LEN": 12 * (4 + 32 + 6 + 48 * 19) + 6 * (4 + 24 + 3 + 24 * 8),
         },
         62: {
             "LP_SEL_SET1": parts.channels(0, 1, 2, 3, end_readings=True),

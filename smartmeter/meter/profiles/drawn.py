@@ -288,8 +288,6 @@ class _Draw:
         weekly = "SEPARATE_WEEKDAYS_FLAG" in chosen2
         names = _WEEK if weekly else ("SATURDAY", "SUNDAY", "WEEKDAY")
         lengths = (len(dates) + draw.randint(0, 3), len(recurring) + draw.randint(0, 3))
-        row = len(names) + specials
-        octets = 3 * (sum(lengths) + len(switches)) + seasons * row + 2 * anchored
         self.tables[51] = {
             "TIME_FUNC_FLAG1": chosen1,
             "TIME_FUNC_FLAG2": chosen2,
@@ -297,7 +295,6 @@ class _Draw:
             "NBR_NON_RECURR_DATES": lengths[0],
             "NBR_RECURR_DATES": lengths[1],
             "NBR_TIER_SWITCHES": len(switches),
-            "CALENDAR_TBL_SIZE": octets,
         }
         self.tables[53] = {
             "DST_TIME_EFF": time(draw.randint(0, 3), draw.choice((0, 30))),
@@ -393,7 +390,6 @@ class _Draw:
             self.lists[f"profile{number}"] = self._style()
             self.lists[f"intervals{number}"] = ListStyle(descending=self.yes(30))
         dims["LP_FMATS"] = tuple(sorted(formats))
-        dims["LP_MEMORY_LEN"] = 4 * _MAX_SET_OCTETS
         self.tables |= {61: dims, 62: control}
         self.data += [63, *(63 + number for number in numbers)]
 

@@ -122,7 +122,6 @@ INDUSTRIAL = DeviceProfile(
             ),
             "CALENDAR_FUNC": {"NBR_SEASONS": 1},
             "NBR_TIER_SWITCHES": 8,
-            "CALENDAR_TBL_SIZE": 8 * 3 + 7,
         },
         53: {
             "DST_TIME_EFF": time(2, 0),

@@ -70,7 +70,6 @@ RESIDENTIAL = DeviceProfile(
             "NBR_BLK_INTS_SET1": 96,
             "NBR_CHNS_SET1": 2,
             "MAX_INT_TIME_SET1": 15,
-            "LP_MEMORY_LEN": 10 * (5 + 12 + 96 * 6),
         },
         # 65,535 Wh in an interval are 262 kW in a house.
         62: {"LP_SEL_SET1": parts.channels(0, 1), "INT_FMT_CDE1": 2},

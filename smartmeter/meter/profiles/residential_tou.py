@@ -157,7 +157,6 @@ RESIDENTIAL_TOU = DeviceProfile(
             "NBR_NON_RECURR_DATES": _NON_RECURRING,
             "NBR_RECURR_DATES": 12,
             "NBR_TIER_SWITCHES": 24,
-            "CALENDAR_TBL_SIZE": 2 + (_NON_RECURRING + 12 + 24) * 3 + 2 * 4,
         },
         53: {
             "DST_TIME_EFF": time(2, 0),
@@ -173,7 +172,6 @@ RESIDENTIAL_TOU = DeviceProfile(
             "NBR_BLK_INTS_SET1": 96,
             "NBR_CHNS_SET1": 3,
             "MAX_INT_TIME_SET1": 15,
-            "LP_MEMORY_LEN": 8 * (5 + 12 + 96 * 8),
         },
         62: {"LP_SEL_SET1": parts.channels(0, 1, 3), "INT_FMT_CDE1": 2},
         71: parts.log_dimensions(

@@ -1,19 +1,23 @@
 """What is written into a table changes what the meter does; what it cannot do is refused."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from ansi_tables import layout_for
+from ansi_tables import Record, Snapshot, TableError, layout_for
 from protocols.c1218.client import ScriptDone
 from protocols.c1218.scripts import close_session, read_table, write_table
 from protocols.c1218.server import Refused
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.access import Rule
+from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.load_profile import CHANGED, OK
-from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.profile import ACTUAL, factory_images
+from smartmeter.meter.profiles import PROFILES, profile_named
+from smartmeter.meter.program import ConfigurationRefused
 from smartmeter.meter.tables import port_of
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, logged_on
 from tests.smartmeter.meter.test_procedures import codes, run
@@ -333,3 +337,47 @@ def test_a_user_defined_table_shows_nobody_what_its_fragments_would_not() -> Non
     access.rules = replace(access.rules, listed={**access.rules.listed, 23: Rule(read=0)})
     with pytest.raises(Refused):
         port.read(84, 0)
+
+
+def members(table: Record, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Go through the numbers of a table, and its flags."""
+    for name, value in table.items():
+        if isinstance(value, Record):
+            yield from members(value, (*path, name))
+        elif isinstance(value, int):
+            yield (*path, name), value
+
+
+def changed(table: Record, path: tuple[str, ...], value: int) -> Record:
+    name, *rest = path
+    return Record(table | {name: changed(table[name], tuple(rest), value) if rest else value})
+
+
+@pytest.mark.parametrize("name", ["residential-tou", "unusual"])
+def test_no_member_of_an_actual_table_may_be_more_than_its_dimension_table_says(name: str) -> None:
+    images = factory_images(PROFILES[name])
+    tables = Snapshot(images)
+    tried = 0
+    for actual in set(ACTUAL) & set(tables) & {limit + 1 for limit in tables}:
+        for path, most in members(tables[actual - 1]):
+            layout = tables.layout(actual)
+            try:
+                image = layout.encode(changed(tables[actual], path, most + 1))
+            except TableError:
+                continue  # it has no room for more
+            with pytest.raises(ConfigurationRefused):
+                with_tables(images, {actual: image})
+            tried += 1
+    assert tried > 20
+
+
+@pytest.mark.parametrize("name", [*PROFILES, *(f"random:{seed}" for seed in range(20, 24))])
+def test_the_tables_tell_the_octets_of_calendar_and_load_profile(name: str) -> None:
+    kind, _, seed = name.partition(":")
+    tables = Snapshot(factory_images(profile_named(kind, int(seed or 1))))
+    sets = [n for n in (64, 65, 66, 67) if n in tables[0].STD_TBLS_USED]
+    if sets:
+        octets = sum(layout_for(n, tables.context).size or 0 for n in sets)
+        assert tables[61].LP_MEMORY_LEN == octets > 0
+    if 54 in tables:
+        assert len(tables.images[54]) == tables[51].CALENDAR_TBL_SIZE
