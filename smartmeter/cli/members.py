@@ -55,7 +55,18 @@ def _value(old: Any, text: str, path: str) -> Any:
             return text
         return json.loads(text)
     except (ValueError, TypeError, InvalidOperation):
-        raise click.UsageError(f"{path}: {text!r} is no {type(old).__name__}") from None
+        raise click.UsageError(f"{path}: {text!r} is not {_wanted(old)}") from None
+
+
+def _wanted(old: Any) -> str:
+    """Tell how a value of the kind that is there is written."""
+    if isinstance(old, frozenset):
+        return "a set; write its members as [0,3]"
+    if isinstance(old, list):
+        return "a list; write its elements as [0,3]"
+    if isinstance(old, bytes):
+        return "octets; write two hexadecimal digits for each"
+    return "a number"
 
 
 def _time(text: str, path: str) -> datetime | date | time | None:

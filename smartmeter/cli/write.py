@@ -123,10 +123,13 @@ def _changed(meter: RemoteMeter, number: int, members: tuple[str, ...]) -> bytes
     if number not in found.snapshot.images:
         raise click.ClickException(f"{name_of(number)} cannot be read, so give all its octets")
     try:
-        layout = found.snapshot.layout(number)
-        return layout.encode(set_members(found.snapshot[number], members))
+        layout, value = found.snapshot.layout(number), found.snapshot[number]
     except TableError as error:
-        raise click.ClickException(f"{name_of(number)}: {error}") from error
+        raise click.ClickException(str(error)) from error
+    try:
+        return layout.encode(set_members(value, members))
+    except TableError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _show(number: int, old: bytes | None, data: bytes, offset: int | None) -> None:

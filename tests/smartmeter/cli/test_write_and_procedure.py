@@ -78,6 +78,9 @@ def test_an_element_is_written_by_its_name(port: str, smartmeter: Callable[..., 
         (("procedure", "soon"), "REMOTE_RESET"),
         (("write", "7", "00"), "smartmeter procedure"),
         (("write", "5"), "--set"),
+        (("write", "5", "--set", f"IDENTIFICATION={'A' * 21}", "--yes"), "Error: ST-05 IDENT"),
+        (("procedure", "21", "CONTROL_POINTS=0", "--yes"), "a set; write its members as [0,3]"),
+        (("write", "33", "--set", "PRI_DISP_SOURCES=3-4", "--yes"), "a list; write its elements"),
     ],
 )
 def test_without_consent_or_sense_nothing_is_sent(
