@@ -60,12 +60,15 @@ class MeterSettings:
     """What distinguishes one meter from the next.
 
     ``interval_min`` is the length of load-profile and demand intervals where it
-    shall not be the profile's own; ``timing`` that of the optical port.
+    shall not be the profile's own; ``load_step_min`` for how many minutes what
+    flows stays the same, so that a month of a fleet costs less; ``timing`` is that
+    of the optical port.
     """
 
     serial: str = "SM000001"
     seed: int = 1
     interval_min: int | None = None
+    load_step_min: int = 1
     reader_password: bytes = b"reader"
     master_password: bytes = b"master"
     profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
@@ -141,7 +144,13 @@ class Meter:
         self.pending = PendingTables(self.program.formats.nbr_pending)
         self.logs: Logs = Logs(self.program, self.profile.lists)
         self.metering: Metering = Metering(
-            self.profile, self.program, self.clock, self._flow, self._happened, self._on_interval
+            self.profile,
+            self.program,
+            self.clock,
+            self._flow,
+            self._happened,
+            self._on_interval,
+            self.settings.load_step_min,
         )
         self._programmed = False
 

@@ -51,8 +51,11 @@ class Metering:
         flow: Callable[[int], Flow],
         note: Note,
         on_interval: Callable[[Interval], None],
+        load_step_min: int = 1,
     ) -> None:
+        """``flow`` tells what flows in a minute; it is asked every ``load_step_min`` minutes."""
         self._clock, self._flow, self._note = clock, flow, note
+        self._load_step_min = load_step_min
         self._limit_w = profile.overload_w
         self.measured_us = 0
         self.counters = dict.fromkeys(COUNTERS, 0)
@@ -165,19 +168,20 @@ class Metering:
         totals = self.totals
         while self.measured_us < until_us:
             minute = self.measured_us // MINUTE_US
-            end_us = min(until_us, (minute + 1) * MINUTE_US)
-            self._look(minute)
+            end_us = min(until_us, (self._look(minute) + self._load_step_min) * MINUTE_US)
             part_us = end_us - self.measured_us
             for (number, _), rate in zip(self._rates, self._now_rates, strict=True):
                 totals[number] += rate * part_us
             self.measured_us = end_us
 
-    def _look(self, minute: int) -> None:
-        """Take the rates of a minute."""
+    def _look(self, minute: int) -> int:
+        """Take the rates of a minute; give the minute from which they hold."""
+        minute -= minute % self._load_step_min
         if minute != self._minute:
             flow = self._flow(minute)
             self._now_rates = [rate(flow) if rate else 0 for _, rate in self._rates]
             self._minute = minute
+        return minute
 
     def flow_changed(self) -> None:
         """Look at the flow anew: it has changed within the minute."""

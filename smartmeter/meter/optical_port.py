@@ -80,11 +80,13 @@ class OpticalPort:
     def security(self, password: bytes, now_us: int) -> ResponseCode:
         """Check a password; wrong ones are counted and logged, and lock the port for a time."""
         access = self._store.access
+        failures = access.failures
         accepted = access.try_password(password, now_us)
         if not accepted:
             self._refused(now_us)
             return ResponseCode.isc if accepted is None else ResponseCode.err
-        self._store.keep_access()
+        if access.failures != failures:
+            self._store.keep_access()
         return ResponseCode.ok
 
     def _refused(self, now_us: int) -> None:

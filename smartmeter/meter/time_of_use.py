@@ -13,6 +13,7 @@ between are not made up for.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -66,6 +67,7 @@ class TimeOfUse:
     def use(self, program: Program) -> None:
         """Take the calendar of a program."""
         self._plan = program.calendar
+        self._acts: tuple[Hashable, list[int]] = (None, [])
         table = program.table(53)
         begins = seconds_of(table.get("DST_TIME_EFF"))
         ends = table.get("STD_TIME_EFF")
@@ -120,15 +122,22 @@ class TimeOfUse:
         """Give the next instant (UTC) after ``utc_us`` at which the calendar acts."""
         utc_s = utc_us // US_PER_S
         offset_s = self._clock.offset_s
-        at_s = (utc_s + offset_s) % DAY_S
-        begin_s = utc_s - at_s
-        times = [DAY_S]
-        if self._plan is not None:
-            today = self._date(utc_s)
-            times += [s.minute * 60 for s in self._schedule(today)]
-            times += [self._dst_at[c] for c in self._dst_today(today)]
-        later = min(t for t in times if t > at_s)
-        return (begin_s + later) * US_PER_S
+        day, at_s = divmod(utc_s + offset_s, DAY_S)
+        later = next(t for t in self._acts_on(day) if t > at_s)
+        return (utc_s - at_s + later) * US_PER_S
+
+    def _acts_on(self, day: int) -> list[int]:
+        """Give the seconds of a local day at which the calendar acts; made once a day."""
+        state = self.state
+        key = (day, state.season, state.special, state.dst_on)
+        if self._acts[0] != key:
+            times = {DAY_S}
+            if self._plan is not None:
+                today = _EPOCH_DAY + timedelta(days=day)
+                times |= {s.minute * 60 for s in self._schedule(today)}
+                times |= {self._dst_at[c] for c in self._dst_today(today)}
+            self._acts = key, sorted(times)
+        return self._acts[1]
 
     def _dst_today(self, today: date) -> list[int]:
         """Give the daylight-saving action of a date, unless it is done."""

@@ -85,6 +85,8 @@ class FleetSettings:
     profile: DeviceProfile = field(default=RESIDENTIAL, repr=False)
     #: Length of the meters' intervals where it is not the profile's own.
     interval_min: int | None = None
+    #: What flows through a meter stays the same for so long.
+    load_step_min: int = 1
     #: Relays between the meters and the TMS, each with its share of the meters.
     relays: int = 0
     backhaul: LinkSettings = USUAL_BACKHAUL
@@ -185,6 +187,7 @@ class Fleet:
                 master_password=MASTER,
                 profile=settings.profile,
                 interval_min=settings.interval_min,
+                load_step_min=settings.load_step_min,
             )
             calendar = Calendar(EPOCH_US)
             device = SmartMeter(factory, meter, calendar, 0, on_interval=record, direct=True)
@@ -381,6 +384,11 @@ class Fleet:
             port_of(device.meter).security(b"0000".ljust(20), now_us)
         elif kind is Kind.WATCHDOG and not device.module.dead:
             device.restart(now_us, StartCause.WATCHDOG)
+        elif kind is Kind.CLOCK_SET and device.meter.mains_on:
+            # Odd minutes forward, even ones back; at its end the clock is put right.
+            step_us = (fault.amount if fault.amount % 2 else -fault.amount) * 60 * US_PER_S
+            clock_us = device.meter.clock.utc_us(now_us)
+            device.meter.set_clock(clock_us + (step_us if begins else -step_us), now_us)
         elif kind is Kind.CLOCK and not device.module.dead:
             # The module's own clock is wrong; its check against the meter mends it.
             calendar, step_us = device.module.calendar, fault.amount * US_PER_S

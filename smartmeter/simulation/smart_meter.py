@@ -12,13 +12,13 @@ from dataclasses import replace
 from protocols.c1218.device import Device
 from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.meter.tables import port_of
+from smartmeter.meter.tables import current, port_of
 from smartmeter.simulation.direct_door import DirectDoor
 from smartmeter.simulation.optical_line import OpticalLine
 from smartmeter.ssi.boot import start
@@ -30,6 +30,8 @@ from smartmeter.ssi.upgrade import Program
 
 #: Steps in one instant after which two machines count as chattering for ever.
 MAX_STEPS = 100_000
+#: The tables of whose changes a direct door is told.
+STATUS, EVENT_LOG = 3, 76
 
 
 class SmartMeter:
@@ -66,6 +68,7 @@ class SmartMeter:
         self.meter = Meter(settings, of_meter, calendar, now_us, on_interval)
         self._line = OpticalLine(baud)
         self._probe_on = True
+        self._meter_due_us: int | None = now_us
         self._ways: dict[Hashable, Way] = {}
         self.module = self._new_module(now_us)
         self._events: list[Event] = []
@@ -157,14 +160,16 @@ class SmartMeter:
 
     def expire(self, now_us: int) -> None:
         """Do what is due in meter, line and module."""
-        self.meter.expire(now_us)
+        # What is read of the meter meanwhile brings it up to its time by itself.
+        if self._meter_due_us is not None and self._meter_due_us <= now_us:
+            self.meter.expire(now_us)
         self.module.expire(now_us)
         self._settle(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (self.meter.deadline_us(), self.module.deadline_us(), self._line.deadline_us())
-        return min((due for due in dues if due is not None), default=None)
+        self._meter_due_us = self.meter.deadline_us()
+        return earliest(self._meter_due_us, self.module.deadline_us(), self._line.deadline_us())
 
     def _settle(self, now_us: int) -> None:
         """Carry bytes until both are quiet."""
@@ -187,7 +192,8 @@ class SmartMeter:
         """Tell the module of tables that a direct door does not look at by itself."""
         if not self.meter.mains_on or not self._probe_on:
             return
-        now = {3: self.meter.table(3, now_us), 76: self.meter.logs.event.list.pointers.added}
+        status = current(self.meter, STATUS, now_us)
+        now = {STATUS: status, EVENT_LOG: self.meter.logs.event.list.pointers.added}
         changed = [table for table, state in now.items() if self._seen.get(table) != state]
         self._seen = dict(now)
         for table in changed:

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     REORDER = "reordering"
     CORRUPT = "corruption"
     PROBE = "probe"
+    CLOCK_SET = "clock-set"
 
 
 #: Shortest and longest duration of each kind.
@@ -50,6 +51,8 @@ _SPANS = {
 }
 #: Kinds that strike everybody at once; their rate counts for the fleet, not for each meter.
 _COMMON = frozenset((Kind.AREA, Kind.HEAD_END))
+#: A technician's hand on the meter's clock comes in scripts only.
+SCRIPTED = frozenset((Kind.CLOCK_SET,))
 #: How often a kind strikes a meter in ten days, at most.
 _MOST_IN_TEN_DAYS = 6
 
@@ -74,7 +77,8 @@ def swarm(
 ) -> list[Fault]:
     """Give the faults of a seed in the order in which they begin; ``only`` chooses the kinds."""
     chance = Random(f"swarm/{seed}")
-    kinds = [kind for kind in Kind if chance.random() < 0.75] if only is None else list(only)
+    drawn = [kind for kind in Kind if kind not in SCRIPTED]
+    kinds = [kind for kind in drawn if chance.random() < 0.75] if only is None else list(only)
     rates = {kind: chance.randint(1, _MOST_IN_TEN_DAYS) for kind in kinds}
     faults: list[Fault] = []
     for kind in kinds:

@@ -81,6 +81,8 @@ class NetworkSide:
         self._factory, self._keys, self._calendar = factory, keys, calendar
         self._nvram, self._outbox = nvram, outbox
         self._host = ApTitle.parse(factory.tms[0].title)
+        # Made once: a module without a network asks every minute.
+        self._registration = encode_service(Register(factory.title, serial_uid(factory.esn)))
         self._nodes = 0
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
@@ -294,10 +296,9 @@ class NetworkSide:
 
     def _register(self, path: Hashable, now_us: int) -> None:
         assert self._node is not None
-        service = Register(self._factory.title, serial_uid(self._factory.esn))
         self._asked_by = path
         self._register_transaction = self._node.request(
-            [encode_service(service)],
+            [self._registration],
             self._host,
             path,
             now_us,

@@ -7,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from ansi_tables.ssi_tables import ModuleAlarm
 from smartmeter.network.faults import Partition
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Violation
-from smartmeter.simulation.fleet import Fleet, FleetFailure, FleetSettings, run_fleet
-from smartmeter.simulation.swarm import DAY_US, HOUR_US, Kind, swarm
+from smartmeter.simulation.fleet import (
+    Fleet,
+    FleetFailure,
+    FleetSettings,
+    run_fleet,
+    run_to_the_end,
+)
+from smartmeter.simulation.swarm import DAY_US, HOUR_US, SCRIPTED, Fault, Kind, swarm
 from smartmeter.ssi.outbox import Outbox
 
 
@@ -95,7 +102,7 @@ def test_swarms_differ_by_seed_and_stay_inside_their_time() -> None:
     esns = ["A", "B"]
     swarms = [swarm(seed, esns, HOUR_US, 20 * DAY_US) for seed in range(12)]
     assert len({frozenset(fault.kind for fault in faults) for faults in swarms}) > 3
-    assert {fault.kind for faults in swarms for fault in faults} == set(Kind)
+    assert {fault.kind for faults in swarms for fault in faults} == set(Kind) - SCRIPTED
     assert swarms[3] == swarm(3, esns, HOUR_US, 20 * DAY_US)
     for faults in swarms:
         assert all(HOUR_US <= f.begin_us <= f.end_us <= 20 * DAY_US for f in faults)
@@ -111,3 +118,13 @@ def test_an_agenda_gives_the_earliest_and_keeps_the_last_word() -> None:
     assert agenda.next_us() == 5
     assert agenda.take(4) is None
     assert [agenda.take(10), agenda.take(10), agenda.take(10)] == [(5, "a"), (9, "b"), None]
+
+
+def test_a_meter_whose_clock_was_set_wrong_is_heard_all_the_same() -> None:
+    hour_us = DAY_US + 2 * HOUR_US
+    wrong = Fault(hour_us, hour_us + DAY_US, Kind.CLOCK_SET, "SM000001", 41)
+    fleet = Fleet(FleetSettings(1, 3, 1, load_step_min=15), faults=[wrong])
+    assert run_to_the_end(fleet, no_clock).sound
+    sql = "SELECT text FROM alarms WHERE code=?"
+    told = [row["text"] for row in fleet.store.read(sql, ModuleAlarm.CLOCK_OFF)]
+    assert told == ["the clocks differ too much"]
