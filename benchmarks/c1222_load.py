@@ -65,7 +65,7 @@ def reports(factory: Factory, first: int, count: int, utc_s: int) -> list[bytes]
             Interval(number * INTERVALS + n, utc_s + 900 * n, b"", (250 + n, 31 * n))
             for n in range(INTERVALS)
         ]
-        part = profile_part(intervals, 900, 1, 1)
+        part = profile_part(1, intervals, 900, 1, 1)
         image = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, part)
         services = [
             encode_request(FullWrite(DEFAULT_BASE + table, octets))

@@ -125,14 +125,18 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
         """Send every hour from the first one on that new intervals have changed."""
         position = readings.position(STATISTICS_SINK)
         fresh = readings.after("intervals", position.get("intervals", 0))
-        changed: dict[tuple[str, int, str], int] = {}
+        changed: dict[tuple[str, str], int] = {}
         for row in fresh:
             if row["unit"] == "Wh" and row["direction"] in DIRECTIONS:
-                key = (row["esn"], row["channel"], row["direction"])
+                key = (row["esn"], row["direction"])
                 hour_s = (row["end_s"] - 1) // 3600 * 3600
                 changed[key] = min(hour_s, changed.get(key, hour_s))
-        for (esn, channel, direction), first_s in changed.items():
-            entries = hourly_statistics(readings.hourly(esn, channel), first_s)
+        for (esn, direction), first_s in changed.items():
+            # Several channels and sets may record it: one of them is the history.
+            channel = readings.energy_channel(esn, direction)
+            if channel is None:
+                continue
+            entries = hourly_statistics(readings.hourly(esn, *channel), first_s)
             await import_statistics(settings, statistic_metadata(esn, direction), entries)
         if fresh:
             readings.move(STATISTICS_SINK, {"intervals": fresh[-1]["number"]})

@@ -234,20 +234,35 @@ class Readings:
         return {row["name"]: row for row in rows}
 
     def last_interval(self, esn: str) -> sqlite3.Row | None:
-        """Give channel 0 of the newest interval of a meter."""
+        """Give channel 0 of the newest interval of a meter's first load-profile set."""
         return self._one(
-            "SELECT * FROM intervals WHERE esn=? AND channel=0 ORDER BY end_s DESC LIMIT 1", esn
+            "SELECT * FROM intervals WHERE esn=? AND channel=0"
+            " AND set_nbr=(SELECT min(set_nbr) FROM intervals WHERE esn=?)"
+            " ORDER BY end_s DESC LIMIT 1",
+            esn,
+            esn,
         )
 
-    def hourly(self, esn: str, channel: int) -> list[sqlite3.Row]:
+    def energy_channel(self, esn: str, direction: str) -> tuple[int, int] | None:
+        """Give set and channel that record a direction's energy: the first of those that do."""
+        row = self._one(
+            "SELECT set_nbr, channel FROM intervals WHERE esn=? AND unit='Wh' AND direction=?"
+            " ORDER BY set_nbr, channel LIMIT 1",
+            esn,
+            direction,
+        )
+        return (row["set_nbr"], row["channel"]) if row is not None else None
+
+    def hourly(self, esn: str, set_nbr: int, channel: int) -> list[sqlite3.Row]:
         """Give the values of a channel with the UTC hour in which each interval ended, in order.
 
         An interval that ends on the hour belongs to the hour before.
         """
         return self._all(
             "SELECT (end_s - 1) / 3600 * 3600 AS hour_s, value FROM intervals"
-            " WHERE esn=? AND channel=? ORDER BY end_s, number",
+            " WHERE esn=? AND set_nbr=? AND channel=? ORDER BY end_s, number",
             esn,
+            set_nbr,
             channel,
         )
 

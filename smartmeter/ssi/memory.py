@@ -24,8 +24,9 @@ MAX_GAPS = 64
 class Memory:
     """The module's own state.  Times are UTC seconds; None is never."""
 
-    ring_epoch: int = 1
-    profile_next: int | None = None
+    #: Ring epoch of each load-profile set, and the sequence that is read next, by set number.
+    profile_epochs: dict[str, int] = field(default_factory=dict)
+    profile_cursors: dict[str, int] = field(default_factory=dict)
     events_reported: int | None = None
     events_judged: int | None = None
     #: Last due time that was run, by schedule number.
@@ -43,8 +44,8 @@ class Memory:
     #: Losses of mains that were dealt with, [start, end] each, momentary ones too.
     power_gaps: list[list[int]] = field(default_factory=list)
     acknowledged_s: int = 0
-    #: Intervals that left the outbox unsent: [ring epoch, first, end) each.
-    gaps: list[list[int]] = field(default_factory=list)
+    #: Intervals that left the outbox unsent: [set, ring epoch, first, end) each.
+    profile_gaps: list[list[int]] = field(default_factory=list)
     reset_s: int = 0
     self_read_s: int = 0
     #: A demand reset whose ST-25 is still to be reported.
@@ -57,6 +58,14 @@ class Memory:
     reports: int = 0
     reports_dropped: int = 0
     events_missed: int = 0
+
+    def profile_epoch(self, set_nbr: int) -> int:
+        """Give the ring epoch of a load-profile set: counted up whenever its ring begins anew."""
+        return self.profile_epochs.get(str(set_nbr), 1)
+
+    def profile_next(self, set_nbr: int) -> int | None:
+        """Give the sequence of a set that is read next; None: all that the ring holds."""
+        return self.profile_cursors.get(str(set_nbr))
 
     def page(self) -> bytes:
         """Give the page to commit."""

@@ -361,7 +361,7 @@ class Module:
             self._restart()
             return False
         started = self.tasks.start_due(utc_s, now_us)
-        if self.memory.gaps and not self._filling and self.outbox.room >= FILL_ROOM:
+        if self.memory.profile_gaps and not self._filling and self.outbox.room >= FILL_ROOM:
             self._filling = self.tasks.fill_gap(now_us)
             started = started or self._filling
         return self.watching.start_due(now_us) or started

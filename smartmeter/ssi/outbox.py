@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -35,8 +35,9 @@ RESERVE = 32
 
 @dataclass(frozen=True)
 class IntervalRange:
-    """Intervals [first, end) of a ring epoch."""
+    """Intervals [first, end) of a set's ring epoch."""
 
+    set_nbr: int
     ring_epoch: int
     first: int
     end: int
@@ -49,7 +50,7 @@ class Entry:
     number: int
     urgent: bool
     services: tuple[bytes, ...]
-    intervals: IntervalRange | None = None
+    intervals: tuple[IntervalRange, ...] = ()
 
     @property
     def octets(self) -> int:
@@ -64,7 +65,7 @@ class Draft:
     header: Mapping[str, Any]
     services: Sequence[bytes]
     urgent: bool = False
-    intervals: IntervalRange | None = None
+    intervals: Sequence[IntervalRange] = ()
 
 
 class Outbox:
@@ -165,7 +166,7 @@ class Outbox:
         header |= {"OUTBOX_EPOCH": self.epoch, "REPORT_NBR": number}
         octets = ssi_tables.encode(SsiTable.REPORT_HEADER, header)
         first = encode_request(FullWrite(self._base + SsiTable.REPORT_HEADER, octets))
-        return Entry(number, draft.urgent, (first, *draft.services), draft.intervals)
+        return Entry(number, draft.urgent, (first, *draft.services), tuple(draft.intervals))
 
     def _state(self) -> bytes:
         return json.dumps({"epoch": self.epoch, "next": self.next_number}).encode()
@@ -196,15 +197,13 @@ def _page(entry: Entry) -> bytes:
         "urgent": entry.urgent,
         "services": [octets.hex() for octets in entry.services],
     }
-    if entry.intervals is not None:
-        carried = entry.intervals
-        value["intervals"] = [carried.ring_epoch, carried.first, carried.end]
+    if entry.intervals:
+        value["intervals"] = [astuple(carried) for carried in entry.intervals]
     return json.dumps(value).encode()
 
 
 def _entry(number: int, page: bytes) -> Entry:
     value = json.loads(page)
     services = tuple(bytes.fromhex(octets) for octets in value["services"])
-    carried = value.get("intervals")
-    intervals = IntervalRange(*(int(one) for one in carried)) if carried else None
+    intervals = tuple(IntervalRange(*map(int, one)) for one in value.get("intervals", ()))
     return Entry(number, bool(value["urgent"]), services, intervals)

@@ -33,7 +33,7 @@ from protocols.psem.services import (
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.log_reading import read_log
-from smartmeter.ssi.profile_reading import read_profile
+from smartmeter.ssi.profile_reading import profile_sets, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs
 from smartmeter.ssi.upgrade import Upgrade
 from smartmeter.ssi.work import reset_demand
@@ -196,9 +196,10 @@ class OwnTables:
         if module.meter is None or not chosen:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
         count = min(chosen["COUNT"], MAX_SELECTED)
-        read = yield from read_profile(module.meter, chosen["FIRST_SEQUENCE"], count, limits)
-        run = next(runs(read.intervals), ())
-        value = profile_part(run, read.interval_s, module.memory.ring_epoch, module.meter.id)
+        set_nbr, first = chosen["SET"], chosen["FIRST_SEQUENCE"]
+        read = yield from read_profile(module.meter, set_nbr, first, count, limits)
+        run, epoch = next(runs(read.intervals), ()), module.memory.profile_epoch(set_nbr)
+        value = profile_part(set_nbr, run, read.interval_s, epoch, module.meter.id)
         return profile_image(value)
 
     def _write(self, number: int, data: bytes, limits: ClientLimits) -> Script[ResponseCode]:
@@ -239,7 +240,7 @@ class OwnTables:
         module = self._module
         match value["CODE"]:
             case Command.SELECT_INTERVALS:
-                if value["SET"] != 1:
+                if module.meter is None or value["SET"] not in profile_sets(module.meter):
                     return ResponseCode.onp
                 self._selection = value
             case Command.REPORT_NOW:

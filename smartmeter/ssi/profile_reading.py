@@ -1,4 +1,4 @@
-"""The load profile (set 1), read by the module's own cursor, whichever way its ring runs.
+"""The load profile, set by set, read by the module's own cursor, whichever way its ring runs.
 
 A block that grew while it was read has moved: its end time may be of either
 interval, and in descending order all its intervals shift.
@@ -21,8 +21,9 @@ from protocols.errors import RemoteProtocolError
 from smartmeter.ssi.meter_data import MeterContext, utc_seconds
 from smartmeter.ssi.moving_list import read_moving
 
-PROFILE_STATUS, PROFILE_DATA = 63, 64
-SET = 1
+PROFILE_STATUS = 63
+#: The data of set n are ST-(63 + n).
+PROFILE_SETS = (1, 2, 3, 4)
 #: Blocks that are read between two looks at the status: a look costs 13 octets.
 BLOCKS_A_LOOK = 8
 #: Octets between two pieces of a block that cost less on the line than a read of their own.
@@ -49,13 +50,16 @@ class ProfileRead:
     ``oldest`` is not after the first interval that was read; the next read is to
     begin at ``reached``: what the ring had before that was read.  A sequence that
     is between them and missing is one that the meter left out of its block.
+    ``anew`` tells that the ring began anew and was read from its beginning.
     """
 
+    set_nbr: int
     intervals: tuple[Interval, ...]
     oldest: int
     following: int
     reached: int
     interval_s: int
+    anew: bool = False
 
 
 class _Place(NamedTuple):
@@ -102,17 +106,25 @@ class _Ring:
         return _Place(element, self.per_block if age else self.used)
 
 
+def profile_sets(meter: MeterContext) -> tuple[int, ...]:
+    """Give the numbers of the load-profile sets that the meter has."""
+    used = meter.context.fmt.std_tbls_used
+    if PROFILE_STATUS not in used:
+        return ()
+    return tuple(set_nbr for set_nbr in PROFILE_SETS if PROFILE_STATUS + set_nbr in used)
+
+
 def read_profile(
-    meter: MeterContext, first: int | None, count: int, limits: ClientLimits
+    meter: MeterContext, set_nbr: int, first: int | None, count: int, limits: ClientLimits
 ) -> Script[ProfileRead]:
-    """Read up to ``count`` intervals of set 1 from a sequence on; None: from the oldest.
+    """Read up to ``count`` intervals of a set from a sequence on; None: from the oldest.
 
     RemoteProtocolError when all that is wanted moved each time that it was read.
     """
-    interval_s = interval_seconds(meter.context, SET)
-    shape = shape_of(layout_for(PROFILE_DATA, meter.context), SET)
+    interval_s = interval_seconds(meter.context, set_nbr)
+    shape = shape_of(layout_for(PROFILE_STATUS + set_nbr, meter.context), set_nbr)
     if shape is None:
-        return ProfileRead((), first or 0, first or 0, first or 0, interval_s)
+        return ProfileRead(set_nbr, (), first or 0, first or 0, first or 0, interval_s)
     look = partial(_look, meter, shape, limits)
     ring = yield from look()
     begin = ring.oldest if first is None else max(first, ring.oldest)
@@ -132,12 +144,14 @@ def read_profile(
         oldest = min(oldest, intervals[0].sequence)
     end_of_blocks = (max(found.items, default=-1) + 1) * shape.intervals
     reached = min(wanted.stop, end_of_blocks) if found.items else wanted.stop
-    return ProfileRead(intervals, oldest, following, max(reached, oldest), interval_s)
+    return ProfileRead(set_nbr, intervals, oldest, following, max(reached, oldest), interval_s)
 
 
 def _look(meter: MeterContext, shape: ProfileShape, limits: ClientLimits) -> Script[_Ring]:
     image = yield from read_table(PROFILE_STATUS, limits)
-    status = layout_for(PROFILE_STATUS, meter.context).decode(image)[f"LP_STATUS_SET{SET}"]
+    status = layout_for(PROFILE_STATUS, meter.context).decode(image)[
+        f"LP_STATUS_SET{shape.set_number}"
+    ]
     flags = status["LP_SET_STATUS_FLAGS"]
     ring = _Ring(
         shape.blocks,
@@ -241,7 +255,7 @@ def _intervals(
     data, used, span = block.data, block.used, block.span
     saving = daylight_saving(shape, data, 0, used, block.backwards)
     end_s = utc_seconds(shape.end_of(data, 0), meter.rules, saving)
-    step_s = interval_seconds(meter.context, SET)
+    step_s = interval_seconds(meter.context, shape.set_number)
     area = data[shape.interval(0, span.start) : shape.interval(0, span.stop)]
     numbers = [_whole(number) for number in numbers_of(shape, area, len(span))]
     valid = shape.valid_of(data, 0)
@@ -275,10 +289,10 @@ class _Octets:
 
     def read(self, at: int, count: int) -> Script[None]:
         """Read octets of the block; RemoteProtocolError when fewer come."""
-        offset = self._offset + at
-        octets = yield from read_part(PROFILE_DATA, offset, count, self._limits)
+        offset, table = self._offset + at, PROFILE_STATUS + self._shape.set_number
+        octets = yield from read_part(table, offset, count, self._limits)
         if len(octets) != count:
-            raise RemoteProtocolError(f"ST-64 gave {len(octets)} octets of {count}")
+            raise RemoteProtocolError(f"ST-{table} gave {len(octets)} octets of {count}")
         self.data[at : at + count] = octets
 
     def read_intervals(self, span: range) -> Script[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -86,10 +87,8 @@ class Reporter:
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
         for victim in victims:
-            carried = victim.intervals
-            if carried is not None:
-                gap = [carried.ring_epoch, carried.first, carried.end]
-                memory.gaps = [*memory.gaps, gap][-MAX_GAPS:]
+            lost = [list(astuple(carried)) for carried in victim.intervals]
+            memory.profile_gaps = [*memory.profile_gaps, *lost][-MAX_GAPS:]
         memory.reports += len(drafts)
         memory.reports_dropped += len(victims)
         if victims:

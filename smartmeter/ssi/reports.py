@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -25,7 +25,6 @@ _AROUND = 12
 NO_SCHEDULE = 255
 #: Intervals that are put into one part; a part that comes out too large is cut in halves.
 MAX_PART = 1000
-PROFILE_SET = 1
 MANUFACTURER_BIT = 0x0800
 
 
@@ -70,12 +69,13 @@ class ReportMaker:
         parts: list[IntervalPart] = []
         while waiting:
             piece = waiting.pop(0)
-            value = profile_part(piece, read.interval_s, ring_epoch, context_id)
+            value = profile_part(read.set_nbr, piece, read.interval_s, ring_epoch, context_id)
             octets = profile_image(value)
             if len(octets) <= ROOM_OCTETS - _AROUND or len(piece) == 1:
                 service = encode_request(FullWrite(self._base + SsiTable.LOAD_PROFILE_PART, octets))
                 first, end = piece[0].sequence, piece[-1].sequence + 1
-                parts.append(IntervalPart(service, IntervalRange(ring_epoch, first, end)))
+                carried = IntervalRange(read.set_nbr, ring_epoch, first, end)
+                parts.append(IntervalPart(service, carried))
             else:
                 half = len(piece) // 2
                 waiting[:0] = [piece[:half], piece[half:]]
@@ -108,12 +108,16 @@ def runs(intervals: Sequence[Interval]) -> Iterator[Sequence[Interval]]:
 
 
 def profile_part(
-    intervals: Sequence[Interval], interval_s: int, ring_epoch: int, context_id: int
+    set_nbr: int,
+    intervals: Sequence[Interval],
+    interval_s: int,
+    ring_epoch: int,
+    context_id: int,
 ) -> dict[str, Any]:
     """Give the value of LOAD_PROFILE_PART; no interval is a part too, of nothing."""
     first = intervals[0] if intervals else Interval(0, 0, b"", ())
     return {
-        "SET": PROFILE_SET,
+        "SET": set_nbr,
         "RING_EPOCH": ring_epoch,
         "FIRST_SEQUENCE": first.sequence,
         "FIRST_END_TIME": first.end_s,
@@ -156,21 +160,28 @@ def pack(
 ) -> list[Draft]:
     """Share services out over as few reports as hold them, in order; at least one report."""
     drafts: list[list[bytes]] = [[]]
-    carried: list[IntervalRange | None] = [None]
+    carried: list[list[IntervalRange]] = [[]]
     size = 0
     for one in services:
         service = one.service if isinstance(one, IntervalPart) else one
         if drafts[-1] and size + len(service) + 3 > ROOM_OCTETS:
             drafts.append([])
-            carried.append(None)
+            carried.append([])
             size = 0
         drafts[-1].append(service)
         size += len(service) + 3
         if isinstance(one, IntervalPart):
-            before = carried[-1]
-            first = before.first if before is not None else one.carried.first
-            carried[-1] = IntervalRange(one.carried.ring_epoch, first, one.carried.end)
+            _append(carried[-1], one.carried)
     return [
         Draft(header, tuple(draft), urgent, intervals)
         for draft, intervals in zip(drafts, carried, strict=True)
     ]
+
+
+def _append(ranges: list[IntervalRange], carried: IntervalRange) -> None:
+    """Add a range, as one with the last where it goes on from there."""
+    last = ranges[-1] if ranges else carried
+    if carried == replace(last, first=last.end, end=carried.end):
+        ranges[-1] = replace(last, end=carried.end)
+    else:
+        ranges.append(carried)

@@ -60,7 +60,7 @@ class Status:
             "NBR_METER_FAILURES": self.meter_failures,
             "NBR_REPORTS": memory.reports,
             "NBR_REPORTS_DROPPED": memory.reports_dropped,
-            "NBR_GAPS": len(memory.gaps),
+            "NBR_GAPS": len(memory.profile_gaps),
             "NBR_EVENTS_MISSED": memory.events_missed,
             "NBR_MONITORS_IMPOSSIBLE": min(255, len(module.watching.faults)),
             "WATCH_DUTY_PERMILLE": min(1000, module.watch_line_us * 1000 // up_us),

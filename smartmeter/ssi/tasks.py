@@ -16,7 +16,7 @@ from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import read_clock
 from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
 from smartmeter.ssi.outbox import Outbox
-from smartmeter.ssi.profile_reading import PROFILE_DATA, ProfileRead
+from smartmeter.ssi.profile_reading import ProfileRead, profile_sets
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart
 from smartmeter.ssi.scheduler import Run, Scheduler
@@ -119,13 +119,19 @@ class TaskRunner:
 
     def _wanted(self, schedule: Mapping[str, Any]) -> work.Wanted:
         content, memory = schedule["CONTENT"], self._memory
-        profile = (memory.profile_next, self._outbox.room * INTERVALS_PER_REPORT)
+        sets = self._sets() if content & Content.LOAD_PROFILE else ()
         return work.Wanted(
-            profile if content & Content.LOAD_PROFILE else None,
+            {set_nbr: memory.profile_next(set_nbr) for set_nbr in sets},
+            self._outbox.room * INTERVALS_PER_REPORT // max(1, len(sets)),
             (memory.events_reported,) if content & Content.EVENT_LOG else None,
             tuple(schedule["TABLES"]),
             tuple(Span(one["TABLE"], one["OFFSET"], one["COUNT"]) for one in schedule["PARTS"]),
         )
+
+    def _sets(self) -> tuple[int, ...]:
+        """Give the load-profile sets that the meter has."""
+        meter = self._reporter.meter
+        return profile_sets(meter) if meter is not None else ()
 
     # Demand resets: the intention is durable before the meter is told, so that a power cut in
     # between cannot lead to a second reset.
@@ -184,8 +190,8 @@ class TaskRunner:
         """Move the cursors over what was read; the report's commit makes that durable."""
         memory, make = self._memory, self._reporter.make
         services: list[bytes | IntervalPart] = []
-        if read.profile is not None:
-            services += self._intervals(read.profile, read.restarted, now_us)
+        for profile in read.profiles:
+            services += self._intervals(profile, now_us)
         if read.log is not None:
             services += make.events(read.log)
             memory.events_reported = read.log.last
@@ -198,20 +204,21 @@ class TaskRunner:
             memory.reset_told = True
         return services
 
-    def _intervals(self, profile: ProfileRead, restarted: bool, now_us: int) -> list[IntervalPart]:
-        memory, meter = self._memory, self._reporter.meter
+    def _intervals(self, profile: ProfileRead, now_us: int) -> list[IntervalPart]:
+        memory, meter, set_nbr = self._memory, self._reporter.meter, profile.set_nbr
         assert meter is not None
-        expected = memory.profile_next
-        if restarted:
-            memory.ring_epoch += 1
+        expected, epoch = memory.profile_next(set_nbr), memory.profile_epoch(set_nbr)
+        if profile.anew:
+            epoch += 1
             self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, "the load profile began anew", now_us)
         elif expected is not None and profile.oldest > expected:
             lost = profile.oldest - expected
             self._reporter.keep_own(
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
-        memory.profile_next = profile.reached
-        return self._reporter.make.intervals(profile, memory.ring_epoch, meter.id)
+        memory.profile_cursors = {**memory.profile_cursors, str(set_nbr): profile.reached}
+        memory.profile_epochs = {**memory.profile_epochs, str(set_nbr): epoch}
+        return self._reporter.make.intervals(profile, epoch, meter.id)
 
     def _followed(self, season: work.Season, now_us: int) -> None:
         """Report what a change of season or calendar leaves; the first look only takes note."""
@@ -227,29 +234,29 @@ class TaskRunner:
     def fill_gap(self, now_us: int) -> bool:
         """Begin to fill the oldest gap when there is room; True when a job was begun."""
         memory, meter = self._memory, self._reporter.meter
-        if not memory.gaps or meter is None or self._outbox.room < 2:
+        if not memory.profile_gaps or meter is None or self._outbox.room < 2:
             return False
-        ring_epoch, first, end = memory.gaps[0]
-        if ring_epoch != memory.ring_epoch or PROFILE_DATA not in meter.context.fmt.std_tbls_used:
-            memory.gaps = memory.gaps[1:]
+        set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
+        if ring_epoch != memory.profile_epoch(set_nbr) or set_nbr not in self._sets():
+            memory.profile_gaps = memory.profile_gaps[1:]
             self._reporter.raise_own(
                 ModuleAlarm.GAP, "a gap cannot be filled: the ring began anew", now_us, end - first
             )
             return False
         count = min(end - first, INTERVALS_PER_REPORT)
-        job = partial(work.collect, meter, work.Wanted(profile=(first, count)))
+        job = partial(work.collect, meter, work.Wanted({set_nbr: first}, count))
         return self._door.submit(Priority.SCHEDULE, job, ("gap", first), now_us)
 
     def gap_read(self, read: work.Collected, first: int, now_us: int) -> None:
         """Report what was read for a gap; what the meter has no more is told as lost."""
         memory, meter = self._memory, self._reporter.meter
-        if not memory.gaps or memory.gaps[0][1] != first or meter is None:
+        if not memory.profile_gaps or memory.profile_gaps[0][2] != first or meter is None:
             return
-        ring_epoch, _, end = memory.gaps[0]
-        profile = None if read.restarted else read.profile
+        set_nbr, ring_epoch, _, end = memory.profile_gaps[0]
+        profile = next((one for one in read.profiles if not one.anew), None)
         reached, oldest = (profile.reached, profile.oldest) if profile else (end, end)
-        rest = [[ring_epoch, reached, end]] if reached < end else []
-        memory.gaps = rest + memory.gaps[1:]
+        rest = [[set_nbr, ring_epoch, reached, end]] if reached < end else []
+        memory.profile_gaps = rest + memory.profile_gaps[1:]
         if oldest > first:
             lost = min(oldest, end) - first
             self._reporter.keep_own(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ansi_tables import layout_for
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
@@ -13,7 +13,7 @@ from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_clock, read_context
-from smartmeter.ssi.profile_reading import PROFILE_DATA, ProfileRead, read_profile
+from smartmeter.ssi.profile_reading import ProfileRead, read_profile
 from smartmeter.ssi.table_monitor import Span
 
 REMOTE_RESET = 9
@@ -29,11 +29,13 @@ RESET_TABLES = (25,)
 class Wanted:
     """What a report is to carry.
 
-    ``profile`` is the next sequence and how many intervals at most, ``log_after``
-    holds the last reported entry; None is none of that.
+    ``profiles`` has the next sequence of each load-profile set (None: all that the ring
+    holds), ``intervals`` says how many of each at most; ``log_after`` holds the last
+    reported entry, None: no log.
     """
 
-    profile: tuple[int | None, int] | None = None
+    profiles: Mapping[int, int | None] = field(default_factory=dict)
+    intervals: int = 0
     log_after: tuple[int | None] | None = None
     tables: Sequence[int] = ()
     parts: Sequence[Span] = ()
@@ -41,10 +43,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Collected:
-    """What a report's run read; ``restarted`` tells that the ring began anew."""
+    """What a report's run read."""
 
-    profile: ProfileRead | None
-    restarted: bool
+    profiles: tuple[ProfileRead, ...]
     log: LogRead | None
     tables: dict[int, bytes]
     parts: list[tuple[Span, bytes]]
@@ -70,21 +71,31 @@ def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script
     A meter without load profile or log, or one that refuses a table, gives a
     report without it.
     """
-    found: ProfileRead | None = None
+    found: list[ProfileRead] = []
     log: LogRead | None = None
-    restarted = False
     used = meter.context.fmt.std_tbls_used
-    if wanted.profile is not None and PROFILE_DATA in used:
-        first, count = wanted.profile
-        found = yield from read_profile(meter, first, count, limits)
-        if first is not None and found.following < first:
-            restarted = True
-            found = yield from read_profile(meter, None, count, limits)
+    for set_nbr, first in wanted.profiles.items():
+        read = yield from _read_set(meter, set_nbr, first, wanted.intervals, limits)
+        found += [read] if read is not None else []
     if wanted.log_after is not None and EVENT_LOG in used:
         log = yield from read_log(meter, wanted.log_after[0], limits)
     images = yield from read_tables(wanted.tables, limits)
     parts = yield from watch(wanted.parts, limits)
-    return Collected(found, restarted, log, images, parts)
+    return Collected(tuple(found), log, images, parts)
+
+
+def _read_set(
+    meter: MeterContext, set_nbr: int, first: int | None, count: int, limits: ClientLimits
+) -> Script[ProfileRead | None]:
+    """Read what a set has from a sequence on, or from its beginning when its ring began anew."""
+    try:
+        read = yield from read_profile(meter, set_nbr, first, count, limits)
+        if first is not None and read.following < first:
+            read = yield from read_profile(meter, set_nbr, None, count, limits)
+            return replace(read, anew=True)
+    except ServiceRefused:
+        return None
+    return read
 
 
 def read_tables(tables: Iterable[int], limits: ClientLimits) -> Script[dict[int, bytes]]:

@@ -19,6 +19,7 @@ from protocols.errors import ProtocolError
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.codes import code_name
 from protocols.psem.services import FullRead, FullWrite, Identify
+from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.template import Template
 
 T = TypeVar("T")
@@ -115,25 +116,26 @@ def demand_reset(base: int) -> Exchange[None]:
     _checked((yield [command(base, Command.DEMAND_RESET)]), "demand reset")
 
 
-def intervals(base: int, first: int, count: int) -> Exchange[dict[str, Any]]:
-    """Read intervals of set 1 from the meter's own ring: the value of LOAD_PROFILE_PART."""
-    select = command(base, Command.SELECT_INTERVALS, FIRST_SEQUENCE=first, COUNT=count)
+def intervals(base: int, set_nbr: int, first: int, count: int) -> Exchange[dict[str, Any]]:
+    """Read intervals of a set from the meter's own ring: the value of LOAD_PROFILE_PART."""
+    chosen = {"SET": set_nbr, "FIRST_SEQUENCE": first, "COUNT": count}
+    select = command(base, Command.SELECT_INTERVALS, **chosen)
     part = encode_request(FullRead(base + SsiTable.LOAD_PROFILE_PART))
-    chosen, answer = yield [select, part]
-    _checked([chosen], "SELECT_INTERVALS")
+    selected, answer = yield [select, part]
+    _checked([selected], "SELECT_INTERVALS")
     return _decoded(SsiTable.LOAD_PROFILE_PART, answer)
 
 
-def back_fill(base: int, gaps: list[tuple[int, int | None]]) -> Exchange[list[dict[str, Any]]]:
-    """Read what is missing: sequences [first, end) each; end None means up to the newest."""
+def back_fill(base: int, missing: Mapping[int, Gaps]) -> Exchange[list[dict[str, Any]]]:
+    """Read what is missing of each set: sequences [first, end), None means up to the newest."""
     parts: list[dict[str, Any]] = []
     steps = 0
-    for first, end in gaps:
+    for set_nbr, (first, end) in ((one, gap) for one, gaps in missing.items() for gap in gaps):
         at = first
         while (end is None or at < end) and steps < MAX_BACK_FILL_STEPS:
             steps += 1
             count = BACK_FILL_STEP if end is None else min(BACK_FILL_STEP, end - at)
-            part = yield from intervals(base, at, count)
+            part = yield from intervals(base, set_nbr, at, count)
             found = part["INTERVALS"]
             if not found:
                 break

@@ -44,7 +44,7 @@ from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import result_text, store_job, update_job
-from smartmeter.tms.store.queries import gaps
+from smartmeter.tms.store.queries import gaps_by_set
 from smartmeter.tms.store.records import Stored
 from smartmeter.tms.store.silences import (
     end_silence,
@@ -370,7 +370,7 @@ class HeadEnd:
 
     def look_after(self, esn: str, attempts: int) -> int | None:
         """Ping a SmartMeter and fetch what is missing of it; give the job's number."""
-        base, missing = self._base(esn), gaps(self.store, esn)
+        base, missing = self._base(esn), gaps_by_set(self.store, esn)
 
         def script() -> Exchange[list[dict[str, Any]]]:
             yield from exchanges.ping()

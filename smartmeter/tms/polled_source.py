@@ -21,7 +21,7 @@ from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules
 from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
-from smartmeter.tms.store.queries import gaps
+from smartmeter.tms.store.queries import gaps_by_set
 from smartmeter.tms.store.records import BACK_FILL
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
@@ -122,7 +122,7 @@ class PolledSource:
             if self._store.number(sql, due.esn):
                 # Whichever poll ends a silence also fills the gap that it left.
                 schedule = replace(schedule, load_profile=True)
-            return poll(schedule, Known(context, gaps(self._store, due.esn)))
+            return poll(schedule, Known(context, gaps_by_set(self._store, due.esn)))
 
         return begin
 
@@ -132,11 +132,6 @@ def store_poll(
 ) -> None:
     """Keep what a poll brought: all of it or nothing."""
     esn = due.esn
-    if reading.anew:
-        connection.execute("UPDATE polled_meters SET ring_epoch=ring_epoch+1 WHERE esn=?", (esn,))
-    epoch = connection.execute(
-        "SELECT ring_epoch FROM polled_meters WHERE esn=?", (esn,)
-    ).fetchone()
     for table, image in {**reading.context, **reading.images}.items():
         records.store_image(connection, esn, table, image, utc_s)
     connection.executemany(
@@ -144,19 +139,30 @@ def store_poll(
         [(esn, reading.context_id, table, image) for table, image in reading.context.items()],
     )
     stored = 0
+    epochs: dict[int, int] = {}
     for run in reading.profile:
-        part: Mapping[str, Any] = {**run, "RING_EPOCH": epoch[0] if epoch else 1}
+        set_nbr = run["SET"]
+        if set_nbr not in epochs:
+            epochs[set_nbr] = _ring_epoch(connection, esn, set_nbr) + (set_nbr in reading.anew)
+        part: Mapping[str, Any] = {**run, "RING_EPOCH": epochs[set_nbr]}
         stored += records.store_intervals(connection, esn, part, POLL, utc_s)
     if reading.events:
         records.store_events(connection, esn, {"ENTRIES": reading.events}, utc_s)
     contents = [f"ST-{table}" for table in sorted(reading.images)]
-    contents += ["ST-64"] if reading.profile else []
+    contents += [f"ST-{63 + set_nbr}" for set_nbr in epochs]
     contents += ["ST-76"] if reading.events else []
     _note(connection, due, utc_s, "", stored, contents)
     connection.execute(
         "UPDATE meters SET heard_s=?, context_id=? WHERE esn=?", (utc_s, reading.context_id, esn)
     )
     _hear(connection, esn, stored, utc_s)
+
+
+def _ring_epoch(connection: sqlite3.Connection, esn: str, set_nbr: int) -> int:
+    """Give the newest epoch of a ring: it counts how often the ring began anew, from 1 on."""
+    sql = "SELECT max(ring_epoch) FROM intervals WHERE esn=? AND set_nbr=?"
+    newest = connection.execute(sql, (esn, set_nbr)).fetchone()[0]
+    return int(newest or 1)
 
 
 def _hear(connection: sqlite3.Connection, esn: str, stored: int, utc_s: int) -> None:

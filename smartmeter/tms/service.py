@@ -27,6 +27,7 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.store.queries import profile_sets
 from smartmeter.tms.store.records import BACK_FILL
 from smartmeter.tms.topology import topology_of, tree_of, unlinked
 
@@ -182,6 +183,7 @@ class Service:
             )
         ]
         value["intervals"] = self.store.number("SELECT count(*) FROM intervals WHERE esn=?", esn)
+        value["profile_sets"] = profile_sets(self.store, esn)
         return value
 
     def _schedules(self, row: sqlite3.Row) -> Sequence[Any]:
@@ -201,9 +203,9 @@ class Service:
         return known
 
     def load_profile(
-        self, esn: str, from_s: int | None = None, to_s: int | None = None
+        self, esn: str, from_s: int | None = None, to_s: int | None = None, set_nbr: int = 1
     ) -> dict[str, Any]:
-        """Give columns: interval ends (UTC seconds), a list of values for each channel.
+        """Give columns of a set: interval ends (UTC seconds), a list of values for each channel.
 
         Values are exact in the channel's unit (a number, or text with decimals);
         raw counts where the meter does not tell the unit.
@@ -211,15 +213,17 @@ class Service:
         row = self._row(esn)
         end_s = (1 << 40) if to_s is None else to_s
         rows = self.store.read(
-            "SELECT end_s, raw, status, source FROM intervals WHERE esn=? AND end_s>=? AND end_s<=?"
+            "SELECT end_s, raw, status, source FROM intervals"
+            " WHERE esn=? AND set_nbr=? AND end_s>=? AND end_s<=?"
             " ORDER BY ring_epoch DESC, sequence DESC LIMIT ?",
             esn,
+            set_nbr,
             from_s or 0,
             end_s,
             MAX_INTERVALS,
         )[::-1]
         values = [json.loads(one["raw"]) for one in rows]
-        known = channel_sources(self._snapshot(esn, row["context_id"]))
+        known = channel_sources(self._snapshot(esn, row["context_id"]), set_nbr)
         names, columns = [], []
         for index in range(max((len(one) for one in values), default=0)):
             channel = known[index] if index < len(known) else None
@@ -231,6 +235,7 @@ class Service:
                 columns.append(counts)
             names.append(told or f"channel {index} (raw)")
         return {
+            "set": set_nbr,
             "channels": names,
             "end_s": [one["end_s"] for one in rows],
             "values": columns,

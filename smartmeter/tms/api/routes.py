@@ -68,8 +68,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         esn: str,
         from_s: int | None = Query(None, ge=0, le=MAX_SECOND),
         to_s: int | None = Query(None, ge=0, le=MAX_SECOND),
+        set_nbr: int = Query(1, ge=1, le=4, alias="set"),
     ) -> dict[str, Any]:
-        return service.load_profile(esn, from_s, to_s)
+        return service.load_profile(esn, from_s, to_s, set_nbr)
 
     @app.get("/api/meters/{esn}/registers")
     async def registers(esn: str) -> dict[str, Any]:

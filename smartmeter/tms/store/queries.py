@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from smartmeter.tms.store.sqlite import Store
+
+#: Missing sequences [first, end); the end None is open.
+Gaps = Sequence[tuple[int, int | None]]
+#: Load-profile sets that C12.19 knows.
+PROFILE_SETS = (1, 2, 3, 4)
 
 #: Intervals back from the newest in which holes are looked for; a ring holds fewer as a rule.
 MAX_LOOK_BACK = 5000
 MAX_GAPS = 20
 
 
-def gaps(store: Store, esn: str, set_nbr: int = 1) -> list[tuple[int, int | None]]:
-    """Give the sequences [first, end) that are missing of the newest ring epoch, newest last.
+def profile_sets(store: Store, esn: str) -> list[int]:
+    """Give the load-profile sets of which intervals are stored."""
+    sql = "SELECT 1 FROM intervals WHERE esn=? AND set_nbr=? LIMIT 1"
+    return [one for one in PROFILE_SETS if store.one(sql, esn, one) is not None]
+
+
+def gaps_by_set(store: Store, esn: str) -> dict[int, Gaps]:
+    """Give what is missing of each set that is known; of a meter without any, of the first."""
+    return {one: gaps(store, esn, one) for one in profile_sets(store, esn) or (1,)}
+
+
+def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
+    """Give the sequences that are missing of the newest ring epoch of a set, newest last.
 
     The last one is open: everything after the newest interval stored.
     """

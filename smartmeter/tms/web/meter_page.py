@@ -69,7 +69,7 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
 CHART_SCRIPT = """
 (async () => {
   const element = getElement(%(id)d);
-  const answer = await fetch('/api/meters/%(esn)s/load-profile');
+  const answer = await fetch('/api/meters/%(esn)s/load-profile?set=%(set)d');
   if (!answer.ok || !element || !element.chart) return;
   const data = await answer.json();
   const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
@@ -107,6 +107,8 @@ def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None
             _breaking(breaker, esn)
     with card("Load profile"):
         ui.label("Orange marks: filled from the meter after a silence.").classes("faint")
+        sets = ui.toggle({1: "set 1"}, value=1, on_change=lambda: shown.pop("profile", None))
+        sets.props("no-caps dense").mark("sets").set_visibility(False)
         chart = _chart()
     parts, identity = _parts("polls" if polled else "messages")
     shown: dict[str, Any] = {}
@@ -119,12 +121,23 @@ def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None
             if shown.get(name) != rows:
                 shown[name] = rows
                 parts[name].rows = rows
-        if shown.get("intervals") != value["intervals"]:
-            shown["intervals"] = value["intervals"]
-            ui.run_javascript(CHART_SCRIPT % {"id": chart.id, "esn": esn})
+        if shown.get("sets") != value["profile_sets"]:
+            shown["sets"] = value["profile_sets"]
+            _offer_sets(sets, value["profile_sets"])
+        if shown.get("profile") != (profile := (sets.value, value["intervals"])):
+            shown["profile"] = profile
+            ui.run_javascript(CHART_SCRIPT % {"id": chart.id, "esn": esn, "set": sets.value})
 
     ui.timer(0.1, refresh, once=True)
     ui.timer(REFRESH_S, refresh)
+
+
+def _offer_sets(toggle: ui.toggle, numbers: list[int]) -> None:
+    """Let one of several load-profile sets be chosen; a single one needs no choice."""
+    if numbers:
+        chosen = toggle.value if toggle.value in numbers else numbers[0]
+        toggle.set_options({number: f"set {number}" for number in numbers}, value=chosen)
+    toggle.set_visibility(len(numbers) > 1)
 
 
 def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:

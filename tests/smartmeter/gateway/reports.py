@@ -49,13 +49,15 @@ def hello(number: int, images: dict[int, bytes]) -> list[bytes]:
     return [header(number, Cause.HELLO), *services]
 
 
-def profile(number: int, first: int, values: Sequence[Sequence[int]]) -> list[bytes]:
+def profile(
+    number: int, first: int, values: Sequence[Sequence[int]], set_nbr: int = 1
+) -> list[bytes]:
     """Give a report of intervals: sequence n ends n + 1 quarters after the epoch."""
     intervals = tuple(
         Interval(first + n, EPOCH_S + (first + n + 1) * QUARTER_S, b"\x01", tuple(one))
         for n, one in enumerate(values)
     )
     end = first + len(intervals)
-    read = ProfileRead(intervals, first, end, end, QUARTER_S)
+    read = ProfileRead(set_nbr, intervals, first, end, end, QUARTER_S)
     parts = ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)
     return [header(number), *(part.service for part in parts)]

@@ -65,6 +65,17 @@ def test_intervals_are_kept_once_with_quantity_unit_and_exact_value(readings: Re
     assert readings.taken(ESN) == (1, 3)
 
 
+def test_the_sets_of_a_meter_are_kept_apart(readings: Readings) -> None:
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 7]]))])
+    readings.keep(ESN, 1, [(3, profile(3, 0, [[900, 0], [901, 0]], set_nbr=2))])
+    assert readings.energy_channel(ESN, "delivered") == (1, 0)
+    assert readings.energy_channel(ESN, "received") == (1, 1)
+    assert readings.energy_channel("SM000002", "delivered") is None
+    assert [row["value"] for row in readings.hourly(ESN, 1, 0)] == ["51"]
+    last = readings.last_interval(ESN)
+    assert last is not None and (last["set_nbr"], last["value"]) == (1, "51")
+
+
 def test_without_the_meters_context_the_raw_counts_are_kept_and_no_unit_is_made_up(
     readings: Readings,
 ) -> None:

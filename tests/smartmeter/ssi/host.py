@@ -111,9 +111,11 @@ class Host:
         number = DEFAULT_BASE + table
         return [v for report in self.reports for n, v in report.parts if n == number]
 
-    def intervals(self) -> list[tuple[int, int, list[int]]]:
+    def intervals(self, set_nbr: int = 1) -> list[tuple[int, int, list[int]]]:
         found = []
         for part in self.parts(SsiTable.LOAD_PROFILE_PART):
+            if part["SET"] != set_nbr:
+                continue
             for index, one in enumerate(part["INTERVALS"]):
                 found.append((part["FIRST_SEQUENCE"] + index, one["END_TIME"], one["VALUES"]))
         return found

@@ -83,7 +83,7 @@ class Bench:
             return stop.value
 
     def read(self, first: int | None = None, count: int = EVERYTHING) -> ProfileRead:
-        read: ProfileRead = self.script(read_profile(self.context, first, count, LIMITS))
+        read: ProfileRead = self.script(read_profile(self.context, 1, first, count, LIMITS))
         return read
 
     def agrees(self, read: ProfileRead) -> None:
@@ -187,12 +187,13 @@ def answered(script: Script[Any], images: dict[int, bytes]) -> Any:
 def built(drawn: Drawn) -> tuple[MeterContext, dict[int, bytes]]:
     layout = layout_for(STATUS, drawn.context)
     status = layout.decode(bytes(layout.size or 0))
-    if "LP_STATUS_SET1" not in status:  # no block, no status
+    name = f"LP_STATUS_SET{drawn.set_number}"
+    if name not in status:  # no block, no status
         return MeterContext({}, drawn.context, 1, ClockRules()), {}
-    flags = status.LP_STATUS_SET1.LP_SET_STATUS_FLAGS | drawn.status.LP_SET_STATUS_FLAGS
-    status["LP_STATUS_SET1"] = drawn.status | {"LP_SET_STATUS_FLAGS": flags}
+    flags = status[name].LP_SET_STATUS_FLAGS | drawn.status.LP_SET_STATUS_FLAGS
+    status[name] = drawn.status | {"LP_SET_STATUS_FLAGS": flags}
     context = MeterContext({}, drawn.context, 1, ClockRules())
-    return context, {STATUS: layout.encode(status), PROFILE: drawn.data}
+    return context, {STATUS: layout.encode(status), STATUS + drawn.set_number: drawn.data}
 
 
 def is_whole(number: object) -> bool:
@@ -200,13 +201,15 @@ def is_whole(number: object) -> bool:
 
 
 @settings(max_examples=300)
-@given(profiles(1), st.integers(0, 80), st.integers(1, 80))
+@given(profiles(), st.integers(0, 80), st.integers(1, 80))
 def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, count: int) -> None:
     context, images = built(drawn)
-    columns = profile_columns(drawn.context, 1, drawn.data, drawn.status)
+    chosen = drawn.set_number
+    columns = profile_columns(drawn.context, chosen, drawn.data, drawn.status)
     try:
-        read = answered(read_profile(context, None, EVERYTHING, LIMITS), images)
-        part = answered(read_profile(context, read.oldest + begin, count, LIMITS), images)
+        read = answered(read_profile(context, chosen, None, EVERYTHING, LIMITS), images)
+        first = read.oldest + begin
+        part = answered(read_profile(context, chosen, first, count, LIMITS), images)
     except RemoteProtocolError as error:
         assert "no whole count" in str(error)
         numbers = [value for channel in columns.values for value in channel]
@@ -221,7 +224,7 @@ def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, co
     assert [list(one.values) for one in read.intervals] == [
         [channel[at] for channel in columns.values] for at in range(len(columns))
     ]
-    span = range(read.oldest + begin, read.oldest + begin + count)
+    span = range(first, first + count)
     assert list(part.intervals) == [one for one in read.intervals if one.sequence in span]
     assert part.reached == max(read.oldest, min(span.stop, max(span.start, read.following)))
 

@@ -270,7 +270,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     module = street.device.module
     for number in range(9):
         module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
-    assert module.memory.gaps and len(module.outbox) == 12
+    assert module.memory.profile_gaps and len(module.outbox) == 12
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
     street.link.unwrap(cut)

@@ -50,7 +50,7 @@ from tests.smartmeter.tms.test_server import eventually
 EPOCH_S = 1_767_225_600
 HEADER = "esn,address,user_id,password,model\n"
 SCHEDULES = {one.number: one for one in poll_schedules(make_template())}
-EVERYTHING = Known({}, [(0, None)])
+EVERYTHING = Known({}, {})
 US_PER_S = 1_000_000
 
 
@@ -173,13 +173,13 @@ class Bench:
             reading: PlainReading = stop.value
             return reading
 
-    def module_reads(self) -> list[Interval]:
+    def module_reads(self, set_nbr: int) -> list[Interval]:
         """What the SSI module reads of the same ring."""
 
         def script() -> Any:
             limits = ClientLimits()
             context = yield from read_context(limits)
-            return (yield from read_profile(context, None, 5000, limits))
+            return (yield from read_profile(context, set_nbr, None, 5000, limits))
 
         work = script()
         response: Response | None = None
@@ -196,10 +196,11 @@ class Bench:
             return list(stop.value.intervals)
 
 
-def flat(reading: PlainReading) -> list[tuple[int, int, bytes, list[int]]]:
+def flat(reading: PlainReading, set_nbr: int = 1) -> list[tuple[int, int, bytes, list[int]]]:
     return [
         (run["FIRST_SEQUENCE"] + n, one["END_TIME"], one["STATUS"], one["VALUES"])
         for run in reading.profile
+        if run["SET"] == set_nbr
         for n, one in enumerate(run["INTERVALS"])
     ]
 
@@ -208,11 +209,14 @@ def flat(reading: PlainReading) -> list[tuple[int, int, bytes, list[int]]]:
 def test_the_tms_reads_the_same_intervals_as_the_module_does(profile: str) -> None:
     bench = Bench(profile)
     bench.run(30)
-    found = flat(bench.poll(1))
-    assert found
+    reading = bench.poll(1)
+    sets = {run["SET"] for run in reading.profile}
+    assert sets == ({1, 2} if profile in ("commercial", "unusual") else {1})
     if profile in ("residential", "commercial"):
-        module = bench.module_reads()
-        assert found == [(i.sequence, i.end_s, i.status, list(i.values)) for i in module]
+        for one in sets:
+            module = bench.module_reads(one)
+            found = [(i.sequence, i.end_s, i.status, list(i.values)) for i in module]
+            assert flat(reading, one) == found
 
 
 def test_only_the_blocks_with_new_intervals_are_read() -> None:
@@ -222,11 +226,11 @@ def test_only_the_blocks_with_new_intervals_are_read() -> None:
     everything = flat(first)
     assert FullRead(64) in bench.asked and first.context
     bench.run(0.5)
-    known = Known({**first.context}, [(everything[-1][0] + 1, None)])
+    known = Known({**first.context}, {1: [(everything[-1][0] + 1, None)]})
     second = bench.poll(1, known)
     assert [row[0] for row in flat(second)] == [everything[-1][0] + 1, everything[-1][0] + 2]
     assert FullRead(64) not in bench.asked and not second.context
-    hole = Known(known.context, [(everything[5][0], everything[8][0]), *known.gaps])
+    hole = Known(known.context, {1: [(everything[5][0], everything[8][0]), *known.gaps[1]]})
     assert flat(bench.poll(1, hole)) == everything[5:8] + flat(second)
     assert FullRead(64) not in bench.asked
 
@@ -239,7 +243,7 @@ def test_a_ring_that_was_cleared_is_read_whole_and_said_to_be_another() -> None:
     assert not first.anew
     exchanged = Bench()  # another meter in the same place
     exchanged.run(3)
-    second = exchanged.poll(1, Known(first.context, [(behind, None)]))
+    second = exchanged.poll(1, Known(first.context, {1: [(behind, None)]}))
     assert second.anew and 0 < len(flat(second)) < 20
 
 

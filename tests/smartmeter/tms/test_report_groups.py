@@ -92,7 +92,7 @@ def report(esn: str, number: int, first_sequence: int) -> list[bytes]:
     intervals = [Interval(first_sequence + n, UTC_S + 900 * n, b"", (n,)) for n in range(2)]
     images = (
         (SsiTable.REPORT_HEADER, header),
-        (SsiTable.LOAD_PROFILE_PART, profile_part(intervals, 900, 1, 1)),
+        (SsiTable.LOAD_PROFILE_PART, profile_part(1, intervals, 900, 1, 1)),
     )
     return [
         encode_request(FullWrite(DEFAULT_BASE + table, ssi_tables.encode(table, value)))

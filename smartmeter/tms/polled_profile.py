@@ -1,0 +1,147 @@
+"""How the new blocks of a plain meter's load profile are read: one ring, as a script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from ansi_tables import Snapshot
+from ansi_tables.errors import TableError
+from ansi_tables.meaning.load_profile import LoadProfile
+from ansi_tables.profile_blocks import ProfileShape, shape_of
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullRead, OffsetRead
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
+from smartmeter.tms.store.queries import Gaps
+
+PROFILE_STATUS = 63
+#: A ring that moves while it is read is read again so often.
+ATTEMPTS = 3
+#: What is missing where nothing is known.
+EVERYTHING: Gaps = ((0, None),)
+
+
+class PolledRing:
+    """One load-profile set of a meter, and what is missing of it.
+
+    ``images`` are the tables that tell its shape; ``anew`` tells, once it was read, that the
+    ring ends before what is known of it: it was cleared.
+    """
+
+    def __init__(self, set_nbr: int, images: Mapping[int, bytes], gaps: Gaps) -> None:
+        self._set, self._table = set_nbr, PROFILE_STATUS + set_nbr
+        self._images, self._gaps = images, gaps
+        self.anew = False
+
+    def read(self, context_id: int) -> Exchange[tuple[dict[str, Any], ...]]:
+        """Read the intervals that are missing, as runs; none where the meter refuses its tables."""
+        for _ in range(ATTEMPTS):
+            [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
+            if answer[:1] != b"\0":
+                return ()
+            status = {PROFILE_STATUS: image_of(answer, "ST-63")}
+            try:
+                tables = Snapshot({**self._images, **status})
+                self.anew = self._began_anew(tables)
+                missing = EVERYTHING if self.anew else self._gaps
+                data = yield from self._ring(tables, () if self.anew else missing)
+                read = Snapshot({**tables.images, self._table: data}).load_profile(self._set)
+            except TableError as error:
+                raise ExchangeFailed(f"the load profile of the meter: {error}") from error
+            if (yield [encode_request(FullRead(PROFILE_STATUS))]) == before:
+                block = f"LP_DATA_SET{self._set}.0.LP_INT.0"
+                extended = tables.layout(self._table).has(f"{block}.EXTENDED_INT_STATUS")
+                return tuple(self._runs(read, missing, context_id, extended))
+        raise ExchangeFailed("the load profile moved each time that it was read")
+
+    def _status_of(self, tables: Snapshot) -> Any:
+        return tables[PROFILE_STATUS][f"LP_STATUS_SET{self._set}"]
+
+    def _began_anew(self, tables: Snapshot) -> bool:
+        """Tell whether the ring ends before what is known of it."""
+        shape, status = shape_of(tables.layout(self._table), self._set), self._status_of(tables)
+        if shape is None or not self._gaps:
+            return False
+        following = status.LAST_BLOCK_SEQ_NBR * shape.intervals + status.NBR_VALID_INT
+        return bool(self._gaps[-1][0] > following)
+
+    def _ring(self, tables: Snapshot, gaps: Gaps) -> Exchange[bytes]:
+        """Give the image of the data: the blocks with gaps were read, or all where there are none.
+
+        All of it is read, too, where the pointers are not plain: another order, or a
+        newest block without a time.
+        """
+        layout = tables.layout(self._table)
+        shape, status = shape_of(layout, self._set), self._status_of(tables)
+        element, newest = status.LAST_BLOCK_ELEMENT, status.LAST_BLOCK_SEQ_NBR
+        plain = bool(gaps) and not status.LP_SET_STATUS_FLAGS.ORDER
+        if shape is None or layout.size is None or not plain or element >= shape.blocks:
+            return (yield from self._whole())
+        held = min(status.NBR_VALID_BLOCKS, shape.blocks)
+        blocks = range(newest - held + 1, newest + 1)
+        wanted = [one for one in blocks if one == newest or _is_missing(one, shape, gaps)]
+        if 2 * len(wanted) > held:
+            return (yield from self._whole())
+        image = bytearray(layout.size)
+        begin = layout.field(f"LP_DATA_SET{self._set}.0")[0]
+        for block in wanted:
+            at = begin + (element - (newest - block)) % shape.blocks * shape.block_octets
+            octets = yield from self._block(at, shape.block_octets)
+            image[at : at + shape.block_octets] = octets
+            if block == newest and shape.end_value(octets[: shape.end_octets]) is None:
+                return (yield from self._whole())
+        return bytes(image)
+
+    def _block(self, at: int, count: int) -> Exchange[bytes]:
+        [answer] = yield [encode_request(OffsetRead(self._table, at, count))]
+        octets = image_of(answer, f"ST-{self._table}")
+        if len(octets) != count:
+            raise ExchangeFailed(f"ST-{self._table} gave {len(octets)} octets of {count}")
+        return octets
+
+    def _whole(self) -> Exchange[bytes]:
+        [answer] = yield [encode_request(FullRead(self._table))]
+        return image_of(answer, f"ST-{self._table}")
+
+    def _runs(
+        self, read: LoadProfile, gaps: Gaps, context_id: int, extended: bool
+    ) -> Iterator[dict[str, Any]]:
+        """Give intervals as LOAD_PROFILE_PART has them, each run without a jump in sequence."""
+        run: dict[str, Any] = {}
+        for row, sequence in enumerate(read.sequences):
+            if not any(
+                begin <= sequence and (end is None or sequence < end) for begin, end in gaps
+            ):
+                continue
+            if not run or sequence != run["FIRST_SEQUENCE"] + len(run["INTERVALS"]):
+                if run:
+                    yield run
+                run = {"SET": self._set, "FIRST_SEQUENCE": sequence}
+                run |= {"INT_LENGTH_S": read.interval_s, "CONTEXT_ID": context_id, "INTERVALS": []}
+            values = [_number(channel.raw[row]) for channel in read.channels]
+            status = _status(read, row) if extended else bytes([read.valid[row]])
+            end_s = read.ends_utc_s[row]
+            run["INTERVALS"].append({"END_TIME": end_s, "STATUS": status, "VALUES": values})
+        if run:
+            yield run
+
+
+def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:
+    first, end = block * shape.intervals, (block + 1) * shape.intervals
+    return any(begin < end and (until is None or until > first) for begin, until in gaps)
+
+
+def _number(raw: object) -> int:
+    """Give a raw count; the store keeps integers only."""
+    if isinstance(raw, int | Decimal | float) and raw == int(raw):
+        return int(raw)
+    raise ExchangeFailed(f"the load profile holds {raw}, which is no whole count")
+
+
+def _status(read: LoadProfile, row: int) -> bytes:
+    """Give the valid flag and EXTENDED_INT_STATUS: common flags, then a code a channel."""
+    nibbles = [read.common[row], *(channel.status_codes[row] for channel in read.channels)]
+    nibbles += [0] * (len(nibbles) % 2)
+    pairs = zip(nibbles[::2], nibbles[1::2], strict=True)
+    return bytes([read.valid[row]]) + bytes(high << 4 | low for high, low in pairs)

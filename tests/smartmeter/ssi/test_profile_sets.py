@@ -1,0 +1,97 @@
+"""A meter with several load-profile sets: each is reported whole, by its own cursor and epoch."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from ansi_tables import Snapshot
+from ansi_tables.ssi_tables import CONTEXT_TABLES, Command, ModuleAlarm, SsiTable
+from protocols.psem.codes import ResponseCode
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.network.faults import Partition
+from tests.smartmeter.ssi.host import (
+    Street,
+    command,
+    decoded,
+    own_read,
+    own_write,
+    schedule,
+    schedules,
+)
+
+HOUR_S = 3600
+
+
+def provisioned(profile: str) -> Street:
+    street = Street(meter=MeterSettings(profile=PROFILES[profile]))
+    street.run(10)
+    answers = street.provision(SCHEDULES=schedules(schedule()))
+    assert set(answers) == {b"\0"}
+    return street
+
+
+def held(street: Street, set_nbr: int) -> list[tuple[int, int, list[int]]]:
+    """What the meter's own tables hold of a set."""
+    meter, now_us = street.device.meter, street.world.now_us
+    numbers = {0, 52, 53, 54, 55, 63, 63 + set_nbr, *CONTEXT_TABLES}
+    used = meter.program.context.fmt.std_tbls_used
+    profile = Snapshot({n: meter.table(n, now_us) for n in numbers & used}).load_profile(set_nbr)
+    columns = [channel.raw for channel in profile.channels]
+    return [
+        (sequence, profile.ends_utc_s[row], [int(column[row]) for column in columns])
+        for row, sequence in enumerate(profile.sequences)
+    ]
+
+
+def sequences(told: Iterable[tuple[int, int, list[int]]]) -> list[int]:
+    return [sequence for sequence, _, _ in told]
+
+
+@pytest.mark.parametrize("profile", ["commercial", "industrial", "unusual"])
+def test_every_set_of_a_meter_is_reported_once_and_equal(profile: str) -> None:
+    street = provisioned(profile)
+    street.run(30 * HOUR_S)
+    sets = [one.number for one in street.device.meter.program.sets]
+    assert len(sets) > 1
+    for set_nbr in sets:
+        told = sorted(street.host.intervals(set_nbr))
+        assert len(told) > 20 and sequences(told) == list(range(len(told)))
+        # What ended since the last report is still to come.
+        wanted = [one for one in held(street, set_nbr) if one[0] < len(told)]
+        assert told[-len(wanted) :] == wanted
+
+
+def test_a_gap_of_each_set_is_filled_from_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 12)
+    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 4)
+    monkeypatch.setattr("smartmeter.ssi.module.FILL_ROOM", 2)
+    street = provisioned("commercial")
+    street.run(HOUR_S)
+    cut = Partition()
+    street.link.wrap(cut)
+    street.run(8 * HOUR_S)
+    module = street.device.module
+    for number in range(12):
+        module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+    assert {set_nbr for set_nbr, *_ in module.memory.profile_gaps} == {1, 2}
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    street.link.unwrap(cut)
+    street.run(2 * HOUR_S)
+    for set_nbr in (1, 2):
+        told = sorted(street.host.intervals(set_nbr))
+        assert told == held(street, set_nbr)
+
+
+def test_intervals_of_a_set_can_be_asked_for_and_of_none_that_the_meter_lacks() -> None:
+    street = provisioned("commercial")
+    street.run(9 * HOUR_S)
+    select = command(Command.SELECT_INTERVALS, SET=2, FIRST_SEQUENCE=2, COUNT=3)
+    answers = street.ask(own_write(SsiTable.COMMAND, select), own_read(SsiTable.LOAD_PROFILE_PART))
+    part = decoded(SsiTable.LOAD_PROFILE_PART, answers[1])
+    assert part["SET"] == 2 and part["INT_LENGTH_S"] == HOUR_S
+    wanted = held(street, 2)[2:5]
+    assert [one["VALUES"] for one in part["INTERVALS"]] == [values for _, _, values in wanted]
+    missing = command(Command.SELECT_INTERVALS, SET=3, FIRST_SEQUENCE=0, COUNT=3)
+    assert street.ask(own_write(SsiTable.COMMAND, missing)) == [bytes([ResponseCode.onp])]

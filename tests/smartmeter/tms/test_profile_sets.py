@@ -1,0 +1,100 @@
+"""Load-profile sets at the TMS: each has its own holes, is asked for and shown by itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
+from protocols.psem.codec import block, decode_request
+from protocols.psem.services import FullWrite
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.ssi.profile_reading import Interval
+from smartmeter.ssi.reports import profile_part
+from smartmeter.tms import exchanges
+from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.store.queries import gaps_by_set, profile_sets
+from smartmeter.tms.store.records import store_intervals
+from smartmeter.tms.store.sqlite import Store
+
+EPOCH_S = 1_767_225_600
+LENGTH_S = {1: 900, 2: 3600}
+
+
+def part(set_nbr: int, first: int, count: int) -> dict[str, Any]:
+    length_s = LENGTH_S[set_nbr]
+    intervals = [
+        Interval(n, EPOCH_S + (n + 1) * length_s, b"\x01", (100 * set_nbr + n,))
+        for n in range(first, first + count)
+    ]
+    return profile_part(set_nbr, intervals, length_s, 1, 1)
+
+
+def keep(store: Store, *parts: dict[str, Any]) -> None:
+    store.write_now(lambda c: [store_intervals(c, "SM1", one, "report", EPOCH_S) for one in parts])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "tms.sqlite3")
+    yield opened
+    opened.close()
+
+
+def test_what_is_missing_is_known_by_set(store: Store) -> None:
+    assert gaps_by_set(store, "SM1") == {1: [(0, None)]}
+    keep(store, part(1, 0, 4), part(1, 6, 2), part(2, 0, 1), part(2, 3, 1))
+    assert profile_sets(store, "SM1") == [1, 2]
+    assert gaps_by_set(store, "SM1") == {1: [(4, 6), (8, None)], 2: [(1, 3), (4, None)]}
+
+
+def test_a_back_fill_asks_for_each_set_and_takes_what_comes() -> None:
+    script = exchanges.back_fill(DEFAULT_BASE, {1: [(4, 6)], 2: [(1, 3), (4, None)]})
+    asked, found = [], None
+    services = next(script)
+    while found is None:
+        select = decode_request(services[0])
+        assert isinstance(select, FullWrite)
+        chosen = ssi_tables.decode(SsiTable.COMMAND, select.data)
+        asked.append((chosen["SET"], chosen["FIRST_SEQUENCE"], chosen["COUNT"]))
+        held = min(chosen["COUNT"], 2)
+        image = ssi_tables.encode(
+            SsiTable.LOAD_PROFILE_PART, part(chosen["SET"], chosen["FIRST_SEQUENCE"], held)
+        )
+        try:
+            services = script.send([b"\0", b"\0" + block(image)])
+        except StopIteration as stop:
+            found = stop.value
+    assert asked == [(1, 4, 2), (2, 1, 2), (2, 4, exchanges.BACK_FILL_STEP)]
+    assert [(one["SET"], one["FIRST_SEQUENCE"]) for one in found] == [(1, 4), (2, 1), (2, 4)]
+
+
+async def test_a_set_is_shown_by_itself_and_the_first_without_a_number(tmp_path: Path) -> None:
+    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
+    await tms.start("127.0.0.1", 0)
+    app = FastAPI()
+    add_api(app, Service(tms), lambda request: "ann")
+    transport = httpx.ASGITransport(app)
+    try:
+        tms.store.write_now(
+            lambda c: c.execute("INSERT INTO meters (esn, title) VALUES ('SM1', '.7.1')")
+        )
+        keep(tms.store, part(1, 0, 3), part(2, 0, 2))
+        assert Service(tms).meter("SM1")["profile_sets"] == [1, 2]
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            path = "/api/meters/SM1/load-profile"
+            shown = {n: (await client.get(path, params=n)).json() for n in ("", "set=2", "set=3")}
+            assert shown[""]["values"] == [[100, 101, 102]] and shown[""]["set"] == 1
+            assert shown["set=2"]["values"] == [[200, 201]]
+            assert shown["set=2"]["end_s"] == [EPOCH_S + 3600, EPOCH_S + 7200]
+            assert shown["set=3"]["values"] == []
+            for wrong in ("set=0", "set=5", "set=x"):
+                assert (await client.get(path, params=wrong)).status_code in (400, 422)
+    finally:
+        await tms.stop()
