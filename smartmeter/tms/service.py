@@ -14,7 +14,7 @@ from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.events import event_text
-from ansi_tables.meaning.channels import channel_sources
+from ansi_tables.meaning.channels import ChannelSource, channel_sources
 from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind as RegisterKind
 from ansi_tables.meaning.scale import Exact, digits
@@ -224,16 +224,15 @@ class Service:
         )[::-1]
         values = [json.loads(one["raw"]) for one in rows]
         known = channel_sources(self._snapshot(esn, row["context_id"]), set_nbr)
-        names, columns = [], []
+        columns = []
         for index in range(max((len(one) for one in values), default=0)):
             channel = known[index] if index < len(known) else None
-            told = channel.source.measure if channel else ""
             counts = [one[index] if index < len(one) else None for one in values]
-            if channel is not None and told:
+            if channel is not None and channel.source.measure:
                 columns.append([None if c is None else _number(channel.value(c)) for c in counts])
             else:
                 columns.append(counts)
-            names.append(told or f"channel {index} (raw)")
+        names = _channel_names(known, len(columns))
         return {
             "set": set_nbr,
             "channels": names,
@@ -451,6 +450,18 @@ def iso(utc_s: int | None) -> str:
 
 
 #: What pages and the API call a register whose kind has a longer name.
+def _channel_names(known: Sequence[ChannelSource], count: int) -> list[str]:
+    """Give each channel a name of its own: unit, direction and phase, or its number."""
+    names = [f"channel {index} (raw)" for index in range(count)]
+    for index, channel in enumerate(known[:count]):
+        if told := channel.source.measure:
+            names[index] = f"{told}, phase {phase}" if (phase := channel.source.phase) else told
+    return [
+        f"{name} (channel {index})" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
+    ]
+
+
 _REGISTER_KINDS = {
     RegisterKind.SUMMATION: "register",
     RegisterKind.PRESENT_DEMAND: "present",

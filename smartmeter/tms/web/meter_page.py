@@ -27,8 +27,8 @@ READING = (Kind.READ, Kind.PING)
 PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "registers": (
         "Registers",
-        [("unit", "Unit"), ("value", "Value"), ("raw", "Raw")],
-        "unit",
+        [("name", "Register"), ("value", "Value"), ("raw", "Raw")],
+        "row",
         "None yet: press Read now, or wait for the daily report.",
     ),
     "schedules": ("Schedules", [("text", "Due"), ("next", "Next")], "number", "Not provisioned."),
@@ -86,7 +86,7 @@ CHART_SCRIPT = """
         data: [...filled].slice(-300).map(
           i => ({coord: [data.end_s[i] * 1000, data.values[n][i]]}))}
     }))
-  });
+  }, {replaceMerge: ['series', 'graphic']});
 })()
 """
 
@@ -164,7 +164,10 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
     """Give what the tables show now."""
     registers = service.registers(esn)["registers"]
     return {
-        "registers": [{**one, "unit": f"{one['unit']} ({one['kind']})"} for one in registers],
+        "registers": [
+            {"row": row, "name": _register_name(one), "raw": one["raw"], "value": _told(one)}
+            for row, one in enumerate(registers)
+        ],
         "schedules": value["schedules"],
         "work": service.jobs(0, 8, esn)["jobs"],
         **(
@@ -174,6 +177,16 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
         ),
         "events": service.events(esn, 12),
     }
+
+
+def _register_name(one: dict[str, Any]) -> str:
+    """Give what a register is; what is of this moment is said to be so."""
+    return f"{one['name']}, present" if one["kind"] == "present" else str(one["name"])
+
+
+def _told(one: dict[str, Any]) -> str:
+    """Give value and unit, which stay on one line."""
+    return f"{one['value']}\N{NO-BREAK SPACE}{one['unit'].split()[0]}" if one["value"] else ""
 
 
 def _chart() -> ui.echart:

@@ -107,7 +107,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     wait(browser, lambda: "every 15 minutes" in text_of(browser), "schedules are shown")
     wait(browser, lambda: "LOAD_PROFILE_PART" in text_of(browser), "messages are shown")
     wait(browser, lambda: button(browser, "Read now").click() is None, "the button is pressed")
-    wait(browser, lambda: "Wh delivered (register)" in text_of(browser), "registers came")
+    wait(browser, lambda: "active energy delivered" in text_of(browser), "registers came")
     wait(browser, lambda: "on-demand read" in text_of(browser), "the work is listed")
     browser.get(f"{address}meter/NOBODY")
     wait(browser, lambda: "is not known" in text_of(browser), "an unknown meter is said so")
