@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.comms.sockets import listening_sockets
 
 #: How long a browser may take to let go at the end.
 GRACE_S = 3
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 class _Server(uvicorn.Server):
@@ -32,33 +34,35 @@ class WebServer:
         # At INFO uvicorn logs client ids, and a client id is all that the handshake asks for.
         config = uvicorn.Config(
             app,
-            host=host,
-            port=port,
             lifespan="on",
             timeout_graceful_shutdown=GRACE_S,
             log_level="warning",
             server_header=False,
         )
-        self._host = host
+        self._host, self._port = host, port
         self._server = _Server(config)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Listen; SettingsError when the address is taken."""
-        self._task = asyncio.create_task(self._serve())
+        address = f"{self._host}:{self._port}"
+        try:
+            # uvicorn would print a line of its own about an address that is taken.
+            sockets = listening_sockets(self._host, self._port, socket.SOCK_STREAM)
+        except OSError as error:
+            text = f"cannot listen on {address}: {error.strerror}"
+            raise SettingsError("web page", text, "choose another port") from error
+        self._task = asyncio.create_task(self._serve(sockets))
         end = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not self._server.started:
             if self._task.done() or asyncio.get_running_loop().time() > end:
-                raise SettingsError(
-                    "web page",
-                    f"cannot listen on {self._host}:{self._server.config.port}",
-                    "choose another port",
-                )
+                text = f"did not start on {address} within {START_TIMEOUT_S:.0f} s"
+                raise SettingsError("web page", text, "is this machine overloaded? Try again")
             await asyncio.sleep(0.02)
 
-    async def _serve(self) -> None:
+    async def _serve(self, sockets: list[socket.socket]) -> None:
         with contextlib.suppress(SystemExit):
-            await self._server.serve()
+            await self._server.serve(sockets)
 
     @property
     def port(self) -> int:
