@@ -178,7 +178,9 @@ def _memories(folder: Path) -> Callable[[str], tuple[Nvram, Nvram]]:
     from smartmeter.gateway.flash_file import FlashFile
 
     def of(esn: str) -> tuple[Nvram, Nvram]:
-        return FlashFile(folder / f"{esn}.module"), FlashFile(folder / f"{esn}.meter")
+        names = f"{esn}.module", f"{esn}.meter"
+        module, meter = (FlashFile(folder / name, clock_us=monotonic_us) for name in names)
+        return module, meter
 
     return of
 

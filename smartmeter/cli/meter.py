@@ -24,6 +24,7 @@ from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
 from smartmeter.cli.logon import call_key
 from smartmeter.cli.meter_show import show
+from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.meter.access import PUBLIC_TABLES
 from smartmeter.meter.image import MeterImage
@@ -38,6 +39,10 @@ from smartmeter.simulation.scenario import Scenario
 #: Where passwords come from when they are not the defaults; never from the command line.
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_COUNT = 1000
+#: With it a serial number of the last of them fits into 16 characters.
+MAX_SEED = 10**14 - MAX_COUNT
+#: The year 9000: a clock that begins before it runs for a while before dates end.
+LAST_US = 221_845_392_000 * US_PER_S
 #: The profile of a simulated meter that nothing is said of.
 PLAIN = "residential"
 MAX_SCENARIO_OCTETS = 8 << 20
@@ -87,7 +92,13 @@ class _Served:
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
 @click.option("--profile", default=PLAIN, show_default=True, help="A kind of device.")
-@click.option("--seed", default=1, show_default=True, help="Which household it measures.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, MAX_SEED),
+    help="Which household it measures.",
+)
 @click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
 @click.option("--state", metavar="DIR", help="Keep the non-volatile memory in this folder.")
@@ -183,6 +194,12 @@ def _meter(options: _Options, number: int) -> _Served:
     calendar = shared_calendar(options.clock, wall_utc_us(), now_us)
     if options.image is not None:
         return _twin(options.image, options, options.seed + number, calendar)
+    if (calendar.utc_us(now_us) or 0) > LAST_US:
+        raise SettingsError(
+            f"--clock {options.clock}",
+            "shows no year of a calendar any more",
+            f"give an epoch near to now: {wall_utc_us() // US_PER_S},RATE",
+        )
     settings = MeterSettings(
         serial=options.serial_number or f"SM{options.seed + number:06d}",
         seed=options.seed + number,
@@ -193,7 +210,7 @@ def _meter(options: _Options, number: int) -> _Served:
     )
     folder = options.state if not number else f"{options.state}-{number + 1}"
     kind = EditableMeter if options.controlled else Meter
-    meter = kind(settings, _memory(options.state and folder), calendar, now_us)
+    meter = kind(settings, _memory(options.state and folder, calendar), calendar, now_us)
     meter.expire(monotonic_us())
     public = " ".join(map(str, sorted(PUBLIC_TABLES)))
     text = f"meter {settings.serial}; {_passwords()}; public: {public}"
@@ -234,12 +251,15 @@ def _served(
     return _Served(line, text, Controlled(line, name, calendar))
 
 
-def _memory(state: str | None) -> Nvram:
+def _memory(state: str | None, calendar: Calendar) -> Nvram:
+    """Give a memory; that in a folder is this process's alone, and may be written at any pace."""
     if state is None:
         return MemoryNvram()
-    from smartmeter.gateway.flash_file import FlashFile
+    from smartmeter.gateway.flash_file import DAY_OCTETS, FlashFile
 
-    return FlashFile(Path(state) / "meter.nvram")
+    claim(Path(state))
+    day_octets = DAY_OCTETS * max(1, int(calendar.rate))
+    return FlashFile(Path(state) / "meter.nvram", clock_us=monotonic_us, day_octets=day_octets)
 
 
 def _ports(

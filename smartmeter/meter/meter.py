@@ -14,7 +14,6 @@ go back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -27,9 +26,8 @@ from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
-from smartmeter.meter import tables
+from smartmeter.meter import memory, tables
 from smartmeter.meter.access import PASSWORDS, Access, security_values
 from smartmeter.meter.clock import Clock
 from smartmeter.meter.configuration import with_tables
@@ -107,16 +105,17 @@ class Meter:
         self.response: bytes = bytes(4)
         self.conditions = Conditions(self._load)
         self.switch = ServiceSwitch() if self.profile.has_switch else None
+        kept = memory.kept(nvram.get(STATE_PAGE), self.profile.name)
         self.images = self._factory_images()
         for name in nvram.names(TABLE_PAGE):
             self.images[int(name.removeprefix(TABLE_PAGE))] = nvram.get(name) or b""
         self._unsaved: set[int] = set()
-        self.program: Program = program_of(self.images)
+        self.program: Program = memory.program_kept(self.images)
         self.access.use(self.images, self.program.context)
         self.clock = Clock(calendar, self.program, frozenset(self.profile.clock))
         self._build()
-        self._off_since_us = 0
-        self._restore(now_us)
+        self.off_since_us = 0
+        self._restore(kept, now_us)
         self._server = self._port()
 
     def _port(self) -> Server:
@@ -152,7 +151,7 @@ class Meter:
             self._on_interval,
             self.settings.load_step_min,
         )
-        self._programmed = False
+        self.programmed = False
 
     # The machine at the optical port.
 
@@ -235,7 +234,7 @@ class Meter:
             self.advance(now_us)
             self.conditions.set_flag("POWER_FAILURE_FLAG")
             self._log(EventCode.PRIMARY_POWER_DOWN, self.clock.utc_s(now_us))
-            self._off_since_us = self.clock.utc_us(now_us)
+            self.off_since_us = self.clock.utc_us(now_us)
             self.mains_on = False
             self._save()
             return
@@ -247,13 +246,13 @@ class Meter:
     def _return(self, now_us: int) -> None:
         """Come back after an outage; with an empty battery the clock stood still."""
         if Trouble.LOW_BATTERY in self.conditions.present:
-            self.calendar.set(self._off_since_us, now_us)
+            self.calendar.set(self.off_since_us, now_us)
             self.conditions.set_flag("CLOCK_ERROR_FLAG")
-            self._log(EventCode.CLOCK_ERROR, self._off_since_us // US_PER_S)
+            self._log(EventCode.CLOCK_ERROR, self.off_since_us // US_PER_S)
         utc_us = self.clock.utc_us(now_us)
-        self.metering.power_returned(utc_us, self._off_since_us)
+        self.metering.power_returned(utc_us, self.off_since_us)
         self._log(EventCode.PRIMARY_POWER_UP, utc_us // US_PER_S)
-        self._off_since_us = 0
+        self.off_since_us = 0
         self._save()
 
     def inject(
@@ -414,7 +413,7 @@ class Meter:
                 self.logs.use(program)
             else:
                 self.logs.begin(program)
-            self._programmed = True
+            self.programmed = True
 
     def activate(self, waiting: Sequence[Waiting], now_us: int) -> bool:
         """Put pending tables in force together; False, and no change, when they make no meter."""
@@ -479,8 +478,8 @@ class Meter:
 
     def ended(self, now_us: int) -> None:
         """Note that a session programmed the meter."""
-        if self._programmed:
-            self._programmed = False
+        if self.programmed:
+            self.programmed = False
             self.metering.counters[PROGRAMMED_COUNT] += 1
             self.note(EventCode.ED_PROGRAMMED, now_us)
 
@@ -545,52 +544,25 @@ class Meter:
         self._save()
 
     def _save(self) -> None:
-        state = {
-            "metering": self.metering.to_json(),
-            "logs": self.logs.to_json(),
-            "failures": self.access.failures,
-            "conditions": self.conditions.to_json(),
-            "pending": self.pending.to_json(),
-            "switch": self.switch.to_json() if self.switch is not None else None,
-            "clock": self.clock.to_json(),
-            "programmed": self._programmed,
-            "off_since_us": self._off_since_us,
-        }
-        pages: dict[str, bytes | None] = {STATE_PAGE: json.dumps(state).encode()}
+        """Make all that has changed durable, in one commit."""
+        pages: dict[str, bytes | None] = {STATE_PAGE: memory.state_of(self)}
         pages |= {f"{TABLE_PAGE}{n}": self.images[n] for n in self._unsaved}
         for recorder in self.metering.recorders:
             pages |= recorder.changed_pages()
         self._nvram.commit(pages)
         self._unsaved = set()
 
-    def _restore(self, now_us: int) -> None:
-        page = self._nvram.get(STATE_PAGE)
-        if page is None:
+    def _restore(self, state: dict[str, Any] | None, now_us: int) -> None:
+        """Go on as a meter of this state; a new one begins, and is made durable."""
+        if state is None:
             self.metering.begin(self.clock.utc_us(now_us))
             self._save()
             return
-        try:
-            state = json.loads(page)
-            self.clock.restore(state["clock"], now_us)
-            self.metering.restore(state["metering"], self._nvram.get)
-            self.logs.restore(state["logs"])
-            self.access.failures = state["failures"]
-            self.conditions.restore(state["conditions"])
-            self.pending.restore(state["pending"])
-            if self.switch is not None and state["switch"]:
-                self.switch = ServiceSwitch.from_json(state["switch"])
-            self._programmed = state["programmed"]
-            self._off_since_us = state["off_since_us"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StorageError(
-                "the meter's non-volatile memory",
-                f"does not hold a meter of profile {self.profile.name}: {error!r}",
-                "start with an empty state folder",
-            ) from error
+        memory.restore(self, state, self._nvram.get, now_us)
         self.access.lock(now_us)
         utc_us = self.clock.utc_us(now_us)
         if utc_us < self.metering.measured_us:
             # The host's clock has gone back: ours was restored as it was set.
             self.metering.clock_set(utc_us)
-        if self._off_since_us:
+        if self.off_since_us:
             self._return(now_us)

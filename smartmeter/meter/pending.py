@@ -46,7 +46,7 @@ class PendingTables:
     def write(self, number: int, data: bytes, context: Context, clock: Clock, utc_s: int) -> bool:
         """Take a pending write, over an earlier one for the same table; False when it is no one.
 
-        Refused: no room, an event that is not known, or one that has passed.
+        Refused: no room, or an event that is not known.  A time that has passed is due at once.
         """
         if len(data) <= EVENT_OCTETS or (number not in self.waiting and self.full):
             return False

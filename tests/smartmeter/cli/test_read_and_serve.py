@@ -13,7 +13,10 @@ from ansi_tables import Context, Snapshot, image_to_json, layout_for
 from ansi_tables.procedures import Initiate, encode_initiate
 from protocols.transports.pump import MeterPort, open_meter
 from protocols.transports.recording import ReplayPort
+from smartmeter.base.clock import Calendar, wall_utc_us
 from smartmeter.cli import overview
+from smartmeter.gateway.flash_file import FlashFile
+from smartmeter.meter.meter import Meter, MeterSettings
 from tests.smartmeter.cli.served import meter_process, smartmeter
 
 EIGHT = ("0", "1", "3", "5", "23", "52", "64")
@@ -64,6 +67,38 @@ def test_a_meter_keeps_its_memory_and_its_clock_over_kill_9(tmp_path: Path) -> N
         shown = layout.decode(meter.read(52)).CLOCK_CALENDAR.value
         unset = datetime.fromtimestamp(begun + 60 * (time.time() - begun), UTC)
         assert abs(shown.replace(tzinfo=UTC) - unset - ahead) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--seed", "999999999999999"), "--seed"),
+        (("--seed", "-1"), "--seed"),
+        (("--clock", "1767225600,1000000"), "give an epoch near to now"),
+        (("--profile", "commercial"), "holds a meter of profile residential"),
+    ],
+)
+def test_what_no_meter_can_be_served_with_is_one_clear_error(
+    arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    memory = FlashFile(tmp_path / "meter.nvram")
+    Meter(MeterSettings(), memory, Calendar(wall_utc_us()), 0)
+    done = smartmeter(
+        "meter", "serve", "--tcp", "127.0.0.1:0", "--state", str(tmp_path), *arguments
+    )
+    assert done.returncode in (1, 2) and words in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 4
+
+
+def test_a_state_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path) -> None:
+    state = ("--tcp", "127.0.0.1:0", "--state", str(tmp_path / "state"))
+    with meter_process(*state) as (_, process):
+        done = smartmeter("meter", "serve", *state)
+        assert done.returncode == 1 and "another process" in done.stderr, done.stderr
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    with meter_process(*state):
+        pass
 
 
 def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:

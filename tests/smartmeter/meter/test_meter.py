@@ -9,9 +9,11 @@ from protocols.c1218.client import ScriptDone, ScriptFailed
 from protocols.c1218.scripts import read_table
 from protocols.errors import ServiceRefused
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.errors import StorageError
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.access import FIRST_DELAY_US, FREE_FAILURES
 from smartmeter.meter.load_profile import SKIPPED
-from smartmeter.meter.profiles import RESIDENTIAL
+from smartmeter.meter.profiles import RESIDENTIAL, profile_named
 from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, Bench, logged_on, procedure
 from tests.smartmeter.meter.test_power_cuts import CutNvram, PowerCut
 
@@ -182,3 +184,19 @@ def test_a_clock_that_was_set_and_not_saved_is_not_set() -> None:
     bench.nvram.left = -1
     bench.start()
     assert bench.meter.clock.utc_us(bench.now_us) == EPOCH_US + HOUR_US
+
+
+def test_a_memory_of_another_meter_is_one_clear_error() -> None:
+    nvram = MemoryNvram()
+    Bench(profile_named("random", 1), nvram=nvram)
+    for page, words in ((b"{", "no meter"), (b"[]", "no meter"), (b"{}", "no meter")):
+        with pytest.raises(StorageError, match=words):
+            Bench(nvram=MemoryNvram({"meter": page}))
+    with pytest.raises(StorageError, match="holds a meter of profile random, not residential"):
+        Bench(nvram=nvram)
+    for seed in (2, 3, 4):
+        with pytest.raises(StorageError, match="this meter"):
+            Bench(profile_named("random", seed), nvram=nvram)
+    nvram.commit({"table.12": bytes(5)})
+    with pytest.raises(StorageError, match="tables of another meter, ST-12"):
+        Bench(profile_named("random", 1), nvram=nvram)
