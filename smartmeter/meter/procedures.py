@@ -39,6 +39,8 @@ Result = tuple[ResultCode, Mapping[str, Any]]
 _BAD: Result = (ResultCode.INVALID_PARAMETER, {})
 _CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
 _DONE: Result = (ResultCode.COMPLETED, {})
+#: What makes a TABLE_IDC_BFLD, as the argument of event 9 is one, a procedure and no table.
+PROC_FLAG = 1 << 12
 #: SELECTOR of ST-07: post a failure only; post nothing.
 POST_ON_EXCEPTION, NEVER_POST, _RESERVED_FROM = 1, 2, 4
 
@@ -56,7 +58,7 @@ def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes | None:
     answer = Outcome(call.number, call.sequence, code, posted, call.manufacturer, call.selector)
     image = encode_response(answer, context)
     if code is ResultCode.COMPLETED:
-        subject = call.number.to_bytes(2, context.fmt.data_order)
+        subject = (PROC_FLAG | call.number).to_bytes(2, context.fmt.data_order)
         meter.note(EventCode.PROCEDURE_INVOKED, now_us, subject, call.number)
     silent = call.selector == NEVER_POST or (
         call.selector == POST_ON_EXCEPTION and code is ResultCode.COMPLETED

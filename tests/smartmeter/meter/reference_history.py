@@ -123,7 +123,8 @@ class Pair:
     def done(self, number: int) -> None:
         """Let the reference log a procedure that was run."""
         order = self.bench.meter.program.formats.data_order
-        self.reference.logs.note(9, self.reference.now, number.to_bytes(2, order), number)
+        argument = (0x1000 | number).to_bytes(2, order)
+        self.reference.logs.note(9, self.reference.now, argument, number)
 
     def clock(self, chance: Random) -> None:
         seconds = chance.choice((-1, 1)) * (chance.choice((2, 90, 1000, 8000)))

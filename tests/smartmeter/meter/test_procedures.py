@@ -54,6 +54,15 @@ def test_a_selector_says_whether_an_answer_is_posted() -> None:
     assert run(bench, 11, selector=9)[0] == 2
 
 
+def test_the_log_names_the_procedure_that_ran_as_a_procedure_and_no_table() -> None:
+    bench = Bench()
+    run(bench, 11)
+    done = bench.snapshot().events()[-1]
+    assert done.code == 9 and done.details is not None
+    assert done.details["PROCEDURE"].PROC_FLAG == 1
+    assert done.details["PROCEDURE"].TBL_PROC_NBR == 11
+
+
 def test_lists_are_acknowledged_and_reset_by_their_codes() -> None:
     # Not over the first of a month, on which this meter reads itself.
     bench = Bench(TOU, epoch_us=EPOCH_US + 4 * 24 * HOUR_US)
