@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from protocols.c1222.errors import ApduRejected
+from protocols.c1222.errors import DRAFT_2006, ApduRejected
 from protocols.errors import LocalProtocolError
 
 UNIVERSAL, RELATIVE, RELATIVE_IN_TABLES = 0x06, 0x80, 0x0D
@@ -127,7 +127,8 @@ def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
         return ApTitle((first, arcs[0] - 40 * first, *arcs[1:]), False)
     if tag == RELATIVE or (in_tables and tag == RELATIVE_IN_TABLES):
         return ApTitle(_arcs(content), True)
-    raise ApduRejected("bad-uid-tag", f"{tag:02X}H")
+    draft = DRAFT_2006 if tag == RELATIVE_IN_TABLES else ""
+    raise ApduRejected("bad-uid-tag", f"{tag:02X}H", draft)
 
 
 def decode_identifier(content: bytes) -> ApTitle:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import ApTitle, decode_identifier, decode_title
-from protocols.c1222.errors import ApduRejected
+from protocols.c1222.errors import DRAFT_2006, ApduRejected
 from protocols.errors import LocalProtocolError
 
 APDU_TAG = 0x60
@@ -22,7 +22,6 @@ SECURITY_MECHANISM = (*CONTEXT, 2, 1)
 #: What tells a message of the draft of March 2006, which is refused whole.
 DRAFT_2006_CONTEXT = (1, 2, 840, 10066)
 DRAFT_2006_MECHANISM_TAG = 0xAB
-DRAFT_2006 = "the form of the 2006 draft, which is not supported"
 
 
 @dataclass(slots=True)
@@ -127,7 +126,7 @@ def _integer(data: bytes) -> int:
     if 3 <= size <= 6 and data[0] == 0x02 and data[1] == size - 2:
         return int.from_bytes(data[2:])
     if data[:1] != b"\x02":
-        raise ApduRejected("bad-integer-tag", f"no INTEGER inside: {DRAFT_2006}")
+        raise ApduRejected("bad-integer-tag", "no INTEGER inside", DRAFT_2006)
     _only(data, 0x02, "bad-integer-tag")
     raise ApduRejected("bad-integer-length")
 
@@ -151,8 +150,8 @@ def decode_apdu(data: bytes) -> Apdu:
             tag, begin, end = _take(data, at, "length-overrun")
         rank = _RANK.get(tag)
         if rank is None:
-            draft = f": {DRAFT_2006}" if tag == DRAFT_2006_MECHANISM_TAG else ""
-            raise ApduRejected("unknown-element", f"{tag:02X}H{draft}")
+            draft = DRAFT_2006 if tag == DRAFT_2006_MECHANISM_TAG else ""
+            raise ApduRejected("unknown-element", f"{tag:02X}H", draft)
         if rank <= last:
             reason = "duplicate-element" if tag in elements else "element-order"
             raise ApduRejected(reason, f"{tag:02X}H")
@@ -204,8 +203,8 @@ def _assemble(elements: dict[int, bytes], contents: dict[int, bytes]) -> Apdu:
 def _check_context(content: bytes) -> None:
     context = decode_title(content)
     if context.relative or context.arcs != CONTEXT:
-        draft = f": {DRAFT_2006}" if context.arcs == DRAFT_2006_CONTEXT else ""
-        raise ApduRejected("bad-oid", f"application context {context}{draft}")
+        draft = DRAFT_2006 if context.arcs == DRAFT_2006_CONTEXT else ""
+        raise ApduRejected("bad-oid", f"application context {context}", draft)
 
 
 def _check_segment(apdu: Apdu, total: int) -> None:

@@ -13,6 +13,9 @@ from enum import IntEnum
 from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
 from protocols.c1222.envelope import SECURITY_MECHANISM
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.services import Trace
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Identify
 
 C1222_STANDARD, VERSION, REVISION = 3, 1, 0
 #: Bit of the session-control octet: the node also serves messages outside sessions.
@@ -69,6 +72,15 @@ def identification(sessions: int = 0) -> bytes:
     """Give what a node of ours says after the code: EAX' security, sessions, sessionless."""
     mechanism = ApTitle(SECURITY_MECHANISM, False)
     return NodeIdentification(mechanism=mechanism, sessions=sessions, sessionless=True).encode()
+
+
+def answer_of_node(service: Identify | Trace, title: ApTitle | None, sessions: int = 0) -> bytes:
+    """Give the response to what any node is asked: who are you, and by which way was that."""
+    if isinstance(service, Identify):
+        return bytes([ResponseCode.ok]) + identification(sessions)
+    if title is None:
+        return bytes([ResponseCode.onp])
+    return bytes([ResponseCode.ok]) + b"".join(map(uid_octets, (*service.titles, title)))
 
 
 def decode_identification(octets: bytes) -> NodeIdentification:

@@ -180,7 +180,7 @@ class Node:
             self._reject(MessageRejected(path, error.apdu.calling, error.reason))
         except ApduRejected as error:
             calling = apdu.calling if apdu is not None else None
-            self._reject(MessageRejected(path, calling, error.reason))
+            self._reject(MessageRejected(path, calling, error.reason, error.draft))
 
     def path_closed(self, path: Hashable) -> None:
         """A path has gone for good: nothing is kept for it."""

@@ -97,11 +97,12 @@ class TransactionFailed(Event):
 
 @dataclass(frozen=True)
 class MessageRejected(Event):
-    """A message that was not served; ``reason`` is one word."""
+    """A message that was not served; ``reason`` is one word, ``draft`` as ApduRejected has it."""
 
     path: Hashable
     calling: ApTitle | None
     reason: str
+    draft: str = ""
 
 
 @dataclass(frozen=True)

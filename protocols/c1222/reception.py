@@ -26,7 +26,10 @@ from protocols.c1222.sessions import SessionTable
 from protocols.machine import UtcClock
 from protocols.psem.codes import ResponseCode
 
-IDENTIFY, RESOLVE = 0x20, 0x25
+IDENTIFY, RESOLVE, TRACE = 0x20, 0x25, 0x26
+#: What a node tells anybody, in clear: who it is (in any state), and which way a trace took,
+#: to which no relay could add its title otherwise.
+TOLD_TO_ANYBODY = frozenset((IDENTIFY, TRACE))
 #: What a group may be asked in clear: it changes nothing and tells nothing secret.
 HARMLESS = frozenset((IDENTIFY, RESOLVE))
 

@@ -18,7 +18,7 @@ from protocols.c1222.ap_title import ApTitle, uid_octets
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets, tlv
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.identification import identification
+from protocols.c1222.identification import answer_of_node
 from protocols.c1222.node import Node, RequestArrived
 from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
@@ -113,7 +113,7 @@ class Relay:
                 raise ApduRejected("too-large")
             apdu = decode_apdu(octets)
         except ApduRejected as error:
-            self.counts[f"dropped {error.reason}"] += 1
+            self.counts[f"dropped {error.told}"] += 1
             return
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
         if apdu.is_response and not (where is Addressed.HERE and apdu.called is not None):
@@ -362,10 +362,8 @@ class Relay:
         except MalformedRequest as error:
             return bytes([error.answer])
         match service:
-            case Identify():
-                return _OK + identification()
-            case Trace(titles) if self.node.title is not None:
-                return _OK + b"".join(map(uid_octets, (*titles, self.node.title)))
+            case Identify() | Trace():
+                return answer_of_node(service, self.node.title)
             case Resolve(title):
                 return self._resolve(event, title)
             case Register() if self.registrar is not None:

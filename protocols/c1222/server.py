@@ -7,15 +7,23 @@ uses :class:`~protocols.c1222.access.AccessDesk` and answers by token.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocols.c1222.access import AccessDesk, Authority, Rights, Task
-from protocols.c1222.identification import identification
+from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.node import Node, RequestArrived
-from protocols.c1222.services import Deregister, Disconnect, encode_blocks
+from protocols.c1222.services import Deregister, Disconnect, Trace, encode_blocks
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, FullWrite, OffsetRead, OffsetWrite
+from protocols.psem.services import (
+    DefaultRead,
+    FullRead,
+    FullWrite,
+    IndexRead,
+    IndexWrite,
+    OffsetRead,
+    OffsetWrite,
+)
 
 _OK = bytes([ResponseCode.ok])
 
@@ -41,6 +49,19 @@ class NetworkDevice(Authority, Protocol):
 
     def leave(self, rights: Rights, now_us: int) -> None:
         """Leave the network: disconnect, or deregistered by it; raise Refused."""
+
+
+@runtime_checkable
+class IndexedTables(Protocol):
+    """A device that knows where elements lie, and which table is read by default."""
+
+    def span(
+        self, table: int, indices: tuple[int, ...], count: int, rights: Rights, now_us: int
+    ) -> tuple[int, int]:
+        """Give offset and octets of elements; raise Refused, also without the right to read."""
+
+    def default_table(self) -> int:
+        """Give the table that is read by default."""
 
 
 class Server:
@@ -108,6 +129,21 @@ class Server:
             case OffsetWrite(table, offset, data):
                 device.write(table, offset, data, rights, now_us)
                 return _OK
+            case Trace():
+                return answer_of_node(task.request, self.node.title)
+            case IndexRead(table, indices, count) if isinstance(device, IndexedTables):
+                offset, size = device.span(table, indices, count, rights, now_us)
+                image = device.read(table, rights, now_us)
+                return _OK + encode_blocks(image[offset : offset + size])
+            case IndexWrite(table, indices, data) if isinstance(device, IndexedTables):
+                offset, size = device.span(table, indices, 1, rights, now_us)
+                if size != len(data):
+                    return bytes([ResponseCode.onp])
+                device.write(table, offset, data, rights, now_us)
+                return _OK
+            case DefaultRead() if isinstance(device, IndexedTables):
+                image = device.read(device.default_table(), rights, now_us)
+                return _OK + encode_blocks(image)
             case Disconnect():
                 device.leave(rights, now_us)
                 return _OK

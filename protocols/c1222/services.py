@@ -143,14 +143,20 @@ def decode_service(octets: bytes) -> Service:
         return Disconnect()
     if code == LOGON:
         if len(octets) != 15:
-            raise MalformedRequest(f"logon of {len(octets)} octets, 15 expected", ResponseCode.err)
+            raise MalformedRequest(f"logon of {len(octets)} octets, 15 expected", ResponseCode.iar)
         user_id, idle_s = (int.from_bytes(octets[at : at + 2], "big") for at in (1, 13))
         return NetworkLogon(user_id, octets[3:13], idle_s)
     if code == SECURITY and len(octets) == 1 + PASSWORD_OCTETS + 2:
         return NetworkSecurity(octets[1:21], int.from_bytes(octets[21:], "big"))
     if code is not None and (0x60 <= code <= 0x6B):
         return Unknown(code, octets[1:])
-    return decode_request(octets)
+    try:
+        return decode_request(octets)
+    except ChecksumMismatch:
+        raise
+    except MalformedRequest as error:
+        # What the optical port has other words for: parameters that are ill-formed.
+        raise MalformedRequest(str(error), ResponseCode.iar) from error
 
 
 def _decode_titles(octets: bytes) -> Deregister | Resolve | Trace:

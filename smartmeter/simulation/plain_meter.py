@@ -24,6 +24,7 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
+from protocols.c1222.reception import TOLD_TO_ANYBODY
 from protocols.c1222.registrant import Registrant, RegistrantSettings
 from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.security import EaxPrime
@@ -32,7 +33,7 @@ from protocols.c1222.services import encode_service
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import PASSWORD_OCTETS, encode_request
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullWrite
+from protocols.psem.services import FullWrite, IndexRead
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.meter import Meter
@@ -81,7 +82,8 @@ class PlainMeter:
         self._cipher = EaxPrime(settings.key)
         window_s = WINDOW_S * max(1, int(calendar.rate))
         state = SecurityState(first_id)
-        node = Node(settings.title, self, calendar, state, NodeSettings(window_s=window_s))
+        settings_of_node = NodeSettings(window_s=window_s, clear_services=TOLD_TO_ANYBODY)
+        node = Node(settings.title, self, calendar, state, settings_of_node)
         self.registrant = Registrant(chance, settings.title, _PAUSES)
         self._tables = _TablesOnTheNetwork(meter, self.registrant.deregistered)
         self.server = Server(node, self._tables)
@@ -298,6 +300,22 @@ class _TablesOnTheNetwork:
             self._port.write(table, offset, data, now_us)
         except PortRefused as refused:
             raise Refused(refused.code) from refused
+
+    def span(
+        self, table: int, indices: tuple[int, ...], count: int, rights: Rights, now_us: int
+    ) -> tuple[int, int]:
+        """Give offset and octets of elements; raise Refused, also without the right to read."""
+        self.read(table, rights, now_us)
+        if not self._port.has_service(IndexRead):
+            raise Refused(ResponseCode.sns)
+        try:
+            return self._port.span(table, indices, count, now_us)
+        except PortRefused as refused:
+            raise Refused(refused.code) from refused
+
+    def default_table(self) -> int:
+        """Give the table that the meter's port gives by default."""
+        return self._port.default_table()
 
     def leave(self, rights: Rights, now_us: int) -> None:
         """Leave the network; the registrant comes back by itself."""

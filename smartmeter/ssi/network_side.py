@@ -13,9 +13,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocols.c1222.access import AccessDesk, Task
-from protocols.c1222.ap_title import ApTitle, uid_octets
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION, URGENT
-from protocols.c1222.identification import identification
+from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     WINDOW_S,
@@ -26,8 +26,9 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
+from protocols.c1222.reception import TOLD_TO_ANYBODY
 from protocols.c1222.registration import Register, decode_registered, serial_uid
-from protocols.c1222.services import TRACE, Deregister, Trace, encode_service
+from protocols.c1222.services import Deregister, Trace, encode_service
 from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
@@ -132,10 +133,7 @@ class NetworkSide:
             self._keys,
             self._calendar,
             state,
-            # A trace is answered in clear: it would gather no relay's title otherwise.
-            NodeSettings(
-                window_s=window_s, not_before_s=utc_s - 1, clear_services=frozenset((TRACE,))
-            ),
+            NodeSettings(window_s=window_s, not_before_s=utc_s - 1, clear_services=TOLD_TO_ANYBODY),
         )
         authority = ModuleAuthority(self._factory, self._keys)
         sessions = self._node.sessions
@@ -351,8 +349,8 @@ class NetworkSide:
     def _of_the_network(self, item: bytes | Task, now_us: int) -> bytes | Task:
         """Answer what concerns the node and not its tables: which way, and leave."""
         match item.request if isinstance(item, Task) else None:
-            case Trace(titles):
-                return _OK + b"".join(map(uid_octets, (*titles, self._factory.title)))
+            case Trace() as asked:
+                return answer_of_node(asked, self._factory.title)
             case Deregister(title):
                 if title is None or title.absolute != self._factory.title.absolute:
                     return bytes([ResponseCode.iar])

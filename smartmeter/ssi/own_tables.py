@@ -23,6 +23,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.psem.codec import block, encode_response
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    DefaultRead,
     FullRead,
     FullWrite,
     IndexRead,
@@ -94,6 +95,8 @@ class OwnTables:
             return self._own(request.table) in (SsiTable.LOAD_PROFILE_PART, SsiTable.EVENT_PART)
         if isinstance(request, FullWrite) and self._own(request.table) is SsiTable.COMMAND:
             return request.data[:1] == bytes([Command.DEMAND_RESET])
+        if isinstance(request, DefaultRead):
+            return True
         kinds = (FullRead, OffsetRead, IndexRead, FullWrite, OffsetWrite, IndexWrite)
         return isinstance(request, kinds) and not self._in_block(request.table)
 
@@ -124,6 +127,8 @@ class OwnTables:
                     return bytes([(yield from self._write(table, data, limits))])
                 case FullRead(table):
                     return _OK + block((yield from read_table(table, limits)))
+                case DefaultRead():
+                    return encode_response((yield request))
                 case OffsetRead() | FullWrite() | OffsetWrite() | IndexRead() | IndexWrite():
                     if self._in_block(request.table):
                         return bytes([ResponseCode.onp])

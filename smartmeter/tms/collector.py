@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansi_tables.errors import TableError
-from protocols.c1222.ap_title import ApTitle, uid_octets
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, NOTIFICATION
-from protocols.c1222.identification import identification
+from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     WINDOW_S,
@@ -27,13 +27,12 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.reception import IDENTIFY, RESOLVE
-from protocols.c1222.registration import Register, Registered, serial_text
+from protocols.c1222.reception import IDENTIFY, RESOLVE, TRACE
+from protocols.c1222.registration import Register, Registered, refusal, serial_text
 from protocols.c1222.relay import Relay
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (
     SECURITY,
-    TRACE,
     Deregister,
     Resolve,
     Trace,
@@ -44,7 +43,7 @@ from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import Identify, Request
+from protocols.psem.services import Identify, Logoff, Logon, Request, Terminate, Unknown, Wait
 from smartmeter.base.clock import Calendar
 from smartmeter.tms.report_reader import read_report, written
 from smartmeter.tms.source import Answered, Unanswered
@@ -277,7 +276,8 @@ class Collector:
                     continue
                 unknown = event.calling is not None and self._meters.esn(event.calling) is None
                 title = str(event.calling) if event.calling else ""
-                self._events.append(Refused(event.path, title, event.reason, unknown))
+                reason = f"{event.reason}: {event.draft}" if event.draft else event.reason
+                self._events.append(Refused(event.path, title, reason, unknown))
 
     def _went_on(self, reason: str, now_us: int) -> bool:
         """Tell whether what the own node has no use for was somebody else's, and went on."""
@@ -331,10 +331,12 @@ class Collector:
     def _answer_to(self, service: Request | Register, event: RequestArrived) -> bytes:
         """Give the response to one service; nothing at all means silence."""
         match service:
-            case Identify():
-                return _OK + identification()
-            case Trace(titles) if self.node.title is not None:
-                return _OK + b"".join(map(uid_octets, (*titles, self.node.title)))
+            case Identify() | Trace():
+                return answer_of_node(service, self.node.title)
+            case Logoff() | Terminate() | Wait():
+                return bytes([ResponseCode.isss])
+            case Logon() | Unknown():
+                return bytes([ResponseCode.sns])
             case Resolve(title):
                 address = self._address(title, event.path)
                 if address:
@@ -361,6 +363,10 @@ class Collector:
             self._events.append(DeregistrationAsked(event.token, esn))
 
     def _register(self, event: RequestArrived, esn: str, register: Register, now_us: int) -> None:
+        code = refusal(register)
+        if code is not None:
+            self.answer(event.token, [bytes([code])], now_us)
+            return
         serial = serial_text(register.serial)
         if serial and serial != esn:
             self.answer(event.token, [bytes([ResponseCode.err])], now_us)

@@ -11,9 +11,11 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import decode_identification
 from protocols.c1222.node import MessageRejected, NodeSettings, ResponseArrived, TransactionFailed
 from protocols.c1222.services import (
+    TRACE,
     Disconnect,
     NetworkLogon,
     NetworkSecurity,
+    Resolve,
     Trace,
     decode_blocks,
     decode_service,
@@ -21,6 +23,7 @@ from protocols.c1222.services import (
     encode_service,
 )
 from protocols.psem.codec import ChecksumMismatch, block, encode_request
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
     FullRead,
@@ -256,12 +259,19 @@ def test_there_are_as_many_sessions_as_identify_says() -> None:
     assert answers is not None and decode_identification(answers[0][1:]).sessions == 2
 
 
-def test_disconnect_needs_the_right_and_trace_and_resolve_are_not_a_devices() -> None:
+def test_disconnect_needs_the_right_a_trace_ends_here_and_resolve_is_not_a_devices() -> None:
     talk = Talk()
     disconnect = encode_service(Disconnect())
     assert codes(talk.ask([disconnect])) == [3] and not talk.tables.left
     assert codes(talk.ask([SECURITY, disconnect])) == [0, 0] and talk.tables.left == 1
-    assert codes(talk.ask([encode_service(Trace((HOST,)))])) == [2]
+    [traced] = talk.ask([encode_service(Trace((HOST,)))]) or ()
+    assert decode_service(bytes([TRACE]) + traced[1:]) == Trace((HOST, METER))
+    assert codes(talk.ask([encode_service(Resolve(METER))])) == [2]
+
+
+@pytest.mark.parametrize("octets", ["30 00", "31 0001 0000", "3f 0001 000000", "40 0001 0005 00"])
+def test_parameters_that_are_ill_formed_are_iar(octets: str) -> None:
+    assert codes(Talk().ask([bytes.fromhex(octets)])) == [ResponseCode.iar]
 
 
 def test_the_context_of_a_request_is_echoed() -> None:

@@ -26,12 +26,14 @@ from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (
     Deregister,
     NetworkSecurity,
+    Trace,
     decode_service,
     encode_service,
 )
 from protocols.errors import LinkError
-from protocols.psem.codec import encode_request
-from protocols.psem.services import FullRead, FullWrite
+from protocols.psem.codec import encode_request, table_data
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import DefaultRead, FullRead, FullWrite, Identify, IndexRead
 from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
@@ -129,6 +131,34 @@ def test_a_plain_meter_registers_keeps_its_registration_and_notifies() -> None:
     bench.meter.expire(bench.now_us)
     bench.carry()
     assert bench.notifications()[-1] == (NOTIFICATION | URGENT, [3])
+
+
+def test_a_plain_meter_says_who_it_is_and_ends_a_trace_in_clear_but_shows_no_table() -> None:
+    bench = Bench(Registering.OFF)
+    bench.meter.bearer_up("x", 0)
+    for service, code in (
+        (Identify(), ResponseCode.ok),
+        (Trace((HOST,)), ResponseCode.ok),
+        (FullRead(1), ResponseCode.sme),
+    ):
+        bench.host.request([encode_service(service)], METER, "x", bench.now_us)
+        bench.carry()
+        answer = [event for event in bench.got if isinstance(event, ResponseArrived)][-1]
+        assert answer.responses[0][0] == code
+    assert answer.responses == (bytes([ResponseCode.sme]),)
+
+
+def test_a_plain_meter_is_read_by_index_and_by_default() -> None:
+    bench = Bench(Registering.OFF)
+    bench.meter.bearer_up("x", 0)
+    whole, first, registers, by_default, nothing, unseen = bench.ask(
+        *(encode_service(FullRead(1)), encode_service(IndexRead(1, (0,), 1))),
+        *(encode_service(FullRead(23)), encode_service(DefaultRead())),
+        *(encode_service(IndexRead(1, (99,), 1)), encode_service(IndexRead(42, (0,), 1))),
+    )
+    assert first[0] == 0 and table_data(first[1:]) == table_data(whole[1:])[:4]
+    assert by_default == registers
+    assert nothing == bytes([ResponseCode.onp]) and unseen == bytes([ResponseCode.isc])
 
 
 def test_a_plain_meter_without_registration_still_notifies_and_never_asks() -> None:

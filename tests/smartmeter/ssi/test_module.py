@@ -10,7 +10,15 @@ from protocols.c1222.identification import identification
 from protocols.c1222.services import NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
-from protocols.psem.services import FullRead, FullWrite, Identify, Logoff, OffsetRead
+from protocols.psem.services import (
+    DefaultRead,
+    FullRead,
+    FullWrite,
+    Identify,
+    IndexRead,
+    Logoff,
+    OffsetRead,
+)
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
@@ -62,6 +70,15 @@ def test_a_module_shows_itself_on_a_bearer_that_came_up_though_nothing_waits() -
     street.device.bearer_up("link", street.world.now_us)
     street.run(60)
     assert street.host.registrations == before + 1, "once: the answer shows that it was seen"
+
+
+def test_the_meters_default_table_and_elements_are_read_by_the_module() -> None:
+    street = Street()
+    street.run(10)
+    requests = (DefaultRead(), FullRead(23), IndexRead(1, (0,), 1))
+    by_default, registers, element = street.ask(*map(encode_request, requests))
+    assert by_default[0] == 0 and len(by_default) == len(registers)
+    assert table_data(element[1:]) == b"SMOP"
 
 
 def test_a_provisioned_module_reports_every_interval_once_by_itself() -> None:

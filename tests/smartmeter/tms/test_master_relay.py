@@ -14,7 +14,7 @@ from protocols.c1222.builder import NEVER, NOTIFICATION
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import decode_address
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
-from protocols.c1222.registration import NodeType, Register, serial_uid
+from protocols.c1222.registration import ConnectionType, NodeType, Register, serial_uid
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (
     Deregister,
@@ -101,6 +101,35 @@ class Talker:
         service = Register(factory.title, serial_uid(factory.esn), node_type=node_type)
         [answer] = await self.ask(encode_service(service))
         return answer
+
+
+async def test_a_registration_that_rfc_6142_calls_invalid_is_iar(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        title, serial = METER.title, serial_uid(METER.esn)
+        for nibble in (0x0, 0x2, 0x6, 0x8, 0x9, 0xA, 0xB, 0xE):
+            wrong = Register(title, serial, connection_type=ConnectionType(nibble << 4))
+            assert await meter.ask(encode_service(wrong)) == (bytes([ResponseCode.iar]),), nibble
+        nobody = Register(None, None)
+        assert await meter.ask(encode_service(nobody)) == (bytes([ResponseCode.iar]),)
+        assert tms.store.number("SELECT count(*) FROM meters WHERE registered_s != 0") == 0
+
+
+async def test_there_is_no_session_to_end_at_a_host(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        logon = b"\x50\0\2OPERATOR  \0\x3c"
+        answers = await meter.ask(b"\x52", b"\x21", b"\x70\x05", logon, b"\x7f")
+        isss, sns = bytes([ResponseCode.isss]), bytes([ResponseCode.sns])
+        assert answers == (isss, isss, isss, sns, sns)
+
+
+async def test_a_node_of_the_2006_draft_is_named_as_that_to_the_operator(tms: TmsServer) -> None:
+    body = "be0728058103800120"  # identify, in clear
+    for begin in ("a10706052a8648ce52a8021122", "a2030d0101a803020101", "a203800101a8021122"):
+        head = bytes.fromhex(begin + body)
+        tms.receive("x", bytes([0x60, len(head)]) + head)
+    tms.head_end.expire(monotonic_us())
+    await eventually(lambda: len(Service(tms).security_events()) >= 3, "they are listed")
+    assert all("2006 draft" in row["reason"] for row in Service(tms).security_events())
 
 
 async def test_it_says_who_it_is_which_way_and_where_in_clear_too(tms: TmsServer) -> None:
