@@ -33,7 +33,7 @@ from smartmeter.meter.clock import Clock
 from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.event_log import EventCode, Logs
 from smartmeter.meter.load_profile import Interval
-from smartmeter.meter.loads import Flow, flow_at
+from smartmeter.meter.loads import SERVICES, Flow, flow_at
 from smartmeter.meter.metering import Metering
 from smartmeter.meter.pending import (
     DEMAND_RESET_BIT,
@@ -259,7 +259,8 @@ class Meter:
         self, kind: str, now_us: int, phase: int | None = None, percent: int | None = None
     ) -> None:
         """Let a trouble begin; SettingsError when it is not known (see ``trouble.Trouble``)."""
-        condition = Condition.of(kind, phase, percent)
+        phases = SERVICES[self.profile.service].phases
+        condition = Condition.of(kind, phase, percent, phases)
         self.advance(now_us)
         effect = self.conditions.begin(condition)
         if condition.kind is Trouble.SAG or condition.kind is Trouble.PHASE_LOSS:

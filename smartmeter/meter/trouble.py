@@ -99,15 +99,18 @@ class Condition:
     percent: int = PERCENT
 
     @classmethod
-    def of(cls, kind: str, phase: int | None = None, percent: int | None = None) -> Condition:
-        """Check what a person or a file says; SettingsError names the remedy."""
+    def of(
+        cls, kind: str, phase: int | None = None, percent: int | None = None, phases: int = 3
+    ) -> Condition:
+        """Check what a person or a file says of a service; SettingsError names the remedy."""
         try:
             trouble = Trouble(kind)
         except ValueError:
             known = ", ".join(Trouble)
             raise SettingsError("trouble", f"{kind!r} is not known", f"one of {known}") from None
-        if phase is not None and phase not in (0, 1, 2):
-            raise SettingsError("trouble", f"phase {phase!r}", "give 0, 1 or 2, or leave it out")
+        if phase is not None and phase not in range(phases):
+            known = ", ".join(map(str, range(phases)))
+            raise SettingsError("trouble", f"phase {phase!r}", f"it has {known}; or leave it out")
         default = _VOLTAGE_PERCENT.get(trouble, PERCENT)
         if percent is None:
             percent = default

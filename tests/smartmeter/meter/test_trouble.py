@@ -101,7 +101,8 @@ def test_an_outage_with_an_empty_battery_stops_the_clock() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [("fire", None, None), ("sag", 3, None), ("sag", None, 95), ("swell", None, 100)],
+    # The plain meter is on two phases.
+    [("fire", None, None), ("sag", 2, None), ("sag", None, 95), ("swell", None, 100)],
 )
 def test_a_trouble_that_is_none_is_refused_with_a_remedy(
     wrong: tuple[str, int | None, int | None],
