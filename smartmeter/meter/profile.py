@@ -272,17 +272,19 @@ def factory_images(profile: DeviceProfile) -> dict[int, bytes]:
         values[41] = {**values[41], "NBR_PERM_USED": len(rules.listed)}
     values.setdefault(72, {"STD_EVENTS_SUPPORTED": frozenset(profile.events)})
     # Actual tables first, then ST-62: the layouts of all others depend on these only.
-    order = [n for n in ACTUAL if n in used] + [62]
-    order += [n for n in used if n not in order and n != 0]
-    for number in order:
-        if number not in used or number in COMPUTED or number + 1 in ACTUAL:
-            continue
+    first = [n for n in (*ACTUAL, 62) if n in used]
+    for number in first:
         context = Context.from_images(images)
         images[number] = encoded(number, values.get(number, {}), context)
         if number in ACTUAL and number - 1 in used:
             limit = {**values.get(number, {}), **profile.limits.get(number - 1, {})}
             images[number - 1] = encoded(number - 1, limit, context)
-    return images | _sizes(images, values)
+    images |= _sizes(images, values)
+    context = Context.from_images(images)
+    for number in used:
+        if number not in images and number not in COMPUTED:
+            images[number] = encoded(number, values.get(number, {}), context)
+    return images
 
 
 def _sizes(images: Mapping[int, bytes], values: Mapping[int, Values]) -> dict[int, bytes]:
@@ -298,8 +300,9 @@ def _sizes(images: Mapping[int, bytes], values: Mapping[int, Values]) -> dict[in
                 assumed[62] = encoded(62, values[62], Context.from_images(assumed))
             then = Context.from_images(assumed)
             octets = sum(layout_for(n, then).size or 0 for n in sized if then.uses(n))
-            layout = layout_for(number, context)
-            found[number] = layout.encode(layout.decode(images[number]) | {name: octets})
+            at, width = layout_for(number, context).field(name)
+            told = octets.to_bytes(width, context.fmt.data_order)
+            found[number] = images[number][:at] + told + images[number][at + width :]
     return found
 
 
