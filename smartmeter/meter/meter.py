@@ -8,8 +8,8 @@ Durable at each end of an interval, event, write and power failure, as one
 commit: registers, load profile, logs, written tables, lock-out.  A kill between
 two commits loses what flowed since the last, which the meter then measures
 again from the calendar, as a real one with a hold-up capacitor would have kept
-it.  Of two commits the second holds all that the first did, so registers never
-go back.
+it; when it was gone for more than forty days, it was without power.  Of two
+commits the second holds all that the first did, so registers never go back.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ from smartmeter.meter.service_switch import Answer, Position, ServiceSwitch
 from smartmeter.meter.trouble import Condition, Conditions, Trouble
 
 STATE_PAGE, TABLE_PAGE = "meter", "table."
+#: A processor that was gone measures what flowed meanwhile; for longer than this, nothing did.
+MAX_UNSEEN_US = 40 * 86_400 * US_PER_S
 
 
 @dataclass(frozen=True)
@@ -232,9 +234,7 @@ class Meter:
             return
         if not on:
             self.advance(now_us)
-            self.conditions.set_flag("POWER_FAILURE_FLAG")
-            self._log(EventCode.PRIMARY_POWER_DOWN, self.clock.utc_s(now_us))
-            self.off_since_us = self.clock.utc_us(now_us)
+            self._lose_power(self.clock.utc_us(now_us))
             self.mains_on = False
             self._save()
             return
@@ -242,6 +242,12 @@ class Meter:
         self._server = self._port()
         self.access.end()
         self._return(now_us)
+
+    def _lose_power(self, utc_us: int) -> None:
+        """Note that an outage has begun."""
+        self.conditions.set_flag("POWER_FAILURE_FLAG")
+        self._log(EventCode.PRIMARY_POWER_DOWN, utc_us // US_PER_S)
+        self.off_since_us = utc_us
 
     def _return(self, now_us: int) -> None:
         """Come back after an outage; with an empty battery the clock stood still."""
@@ -565,5 +571,7 @@ class Meter:
         if utc_us < self.metering.measured_us:
             # The host's clock has gone back: ours was restored as it was set.
             self.metering.clock_set(utc_us)
+        elif utc_us - self.metering.measured_us > MAX_UNSEEN_US and not self.off_since_us:
+            self._lose_power(self.metering.measured_us)
         if self.off_since_us:
             self._return(now_us)

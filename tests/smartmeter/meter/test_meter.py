@@ -186,6 +186,21 @@ def test_a_clock_that_was_set_and_not_saved_is_not_set() -> None:
     assert bench.meter.clock.utc_us(bench.now_us) == EPOCH_US + HOUR_US
 
 
+def test_a_meter_that_was_gone_for_years_was_without_power() -> None:
+    bench = Bench()
+    bench.wait(5 * HOUR_US)
+    before = bench.snapshot()
+    bench.now_us += 10 * 365 * 24 * HOUR_US
+    bench.start()
+    after = bench.snapshot()
+    assert after[23].TOT_DATA_BLOCK.SUMMATIONS == before[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert [event.code for event in after.events()][-2:] == [1, 2]
+    assert after[3].ED_STD_STATUS1.POWER_FAILURE_FLAG == 1
+    bench.wait(5 * HOUR_US)
+    grown = bench.snapshot()[23].TOT_DATA_BLOCK.SUMMATIONS
+    assert grown[0] > after[23].TOT_DATA_BLOCK.SUMMATIONS[0]
+
+
 def test_a_memory_of_another_meter_is_one_clear_error() -> None:
     nvram = MemoryNvram()
     Bench(profile_named("random", 1), nvram=nvram)
