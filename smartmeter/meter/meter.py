@@ -289,11 +289,6 @@ class Meter:
             self._log(code, self.clock.utc_s(now_us), kind.argument)
         self._save()
 
-    def run_self_test(self, now_us: int) -> None:
-        """Look for trouble (procedure 11): what is there sets its flag in ST-03."""
-        for condition in self.conditions.present.values():
-            self.conditions.begin(condition)
-
     def operate_switch(self, close: bool, duration_s: int, utc_s: int, now_us: int) -> Answer:
         """Open or arm the service switch by command."""
         assert self.switch is not None
@@ -492,15 +487,6 @@ class Meter:
 
     # What procedures do.
 
-    def log_in(self, user_id: int, password: bytes, now_us: int) -> bool:
-        """Take a password by procedure 18, counted and locked as at the port."""
-        accepted = self.access.try_password(password, now_us)
-        if accepted:
-            self.access.user_id = user_id
-        else:
-            self.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(self.access.failures, 255)]))
-        return bool(accepted)
-
     def set_clock(self, utc_us: int, now_us: int) -> None:
         """Set the clock; what the change does to intervals, demand and calendar is metering's."""
         self.advance(now_us)
@@ -513,36 +499,14 @@ class Meter:
             self.switch.shift(moved_s)
         self._save()
 
-    def set_test_mode(self, on: bool, now_us: int) -> None:
-        """Enter or leave test mode (procedure 6)."""
-        if on == self.metering.test_mode:
-            return
-        self.metering.set_test_mode(on)
-        modes = (EventCode.METERING_MODE_STOPPED, EventCode.TEST_MODE_STARTED)
-        if not on:
-            modes = (EventCode.TEST_MODE_STOPPED, EventCode.METERING_MODE_STARTED)
-        for code in modes:
-            self.note(code, now_us)
-
-    def clear_data(self, now_us: int) -> None:
-        """Clear registers, load profile and event log (procedure 3); configuration stays."""
-        self.metering.clear_data()
-        self.logs.event.list.clear()
-
-    def cold_start(self, now_us: int) -> None:
-        """Go back to the factory's configuration, and forget collected data (procedure 0)."""
-        factory = self._factory_images()
-        kept = {n: self.images[n] for n in (5, 6)}
+    def restore_factory_tables(self) -> None:
+        """Put the factory's tables in force, but for the names that the owner gave."""
         self._unsaved |= set(self.images)
-        self.images = factory | kept
+        self.images = self._factory_images() | {n: self.images[n] for n in (5, 6)}
         self.program = program_of(self.images)
         self.access.use(self.images, self.program.context)
         self.metering.reprogram(self.program)
         self.logs.begin(self.program)
-        self.clear_data(now_us)
-        self.pending.remove(list(self.pending.waiting.values()))
-        self.conditions.clear_standard()
-        self._log(EventCode.ED_REPROGRAMMED, self.clock.utc_s(now_us), user_id=self.access.user_id)
 
     # Memory.
 

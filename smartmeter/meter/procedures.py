@@ -88,7 +88,12 @@ def _unreadable(meter: Meter, initiate: bytes) -> bytes:
 
 
 def _cold_start(meter: Meter, given: Record, now_us: int) -> Result:
-    meter.cold_start(now_us)
+    """Go back to the factory's configuration, and forget collected data."""
+    meter.restore_factory_tables()
+    _clear_data(meter, given, now_us)
+    meter.pending.remove(list(meter.pending.waiting.values()))
+    meter.conditions.clear_standard()
+    meter.note(EventCode.ED_REPROGRAMMED, now_us)
     return _DONE
 
 
@@ -98,7 +103,9 @@ def _nothing_lost(meter: Meter, given: Record, now_us: int) -> Result:
 
 
 def _clear_data(meter: Meter, given: Record, now_us: int) -> Result:
-    meter.clear_data(now_us)
+    """Clear registers, load profile and event log; the configuration stays."""
+    meter.metering.clear_data()
+    meter.logs.event.list.clear()
     return _DONE
 
 
@@ -159,6 +166,13 @@ def _update_last_read(meter: Meter, given: Record, now_us: int) -> Result:
     return _DONE
 
 
+#: What leaving and entering test mode is in the logs.
+_MODE_EVENTS = (
+    (EventCode.TEST_MODE_STOPPED, EventCode.METERING_MODE_STARTED),
+    (EventCode.METERING_MODE_STOPPED, EventCode.TEST_MODE_STARTED),
+)
+
+
 def _change_mode(meter: Meter, given: Record, now_us: int) -> Result:
     """Enter metering or test mode; shop and factory mode are not for the field."""
     mode = given.ED_MODE
@@ -166,7 +180,11 @@ def _change_mode(meter: Meter, given: Record, now_us: int) -> Result:
         return _CONFLICT
     if mode.METERING_FLAG == mode.TEST_MODE_FLAG:
         return _BAD
-    meter.set_test_mode(bool(mode.TEST_MODE_FLAG), now_us)
+    on = bool(mode.TEST_MODE_FLAG)
+    if on != meter.metering.test_mode:
+        meter.metering.set_test_mode(on)
+        for code in _MODE_EVENTS[on]:
+            meter.note(code, now_us)
     return _DONE
 
 
@@ -233,7 +251,9 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
 
 
 def _diagnostics(meter: Meter, given: Record, now_us: int) -> Result:
-    meter.run_self_test(now_us)
+    """Look for trouble: what is there sets its flag in ST-03 again."""
+    for condition in meter.conditions.present.values():
+        meter.conditions.begin(condition)
     return _DONE
 
 
@@ -273,8 +293,12 @@ def _stop_profile(meter: Meter, given: Record, now_us: int) -> Result:
 
 
 def _log_in(meter: Meter, given: Record, now_us: int) -> Result:
-    accepted = meter.log_in(given.USER_ID, given.PASSWORD, now_us)
-    return _DONE if accepted else (ResultCode.NO_AUTHORIZATION, {})
+    """Take a password, counted and locked as at the port."""
+    if meter.access.try_password(given.PASSWORD, now_us):
+        meter.access.user_id = given.USER_ID
+        return _DONE
+    meter.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(meter.access.failures, 255)]))
+    return ResultCode.NO_AUTHORIZATION, {}
 
 
 def _log_out(meter: Meter, given: Record, now_us: int) -> Result:
