@@ -9,12 +9,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from ansi_tables.ids import name_of
 from ansi_tables.meaning.quantities import PHASES, POWERS_OF_TEN, QUANTITIES, TIME_BASES
 
+_DECADES = Path(__file__).with_name("decades")
 #: Codes whose words other modules hold.
 _ELSEWHERE: Mapping[str, Mapping[int, str]] = {
     "ID_CODE": {code: quantity.name for code, quantity in QUANTITIES.items()},
@@ -72,7 +73,7 @@ def value_meaning(table: int, member: str, value: int) -> str:
 @lru_cache(maxsize=32)
 def _decade(number: int) -> dict[str, Any]:
     """Read the words of one decade; empty for one that has none."""
-    for file in files("ansi_tables.decades").iterdir():
+    for file in _DECADES.iterdir():
         if file.name.startswith(f"d{number:02d}_") and file.name.endswith(".toml"):
             return tomllib.loads(file.read_text(encoding="utf-8"))
     return {}

@@ -20,9 +20,9 @@ from protocols.modem.at import (
     DataArrived,
     Line,
 )
+from protocols.transports.names import MODEM
 from protocols.transports.port import Port
 
-PREFIX = "modem:"
 #: The longest single wait on the port.
 MAX_WAIT_S = 0.2
 MAX_IDENTITY = 255
@@ -39,10 +39,10 @@ class CallName:
 
 def call_name(name: str) -> CallName:
     """Read ``modem:NUMBER[/IDENTITY]@PORT``; PortError when it is none."""
-    number, at, port = name.removeprefix(PREFIX).partition("@")
+    number, at, port = name.removeprefix(MODEM).partition("@")
     number, slash, identity = number.partition("/")
     known = identity.isascii() and identity.isdecimal() and int(identity) <= MAX_IDENTITY
-    if not number or not port or not at or (slash and not known) or port.startswith(PREFIX):
+    if not number or not port or not at or (slash and not known) or port.startswith(MODEM):
         raise PortError(f"{name}: a call is written modem:NUMBER@PORT, modem:5551234@/dev/ttyUSB0")
     return CallName(number, int(identity or 0), port)
 

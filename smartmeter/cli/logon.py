@@ -11,8 +11,8 @@ import click
 
 from protocols.c1218.scripts import LogonSettings
 from protocols.errors import PortError
-from protocols.transports.modem_port import PREFIX, call_name
-from protocols.transports.names import open_port
+from protocols.transports.modem_port import call_name
+from protocols.transports.names import MODEM, open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.file import read_text
@@ -75,7 +75,7 @@ def call_conversation(port: str, logon: LogonSettings) -> CallConversation | Non
 
 def is_call(port: str) -> bool:
     """Tell whether a port is a telephone call, in which C12.21 is spoken."""
-    return port.startswith(PREFIX)
+    return port.startswith(MODEM)
 
 
 def call_key() -> tuple[int, bytes] | None:

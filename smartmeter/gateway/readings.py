@@ -14,7 +14,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,8 @@ from smartmeter.base.errors import StorageError
 from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.store.records import Part
 
+#: Beside this file: importlib.resources costs a board a megabyte.
+SCHEMA = Path(__file__).with_name("readings.sql")
 REGISTER_TABLES = (23, 25, 28)
 #: Rows that one look for new ones gives at the most.
 MAX_ROWS = 1000
@@ -69,7 +70,7 @@ class Readings:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
-                script = (files("smartmeter.gateway") / "readings.sql").read_text()
+                script = SCHEMA.read_text(encoding="utf-8")
                 self._db.executescript(f"BEGIN; {script} COMMIT;")
         except (sqlite3.Error, OSError) as error:
             raise self._fault(error) from error
