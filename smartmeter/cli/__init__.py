@@ -1,7 +1,8 @@
 """The command line: one file a verb, loaded only when the verb is used.
 
-Exit status 0 done, 1 the work failed, 2 wrong use.  An error is one line with
-its remedy; a traceback comes only with ``--debug``.
+Exit status 0 done, 1 the work failed, 2 wrong use: an argument, a setting or a
+file that a person gave is wrong.  An error is one line with its remedy; a
+traceback comes only with ``--debug``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from importlib import import_module
 
 import click
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli.pcap import add_pcap_option
 from smartmeter.version import VERSION
 
@@ -84,5 +86,5 @@ def main() -> None:
             raise
         text = str(error) or type(error).__name__
         click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, SettingsError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

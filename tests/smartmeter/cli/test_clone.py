@@ -64,7 +64,7 @@ def test_a_clone_replaces_an_older_one_of_its_meter_and_no_other_file(tmp_path: 
         assert smartmeter("clone", port, str(image)).returncode == 0
         assert smartmeter("clone", port, str(image)).returncode == 0
         done = smartmeter("clone", port, str(other))
-        assert done.returncode == 1 and "notes.json" in done.stderr, done.stderr
+        assert done.returncode == 2 and "notes.json" in done.stderr, done.stderr
     kept = image.read_bytes()
     with meter_process("--tcp", "127.0.0.1:0", "--seed", "9") as (port, _):
         done = smartmeter("clone", port, str(image))
@@ -99,15 +99,15 @@ def test_many_meters_are_served_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, status, words",
     [
-        (("clone", "sim:", "/no/such/folder/x.json"), 1, "mkdir"),
-        (("clone", "sim:", "/dev/null"), 1, "is no file"),
+        (("clone", "sim:", "/no/such/folder/x.json"), 2, "mkdir"),
+        (("clone", "sim:", "/dev/null"), 2, "is no file"),
         (("clone", "sim:", "x.json", "--share", "--with-secrets"), 2, "--share"),
         (("clone", "tcp:127.0.0.1:1", "/tmp/never.json"), 1, "listening"),
-        (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "/no/such"), 1, "/no/such"),
+        (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "/no/such"), 2, "/no/such"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--live"), 2, "--image"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--image", "x", "--state", "y"), 2, "--state"),
         (("meter", "serve", "--tcp", "127.0.0.1:0", "--count", "0"), 2, "--count"),
-        (("meter", "serve", "--tcp", "127.0.0.1:65000", "--count", "999"), 1, "lower port"),
+        (("meter", "serve", "--tcp", "127.0.0.1:65000", "--count", "999"), 2, "lower port"),
     ],
 )
 def test_wrong_use_is_one_clear_error(arguments: tuple[str, ...], status: int, words: str) -> None:

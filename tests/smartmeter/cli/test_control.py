@@ -54,5 +54,5 @@ def assert_survives(base: str) -> None:
 def test_a_wrong_address_is_one_clear_error() -> None:
     for address, words in (("nowhere", "127.0.0.1:8090"), ("127.0.0.1:99999", "HOST:PORT")):
         done = smartmeter("meter", "serve", "--tcp", "127.0.0.1:0", "--control", address)
-        assert done.returncode == 1 and words in done.stderr, done.stderr
+        assert done.returncode == 2 and words in done.stderr, done.stderr
         assert "Traceback" not in done.stderr
