@@ -14,7 +14,7 @@ from dataclasses import replace
 from protocols.datalink.packet import ACK, STP
 from protocols.errors import LinkError, PortError, ProtocolError, ServiceRefused
 from protocols.psem.identification import parse_identification
-from protocols.transports.modem_port import PREFIX
+from protocols.transports.names import MODEM
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import SerialPort
@@ -174,7 +174,7 @@ def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iter
         remedy = "seat the probe with its flat side down (an IEC head may sit turned by 180"
         remedy += " degrees), try --rts/--no-rts and --dtr/--no-dtr, check that it is this port"
     yield Finding("meter", False, text, remedy)
-    if not watched.heard and not line.port.startswith(("sim:", PREFIX)):
+    if not watched.heard and not line.port.startswith(("sim:", MODEM)):
         yield from _with_other_power(line)
 
 
