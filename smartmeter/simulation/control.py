@@ -321,6 +321,11 @@ class Control:
         self.meters = meters
         self.begun_us = begun_us
 
+    def deadline_us(self) -> int | None:
+        """Give when power comes back somewhere, if it was cut for a time."""
+        dues = (meter.power_due_us for meter in self.meters)
+        return min((due_us for due_us in dues if due_us is not None), default=None)
+
     def expire(self, now_us: int) -> None:
         """Give power back where its time has come."""
         for meter in self.meters:

@@ -60,8 +60,10 @@ class Scenario:
         return cls([_step(one, f"{name}, step {n}", meters) for n, one in enumerate(given, 1)])
 
     def deadline_us(self, control: Control) -> int | None:
-        """Give the monotonic instant of the next step, or None after the last one."""
-        return self._due_us(self._steps[0], control) if self._steps else None
+        """Give the monotonic instant of the next step or end of an outage, None after the last."""
+        dues = [self._due_us(self._steps[0], control)] if self._steps else []
+        power_due_us = control.deadline_us()
+        return min(dues + ([] if power_due_us is None else [power_due_us]), default=None)
 
     def _due_us(self, step: Step, control: Control) -> int:
         calendar = control.meters[step.meter].calendar
@@ -70,7 +72,7 @@ class Scenario:
         return control.begun_us + int(step.at_s * US_PER_S / calendar.rate)
 
     def expire(self, control: Control, now_us: int) -> Iterator[str]:
-        """Do the steps that are due; tells each one in a line."""
+        """Do the steps that are due, and end outages; tells each step in a line."""
         while self._steps and self._due_us(self._steps[0], control) <= now_us:
             step = self._steps.pop(0)
             try:
@@ -78,6 +80,7 @@ class Scenario:
                 yield f"{step.at_s} s: meter {step.meter} {step.do} {step.body or ''}".rstrip()
             except ControlError as error:
                 yield f"{step.at_s} s: meter {step.meter} {step.do}: {error}"
+        control.expire(now_us)
 
 
 def _step(given: Any, name: str, meters: int) -> Step:

@@ -1,17 +1,20 @@
 """A scenario does what it says when its time has come, and a wrong one is refused beforehand."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from ansi_tables import Snapshot
+from protocols.transports.pump import open_meter
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.simulation.breakable import Breakable
 from smartmeter.simulation.control import Control, Controlled
 from smartmeter.simulation.scenario import Scenario
-from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.cli.served import meter_process, smartmeter
 from tests.smartmeter.meter.bench import Bench
 
 STEPS = [
@@ -54,6 +57,18 @@ def test_a_wrong_scenario_names_its_step_and_a_remedy(wrong: str) -> None:
     with pytest.raises(SettingsError) as caught:
         Scenario.from_json(wrong, "bad.json", meters=1)
     assert caught.value.remedy and "bad.json" in str(caught.value)
+
+
+def test_an_outage_of_a_served_scenario_ends_when_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "outage.json"
+    path.write_text('[{"at_s": 0, "do": "power", "on": false, "for_ms": 200}]')
+    with meter_process("--tcp", "127.0.0.1:0", "--scenario", str(path)) as (port, process):
+        assert process.stderr is not None
+        assert "power" in process.stderr.readline()
+        time.sleep(0.6)
+        with open_meter(port, password=b"master") as meter:
+            images = {number: meter.read(number) for number in (0, 71, 72, 75, 76)}
+    assert [event.code for event in Snapshot(images).events()] == [1, 2]
 
 
 def test_serve_refuses_a_wrong_scenario_in_one_line(tmp_path: Path) -> None:
