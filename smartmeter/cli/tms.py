@@ -11,7 +11,7 @@ import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.cli import tms_upgrade
+from smartmeter.cli import tms_polled, tms_upgrade
 from smartmeter.cli.carriers import carrier_options, make_carriers
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
@@ -28,6 +28,7 @@ def command() -> None:
 
 
 command.add_command(tms_upgrade.command)
+command.add_command(tms_polled.command)
 
 
 @command.command()

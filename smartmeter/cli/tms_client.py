@@ -59,8 +59,19 @@ class TmsClient:
         """Ask that something be done."""
         return json.loads(self._ask(path, json.dumps(value).encode(), "application/json"))
 
-    def _ask(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
-        request = Request(f"{self._url}{path}", body, {"Content-Type": kind} if body else {})
+    def post_text(self, path: str, text: str) -> Any:
+        """Give it the text of a file."""
+        return json.loads(self._ask(path, text.encode(), "text/csv"))
+
+    def delete(self, path: str) -> Any:
+        """Ask that something be forgotten."""
+        return json.loads(self._ask(path, method="DELETE"))
+
+    def _ask(
+        self, path: str, body: bytes | None = None, kind: str = "", method: str | None = None
+    ) -> bytes:
+        headers = {"Content-Type": kind} if body else {}
+        request = Request(f"{self._url}{path}", body, headers, method=method)
         try:
             with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 octets: bytes = answer.read(MAX_ANSWER_OCTETS)

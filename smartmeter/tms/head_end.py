@@ -520,6 +520,8 @@ class HeadEnd:
             self.store.write(keep_status)
         elif job.kind == Kind.POLL and isinstance(due := job.about, PollDue):
             self.polled.end(due)
+            if esn not in self.polled.meters:
+                return  # it was removed meanwhile
             if done:
                 self.store.write(lambda c: store_poll(c, due, result, utc_s))
             else:

@@ -96,6 +96,16 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
     return new
 
 
+def remove_polled(connection: sqlite3.Connection, esn: str, now_s: int) -> None:
+    """Forget a plain meter, its address and its password; what it told stays.
+
+    Entered again it goes on where it stood.
+    """
+    connection.execute("UPDATE silences SET ended_s=? WHERE esn=? AND ended_s=0", (now_s, esn))
+    connection.execute("DELETE FROM polled_meters WHERE esn=?", (esn,))
+    connection.execute("DELETE FROM meters WHERE esn=?", (esn,))
+
+
 @dataclass(frozen=True)
 class PollSchedule:
     """What is read when, as the template's schedule says it to a SmartMeter."""
@@ -160,6 +170,12 @@ class PollPlan:
                 heapq.heappush(self._heap, (utc_s, esn, one.number, due_s))
             else:
                 self._next(esn, one, utc_s)
+
+    def remove(self, esn: str) -> None:
+        """Forget a meter."""
+        self._known.discard(esn)
+        self._heap = [entry for entry in self._heap if entry[1] != esn]
+        heapq.heapify(self._heap)
 
     def tick(self, utc_s: int) -> list[PollDue]:
         """Give what is due."""

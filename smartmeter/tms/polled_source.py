@@ -64,6 +64,11 @@ class PolledSource:
             )
             self.plan.add(esn, {row["schedule_nbr"]: row["due_s"] for row in last}, utc_s)
 
+    def remove(self, esn: str) -> None:
+        """Ask a meter no more; what is under way ends without being kept."""
+        del self.meters[esn]
+        self.plan.remove(esn)
+
     def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
         """Let a meter be asked; give the transaction, which is never one of C12.22."""
         if len(self._waiting) >= MAX_WAITING:

@@ -18,7 +18,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.tms.head_end import HeadEnd
-from smartmeter.tms.polled import PolledMeter, import_polled
+from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.sqlite import Store
@@ -100,6 +100,12 @@ class TmsServer:
             ) from error
         self.head_end.polled.load(utc_s)
         return new
+
+    def remove_polled(self, esn: str) -> None:
+        """Forget a plain meter that is polled; what it told stays."""
+        utc_s = self.calendar.utc_s(monotonic_us()) or 0
+        self.store.write_now(lambda c: remove_polled(c, esn, utc_s))
+        self.head_end.polled.remove(esn)
 
     async def stop(self) -> None:
         """End: close all connections, commit what waits."""

@@ -29,10 +29,12 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.queries import profile_sets
 from smartmeter.tms.store.records import BACK_FILL
-from smartmeter.tms.topology import topology_of, tree_of, unlinked
+from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
 
 MAX_PAGE = 200
 MAX_INTERVALS = 40_000
+#: Plain meters in one list.
+MAX_POLLED = 10_000
 MAX_SEARCH = 64
 #: Bars of the arrivals chart, and how many seconds of wall time each holds.
 BARS, BAR_S = 30, 4
@@ -117,7 +119,7 @@ class Service:
     def topology(self) -> dict[str, Any]:
         """Give the ways to the meters as a tree below the TMS, and who is out of reach."""
         graph, left_out = topology_of(self._server)
-        lost = [{"esn": place.name, "state": place.text} for place in unlinked(graph)]
+        lost = [{"esn": place.name, "state": place.text} for place in out_of_reach(graph)]
         return {"tree": tree_of(graph), "out_of_reach": lost[:MAX_PAGE], "left_out": left_out}
 
     def topology_dot(self) -> str:
@@ -413,6 +415,26 @@ class Service:
         """Enter the plain meters of a list, to be polled."""
         meters = read_polled(text)
         return {"read": len(meters), "new": self._server.import_polled(meters)}
+
+    def polled(self) -> list[dict[str, Any]]:
+        """Give the plain meters that are polled, without their passwords."""
+        source = self._server.head_end.polled
+        rows = self.store.read(
+            "SELECT esn, address, user_id, model, state, cause FROM polled_meters"
+            " JOIN meters USING (esn) ORDER BY esn LIMIT ?",
+            MAX_POLLED,
+        )
+        return [
+            dict(row) | {"next_due": iso(source.plan.next_due_s(row["esn"], self.utc_s))}
+            for row in rows
+        ]
+
+    def remove_polled(self, esn: str) -> None:
+        """Poll a plain meter no more, and forget how it is reached; what it told stays."""
+        self._row(esn)
+        if esn not in self._server.head_end.polled.meters:
+            raise SettingsError(esn, "is a SmartMeter, which is not polled", "name a plain meter")
+        self._server.remove_polled(esn)
 
     def unknown_devices(self) -> list[dict[str, Any]]:
         """Give titles that spoke and are in no shipment."""

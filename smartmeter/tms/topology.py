@@ -18,6 +18,7 @@ from smartmeter.tms.server import TmsServer, far_end
 #: Meters that are drawn; more are counted only.
 MAX_METERS = 500
 TMS = "TMS"
+_SAYING_NOTHING = (State.SILENT, State.POWERLESS)
 _SOUND = (State.PROVISIONED, State.POLLED, State.REGISTERED, State.PROVISIONING)
 
 
@@ -90,7 +91,11 @@ def tree_of(graph: Topology) -> dict[str, Any]:
     return node(TMS)
 
 
-def unlinked(graph: Topology) -> list[Place]:
-    """Give the meters to which there is no way now."""
+def out_of_reach(graph: Topology) -> list[Place]:
+    """Give the meters to which there is no way now, or that say nothing on it."""
     linked = {way.lower for way in graph.ways.values()}
-    return [one for one in graph.places.values() if one.kind == "meter" and one.name not in linked]
+    return [
+        one
+        for one in graph.places.values()
+        if one.kind == "meter" and (one.name not in linked or one.text in _SAYING_NOTHING)
+    ]

@@ -88,6 +88,10 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     async def polls(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
         return service.polls(esn, limit)
 
+    @app.get("/api/polled")
+    async def polled() -> list[dict[str, Any]]:
+        return service.polled()
+
     @app.get("/api/jobs")
     async def jobs(
         offset: int = Query(0, ge=0, le=1 << 31),
@@ -145,6 +149,11 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
         text = await _text(request, "the list of polled meters")
         # In the loop itself: the plan of polls is the loop's.
         return text if isinstance(text, JSONResponse) else service.import_polled(text)
+
+    @app.delete("/api/polled/{esn}")
+    async def remove_polled(esn: str) -> dict[str, str]:
+        service.remove_polled(esn)
+        return {"status": "removed"}
 
 
 async def _text(request: Request, what: str) -> str | JSONResponse:

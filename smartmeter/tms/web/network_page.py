@@ -54,7 +54,7 @@ def draw(service: Service) -> None:
             [("esn", "SmartMeter"), ("state", "State")],
             [],
             "esn",
-            "There is a way to everybody.",
+            "Nobody who is drawn is silent, without power or without a way.",
         )
     with card("What passed and what was refused"):
         counts = table([("what", "What"), ("count", "Times")], [], "what", "Nothing yet.")
