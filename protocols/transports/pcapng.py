@@ -6,7 +6,10 @@ cut short gives its whole blocks and then an error that names the place.
 
 from __future__ import annotations
 
+import gzip
+import io
 import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -17,6 +20,9 @@ from protocols.errors import PortError
 RAW_IP, USER_C1218 = 101, 147
 MAX_PACKET_OCTETS = 262_144
 MAX_FILE_OCTETS = 1 << 30
+#: A small file may hold zeros without end.
+MAX_UNPACKED_OCTETS = 1 << 28
+_GZIP_MAGIC = b"\x1f\x8b"
 
 _SECTION, _INTERFACE, _ENHANCED, _SIMPLE = 0x0A0D0D0A, 1, 6, 3
 _BYTE_ORDER = 0x1A2B3C4D
@@ -32,12 +38,16 @@ INBOUND, OUTBOUND = 1, 2
 
 @dataclass(frozen=True)
 class Captured:
-    """One packet: link type, microseconds since 1970 UTC, octets; ``outbound`` if it is told."""
+    """One packet: link type, microseconds since 1970 UTC, octets; ``outbound`` if it is told.
+
+    ``cut``: so many octets of it were not kept.
+    """
 
     link_type: int
     utc_us: int
     octets: bytes
     outbound: bool | None = None
+    cut: int = 0
 
 
 class PcapngWriter:
@@ -71,12 +81,30 @@ class PcapngWriter:
 
 
 def read_capture(data: bytes) -> Iterator[Captured]:
-    """Give the packets of a capture file of either form; PortError names what is wrong."""
+    """Give the packets of a capture file of either form, packed by gzip or not.
+
+    PortError names what is wrong.
+    """
+    if data[:2] == _GZIP_MAGIC:
+        data = _unpacked(data)
     if data[:4] in _PCAP_MAGIC:
         return _read_pcap(data)
     if data[:4] == struct.pack(">I", _SECTION):
         return _read_pcapng(data)
     raise PortError("no capture: it begins like neither pcap nor pcapng")
+
+
+def _unpacked(data: bytes) -> bytes:
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            found = packed.read(MAX_UNPACKED_OCTETS + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise PortError("capture: the gzip file is damaged or cut short") from error
+    if len(found) > MAX_UNPACKED_OCTETS:
+        raise PortError(
+            f"capture: more than {MAX_UNPACKED_OCTETS} octets in a gzip file; unpack it"
+        )
+    return found
 
 
 def _read_pcap(data: bytes) -> Iterator[Captured]:
@@ -88,11 +116,12 @@ def _read_pcap(data: bytes) -> Iterator[Captured]:
     while at < len(data):
         if at + 16 > len(data):
             raise PortError(f"capture: cut short at octet {at}")
-        seconds, fraction, size, _ = struct.unpack_from(order + "IIII", data, at)
+        seconds, fraction, size, sent = struct.unpack_from(order + "IIII", data, at)
         at += 16
         if size > MAX_PACKET_OCTETS or at + size > len(data):
             raise PortError(f"capture: a packet of {size} octets at octet {at} does not fit")
-        yield Captured(link_type, seconds * 1_000_000 + fraction // divisor, data[at : at + size])
+        utc_us, octets = seconds * 1_000_000 + fraction // divisor, data[at : at + size]
+        yield Captured(link_type, utc_us, octets, cut=max(0, sent - size))
         at += size
 
 
@@ -115,12 +144,13 @@ def _read_pcapng(data: bytes) -> Iterator[Captured]:
             yield _enhanced(order, body, interfaces, at)
         elif kind == _SIMPLE and len(body) >= 4 and interfaces:
             size = struct.unpack_from(order + "I", body)[0]
-            yield Captured(interfaces[0][0], 0, body[4 : 4 + min(size, MAX_PACKET_OCTETS)])
+            octets = body[4 : 4 + min(size, MAX_PACKET_OCTETS)]
+            yield Captured(interfaces[0][0], 0, octets, cut=max(0, size - len(octets)))
         at += total
 
 
 def _enhanced(order: str, body: bytes, interfaces: list[tuple[int, int]], at: int) -> Captured:
-    number, high, low, size, _ = struct.unpack_from(order + "IIIII", body)
+    number, high, low, size, sent = struct.unpack_from(order + "IIIII", body)
     if number >= len(interfaces) or size > MAX_PACKET_OCTETS or 20 + size > len(body):
         raise PortError(f"capture: the packet at octet {at} does not fit its block")
     link_type, per_second = interfaces[number]
@@ -129,7 +159,7 @@ def _enhanced(order: str, body: bytes, interfaces: list[tuple[int, int]], at: in
     outbound = None
     if len(flags) == 4 and struct.unpack(order + "I", flags)[0] & 3:
         outbound = struct.unpack(order + "I", flags)[0] & 3 == OUTBOUND
-    return Captured(link_type, utc_us, body[20 : 20 + size], outbound)
+    return Captured(link_type, utc_us, body[20 : 20 + size], outbound, max(0, sent - size))
 
 
 def _resolution(order: str, body: bytes) -> int:

@@ -71,11 +71,12 @@ def frame(
 
 def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
     """Show the frames of a capture as they come; 1 when one must not be processed."""
-    from smartmeter.cli.decode_pcap import frames
+    from smartmeter.cli.decode_pcap import CaptureReader
     from smartmeter.cli.frame_c1222 import make_context
 
     ok, found = True, []
-    for shown in frames(name, make_context(**context)):
+    reader = CaptureReader(name, make_context(**context))
+    for shown in reader.frames():
         ok = ok and shown["ok"]
         if as_json:
             found.append(shown)
@@ -85,7 +86,10 @@ def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
         say(shown)
     if as_json:
         click.echo(json.dumps({"ok": ok, "frames": found}, indent=1))
-    return 0 if ok else 1
+    left_out = reader.left_out()
+    for told in left_out:
+        click.echo(f"{name}: left out {told}", err=True)
+    return 0 if ok and not left_out else 1
 
 
 def _decoded(octets: bytes, protocol: str, context: dict[str, Any]) -> dict[str, Any]:

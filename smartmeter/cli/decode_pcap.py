@@ -1,12 +1,13 @@
 """``decode frame --pcap FILE``: every frame of a capture, C12.22 and C12.18 alike.
 
 APDUs are cut out of TCP streams and datagrams; what an answer answers is known
-from the request before it in the capture.
+from the request before it in the capture.  What cannot be decoded because the
+capture does not hold it is told, not passed over.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,14 @@ import click
 
 from protocols.c1222.envelope import APDU_TAG
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
-from protocols.transports.ip_packets import Endpoint, Segment, StreamJoiner, take_apart
+from protocols.transports.ip_packets import Endpoint
+from protocols.transports.ip_reading import IpReader
+from protocols.transports.link_layers import ip_of
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
+from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
 from smartmeter.base.file import read_file
 from smartmeter.cli import frame_c1218, frame_c1222
 from smartmeter.cli.frame_c1222 import FrameContext
@@ -29,52 +34,89 @@ from smartmeter.cli.frame_error import FrameError
 MAX_OPEN = 65_536
 
 
-def frames(name: str, context: FrameContext) -> Iterator[dict[str, Any]]:
-    """Decode a capture file, frame by frame; click.UsageError when it is none."""
-    reader = _Reader(context)
-    try:
-        for number, packet in enumerate(read_capture(read_file(Path(name), MAX_FILE_OCTETS)), 1):
-            for shown in reader.packet(packet):
-                yield {"packet": number, "utc_us": packet.utc_us} | shown
-    except PortError as error:
-        raise click.UsageError(f"{name}: {error}") from error
+class CaptureReader:
+    """The frames of one capture file, and at their end what was left out of it and why."""
 
-
-class _Reader:
-    def __init__(self, context: FrameContext) -> None:
-        self._context = context
-        self._joiner = StreamJoiner()
-        self._streams: OrderedDict[tuple[Endpoint, Endpoint], ApduStream | None] = OrderedDict()
+    def __init__(self, name: str, context: FrameContext) -> None:
+        self._name, self._context = name, context
+        self._ip, self._joiner = IpReader(), StreamJoiner(APDU_TAG)
+        self._streams: OrderedDict[Way, ApduStream | None] = OrderedDict()
         self._asked: OrderedDict[tuple[str, int], list[str]] = OrderedDict()
+        self._spoken: set[Way] = set()
+        self._left_out: Counter[str] = Counter()
 
-    def packet(self, packet: Captured) -> Iterator[dict[str, Any]]:
+    def frames(self) -> Iterator[dict[str, Any]]:
+        """Decode frame by frame; click.UsageError when it is no capture."""
+        octets = read_file(Path(self._name), MAX_FILE_OCTETS)
+        number = utc_us = 0
+        try:
+            for number, packet in enumerate(read_capture(octets), 1):
+                utc_us = packet.utc_us
+                for shown in self._packet(packet):
+                    yield {"packet": number, "utc_us": utc_us} | shown
+        except PortError as error:
+            raise click.UsageError(f"{self._name}: {error}") from error
+        for way, piece in self._joiner.finish():
+            for apdu in self._cut_out(way, piece):
+                yield {"packet": number, "utc_us": utc_us} | self._shown(way, apdu)
+
+    def left_out(self) -> list[str]:
+        """Give what was not decoded, once the frames have been given."""
+        told = [f"{count} packets: {why}" for why, count in self._left_out.items()]
+        if fragments := self._ip.unfinished(DEFAULT_PORT):
+            told.append(f"{fragments} packets: not all fragments were captured")
+        rest = Counter({way: one.pending for way, one in self._streams.items() if one is not None})
+        rest += self._joiner.lost
+        # What else a capture may hold is none of ours.
+        if octets := sum(count for way, count in rest.items() if self._is_ours(way)):
+            told.append(f"{octets} octets of TCP: not a whole message captured")
+        return told
+
+    def _is_ours(self, way: Way) -> bool:
+        """Tell whether a stream carries C12.22: by its port, or by a message seen in it."""
+        return DEFAULT_PORT in (way[0][1], way[1][1]) or way in self._spoken
+
+    def _packet(self, packet: Captured) -> Iterator[dict[str, Any]]:
         if packet.link_type == USER_C1218:
             sent = {True: "sent", False: "received", None: "?"}[packet.outbound]
             yield {"protocol": "c1218", "direction": sent} | self._c1218(packet.octets)
             return
-        segment = take_apart(packet.link_type, packet.octets)
+        try:
+            ip = ip_of(packet.link_type, packet.octets)
+        except PortError as error:
+            self._left_out[str(error)] += 1
+            return
+        segment = self._ip.read(ip) if ip is not None else None
         if segment is None:
             return
-        ways = {"source": _name(segment.source), "destination": _name(segment.destination)}
-        for octets in self._apdus(segment):
-            yield {"protocol": "c1222"} | ways | self._c1222(octets)
-
-    def _apdus(self, segment: Segment) -> list[bytes]:
-        """Give the APDUs that a segment completes; a stream that is none is left alone."""
-        if not segment.is_stream:
-            return [segment.payload] if segment.payload[:1] == bytes([APDU_TAG]) else []
-        data = self._joiner.offer(segment)
         way = (segment.source, segment.destination)
-        if way not in self._streams:
-            if not data:
-                return []
-            begins = data[0] == APDU_TAG
+        if segment.is_stream:
+            for piece in self._joiner.offer(segment):
+                for apdu in self._cut_out(way, piece):
+                    yield self._shown(way, apdu)
+        elif segment.payload[:1] == bytes([APDU_TAG]):
+            yield self._shown(way, segment.payload, packet.cut)
+
+    def _shown(self, way: Way, apdu: bytes, cut: int = 0) -> dict[str, Any]:
+        told = {"protocol": "c1222", "source": _name(way[0]), "destination": _name(way[1])}
+        if cut:
+            return told | {"ok": False, "hex": apdu.hex(), "reason": "cut-by-capture"}
+        return told | self._c1222(apdu)
+
+    def _cut_out(self, way: Way, piece: Piece) -> list[bytes]:
+        """Give the APDUs that a piece completes; a stream that is none is left alone."""
+        if piece.anew or way not in self._streams:
+            before = self._streams.get(way)
+            self._joiner.lost[way] += before.pending if before is not None else 0
+            begins = piece.octets[0] == APDU_TAG
             self._streams[way] = ApduStream() if begins else None
             while len(self._streams) > MAX_OPEN:
                 self._streams.popitem(last=False)
         stream = self._streams[way]
         try:
-            return stream.feed(data) if stream is not None else []
+            found = stream.feed(piece.octets) if stream is not None else []
+            self._spoken |= {way, way[::-1]} if found else set()
+            return found
         except ApduRejected:
             self._streams[way] = None
             return []

@@ -1,0 +1,138 @@
+"""IP packets of captures taken apart: both versions, their extensions, and fragments joined."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from protocols.transports.ip_packets import TCP, UDP, Segment
+
+#: Packets whose fragments are not all there; the oldest is forgotten.
+MAX_FRAGMENTED = 256
+MAX_PACKET_OCTETS = 65_535
+_SYN = 2
+#: IPv6: hop-by-hop, routing, destination; authentication counts in words; fragment.
+_EXTENSIONS, _AUTHENTICATION, _FRAGMENT = (0, 43, 60), 51, 44
+
+
+@dataclass(frozen=True)
+class _Ip:
+    """An IP packet, or a part of one at ``offset``; ``more`` parts follow."""
+
+    protocol: int
+    source: bytes
+    destination: bytes
+    body: bytes
+    fragment_id: int | None = None
+    offset: int = 0
+    more: bool = False
+
+
+@dataclass
+class _Parts:
+    """Fragments of one packet by their offsets, and its size once the last is there."""
+
+    bodies: dict[int, bytes] = field(default_factory=dict)
+    size: int | None = None
+
+    def may_be_of(self, port: int) -> bool:
+        """Tell whether a port is at either end, as far as it was captured."""
+        head = self.bodies.get(0)
+        return head is None or port.to_bytes(2, "big") in (head[:2], head[2:4])
+
+    def whole(self) -> bytes | None:
+        """Give the whole, if it is."""
+        found = b""
+        for offset, body in sorted(self.bodies.items()):
+            if offset > len(found):
+                return None
+            found = found[:offset] + body
+        return found if self.size == len(found) else None
+
+
+class IpReader:
+    """Gives what packets carry over TCP and UDP."""
+
+    def __init__(self) -> None:
+        self._parts: OrderedDict[tuple[object, ...], _Parts] = OrderedDict()
+        self._forgotten = 0
+
+    def unfinished(self, port: int) -> int:
+        """Give how many packets lack fragments, of those that can be to or from a port."""
+        return self._forgotten + sum(parts.may_be_of(port) for parts in self._parts.values())
+
+    def read(self, packet: bytes) -> Segment | None:
+        """Give what a packet carries, or makes whole; None for anything else."""
+        ip = _of_version_4(packet) if packet[:1] >= b"\x40" and packet[0] >> 4 == 4 else None
+        if ip is None and packet[:1] and packet[0] >> 4 == 6:
+            ip = _of_version_6(packet)
+        if ip is None or ip.protocol not in (TCP, UDP):
+            return None
+        body = ip.body if ip.fragment_id is None else self._joined(ip)
+        return _segment(ip, body) if body is not None else None
+
+    def _joined(self, ip: _Ip) -> bytes | None:
+        if ip.offset + len(ip.body) > MAX_PACKET_OCTETS:
+            return None
+        key = (ip.source, ip.destination, ip.protocol, ip.fragment_id)
+        parts = self._parts.setdefault(key, _Parts())
+        parts.bodies[ip.offset] = ip.body
+        if not ip.more:
+            parts.size = ip.offset + len(ip.body)
+        whole = parts.whole()
+        if whole is not None:
+            del self._parts[key]
+        elif len(self._parts) > MAX_FRAGMENTED:
+            self._parts.popitem(last=False)
+            self._forgotten += 1
+        return whole
+
+
+def _of_version_4(packet: bytes) -> _Ip | None:
+    header, size = 4 * (packet[0] & 15), int.from_bytes(packet[2:4], "big")
+    if len(packet) < 20 or header < 20:
+        return None
+    where = int.from_bytes(packet[6:8], "big")
+    offset, more = 8 * (where & 0x1FFF), bool(where & 0x2000)
+    fragment_id = int.from_bytes(packet[4:6], "big") if offset or more else None
+    # A sender that leaves cutting to its network card writes no size.
+    body = packet[header : size or len(packet)]
+    return _Ip(packet[9], packet[12:16], packet[16:20], body, fragment_id, offset, more)
+
+
+def _of_version_6(packet: bytes) -> _Ip | None:
+    if len(packet) < 40:
+        return None
+    size = int.from_bytes(packet[4:6], "big")
+    kind, rest = packet[6], packet[40 : 40 + size] if size else packet[40:]
+    fragment_id, offset, more = None, 0, False
+    while kind in (*_EXTENSIONS, _AUTHENTICATION, _FRAGMENT) and len(rest) >= 8:
+        if kind == _FRAGMENT:
+            where, fragment_id = int.from_bytes(rest[2:4], "big"), int.from_bytes(rest[4:8], "big")
+            offset, more = where & 0xFFF8, bool(where & 1)
+            kind, rest = rest[0], rest[8:]
+            if offset:
+                break  # what follows is the middle of something
+        else:
+            octets = 4 * (rest[1] + 2) if kind == _AUTHENTICATION else 8 * (rest[1] + 1)
+            kind, rest = rest[0], rest[octets:]
+    return _Ip(kind, packet[8:24], packet[24:40], rest, fragment_id, offset, more)
+
+
+def _segment(ip: _Ip, body: bytes) -> Segment | None:
+    if len(body) < 8:
+        return None
+    ports = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
+    here, there = (_text(ip.source), ports[0]), (_text(ip.destination), ports[1])
+    if ip.protocol == UDP:
+        size = int.from_bytes(body[4:6], "big")
+        return Segment(here, there, False, body[8 : size or len(body)])
+    if len(body) < 20:
+        return None
+    sequence, begins = int.from_bytes(body[4:8], "big"), bool(body[13] & _SYN)
+    return Segment(here, there, True, body[4 * (body[12] >> 4) :], sequence, begins)
+
+
+def _text(packed: bytes) -> str:
+    return str(ipaddress.ip_address(packed))

@@ -1,0 +1,56 @@
+"""Where IP begins in a captured packet, by the link types of the tcpdump project."""
+
+from __future__ import annotations
+
+from protocols.errors import PortError
+
+_ETHERNET, _PPP, _PPP_HDLC, _SLL, _SLL2 = 1, 9, 50, 113, 276
+#: IP after so many octets: raw, and loopback with its address family.
+_PLAIN = {12: 0, 14: 0, 101: 0, 228: 0, 229: 0, 0: 4, 108: 4}
+_IP = (0x0800, 0x86DD)
+_VLAN = (0x8100, 0x88A8, 0x9100)
+_MPLS, _PPPOE = 0x8847, 0x8864
+_PPP_IP = (0x0021, 0x0057)
+#: Tags and labels one behind the other; nobody has more.
+_MAX_TAGS = 16
+
+
+def ip_of(link_type: int, octets: bytes) -> bytes | None:
+    """Give the IP packet inside, None where there is none; PortError for an unknown link type."""
+    if link_type in _PLAIN:
+        return octets[_PLAIN[link_type] :] or None
+    if link_type == _ETHERNET:
+        return _behind(_number(octets, 12), octets[14:])
+    if link_type == _SLL:
+        return _behind(_number(octets, 14), octets[16:])
+    if link_type == _SLL2:
+        return _behind(_number(octets, 0), octets[20:])
+    if link_type in (_PPP, _PPP_HDLC):
+        return _in_ppp(octets.removeprefix(b"\xff\x03"))
+    raise PortError(f"link type {link_type} is not known")
+
+
+def _behind(kind: int, rest: bytes) -> bytes | None:
+    """Look behind tags and labels."""
+    for _ in range(_MAX_TAGS):
+        if kind in _IP:
+            return rest
+        if kind in _VLAN:
+            kind, rest = _number(rest, 2), rest[4:]
+        elif kind == _MPLS:
+            last, rest = _number(rest, 2) & 0x100, rest[4:]
+            if last:
+                return rest
+        elif kind == _PPPOE:
+            return _in_ppp(rest[6:])
+        else:
+            return None
+    return None
+
+
+def _in_ppp(octets: bytes) -> bytes | None:
+    return octets[2:] if _number(octets, 0) in _PPP_IP else None
+
+
+def _number(octets: bytes, at: int) -> int:
+    return int.from_bytes(octets[at : at + 2], "big")

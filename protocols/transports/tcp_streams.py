@@ -1,0 +1,113 @@
+"""Payloads of captured TCP segments put in order, each direction of each connection by itself.
+
+What comes again is dropped, what comes early waits.  Where the beginning was
+not captured, or something in the middle, it goes on with the first segment
+that begins as a message does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+
+from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, Segment
+
+#: Segments that wait for one before them, and those that wait for any beginning.
+MAX_WAITING, MAX_WITHOUT_BEGINNING = 64, 16
+Way = tuple[Endpoint, Endpoint]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Octets in their order; ``anew``: they do not follow those before them."""
+
+    octets: bytes
+    anew: bool
+
+
+@dataclass
+class _State:
+    expected: int | None = None
+    anew: bool = True
+    waiting: dict[int, bytes] = field(default_factory=dict)
+
+
+class StreamJoiner:
+    """All streams of one capture.  ``begin`` is how a message begins; None: with any octet."""
+
+    def __init__(self, begin: int | None = None) -> None:
+        self._begin = begin
+        self._ways: OrderedDict[Way, _State] = OrderedDict()
+        #: Octets that could not be put in order.
+        self.lost: Counter[Way] = Counter()
+
+    def offer(self, segment: Segment) -> list[Piece]:
+        """Give what this segment makes available."""
+        way = (segment.source, segment.destination)
+        sequence = segment.sequence
+        if segment.begins:
+            sequence = sequence + 1 & 0xFFFFFFFF
+            self._ways[way] = _State(sequence)
+        state = self._ways.setdefault(way, _State())
+        if len(self._ways) > MAX_STREAMS:
+            self._ways.popitem(last=False)
+        if not segment.payload:
+            return []
+        if len(segment.payload) > len(state.waiting.get(sequence, b"")):
+            state.waiting[sequence] = segment.payload
+        pieces = self._available(way, state)
+        if len(state.waiting) > MAX_WAITING:
+            state.expected = None
+            pieces += self._available(way, state)
+        return pieces
+
+    def finish(self) -> list[tuple[Way, Piece]]:
+        """The capture has ended: give what is there behind gaps."""
+        found = []
+        for way, state in self._ways.items():
+            while state.waiting:
+                state.expected = None
+                pieces = self._available(way, state)
+                found += [(way, piece) for piece in pieces]
+                if not pieces:
+                    self.lost[way] += sum(map(len, state.waiting.values()))
+                    break
+        return found
+
+    def _available(self, way: Way, state: _State) -> list[Piece]:
+        if state.expected is None and not self._find_beginning(way, state):
+            return []
+        assert state.expected is not None
+        expected, out = state.expected, b""
+        for sequence in sorted(state.waiting, key=lambda one: _ahead(one, expected)):
+            ahead = _ahead(sequence, state.expected)
+            if ahead > 0:
+                break
+            payload = state.waiting.pop(sequence)
+            fresh = payload[-ahead:] if ahead else payload
+            out += fresh
+            state.expected = state.expected + len(fresh) & 0xFFFFFFFF
+        if not out:
+            return []
+        anew, state.anew = state.anew, False
+        return [Piece(out, anew)]
+
+    def _find_beginning(self, way: Way, state: _State) -> bool:
+        """Go on with the first segment that begins a message; what is before it is lost."""
+        first = next(iter(state.waiting))
+        in_order = sorted(state.waiting, key=lambda one: _ahead(one, first))
+        for place, sequence in enumerate(in_order):
+            if self._begin is None or state.waiting[sequence][0] == self._begin:
+                for before in in_order[:place]:
+                    self.lost[way] += len(state.waiting.pop(before))
+                state.expected, state.anew = sequence, True
+                return True
+        if len(in_order) > MAX_WITHOUT_BEGINNING:
+            self.lost[way] += sum(map(len, state.waiting.values()))
+            state.waiting.clear()
+        return False
+
+
+def _ahead(sequence: int, expected: int) -> int:
+    """Give how far a sequence number is ahead of another, negative for behind."""
+    return (sequence - expected + (1 << 31) & 0xFFFFFFFF) - (1 << 31)

@@ -1,0 +1,208 @@
+"""Captures that we have not made: link layers, fragments, gaps, cut and packed files."""
+
+import gzip
+import io
+import json
+import socket
+import struct
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocols.errors import PortError
+from protocols.transports.ip_packets import TCP, UDP, Segment
+from protocols.transports.ip_reading import MAX_FRAGMENTED, IpReader
+from protocols.transports.link_layers import ip_of
+from protocols.transports.pcapng import MAX_UNPACKED_OCTETS, read_capture
+from protocols.transports.tcp_streams import StreamJoiner
+from smartmeter.cli.decode import command
+from tests.protocols.c1222.conversation import READ_1, request
+
+MESSAGE = request([READ_1])
+UDP_PART = struct.pack(">HHHH", 4000, 1153, 8 + len(MESSAGE), 0) + MESSAGE
+
+
+def ipv4(body: bytes, protocol: int = UDP, fragment: int = 0, options: bytes = b"") -> bytes:
+    """An IPv4 packet; ``fragment`` is the field of flags and offset."""
+    begin = 0x45 + len(options) // 4
+    head = struct.pack(
+        ">BBHHHBB", begin, 0, 20 + len(options) + len(body), 7, fragment, 64, protocol
+    )
+    return head + bytes(2) + socket.inet_aton("10.0.0.1") * 2 + options + body
+
+
+def ipv6(body: bytes, protocol: int = UDP) -> bytes:
+    addresses = socket.inet_pton(socket.AF_INET6, "2001:db8::1") * 2
+    return struct.pack(">IHBB", 6 << 28, len(body), protocol, 64) + addresses + body
+
+
+def tcp(octets: bytes, sequence: int, flags: int = 0x18) -> bytes:
+    head = struct.pack(">HHIIBBHHH", 4000, 1153, sequence, 0, 0x50, flags, 9, 0, 0)
+    return ipv4(head + octets, TCP)
+
+
+def pcap(packets: list[bytes], link_type: int = 101, cut: int = 0) -> bytes:
+    out = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, link_type)
+    for packet in packets:
+        kept = packet[: cut or None]
+        out += struct.pack("<IIII", 7, 8, len(kept), len(packet)) + kept
+    return out
+
+
+WHOLE = ipv4(UDP_PART)
+HOP_BY_HOP = bytes((17, 0, 5, 2, 0, 0, 1, 0))
+LINKS = {
+    "vlan": (1, bytes(12) + bytes.fromhex("8100 0001 0800") + WHOLE),
+    "two tags": (1, bytes(12) + bytes.fromhex("88a8 0001 9100 0001 0800") + WHOLE),
+    "mpls": (1, bytes(12) + bytes.fromhex("8847 00001040 00001140") + WHOLE),
+    "pppoe": (1, bytes(12) + bytes.fromhex("8864 11000001 0050 0021") + WHOLE),
+    "ppp": (9, bytes.fromhex("ff03 0021") + WHOLE),
+    "cooked": (113, bytes(14) + bytes.fromhex("0800") + WHOLE),
+    "cooked vlan": (113, bytes(14) + bytes.fromhex("8100 0001 0800") + WHOLE),
+    "cooked 2": (276, bytes.fromhex("0800") + bytes(18) + WHOLE),
+    "loopback": (0, struct.pack("<I", 2) + WHOLE),
+    "raw": (12, WHOLE),
+    "options": (101, ipv4(UDP_PART, options=bytes.fromhex("94040000"))),
+    "ipv6": (101, ipv6(UDP_PART)),
+    "hop by hop": (101, ipv6(HOP_BY_HOP + UDP_PART, 0)),
+    "two extensions": (101, ipv6(bytes((60, *HOP_BY_HOP[1:])) + HOP_BY_HOP + UDP_PART, 0)),
+    "atomic fragment": (101, ipv6(bytes((17, 0, 0, 0)) + bytes(4) + UDP_PART, 44)),
+    "padded": (1, bytes(12) + b"\x08\0" + WHOLE + bytes(20)),
+}
+
+
+@pytest.mark.parametrize("name", LINKS)
+def test_a_message_is_found_behind_every_link_layer(name: str) -> None:
+    ip = ip_of(*LINKS[name])
+    assert ip is not None
+    segment = IpReader().read(ip)
+    assert segment is not None and segment.payload == MESSAGE and segment.destination[1] == 1153
+
+
+def test_an_unknown_link_type_is_an_error_and_another_protocol_is_none() -> None:
+    with pytest.raises(PortError, match="link type 105"):
+        ip_of(105, bytes(40))
+    assert ip_of(1, bytes(12) + b"\x08\x06" + bytes(28)) is None
+
+
+@given(st.sampled_from((1, 9, 101, 113, 276)), st.binary(max_size=120))
+def test_any_octets_are_a_packet_or_none(link_type: int, octets: bytes) -> None:
+    ip = ip_of(link_type, octets)
+    if ip is not None:
+        IpReader().read(ip)
+
+
+@given(st.permutations(range(4)), st.sampled_from((4, 6)))
+def test_fragments_are_joined_in_any_order_and_twice(order: list[int], version: int) -> None:
+    pieces = []
+    for number in range(4):
+        at, more = 8 * number, number < 3
+        part = UDP_PART[at : at + 8 if more else None]
+        if version == 4:
+            pieces.append(ipv4(part, fragment=at // 8 | 0x2000 * more))
+        else:
+            pieces.append(ipv6(struct.pack(">BBHI", 17, 0, at | more, 9) + part, 44))
+    reader = IpReader()
+    reader.read(pieces[order[0]])
+    found = [segment for number in order if (segment := reader.read(pieces[number]))]
+    assert [one.payload for one in found] == [MESSAGE] and reader.unfinished(1153) == 0
+
+
+def test_fragments_without_their_rest_take_bounded_memory_and_are_counted() -> None:
+    reader = IpReader()
+    for number in range(2 * MAX_FRAGMENTED):
+        body = struct.pack(">BBHI", 17, 0, 1, number) + UDP_PART[:16]
+        assert reader.read(ipv6(body, 44)) is None
+    assert reader.unfinished(1153) == 2 * MAX_FRAGMENTED
+    assert reader.unfinished(53) == MAX_FRAGMENTED, "what is of another port, as far as is known"
+
+
+def joined(packets: list[bytes]) -> tuple[list[bytes], int]:
+    """What each run without a gap holds, and how many octets were lost."""
+    reader, joiner = IpReader(), StreamJoiner(0x60)
+    runs: list[bytes] = []
+    pieces = []
+    for packet in packets:
+        segment = reader.read(packet)
+        assert segment is not None
+        pieces += joiner.offer(segment)
+    pieces += [piece for _, piece in joiner.finish()]
+    for piece in pieces:
+        if piece.anew:
+            runs.append(b"")
+        runs[-1] += piece.octets
+    return runs, sum(joiner.lost.values())
+
+
+SIZE = len(MESSAGE)
+A, B, C = MESSAGE[:10], MESSAGE[10:20], MESSAGE[20:]
+
+
+@pytest.mark.parametrize(
+    ("packets", "runs", "lost"),
+    [
+        ([tcp(C, 21), tcp(A, 1), tcp(B, 11)], [MESSAGE], 0),
+        ([tcp(b"", 0, 2), tcp(C, 21), tcp(B, 11), tcp(A, 1)], [MESSAGE], 0),
+        ([tcp(A, 1), tcp(A, 1), tcp(MESSAGE[5:20], 6), tcp(C, 21), tcp(MESSAGE, 1)], [MESSAGE], 0),
+        ([tcp(A, 0xFFFFFFFB), tcp(B + C, 5)], [MESSAGE], 0),
+        ([tcp(MESSAGE, 1), tcp(b"\0", SIZE), tcp(MESSAGE, 1 + SIZE)], [MESSAGE * 2], 0),
+        ([tcp(MESSAGE, 1), tcp(b"", 9, 2), tcp(MESSAGE, 10)], [MESSAGE] * 2, 0),
+        ([tcp(A, 1), tcp(MESSAGE, 1000)], [A, MESSAGE], 0),
+        ([tcp(C, 500), tcp(MESSAGE, 500 + len(C))], [MESSAGE], len(C)),
+        ([tcp(C + MESSAGE, 500)], [], SIZE + len(C)),
+    ],
+)
+def test_a_stream_goes_on_behind_what_was_not_captured(
+    packets: list[bytes], runs: list[bytes], lost: int
+) -> None:
+    assert joined(packets) == (runs, lost)
+
+
+def test_a_stream_of_another_kind_takes_little_memory() -> None:
+    joiner = StreamJoiner(0x60)
+    ends = ("10.0.0.1", 80), ("10.0.0.2", 4000)
+    for number in range(1000):
+        assert joiner.offer(Segment(*ends, True, b"x" * 100, 100 * number)) == []
+    assert joiner.lost[ends] > 90_000
+
+
+def told(tmp_path: Path, octets: bytes) -> tuple[int, list[dict[str, object]], str]:
+    """Exit status, frames, and the last line of what was said of the rest."""
+    file = tmp_path / "capture"
+    file.write_bytes(octets)
+    done = CliRunner().invoke(
+        command, ["frame", "--pcap", str(file), "--json"], standalone_mode=False
+    )
+    if isinstance(done.exception, Exception):
+        return 2, [], str(done.exception)
+    frames = json.loads(done.stdout)["frames"]
+    return done.return_value, frames, (done.stderr.splitlines() or [""])[-1]
+
+
+def test_what_a_capture_does_not_hold_is_told_and_is_no_frame(tmp_path: Path) -> None:
+    status, frames, words = told(tmp_path, pcap([WHOLE], cut=40))
+    assert status == 1 and frames[0]["reason"] == "cut-by-capture"
+    assert told(tmp_path, pcap([bytes(40)], 105))[2].endswith("link type 105 is not known")
+    first = ipv4(UDP_PART[:16], fragment=0x2000)
+    assert "not all fragments" in told(tmp_path, pcap([first, WHOLE]))[2]
+    assert "not a whole message" in told(tmp_path, pcap([tcp(A, 1)]))[2]
+    of_others = struct.pack(">HHIIBBHHH", 80, 4000, 1, 0, 0x50, 0x18, 9, 0, 0) + b"HTTP/1.1 200"
+    status, frames, words = told(tmp_path, pcap([ipv4(of_others, TCP), WHOLE]))
+    assert (status, len(frames), words) == (0, 1, "")
+
+
+def test_a_packed_capture_is_read_and_a_damaged_or_endless_one_is_an_error() -> None:
+    packed = gzip.compress(pcap([WHOLE]))
+    assert [one.octets for one in read_capture(packed)] == [WHOLE]
+    with pytest.raises(PortError, match="damaged"):
+        read_capture(packed[:-12])
+    out = io.BytesIO()
+    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as file:
+        file.write(pcap([WHOLE]))
+        for _ in range(MAX_UNPACKED_OCTETS >> 24):
+            file.write(bytes(1 << 24))
+    with pytest.raises(PortError, match="unpack it"):
+        read_capture(out.getvalue())
