@@ -118,6 +118,8 @@ class Relay:
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
         if apdu.is_response and not (where is Addressed.HERE and apdu.called is not None):
             self._return(path, apdu, octets, now_us)
+        elif where is Addressed.HERE and self._is_for_upstream(apdu):
+            self._forward_by(self.upstream, path, apdu, octets, now_us)
         elif where is Addressed.HERE:
             self._deliver(path, octets, now_us)
         elif apdu.called is not None and _is_group(apdu.called):
@@ -206,6 +208,28 @@ class Relay:
             known = self.registrar is not None and self.registrar.find(apdu.called) is not None
             self._error(path, apdu, ResponseCode.netr if known else ResponseCode.uat)
             return
+        self._forward_by(way, path, apdu, octets, now_us)
+
+    def _is_for_upstream(self, apdu: Apdu) -> bool:
+        """Tell whether a registration without a called title is for the master behind us.
+
+        A node that does not know its master's title registers so (C12.22 digest, 9.1).  What is
+        secured is for no relay without keys of its own, so it is taken for one.
+        """
+        if apdu.called is not None or self.registrar is not None or self.upstream is None:
+            return False
+        information = apdu.user_information
+        if apdu.is_segment or check_mode(information[0]) != CLEAR:
+            return True
+        try:
+            first = split_services(information[0], information[1:])[1][0][:1]
+        except ApduRejected:
+            return False
+        return first in (bytes([REGISTER]), bytes([DEREGISTER]))
+
+    def _forward_by(
+        self, way: Hashable, path: Hashable, apdu: Apdu, octets: bytes, now_us: int
+    ) -> None:
         if len(self._pending) >= self._settings.max_pending:
             self._error(path, apdu, ResponseCode.bsy)
             return

@@ -13,15 +13,18 @@ from typing import Any
 
 from ansi_tables.errors import TableError
 from protocols.c1218.client import ClientLimits
-from protocols.c1218.device import Device, Refused
+from protocols.c1218.device import Device, IndexedDevice, Refused
 from protocols.c1218.scripts import LogonSettings, Script
 from protocols.errors import LinkError, ProtocolError, RemoteProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import PASSWORD_OCTETS, block
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    DefaultRead,
     FullRead,
     FullWrite,
+    IndexRead,
+    IndexWrite,
     OffsetRead,
     OffsetWrite,
     Request,
@@ -127,6 +130,13 @@ def _run(script: Script[Any], device: Device, now_us: int) -> Any:
         return stop.value
 
 
+def _by_index(device: Device) -> IndexedDevice | None:
+    """Give a device that knows where its elements lie, if it says so."""
+    if isinstance(device, IndexedDevice) and device.has_service(IndexRead):
+        return device
+    return None
+
+
 def _answer(request: Request, device: Device, now_us: int) -> Response:
     try:
         match request:
@@ -137,6 +147,18 @@ def _answer(request: Request, device: Device, now_us: int) -> Response:
                 if offset >= len(image):
                     return Response(ResponseCode.onp)
                 return Response(ResponseCode.ok, block(image[offset : offset + count]))
+            case DefaultRead() if isinstance(device, IndexedDevice):
+                image = device.read(device.default_table(), now_us)
+                return Response(ResponseCode.ok, block(image))
+            case IndexRead(table, indices, count) if knows := _by_index(device):
+                image = device.read(table, now_us)
+                offset, size = knows.span(table, indices, count, now_us)
+                return Response(ResponseCode.ok, block(image[offset : offset + size]))
+            case IndexWrite(table, indices, data) if knows := _by_index(device):
+                offset, size = knows.span(table, indices, 1, now_us)
+                if size != len(data):
+                    return Response(ResponseCode.onp)
+                device.write(table, offset, data, now_us)
             case FullWrite(table, data):
                 device.write(table, None, data, now_us)
             case OffsetWrite(table, offset, data):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import NEVER, URGENT
+from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.dissection import dissect
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
@@ -126,6 +126,21 @@ def test_check_58_a_first_registration_without_a_title_finds_its_way_back() -> N
     [answer] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")]
     given_title = decode_registered(items(answer)[0]).title
     assert str(given_title) == ".7.1" and chain.first.routes()[given_title.absolute][0] == "meter"
+
+
+def test_a_first_registration_that_names_no_master_goes_up_to_it_and_back() -> None:
+    chain = Chain()
+    envelope = Envelope(77, None, None, None)
+    asked = encode_service(Register(None, ESN, 86_400))
+    chain.first.receive("meter", build_apdu(envelope, [asked]), NOW_US)
+    chain.settle()
+    [answer] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")]
+    title = decode_registered(items(answer)[0]).title
+    assert chain.first.routes()[title.absolute][0] == "meter"
+    # What concerns the relay itself stays with it.
+    chain.first.receive("meter", build_apdu(envelope, [encode_request(Identify())]), NOW_US)
+    chain.settle()
+    assert chain.carried[-1][:2] == ("first", "meter") and items(chain.carried[-1][2])[0][0] == 0
 
 
 def test_check_60_the_same_serial_number_gets_the_same_title() -> None:
