@@ -192,7 +192,7 @@ OUTAGE = Struct(
     "DISPOSITION" / Int8ul,
     "SAG_PERMILLE" / Int16ul,  # of NOMINAL_V; 0: not watched
     "SWELL_PERMILLE" / Int16ul,
-    "NOMINAL_V" / Int16ul,
+    "NOMINAL_V" / Int16ul,  # 0: learned, each voltage for itself
     "VOLTAGE_PERIOD_MS" / Int32ul,
 )
 

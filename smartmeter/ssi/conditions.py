@@ -122,6 +122,12 @@ def _scale(monitor: Mapping[str, Any], images: Mapping[int, bytes]) -> Scale:
     raise TableValueError("the meter does not tell its unit", table=f"ST-{table}", path=path)
 
 
+def scaled(monitor: Mapping[str, Any], value: Any, images: Mapping[int, bytes]) -> Fraction:
+    """Give a value of a monitored element in its unit; TableError when that is not known."""
+    scale = _scale(monitor, images)
+    return exact(value) * scale.factor + scale.offset
+
+
 def _index(selected: Any) -> int:
     """Give the source's number, which some tables hold as a record of one member."""
     return int(getattr(selected, "SOURCE_INDEX", selected))

@@ -53,6 +53,9 @@ class Memory:
     season: int | None = None
     calendar: str = ""
     status_bits: str | None = None
+    #: Nominal voltages that were learned, by path in ST-28, and under which configuration.
+    nominal_v: dict[str, int] = field(default_factory=dict)
+    nominal_version: int = 0
     restarts: int = 0
     watchdog_resets: int = 0
     reports: int = 0

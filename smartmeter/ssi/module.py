@@ -468,7 +468,8 @@ class Module:
         self.tasks.clock.configure(general)
         self._outage.configure(outage)
         self._reporter.alarms.configure(value(SsiTable.DISPOSITION))
-        self.watching.configure(value(SsiTable.MONITORS)["MONITORS"], outage, general, now_us)
+        monitors, version = value(SsiTable.MONITORS)["MONITORS"], self.configuration.version
+        self.watching.configure(monitors, outage, general, version, now_us)
         self.network.configure(general)
         if self.network.registered and self.configuration.version:
             self.life.set_state(State.PROVISIONED)

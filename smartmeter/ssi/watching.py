@@ -6,17 +6,13 @@ ST-03, the newest entry of the event log, and voltages for sags and swells.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ansi_tables import layout_for
-from ansi_tables.errors import TableError
-from ansi_tables.ssi_tables import AlarmSource, Condition, Disposition, ModuleAlarm
+from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm
 from protocols.machine import Event
 from smartmeter.ssi import work
-from smartmeter.ssi.conditions import voltage_paths
-from smartmeter.ssi.configuration import FIRST_OWN_MONITOR
 from smartmeter.ssi.log_reading import EVENT_LOG, LogEntry, LogRead, read_log, read_log_end
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
@@ -24,6 +20,7 @@ from smartmeter.ssi.meter_side import MeterDoor, Priority
 from smartmeter.ssi.outage import OutageDetector
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
+from smartmeter.ssi.voltages import BLANK_MONITOR, LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
 
 STATUS_TABLE = 3
 POWER_DOWN, POWER_UP, DEMAND_RESET, SELF_READ, SEASON_CHANGED = 1, 2, 20, 21, 24
@@ -33,29 +30,7 @@ EFFECT_S = 120
 STATUS_OFFSET = 1
 #: ED_STD_STATUS1 is two octets in the order of ST-00, ED_STD_STATUS2 one; then the manufacturer's.
 STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
-STATUS_MONITOR, LOG_MONITOR, VOLTAGE_MONITORS = 254, 253, FIRST_OWN_MONITOR
-MAX_VOLTAGES = 6
-#: A sag or swell is over when the voltage is back by this much of the nominal.
-VOLTAGE_HYSTERESIS_PERMILLE = 10
-
-_BLANK: dict[str, Any] = {
-    "ENABLED": 1,
-    "PATH": "",
-    "OFFSET": 0,
-    "WIDTH": 0,
-    "SIGNED": 0,
-    "SCALED": 0,
-    "POWER": 0,
-    "CONDITION": Condition.CHANGED,
-    "THRESHOLD": 0,
-    "THRESHOLD_HIGH": 0,
-    "HYSTERESIS": 0,
-    "WINDOW_S": 0,
-    "MIN_DURATION_MS": 0,
-    "REARM_S": 0,
-    "MAX_PER_HOUR": 0,
-    "DISPOSITION": Disposition.LOG,
-}
+STATUS_MONITOR, LOG_MONITOR = 254, 253
 
 #: The token of a read of the meter's log.
 LOG_JOB = "log"
@@ -76,6 +51,10 @@ class Watching:
         self._memory, self._reporter, self._outage = memory, reporter, outage
         self._door, self._user_id = door, user_id
         self._monitor = TableMonitor(memory.watch)
+        self._voltages = Voltages(memory)
+        #: Takes the same tables again: when a voltage was learned.
+        self._take_again: Callable[[int], None] = lambda now_us: None
+        self._learned = False
         self._looking: tuple[Span, ...] | None = None
         self._rest_until_us = now_us
         self._duty_permille = 1000
@@ -95,14 +74,16 @@ class Watching:
         monitors: Sequence[dict[str, Any]],
         outage: dict[str, Any],
         general: dict[str, Any],
+        version: int,
         now_us: int,
     ) -> None:
-        """Take the tables; monitors of the module's own come with them."""
+        """Take the tables of a configuration; monitors of the module's own come with them."""
         meter = self._reporter.meter
         assert meter is not None
         self._duty_permille = general["DUTY_PERMILLE"]
         own = _status_monitors(meter, general["STATUS_PERIOD_MS"])
-        own += _voltage_monitors(meter, outage)
+        own += self._voltages.monitors(meter, outage, version)
+        self._take_again = partial(self.configure, monitors, outage, general, version)
         self._monitor.configure([*monitors, *own], meter.context, meter.images, now_us)
         if self._memory.events_judged is None and EVENT_LOG in meter.context.fmt.std_tbls_used:
             # From here on events are new; the first look only finds out where "here" is.
@@ -147,6 +128,9 @@ class Watching:
         self._monitor.put_off(asked, now_us, rest_us, self._door.tells_changes)
         for verdict in verdicts:
             self._judged(verdict, now_us)
+        if self._learned:
+            self._learned = False
+            self._take_again(now_us)
         if verdicts:
             self._reporter.keep()
         if any(span.table == EVENT_LOG for span, _ in read):
@@ -173,7 +157,7 @@ class Watching:
         number = verdict.monitor["MONITOR_NBR"]
         if number == STATUS_MONITOR:
             self._status(verdict.octets, now_us)
-        elif VOLTAGE_MONITORS <= number < VOLTAGE_MONITORS + 2 * MAX_VOLTAGES:
+        elif number in VOLTAGE_MONITORS:
             self._voltage(verdict, now_us)
         elif number != LOG_MONITOR:
             self._provisioned(verdict, now_us)
@@ -192,7 +176,13 @@ class Watching:
         )
 
     def _voltage(self, verdict: Verdict, now_us: int) -> None:
-        index = verdict.monitor["MONITOR_NBR"] - VOLTAGE_MONITORS
+        index = verdict.monitor["MONITOR_NBR"] - VOLTAGE_MONITORS.start
+        meter = self._reporter.meter
+        if verdict.monitor["MONITOR_NBR"] >= LEARNING_MONITORS:
+            assert meter is not None
+            self._voltages.learn(verdict, verdict.value, meter)
+            self._learned = True
+            return
         code = ModuleAlarm.SWELL if index % 2 else ModuleAlarm.SAG
         words = "began" if verdict.raised else "ended"
         text = f"{words}: ST-28 {verdict.monitor['PATH']}"
@@ -261,40 +251,10 @@ def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]
         manufacturer = meter.context.fmt.dim_mfg_status_used
         monitor = {"TABLE": STATUS_TABLE, "MONITOR_NBR": STATUS_MONITOR}
         width = {"OFFSET": STATUS_OFFSET, "WIDTH": STANDARD_OCTETS + manufacturer}
-        monitors.append({**_BLANK, **monitor, **width, "PERIOD_MS": period_ms})
+        monitors.append({**BLANK_MONITOR, **monitor, **width, "PERIOD_MS": period_ms})
     if EVENT_LOG in used:
         monitor = {"TABLE": EVENT_LOG, "MONITOR_NBR": LOG_MONITOR, "PERIOD_MS": period_ms}
-        monitors.append({**_BLANK, **monitor, "PATH": "LAST_ENTRY_SEQ_NBR"})
-    return monitors
-
-
-def _voltage_monitors(meter: MeterContext, outage: dict[str, Any]) -> list[dict[str, Any]]:
-    """Give a monitor for the sag and one for the swell of each voltage that the meter shows."""
-    monitors = []
-    volts_permille = outage["NOMINAL_V"]  # thresholds count thousandths of a volt
-    for index, path in enumerate(voltage_paths(meter.images)[:MAX_VOLTAGES]):
-        for place, name, condition in (
-            (0, "SAG_PERMILLE", Condition.BELOW),
-            (1, "SWELL_PERMILLE", Condition.ABOVE),
-        ):
-            if not outage[name] or not volts_permille:
-                continue
-            monitor = {
-                "MONITOR_NBR": VOLTAGE_MONITORS + 2 * index + place,
-                "TABLE": 28,
-                "PATH": path,
-                "SCALED": 1,
-                "POWER": -3,
-                "CONDITION": condition,
-                "THRESHOLD": outage[name] * volts_permille,
-                "HYSTERESIS": VOLTAGE_HYSTERESIS_PERMILLE * volts_permille,
-                "PERIOD_MS": outage["VOLTAGE_PERIOD_MS"],
-            }
-            try:
-                layout_for(28, meter.context).field(path)
-            except TableError:
-                continue
-            monitors.append({**_BLANK, **monitor})
+        monitors.append({**BLANK_MONITOR, **monitor, "PATH": "LAST_ENTRY_SEQ_NBR"})
     return monitors
 
 

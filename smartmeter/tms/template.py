@@ -143,7 +143,7 @@ DEFAULT: Mapping[str, Any] = {
         "DISPOSITION": int(Disposition.ALARM),
         "SAG_PERMILLE": 900,
         "SWELL_PERMILLE": 1100,
-        "NOMINAL_V": 120,
+        "NOMINAL_V": 0,
         "VOLTAGE_PERIOD_MS": 300_000,
     },
     "disposition": {

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from ansi_tables.ssi_tables import AlarmSource, Condition, ModuleAlarm, SsiTable
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.tables import port_of
 from smartmeter.ssi.alarms import NUISANCES, Alarms
 from smartmeter.ssi.conditions import Watched, exact, whole
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
 from smartmeter.ssi.table_monitor import Span, TableMonitor
+from smartmeter.ssi.voltages import nominal_v
 from smartmeter.tms.template import DEFAULT, make_template
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -270,6 +273,44 @@ def test_sags_and_swells_of_the_meters_voltages_are_told_with_their_end() -> Non
     told = [alarm for alarm in street.host.parts(SsiTable.ALARM) if alarm["SOURCE"] == 0]
     assert {alarm["CODE"] for alarm in told} == {ModuleAlarm.SAG}
     assert all(alarm["TEXT"].startswith("began") for alarm in told)
+
+
+def voltage_alarms(street: Street) -> list[tuple[ModuleAlarm, str]]:
+    told = [alarm for alarm in street.host.parts(SsiTable.ALARM) if alarm["SOURCE"] == 0]
+    return [(ModuleAlarm(one["CODE"]), one["TEXT"].split(":")[0]) for one in told]
+
+
+@pytest.mark.parametrize("profile", ["residential", "industrial"])
+def test_a_nominal_voltage_that_is_not_provisioned_is_learned(profile: str) -> None:
+    street = Street(meter=MeterSettings(profile=PROFILES[profile]))
+    street.run(10)
+    learn = {**OUTAGE, "SAG_PERMILLE": 900, "SWELL_PERMILLE": 1100, "NOMINAL_V": 0}
+    learn["VOLTAGE_PERIOD_MS"] = 100_000
+    street.provision(OUTAGE=learn, SCHEDULES=schedules(schedule()))
+    street.run(1000)
+    module, meter = street.device.module, street.device.meter
+    learned = dict(module.memory.nominal_v)
+    assert learned and all(volts > 100 for volts in learned.values())
+    assert voltage_alarms(street) == []
+    meter.inject("swell", street.world.now_us, percent=120)
+    street.run(1000)
+    assert set(voltage_alarms(street)) == {(ModuleAlarm.SWELL, "began")}
+    street.device.restart(street.world.now_us)
+    street.run(1000)
+    meter.relieve("swell", street.world.now_us)
+    street.run(1000)
+    assert set(voltage_alarms(street)) == {(ModuleAlarm.SWELL, one) for one in ("began", "ended")}
+    assert street.device.module.memory.nominal_v == learned, "kept over the restart"
+    street.provision(OUTAGE={**learn, "NOMINAL_V": 100})
+    street.run(1000)
+    assert not street.device.module.memory.nominal_v
+
+
+@pytest.mark.parametrize(
+    ("seen", "meant"), [("122.3", 120), ("236", 240), ("7199.6", 7200), ("63.2", 63)]
+)
+def test_a_voltage_is_taken_as_the_customary_one_next_to_it(seen: str, meant: int) -> None:
+    assert nominal_v(Fraction(seen)) == meant
 
 
 # Outages.
