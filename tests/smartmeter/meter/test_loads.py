@@ -31,7 +31,7 @@ def day_of(meters: LightMeters, day: int) -> None:
 
 def test_houses_use_what_houses_use_and_most_of_it_in_the_evening() -> None:
     meters = LightMeters(HOUSES, FIRST_DAY * DAY)
-    days = range(0, 365, 61)
+    days = range(0, 365, 92)
     quarters = np.zeros((96, len(HOUSES)))
     for day in days:
         day_of(meters, day)
