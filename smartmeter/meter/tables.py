@@ -12,6 +12,7 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profile import USER_TABLES, DeviceProfile, Fragment
 from smartmeter.meter.registers import clamped, wrapped
+from smartmeter.meter.remaining import self_read_days, tier_minutes
 from smartmeter.meter.table_values import encoded
 
 if TYPE_CHECKING:
@@ -162,7 +163,8 @@ def _precise_clock_state(meter: Meter, now_us: int) -> Shown:
 
 
 def _remaining(meter: Meter, now_us: int) -> Shown:
-    summation, demand, days = meter.metering.time.remaining(meter.clock.utc_s(now_us))
+    now = meter.program, meter.clock, meter.metering.time, meter.clock.utc_s(now_us)
+    (summation, demand), days = tier_minutes(*now), self_read_days(*now)
     return {
         "SUMM_TIER_TIME_REMAIN": summation,
         "DEMAND_TIER_TIME_REMAIN": demand,

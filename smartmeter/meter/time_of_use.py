@@ -208,34 +208,6 @@ class TimeOfUse:
         state.summation_tier, state.demand_tier = now
         return now != before
 
-    def remaining(self, utc_s: int) -> tuple[int, int, int]:
-        """Give minutes to the next change of the tiers, and days to the calendar's self-read.
-
-        65535 and 255 when none comes within a day, or a year.
-        """
-        if self._plan is None:
-            return 0xFFFF, 0xFFFF, 0xFF
-        local = self._local(utc_s)
-        minute = local.hour * 60 + local.minute
-        state, found = self.state, [0xFFFF, 0xFFFF]
-        for switch in reversed(self._schedule(local.date())):
-            if switch.minute > minute:
-                if switch.summations and switch.tier != state.summation_tier:
-                    found[0] = switch.minute - minute
-                if switch.demands and switch.tier != state.demand_tier:
-                    found[1] = switch.minute - minute
-        days = next(
-            (
-                ahead
-                for ahead in range(1, 0xFF)
-                if any(
-                    a.self_read for a in self._plan.actions(local.date() + timedelta(days=ahead))
-                )
-            ),
-            0xFF,
-        )
-        return found[0], found[1], days
-
     def to_json(self) -> dict[str, Any]:
         """Give the state for non-volatile memory."""
         return asdict(self.state)
