@@ -116,9 +116,15 @@ def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
 
     The same peers speak again and again: their titles are kept as values.
     """
-    if len(data) < 2 or data[1] > MAX_OCTETS or len(data) != 2 + data[1]:
+    if len(data) < 2:
         raise ApduRejected("inner-length-mismatch", "title")
-    tag, content = data[0], data[2:]
+    size, at = data[1], 2
+    if 0x81 <= size <= 0x83:  # longer than it must be, and a length all the same
+        at += size & 0x7F
+        size = int.from_bytes(data[2:at], "big")
+    if size > MAX_OCTETS or len(data) != at + size:
+        raise ApduRejected("inner-length-mismatch", "title")
+    tag, content = data[0], data[at:]
     if tag == UNIVERSAL:
         arcs = _arcs(content)
         if not arcs:

@@ -127,8 +127,10 @@ def _integer(data: bytes) -> int:
         return int.from_bytes(data[2:])
     if data[:1] != b"\x02":
         raise ApduRejected("bad-integer-tag", "no INTEGER inside", DRAFT_2006)
-    _only(data, 0x02, "bad-integer-tag")
-    raise ApduRejected("bad-integer-length")
+    content = _only(data, 0x02, "bad-integer-tag")
+    if not 1 <= len(content) <= 4:
+        raise ApduRejected("bad-integer-length")
+    return int.from_bytes(content)
 
 
 def decode_apdu(data: bytes) -> Apdu:

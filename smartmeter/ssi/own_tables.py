@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 MAX_ANSWER_OCTETS = 30_000
 MAX_SELECTED = 1000
 _OK = bytes([ResponseCode.ok])
+_TOO_LARGE = bytes([ResponseCode.rstl]) + MAX_ANSWER_OCTETS.to_bytes(4, "big")
 _LOG_PART_ENTRIES = 60
 #: A restart that was asked for waits until its answer has left.
 ANSWER_S = 5
@@ -81,8 +82,8 @@ class OwnTables:
                 answer = bytes([ResponseCode.err])
             size += len(answer)
             if size > MAX_ANSWER_OCTETS:
-                answer = bytes([ResponseCode.rstl])
-                size += 1
+                answer = _TOO_LARGE
+                size += len(answer)
             answers.append(answer)
         return answers
 

@@ -140,6 +140,27 @@ def test_check_17_a_zero_length_ends_the_list_and_padding_is_ignored() -> None:
     assert [item[0] for item in items(answer)] == [0, 0, 0x0A]
 
 
+@pytest.mark.parametrize("form", ["81{:02x}", "82{:04x}", "83{:06x}"])
+def test_lengths_longer_than_they_must_be_are_read_in_every_element(form: str) -> None:
+    def tlv(tag: int, content: bytes) -> bytes:
+        return bytes([tag]) + bytes.fromhex(form.format(len(content))) + content
+
+    octets = tlv(
+        0x60,
+        tlv(0xA1, tlv(0x06, bytes.fromhex("607c86f7540116")))
+        + tlv(0xA2, tlv(0x80, b"\x07\x2a"))
+        + tlv(0xA6, tlv(0x80, b"\x05"))
+        + tlv(0xA7, tlv(0x02, b"\x04"))
+        + tlv(0xA8, tlv(0x02, b"\x11\x22"))
+        + tlv(0xBE, tlv(0x28, tlv(0x81, b"\x80\x03\x30\x00\x01"))),
+    )
+    apdu = decode_apdu(octets)
+    assert (str(apdu.called), str(apdu.calling)) == (".7.42", ".5")
+    assert (apdu.calling_invocation_id, apdu.ae_qualifier) == (0x1122, 4)
+    [answer] = Talk().offer(octets)
+    assert items(answer)[0][:1] == b"\0"
+
+
 def test_check_18_a_service_length_in_long_form_is_accepted() -> None:
     message = MESSAGES["own-write-length-82"]
     apdu = decode_apdu(vector("own-write-length-82"))

@@ -22,6 +22,7 @@ from protocols.psem.services import (
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
+from smartmeter.ssi.own_tables import MAX_ANSWER_OCTETS
 from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
     FACTORY,
@@ -206,6 +207,13 @@ def test_a_read_over_the_network_is_the_meters_own_answer() -> None:
     assert table_data(answers[2][1:]) == meter.table(64, now_us)
     assert table_data(answers[3][1:]) == b"SMOP"
     assert answers[4] == b"\5"
+
+
+def test_what_does_not_fit_an_answer_any_more_is_rstl_with_the_limit() -> None:
+    street = provisioned()
+    street.run(2 * HOUR_S)
+    answers = street.ask(*[encode_request(FullRead(64))] * 40)
+    assert answers[0][0] == 0 and answers[-1] == b"\x10" + MAX_ANSWER_OCTETS.to_bytes(4, "big")
 
 
 def test_intervals_can_be_asked_for_in_one_message() -> None:
