@@ -76,3 +76,8 @@ def answers_for(called: ApTitle | None, calling: ApTitle | None) -> bool:
 def _is_multicast(title: ApTitle) -> bool:
     """Tell X.0.G, where 0 is an arc of its own and not the end of the base."""
     return title.relative and title.arcs[-2:-1] == (0,) and title.arcs[-1] != 0
+
+
+def is_group(title: ApTitle) -> bool:
+    """Tell a title that means many: everybody below one, or the members of a group."""
+    return title.relative and 0 in title.arcs[-2:]

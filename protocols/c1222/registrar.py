@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.registration import (
     PERIOD_AS_YOU_LIKE_S,
@@ -180,6 +181,8 @@ class Registrar:
         """Give a node its title: its old one, the wished one if it is free, or a new one."""
         if asked.serial is not None and asked.serial.absolute in self._serials:
             return self._serials[asked.serial.absolute]
+        if asked.title is not None and is_group(asked.title):
+            return None  # who had it would get what is for everybody
         if asked.title is not None:
             owner = self.find(asked.title)
             return asked.title if owner is None or owner.serial == asked.serial else None

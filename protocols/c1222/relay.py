@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
-from protocols.c1222.addressing import Addressed, addressed
+from protocols.c1222.addressing import Addressed, addressed, is_group
 from protocols.c1222.ap_title import ApTitle, uid_octets
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets, tlv
@@ -122,7 +122,7 @@ class Relay:
             self._forward_by(self.upstream, path, apdu, octets, now_us)
         elif where is Addressed.HERE:
             self._deliver(path, octets, now_us)
-        elif apdu.called is not None and _is_group(apdu.called):
+        elif apdu.called is not None and is_group(apdu.called):
             self._spread(path, apdu, octets, where, now_us)
         else:
             self._forward(path, apdu, octets, now_us)
@@ -138,7 +138,7 @@ class Relay:
             return False
         if apdu.is_response:
             self._return(path, apdu, octets, now_us)
-        elif _is_group(apdu.called):
+        elif is_group(apdu.called):
             self._spread(path, apdu, octets, where, now_us)
         else:
             self._forward(path, apdu, octets, now_us)
@@ -466,7 +466,3 @@ def check_mode(control: int) -> int:
 
 def _absolute(title: ApTitle | None) -> _Title:
     return title.absolute if title is not None else ()
-
-
-def _is_group(title: ApTitle) -> bool:
-    return title.relative and 0 in title.arcs[-2:]

@@ -1,9 +1,11 @@
 """Registration and the services' octets: the published example, round trips, any octets."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.registrar import Registrar
 from protocols.c1222.registration import (
     ConnectionType,
     NodeType,
@@ -110,3 +112,10 @@ def test_a_serial_number_goes_there_and_back_as_a_uid(serial: str) -> None:
 def test_an_answer_of_any_title_goes_there_and_back() -> None:
     answer = Registered(ApTitle.parse("2.16.124.113620.1.22.0.9"), 1, 2, 3)
     assert decode_registered(answer.encode()) == answer
+
+
+@pytest.mark.parametrize("wished", [".7.0", ".7.0.5"])
+def test_a_title_that_means_many_is_given_to_nobody(wished: str) -> None:
+    registrar = Registrar(ApTitle.parse(".7"))
+    asked = Register(ApTitle.parse(wished), serial_uid("SM000001"))
+    assert registrar.register(asked, 0) == bytes([ResponseCode.err]) and not registrar.entries()

@@ -1,0 +1,104 @@
+"""SmartMeters that are woken by short message: when it is rung, how often, and what follows."""
+
+from collections.abc import Callable
+
+import pytest
+
+from protocols.c1222.transactions import NO_ANSWER
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.simulation.street import MODEL, factory_of
+from smartmeter.tms.collector import ANSWER_TIMEOUT_US, SLOW_ANSWER_US
+from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.model import Kind
+from smartmeter.tms.shipment import Shipped, import_shipment
+from smartmeter.tms.template import make_template
+from smartmeter.tms.waking import COME_US
+
+UTC_S, NUMBER, SLOW = 1_767_225_600, "+15557654321", "by short message"
+FACTORY = factory_of(1, 3, "tcp:127.0.0.1:1")
+
+
+class Office:
+    """A head-end in memory with a bell that notes whom it rang; implements Bell."""
+
+    def __init__(self, number: str = NUMBER) -> None:
+        store = MemoryStore()
+        shipped = Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL, number)
+        store.write_now(lambda c: import_shipment(c, [shipped], 0))
+        self.later: list[Callable[[], None]] = []
+        calendar = Calendar(UTC_S * US_PER_S)
+        self.head_end = HeadEnd(store, calendar, make_template(), self.later.append)
+        self.head_end.load(0)
+        self.head_end.waking.bell = self
+        slow = self.head_end.waking
+        slow.is_slow = self.head_end.collector.is_slow = lambda path: path == SLOW
+        self.rung: list[str] = []
+        self.now_us = 0
+
+    def wake(self, number: str) -> None:
+        self.rung.append(number)
+
+    def later_by(self, us: int) -> list[object]:
+        """Let time pass; give where APDUs went."""
+        self.now_us += us
+        self.head_end.expire(self.now_us)
+        while self.later:
+            self.later.pop(0)()
+        return [path for path, _ in self.head_end.outgoing()]
+
+    def heard(self, path: str) -> None:
+        self.head_end._heard(FACTORY.esn, path)
+
+    def job(self, number: int) -> tuple[str, str, int]:
+        row = self.head_end.store.one("SELECT * FROM jobs WHERE id=?", number)
+        assert row is not None
+        return row["state"], row["cause"], row["attempts"]
+
+
+def test_a_person_who_asks_has_it_woken_and_is_answered_as_soon_as_it_has_come() -> None:
+    office = Office()
+    number = office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    assert office.later_by(0) == [] and office.rung == [NUMBER]
+    assert office.job(number) == ("waiting", "is being woken", 1)
+    assert office.later_by(COME_US // 2) == [], "it is waited for"
+    office.heard("its socket")
+    assert office.later_by(0) == ["its socket"] and office.job(number)[0] == "running"
+    assert office.rung == [NUMBER]
+
+
+def test_who_does_not_come_is_woken_once_more_and_then_the_job_fails() -> None:
+    office = Office()
+    number = office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    for _ in range(3):
+        office.later_by(COME_US)
+    assert office.rung == [NUMBER] * 2 and office.job(number) == ("failed", "not connected", 3)
+
+
+def test_a_look_after_silence_wakes_once() -> None:
+    office = Office()
+    office.head_end.look_after(FACTORY.esn, attempts=2)
+    for _ in range(3):
+        office.later_by(COME_US)
+    assert office.rung == [NUMBER] and office.head_end.figures.polls == 0
+
+
+def test_who_has_sent_a_short_message_is_asked_by_one_if_waking_did_not_help() -> None:
+    office = Office()
+    office.heard(SLOW)
+    number = office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    assert office.later_by(0) == [] and office.rung == [NUMBER]
+    assert office.later_by(COME_US) == [SLOW]
+    assert office.later_by(ANSWER_TIMEOUT_US) == [] and office.job(number)[0] == "running"
+    office.later_by(SLOW_ANSWER_US)
+    assert office.job(number) == ("waiting", NO_ANSWER, 2)
+
+
+@pytest.mark.parametrize("without", ["number", "bell"])
+def test_nobody_is_woken_without_a_number_or_a_bell(without: str) -> None:
+    office = Office("" if without == "number" else NUMBER)
+    if without == "bell":
+        office.head_end.waking.bell = None
+    number = office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    office.later_by(0)
+    assert office.rung == [] and office.job(number) == ("waiting", "not connected", 1)
