@@ -109,11 +109,14 @@ class Metering:
             self.billing.begin(program)
         if not (same["demand"] and same["registers"]):
             self._new_demands(program)
+        moved_s = program.zone_min * 60 - self._clock.zone_s
         if same["profile"]:
+            self.recorders.zone_moved(moved_s, self.measured_us, self.totals, self.test_mode)
             self.recorders.use(program)
         else:
             self.recorders.begin(program, self.totals, self.measured_us)
         self._clock.use(program)
+        self._interrupt_demands(moved_s)
         self.time.use(program)
         self._use(program)
         if not same["calendar"]:
@@ -140,8 +143,10 @@ class Metering:
     def _on_boundary(self, utc_us: int) -> None:
         """A demand that begins on its boundary is measured whole."""
         for meter in self.demands.values():
-            after_us = self._clock.after_boundary_us(meter.step_min * 60, utc_us)
-            meter.state.broken = after_us != 0
+            meter.state.broken = self._inside(meter, utc_us)
+
+    def _inside(self, meter: DemandMeter, utc_us: int) -> bool:
+        return self._clock.after_boundary_us(meter.step_min * 60, utc_us) != 0
 
     def next_us(self) -> int:
         """Give the next instant (UTC) at which something ends or begins."""
@@ -228,10 +233,12 @@ class Metering:
         self._look(self.measured_us // MINUTE_US)
         return source.shown(self._now_rates[self.program.measured.index(number)])
 
-    def _interrupt_demands(self) -> None:
+    def _interrupt_demands(self, moved_s: int | None = None) -> None:
+        """Break all demands, or those of which the boundaries have moved by some seconds."""
         for number, meter in self.demands.items():
-            meter.interrupt(self.totals[number])
-        self._on_boundary(self.measured_us)
+            if moved_s is None or moved_s % (meter.step_min * 60):
+                meter.interrupt(self.totals[number])
+                meter.state.broken = self._inside(meter, self.measured_us)
 
     # Outage and clock.
 

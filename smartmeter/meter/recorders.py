@@ -152,6 +152,28 @@ class Recorders:
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = CLOCK_BACKWARD if inside else 0, inside
 
+    def zone_moved(self, moved_s: int, utc_us: int, totals: Totals, test: bool) -> None:
+        """End the blocks whose boundaries a new zone moves, before the clock takes it.
+
+        For local time, in which they lie, it is a clock that was set: the running
+        interval is partial, and times in the block count back as before.
+        """
+        flag = CLOCK_FORWARD if moved_s > 0 else CLOCK_BACKWARD
+        for recorder in self._sets:
+            length_us = recorder.length_s * US_PER_S
+            if not moved_s % recorder.length_s:
+                continue
+            after_us = self._clock.after_boundary_us(recorder.length_s, utc_us)
+            if self.recording:
+                ended = []
+                if after_us:
+                    recorder.common, recorder.short = recorder.common | flag, True
+                    end_s = (utc_us - after_us + length_us) // US_PER_S
+                    ended.append(recorder.end(self._clock, end_s, totals, test))
+                self._tell(recorder, [*ended, *recorder.fill_block(self._clock, totals)])
+            inside = (after_us + moved_s * US_PER_S) % length_us != 0
+            recorder.common, recorder.short = flag if inside else 0, inside
+
     def clear(self, totals: Totals, utc_us: int) -> None:
         """Empty all rings (procedure 3)."""
         for recorder in self._sets:

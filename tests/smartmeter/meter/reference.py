@@ -6,7 +6,7 @@ looking the dates up (``reference_calendar``), lists as lists.  It shares with t
 meter the world (``flow_at``), the decoded tables, and what a dial holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal, getcontext
 from typing import Any
@@ -58,6 +58,11 @@ class Reference:
         self.units = self.sources.units
         formats = tables[0].FORMAT_CONTROL_3
         self.dial1, self.dial2 = dial(formats.NI_FORMAT1), dial(formats.NI_FORMAT2)
+        offset = (tables.get(53) or {}).get("TIME_ZONE_OFFSET", 0)
+        moved = 60 * (offset if isinstance(offset, int) else 0) - self.calendar.zone
+        if not changed & {11, 12, 15, 16, 61, 62}:
+            for one in self.profiles:
+                one.move(self.world, moved)
         self.calendar.use(tables)
         if changed & {11, 12, 15, 16}:
             self.world.energy = [0] * len(self.units)
@@ -66,6 +71,8 @@ class Reference:
             self._forget_registers()
         if changed & {11, 12, 13, 15, 16, 21, 22, 27}:
             self._forget_demands()
+        else:
+            self._gap([n for n, (step, _) in self.sources.intervals.items() if moved % step])
         if changed & {11, 12, 15, 16, 61, 62}:
             self.profiles = self.world.sets(self.sources, tables)
         elif changed and tables[0].STD_VERSION_NO > 1:
@@ -115,12 +122,14 @@ class Reference:
         self.thermal = dict.fromkeys(self.sources.intervals, Decimal(0))
         self.last = dict.fromkeys(self.sources.intervals, 0)
         self.over: set[int] = set()
-        self._gap()
+        self.since: dict[int, int] = {}
+        self.at_minute: dict[int, list[int]] = {}
+        self._gap(self.sources.intervals)
 
-    def _gap(self) -> None:
-        """Demands are measured whole from here on only."""
-        self.since = self.now
-        self.at_minute = {self.now: list(self.world.energy)}
+    def _gap(self, sources: Iterable[int]) -> None:
+        """Demands of some sources are measured whole from here on only."""
+        self.since |= dict.fromkeys(sources, self.now)
+        self.at_minute[self.now] = list(self.world.energy)
 
     # Sources.
 
@@ -137,6 +146,31 @@ class Reference:
             return self.count(source)
         milli = rate(self.units[source], self.flow(self.now // 60))
         return self.sources.mean(source, milli, 1)
+
+    def present(self, source: int) -> int:
+        """Give a source as ST-28 shows it: a count turns over, all else is held."""
+        value = self.value(source)
+        if self.sources.is_energy(source):
+            return _wrapped(value, self.dial1)
+        return _held(value, self.dial1)
+
+    def building_up(self, source: int) -> int:
+        """Give a demand before its interval ends: what flowed so far, over the whole length."""
+        if self.units[source].TIME_BASE == THERMAL:
+            return self.sources.mean(source, int(self.thermal[source]), 1)
+        step, length = self.sources.intervals[source]
+        zone = self.calendar.zone
+        running = self.now - (self.now + zone) % step
+        since = self.since[source]
+        whole = since + -(since + zone) % step  # the first boundary since a gap
+        begin = max(running - (length - step), whole) if whole <= running else since
+        energy = self.world.energy[source] - self.at_minute[begin][source]
+        return self.sources.mean(source, energy, length)
+
+    def seconds_left(self, source: int) -> int:
+        """Give the seconds until a demand can be new."""
+        step = self.sources.intervals[source][0]
+        return step - (self.now + self.calendar.zone) % step
 
     # Running.
 
@@ -172,7 +206,7 @@ class Reference:
         ended = {}
         for source, (step, length) in self.sources.intervals.items():
             begin = self.now - (step if self.units[source].TIME_BASE == THERMAL else length)
-            if (self.now + self.calendar.zone) % step or begin < self.since:
+            if (self.now + self.calendar.zone) % step or begin < self.since[source]:
                 continue
             energy = self.world.energy[source] - self.at_minute[begin][source]
             if self.units[source].TIME_BASE == THERMAL:
@@ -233,12 +267,12 @@ class Reference:
                         "TIMES": [at for _, at, _ in best],
                         "CUM_DEMAND": _wrapped(cumulated, self.dial1),
                         "CONT_CUM_DEMAND": _wrapped(cumulated + running, self.dial1),
-                        "DEMAND": _filled([self._held(v) for v, _, _ in best], most),
+                        "DEMAND": _filled([self.held(v) for v, _, _ in best], most),
                     }
                 )
             sums = [one[0 if tier is None else 1 + tier] for one in self.credited]
             coincidents = [
-                _filled([self._held(captured[at]) for _, _, captured in found[demand]], most)
+                _filled([self.held(captured[at]) for _, _, captured in found[demand]], most)
                 for at, demand in enumerate(self.tables[22].get("COIN_DEMAND_ASSOC", []))
             ]
             blocks.append(
@@ -250,8 +284,8 @@ class Reference:
             )
         return blocks
 
-    def _held(self, value: int) -> int:
-        return max(1 - self.dial2, min(value, self.dial2 - 1))
+    def held(self, value: int) -> int:
+        return _held(value, self.dial2)
 
     # Reset, self-read, season.
 
@@ -367,7 +401,7 @@ class Reference:
         self.counters[42] += 1
         for one in self.profiles:
             one.pass_over(self.world, old, POWER)
-        self._gap()
+        self._gap(self.sources.intervals)
         self._cool(seconds)
         control = self.tables.get(13) or {}
         recognised = max(
@@ -395,7 +429,7 @@ class Reference:
                 one.pass_over(self.world, old, FORWARD)
             else:
                 one.set_back(self.world, old)
-        self._gap()
+        self._gap(self.sources.intervals)
         self.exclude_until += seconds if self.exclude_until else 0
         self.reset_until += seconds if self.reset_until else 0
         season = self.calendar.season
@@ -411,7 +445,7 @@ class Reference:
             return
         self.test = on
         self._tell()
-        self._gap()
+        self._gap(self.sources.intervals)
         for code in (31, 32) if on else (33, 30):
             self.logs.note(code, self.now)
 
@@ -433,6 +467,10 @@ class Reference:
 
 def _filled(values: list[int], most: int) -> list[int]:
     return values + [0] * (most - len(values))
+
+
+def _held(value: int, dial: int) -> int:
+    return max(1 - dial, min(value, dial - 1))
 
 
 def _wrapped(count: int, dial: int) -> int:

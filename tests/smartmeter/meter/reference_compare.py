@@ -14,6 +14,7 @@ def compare(tables: Snapshot, reference: Reference) -> None:
     """AssertionError names the first element in which they differ."""
     compare_registers(tables, reference)
     compare_kept(tables, reference)
+    compare_present(tables, reference)
     for one in reference.profiles:
         compare_profile(tables, reference, one)
     compare_logs(tables, reference)
@@ -24,6 +25,8 @@ def compare(tables: Snapshot, reference: Reference) -> None:
         assert shown == calendar.in_force[0], "tier"
     if 52 in tables:
         assert reference.calendar.dst == tables[52].TIME_DATE_QUAL.DST_FLAG
+        weekday = reference.calendar.shown(reference.now).isoweekday() % 7
+        assert weekday == tables[52].TIME_DATE_QUAL.DAY_OF_WEEK
         _same_time(tables, tables[52].CLOCK_CALENDAR, reference.calendar.shown(reference.now))
 
 
@@ -122,6 +125,30 @@ def _kept(
     assert info.get("SEASON", season) == season, f"{where} season"
     assert registers.get("NBR_DEMAND_RESETS", resets) == resets, f"{where} resets"
     _blocks(tables, reference, registers, wanted, where)
+
+
+def compare_present(tables: Snapshot, reference: Reference) -> None:
+    """Compare ST-28, which is of now."""
+    if 28 not in tables:
+        return
+    chosen = reference.tables[27]
+    pairs = zip(chosen.PRESENT_DEMAND_SELECT, tables[28].PRESENT_DEMAND, strict=True)
+    for at, (select, shown) in enumerate(pairs):
+        source = select.SOURCE_INDEX
+        wanted = left = 0
+        if source != 255:
+            wanted, left = reference.building_up(source), reference.seconds_left(source)
+        away = abs(int(shown.DEMAND_VALUE) - reference.held(wanted))
+        assert away <= _tolerance(reference, source), f"ST-28 demand {at}: {away} from {wanted}"
+        time = shown.get("TIME_REMAINING")
+        if time is not None and time.value is not None:
+            told = time.value.hour * 3600 + time.value.minute * 60 + time.value.second
+            assert told == min(left, 86_399), f"ST-28 demand {at}: {told} s of {left}"
+    pairs = zip(chosen.PRESENT_VALUE_SELECT, tables[28].PRESENT_VALUE, strict=True)
+    for at, (select, shown) in enumerate(pairs):
+        wanted = 0 if select.SOURCE_INDEX == 255 else reference.present(select.SOURCE_INDEX)
+        away = abs(int(shown) - wanted)
+        assert away <= _tolerance(reference, select.SOURCE_INDEX), f"ST-28 value {at}: {wanted}"
 
 
 def compare_profile(tables: Snapshot, reference: Reference, one: ReferenceProfile) -> None:

@@ -328,7 +328,11 @@ class Pair:
         tables = self.bench.snapshot()
         if number not in tables or number not in tables[0].STD_TBLS_WRITE:
             return
-        value = change(tables[number], chance)
+        self.write(number, change(tables[number], chance))
+
+    def write(self, number: int, value: Any) -> None:
+        """Write a table; nothing happens when the meter refuses it."""
+        tables = self.bench.snapshot()
         image = tables.layout(number).encode(value)
         try:
             self.bench.meter.write_table(number, image, self.bench.now_us)

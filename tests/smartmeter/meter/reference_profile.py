@@ -140,6 +140,20 @@ class ReferenceProfile:
         inside = self.inside(world.now + world.zone)
         self.common, self.short = (flag, True) if inside else (0, False)
 
+    def move(self, world: "World", seconds: int) -> None:
+        """Go on with boundaries elsewhere: a new zone is a clock that was set, for local time."""
+        if seconds % self.length == 0:
+            return
+        flag = FORWARD if seconds > 0 else BACKWARD
+        ran = (world.now + world.zone) % self.length
+        if world.recording:
+            if ran:
+                self.common, self.short = self.common | flag, True
+                self.close(world, world.now - ran + self.length)
+            self.fill(world)
+        inside = self.inside(world.now + world.zone + seconds)
+        self.common, self.short = (flag, True) if inside else (0, False)
+
     def set_back(self, world: "World", old: int) -> None:
         self.common |= BACKWARD
         start = old - (old + world.zone) % self.length

@@ -17,7 +17,7 @@ import pytest
 
 from smartmeter.meter.profiles import PROFILES, profile_named
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
-from tests.smartmeter.meter.reference_history import agree
+from tests.smartmeter.meter.reference_history import Pair, agree
 
 #: Begin of the histories: before DST begins and ends, before the summer season, and in winter.
 STARTS = tuple(
@@ -34,6 +34,18 @@ def test_a_drawn_history_ends_the_same_in_meter_and_reference(name: str) -> None
 @pytest.mark.parametrize("seed", range(4))
 def test_a_drawn_device_agrees_with_the_reference(seed: int) -> None:
     agree(profile_named("random", seed), seed, STARTS[seed], 8)
+
+
+@pytest.mark.parametrize("name", ["bcd-1997", "industrial"])
+def test_a_zone_that_moves_the_boundaries_breaks_what_was_running(name: str) -> None:
+    pair = Pair(PROFILES[name], 1, STARTS[0])
+    for zone_min in (345, -420, 352, 0):
+        pair.wait(4_000)
+        pair.write(53, pair.bench.snapshot()[53] | {"TIME_ZONE_OFFSET": zone_min})
+        for _ in range(5):
+            pair.wait(701)
+            pair.compare()
+        assert zone_min == pair.bench.snapshot()[53].TIME_ZONE_OFFSET
 
 
 @pytest.mark.night
