@@ -116,13 +116,20 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
 
 @command.command()
 @click.option("--out", "folder", required=True, metavar="DIR", help="Where the files are made.")
+@click.option("--data", metavar="DIR", help="Where readings are kept; without: OUT/data.")
 @click.option("--port", multiple=True, metavar="PORT", help="A port; without: those found here.")
 @click.option("--esn", default="", metavar="ESN", help="The module's name; without: the meter's.")
 @click.option("--tms", "tms", metavar="tcp:HOST:PORT", help="The TMS; without: none.")
 @click.option("--user-id", default=2, show_default=True, help="Of the optical port.")
 @click.option("--yes", is_flag=True, help="Probe without asking.")
 def init(
-    folder: str, port: tuple[str, ...], esn: str, tms: str | None, user_id: int, yes: bool
+    folder: str,
+    data: str | None,
+    port: tuple[str, ...],
+    esn: str,
+    tms: str | None,
+    user_id: int,
+    yes: bool,
 ) -> None:
     """Find a meter, and write settings, key and shipment file.
 
@@ -141,7 +148,9 @@ def init(
     found = find_meters(agreed, os.environ.get("SMARTMETER_OPTICAL_PASSWORD", ""), user_id)
     for one in found:
         click.echo(str(one))
-    files = write_files(Path(folder), [one for one in found if one.meter], esn, tms, user_id)
+    out = Path(folder)
+    kept = Path(data) if data else out / "data"
+    files = write_files(out, kept, [one for one in found if one.meter], esn, tms, user_id)
     for path in files:
         click.echo(f"wrote {path}")
     click.echo(f"next: smartmeter gateway check --settings {files[0]}")

@@ -89,10 +89,11 @@ def module_name(serial: str) -> str:
 
 
 def write_files(
-    folder: Path, meters: Sequence[Found], esn: str, tms: str | None, user_id: int
+    folder: Path, data: Path, meters: Sequence[Found], esn: str, tms: str | None, user_id: int
 ) -> list[Path]:
     """Write gateway.toml, a key a module, and shipment.csv; nothing that is there is replaced.
 
+    ``data`` is where the gateway will keep what it reads; it is not made here.
     Gives the files, the settings first; SettingsError when there is no meter or
     no name for its module.
     """
@@ -121,7 +122,7 @@ def write_files(
         for path, key in zip(keys, made, strict=True):
             _write(path, key + "\n")
         _write(shipment, "esn,title,key,model\n" + "".join(rows))
-        _write(settings, _settings(folder, names, meters, tms, user_id))
+        _write(settings, _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id))
     except OSError as error:
         raise SettingsError(str(folder), str(error.strerror), "check its rights") from error
     return [settings, shipment, *keys]
@@ -134,24 +135,28 @@ def _write(path: Path, text: str) -> None:
 
 
 def _settings(
-    folder: Path, names: Sequence[str], meters: Sequence[Found], tms: str | None, user_id: int
+    folder: Path,
+    data: Path,
+    names: Sequence[str],
+    meters: Sequence[Found],
+    tms: str | None,
+    user_id: int,
 ) -> str:
-    folder = folder.resolve()
-    parts = [_HEAD.format(data=folder / "data")]
+    parts = [_HEAD.format(data=data)]
     for name, one in zip(names, meters, strict=True):
         parts.append(
             _METER.format(
                 text=one.text,
                 esn=name,
                 key=folder / f"{name}.key",
-                state=folder / "data" / f"{name}.nvram",
+                state=data / f"{name}.nvram",
                 port=one.port,
                 user_id=user_id,
                 model=one.model,
             )
         )
     parts.append(_TMS.format(address=tms) if tms else _NO_TMS)
-    return "".join(parts) + _SINKS.format(data=folder / "data")
+    return "".join(parts) + _SINKS.format(data=data)
 
 
 _HEAD = """\

@@ -18,7 +18,6 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, FullWrite
 from smartmeter.base import signing
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.wheel import PACKAGE, wheel_identity
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, read_own
 
 #: A slot of a module, and one piece, as the module takes them.
@@ -76,6 +75,9 @@ def read_image(octets: bytes, place: str) -> Image:
 
 def wheel_image(wheel: bytes, private_key: bytes) -> Image:
     """Make an image for gateways of a wheel of SmartMeter; its version is the wheel's."""
+    # What reads archives and mail headers is only for who makes an image.
+    from smartmeter.base.wheel import PACKAGE, wheel_identity
+
     name, version = wheel_identity(wheel)
     if name != PACKAGE:
         raise SettingsError("wheel", f"is of {name}", f"give one of {PACKAGE}")

@@ -15,7 +15,6 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -164,7 +163,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
     StorageError for a database that a newer program has written.
     """
-    folder = files("smartmeter.tms.store") / "schema"
+    folder = Path(__file__).with_name("schema")
     scripts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(scripts):

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import re
+import shutil
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.gateway import journal
 from smartmeter.gateway.journal import MAX_LINES_DAY, Journal
 from smartmeter.gateway.mains import MeterAlone, PowerSupply, make_sense
 from smartmeter.gateway.metrics import MetricsServer
@@ -15,6 +20,8 @@ from smartmeter.gateway.permissions import read_permission
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.status_socket import StatusSocket, ask_status
 
+BOARD = Path(journal.__file__).with_name("board")
+SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 HOUR_US = 3600 * 1_000_000
 STATUS = {"meters": [{"esn": "SM1", "fresh": True, "outbox": 3, "state": None}]}
 
@@ -76,35 +83,59 @@ def test_without_a_service_manager_nothing_is_told_and_nothing_fails() -> None:
     assert ServiceManager(other).period_s is None, "the watchdog is another process's"
 
 
+@pytest.mark.skipif(not SYSTEMD_ANALYZE, reason="needs the Debian package systemd")
+def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
+    text = (BOARD / "smartmeter-gateway.service").read_text()
+    assert "/opt/smartmeter/bin/smartmeter gateway run" in text
+    unit = tmp_path / "smartmeter-gateway.service"
+    unit.write_text(text.replace("/opt/smartmeter/bin/smartmeter", sys.executable))
+    done = subprocess.run(
+        [SYSTEMD_ANALYZE or "", "verify", "--man=no", str(unit)], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and unit.name not in done.stderr, done.stderr
+
+
+def test_each_key_of_the_udev_rule_is_a_match_or_an_assignment() -> None:
+    rules = (BOARD / "60-smartmeter.rules").read_text().splitlines()
+    [rule] = [line for line in rules if not line.startswith("#")]
+    keys = [
+        re.fullmatch(r"(\w+(?:\{\w+\})?)(==|=|\+=)\"([^\"]+)\"", one) for one in rule.split(", ")
+    ]
+    matches = {key[1] for key in keys if key and key[2] == "=="}
+    assert all(keys) and matches == {"SUBSYSTEM", "ATTRS{idVendor}", "ATTRS{idProduct}"}
+    assigned = {key[1]: key[3] for key in keys if key and key[2] != "=="}
+    assert assigned["SYMLINK"] == "smartmeter0" and assigned["ENV{ID_MM_DEVICE_IGNORE}"] == "1"
+
+
 def test_a_lost_meter_is_said_once_and_its_return_once() -> None:
     lines: list[str] = []
-    journal = Journal(lines.append, lambda: 0)
+    log = Journal(lines.append, lambda: 0)
     for text in ("answers", "answers", "does not answer", "does not answer", "answers"):
-        journal.state("meter", text)
+        log.state("meter", text)
     assert lines == ["meter: answers", "meter: does not answer", "meter: answers"]
 
 
 def test_what_is_said_again_within_the_hour_is_counted() -> None:
     lines: list[str] = []
     now_us = 0
-    journal = Journal(lines.append, lambda: now_us)
+    log = Journal(lines.append, lambda: now_us)
     for _ in range(500):
-        journal.say("refused\na message")
+        log.say("refused\na message")
     now_us = HOUR_US
-    journal.say("refused a message")
+    log.say("refused a message")
     assert lines == ["refused a message", "refused a message (499 times more since)"]
 
 
 def test_a_flood_of_different_lines_stays_under_ten_megabytes_a_day() -> None:
     lines: list[str] = []
     now_us = 0
-    journal = Journal(lines.append, lambda: now_us)
+    log = Journal(lines.append, lambda: now_us)
     for number in range(3 * MAX_LINES_DAY):
-        journal.say(f"{number} " + "x" * 1000)
+        log.say(f"{number} " + "x" * 1000)
     assert sum(len(line.encode()) + 1 for line in lines) < 10_000_000
     assert lines[-1] == "too many lines: silent until tomorrow"
     now_us = 24 * HOUR_US
-    journal.say("a new day")
+    log.say("a new day")
     assert lines[-1] == "a new day"
 
 

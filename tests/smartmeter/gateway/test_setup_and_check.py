@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -46,8 +47,10 @@ def test_init_asks_before_it_probes_and_a_no_leaves_the_port_alone(tmp_path: Pat
 
 
 def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path: Path) -> None:
+    kept = ("--data", str(tmp_path / "kept"))
     made = smartmeter(
-        *("gateway", "init", "--out", str(tmp_path / "g"), "--port", meter, "--yes"), **MASTER
+        *("gateway", "init", "--out", str(tmp_path / "g"), "--port", meter, "--yes", *kept),
+        **MASTER,
     )
     assert made.returncode == 0, made.stderr
     assert "meter SMOP SM-RES-1, serial SM000001" in made.stdout
@@ -59,6 +62,8 @@ def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path:
     settings = str(folder / "gateway.toml")
     checked = smartmeter("gateway", "check", "--settings", settings, **MASTER)
     assert checked.returncode == 0, checked.stdout
+    assert f"{tmp_path / 'kept'}: can be written" in checked.stdout
+    assert str(folder / "data") not in (folder / "gateway.toml").read_text()
     assert "read-only" in checked.stdout and "no last gasp" in checked.stdout
     assert "history log" in checked.stdout
     again = smartmeter("gateway", "init", "--out", str(folder), "--port", meter, "--yes", **MASTER)
@@ -84,6 +89,9 @@ def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> N
 
 def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_path: Path) -> None:
     clock = f"{int(time.time())},1200"
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.bind(str(tmp_path / "notify"))
+    notified = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
     with meter_process("--pty", str(tmp_path / "m"), "--clock", clock) as (port, _):
         made = smartmeter(
             *("gateway", "init", "--out", str(tmp_path / "g"), "--port", port, "--yes"), **MASTER
@@ -106,7 +114,7 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_pat
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **MASTER},
+            env={**os.environ, **MASTER, **notified},
         )
         csv = tmp_path / "g" / "data" / "intervals.csv"
         asked = ("gateway", "status", "--settings", settings, "--json")
@@ -120,6 +128,14 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_pat
         gateway.terminate()
         out, _ = gateway.communicate(timeout=20)
     assert gateway.returncode == 0, out
+    manager.setblocking(False)
+    words = [manager.recv(1000).split(b"\n")[0] for _ in range(3)]
+    assert words == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"], "the service manager's socket"
+    with pytest.raises(BlockingIOError):
+        while True:
+            words.append(manager.recv(1000).split(b"\n")[0])
+    assert words[-1] == b"STOPPING=1" and words.count(b"READY=1") == 1
+    manager.close()
     assert "Traceback" not in out and "towards the meter: read-only" in out
     assert csv.read_text().count("\n") >= 7, out
     assert status["tms"] == "local" and status["meters"][0]["fresh"] is True
