@@ -23,6 +23,8 @@ def compare(tables: Snapshot, reference: Reference) -> None:
         assert (calendar.season, calendar.special) == (status.SEASON, status.SPECIAL_SCHD_ACTIVE)
         shown = status.get("CURR_TIER", status.get("CURR_SUMM_TIER"))
         assert shown == calendar.in_force[0], "tier"
+    modes = tables[3].ED_MODE
+    assert (not reference.test, reference.test) == (modes.METERING_FLAG, modes.TEST_MODE_FLAG)
     if 52 in tables:
         assert reference.calendar.dst == tables[52].TIME_DATE_QUAL.DST_FLAG
         weekday = reference.calendar.shown(reference.now).isoweekday() % 7
@@ -107,6 +109,7 @@ def compare_kept(tables: Snapshot, reference: Reference) -> None:
     held = list_.held()
     assert (len(held), list_.unread) == (reads.NBR_VALID_ENTRIES, reads.NBR_UNREAD_ENTRIES)
     assert list_.number % 65536 == reads.LAST_ENTRY_SEQ_NBR, "ST-26 sequence"
+    assert list_.overflow == reads.LIST_STATUS.OVERFLOW_FLAG, "ST-26 overflow"
     order = reads.LIST_STATUS.ORDER
     shown = newest_first(reads.SELF_READS_ENTRIES, reads.LAST_ENTRY_ELEMENT, len(held), order)
     for age, (entry, kept) in enumerate(zip(shown, held, strict=True)):
@@ -160,6 +163,8 @@ def compare_profile(tables: Snapshot, reference: Reference, one: ReferenceProfil
     assert len(held) == status.NBR_VALID_BLOCKS, f"{place} blocks"
     assert one.blocks.unread == status.NBR_UNREAD_BLOCKS, f"{place} unread"
     assert one.blocks.overflow == flags.OVERFLOW_FLAG, f"{place} overflow"
+    modes = (reference.world.recording, reference.test)
+    assert modes == (flags.ACTIVE_MODE_FLAG, flags.TEST_MODE), f"{place} modes"
     if not held:
         return
     assert one.blocks.number - 1 == status.LAST_BLOCK_SEQ_NBR, f"{place} sequence"
@@ -222,6 +227,8 @@ def compare_logs(tables: Snapshot, reference: Reference) -> None:
         assert shown == [event.code for event in held], f"{place} codes, newest first"
         assert log.number == table.LAST_ENTRY_SEQ_NBR, f"{place} sequence"
         assert log.unread == table.NBR_UNREAD_ENTRIES, f"{place} unread"
+        flags = next(table[name] for name in table if name.endswith("FLAGS"))
+        assert log.overflow == flags.OVERFLOW_FLAG, f"{place} overflow"
         for entry, event in zip(listed, held, strict=True):
             _entry(tables, entry, event, place)
 
