@@ -15,7 +15,7 @@ import click
 
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SmartMeterError
 
 SETTINGS = click.option(
     "--settings", "name", required=True, metavar="FILE", help="TOML: module, meter, tms, sinks."
@@ -120,7 +120,13 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
 @click.option("--port", multiple=True, metavar="PORT", help="A port; without: those found here.")
 @click.option("--esn", default="", metavar="ESN", help="The module's name; without: the meter's.")
 @click.option("--tms", "tms", metavar="tcp:HOST:PORT", help="The TMS; without: none.")
-@click.option("--user-id", default=2, show_default=True, help="Of the optical port.")
+@click.option(
+    "--user-id",
+    type=click.IntRange(0, 65_535),
+    default=2,
+    show_default=True,
+    help="Of the optical port.",
+)
 @click.option("--yes", is_flag=True, help="Probe without asking.")
 def init(
     folder: str,
@@ -141,7 +147,7 @@ def init(
 
     chosen = list(port) or list_ports()
     if not chosen:
-        raise SettingsError("ports", "none is here", "plug the probe in, or give --port")
+        raise SmartMeterError("ports", "none is here", "plug the probe in, or give --port")
     agreed = [one for one in chosen if yes or click.confirm(f"Probe {one}?", default=False)]
     if not agreed:
         raise click.ClickException("no port was probed: nothing was written")

@@ -7,12 +7,14 @@ power-good output); never mains voltage.
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 from smartmeter.base.errors import SettingsError
 
 POWER_SUPPLIES = Path("/sys/class/power_supply")
+_FORM = re.compile(r"meter|power_supply(:.+)?|gpio:.+:[0-9]{1,9}")
 FORMS = 'write "meter", "power_supply" or "gpio:/dev/gpiochip0:17"'
 
 
@@ -94,17 +96,22 @@ class GpioLine:
         self._request.release()
 
 
+def check_sense(place: str, text: str) -> str:
+    """Give a setting back; SettingsError for one that names no sense."""
+    if not _FORM.fullmatch(text):
+        raise SettingsError(place, f"{text!r:.80} is no sense", FORMS)
+    return text
+
+
 def make_sense(text: str) -> MainsSense:
-    """Make the sense of a setting; SettingsError names the fault and the forms."""
+    """Make the sense of a setting that was checked; SettingsError when this board lacks it."""
     kind, _, rest = text.partition(":")
-    if text == "meter":
-        return MeterAlone()
     if kind == "power_supply":
         return PowerSupply(Path(rest) if rest else POWER_SUPPLIES)
-    chip, _, line = rest.rpartition(":")
-    if kind == "gpio" and chip and line.isdecimal():
+    if kind == "gpio":
+        chip, _, line = rest.rpartition(":")
         return GpioLine(chip, int(line))
-    raise SettingsError(f"mains {text!r}", "is no sense", FORMS)
+    return MeterAlone()
 
 
 def _text(path: Path) -> str:

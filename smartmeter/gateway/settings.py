@@ -60,6 +60,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
@@ -69,6 +70,7 @@ from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries
+from smartmeter.gateway.mains import check_sense
 from smartmeter.gateway.permissions import LocalPermission, read_permission
 from smartmeter.gateway.sinks.settings import (
     HomeAssistantSettings,
@@ -266,7 +268,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         data,
         Path(gateway.text("socket", str(data / "gateway.sock"))),
         read_permission(Path(gateway.text("allow"))) if "allow" in gateway else LocalPermission(),
-        gateway.text("mains", "meter"),
+        check_sense(f"{gateway.place}, mains", gateway.text("mains", "meter")),
         _listen(gateway) if "metrics" in gateway else None,
         _sinks(file),
         upgrade,
@@ -319,7 +321,15 @@ def _seat(
         raise SettingsError(module.place, "the key is not hex", "write 32 hex digits") from None
     default = None if data is None else str(data / f"{factory.esn}.nvram")
     state = Path(module.text("state", default))
-    return SeatSettings(factory, state, meter.text("port"), meter.text("model", ""))
+    return SeatSettings(factory, state, _port(meter), meter.text("model", ""))
+
+
+def _port(meter: _Section) -> str:
+    """Give a port's name; a TCP port without host or number never comes up."""
+    name = meter.text("port")
+    if name.startswith("tcp:"):
+        host_port(f"{meter.place}, port", name.removeprefix("tcp:"), "tcp:HOST:PORT")
+    return name
 
 
 def _listen(gateway: _Section) -> tuple[str, int]:
@@ -342,6 +352,27 @@ def _upgrade(file: _File, data: Path) -> UpgradeSettings | None:
     return UpgradeSettings(key, slots, section.number("trial_s", 900, 10, 86_400))
 
 
+def _url(section: _Section, schemes: tuple[str, ...], example: str) -> str:
+    text = section.text("url")
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in schemes and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise SettingsError(f"{section.place}, url", f"{text!r:.80} is none", f"write {example}")
+    return text
+
+
+def _influx_url(influx: _Section) -> str:
+    example = "http://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET&precision=s"
+    url = _url(influx, ("http", "https"), example)
+    if parse_qs(urlsplit(url).query).get("precision") not in (["s"], ["second"]):
+        # Without it the server takes seconds for nanoseconds.
+        raise SettingsError(f"{influx.place}, url", "its times are not seconds", "add precision=s")
+    return url
+
+
 def _sinks(file: _File) -> Sinks:
     csv, mqtt = file.optional("csv"), file.optional("mqtt")
     influx, home = file.optional("influx"), file.optional("home_assistant")
@@ -359,8 +390,10 @@ def _sinks(file: _File) -> Sinks:
         ),
         None
         if influx is None
-        else InfluxSettings(influx.text("url"), influx.secret("token_file", default="")),
+        else InfluxSettings(_influx_url(influx), influx.secret("token_file", default="")),
         None
         if home is None
-        else HomeAssistantSettings(home.text("url"), home.secret("token_file")),
+        else HomeAssistantSettings(
+            _url(home, ("ws", "wss"), "ws://HOST:8123/api/websocket"), home.secret("token_file")
+        ),
     )

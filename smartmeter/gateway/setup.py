@@ -20,7 +20,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
 LOOKED_AT = (0, 1, 3, 5, 52)
@@ -94,11 +94,11 @@ def write_files(
     """Write gateway.toml, a key a module, and shipment.csv; nothing that is there is replaced.
 
     ``data`` is where the gateway will keep what it reads; it is not made here.
-    Gives the files, the settings first; SettingsError when there is no meter or
-    no name for its module.
+    Gives the files, the settings first; SmartMeterError when there is no meter,
+    SettingsError when there is no name for its module.
     """
     if not meters:
-        raise SettingsError("ports", "no meter was found", "look at the probe; try another port")
+        raise SmartMeterError("ports", "no meter was found", "look at the probe; try another port")
     if esn and len(meters) > 1:
         raise SettingsError("--esn", f"{len(meters)} meters were found", "name one --port")
     names = [esn or module_name(one.serial) for one in meters]

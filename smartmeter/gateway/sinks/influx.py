@@ -10,6 +10,7 @@ import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterable
+from http.client import HTTPException
 
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
@@ -76,8 +77,8 @@ class InfluxSink:
         except urllib.error.HTTPError as error:
             told = error.read(MAX_FAULT_OCTETS).decode("utf-8", "replace").replace("\n", " ")
             raise SinkRefused(f"InfluxDB answered {error.code} {told}".strip()) from None
-        except (OSError, ValueError) as error:
-            raise SinkRefused(f"InfluxDB: {error}") from None
+        except (OSError, ValueError, HTTPException) as error:
+            raise SinkRefused(f"InfluxDB: {error or type(error).__name__}") from None
 
     def sent(self, position: dict[str, int]) -> None:
         """Note that everything up to a position has arrived."""

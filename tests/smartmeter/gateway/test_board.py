@@ -14,7 +14,7 @@ import pytest
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.gateway import journal
 from smartmeter.gateway.journal import MAX_LINES_DAY, Journal
-from smartmeter.gateway.mains import MeterAlone, PowerSupply, make_sense
+from smartmeter.gateway.mains import MeterAlone, PowerSupply, check_sense, make_sense
 from smartmeter.gateway.metrics import MetricsServer
 from smartmeter.gateway.permissions import read_permission
 from smartmeter.gateway.service_manager import ServiceManager
@@ -51,12 +51,54 @@ def test_a_board_without_a_sense_says_what_to_write(tmp_path: Path) -> None:
         make_sense(f"power_supply:{tmp_path}")
     for text in ("gpio", "gpio:17", "gpio:/dev/gpiochip0:x", "battery"):
         with pytest.raises(SettingsError, match="is no sense"):
-            make_sense(text)
+            check_sense("g.toml", text)
 
 
 def test_a_gpio_line_needs_its_library_or_its_chip() -> None:
     with pytest.raises(SettingsError, match="gpio:/dev/no-chip:17"):
         make_sense("gpio:/dev/no-chip:17")
+
+
+#: The part of libgpiod's Python that a line needs; its level is in a file.
+PRETEND_GPIOD = """
+import pathlib, types
+line = types.SimpleNamespace(
+    Direction=types.SimpleNamespace(INPUT="in"),
+    Value=types.SimpleNamespace(ACTIVE="1", INACTIVE="0"),
+)
+class LineSettings:
+    def __init__(self, direction): assert direction == line.Direction.INPUT
+class request_lines:
+    def __init__(self, chip, consumer, config):
+        self.file, self.lines = pathlib.Path(chip), set(config)
+        self.file.read_text()
+    def get_value(self, number):
+        assert number in self.lines
+        return self.file.read_text().strip()
+    def release(self): self.file.write_text("released")
+"""
+
+
+def test_a_gpio_line_tells_whether_the_mains_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpiod.py").write_text(PRETEND_GPIOD)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "gpiod", raising=False)
+    chip = tmp_path / "gpiochip0"
+    with pytest.raises(SettingsError, match="check chip, line"):
+        make_sense(f"gpio:{chip}:17")
+    chip.write_text("1\n")
+    sense = make_sense(f"gpio:{chip}:17")
+    assert sense.read() is True
+    chip.write_text("0\n")
+    assert sense.read() is False
+    chip.unlink()
+    assert sense.read() is None, "a line that cannot be read tells nothing"
+    chip.write_text("1\n")
+    sense.close()
+    assert chip.read_text() == "released"
+    monkeypatch.delitem(sys.modules, "gpiod")
 
 
 def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> None:

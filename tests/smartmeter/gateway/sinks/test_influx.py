@@ -1,5 +1,6 @@
 """Line protocol to an HTTP server: what was taken moves the cursor, what was refused does not."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -80,3 +81,18 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         sink.send(["x value=1 1"])
     with pytest.raises(SinkRefused, match="InfluxDB"):
         InfluxSink(InfluxSettings("no url"), Readings(tmp_path / "r")).send(["x value=1 1"])
+
+
+def test_a_server_that_speaks_no_http_is_a_refusal(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with listening.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(b"220 mail server\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/?precision=s"
+        sink = InfluxSink(InfluxSettings(url, ""), Readings(tmp_path / "r"))
+        with pytest.raises(SinkRefused, match="220 mail server"):
+            sink.send(["x value=1 1"])
