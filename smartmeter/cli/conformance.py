@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ansi_tables import Snapshot, TableError
+from protocols.transports.modem_port import call_name
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
@@ -25,6 +26,7 @@ from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
 from smartmeter.conformance.line import Line, PortLine, SimulatedLine
+from smartmeter.conformance.line_rules import CALL, OPTICAL
 from smartmeter.conformance.report import (
     Report,
     difference,
@@ -87,10 +89,6 @@ def command(port: str | None, **options: Any) -> int:
         return 0
     if port is None:
         raise click.UsageError("give the PORT of the device, or --diff with two reports")
-    if is_call(port):
-        raise click.UsageError(
-            f"{port} is a call: the bench tests C12.18's line, with its times; doctor visits it"
-        )
     if options["failures"] > options["tries"]:
         raise click.UsageError("--failures cannot be more than --tries")
     profile = read_profile(*_text(options["profile_file"])) if options["profile_file"] else None
@@ -145,7 +143,10 @@ def _chosen(permits: frozenset[Permit], options: dict[str, Any]) -> Plan:
 def _bench(
     port: str, profile: Profile, permits: frozenset[Permit], seed: int, options: dict[str, Any]
 ) -> Bench:
-    bench = Bench.on(_line(port), seed)
+    rules, identity = OPTICAL, 0
+    if is_call(port):
+        rules, identity = CALL, call_name(port).identity
+    bench = Bench.on(_line(port), seed, rules, identity)
     bench.profile, bench.permits = profile, permits
     bench.reader, bench.master = _password(READER_VARIABLE), _password(MASTER_VARIABLE)
     bench.now_utc_s = lambda: wall_utc_us() // 1_000_000
@@ -159,7 +160,8 @@ def _line(port: str) -> Line:
     if is_simulated(port):
         now_us = monotonic_us()
         return SimulatedLine(meter_named(port, wall_utc_us(), now_us), now_us)
-    return PortLine(open_any_port(port), monotonic_us)
+    again = (lambda: open_any_port(port)) if is_call(port) else None
+    return PortLine(open_any_port(port), monotonic_us, again)
 
 
 def _password(variable: str) -> bytes | None:

@@ -17,6 +17,7 @@ from protocols.psem.codec import table_data
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, Logon, OffsetRead, Request, Security, Wait
 from smartmeter.conformance.line import Line
+from smartmeter.conformance.line_rules import OPTICAL, LineRules
 from smartmeter.conformance.tester import Answer, Tester
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
@@ -95,14 +96,24 @@ class Bench:
     _listed: tuple[int, ...] | None = None
 
     @classmethod
-    def on(cls, line: Line, seed: int = 1) -> Bench:
-        """Give a bench on a line, with nothing but defaults."""
-        return cls(Tester(line), Random(seed))
+    def on(cls, line: Line, seed: int = 1, rules: LineRules = OPTICAL, identity: int = 0) -> Bench:
+        """Give a bench on a line, with nothing but defaults; ``identity`` is the device's."""
+        return cls(Tester(line, rules, identity), Random(seed))
 
     def need(self, service: str) -> None:
         """Want that the profile does not deny a service."""
         if service in self.profile.lacks:
             raise NotApplicable(f"the profile says that the device has no {service}")
+
+    @property
+    def rules(self) -> LineRules:
+        """Give what holds on this line."""
+        return self.tester.rules
+
+    def need_speeds(self) -> None:
+        """Want that the speed of the line is the device's, not a modem's."""
+        if self.rules.is_call:
+            raise NotApplicable("in a call the speed is the modems'")
 
     def spent(self) -> bool:
         """Tell whether the time for this run is over."""

@@ -126,13 +126,19 @@ class SimulatedLine:
 
 
 class PortLine:
-    """A real port; ``now_us`` is the computer's monotonic clock."""
+    """A real port; ``now_us`` is the computer's monotonic clock.
+
+    ``again`` opens one anew that may end by itself: devices hang up as C12.21 wants it.
+    """
 
     exact = False
 
-    def __init__(self, port: Port, now_us: Callable[[], int]) -> None:
+    def __init__(
+        self, port: Port, now_us: Callable[[], int], again: Callable[[], Port] | None = None
+    ) -> None:
         self._port = port
         self._clock_us = now_us
+        self._again = again
 
     def now_us(self) -> int:
         """Give the computer's time."""
@@ -140,14 +146,28 @@ class PortLine:
 
     def write(self, data: bytes) -> None:
         """Write; the port returns when it has left as far as it can tell."""
-        self._port.write(data)
+        try:
+            self._port.write(data)
+        except PortError as error:
+            self._call_again(error)
+            self._port.write(data)
+
+    def _call_again(self, error: PortError) -> None:
+        """Open a port anew whose call has ended: the device at its end is in Base state."""
+        if self._again is None:
+            raise error
+        self._port.close()
+        self._port = self._again()
 
     def read(self, until_us: int) -> bytes:
         """Wait for octets; empty when none came."""
         while True:
             left_us = until_us - self._clock_us()
-            if data := self._port.read(max(0, min(left_us, MAX_WAIT_US)) / 1e6):
-                return data
+            try:
+                if data := self._port.read(max(0, min(left_us, MAX_WAIT_US)) / 1e6):
+                    return data
+            except PortError as error:
+                self._call_again(error)
             if left_us <= 0:
                 return b""
 

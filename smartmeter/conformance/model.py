@@ -29,7 +29,7 @@ from protocols.psem.services import (
     Wait,
 )
 from smartmeter.conformance.bench import Bench, octets_of
-from smartmeter.conformance.tester import SLACK_US, TRAFFIC_US, Answer, Tester
+from smartmeter.conformance.tester import SLACK_US, Answer, Tester
 from smartmeter.conformance.verdicts import Basis, Deviation
 
 #: Services without which a device is still one of C12.18.
@@ -37,7 +37,6 @@ OPTIONAL = (Negotiate, Security, Wait, OffsetRead, IndexRead, DefaultRead)
 #: Tables that change by themselves, and those that what we do changes.
 MOVING = frozenset((3, 7, 8, 23, 27, 28, 52, 55, 63, 64, 65, 66, 67, 74, 76))
 _ANY_READ = frozenset(ResponseCode) - {ResponseCode.isss, ResponseCode.err}
-LONG_PAUSE_US = TRAFFIC_US + SLACK_US
 
 
 class Fault(Enum):
@@ -60,7 +59,7 @@ class Step:
     def text(self) -> str:
         """Give the step in one line; :func:`parse` reads it."""
         if self.request is None:
-            return f"pause {LONG_PAUSE_US / 1e6:g} s"
+            return "a pause longer than the traffic time-out"
         psem = encode_request(self.request)
         if isinstance(self.request, Security):
             return f"{self.fault.value} password"
@@ -105,7 +104,7 @@ class Model:
     def _step(self, step: Step) -> None:
         tester = self._bench.tester
         if step.request is None:
-            tester.silence(LONG_PAUSE_US, "a pause longer than the traffic time-out")
+            tester.silence(tester.rules.traffic_us + SLACK_US, step.text())
             self._enter(State.BASE)
             return
         answer = ask_under(tester, step.request, step.fault)

@@ -25,19 +25,14 @@ from protocols.psem.codec import encode_request
 from protocols.psem.codes import BAUDS, ResponseCode, code_name
 from protocols.psem.services import Identify, Negotiate, Request, Terminate
 from smartmeter.conformance.line import START_BAUD, Line
+from smartmeter.conformance.line_rules import OPTICAL, LineRules
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import Basis, Deviation, Unreachable
 
-#: What a device is granted (C12.18 2.9), with what a computer's ports add.
-ACK_WITHIN_US = 2_000_000
-ANSWER_WITHIN_US = 6_000_000
-TRAFFIC_US = 6_000_000
-INTER_CHARACTER_US = 500_000
+#: What a computer's ports add to the times that a device is granted.
 SLACK_US = 500_000
 #: Between the device's last octet and our first: meters need time to turn around.
 TURN_AROUND_US = 20_000
-#: A piece of a packet that stops is complete, or wrong, after this.
-PIECE_QUIET_US = 600_000
 BAUD_PAUSE_US = 60_000
 #: What comes and is not looked at is kept up to here: a device may talk without end.
 MAX_BUFFER_OCTETS = 1 << 16
@@ -103,10 +98,11 @@ class Answer:
 class Tester:
     """One end of a line, octet by octet."""
 
-    def __init__(self, line: Line) -> None:
-        self.line = line
+    def __init__(self, line: Line, rules: LineRules = OPTICAL, identity: int = 0) -> None:
+        self.line, self.rules = line, rules
+        self._own_identity = identity
         self.transcript = Transcript()
-        self.identity = 0
+        self.identity = identity
         self.toggle = 0
         self.packet_octets, self.packets = 64, 1
         self.baud = START_BAUD
@@ -156,7 +152,7 @@ class Tester:
                 return self._cut(size, packet)
             limit_us = until_us
             if self._buffer:
-                limit_us = max(limit_us, self.line.now_us() + PIECE_QUIET_US)
+                limit_us = max(limit_us, self.line.now_us() + self.rules.piece_quiet_us)
             data = self.line.read(limit_us)
             if data:
                 self._keep(data)
@@ -214,14 +210,14 @@ class Tester:
 
     def want_ack(self, why: str = "a good packet") -> Item:
         """Want an ACK in time."""
-        item = self.next(ACK_WITHIN_US + SLACK_US)
+        item = self.next(self.rules.response_us + SLACK_US)
         if item is None or not item.is_ack:
             raise Deviation(f"{why}: {item or 'nothing'} came, an ACK was due")
         return item
 
     def want_nak(self, why: str, silence_basis: Basis | None = None) -> None:
         """Want a NAK; silence instead has a basis of its own, where some devices are silent."""
-        item = self.next(ACK_WITHIN_US + SLACK_US)
+        item = self.next(self.rules.response_us + SLACK_US)
         if item is None:
             raise Deviation(f"{why}: nothing came, a NAK was due", silence_basis)
         if not item.is_nak:
@@ -229,7 +225,7 @@ class Tester:
 
     def want_packet(self, why: str = "the answer") -> Item:
         """Want a packet with a right checksum in time; it is not acknowledged yet."""
-        item = self.next(ANSWER_WITHIN_US + SLACK_US)
+        item = self.next(self.rules.answer_us + SLACK_US)
         if item is None or item.packet is None:
             raise Deviation(f"{why}: {item or 'nothing'} came, a packet was due")
         return item
@@ -331,11 +327,11 @@ class Tester:
 
     def base(self) -> None:
         """Bring the device to Base state, whatever its state is; Unreachable when it is gone."""
-        self.identity = 0
+        self.identity = self._own_identity
         for patient in (False, True, True):
             if patient:
                 self.defaults()
-                self.rest(TRAFFIC_US + SLACK_US, "the device returns to Base state")
+                self.rest(self.rules.traffic_us + SLACK_US, "the device returns to Base state")
             self._buffer = b""
             if self._terminate():
                 self.defaults()
@@ -349,7 +345,7 @@ class Tester:
         except ValueError:
             return False
         for _ in range(12):
-            item = self.next(ACK_WITHIN_US + SLACK_US)
+            item = self.next(self.rules.response_us + SLACK_US)
             if item is None:
                 return False
             if item.packet is not None:

@@ -95,7 +95,7 @@ def broken_session_is_logged(bench: Bench) -> None:
     """The traffic time-out ended it, no Logoff and no Terminate."""
 
     def vanish() -> None:
-        bench.session().rest(7_000_000, "the client has vanished")
+        bench.session().rest(bench.rules.traffic_us + 1_000_000, "the client has vanished")
 
     _want_one(bench, TERMINATED_ABNORMALLY, vanish, "a session that breaks off")
 

@@ -67,7 +67,7 @@ def rights_end(bench: Bench) -> None:
     bench.session(room=True, password=password)
     bench.session(room=True).ask(FullRead(number)).want(isc)
     bench.session(room=True, password=password)
-    tester.rest(6_500_000, "the session times out")
+    tester.rest(bench.rules.traffic_us + 500_000, "the session times out")
     tester.defaults()
     tester.identify()
     tester.ask(bench.logon()).want(ok)

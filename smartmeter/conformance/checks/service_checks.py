@@ -183,6 +183,8 @@ def read_of_a_wrong_length(bench: Bench) -> None:
 @check("D91", "services", "services of C12.21 are sns in any state", seconds=4)
 def telephone_services(bench: Bench) -> None:
     """22H, 53H and 71H, and codes that no service has (D92)."""
+    if bench.rules.is_call:
+        raise NotApplicable("in a call they are served")
     for state in (bench.base, bench.id_state, bench.session):
         for code in (0x22, 0x53, 0x71, 0x2F, 0x6F):
             state().ask(bytes((code,))).want(sns)
@@ -207,8 +209,10 @@ def negotiate(bench: Bench) -> None:
         size, count = int.from_bytes(answer.data[:2], "big"), answer.data[2]
         if not 32 <= size <= octets or not 1 <= count <= packets:
             raise Deviation(f"{size} x {count} granted for {octets} x {packets}", ADVICE)
-        if answer.data[3] != BAUD_CODES[9600]:
-            raise Deviation(f"baud code {answer.data[3]:02X}H, 06H is in force", Basis.ONE_SOURCE)
+        due = bench.rules.baud_code
+        if answer.data[3] != due:
+            text = f"baud code {answer.data[3]:02X}H, {due:02X}H is in force"
+            raise Deviation(text, Basis.ONE_SOURCE)
 
 
 @check("D77b", "services", "what Negotiate granted is in force after its ACK", seconds=4)
@@ -250,7 +254,7 @@ def unknown_bauds(bench: Bench) -> None:
     """Still ok, with the present code; the device stays at 9600."""
     tester = bench.id_state()
     answer = _granted(tester.ask(Negotiate(64, 1, (0x1F, 0x7E))))
-    if answer.data[3] != BAUD_CODES[9600]:
+    if answer.data[3] != bench.rules.baud_code:
         raise Deviation(f"baud code {answer.data[3]:02X}H, which was not on offer as a speed")
     tester.ask(bench.logon()).want(ok)
 
@@ -258,6 +262,7 @@ def unknown_bauds(bench: Bench) -> None:
 @check("D80", "services", "a new speed holds from the ACK of its answer on", seconds=8)
 def new_baud(bench: Bench) -> None:
     """The highest that is on offer and possible; 9600 again after Terminate."""
+    bench.need_speeds()
     bench.need("Negotiate")
     tester = bench.id_state()
     codes = tuple(BAUD_CODES[baud] for baud in (19200, 38400, 57600))
@@ -273,6 +278,7 @@ def new_baud(bench: Bench) -> None:
 @check("D80b", "services", "every speed that the profile claims is granted", ADVICE, seconds=2)
 def claimed_bauds(bench: Bench) -> None:
     """Each on offer alone; the speed is not changed, as no grant is acknowledged."""
+    bench.need_speeds()
     bench.need("Negotiate")
     if not bench.profile.bauds:
         raise NotApplicable("the profile claims no speeds")
@@ -292,6 +298,7 @@ def claimed_bauds(bench: Bench) -> None:
 @check("D81", "services", "without an ACK the old speed stays", Basis.RECOMMENDATION, seconds=12)
 def new_baud_without_ack(bench: Bench) -> None:
     """The answer is repeated at the old speed, then Base at 9600."""
+    bench.need_speeds()
     bench.need("Negotiate")
     tester = bench.id_state()
     tester.write(tester.packet(encode_request(Negotiate(64, 1, (BAUD_CODES[19200],)))))

@@ -6,7 +6,6 @@ from statistics import median
 
 from protocols.psem.services import FullRead, OffsetRead
 from smartmeter.conformance.bench import Bench, check
-from smartmeter.conformance.tester import ACK_WITHIN_US, ANSWER_WITHIN_US
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
 TURN_AROUND_US = 175
@@ -31,7 +30,7 @@ def turn_around(bench: Bench) -> None:
     for octets in (good[:-1] + bytes((good[-1] ^ 1,)), good):
         tester.write(octets)
         sent_us = tester.now_us()
-        item = tester.next(ACK_WITHIN_US)
+        item = tester.next(bench.rules.response_us)
         if item is None:
             raise Deviation("no reaction")
         if item.at_us - sent_us < TURN_AROUND_US + OCTET_US - 50:
@@ -44,9 +43,9 @@ def acknowledged_in_time(bench: Bench) -> None:
     """2 s is the client's patience; the usual time is told."""
     tester = bench.session()
     times = [tester.ask(OffsetRead(0, 0, 1)).acknowledged_us for _ in range(8)]
-    if max(times) > ACK_WITHIN_US:
+    if max(times) > bench.rules.response_us:
         raise Deviation(f"acknowledged after {max(times) // 1000} ms")
-    if median(times) > ACK_WITHIN_US // 4:
+    if median(times) > bench.rules.response_us // 4:
         raise Deviation(f"usually after {median(times) // 1000:.0f} ms", Basis.RECOMMENDATION)
 
 
@@ -57,7 +56,7 @@ def answered_in_time(bench: Bench) -> None:
     tester = bench.best_session()
     for number in bench.rng.sample(numbers, min(MAX_TABLES, len(numbers))):
         took_us = tester.ask(FullRead(number)).answered_us
-        if took_us > ANSWER_WITHIN_US:
+        if took_us > bench.rules.answer_us:
             raise Deviation(f"table {number} was answered after {took_us // 1000} ms")
 
 

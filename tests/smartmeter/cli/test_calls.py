@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from protocols.c1221.server import CallOptions, CallServer
 from protocols.psem.identification import parse_identification
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.nvram import MemoryNvram
-from smartmeter.cli import group
 from smartmeter.cli.logon import CALL_KEY_VARIABLE
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -68,6 +66,8 @@ def test_doctor_visits_a_meter_in_a_call_and_says_why_nobody_may_answer(modem: P
     assert done.returncode == 1 and "NO ANSWER" in done.stdout
 
 
-def test_the_bench_tests_no_call(modem: PtyModem) -> None:
-    done = CliRunner().invoke(group, ["conformance", f"modem:{NUMBER}@{modem.name}"])
-    assert done.exit_code == 2 and "is a call" in done.output
+def test_the_bench_goes_by_c1221_in_a_call_to_a_device_on_a_shared_line(modem: PtyModem) -> None:
+    checks = [part for name in ("D46", "D77", "D91") for part in ("--check", name)]
+    done = smartmeter("conformance", f"modem:{NUMBER}/7@{modem.name}", *checks)
+    assert done.returncode == 0, done.stdout
+    assert "not applicable" in done.stdout and modem.commands.count(f"ATD{NUMBER}") == 1

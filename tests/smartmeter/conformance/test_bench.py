@@ -9,13 +9,16 @@ from xml.etree import ElementTree
 
 import pytest
 
+from protocols.c1221.server import CallOptions, CallServer
 from protocols.datalink.packet import STP, decode_packet
-from protocols.errors import RemoteProtocolError
+from protocols.errors import PortError, RemoteProtocolError
 from protocols.machine import Machine
+from protocols.transports.memory import MachinePort
 from smartmeter.base.errors import SettingsError
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, all_checks
 from smartmeter.conformance.html_report import to_html
-from smartmeter.conformance.line import SimulatedLine
+from smartmeter.conformance.line import PortLine, SimulatedLine
+from smartmeter.conformance.line_rules import CALL
 from smartmeter.conformance.replaying import replay
 from smartmeter.conformance.report import Report, difference, from_json, to_junit
 from smartmeter.conformance.runner import plan, run
@@ -24,6 +27,7 @@ from smartmeter.conformance.verdicts import Result, Verdict
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES, RANDOM, profile_named
 from smartmeter.meter.sample import measured_meter
+from smartmeter.meter.tables import port_of
 from tests.smartmeter.meter.sessions import NOON_UTC_US, original
 
 ALL = frozenset(Permit)
@@ -62,6 +66,58 @@ def bench_on(machine: object, permits: frozenset[Permit] = frozenset(), seed: in
 
 def failures(results: list[Result]) -> list[tuple[str, str]]:
     return [(result.check, result.text) for result in results if result.verdict.failed]
+
+
+class OnTelephone:
+    """A meter in a call that never ends: C12.21 without a modem."""
+
+    def __init__(self) -> None:
+        self._meter = original()
+        options = CallOptions(lambda: bytes(8), 7)
+        self._server = CallServer(port_of(self._meter), options)
+        self.receive, self.outgoing = self._server.receive, self._server.outgoing
+        self.sent, self.events = self._server.sent, self._server.events
+
+    def expire(self, now_us: int) -> None:
+        self._meter.expire(now_us)
+        self._server.expire(now_us)
+
+    def deadline_us(self) -> int | None:
+        dues = (self._meter.deadline_us(), self._server.deadline_us())
+        return min((due for due in dues if due is not None), default=None)
+
+
+def test_our_meter_passes_every_group_in_a_call() -> None:
+    bench = Bench.on(SimulatedLine(OnTelephone()), 1, CALL, identity=7)  # type: ignore[arg-type]
+    bench.reader, bench.master, bench.permits = b"reader", b"master", ALL
+    results = run(bench, plan(ALL, seed=1))
+    assert failures(results) == []
+    missing = {r.check for r in results if r.verdict is Verdict.NOT_APPLICABLE}
+    assert missing <= {"D80", "D80b", "D81", "D91", "T08", "S15", "S16"}
+
+
+class Ending:
+    """A port whose call ends before anything is said."""
+
+    closed = 0
+
+    def read(self, timeout_s: float) -> bytes:
+        raise PortError("the call has ended")
+
+    write = read  # type: ignore[assignment]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_line_whose_call_has_ended_is_called_again_and_a_cable_is_not() -> None:
+    ended, machine = Ending(), MachinePort(original(), lambda: 0)
+    line = PortLine(ended, lambda: 0, lambda: machine)  # type: ignore[arg-type]
+    assert line.read(0) == b"" and ended.closed == 1
+    line = PortLine(ended, lambda: 0, lambda: machine)  # type: ignore[arg-type]
+    line.write(b"\xee")
+    with pytest.raises(PortError):
+        PortLine(ended, lambda: 0).read(0)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
