@@ -59,7 +59,7 @@ class Step:
     def text(self) -> str:
         """Give the step in one line; :func:`parse` reads it."""
         if self.request is None:
-            return "a pause longer than the traffic time-out"
+            return "pause longer than the traffic time-out"
         psem = encode_request(self.request)
         if isinstance(self.request, Security):
             return f"{self.fault.value} password"
