@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import ApTitle, decode_identifier, decode_title
-from protocols.c1222.errors import DRAFT_2006, ApduRejected
+from protocols.c1222.errors import DRAFT_2006, DRAFT_SECURITY, ApduRejected
 from protocols.errors import LocalProtocolError
 
 APDU_TAG = 0x60
@@ -247,6 +247,8 @@ def _user_information(content: bytes) -> tuple[int | None, bytes]:
 
 #: How the normal form of AC begins, up to the key id.
 _AUTHENTICATION = bytes.fromhex("a20da00ba1098001")
+#: What tells the tokens of DES, in the place of the IV or of the whole element.
+_DRAFT_TOKENS = (b"\x82", b"\x83")
 
 
 def _authentication(content: bytes) -> tuple[int, bytes]:
@@ -256,13 +258,19 @@ def _authentication(content: bytes) -> tuple[int, bytes]:
     inner = _only(content, 0xA2, "bad-auth-value")
     if inner[:3] == b"\x02\x01\x00":
         inner = inner[3:]
-    element = _only(_only(inner, 0xA0, "bad-auth-value"), 0xA1, "bad-auth-value")
+    if inner[:1] not in _DRAFT_TOKENS:
+        inner = _only(inner, 0xA0, "bad-auth-value")
+    if inner[:1] in (*_DRAFT_TOKENS, b"\xa0"):
+        raise ApduRejected("bad-auth-value", f"{inner[:1].hex()} where a1 must be", DRAFT_SECURITY)
+    element = _only(inner, 0xA1, "bad-auth-value")
     key_id = 0
     if element[:1] == b"\x80":
         _, begin, end = _take(element, 0)
         if end - begin != 1:
             raise ApduRejected("bad-auth-value")
         key_id, element = element[begin], element[end:]
+    if element[:1] in _DRAFT_TOKENS:
+        raise ApduRejected("bad-auth-value", "a token in place of the IV", DRAFT_SECURITY)
     iv = _only(element, 0x81, "bad-auth-value")
     if len(iv) != 4:
         raise ApduRejected("bad-auth-value")

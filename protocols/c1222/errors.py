@@ -6,6 +6,8 @@ from protocols.errors import RemoteProtocolError
 
 #: The draft of March 2006, which is refused whole.
 DRAFT_2006 = "the form of the 2006 draft, which is not supported"
+#: Security before EAX': DES with a checksum, or a challenge as in C12.21.
+DRAFT_SECURITY = "the security of the drafts of 2006 and 2008, which is not supported"
 
 
 class ApduRejected(RemoteProtocolError):

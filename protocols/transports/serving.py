@@ -31,11 +31,12 @@ class ServedMachine:
         machine: Machine,
         write: Callable[[bytes], None],
         set_baud: Callable[[int], None] = lambda baud: None,
+        captured: bool = True,
     ) -> None:
         self._machine = machine
         self._write = write
         self._set_baud = set_baud
-        capture = active()
+        capture = active() if captured else None
         self._line = LineCapture(capture) if capture is not None else None
         self._woken = asyncio.Event()
 
@@ -126,12 +127,17 @@ def _write_all(descriptor: int, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
 
 
-async def serve_serial(machine: Machine, device: str, ready: Callable[[], None]) -> None:
-    """Serve a machine on a serial line, until cancelled."""
+async def serve_serial(
+    machine: Machine, device: str, ready: Callable[[], None], captured: bool = True
+) -> None:
+    """Serve a machine on a serial line, until cancelled.
+
+    ``captured`` False: what passes is no C12.18, but what a modem is told.
+    """
     from protocols.transports.serial_port import SerialPort
 
     port = SerialPort(device, turn_around_s=0.0)  # the machine keeps the standard's
-    served = ServedMachine(machine, port.write, port.set_baud)
+    served = ServedMachine(machine, port.write, port.set_baud, captured)
     keeping = asyncio.create_task(served.run())
     try:
         ready()

@@ -16,6 +16,7 @@ import click
 
 from protocols.machine import Machine
 from protocols.transports import serving
+from protocols.transports.capture import noting
 from smartmeter.base.address import MAX_PORT, host_port
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
@@ -162,7 +163,7 @@ def serve(
     cloned = read_image(Path(image)) if image else None
     broken = control is not None or scenario is not None
     options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live, broken)
-    ports = [("serial", modem)] if modem else _ports(pty_link, serial_device, tcp, count)
+    ports = [("modem", modem)] if modem else _ports(pty_link, serial_device, tcp, count)
     served = [_meter(options, number) for number in range(count)]
     if modem is not None:
         served = [_on_telephone(served[0], identity)]
@@ -227,7 +228,7 @@ def _on_telephone(served: _Served, identity: int) -> _Served:
 
     key = call_key()
     keys = dict([key]) if key is not None else None
-    machine = TelephoneMeter(served.machine, ticket, identity, monotonic_us(), keys)
+    machine = TelephoneMeter(served.machine, ticket, identity, monotonic_us(), keys, noting())
     return _Served(machine, served.text)
 
 
@@ -285,6 +286,10 @@ def _serving(served: _Served, kind: str, name: str) -> Callable[[], Awaitable[No
         return lambda: serving.serve_pty(served.machine, link, lambda: _ready(served, name))
     if kind == "serial":
         return lambda: serving.serve_serial(served.machine, name, lambda: _ready(served, name))
+    if kind == "modem":  # which is told much that is no C12.18
+        return lambda: serving.serve_serial(
+            served.machine, name, lambda: _ready(served, name), captured=False
+        )
     host, _, port = name.rpartition(":")
     return lambda: serving.serve_tcp(
         served.machine,

@@ -34,8 +34,33 @@ class KeyedPort(OpticalPort):
             self._access.groups |= passwords[key_id][1]
 
 
+class _Noted:
+    """A device in a call, and what is said there: the modem's commands are no part of it."""
+
+    def __init__(self, server: CallServer, note: Callable[[bool, bytes], None]) -> None:
+        self._server, self._note = server, note
+        self.expire, self.deadline_us = server.expire, server.deadline_us
+        self.sent, self.events = server.sent, server.events
+        self.line_began, self.line_lost = server.line_began, server.line_lost
+
+    def receive(self, data: bytes, now_us: int) -> None:
+        """Note, and take."""
+        self._note(False, data)
+        self._server.receive(data, now_us)
+
+    def outgoing(self) -> bytes:
+        """Give, and note."""
+        data = self._server.outgoing()
+        if data:
+            self._note(True, data)
+        return data
+
+
 class TelephoneMeter:
-    """The machine at the modem's port; the meter goes on measuring behind it."""
+    """The machine at the modem's port; the meter goes on measuring behind it.
+
+    ``note`` is told what passes in calls, sent or not.
+    """
 
     def __init__(
         self,
@@ -44,10 +69,12 @@ class TelephoneMeter:
         identity: int,
         now_us: int,
         keys: Mapping[int, bytes] | None = None,
+        note: Callable[[bool, bytes], None] = lambda sent, octets: None,
     ) -> None:
         self.meter = meter
         device = KeyedPort(meter, keys) if keys else port_of(meter)
-        self._modem = AnsweringModem(CallServer(device, CallOptions(ticket, identity)), now_us)
+        server = _Noted(CallServer(device, CallOptions(ticket, identity)), note)
+        self._modem = AnsweringModem(server, now_us)
         self.receive, self.outgoing = self._modem.receive, self._modem.outgoing
         self.sent = self._modem.sent
 

@@ -2,12 +2,14 @@
 
 import threading
 import time
+from pathlib import Path
 
 from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1221.client import CallClient
 from protocols.c1221.conversation import CallConversation
 from protocols.modem.answering import REMIND_US, AnsweringModem
 from protocols.modem.at import INITIALISE
+from protocols.transports.pcapng import read_capture
 from smartmeter.base.clock import monotonic_us
 from tests.protocols.c1221.call import CallBench
 from tests.protocols.modem.pty_modem import PtyModem
@@ -101,9 +103,9 @@ class Caller:
         return events
 
 
-def test_meter_serve_answers_the_telephone() -> None:
-    modem = PtyModem()
-    with meter_process("--modem", modem.name, "--identity", "5"):
+def test_meter_serve_answers_the_telephone_and_captures_the_call(tmp_path: Path) -> None:
+    modem, file = PtyModem(), tmp_path / "call.pcapng"
+    with meter_process("--modem", modem.name, "--identity", "5", "--pcap", str(file)):
         end_s = time.monotonic() + 5  # the modem is told before anybody calls
         while not modem.commands and time.monotonic() < end_s:
             time.sleep(0.02)
@@ -112,4 +114,6 @@ def test_meter_serve_answers_the_telephone() -> None:
         assert caller.done.wait(20), caller.ended
         assert isinstance(caller.ended["read"], bytes) and len(caller.ended["read"]) == 32
         assert modem.commands[:2] == [INITIALISE, "ATA"]
+    frames = [one.octets for one in read_capture(file.read_bytes())]
+    assert frames[0][:2] == b"\xee\x05" and {frame[:1] for frame in frames} == {b"\xee", b"\x06"}
     modem.close()

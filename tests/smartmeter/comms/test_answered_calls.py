@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from protocols.machine import HangUp
+from protocols.transports import capture
+from protocols.transports.ip_reading import IpReader
+from protocols.transports.pcapng import read_capture
 from smartmeter.comms.answered_calls import IDLE_US, CalledLine, CallPath
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearer
@@ -111,3 +114,19 @@ async def test_tms_run_answers_by_one_modem_and_listens_for_messages_by_another(
         process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(process.wait(), 20)
         other.close()
+
+
+def test_what_passes_in_a_call_is_in_the_capture_as_wireshark_knows_it(tmp_path: Path) -> None:
+    capture.begin(tmp_path / "calls.pcapng")
+    try:
+        Called().line.receive(MESSAGE, 1)
+    finally:
+        capture.end()
+    asked, answered = read_capture((tmp_path / "calls.pcapng").read_bytes())
+    segments = [IpReader().read(one.octets) for one in (asked, answered)]
+    assert segments[0] is not None and segments[0].payload == MESSAGE
+    assert segments[0].destination[1] == 1153 and (asked.outbound, answered.outbound) == (
+        False,
+        True,
+    )
+    assert segments[1] is not None and segments[1].destination == segments[0].source

@@ -124,12 +124,17 @@ async def test_there_is_no_session_to_end_at_a_host(tms: TmsServer) -> None:
 
 async def test_a_node_of_the_2006_draft_is_named_as_that_to_the_operator(tms: TmsServer) -> None:
     body = "be0728058103800120"  # identify, in clear
-    for begin in ("a10706052a8648ce52a8021122", "a2030d0101a803020101", "a203800101a8021122"):
+    for begin in (
+        *("a10706052a8648ce52a8021122", "a2030d0101a803020101", "a203800101a8021122"),
+        *("a803020101ac0ca20aa008a006800101810102", "a803020101ac08a2068204deadbeef"),
+    ):
         head = bytes.fromhex(begin + body)
         tms.receive("x", bytes([0x60, len(head)]) + head)
     tms.head_end.expire(monotonic_us())
-    await eventually(lambda: len(Service(tms).security_events()) >= 3, "they are listed")
-    assert all("2006 draft" in row["reason"] for row in Service(tms).security_events())
+    await eventually(lambda: len(Service(tms).security_events()) >= 4, "they are listed")
+    told = [row["reason"] for row in Service(tms).security_events()]
+    assert all("2006" in reason for reason in told)
+    assert any("security of the drafts of 2006 and 2008" in reason for reason in told)
 
 
 async def test_it_says_who_it_is_which_way_and_where_in_clear_too(tms: TmsServer) -> None:
