@@ -58,6 +58,11 @@ class FleetUpgrades:
         total = self._store.number(f"SELECT count(*) FROM ({newest})", Kind.UPGRADE, *values)
         return {"total": total, "upgrades": [self._upgrade(row) for row in rows]}
 
+    def told(self, esn: str) -> dict[str, Any] | None:
+        """Give what a SmartMeter's module last said of its upgrade; None when it said nothing."""
+        row = self._store.one("SELECT base FROM meters WHERE esn=?", esn)
+        return None if row is None else self._module(esn, row["base"])
+
     def _upgrade(self, row: sqlite3.Row) -> dict[str, Any]:
         names = ("esn", "state", "cause", "attempts", "requested_by")
         value = {name: row[name] for name in names}

@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from smartmeter.base.errors import SmartMeterError
+from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.model import Kind
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
@@ -91,7 +92,9 @@ CHART_SCRIPT = """
 """
 
 
-def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None:
+def draw(
+    service: Service, upgrades: FleetUpgrades, breaker: Breaker | None, esn: str, user: str
+) -> None:
     """Draw the page and keep it live."""
     polled = service.meter(esn)["polled"]
     head = ui.row().classes("w-full items-center gap-3").mark("head")
@@ -116,7 +119,7 @@ def draw(service: Service, breaker: Breaker | None, esn: str, user: str) -> None
     def refresh() -> None:
         value = service.meter(esn)
         _head(head, value, shown)
-        _identity(identity, value, shown)
+        _identity(identity, identity_lines(value, upgrades.told(esn)), shown)
         for name, rows in _rows(service, esn, value).items():
             if shown.get(name) != rows:
                 shown[name] = rows
@@ -227,8 +230,7 @@ def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
         ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
 
 
-def _identity(grid: ui.grid, value: dict[str, Any], shown: dict[str, Any]) -> None:
-    lines = _identity_lines(value)
+def _identity(grid: ui.grid, lines: tuple[tuple[str, str], ...], shown: dict[str, Any]) -> None:
     if shown.get("identity") == lines:
         return
     shown["identity"] = lines
@@ -239,7 +241,10 @@ def _identity(grid: ui.grid, value: dict[str, Any], shown: dict[str, Any]) -> No
             ui.label(text)
 
 
-def _identity_lines(value: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def identity_lines(
+    value: dict[str, Any], upgrade: dict[str, Any] | None
+) -> tuple[tuple[str, str], ...]:
+    """Give names and texts of who it is and how it does."""
     came = (
         ("Last heard", value["heard"] or "-"),
         ("Next due", value["next_due"] or "-"),
@@ -258,11 +263,23 @@ def _identity_lines(value: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         ("Model", value["model"] or "-"),
         ("Module", f"{module.get('MODEL', '-')} {module.get('FW_VERSION', '')}"),
         ("Module's state", f"{value['module_state']}, warning {value['module_warning']}"),
+        ("Upgrade", _upgrade_text(upgrade) if upgrade else "-"),
         ("Registered", value["registered"] or "-"),
         ("Provisioned", value["provisioned"] or "-"),
         ("Configuration", value["config_version"] or "none"),
         *came,
     )
+
+
+def _upgrade_text(told: dict[str, Any]) -> str:
+    """Give how far a new version has come, and what became of the last one."""
+    text = str(told["state"])
+    if told["image_octets"]:
+        text += f", version {told['image_version']}"
+        text += f", {told['received_octets']:,} of {told['image_octets']:,} octets"
+    if told["activation"]:
+        text += f", from {told['activation']} on"
+    return text if told["last_result"] == "none" else f"{text}; the last: {told['last_result']}"
 
 
 def _ask(service: Service, esn: str, kind: Kind, user: str) -> None:

@@ -7,13 +7,19 @@ from collections.abc import Callable
 from fastapi import Request
 from nicegui import ui
 
+from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.service import Service, UnknownMeter
 from smartmeter.tms.web import meter_page, network_page, overview_page, work_page
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.frame import card, frame, heading
 
 
-def add_pages(service: Service, breaker: Breaker | None, user_of: Callable[[Request], str]) -> None:
+def add_pages(
+    service: Service,
+    upgrades: FleetUpgrades,
+    breaker: Breaker | None,
+    user_of: Callable[[Request], str],
+) -> None:
     """Register all pages."""
 
     @ui.page("/")
@@ -33,7 +39,7 @@ def add_pages(service: Service, breaker: Breaker | None, user_of: Callable[[Requ
                     ui.label(str(error))
                     ui.link("Back to the overview", "/")
                 return
-            meter_page.draw(service, breaker, esn, user)
+            meter_page.draw(service, upgrades, breaker, esn, user)
 
     @ui.page("/network")
     def network(request: Request) -> None:

@@ -12,10 +12,11 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.ssi.factory import relative_title
 from smartmeter.tms.fleet_upgrades import MAX_LIST, FleetUpgrades
 from smartmeter.tms.server import TmsServer
-from smartmeter.tms.service import UnknownMeter
+from smartmeter.tms.service import Service, UnknownMeter
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.store.records import store_image
 from smartmeter.tms.upgrades import make_image
+from smartmeter.tms.web.meter_page import identity_lines
 
 ESN = "SM000001"
 IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()
@@ -72,3 +73,11 @@ async def test_an_upgrade_is_begun_once_and_shows_what_the_module_said(server: T
     [one] = upgrades.status()["upgrades"]
     module = one["module"]
     assert (module["running_version"], module["last_result"]) == ("1.0", "rolled back")
+    assert upgrades.told(ESN) == module and upgrades.told("SM9") is None
+    meter = Service(server).meter(ESN)
+    assert dict(identity_lines(meter, None))["Upgrade"] == "-"
+    assert dict(identity_lines(meter, module))["Upgrade"] == "idle; the last: rolled back"
+    coming = {"state": "receiving", "last_result": "none", "activation": None}
+    coming |= {"image_version": "2.0", "image_octets": 4096, "received_octets": 1024}
+    shown = dict(identity_lines(meter, coming))["Upgrade"]
+    assert shown == "receiving, version 2.0, 1,024 of 4,096 octets"
