@@ -28,11 +28,17 @@ _NOWHERE = "0.0.0.0"
 
 
 class Capture:
-    """One file that is being written.  Any thread may call."""
+    """One file that is being written.  Any thread may call.
 
-    def __init__(self, out: BinaryIO) -> None:
+    A file that takes no more, such as on a full disk, ends the capture and nothing
+    else: what is watched goes on, and ``close`` tells of it.
+    """
+
+    def __init__(self, out: BinaryIO, name: str) -> None:
         self._writer = PcapngWriter(out)
         self._out = out
+        self._name = name
+        self._failure: OSError | None = None
         self._maker = PacketMaker()
         self._lock = threading.Lock()
         self._owners: OrderedDict[frozenset[Endpoint], Endpoint] = OrderedDict()
@@ -65,7 +71,7 @@ class Capture:
             if len(self._owners) > MAX_STREAMS:
                 self._owners.popitem(last=False)
             packet = self._maker.packet(shown[0], shown[1], is_stream, octets)
-            self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent), comment)
+            self._write(Captured(RAW_IP, _utc_us(), packet, sent), comment)
 
     def carried(self, sent: bool, by: str, octets: bytes, *, listens: bool) -> None:
         """Note one APDU that was carried without IP, such as by short message.
@@ -81,16 +87,29 @@ class Capture:
                 here, there = there, here
             ends = (here, there) if sent else (there, here)
             packet = self._maker.packet(*ends, False, octets)
-            self._writer.packet(Captured(RAW_IP, _utc_us(), packet, sent), f"in fact by {by}")
+            self._write(Captured(RAW_IP, _utc_us(), packet, sent), f"in fact by {by}")
 
     def frame(self, sent: bool, octets: bytes) -> None:
         """Note one frame of C12.18; sent is from here to the peer."""
         with self._lock:
-            self._writer.packet(Captured(USER_C1218, _utc_us(), octets, sent))
+            self._write(Captured(USER_C1218, _utc_us(), octets, sent))
+
+    def _write(self, packet: Captured, comment: str = "") -> None:
+        if self._failure is None:
+            try:
+                self._writer.packet(packet, comment)
+            except OSError as error:
+                self._failure = error
 
     def close(self) -> None:
-        """End the file."""
-        self._out.close()
+        """End the file; PortError when it does not hold everything."""
+        try:
+            self._out.close()
+        except OSError as error:
+            self._failure = self._failure or error
+        if self._failure is not None:
+            fault = f"{self._name}: the capture is not whole: {self._failure.strerror}"
+            raise PortError(f"{fault}; free space, or choose another file") from self._failure
 
 
 def _utc_us() -> int:
@@ -108,18 +127,18 @@ def begin(path: Path) -> Capture:
     global _active
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        _active = Capture(os.fdopen(descriptor, "wb"))
+        _active = Capture(os.fdopen(descriptor, "wb"), str(path))
     except OSError as error:
         raise PortError(f"{path}: {error.strerror}; choose another name") from error
     return _active
 
 
 def end() -> None:
-    """End the capture, if there is one."""
+    """End the capture, if there is one; PortError when its file does not hold everything."""
     global _active
-    if _active is not None:
-        _active.close()
-        _active = None
+    capture, _active = _active, None
+    if capture is not None:
+        capture.close()
 
 
 def active() -> Capture | None:

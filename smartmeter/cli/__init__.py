@@ -73,6 +73,7 @@ def main() -> None:
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort:
+        click.echo("smartmeter: a question was not answered; nothing more was done", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()

@@ -104,7 +104,7 @@ async def controlled(control: Controllable, address: str) -> AsyncIterator[str]:
         server = _Server((host, port), _Handler)
     except OSError as error:
         raise SettingsError(
-            "--control", f"{address}: {error.strerror or error}", "choose a port that is free"
+            f"--control {address}", str(error.strerror or error), "choose a port that is free"
         ) from error
     server.control, server.loop = control, asyncio.get_running_loop()
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)

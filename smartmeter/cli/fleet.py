@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def command(
         _draw(dot, Fleet(settings).topology().dot(f"fleet of {meters}, seed {seed}"))
         return
     with ExitStack() as stack:
-        line = _trace_to(trace, stack)
+        line = stack.enter_context(_trace_to(trace))
         progress = stack.enter_context(
             Progress(console=Console(stderr=True), disable=not sys.stderr.isatty())
         )
@@ -126,12 +126,14 @@ def _draw(name: str, text: str) -> None:
         raise click.ClickException(f"--dot {name}: {error.strerror}; choose another") from error
 
 
-def _trace_to(name: str | None, stack: ExitStack) -> Callable[[str], None]:
+@contextmanager
+def _trace_to(name: str | None) -> Iterator[Callable[[str], None]]:
+    """Give where lines go while a fleet runs; what is wrong with the file is the file's error."""
     if name is None:
-        return lambda line: None
+        yield lambda line: None
+        return
     try:
-        file = Path(name).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 - the stack's
+        with Path(name).open("w", encoding="utf-8", newline="\n") as file:
+            yield lambda line: print(line, file=file)
     except OSError as error:
         raise click.ClickException(f"--trace {name}: {error.strerror}; choose another") from error
-    stack.enter_context(file)
-    return lambda line: print(line, file=file)

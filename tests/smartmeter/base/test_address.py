@@ -13,7 +13,22 @@ def test_what_is_read_is_shown_as_it_was(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "h", ":1", "h:", "h:x", "h:65536", "h:-1", "::1:1153", "[]:5", "h:٣", "[::1]", "a:b:1"],
+    [
+        "",
+        "h",
+        ":1",
+        "h:",
+        "h:x",
+        "h:65536",
+        "h:-1",
+        "::1:1153",
+        "[]:5",
+        "h:٣",
+        "[::1]",
+        "a:b:1",
+        "a..b:1",
+        "a" * 64 + ":1",
+    ],
 )
 def test_what_is_none_is_refused_with_how_it_is_written(text: str) -> None:
     with pytest.raises(SettingsError) as caught:

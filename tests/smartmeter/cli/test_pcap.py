@@ -100,6 +100,13 @@ def test_what_is_no_capture_is_said_so(tmp_path: Path) -> None:
     assert nowhere.returncode == 1 and "choose another name" in nowhere.stderr
 
 
+def test_a_full_disk_ends_the_capture_and_not_the_talk() -> None:
+    done = smartmeter("read", "sim:", "0", "--json", "--pcap", "/dev/full")
+    assert json.loads(done.stdout)["0"]["fields"], done.stderr
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "/dev/full: the capture is not whole: No space left on device" in done.stderr
+
+
 @given(st.lists(st.binary(max_size=300), max_size=6), st.booleans())
 def test_packets_go_there_and_back(payloads: list[bytes], is_stream: bool) -> None:
     out, maker = io.BytesIO(), PacketMaker()

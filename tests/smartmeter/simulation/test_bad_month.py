@@ -47,7 +47,8 @@ SCRIPT = {
     2: (Kind.NETWORK, 9, 13),
     4: (Kind.WATCHDOG, 11, 0),
     6: (Kind.MAINS, 13, 2),
-    8: (Kind.CLOCK_SET, 7, 9),
+    # Not in the hour that changes: a clock that is set back over it has it twice.
+    8: (Kind.CLOCK_SET, 10, 9),
     10: (Kind.CLOCK, 10, 3),
     12: (Kind.SILENCE, 9, 6),
 }
