@@ -69,6 +69,18 @@ class OutcomeUnknown(LinkError):
         )
 
 
+#: What the codes of a refusal say, and what can be done.
+_MEANINGS = {
+    "sns": "it does not know this service",
+    "isc": "the log-on has no right to this; use a password that has",
+    "onp": "not possible as things are; look at size and place",
+    "iar": "there is no such table or procedure, or not for this",
+    "bsy": "it is busy; try again later",
+    "dnr": "the data are not ready; try again later",
+    "dlk": "the data are locked; try again later",
+}
+
+
 class ServiceRefused(ProtocolError):
     """The peer answered with a negative response code (``code``); ``request`` says to what."""
 
@@ -76,7 +88,9 @@ class ServiceRefused(ProtocolError):
         self.code = code
         self.name = name
         self.request = request
-        super().__init__(f"{request}: the meter answered {name} ({code:02X}H)")
+        text = f"{request}: the meter answered {name} ({code:02X}H)"
+        meaning = _MEANINGS.get(name)
+        super().__init__(f"{text}: {meaning}" if meaning else text)
 
 
 class PortError(ProtocolError):

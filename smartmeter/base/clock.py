@@ -21,6 +21,8 @@ US_PER_S = 1_000_000
 
 #: The fastest calendar: a year in about half a minute.  A guess at what is still useful.
 MAX_RATE = 1_000_000
+#: Seconds since 1970 are 32 bits in C12.22's stamps.
+MAX_CALENDAR_S = 1 << 32
 
 
 class Calendar:
@@ -130,4 +132,9 @@ def shared_calendar(text: str, wall_us: int, now_us: int) -> Calendar:
         raise SettingsError(
             "--clock", f"rate {rate_text} is refused", f"use 0 < rate <= {MAX_RATE}"
         )
-    return Calendar(epoch_us + int(rate * (wall_us - epoch_us)), rate, now_us)
+    shown_us = epoch_us + int(rate * (wall_us - epoch_us))
+    if not 0 <= shown_us < MAX_CALENDAR_S * US_PER_S:
+        raise SettingsError(
+            "--clock", f"{text!r:.80} is no time that a meter shows", "give an epoch nearer to now"
+        )
+    return Calendar(shown_us, rate, now_us)

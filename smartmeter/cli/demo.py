@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ def command(
     data: str | None,
 ) -> None:
     """Show everything at work: meters, modules, network and TMS in one process."""
+    if duration is not None and isnan(duration):
+        raise click.UsageError("--duration nan is no number of seconds")
     if headless and duration is None:
         raise click.UsageError("--headless needs --duration SECONDS")
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))

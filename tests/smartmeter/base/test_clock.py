@@ -44,3 +44,9 @@ def test_processes_that_share_a_setting_agree(gap_us: int, origin_a: int, origin
 def test_a_wrong_clock_setting_is_one_clear_error(text: str) -> None:
     with pytest.raises(SettingsError, match="--clock"):
         shared_calendar(text, 0, 0)
+
+
+@pytest.mark.parametrize("text", ["1767225600,1000000", f"{1 << 40},2"])
+def test_a_clock_that_shows_no_date_of_a_meter_is_one_clear_error(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"--clock.*nearer to now"):
+        shared_calendar(text, 1_790_000_000 * US_PER_S, 0)
