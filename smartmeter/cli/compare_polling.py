@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 
 import click
+from rich import box
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -15,19 +17,30 @@ from smartmeter.simulation.polling import Figures, compare
 
 MAX_METERS, MAX_DAYS = 5000, 60
 BAR = 40
-_COLUMNS = (
-    ("mode", "way"),
-    ("rate_bps", "bit/s"),
-    ("loss_percent", "loss %"),
-    ("intervals_per_hour", "intervals/h"),
-    ("complete_percent", "there %"),
-    ("age_median_s", "age median s"),
-    ("age_p95_s", "age 95 % s"),
-    ("octets_per_meter_day", "octets/day"),
-    ("line_s_per_meter_day", "line s/day"),
-    ("outage_known_median_s", "outage known s"),
-    ("outages_missed", "missed"),
-    ("outages", "outages"),
+#: Columns that every table begins with, then each table's own; all fit on 80 characters.
+_CASE = (("mode", "way"), ("rate_bps", "bit/s"), ("loss_percent", "loss %"))
+_TABLES = (
+    (
+        "What arrived: intervals an hour, and their age; what never came, at the end",
+        (
+            ("intervals_per_hour", "per hour"),
+            ("complete_percent", "there %"),
+            ("age_median_s", "age 50% s"),
+            ("age_p95_s", "age 95% s"),
+        ),
+    ),
+    (
+        "What a meter's line carried a day",
+        (("octets_per_meter_day", "octets"), ("line_s_per_meter_day", "seconds")),
+    ),
+    (
+        "Outages: after how long they were known, or missed",
+        (
+            ("outage_known_median_s", "known s"),
+            ("outages_missed", "missed"),
+            ("outages", "outages"),
+        ),
+    ),
 )
 
 
@@ -81,19 +94,26 @@ def command(
     if as_json:
         click.echo(json.dumps([one.value() for one in found]))
         return
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(_table(found))
+    console = Console()
+    for title, columns in _TABLES:
+        console.print(_table(title, (*_CASE, *columns), found))
     click.echo(_plot(found))
 
 
-def _table(found: list[Figures]) -> Table:
-    table = Table(title="Poll by exception and polling over the same links and faults")
-    for _, heading in _COLUMNS:
+def _table(title: str, columns: Sequence[tuple[str, str]], found: list[Figures]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE)
+    for _, heading in columns:
         table.add_column(heading, justify="right")
     for one in found:
         value = one.value()
-        table.add_row(*("-" if value[name] is None else str(value[name]) for name, _ in _COLUMNS))
+        table.add_row(*(_shown(value[name]) for name, _ in columns))
     return table
+
+
+def _shown(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _plot(found: list[Figures]) -> str:

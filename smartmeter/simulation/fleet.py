@@ -96,6 +96,7 @@ class FleetSettings:
         """Give the command that repeats this run."""
         text = f"smartmeter fleet --meters {self.meters} --days {self.days} --seed {self.seed}"
         text += f" --relays {self.relays}" if self.relays else ""
+        text += "" if self.faults else " --quiet"
         for option, link, usual in (
             ("--link", self.link, USUAL_LINK),
             ("--backhaul", self.backhaul, USUAL_BACKHAUL),

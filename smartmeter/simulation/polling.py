@@ -34,6 +34,8 @@ POLLER = "poller"
 class Figures:
     """What one way of reading came to.  Times in seconds, ages from an interval's end.
 
+    An interval that never came counts with its age when the run ended: who leaves
+    out what is hard to get shall not look fresher for it.
     ``line_s`` is for how long one line of the rate would be busy; outages that
     were not known while they lasted are ``outages_missed``.
     """
@@ -106,9 +108,8 @@ def measure(
 ) -> Figures:
     """Give the figures of a fleet that has run; ``known`` tells when an outage was known."""
     settings, store = fleet.settings, fleet.store
-    ages = sorted(
-        row["age"] for row in store.read("SELECT received_s - end_s AS age FROM intervals")
-    )
+    ages = ages_of(fleet)
+    stored = store.number("SELECT count(*) FROM intervals")
     expected = sum(len(house.journal) for house in fleet.houses.values())
     octets = sum(house.octets for house in fleet.houses.values())
     meter_days = settings.meters * settings.days
@@ -128,7 +129,7 @@ def measure(
         mode=mode,
         rate_bps=rate_bps,
         loss_percent=settings.link.loss_percent,
-        intervals_per_hour=round(len(ages) * HOUR_US / fleet.now_us, 1),
+        intervals_per_hour=round(stored * HOUR_US / fleet.now_us, 1),
         age_median_s=float(median(ages)) if ages else 0.0,
         age_p95_s=float(ages[int(0.95 * (len(ages) - 1))]) if ages else 0.0,
         octets_per_meter_day=octets // meter_days,
@@ -136,7 +137,19 @@ def measure(
         outages=len(outages),
         outages_missed=len(outages) - len(delays),
         outage_known_median_s=float(median(delays)) if delays else None,
-        complete_percent=round(100 * len(ages) / max(1, expected), 2),
+        complete_percent=round(100 * stored / max(1, expected), 2),
+    )
+
+
+def ages_of(fleet: Fleet) -> list[int]:
+    """Give the age of each interval that was measured, when it came or at the end, in order."""
+    sql = "SELECT esn, sequence, received_s FROM intervals"
+    came = {(row["esn"], row["sequence"]): row["received_s"] for row in fleet.store.read(sql)}
+    end_s = (EPOCH_US + fleet.now_us) // US_PER_S
+    return sorted(
+        came.get((esn, sequence), end_s) - interval.end_utc_s
+        for esn, journal in fleet.journals.items()
+        for sequence, interval in journal.items()
     )
 
 

@@ -3,11 +3,13 @@
 import json
 
 from click.testing import CliRunner
+from rich.console import Console
 
-from smartmeter.cli.compare_polling import command
+from smartmeter.cli.compare_polling import _CASE, _TABLES, _plot, _table, command
+from smartmeter.network.faults import Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import FleetSettings
-from smartmeter.simulation.polling import PolledFleet, compare
+from smartmeter.simulation.polling import Figures, PolledFleet, ages_of, compare
 from smartmeter.simulation.swarm import HOUR_US
 
 
@@ -41,3 +43,27 @@ def test_the_command_prints_a_list_of_objects_for_programs() -> None:
 
 def test_a_rate_that_no_link_has_is_wrong_use() -> None:
     assert CliRunner().invoke(command, ["--rate", "1"]).exit_code == 2
+
+
+def test_what_never_came_is_as_old_as_the_run() -> None:
+    fleet = PolledFleet(FleetSettings(1, 1, 2, faults=False))
+    fleet.run(3 * HOUR_US)
+    cut = Partition()
+    fleet.houses["SM000001"].link.wrap(cut)
+    fleet.run(9 * HOUR_US)
+    ages = ages_of(fleet)
+    assert len(ages) == len(fleet.houses["SM000001"].journal)
+    # Six hours came to nothing; their intervals are from no time to six hours old.
+    assert ages[-1] >= 6 * 3600 - 900 and sum(age > 3600 for age in ages) >= 19
+
+
+def test_the_tables_fit_on_eighty_characters_and_say_never() -> None:
+    outage = {"outages": 2, "outages_missed": 2, "outage_known_median_s": None}
+    one = Figures(
+        "exception", 10**9, 90, 99999.9, 1e6, 1e6, 10**8, 86400.0, complete_percent=99.99, **outage
+    )
+    for title, columns in _TABLES:
+        console = Console(width=80, record=True)
+        console.print(_table(title, (*_CASE, *columns), [one]))
+        assert "…" not in console.export_text()
+    assert "never" in _plot([one])
