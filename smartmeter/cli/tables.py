@@ -7,16 +7,20 @@ from typing import Any
 import click
 
 from ansi_tables import Snapshot, TableError, definition, name_of
+from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK, PENDING_BIT
 from ansi_tables.rendering import to_json_value
 
 
 def table_number(text: str) -> int:
-    """Give the id of a table that a person names: 23, ST-23, ST23, MT-5 or 2053."""
-    name = text.upper().replace("-", "").replace("_", "")
-    base = 2048 if name.startswith("MT") else 0
+    """Give the id of a table that a person names: 23, ST-23, MT-5 or 2053, or pending-ST-13."""
+    written = "".join(c for c in text.upper() if c not in "-_ ")
+    name = written.removeprefix("PENDING")
+    base = MANUFACTURER_BIT if name.startswith("MT") else 0
+    base |= PENDING_BIT if name != written else 0
     digits = name[2:] if name[:2] in ("ST", "MT") else name
-    if not digits.isdecimal() or len(digits) > 5 or int(digits) + base > 0x3FFF:
-        raise click.UsageError(f"{text!r:.40} is no table; write 23, ST-23 or MT-5")
+    most = NUMBER_MASK if base else 0x3FFF
+    if not digits.isdecimal() or len(digits) > 5 or int(digits) > most:
+        raise click.UsageError(f"{text!r:.40} is no table; write 23, ST-23, MT-5 or pending-ST-13")
     return int(digits) + base
 
 

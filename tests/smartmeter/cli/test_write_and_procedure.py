@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from ansi_tables import name_of
 from protocols.transports.pump import open_meter
 from smartmeter.cli import main
+from smartmeter.cli.tables import table_number
 from tests.smartmeter.cli.served import meter_process
 
 Done = subprocess.CompletedProcess[str]
@@ -132,3 +135,12 @@ def test_times_are_written_as_people_write_them(port: str, smartmeter: Callable[
     assert done.returncode == 0 and "2026-02-03T04:05:06" in done.stdout
     wrong = smartmeter("procedure", port, "10", *given, "DATE_TIME=yesterday", "--yes")
     assert wrong.returncode == 2 and "write 2026-02-03T04:05:06" in wrong.stderr
+
+
+def test_a_table_is_named_in_any_of_the_ways_in_which_it_is_printed() -> None:
+    for number in (0, 23, 2053, 4109, 6147):
+        assert table_number(name_of(number)) == table_number(str(number)) == number
+    assert table_number("pending-st-13") == 4109
+    for wrong in ("pending", "pending-ST-2048", "MT-2048", "16384", "ST-", "soon"):
+        with pytest.raises(click.UsageError, match="pending-ST-13"):
+            table_number(wrong)
