@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from random import Random
 
 from ansi_tables.ssi_tables import STAGING_OFFSET, SsiTable
+from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, Envelope, build_apdu
 from protocols.c1222.envelope import Apdu, decode_apdu
@@ -248,9 +249,13 @@ class ServedFleet:
             self.counts[f"rejected {error.reason}"] += 1
             return
         member = self._called(apdu)
-        if member is not None:
-            member.line.receive(path, octets, monotonic_us())
-            member.host.step()
+        meant = [member] if member is not None else []
+        if member is None and apdu.called is not None and is_group(apdu.called):
+            meant = self.members  # each node knows whether it is meant
+        for one in meant:
+            one.line.receive(path, octets, monotonic_us())
+            one.host.step()
+        if meant:
             return
         self.counts["not here"] += 1
         may_answer = not apdu.is_response and not apdu.is_segment

@@ -55,7 +55,7 @@ from smartmeter.tms.store.silences import (
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
-from smartmeter.tms.waking import COME_US, Waking
+from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 
 RESERVED_IDS = 100_000
 #: An upgrade goes on where it stood, so it is worth trying often.
@@ -468,7 +468,7 @@ class HeadEnd:
 
     def _send(self, event: Send) -> None:
         job = event.job
-        again = job.attempts < job.max_attempts
+        again = job.attempts <= min(MAX_RINGS, job.max_attempts - 1)
         slow_is_tried = job.attempts > 1 and job.esn in self._paths
         if again and not slow_is_tried and self.waking.ring(job.esn, self._paths.get(job.esn)):
             self.jobs.failed(job, "is being woken", self._now_us, COME_US)

@@ -14,6 +14,8 @@ from smartmeter.tms.store.sqlite import Store
 
 #: How long a SmartMeter may take to come: a message may lie in the network for a while.
 COME_US = 90 * US_PER_S
+#: How often one job rings: each is a message that somebody pays.
+MAX_RINGS = 2
 
 
 class Waking:

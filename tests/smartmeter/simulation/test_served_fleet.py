@@ -38,6 +38,7 @@ from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
+from smartmeter.comms.bearer import BearerSettings
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.actions import ControlError, openapi
@@ -49,6 +50,7 @@ from smartmeter.simulation.breakable_node import (
 from smartmeter.simulation.fleet_control import ACTIONS
 from smartmeter.simulation.fleet_keys import key_text, made_keys, read_keys
 from smartmeter.simulation.plain_meter import PlainMeter, PlainSettings, Registering
+from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 from smartmeter.tms.server import TmsServer
 from tests.smartmeter.tms.test_server import eventually
 
@@ -396,6 +398,16 @@ async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broke
     finally:
         assert "Traceback" not in await asyncio.to_thread(fleet.end)
         await tms.stop()
+
+
+async def test_what_is_for_everybody_comes_to_every_meter_and_is_never_uat() -> None:
+    settings = ServedSettings(BearerSettings("head-end", "tcp:127.0.0.1:1"), ".1", 1, True)
+    calendar = Calendar(wall_utc_us(), 1, monotonic_us())
+    fleet = ServedFleet(made_keys(2, 1, True), settings, lambda: calendar)
+    envelope = Envelope(1, ApTitle.parse(".7.0"), HOST)
+    fleet.receive("nobody's", build_apdu(envelope, [encode_request(Identify())]))
+    assert [member.line.counts["in"] for member in fleet.members] == [1, 1]
+    assert not fleet.counts["not here"]
 
 
 def test_plain_meters_register_with_a_relay_process_and_are_read_through_it(

@@ -13,6 +13,7 @@ from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.template import make_template
+from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.waking import COME_US
 
 UTC_S, NUMBER, SLOW = 1_767_225_600, "+15557654321", "by short message"
@@ -73,6 +74,15 @@ def test_who_does_not_come_is_woken_once_more_and_then_the_job_fails() -> None:
     for _ in range(3):
         office.later_by(COME_US)
     assert office.rung == [NUMBER] * 2 and office.job(number) == ("failed", "not connected", 3)
+
+
+def test_a_job_of_many_tries_rings_twice() -> None:
+    office = Office()
+    image = make_image(b"payload", MODEL, "2", bytes(32))
+    office.head_end.upgrade([FACTORY.esn], image, 0, "ann")
+    for _ in range(10):
+        office.later_by(COME_US)
+    assert office.rung == [NUMBER] * 2
 
 
 def test_a_look_after_silence_wakes_once() -> None:
