@@ -100,6 +100,10 @@ class Metering:
         }
         if not same["formats"]:
             same = dict.fromkeys(same, False)
+        moved_s = program.zone_min * 60 - self._clock.zone_s
+        if same["profile"]:
+            self.recorders.zone_moved(moved_s, self.measured_us, self.totals, self.test_mode)
+        self._clock.use(program)
         if not same["sources"]:
             self.totals = {}
         self._use(program)
@@ -109,13 +113,10 @@ class Metering:
             self.billing.begin(program)
         if not (same["demand"] and same["registers"]):
             self._new_demands(program)
-        moved_s = program.zone_min * 60 - self._clock.zone_s
         if same["profile"]:
-            self.recorders.zone_moved(moved_s, self.measured_us, self.totals, self.test_mode)
             self.recorders.use(program)
         else:
             self.recorders.begin(program, self.totals, self.measured_us)
-        self._clock.use(program)
         self._interrupt_demands(moved_s)
         self.time.use(program)
         self._use(program)

@@ -14,7 +14,7 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.access import Rule
 from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.event_log import EventCode
-from smartmeter.meter.load_profile import CHANGED, OK
+from smartmeter.meter.load_profile import CHANGED, OK, PARTIAL
 from smartmeter.meter.profile import ACTUAL, factory_images
 from smartmeter.meter.profiles import PROFILES, profile_named
 from smartmeter.meter.program import ConfigurationRefused
@@ -304,6 +304,21 @@ def test_an_interval_in_which_the_meter_was_reprogrammed_says_so_in_edition_2() 
         begun = len(bench.book)
         bench.wait(2 * HOUR_US)
         assert bench.book[begun].code == OK
+
+
+def test_a_zone_and_a_profile_that_come_together_begin_inside_an_interval() -> None:
+    bench = Bench(TOU)
+    zone = bench.snapshot()[53].TIME_ZONE_OFFSET
+    write(bench, 53, TIME_ZONE_OFFSET=zone + 7)
+    bench.wait(8 * MINUTE_US)  # an interval ends in this zone, and none in the other
+    tables = bench.snapshot()
+    for number, member in ((53, {"TIME_ZONE_OFFSET": zone}), (61, {"NBR_BLKS_SET1": 3})):
+        image = tables.layout(number).encode(tables[number] | member)
+        bench.meter.write_table(number | 0x1000, bytes((2, 0, 0, 0, 0, 0)) + image, bench.now_us)
+    assert run(bench, 12)[0] == 0
+    begun = len(bench.book)
+    bench.wait(HOUR_US)
+    assert [interval.code for interval in bench.book[begun:]][:2] == [PARTIAL, OK]
 
 
 def test_the_history_log_tells_who_read_and_wrote_once_a_session() -> None:
