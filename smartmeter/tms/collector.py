@@ -43,7 +43,16 @@ from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import Identify, Logoff, Logon, Request, Terminate, Unknown, Wait
+from protocols.psem.services import (
+    Identify,
+    IndexWrite,
+    Logoff,
+    Logon,
+    Request,
+    Terminate,
+    Unknown,
+    Wait,
+)
 from smartmeter.base.clock import Calendar
 from smartmeter.tms.report_reader import read_report, written
 from smartmeter.tms.source import Answered, Unanswered
@@ -337,6 +346,9 @@ class Collector:
                 return bytes([ResponseCode.isss])
             case Logon() | Unknown():
                 return bytes([ResponseCode.sns])
+            case IndexWrite():
+                # Where a foreign node's elements lie is not known here.
+                return bytes([ResponseCode.onp])
             case Resolve(title):
                 address = self._address(title, event.path)
                 if address:

@@ -166,6 +166,7 @@ class Service:
         """Give what identifies a SmartMeter, its state and what it was provisioned with."""
         row = self._row(esn)
         value = self._summary(row)
+        value["wake"] = row["wake_number"]
         value["registered"] = iso(row["registered_s"])
         value["provisioned"] = iso(row["provisioned_s"])
         value["config_version"] = f"{row['config_version']:08x}" if row["config_version"] else ""

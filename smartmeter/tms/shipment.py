@@ -1,6 +1,7 @@
 """The shipment file: which ESN has which title and key.  CSV ``esn,title,key,model``.
 
-A fifth column, ``wake``, may hold the telephone number that wakes a SmartMeter.
+A fifth column, ``wake``, may hold the telephone number that wakes a SmartMeter; where it is empty
+or not there, a number that is known stays.
 """
 
 from __future__ import annotations
@@ -91,8 +92,10 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
         )
         new += cursor.rowcount
         connection.execute(
-            "UPDATE meters SET title=?, model=?, wake_number=? WHERE esn=?",
-            (title, one.model, one.wake, one.esn),
+            "UPDATE meters SET title=?, model=? WHERE esn=?", (title, one.model, one.esn)
+        )
+        connection.execute(
+            "UPDATE meters SET wake_number=? WHERE esn=? AND ?!=''", (one.wake, one.esn, one.wake)
         )
         connection.execute("INSERT OR REPLACE INTO keys VALUES (?,0,?)", (one.esn, one.key))
         connection.execute("DELETE FROM unknown_devices WHERE title=?", (title,))

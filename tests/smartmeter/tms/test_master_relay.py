@@ -28,7 +28,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.errors import LinkError
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, FullWrite, Identify
+from protocols.psem.services import FullRead, FullWrite, Identify, IndexWrite
 from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.relay_host import RelayHost
@@ -117,9 +117,10 @@ async def test_a_registration_that_rfc_6142_calls_invalid_is_iar(tms: TmsServer)
 async def test_there_is_no_session_to_end_at_a_host(tms: TmsServer) -> None:
     async with Talker(METER, tms) as meter:
         logon = b"\x50\0\2OPERATOR  \0\x3c"
-        answers = await meter.ask(b"\x52", b"\x21", b"\x70\x05", logon, b"\x7f")
-        isss, sns = bytes([ResponseCode.isss]), bytes([ResponseCode.sns])
-        assert answers == (isss, isss, isss, sns, sns)
+        element = encode_service(IndexWrite(3, (0,), b"x"))
+        answers = await meter.ask(b"\x52", b"\x21", b"\x70\x05", logon, b"\x7f", element)
+        isss, sns, onp = (bytes([ResponseCode[name]]) for name in ("isss", "sns", "onp"))
+        assert answers == (isss, isss, isss, sns, sns, onp)
 
 
 async def test_a_node_of_the_2006_draft_is_named_as_that_to_the_operator(tms: TmsServer) -> None:

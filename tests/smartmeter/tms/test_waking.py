@@ -76,6 +76,15 @@ def test_who_does_not_come_is_woken_once_more_and_then_the_job_fails() -> None:
     assert office.rung == [NUMBER] * 2 and office.job(number) == ("failed", "not connected", 3)
 
 
+def test_a_shipment_file_without_numbers_takes_none_away() -> None:
+    office = Office()
+    plain = Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)
+    office.head_end.store.write_now(lambda c: import_shipment(c, [plain], 0))
+    office.head_end.load_keys()
+    office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    assert office.rung == [NUMBER]
+
+
 def test_a_job_of_many_tries_rings_twice() -> None:
     office = Office()
     image = make_image(b"payload", MODEL, "2", bytes(32))
