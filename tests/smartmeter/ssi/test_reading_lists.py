@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansi_tables import layout_for
-from ansi_tables.meaning.clock import ClockRules
+from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.profile_columns import profile_columns
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, decode
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script
 from protocols.errors import RemoteProtocolError
-from protocols.psem.codec import block
+from protocols.psem.codec import block, decode_request
 from protocols.psem.services import FullRead, OffsetRead, Response
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
@@ -28,8 +29,10 @@ from smartmeter.meter.profiles import PROFILES, draw_profile, parts
 from smartmeter.meter.tables import port_of
 from smartmeter.ssi.log_reading import LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_context
-from smartmeter.ssi.profile_reading import ProfileRead, read_profile
+from smartmeter.ssi.profile_reading import Interval, ProfileRead, read_profile
+from smartmeter.ssi.reports import ReportMaker
 from tests.ansi_tables.profiles import Drawn, profiles
+from tests.ansi_tables.test_real_tables import IMAGES, maker, one_block_only, snapshot
 
 EPOCH_S = 1_767_225_600
 STATUS, PROFILE, LOG = 63, 64, 76
@@ -306,3 +309,29 @@ def test_entries_of_the_hour_that_comes_twice_have_their_own_times(told: bool) -
     whole = [entry.time_s for entry in log(bench, None).entries if entry.code == POWER_UP]
     assert whole == true
     assert found == true
+
+
+def test_a_real_meters_descending_ring_is_read_as_its_columns_are_decoded() -> None:
+    tables = snapshot("HX")
+    for image in IMAGES:
+        if maker(image) == "HX":
+            one_block_only(image, tables)
+    context = MeterContext({}, tables.context, 1, clock_rules(tables))
+    read = answered(read_profile(context, 1, None, EVERYTHING, LIMITS), tables.images)
+    decoded = tables.load_profile(1)
+    assert tables[STATUS].LP_STATUS_SET1.LP_SET_STATUS_FLAGS.ORDER and len(decoded) == 4
+    assert [one.sequence for one in read.intervals] == list(decoded.sequences)
+    assert [one.end_s for one in read.intervals] == list(decoded.ends_utc_s)
+    assert [list(one.values) for one in read.intervals] == [
+        [channel.raw[row] for channel in decoded.channels] for row in range(4)
+    ]
+
+
+def test_sequences_that_a_meter_left_out_part_a_report_in_two() -> None:
+    ends = {4: 900, 5: 1800, 8: 2700}
+    intervals = tuple(Interval(n, end, b"\1", (n,)) for n, end in ends.items())
+    read = ProfileRead(1, intervals, 4, 9, 9, 900)
+    parts = ReportMaker(DEFAULT_BASE).intervals(read, 1, 7)
+    told = [decode(SsiTable.LOAD_PROFILE_PART, decode_request(one.service).data) for one in parts]
+    assert [(one["FIRST_SEQUENCE"], len(one["INTERVALS"])) for one in told] == [(4, 2), (8, 1)]
+    assert [(one.carried.first, one.carried.end) for one in parts] == [(4, 6), (8, 9)]
