@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ansi_tables.errors import TableError
 from ansi_tables.snapshot import Snapshot
@@ -16,6 +17,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
+from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.gateway.bearer_checks import check_bearer, check_order
 from smartmeter.gateway.finding import Finding
@@ -120,15 +122,23 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
                 name, True, f"needs the package {package}", 'pip install "smartmeter[gateway]"'
             )
     if sinks.mqtt is not None:
-        place = (sinks.mqtt.host, sinks.mqtt.port)
-        try:
-            socket.create_connection(place, CONNECT_TIMEOUT_S).close()
-            yield Finding(f"broker {place[0]}:{place[1]}", False, "takes connections")
-        except OSError as error:
-            told = error.strerror or str(error)
-            yield Finding(
-                f"broker {place[0]}:{place[1]}", True, told, "start it, check the address"
-            )
+        yield _reached("broker", sinks.mqtt.host, sinks.mqtt.port)
+    for name, sink in (("InfluxDB", sinks.influx), ("Home Assistant", sinks.home_assistant)):
+        if sink is not None:
+            url = urlsplit(sink.url)
+            usual = 443 if url.scheme in ("https", "wss") else 80
+            yield _reached(name, url.hostname or "", url.port or usual)
+
+
+def _reached(name: str, host: str, port: int) -> Finding:
+    """Tell whether somebody takes connections there."""
+    subject = f"{name} {shown(host, port)}"
+    try:
+        socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
+    except (OSError, UnicodeError) as error:  # a name may be none that the network can look up
+        told = str(getattr(error, "strerror", None) or error)
+        return Finding(subject, True, told, "start it, check the address")
+    return Finding(subject, False, "takes connections")
 
 
 def _upgrade(settings: GatewaySettings) -> Finding:
@@ -179,20 +189,20 @@ def _meter(seat: SeatSettings) -> Iterator[Finding]:
     yield from _locked(seat.port, locked, password is not None)
     missing = [n for n in NEEDED if n not in used]
     if missing:
-        shown = ", ".join(f"ST-{n:02d}" for n in missing)
-        yield Finding(seat.port, False, f"the meter has no {shown}: reports go without them")
+        lacking = ", ".join(f"ST-{n:02d}" for n in missing)
+        yield Finding(seat.port, False, f"the meter has no {lacking}: reports go without them")
     yield _history(seat.port, Snapshot(images))
 
 
 def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Finding]:
     if not locked:
         return
-    shown = ", ".join(f"ST-{n:02d}" for n in locked)
+    tables = ", ".join(f"ST-{n:02d}" for n in locked)
     remedy = "ask the meter's owner for a password that may read them"
     if not with_password:
         remedy = "give password_file; without it these stay unread"
     vital = bool({0, CLOCK} & set(locked))
-    yield Finding(port, vital, f"locked: {shown}", remedy)
+    yield Finding(port, vital, f"locked: {tables}", remedy)
 
 
 def _history(port: str, tables: Snapshot) -> Finding:

@@ -72,17 +72,21 @@ def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path:
 
 def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "token").write_text("t")
     settings = tmp_path / "g.toml"
     settings.write_text(
         f'[gateway]\ndata = "{tmp_path}/file/data"\n[module]\nesn = "SM000001"\n'
         f'[meter]\nport = "{meter}"\n[[tms]]\naddress = "tcp:127.0.0.1:1"\n'
         '[mqtt]\nhost = "127.0.0.1"\nport = 1\n'
+        '[influx]\nurl = "http://127.0.0.1:2/write?precision=s"\n'
+        f'[home_assistant]\nurl = "wss://127.0.0.1:3/x"\ntoken_file = "{tmp_path}/token"\n'
     )
     key = {"SMARTMETER_MODULE_KEY": "00" * 16, "SMARTMETER_OPTICAL_PASSWORD": "wrong"}
     checked = smartmeter("gateway", "check", "--settings", str(settings), "--json", **key)
     assert checked.returncode == 1
     wrong = {one["subject"] for one in json.loads(checked.stdout) if one["wrong"]}
     assert {str(tmp_path / "file" / "data"), "tcp:127.0.0.1:1", "broker 127.0.0.1:1"} <= wrong
+    assert {"InfluxDB 127.0.0.1:2", "Home Assistant 127.0.0.1:3"} <= wrong
     assert meter in wrong, "the wrong password"
     assert "Traceback" not in checked.stderr
 
