@@ -16,12 +16,12 @@ def host_port(place: str, text: str, example: str) -> tuple[str, int]:
         remedy = f"write {example}, an IPv6 address in brackets: [::1]:1153"
         raise SettingsError(place, f"{text!r:.80} is not HOST:PORT", remedy)
     number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else -1
-    if not host or not _may_be_a_name(host) or not 0 <= number <= MAX_PORT:
+    if not host or not may_be_a_name(host) or not 0 <= number <= MAX_PORT:
         raise SettingsError(place, f"{text!r:.80} is not HOST:PORT", f"write {example}")
     return host, number
 
 
-def _may_be_a_name(host: str) -> bool:
+def may_be_a_name(host: str) -> bool:
     """Tell whether a resolver would look a name up: labels of 1 to 63 octets."""
     try:
         host.encode("idna")

@@ -62,7 +62,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from smartmeter.base.address import host_port
+from smartmeter.base.address import host_port, may_be_a_name
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.file import read_file, read_text
 from smartmeter.base.signing import KEY_OCTETS
@@ -352,11 +352,19 @@ def _upgrade(file: _File, data: Path) -> UpgradeSettings | None:
     return UpgradeSettings(key, slots, section.number("trial_s", 900, 10, 86_400))
 
 
+def _host(mqtt: _Section) -> str:
+    host = mqtt.text("host")
+    if not may_be_a_name(host):
+        raise SettingsError(f"{mqtt.place}, host", f"{host!r:.80} is none", "write its name")
+    return host
+
+
 def _url(section: _Section, schemes: tuple[str, ...], example: str) -> str:
     text = section.text("url")
     try:
         parts = urlsplit(text)
-        good = parts.scheme in schemes and parts.hostname and parts.port != 0
+        host = parts.hostname
+        good = parts.scheme in schemes and host and may_be_a_name(host) and parts.port != 0
     except ValueError:  # a port that is no number
         good = False
     if not good:
@@ -381,7 +389,7 @@ def _sinks(file: _File) -> Sinks:
         None
         if mqtt is None
         else MqttSettings(
-            mqtt.text("host"),
+            _host(mqtt),
             mqtt.number("port", 1883, 1, 65_535),
             mqtt.text("user", ""),
             mqtt.secret("password_file", default=""),

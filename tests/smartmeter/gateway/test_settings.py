@@ -49,6 +49,8 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
         ("influx", {"url": '"http://h:x/write?precision=s"'}, "http://"),
         ("influx", {"url": '"http:///write?precision=s"'}, "http://"),
         ("home_assistant", {"url": '"http://h"', "token_file": '"{folder}/key"'}, "ws://"),
+        ("influx", {"url": f'"{INFLUX}"'.replace("127.0.0.1", "x" * 64)}, "http://"),
+        ("mqtt", {"host": f'"{"x" * 64}"'}, "write its name"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
     ],
 )
