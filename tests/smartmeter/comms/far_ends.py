@@ -181,7 +181,7 @@ class FarEnd:
                 self.modems.cut()
 
 
-async def until(holds: Any, seconds: float = 10.0) -> None:
+async def until(holds: Any, seconds: float = 30.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - what a peer does sets no event here
             await asyncio.sleep(0.01)

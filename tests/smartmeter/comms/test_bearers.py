@@ -100,7 +100,7 @@ async def test_the_node_learns_that_the_far_end_has_gone(far: FarEnd) -> None:
         connection.send(request([READ_1]))
         await until(lambda: arrived)
         await leaving.__aexit__(None, None, None)
-        await asyncio.wait_for(asyncio.wait((taking,)), 10)
+        await asyncio.wait_for(asyncio.wait((taking,)), 30)
 
 
 @every_bearer
@@ -140,7 +140,7 @@ async def test_where_nobody_is_the_bearer_cannot_be_opened(
 async def test_a_send_on_a_closed_connection_is_dropped(far: FarEnd) -> None:
     async with far.listening(), connected(far.bearer()) as (connection, _, taking):
         connection.close()
-        await asyncio.wait_for(asyncio.wait((taking,)), 10)
+        await asyncio.wait_for(asyncio.wait((taking,)), 30)
         connection.send(request([READ_1]))
 
 

@@ -52,9 +52,9 @@ async def test_who_only_connects_does_not_take_the_hosts_place() -> None:
         strangers[0][1].write(b"GET / HTTP/1.0\r\n\r\n")
         await asyncio.sleep(0.1)
         connection.send(request([READ_1]))
-        assert await asyncio.wait_for(host_reader.read(100), 5) == request([READ_1])
+        assert await asyncio.wait_for(host_reader.read(100), 30) == request([READ_1])
         over = strangers[-1][0]
-        assert await asyncio.wait_for(over.read(1), 5) == b"", "more than the limit are closed"
+        assert await asyncio.wait_for(over.read(1), 30) == b"", "more than the limit are closed"
         assert not task.done() and arrived == []
         task.cancel()
         host.close()
@@ -70,10 +70,10 @@ async def test_a_host_that_comes_back_takes_its_place_with_its_first_message() -
         second.write(request([READ_1], 1))
         await until(lambda: arrived == [request([READ_1], 1)])
         connection.send(request([READ_1], 2))
-        assert await asyncio.wait_for(reader.read(100), 5) == request([READ_1], 2)
+        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1], 2)
         assert not task.done(), "that the first connection was closed ends nothing"
         second.close()
-        await asyncio.wait_for(asyncio.wait((task,)), 5)
+        await asyncio.wait_for(asyncio.wait((task,)), 30)
         first.close()
 
 
@@ -83,7 +83,7 @@ async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.Monke
         host_reader, host = await call(port)
         connection = await connecting
         reader, candidate = await call(port)
-        assert await asyncio.wait_for(reader.read(1), 5) == b""
+        assert await asyncio.wait_for(reader.read(1), 30) == b""
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(host_reader.read(1), 0.2)  # the way itself may be silent
         for writer in (host, candidate):

@@ -91,7 +91,7 @@ async def test_a_broker_that_goes_during_the_farewell_keeps_nobody(
     task.cancel()
     await asyncio.sleep(0.1)
     broker.process.kill()
-    await asyncio.wait_for(asyncio.wait((task,)), 15)
+    await asyncio.wait_for(asyncio.wait((task,)), 30)
     assert task.cancelled()
 
 

@@ -118,4 +118,4 @@ async def test_a_fault_of_the_node_ends_the_host() -> None:
     async with far.listening():
         host = NodeHost(Broken(), make_bearers([BearerSettings("a", f"tcp:127.0.0.1:{far.port}")]))
         with pytest.raises(RuntimeError, match="a mistake"):
-            await asyncio.wait_for(host.run(), 10)
+            await asyncio.wait_for(host.run(), 30)

@@ -66,7 +66,7 @@ async def test_a_modem_that_refuses_ends_the_bearer(modems: Modems) -> None:
     async with connected(bearer_of(modems)) as (connection, _, taking):
         for number in range(3):
             connection.send(request([READ_1], number))
-        await asyncio.wait_for(asyncio.wait((taking,)), 10)
+        await asyncio.wait_for(asyncio.wait((taking,)), 30)
         assert isinstance(taking.exception(), OSError)
 
 

@@ -44,7 +44,7 @@ async def test_a_request_is_sent_again_until_it_is_answered_and_served_once(
     assert served.deaf == 0 and served.talk.server.node.counts["served"] == 1
     assert served.talk.server.node.counts["received"] == 1
     connection.close()
-    await asyncio.wait_for(taking, 5)
+    await asyncio.wait_for(taking, 30)
     await served.listener.close()
 
 
@@ -54,7 +54,7 @@ async def test_where_nobody_listens_the_connection_ends() -> None:
         port = free.getsockname()[1]
     connection = await UdpBearer(BearerSettings("u", f"udp:127.0.0.1:{port}")).connect()
     connection.send(request([READ_1]))
-    await asyncio.wait_for(connection.receive(lambda octets: None), 5)
+    await asyncio.wait_for(connection.receive(lambda octets: None), 30)
     connection.close()
 
 

@@ -426,7 +426,7 @@ def test_plain_meters_register_with_a_relay_process_and_are_read_through_it(
         )  # fmt: skip
         assert keys.stat().st_mode & 0o077 == 0
         second = read_keys(keys.read_text(), "keys", 2)[1]
-        for _ in range(100):
+        for _ in range(800):
             if all(one["state"] == "registered" for one in fleet.ask("GET", "/meters")):
                 break
             time.sleep(0.05)

@@ -43,7 +43,7 @@ async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
 
 async def eventually(holds: object, what: str) -> None:
     assert callable(holds)
-    for _ in range(200):
+    for _ in range(800):
         if holds():
             return
         await asyncio.sleep(0.05)
