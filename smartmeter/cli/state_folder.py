@@ -26,9 +26,12 @@ def claim(folder: Path) -> None:
         ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(descriptor)
         raise StorageError(
             str(folder), "another process keeps its state there", "stop it, or give another folder"
         ) from error
+    except OSError:
+        os.close(descriptor)  # a file system without locks
+        return
     _CLAIMS.append(descriptor)
