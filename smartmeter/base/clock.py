@@ -111,13 +111,16 @@ def wall_utc_us() -> int:
     return time.time_ns() // 1000
 
 
-def shared_calendar(text: str, wall_us: int, now_us: int) -> Calendar:
+def shared_calendar(
+    text: str, wall_us: int, now_us: int, latest_s: int = MAX_CALENDAR_S
+) -> Calendar:
     """Make the calendar of a ``--clock epoch,rate`` setting.
 
     ``epoch`` is a Unix time in seconds: at that wall-clock instant the calendar
     shows the same instant, and from then on it runs ``rate`` times as fast.
     Processes on one machine that are given the same text agree, whenever each
-    of them starts.  An empty text is the wall clock itself.
+    of them starts.  An empty text is the wall clock itself.  ``latest_s`` is where
+    the dates of the process end.
     """
     if not text:
         return Calendar(wall_us, 1, now_us)
@@ -133,7 +136,7 @@ def shared_calendar(text: str, wall_us: int, now_us: int) -> Calendar:
             "--clock", f"rate {rate_text} is refused", f"use 0 < rate <= {MAX_RATE}"
         )
     shown_us = epoch_us + int(rate * (wall_us - epoch_us))
-    if not 0 <= shown_us < MAX_CALENDAR_S * US_PER_S:
+    if not 0 <= shown_us < latest_s * US_PER_S:
         raise SettingsError(
             "--clock", f"{text!r:.80} is no time that a meter shows", "give an epoch nearer to now"
         )

@@ -42,8 +42,11 @@ READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MAS
 MAX_COUNT = 1000
 #: With it a serial number of the last of them fits into 16 characters.
 MAX_SEED = 10**14 - MAX_COUNT
-#: The year 9000: a clock that begins before it runs for a while before dates end.
-LAST_US = 221_845_392_000 * US_PER_S
+#: Dates that turn over go on for ever in a meter; those of the calendar itself end with the year
+#: 9999, to which a fast clock that begins before this has some way.
+LATEST_S = 221_845_392_000
+#: A twin adds what has passed to the dates of its image.
+ENDLESS_S = 1 << 50
 #: The profile of a simulated meter that nothing is said of.
 PLAIN = "residential"
 MAX_SCENARIO_OCTETS = 8 << 20
@@ -192,15 +195,10 @@ def _fits(serial_number: str, count: int) -> bool:
 
 def _meter(options: _Options, number: int) -> _Served:
     now_us = monotonic_us()
-    calendar = shared_calendar(options.clock, wall_utc_us(), now_us)
+    latest_s = LATEST_S if options.image is None else ENDLESS_S
+    calendar = shared_calendar(options.clock, wall_utc_us(), now_us, latest_s)
     if options.image is not None:
         return _twin(options.image, options, options.seed + number, calendar)
-    if (calendar.utc_us(now_us) or 0) > LAST_US:
-        raise SettingsError(
-            f"--clock {options.clock}",
-            "shows no year of a calendar any more",
-            f"give an epoch near to now: {wall_utc_us() // US_PER_S},RATE",
-        )
     settings = MeterSettings(
         serial=options.serial_number or f"SM{options.seed + number:06d}",
         seed=options.seed + number,

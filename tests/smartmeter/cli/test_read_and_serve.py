@@ -73,7 +73,7 @@ def test_a_meter_keeps_its_memory_and_its_clock_over_kill_9(tmp_path: Path) -> N
     ("arguments", "words"),
     [
         (("--seed", "999999999999999"), "--seed"),
-        (("--clock", "1767225600,1000000"), "give an epoch near to now"),
+        (("--clock", "1767225600,1000000"), "give an epoch nearer to now"),
         (("--profile", "commercial"), "holds a meter of profile residential"),
     ],
 )
