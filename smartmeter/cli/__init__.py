@@ -35,6 +35,9 @@ VERBS = {
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
 }
 
+#: What a shell gives for a program that Ctrl-C ended.
+INTERRUPTED = 130
+
 
 class LazyGroup(click.Group):
     """A group whose verbs are imported when they are called."""
@@ -72,14 +75,18 @@ def main() -> None:
     """Run the command line; the console script's entry point."""
     try:
         status = group.main(standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as error:
+        # Click makes one of Ctrl-C, and one of a question whose answer never came.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            click.echo("smartmeter: stopped", err=True)
+            sys.exit(INTERRUPTED)
         click.echo("smartmeter: a question was not answered; nothing more was done", err=True)
         sys.exit(1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:

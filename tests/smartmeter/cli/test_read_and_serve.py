@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -180,3 +182,26 @@ def test_a_served_meter_ends_quietly_while_a_client_is_connected() -> None:
         client.close()
     assert process.returncode == 0
     assert "Traceback" not in told and "Exception" not in told, told
+
+
+def test_ctrl_c_ends_a_read_at_once_and_a_question_without_answer_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "smartmeter",
+                "read",
+                f"tcp:127.0.0.1:{silent.getsockname()[1]}",
+            ],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = silent.accept()
+        assert connection.recv(100)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=30)[1]
+        connection.close()
+    assert (process.returncode, told.strip()) == (130, "smartmeter: stopped")
+    asked = smartmeter("gateway", "init", "--out", str(tmp_path), "--port", "/dev/null")
+    assert asked.returncode == 1 and "question was not answered" in asked.stderr
