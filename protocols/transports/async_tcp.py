@@ -51,6 +51,8 @@ async def converse(
             reader, writer = await asyncio.open_connection(host, port)
     except ConnectionRefusedError as error:
         raise PortError(f"{name}: the connection is refused; is a server listening?") from error
+    except UnicodeError as error:
+        raise PortError(f"{name:.80}: nothing bears such a name; check the address") from error
     except (OSError, TimeoutError) as error:
         raise PortError(f"{name}: {error.strerror or 'no answer'}") from error
     line = _Line(name, reader, writer, Conversation(settings, None))

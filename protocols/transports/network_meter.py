@@ -282,6 +282,9 @@ class NetworkMeter:
             address = (self._target.host, self._target.port)
             try:
                 self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
+            except UnicodeError as error:
+                text = f"{self._name:.80}: nothing bears such a name; check the address"
+                raise PortError(text) from error
             except OSError as error:
                 raise PortError(f"{self._name}: {error.strerror or error}") from error
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

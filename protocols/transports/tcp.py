@@ -25,6 +25,8 @@ class TcpPort:
         """Open a connection; PortError says why not."""
         try:
             return cls(socket.create_connection((host, port), CONNECT_TIMEOUT_S), f"{host}:{port}")
+        except UnicodeError as error:
+            raise PortError(f"{host:.80}: nothing bears such a name; check the address") from error
         except (OSError, OverflowError) as error:
             raise PortError(f"{host}:{port}: {error}; is it listening there?") from error
 

@@ -9,6 +9,7 @@ import pytest
 from protocols.errors import OutcomeUnknown, ServiceRefused
 from protocols.transports import async_pump, pump
 from protocols.transports.async_pump import open_meter_async
+from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.pump import open_meter
 from tests.smartmeter.cli.served import meter_process
 
@@ -68,3 +69,19 @@ def test_a_port_that_has_gone_for_good_is_one_clear_error() -> None:
 def test_a_shell_is_short_and_holds_no_rule(module: object) -> None:
     text = Path(str(module.__file__)).read_text()  # type: ignore[attr-defined]
     assert len(text.splitlines()) < 200
+
+
+def test_a_name_that_no_resolver_looks_up_is_one_clear_error() -> None:
+    wrong = f"{'a' * 64}:1"
+    with pytest.raises(pump.PortError, match="check the address"):
+        open_meter(f"tcp:{wrong}")
+    network = NetworkMeter(f"c1222://{wrong}/.7.1", {})
+    with pytest.raises(pump.PortError, match="check the address"), network:
+        network.read(1)
+
+    async def asked() -> None:
+        async with open_meter_async(f"tcp:{wrong}"):
+            raise AssertionError("nobody is there")
+
+    with pytest.raises(pump.PortError, match="check the address"):
+        asyncio.run(asked())
