@@ -16,6 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 Machine = Any
+#: A telephone rings until somebody answers; in life it takes six seconds from ring to ring.
+RING_S = 1.0
 
 
 class PtyModem:
@@ -40,6 +42,7 @@ class PtyModem:
         self._line = b""
         self._awaits_pdu = False
         self._caller: Machine | None = None
+        self._rang = 0.0
         self._outbox: list[tuple[PtyModem, str]] = []
         self._quiet_since = time.monotonic()
         self._escaped: float | None = None
@@ -63,7 +66,7 @@ class PtyModem:
     def ring(self, caller: Machine) -> None:
         """Somebody calls: a machine that is at the far end once the call is taken."""
         with self._lock:
-            self._caller = caller
+            self._caller, self._rang = caller, time.monotonic()
             self._say("RING")
 
     def deliver(self, pdu: str) -> None:
@@ -93,6 +96,10 @@ class PtyModem:
             self._escaped, self.held = None, self.far
             self.far = None
             self._say("OK")
+        if self._caller is not None and time.monotonic() - self._rang > RING_S:
+            # Whoever opens the port forgets what came before.
+            self._rang = time.monotonic()
+            self._say("RING")
         if self.far is None:
             return
         now_us = time.monotonic_ns() // 1000
