@@ -40,3 +40,9 @@ def _allow_sockets() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def told_to_end() -> bool:
+    """Tell whether the current task was cancelled and is only saying farewell."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -11,6 +11,7 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.event_loop import told_to_end
 from smartmeter.comms.listener import Handler
 from smartmeter.comms.mqtt_client import broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
@@ -78,7 +79,7 @@ class MqttCarrier:
             try:
                 await self._session(handler)
             except aiomqtt.MqttError as error:
-                if _cancelled():  # the broker went while we said farewell: we go all the same
+                if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 self.counts["mqtt broker lost"] += self.connected
             finally:
@@ -156,8 +157,3 @@ class MqttCarrier:
         if self._capture is not None:
             ends = ("0.0.0.0", 0), (self.broker.host, self.broker.port)
             self._capture.apdu(sent, *ends, False, octets, listens=False)
-
-
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import aiomqtt
 
+from smartmeter.comms.event_loop import told_to_end
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import (
     discovery_payload,
@@ -27,6 +28,8 @@ from smartmeter.gateway.sinks.settings import MqttSettings
 SINK = "mqtt"
 POLL_S = 1.0
 RECONNECT_S = (1.0, 60.0)
+#: How long the broker may take to answer.
+ANSWER_S = 5.0
 ONLINE, OFFLINE = "online", "offline"
 
 
@@ -68,9 +71,12 @@ class MqttSink:
                     username=settings.user or None,
                     password=settings.password or None,
                     will=aiomqtt.Will(f"{settings.base}/gateway", OFFLINE, qos=1, retain=True),
+                    timeout=ANSWER_S,
                 ) as client:
                     await self._connected(client)
             except aiomqtt.MqttError as error:
+                if told_to_end():  # the broker went while we said farewell: we go all the same
+                    raise asyncio.CancelledError from error
                 if not self._told_lost:
                     self._note(f"MQTT broker {settings.host}:{settings.port} is lost: {error}")
                 self._told_lost = True
@@ -98,8 +104,7 @@ class MqttSink:
 
     async def _farewell(self, client: aiomqtt.Client) -> None:
         """Say that the gateway goes, when it goes by itself and the broker is still there."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if told_to_end():
             await client.publish(f"{self._settings.base}/gateway", OFFLINE, qos=1, retain=True)
 
     async def _births(self, client: aiomqtt.Client) -> None:

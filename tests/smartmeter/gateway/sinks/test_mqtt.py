@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,3 +147,23 @@ async def test_a_broker_that_goes_and_comes_is_told_once_each_and_gets_what_it_m
     ]
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_ends_when_told_although_the_broker_takes_no_farewell(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.sinks.mqtt.ANSWER_S", 0.5)
+    notes: list[str] = []
+    made, readings = sink(broker, tmp_path, View(), notes)
+    task = asyncio.create_task(made.run())
+    await until(lambda: bool(notes) and bool(readings.position("mqtt")))
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        task.cancel()
+        _, waiting = await asyncio.wait([task], timeout=10)
+        assert not waiting, "the end that it was told of was lost with the broker's answer"
+        assert task.cancelled()
+    finally:
+        task.cancel()
+        broker.process.send_signal(signal.SIGCONT)
+        readings.close()
