@@ -41,10 +41,11 @@ PER_BLOCK = 96
 #: How often the module compares clocks.
 CHECK_MIN, NIGHT_CHECK_MIN = 60, 480
 #: By how much a technician sets the meter's clock.  A tenth of a second on the line is six
-#: minutes of this calendar, and told as a step too: half a set is told from it on any machine.
-SET = timedelta(hours=3)
+#: minutes of this calendar, and told as a step too; an answer that had to be repeated is two
+#: hours old.  Half a set is told from that.
+SET = timedelta(hours=8)
 TEMPLATE: dict[str, Any] = {
-    "general": {"ACK_TIMEOUT_MS": 1000, "REPORT_GRACE_S": 6 * 3600, "CLOCK_REFUSE_S": 6 * 3600},
+    "general": {"ACK_TIMEOUT_MS": 1000, "REPORT_GRACE_S": 6 * 3600, "CLOCK_REFUSE_S": 12 * 3600},
     # The simulated meter of this profile shows 240 V.
     "outage": {"THRESHOLD_S": 30, "NOMINAL_V": 240},
     "schedules": [
