@@ -11,6 +11,28 @@ settings.register_profile(
 )
 settings.load_profile("house")
 
+#: What waits for processes more than it computes, the longest first: begun first, so that the
+#: other workers have the processor meanwhile, and nobody waits for it alone at the end.
+WAITING = (
+    "tests/smartmeter/test_kill.py",
+    "tests/smartmeter/gateway/test_bad_month.py",
+    "tests/smartmeter/gateway/test_upgrade.py",
+    "tests/smartmeter/cli/test_demo.py",
+    "tests/smartmeter/tms/web/",
+    "tests/smartmeter/gateway/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that wait go first."""
+    places = {prefix: place for place, prefix in enumerate(WAITING)}
+
+    def place(item: pytest.Item) -> int:
+        found = (place for prefix, place in places.items() if item.nodeid.startswith(prefix))
+        return next(found, len(WAITING))
+
+    items.sort(key=place)
+
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(
