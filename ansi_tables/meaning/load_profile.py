@@ -14,6 +14,7 @@ from enum import IntEnum, IntFlag
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.errors import MissingContextError
 from ansi_tables.ids import name_of
 from ansi_tables.meaning.channels import ChannelSource, channel_sources
@@ -26,8 +27,6 @@ from ansi_tables.values import TableTime
 
 if TYPE_CHECKING:
     from ansi_tables.snapshot import Snapshot
-
-SETS = (1, 2, 3, 4)
 
 
 class IntervalStatus(IntEnum):

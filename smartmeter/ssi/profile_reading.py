@@ -13,6 +13,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from ansi_tables import layout_for
+from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.profile_blocks import ProfileShape, daylight_saving, shape_of, written_intervals
 from ansi_tables.profile_columns import interval_seconds, numbers_of
 from protocols.c1218.client import ClientLimits
@@ -21,9 +22,8 @@ from protocols.errors import RemoteProtocolError
 from smartmeter.ssi.meter_data import MeterContext, utc_seconds
 from smartmeter.ssi.moving_list import read_moving
 
-PROFILE_STATUS = 63
 #: The data of set n are ST-(63 + n).
-PROFILE_SETS = (1, 2, 3, 4)
+PROFILE_STATUS = 63
 #: Blocks that are read between two looks at the status: a look costs 13 octets.
 BLOCKS_A_LOOK = 8
 #: Octets between two pieces of a block that cost less on the line than a read of their own.
@@ -111,7 +111,7 @@ def profile_sets(meter: MeterContext) -> tuple[int, ...]:
     used = meter.context.fmt.std_tbls_used
     if PROFILE_STATUS not in used:
         return ()
-    return tuple(set_nbr for set_nbr in PROFILE_SETS if PROFILE_STATUS + set_nbr in used)
+    return tuple(set_nbr for set_nbr in SETS if PROFILE_STATUS + set_nbr in used)
 
 
 def read_profile(

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from ansi_tables import Snapshot
+from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
 from protocols.psem.codec import encode_request
@@ -20,7 +21,7 @@ from protocols.psem.services import FullRead
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
 from smartmeter.tms.polled import PollSchedule
 from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing
-from smartmeter.tms.store.queries import PROFILE_SETS, Gaps
+from smartmeter.tms.store.queries import Gaps
 
 GENERAL, EVENT_LOG = 0, 76
 
@@ -68,7 +69,7 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     anew: set[int] = set()
     name = context_id(context)
     if schedule.load_profile and PROFILE_STATUS in used:
-        for set_nbr in (one for one in PROFILE_SETS if PROFILE_STATUS + one in used):
+        for set_nbr in (one for one in SETS if PROFILE_STATUS + one in used):
             ring = PolledRing(set_nbr, {**context, **images}, known.gaps.get(set_nbr, EVERYTHING))
             profile += yield from ring.read(name)
             anew |= {set_nbr} if ring.anew else set()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ansi_tables.decades.d06_load_profile import SETS
 from smartmeter.tms.store.sqlite import Store
 
 #: Missing sequences [first, end); the end None is open.
 Gaps = Sequence[tuple[int, int | None]]
-#: Load-profile sets that C12.19 knows.
-PROFILE_SETS = (1, 2, 3, 4)
 
 #: Intervals back from the newest in which holes are looked for; a ring holds fewer as a rule.
 MAX_LOOK_BACK = 5000
@@ -19,7 +18,7 @@ MAX_GAPS = 20
 def profile_sets(store: Store, esn: str) -> list[int]:
     """Give the load-profile sets of which intervals are stored."""
     sql = "SELECT 1 FROM intervals WHERE esn=? AND set_nbr=? LIMIT 1"
-    return [one for one in PROFILE_SETS if store.one(sql, esn, one) is not None]
+    return [one for one in SETS if store.one(sql, esn, one) is not None]
 
 
 def gaps_by_set(store: Store, esn: str) -> dict[int, Gaps]:
