@@ -383,9 +383,9 @@ class Module:
                 self.network.answer(request, event.result, now_us)
             case ("watch", _):
                 self.watching.looked(event.result, event.line_us, now_us)
-            case ("gap", int() as first):
+            case ("gap", int() as set_nbr, int() as first):
                 self._filling = False
-                self.tasks.gap_read(event.result, first, now_us)
+                self.tasks.gap_read(event.result, set_nbr, first, now_us)
         if self.tasks.clock.went_back:
             self.tasks.clock.went_back = False
             self.network.clock_set_back(now_us)
@@ -410,7 +410,7 @@ class Module:
                 self.network.answer(request, [refusal] * len(request.items), now_us)
             case ("watch", _) | "log" as token:
                 self.watching.failed(token, event.line_us, now_us)
-            case ("gap", _):
+            case ("gap", _, _):
                 self._filling = False
 
     def _reached(self, now_us: int) -> None:

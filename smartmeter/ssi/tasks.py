@@ -245,14 +245,16 @@ class TaskRunner:
             return False
         count = min(end - first, INTERVALS_PER_REPORT)
         job = partial(work.collect, meter, work.Wanted({set_nbr: first}, count))
-        return self._door.submit(Priority.SCHEDULE, job, ("gap", first), now_us)
+        return self._door.submit(Priority.SCHEDULE, job, ("gap", set_nbr, first), now_us)
 
-    def gap_read(self, read: work.Collected, first: int, now_us: int) -> None:
+    def gap_read(self, read: work.Collected, set_nbr: int, first: int, now_us: int) -> None:
         """Report what was read for a gap; what the meter has no more is told as lost."""
         memory, meter = self._memory, self._reporter.meter
-        if not memory.profile_gaps or memory.profile_gaps[0][2] != first or meter is None:
+        if not memory.profile_gaps or meter is None:
             return
-        set_nbr, ring_epoch, _, end = memory.profile_gaps[0]
+        of_set, ring_epoch, begin, end = memory.profile_gaps[0]
+        if (of_set, begin) != (set_nbr, first):
+            return
         profile = next((one for one in read.profiles if not one.anew), None)
         reached, oldest = (profile.reached, profile.oldest) if profile else (end, end)
         rest = [[set_nbr, ring_epoch, reached, end]] if reached < end else []
