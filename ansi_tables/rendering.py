@@ -21,6 +21,8 @@ from ansi_tables.words import member_meaning, value_meaning
 MAX_DIGITS = 60
 #: The widest columns of a listing, in characters; what is longer pushes its neighbour away.
 MAX_PATH, MAX_VALUE = 56, 40
+#: Padding, and what unused text is filled with: NUL, or FFh in a coding that has it or not.
+_FILL = " \x00\xff\udcff"
 
 
 def to_json_value(value: Any) -> Any:
@@ -112,6 +114,8 @@ def value_text(number: int, path: str, value: Any) -> str:
     if isinstance(value, Record):
         told = (_bits_text(number, name, bits) for name, bits in value.items() if bits)
         return ", ".join(told) or "-"
+    if isinstance(value, str):
+        return text_shown(value)
     shown = to_json_value(value)
     if isinstance(shown, dict):
         iso = shown.get("iso")
@@ -119,6 +123,20 @@ def value_text(number: int, path: str, value: Any) -> str:
     if isinstance(shown, list):
         return ", ".join(map(str, shown)) or "none"
     return "not set" if shown is None else str(shown)
+
+
+def text_shown(text: str) -> str:
+    """Give a meter's text for a person: one line, without padding and the fill of unused text.
+
+    What cannot be printed is escaped, since it may be meant for the terminal.
+    """
+    return "".join(c if c.isprintable() else _escaped(ord(c)) for c in text.strip(_FILL))
+
+
+def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # an octet that the text's coding does not know
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def _bits_text(number: int, name: str, value: Any) -> str:

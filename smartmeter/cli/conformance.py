@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from ansi_tables import Snapshot, TableError
+from ansi_tables.rendering import text_shown
 from protocols.transports.modem_port import call_name
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
@@ -203,7 +204,7 @@ def _identity(bench: Bench) -> dict[str, str]:
     except (KeyError, TableError, Deviation, NotApplicable):
         return {}
     names = {"manufacturer": "MANUFACTURER", "model": "ED_MODEL", "serial": "MFG_SERIAL_NUMBER"}
-    return {key: str(record[name]).strip(" \0") for key, name in names.items()}
+    return {key: text_shown(record[name]) for key, name in names.items()}
 
 
 def _teller(total: int, verbose: bool) -> Callable[[Result], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from ansi_tables import Snapshot, TableError
+from ansi_tables.rendering import text_shown
 from protocols.errors import ServiceRefused
 from smartmeter.cli.meter_line import RemoteMeter
 
@@ -19,7 +20,7 @@ def serial_number(meter: RemoteMeter) -> str:
     """Give the meter's serial number from ST-01; empty when it does not show one."""
     try:
         tables = Snapshot({number: meter.read(number) for number in (0, 1)})
-        return str(tables[1].MFG_SERIAL_NUMBER).strip("\0 ")
+        return text_shown(tables[1].MFG_SERIAL_NUMBER)
     except (ServiceRefused, TableError, AttributeError):
         return ""
 

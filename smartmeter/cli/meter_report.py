@@ -16,7 +16,7 @@ from ansi_tables.meaning.load_profile import IntervalStatus, LoadProfile
 from ansi_tables.meaning.notes import notes_on
 from ansi_tables.meaning.registers import Kind, Register, Registers
 from ansi_tables.meaning.scale import digits
-from ansi_tables.rendering import Row, rows, width_of
+from ansi_tables.rendering import Row, rows, text_shown, width_of
 from smartmeter.cli.tables import error_shown, table_title, trailing_text
 
 #: Tables whose content is secret.
@@ -78,7 +78,7 @@ def _identity(tables: Snapshot) -> Iterator[str]:
 
 
 def _text(value: str) -> str:
-    return value.strip(" \x00\xff") or "-"
+    return text_shown(value) or "-"
 
 
 def _clock(tables: Snapshot) -> Iterator[str]:

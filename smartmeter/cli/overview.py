@@ -8,6 +8,7 @@ from datetime import datetime
 from ansi_tables import Snapshot, TableError, name_of
 from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind, Register
+from ansi_tables.rendering import text_shown
 
 #: What the screen is made of, where the meter has it.
 TABLES = (0, 1, 3, 5, 11, 12, 15, 16, 21, 22, 23, 27, 28, 51, 52, 53)
@@ -23,7 +24,7 @@ def lines(tables: Snapshot, refused: dict[int, str], now: datetime) -> Iterator[
     """Give the screen; what is missing or does not decode is said, never guessed."""
     identity = tables.get(1)
     if identity is not None:
-        maker = f"{identity.MANUFACTURER.strip()} {identity.ED_MODEL.strip()}"
+        maker = f"{_text(identity.MANUFACTURER)} {_text(identity.ED_MODEL)}"
         firmware = f"{identity.FW_VERSION_NUMBER}.{identity.FW_REVISION_NUMBER}"
         yield f"meter      {maker}, serial {_text(identity.MFG_SERIAL_NUMBER)}, firmware {firmware}"
     owner = tables.get(5)
@@ -55,7 +56,7 @@ def _value(register: Register) -> str:
 
 
 def _text(value: str) -> str:
-    return value.strip(" \x00") or "-"
+    return text_shown(value) or "-"
 
 
 def _clock(tables: Snapshot, now: datetime) -> Iterator[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansi_tables.errors import TableError
+from ansi_tables.rendering import text_shown
 from ansi_tables.snapshot import Snapshot
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
@@ -75,8 +76,8 @@ def probe(port: str, password: str, user_id: int) -> Found:
         identity = Snapshot(images)[1]
     except (TableError, KeyError) as error:
         return Found(port, True, f"a meter without an identity that can be read: {error}")
-    maker, model = (str(identity.get(n, "")).strip() for n in ("MANUFACTURER", "ED_MODEL"))
-    serial = str(identity.get("MFG_SERIAL_NUMBER", "")).strip(" \0")
+    maker, model = (text_shown(identity.get(n, "")) for n in ("MANUFACTURER", "ED_MODEL"))
+    serial = text_shown(identity.get("MFG_SERIAL_NUMBER", ""))
     told = f"meter {maker} {model}, serial {serial}"
     if locked:
         told += f"; locked without a password: {', '.join(f'ST-{n:02d}' for n in locked)}"

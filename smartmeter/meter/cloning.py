@@ -15,6 +15,7 @@ from typing import Any
 
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT
+from ansi_tables.rendering import text_shown
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1218.transfer import Script, check
@@ -307,7 +308,5 @@ def identity_of(tables: dict[int, bytes]) -> dict[str, Any]:
         return {}
     names = {"manufacturer": "MANUFACTURER", "model": "ED_MODEL", "serial": "MFG_SERIAL_NUMBER"}
     return {
-        key: str(manufacturer[name]).strip(" \x00")
-        for key, name in names.items()
-        if name in manufacturer
+        key: text_shown(manufacturer[name]) for key, name in names.items() if name in manufacturer
     }

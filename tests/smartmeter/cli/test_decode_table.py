@@ -1,6 +1,7 @@
 """``decode table`` and ``decode diff``: listings, layouts, a whole meter, and errors that teach."""
 
 import json
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from click.testing import CliRunner, Result
 from ansi_tables import Snapshot
 from protocols.c1218.scripts import LogonSettings
 from protocols.transports.pump import MeterPort
-from smartmeter.cli import group, meter_report
+from smartmeter.cli import group, meter_report, overview
 from smartmeter.cli.logon import open_any_port
 from smartmeter.cli.read import read_tables
 from tests.ansi_tables.meaning.device import device
@@ -207,3 +208,18 @@ def test_two_images_are_compared_in_words(image: Path, tmp_path: Path) -> None:
     ]
     assert run("diff", str(image), str(image)).output == "no difference\n"
     assert json.loads(run("diff", str(image), str(other), "--json").output)[0]["table"] == 5
+
+
+def test_texts_that_are_filled_or_meant_for_the_terminal_are_printed_escaped(
+    image: Path, tmp_path: Path
+) -> None:
+    tables = Snapshot.from_json(image.read_text())
+    tables.images[1] = b"\xff" * 12 + tables.images[1][12:]
+    tables.images[5] = b"\x1b]0;mine\x07\xe9".ljust(20)
+    file = tmp_path / "filled.json"
+    file.write_text(tables.to_json())
+    report = run("table", "--all", "--image", str(file)).output
+    assert "manufacturer   -, model -" in report
+    assert r"name           \x1b]0;mine\x07\xe9" in report and "\x1b" not in report
+    assert r"\x1b]0;mine\x07\xe9" in run("table", "5", "--image", str(file)).output
+    assert "meter      - -, serial" in "\n".join(overview.lines(tables, {}, datetime.now(UTC)))
