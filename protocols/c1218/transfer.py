@@ -143,11 +143,12 @@ class TableReading:
             except ServiceRefused as refusal:
                 if refusal.code != ResponseCode.onp:
                     raise
-                if self.data:
+                if self.data and size == 1:
                     break  # the piece before was the last
-                if size <= MIN_PIECE_OCTETS:
+                if not self.data and size <= MIN_PIECE_OCTETS:
                     raise
-                piece = max(MIN_PIECE_OCTETS, size // 2)
+                # Too long for an answer, or across the end, which not every device allows.
+                piece = max(1 if self.data else MIN_PIECE_OCTETS, size // 2)
                 continue
             if len(octets) > size:
                 raise RemoteProtocolError(f"{len(octets)} octets were sent, {size} were asked for")

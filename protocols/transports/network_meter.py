@@ -15,9 +15,10 @@ from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
 from protocols.c1218.scripts import PROCEDURE_POLL_US, PROCEDURE_POLLS
-from protocols.c1218.transfer import Progress
+from protocols.c1218.transfer import Progress, Script, T, check
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.identification import NodeIdentification, decode_identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.node import Node, NodeSettings, ResponseArrived, TransactionFailed
@@ -33,7 +34,16 @@ from protocols.errors import (
     ServiceRefused,
 )
 from protocols.psem.codes import ResponseCode, code_name
-from protocols.psem.services import FullRead, FullWrite, OffsetRead, OffsetWrite, Request
+from protocols.psem.services import (
+    FullRead,
+    FullWrite,
+    Identify,
+    OffsetRead,
+    OffsetWrite,
+    Request,
+    Response,
+    Security,
+)
 from protocols.transports.answer_door import AnswerDoor
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
@@ -45,6 +55,8 @@ READ_OCTETS = 65_536
 #: A table that does not fit an answer is read in pieces of so many octets.
 PIECE_OCTETS = 400
 MAX_TABLE_OCTETS = 1 << 24
+#: What a meter may answer to a piece that crosses the end of its table: a shorter one may go.
+PAST_THE_END = (ResponseCode.onp, ResponseCode.iar)
 #: Tables of procedures, and the result of one that is still running.
 INITIATE, RESPONSE, NOT_COMPLETED = 7, 8, 1
 #: What the network says in place of the meter, or the meter without looking at the request.
@@ -82,6 +94,28 @@ def parse_name(name: str) -> NetworkName:
     if not name.startswith("c1222://") or not host or not title.arcs:
         raise PortError(f"{name}: write c1222://HOST[:PORT]/APTITLE, c1222://192.0.2.7/.7.42")
     return NetworkName(host, port, title)
+
+
+def read_table(table: int) -> Script[bytes]:
+    """Read a whole table; in pieces where it is too large for an answer (``rstl``)."""
+    request: Request = FullRead(table)
+    response = yield request
+    if response.code != ResponseCode.rstl:
+        return decode_blocks(check(request, response).data)
+    data, size = b"", PIECE_OCTETS
+    while len(data) < MAX_TABLE_OCTETS:
+        request = OffsetRead(table, len(data), size)
+        response = yield request
+        if data and response.code in PAST_THE_END:
+            if size == 1:
+                break
+            size //= 2
+            continue
+        piece = decode_blocks(check(request, response).data)
+        data += piece
+        if len(piece) < size:
+            break
+    return data
 
 
 def _text(request: Request) -> str:
@@ -152,23 +186,7 @@ class NetworkMeter:
 
         One that is too large for an answer (``rstl``) is read in pieces.
         """
-        try:
-            return self._asked(FullRead(table))
-        except ServiceRefused as refused:
-            if refused.code != ResponseCode.rstl:
-                raise
-        data = b""
-        while len(data) < MAX_TABLE_OCTETS:
-            try:
-                piece = self._asked(OffsetRead(table, len(data), PIECE_OCTETS))
-            except ServiceRefused:
-                if not data:
-                    raise
-                break
-            data += piece
-            if len(piece) < PIECE_OCTETS:
-                break
-        return data
+        return self.run(read_table(table))
 
     def read_part(self, table: int, offset: int, count: int) -> bytes:
         """Give octets of a table; what lies past its end is left out."""
@@ -212,6 +230,56 @@ class NetworkMeter:
     def keep_alive(self, seconds: int) -> None:
         """Do nothing: each message stands alone, and a lost connection is made again."""
 
+    @property
+    def is_secured(self) -> bool:
+        """Tell whether there is a key."""
+        return self._key_id is not None
+
+    def identify(self) -> NodeIdentification:
+        """Ask the node who it is: in clear, and secured where it answers nothing else."""
+        asking = [encode_service(Identify())]
+        try:
+            response = self._exchange(asking, None)[0]
+            self._refused(response, _text(Identify()))
+        except NotReached:
+            if self._key_id is None:
+                raise
+            response = self._exchange(asking, self._key_id)[0]
+            self._refused(response, _text(Identify()))
+        return decode_identification(response[1:])
+
+    def run(self, script: Script[T]) -> T:
+        """Run a script, each request in a message of its own; LinkError ends it."""
+        try:
+            step = next(script)
+            while True:
+                assert isinstance(step, Request)
+                step = script.send(self.ask(step))
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def ask(self, request: Request) -> Response:
+        """Ask for one thing; give the answer, positive or negative.
+
+        A Security that is accepted goes with every message from then on.
+        """
+        if isinstance(request, Security):
+            return self._prove(request.password)
+        answer = self._answers([request])[0]
+        self._reached(answer)
+        return Response(answer[0], answer[1:])
+
+    def _prove(self, password: bytes) -> Response:
+        if self._key_id is None:
+            raise LocalProtocolError("without a key the password is not sent: it would go in clear")
+        security = NetworkSecurity(password, self._user_id)
+        answer = self._exchange([encode_service(security)], self._key_id)[0]
+        self._reached(answer)
+        if answer[0] == ResponseCode.ok:
+            self._password = password
+        return Response(answer[0], answer[1:])
+
     def _asked(self, request: Request) -> bytes:
         return decode_blocks(self._secured([request])[-1][1:])
 
@@ -228,26 +296,37 @@ class NetworkMeter:
             raise OutcomeUnknown(f"write of table {table}", offset, error) from error
 
     def _secured(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
-        """Send requests in one message, behind the password if there is one; give the answers."""
-        services = [encode_service(request) for request in requests]
-        if self._password is not None and self._key_id is not None:
-            security = NetworkSecurity(self._password, self._user_id)
-            services.insert(0, encode_service(security))
-        responses = self._exchange(services)
-        if len(services) > len(requests) and responses:
-            self._refused(responses[0], "security")
-            responses = responses[1:]
+        """Send requests in one message; give the answers, ServiceRefused for a negative one."""
+        responses = self._answers(requests)
         for request, response in zip(requests, responses, strict=False):
             self._refused(response, _text(request))
         if len(responses) < len(requests):
             raise LinkError(f"{self._name}: an answer with items missing")
         return responses
 
+    def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
+        """Send requests in one message, behind the password if there is one; give the answers."""
+        services = [encode_service(request) for request in requests]
+        if self._password is not None and self._key_id is not None:
+            security = NetworkSecurity(self._password, self._user_id)
+            services.insert(0, encode_service(security))
+        responses = self._exchange(services, self._key_id)
+        if len(services) > len(requests) and responses:
+            self._refused(responses[0], "security")
+            responses = responses[1:]
+        if not responses:
+            raise LinkError(f"{self._name}: an answer without items")
+        return responses
+
     def _refused(self, response: bytes, request: str) -> None:
-        if response[0] in NETWORK_ANSWERS:
-            raise self._unreached(ResponseCode(response[0]).name)
+        self._reached(response)
         if response[0] != ResponseCode.ok:
             raise ServiceRefused(response[0], code_name(response[0]), request)
+
+    def _reached(self, response: bytes) -> None:
+        """Raise LinkError for what the network answers in the meter's place."""
+        if response[0] in NETWORK_ANSWERS:
+            raise self._unreached(ResponseCode(response[0]).name)
 
     def _unreached(self, cause: str) -> LinkError:
         """Give the error of a cause: a code of the network, or what the node found wrong."""
@@ -255,14 +334,14 @@ class NetworkMeter:
         text = f"{self._name}: answered {cause}" + (f": {meaning}" if meaning else "")
         return (NotReached if cause in NOTHING_DONE else LinkError)(text)
 
-    def _exchange(self, services: list[bytes]) -> tuple[bytes, ...]:
+    def _exchange(self, services: list[bytes], key_id: int | None) -> tuple[bytes, ...]:
         now_us = time.monotonic_ns() // 1000
         number = self._node.request(
             services,
             self._target.title,
             None,
             now_us,
-            key_id=self._key_id,
+            key_id=key_id,
             timeout_us=int(ANSWER_TIMEOUT_S * 1e6),
         )
         self._send()

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
-from protocols.c1218.conversation import Conversation
+from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, close_session
 from protocols.datalink.packet import ACK, STP
 from protocols.errors import LinkError, PortError, ProtocolError
@@ -22,9 +22,16 @@ from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
-from smartmeter.cli.logon import call_conversation, logon_options, logon_settings, open_any_port
+from smartmeter.cli.logon import (
+    NETWORK,
+    call_conversation,
+    logon_options,
+    logon_settings,
+    open_any_port,
+)
+from smartmeter.cli.meter_line import check_network_options, network_meter, network_options
 from smartmeter.meter.blanking import shareable, without_secrets
-from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange
+from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange, NetworkCloning
 from smartmeter.meter.image import MeterImage
 
 #: How often what is known is saved while reading, how often a lost line is taken up again
@@ -84,27 +91,39 @@ class ObservedPort:
 @click.argument("port")
 @click.argument("file", type=click.Path(dir_okay=False))
 @logon_options
+@network_options
 @click.option("--with-secrets", is_flag=True, help="Keep passwords and keys in the image.")
 @click.option("--share", is_flag=True, help="Blank identity and customer data, to show the image.")
 @click.option("--no-bauds", is_flag=True, help="Do not ask which baud rates the meter can do.")
 def command(
-    port: str, file: str, with_secrets: bool, share: bool, no_bauds: bool, **logon: Any
+    port: str,
+    file: str,
+    with_secrets: bool,
+    share: bool,
+    no_bauds: bool,
+    key_file: str | None,
+    answer_port: int | None,
+    **logon: Any,
 ) -> int:
     """Save all readable tables of the meter at PORT, and how it behaves, to FILE.
 
     Nothing is written to the meter.  What was refused is tried again with the
     password, if you give one.  An interrupted clone goes on where it stopped:
     give the same command again.  `smartmeter meter serve --image FILE` then
-    answers like the meter.
+    answers like the meter.  Over the network (c1222://HOST[:PORT]/APTITLE) the
+    tables are read; how its optical port behaves is not seen.
     """
     if with_secrets and share:
         raise click.UsageError("--share leaves secrets out: give it, or --with-secrets")
-    settings = CloneSettings(logon_settings(**logon), not no_bauds)
-    call = call_conversation(port, settings.logon)
-    if call is not None:  # the speed is the modems' there
-        settings = replace(settings, try_bauds=False, prove=call.authenticate)
-    target = _Target(Path(file), settings.logon, with_secrets, share)
-    cloning = _clone(port, settings, target)
+    check_network_options(port, key_file, answer_port)
+    settings = logon_settings(**logon)
+    way: _Way
+    if port.startswith(NETWORK):
+        way = _Network(port, settings, key_file, answer_port)
+    else:
+        way = _Line(port, settings, not no_bauds)
+    target = _Target(Path(file), settings, with_secrets, share)
+    cloning = _clone(way, target)
     image = cloning.image()
     if cloning.password_accepted is False:
         click.echo("the meter refused the password; cloned what it shows", err=True)
@@ -120,17 +139,80 @@ def command(
     return 0
 
 
-def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
+class _Way(Protocol):
+    """How a meter is reached; ``kind`` makes what clones it there."""
+
+    kind: type[Cloning]
+    settings: CloneSettings
+
+    def exchanges(self) -> list[Exchange]:
+        """Give what was observed of the meter's delays since the last call."""
+
+    def session(self, cloning: Cloning) -> None:
+        """Run one session."""
+
+
+class _Line:
+    """A meter at a port, or in a call."""
+
+    kind: type[Cloning] = Cloning
+
+    def __init__(self, port: str, logon: LogonSettings, try_bauds: bool) -> None:
+        self._name = port
+        self.settings = CloneSettings(logon, try_bauds)
+        call = call_conversation(port, logon)
+        if call is not None:  # the speed is the modems' there
+            self.settings = CloneSettings(logon, False, call.authenticate)
+        self._port: ObservedPort | None = None
+
+    def exchanges(self) -> list[Exchange]:
+        return self._port.take() if self._port is not None else []
+
+    def session(self, cloning: Cloning) -> None:
+        port = self._port = ObservedPort(open_any_port(self._name))
+        call = call_conversation(self._name, self.settings.logon)
+        # The script opens its session itself, because Negotiate is part of what it learns.
+        meter = MeterPort(port, self.settings.logon, conversation=call)
+        try:
+            meter.run(cloning.script(meter.client.limits))
+            meter.run(call.close() if call is not None else close_session())
+        finally:
+            port.close()
+
+
+class _Network:
+    """A meter on the network; without a key no password is given."""
+
+    kind: type[Cloning] = NetworkCloning
+
+    def __init__(
+        self, name: str, logon: LogonSettings, key_file: str | None, answer_port: int | None
+    ) -> None:
+        from protocols.transports.network_meter import read_table
+
+        # The password is what the script gives, after all that is shown without it.
+        without = replace(logon, password=None)
+        self._meter = network_meter(name, without, key_file, answer_port)
+        if logon.password is not None and not self._meter.is_secured:
+            click.echo("without a key the password is not sent", err=True)
+            logon = without
+        self.settings = CloneSettings(logon, False, read=lambda table, _: read_table(table))
+
+    def exchanges(self) -> list[Exchange]:
+        return []  # the delays are the network's
+
+    def session(self, cloning: Cloning) -> None:
+        with self._meter as meter:
+            meter.run(cloning.script(ClientLimits()))
+
+
+def _clone(way: _Way, target: _Target) -> Cloning:
     """Read in as many sessions as it takes; a table that loses the line twice is left out."""
     lost_at: dict[int | None, int] = {}
     saved_s = time.monotonic()
     progress = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty())
     with progress:
         task = progress.add_task("tables", total=None)
-        ports: list[ObservedPort] = []
-
-        def exchanges() -> list[Exchange]:
-            return ports[-1].take()
 
         def step(done: int, total: int) -> None:
             nonlocal saved_s
@@ -140,18 +222,17 @@ def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
                 target.save_part(cloning.image())
                 saved_s = time.monotonic()
 
-        cloning = Cloning(settings, exchanges, step, target.earlier())
+        cloning = way.kind(way.settings, way.exchanges, step, target.earlier())
         while True:
             try:
-                ports.append(ObservedPort(open_any_port(port)))
-                call = call_conversation(port, settings.logon)
-                _one_session(ports[-1], cloning, settings, call)
+                way.session(cloning)
                 return cloning
             except (LinkError, PortError) as error:
                 target.save_part(cloning.image())
                 lost_at[cloning.reading] = lost_at.get(cloning.reading, 0) + 1
                 if cloning.reading is None or sum(lost_at.values()) > LOST_LINES:
-                    raise ProtocolError(f"{error}; give the same command again") from error
+                    again = "; give the same command again" if cloning.tables else ""
+                    raise ProtocolError(f"{error}{again}") from error
                 if lost_at[cloning.reading] > 1:
                     cloning.skipped.add(cloning.reading)
                 click.echo(f"line lost ({error}); going on", err=True)
@@ -161,18 +242,6 @@ def _clone(port: str, settings: CloneSettings, target: _Target) -> Cloning:
             except BaseException:
                 target.save_part(cloning.image())
                 raise
-
-
-def _one_session(
-    port: ObservedPort, cloning: Cloning, settings: CloneSettings, call: Conversation | None
-) -> None:
-    # The script of the clone opens its session itself, because Negotiate is part of what it learns.
-    meter = MeterPort(port, settings.logon, conversation=call)
-    try:
-        meter.run(cloning.script(meter.client.limits))
-        meter.run(call.close() if call is not None else close_session())
-    finally:
-        port.close()
 
 
 class _Target:

@@ -17,7 +17,7 @@ import click
 from protocols.transports.modem_port import call_name
 from smartmeter.cli.finding import Finding
 from smartmeter.cli.logon import is_call
-from smartmeter.cli.meter_line import MeterLine, line_options
+from smartmeter.cli.meter_line import MeterLine, remote_options
 from smartmeter.version import VERSION
 
 #: package -> what it is needed for.
@@ -132,6 +132,11 @@ def _text(path: Path) -> str:
 
 def look_into(port: str, line: MeterLine) -> Iterator[Finding]:
     """Look at one port, and where it opens talk with the meter there."""
+    if line.is_network:
+        from smartmeter.cli.network_diagnosis import talk_over_network
+
+        yield from talk_over_network(line)
+        return
     from smartmeter.cli.diagnosis import talk
 
     found = look_at_port(port)
@@ -162,12 +167,13 @@ def _is_tty(port: str) -> bool:
 @click.command()
 @click.argument("port", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@line_options
+@remote_options
 def command(port: str | None, as_json: bool, **line: Any) -> int:
     """Look at dependencies, clock and ports; tell what is wrong and how to mend it.
 
     With PORT it also talks with the meter there: it reads ST-01, names what this
     meter and this line do differently, and says why nobody may have answered.
+    PORT is what `smartmeter read` takes, c1222://HOST[:PORT]/APTITLE too.
     """
     system = f"{VERSION} on Python {sys.version.split()[0]}, {sys.platform}"
     findings = [Finding("smartmeter", True, system)]

@@ -96,7 +96,7 @@ def call_key() -> tuple[int, bytes] | None:
 def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port by its name; ``sim:`` is a simulated meter in this process."""
     if port.startswith(NETWORK):
-        raise PortError(f"{port} is on the network: read, write, procedure and shell reach it")
+        raise PortError(f"{port} is on the network: this verb needs a port with a meter on it")
     if not port.startswith("sim:"):
         return open_port(port, rts, dtr)
     from protocols.transports.capture import captured

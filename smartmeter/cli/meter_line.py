@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -23,6 +23,9 @@ from smartmeter.cli.logon import (
     logon_settings,
     open_any_port,
 )
+
+if TYPE_CHECKING:
+    from protocols.transports.network_meter import NetworkMeter
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _QUIRKS = {quirk.label: quirk for quirk in Quirk}
@@ -52,6 +55,11 @@ class RemoteMeter(Protocol):
 
 def remote_options(verb: _Verb) -> _Verb:
     """Give a verb what :func:`line_options` gives, and the keys of the network."""
+    return network_options(line_options(verb))
+
+
+def network_options(verb: _Verb) -> _Verb:
+    """Give a verb what reaches a meter on the network; :func:`network_meter` takes it."""
     keys = click.Path(exists=True, dir_okay=False)
     port = click.option(
         "--answer-port",
@@ -59,7 +67,7 @@ def remote_options(verb: _Verb) -> _Verb:
         help="c1222: take answers on connections to this port too (1153).",
     )
     option = click.option("--key-file", type=keys, help="c1222: keys, ID=HEX lines.")
-    return option(port(line_options(verb)))
+    return option(port(verb))
 
 
 def line_options(verb: _Verb) -> _Verb:
@@ -99,9 +107,7 @@ class MeterLine:
         self.key_file, self.answer_port = key_file, answer_port
         if self.is_network and (baud or assume or strict or dtr or not rts or logon["user"]):
             raise click.UsageError(f"{port} has no line: leave speeds, quirks, --rts, --user out")
-        for option, value in (("--key-file", key_file), ("--answer-port", answer_port)):
-            if value is not None and not self.is_network:
-                raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
+        check_network_options(port, key_file, answer_port)
         #: What every opened port is put into, such as a recording.
         self.wrap: Callable[[Port], Port] = lambda port: port
         self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
@@ -133,14 +139,27 @@ class MeterLine:
         """Give the meter, at a port or on the network, to be used with ``with``."""
         if not self.is_network:
             return self.session()
-        from protocols.transports.network_meter import NetworkMeter
-        from smartmeter.cli.frame_c1222 import make_context
+        return network_meter(self.port, self.logon, self.key_file, self.answer_port)
 
-        keys = make_context((), self.key_file, None, (), None).keys
-        if self.logon.password is not None and not keys:
-            click.echo("without a key the password is not sent", err=True)
-        logon = self.logon
-        return NetworkMeter(self.port, keys, logon.password, logon.user_id, self.answer_port)
+
+def check_network_options(port: str, key_file: str | None, answer_port: int | None) -> None:
+    """Refuse what only a meter on the network has, for one at a port."""
+    for option, value in (("--key-file", key_file), ("--answer-port", answer_port)):
+        if value is not None and not port.startswith(NETWORK):
+            raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
+
+
+def network_meter(
+    name: str, logon: LogonSettings, key_file: str | None, answer_port: int | None
+) -> NetworkMeter:
+    """Give a meter on the network, with the keys of the options or of the environment."""
+    from protocols.transports.network_meter import NetworkMeter
+    from smartmeter.cli.frame_c1222 import make_context
+
+    keys = make_context((), key_file, None, (), None).keys
+    if logon.password is not None and not keys:
+        click.echo("without a key the password is not sent", err=True)
+    return NetworkMeter(name, keys, logon.password, logon.user_id, answer_port)
 
 
 def warn_of_password(meter: RemoteMeter) -> None:

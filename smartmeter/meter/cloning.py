@@ -53,11 +53,13 @@ class CloneSettings:
     """How to open the session, and whether to ask for every baud rate.
 
     ``prove`` is a script that runs after the logon, with the identification: in a call.
+    ``read`` is how a whole table is read there.
     """
 
     logon: LogonSettings = field(default_factory=LogonSettings)
     try_bauds: bool = True
     prove: Callable[[bytes], Script[bool | None]] | None = None
+    read: Callable[[int, ClientLimits], Script[bytes]] = read_table
 
 
 class Cloning:
@@ -92,11 +94,7 @@ class Cloning:
 
     def script(self, limits: ClientLimits) -> Script[None]:
         """Give the script of one session, from Identify to the last table."""
-        yield from self._survey_link()
-        logon = Logon(self._settings.logon.user_id, self._settings.logon.user)
-        check(logon, (yield logon))
-        if self._settings.prove is not None:
-            yield from self._settings.prove(self.link.identification)
+        yield from self._open()
         yield from self._look_at_services()
         yield from self._read_first(limits)
         for number in self._todo():
@@ -129,6 +127,14 @@ class Cloning:
             timings,
             missing=missing if self._listed else (0,),
         )
+
+    def _open(self) -> Script[None]:
+        """Open the session, and learn how the meter behaves below its tables."""
+        yield from self._survey_link()
+        logon = Logon(self._settings.logon.user_id, self._settings.logon.user)
+        check(logon, (yield logon))
+        if self._settings.prove is not None:
+            yield from self._settings.prove(self.link.identification)
 
     def _survey_link(self) -> Script[None]:
         """Identify, and learn in ID state what Negotiate grants."""
@@ -199,7 +205,7 @@ class Cloning:
         self.reading = number
         self._exchanges()
         try:
-            self.tables[number] = yield from read_table(number, limits)
+            self.tables[number] = yield from self._settings.read(number, limits)
             self.refused.pop(number, None)
         except ServiceRefused as error:
             self.refused.setdefault(number, _named(error.code))
@@ -269,6 +275,16 @@ class Cloning:
             for number, found in sorted(self._delays.items())
             if min(e[1] for e in found) - usual_us >= SLOW_MS * 1000
         ]
+
+
+class NetworkCloning(Cloning):
+    """A meter cloned over C12.22, where each message stands alone.
+
+    Of its optical port and of its delays nothing is seen: the image has the defaults.
+    """
+
+    def _open(self) -> Script[None]:
+        check(Identify(), (yield Identify()))
 
 
 def _granted_bauds() -> Script[tuple[int, ...]]:

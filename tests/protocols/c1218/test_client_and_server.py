@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1218.client import Client, ScriptDone, ScriptFailed
+from protocols.c1218.device import DeviceChoices
 from protocols.c1218.scripts import (
     LogonSettings,
     close_session,
@@ -53,6 +54,18 @@ def test_a_table_longer_than_the_granted_packets_is_read_by_pieces() -> None:
     done = line.run(read_table(64, line.client.limits))
     assert isinstance(done, ScriptDone) and done.result == IMAGES[64]
     assert max(len(data) for way, data in line.log if way == "d2c") <= 65
+
+
+def test_no_octet_is_lost_where_a_piece_must_not_cross_the_end_of_its_table() -> None:
+    strict = DeviceChoices(read_past_end=False)
+    options = ServerOptions(choices=strict, max_packet_octets=64, max_packets=1)
+    line = a_line(options=options)
+    for size in (3000, 3001, 52 * 50):
+        image = (bytes(range(200)) * 16)[:size]
+        device(line).tables[64] = image
+        line.run(open_session(LogonSettings()))
+        done = line.run(read_table(64, line.client.limits))
+        assert isinstance(done, ScriptDone) and done.result == image
 
 
 def test_a_wrong_password_leaves_the_session_open_and_the_tables_closed() -> None:

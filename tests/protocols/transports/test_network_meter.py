@@ -140,6 +140,17 @@ def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces() -> None:
         assert meter.read(9) == bytes(range(250)) * 8
 
 
+def test_the_end_of_a_table_in_pieces_is_there_although_no_piece_may_cross_it() -> None:
+    with (
+        device(NodeSettings(max_apdu_octets=512)) as (name, served),
+        NetworkMeter(name, KEYS) as meter,
+    ):
+        for size in (1999, 2001, 1200):
+            image = (bytes(range(250)) * 9)[:size]
+            served.talk.tables.images[9] = image
+            assert meter.read(9) == image
+
+
 def test_a_wrong_key_and_no_key_are_told() -> None:
     other = {KEY_ID: EaxPrime(bytes(16))}
     for keys in (other, {}):

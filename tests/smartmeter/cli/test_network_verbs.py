@@ -1,0 +1,77 @@
+"""``clone`` and ``doctor`` on ``c1222://HOST[:PORT]/APTITLE``: a device on a real socket."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ansi_tables import Snapshot
+from protocols.c1222.node import NodeSettings
+from protocols.transports import network_meter
+from smartmeter.cli.finding import Finding
+from smartmeter.cli.network_diagnosis import talk_over_network
+from smartmeter.meter.cloning import CloneSettings
+from smartmeter.meter.image import MeterImage
+from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD
+from tests.protocols.transports.test_network_meter import device
+from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.cli.test_diagnosis import line_to
+from tests.smartmeter.meter.sessions import clone, original
+from tests.smartmeter.meter.test_twin import twin
+
+KEYS = {"SMARTMETER_C1222_KEYS": f"{KEY_ID}={KEY.hex()}"}
+
+
+@contextmanager
+def a_meter() -> Iterator[str]:
+    """Serve the tables of a whole meter on the network; gives its name."""
+    meter = original()
+    listed = Snapshot({0: meter.table(0, 0)})[0].STD_TBLS_USED
+    with device(NodeSettings()) as (name, served):
+        tables = served.talk.tables
+        tables.images = {n: meter.table(n, 0) for n in sorted(listed) if n not in (7, 42)}
+        yield name
+
+
+def test_a_meter_is_cloned_over_the_network_and_its_twin_has_the_same_tables(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "meter.json"
+    with a_meter() as name:
+        done = smartmeter("clone", name, str(file), SMARTMETER_PASSWORD="wrong", **KEYS)
+        assert done.returncode == 0 and "refused the password" in done.stderr, done.stderr
+        image = json.loads(file.read_text())
+        assert bytes.fromhex(image["tables"]["23"]) == original().table(23, 0)
+        assert image["refused"] == {"7": "iar", "42": "isc"} and image["timings"]["answer_ms"] == 0
+        again = clone(twin(MeterImage.from_json(file.read_text())), CloneSettings())
+        assert again.tables[23] == original().table(23, 0) and not again.missing
+    done = smartmeter("clone", name, str(tmp_path / "none"), **KEYS)
+    assert done.returncode == 1 and "again" not in done.stderr, "there is nothing to go on with"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def found(name: str) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in talk_over_network(line_to(name))}
+
+
+def test_the_doctor_tells_what_is_wrong_with_title_key_password_and_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with a_meter() as name:
+        assert "sme" in found(name)["meter"].text
+        monkeypatch.setenv("SMARTMETER_C1222_KEYS", f"{KEY_ID}={bytes(16).hex()}")
+        assert "15 minutes" in found(name)["meter"].remedy
+        monkeypatch.setenv("SMARTMETER_C1222_KEYS", f"{KEY_ID}={KEY.hex()}")
+        monkeypatch.setenv("SMARTMETER_PASSWORD", "wrong")
+        seen = found(name)
+        assert not seen["password"].well and seen["ST-01"].text == "32 octets read"
+        assert seen["key"].well and "security 2.16.124" in seen["meter"].text
+        monkeypatch.setenv("SMARTMETER_PASSWORD", PASSWORD.decode())
+        # The meter's calendar stands at its image; a real one is within the window.
+        assert not found(name)["meter's clock"].well and found(name)["latency"].well
+        monkeypatch.setattr(network_meter, "ANSWER_TIMEOUT_S", 0.2)
+        assert "title" in found(f"{name}3")["meter"].remedy
+    assert not found(name)["connection"].well
+    assert "brackets" in found("c1222://::1/.7")["c1222://::1/.7"].remedy
