@@ -371,9 +371,8 @@ class Meter:
         return self.program.formats.data_access_method
 
     def layout(self, number: int) -> Layout:
-        """Give the layout of a table, or of its pending copy, in this meter."""
-        waits = pending_of(number)
-        return layout_for(number if waits is None else waits, self.program.context)
+        """Give the layout of a table in this meter; of a pending copy, its event first."""
+        return layout_for(number, self.program.context)
 
     def encode(self, number: int, value: Any) -> bytes:
         """Encode a table in this meter's formats."""

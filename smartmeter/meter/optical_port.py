@@ -12,6 +12,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import DefaultRead, OffsetRead, OffsetWrite, Request
 from smartmeter.meter.access import Access
 from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.procedures import INITIATE_OCTETS
 
 #: The table that procedures are asked for in; it is never read.
 INITIATE = 7
@@ -128,12 +129,14 @@ class OpticalPort:
         """Write a table, or octets inside it; a refusal changes nothing."""
         self.check_write(table, now_us)
         if table == INITIATE:
-            if offset is not None:
+            if offset is not None or len(data) < INITIATE_OCTETS:
                 raise Refused(ResponseCode.onp)
             if not self._store.access.may_run(self._store.procedure_of(data)):
                 self._refused(now_us)
                 raise Refused(ResponseCode.isc)
         elif offset is not None:
+            if not self._store.has(table):  # a pending copy, of which nothing waits yet
+                raise Refused(ResponseCode.onp)
             old = self._store.table(table, now_us)
             if offset + len(data) > len(old):
                 raise Refused(ResponseCode.onp)

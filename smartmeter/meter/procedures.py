@@ -41,6 +41,8 @@ _CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
 _DONE: Result = (ResultCode.COMPLETED, {})
 #: What makes a TABLE_IDC_BFLD, as the argument of event 9 is one, a procedure and no table.
 PROC_FLAG = 1 << 12
+#: Octets of ST-07 before the parameters: which procedure, and a sequence number.
+INITIATE_OCTETS = 3
 #: SELECTOR of ST-07: post a failure only; post nothing.
 POST_ON_EXCEPTION, NEVER_POST, _RESERVED_FROM = 1, 2, 4
 
@@ -80,7 +82,7 @@ def _run(meter: Meter, call: Initiate, now_us: int) -> Result:
 def _unreadable(meter: Meter, initiate: bytes) -> bytes:
     """Answer parameters that cannot be read: 6 for a procedure that is not there, else 2."""
     order = meter.program.formats.data_order
-    head = initiate[:3].ljust(3, b"\0")
+    head = initiate[:INITIATE_OCTETS].ljust(INITIATE_OCTETS, b"\0")
     number = int.from_bytes(head[:2], order) & 0x0FFF
     known = number in _ACTIONS and number in meter.program.formats.std_proc_used
     code = ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED

@@ -29,6 +29,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import IndexRead, IndexWrite, OffsetRead, OffsetWrite, Request
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.image import MeterImage
+from smartmeter.meter.procedures import INITIATE_OCTETS
 from smartmeter.meter.twin_procedures import LOG_IN, run_procedure
 
 INITIATE, RESPONSE = 7, 8
@@ -146,7 +147,7 @@ class TwinDevice:
         """Write where ST-00 allows it, inside the table's present size."""
         self.check_write(table, now_us)
         if table == INITIATE:
-            if offset is not None:
+            if offset is not None or len(data) < INITIATE_OCTETS:
                 raise Refused(ResponseCode.onp)
             if not self._may_write and self._procedure_of(data) != LOG_IN:
                 raise Refused(ResponseCode.isc)

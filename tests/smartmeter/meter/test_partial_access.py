@@ -9,7 +9,7 @@ from protocols.c1218.client import ScriptDone, ScriptFailed
 from protocols.c1218.scripts import read_default, read_index, read_part, read_table
 from protocols.c1218.transfer import check
 from protocols.errors import ServiceRefused
-from protocols.psem.services import IndexWrite
+from protocols.psem.services import FullWrite, IndexWrite, OffsetWrite
 from smartmeter.base.clock import Calendar
 from smartmeter.meter.optical_port import BY_INDEX, BY_OFFSET
 from smartmeter.meter.profiles import PROFILES, profile_named
@@ -153,3 +153,36 @@ def _members(line: Line, table: int) -> bytes:
         if missing > 20:
             break
     return joined
+
+
+def test_a_copy_that_waits_is_read_and_written_in_parts_its_event_first() -> None:
+    bench = Bench(profile_named("residential-tou"))
+    line = logged_on(bench, b"master")
+    limits = line.client.limits
+
+    def asked(request: Any) -> Any:
+        check(request, (yield request))
+        return b""
+
+    for early in (OffsetWrite(0x1005, 0, b"POLE"), IndexWrite(0x1005, (1, 0), b"POLE".ljust(20))):
+        assert result(line, asked(early)) == "onp"  # nothing waits yet
+    event, name = b"\x02hello", b"POLE 17".ljust(20)
+    assert result(line, asked(FullWrite(0x1005, event + name))) == b""
+    assert result(line, read_index(0x1005, (0,), 1, limits)) == event
+    assert result(line, read_index(0x1005, (1, 0), 1, limits)) == name
+    assert result(line, asked(IndexWrite(0x1005, (1, 0), b"POLE 18".ljust(20)))) == b""
+    assert result(line, asked(OffsetWrite(0x1005, 6 + 6, b"9"))) == b""
+    assert result(line, read_table(0x1005, limits)) == event + b"POLE 19".ljust(20)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x09", b"\x09\x00"])
+def test_a_write_of_st_07_without_a_whole_request_asks_for_nothing(data: bytes) -> None:
+    def asked() -> Any:
+        request = FullWrite(7, data)
+        check(request, (yield request))
+        return b""
+
+    line = logged_on(Bench(), b"master")
+    before = result(line, read_table(8, line.client.limits))
+    assert result(line, asked()) == "onp"
+    assert result(line, read_table(8, line.client.limits)) == before
