@@ -16,6 +16,8 @@ from smartmeter.meter.table_values import refitted
 
 #: Members of actual tables that are no amount: they must be as the dimension table says.
 _CODES = ("CONSTANTS_SELECTOR",)
+#: The tables of display lists, and how their members' names begin.
+_DISPLAY_LISTS = {33: "PRI", 34: "SEC"}
 
 
 def with_tables(
@@ -41,10 +43,27 @@ def with_tables(
             layout = layout_for(number, context)
             if layout.size is not None and layout.size != len(image):
                 raise ConfigurationRefused(number, f"{len(image)} octets, must be {layout.size}")
-            layout.decode(image)
+            _check_display(number, layout.decode(image), context)
     except TableError as error:
         raise ConfigurationRefused(next(iter(written)), str(error)) from error
     return new, program_of(new)
+
+
+def fits(images: Mapping[int, bytes], waiting: Mapping[int, bytes], number: int) -> bool:
+    """Tell whether a table of ``waiting`` has the size it will need.
+
+    That is its size under the tables in force, or under those that wait with it: what
+    else they would make of the meter is judged when they become active together.
+    """
+    for tables in (images, {**images, **waiting}):
+        try:
+            layout = layout_for(number, Context.from_images(tables))
+            layout.decode(waiting[number])
+        except TableError:
+            continue
+        if layout.size in (None, len(waiting[number])):
+            return True
+    return False
 
 
 def _in_order(numbers: Iterable[int]) -> list[int]:
@@ -80,6 +99,21 @@ def _check_limits(number: int, images: Mapping[int, bytes], context: Context) ->
         over = value != most if name in _CODES else value > most
         if over:
             raise ConfigurationRefused(number, f"{path} {value}, the device can {most}")
+
+
+def _check_display(number: int, table: Mapping[str, Any], context: Context) -> None:
+    """Hold the lists of ST-33 and ST-34 against the items that there are."""
+    kind = _DISPLAY_LISTS.get(number)
+    if kind is None:
+        return
+    sources = table[f"{kind}_DISP_SOURCES"]
+    listed = sum(one.NBR_LIST_ITEMS for one in table[f"{kind}_DISP_LIST"])
+    if listed > len(sources):
+        raise ConfigurationRefused(number, f"lists of {listed} items, there are {len(sources)}")
+    most = context.table(31).NBR_DISP_SOURCES
+    for index in sources[:listed]:
+        if index >= most:
+            raise ConfigurationRefused(number, f"item {index}, ST-32 has {most}")
 
 
 def _pairs(

@@ -30,13 +30,14 @@ from smartmeter.base.nvram import Nvram
 from smartmeter.meter import memory, tables
 from smartmeter.meter.access import PASSWORDS, Access, security_values
 from smartmeter.meter.clock import Clock
-from smartmeter.meter.configuration import with_tables
+from smartmeter.meter.configuration import fits, with_tables
 from smartmeter.meter.event_log import EventCode, Logs
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.loads import SERVICES, Flow, flow_at
 from smartmeter.meter.metering import Metering
 from smartmeter.meter.pending import (
     DEMAND_RESET_BIT,
+    EVENT_OCTETS,
     SELF_READ_BIT,
     PendingTables,
     Waiting,
@@ -388,9 +389,7 @@ class Meter:
             return
         waits = pending_of(number)
         if waits is not None:
-            context, utc_s = self.program.context, self.clock.utc_s(now_us)
-            if not self.pending.write(waits, data, context, self.clock, utc_s):
-                raise Refused(ResponseCode.onp)
+            self._let_wait(waits, data, now_us)
         else:
             try:
                 self._apply({number: data})
@@ -400,6 +399,16 @@ class Meter:
             2, self.program.formats.data_order
         )
         self.note(EventCode.TABLE_WRITTEN, now_us, subject, number & 0x0FFF)
+
+    def _let_wait(self, number: int, data: bytes, now_us: int) -> None:
+        """Take a table that is to wait; Refused for an event or a size that is none."""
+        waiting = {one.number: one.image for one in self.pending.waiting.values()}
+        waiting[number] = data[EVENT_OCTETS:]
+        context, utc_s = self.program.context, self.clock.utc_s(now_us)
+        if not fits(self.images, waiting, number) or not self.pending.write(
+            number, data, context, self.clock, utc_s
+        ):
+            raise Refused(ResponseCode.onp)
 
     def _apply(self, written: Mapping[int, bytes]) -> None:
         """Put tables in force together; ConfigurationRefused changes nothing."""

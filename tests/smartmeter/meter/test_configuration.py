@@ -167,6 +167,23 @@ def test_pending_tables_of_one_event_are_activated_together_or_discarded() -> No
     assert run(bench, 13, {"PENDING_EVENT": event})[0] == 2
 
 
+def test_a_pending_table_of_a_wrong_size_is_refused_when_it_is_written() -> None:
+    bench = Bench(COMMERCIAL)
+    tables, event = bench.snapshot(), b"\x02hello"
+    images = tables.images
+    for number, image in ((61, images[61][:-1]), (62, images[62] + b"\0"), (22, b""), (5, b"POLE")):
+        with pytest.raises(Refused):
+            bench.meter.write_table(0x1000 | number, event + image, bench.now_us)
+    fewer = layout_for(61, tables.context).encode(tables[61] | {"NBR_CHNS_SET2": 1})
+    shorter = with_tables(bench.meter.images, {61: fewer})[0][62]
+    assert len(shorter) < len(images[62])
+    with pytest.raises(Refused):
+        bench.meter.write_table(0x1000 | 62, event + shorter, bench.now_us)
+    bench.meter.write_table(0x1000 | 61, event + fewer, bench.now_us)
+    bench.meter.write_table(0x1000 | 62, event + shorter, bench.now_us)
+    assert bench.snapshot()[4].NBR_PENDING_ACTIVATION == 2
+
+
 def test_pending_tables_that_make_no_meter_stay_and_are_reported() -> None:
     bench = Bench(COMMERCIAL)
     dims = bench.snapshot()[61] | {"MAX_INT_TIME_SET1": 7}

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 from click.testing import CliRunner
 
 from ansi_tables import layout_for
+from protocols.c1218.server import Refused
 from smartmeter.cli.meter import command
 from smartmeter.meter.display import ALL_SEGMENTS, screens
 from smartmeter.meter.display_codes import Item, Kind, code, item, numbered
@@ -33,6 +35,26 @@ def test_a_written_display_list_changes_what_is_shown() -> None:
     shown = screens(bench.snapshot())
     assert [screen.number for screen in shown] == [3, 3, 4]
     assert shown[0].text == ALL_SEGMENTS
+
+
+def test_a_list_of_items_that_are_not_there_is_refused() -> None:
+    bench = Bench()
+    tables = bench.snapshot()
+    items = len(tables[32].DISP_SOURCES)
+    (one,) = tables[33].PRI_DISP_LIST
+    slots = len(tables[33].PRI_DISP_SOURCES)
+    for value in (
+        {"PRI_DISP_SOURCES": [0, 1, items]},
+        {"PRI_DISP_SOURCES": [0, 1, 0xFFFF]},
+        {"PRI_DISP_LIST": [one | {"NBR_LIST_ITEMS": slots + 1}]},
+    ):
+        image = layout_for(33, tables.context).encode(tables[33] | value)
+        with pytest.raises(Refused):
+            bench.meter.write_table(33, image, bench.now_us)
+    unlisted = {"PRI_DISP_LIST": [one | {"NBR_LIST_ITEMS": 2}], "PRI_DISP_SOURCES": [0, 1, 0xFFFF]}
+    image = layout_for(33, tables.context).encode(tables[33] | unlisted)
+    bench.meter.write_table(33, image, bench.now_us)
+    assert [screen.number for screen in screens(bench.snapshot())] == [0, 1]
 
 
 def test_item_codes_go_there_and_back_and_foreign_ones_are_no_item() -> None:
