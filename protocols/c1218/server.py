@@ -160,9 +160,13 @@ class Server:
             self._restart_traffic(now_us)
 
     def _serve_repeat(self, data: bytes, now_us: int) -> None:
-        """Answer a repeated Identification anew: its client has started over with its toggle."""
-        if data == b"\x20" and self.state is State.ID:
-            self._answer(self._identification(), now_us)
+        """Answer a repeated Identification anew: its client has started over with its toggle.
+
+        In a session it is refused anew: bare acknowledgments would hold the session open for ever.
+        """
+        if data == b"\x20":
+            fresh = self.state is State.ID
+            self._answer(self._identification() if fresh else self._respond(data, now_us), now_us)
 
     def _serve(self, data: bytes, now_us: int) -> None:
         if self._ending and data[0] <= 0x1F:

@@ -238,6 +238,13 @@ def test_after_terminate_an_identify_with_the_same_toggle_is_answered() -> None:
     assert answer_of(bench.put(IDENTIFY)) == IDENTIFICATION
 
 
+def test_an_identify_repeated_in_an_open_session_is_refused_each_time() -> None:
+    bench = DeviceBench().logged_on()
+    for _ in range(3):  # a client that comes after a crash, and starts over with its toggle
+        assert answer_of(bench.put(IDENTIFY)) == b"\x0a"
+        assert bench.put(ACK) == b"" and bench.state is State.SESSION
+
+
 @check("D29", TWO)
 def test_an_unacknowledged_answer_is_repeated_three_times_and_then_the_session_ends() -> None:
     bench = DeviceBench()
