@@ -107,6 +107,11 @@ class Node:
         """Give what must survive a restart, so that no (key, IV, id) repeats."""
         return SecurityState(self._next_id, self._last_iv)
 
+    @property
+    def next_invocation_id(self) -> int:
+        """Give the invocation id that is taken next."""
+        return self._next_id
+
     def request(
         self,
         services: Sequence[bytes],

@@ -8,7 +8,7 @@ voltage on the load side (somebody feeds in), and rests between two moves.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -95,7 +95,7 @@ class ServiceSwitch:
 
     def to_json(self) -> dict[str, Any]:
         """Give the state for non-volatile memory."""
-        return asdict(self)
+        return vars(self).copy()
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> ServiceSwitch:

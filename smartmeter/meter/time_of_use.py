@@ -14,7 +14,7 @@ between are not made up for.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -210,7 +210,7 @@ class TimeOfUse:
 
     def to_json(self) -> dict[str, Any]:
         """Give the state for non-volatile memory."""
-        return asdict(self.state)
+        return vars(self.state).copy()
 
 
 def state_from_json(state: dict[str, Any]) -> TimeState:

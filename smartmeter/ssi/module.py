@@ -326,21 +326,23 @@ class Module:
         self._latest_us = now_us
         if self.dead or self.state < State.CONFIGURING:
             return
-        busy = True
-        while busy:
-            busy = False
-            for event in self.optical.ended():
-                busy = True
-                if isinstance(event, JobDone):
-                    self._job_done(event, now_us)
-                elif isinstance(event, JobFailed):
-                    self._job_failed(event, now_us)
-                else:
-                    self._events.append(event)
-            for event in self.network.events():
-                busy = True
-                self._network_event(event, now_us)
-            busy = self._start_due(now_us) or busy
+        while self._take_events(now_us) or self._start_due(now_us):
+            pass
+
+    def _take_events(self, now_us: int) -> bool:
+        """Act on what the parts have to say; True when one of them said something."""
+        ended = self.optical.ended()
+        for event in ended:
+            if isinstance(event, JobDone):
+                self._job_done(event, now_us)
+            elif isinstance(event, JobFailed):
+                self._job_failed(event, now_us)
+            else:
+                self._events.append(event)
+        news = self.network.events()
+        for event in news:
+            self._network_event(event, now_us)
+        return bool(ended or news)
 
     def _start_due(self, now_us: int) -> bool:
         """Start jobs that are due; True when something may have ended at once."""

@@ -120,7 +120,7 @@ class NetworkSide:
         """
         if self._node is not None:
             self._under_way = self._register_transaction = None
-            self._make_node(self._node.state.next_invocation_id, now_us)
+            self._make_node(self._node.next_invocation_id, now_us)
 
     def _make_node(self, next_id: int, now_us: int) -> None:
         utc_s = self._calendar.utc_s(now_us)
@@ -288,9 +288,11 @@ class NetworkSide:
 
     def _unseen_way(self) -> Hashable | None:
         """Give the cheapest bearer of what is routine, if nobody has seen us on it."""
+        if not self._unseen or self._gasps:
+            return None
         routine = (path for path, way in self._ways.items() if not way.urgent_only)
         cheapest = next(routine, None)
-        return cheapest if cheapest in self._unseen and not self._gasps else None
+        return cheapest if cheapest in self._unseen else None
 
     def _register(self, path: Hashable, now_us: int) -> None:
         assert self._node is not None
@@ -327,8 +329,9 @@ class NetworkSide:
     def _reserve(self) -> None:
         """Keep the memory ahead of the ids in use: after a restart it goes on from there."""
         assert self._node is not None
-        if self._node.state.next_invocation_id + RESERVED_IDS // 8 > self._reserved_until:
-            self._reserved_until = self._node.state.next_invocation_id + RESERVED_IDS
+        next_id = self._node.next_invocation_id
+        if next_id + RESERVED_IDS // 8 > self._reserved_until:
+            self._reserved_until = next_id + RESERVED_IDS
             self._nvram.commit({IDS_PAGE: self._reserved_until.to_bytes(8, "big")})
 
     def _drain(self, now_us: int) -> None:

@@ -216,7 +216,7 @@ class HeadEnd:
                     self._send(event)
                 elif isinstance(event, JobChanged):
                     self._job_changed(event)
-        if self.collector.node.state.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
+        if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
             self._ids_until = self.store.write_now(_reserve_ids) + RESERVED_IDS
 
     def _collected(self, event: Any) -> None:
