@@ -84,6 +84,8 @@ class Server:
 
     def __init__(self, device: Device, options: ServerOptions | None = None) -> None:
         self._device = device
+        #: The device, if it knows the structure of its tables.
+        self._indexed = device if isinstance(device, IndexedDevice) else None
         self._options = options or ServerOptions()
         self._link = Link(
             Collision.GIVE_UP,
@@ -199,8 +201,8 @@ class Server:
     def _implements(self, kind: type[Request]) -> bool:
         if kind not in PARTIAL:
             return True
-        if isinstance(self._device, IndexedDevice):
-            return self._device.has_service(kind)
+        if self._indexed is not None:
+            return self._indexed.has_service(kind)
         return kind in (OffsetRead, OffsetWrite)
 
     def _malformed(
@@ -265,17 +267,17 @@ class Server:
                     raise Refused(ResponseCode.onp)
                 return data[offset : offset + count]
             case IndexRead(table, indices, count):
-                assert isinstance(self._device, IndexedDevice)
+                assert self._indexed is not None
                 data = self._device.read(table, now_us)
                 if not count:
                     raise Refused(self._options.choices.zero_count)
                 in_octets = self._options.choices.index_count_is_octets
                 elements = 1 if in_octets else count
-                offset, octets = self._device.span(table, indices, elements, now_us)
+                offset, octets = self._indexed.span(table, indices, elements, now_us)
                 data = data[offset : offset + (count if in_octets else octets)]
             case DefaultRead():
-                assert isinstance(self._device, IndexedDevice)
-                data = self._device.read(self._device.default_table(), now_us)
+                assert self._indexed is not None
+                data = self._device.read(self._indexed.default_table(), now_us)
             case FullRead(table):
                 data = self._device.read(table, now_us)
         if len(data) > MAX_TABLE_OCTETS:
@@ -289,10 +291,10 @@ class Server:
             case OffsetWrite(table, offset, data):
                 self._device.write(table, offset, data, now_us)
             case IndexWrite(table, indices, data):
-                assert isinstance(self._device, IndexedDevice)
+                assert self._indexed is not None
                 if isinstance(self._device, GuardedDevice):
                     self._device.check_write(table, now_us)
-                offset, octets = self._device.span(table, indices, 1, now_us)
+                offset, octets = self._indexed.span(table, indices, 1, now_us)
                 if octets != len(data):
                     raise Refused(ResponseCode.onp)
                 self._device.write(table, offset, data, now_us)

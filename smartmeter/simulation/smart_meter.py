@@ -175,12 +175,16 @@ class SmartMeter:
         """Carry bytes until both are quiet."""
         if self._direct:
             self._tell_changes(now_us)
+        moved = False
         for _ in range(MAX_STEPS):
-            moved = self._line.carry(self.meter, self.module.optical, now_us)
-            if not moved:
+            if self._line.carry(self.meter, self.module.optical, now_us):
+                moved = True
+            elif moved:
+                # The module hears of ended jobs when it is told the time, and may begin others.
+                self.module.expire(now_us)
+                moved = False
+            else:
                 break
-            # The module hears of ended jobs when it is told the time.
-            self.module.expire(now_us)
         events = self.module.events()
         self._events += events
         if any(isinstance(event, RestartWanted) for event in events):

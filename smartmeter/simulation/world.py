@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from protocols.machine import earliest
+
 
 class Actor(Protocol):
     """Something with deadlines, whose effects on others are carried by ``settle``."""
@@ -34,21 +36,17 @@ class World:
         """Go on to an instant, or to the first one at which ``until`` holds (then True)."""
         self._settle()
         while until is None or not until():
-            due_us = self._next_us()
-            if due_us is None or due_us > until_us:
+            dues = [(actor.deadline_us(), actor) for actor in self.actors]
+            first_us = earliest(*(due_us for due_us, _ in dues))
+            if first_us is None or first_us > until_us:
                 self.now_us = max(self.now_us, until_us)
                 return False
-            self.now_us = max(self.now_us, due_us)
-            for actor in self.actors:
-                deadline_us = actor.deadline_us()
-                if deadline_us is not None and deadline_us <= self.now_us:
+            self.now_us = max(self.now_us, first_us)
+            for due_us, actor in dues:
+                if due_us is not None and due_us <= self.now_us:
                     actor.expire(self.now_us)
             self._settle()
         return True
-
-    def _next_us(self) -> int | None:
-        dues = [actor.deadline_us() for actor in self.actors]
-        return min((due for due in dues if due is not None), default=None)
 
     def _settle(self) -> None:
         moved = True
