@@ -14,7 +14,7 @@ meter that does not keep to this, or does not tell its zone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,11 @@ class ClockRules:
     dates: DaylightDates = NO_CHANGES
     dst_now: bool = False
     note: str = ""
+
+    @property
+    def tells_only_now(self) -> bool:
+        """Tell whether of daylight saving only what ST-52 says of now is known: no dates."""
+        return self.dst_applied and self.dst_min != 0 and self.dates == NO_CHANGES
 
     def moment(self, stored: TableTime | None, dst: bool | None = None) -> datetime | None:
         """Give a stored date and time as an aware datetime in the meter's own zone.
@@ -144,11 +149,9 @@ def clock_rules(tables: Snapshot) -> ClockRules:
         note = "neither ST-52 nor ST-55 was read: times are taken as UTC"
     elif zone is None and not flags.get("GMT_FLAG"):
         note = "the meter does not tell its zone: its times are taken as UTC"
-    elif dst_applied and dst_min and dates == NO_CHANGES:
-        note = "ST-54 has no dates of daylight saving: that of now is taken for all times"
     else:
         note = ""
-    return ClockRules(
+    rules = ClockRules(
         zone or 0,
         dst_min,
         zone_applied,
@@ -158,3 +161,7 @@ def clock_rules(tables: Snapshot) -> ClockRules:
         dst_now=bool(flags.get("DST_FLAG")),
         note=note,
     )
+    if rules.tells_only_now and not note:
+        note = "ST-54 has no dates of daylight saving: that of now is taken for all times"
+        return replace(rules, note=note)
+    return rules

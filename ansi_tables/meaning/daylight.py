@@ -85,6 +85,8 @@ def daylight_dates(calendar: Record | None, offsets: Record | None) -> DaylightD
         for entry, action in _until_end(calendar.NON_RECURR_DATES, "NON_RECURR_DATE")
         if isinstance(entry.value, date)
     ]
+    if not yearly and not once:
+        return NO_CHANGES  # hours without a date tell nothing
     on_at = _time_of(offsets, "DST_TIME_EFF")
     back = "STD_TIME_EFF" if offsets is not None and "STD_TIME_EFF" in offsets else "DST_TIME_EFF"
     return DaylightDates(tuple(yearly), tuple(once), on_at, _time_of(offsets, back))

@@ -5,6 +5,9 @@ is taken as the first, unless the log tells that it is the second: by an entry
 before it that daylight saving ended, or by one that is later than the first
 would be.  A meter that logs neither leaves it open; its entries of the second
 hour are then an hour early.
+
+A meter that tells no dates of daylight saving tells only what is in force now:
+that is asked before its log is read, and the changes in the log tell the rest.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from ansi_tables.values import Record
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part
 from protocols.errors import RemoteProtocolError
-from smartmeter.ssi.meter_data import MeterContext, utc_seconds
+from smartmeter.ssi.meter_data import MeterContext, read_saving, utc_seconds
 from smartmeter.ssi.moving_list import read_moving
 
 EVENT_LOG = 76
@@ -79,6 +82,9 @@ def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Sc
     layout = layout_for(EVENT_LOG, meter.context)
     look = partial(_look, meter, layout, limits)
     read = partial(_read_entry, layout, limits)
+    if meter.rules.tells_only_now:
+        # Before the log: a change that comes after this one is in what is read of it.
+        yield from read_saving(meter, limits)
     head = yield from look()
     # A sequence below the cursor: the log began anew.
     begin = head.last - head.held if after is None or after > head.last else after
@@ -94,10 +100,11 @@ def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Sc
     before: list[Record] = []
     if first in items and meter.rules.comes_twice(items[first]["EVENT_TIME"]):
         before = yield from _before(meter, found.pointers, first, read)
-    hour = _Hour(meter.rules)
-    for entry in before:
-        hour.utc_s(entry)
-    entries = tuple(_log_entry(n, entry, hour.utc_s(entry)) for n, entry in items.items())
+    times_s = _times_s(meter.rules, [*before, *items.values()])[len(before) :]
+    entries = tuple(
+        _log_entry(n, entry, time_s)
+        for (n, entry), time_s in zip(items.items(), times_s, strict=True)
+    )
     return LogRead(entries, last, first - 1 - begin)
 
 
@@ -150,6 +157,28 @@ def _before(meter: MeterContext, head: _Head, first: int, read: Any) -> Script[l
         if _code(entry) == DST_OFF or not meter.rules.comes_twice(entry["EVENT_TIME"]):
             break
     return found
+
+
+def _times_s(rules: ClockRules, entries: list[Record]) -> list[int]:
+    """Give when entries were made, which come oldest first."""
+    if rules.tells_only_now:
+        savings = _savings(rules.dst_now, [_code(entry) for entry in entries])
+        times = zip(entries, savings, strict=True)
+        return [utc_seconds(entry["EVENT_TIME"], rules, saving) for entry, saving in times]
+    hour = _Hour(rules)
+    return [hour.utc_s(entry) for entry in entries]
+
+
+def _savings(saving_now: bool, codes: list[int | None]) -> list[bool]:
+    """Give for each entry whether daylight saving was in force, by the changes among them."""
+    changes = [code for code in codes if code in (DST_ON, DST_OFF)]
+    saving = changes[-1] == DST_ON if changes else saving_now
+    found = []
+    for code in reversed(codes):
+        found.append(saving)
+        if code in (DST_ON, DST_OFF):
+            saving = code == DST_OFF
+    return found[::-1]
 
 
 class _Hour:

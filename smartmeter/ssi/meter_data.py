@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from ansi_tables import Context, Snapshot, layout_for
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
-from ansi_tables.values import TableTime
+from ansi_tables.values import Record, TableTime
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_table
 from protocols.errors import RemoteProtocolError, ServiceRefused
@@ -63,14 +63,20 @@ def read_context(limits: ClientLimits) -> Script[MeterContext]:
     return MeterContext(images, Context.from_images(images), context_id(images), rules)
 
 
-def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
-    """Read the meter's clock as UTC seconds; RemoteProtocolError when it is not set."""
+def read_saving(meter: MeterContext, limits: ClientLimits) -> Script[Record]:
+    """Read ST-52 and take from it whether daylight saving is in force; give the table."""
     image = yield from read_table(CLOCK_TABLE, limits)
-    clock = layout_for(CLOCK_TABLE, meter.context).decode(image)
+    clock: Record = layout_for(CLOCK_TABLE, meter.context).decode(image)
     saving = bool(clock.TIME_DATE_QUAL.DST_FLAG)
     if saving != meter.rules.dst_now:
         meter.rules = replace(meter.rules, dst_now=saving)
-    second = utc_seconds(clock.CLOCK_CALENDAR, meter.rules, saving)
+    return clock
+
+
+def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
+    """Read the meter's clock as UTC seconds; RemoteProtocolError when it is not set."""
+    clock = yield from read_saving(meter, limits)
+    second = utc_seconds(clock.CLOCK_CALENDAR, meter.rules, meter.rules.dst_now)
     if not second:
         raise RemoteProtocolError("the meter's clock is not set")
     return second

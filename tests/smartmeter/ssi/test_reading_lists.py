@@ -285,7 +285,7 @@ def test_the_event_log_is_read_whichever_way_it_runs_and_while_it_grows(name: st
 
 #: Daylight saving ends in the United States, in a zone of five hours west.
 AUTUMN_S = int(datetime(2026, 11, 1, 6, tzinfo=UTC).timestamp())
-POWER_UP = 2
+POWER_DOWN, POWER_UP = 1, 2
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["logged", "not logged"])
@@ -307,6 +307,33 @@ def test_entries_of_the_hour_that_comes_twice_have_their_own_times(told: bool) -
         found += [entry.time_s for entry in read.entries if entry.code == POWER_UP]
         after = read.last
     whole = [entry.time_s for entry in log(bench, None).entries if entry.code == POWER_UP]
+    assert whole == true
+    assert found == true
+
+
+#: Daylight saving begins and ends there in a zone of seven hours west.
+MOUNTAIN_SPRING_S = int(datetime(2026, 3, 8, 9, tzinfo=UTC).timestamp())
+MOUNTAIN_AUTUMN_S = int(datetime(2026, 11, 1, 8, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize("change_s", [MOUNTAIN_SPRING_S, MOUNTAIN_AUTUMN_S], ids=["on", "off"])
+def test_the_log_of_a_meter_without_dates_of_daylight_saving_is_dated_by_its_changes(
+    change_s: int,
+) -> None:
+    bench = Bench(PROFILES["bcd-1997"], epoch_s=change_s - 7200)
+    assert bench.context.rules.tells_only_now and "that of now" in bench.context.rules.note
+    after, found, true = 0, [], []
+    for turn in range(20):
+        bench.run(12)
+        true.append(change_s - 7200 + bench.now_us // US_PER_S)
+        bench.meter.mains(False, bench.now_us)
+        bench.run(1)
+        bench.meter.mains(True, bench.now_us)
+        if turn % 4 == 3:  # nobody looked at the clock meanwhile
+            read = log(bench, after)
+            found += [entry.time_s for entry in read.entries if entry.code == POWER_DOWN]
+            after = read.last
+    whole = [entry.time_s for entry in log(bench, None).entries if entry.code == POWER_DOWN]
     assert whole == true
     assert found == true
 
