@@ -33,6 +33,7 @@ from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.keys import ModuleKeys
+from smartmeter.ssi.log_reading import LogRead
 from smartmeter.ssi.memory import load_memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import JobDone, JobFailed, MeterDoor, MeterSide, Priority
@@ -375,11 +376,12 @@ class Module:
                 meter, clock_s = event.result
                 self._started(meter, clock_s, now_us)
             case "log":
-                for outage in self.watching.log_read(event.result, now_us):
-                    if isinstance(outage, Restored):
-                        self._restored(outage, now_us)
-                self._follow_season(now_us)
+                self._log_read(event.result, now_us)
             case Run() as run:
+                if isinstance(event.result, work.Collected) and event.result.log is not None:
+                    # Where reports take the whole port, nothing else looks at the log.  Judged
+                    # before it counts as reported: what is not reported is read again.
+                    self._log_read(event.result.log, now_us)
                 self.tasks.done(run, event.result, self._status.both, now_us)
             case Asked() as request:
                 self.network.answer(request, event.result, now_us)
@@ -514,8 +516,9 @@ class Module:
             busy = [bytes([ResponseCode.bsy])] * len(event.items)
             self.network.answer(event, busy, now_us)
 
-    def _follow_season(self, now_us: int) -> None:
-        """The meter logged another season: look what it left, if a schedule asks for that."""
+    def _log_read(self, read: LogRead, now_us: int) -> None:
+        """Judge a log; if it has another season, look what that left where a schedule asks so."""
+        self.watching.log_read(read, now_us)
         if self.watching.season_changed:
             self.watching.season_changed = False
             for number in self.tasks.scheduler.numbers(Task.FOLLOW_UP):

@@ -106,6 +106,7 @@ class OutageDetector:
             return None
         memory.outage_start_s = None
         reported, memory.outage_reported = memory.outage_reported, False
+        memory.power_gaps = [*memory.power_gaps, [start_s, utc_s]][-MAX_POWER_GAPS:]
         return self._ended(start_s, utc_s, reported)
 
     def evidence(self, power_up: bool, time_s: int) -> Event | None:
@@ -121,7 +122,7 @@ class OutageDetector:
         return self._ended(start_s, time_s, False)
 
     def _known(self, time_s: int) -> bool:
-        """Tell whether an instant lies in a loss that was dealt with, or in the one that lasts."""
+        """Tell whether an instant lies in a loss that the sense saw, or in the one that lasts."""
         gaps = list(self._memory.power_gaps)
         if self._memory.outage_start_s is not None:
             gaps.append([self._memory.outage_start_s, time_s])
@@ -129,7 +130,6 @@ class OutageDetector:
 
     def _ended(self, start_s: int, end_s: int, reported: bool) -> Event:
         memory = self._memory
-        memory.power_gaps = [*memory.power_gaps, [start_s, end_s]][-MAX_POWER_GAPS:]
         duration_s = max(0, end_s - start_s)
         if duration_s < self._settings["THRESHOLD_S"] and not reported:
             memory.momentaries += 1

@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm
-from protocols.machine import Event
 from smartmeter.ssi import work
 from smartmeter.ssi.log_reading import EVENT_LOG, LogEntry, LogRead, read_log, read_log_end
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import MeterDoor, Priority
-from smartmeter.ssi.outage import OutageDetector
+from smartmeter.ssi.outage import OutageDetector, Restored
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
 from smartmeter.ssi.voltages import BLANK_MONITOR, LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
@@ -206,23 +205,36 @@ class Watching:
 
     # The meter's log.
 
-    def log_read(self, read: LogRead, now_us: int) -> list[Event]:
-        """Judge new entries of the log; give the outages that only the meter saw."""
-        self._memory.events_judged = read.last
-        outages = []
-        for entry in read.entries:
-            if not entry.manufacturer and entry.code in (POWER_DOWN, POWER_UP):
-                event = self._outage.evidence(entry.code == POWER_UP, entry.time_s)
-                if event is not None:
-                    outages.append(event)
-                    continue
-                if self._outage.enabled:
-                    continue
-            self._entry(entry, now_us)
-        self._reporter.keep()
-        return outages
+    def log_read(self, read: LogRead, now_us: int) -> None:
+        """Judge what is new in the log, whoever read it; report outages that only the meter saw.
 
-    def _entry(self, entry: LogEntry, now_us: int) -> None:
+        A commit holds all that the entries up to its cursor led to, so that each is judged once.
+        """
+        memory = self._memory
+        if memory.events_judged == read.last:
+            return
+        if memory.events_judged is None:
+            memory.events_judged = read.last
+        elif read.last < memory.events_judged:  # the log began anew
+            memory.events_judged = -1
+        for entry in read.entries:
+            if entry.sequence > memory.events_judged:
+                memory.events_judged = entry.sequence
+                self._judge_entry(entry, now_us)
+        memory.events_judged = read.last
+        self._reporter.keep()
+
+    def _judge_entry(self, entry: LogEntry, now_us: int) -> None:
+        if entry.manufacturer or entry.code not in (POWER_DOWN, POWER_UP):
+            self._raise_entry(entry, now_us)
+            return
+        event = self._outage.evidence(entry.code == POWER_UP, entry.time_s)
+        if isinstance(event, Restored):
+            self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
+        elif event is None and not self._outage.enabled:
+            self._raise_entry(entry, now_us)
+
+    def _raise_entry(self, entry: LogEntry, now_us: int) -> None:
         source = AlarmSource.METER_STANDARD
         if entry.manufacturer:
             source = AlarmSource.METER_MANUFACTURER

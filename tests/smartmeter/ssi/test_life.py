@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from ansi_tables.ssi_tables import ModuleAlarm, ScheduleKind, SsiTable, Task
+from ansi_tables.ssi_tables import (
+    AlarmSource,
+    Content,
+    Disposition,
+    ModuleAlarm,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
@@ -15,7 +23,7 @@ from smartmeter.ssi.factory import FACTORY_PAGE
 from smartmeter.ssi.module import MemoryFailed, Module
 from smartmeter.ssi.states import ErrorCode, Life, StartCause, State, WarningCode, warning
 from tests.smartmeter.ssi import host
-from tests.smartmeter.ssi.host import FACTORY, GENERAL, Street, schedule, schedules
+from tests.smartmeter.ssi.host import FACTORY, GENERAL, OUTAGE, Street, schedule, schedules
 
 HOUR_S = 3600
 
@@ -273,6 +281,41 @@ def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
         street.provision(**tables)
     assert street.device.module.configuration.active != old
     assert street.device.module.configuration.version == 2
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(1, 12))
+def test_a_power_cut_at_any_write_loses_and_doubles_nothing_that_the_meters_log_tells(
+    step: int, after: bool
+) -> None:
+    street = Street()
+    street.run(30)
+    content = Content.LOAD_PROFILE | Content.EVENT_LOG
+    tables = {"SCHEDULES": schedules(schedule(CONTENT=content)), "OUTAGE": OUTAGE}
+    tamper = {"SOURCE": AlarmSource.METER_STANDARD, "CODE": 47, "DISPOSITION": Disposition.ALARM}
+    street.provision(**tables, DISPOSITION={"DEFAULT": 0, "ENTRIES": [tamper]})
+    street.run(3600)
+    meter = street.device.meter
+    for _ in range(2):
+        meter.mains(False, street.world.now_us)
+        street.run(60)
+        meter.mains(True, street.world.now_us)
+        meter.inject("tamper", street.world.now_us)
+        meter.relieve("tamper", street.world.now_us)
+        street.run(60)
+    cutting = CutNvram(dict(street.device.nvram._pages))
+    street.device.nvram = cutting
+    street.device.restart(street.world.now_us)
+    cutting.cut_in, cutting.after = step, after
+    try:
+        street.run(3600)
+    except PowerCut:
+        street.device.restart(street.world.now_us)
+        street.run(3600)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert [record["OUTAGE_NBR"] for record in records] == [1, 2]
+    told = [one["SOURCE"] for one in street.host.parts(SsiTable.ALARM)]
+    assert told.count(AlarmSource.METER_STANDARD) == 2
 
 
 def test_the_host_of_a_simulation_starts_a_module_again_after_every_ending() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansi_tables.ssi_tables import AlarmSource, Condition, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import AlarmSource, Condition, Content, ModuleAlarm, SsiTable
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import MeterSettings
@@ -345,6 +345,23 @@ def test_an_outage_that_only_the_meter_saw_is_told_from_its_log() -> None:
     street.run(1000)
     [record] = street.host.parts(SsiTable.OUTAGE_RECORD)
     assert record["RESTORED"] == 1 and abs(record["DURATION_S"] - 400) <= 2
+
+
+def test_where_nothing_watches_the_reports_own_look_at_the_log_tells_of_outages() -> None:
+    street = Street()
+    street.run(30)
+    content = Content.LOAD_PROFILE | Content.EVENT_LOG
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=content)), OUTAGE=OUTAGE)
+    assert not GENERAL["STATUS_PERIOD_MS"]
+    for _ in range(2):
+        street.run(HOUR_S)
+        street.device.meter.mains(False, street.world.now_us)
+        street.run(400)
+        street.device.meter.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert [record["OUTAGE_NBR"] for record in records] == [1, 2]
+    assert all(abs(record["DURATION_S"] - 400) <= 2 for record in records)
 
 
 @pytest.mark.parametrize(("duration_s", "kind"), [(10, Momentary), (29, Momentary), (31, Restored)])
