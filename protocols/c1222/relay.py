@@ -35,6 +35,7 @@ from protocols.c1222.services import (
     decode_service,
     encode_service,
 )
+from protocols.c1222.waiting import WaitingRoom
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
@@ -78,7 +79,9 @@ class Relay:
     """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
 
     ``node`` is its own title, keys and transactions; its events that are no
-    network service come out of ``events``.  ``ways`` gives paths that its owner knows.
+    network service come out of ``events``.  ``ways`` gives paths that its owner knows;
+    ``seek`` begins to look for one and tells whether there is hope: then the message waits
+    until ``way_found`` or ``way_lost``.
     """
 
     def __init__(
@@ -88,9 +91,11 @@ class Relay:
         upstream: Hashable | None = None,
         settings: RelaySettings | None = None,
         ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
+        seek: Callable[[ApTitle], bool] = lambda title: False,
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
         self._ways = ways
+        self._waiting = WaitingRoom(seek)
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
         self._routes: OrderedDict[_Title, tuple[Hashable, int]] = OrderedDict()
@@ -154,9 +159,20 @@ class Relay:
             del self._routes[title]
         self.node.path_closed(path)
 
+    def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        """A title that was looked for is reached by ``path``: what waits for it goes on."""
+        self._learn_route(title, path, now_us)
+
+    def way_lost(self, title: ApTitle) -> None:
+        """A title that was looked for cannot be reached: whoever waits is told ``netr``."""
+        for one in self._waiting.leave(title):
+            self._error(one.came, one.apdu, ResponseCode.netr)
+
     def expire(self, now_us: int) -> None:
         """Tell ``nett`` where no answer came; forget what has lapsed."""
         self.node.expire(now_us)
+        for one in self._waiting.overdue(now_us):
+            self._error(one.came, one.apdu, ResponseCode.nett)
         if self.registrar is not None:
             self.registrar.expire(now_us)
             self._take_changes(None, now_us)
@@ -173,7 +189,7 @@ class Relay:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = [self.node.deadline_us()]
+        dues = [self.node.deadline_us(), self._waiting.deadline_us()]
         if self._pending:
             dues.append(next(iter(self._pending.values())).due_us)
         if self.registrar is not None:
@@ -203,7 +219,12 @@ class Relay:
 
     def _forward(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         assert apdu.called is not None
-        way = self._way_to(apdu.called, now_us)
+        way = self._known_way(apdu.called, now_us)
+        if way is None and self._waiting.is_sought(apdu.called):
+            if not self._waiting.take(path, apdu, octets, now_us):
+                self._error(path, apdu, ResponseCode.bsy)
+            return
+        way = self.upstream if way is None else way
         if way is None or way == path:
             known = self.registrar is not None and self.registrar.find(apdu.called) is not None
             self._error(path, apdu, ResponseCode.netr if known else ResponseCode.uat)
@@ -285,9 +306,15 @@ class Relay:
         while len(self._routes) >= self._settings.max_routes:
             self._routes.popitem(last=False)
         self._routes[title.absolute] = (path, now_us + self._settings.route_s * US_PER_S)
+        for one in self._waiting.leave(title):
+            self._forward_by(path, one.came, one.apdu, one.octets, now_us)
 
     def _way_to(self, title: ApTitle, now_us: int) -> Hashable | None:
-        """Give the path of the longest title that is the wanted one, or above it; else upstream."""
+        known = self._known_way(title, now_us)
+        return self.upstream if known is None else known
+
+    def _known_way(self, title: ApTitle, now_us: int) -> Hashable | None:
+        """Give the path of the longest title that is the wanted one, or above it."""
         known = self._ways(title)
         if known is not None:
             return known
@@ -296,7 +323,7 @@ class Relay:
             route = self._routes.get(wanted[:size])
             if route is not None and now_us < route[1]:
                 return route[0]
-        return self.upstream
+        return None
 
     def _spread(
         self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int

@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING
 import click
 
 from smartmeter.base.address import host_port, shown
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import carrier_options, make_carriers
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.carrier import Carrier, carrying
+from smartmeter.comms.carrier import Bell, Carrier, carrying
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles
+from smartmeter.comms.way_finder import Ring
 
 if TYPE_CHECKING:
     from protocols.c1222.keys import KeyRing
+
+#: Nodes of one relay that are woken.
+MAX_WOKEN = 100_000
 
 
 @click.group()
@@ -37,6 +42,9 @@ def command() -> None:
 @click.option(
     "--keys", metavar="FILE", help="CSV esn,title,key,model: nodes of --master must have a key."
 )
+@click.option(
+    "--wake", metavar="FILE", help="CSV title,number: nodes that a short message wakes (--sms)."
+)
 @tls_options
 @carrier_options
 def run(
@@ -46,6 +54,7 @@ def run(
     master: str | None,
     data: str | None,
     keys: str | None,
+    wake: str | None,
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
@@ -57,7 +66,8 @@ def run(
     """Forward messages by title until told to stop (Ctrl-C).
 
     Without --master, registrations go upstream too.  A master relay keeps its
-    list in --data, and forgets no registration that it has answered.
+    list in --data, and forgets no registration that it has answered.  A node that
+    has no connection is reached at the address that it registered, or woken.
     """
     if (master is None) == (upstream is None):
         raise click.UsageError("give --upstream tcp:HOST:PORT, or --master DOMAIN for the top")
@@ -65,14 +75,41 @@ def run(
         raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
     if keys is not None and master is None:
         raise click.UsageError("--keys goes with --master: a plain relay registers nobody")
+    if wake is not None and sms is None:
+        raise click.UsageError("--wake needs the modem that sends the short messages: --sms PORT")
     ring = _ring(keys) if keys is not None else None
+    numbers = _numbers(wake) if wake is not None else {}
     host, port = host_port("--listen", listen, "127.0.0.1:1153")
     files = tls_files(**tls)
 
     def carriers(listener: Listener) -> list[Carrier]:
         return make_carriers(listener, files, call, mqtt, mqtt_user, sms, modem)
 
-    run_server(_run(host, port, title, upstream, master, data, ring, files, carriers, multicast))
+    made = _run(
+        host, port, title, upstream, master, data, ring, numbers, files, carriers, multicast
+    )
+    run_server(made)
+
+
+def _numbers(name: str) -> dict[tuple[int, ...], str]:
+    """Read who is woken by which number; SettingsError names the line."""
+    from protocols.c1222.ap_title import ApTitle
+    from protocols.errors import LocalProtocolError
+    from protocols.modem.pdu import is_number
+    from smartmeter.tms.csv_list import read_rows
+
+    found: dict[tuple[int, ...], str] = {}
+    for place, (title, number) in read_rows(text_of("--wake", name), name, ["title", "number"]):
+        try:
+            arcs = ApTitle.parse(title).absolute
+        except LocalProtocolError as error:
+            raise SettingsError(place, str(error), "mend the line") from None
+        if not is_number(number):
+            raise SettingsError(place, f"{number!r:.40} is no number", "write +15551234567")
+        if arcs in found or len(found) >= MAX_WOKEN:
+            raise SettingsError(place, f"{title} comes twice, or too many", "drop the line")
+        found[arcs] = number
+    return found
 
 
 def _ring(name: str) -> KeyRing:
@@ -94,6 +131,7 @@ async def _run(
     master: str | None,
     data: str | None,
     keys: KeyRing | None,
+    numbers: dict[tuple[int, ...], str],
     tls: TlsFiles,
     carriers: Callable[[Listener], list[Carrier]],
     multicast: bool,
@@ -114,7 +152,10 @@ async def _run(
     )
     await relay.start(host, port)
     try:
-        async with carrying(carriers(relay.listener), relay):
+        made = carriers(relay.listener)
+        bells = [one for one in made if isinstance(one, Bell)]
+        relay.finder.ring = Ring(bells[0], numbers) if bells else None
+        async with carrying(made, relay):
             real_host, real_port = relay.address
             if multicast:
                 await relay.listener.listen_groups(real_port)

@@ -24,7 +24,12 @@ from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.sockets import group_sockets, leave_groups_to_others, listening_sockets
+from smartmeter.comms.sockets import (
+    CONNECT_TIMEOUT_S,
+    group_sockets,
+    leave_groups_to_others,
+    listening_sockets,
+)
 
 #: Connections at once; more are refused.
 MAX_CONNECTIONS = 100_000
@@ -145,6 +150,22 @@ class TcpPath(asyncio.BufferedProtocol):
         """End the connection."""
         if self._transport is not None:
             self._transport.close()
+
+
+class CalledPath(TcpPath):
+    """A connection that we have opened: it owes no first message, and tells when it ends."""
+
+    __slots__ = ("ended",)
+    owes = False
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(listener)
+        self.ended = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End; asyncio's call."""
+        super().connection_lost(exc)
+        self.ended.set()
 
 
 @dataclass(frozen=True)
@@ -277,6 +298,25 @@ class Listener:
         for path in list(self.paths):
             path.close()
         await asyncio.sleep(0)
+
+    async def connect(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> CalledPath:
+        """Open a connection ourselves; what it carries is as if the peer had.  OSError."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, path = await loop.create_connection(lambda: CalledPath(self), host, port, ssl=tls)
+        return path
+
+    def datagram_path(self, host: str, port: int) -> UdpPath | None:
+        """Give the path to an IP address; None where no socket of ours can reach it."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        own = {one.get_extra_info("socket").family: one for one in self._datagrams}
+        by = own.get(family) or own.get(socket.AF_INET6)
+        if by is None:
+            return None
+        address: tuple[str | int, ...] = (host, port)
+        if by.get_extra_info("socket").family == socket.AF_INET6:
+            address = (host if ":" in host else f"::ffff:{host}", port, 0, 0)
+        return UdpPath(self, (host, port), address, by)
 
     # What paths tell.
 

@@ -20,7 +20,8 @@ from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.comms.registrations import RegistrationFile
-from smartmeter.comms.tls import TlsFiles, server_tls
+from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
+from smartmeter.comms.way_finder import WayFinder
 
 MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
@@ -55,9 +56,11 @@ class RelayHost:
             data.mkdir(parents=True, exist_ok=True)
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
             registrar.load(self._file.load())
-        self.relay = Relay(node, registrar, UPSTREAM if upstream else None)
-        self.listener = Listener(self, MAX_APDU_OCTETS)
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
+        self.listener = Listener(self, MAX_APDU_OCTETS)
+        to_nodes = client_tls(self._tls) if listen_tls else None
+        self.finder = WayFinder(registrar, self.listener, self, to_nodes)
+        self.relay = Relay(node, registrar, UPSTREAM if upstream else None, seek=self.finder.seek)
         self._bearer: Bearer | None = None
         if upstream is not None:
             self._bearer = make_bearer(
@@ -91,6 +94,7 @@ class RelayHost:
 
     async def stop(self) -> None:
         """End: close all connections."""
+        self.finder.stop()
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -116,6 +120,18 @@ class RelayHost:
 
     def refused(self, path: Hashable, reason: str) -> None:
         """A connection carried what is no message; the listener has counted it."""
+
+    # What the finder tells.
+
+    def way_found(self, title: ApTitle, path: Hashable) -> None:
+        """A node that was looked for is reached by ``path``."""
+        self.relay.way_found(title, path, monotonic_us())
+        self._flush()
+
+    def way_lost(self, title: ApTitle) -> None:
+        """A node that was looked for cannot be reached."""
+        self.relay.way_lost(title)
+        self._flush()
 
     # Inside.
 

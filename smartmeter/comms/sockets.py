@@ -16,6 +16,8 @@ ANY = ("::", "*", "")
 LINK_SCOPE = 2
 #: Linux: whether a socket hears groups that others have joined.
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, (socket.IPPROTO_IPV6, 29)
+#: How long a peer may take to accept a connection.
+CONNECT_TIMEOUT_S = 10.0
 #: Interfaces on which groups are joined.
 MAX_INTERFACES = 64
 

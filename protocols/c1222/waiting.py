@@ -1,0 +1,71 @@
+"""Messages at a relay whose target is being looked for: it sleeps, or has no connection now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import Apdu
+
+US_PER_S = 1_000_000
+#: How long a node may take to come: a short message may lie in its network for a while.
+WAIT_US = 90 * US_PER_S
+MAX_WAITING = 256
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One message, and where it came from."""
+
+    came: Hashable
+    apdu: Apdu
+    octets: bytes
+    due_us: int
+
+    @property
+    def title(self) -> tuple[int, ...]:
+        """Give where it is to go."""
+        return self.apdu.called.absolute if self.apdu.called is not None else ()
+
+
+class WaitingRoom:
+    """Holds messages while ``seek`` has somebody looked for.
+
+    ``seek`` is told a title, begins to look for a way to it and tells whether that has
+    any hope; it is asked for every message, so it must bear that.
+    """
+
+    def __init__(self, seek: Callable[[ApTitle], bool]) -> None:
+        self._seek = seek
+        self._waiting: list[Waiting] = []
+
+    def is_sought(self, title: ApTitle) -> bool:
+        """Have a title looked for; tell whether a message to it may wait."""
+        return self._seek(title)
+
+    def take(self, came: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> bool:
+        """Let a message wait, a repeated one once; False when there is no room."""
+        if any(one.octets == octets and one.came == came for one in self._waiting):
+            return True
+        if len(self._waiting) >= MAX_WAITING:
+            return False
+        self._waiting.append(Waiting(came, apdu, octets, now_us + WAIT_US))
+        return True
+
+    def leave(self, title: ApTitle) -> list[Waiting]:
+        """Give what waits for a title or one below it, and forget it."""
+        arcs = title.absolute
+        found = [one for one in self._waiting if one.title[: len(arcs)] == arcs]
+        self._waiting = [one for one in self._waiting if one not in found]
+        return found
+
+    def overdue(self, now_us: int) -> list[Waiting]:
+        """Give what has waited too long, and forget it."""
+        found = [one for one in self._waiting if now_us >= one.due_us]
+        self._waiting = self._waiting[len(found) :]
+        return found
+
+    def deadline_us(self) -> int | None:
+        """Give when the first has waited too long."""
+        return self._waiting[0].due_us if self._waiting else None

@@ -1,0 +1,123 @@
+"""How a relay comes to a node that has no connection: it is called, or woken by a short message.
+
+A node that registered as one that accepts datagrams or connections is reached
+at its native address (RFC 6142, 3); one whose number is known is rung, opens
+its own connection and is known again by what it sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
+from protocols.c1222.registrar import Entry, Registrar
+from protocols.c1222.registration import ConnectionType
+from smartmeter.base.clock import monotonic_us
+from smartmeter.comms.carrier import Bell
+from smartmeter.comms.listener import Listener
+
+#: A node is rung no more often: each short message costs money.
+RING_AGAIN_US = 60_000_000
+#: Nodes that are called at once; the next ones are not.
+MAX_CALLS = 64
+
+
+@dataclass
+class Ring:
+    """A bell, and the numbers of the nodes that it wakes, by the arcs of their titles."""
+
+    bell: Bell
+    numbers: Mapping[tuple[int, ...], str] = field(repr=False)
+
+
+class Seeker(Protocol):
+    """Who is told how looking ended."""
+
+    def way_found(self, title: ApTitle, path: Hashable) -> None:
+        """A node is reached by ``path``."""
+
+    def way_lost(self, title: ApTitle) -> None:
+        """A node cannot be reached now."""
+
+
+class WayFinder:
+    """Looks for nodes; ``seek`` begins, and tells whether there is hope."""
+
+    def __init__(
+        self,
+        registrar: Registrar | None,
+        listener: Listener,
+        seeker: Seeker,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._registrar, self._listener, self._seeker = registrar, listener, seeker
+        self._tls, self._counts = tls, listener.counts
+        self.ring: Ring | None = None
+        self._rung_us: dict[str, int] = {}
+        self._calls: dict[tuple[int, ...], asyncio.Task[None]] = {}
+
+    def seek(self, title: ApTitle) -> bool:
+        """Begin to look for a node, or go on; False when nothing is known of it."""
+        if title.absolute in self._calls:
+            return True
+        entry = self._registrar.find(title) if self._registrar is not None else None
+        address = native_address(entry) if entry is not None else None
+        if address is not None and len(self._calls) < MAX_CALLS:
+            call = asyncio.get_running_loop().create_task(self._call(title, address))
+            self._calls[title.absolute] = call
+            return True
+        return self._wake(title)
+
+    def stop(self) -> None:
+        """Look for nobody any more."""
+        for call in self._calls.values():
+            call.cancel()
+
+    def _wake(self, title: ApTitle) -> bool:
+        number = self.ring.numbers.get(title.absolute) if self.ring is not None else None
+        if self.ring is None or number is None:
+            return False
+        now_us = monotonic_us()
+        if number not in self._rung_us or now_us >= self._rung_us[number] + RING_AGAIN_US:
+            self._rung_us[number] = now_us
+            self._counts["woken"] += 1
+            self.ring.bell.wake(number)
+        return True
+
+    async def _call(self, title: ApTitle, address: NativeAddress) -> None:
+        path: Hashable | None = None
+        try:
+            if address.protocol == UDP:
+                path = self._listener.datagram_path(address.host, address.port)
+            else:
+                path = await self._listener.connect(address.host, address.port, self._tls)
+        except OSError:
+            self._counts["not reached at its address"] += 1
+        finally:
+            self._calls.pop(title.absolute, None)
+        if path is not None:
+            self._seeker.way_found(title, path)
+        elif not self._wake(title):
+            self._seeker.way_lost(title)
+
+
+def native_address(entry: Entry) -> NativeAddress | None:
+    """Give where a node can be reached and by what; None for one that only comes itself."""
+    accepts = {
+        TCP: bool(entry.connection_type & ConnectionType.ACCEPTS_CONNECTIONS),
+        UDP: bool(entry.connection_type & ConnectionType.ACCEPTS_CONNECTIONLESS),
+    }
+    try:
+        address = decode_address(entry.address)
+    except ApduRejected:
+        return None
+    for protocol, accepted in accepts.items():
+        if accepted and address is not None and address.protocol in (None, protocol):
+            return NativeAddress(address.host, address.port, protocol)
+    return None

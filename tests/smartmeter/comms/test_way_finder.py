@@ -1,0 +1,152 @@
+"""A relay comes to nodes without a connection: at their native address, or by a short message."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.native_address import TCP, UDP, NativeAddress
+from protocols.c1222.registration import ConnectionType, Register, serial_uid
+from protocols.c1222.services import encode_service
+from protocols.c1222.stream import ApduStream
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.bearer import BearerSettings, When
+from smartmeter.comms.bearers import make_bearers
+from smartmeter.comms.carrier import carrying
+from smartmeter.comms.node import NodeHost
+from smartmeter.comms.relay_host import RelayHost
+from smartmeter.comms.sms import SmsCarrier
+from smartmeter.comms.way import Carries
+from smartmeter.comms.way_finder import Ring
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.simulation.smart_meter import SmartMeter
+from smartmeter.simulation.street import MASTER, MODEL, factory_of
+from smartmeter.tms.model import Kind
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.shipment import Shipped
+from tests.protocols.c1222.conversation import METER, READ_1, items, request
+from tests.smartmeter.comms.far_ends import (
+    HEAD_END_NUMBER,
+    NODE_NUMBER,
+    FarEnd,
+    Modems,
+    free_port,
+    until,
+)
+
+FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
+TITLE = ApTitle.parse(".1")
+ACCEPTS = {
+    TCP: ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS,
+    UDP: ConnectionType.CONNECTIONLESS | ConnectionType.ACCEPTS_CONNECTIONLESS,
+}
+NETR = b"\x0e"
+
+
+async def asked(relay: RelayHost, octets: bytes) -> bytes:
+    """Send one APDU on a connection of its own; give what comes back there."""
+    reader, writer = await asyncio.open_connection(*relay.address)
+    writer.write(octets)
+    stream, found = ApduStream(), []
+    async with asyncio.timeout(10):
+        while not found:
+            found = stream.feed(await reader.read(4096))
+    writer.close()
+    return bytes(found[0])
+
+
+async def master(data: Path, host: str = "127.0.0.1") -> RelayHost:
+    relay = RelayHost(TITLE, domain=ApTitle.parse(".7"), data=data)
+    await relay.start(host, 0)
+    return relay
+
+
+@pytest.mark.parametrize(
+    "kind, host", [("tcp", "127.0.0.1"), ("udp", "127.0.0.1"), ("udp6", "::1")]
+)
+async def test_a_node_that_can_be_called_is_reached_at_its_address_over_a_restart(
+    kind: str, host: str, tmp_path: Path
+) -> None:
+    far, protocol = FarEnd(kind, free_port()), TCP if kind == "tcp" else UDP
+    address = NativeAddress(host, far.port, protocol).encode()
+    register = Register(
+        METER, serial_uid("A1"), 3600, connection_type=ACCEPTS[protocol], address=address
+    )
+    relay = await master(tmp_path, host)
+    async with far.listening() as node:
+        registering = request([encode_service(register)], 1, called=TITLE, calling=METER)
+        assert items(await asked(relay, registering))[0][0] == 0
+        await relay.stop()
+        relay = await master(tmp_path, host)
+        for number in (2, 3):
+            answer = decode_apdu(await asked(relay, request([READ_1], number)))
+            assert answer.called_invocation_id == number and answer.calling == METER
+        assert len(node.seen) == 2 and len(node.paths) == 1, "one connection serves both"
+    if protocol == TCP:
+        await until(lambda: not relay.relay.routes())
+        assert items(await asked(relay, request([READ_1], 4))) == [NETR]
+        assert relay.counts["not reached at its address"] == 1
+    await relay.stop()
+
+
+async def test_a_node_that_takes_no_calls_is_not_called(tmp_path: Path) -> None:
+    address = NativeAddress("127.0.0.1", free_port(), TCP).encode()
+    register = Register(METER, serial_uid("A1"), 3600, address=address)
+    relay = await master(tmp_path)
+    registering = request([encode_service(register)], 1, called=TITLE, calling=METER)
+    assert items(await asked(relay, registering))[0][0] == 0
+    await until(lambda: not relay.relay.routes())
+    assert items(await asked(relay, request([READ_1], 2))) == [NETR]
+    assert "not reached at its address" not in relay.counts
+    await relay.stop()
+
+
+@pytest.fixture
+def modems() -> Iterator[Modems]:
+    made = Modems()
+    yield made
+    made.close()
+
+
+async def test_a_relay_wakes_a_node_and_what_is_for_it_waits_until_it_has_come(
+    tmp_path: Path, modems: Modems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.comms.failover.LINGER_US", 500_000)
+    calendar = Calendar(wall_utc_us(), 1, monotonic_us())
+    tms = TmsServer(tmp_path, calendar)
+    await tms.start("127.0.0.1", 0)
+    tms.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
+    relay = RelayHost(ApTitle.parse(".90"), "tcp:{}:{}".format(*tms.address))
+    await relay.start("127.0.0.1", 0)
+    bell = SmsCarrier(modems.of_head_end.name)
+    relay.finder.ring = Ring(bell, {FACTORY.title.absolute: NODE_NUMBER})
+    host, port = relay.address
+    sms = f"sms:{HEAD_END_NUMBER}@{modems.of_node.name}"
+    bearers = make_bearers(
+        [
+            BearerSettings("socket", f"tcp:{host}:{port}", when=When.WANTED),
+            BearerSettings("sms", sms, 50, carries=Carries.URGENT),
+        ]
+    )
+    settings = MeterSettings(serial=FACTORY.esn, seed=1, master_password=MASTER)
+    device = SmartMeter(FACTORY, settings, calendar, monotonic_us(), direct=True)
+    async with carrying([bell], relay):
+        running = asyncio.create_task(NodeHost(device, bearers).run())
+        state = "SELECT count(*) FROM meters WHERE state='provisioned'"
+        await until(lambda: tms.store.number(state) == 1, 30)
+        await until(lambda: FACTORY.title.absolute not in relay.relay.routes(), 30)
+        assert relay.counts.get("woken", 0) == 0
+        number = tms.head_end.request(FACTORY.esn, Kind.READ, "a person")
+        tms.flush()
+        done = "SELECT state='done' FROM jobs WHERE id=?"
+        await until(lambda: tms.store.number(done, number), 15)
+        assert relay.counts["woken"] == 1
+        row = tms.store.one("SELECT attempts, polls FROM jobs WHERE id=?", number)
+        assert row is not None and tuple(row) == (1, 1), "the TMS knows nothing of it"
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    await relay.stop()
+    await tms.stop()
