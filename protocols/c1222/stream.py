@@ -6,16 +6,22 @@ from protocols.c1222.envelope import APDU_TAG, take_length
 from protocols.c1222.errors import ApduRejected
 
 DEFAULT_LIMIT = 32_767
+_TAG = bytes([APDU_TAG])
 
 
 class ApduStream:
-    """Cuts a stream into APDUs; after ApduRejected the connection must be closed."""
+    """Cuts a stream into APDUs.
 
-    __slots__ = ("_buffer", "_limit")
+    After ApduRejected the connection must be closed.  What follows whole APDUs in the same octets
+    does not take them away: they are given, and ``check`` raises.
+    """
+
+    __slots__ = ("_buffer", "_fault", "_limit")
 
     def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
         self._limit = limit
         self._buffer = bytearray()
+        self._fault: ApduRejected | None = None
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take octets in any split; give the APDUs that are complete.
@@ -23,14 +29,25 @@ class ApduStream:
         ApduRejected for what cannot be recovered: another octet than 60 at the
         start, an indefinite length, or a size above the limit.
         """
-        if not self._buffer and self._size(data[:5]) == len(data):
+        self.check()
+        if not self._buffer and data[:1] == _TAG and self._size(data[:5]) == len(data):
             return [data]  # most reads bring exactly one message
         self._buffer += data
-        found = []
-        while (size := self._size(bytes(self._buffer[:5]))) and size <= len(self._buffer):
-            found.append(bytes(self._buffer[:size]))
-            del self._buffer[:size]
+        found: list[bytes] = []
+        try:
+            while (size := self._size(bytes(self._buffer[:5]))) and size <= len(self._buffer):
+                found.append(bytes(self._buffer[:size]))
+                del self._buffer[:size]
+        except ApduRejected as error:
+            self._fault = error
+        if not found:
+            self.check()
         return found
+
+    def check(self) -> None:
+        """Raise ApduRejected for what cannot be recovered behind the APDUs that were given."""
+        if self._fault is not None:
+            raise self._fault
 
     @property
     def pending(self) -> int:

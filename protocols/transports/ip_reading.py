@@ -6,14 +6,17 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from protocols.errors import PortError
 from protocols.transports.ip_packets import TCP, UDP, Segment
+from protocols.transports.tunnels import AUTHENTICATION, packet_inside, packet_over_udp
 
 #: Packets whose fragments are not all there; the oldest is forgotten.
 MAX_FRAGMENTED = 256
 MAX_PACKET_OCTETS = 65_535
+MAX_TUNNELS = 8
 _SYN = 2
 #: IPv6: hop-by-hop, routing, destination; authentication counts in words; fragment.
-_EXTENSIONS, _AUTHENTICATION, _FRAGMENT = (0, 43, 60), 51, 44
+_EXTENSIONS, _FRAGMENT = (0, 43, 60), 44
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,27 @@ class IpReader:
         return self._forgotten + sum(parts.may_be_of(port) for parts in self._parts.values())
 
     def read(self, packet: bytes) -> Segment | None:
-        """Give what a packet carries, or makes whole; None for anything else."""
-        ip = _of_version_4(packet) if packet[:1] >= b"\x40" and packet[0] >> 4 == 4 else None
-        if ip is None and packet[:1] and packet[0] >> 4 == 6:
-            ip = _of_version_6(packet)
-        if ip is None or ip.protocol not in (TCP, UDP):
-            return None
-        body = ip.body if ip.fragment_id is None else self._joined(ip)
-        return _segment(ip, body) if body is not None else None
+        """Give what a packet carries, or makes whole; None for a part of what is not whole yet.
+
+        Tunnels are looked into.  PortError says what is there that is not understood.
+        """
+        for _ in range(MAX_TUNNELS):
+            ip = _ip(packet)
+            body = ip.body if ip.fragment_id is None else self._joined(ip)
+            if body is None:
+                return None
+            inside: bytes | None
+            if ip.protocol in (TCP, UDP):
+                segment = _segment(ip, body)
+                inside = None
+                if not segment.is_stream:
+                    inside = packet_over_udp(segment.destination[1], segment.payload)
+                if inside is None:
+                    return segment
+            else:
+                inside = packet_inside(ip.protocol, body)
+            packet = inside
+        raise PortError(f"more than {MAX_TUNNELS} tunnels one in the other")
 
     def _joined(self, ip: _Ip) -> bytes | None:
         if ip.offset + len(ip.body) > MAX_PACKET_OCTETS:
@@ -89,6 +105,16 @@ class IpReader:
         return whole
 
 
+def _ip(packet: bytes) -> _Ip:
+    version = packet[0] >> 4 if packet else 0
+    ip = None
+    if version in (4, 6):
+        ip = _of_version_4(packet) if version == 4 else _of_version_6(packet)
+    if ip is None:
+        raise PortError("no IP packet, or cut short in its header")
+    return ip
+
+
 def _of_version_4(packet: bytes) -> _Ip | None:
     header, size = 4 * (packet[0] & 15), int.from_bytes(packet[2:4], "big")
     if len(packet) < 20 or header < 20:
@@ -97,8 +123,10 @@ def _of_version_4(packet: bytes) -> _Ip | None:
     offset, more = 8 * (where & 0x1FFF), bool(where & 0x2000)
     fragment_id = int.from_bytes(packet[4:6], "big") if offset or more else None
     # A sender that leaves cutting to its network card writes no size.
-    body = packet[header : size or len(packet)]
-    return _Ip(packet[9], packet[12:16], packet[16:20], body, fragment_id, offset, more)
+    kind, body = packet[9], packet[header : size or len(packet)]
+    if kind == AUTHENTICATION and fragment_id is None and len(body) >= 8:
+        kind, body = body[0], body[4 * (body[1] + 2) :]
+    return _Ip(kind, packet[12:16], packet[16:20], body, fragment_id, offset, more)
 
 
 def _of_version_6(packet: bytes) -> _Ip | None:
@@ -107,7 +135,7 @@ def _of_version_6(packet: bytes) -> _Ip | None:
     size = int.from_bytes(packet[4:6], "big")
     kind, rest = packet[6], packet[40 : 40 + size] if size else packet[40:]
     fragment_id, offset, more = None, 0, False
-    while kind in (*_EXTENSIONS, _AUTHENTICATION, _FRAGMENT) and len(rest) >= 8:
+    while kind in (*_EXTENSIONS, AUTHENTICATION, _FRAGMENT) and len(rest) >= 8:
         if kind == _FRAGMENT:
             where, fragment_id = int.from_bytes(rest[2:4], "big"), int.from_bytes(rest[4:8], "big")
             offset, more = where & 0xFFF8, bool(where & 1)
@@ -115,21 +143,19 @@ def _of_version_6(packet: bytes) -> _Ip | None:
             if offset:
                 break  # what follows is the middle of something
         else:
-            octets = 4 * (rest[1] + 2) if kind == _AUTHENTICATION else 8 * (rest[1] + 1)
+            octets = 4 * (rest[1] + 2) if kind == AUTHENTICATION else 8 * (rest[1] + 1)
             kind, rest = rest[0], rest[octets:]
     return _Ip(kind, packet[8:24], packet[24:40], rest, fragment_id, offset, more)
 
 
-def _segment(ip: _Ip, body: bytes) -> Segment | None:
-    if len(body) < 8:
-        return None
+def _segment(ip: _Ip, body: bytes) -> Segment:
+    if len(body) < (8 if ip.protocol == UDP else 20):
+        raise PortError("TCP or UDP, cut short in its header")
     ports = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
     here, there = (_text(ip.source), ports[0]), (_text(ip.destination), ports[1])
     if ip.protocol == UDP:
         size = int.from_bytes(body[4:6], "big")
         return Segment(here, there, False, body[8 : size or len(body)])
-    if len(body) < 20:
-        return None
     sequence, begins = int.from_bytes(body[4:8], "big"), bool(body[13] & _SYN)
     return Segment(here, there, True, body[4 * (body[12] >> 4) :], sequence, begins)
 

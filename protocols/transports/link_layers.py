@@ -4,34 +4,49 @@ from __future__ import annotations
 
 from protocols.errors import PortError
 
-_ETHERNET, _PPP, _PPP_HDLC, _SLL, _SLL2 = 1, 9, 50, 113, 276
+
+class OtherTraffic(PortError):
+    """A packet that cannot hold a message of ours."""
+
+
+ETHERNET, _PPP, _PPP_HDLC, _SLL, _SLL2 = 1, 9, 50, 113, 276
 #: IP after so many octets: raw, and loopback with its address family.
 _PLAIN = {12: 0, 14: 0, 101: 0, 228: 0, 229: 0, 0: 4, 108: 4}
 _IP = (0x0800, 0x86DD)
 _VLAN = (0x8100, 0x88A8, 0x9100)
 _MPLS, _PPPOE = 0x8847, 0x8864
-_PPP_IP = (0x0021, 0x0057)
+_PPP_IP, _FIRST_PPP_CONTROL = (0x0021, 0x0057), 0x8000
+#: What carries no IP; numbers below the first type are lengths.
+_OTHERS = {
+    0x0806: "ARP",
+    0x8035: "RARP",
+    0x8863: "discovery of PPPoE",
+    0x888E: "EAP",
+    0x88CC: "LLDP",
+    0x9000: "loopback tests",
+}
+_FIRST_TYPE = 0x0600
 #: Tags and labels one behind the other; nobody has more.
 _MAX_TAGS = 16
 
 
-def ip_of(link_type: int, octets: bytes) -> bytes | None:
-    """Give the IP packet inside, None where there is none; PortError for an unknown link type."""
+def ip_of(link_type: int, octets: bytes) -> bytes:
+    """Give the IP packet inside; PortError for a link type, or what it carries, not known here."""
     if link_type in _PLAIN:
-        return octets[_PLAIN[link_type] :] or None
-    if link_type == _ETHERNET:
-        return _behind(_number(octets, 12), octets[14:])
+        return octets[_PLAIN[link_type] :]
+    if link_type == ETHERNET:
+        return behind(_number(octets, 12), octets[14:])
     if link_type == _SLL:
-        return _behind(_number(octets, 14), octets[16:])
+        return behind(_number(octets, 14), octets[16:])
     if link_type == _SLL2:
-        return _behind(_number(octets, 0), octets[20:])
+        return behind(_number(octets, 0), octets[20:])
     if link_type in (_PPP, _PPP_HDLC):
         return _in_ppp(octets.removeprefix(b"\xff\x03"))
     raise PortError(f"link type {link_type} is not known")
 
 
-def _behind(kind: int, rest: bytes) -> bytes | None:
-    """Look behind tags and labels."""
+def behind(kind: int, rest: bytes) -> bytes:
+    """Look behind tags and labels, from an EtherType on."""
     for _ in range(_MAX_TAGS):
         if kind in _IP:
             return rest
@@ -43,13 +58,20 @@ def _behind(kind: int, rest: bytes) -> bytes | None:
                 return rest
         elif kind == _PPPOE:
             return _in_ppp(rest[6:])
+        elif kind in _OTHERS or kind < _FIRST_TYPE:
+            raise OtherTraffic(_OTHERS.get(kind, "frames of LLC"))
         else:
-            return None
-    return None
+            break
+    raise PortError(f"EtherType {kind:04X}H is not known")
 
 
-def _in_ppp(octets: bytes) -> bytes | None:
-    return octets[2:] if _number(octets, 0) in _PPP_IP else None
+def _in_ppp(octets: bytes) -> bytes:
+    kind = _number(octets, 0)
+    if kind in _PPP_IP:
+        return octets[2:]
+    if kind >= _FIRST_PPP_CONTROL:
+        raise OtherTraffic("control of PPP")
+    raise PortError(f"PPP protocol {kind:04X}H is not known")
 
 
 def _number(octets: bytes, at: int) -> int:

@@ -417,6 +417,7 @@ class NetworkMeter:
             for octets in self._stream.feed(data):
                 self._note(False, octets)
                 self._node.receive(None, octets, time.monotonic_ns() // 1000)
+            self._stream.check()
         except ApduRejected as error:
             raise self._lost(f"what came is no C12.22: {error}") from error
 

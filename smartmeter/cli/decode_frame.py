@@ -84,11 +84,14 @@ def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
         ends = [shown[key] for key in ("source", "destination", "direction") if key in shown]
         click.secho(f"{shown['packet']}  {shown['protocol']}  {' > '.join(ends)}", bold=True)
         say(shown)
+    left_out, others = reader.left_out(), reader.others()
     if as_json:
-        click.echo(json.dumps({"ok": ok, "frames": found}, indent=1))
-    left_out = reader.left_out()
+        shown = {"ok": ok, "frames": found, "left_out": left_out, "others": others}
+        click.echo(json.dumps(shown, indent=1))
     for told in left_out:
         click.echo(f"{name}: left out {told}", err=True)
+    for told in others:
+        click.echo(f"{name}: beside, {told}", err=True)
     return 0 if ok and not left_out else 1
 
 

@@ -22,7 +22,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
 from protocols.transports.ip_packets import Endpoint
 from protocols.transports.ip_reading import IpReader
-from protocols.transports.link_layers import ip_of
+from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
 from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
 from smartmeter.base.file import read_file
@@ -44,6 +44,10 @@ class CaptureReader:
         self._asked: OrderedDict[tuple[str, int], list[str]] = OrderedDict()
         self._spoken: set[Way] = set()
         self._left_out: Counter[str] = Counter()
+        self._others: Counter[str] = Counter()
+        self._segments: Counter[Way] = Counter()
+        #: Octets of streams that are none of ours, or go on after what is no message.
+        self._foreign: Counter[Way] = Counter()
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Decode frame by frame; click.UsageError when it is no capture."""
@@ -70,7 +74,15 @@ class CaptureReader:
         # What else a capture may hold is none of ours.
         if octets := sum(count for way, count in rest.items() if self._is_ours(way)):
             told.append(f"{octets} octets of TCP: not a whole message captured")
+        if octets := sum(count for way, count in self._foreign.items() if self._is_ours(way)):
+            told.append(f"{octets} octets of TCP on C12.22's connections: no messages, perhaps TLS")
         return told
+
+    def others(self) -> list[str]:
+        """Give what the capture holds beside C12.22 and C12.18, once the frames have been given."""
+        rest = sum(count for way, count in self._segments.items() if not self._is_ours(way))
+        others = self._others + Counter({"TCP without C12.22 in it": rest})
+        return [f"{count} packets: {what}" for what, count in others.items()]
 
     def _is_ours(self, way: Way) -> bool:
         """Tell whether a stream carries C12.22: by its port, or by a message seen in it."""
@@ -82,20 +94,25 @@ class CaptureReader:
             yield {"protocol": "c1218", "direction": sent} | self._c1218(packet.octets)
             return
         try:
-            ip = ip_of(packet.link_type, packet.octets)
+            segment = self._ip.read(ip_of(packet.link_type, packet.octets))
+        except OtherTraffic as other:
+            self._others[str(other)] += 1
+            return
         except PortError as error:
             self._left_out[str(error)] += 1
             return
-        segment = self._ip.read(ip) if ip is not None else None
         if segment is None:
             return
         way = (segment.source, segment.destination)
         if segment.is_stream:
+            self._segments[way] += 1
             for piece in self._joiner.offer(segment):
                 for apdu in self._cut_out(way, piece):
                     yield self._shown(way, apdu)
-        elif segment.payload[:1] == bytes([APDU_TAG]):
+        elif segment.payload[:1] == bytes([APDU_TAG]) or DEFAULT_PORT in (way[0][1], way[1][1]):
             yield self._shown(way, segment.payload, packet.cut)
+        else:
+            self._others["UDP without C12.22 in it"] += 1
 
     def _shown(self, way: Way, apdu: bytes, cut: int = 0) -> dict[str, Any]:
         told = {"protocol": "c1222", "source": _name(way[0]), "destination": _name(way[1])}
@@ -113,13 +130,18 @@ class CaptureReader:
             while len(self._streams) > MAX_OPEN:
                 self._streams.popitem(last=False)
         stream = self._streams[way]
-        try:
-            found = stream.feed(piece.octets) if stream is not None else []
-            self._spoken |= {way, way[::-1]} if found else set()
-            return found
-        except ApduRejected:
-            self._streams[way] = None
+        if stream is None:
+            self._foreign[way] += len(piece.octets)
             return []
+        found: list[bytes] = []
+        try:
+            found = stream.feed(piece.octets)
+            stream.check()
+        except ApduRejected:
+            self._foreign[way] += stream.pending
+            self._streams[way] = None
+        self._spoken |= {way, way[::-1]} if found else set()
+        return found
 
     @staticmethod
     def _c1218(octets: bytes) -> dict[str, Any]:

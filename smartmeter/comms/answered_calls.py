@@ -65,6 +65,10 @@ class CalledLine:
             self._handler.receive(path, octets)
         if found:
             self._handler.received()
+        try:
+            self._stream.check()
+        except ApduRejected as error:
+            self._refuse(path, error.reason)
 
     def expire(self, now_us: int) -> None:
         """Hang up on who has nothing to say."""

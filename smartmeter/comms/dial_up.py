@@ -80,6 +80,7 @@ class DialledConnection(TaskConnection):
                     for apdu in self._stream.feed(octets):
                         self._note(False, apdu)
                         self._inbox.put(apdu)
+                    self._stream.check()
                 except ApduRejected as error:
                     raise OSError(f"{self._number}: {error.reason}") from error
 

@@ -128,6 +128,10 @@ class TcpPath(asyncio.BufferedProtocol):
             listener.take(self, octets)
         if found:
             listener.handler.received()
+        try:
+            self._stream.check()
+        except ApduRejected as error:
+            listener.refuse(self, error.reason)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; asyncio's call."""

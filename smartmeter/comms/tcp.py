@@ -48,6 +48,7 @@ class TcpConnection:
                 for octets in stream.feed(data):
                     self._note(False, octets)
                     take(octets)
+                stream.check()
 
     def close(self) -> None:
         """End it."""

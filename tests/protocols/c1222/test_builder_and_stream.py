@@ -73,3 +73,18 @@ def test_apdus_are_cut_out_of_any_split_of_a_stream(
 def test_what_cannot_be_recovered_ends_the_stream(octets: str) -> None:
     with pytest.raises(ApduRejected):
         ApduStream().feed(bytes.fromhex(octets))
+
+
+@given(st.integers(1, 3), st.data())
+def test_what_cannot_be_recovered_takes_no_whole_apdu_with_it_however_it_is_split(
+    count: int, data: st.DataObject
+) -> None:
+    apdus = [build_apdu(Envelope(n, NODE, HOST), [b"\x20"]) for n in range(count)]
+    octets, stream, found = b"".join(apdus) + b"\x61\0", ApduStream(), []
+    with pytest.raises(ApduRejected):
+        while True:
+            cut = data.draw(st.integers(1, len(octets))) if len(octets) > 1 else 1
+            found += stream.feed(octets[:cut])
+            stream.check()
+            octets = octets[cut:]
+    assert found == apdus

@@ -1,5 +1,6 @@
 """Captures that we have not made: link layers, fragments, gaps, cut and packed files."""
 
+import contextlib
 import gzip
 import io
 import json
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from protocols.errors import PortError
 from protocols.transports.ip_packets import TCP, UDP, Segment
-from protocols.transports.ip_reading import MAX_FRAGMENTED, IpReader
-from protocols.transports.link_layers import ip_of
+from protocols.transports.ip_reading import MAX_FRAGMENTED, MAX_TUNNELS, IpReader
+from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_UNPACKED_OCTETS, read_capture
 from protocols.transports.tcp_streams import StreamJoiner
 from smartmeter.cli.decode import command
@@ -52,7 +53,12 @@ def pcap(packets: list[bytes], link_type: int = 101, cut: int = 0) -> bytes:
     return out
 
 
+def udp(port: int, octets: bytes) -> bytes:
+    return ipv4(struct.pack(">HHHH", 4000, port, 8 + len(octets), 0) + octets)
+
+
 WHOLE = ipv4(UDP_PART)
+ETHERNET = bytes(12) + b"\x08\0"
 HOP_BY_HOP = bytes((17, 0, 5, 2, 0, 0, 1, 0))
 LINKS = {
     "vlan": (1, bytes(12) + bytes.fromhex("8100 0001 0800") + WHOLE),
@@ -70,29 +76,74 @@ LINKS = {
     "hop by hop": (101, ipv6(HOP_BY_HOP + UDP_PART, 0)),
     "two extensions": (101, ipv6(bytes((60, *HOP_BY_HOP[1:])) + HOP_BY_HOP + UDP_PART, 0)),
     "atomic fragment": (101, ipv6(bytes((17, 0, 0, 0)) + bytes(4) + UDP_PART, 44)),
+    "authenticated": (101, ipv4(bytes((17, 4, 0, 0)) + bytes(20) + UDP_PART, 51)),
+    "ip in ip": (101, ipv4(WHOLE, 4)),
+    "6in4": (101, ipv4(ipv6(UDP_PART), 41)),
+    "4in6": (101, ipv6(WHOLE, 4)),
+    "gre": (101, ipv4(bytes.fromhex("0000 0800") + WHOLE, 47)),
+    "gre with all": (101, ipv6(bytes.fromhex("b000 86dd") + bytes(12) + ipv6(UDP_PART), 47)),
+    "gre bridged": (101, ipv4(bytes.fromhex("0000 6558") + ETHERNET + WHOLE, 47)),
+    "vxlan": (101, udp(4789, bytes.fromhex("0800000000000700") + ETHERNET + WHOLE)),
+    "gtp-u": (101, udp(2152, bytes.fromhex("30ff0000 00000001") + WHOLE)),
+    "gtp-u of 5g": (
+        101,
+        udp(2152, bytes.fromhex("34ff0000 00000001 00000085 01100900") + WHOLE),
+    ),
+    "three tunnels": (101, ipv4(ipv6(ipv4(WHOLE, 4), 4), 41)),
     "padded": (1, bytes(12) + b"\x08\0" + WHOLE + bytes(20)),
 }
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_a_message_is_found_behind_every_link_layer(name: str) -> None:
-    ip = ip_of(*LINKS[name])
-    assert ip is not None
-    segment = IpReader().read(ip)
+    segment = IpReader().read(ip_of(*LINKS[name]))
     assert segment is not None and segment.payload == MESSAGE and segment.destination[1] == 1153
 
 
-def test_an_unknown_link_type_is_an_error_and_another_protocol_is_none() -> None:
-    with pytest.raises(PortError, match="link type 105"):
-        ip_of(105, bytes(40))
-    assert ip_of(1, bytes(12) + b"\x08\x06" + bytes(28)) is None
+@pytest.mark.parametrize(
+    "link_type, octets, told",
+    [
+        (105, bytes(40), "link type 105"),
+        (1, bytes(12) + b"\x22\xf0" + bytes(28), "EtherType 22F0H"),
+        (101, ipv4(bytes(24), 50), "ESP"),
+        (101, ipv4(bytes.fromhex("0001 880b") + WHOLE, 47), "GRE of another version"),
+        (101, ipv4(WHOLE[:12], 4), "cut short"),
+        (101, ipv4(UDP_PART[:7]), "cut short"),
+        (101, b"", "no IP packet"),
+    ],
+)
+def test_what_is_not_understood_is_an_error_that_names_it(
+    link_type: int, octets: bytes, told: str
+) -> None:
+    with pytest.raises(PortError, match=told) as error:
+        IpReader().read(ip_of(link_type, octets))
+    assert not isinstance(error.value, OtherTraffic)
+
+
+def test_what_can_hold_no_message_is_other_traffic() -> None:
+    for link_type, octets in ((1, bytes(12) + b"\x08\x06" + bytes(28)), (101, ipv4(b"", 1))):
+        with pytest.raises(OtherTraffic, match=r"ARP|ICMP"):
+            IpReader().read(ip_of(link_type, octets))
 
 
 @given(st.sampled_from((1, 9, 101, 113, 276)), st.binary(max_size=120))
-def test_any_octets_are_a_packet_or_none(link_type: int, octets: bytes) -> None:
-    ip = ip_of(link_type, octets)
-    if ip is not None:
-        IpReader().read(ip)
+def test_any_octets_are_a_packet_or_an_error(link_type: int, octets: bytes) -> None:
+    with contextlib.suppress(PortError):
+        IpReader().read(ip_of(link_type, octets))
+
+
+@given(st.sampled_from((4, 41, 47)), st.binary(max_size=80))
+def test_any_octets_in_a_tunnel_are_a_packet_or_an_error(protocol: int, octets: bytes) -> None:
+    with contextlib.suppress(PortError):
+        IpReader().read(ipv4(octets, protocol))
+
+
+def test_tunnels_without_end_are_an_error() -> None:
+    packet = WHOLE
+    for _ in range(2 * MAX_TUNNELS):
+        packet = ipv4(packet, 4)
+    with pytest.raises(PortError, match="tunnels"):
+        IpReader().read(packet)
 
 
 @given(st.permutations(range(4)), st.sampled_from((4, 6)))
@@ -191,7 +242,24 @@ def test_what_a_capture_does_not_hold_is_told_and_is_no_frame(tmp_path: Path) ->
     assert "not a whole message" in told(tmp_path, pcap([tcp(A, 1)]))[2]
     of_others = struct.pack(">HHIIBBHHH", 80, 4000, 1, 0, 0x50, 0x18, 9, 0, 0) + b"HTTP/1.1 200"
     status, frames, words = told(tmp_path, pcap([ipv4(of_others, TCP), WHOLE]))
-    assert (status, len(frames), words) == (0, 1, "")
+    assert (status, len(frames)) == (0, 1) and "beside, 1 packets: TCP without" in words
+    arp = bytes(12) + b"\x08\x06" + bytes(28)
+    assert told(tmp_path, pcap([arp, ETHERNET + WHOLE], 1))[::2] == (
+        0,
+        f"{tmp_path}/capture: beside, 1 packets: ARP",
+    )
+    assert "UDP without" in told(tmp_path, pcap([WHOLE, udp(53, b"a question")]))[2]
+    assert "ESP, encrypted" in told(tmp_path, pcap([WHOLE, ipv4(bytes(24), 50)]))[2]
+
+
+def test_what_is_no_message_on_the_port_of_c12_22_is_not_passed_over(tmp_path: Path) -> None:
+    status, frames, _ = told(tmp_path, pcap([udp(1153, b"\x61" + MESSAGE[1:])]))
+    assert status == 1 and frames[0]["reason"] == "not-an-apdu"
+    hello = bytes.fromhex("16030100c8010000c40303")
+    status, frames, words = told(tmp_path, pcap([tcp(b"", 0, 2), tcp(hello, 1)]))
+    assert (status, frames) == (1, []) and "11 octets" in words and "perhaps TLS" in words
+    status, frames, words = told(tmp_path, pcap([tcp(b"", 0, 2), tcp(MESSAGE + hello, 1)]))
+    assert status == 1 and len(frames) == 1 and "perhaps TLS" in words
 
 
 def test_a_packed_capture_is_read_and_a_damaged_or_endless_one_is_an_error() -> None:

@@ -38,8 +38,7 @@ ENDS = ("192.0.2.1", 4000), ("192.0.2.2", 1153)
 
 
 def take_apart(link_type: int, octets: bytes) -> Segment | None:
-    ip = ip_of(link_type, octets)
-    return IpReader().read(ip) if ip is not None else None
+    return IpReader().read(ip_of(link_type, octets))
 
 
 @needs_tshark

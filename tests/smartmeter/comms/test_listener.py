@@ -110,6 +110,15 @@ async def test_check_75_three_apdus_in_one_read_are_three_messages_in_order() ->
         client.writer.close()
 
 
+async def test_a_whole_message_is_answered_before_what_follows_it_closes_the_connection() -> None:
+    async with serving() as served:
+        client = await Client.connect(served)
+        client.writer.write(request([READ_1]) + b"\x61")
+        assert len(await client.apdus(1)) == 1 and await client.ended()
+        assert served.reasons == ["not-an-apdu"]
+        client.writer.close()
+
+
 async def test_check_76_a_session_outlives_its_connection() -> None:
     async with serving() as served:
         first = await Client.connect(served)
@@ -146,7 +155,7 @@ async def test_check_78_a_datagram_from_port_0_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("octets", "reason"),
     [
-        (request([READ_1]) + b"\0", "not-an-apdu"),
+        (b"\0" + request([READ_1]), "not-an-apdu"),
         (b"\x60\x80", "indefinite-length"),
         (b"\x60\x88" + b"\xff" * 8, "length-too-long"),
         (b"\x60\x83\xff\xff\xff", "length-overrun"),
