@@ -34,6 +34,7 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/comms/node.py",
     "smartmeter/comms/registrations.py",
     "smartmeter/comms/relay_host.py",
+    "smartmeter/comms/way_finder.py",
     "smartmeter/simulation/street.py",
     "smartmeter/simulation/demo.py",
     "smartmeter/simulation/served_fleet.py",
