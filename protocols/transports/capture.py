@@ -89,6 +89,14 @@ class Capture:
             packet = self._maker.packet(*ends, False, octets)
             self._write(Captured(RAW_IP, _utc_us(), packet, sent), f"in fact by {by}")
 
+    def simulated(
+        self, utc_us: int, source: Endpoint, destination: Endpoint, octets: bytes, comment: str
+    ) -> None:
+        """Note one APDU that arrived in a simulation, at an instant of its calendar."""
+        with self._lock:
+            packet = self._maker.packet(source, destination, False, octets)
+            self._write(Captured(RAW_IP, utc_us, packet), comment)
+
     def frame(self, sent: bool, octets: bytes) -> None:
         """Note one frame of C12.18; sent is from here to the peer."""
         with self._lock:

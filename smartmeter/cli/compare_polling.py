@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from protocols.transports.capture import active
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.polling import Figures, compare
 
@@ -87,9 +88,9 @@ def command(
     cases = [(rate, loss) for rate in rates for loss in losses]
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("links", total=len(cases))
-        for rate, loss in cases:
+        for case, (rate, loss) in enumerate(cases):
             link = LinkSettings(delay_ms * 1000, delay_ms * 500, loss, rate)
-            found += compare(meters, days, seed, link)
+            found += compare(meters, days, seed, link, active(), case)
             progress.advance(task)
     if as_json:
         click.echo(json.dumps([one.value() for one in found]))

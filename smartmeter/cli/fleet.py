@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from protocols.transports.capture import active
 from smartmeter.base.clock import monotonic_us
 from smartmeter.cli.fleet_serve import serve
 from smartmeter.network.link import LinkSettings
@@ -87,7 +88,11 @@ def command(
         task = progress.add_task("days", total=days)
         try:
             count = run_fleet(
-                settings, monotonic_us, line, lambda day: progress.update(task, completed=day)
+                settings,
+                monotonic_us,
+                line,
+                lambda day: progress.update(task, completed=day),
+                active(),
             )
         except FleetFailure as failure:
             raise click.ClickException(str(failure)) from failure

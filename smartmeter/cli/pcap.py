@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-#: Verbs that talk, and those of their verbs that do.
+#: Verbs that talk, and those of their verbs that do; "" is the verb itself.
 TALKING = {
     "demo": (),
     "meter": ("serve", "show"),
@@ -19,7 +19,8 @@ TALKING = {
     "gateway": ("init", "run", "check"),
     "tms": ("run",),
     "relay": ("run",),
-    "fleet": ("serve",),
+    "fleet": ("", "serve"),
+    "compare-polling": (),
     "doctor": (),
 }
 
@@ -29,7 +30,8 @@ def add_pcap_option(verb: str, command: click.Command) -> None:
     if verb not in TALKING:
         return
     if isinstance(command, click.Group):
-        leaves = [command.commands[name] for name in TALKING[verb] if name in command.commands]
+        every = {**command.commands, "": command}
+        leaves = [every[name] for name in TALKING[verb] if name in every]
     else:
         leaves = [command]
     for leaf in leaves:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from protocols.c1222.relay import Relay
 from smartmeter.network.link import Link
@@ -18,6 +18,8 @@ class RelayNode:
 
     def __init__(self, relay: Relay, link: Link) -> None:
         self.relay, self.link = relay, link
+        #: Is told of what has arrived at the link's end: outward, octets.
+        self.arrived: Callable[[bool, bytes], None] = lambda outward, octets: None
 
     def from_below(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take an APDU of a node."""
@@ -41,6 +43,7 @@ class RelayNode:
                     down.append((path, octets))
             for outward, octets in self.link.arrived(now_us):
                 moved = True
+                self.arrived(outward, octets)
                 if outward:
                     above.append(octets)
                 else:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from random import Random
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import NoKeys, SecurityState
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.relay import IN_CLEAR, Relay
+from protocols.transports.capture import Capture
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
@@ -38,6 +40,7 @@ from smartmeter.network.topology import Place, Topology, Way
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Safety, Violation
 from smartmeter.simulation.count import Count, compare, count, settled
+from smartmeter.simulation.link_capture import LinkCapture
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, MODEL, factory_of
@@ -58,6 +61,7 @@ DRAIN_US = 40 * HOUR_US
 #: The head-end looks at its clocks so often.
 TICK_US = 60 * US_PER_S
 OFFICE, FAULTS = "office", "faults"
+TMS = "TMS"
 USUAL_LINK, USUAL_BACKHAUL = LinkSettings(40_000, 400_000), LinkSettings(15_000, 10_000)
 #: Under which title the relays have theirs.
 RELAY_TITLES = ".90"
@@ -148,6 +152,8 @@ class Fleet:
         self.settings = settings
         self._upgrade_key = upgrade_key
         self._trace = trace
+        #: Is told of each message that arrives: from where, where, octets, instant (UTC, us).
+        self.tap: Callable[[str, str, bytes, int], None] | None = None
         self.now_us = 0
         self._agenda = Agenda()
         self._recording = True
@@ -157,6 +163,8 @@ class Fleet:
         self._calendar = Calendar(EPOCH_US)
         self._waiting: list[Callable[[], None]] = []
         self.relays = relays_of(settings)
+        for name, relay in self.relays.items():
+            relay.arrived = partial(self._tap, name, TMS)
         self._make_houses()
         self.safety = Safety({esn: house.journal for esn, house in self.houses.items()})
         self.head_end = self._open_office()
@@ -215,6 +223,11 @@ class Fleet:
     def _stored(self, report: Stored) -> None:
         self.safety.stored(report, self.now_us)
 
+    def capture_to(self, capture: Capture | None, run: int = 0, comment: str = "") -> None:
+        """Put what arrives over the links into a capture, if there is one."""
+        if capture is not None:
+            self.tap = LinkCapture(capture, TMS, self.relays, self.houses, run, comment)
+
     def stop_recording(self) -> None:
         """Close the journals: what meters finish from now on does not count."""
         self._recording = False
@@ -267,6 +280,7 @@ class Fleet:
             for outward, octets in house.link.arrived(self.now_us):
                 moved = True
                 self._note(esn, "to" if outward else "from", octets)
+                self._tap(esn, house.relay or TMS, outward, octets)
                 if outward and house.relay:
                     self.relays[house.relay].from_below(esn, octets, self.now_us)
                     self._run_relay(house.relay, esn)
@@ -316,6 +330,11 @@ class Fleet:
             if esn != current:
                 self._plan(esn, house)
 
+    def _tap(self, below: str, above: str, outward: bool, octets: bytes) -> None:
+        if self.tap is not None:
+            source, destination = (below, above) if outward else (above, below)
+            self.tap(source, destination, octets, EPOCH_US + self.now_us)
+
     def _note(self, esn: str, what: str, octets: bytes = b"") -> None:
         digest = hashlib.sha256(octets).hexdigest()[:12] if octets else ""
         self._trace(f"{self.now_us} {esn} {what} {len(octets)} {digest}".rstrip())
@@ -363,12 +382,12 @@ class Fleet:
     def topology(self) -> Topology:
         """Give who is linked with whom."""
         graph = Topology()
-        graph.add(Place("TMS", "tms", HOST_TITLE))
+        graph.add(Place(TMS, "tms", HOST_TITLE))
         for name in self.relays:
-            graph.chain([graph.places["TMS"], Place(name, "relay")])
+            graph.chain([graph.places[TMS], Place(name, "relay")])
         for esn, house in self.houses.items():
             graph.add(Place(esn, "meter", str(house.device.module.factory.title)))
-            graph.link(Way(esn, house.relay or "TMS"))
+            graph.link(Way(esn, house.relay or TMS))
         return graph
 
     def _break(self, esn: str, fault: Fault, begins: bool) -> None:
@@ -425,12 +444,15 @@ def run_fleet(
     clock_us: Callable[[], int],
     trace: Callable[[str], None] = lambda line: None,
     progress: Callable[[int], None] = lambda days: None,
+    capture: Capture | None = None,
 ) -> Count:
     """Run a fleet to its end; FleetFailure when a promise is broken.
 
     ``clock_us`` tells the wall time that the count shows, ``progress`` takes the days gone by.
     """
-    return run_to_the_end(Fleet(settings, trace), clock_us, progress)
+    fleet = Fleet(settings, trace)
+    fleet.capture_to(capture)
+    return run_to_the_end(fleet, clock_us, progress)
 
 
 def run_to_the_end(

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from protocols.transports.capture import Capture
 from smartmeter.base.clock import US_PER_S
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import EPOCH_US, Fleet, FleetSettings
@@ -28,6 +29,7 @@ SUSTAINED_US = 30 * US_PER_S
 SAME_S = 120
 FAULTS = (Kind.MAINS, Kind.NETWORK)
 POLLER = "poller"
+MODES = ("exception", "polling")
 
 
 @dataclass(frozen=True)
@@ -166,11 +168,22 @@ def unanswered(fleet: Fleet, esn: str, begin_s: int, end_s: int) -> int | None:
     return fleet.store.number(sql, esn, JobKind.RECOVER, begin_s, end_s, end_s) or None
 
 
-def compare(meters: int, days: int, seed: int, link: LinkSettings) -> tuple[Figures, Figures]:
-    """Run both ways over the same links and faults: poll by exception, then polling."""
+def compare(
+    meters: int,
+    days: int,
+    seed: int,
+    link: LinkSettings,
+    capture: Capture | None = None,
+    case: int = 0,
+) -> tuple[Figures, Figures]:
+    """Run both ways over the same links and faults: poll by exception, then polling.
+
+    In a capture the meters of each ``case`` and way have addresses and a comment of their own.
+    """
     settings = FleetSettings(meters, days, seed, kinds=FAULTS, link=link)
-    by_exception = Fleet(settings)
-    by_exception.run(days * DAY_US)
-    polled = PolledFleet(settings)
-    polled.run(days * DAY_US)
-    return measure(by_exception, "exception", told), measure(polled, "polling", unanswered)
+    by_exception, polled = Fleet(settings), PolledFleet(settings)
+    for way, fleet in enumerate((by_exception, polled)):
+        words = f"{MODES[way]}, {link.rate_bps} bit/s, {link.loss_percent} % lost"
+        fleet.capture_to(capture, 2 * case + way, words)
+        fleet.run(days * DAY_US)
+    return measure(by_exception, MODES[0], told), measure(polled, MODES[1], unanswered)

@@ -29,6 +29,10 @@ from protocols.transports.pcapng import (
 from protocols.transports.tcp_streams import StreamJoiner
 from smartmeter.cli import VERBS, group
 from smartmeter.cli.pcap import TALKING
+from smartmeter.network.link import LinkSettings
+from smartmeter.simulation.fleet import EPOCH_US, Fleet, FleetSettings
+from smartmeter.simulation.polling import compare
+from smartmeter.simulation.swarm import HOUR_US
 from tests.protocols.c1222.conversation import READ_1, Talk, request
 from tests.protocols.c1222.wireshark import needs_tshark, tshark, write_capture
 from tests.smartmeter.cli.served import meter_process, smartmeter
@@ -160,13 +164,13 @@ def test_frames_are_cut_out_of_any_split_of_a_line(
 
 def test_every_verb_that_talks_takes_a_capture_and_the_others_are_known() -> None:
     context = click.Context(group)
-    assert set(VERBS) - set(TALKING) == {"decode", "compare-polling"}, "does a new verb talk?"
+    assert set(VERBS) - set(TALKING) == {"decode"}, "does a new verb talk?"
     for verb, leaves in TALKING.items():
         command = group.get_command(context, verb)
         assert command is not None
         found = [command]
         if isinstance(command, click.Group):
-            found = [command.commands[leaf] for leaf in leaves]
+            found = [command.commands[leaf] if leaf else command for leaf in leaves]
         for leaf in found:
             assert any("--pcap" in parameter.opts for parameter in leaf.params), (verb, leaf.name)
 
@@ -183,3 +187,36 @@ async def test_a_session_with_a_plain_meter_is_in_the_capture_of_the_tms(tmp_pat
     frames = [one for one in read_capture(file.read_bytes()) if one.link_type == USER_C1218]
     assert any(image in frame.octets for frame in frames)
     assert {frame.outbound for frame in frames} == {True, False}
+
+
+@needs_tshark
+def test_the_links_of_a_simulated_fleet_are_captured_with_its_own_calendar(tmp_path: Path) -> None:
+    files = [tmp_path / "one.pcapng", tmp_path / "two.pcapng"]
+    for file in files:
+        lines: list[str] = []
+        fleet = Fleet(FleetSettings(2, 1, 3, faults=False, relays=1), lines.append)
+        fleet.capture_to(capture.begin(file))
+        fleet.run(3 * HOUR_US)
+        capture.end()
+    assert files[0].read_bytes() == files[1].read_bytes()
+    packets = list(read_capture(files[0].read_bytes()))
+    stamps = [one.utc_us - EPOCH_US for one in packets]
+    assert stamps == sorted(stamps) and stamps[0] > 0 and stamps[-1] <= 3 * HOUR_US
+    segments = [take_apart(one.link_type, one.octets) for one in packets]
+    ends = [(one.source[0], one.destination[0]) for one in segments if one is not None]
+    near = [pair for pair in ends if any(host.startswith("10.") for host in pair)]
+    assert len(near) == len(lines), "what the trace has"
+    assert set(ends) - set(near) == {("198.18.0.1", "192.0.2.1"), ("192.0.2.1", "198.18.0.1")}
+    assert len(tshark(files[0], "-Y", "c1222").splitlines()) == len(packets)
+    assert not tshark(files[0], "-Y", "_ws.malformed")
+
+
+def test_compared_ways_of_reading_are_told_apart_in_the_capture(tmp_path: Path) -> None:
+    file = tmp_path / "compared.pcapng"
+    compare(1, 1, 1, LinkSettings(1000, 0, 0, 9600), capture.begin(file))
+    capture.end()
+    octets = file.read_bytes()
+    assert b"exception, 9600 bit/s, 0 % lost" in octets and b"polling, 9600 bit/s" in octets
+    found = [take_apart(one.link_type, one.octets) for one in read_capture(octets)]
+    hosts = {one.source[0] for one in found if one is not None}
+    assert hosts == {"192.0.2.1", "10.0.0.1", "10.1.0.1"}
