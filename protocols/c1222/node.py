@@ -37,6 +37,7 @@ from protocols.c1222.reception import (
     Reception,
     Refusal,
     Repeated,
+    StampRefused,
     may_answer,
 )
 from protocols.c1222.security import CIPHERTEXT, CLEAR, MAX_KEY_USES
@@ -267,7 +268,8 @@ class Node:
             raise
         except Refusal as refusal:
             if not group:
-                self._refuse(path, apdu, bytes([refusal.code]))
+                lock = self._telling_time(apdu, refusal, now_us)
+                self._refuse(path, apdu, bytes([refusal.code]), lock)
             if isinstance(refusal, KeyFailed) and refusal.alarm:
                 self._events.append(KeySuspected(path, apdu.calling, apdu.key_id or 0))
             raise
@@ -334,10 +336,24 @@ class Node:
         else:
             self._send(serving.path, octets)
 
-    def _refuse(self, path: Hashable, apdu: Apdu, response: bytes) -> None:
-        """Answer one error in clear, if an answer is allowed."""
+    def _refuse(
+        self, path: Hashable, apdu: Apdu, response: bytes, lock: Lock | None = None
+    ) -> None:
+        """Answer one error, in clear as a rule, if an answer is allowed."""
         if may_answer(apdu):
-            self._send(path, build_apdu(self._answering(apdu), [response]))
+            self._send(path, build_apdu(self._answering(apdu), [response], lock))
+
+    def _telling_time(self, apdu: Apdu, refusal: Refusal, now_us: int) -> Lock | None:
+        """Give what an answer tells the time with, where the caller is one that is told."""
+        if not isinstance(refusal, StampRefused):
+            return None
+        asked = {service[0] for service in refusal.services}
+        if not asked or not asked <= self.settings.tell_time_to:
+            return None
+        try:
+            return self._lock(apdu.calling, refusal.key_id, refusal.mode, now_us)
+        except LocalProtocolError:
+            return None  # the clock here is not set, or the key is used up
 
     def _answering(self, apdu: Apdu) -> Envelope:
         return Envelope(

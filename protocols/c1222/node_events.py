@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.security import CLEAR
@@ -36,6 +36,9 @@ class NodeSettings:
     ``history`` is how many requests are remembered; when that is too few for the
     window, ``refuse_forgotten`` refuses whatever is as old as the one forgotten.
     A host whose requests may come twice without harm switches it off.
+    A request of one of the services in ``tell_time_to``, whose stamp alone is
+    wrong, is refused under its own key: the stamp of that answer, which is bound
+    to the request, tells a peer whose clock is wrong what time it is here.
     """
 
     demand_security: bool = True
@@ -52,6 +55,7 @@ class NodeSettings:
     max_open: int = MAX_OPEN
     max_serving: int = MAX_OPEN
     max_sessions: int = MAX_SESSIONS
+    tell_time_to: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -79,12 +83,17 @@ class RequestArrived(Event):
 
 @dataclass(frozen=True)
 class ResponseArrived(Event):
-    """The answer to an own request: one response item a service, unless an item failed."""
+    """The answer to an own request: one response item a service, unless an item failed.
+
+    ``iv`` is the one that a secured answer brought with it: nobody without the
+    key made it, and it was made after the request.
+    """
 
     transaction: int
     responses: tuple[bytes, ...]
     secured: bool
     calling: ApTitle | None = None
+    iv: bytes | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

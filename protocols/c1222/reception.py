@@ -50,6 +50,14 @@ class Repeated(ApduRejected):
         self.answer = answer
 
 
+class StampRefused(Refusal):
+    """The MAC is right, the stamp is not; what the caller asked tells whether it may know why."""
+
+    def __init__(self, services: list[bytes], key_id: int, mode: int) -> None:
+        super().__init__("outside-window", ResponseCode.sme)
+        self.services, self.key_id, self.mode = services, key_id, mode
+
+
 class KeyFailed(Refusal):
     """A wrong MAC; ``alarm`` tells that the key has just failed too often."""
 
@@ -104,13 +112,13 @@ class Reception:
             raise Repeated(self._secured.answer(mark))
         recovery = bool(information[0] & RECOVERY_SESSION)
         recovery = recovery and security[0] in self._settings.recovery_keys
+        ed_class, services, malformed = _split(information[0], text)
         if apdu.iv is None and session is not None:
             if apdu.calling_invocation_id <= session.last_id:
                 raise Repeated(None)
             session.last_id = apdu.calling_invocation_id
-        elif not recovery:
-            self._check_window(security[1], now_us)
-        ed_class, services, malformed = _split(information[0], text)
+        elif not recovery and not self._in_window(security[1], now_us):
+            raise StampRefused(services, security[0], mode)
         return Opened(services, ed_class, mode, security, recovery, mark, malformed)
 
     def remember(self, opened: Opened, now_us: int) -> None:
@@ -170,15 +178,14 @@ class Reception:
             raise Repeated(self._in_clear.answer(mark))
         return Opened(services, ed_class, CLEAR, None, False, mark, malformed)
 
-    def _check_window(self, iv: bytes, now_us: int) -> None:
+    def _in_window(self, iv: bytes, now_us: int) -> bool:
         utc_us, stamp_s = self._clock.utc_us(now_us), int.from_bytes(iv, "big")
         settings = self._settings
         outside = utc_us is None or abs(stamp_s - utc_us // US_PER_S) > settings.window_s
         floor_s = settings.not_before_s
         if settings.refuse_forgotten:
             floor_s = max(floor_s, self._secured.evicted)
-        if outside or stamp_s <= floor_s:
-            raise Refusal("outside-window", ResponseCode.sme)
+        return not outside and stamp_s > floor_s
 
 
 def _split(control: int, text: bytes) -> tuple[bytes | None, list[bytes], str]:

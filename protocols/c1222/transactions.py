@@ -102,7 +102,8 @@ class Transactions:
         if not entry.to_group:
             del self._open[own]
         matched = match_responses(entry.services, responses)
-        return ResponseArrived(own, matched, mode != CLEAR, apdu.calling)
+        secured = mode != CLEAR
+        return ResponseArrived(own, matched, secured, apdu.calling, apdu.iv if secured else None)
 
     def expire(self, now_us: int) -> tuple[list[Event], list[tuple[Hashable, bytes]]]:
         """Give up what was not answered in time; give also what is to be sent once more."""

@@ -305,12 +305,13 @@ class Seat:
 
     @property
     def fresh(self) -> bool:
-        """Tell whether the newest interval is no older than two periods."""
+        """Tell whether the newest interval is no older than two periods, by the meter's clock."""
         last = self._readings.last_interval(self.esn)
         utc_s = self.calendar.utc_s(monotonic_us())
-        if last is None or utc_s is None:
+        if last is None or utc_s is None or self._module is None:
             return False
-        return bool(utc_s - last["end_s"] <= STALE_PERIODS * self.period_s)
+        meter_s = utc_s + self._module.tasks.clock.ahead_s
+        return bool(meter_s - last["end_s"] <= STALE_PERIODS * self.period_s)
 
     def _upgrade_status(self, upgrade: Upgrade) -> str:
         if not self.settings.factory.upgrade_key:

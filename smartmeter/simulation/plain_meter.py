@@ -17,7 +17,6 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, NOTIFICATION, URGENT
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
-    WINDOW_S,
     Node,
     NodeSettings,
     RequestArrived,
@@ -35,6 +34,7 @@ from protocols.psem.codec import PASSWORD_OCTETS, encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite, IndexRead
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.tables import port_of
@@ -80,7 +80,7 @@ class PlainMeter:
     ) -> None:
         self.settings, self.meter, self._calendar = settings, meter, calendar
         self._cipher = EaxPrime(settings.key)
-        window_s = WINDOW_S * max(1, int(calendar.rate))
+        window_s = stamp_window_s(calendar)
         state = SecurityState(first_id)
         settings_of_node = NodeSettings(window_s=window_s, clear_services=TOLD_TO_ANYBODY)
         node = Node(settings.title, self, calendar, state, settings_of_node)

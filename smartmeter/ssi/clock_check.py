@@ -1,8 +1,14 @@
-"""The scheduled clock check: module and meter compared, in three bands.
+"""The module's clock: set from the meter's, checked in three bands, and judged by the TMS's.
 
 Up to CLOCK_SILENT_S apart the module follows the meter and says nothing; up to
 CLOCK_REFUSE_S it follows and says so; beyond, it refuses to follow (error 6)
 until the two agree again or someone sets one of them.
+
+A module that starts has no time but the meter's, which may be wrong by years.
+Each registration is answered with the TMS's own time, in a stamp that only who
+has the key can make, bound to the request.  Beyond CLOCK_REFUSE_S from that the
+module takes it, and compares the meter with it as above.  The band ends where
+C12.22 refuses stamps: who followed the meter further would not be heard.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ from collections.abc import Mapping
 
 from ansi_tables.ssi_tables import ModuleAlarm
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
 from smartmeter.ssi.states import ErrorCode
@@ -24,24 +31,45 @@ class ClockCheck:
         self._silent_s, self._refuse_s = 0, 0
         #: The meter's clock minus the module's when they were last compared.
         self.offset_s = 0
-        #: The clock was set back, and the network's face has not heard of it.
-        self.went_back = False
+        #: The same as it is held to be now: 0 while the module follows the meter.
+        self.ahead_s = 0
+        #: The clock was set so that the network's face must begin anew, and has not.
+        self.renew_stamps = False
 
     def configure(self, general: Mapping[str, int]) -> None:
         """Take the bands from the GENERAL table."""
-        self._silent_s, self._refuse_s = general["CLOCK_SILENT_S"], general["CLOCK_REFUSE_S"]
+        self._silent_s = general["CLOCK_SILENT_S"]
+        self._refuse_s = min(general["CLOCK_REFUSE_S"], stamp_window_s(self._calendar))
 
     def set(self, meter_s: int, now_us: int) -> None:
         """Set the calendar from the meter's clock."""
         own_s = self._calendar.utc_s(now_us)
-        self.went_back = self.went_back or (own_s is not None and meter_s < own_s)
-        self._calendar.set(meter_s * US_PER_S, now_us)
-        self._scheduler.clock_set(meter_s)
+        self.renew_stamps = self.renew_stamps or (own_s is not None and meter_s < own_s)
+        self._set(meter_s, now_us)
+        self.ahead_s = 0
+
+    def _set(self, utc_s: int, now_us: int) -> None:
+        self._calendar.set(utc_s * US_PER_S, now_us)
+        self._scheduler.clock_set(utc_s)
+
+    def tms_told(self, tms_s: int, within_s: int, now_us: int) -> None:
+        """Take the TMS's time, at most ``within_s`` old, if the own clock is too far from it.
+
+        Then the meter is compared with that, by where its clock was last seen.
+        """
+        own_s = self._reporter.utc_s(now_us)
+        if abs(tms_s - own_s) - within_s > self._refuse_s:
+            meter_s = own_s + self.ahead_s
+            self._set(tms_s, now_us)
+            self.renew_stamps = True
+            self.compare(meter_s, now_us)
+            self._reporter.keep()
 
     def compare(self, meter_s: int, now_us: int) -> None:
         """Compare the clocks: follow the meter silently, flag it, or refuse."""
         offset_s = self.offset_s = meter_s - self._reporter.utc_s(now_us)
         if abs(offset_s) > self._refuse_s:
+            self.ahead_s = offset_s
             if not self._reporter.life.has(ErrorCode.CLOCK_OFF):
                 self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
                 self._raise("the clocks differ too much", offset_s, now_us)

@@ -42,13 +42,24 @@ from smartmeter.ssi.network_side import (
     RegisteredWithTms,
     RegistrationRefused,
     ReportAcknowledged,
+    TimeTold,
 )
 from smartmeter.ssi.outage import LastGasp, Momentary, OutageDetector, PowerGone, Restored
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import OwnTables
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Run
-from smartmeter.ssi.states import START_ERRORS, ErrorCode, Life, StartCause, State, StateChanged
+from smartmeter.ssi.states import (
+    IMAGE_ERRORS,
+    START_ALARMS,
+    START_ERRORS,
+    TOLD_ONCE,
+    ErrorCode,
+    Life,
+    StartCause,
+    State,
+    StateChanged,
+)
 from smartmeter.ssi.status import Status
 from smartmeter.ssi.tasks import TaskRunner
 from smartmeter.ssi.upgrade import Program, RestartWanted, Upgrade
@@ -64,27 +75,12 @@ __all__ = [
 ]
 
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
+#: For how long a module that starts waits for the TMS's time before it believes the meter's.
+DOUBT_US = 20_000_000
 #: Failures in a row after which the meter counts as unreachable.
 UNREACHABLE_AFTER = 3
 #: A gap is filled while so many places of the outbox are free.
 FILL_ROOM = 64
-#: Errors that tell of the start, and end with the first report that arrived.
-_TOLD_ONCE = (
-    ErrorCode.NON_VOLATILE_MEMORY,
-    ErrorCode.APPLICATION_AREA,
-    ErrorCode.IMAGE_CORRUPT,
-    ErrorCode.IMAGE_NOT_UNPACKED,
-    ErrorCode.WATCHDOG_RESET,
-)
-_IMAGE_ERRORS = {
-    UpgradeResult.IMAGE_CORRUPT: ErrorCode.IMAGE_CORRUPT,
-    UpgradeResult.NOT_UNPACKED: ErrorCode.IMAGE_NOT_UNPACKED,
-}
-_START_ALARMS = {
-    ErrorCode.NON_VOLATILE_MEMORY: (ModuleAlarm.MEMORY_FAILED, "a write failed; began anew"),
-    ErrorCode.APPLICATION_AREA: (ModuleAlarm.MEMORY_FAILED, "what was kept was unreadable"),
-    ErrorCode.WATCHDOG_RESET: (ModuleAlarm.WATCHDOG_RESET, "the watchdog reset the module"),
-}
 
 
 @dataclass(frozen=True)
@@ -161,6 +157,8 @@ class Module:
         self._unreachable = False
         self._filling = False
         self._start_us: int | None = now_us
+        #: When the clock was set from the meter's, while the TMS's word on it is awaited.
+        self._doubt_since_us: int | None = None
         self._reconfigure = self._hello = False
         self._fault: StorageError | None = None
         self._events: list[Event] = []
@@ -180,8 +178,8 @@ class Module:
         if memory_damaged or self.outbox.damaged or self.configuration.damaged:
             self.life.set_error(ErrorCode.APPLICATION_AREA)
             return True
-        if self.upgrade.news in _IMAGE_ERRORS:
-            self.life.set_error(_IMAGE_ERRORS[self.upgrade.news])
+        if self.upgrade.news in IMAGE_ERRORS:
+            self.life.set_error(IMAGE_ERRORS[self.upgrade.news])
         return False
 
     def _optical_port(self, permission: Permission | None, timing: Timing) -> MeterSide:
@@ -309,6 +307,8 @@ class Module:
         )
         if self.meter is None:
             return due_us
+        if self._doubt_since_us is not None:
+            return earliest(due_us, self._doubt_since_us + DOUBT_US)
         scheduler = self.tasks.scheduler
         at_s = earliest(scheduler.next_utc_s(), self.upgrade.due_s())
         at_us = None if at_s is None else self.calendar.deadline_us(at_s * US_PER_S)
@@ -350,7 +350,7 @@ class Module:
         if self._start_us is not None and now_us >= self._start_us:
             self._start_us = None
             return self.optical.submit(Priority.REQUEST, work.start, "start", now_us)
-        if self.meter is None:
+        if self.meter is None or self._doubts(now_us):
             return False
         if self._reconfigure:
             self._configure(now_us)
@@ -390,10 +390,13 @@ class Module:
             case ("gap", int() as set_nbr, int() as first):
                 self._filling = False
                 self.tasks.gap_read(event.result, set_nbr, first, now_us)
-        if self.tasks.clock.went_back:
-            self.tasks.clock.went_back = False
-            self.network.clock_set_back(now_us)
+        self._renew_stamps(now_us)
         self.network.poll(now_us)
+
+    def _renew_stamps(self, now_us: int) -> None:
+        if self.tasks.clock.renew_stamps:
+            self.tasks.clock.renew_stamps = False
+            self.network.renew_stamps(now_us)
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
         self._failures += 1
@@ -438,14 +441,28 @@ class Module:
         self._configure(now_us)
         self.network.start(now_us)
         self.life.set_state(State.REGISTERING)
-        if self.error in _START_ALARMS:
-            code, text = _START_ALARMS[self.error]
-            self._reporter.raise_own(code, text, now_us)
+        self._doubt_since_us = now_us
+
+    def _doubts(self, now_us: int) -> bool:
+        """Tell whether the TMS's word on the time is still awaited."""
+        since_us = self._doubt_since_us
+        if since_us is not None and now_us >= since_us + DOUBT_US:
+            self._trust_clock(now_us)
+        return self._doubt_since_us is not None
+
+    def _trust_clock(self, now_us: int) -> None:
+        """The TMS has told its time, or nobody does: what needs to know the time begins."""
+        since_us, self._doubt_since_us = self._doubt_since_us, None
+        if since_us is None:
+            return
+        for error, (code, text) in START_ALARMS.items():
+            if self.life.has(error):
+                self._reporter.raise_own(code, text, now_us)
         self._tell_upgrade(now_us)
         if not self.memory.reset_told:
             self.tasks.report_reset(now_us)
         if self._outage.mains_on:
-            self._mains_back(now_us)
+            self._mains_back(now_us, since_us)
 
     def _tell_upgrade(self, now_us: int) -> None:
         """Tell what became of an upgrade: the truth, from whichever version runs now."""
@@ -481,7 +498,12 @@ class Module:
 
     def _network_event(self, event: Event, now_us: int) -> None:
         match event:
+            case TimeTold(utc_s, within_s):
+                self.tasks.clock.tms_told(utc_s, within_s, now_us)
+                self._renew_stamps(now_us)
+                self._trust_clock(now_us)
             case RegisteredWithTms():
+                self._trust_clock(now_us)
                 self.life.clear(ErrorCode.REGISTRATION_FAILED)
                 provisioned = self.configuration.version > 0
                 self.life.set_state(State.PROVISIONED if provisioned else State.REGISTERED)
@@ -491,10 +513,11 @@ class Module:
                 self.network.poll(now_us)
             case RegistrationRefused():
                 self.life.set_error(ErrorCode.REGISTRATION_FAILED)
+                self._trust_clock(now_us)
             case ReportAcknowledged(number):
                 self.memory.acknowledged_s = self.calendar.utc_s(now_us) or 0
                 self.outbox.acknowledged(number, self.memory.pages())
-                self.life.clear(*_TOLD_ONCE)
+                self.life.clear(*TOLD_ONCE)
                 self.upgrade.reached()
                 self._tell_upgrade(now_us)
                 self.network.poll(now_us)
@@ -518,7 +541,7 @@ class Module:
 
     def _log_read(self, read: LogRead, now_us: int) -> None:
         """Judge a log; if it has another season, look what that left where a schedule asks so."""
-        self.watching.log_read(read, now_us)
+        self.watching.log_read(read, self.tasks.clock.ahead_s, now_us)
         if self.watching.season_changed:
             self.watching.season_changed = False
             for number in self.tasks.scheduler.numbers(Task.FOLLOW_UP):
@@ -527,20 +550,18 @@ class Module:
     # Power.
 
     def _mains_lost(self, now_us: int) -> None:
+        self._trust_clock(now_us)  # the outage before this one ends first
         self._outage.lost(now_us)
         self._reporter.keep()
 
-    def _mains_back(self, now_us: int) -> None:
+    def _mains_back(self, now_us: int, since_us: int | None = None) -> None:
         self.network.spare()
-        event = self._outage.returned(now_us)
+        event = self._outage.returned(now_us if since_us is None else since_us)
         if isinstance(event, Restored):
-            self._restored(event, now_us)
+            self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
+            self.network.poll(now_us)
         elif isinstance(event, Momentary):
             self._reporter.keep()
-
-    def _restored(self, event: Restored, now_us: int) -> None:
-        self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
-        self.network.poll(now_us)
 
     # What the SSI's tables show and do.
 

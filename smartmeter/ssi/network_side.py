@@ -18,7 +18,6 @@ from protocols.c1222.builder import NOTIFICATION, URGENT
 from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
-    WINDOW_S,
     MessageRejected,
     Node,
     NodeSettings,
@@ -35,6 +34,7 @@ from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
+from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked, ModuleAuthority
 from smartmeter.ssi.factory import Factory
@@ -64,6 +64,14 @@ class RegistrationRefused(Event):
     """The TMS, or the way to it, refused the registration."""
 
     cause: str
+
+
+@dataclass(frozen=True)
+class TimeTold(Event):
+    """What time it is at the TMS, by its own word and key; ``within_s`` old at most."""
+
+    utc_s: int
+    within_s: int
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,7 @@ class NetworkSide:
         self._register_transaction: int | None = None
         self._under_way: tuple[int, Entry] | None = None
         self._asked_by: Hashable = None
+        self._asked_us = 0
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
         self._gasps: deque[int] = deque()
@@ -113,10 +122,11 @@ class NetworkSide:
         self._make_node(int.from_bytes(page, "big") if page else 1, now_us)
         self.poll(now_us)
 
-    def clock_set_back(self, now_us: int) -> None:
-        """Stamp by the new time: a node alone never lets its stamps go back.
+    def renew_stamps(self, now_us: int) -> None:
+        """Stamp by a time that was set: a node alone never lets its stamps go back.
 
-        Invocation ids go on, so that no pair of id and stamp comes twice.
+        Invocation ids go on, so that no pair of id and stamp comes twice; and what was
+        stamped before this instant is refused, as at the start.
         """
         if self._node is not None:
             self._under_way = self._register_transaction = None
@@ -125,7 +135,7 @@ class NetworkSide:
     def _make_node(self, next_id: int, now_us: int) -> None:
         utc_s = self._calendar.utc_s(now_us)
         assert utc_s is not None
-        window_s = WINDOW_S * max(1, int(self._calendar.rate))
+        window_s = stamp_window_s(self._calendar)
         state = SecurityState(next_id)
         self._nodes += 1
         self._node = Node(
@@ -296,7 +306,7 @@ class NetworkSide:
 
     def _register(self, path: Hashable, now_us: int) -> None:
         assert self._node is not None
-        self._asked_by = path
+        self._asked_by, self._asked_us = path, now_us
         self._register_transaction = self._node.request(
             [self._registration],
             self._host,
@@ -368,8 +378,10 @@ class NetworkSide:
         self._unanswered.pop(self._asked_by, None)
         self._unseen.discard(self._asked_by)
         if event.transaction == self._register_transaction:
+            response = b"".join(event.responses[:1])
+            self._tell_time(response, event.iv, now_us)
             try:
-                answer = decode_registered(event.responses[0])
+                answer = decode_registered(response)
             except RemoteProtocolError as error:
                 self._failed(event.transaction, str(error), now_us)
                 return
@@ -391,6 +403,21 @@ class NetworkSide:
             self._events.append(ReportAcknowledged(entry.number))
             return
         self.poll(now_us)
+
+    def _tell_time(self, response: bytes, iv: bytes | None, now_us: int) -> None:
+        """Tell the time that the TMS stamped its answer with, if it is one.
+
+        Who takes us in has a time near ours, who refuses our stamp one that is far from it.
+        """
+        own_s, asked_s = self._calendar.utc_s(now_us), self._calendar.utc_s(self._asked_us)
+        if iv is None or own_s is None or asked_s is None:
+            return
+        tms_s, within_s = int.from_bytes(iv, "big"), own_s - asked_s
+        beyond_s = abs(tms_s - own_s) - stamp_window_s(self._calendar)
+        refused = response == bytes([ResponseCode.sme])
+        taken_in = response[:1] == _OK
+        if (refused and beyond_s + within_s > 0) or (taken_in and beyond_s <= within_s):
+            self._events.append(TimeTold(tms_s, within_s))
 
     def _went_well(self, now_us: int) -> None:
         self._pause_us, self._not_before_us = FIRST_PAUSE_US, now_us

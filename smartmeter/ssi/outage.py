@@ -109,17 +109,24 @@ class OutageDetector:
         memory.power_gaps = [*memory.power_gaps, [start_s, utc_s]][-MAX_POWER_GAPS:]
         return self._ended(start_s, utc_s, reported)
 
-    def evidence(self, power_up: bool, time_s: int) -> Event | None:
-        """Take a power event of the meter's log; tell what it ends that the module did not see."""
+    def evidence(self, power_up: bool, time_s: int, ahead_s: int = 0) -> Event | None:
+        """Take a power event of the meter's log; tell what it ends that the module did not see.
+
+        ``ahead_s`` is by how much the meter's clock is ahead of the module's now; whether it
+        was so already when the event was logged, nobody knows: either may be a known loss.
+        """
         if not self.enabled:
             return None
         if not power_up:
             self._meter_down_s = time_s
             return None
         start_s, self._meter_down_s = self._meter_down_s, None
-        if start_s is None or self._known(start_s) or self._known(time_s):
+        if start_s is None:
             return None
-        return self._ended(start_s, time_s, False)
+        start_s, end_s = start_s - ahead_s, time_s - ahead_s
+        if any(map(self._known, (start_s, end_s, start_s + ahead_s, time_s))):
+            return None
+        return self._ended(max(0, start_s), max(0, end_s), False)
 
     def _known(self, time_s: int) -> bool:
         """Tell whether an instant lies in a loss that the sense saw, or in the one that lasts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from ansi_tables.ssi_tables import ModuleAlarm, UpgradeResult
 from protocols.machine import Event
 
 HOUR_S = 3600
@@ -57,6 +58,17 @@ START_ERRORS = {
     StartCause.WATCHDOG: ErrorCode.WATCHDOG_RESET,
     StartCause.MEMORY_FAILED: ErrorCode.NON_VOLATILE_MEMORY,
 }
+IMAGE_ERRORS = {
+    UpgradeResult.IMAGE_CORRUPT: ErrorCode.IMAGE_CORRUPT,
+    UpgradeResult.NOT_UNPACKED: ErrorCode.IMAGE_NOT_UNPACKED,
+}
+START_ALARMS = {
+    ErrorCode.NON_VOLATILE_MEMORY: (ModuleAlarm.MEMORY_FAILED, "a write failed; began anew"),
+    ErrorCode.APPLICATION_AREA: (ModuleAlarm.MEMORY_FAILED, "what was kept was unreadable"),
+    ErrorCode.WATCHDOG_RESET: (ModuleAlarm.WATCHDOG_RESET, "the watchdog reset the module"),
+}
+#: Errors that tell of the start, and end with the first report that arrived.
+TOLD_ONCE = (*START_ALARMS, *IMAGE_ERRORS.values())
 
 
 @dataclass(frozen=True)

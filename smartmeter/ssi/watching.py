@@ -7,6 +7,7 @@ ST-03, the newest entry of the event log, and voltages for sags and swells.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -205,10 +206,11 @@ class Watching:
 
     # The meter's log.
 
-    def log_read(self, read: LogRead, now_us: int) -> None:
+    def log_read(self, read: LogRead, ahead_s: int, now_us: int) -> None:
         """Judge what is new in the log, whoever read it; report outages that only the meter saw.
 
         A commit holds all that the entries up to its cursor led to, so that each is judged once.
+        ``ahead_s`` is by how much the meter's clock is ahead of the module's.
         """
         memory = self._memory
         if memory.events_judged == read.last:
@@ -220,19 +222,20 @@ class Watching:
         for entry in read.entries:
             if entry.sequence > memory.events_judged:
                 memory.events_judged = entry.sequence
-                self._judge_entry(entry, now_us)
+                self._judge_entry(entry, ahead_s, now_us)
         memory.events_judged = read.last
         self._reporter.keep()
 
-    def _judge_entry(self, entry: LogEntry, now_us: int) -> None:
+    def _judge_entry(self, entry: LogEntry, ahead_s: int, now_us: int) -> None:
+        own = replace(entry, time_s=max(0, entry.time_s - ahead_s))
         if entry.manufacturer or entry.code not in (POWER_DOWN, POWER_UP):
-            self._raise_entry(entry, now_us)
+            self._raise_entry(own, now_us)
             return
-        event = self._outage.evidence(entry.code == POWER_UP, entry.time_s)
+        event = self._outage.evidence(entry.code == POWER_UP, entry.time_s, ahead_s)
         if isinstance(event, Restored):
             self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
         elif event is None and not self._outage.enabled:
-            self._raise_entry(entry, now_us)
+            self._raise_entry(own, now_us)
 
     def _raise_entry(self, entry: LogEntry, now_us: int) -> None:
         source = AlarmSource.METER_STANDARD

@@ -18,7 +18,6 @@ from protocols.c1222.builder import NEVER, NOTIFICATION
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
-    WINDOW_S,
     KeySuspected,
     MessageRejected,
     Node,
@@ -28,7 +27,7 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.reception import IDENTIFY, RESOLVE, TRACE
-from protocols.c1222.registration import Register, Registered, refusal, serial_text
+from protocols.c1222.registration import REGISTER, Register, Registered, refusal, serial_text
 from protocols.c1222.relay import Relay
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (
@@ -54,6 +53,7 @@ from protocols.psem.services import (
     Wait,
 )
 from smartmeter.base.clock import Calendar
+from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.tms.report_reader import read_report, written
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
@@ -164,12 +164,13 @@ class Collector:
             calendar,
             SecurityState(next_invocation_id),
             NodeSettings(
-                window_s=WINDOW_S * max(1, int(calendar.rate)),
+                window_s=stamp_window_s(calendar),
                 history=HISTORY,
                 refuse_forgotten=False,
                 max_serving=MAX_SERVING,
                 max_open=MAX_SERVING,
                 clear_services=IN_CLEAR,
+                tell_time_to=frozenset((REGISTER,)),
             ),
         )
         #: The TMS is its own master relay: what is for others goes on by this.

@@ -23,6 +23,7 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.meter_zone import meter_zone
+from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.tms import exchanges, upgrades
 from smartmeter.tms.collector import (
     Collector,
@@ -337,13 +338,19 @@ class HeadEnd:
         future.add_done_callback(lambda done: self._call_soon(partial(carry_on, done)))
 
     def _stored(self, stored: Stored) -> None:
-        """A report is durable and acknowledged: see what follows from it."""
+        """A report is durable and acknowledged: see what follows from it.
+
+        A module that believed a wrong clock may have dated it years ahead; that shows life
+        now, and excuses no silence to come.
+        """
         esn, header = stored.esn, stored.header
         self.on_stored(stored)
         self.figures.report(self._now_us, stored.repeated)
         if stored.repeated:
             return
-        self.silence.reported(esn, header["SCHEDULE_NBR"], header["DUE_TIME"], header["TIME"])
+        latest_s = self.utc_s + stamp_window_s(self.calendar)
+        due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
+        self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s)
         for part in stored.parts:
             if part.ssi is SsiTable.OUTAGE_RECORD:
                 back = bool(part.value["RESTORED"])

@@ -10,7 +10,14 @@ from protocols.c1222.envelope import decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.guard import FAILURES_FORGIVEN
 from protocols.c1222.keys import SecurityState
-from protocols.c1222.node import KeySuspected, MessageRejected, Node, NodeSettings
+from protocols.c1222.node import (
+    KeySuspected,
+    MessageRejected,
+    Node,
+    NodeSettings,
+    ResponseArrived,
+    TransactionFailed,
+)
 from protocols.c1222.security import (
     AUTHENTICATED,
     CIPHERTEXT,
@@ -27,6 +34,7 @@ from tests.protocols.c1222.conversation import (
     MESSAGES,
     METER,
     NOW_US,
+    OPEN,
     PASSWORD,
     READ_1,
     VECTOR_UTC_S,
@@ -136,6 +144,49 @@ def test_check_28_an_iv_outside_the_window_is_answered_sme_but_for_recovery() ->
     recovering = Talk(NodeSettings(recovery_keys=frozenset((KEY_ID,))))
     assert items(recovering.offer(request([READ_1], 3, old))[0]) == [b"\x0b"]
     assert items(recovering.offer(request([READ_1], 4, old, recovery=True))[0])[0][0] == 0
+
+
+@pytest.mark.parametrize("wrong_s", [-2 * 365 * 86_400, -3 * 3600, 901, 3 * 86_400])
+def test_check_28_who_may_ask_the_time_is_refused_under_the_key_with_a_stamp_of_now(
+    wrong_s: int,
+) -> None:
+    talk = Talk(NodeSettings(tell_time_to=frozenset((0x30,))))
+    talk.host = Node(HOST, talk.ring, Clock(wrong_s * 1_000_000), SecurityState(100), OPEN)
+    number = talk.host.request([READ_1], METER, "line", talk.now_us, key_id=KEY_ID)
+    [(_, asked)] = talk.host.outgoing()
+    [answer] = talk.offer(asked)
+    assert talk.rejections() == ["outside-window"]
+    talk.host.receive("line", answer, talk.now_us)
+    [told] = talk.host.events()
+    assert told == ResponseArrived(number, (b"\x0b",), True, METER)
+    assert isinstance(told, ResponseArrived) and told.iv == VECTOR_UTC_S.to_bytes(4, "big")
+
+
+def test_check_28_the_time_is_told_in_answers_that_fit_no_other_request() -> None:
+    talk = Talk(NodeSettings(tell_time_to=frozenset((0x30,))))
+    talk.host = Node(HOST, talk.ring, Clock(-10_000_000_000), SecurityState(100), OPEN)
+    talk.host.request([READ_1], METER, "line", talk.now_us, key_id=KEY_ID)
+    [(_, asked)] = talk.host.outgoing()
+    [kept] = talk.offer(asked)  # somebody on the way keeps it, and the request
+    talk.later(60)
+    assert talk.host.events() == [TransactionFailed(100, "no answer in time")]
+    number = talk.host.request([READ_1], METER, "line", talk.now_us, key_id=KEY_ID)
+    [again] = talk.offer(asked)
+    for forged in (kept, again, again[:-1] + bytes([again[-1] ^ 1])):
+        talk.host.receive("line", forged, talk.now_us)
+    # The number of the request that is answered stands under the MAC.
+    at = again.index(bytes.fromhex("a403020164"))
+    talk.host.receive("line", again[: at + 4] + bytes([number]) + again[at + 5 :], talk.now_us)
+    reasons = [event.reason for event in talk.host.events() if isinstance(event, MessageRejected)]
+    assert reasons == ["no-such-transaction"] * 3 + ["mac-mismatch"]
+
+
+def test_check_28_others_than_who_may_ask_are_not_told_the_time() -> None:
+    old = lock(iv=(VECTOR_UTC_S - 3600).to_bytes(4, "big"))
+    talk = Talk(NodeSettings(tell_time_to=frozenset((0x27,))))
+    for number, services in enumerate(([READ_1], [READ_1, b"\x27"], [])):
+        [answer] = talk.offer(request(services, 10 + number, old))
+        assert decode_apdu(answer).user_information.hex() == "80010b"
 
 
 def test_check_29_an_insecure_ok_to_a_secure_request_is_tampering() -> None:

@@ -24,7 +24,7 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.registration import Register, Registered
+from protocols.c1222.registration import REGISTER, Register, Registered
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import decode_service
 from protocols.psem.codec import encode_request, table_data
@@ -132,6 +132,7 @@ class Street:
         permission: Permission | None = None,
         meter: MeterSettings | None = None,
         epoch_us: int = EPOCH_US,
+        meter_ahead_s: int = 0,
     ) -> None:
         self.calendar = Calendar(epoch_us, rate)
         #: APDUs that the SmartMeter has sent.
@@ -140,14 +141,15 @@ class Street:
         self.device = SmartMeter(
             FACTORY,
             meter or MeterSettings(),
-            self.calendar,
+            Calendar(epoch_us + meter_ahead_s * US_PER_S, rate),
             0,
             baud=baud,
             on_interval=self.journal.append,
             permission=permission,
         )
         ring = Ring(EaxPrime(KEY))
-        settings = NodeSettings(window_s=900 * rate)
+        told = frozenset((REGISTER,))
+        settings = NodeSettings(window_s=900 * rate, tell_time_to=told)
         self.host = Host(Node(ApTitle.parse(".1"), ring, self.calendar, None, settings))
         self.link = Link(link or LinkSettings(), Random(1))
         self.world = World()

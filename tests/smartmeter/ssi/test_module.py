@@ -318,7 +318,7 @@ def test_a_request_of_before_the_clock_was_set_back_is_left_without_an_answer() 
     )
     street.run(0.1)  # it has arrived, and the meter is being read
     module = street.device.module
-    module.network.clock_set_back(street.world.now_us)
+    module.network.renew_stamps(street.world.now_us)
     street.run(60)
     assert isinstance(street.host.answers[number], str), "no answer came, and nothing broke"
     street.run(120)

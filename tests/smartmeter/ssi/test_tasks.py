@@ -118,9 +118,7 @@ def test_the_clock_check_has_three_bands(
     street.run(HOUR_S)
     now_us = street.world.now_us
     module, meter = street.device.module, street.device.meter
-    utc_us = module.calendar.utc_us(now_us)
-    assert utc_us is not None
-    module.calendar.set(utc_us - offset_s * US_PER_S, now_us)
+    meter.set_clock(meter.clock.utc_us(now_us) + offset_s * US_PER_S, now_us)
     street.run(70 * 60)
     assert module.error is error
     street.run(2 * HOUR_S)
@@ -133,13 +131,12 @@ def test_the_clock_check_has_three_bands(
 def test_the_clock_error_ends_when_the_clocks_agree_again() -> None:
     general = {**GENERAL, "CLOCK_REFUSE_S": 600}
     street = provisioned(schedule(TASK=Task.CLOCK_CHECK, PERIOD_MIN=10), GENERAL=general)
-    module = street.device.module
-    true_us = module.calendar.utc_us(street.world.now_us)
-    assert true_us is not None
-    module.calendar.set(true_us - 700 * US_PER_S, street.world.now_us)
+    module, meter, now_us = street.device.module, street.device.meter, street.world.now_us
+    true_us = meter.clock.utc_us(now_us)
+    meter.set_clock(true_us + 700 * US_PER_S, now_us)
     street.run(1300)
     assert module.error is ErrorCode.CLOCK_OFF
-    module.calendar.set(true_us + 1300 * US_PER_S, street.world.now_us)
+    meter.set_clock(true_us + 1300 * US_PER_S, street.world.now_us)
     street.run(1300)
     assert module.error is ErrorCode.NONE
 

@@ -41,20 +41,24 @@ class Office:
         self.later: list[Callable[[], None]] = []
         self.head_end = HeadEnd(self.store, self.calendar, make_template(), self.later.append)
         self.head_end.load(0)
-        self.nodes = [Node(f.title, _Keys(f.key), self.calendar) for f in self.factories]
+        self.nodes = [Node(f.title, Keys(f.key), self.calendar) for f in self.factories]
 
-    def send(self, meter: int, number: int, first_sequence: int) -> None:
+    def send(self, meter: int, number: int, first_sequence: int, **header: int) -> None:
         """Send a report of two intervals."""
-        services = report(self.factories[meter].esn, number, first_sequence)
+        services = report(self.factories[meter].esn, number, first_sequence, **header)
         title = ApTitle.parse(".1")
         self.nodes[meter].request(services, title, meter, 0, key_id=0, qualifier=NOTIFICATION)
         for path, octets in self.nodes[meter].outgoing():
             self.head_end.receive(path, octets, 0)
 
-    def answers(self) -> list[tuple[int, list[int]]]:
-        """Let what waits be done; give the answers, each with its SmartMeter."""
+    def settle(self) -> None:
+        """Let what waits be done."""
         while self.later:
             self.later.pop(0)()
+
+    def answers(self) -> list[tuple[int, list[int]]]:
+        """Let what waits be done; give the answers, each with its SmartMeter."""
+        self.settle()
         for path, octets in self.head_end.outgoing():
             assert isinstance(path, int)
             self.nodes[path].receive("tms", octets, 0)
@@ -66,7 +70,7 @@ class Office:
         ]
 
 
-class _Keys:
+class Keys:
     def __init__(self, key: bytes) -> None:
         self._cipher = EaxPrime(key)
 
@@ -74,7 +78,7 @@ class _Keys:
         return self._cipher if key_id == 0 else None
 
 
-def report(esn: str, number: int, first_sequence: int) -> list[bytes]:
+def report(esn: str, number: int, first_sequence: int, **changes: int) -> list[bytes]:
     header = {
         "BASE": DEFAULT_BASE,
         "ESN": esn,
@@ -88,6 +92,7 @@ def report(esn: str, number: int, first_sequence: int) -> list[bytes]:
         "CONTEXT_ID": 1,
         "STATE": 6,
         "WARNING": 0,
+        **changes,
     }
     intervals = [Interval(first_sequence + n, UTC_S + 900 * n, b"", (n,)) for n in range(2)]
     images = (
@@ -126,6 +131,16 @@ def test_a_report_that_cannot_be_stored_is_refused_alone(office: Office) -> None
         office.factories[0].esn: 2,
         office.factories[2].esn: 2,
     }
+
+
+def test_a_report_dated_years_ahead_excuses_no_silence_to_come(office: Office) -> None:
+    head_end, esn = office.head_end, office.factories[0].esn
+    head_end.silence.watch(esn, make_template({"schedules": [{"SCHEDULE_NBR": 1}]}), UTC_S)
+    years_ahead = UTC_S + 2 * 365 * 86_400
+    office.send(0, 1, 0, DUE_TIME=years_ahead, TIME=years_ahead)
+    assert office.answers() == [(0, [0, 0])]
+    head_end.expire(2 * 3600 * 1_000_000)
+    assert head_end.silence.silent(esn)
 
 
 def test_a_number_that_comes_twice_in_one_group_is_stored_once(office: Office) -> None:

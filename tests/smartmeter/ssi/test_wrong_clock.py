@@ -1,0 +1,197 @@
+"""A module that starts beside a meter whose clock is wrong: the TMS's answer gives it the time."""
+
+import pytest
+
+from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, Task
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, Lock, build_apdu
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.security import EaxPrime
+from smartmeter.ssi.states import ErrorCode, State
+from tests.smartmeter.ssi.host import (
+    EPOCH_US,
+    FACTORY,
+    GENERAL,
+    OUTAGE,
+    Street,
+    schedule,
+    schedules,
+)
+
+HOUR_S, DAY_S, YEAR_S = 3600, 86_400, 365 * 86_400
+FAR = [-2 * YEAR_S, -3 * DAY_S, -3 * HOUR_S, -720, 720, 901, 3 * HOUR_S, 3 * DAY_S, 2 * YEAR_S]
+
+
+def apart_s(street: Street) -> int:
+    """Give how far the module's clock is from the TMS's."""
+    now_us = street.world.now_us
+    own, true = street.device.module.calendar.utc_s(now_us), street.calendar.utc_s(now_us)
+    assert own is not None and true is not None
+    return own - true
+
+
+def clock_alarms(street: Street) -> list[int]:
+    alarms = street.host.parts(SsiTable.ALARM)
+    return [one["VALUE"] for one in alarms if one["CODE"] == ModuleAlarm.CLOCK_OFF]
+
+
+@pytest.mark.parametrize("wrong_s", FAR)
+def test_beside_a_meter_whose_clock_is_far_off_it_takes_the_time_of_the_tms(wrong_s: int) -> None:
+    street = Street(meter_ahead_s=wrong_s)
+    street.run(10)
+    module = street.device.module
+    assert module.state is State.REGISTERED and module.error is ErrorCode.CLOCK_OFF
+    assert abs(apart_s(street)) <= 1
+    street.provision(SCHEDULES=schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK)))
+    street.run(3 * HOUR_S)
+    # It keeps to that time, says so once, and what the meter recorded arrives as it was.
+    assert module.error is ErrorCode.CLOCK_OFF and abs(apart_s(street)) <= 1
+    assert [abs(told - wrong_s) <= 1 for told in clock_alarms(street)] == [True]
+    expected = [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+    assert len(expected) >= 12 and street.host.intervals() == expected
+    headers = [report.header["TIME"] for report in street.host.reports]
+    assert all(EPOCH_US // 1_000_000 <= told <= EPOCH_US // 1_000_000 + DAY_S for told in headers)
+
+
+@pytest.mark.parametrize("wrong_s", [-590, -4, 0, 4, 590])
+def test_beside_a_meter_that_is_near_enough_it_follows_the_meter(wrong_s: int) -> None:
+    street = Street(meter_ahead_s=wrong_s)
+    street.run(10)
+    assert street.device.module.error is ErrorCode.NONE
+    assert abs(apart_s(street) - wrong_s) <= 1 and clock_alarms(street) == []
+
+
+def test_a_band_wider_than_stamps_may_differ_ends_where_they_may() -> None:
+    street = Street()
+    street.run(10)
+    tasks = schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK))
+    street.provision(SCHEDULES=tasks, GENERAL={**GENERAL, "CLOCK_REFUSE_S": 65_000})
+    now_us = street.world.now_us
+    street.device.meter.set_clock(
+        street.device.meter.clock.utc_us(now_us) + 2 * 3600 * 10**6, now_us
+    )
+    street.device.restart(now_us)
+    street.run(HOUR_S)
+    assert street.device.module.error is ErrorCode.CLOCK_OFF and abs(apart_s(street)) <= 1
+    assert len(clock_alarms(street)) == 1
+
+
+def test_it_follows_the_meter_again_when_somebody_has_set_it() -> None:
+    street = Street(meter_ahead_s=3 * DAY_S)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK)))
+    street.run(HOUR_S)
+    now_us = street.world.now_us
+    street.device.meter.set_clock((street.calendar.utc_us(now_us) or 0) - 60 * 10**6, now_us)
+    street.run(HOUR_S)
+    assert street.device.module.error is ErrorCode.NONE
+    assert abs(apart_s(street) + 60) <= 1 and len(clock_alarms(street)) == 2
+
+
+def test_a_tms_that_was_wrong_itself_is_followed_back() -> None:
+    street = Street()
+    street.run(10)
+    true_us = street.calendar.utc_us(street.world.now_us) or 0
+    street.calendar.set(true_us + 5 * 3600 * 10**6, street.world.now_us)
+    street.device.restart(street.world.now_us)
+    street.run(10)
+    module = street.device.module
+    assert module.error is ErrorCode.CLOCK_OFF and abs(apart_s(street)) <= 1
+    street.calendar.set(true_us + 10 * 10**6, street.world.now_us)
+    street.host.node._last_iv = 0  # its next start
+    street.run(2 * HOUR_S)
+    assert module.error is ErrorCode.NONE and abs(apart_s(street)) <= 1
+
+
+@pytest.mark.parametrize("wrong_s", [-2 * YEAR_S, 3 * HOUR_S])
+def test_an_outage_that_cost_the_meter_its_clock_is_told_once_with_its_times(wrong_s: int) -> None:
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE=OUTAGE, GENERAL={**GENERAL, "STATUS_PERIOD_MS": 2000})
+    street.run(HOUR_S)
+    begin_s, device = street.calendar.utc_s(street.world.now_us) or 0, street.device
+    device.mains(False, street.world.now_us)
+    street.run(HOUR_S)
+    assert device.module.dead
+    device.mains(True, street.world.now_us)
+    device.meter.set_clock(
+        (street.calendar.utc_us(street.world.now_us) or 0) + wrong_s * 10**6, street.world.now_us
+    )
+    device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]
+    assert [(one["START_TIME"], one["DURATION_S"]) for one in told] == [(begin_s, HOUR_S)]
+    assert street.device.module.error is ErrorCode.CLOCK_OFF
+
+
+# What nobody with the key has said, or said to this request, moves no clock.
+
+
+class Wire(Street):
+    """A street whose TMS's answers are kept back and looked at."""
+
+    def __init__(self, meter_ahead_s: int) -> None:
+        self.kept: list[bytes] = []
+        super().__init__(meter_ahead_s=meter_ahead_s)
+
+    def settle(self, now_us: int) -> bool:
+        self.kept += [octets for _, octets in self.host.node.outgoing()]
+        return super().settle(now_us)
+
+
+def test_an_answer_that_was_kept_or_forged_moves_no_clock() -> None:
+    street = Wire(3 * HOUR_S)
+    street.run(1)
+    [told] = street.kept
+    module = street.device.module
+    assert apart_s(street) == 3 * HOUR_S, "the answer is still on the way"
+    apdu = decode_apdu(told)
+    asked = apdu.called_invocation_id or 0
+    in_clear = build_apdu(Envelope(9, FACTORY.title, ApTitle.parse(".1"), asked), [b"\x0b"])
+    other = Lock(EaxPrime(bytes(16)), 0, (5).to_bytes(4, "big"))
+    guessed = build_apdu(Envelope(9, FACTORY.title, ApTitle.parse(".1"), asked), [b"\x0b"], other)
+    shifted = bytearray(told)
+    at = told.index(bytes.fromhex("8104")) + 2
+    shifted[at : at + 4] = (EPOCH_US // 10**6 - YEAR_S).to_bytes(4, "big")
+    for forged in (guessed, bytes(shifted), in_clear):
+        module.receive("link", forged, street.world.now_us)
+        assert apart_s(street) == 3 * HOUR_S
+    # The hint in clear ended the request: the true answer comes too late, and is none later.
+    street.run(5)
+    module.receive("link", told, street.world.now_us)
+    assert apart_s(street) == 3 * HOUR_S
+    street.device.restart(street.world.now_us)
+    street.run(0.5)
+    module = street.device.module
+    module.receive("link", told, street.world.now_us)
+    assert apart_s(street) == 3 * HOUR_S
+    module.receive("link", street.kept[-1], street.world.now_us)
+    assert abs(apart_s(street)) <= 1
+
+
+def test_a_stamp_that_is_no_time_of_whoever_takes_it_in_is_not_taken_for_one() -> None:
+    street = Street()
+    street.run(10)
+    street.device.restart(street.world.now_us)
+    street.host.node._last_iv = 0xFFFF0000  # a host that stamps with something else
+    street.run(60)
+    module = street.device.module
+    assert module.state is State.REGISTERED
+    assert module.error is ErrorCode.NONE and apart_s(street) == 0
+
+
+def test_where_nobody_tells_the_time_it_believes_the_meter_after_a_while() -> None:
+    street = Street(meter_ahead_s=3 * HOUR_S)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    before = len(street.journal)
+    street.device.bearer_down("link", street.world.now_us)
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    module = street.device.module
+    assert apart_s(street) == 3 * HOUR_S and len(module.outbox) >= 3
+    street.device.bearer_up("link", street.world.now_us)
+    street.run(60)
+    assert abs(apart_s(street)) <= 1 and not len(module.outbox)
+    assert len(street.host.intervals()) == len(street.journal) > before
