@@ -38,6 +38,8 @@ class Memory:
     advisories: list[str] = field(default_factory=list)
     outage_start_s: int | None = None
     outage_reported: bool = False
+    #: The meter's log told that its power went, and not yet that it came back.
+    meter_down_s: int | None = None
     next_outage: int = 1
     momentaries: int = 0
     outages: list[list[int]] = field(default_factory=list)

@@ -66,7 +66,6 @@ class OutageDetector:
         self._settings: Mapping[str, Any] = {"ENABLED": 0, "THRESHOLD_S": 0, "HOLD_UP_MS": 0}
         self._gasp_us: int | None = None
         self._gone_us: int | None = None
-        self._meter_down_s: int | None = None
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Take the OUTAGE table."""
@@ -118,9 +117,9 @@ class OutageDetector:
         if not self.enabled:
             return None
         if not power_up:
-            self._meter_down_s = time_s
+            self._memory.meter_down_s = time_s
             return None
-        start_s, self._meter_down_s = self._meter_down_s, None
+        start_s, self._memory.meter_down_s = self._memory.meter_down_s, None
         if start_s is None:
             return None
         start_s, end_s = start_s - ahead_s, time_s - ahead_s

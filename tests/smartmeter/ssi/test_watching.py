@@ -16,10 +16,13 @@ from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.tables import port_of
 from smartmeter.ssi.alarms import NUISANCES, Alarms
 from smartmeter.ssi.conditions import Watched, exact, whole
+from smartmeter.ssi.log_reading import LogEntry, LogRead
 from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
 from smartmeter.ssi.table_monitor import Span, TableMonitor
 from smartmeter.ssi.voltages import nominal_v
+from smartmeter.ssi.watching import POWER_DOWN, POWER_UP
 from smartmeter.tms.template import DEFAULT, make_template
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -362,6 +365,24 @@ def test_where_nothing_watches_the_reports_own_look_at_the_log_tells_of_outages(
     records = street.host.parts(SsiTable.OUTAGE_RECORD)
     assert [record["OUTAGE_NBR"] for record in records] == [1, 2]
     assert all(abs(record["DURATION_S"] - 400) <= 2 for record in records)
+
+
+def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE=OUTAGE, SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    begin_s = street.device.module.utc_s or 0
+    for code, time_s in ((POWER_DOWN, begin_s), (POWER_UP, begin_s + 600)):
+        module = street.device.module
+        sequence = (module.memory.events_judged or 0) + 1
+        entry = LogEntry(sequence, time_s, 0, code, False, b"")
+        job = JobDone("log", LogRead((entry,), sequence, 0), 0)
+        module._job_done(job, street.world.now_us)
+        street.device.restart(street.world.now_us)
+        street.run(60)
+    told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]
+    assert [(one["START_TIME"], one["DURATION_S"]) for one in told] == [(begin_s, 600)]
 
 
 @pytest.mark.parametrize(("duration_s", "kind"), [(10, Momentary), (29, Momentary), (31, Restored)])
