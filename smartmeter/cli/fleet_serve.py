@@ -19,6 +19,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.tls import server_tls
 
 if TYPE_CHECKING:
@@ -212,9 +213,7 @@ async def _run(
         patience = asyncio.create_task(_tell_when_nobody_answers(fleet, settings))
         click.echo("; ".join(told))
         await stop.wait()
-        for task in (patience, running):
-            task.cancel()
-        await asyncio.gather(patience, running, return_exceptions=True)
+        await ended(patience, running)
     click.echo("stopped", err=True)
 
 

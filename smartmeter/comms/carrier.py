@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Handler
 
 
@@ -50,8 +51,7 @@ async def carrying(carriers: Sequence[Carrier], handler: Handler) -> AsyncIterat
     try:
         yield
     finally:
+        await ended(*tasks)
         for task in tasks:
-            task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                raise result
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error

@@ -14,6 +14,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+#: A task that has not ended so long after it was told is told again.
+TELL_AGAIN_S = 2.0
+
 #: When Python looks for cycles.  A message makes dozens of containers and no cycle; with the
 #: usual thresholds a tenth of the time would go into looking at tens of thousands that stay.
 GC_THRESHOLDS = (50_000, 20, 100)
@@ -46,3 +49,25 @@ def told_to_end() -> bool:
     """Tell whether the current task was cancelled and is only saying farewell."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def ended(*tasks: asyncio.Task[T]) -> None:
+    """Cancel tasks until all have ended, however they end.
+
+    Telling them once is not enough: before Python 3.12 ``asyncio.wait_for``, which
+    libraries stand on, loses a cancellation that comes in the same turn of the loop
+    as what it waits for.  Who is cancelled while it waits here still sees them end.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        try:
+            await asyncio.wait(waiting, timeout=TELL_AGAIN_S)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # heeded: asyncio does not complain of it
+    if cancelled is not None:
+        raise cancelled

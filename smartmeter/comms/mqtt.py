@@ -14,6 +14,7 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.mqtt_client import broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.task_connection import TaskConnection
@@ -70,8 +71,7 @@ class MqttConnection(TaskConnection):
                 if not self._heed(message):
                     return
         finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await ended(sending)
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.publish(self._broker.gone(self._node), b"", qos=0)
 

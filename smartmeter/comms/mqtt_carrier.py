@@ -11,7 +11,7 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.event_loop import told_to_end
+from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.listener import Handler
 from smartmeter.comms.mqtt_client import broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
@@ -108,8 +108,7 @@ class MqttCarrier:
                 async for message in client.messages:
                     self._heed(message, handler)
             finally:
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+                await ended(sending)
                 with contextlib.suppress(aiomqtt.MqttError):
                     await client.publish(
                         broker.presence, OFFLINE, qos=1, retain=True, timeout=FAREWELL_S

@@ -9,6 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.failover import Failover
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 
@@ -115,9 +116,7 @@ class NodeHost:
             self._stopped = True
             if self._timer is not None:
                 self._timer.cancel()
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await ended(*self._tasks.values())
 
     def wake(self) -> None:
         """The TMS has asked, by a bearer that can do no more, that the node calls it."""

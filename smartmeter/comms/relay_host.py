@@ -17,6 +17,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.comms.registrations import RegistrationFile
@@ -95,10 +96,10 @@ class RelayHost:
     async def stop(self) -> None:
         """End: close all connections."""
         self.finder.stop()
+        await ended(*self._tasks)
         for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            if not task.cancelled():
+                task.result()
         await self.listener.close()
         if self._file is not None:
             self._file.close()

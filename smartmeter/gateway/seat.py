@@ -23,6 +23,7 @@ from ansi_tables.ssi_tables import (
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.gateway.flash_file import FlashFile
@@ -233,8 +234,7 @@ class Seat:
                 raise error
         finally:
             self._fault = None
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await ended(task)
             await asyncio.to_thread(probe.stop)
 
     def mains(self, on: bool) -> None:

@@ -20,6 +20,7 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.bearers import make_bearers
+from smartmeter.comms.event_loop import ended
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
@@ -122,9 +123,7 @@ class Gateway:
             await _first_end(stopping, tasks)
         finally:
             self._manager.stopping()
-            for task in (*tasks, stopping):
-                task.cancel()
-            await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            await ended(*tasks, stopping)
             if self.local is not None:
                 await self.local.stop()
             outlets.finish()

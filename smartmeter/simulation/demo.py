@@ -9,6 +9,7 @@ from pathlib import Path
 
 from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.count import Count, Journal, count, settled
 from smartmeter.simulation.street import MODEL, Street, factory_of
@@ -120,9 +121,7 @@ class Demo:
 
     async def stop(self) -> None:
         """End the street and the TMS; pages that read the store end before it."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
         for relay in reversed(self.relays):
             await relay.stop()
         await self.server.stop()

@@ -25,6 +25,7 @@ from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearers
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener, TcpPath, UdpPath
 from smartmeter.comms.node import NodeHost
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -233,9 +234,7 @@ class ServedFleet:
                 await asyncio.sleep(START_PAUSE_S)
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
             with contextlib.suppress(OSError):
                 await self.listener.close()
 

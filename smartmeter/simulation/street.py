@@ -13,6 +13,7 @@ from random import Random
 
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.meter.load_profile import Interval
@@ -87,9 +88,7 @@ class Street:
                 await asyncio.sleep(0.02)
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await ended(*tasks)
 
     def stop_recording(self) -> None:
         """Close the journal: what meters finish from now on does not count."""

@@ -13,6 +13,7 @@ from protocols.psem.codec import block, decode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, Identify, OffsetRead
 from protocols.transports.async_tcp import converse
+from smartmeter.comms.event_loop import ended
 from smartmeter.tms.polled_source import PolledSource, Question
 
 MAX_SESSIONS = 64
@@ -38,9 +39,7 @@ class Poller:
 
     async def stop(self) -> None:
         """End all sessions."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(*self._tasks)
 
     async def _ask(self, question: Question) -> None:
         meter = question.meter

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import aiomqtt
 
-from smartmeter.comms.event_loop import told_to_end
+from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import (
     discovery_payload,
@@ -98,8 +98,7 @@ class MqttSink:
                 await asyncio.sleep(POLL_S)
             births.result()
         finally:
-            births.cancel()
-            await asyncio.gather(births, return_exceptions=True)
+            await ended(births)
             await self._farewell(client)
 
     async def _farewell(self, client: aiomqtt.Client) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from smartmeter.comms.event_loop import run_server
+from smartmeter.comms import event_loop
+from smartmeter.comms.event_loop import ended, run_server
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.comms.test_listener import Client, serving
 from tests.smartmeter.comms.test_tls import (
@@ -70,3 +71,67 @@ def _ask(datagram: bytes, address: tuple[str, int]) -> bytes:
 
 def test_on_uvloop_tls_lets_in_who_has_a_certificate_and_nobody_else(tmp_path: Path) -> None:
     run_server(over_tls(tmp_path))
+
+
+class Deaf:
+    """Work that loses the first cancellation, as ``asyncio.wait_for`` of Python 3.11 can."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.told += 1
+                if self.told > 1:
+                    raise
+
+
+async def _begun(*works: Deaf) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(work.run()) for work in works]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_a_task_that_lost_its_cancellation_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_loop, "TELL_AGAIN_S", 0.01)
+
+    async def end_it() -> bool:
+        [task] = await _begun(Deaf())
+        await asyncio.wait_for(ended(task), 5)
+        return task.cancelled()
+
+    assert asyncio.run(end_it())
+
+
+def test_a_wait_of_a_library_that_ends_as_it_is_cancelled_keeps_nobody() -> None:
+    async def publish(answer: asyncio.Event) -> None:
+        while True:
+            await asyncio.wait_for(answer.wait(), 60)
+            answer.clear()
+
+    async def end_it() -> bool:
+        answer = asyncio.Event()
+        task = asyncio.create_task(publish(answer))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        answer.set()
+        await asyncio.sleep(0)
+        await asyncio.wait_for(ended(task), 10)
+        return task.cancelled()
+
+    assert asyncio.run(end_it())
+
+
+def test_who_is_cancelled_while_he_ends_others_sees_them_end() -> None:
+    async def end_it() -> tuple[bool, bool]:
+        [inner] = await _begun(Deaf())
+        outer = asyncio.create_task(ended(inner))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await ended(outer)
+        return inner.cancelled(), outer.cancelled()
+
+    assert asyncio.run(end_it()) == (True, True)
