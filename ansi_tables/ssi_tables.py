@@ -345,6 +345,29 @@ def context_id(images: Mapping[int, bytes]) -> int:
     return int.from_bytes(digest.digest()[:4], "big")
 
 
+#: An entry of MONITORS that watches nothing; whoever makes one says what is special about it.
+BLANK_MONITOR: dict[str, Any] = {
+    "MONITOR_NBR": 0,
+    "ENABLED": 1,
+    "TABLE": 0,
+    "PATH": "",
+    "OFFSET": 0,
+    "WIDTH": 0,
+    "SIGNED": 0,
+    "SCALED": 0,
+    "POWER": 0,
+    "CONDITION": Condition.CHANGED,
+    "THRESHOLD": 0,
+    "THRESHOLD_HIGH": 0,
+    "HYSTERESIS": 0,
+    "WINDOW_S": 0,
+    "MIN_DURATION_MS": 0,
+    "REARM_S": 0,
+    "MAX_PER_HOUR": 0,
+    "PERIOD_MS": 0,
+    "DISPOSITION": Disposition.LOG,
+}
+
 #: The tables whose images make a meter context (decision 15), where the meter has them; with
 #: ST-22 and ST-27, without which nobody knows what a register counts.
 CONTEXT_TABLES = (0, 11, 12, 13, 14, 15, 16, 21, 22, 27, 31, 41, 51, 53, 54, 61, 62, 71)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansi_tables import layout_for
 from ansi_tables.errors import TableError
-from ansi_tables.ssi_tables import Condition, Disposition
+from ansi_tables.ssi_tables import BLANK_MONITOR, Condition
 from smartmeter.ssi.conditions import scaled, voltage_paths
 from smartmeter.ssi.configuration import FIRST_OWN_MONITOR
 from smartmeter.ssi.memory import Memory
@@ -35,25 +35,6 @@ CUSTOMARY_V = (100, 110, 115, 120, 127, 208, 220, 230, 240, 277, 347, 380, 400, 
 CUSTOMARY_PERMILLE = 60
 #: A lower voltage is none to learn from: the service is cut, or a wire is open.
 LIVE_MV = 50_000
-
-BLANK_MONITOR: Mapping[str, Any] = {
-    "ENABLED": 1,
-    "PATH": "",
-    "OFFSET": 0,
-    "WIDTH": 0,
-    "SIGNED": 0,
-    "SCALED": 0,
-    "POWER": 0,
-    "CONDITION": Condition.CHANGED,
-    "THRESHOLD": 0,
-    "THRESHOLD_HIGH": 0,
-    "HYSTERESIS": 0,
-    "WINDOW_S": 0,
-    "MIN_DURATION_MS": 0,
-    "REARM_S": 0,
-    "MAX_PER_HOUR": 0,
-    "DISPOSITION": Disposition.LOG,
-}
 
 
 def nominal_v(seen_v: Fraction) -> int:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm
+from ansi_tables.ssi_tables import BLANK_MONITOR, AlarmSource, Disposition, ModuleAlarm
 from smartmeter.ssi import work
 from smartmeter.ssi.log_reading import EVENT_LOG, LogEntry, LogRead, read_log, read_log_end
 from smartmeter.ssi.memory import Memory
@@ -20,7 +20,7 @@ from smartmeter.ssi.meter_side import MeterDoor, Priority
 from smartmeter.ssi.outage import OutageDetector, Restored
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
-from smartmeter.ssi.voltages import BLANK_MONITOR, LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
+from smartmeter.ssi.voltages import LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
 
 STATUS_TABLE = 3
 POWER_DOWN, POWER_UP, DEMAND_RESET, SELF_READ, SEASON_CHANGED = 1, 2, 20, 21, 24

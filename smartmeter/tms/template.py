@@ -23,10 +23,10 @@ from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_layouts import MAX_TRANSITIONS
 from ansi_tables.ssi_tables import (
+    BLANK_MONITOR,
     CONFIG_TABLES,
     AlarmSource,
     CatchUp,
-    Condition,
     Content,
     Disposition,
     ScheduleKind,
@@ -60,27 +60,7 @@ _SCHEDULE = {
     "TABLES": [],
     "PARTS": [],
 }
-_MONITOR = {
-    "MONITOR_NBR": 0,
-    "ENABLED": 1,
-    "TABLE": 0,
-    "PATH": "",
-    "OFFSET": 0,
-    "WIDTH": 0,
-    "SIGNED": 0,
-    "SCALED": 0,
-    "POWER": 0,
-    "CONDITION": Condition.CHANGED,
-    "THRESHOLD": 0,
-    "THRESHOLD_HIGH": 0,
-    "HYSTERESIS": 0,
-    "WINDOW_S": 0,
-    "MIN_DURATION_MS": 0,
-    "REARM_S": 0,
-    "MAX_PER_HOUR": 0,
-    "PERIOD_MS": 2000,
-    "DISPOSITION": Disposition.ALARM,
-}
+_MONITOR = BLANK_MONITOR | {"PERIOD_MS": 2000, "DISPOSITION": Disposition.ALARM}
 #: Standard events that are told at once: errors of the device, low battery, tamper, rotation;
 _ALARM_EVENTS = tuple(range(37, 49))
 #: and with the next report: clock changes, programming, cleared logs, resets, modes, seals, credit.
