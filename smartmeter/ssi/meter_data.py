@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from ansi_tables import Context, Snapshot, layout_for
@@ -21,15 +21,15 @@ class MeterContext:
     """What is needed to understand the meter's tables: images, decoded, and their name.
 
     ``rules`` make instants of the meter's times; they follow its clock's flags.
-    ``pointer_ahead`` tells whether ST-63 points one past the newest block, None
-    before a block was seen.
+    ``pointer_ahead`` tells of each load-profile set, once a block of it was seen,
+    whether ST-63 points one past its newest block.
     """
 
     images: dict[int, bytes]
     context: Context
     id: int
     rules: ClockRules
-    pointer_ahead: bool | None = None
+    pointer_ahead: dict[int, bool] = field(default_factory=dict)
 
 
 def utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None = None) -> int:

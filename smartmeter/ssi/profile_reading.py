@@ -165,9 +165,9 @@ def _look(meter: MeterContext, shape: ProfileShape, limits: ClientLimits) -> Scr
     )
     if not ring.held or not ring.used:
         return ring
-    if meter.pointer_ahead is None:
-        meter.pointer_ahead = yield from _is_ahead(shape, ring, limits)
-    return ring.stepped_back() if meter.pointer_ahead else ring
+    if shape.set_number not in meter.pointer_ahead:
+        meter.pointer_ahead[shape.set_number] = yield from _is_ahead(shape, ring, limits)
+    return ring.stepped_back() if meter.pointer_ahead[shape.set_number] else ring
 
 
 def _is_ahead(shape: ProfileShape, ring: _Ring, limits: ClientLimits) -> Script[bool]:

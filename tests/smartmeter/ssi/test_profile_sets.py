@@ -84,6 +84,23 @@ def test_a_gap_of_each_set_is_filled_from_the_meter(monkeypatch: pytest.MonkeyPa
         assert told == held(street, set_nbr)
 
 
+def test_what_was_read_for_a_gap_that_made_room_is_not_taken_for_the_next_ones() -> None:
+    street = provisioned("commercial")
+    street.run(9 * HOUR_S)
+    module = street.device.module
+    before = {set_nbr: street.host.intervals(set_nbr) for set_nbr in (1, 2)}
+    gaps = [[set_nbr, module.memory.profile_epoch(set_nbr), 2, 5] for set_nbr in (1, 2)]
+    module.memory.profile_gaps = gaps
+    assert module.tasks.fill_gap(street.world.now_us)
+    module.memory.profile_gaps = gaps[1:]  # the oldest gap had to make room meanwhile
+    street.run(HOUR_S)
+    assert module.memory.profile_gaps == []
+    for set_nbr in (1, 2):
+        again = [one for one in before[set_nbr] if 2 <= one[0] < 5] if set_nbr == 2 else []
+        told = street.host.intervals(set_nbr)[len(before[set_nbr]) :]
+        assert [one for one in told if one[0] < 8] == again
+
+
 def test_intervals_of_a_set_can_be_asked_for_and_of_none_that_the_meter_lacks() -> None:
     street = provisioned("commercial")
     street.run(9 * HOUR_S)

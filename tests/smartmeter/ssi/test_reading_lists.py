@@ -232,6 +232,29 @@ def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, co
     assert part.reached == max(read.oldest, min(span.stop, max(span.start, read.following)))
 
 
+@pytest.mark.parametrize("ahead", [(), (1,), (2,), (1, 2)])
+def test_a_pointer_that_is_ahead_is_that_of_its_own_set(ahead: tuple[int, ...]) -> None:
+    bench = Bench(PROFILES["commercial"], None)
+    bench.run(30 * 60)
+    images = {n: bench.meter.table(n, bench.now_us) for n in (STATUS, STATUS + 1, STATUS + 2)}
+    whole = {
+        n: answered(read_profile(bench.context, n, None, EVERYTHING, LIMITS), images)
+        for n in (1, 2)
+    }
+    assert all(one.intervals for one in whole.values())
+    layout = layout_for(STATUS, bench.context.context)
+    status = layout.decode(images[STATUS])
+    for n in ahead:
+        of_set = status[f"LP_STATUS_SET{n}"]
+        of_set["LAST_BLOCK_ELEMENT"] += 1
+        of_set["LAST_BLOCK_SEQ_NBR"] += 1
+    images[STATUS] = layout.encode(status)
+    context = bench.script(read_context(LIMITS))
+    for n in (1, 2):
+        read = answered(read_profile(context, n, None, EVERYTHING, LIMITS), images)
+        assert read.intervals == whole[n].intervals
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_any_order_of_any_device_is_read_as_it_was_recorded(seed: int) -> None:
     bench = Bench(draw_profile(seed), None)
