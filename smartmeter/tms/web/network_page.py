@@ -32,7 +32,7 @@ TREE_SCRIPT = """
   element.chart.setOption({series: [{type: 'tree', data: [tree], orient: 'LR', left: '12%%',
     right: '22%%', top: '2%%', bottom: '2%%', initialTreeDepth: -1, symbolSize: 11,
     animation: false, roam: false,
-    label: {position: 'left', align: 'right', color: ink},
+    label: {position: 'top', align: 'center', distance: 8, color: ink},
     leaves: {label: {position: 'right', align: 'left', color: ink,
       formatter: p => p.name + (p.value ? '  ' + p.value : '')}}}]});
 })()

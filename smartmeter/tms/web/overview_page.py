@@ -24,7 +24,7 @@ def draw(service: Service) -> None:
             name: figure(label)
             for name, label in (
                 ("meters", "SmartMeters"),
-                ("connections", "connected"),
+                ("connections", "connections"),
                 ("reports_per_minute", "reports in the last minute"),
                 ("intervals", "intervals stored"),
                 ("open_alarms", "open alarms"),
