@@ -127,7 +127,7 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
         fresh = readings.after("intervals", position.get("intervals", 0))
         changed: dict[tuple[str, str], int] = {}
         for row in fresh:
-            if row["unit"] == "Wh" and row["direction"] in DIRECTIONS:
+            if row["unit"] == "Wh" and row["direction"] in DIRECTIONS and row["end_s"]:
                 key = (row["esn"], row["direction"])
                 hour_s = (row["end_s"] - 1) // 3600 * 3600
                 changed[key] = min(hour_s, changed.get(key, hour_s))
@@ -136,7 +136,8 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
             channel = readings.energy_channel(esn, direction)
             if channel is None:
                 continue
-            entries = hourly_statistics(readings.hourly(esn, *channel), first_s)
+            rows, before = readings.hourly(esn, *channel), readings.forgotten(esn, *channel)
+            entries = hourly_statistics(rows, first_s, before)
             await import_statistics(settings, statistic_metadata(esn, direction), entries)
         if fresh:
             readings.move(STATISTICS_SINK, {"intervals": fresh[-1]["number"]})

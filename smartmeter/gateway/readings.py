@@ -31,6 +31,7 @@ from smartmeter.tms.store.records import Part
 
 #: Beside this file: importlib.resources costs a board a megabyte.
 SCHEMA = Path(__file__).with_name("readings.sql")
+SCHEMA_VERSION = 2
 REGISTER_TABLES = (23, 25, 28)
 #: Rows that one look for new ones gives at the most.
 MAX_ROWS = 1000
@@ -39,6 +40,8 @@ KEEP_DAYS = 800
 DAY_S = 86_400
 MAX_DIGITS = 60
 _PRUNED = ("intervals", "end_s"), ("registers", "time_s"), ("happenings", "time_s")
+#: Intervals that a sum counts: energy, at a time that is known.
+_COUNTED = "unit='Wh' AND end_s > 0"
 
 
 def number_text(value: Exact | None) -> str | None:
@@ -69,7 +72,7 @@ class Readings:
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+            if self._db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
                 script = SCHEMA.read_text(encoding="utf-8")
                 self._db.executescript(f"BEGIN; {script} COMMIT;")
         except (sqlite3.Error, OSError) as error:
@@ -104,9 +107,13 @@ class Readings:
             self._db.execute("COMMIT")
             self.kept += 1
         except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise self._fault(error) from error
+            raise self._undone(error) from error
+
+    def _undone(self, error: sqlite3.Error) -> StorageError:
+        """Take back what was begun, and give the fault."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        return self._fault(error)
 
     def _keep_one(self, esn: str, services: Sequence[bytes]) -> None:
         try:
@@ -244,6 +251,27 @@ class Readings:
             esn,
         )
 
+    def power_w(self, esn: str) -> Decimal | None:
+        """Give the mean power of the newest interval: what is received counts negative."""
+        total: Decimal | None = None
+        for direction, sign in (("delivered", 1), ("received", -1)):
+            channel = self.energy_channel(esn, direction)
+            row = self._newest_interval(esn, *channel) if channel is not None else None
+            if row is None or not row["length_s"]:
+                continue
+            power_w = sign * Decimal(row["value"]) * 3600 / row["length_s"]
+            total = power_w + (total or 0)
+        return total
+
+    def _newest_interval(self, esn: str, set_nbr: int, channel: int) -> sqlite3.Row | None:
+        return self._one(
+            "SELECT * FROM intervals WHERE esn=? AND set_nbr=? AND channel=?"
+            " ORDER BY end_s DESC LIMIT 1",
+            esn,
+            set_nbr,
+            channel,
+        )
+
     def energy_channel(self, esn: str, direction: str) -> tuple[int, int] | None:
         """Give set and channel that record a direction's energy: the first of those that do."""
         row = self._one(
@@ -255,17 +283,23 @@ class Readings:
         return (row["set_nbr"], row["channel"]) if row is not None else None
 
     def hourly(self, esn: str, set_nbr: int, channel: int) -> list[sqlite3.Row]:
-        """Give the values of a channel with the UTC hour in which each interval ended, in order.
+        """Give the energy of a channel with the UTC hour in which each interval ended, in order.
 
         An interval that ends on the hour belongs to the hour before.
         """
         return self._all(
             "SELECT (end_s - 1) / 3600 * 3600 AS hour_s, value FROM intervals"
-            " WHERE esn=? AND set_nbr=? AND channel=? ORDER BY end_s, number",
+            f" WHERE esn=? AND set_nbr=? AND channel=? AND {_COUNTED} ORDER BY end_s, number",
             esn,
             set_nbr,
             channel,
         )
+
+    def forgotten(self, esn: str, set_nbr: int, channel: int) -> Decimal:
+        """Give the energy of a channel in intervals that were here and are forgotten."""
+        sql = "SELECT value FROM forgotten WHERE esn=? AND set_nbr=? AND channel=?"
+        row = self._one(sql, esn, set_nbr, channel)
+        return Decimal(row["value"]) if row is not None else Decimal(0)
 
     def meters(self) -> list[str]:
         """Give the ESNs of all meters that have intervals."""
@@ -283,8 +317,28 @@ class Readings:
 
     def prune(self, now_s: int) -> None:
         """Forget what is older than KEEP_DAYS, so that the database stays bounded."""
-        for table, column in _PRUNED:
-            self._do(f"DELETE FROM {table} WHERE {column} < ?", now_s - KEEP_DAYS * DAY_S)
+        before_s = now_s - KEEP_DAYS * DAY_S
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._add_forgotten(before_s)
+            for table, column in _PRUNED:
+                self._db.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_s,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._undone(error) from error
+
+    def _add_forgotten(self, before_s: int) -> None:
+        """Keep the sums of what is about to be forgotten."""
+        sums: dict[tuple[str, int, int], Decimal] = {}
+        sql = f"SELECT * FROM intervals WHERE end_s < ? AND {_COUNTED}"
+        for row in self._db.execute(sql, (before_s,)):
+            channel = row["esn"], row["set_nbr"], row["channel"]
+            known = sums[channel] if channel in sums else self.forgotten(*channel)
+            sums[channel] = known + Decimal(row["value"])
+        self._db.executemany(
+            "INSERT OR REPLACE INTO forgotten VALUES (?,?,?,?)",
+            [(*channel, f"{total:f}") for channel, total in sums.items()],
+        )
 
     def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         try:

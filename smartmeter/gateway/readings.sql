@@ -1,6 +1,6 @@
 -- What a gateway has read, for people and programs on the board.  Times ending in _s are UTC seconds;
 -- "number" counts upwards in the order of arrival: what is new is what is above the last one seen.
-CREATE TABLE intervals (
+CREATE TABLE IF NOT EXISTS intervals (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     esn TEXT NOT NULL,
     set_nbr INTEGER NOT NULL,
@@ -17,8 +17,8 @@ CREATE TABLE intervals (
     raw INTEGER NOT NULL,
     UNIQUE (esn, set_nbr, ring_epoch, sequence, channel)
 );
-CREATE INDEX intervals_time ON intervals (esn, channel, end_s);
-CREATE TABLE registers (
+CREATE INDEX IF NOT EXISTS intervals_time ON intervals (esn, channel, end_s);
+CREATE TABLE IF NOT EXISTS registers (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     esn TEXT NOT NULL,
     time_s INTEGER NOT NULL,
@@ -27,8 +27,8 @@ CREATE TABLE registers (
     value TEXT NOT NULL,
     raw TEXT NOT NULL
 );
-CREATE INDEX registers_time ON registers (esn, time_s);
-CREATE TABLE happenings (
+CREATE INDEX IF NOT EXISTS registers_time ON registers (esn, time_s);
+CREATE TABLE IF NOT EXISTS happenings (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     esn TEXT NOT NULL,
     kind TEXT NOT NULL,
@@ -37,20 +37,28 @@ CREATE TABLE happenings (
     text TEXT NOT NULL,
     UNIQUE (esn, kind, identity)
 );
-CREATE TABLE contexts (
+CREATE TABLE IF NOT EXISTS contexts (
     esn TEXT NOT NULL,
     context_id INTEGER NOT NULL,
     table_nbr INTEGER NOT NULL,
     image BLOB NOT NULL,
     PRIMARY KEY (esn, context_id, table_nbr)
 ) WITHOUT ROWID;
-CREATE TABLE taken (
+CREATE TABLE IF NOT EXISTS taken (
     esn TEXT PRIMARY KEY,
     epoch INTEGER NOT NULL,
     report INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE cursors (
+CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT PRIMARY KEY,
     position TEXT NOT NULL
 ) WITHOUT ROWID;
-PRAGMA user_version = 1;
+-- What a channel recorded in the intervals that were forgotten for their age: sums go on from it.
+CREATE TABLE IF NOT EXISTS forgotten (
+    esn TEXT NOT NULL,
+    set_nbr INTEGER NOT NULL,
+    channel INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (esn, set_nbr, channel)
+) WITHOUT ROWID;
+PRAGMA user_version = 2;

@@ -3,7 +3,7 @@
 Exactly once over kill -9 and power loss: lines are written and synchronised
 first; then how far the file and the readings have come is committed in one
 row.  At start, what stands in the file beyond that row is cut off and written
-again.
+again.  A file that was moved away is followed by a new one, with what is new.
 """
 
 from __future__ import annotations
@@ -37,23 +37,33 @@ class CsvFile:
         size = position.get("octets", 0)
         if not rows and size:
             return False
+        if not self._is_there():
+            size = 0
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         if not size:
             writer.writerow(COLUMNS)
         for row in rows:
-            end = datetime.fromtimestamp(row["end_s"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             writer.writerow(
                 (
                     *(row[name] for name in ("esn", "set_nbr", "ring_epoch", "sequence")),
-                    *(row["channel"], end, row["length_s"], row["status"]),
+                    *(row["channel"], _end(row["end_s"]), row["length_s"], row["status"]),
                     *(row[name] for name in ("quantity", "direction", "unit", "value", "raw")),
                 )
             )
         size = self._append(out.getvalue().encode(), size)
-        number = rows[-1]["number"] if rows else 0
+        number = rows[-1]["number"] if rows else position.get("number", 0)
         self._readings.move(SINK, {"number": number, "octets": size})
         return bool(rows)
+
+    def _is_there(self) -> bool:
+        """Tell whether the file was begun and is still in its place."""
+        try:
+            return self._path.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # what is wrong with it, the attempt to write tells
 
     def _append(self, octets: bytes, size: int) -> int:
         """Write after ``size`` octets, whatever stands there; give the file's new size."""
@@ -68,8 +78,24 @@ class CsvFile:
                 file.write(octets)
                 file.flush()
                 os.fsync(descriptor)
+            if not size:
+                _sync_folder(self._path.parent)
         except OSError as error:
             raise StorageError(
                 str(self._path), str(error.strerror), "free some space, check the rights"
             ) from error
         return size + len(octets)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Return when a new name in a folder is on the medium, too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _end(end_s: int) -> str:
+    """Give the end of an interval, nothing where the meter gave it no time."""
+    return f"{datetime.fromtimestamp(end_s, UTC):%Y-%m-%dT%H:%M:%SZ}" if end_s else ""

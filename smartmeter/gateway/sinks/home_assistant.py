@@ -82,11 +82,11 @@ def _energy(esn: str, name: str, text: str) -> dict[str, str]:
 
 
 def state_payload(
-    registers: dict[str, sqlite3.Row], interval: sqlite3.Row | None
+    registers: dict[str, sqlite3.Row], interval: sqlite3.Row | None, power_w: Decimal | None
 ) -> dict[str, Any]:
     """Give what the entities show now: totals from the registers, power from the last interval.
 
-    Numbers are text, exact; what is not known is null.
+    Numbers are text, energy exact, power to a tenth of a watt; what is not known is null.
     """
     state: dict[str, Any] = {"delivered_wh": None, "received_wh": None}
     for row in registers.values():
@@ -94,11 +94,10 @@ def state_payload(
             if row["name"] == f"active energy {direction}" and row["unit"] == "Wh":
                 state[f"{direction}_wh"] = row["value"]
     state |= {"power_w": None, "interval_end": None}
-    if interval is not None:
+    if power_w is not None:
+        state["power_w"] = str(power_w.quantize(Decimal("0.1")))
+    if interval is not None and interval["end_s"]:
         state["interval_end"] = datetime.fromtimestamp(interval["end_s"], UTC).isoformat()
-        if interval["unit"] == "Wh" and interval["length_s"]:
-            power_w = Decimal(interval["value"]) * 3600 / interval["length_s"]
-            state["power_w"] = str(power_w.quantize(Decimal("0.1")))
     return state
 
 
@@ -116,16 +115,16 @@ def statistic_metadata(esn: str, direction: str) -> dict[str, Any]:
 
 
 def hourly_statistics(
-    rows: Iterable[sqlite3.Row | Sequence[Any]], first_s: int = 0
+    rows: Iterable[sqlite3.Row | Sequence[Any]], first_s: int = 0, before: Decimal = Decimal(0)
 ) -> list[dict[str, Any]]:
     """Give one entry an hour from (hour in UTC seconds, value in Wh), rows in order of time.
 
     ``first_s`` leaves the hours before it out.  Hours are UTC, so a day of 23 or
     25 hours has as many.  ``sum`` and ``state`` are the energy since the first
-    interval at the hour's end.
+    interval at the hour's end; ``before`` is that of before these rows.
     """
     sums: dict[int, Decimal] = {}
-    total = Decimal(0)
+    total = before
     for hour_s, value in rows:
         total += Decimal(value)
         sums[hour_s] = total

@@ -56,7 +56,7 @@ class InfluxSink:
         position = self._readings.position(SINK)
         intervals = self._readings.after("intervals", position.get("intervals", 0))
         registers = self._readings.after("registers", position.get("registers", 0))
-        lines = [interval_line(row) for row in intervals]
+        lines = [interval_line(row) for row in intervals if row["end_s"]]  # a point has a time
         lines += [register_line(row) for row in registers if _is_number(row["value"])]
         if intervals:
             position["intervals"] = intervals[-1]["number"]

@@ -120,8 +120,9 @@ class MqttSink:
                 payload = json.dumps(discovery_payload(view.esn, view.model, base))
                 await self._show(client, discovery_topic(settings.discovery, view.esn), payload)
             await self._show(client, f"{base}/availability", ONLINE if view.fresh else OFFLINE)
+            readings, esn = self._readings, view.esn
             state = state_payload(
-                self._readings.newest(view.esn), self._readings.last_interval(view.esn)
+                readings.newest(esn), readings.last_interval(esn), readings.power_w(esn)
             )
             await self._show(client, f"{base}/state", json.dumps(state))
         position = self._readings.position(SINK)

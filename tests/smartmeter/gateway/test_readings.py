@@ -16,6 +16,7 @@ import pytest
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.readings import Readings, number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
+from smartmeter.gateway.sinks.home_assistant import hourly_statistics
 from tests.smartmeter.gateway.reports import EPOCH_S, QUARTER_S, hello, meter_images, profile
 from tests.smartmeter.ssi.host import FACTORY
 
@@ -114,6 +115,36 @@ def test_old_rows_are_forgotten(readings: Readings) -> None:
     assert not rows(readings)
 
 
+def test_sums_go_on_from_what_was_forgotten(readings: Readings) -> None:
+    readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[n, 2 * n] for n in range(1, 13)]))])
+    assert readings.forgotten(ESN, 1, 0) == 0
+    whole = hourly_statistics(readings.hourly(ESN, 1, 0))
+    for hours in (1, 2):
+        readings.prune(EPOCH_S + 800 * 86_400 + hours * 3600 + 1)
+        before = readings.forgotten(ESN, 1, 0)
+        assert before == sum(range(1, 4 * hours + 1))
+        assert readings.forgotten(ESN, 1, 1) == 2 * before
+        rest = hourly_statistics(readings.hourly(ESN, 1, 0), 0, before)
+        assert rest == whole[hours:]
+
+
+def test_a_database_of_before_sums_were_kept_is_taken_over(tmp_path: Path) -> None:
+    old = Readings(tmp_path / "readings.sqlite3")
+    old.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    old._db.executescript("DROP TABLE forgotten; PRAGMA user_version = 1;")
+    old.close()
+    new = Readings(tmp_path / "readings.sqlite3")
+    assert len(rows(new)) == 2 and new.forgotten(ESN, 1, 0) == 0
+
+
+def test_the_power_is_what_is_delivered_less_what_is_received(readings: Readings) -> None:
+    assert readings.power_w(ESN) is None
+    readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[1000, 0], [3, 50]]))])
+    assert readings.power_w(ESN) == -188
+
+
 def test_the_csv_file_has_one_line_an_interval_and_channel(
     readings: Readings, tmp_path: Path
 ) -> None:
@@ -142,6 +173,30 @@ def test_lines_that_a_cut_left_behind_are_written_again_and_not_twice(
     file.step()
     lines = path.read_text().splitlines()
     assert len(lines) == 5 and all(line.count(",") == 12 for line in lines)
+
+
+def test_a_csv_file_that_was_moved_away_is_followed_by_one_with_what_is_new(
+    readings: Readings, tmp_path: Path
+) -> None:
+    path, file = tmp_path / "x.csv", CsvFile(tmp_path / "x.csv", readings)
+    for number in range(3):
+        readings.keep(ESN, 1, [(number + 1, profile(number + 1, number, [[number, 0]]))])
+        assert file.step() and not file.step()
+        path.rename(tmp_path / f"{number}.csv")
+    heads = [(tmp_path / f"{number}.csv").read_text().splitlines() for number in range(3)]
+    assert [len(lines) for lines in heads] == [3, 3, 3]
+    assert {lines[0] for lines in heads} == {heads[0][0]}
+    assert [lines[1].split(",")[3] for lines in heads] == ["0", "1", "2"]
+
+
+def test_an_interval_without_a_time_has_none_in_the_csv_and_is_in_no_hour(
+    readings: Readings, tmp_path: Path
+) -> None:
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    readings._db.execute("UPDATE intervals SET end_s=0")
+    CsvFile(tmp_path / "x.csv", readings).step()
+    assert "SM000001,1,1,0,0,,900,01," in (tmp_path / "x.csv").read_text()
+    assert readings.hourly(ESN, 1, 0) == []
 
 
 def test_a_csv_file_that_was_shortened_by_somebody_is_left_alone(
