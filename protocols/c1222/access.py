@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from protocols.c1222.builder import TEST
 from protocols.c1222.node_events import RequestArrived
 from protocols.c1222.security import CIPHERTEXT
 from protocols.c1222.services import (
+    Deregister,
+    Disconnect,
     NetworkLogon,
     NetworkSecurity,
     Service,
@@ -22,9 +25,21 @@ from protocols.c1222.services import (
 from protocols.c1222.sessions import Session, SessionTable
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import Identify, Logoff, Security, Terminate, Unknown, Wait
+from protocols.psem.services import (
+    FullWrite,
+    Identify,
+    IndexWrite,
+    Logoff,
+    OffsetWrite,
+    Security,
+    Terminate,
+    Unknown,
+    Wait,
+)
 
 _OK = bytes([ResponseCode.ok])
+#: What a message with TEST set must not do (C12.22 digest 9.6, from memory: ``onp``).
+_CHANGES = (FullWrite, OffsetWrite, IndexWrite, Disconnect, Deregister)
 
 #: What somebody may do: a value of the node's host, given back with each task.
 Rights = object
@@ -133,6 +148,8 @@ class _Visit:
                 return _OK if waits else bytes([ResponseCode.isss])
             case Unknown():
                 return bytes([ResponseCode.sns])
+        if self._message.qualifier & TEST and isinstance(request, _CHANGES):
+            return bytes([ResponseCode.onp])
         return Task(request, self._rights)
 
     def _logon(self, request: NetworkLogon) -> bytes:

@@ -75,9 +75,20 @@ def answers_for(called: ApTitle | None, calling: ApTitle | None) -> bool:
 
 def _is_multicast(title: ApTitle) -> bool:
     """Tell X.0.G, where 0 is an arc of its own and not the end of the base."""
-    return title.relative and title.arcs[-2:-1] == (0,) and title.arcs[-1] != 0
+    arcs = _below_base(title)
+    return arcs[-2:-1] == (0,) and arcs[-1] != 0
 
 
 def is_group(title: ApTitle) -> bool:
-    """Tell a title that means many: everybody below one, or the members of a group."""
-    return title.relative and 0 in title.arcs[-2:]
+    """Tell a title that means many: everybody below one, or the members of a group.
+
+    Its form does not matter, as a relay may change that; but it is below our base, for
+    elsewhere there are single meters whose title ends in 0.
+    """
+    return 0 in _below_base(title)[-2:]
+
+
+def _below_base(title: ApTitle) -> tuple[int, ...]:
+    """Give the arcs of the relative form; none for a title that has no such form."""
+    size = len(BASE_ARCS)
+    return title.absolute[size:] if title.absolute[:size] == BASE_ARCS else ()

@@ -19,6 +19,8 @@ CALLED, CALLING = 0xA2, 0xA6
 BASE_ARCS = (2, 16, 124, 113620, 1, 22, 0)
 #: Most content octets that are read; most arcs' digits follow from it.
 MAX_OCTETS = 127
+#: The most octets that an arc of the base, or of one given in its place, takes.
+MAX_ARC_OCTETS = 10
 #: Titles that were read and are kept, so that they are not read again.
 TITLES_KEPT = 4096
 
@@ -88,19 +90,24 @@ class ApTitle:
     def _encode_universal(self, base: tuple[int, ...]) -> bytes:
         first, second, *others = self.based(base)
         content = b"".join(map(_sub_identifier, (40 * first + second, *others)))
-        return _tlv(UNIVERSAL, content)
+        # A relative title may be as long as any, and is longer with its base before it.
+        return _tlv(UNIVERSAL, content, MAX_OCTETS + self.relative * len(base) * MAX_ARC_OCTETS)
 
 
-def _tlv(tag: int, content: bytes) -> bytes:
-    if len(content) > MAX_OCTETS:
+def _tlv(tag: int, content: bytes, most: int = MAX_OCTETS) -> bytes:
+    if len(content) > most:
         raise LocalProtocolError(f"title of {len(content)} octets, at most {MAX_OCTETS}")
-    return bytes([tag, len(content)]) + content
+    return _element(tag, content)
 
 
-def _element(tag: int, title: bytes) -> bytes:
-    """Give an ACSE element: a title has at most ``MAX_OCTETS`` and two more."""
-    size = len(title)
-    return bytes((tag, size) if size < 0x80 else (tag, 0x81, size)) + title
+def _element(tag: int, content: bytes) -> bytes:
+    """Give tag, length in its shortest form, and content."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    return (
+        bytes((tag, 0x81, size) if size < 0x100 else (tag, 0x82, size >> 8, size & 0xFF)) + content
+    )
 
 
 def _sub_identifier(arc: int) -> bytes:
@@ -139,7 +146,7 @@ def decode_title(data: bytes, *, in_tables: bool = False) -> ApTitle:
 
 def decode_identifier(content: bytes) -> ApTitle:
     """Read the content octets of an absolute identifier, without tag and length."""
-    return decode_title(_tlv(UNIVERSAL, content[: MAX_OCTETS + 1]))
+    return decode_title(_element(UNIVERSAL, content[: MAX_OCTETS + 1]))
 
 
 def take_uid(octets: bytes, at: int) -> tuple[ApTitle | None, int]:
@@ -149,7 +156,11 @@ def take_uid(octets: bytes, at: int) -> tuple[ApTitle | None, int]:
     """
     if at + 2 > len(octets):
         raise ApduRejected("service-length", "an identifier is cut off")
-    end = at + 2 + octets[at + 1]
+    size, end = octets[at + 1], at + 2
+    if 0x81 <= size <= 0x83:  # longer than it must be
+        end += size & 0x7F
+        size = int.from_bytes(octets[at + 2 : end], "big")
+    end += size
     if end > len(octets):
         raise ApduRejected("service-length", "an identifier is cut off")
     title = decode_title(octets[at:end], in_tables=True)

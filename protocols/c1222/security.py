@@ -227,11 +227,11 @@ def split_services(control: int, text: bytes) -> tuple[bytes | None, list[bytes]
         if length == 0:
             if any(text[at:]):
                 raise ApduRejected("nonzero-padding")
-            return ed_class, services, text
+            break
         if at + length > len(text):
             raise ApduRejected("service-length-overrun")
         services.append(text[at : at + length])
         text = text[at + length :]
     if not services:
         raise ApduRejected("no-service")
-    return ed_class, services, b""
+    return ed_class, services, text

@@ -26,6 +26,8 @@ from protocols.psem.services import (
 )
 
 _OK = bytes([ResponseCode.ok])
+#: Standard procedures whose right two services of the network need (from memory).
+DEREGISTER_PROCEDURE, DISCONNECT_PROCEDURE = 24, 25
 
 
 class Refused(Exception):
@@ -47,8 +49,11 @@ class NetworkDevice(Authority, Protocol):
     ) -> None:
         """Write a whole table (offset None) or octets of it; raise Refused."""
 
-    def leave(self, rights: Rights, now_us: int) -> None:
-        """Leave the network: disconnect, or deregistered by it; raise Refused."""
+    def leave(self, rights: Rights, procedure: int, now_us: int) -> None:
+        """Leave the network; needs the right to a procedure: 24 told by it, 25 to disconnect.
+
+        Raises Refused.
+        """
 
 
 @runtime_checkable
@@ -120,7 +125,7 @@ class Server:
                 return _OK + encode_blocks(device.read(table, rights, now_us))
             case OffsetRead(table, offset, count):
                 image = device.read(table, rights, now_us)
-                if offset + count > len(image):
+                if offset >= len(image):
                     return bytes([ResponseCode.onp])
                 return _OK + encode_blocks(image[offset : offset + count])
             case FullWrite(table, data):
@@ -145,12 +150,12 @@ class Server:
                 image = device.read(device.default_table(), rights, now_us)
                 return _OK + encode_blocks(image)
             case Disconnect():
-                device.leave(rights, now_us)
+                device.leave(rights, DISCONNECT_PROCEDURE, now_us)
                 return _OK
             case Deregister(title):
                 own = self.node.title
                 if title is None or own is None or title.absolute != own.absolute:
                     return bytes([ResponseCode.iar])
-                device.leave(rights, now_us)
+                device.leave(rights, DEREGISTER_PROCEDURE, now_us)
                 return _OK
         return bytes([ResponseCode.sns])

@@ -35,6 +35,8 @@ from protocols.psem.services import (
 
 DISCONNECT, DEREGISTER, RESOLVE, TRACE = 0x22, 0x24, 0x25, 0x26
 LOGON, SECURITY = 0x50, 0x51
+#: Services of C12.18 and C12.21 that C12.22 has not: authenticate, negotiate, timing set-up.
+_OF_OTHERS = frozenset((0x53, *range(0x60, 0x6C), 0x71))
 #: Titles in one trace: more relays than this means a loop.
 MAX_TRACE_TITLES = 32
 #: Where the block begins in each form of write.
@@ -148,7 +150,7 @@ def decode_service(octets: bytes) -> Service:
         return NetworkLogon(user_id, octets[3:13], idle_s)
     if code == SECURITY and len(octets) == 1 + PASSWORD_OCTETS + 2:
         return NetworkSecurity(octets[1:21], int.from_bytes(octets[21:], "big"))
-    if code is not None and (0x60 <= code <= 0x6B):
+    if code is not None and code in _OF_OTHERS:
         return Unknown(code, octets[1:])
     try:
         return decode_request(octets)

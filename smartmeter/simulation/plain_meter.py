@@ -27,7 +27,7 @@ from protocols.c1222.reception import TOLD_TO_ANYBODY
 from protocols.c1222.registrant import Registrant, RegistrantSettings
 from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.security import EaxPrime
-from protocols.c1222.server import Refused, Server
+from protocols.c1222.server import DISCONNECT_PROCEDURE, Refused, Server
 from protocols.c1222.services import encode_service
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import PASSWORD_OCTETS, encode_request
@@ -317,8 +317,13 @@ class _TablesOnTheNetwork:
         """Give the table that the meter's port gives by default."""
         return self._port.default_table()
 
-    def leave(self, rights: Rights, now_us: int) -> None:
-        """Leave the network; the registrant comes back by itself."""
+    def leave(self, rights: Rights, procedure: int, now_us: int) -> None:
+        """Leave the network; the registrant comes back by itself.
+
+        Whoever has a key may say that a registration is void, but to disconnect takes a password.
+        """
+        if procedure == DISCONNECT_PROCEDURE and rights is None:
+            raise Refused(ResponseCode.isc)
         self._leave(now_us)
 
     def _use(self, rights: Rights) -> None:

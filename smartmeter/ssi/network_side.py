@@ -27,7 +27,7 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.reception import TOLD_TO_ANYBODY
 from protocols.c1222.registration import Register, decode_registered, serial_uid
-from protocols.c1222.services import Deregister, Trace, encode_service
+from protocols.c1222.services import Deregister, Disconnect, Trace, encode_service
 from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
@@ -364,7 +364,8 @@ class NetworkSide:
         match item.request if isinstance(item, Task) else None:
             case Trace() as asked:
                 return answer_of_node(asked, self._factory.title)
-            case Deregister(title):
+            case Disconnect() | Deregister() as asked:
+                title = self._factory.title if isinstance(asked, Disconnect) else asked.title
                 if title is None or title.absolute != self._factory.title.absolute:
                     return bytes([ResponseCode.iar])
                 if isinstance(item, Task) and item.rights is not Role.TMS:

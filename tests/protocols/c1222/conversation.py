@@ -89,7 +89,7 @@ class Tables:
             raise Refused(ResponseCode.isc)
         self.images[table] = data
 
-    def leave(self, rights: Rights, now_us: int) -> None:
+    def leave(self, rights: Rights, procedure: int, now_us: int) -> None:
         if rights != "master":
             raise Refused(ResponseCode.isc)
         self.left += 1
