@@ -81,7 +81,8 @@ class Relay:
     ``node`` is its own title, keys and transactions; its events that are no
     network service come out of ``events``.  ``ways`` gives paths that its owner knows;
     ``seek`` begins to look for one and tells whether there is hope: then the message waits
-    until ``way_found`` or ``way_lost``.
+    until ``way_found`` or ``way_lost``.  ``address_of`` gives the native address of a path's far
+    end, or with True the own one as seen from there.
     """
 
     def __init__(
@@ -92,10 +93,11 @@ class Relay:
         settings: RelaySettings | None = None,
         ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
         seek: Callable[[ApTitle], bool] = lambda title: False,
+        address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
         self._ways = ways
-        self._waiting = WaitingRoom(seek)
+        self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
         self._routes: OrderedDict[_Title, tuple[Hashable, int]] = OrderedDict()
@@ -416,7 +418,7 @@ class Relay:
             case Identify() | Trace():
                 return answer_of_node(service, self.node.title)
             case Resolve(title):
-                return self._resolve(event, title)
+                return self._resolve(event, title, now_us)
             case Register() if self.registrar is not None:
                 return self._register(event, service, now_us)
             case Deregister(title) if self.registrar is not None:
@@ -466,13 +468,23 @@ class Relay:
                 continue
             self.node.request([service], host.title, way, now_us, response_control=NEVER)
 
-    def _resolve(self, event: RequestArrived, title: ApTitle | None) -> bytes:
+    def _resolve(self, event: RequestArrived, title: ApTitle | None, now_us: int) -> bytes:
         """Answer with an address; where everybody was asked, who does not know is silent."""
-        entry = self.registrar.find(title) if self.registrar is not None else None
-        if entry is not None and entry.address:
-            return _OK + bytes([len(entry.address)]) + entry.address
+        address = self._address(title, event.path, now_us) if title is not None else b""
+        if address:
+            return _OK + bytes([len(address)]) + address
         asked_everybody = event.group or event.called is None
         return b"" if asked_everybody else bytes([ResponseCode.uat])
+
+    def _address(self, title: ApTitle, asker: Hashable, now_us: int) -> bytes:
+        """Give where the asker may reach a title: at its own address, or through this relay."""
+        entry = self.registrar.find(title) if self.registrar is not None else None
+        if entry is not None and entry.address:
+            return entry.address
+        here = self.node.title is not None and title.absolute == self.node.title.absolute
+        if here or entry is not None or self._known_way(title, now_us) is not None:
+            return self._address_of(asker, True)
+        return b""
 
 
 def _granted(answer: Apdu) -> ApTitle | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
 import ssl
 from collections import Counter
@@ -19,8 +20,15 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.native_address import DEFAULT_PORT, acceptable_source
+from protocols.c1222.native_address import (
+    DEFAULT_PORT,
+    TCP,
+    UDP,
+    NativeAddress,
+    acceptable_source,
+)
 from protocols.c1222.stream import ApduStream
+from protocols.errors import LocalProtocolError
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.base.errors import SettingsError
@@ -395,6 +403,28 @@ class Listener:
                 break
             self.refuse(path, "too-slow")
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)
+
+
+def native_address_of(path: Path, own: bool) -> bytes:
+    """Give where a path's far end is, or where it came to, as C12.22 over IP writes it.
+
+    Nothing for a carrier without IP addresses.
+    """
+    host, port = path.local if own else path.remote
+    try:
+        if own and ipaddress.ip_address(host).is_unspecified:
+            host = _facing(path.remote)
+        return NativeAddress(host, port, TCP if path.is_stream else UDP).encode()
+    except (LocalProtocolError, OverflowError, ValueError, OSError):
+        return b""
+
+
+def _facing(remote: tuple[str, int]) -> str:
+    """Give our address on the way to a peer, where we listen on all; nothing is sent."""
+    family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        probe.connect(remote)
+        return str(probe.getsockname()[0])
 
 
 def keep_alive(connected: socket.socket | None) -> None:

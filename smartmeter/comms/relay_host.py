@@ -18,7 +18,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.listener import Listener
+from smartmeter.comms.listener import Listener, native_address_of
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
@@ -28,6 +28,10 @@ MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
 RECONNECT_S = 1.0
 UPSTREAM = "upstream"
+
+
+def _address_of(path: Hashable, own: bool) -> bytes:
+    return native_address_of(cast(ApduPath, path), own) if path != UPSTREAM else b""
 
 
 class RelayHost:
@@ -61,7 +65,13 @@ class RelayHost:
         self.listener = Listener(self, MAX_APDU_OCTETS)
         to_nodes = client_tls(self._tls) if listen_tls else None
         self.finder = WayFinder(registrar, self.listener, self, to_nodes)
-        self.relay = Relay(node, registrar, UPSTREAM if upstream else None, seek=self.finder.seek)
+        self.relay = Relay(
+            node,
+            registrar,
+            UPSTREAM if upstream else None,
+            seek=self.finder.seek,
+            address_of=_address_of,
+        )
         self._bearer: Bearer | None = None
         if upstream is not None:
             self._bearer = make_bearer(

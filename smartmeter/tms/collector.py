@@ -14,7 +14,7 @@ from typing import Any
 
 from ansi_tables.errors import TableError
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import NEVER, NOTIFICATION
+from protocols.c1222.builder import NEVER, TEST
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
@@ -43,10 +43,12 @@ from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
+    FullWrite,
     Identify,
     IndexWrite,
     Logoff,
     Logon,
+    OffsetWrite,
     Request,
     Terminate,
     Unknown,
@@ -305,7 +307,8 @@ class Collector:
         # What came in clear is nobody's, whatever title it bears.
         esn = self._meters.esn(event.calling) if event.key_id is not None else None
         write = whole_write(event.services[0])
-        if esn is not None and write is not None and write[1][:4] == SIGNATURE:
+        is_test = bool(event.qualifier & TEST)
+        if esn is not None and write is not None and write[1][:4] == SIGNATURE and not is_test:
             with suppress(MalformedRequest):  # which items are, is said below
                 self._report(event, esn, now_us)
                 return
@@ -313,7 +316,8 @@ class Collector:
 
     def _serve(self, event: RequestArrived, esn: str | None, now_us: int) -> None:
         """Answer what a network is asked; registrations and the like wait for the store."""
-        if esn is not None and event.qualifier & NOTIFICATION:
+        # A node that has a key here is configured: it need not say NOTIFICATION.
+        if esn is not None and not event.qualifier & TEST:
             with suppress(MalformedRequest, ValueError):  # no writes, or none that can be read
                 writes = [written(octets) for octets in event.services]
                 parts = tuple(Part(table, None, {}, data, at) for table, at, data in writes)
@@ -347,6 +351,8 @@ class Collector:
                 return bytes([ResponseCode.isss])
             case Logon() | Unknown():
                 return bytes([ResponseCode.sns])
+            case FullWrite() | OffsetWrite() if event.qualifier & TEST:
+                return bytes([ResponseCode.onp])  # it must not become data
             case IndexWrite():
                 # Where a foreign node's elements lie is not known here.
                 return bytes([ResponseCode.onp])

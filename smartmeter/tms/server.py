@@ -11,11 +11,9 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import cast
 
-from protocols.c1222.native_address import TCP, UDP, NativeAddress
-from protocols.errors import LocalProtocolError
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.listener import Listener
+from smartmeter.comms.listener import Listener, native_address_of
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
@@ -50,7 +48,7 @@ class TmsServer:
         """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
         self._loop = asyncio.get_running_loop()
         self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
-        self.head_end.collector.address_of = _native_address
+        self.head_end.collector.address_of = _address_of
         self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)
@@ -173,14 +171,8 @@ class TmsServer:
             self.head_end.refused(f"stream: {reason}", monotonic_us())
 
 
-def _native_address(path: Hashable, own: bool) -> bytes:
-    """Give where a path's far end is, or where it came to, as C12.22 over IP writes it."""
-    known = cast(ApduPath, path)
-    host, port = known.local if own else known.remote
-    try:
-        return NativeAddress(host, port, TCP if known.is_stream else UDP).encode()
-    except (LocalProtocolError, OverflowError):
-        return b""  # a carrier without IP addresses
+def _address_of(path: Hashable, own: bool) -> bytes:
+    return native_address_of(cast(ApduPath, path), own)
 
 
 def _is_slow(path: Hashable) -> bool:

@@ -1,6 +1,7 @@
 """A relay comes to nodes without a connection: at their native address, or by a short message."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import TCP, UDP, NativeAddress
 from protocols.c1222.registration import ConnectionType, Register, serial_uid
-from protocols.c1222.services import encode_service
+from protocols.c1222.services import Resolve, encode_service
 from protocols.c1222.stream import ApduStream
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.bearer import BearerSettings, When
@@ -101,6 +102,32 @@ async def test_a_node_that_takes_no_calls_is_not_called(tmp_path: Path) -> None:
     await until(lambda: not relay.relay.routes())
     assert items(await asked(relay, request([READ_1], 2))) == [NETR]
     assert "not reached at its address" not in relay.counts
+    await relay.stop()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+async def test_a_relay_tells_its_own_address_for_itself_and_for_whom_it_reaches(
+    host: str, tmp_path: Path
+) -> None:
+    """So that a node which asks everybody for its master finds it (RFC 6142, 5)."""
+    relay = await master(tmp_path, host)
+    reached = Register(METER, serial_uid("A1"), 3600)
+    registering = request([encode_service(reached)], 1, called=TITLE, calling=METER)
+    assert items(await asked(relay, registering))[0][0] == 0
+    near = "127.0.0.1" if host == "127.0.0.1" else "::1"
+    own = NativeAddress(near, relay.address[1], UDP).encode()
+    family = socket.AF_INET6 if ":" in near else socket.AF_INET
+    loop = asyncio.get_running_loop()
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
+        for number, title in enumerate((TITLE, METER), 2):
+            octets = request([encode_service(Resolve(title))], number, called=None, calling=None)
+            await loop.sock_sendto(client, octets, (near, relay.address[1]))
+            async with asyncio.timeout(5):
+                answer = await loop.sock_recv(client, 4096)
+            assert items(answer) == [bytes([0, len(own)]) + own]
+        nobody = encode_service(Resolve(ApTitle.parse(".9")))
+        assert items(await asked(relay, request([nobody], 4, called=TITLE))) == [b"\x0c"]
     await relay.stop()
 
 

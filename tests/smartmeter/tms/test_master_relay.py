@@ -10,7 +10,7 @@ import pytest
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import NEVER, NOTIFICATION
+from protocols.c1222.builder import NEVER, NOTIFICATION, TEST
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import decode_address
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
@@ -257,6 +257,21 @@ async def test_tables_that_a_plain_node_tells_are_arrived_data(tms: TmsServer) -
             meter._writer.write(octets)
         refused = (await meter.hear(ResponseArrived)).responses
         assert refused == (bytes([ResponseCode.isc]),)
+
+
+async def test_a_node_with_a_key_need_not_say_notification_and_a_test_becomes_no_data(
+    tms: TmsServer,
+) -> None:
+    status = encode_request(FullWrite(3, bytes.fromhex("0001000000")))
+    async with Talker(METER, tms) as meter:
+        for qualifier, code in ((TEST | NOTIFICATION, ResponseCode.onp), (0, ResponseCode.ok)):
+            meter.node.request(
+                [status], HOST_TITLE, "tcp", monotonic_us(), key_id=0, qualifier=qualifier
+            )
+            for _, octets in meter.node.outgoing():
+                meter._writer.write(octets)
+            assert (await meter.hear(ResponseArrived)).responses == (bytes([code]),)
+        assert tms.head_end.figures.notifications == 1
 
 
 async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: TmsServer) -> None:
