@@ -6,6 +6,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Containers often tell Python to keep no compiled files; the tests start hundreds of processes,
+# and each of them would compile the whole program again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-night venv lint docs clean
 
 # Either stamp makes the folder; the demo installs no more than the demo needs.
