@@ -61,7 +61,7 @@ CLIENTS_FUNCTIONS = {
     "_slow_down",
 }
 #: A mutant that takes longer hangs, in the processor's time; a whole bench takes one second.
-HANGS_AFTER_S = 15
+HANGS_AFTER_S = 6
 #: Devices with all there is, with reads by offset only, and one whose log monitors accesses.
 KINDS = ("residential", "industrial", "residential-tou")
 
