@@ -96,7 +96,7 @@ def bad_month(esns: list[str], days: int, seed: int) -> list[Fault]:
 def run_month(meters: int, seed: int, days: int = 30) -> Counter[Kind]:
     """Run a month to its end, see that nothing is lost and all is named; give its faults."""
     settings = FleetSettings(
-        meters, days, seed, profile=local_meter(days), interval_min=60, load_step_min=15
+        meters, days, seed, profile=local_meter(days), interval_min=60, load_step_min=60
     )
     esns = [f"SM{number:06d}" for number in range(1, meters + 1)]
     faults = bad_month(esns, days, seed)

@@ -328,11 +328,11 @@ def detector(threshold_s: int = 30) -> tuple[OutageDetector, Memory, Calendar]:
 
 def test_an_outage_that_both_have_seen_is_told_once() -> None:
     street = watching(OUTAGE=OUTAGE)
-    street.run(HOUR_S)
+    street.run(1000)
     street.device.mains(False, street.world.now_us)
     street.run(1200)
     street.device.mains(True, street.world.now_us)
-    street.run(HOUR_S)
+    street.run(2000)
     records = street.host.parts(SsiTable.OUTAGE_RECORD)
     assert len({record["OUTAGE_NBR"] for record in records}) == 1
     assert [record["RESTORED"] for record in records].count(1) == 1
@@ -341,7 +341,7 @@ def test_an_outage_that_both_have_seen_is_told_once() -> None:
 
 def test_an_outage_that_only_the_meter_saw_is_told_from_its_log() -> None:
     street = watching(OUTAGE=OUTAGE)
-    street.run(HOUR_S)
+    street.run(1000)
     street.device.meter.mains(False, street.world.now_us)  # the module has another supply
     street.run(400)
     street.device.meter.mains(True, street.world.now_us)
