@@ -3,10 +3,14 @@
 Not every driver can tell when the last bit has left: a USB adapter takes the
 bytes and says so at once.  On a real line a write therefore lasts as long as
 its bits, and before a change of speed the line rests for the adapter's timer.
+
+Two programs on one port take each other's octets, so it is locked (on Windows it
+is anyway) for as long as it is open.
 """
 
 from __future__ import annotations
 
+import errno
 import time
 
 import serial
@@ -43,9 +47,17 @@ class SerialPort:
         self._heard_s = 0.0
         try:
             self._serial = serial.serial_for_url(
-                url, baudrate=baud, timeout=0.05, rtscts=False, dsrdtr=False, xonxoff=False
+                url,
+                baudrate=baud,
+                timeout=0.05,
+                rtscts=False,
+                dsrdtr=False,
+                xonxoff=False,
+                exclusive=True,
             )
         except (serial.SerialException, OSError, ValueError) as error:
+            if getattr(error, "errno", None) == errno.EWOULDBLOCK:
+                raise PortError(f"{url}: another program uses it; end that first") from error
             raise PortError(f"{url}: {error}; check its name, or run: smartmeter doctor") from error
         #: Whether it has modem lines: a pty or a socket has none, and no bits that take time.
         self.is_line = self._power(rts, dtr)

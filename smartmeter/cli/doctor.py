@@ -95,7 +95,7 @@ def look_at_port(name: str) -> Finding:
     import serial
 
     try:
-        serial.Serial(name, 9600, timeout=0.1, dsrdtr=False, rtscts=False).close()
+        serial.Serial(name, timeout=0.1, dsrdtr=False, rtscts=False, exclusive=True).close()
     except (serial.SerialException, OSError, ValueError) as error:
         return Finding(name, False, str(error), "close the program that uses it, or check its name")
     return Finding(name, True, "opens")

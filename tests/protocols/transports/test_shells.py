@@ -1,16 +1,19 @@
 """The blocking and the asyncio shell: the same conversation, the same results, short files."""
 
 import asyncio
+import os
+import pty
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from protocols.errors import OutcomeUnknown, ServiceRefused
+from protocols.errors import OutcomeUnknown, PortError, ServiceRefused
 from protocols.transports import async_pump, pump
 from protocols.transports.async_pump import open_meter_async
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.pump import open_meter
+from protocols.transports.serial_port import SerialPort
 from tests.smartmeter.cli.served import meter_process
 
 
@@ -69,6 +72,20 @@ def test_a_port_that_has_gone_for_good_is_one_clear_error() -> None:
 def test_a_shell_is_short_and_holds_no_rule(module: object) -> None:
     text = Path(str(module.__file__)).read_text()  # type: ignore[attr-defined]
     assert len(text.splitlines()) < 200
+
+
+def test_a_port_that_another_program_uses_is_not_disturbed_and_one_clear_error() -> None:
+    near, far = pty.openpty()
+    name = os.ttyname(far)
+    used = SerialPort(name)
+    with pytest.raises(PortError, match="another program uses it"):
+        SerialPort(name)
+    os.write(near, b"\x06")
+    assert used.read(1.0) == b"\x06"
+    used.close()
+    SerialPort(name).close()
+    os.close(near)
+    os.close(far)
 
 
 def test_a_name_that_no_resolver_looks_up_is_one_clear_error() -> None:
