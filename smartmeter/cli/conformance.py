@@ -22,7 +22,7 @@ from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.journal import FileJournal
-from smartmeter.cli.logon import is_call, open_any_port
+from smartmeter.cli.logon import call_key, is_call, open_any_port
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -83,7 +83,7 @@ def command(port: str | None, **options: Any) -> int:
     # Hypothesis keeps facts about texts in files: not in the user's folder.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
-    chosen = _chosen(permits, options)
+    chosen = _chosen(port or "", permits, options)
     if options["plan_only"]:
         for line in chosen.lines(permits):
             click.echo(line)
@@ -131,14 +131,14 @@ def _run(
     return 1 if report.failed else 0
 
 
-def _chosen(permits: frozenset[Permit], options: dict[str, Any]) -> Plan:
+def _chosen(port: str, permits: frozenset[Permit], options: dict[str, Any]) -> Plan:
     known = {each.name for each in all_checks()}
     if unknown := [name for name in options["names"] if name not in known]:
         raise click.UsageError(f"{unknown[0]} is no check; see --plan with all --allow options")
     seed = options["seed"] if options["seed"] is not None else SystemRandom().randrange(10**6)
     waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
     groups, names = frozenset(options["groups"]), frozenset(options["names"])
-    return plan(permits, groups, names, seed, options["budget"], waivers)
+    return plan(permits, groups, names, seed, options["budget"], waivers, is_call(port))
 
 
 def _bench(
@@ -148,6 +148,7 @@ def _bench(
     if is_call(port):
         rules, identity = CALL, call_name(port).identity
     bench = Bench.on(_line(port), seed, rules, identity)
+    bench.call_key = call_key() if is_call(port) else None
     bench.profile, bench.permits = profile, permits
     bench.reader, bench.master = _password(READER_VARIABLE), _password(MASTER_VARIABLE)
     bench.now_utc_s = lambda: wall_utc_us() // 1_000_000

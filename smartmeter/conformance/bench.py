@@ -75,6 +75,8 @@ class NoJournal:
 class Bench:
     """A device under test.  ``reader`` and ``master`` are passwords, where they are known.
 
+    ``call_key`` is id and key of single DES, for the Authenticate of C12.21.
+
     A failure must repeat ``failures`` of ``tries`` times; ``examples`` sessions are drawn,
     until ``until_us`` at most.
     """
@@ -84,6 +86,7 @@ class Bench:
     profile: Profile = field(default_factory=Profile)
     reader: bytes | None = field(default=None, repr=False)
     master: bytes | None = field(default=None, repr=False)
+    call_key: tuple[int, bytes] | None = field(default=None, repr=False)
     permits: frozenset[Permit] = frozenset()
     journal: Journal = field(default_factory=NoJournal)
     now_utc_s: Callable[[], int] | None = None
@@ -295,9 +298,12 @@ GROUPS = (
     "access",
     "tables",
     "timing",
+    "call",
     "security",
     "robustness",
 )
+#: Only planned in a telephone call.
+CALL_GROUP = "call"
 _checks: dict[str, Check] = {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from protocols.errors import PortError
 from protocols.machine import Machine, SetBaud
@@ -36,8 +36,19 @@ class Line(Protocol):
     def set_baud(self, baud: int) -> None:
         """Change our speed."""
 
+    def cut(self) -> bool:
+        """Lose the carrier of a call and call again; False where there is none."""
+
     def close(self) -> None:
         """Let the line go."""
+
+
+@runtime_checkable
+class InACall(Protocol):
+    """A machine at the other end of a call."""
+
+    def line_lost(self, now_us: int) -> None:
+        """The carrier has gone."""
 
 
 class SimulatedLine:
@@ -102,6 +113,14 @@ class SimulatedLine:
     def set_baud(self, baud: int) -> None:
         """Change our speed."""
         self._ours = baud
+
+    def cut(self) -> bool:
+        """Lose the carrier, where the machine is in a call."""
+        if not isinstance(self._machine, InACall):
+            return False
+        self._machine.line_lost(self._now_us)
+        self._rest = b""
+        return True
 
     def close(self) -> None:
         """Do nothing: the machine stays."""
@@ -174,6 +193,14 @@ class PortLine:
     def set_baud(self, baud: int) -> None:
         """Change our speed; a port that cannot is told by its PortError."""
         self._port.set_baud(baud)
+
+    def cut(self) -> bool:
+        """End the call and begin another."""
+        if self._again is None:
+            return False
+        self._port.close()
+        self._port = self._again()
+        return True
 
     def close(self) -> None:
         """Let the port go."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from ansi_tables import TableError
-from smartmeter.conformance.bench import Bench, Check, Permit, all_checks
+from smartmeter.conformance.bench import CALL_GROUP, Bench, Check, Permit, all_checks
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import (
     Basis,
@@ -52,12 +52,14 @@ def plan(
     seed: int = 1,
     budget_s: float | None = None,
     waivers: Mapping[str, str] | None = None,
+    in_a_call: bool = False,
 ) -> Plan:
     """Choose the checks that are allowed; ``groups`` and ``names`` empty mean all."""
     chosen = [
         each
         for each in all_checks()
         if (each.needs is None or each.needs in permits)
+        and (in_a_call or each.group != CALL_GROUP)
         and (not groups or each.group in groups)
         and (not names or each.name in names)
     ]

@@ -4,6 +4,9 @@ from smartmeter.conformance.checks import (
     access_checks as access_checks,
 )
 from smartmeter.conformance.checks import (
+    call_checks as call_checks,
+)
+from smartmeter.conformance.checks import (
     drawn_checks as drawn_checks,
 )
 from smartmeter.conformance.checks import (

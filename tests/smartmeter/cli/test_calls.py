@@ -71,3 +71,14 @@ def test_the_bench_goes_by_c1221_in_a_call_to_a_device_on_a_shared_line(modem: P
     done = smartmeter("conformance", f"modem:{NUMBER}/7@{modem.name}", *checks)
     assert done.returncode == 0, done.stdout
     assert "not applicable" in done.stdout and modem.commands.count(f"ATD{NUMBER}") == 1
+
+
+def test_the_bench_proves_the_key_calls_again_and_sees_tickets_that_come_again(
+    modem: PtyModem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CALL_KEY_VARIABLE, f"1={KEY.hex()}")
+    checks = [part for name in ("D101", "D103", "D106") for part in ("--check", name)]
+    done = smartmeter("conformance", f"modem:{NUMBER}/7@{modem.name}", *checks)
+    assert done.returncode == 0 and "2 passed, 1 doubtful" in done.stdout, done.stdout
+    assert "1 tickets in three sessions" in done.stdout
+    assert modem.commands.count(f"ATD{NUMBER}") == 2, "the carrier was lost once"

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from xml.etree import ElementTree
 
 import pytest
@@ -27,10 +28,11 @@ from smartmeter.conformance.verdicts import Result, Verdict
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES, RANDOM, profile_named
 from smartmeter.meter.sample import measured_meter
-from smartmeter.meter.tables import port_of
+from smartmeter.simulation.telephone_meter import KeyedPort
 from tests.smartmeter.meter.sessions import NOON_UTC_US, original
 
 ALL = frozenset(Permit)
+CALL_KEY = bytes.fromhex("0123456789abcdef")
 
 
 class Recorded:
@@ -73,8 +75,10 @@ class OnTelephone:
 
     def __init__(self) -> None:
         self._meter = original()
-        options = CallOptions(lambda: bytes(8), 7)
-        self._server = CallServer(port_of(self._meter), options)
+        tickets = count(1)
+        options = CallOptions(lambda: next(tickets).to_bytes(8, "big"), 7)
+        self._server = CallServer(KeyedPort(self._meter, {1: CALL_KEY}), options)
+        self.line_lost = self._server.line_lost
         self.receive, self.outgoing = self._server.receive, self._server.outgoing
         self.sent, self.events = self._server.sent, self._server.events
 
@@ -90,10 +94,50 @@ class OnTelephone:
 def test_our_meter_passes_every_group_in_a_call() -> None:
     bench = Bench.on(SimulatedLine(OnTelephone()), 1, CALL, identity=7)  # type: ignore[arg-type]
     bench.reader, bench.master, bench.permits = b"reader", b"master", ALL
-    results = run(bench, plan(ALL, seed=1))
+    bench.call_key = (1, CALL_KEY)
+    results = run(bench, plan(ALL, seed=1, in_a_call=True))
     assert failures(results) == []
     missing = {r.check for r in results if r.verdict is Verdict.NOT_APPLICABLE}
     assert missing <= {"D80", "D80b", "D81", "D91", "T08", "S15", "S16"}
+
+
+CALL_CHECKS = tuple(f"D{number}" for number in range(97, 107))
+
+
+def in_a_call(machine: object, key: bytes = CALL_KEY) -> dict[str, Verdict]:
+    """Give what the checks of a call say of a device."""
+    bench = Bench.on(SimulatedLine(machine), 1, CALL, identity=7)  # type: ignore[arg-type]
+    bench.permits, bench.call_key = ALL, (1, key)
+    results = run(bench, plan(ALL, frozenset({"call"}), in_a_call=True))
+    return {result.check: result.verdict for result in results}
+
+
+class WrongOnTelephone(OnTelephone):
+    """A device that does one thing wrong in a call; each is caught by its check."""
+
+    def __init__(self, wrong: str) -> None:
+        super().__init__()
+        self._wrong, server = wrong, self._server
+        if wrong == "D97":
+            server._link.accepts = None
+        elif wrong == "D98":
+            server._link.accepts = frozenset((7,))
+        elif wrong == "D103":
+            server._call = replace(server._call, ticket=lambda: bytes(8))
+        elif wrong == "D106":
+            self.line_lost = lambda now_us: None  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("wrong", ["D97", "D98", "D103", "D106"])
+def test_a_device_that_is_wrong_in_a_call_is_caught_by_the_check(wrong: str) -> None:
+    assert in_a_call(WrongOnTelephone(wrong))[wrong].failed
+
+
+def test_a_device_without_the_key_is_caught_and_checks_of_a_call_are_for_calls_only() -> None:
+    found = in_a_call(OnTelephone(), bytes(8))
+    assert found["D101"] is Verdict.VIOLATION
+    assert set(found) == set(CALL_CHECKS)
+    assert not {each.name for each in plan(ALL).checks} & set(CALL_CHECKS)
 
 
 class Ending:
@@ -125,7 +169,7 @@ def test_our_meter_passes_every_group(seed: int) -> None:
     results = run(bench_on(original(), ALL, seed), plan(ALL, seed=seed))
     assert failures(results) == []
     passed = {result.group for result in results if result.verdict is Verdict.PASSED}
-    assert passed == set(GROUPS)
+    assert passed == set(GROUPS) - {"call"}
     missing = {r.check for r in results if r.verdict is Verdict.NOT_APPLICABLE}
     # No speeds are claimed, no clock is there to compare with, its log monitors no accesses.
     assert missing <= {"D80b", "T08", "S15", "S16"}
