@@ -18,6 +18,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.address import shown
+from smartmeter.base.clock import US_PER_S, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.gateway.bearer_checks import check_bearer, check_order
 from smartmeter.gateway.finding import Finding
@@ -28,11 +29,15 @@ CONNECT_TIMEOUT_S = 5.0
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
 NEEDED = (0, 1, 3, 11, 12, 16, 21, 22, 23, 52, 61, 62, 63, 64, 71, 76)
 CLOCK = 52
+#: What tells the zone of a clock that shows local time.
+ZONE = (51, 53, 54)
 #: Sessions a day of the default provisioning: load profile, register, clock; and watching.
 SESSIONS_DAY = 96 + 2
 WATCH_PERIOD_S = 2
 DAY_S = 86_400
 ENTRIES_A_SESSION = 2
+#: Clocks that are no further apart are not told of; a module refuses a meter at 600 s.
+CLOCKS_APART_S = 60
 HISTORY_DATA, LOG_DIMENSIONS, HISTORY_CONTROL = 74, 71, 73
 MIN_FREE_OCTETS = 64 << 20
 #: A session opened for reading, and one that ended normally (C12.19 event codes).
@@ -173,7 +178,7 @@ def _meter(seat: SeatSettings) -> Iterator[Finding]:
             opened = meter.opened
             images[0] = meter.read(0)
             used = Snapshot(images).context.fmt.std_tbls_used
-            for number in (*NEEDED[1:], HISTORY_CONTROL, HISTORY_DATA):
+            for number in (*NEEDED[1:], *ZONE, HISTORY_CONTROL, HISTORY_DATA):
                 if number not in used:
                     continue
                 try:
@@ -191,7 +196,30 @@ def _meter(seat: SeatSettings) -> Iterator[Finding]:
     if missing:
         lacking = ", ".join(f"ST-{n:02d}" for n in missing)
         yield Finding(seat.port, False, f"the meter has no {lacking}: reports go without them")
+    if CLOCK in images:
+        yield from _clock(seat.port, Snapshot(images), wall_utc_us() // US_PER_S)
     yield _history(seat.port, Snapshot(images))
+
+
+def _clock(port: str, tables: Snapshot, board_s: int) -> Iterator[Finding]:
+    """Compare the meter's clock, which the module goes by, with the board's, which it does not."""
+    try:
+        clock = tables.clock()
+    except TableError as error:
+        yield Finding(port, True, f"its clock cannot be read: {error}")
+        return
+    if clock.now is None:
+        yield Finding(port, True, "its clock is not set: the module cannot begin", "have it set")
+        return
+    ahead_s = round(clock.now.timestamp()) - board_s
+    if abs(ahead_s) > CLOCKS_APART_S:
+        yield Finding(
+            port,
+            False,
+            f"its clock is {ahead_s:+d} s to the board's: "
+            + (clock.rules.note or "one of the two is wrong"),
+            "if it is the meter's, have it set: intervals keep the times that it gives them",
+        )
 
 
 def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Finding]:

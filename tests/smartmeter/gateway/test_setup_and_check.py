@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,9 +12,17 @@ from pathlib import Path
 
 import pytest
 
+import smartmeter as package
+from ansi_tables import Snapshot
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.gateway.checks import _clock
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.tms.shipment import read_shipment
 from tests.smartmeter.cli.served import meter_process, smartmeter
 
+SOURCE = Path(package.__file__ or "").parent
 MASTER = {"SMARTMETER_OPTICAL_PASSWORD": "master"}
 
 
@@ -89,6 +98,31 @@ def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> N
     assert {"InfluxDB 127.0.0.1:2", "Home Assistant 127.0.0.1:3"} <= wrong
     assert meter in wrong, "the wrong password"
     assert "Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "told"), [(0, ""), (10_800, "+10800 s"), (-63_072_000, "-63072000 s")]
+)
+def test_a_meter_whose_clock_is_not_the_boards_is_told(ahead_s: int, told: str) -> None:
+    now_us = 1_767_225_600 * US_PER_S
+    settings = MeterSettings(profile=PROFILES["residential-tou"])
+    meter = Meter(settings, MemoryNvram(), Calendar(now_us), 0)  # on local time
+    tables = Snapshot({n: meter.table(n, 0) for n in (0, 51, 52, 53, 54)})
+    [*found] = _clock("port", tables, now_us // US_PER_S - ahead_s)
+    assert [told in str(one) and not one.wrong for one in found] == [True] * (ahead_s != 0)
+
+
+def test_a_gateway_never_asks_the_boards_clock_what_time_it_is() -> None:
+    asking = re.compile(r"wall_utc_us|time\.time\(|time_ns\(|\.now\(|utcnow|\.today\(")
+    places = [SOURCE / "gateway", SOURCE / "ssi", SOURCE / "comms"]
+    asks = {
+        str(path.relative_to(SOURCE))
+        for place in places
+        for path in place.rglob("*.py")
+        if asking.search(path.read_text())
+    }
+    # A check is for a person; a relay on a board of its own has no other clock.
+    assert asks == {"gateway/checks.py", "comms/relay_host.py"}
 
 
 def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_path: Path) -> None:
