@@ -49,6 +49,8 @@ class DirectDoor:
     ) -> None:
         self._device, self._logon = device, logon
         self.guard = Guard(permission or Everything())
+        # What was learned of the device stays, as at a port.
+        self._limits = ClientLimits()
         self._queue: list[tuple[int, int, object, Work]] = []
         self._order = 0
         self._running = False
@@ -76,7 +78,7 @@ class DirectDoor:
         if password is not None:
             device.security(password.ljust(PASSWORD_OCTETS), now_us)
         try:
-            script = guarded(work(ClientLimits()), self.guard, self._denied)
+            script = guarded(work(self._limits), self.guard, self._denied)
             return JobDone(token, _run(script, device, now_us), 0)
         except ProtocolError as error:
             return JobFailed(token, error, 0)
