@@ -335,7 +335,8 @@ class Client:
 
     def _heed(self, event: Event, now_us: int) -> None:
         if isinstance(event, MessageDelivered):
-            self._await_answer(now_us)
+            if self._answer_due_us is None:  # or it was our refusal of a request of the device
+                self._await_answer(now_us)
         elif isinstance(event, LinkFailed):
             times = self._link.timing.retries + 1
             error = NotAcknowledged(

@@ -39,6 +39,7 @@ def lines(tables: Snapshot, refused: dict[int, str], now: datetime) -> Iterator[
     width = max((len(value) for _, value, _ in shown), default=0)
     for kind, value, register in shown:
         yield f"{kind:10s} {value:{width}s}  {register.name}"
+    yield from _faults(tables)
     if refused:
         locked = ", ".join(f"{name_of(number)} ({why})" for number, why in sorted(refused.items()))
         yield f"locked    {locked}; a password may open it"
@@ -53,6 +54,19 @@ def _value(register: Register) -> str:
     if register.value is None:
         return register.text
     return f"{register.number} {register.source.measure}"
+
+
+def _faults(tables: Snapshot) -> Iterator[str]:
+    """Tell what does not decode; what comes of one cause once."""
+    told = set()
+    for number in tables:
+        try:
+            tables.require(number)
+        except TableError as error:
+            text = f"{error}; {error.remedy}"
+            if text not in told:
+                told.add(text)
+                yield f"wrong      {text}"
 
 
 def _text(value: str) -> str:

@@ -18,6 +18,9 @@ from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, wa
 from smartmeter.cli.progress import ReadingProgress
 from smartmeter.cli.tables import decoded_table, table_number, table_title
 
+#: Tables of every meter, whether ST-00 lists them or not.
+ALWAYS = (0, 1)
+
 
 @click.command()
 @click.argument("port")
@@ -60,6 +63,7 @@ def command(
         refused = {number: error.name for number, error in found.refused.items()}
         for row in overview.lines(found.snapshot, refused, datetime.now(UTC)):
             click.echo(row)
+        return 1 if found.snapshot.get(0) is None else 0
     else:
         for number in found.wanted:
             print_table(found, number)
@@ -92,13 +96,13 @@ def read_tables(
 ) -> Found:
     """Read tables, and those that they need to be understood; refusals are kept, not raised.
 
-    With ``only_listed``, tables that ST-00 does not list are left out.
+    With ``only_listed``, tables that ST-00 does not list are left out, but for ALWAYS.
     """
     found = Found(wanted)
     _fetch(meter, found, 0, progress)
     general = found.snapshot.get(0) if only_listed else None
     if general is not None:
-        found.wanted = [n for n in wanted if n in general.STD_TBLS_USED]
+        found.wanted = [n for n in wanted if n in general.STD_TBLS_USED or n in ALWAYS]
     for number in found.wanted:
         known = definition(number)
         for needed in known.needs if known else ():

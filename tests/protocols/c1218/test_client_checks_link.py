@@ -330,6 +330,19 @@ def test_a_meter_that_logs_off_during_a_read_ends_the_read() -> None:
     assert isinstance(bench.error, SessionEnded)
 
 
+def test_requests_of_the_meter_do_not_make_the_client_wait_for_ever() -> None:
+    bench, _ = reading()
+    bench.hear(ACK)
+    for _ in range(5):
+        said = bench.hear(bench.answer("55 55"))
+        assert said[:1] == ACK and message_of(said[1:]) == b"\x02"
+        bench.hear(ACK)
+        bench.wait(1)
+    assert bench.ended is None
+    bench.wait(1.1)
+    assert isinstance(bench.error, NotAnswered)
+
+
 @check("C35", CHOICE)
 def test_the_result_does_not_depend_on_how_octets_and_time_are_cut() -> None:
     def run(pieces: int) -> list[object]:

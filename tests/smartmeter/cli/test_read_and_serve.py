@@ -125,6 +125,12 @@ def test_the_screen_says_what_is_locked() -> None:
     assert screen == ["locked    ST-23 (isc); a password may open it"]
 
 
+def test_the_screen_says_once_what_does_not_decode() -> None:
+    tables = Snapshot({0: bytes(16), 1: bytes(32), 23: bytes(8)})
+    (line,) = overview.lines(tables, {}, datetime.now(UTC))
+    assert line.startswith("wrong      ST-00 NBR_PENDING at octet 16")
+
+
 def test_read_prints_a_listing_for_a_person() -> None:
     done = smartmeter("read", "sim:", "ST-52", "1", "23")
     assert done.returncode == 0 and "CLOCK_CALENDAR" in done.stdout and "SM-RES-1" in done.stdout
