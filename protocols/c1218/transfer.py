@@ -48,6 +48,8 @@ MAX_ELEMENTS = 0xFFFF
 MAX_INDICES = 9
 #: What a device answers to a piece that it cannot give, or a service that it lacks.
 _CANNOT = (ResponseCode.onp, ResponseCode.sns)
+#: What it answers when its session is gone.
+_LOST = (ResponseCode.rno, ResponseCode.isss)
 
 
 def check(request: Request, response: Response) -> Response:
@@ -134,17 +136,23 @@ class TableReading:
             self.progress(len(self.data), self.count)
 
     def _by_offsets(self, limits: ClientLimits) -> Script[bytes]:
-        piece = limits.max_read
+        """Read pieces.  After a short one of a whole table more is asked for.
+
+        It may be the last one, or all that the device gives at a time.
+        """
+        piece, short = limits.max_read, False
         while self.count is None or len(self.data) < self.count:
             size = piece if self.count is None else min(piece, self.count - len(self.data))
             request = OffsetRead(self.table, self.start + len(self.data), size)
             try:
                 octets = yield from read_block(request, limits)
             except ServiceRefused as refusal:
+                if short and refusal.code not in _LOST:
+                    break  # the piece before was the last
                 if refusal.code != ResponseCode.onp:
                     raise
                 if self.data and size == 1:
-                    break  # the piece before was the last
+                    break
                 if not self.data and size <= MIN_PIECE_OCTETS:
                     raise
                 # Too long for an answer, or across the end, which not every device allows.
@@ -153,8 +161,10 @@ class TableReading:
             if len(octets) > size:
                 raise RemoteProtocolError(f"{len(octets)} octets were sent, {size} were asked for")
             self._take(octets)
-            if len(octets) < size:
+            short = len(octets) < size
+            if short and (not octets or self.count is not None):
                 break
+            piece = len(octets) if short else piece
         return bytes(self.data)
 
     def _by_indices(self, above: tuple[int, ...], limits: ClientLimits) -> Script[int]:

@@ -249,7 +249,20 @@ def test_a_table_too_long_for_the_defaults_is_read_by_pieces_of_52() -> None:
     bench, image = ClientBench(), bytes(range(200))
     asked = serve(bench, bench.run(read_table(70, bench.client.limits)), sliced(image))
     assert bench.result == image and asked[0] == b"\x30\0\x46"
-    assert [int.from_bytes(r[6:8], "big") for r in asked[1:]] == [52] * 4
+    assert [int.from_bytes(r[6:8], "big") for r in asked[1:]] == [52] * 4 + [44]
+
+
+def test_a_meter_that_gives_less_at_a_time_than_asked_for_is_read_to_the_end() -> None:
+    bench, image = ClientBench(), bytes(range(200))
+    whole = sliced(image)
+
+    def at_most_30(request: bytes) -> bytes | str:
+        if request[0] != 0x3F:
+            return whole(request)
+        return whole(request[:6] + min(30, int.from_bytes(request[6:8], "big")).to_bytes(2, "big"))
+
+    serve(bench, bench.run(read_table(70, bench.client.limits)), at_most_30)
+    assert bench.result == image
 
 
 @check("C52", TWO)
@@ -537,7 +550,9 @@ def test_a_read_goes_on_in_a_new_session_where_it_stopped() -> None:
     serve(bench, said, answer)
     offsets = [int.from_bytes(r[3:6], "big") for r in reads if r[0] == 0x3F]
     assert (
-        bench.result == image and offsets == [0, 52, 104, 104, 156] and told == [52, 104, 156, 200]
+        bench.result == image
+        and offsets == [0, 52, 104, 104, 156, 200]
+        and told == [52, 104, 156, 200]
     )
 
 
