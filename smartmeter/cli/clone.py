@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from ansi_tables.ids import name_of
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, close_session
 from protocols.datalink.packet import ACK, STP
@@ -128,6 +129,8 @@ def command(
     if cloning.password_accepted is False:
         click.echo("the meter refused the password; cloned what it shows", err=True)
     target.save(image)
+    for number, fault in sorted(cloning.faults.items()):
+        click.echo(f"{name_of(number)} left out: {fault}", err=True)
     if image.missing:
         shown = ", ".join(map(str, image.missing[:8]))
         click.echo(

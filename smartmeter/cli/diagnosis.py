@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from protocols.datalink.packet import ACK, STP
+from protocols.datalink.packet import ACK, NAK, STP
 from protocols.errors import LinkError, PortError, ProtocolError, ServiceRefused
 from protocols.psem.identification import parse_identification
 from protocols.transports.names import MODEM
@@ -162,6 +162,12 @@ def _of_silence(line: MeterLine, watched: WatchedPort, error: LinkError) -> Iter
         remedy += " (raspi-config) and take console=serial0 from cmdline.txt"
         if rest.lstrip().startswith(b"/"):
             remedy = "a meter of IEC 62056-21: it is not an ANSI meter"
+    elif rest and not rest.strip(bytes((ACK,))):
+        text = f"a meter acknowledges, and does not answer: {error}"
+        remedy = "it may be at work, or held by another session: try again in a minute"
+    elif rest and not rest.strip(bytes((ACK, NAK))):
+        text = f"a meter refuses our packets as damaged (NAK): {error}"
+        remedy = "clean the window and seat the probe; a maker's own checksum: --assume crc-swapped"
     elif rest:
         text = f"{len(rest)} octets came that are no packet: {rest[:8].hex(' ')}"
         remedy = "the wrong speed: a session may be open at another (wait 6 s, or --baud); on a"

@@ -19,7 +19,7 @@ from ansi_tables.rendering import text_shown
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1218.transfer import Script, check
-from protocols.errors import RemoteProtocolError, ServiceRefused
+from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
 from protocols.psem.codec import table_data
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (
@@ -89,6 +89,7 @@ class Cloning:
         self.password_accepted: bool | None = None
         self.reading: int | None = None
         self.skipped: set[int] = set()
+        self.faults: dict[int, str] = {}
         self._listed: list[int] = []
         self._delays: dict[int, list[Exchange]] = {}
 
@@ -208,7 +209,14 @@ class Cloning:
             self.tables[number] = yield from self._settings.read(number, limits)
             self.refused.pop(number, None)
         except ServiceRefused as error:
+            if error.code in (ResponseCode.rno, ResponseCode.isss):
+                raise SessionEnded(str(error)) from error
             self.refused.setdefault(number, _named(error.code))
+        except RemoteProtocolError as error:
+            if number == 0:
+                raise
+            self.skipped.add(number)
+            self.faults[number] = str(error)
         if (observed := self._exchanges()) and number in self.tables:
             self._delays.setdefault(number, []).append(observed[0])
         self.reading = None

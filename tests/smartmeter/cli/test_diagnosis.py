@@ -162,11 +162,15 @@ def test_the_latency_of_an_adapter_is_measured_and_explained() -> None:
         (b"/ABC5SN1234\r\n", "IEC 62056-21"),
         (bytes(range(128, 200)), "mini-UART"),
         (b"", "flat side"),
+        (b"\x15", "crc-swapped"),
+        (b"\x06", "another session"),
     ],
 )
 def test_what_comes_instead_of_a_meter_is_explained(heard: bytes, words: str) -> None:
     with served(Talker(heard)) as port:
-        found = texts(diagnosis.talk(line_to(port, IMPATIENT)))
+        line = line_to(port, IMPATIENT)
+        line.options = replace(line.options, answer_timeout_us=300_000)
+        found = texts(diagnosis.talk(line))
     assert not found["meter"].well and words in found["meter"].remedy
 
 

@@ -1,5 +1,6 @@
 """A twin answers like its original; a clone of the clone is the same file."""
 
+import contextlib
 import json
 from dataclasses import replace
 from random import Random
@@ -9,9 +10,11 @@ import pytest
 from ansi_tables import Snapshot
 from protocols.c1218.client import Client
 from protocols.c1218.scripts import LogonSettings
+from protocols.errors import SessionEnded
 from protocols.machine import Machine
+from protocols.psem.codec import block
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, Identify, Logon
+from protocols.psem.services import FullRead, Identify, Logon, Negotiate, Response
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning
@@ -106,6 +109,38 @@ def test_a_file_with_another_meter_is_not_taken_up() -> None:
     client = Client()
     with pytest.raises(SmartMeterError, match="another meter"):
         sessions.converse(client, sessions.original(), cloning.script(client.limits))
+
+
+def test_a_table_that_is_none_is_left_out_and_a_lost_session_is_no_refusal() -> None:
+    general = bytearray(IMAGE.tables[0])
+    general[13:19] = 1, 0, 0, 0, 0, 0
+    tables = {0: bytes(general[:19]) + b"\x2b\x2b", 1: IMAGE.tables[1], 5: IMAGE.tables[5]}
+    cloning = Cloning(CloneSettings(), list, lambda done, total: None)
+
+    def answer(request: object) -> Response:
+        table = getattr(request, "table", None)
+        if table == 3 or not isinstance(request, FullRead | Identify | Logon | Negotiate):
+            return Response(lost if table == 3 else ResponseCode.sns)
+        if table is None:
+            return Response(ResponseCode.ok, b"\0\1\0\0\6")
+        wrong = b"\0" if table == 5 else b""
+        return Response(ResponseCode.ok, block(tables[table]) + wrong)
+
+    def converse() -> None:
+        script = cloning.script(Client().limits)
+        with contextlib.suppress(StopIteration):
+            step = next(script)
+            while True:
+                step = script.send(answer(step))
+
+    lost = ResponseCode.rno
+    with pytest.raises(SessionEnded, match="rno"):
+        converse()
+    lost = ResponseCode.isc
+    converse()
+    image = cloning.image()
+    assert image.missing == (5,) and image.refused == {3: ResponseCode.isc}
+    assert sorted(image.tables) == [0, 1] and "announces" in cloning.faults[5]
 
 
 def test_secrets_are_blanked_and_keep_their_shape() -> None:
