@@ -162,8 +162,8 @@ def _line(port: str) -> Line:
     if is_simulated(port):
         now_us = monotonic_us()
         return SimulatedLine(meter_named(port, wall_utc_us(), now_us), now_us)
-    again = (lambda: open_any_port(port)) if is_call(port) else None
-    return PortLine(open_any_port(port), monotonic_us, again)
+    opened = open_any_port(port)
+    return PortLine(opened, monotonic_us, lambda: open_any_port(port), hangs_up=is_call(port))
 
 
 def _password(variable: str) -> bytes | None:

@@ -39,6 +39,9 @@ class Line(Protocol):
     def cut(self) -> bool:
         """Lose the carrier of a call and call again; False where there is none."""
 
+    def reopen(self) -> None:
+        """Open a port anew that has gone; PortError when it cannot be."""
+
     def close(self) -> None:
         """Let the line go."""
 
@@ -122,6 +125,9 @@ class SimulatedLine:
         self._rest = b""
         return True
 
+    def reopen(self) -> None:
+        """Do nothing: the machine stays."""
+
     def close(self) -> None:
         """Do nothing: the machine stays."""
 
@@ -147,17 +153,23 @@ class SimulatedLine:
 class PortLine:
     """A real port; ``now_us`` is the computer's monotonic clock.
 
-    ``again`` opens one anew that may end by itself: devices hang up as C12.21 wants it.
+    ``again`` opens one anew that has gone.  ``hangs_up``: that is no fault, and is done
+    without a word, since devices of C12.21 end their calls.
     """
 
     exact = False
 
     def __init__(
-        self, port: Port, now_us: Callable[[], int], again: Callable[[], Port] | None = None
+        self,
+        port: Port,
+        now_us: Callable[[], int],
+        again: Callable[[], Port] | None = None,
+        hangs_up: bool = False,
     ) -> None:
         self._port = port
         self._clock_us = now_us
         self._again = again
+        self._hangs_up = hangs_up
 
     def now_us(self) -> int:
         """Give the computer's time."""
@@ -173,9 +185,15 @@ class PortLine:
 
     def _call_again(self, error: PortError) -> None:
         """Open a port anew whose call has ended: the device at its end is in Base state."""
-        if self._again is None:
+        if not self._hangs_up:
             raise error
-        self._port.close()
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open a port anew that has gone; PortError when it cannot be."""
+        if self._again is None:
+            raise PortError("the port has gone, and nobody can open it anew")
+        self.close()
         self._port = self._again()
 
     def read(self, until_us: int) -> bytes:
@@ -196,10 +214,9 @@ class PortLine:
 
     def cut(self) -> bool:
         """End the call and begin another."""
-        if self._again is None:
+        if not self._hangs_up:
             return False
-        self._port.close()
-        self._port = self._again()
+        self.reopen()
         return True
 
     def close(self) -> None:

@@ -97,7 +97,7 @@ def _line(name: str) -> Line:
     from smartmeter.meter.sample import is_simulated, meter_named
 
     if not is_simulated(name):
-        return PortLine(_open(name), monotonic_us)
+        return PortLine(_open(name), monotonic_us, lambda: _open(name))
     now_us = monotonic_us()
     return SimulatedLine(meter_named(name, wall_utc_us(), now_us), now_us)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from random import Random
 
 from ansi_tables import TableError
+from protocols.errors import PortError
 from smartmeter.conformance.bench import CALL_GROUP, Bench, Check, Permit, all_checks
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import (
@@ -67,7 +69,10 @@ def plan(
 
 
 def run(bench: Bench, chosen: Plan, told: Callable[[Result], None] | None = None) -> list[Result]:
-    """Run the plan; each result is told as it comes.  A port that has gone ends it all."""
+    """Run the plan; each result is told as it comes.
+
+    A port that goes is a failure of the check that ran, and is opened anew for the next.
+    """
     results: list[Result] = []
     begin_us = bench.tester.now_us()
     if chosen.budget_s is not None:
@@ -119,6 +124,10 @@ def _once(bench: Bench, each: Check, seed: int) -> Result:
         verdict, text = Verdict.NOT_APPLICABLE, str(reason)
     except Unreachable as reason:
         verdict, text = Verdict.VIOLATION, str(reason)
+    except PortError as gone:
+        verdict, text = Verdict.VIOLATION, f"the port went away: {gone}"
+        with suppress(PortError):
+            tester.line.reopen()
     except TableError as error:
         verdict, text = Deviation(str(error)).verdict(Basis.ONE_SOURCE), str(error)
     return Result(
@@ -138,7 +147,7 @@ def _answers(bench: Bench) -> bool:
     bench.tester.transcript = Transcript()  # what the check left is its own
     try:
         bench.base()
-    except Unreachable:
+    except (Unreachable, PortError):
         return False
     return True
 

@@ -36,6 +36,8 @@ TURN_AROUND_US = 20_000
 BAUD_PAUSE_US = 60_000
 #: What comes and is not looked at is kept up to here: a device may talk without end.
 MAX_BUFFER_OCTETS = 1 << 16
+#: A message must hold the longest request of a session's start: Security.
+LEAST_OCTETS = 21
 
 
 @dataclass(frozen=True)
@@ -307,6 +309,9 @@ class Tester:
         if answer.ok and len(answer.data) >= 3:
             self.packet_octets = int.from_bytes(answer.data[:2], "big")
             self.packets = answer.data[2]
+            if (self.packet_octets - 8) * self.packets < LEAST_OCTETS:
+                room = f"{self.packet_octets} octets x {self.packets} packets"
+                raise Deviation(f"Negotiate grants {room}, which hold no request")
             code = answer.data[3] if len(answer.data) > 3 else None
             if code in bauds and BAUDS.get(code, self.baud) != self.baud:
                 self.use_baud(BAUDS[code])

@@ -14,6 +14,8 @@ from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
 IDENTIFY, READ_ST0 = b"\x20", b"\x30\x00\x00"
 OTHERS_ARE_SILENT = Basis.RECOMMENDATION
+#: The longest gap that a device must bear, with room for a clock of its own.
+LONGEST_GAP_US = 480_000
 
 
 def _not_executed(tester: Tester) -> None:
@@ -117,8 +119,11 @@ def gaps_inside_a_packet(bench: Bench) -> None:
     """The inter-character time-out is 500 ms at least."""
     tester = bench.base()
     for octet in tester.packet(IDENTIFY):
+        began_us = tester.now_us()
         tester.pause(380_000)
         tester.write(bytes((octet,)))
+        if tester.now_us() - began_us > LONGEST_GAP_US:
+            raise NotApplicable("this computer made a gap longer than it wanted: it is too busy")
     tester.want_ack("a packet with gaps")
     tester.answer().want(ResponseCode.ok)
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from protocols.c1218.server import Server, ServerOptions
 from protocols.c1221.server import CallOptions, CallServer
 from protocols.datalink.packet import STP, decode_packet
 from protocols.errors import PortError, RemoteProtocolError
@@ -29,6 +30,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES, RANDOM, profile_named
 from smartmeter.meter.sample import measured_meter
 from smartmeter.simulation.telephone_meter import KeyedPort
+from tests.protocols.c1218.device_bench import ModelDevice
 from tests.smartmeter.meter.sessions import NOON_UTC_US, original
 
 ALL = frozenset(Permit)
@@ -156,12 +158,54 @@ class Ending:
 
 def test_a_line_whose_call_has_ended_is_called_again_and_a_cable_is_not() -> None:
     ended, machine = Ending(), MachinePort(original(), lambda: 0)
-    line = PortLine(ended, lambda: 0, lambda: machine)  # type: ignore[arg-type]
+    line = PortLine(ended, lambda: 0, lambda: machine, hangs_up=True)  # type: ignore[arg-type]
     assert line.read(0) == b"" and ended.closed == 1
-    line = PortLine(ended, lambda: 0, lambda: machine)  # type: ignore[arg-type]
+    line = PortLine(ended, lambda: 0, lambda: machine, hangs_up=True)  # type: ignore[arg-type]
     line.write(b"\xee")
     with pytest.raises(PortError):
         PortLine(ended, lambda: 0).read(0)  # type: ignore[arg-type]
+
+
+class Fragile(SimulatedLine):
+    """A meter that ends at a packet of no data; whoever opens its port finds one begun anew."""
+
+    gone = False
+
+    def write(self, data: bytes) -> None:
+        self.gone = self.gone or data[4:6] == b"\0\0"
+        self._raise_if_gone()
+        super().write(data)
+
+    def read(self, until_us: int) -> bytes:
+        self._raise_if_gone()
+        return super().read(until_us)
+
+    def reopen(self) -> None:
+        self.gone = False
+        self._machine = original()
+
+    def _raise_if_gone(self) -> None:
+        if self.gone:
+            raise PortError("closed the connection")
+
+
+def test_a_device_that_ends_at_a_packet_fails_that_check_and_the_others_go_on() -> None:
+    bench = Bench.on(Fragile(original()), 1)
+    results = run(bench, plan(frozenset(), names=frozenset({"D14", "D15", "D16"})))
+    verdicts = [(result.check, result.verdict) for result in results]
+    assert verdicts == [
+        ("D14", Verdict.PASSED),
+        ("D15", Verdict.VIOLATION),
+        ("D16", Verdict.PASSED),
+    ]
+    assert "closed the connection" in results[1].text and list(results[1].transcript.lines())
+
+
+def test_a_grant_that_holds_no_request_is_a_deviation_and_not_an_error_of_ours() -> None:
+    options = ServerOptions(max_packet_octets=9, max_packets=1, min_packet_octets=9)
+    meter = Server(ModelDevice(), options)
+    results = run(bench_on(meter), plan(frozenset(), groups=frozenset({"tables"})))
+    assert any("hold no request" in result.text for result in results)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
