@@ -202,6 +202,8 @@ def test_ctrl_c_ends_a_read_at_once_and_a_question_without_answer_is_told(tmp_pa
             ],
             stderr=subprocess.PIPE,
             text=True,
+            # Tests that run in the background of a shell have it ignored, and pass that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         connection, _ = silent.accept()
         assert connection.recv(100)
