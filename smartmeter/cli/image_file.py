@@ -7,14 +7,21 @@ from pathlib import Path
 import click
 
 from ansi_tables import Overrides, Snapshot, TableError
+from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_file, read_text
 
 MAX_FILE_OCTETS = 64 << 20
 
 
 def read_image(file_name: str, overrides: Overrides | None = None) -> Snapshot:
-    """Read a meter's JSON image; TableError says what is wrong with it."""
-    return Snapshot.from_json(read_text(Path(file_name), MAX_FILE_OCTETS), overrides=overrides)
+    """Read a meter's JSON image; SettingsError says what is wrong with it."""
+    text = read_text(Path(file_name), MAX_FILE_OCTETS)
+    try:
+        return Snapshot.from_json(text, overrides=overrides)
+    except TableError as error:
+        raise SettingsError(
+            file_name, str(error), "make one: smartmeter clone PORT FILE"
+        ) from error
 
 
 def read_overrides(text: str | None) -> Overrides | None:

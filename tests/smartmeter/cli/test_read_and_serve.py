@@ -176,7 +176,7 @@ def test_decode_reads_an_image_and_names_what_is_missing(tmp_path: Path) -> None
     assert missing.returncode == 1 and "ST-21" in missing.stderr
     image.write_text("{")
     broken = smartmeter("decode", "table", "1", "00", "--image", str(image))
-    assert broken.returncode == 1 and "no JSON" in broken.stderr
+    assert broken.returncode == 2 and "no JSON" in broken.stderr
 
 
 def test_a_served_meter_ends_quietly_while_a_client_is_connected() -> None:
