@@ -166,7 +166,7 @@ class Server:
 
         In a session it is refused anew: bare acknowledgments would hold the session open for ever.
         """
-        if data == b"\x20":
+        if data == b"\x20" and self.state is not State.BASE:
             fresh = self.state is State.ID
             self._answer(self._identification() if fresh else self._respond(data, now_us), now_us)
 

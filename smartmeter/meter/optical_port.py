@@ -86,7 +86,7 @@ class OpticalPort:
         if not accepted:
             self._refused(now_us)
             return ResponseCode.isc if accepted is None else ResponseCode.err
-        if access.failures != failures:
+        if failures:
             self._store.keep_access()
         return ResponseCode.ok
 

@@ -5,7 +5,6 @@ _KEPT_LATER = (
     "the count that a right password clears is kept with the session's first event, too; the "
     "bench takes no power away in between"
 )
-_ANSWERED_ANEW = "an Identification that is taken for a repetition is answered anew all the same"
 
 SURVIVORS = {
     "session: (State.BASE, Terminate) is missing": (
@@ -53,10 +52,7 @@ SURVIVORS = {
     "(self._traffic_due_us is not None) with Or": (
         "the packet that led here has restarted the time-out already; in Base it ends nothing"
     ),
-    "link.forget: not (not keep_last)": _ANSWERED_ANEW,
-    "link.forget: without self._last = None": _ANSWERED_ANEW,
-    "optical_port.security: not (access.failures != failures)": _KEPT_LATER,
-    "optical_port.security: access.failures != failures with Eq": _KEPT_LATER,
+    "optical_port.security: not (failures)": _KEPT_LATER,
     "optical_port.security: without self._store.keep_access()": _KEPT_LATER,
     "optical_port.write: without raise Refused(ResponseCode.onp)": (
         "the meter behind the port refuses an image of another size with onp as well"
