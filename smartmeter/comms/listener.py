@@ -50,6 +50,8 @@ MAX_PENDING_OCTETS = 64 << 20
 SWEEP_S = 1.0
 #: Octets that are read at once, into a buffer that all connections share.
 READ_OCTETS = 65_536
+#: Messages of one connection that are served before others have their turn.
+APDUS_A_TURN = 32
 #: Half-open connections: probes begin after a minute of silence, and three may be lost.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
 BACKLOG = 1024
@@ -132,10 +134,22 @@ class TcpPath(asyncio.BufferedProtocol):
             listener.refuse(self, error.reason)
             return
         listener.heard(self, bool(found), self._stream.pending)
-        for octets in found:
+        self._give(found)
+
+    def _give(self, found: list[bytes], is_rest: bool = False) -> None:
+        """Give APDUs on, so many at a time that nobody else waits long; then read on."""
+        listener = self._listener
+        for octets in found[:APDUS_A_TURN]:
             listener.take(self, octets)
         if found:
             listener.handler.received()
+        if rest := found[APDUS_A_TURN:]:
+            if self._transport is not None:
+                self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._give, rest, True)
+            return
+        if is_rest and self._transport is not None:
+            self._transport.resume_reading()
         try:
             self._stream.check()
         except ApduRejected as error:

@@ -15,7 +15,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, Logoff
 from smartmeter.comms import listener as listening
-from smartmeter.comms.listener import Listener, Path
+from smartmeter.comms.listener import APDUS_A_TURN, Listener, Path
 from tests.protocols.c1222.conversation import READ_1, Talk, items, request
 
 LIMIT = 2048
@@ -108,6 +108,20 @@ async def test_check_75_three_apdus_in_one_read_are_three_messages_in_order() ->
         assert [items(answer)[0][0] for answer in answers] == [0, 5, 0]
         assert served.seen == wanted
         client.writer.close()
+
+
+async def test_who_sends_very_much_lets_others_have_their_turn() -> None:
+    async with serving() as served:
+        greedy, modest = await Client.connect(served), await Client.connect(served)
+        wanted = [request([READ_1], n) for n in range(1, 10 * APDUS_A_TURN)]
+        greedy.writer.write(b"".join(wanted))
+        modest.writer.write(request([READ_1], 7777))
+        assert len(await modest.apdus(1)) == 1
+        assert served.seen.index(request([READ_1], 7777)) < 4 * APDUS_A_TURN
+        assert len(await greedy.apdus(len(wanted))) == len(wanted)
+        assert [one for one in served.seen if one in wanted] == wanted, "in their order"
+        greedy.writer.write(request([READ_1], 9999))
+        assert len(await greedy.apdus(1)) == 1, "and its connection goes on"
 
 
 async def test_a_whole_message_is_answered_before_what_follows_it_closes_the_connection() -> None:
