@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from decimal import Decimal
 from typing import Any
 
 from smartmeter.base.errors import StorageError
@@ -121,6 +122,9 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
     from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
     from smartmeter.gateway.sinks.statistics_link import import_statistics
 
+    #: By meter, set and channel: the energy of all intervals that ended up to an instant.
+    sums: dict[tuple[str, int, int], tuple[int, Decimal]] = {}
+
     async def step() -> bool:
         """Send every hour from the first one on that new intervals have changed."""
         position = readings.position(STATISTICS_SINK)
@@ -136,9 +140,17 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
             channel = readings.energy_channel(esn, direction)
             if channel is None:
                 continue
-            rows, before = readings.hourly(esn, *channel), readings.forgotten(esn, *channel)
+            from_s, before = sums.get((esn, *channel), (0, Decimal(0)))
+            if first_s < from_s or not from_s:  # a gap was filled, or it is the first time
+                from_s, before = 0, readings.forgotten(esn, *channel)
+            rows = readings.hourly(esn, *channel, from_s)
+            if not rows:
+                continue
             entries = hourly_statistics(rows, first_s, before)
             await import_statistics(settings, statistic_metadata(esn, direction), entries)
+            last_s = rows[-1]["hour_s"]
+            earlier = (Decimal(row["value"]) for row in rows if row["hour_s"] < last_s)
+            sums[esn, *channel] = last_s, sum(earlier, before)
         if fresh:
             readings.move(STATISTICS_SINK, {"intervals": fresh[-1]["number"]})
         return bool(fresh)

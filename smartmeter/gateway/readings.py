@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +35,8 @@ SCHEMA_VERSION = 2
 REGISTER_TABLES = (23, 25, 28)
 #: Rows that one look for new ones gives at the most.
 MAX_ROWS = 1000
+#: Where the newest values are looked for: a day of several meters, and not years of them.
+NEWEST_ROWS = 10_000
 #: How long rows are kept that every sink has.
 KEEP_DAYS = 800
 DAY_S = 86_400
@@ -56,6 +58,15 @@ def number_text(value: Exact | None) -> str | None:
         with localcontext(prec=MAX_DIGITS):
             value = Decimal(value.numerator) / value.denominator
     return None if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def energy_rows(rows: Iterable[sqlite3.Row]) -> dict[str, sqlite3.Row]:
+    """Give the first channel that records energy, by its direction."""
+    found: dict[str, sqlite3.Row] = {}
+    for row in rows:
+        if row["unit"] == "Wh":
+            found.setdefault(row["direction"], row)
+    return found
 
 
 class Readings:
@@ -235,64 +246,79 @@ class Readings:
         )
 
     def newest(self, esn: str) -> dict[str, sqlite3.Row]:
-        """Give the newest row of each register of a meter, by name."""
+        """Give the newest row of each register of a meter, by name, among the last rows."""
+        # The plus keeps SQLite from the index by ESN, which leads through years.
         rows = self._all(
-            "SELECT *, max(number) FROM registers WHERE esn=? GROUP BY name, unit", esn
+            "SELECT *, max(number) FROM registers WHERE +esn=?"
+            " AND number > (SELECT max(number) FROM registers) - ? GROUP BY name, unit",
+            esn,
+            NEWEST_ROWS,
         )
         return {row["name"]: row for row in rows}
 
     def last_interval(self, esn: str) -> sqlite3.Row | None:
         """Give channel 0 of the newest interval of a meter's first load-profile set."""
-        return self._one(
-            "SELECT * FROM intervals WHERE esn=? AND channel=0"
-            " AND set_nbr=(SELECT min(set_nbr) FROM intervals WHERE esn=?)"
-            " ORDER BY end_s DESC LIMIT 1",
-            esn,
-            esn,
-        )
+        for set_nbr in self._sets(esn):
+            return self._newest_interval(esn, set_nbr)[0]
+        return None
 
     def power_w(self, esn: str) -> Decimal | None:
         """Give the mean power of the newest interval: what is received counts negative."""
-        total: Decimal | None = None
-        for direction, sign in (("delivered", 1), ("received", -1)):
-            channel = self.energy_channel(esn, direction)
-            row = self._newest_interval(esn, *channel) if channel is not None else None
-            if row is None or not row["length_s"]:
-                continue
-            power_w = sign * Decimal(row["value"]) * 3600 / row["length_s"]
-            total = power_w + (total or 0)
-        return total
-
-    def _newest_interval(self, esn: str, set_nbr: int, channel: int) -> sqlite3.Row | None:
-        return self._one(
-            "SELECT * FROM intervals WHERE esn=? AND set_nbr=? AND channel=?"
-            " ORDER BY end_s DESC LIMIT 1",
-            esn,
-            set_nbr,
-            channel,
-        )
+        for set_nbr in self._sets(esn):
+            total: Decimal | None = None
+            found = energy_rows(self._newest_interval(esn, set_nbr))
+            for direction, sign in (("delivered", 1), ("received", -1)):
+                if direction in found and found[direction]["length_s"]:
+                    row = found[direction]
+                    power_w = sign * Decimal(row["value"]) * 3600 / row["length_s"]
+                    total = power_w + (total or 0)
+            if total is not None:
+                return total
+        return None
 
     def energy_channel(self, esn: str, direction: str) -> tuple[int, int] | None:
         """Give set and channel that record a direction's energy: the first of those that do."""
-        row = self._one(
-            "SELECT set_nbr, channel FROM intervals WHERE esn=? AND unit='Wh' AND direction=?"
-            " ORDER BY set_nbr, channel LIMIT 1",
-            esn,
-            direction,
-        )
-        return (row["set_nbr"], row["channel"]) if row is not None else None
+        for set_nbr in self._sets(esn):
+            row = energy_rows(self._newest_interval(esn, set_nbr)).get(direction)
+            if row is not None:
+                return set_nbr, row["channel"]
+        return None
 
-    def hourly(self, esn: str, set_nbr: int, channel: int) -> list[sqlite3.Row]:
+    def _sets(self, esn: str) -> Iterator[int]:
+        """Give the load-profile sets of which there are intervals, each found by one look."""
+        last, sql = -1, "SELECT min(set_nbr) AS next FROM intervals WHERE esn=? AND set_nbr > ?"
+        while (row := self._one(sql, esn, last)) is not None and row["next"] is not None:
+            last = row["next"]
+            yield last
+
+    def _newest_interval(self, esn: str, set_nbr: int) -> list[sqlite3.Row]:
+        """Give all channels of a set's newest interval, which its number tells.
+
+        Its time does not: the meter's clock may have been set back.
+        """
+        return self._all(
+            "SELECT * FROM intervals WHERE (esn, set_nbr, ring_epoch, sequence) ="
+            " (SELECT esn, set_nbr, ring_epoch, sequence FROM intervals WHERE esn=? AND set_nbr=?"
+            " ORDER BY ring_epoch DESC, sequence DESC LIMIT 1) ORDER BY channel",
+            esn,
+            set_nbr,
+        )
+
+    def hourly(self, esn: str, set_nbr: int, channel: int, from_s: int = 0) -> list[sqlite3.Row]:
         """Give the energy of a channel with the UTC hour in which each interval ended, in order.
 
-        An interval that ends on the hour belongs to the hour before.
+        An interval that ends on the hour belongs to the hour before.  What ended up to
+        ``from_s`` is left out.
         """
         return self._all(
             "SELECT (end_s - 1) / 3600 * 3600 AS hour_s, value FROM intervals"
-            f" WHERE esn=? AND set_nbr=? AND channel=? AND {_COUNTED} ORDER BY end_s, number",
+            # The plus keeps SQLite with the index by time.
+            f" WHERE esn=? AND channel=? AND end_s > ? AND +set_nbr=? AND {_COUNTED}"
+            " ORDER BY end_s, number",
             esn,
-            set_nbr,
             channel,
+            from_s,
+            set_nbr,
         )
 
     def forgotten(self, esn: str, set_nbr: int, channel: int) -> Decimal:

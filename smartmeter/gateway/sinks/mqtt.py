@@ -57,6 +57,8 @@ class MqttSink:
         self._settings, self._readings, self._meters = settings, readings, meters
         self._note = note
         self._shown: dict[str, str] = {}
+        #: What each meter shows, by ESN, and after which change of the readings.
+        self._states: dict[str, tuple[int, str]] = {}
         self._told_lost = False
         self._rest_s = RECONNECT_S[0]
 
@@ -120,11 +122,7 @@ class MqttSink:
                 payload = json.dumps(discovery_payload(view.esn, view.model, base))
                 await self._show(client, discovery_topic(settings.discovery, view.esn), payload)
             await self._show(client, f"{base}/availability", ONLINE if view.fresh else OFFLINE)
-            readings, esn = self._readings, view.esn
-            state = state_payload(
-                readings.newest(esn), readings.last_interval(esn), readings.power_w(esn)
-            )
-            await self._show(client, f"{base}/state", json.dumps(state))
+            await self._show(client, f"{base}/state", self._state(view.esn))
         position = self._readings.position(SINK)
         for table, topic in (("intervals", "interval"), ("happenings", "happening")):
             rows = self._readings.after(table, position.get(table, 0))
@@ -133,6 +131,20 @@ class MqttSink:
             if rows:
                 position[table] = rows[-1]["number"]
                 self._readings.move(SINK, position)
+
+    def _state(self, esn: str) -> str:
+        """Give what a meter shows; looked up again only when something was kept since."""
+        readings = self._readings
+        kept, state = self._states.get(esn, (-1, ""))
+        if kept != readings.kept:
+            kept = readings.kept
+            state = json.dumps(
+                state_payload(
+                    readings.newest(esn), readings.last_interval(esn), readings.power_w(esn)
+                )
+            )
+            self._states[esn] = kept, state
+        return state
 
     async def _show(self, client: aiomqtt.Client, topic: str, payload: str) -> None:
         """Publish a retained value when it is another than the one shown."""

@@ -145,6 +145,19 @@ def test_the_power_is_what_is_delivered_less_what_is_received(readings: Readings
     assert readings.power_w(ESN) == -188
 
 
+def test_the_newest_interval_is_the_last_although_the_clock_was_set_back(
+    readings: Readings,
+) -> None:
+    readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[n, 0] for n in range(4)]))])
+    readings._db.execute("UPDATE intervals SET end_s = end_s + 63072000")
+    readings.keep(ESN, 1, [(3, profile(3, 4, [[25, 0]]))])
+    readings.keep(ESN, 1, [(4, profile(4, 2, [[7, 7]]))])  # a gap that was filled
+    last = readings.last_interval(ESN)
+    assert last is not None and (last["sequence"], last["value"]) == (4, "25")
+    assert readings.power_w(ESN) == 100
+
+
 def test_the_csv_file_has_one_line_an_interval_and_channel(
     readings: Readings, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ them for ``recorder/import_statistics``.
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,11 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from smartmeter.gateway.outlets import _statistics_step
+from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 from smartmeter.gateway.sinks.statistics_link import import_statistics
+from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile
+from tests.smartmeter.ssi.host import FACTORY
 
-TOKEN = "long-lived"
+TOKEN, ESN = "long-lived", FACTORY.esn
 
 
 class Home:
@@ -100,6 +105,34 @@ async def test_history_is_imported_and_the_same_again_changes_nothing() -> None:
     assert held["2026-01-01T00:00:00+00:00"] == (100, 100)
     await import_statistics(settings(server), metadata, entries[-30:])
     assert home.statistics["smartmeter:meter_sm000001_delivered"] == held
+    server.close()
+
+
+async def test_history_that_comes_piece_by_piece_is_that_of_the_whole(tmp_path: Path) -> None:
+    home = Home()
+    server = await home_server(home)
+    readings = Readings(tmp_path / "readings.sqlite3")
+    readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
+    step = _statistics_step(settings(server), readings)
+    # In order, with a gap that is filled late, and once with a gateway that began anew.
+    pieces = [range(3), range(3, 4), range(4, 9), range(17, 30), range(9, 17), range(30, 47)]
+    for number, piece in enumerate(pieces, 2):
+        values = [[n, 3 * n] for n in piece]
+        readings.keep(ESN, 1, [(number, profile(number, piece.start, values))])
+        assert await step() and not await step()
+        if number == 4:
+            step = _statistics_step(settings(server), readings)
+    for channel, direction in enumerate(("delivered", "received")):
+        whole = hourly_statistics(readings.hourly(ESN, 1, channel))
+        told = home.statistics[f"smartmeter:meter_sm000001_{direction}"]
+        assert told == {one["start"]: (one["state"], one["sum"]) for one in whole}
+        assert len(whole) == 12
+    calls = home.calls
+    readings.prune(EPOCH_S + 800 * 86_400 + 2 * 3600 + 1)
+    readings.keep(ESN, 1, [(20, profile(20, 47, [[47, 141]]))])
+    assert await step() and home.calls == calls + 2
+    delivered = home.statistics["smartmeter:meter_sm000001_delivered"]
+    assert delivered["2026-01-01T11:00:00+00:00"][1] == sum(range(48))
     server.close()
 
 
