@@ -21,8 +21,16 @@ from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.base.file import read_text
+from smartmeter.cli.conformance_network import (
+    chosen_checks,
+    how_it_ran,
+    plan_lines,
+    refuse_options,
+    run_on_network,
+)
 from smartmeter.cli.journal import FileJournal
-from smartmeter.cli.logon import call_key, is_call, open_any_port
+from smartmeter.cli.logon import NETWORK, call_key, is_call, open_any_port
+from smartmeter.cli.meter_line import check_network_options
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -68,9 +76,14 @@ _File = click.Path(dir_okay=False)
 @click.option("--html", "html_file", type=_File, help="Write one self-contained page.")
 @click.option("--replay", "replay_file", type=_File, help="Run the failures of a report again.")
 @click.option("--diff", "diff_files", nargs=2, type=_File, help="Compare two reports.")
+@click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="c1222: keys.")
+@click.option("--user-id", default=0, show_default=True, help="c1222: of the password.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the octets of each failure.")
-def command(port: str | None, **options: Any) -> int:
+@click.pass_context
+def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     """Test the C12.18 device at PORT, and tell what is wrong with a minimal transcript.
+
+    With c1222://HOST[:PORT]/APTITLE it is a node of C12.22, with checks of its own.
 
     Harmless by default: nothing is written, no procedure is asked for, no wrong
     password is tried, no flood is sent.  Each --allow-... asks for the device's
@@ -82,6 +95,10 @@ def command(port: str | None, **options: Any) -> int:
         return _compare(*options["diff_files"])
     # Hypothesis keeps facts about texts in files: not in the user's folder.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
+    if port is not None and port.startswith(NETWORK):
+        refuse_options(context)
+        return _on_network(port, options)
+    check_network_options(port or "", options["key_file"], None)
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
     if options["plan_only"]:
@@ -105,6 +122,23 @@ def command(port: str | None, **options: Any) -> int:
         ) from gone
     finally:
         bench.tester.line.close()
+
+
+def _on_network(port: str, options: dict[str, Any]) -> int:
+    """Run the checks of C12.22, and write the reports."""
+    checks = chosen_checks(options["names"], options["allow_attacks"])
+    if options["plan_only"]:
+        for line in plan_lines(checks):
+            click.echo(line)
+        return 0
+    logon = _password(READER_VARIABLE), options["user_id"]
+    waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
+    tell = _teller(len(checks), options["verbose"])
+    results, device = run_on_network(port, checks, waivers, logon, options["key_file"], tell)
+    report = Report(tuple(results), device, how_it_ran(port))
+    _write(report, options)
+    click.echo(report.summary())
+    return 1 if report.failed else 0
 
 
 def _run(

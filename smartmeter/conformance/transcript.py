@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocols.c1222.envelope import APDU_TAG, decode_apdu
+from protocols.c1222.errors import ApduRejected
 from protocols.datalink.packet import (
     ACK,
     DATA_FORMAT,
@@ -109,11 +111,21 @@ def pieces(data: bytes) -> Iterator[tuple[bytes, str]]:
         at += len(octets)
 
 
+def _is_apdu(data: bytes) -> bool:
+    try:
+        decode_apdu(data)
+    except ApduRejected:
+        return False
+    return True
+
+
 def _piece(data: bytes, at: int) -> tuple[bytes, str]:
     if data[at] == ACK:
         return data[at : at + 1], "ACK"
     if data[at] == NAK:
         return data[at : at + 1], "NAK"
+    if at == 0 and data[0] == APDU_TAG and _is_apdu(data):
+        return data, "APDU"
     if data[at] != STP:
         end = data.find(bytes((STP,)), at)
         octets = data[at : end if end > 0 else len(data)]

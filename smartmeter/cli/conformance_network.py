@@ -1,0 +1,88 @@
+"""``smartmeter conformance c1222://HOST[:PORT]/APTITLE``: the bench on a node of the network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import SystemRandom
+from typing import Any
+
+import click
+
+from protocols.errors import PortError
+from protocols.transports.apdu_connection import ApduConnection
+from protocols.transports.network_meter import parse_name
+from protocols.transports.pump import monotonic_us
+from smartmeter.base.clock import wall_utc_us
+from smartmeter.base.errors import SmartMeterError
+from smartmeter.cli.frame_c1222 import make_context
+from smartmeter.conformance.network_bench import NetworkBench, NetworkCheck, run_network
+from smartmeter.conformance.network_checks import NETWORK_CHECKS
+from smartmeter.conformance.verdicts import Result
+
+#: Options that a network has no use for: its checks write nothing, draw nothing and repeat nothing.
+NOT_HERE = (
+    *("allow_writes", "allow_procedures", "groups", "budget", "seed", "examples", "tries"),
+    *("failures", "profile_file", "yes_serial", "replay_file"),
+)
+
+
+def refuse_options(context: click.Context) -> None:
+    """Refuse what is for a line only."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in NOT_HERE and source is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} is for a line, not for c1222://…")
+
+
+def chosen_checks(names: tuple[str, ...], attacks: bool) -> list[NetworkCheck]:
+    """Give the checks that are wanted and allowed."""
+    if unknown := set(names) - {one.name for one in NETWORK_CHECKS}:
+        raise click.UsageError(f"{min(unknown)} is no check of a network; see --plan")
+    return [
+        one
+        for one in NETWORK_CHECKS
+        if (attacks or not one.attack) and (not names or one.name in names)
+    ]
+
+
+def plan_lines(checks: list[NetworkCheck]) -> list[str]:
+    """Say what will be asked."""
+    left_out = len(NETWORK_CHECKS) - len(checks)
+    lines = [f"{one.name:5s} network    {one.title}" for one in checks]
+    lines.append(f"{len(checks)} checks, about {4 * len(checks)} s at most where all is well")
+    return lines + ([f"{left_out} checks are left out"] if left_out else [])
+
+
+def run_on_network(
+    name: str,
+    checks: list[NetworkCheck],
+    waivers: Mapping[str, str],
+    logon: tuple[bytes | None, int],
+    key_file: str | None,
+    told: Callable[[Result], None],
+) -> tuple[list[Result], dict[str, Any]]:
+    """Run the checks; give the results, and whose node it is as far as it tells."""
+    target = parse_name(name)
+    bench = NetworkBench(
+        ApduConnection(target.host, target.port),
+        target.title,
+        monotonic_us,
+        lambda: int(time.time()),
+        SystemRandom().randrange(1, 0x7000),
+        make_context((), key_file, None, (), None).keys,
+        *logon,
+    )
+    try:
+        return run_network(bench, checks, waivers, told), {"title": str(target.title)}
+    except PortError as error:
+        raise SmartMeterError(
+            name, str(error), f"look at the way to it: smartmeter doctor {name}"
+        ) from error
+    finally:
+        bench.line.close()
+
+
+def how_it_ran(name: str) -> dict[str, Any]:
+    """Give what a report holds of the run."""
+    return {"port": name, "at_utc_s": wall_utc_us() // 1_000_000}
