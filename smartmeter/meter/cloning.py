@@ -69,6 +69,9 @@ class Cloning:
     ``step`` is told (tables done, tables in all) after each.
     """
 
+    #: Refusals that tell of a lost session, not of a table.
+    lost: tuple[ResponseCode, ...] = (ResponseCode.rno, ResponseCode.isss)
+
     def __init__(
         self,
         settings: CloneSettings,
@@ -209,7 +212,7 @@ class Cloning:
             self.tables[number] = yield from self._settings.read(number, limits)
             self.refused.pop(number, None)
         except ServiceRefused as error:
-            if error.code in (ResponseCode.rno, ResponseCode.isss):
+            if error.code in self.lost:
                 raise SessionEnded(str(error)) from error
             self.refused.setdefault(number, _named(error.code))
         except RemoteProtocolError as error:
@@ -290,6 +293,8 @@ class NetworkCloning(Cloning):
 
     Of its optical port and of its delays nothing is seen: the image has the defaults.
     """
+
+    lost = ()
 
     def _open(self) -> Script[None]:
         check(Identify(), (yield Identify()))
