@@ -33,6 +33,8 @@ GAUGES = {
     "state_octets": ("smartmeter_state_written_bytes", "Octets written to the state file"),
     "state_commits": ("smartmeter_state_commits", "Commits to the state file"),
 }
+#: Who asks goes, waits too long, or sends what is no request.
+_NO_REQUEST = (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 Status = Callable[[], dict[str, Any]]
 
 
@@ -87,7 +89,7 @@ class MetricsServer:
             self._server.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        with contextlib.suppress(*_NO_REQUEST):
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 head = await reader.readuntil(b"\r\n\r\n")
                 known = head.startswith((b"GET /metrics ", b"GET /metrics?"))

@@ -250,6 +250,8 @@ async def ask(port: int, request: bytes) -> bytes:
 
 
 async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, told: faults.append(told))
     server = MetricsServer(lambda: json.loads(json.dumps(STATUS)))
     await server.start("127.0.0.1", 0)
     answer = await ask(server.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -259,6 +261,7 @@ async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
     assert b"404" in await ask(server.port, b"GET /etc/passwd HTTP/1.1\r\n\r\n")
     for rubbish in (b"", b"\xff" * 100, b"GET /metrics " + b"x" * 100_000):
         assert b"smartmeter" not in await ask(server.port, rubbish)
+    assert not faults, "rubbish is no fault of the gateway's"
     with pytest.raises(SettingsError, match="choose another port"):
         await MetricsServer(lambda: STATUS).start("127.0.0.1", server.port)
     server.stop()
