@@ -77,12 +77,21 @@ class PlainMeter:
         calendar: Calendar,
         first_id: int,
         chance: Callable[[int, int], int],
+        now_us: int = 0,
     ) -> None:
+        """``now_us`` is when it starts: what was stamped before is refused, or it would come twice.
+
+        Which messages it has heard is forgotten over a restart.
+        """
         self.settings, self.meter, self._calendar = settings, meter, calendar
         self._cipher = EaxPrime(settings.key)
         window_s = stamp_window_s(calendar)
         state = SecurityState(first_id)
-        settings_of_node = NodeSettings(window_s=window_s, clear_services=TOLD_TO_ANYBODY)
+        settings_of_node = NodeSettings(
+            window_s=window_s,
+            not_before_s=(calendar.utc_s(now_us) or 0) - 1,
+            clear_services=TOLD_TO_ANYBODY,
+        )
         node = Node(settings.title, self, calendar, state, settings_of_node)
         self.registrant = Registrant(chance, settings.title, _PAUSES)
         self._tables = _TablesOnTheNetwork(meter, self.registrant.deregistered)

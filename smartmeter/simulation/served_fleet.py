@@ -175,7 +175,7 @@ def _plain(
     # A fresh start by the clock is unlike any before, whatever the meter remembers.
     first_id = ((calendar.utc_s(now_us) or 0) & 0x3FFFFFFF) + 1
     device = Meter(meter, memories[1], calendar, now_us)
-    return PlainMeter(plain, device, calendar, first_id, chance.randint)
+    return PlainMeter(plain, device, calendar, first_id, chance.randint, now_us)
 
 
 class _Heard:

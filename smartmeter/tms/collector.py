@@ -157,7 +157,9 @@ class Collector:
     """One host node and what reports mean.  ``state`` must be kept by the server."""
 
     def __init__(self, meters: Meters, calendar: Calendar, next_invocation_id: int) -> None:
-        self._meters = meters
+        self._meters, self._calendar = meters, calendar
+        #: When it started.
+        self._began_s: int | None = None
         # Replays are harmless here: a report is stored once by its number, a
         # registration changes nothing that is not so already.
         self.node = Node(
@@ -203,6 +205,10 @@ class Collector:
         if path is None:
             raise LocalProtocolError("not connected")
         return self.request(esn, services, path, now_us)
+
+    def begin(self, now_us: int) -> None:
+        """Note when it starts."""
+        self._began_s = self._calendar.utc_s(now_us)
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""
@@ -320,6 +326,12 @@ class Collector:
         if esn is not None and not event.qualifier & TEST:
             with suppress(MalformedRequest, ValueError):  # no writes, or none that can be read
                 writes = [written(octets) for octets in event.services]
+                if self._is_from_before(event):
+                    refusal = bytes([ResponseCode.sme])
+                    self.answer(event.token, [refusal] * len(event.services), now_us)
+                    reason = "stamped-before-start"
+                    self._events.append(Refused(event.path, str(event.calling), reason, False))
+                    return
                 parts = tuple(Part(table, None, {}, data, at) for table, at, data in writes)
                 self._events.append(NotificationArrived(event.token, event.path, esn, parts))
                 return
@@ -341,6 +353,14 @@ class Collector:
             self.node.forget(event.token)
         else:
             self.answer(event.token, answers, now_us)
+
+    def _is_from_before(self, event: RequestArrived) -> bool:
+        """Tell whether tables were told before the start: which of those were heard is forgotten.
+
+        Reports have numbers that outlive it; these would put an older image over a newer.
+        """
+        stamp_s = int.from_bytes(event.iv, "big") if event.iv is not None else 0
+        return self._began_s is not None and stamp_s < self._began_s
 
     def _answer_to(self, service: Request | Register, event: RequestArrived) -> bytes:
         """Give the response to one service; nothing at all means silence."""

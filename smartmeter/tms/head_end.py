@@ -110,6 +110,7 @@ class HeadEnd:
     def load(self, now_us: int) -> None:
         """Take up what the store knows: keys, watches, open silences, jobs that were cut off."""
         self._now_us = now_us
+        self.collector.begin(now_us)
         utc_s = self.utc_s
         self.load_keys()
         self.registrations.load(now_us)

@@ -76,6 +76,11 @@ class Bench:
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
         return self._cipher
 
+    def restart(self) -> None:
+        """Begin anew with nothing but the meter's tables."""
+        meter, settings = self.meter.meter, self.meter.settings
+        self.meter = PlainMeter(settings, meter, self.calendar, 1, max, self.now_us)
+
     def run(self, seconds: int) -> None:
         end_us = self.now_us + seconds * S
         while True:
@@ -398,6 +403,21 @@ async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broke
     finally:
         assert "Traceback" not in await asyncio.to_thread(fleet.end)
         await tms.stop()
+
+
+def test_what_a_plain_meter_has_heard_is_not_carried_out_again_after_its_restart() -> None:
+    bench = Bench()
+    write = encode_request(FullWrite(5, b"ONCE".ljust(20)))
+    services = [encode_service(NetworkSecurity(b"master", 2)), write]
+    bench.host.request(services, METER, "x", bench.now_us, key_id=0)
+    [(_, recorded)] = bench.host.outgoing()
+    bench.meter.receive("x", recorded, bench.now_us)
+    bench.now_us += 2 * S
+    assert bench.ask(services[0], encode_request(FullWrite(5, b"TWICE".ljust(20)))) == (b"\0",) * 2
+    bench.restart()
+    bench.meter.receive("x", recorded, bench.now_us)
+    assert bench.meter.meter.table(5, bench.now_us) == b"TWICE".ljust(20)
+    assert bench.ask(services[0], write) == (b"\0",) * 2, "what is new is"
 
 
 async def test_what_is_for_everybody_comes_to_every_meter_and_is_never_uat() -> None:

@@ -274,6 +274,26 @@ async def test_a_node_with_a_key_need_not_say_notification_and_a_test_becomes_no
         assert tms.head_end.figures.notifications == 1
 
 
+async def test_tables_that_were_told_before_the_start_are_refused_as_a_replay(
+    tms: TmsServer,
+) -> None:
+    """Which messages were heard is forgotten over a restart; an old image must not come back."""
+    status = encode_request(FullWrite(3, bytes.fromhex("0001000000")))
+    async with Talker(METER, tms) as meter:
+        told = monotonic_us()
+        meter.node.request([status], HOST_TITLE, "tcp", told, key_id=0, qualifier=NOTIFICATION)
+        [(_, octets)] = meter.node.outgoing()
+        tms.head_end.collector.begin(told + 2_000_000)
+        meter._writer.write(octets)
+        assert (await meter.hear(ResponseArrived)).responses == (bytes([ResponseCode.sme]),)
+        assert tms.head_end.figures.notifications == 0
+        tms.head_end.collector.begin(told)
+        meter.node.request([status], HOST_TITLE, "tcp", told, key_id=0, qualifier=NOTIFICATION)
+        for _, octets in meter.node.outgoing():
+            meter._writer.write(octets)
+        assert (await meter.hear(ResponseArrived)).responses == (b"\0",)
+
+
 async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: TmsServer) -> None:
     near = RelayHost(ApTitle.parse(".92"), tcp(tms.address))
     await near.start("127.0.0.1", 0)
