@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ansi_tables import Snapshot
 from ansi_tables.meaning.registers import Kind as RegisterKind
 from ansi_tables.meaning.registers import Register, Registers
+from ansi_tables.rendering import text_shown
 from smartmeter.meter.display_codes import Item, Kind, State, item
 
 #: Digits of the display; a longer number shows its last ones, as a dial does.
@@ -121,7 +122,7 @@ def _time(tables: Snapshot) -> Content:
 
 def _serial(tables: Snapshot) -> Content:
     identity = tables.get(1)
-    text = identity.MFG_SERIAL_NUMBER.strip(" \0") if identity is not None else ""
+    text = text_shown(identity.MFG_SERIAL_NUMBER) if identity is not None else ""
     return text[-DIGITS:] or _EMPTY[0], "", "serial number"
 
 

@@ -83,6 +83,13 @@ def test_the_two_digits_beside_a_value_are_those_that_the_utility_wrote() -> Non
         assert screens(bench.snapshot())[1].code == shown
 
 
+def test_a_serial_number_of_odd_octets_is_shown_escaped() -> None:
+    tables = Bench().snapshot()
+    tables.images[1] = tables.images[1][:16] + b"\x1b[2J\xff1".ljust(16)
+    texts = [screen.text for screen in screens(tables, "secondary")]
+    assert r"b[2J\xff1" in texts  # the last nine characters of \x1b[2J\xff1
+
+
 def test_no_two_items_of_a_display_have_the_same_digits() -> None:
     every = [Item(Kind.SUMMATION, n % 250, n // 250) for n in range(120)]
     digits = [one.digits for one in numbered([Item(Kind.SEGMENTS), *every])]
