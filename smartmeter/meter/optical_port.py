@@ -161,6 +161,8 @@ class OpticalPort:
             raise Refused(ResponseCode.onp) from error
         if part.width is not None:
             return part.offset, part.width
+        if table == INITIATE:  # it is written whole, and nothing of it is kept
+            raise Refused(ResponseCode.onp)
         return part.offset, len(self._store.table(table, now_us)) - part.offset
 
     def default_table(self) -> int:

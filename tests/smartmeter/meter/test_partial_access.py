@@ -93,6 +93,17 @@ def test_an_element_is_written_by_index_with_the_right_to_do_so() -> None:
     assert bench.snapshot()[5].IDENTIFICATION.strip() == "POLE 17"
 
 
+def test_no_part_of_st_07_is_written() -> None:
+    def asked(request: Any) -> Any:
+        check(request, (yield request))
+        return b""
+
+    line = logged_on(Bench(), b"master")
+    for index in (0, 1, 2):
+        assert result(line, asked(IndexWrite(7, (index,), b"\x09\x00\x01\x01"))) == "onp"
+    assert result(line, asked(OffsetWrite(7, 0, b"\x09\x00\x01\x01"))) == "onp"
+
+
 def test_the_default_read_gives_the_registers() -> None:
     line = logged_on(Bench(), None)
     limits = line.client.limits
