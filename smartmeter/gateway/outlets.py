@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from smartmeter.base.address import shown
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.readings import Readings
@@ -60,7 +62,8 @@ class Outlets:
             # Here, so that a gateway without a broker does not load the client.
             from smartmeter.gateway.sinks.mqtt import MqttSink
 
-            note = self._journal.say
+            broker = f"MQTT broker {shown(sinks.mqtt.host, sinks.mqtt.port)}"
+            note = partial(self._journal.state, broker)
             found.append(MqttSink(sinks.mqtt, readings, self._meters, note).run())
         return found
 

@@ -45,7 +45,7 @@ class MeterView(Protocol):
 
 
 class MqttSink:
-    """Publishes until cancelled; connects again by itself."""
+    """Publishes until cancelled; connects again by itself.  ``note`` hears how the broker does."""
 
     def __init__(
         self,
@@ -80,14 +80,14 @@ class MqttSink:
                 if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 if not self._told_lost:
-                    self._note(f"MQTT broker {settings.host}:{settings.port} is lost: {error}")
+                    self._note(f"is lost: {error}")
                 self._told_lost = True
                 await asyncio.sleep(self._rest_s)
                 self._rest_s = min(2 * self._rest_s, RECONNECT_S[1])
 
     async def _connected(self, client: aiomqtt.Client) -> None:
         settings = self._settings
-        self._note(f"MQTT broker {settings.host}:{settings.port} is connected")
+        self._note("is connected")
         self._told_lost, self._rest_s = False, RECONNECT_S[0]
         self._shown.clear()
         await client.publish(f"{settings.base}/gateway", ONLINE, qos=1, retain=True)

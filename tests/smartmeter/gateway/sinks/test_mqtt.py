@@ -10,7 +10,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from smartmeter.gateway.journal import Journal
+from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.settings import Sinks
 from smartmeter.gateway.sinks.mqtt import MqttSink
 from smartmeter.gateway.sinks.settings import MqttSettings
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
@@ -131,8 +134,11 @@ async def test_a_broker_that_goes_and_comes_is_told_once_each_and_gets_what_it_m
     broker: Broker, tmp_path: Path
 ) -> None:
     notes: list[str] = []
-    mqtt, readings = sink(broker, tmp_path, View(), notes)
-    task = asyncio.create_task(mqtt.run())
+    _, readings = sink(broker, tmp_path, View(), [])
+    journal = Journal(notes.append, lambda: 0)
+    sinks = Sinks(mqtt=MqttSettings("127.0.0.1", broker.port))
+    outlets = Outlets(sinks, readings, journal, lambda: [View()], lambda: None)
+    task = asyncio.gather(*outlets.runners())
     await until(lambda: readings.position("mqtt").get("intervals") == 2)
     broker.stop()
     readings.keep(ESN, 1, [(3, profile(3, 1, [[100, 0]]))])
