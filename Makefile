@@ -37,9 +37,11 @@ lint: $(VENV)/.test
 test: lint
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-# The long campaigns; docs/test_night.rst keeps what the last run came to.
+# The long campaigns, and properties on examples of their own; docs/test_night.rst keeps what the
+# last run came to.
 test-night: $(VENV)/.test
 	$(BIN)/python -m pytest -m night -rA
+	EXAMPLES=fresh $(BIN)/python -m pytest -n auto tests/ansi_tables tests/protocols
 
 docs: $(VENV)/.test
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs

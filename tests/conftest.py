@@ -6,10 +6,19 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+# The same examples each time, so that a change is refused for its own faults only; the long
+# campaigns draw others (``EXAMPLES=fresh``).
 settings.register_profile(
-    "house", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "house",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("house")
+settings.register_profile(
+    "fresh", settings.get_profile("house"), derandomize=False, max_examples=300, print_blob=True
+)
+settings.load_profile(os.environ.get("EXAMPLES", "house"))
 
 #: What waits for processes more than it computes, the longest first: begun first, so that the
 #: other workers have the processor meanwhile, and nobody waits for it alone at the end.
