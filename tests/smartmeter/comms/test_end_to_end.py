@@ -12,6 +12,7 @@ from smartmeter.comms.answered_calls import CallCarrier
 from smartmeter.comms.bearer import Bearer, BearerSettings, When
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.carrier import Carrier, carrying
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.mqtt_carrier import MqttCarrier
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.sms import SmsCarrier
@@ -53,8 +54,7 @@ async def reports(tms: TmsServer, carrier: Carrier, bearers: list[Bearer]) -> No
                 seconds=30,
             )
         finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+            await ended(running)
 
 
 @NEEDS_MOSQUITTO
@@ -122,7 +122,6 @@ async def test_a_read_wakes_a_smart_meter_by_a_short_message_and_it_opens_its_so
         assert tms.head_end.waking.rung == 1
         row = tms.store.one("SELECT attempts, polls FROM jobs WHERE id=?", number)
         assert row is not None and tuple(row) == (2, 1), "one try that woke it, one that read"
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await ended(running)
     await tms.stop()
     modems.close()

@@ -11,6 +11,7 @@ import pytest
 
 from smartmeter.comms import listening
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listening import MAX_CANDIDATES, ListeningBearer
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.comms.far_ends import free_port, until
@@ -30,8 +31,7 @@ async def listened() -> AsyncIterator[tuple[int, Any]]:
     finally:
         if task.done() and not task.exception():
             task.result().close()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
 
 async def call(port: int) -> tuple[asyncio.StreamReader, Writer]:

@@ -9,6 +9,7 @@ import pytest
 from smartmeter.comms import failover
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import make_bearers
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from tests.protocols.c1222.conversation import READ_1, request
@@ -61,8 +62,7 @@ async def running(node: Node, *settings: BearerSettings) -> AsyncIterator[NodeHo
         yield host
         assert not task.done(), task.result()
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
 
 async def test_when_the_cheap_bearer_goes_the_next_is_used_until_it_is_back(

@@ -9,6 +9,7 @@ from protocols.modem.pdu import MAX_OCTETS, submit
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import check_address
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.sms import SmsBearer, SmsCarrier
 from smartmeter.comms.way import Need
 from tests.protocols.c1222.conversation import READ_1, request
@@ -97,8 +98,7 @@ async def test_a_bell_makes_the_node_open_its_socket(modems: Modems, as_text: bo
             carrier.wake(NODE_NUMBER)
         await until(lambda: "socket" in node.heard)
         if not as_text:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await ended(task)
 
 
 @pytest.mark.parametrize("address", ["sms:", "sms:1", "sms:x@/dev/y", "modem:@/dev/x", "sms:+@/d"])

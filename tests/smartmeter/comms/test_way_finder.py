@@ -17,6 +17,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.carrier import carrying
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.sms import SmsCarrier
@@ -173,7 +174,6 @@ async def test_a_relay_wakes_a_node_and_what_is_for_it_waits_until_it_has_come(
         assert relay.counts["woken"] == 1
         row = tms.store.one("SELECT attempts, polls FROM jobs WHERE id=?", number)
         assert row is not None and tuple(row) == (1, 1), "the TMS knows nothing of it"
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await ended(running)
     await relay.stop()
     await tms.stop()

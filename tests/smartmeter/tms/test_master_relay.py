@@ -31,6 +31,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Identify, IndexWrite
 from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.street import MODEL, Street, factory_of
@@ -318,8 +319,7 @@ async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: Tm
         await eventually(lambda: service.job(number)["state"] == "done", "it is traced")
         assert service.job(number)["result"] == f".1 > .92 > .91 > {METER.title}"
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await ended(running)
         for relay in (far, near):
             await relay.stop()
 

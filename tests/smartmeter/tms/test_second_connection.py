@@ -9,6 +9,7 @@ import pytest
 from protocols.c1222.envelope import decode_apdu
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.meter.meter import MeterSettings
@@ -81,5 +82,4 @@ async def test_answers_on_a_second_connection_end_the_jobs_that_asked(tms: TmsSe
         await until(lambda: service.job(number)["state"] == "done")
         assert bearer.made[0].answered >= 2 and len(bearer.made) == 1
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await ended(running)

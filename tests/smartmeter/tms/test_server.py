@@ -21,6 +21,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Identify
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.comms.event_loop import ended
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.server import TmsServer
@@ -96,8 +97,7 @@ async def test_garbage_ends_its_own_connection_and_no_other(server: TmsServer) -
         writer.close()
     provisioned = "SELECT count(*) FROM meters WHERE provisioned_s != 0"
     await eventually(lambda: server.store.number(provisioned) == 2, "others are unaffected")
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    await ended(running)
     assert any(reason.startswith("stream: ") for reason in reasons(server))
     await eventually(lambda: server.connections == 0, "nothing stays open")
 

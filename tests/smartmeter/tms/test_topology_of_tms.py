@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.api.routes import add_api
@@ -66,8 +67,7 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
         [named] = [one for one in tree["children"] if one["name"] == ".91"]
         assert {one["name"] for one in named["children"]} == set(ESNS[:2])
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await ended(running)
         await relay.stop()
 
 

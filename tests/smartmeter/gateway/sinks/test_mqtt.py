@@ -10,6 +10,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from smartmeter.comms.event_loop import ended
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
@@ -71,8 +72,7 @@ async def listener(broker: Broker) -> AsyncIterator[Listener]:
     task = asyncio.create_task(heard.run(broker.port))
     await asyncio.sleep(0.3)
     yield heard
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await ended(task)
 
 
 def sink(broker: Broker, tmp_path: Path, view: View, notes: list[str]) -> tuple[MqttSink, Readings]:
@@ -110,8 +110,7 @@ async def test_a_meter_is_discovered_shown_and_told_interval_by_interval(
     told = [p for t, p in listener.messages if t == f"smartmeter/{ESN}/interval"]
     numbers = [json.loads(one)["number"] for one in told]
     assert numbers == [1, 2, 3, 4], "each once, in order"
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await ended(task)
     assert await listener.wait("smartmeter/gateway", "offline") == "offline"
 
 
@@ -126,8 +125,7 @@ async def test_when_home_assistant_is_born_anew_everything_is_told_again(
     async with aiomqtt.Client("127.0.0.1", broker.port) as home:
         await home.publish("homeassistant/status", "online", qos=1)
     await until(lambda: sum(t == topic for t, _ in listener.messages) > before)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await ended(task)
 
 
 async def test_a_broker_that_goes_and_comes_is_told_once_each_and_gets_what_it_missed(
@@ -151,8 +149,7 @@ async def test_a_broker_that_goes_and_comes_is_told_once_each_and_gets_what_it_m
         (False, True),
         (True, False),
     ]
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await ended(task)
 
 
 async def test_it_ends_when_told_although_the_broker_takes_no_farewell(
@@ -164,6 +161,7 @@ async def test_it_ends_when_told_although_the_broker_takes_no_farewell(
     task = asyncio.create_task(made.run())
     await until(lambda: bool(notes) and bool(readings.position("mqtt")))
     broker.process.send_signal(signal.SIGSTOP)
+    await asyncio.sleep(0.2)  # what the broker has answered already is here
     try:
         task.cancel()
         _, waiting = await asyncio.wait([task], timeout=10)
