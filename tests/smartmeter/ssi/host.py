@@ -12,6 +12,7 @@ from ansi_tables.ssi_tables import (
     STAGING_OFFSET,
     Command,
     Content,
+    Disposition,
     ScheduleKind,
     SsiTable,
     Task,
@@ -248,28 +249,15 @@ def schedules(*values: dict[str, Any]) -> dict[str, Sequence[dict[str, Any]]]:
 
 
 def monitor(number: int = 1, **changes: Any) -> dict[str, Any]:
+    """Give a monitor of ST-23's demand resets that tells each change at once."""
     value = {
         "MONITOR_NBR": number,
-        "ENABLED": 1,
         "TABLE": 23,
         "PATH": "NBR_DEMAND_RESETS",
-        "OFFSET": 0,
-        "WIDTH": 0,
-        "SIGNED": 0,
-        "SCALED": 0,
-        "POWER": 0,
-        "CONDITION": 5,
-        "THRESHOLD": 0,
-        "THRESHOLD_HIGH": 0,
-        "HYSTERESIS": 0,
-        "WINDOW_S": 0,
-        "MIN_DURATION_MS": 0,
-        "REARM_S": 0,
-        "MAX_PER_HOUR": 0,
         "PERIOD_MS": 1000,
-        "DISPOSITION": 2,
+        "DISPOSITION": Disposition.ALARM,
     }
-    return value | changes
+    return ssi_tables.BLANK_MONITOR | value | changes
 
 
 def command(code: Command, **changes: int) -> bytes:
