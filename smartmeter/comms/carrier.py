@@ -51,7 +51,5 @@ async def carrying(carriers: Sequence[Carrier], handler: Handler) -> AsyncIterat
     try:
         yield
     finally:
-        await ended(*tasks)
-        for task in tasks:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        for error in await ended(*tasks):
+            raise error

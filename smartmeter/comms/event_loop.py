@@ -51,8 +51,8 @@ def told_to_end() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-async def ended(*tasks: asyncio.Task[T]) -> None:
-    """Cancel tasks until all have ended, however they end.
+async def ended(*tasks: asyncio.Task[T]) -> list[BaseException]:
+    """Cancel tasks until all have ended; give the errors of those that failed, in order.
 
     Telling them once is not enough: before Python 3.12 ``asyncio.wait_for``, which
     libraries stand on, loses a cancellation that comes in the same turn of the loop
@@ -66,8 +66,8 @@ async def ended(*tasks: asyncio.Task[T]) -> None:
             await asyncio.wait(waiting, timeout=TELL_AGAIN_S)
         except asyncio.CancelledError as error:
             cancelled = error
-    for task in tasks:
-        if not task.cancelled():
-            task.exception()  # heeded: asyncio does not complain of it
+    # Asked for, asyncio does not complain that nobody heeds them.
+    errors = [task.exception() for task in tasks if not task.cancelled()]
     if cancelled is not None:
         raise cancelled
+    return [error for error in errors if error is not None]

@@ -106,10 +106,8 @@ class RelayHost:
     async def stop(self) -> None:
         """End: close all connections."""
         self.finder.stop()
-        await ended(*self._tasks)
-        for task in self._tasks:
-            if not task.cancelled():
-                task.result()
+        for error in await ended(*self._tasks):
+            raise error
         await self.listener.close()
         if self._file is not None:
             self._file.close()
