@@ -220,9 +220,11 @@ async def _run(
 async def _tell_when_nobody_answers(fleet: ServedFleet, settings: ServedSettings) -> None:
     await asyncio.sleep(PATIENCE_S)
     if not any(member.line.counts["in"] for member in fleet.members):
+        [bearer] = fleet.members[0].host.bearers()
+        why = f" ({bearer['fault']})" if bearer["fault"] else ""
         click.echo(
-            f"{settings.connect.address}: nobody has answered yet; is the head-end listening, and"
-            " does it know the keys?  The meters go on trying",
+            f"{settings.connect.address}: nobody has answered yet{why}; is the head-end listening,"
+            " and does it know the keys?  The meters go on trying",
             err=True,
         )
 

@@ -56,7 +56,10 @@ class Connection(Protocol):
         """Send one APDU; a connection that has gone drops it."""
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give what arrives, APDU by APDU, until the connection ends."""
+        """Give what arrives, APDU by APDU, until the connection ends.
+
+        OSError, with the reason, where it did not end in order.
+        """
 
     def close(self) -> None:
         """End it."""

@@ -110,8 +110,11 @@ class Failover:
             first_us, most_us = FIRST_REST_US, MAX_REST_US
         self._rest(self._all[name], first_us, most_us, "no answer came", now_us)
 
-    def ended(self, name: str, now_us: int) -> None:
-        """An open bearer has gone: one that worked is tried again after the shortest rest."""
+    def ended(self, name: str, now_us: int, fault: str = "") -> None:
+        """An open bearer has gone: one that worked is tried again after the shortest rest.
+
+        ``fault`` says why, where that is known.
+        """
         one = self._all[name]
         if one.phase is not Phase.UP:
             return  # its rest has been set already
@@ -119,7 +122,8 @@ class Failover:
             one.phase, one.proven = Phase.IDLE, False
             one.rest_until_us = now_us + FIRST_REST_US
         else:
-            self._rest(one, FIRST_REST_US, MAX_REST_US, "ended before a message came", now_us)
+            fault = fault or "ended before a message came"
+            self._rest(one, FIRST_REST_US, MAX_REST_US, fault, now_us)
 
     def closed(self, name: str) -> None:
         """A bearer was closed, or its opening given up, as the plan said."""

@@ -38,6 +38,7 @@ from smartmeter.comms.sockets import (
     leave_groups_to_others,
     listening_sockets,
 )
+from smartmeter.comms.tls_door import BACKLOG, TlsDoor
 
 #: Connections at once; more are refused.
 MAX_CONNECTIONS = 100_000
@@ -54,7 +55,6 @@ READ_OCTETS = 65_536
 APDUS_A_TURN = 32
 #: Half-open connections: probes begin after a minute of silence, and three may be lost.
 KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
-BACKLOG = 1024
 
 
 class Handler(Protocol):
@@ -251,7 +251,8 @@ class Listener:
         #: Connections that owe a message, by the time when they must have given it.
         self._owing: dict[TcpPath, float] = {}
         self._pending = 0
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsDoor] = []
+        self._tcp_address = ("", 0)
         self._datagrams: list[asyncio.DatagramTransport] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -274,11 +275,17 @@ class Listener:
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen for connections at all addresses of a host; OSError when one is taken."""
         loop = asyncio.get_running_loop()
-        for bound in listening_sockets(host, port, socket.SOCK_STREAM):
-            server = await loop.create_server(
-                lambda: TcpPath(self), sock=bound, ssl=tls, backlog=BACKLOG
-            )
-            self._servers.append(server)
+        sockets = listening_sockets(host, port, socket.SOCK_STREAM)
+        self._tcp_address = endpoint(sockets[0].getsockname())
+        door = None if tls is None else TlsDoor(tls, lambda: TcpPath(self), self.counts)
+        for bound in sockets:
+            if door is not None:
+                door.open(bound)
+            else:
+                made = await loop.create_server(lambda: TcpPath(self), sock=bound, backlog=BACKLOG)
+                self._servers.append(made)
+        if door is not None:
+            self._servers.append(door)
         self._sweep()
 
     async def listen_udp(self, host: str, port: int) -> None:
@@ -306,7 +313,7 @@ class Listener:
     @property
     def tcp_address(self) -> tuple[str, int]:
         """Give the first address that connections are accepted at."""
-        return endpoint(self._servers[0].sockets[0].getsockname())
+        return self._tcp_address
 
     @property
     def udp_address(self) -> tuple[str, int]:

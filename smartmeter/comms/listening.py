@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable
 
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.listener import keep_alive
+from smartmeter.comms.sockets import listening_sockets
 from smartmeter.comms.tcp import TcpConnection
 from smartmeter.comms.tls import server_tls
+from smartmeter.comms.tls_door import TlsDoor
 
 #: Connections at once, with the one that is the way; more are closed.
 MAX_CANDIDATES = 8
@@ -28,7 +32,7 @@ class ListeningConnection:
     """A listener, and the one connection on it that is the way."""
 
     def __init__(self) -> None:
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | TlsDoor | None = None
         self._all: set[TcpConnection] = set()
         self._way: TcpConnection | None = None
         self._inbox = Inbox()
@@ -36,7 +40,12 @@ class ListeningConnection:
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         """Listen, and wait until a host has come; OSError when the address is taken."""
-        self._server = await asyncio.start_server(self._accept, host or None, port, ssl=tls)
+        if tls is None:
+            self._server = await asyncio.start_server(self._accept, host or None, port)
+        else:
+            self._server = TlsDoor(tls, self._spoken_to, Counter(), MAX_CANDIDATES)
+            for bound in listening_sockets(host, port, socket.SOCK_STREAM):
+                self._server.open(bound)
         try:
             await self._opened.wait()
         except asyncio.CancelledError:
@@ -61,6 +70,10 @@ class ListeningConnection:
         for connection in self._all:
             connection.close()
 
+    def _spoken_to(self) -> asyncio.BaseProtocol:
+        """Give what asyncio's own server makes for a connection."""
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = TcpConnection(reader, writer)
         if self._ended.is_set() or len(self._all) >= MAX_CANDIDATES:
@@ -74,7 +87,7 @@ class ListeningConnection:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(PATIENCE_S, self._lost_patience, connection)
         # A task of a server ends with it: asyncio would print one that ends as cancelled.
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError, OSError):
             await connection.receive(lambda octets: self._heard(connection, octets))
         timer.cancel()
         self._all.discard(connection)

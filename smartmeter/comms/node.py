@@ -157,8 +157,12 @@ class NodeHost:
         try:
             self._node.bearer_up(name, monotonic_us(), bearer.settings.way)
             self.step()
-            await connection.receive(lambda octets: self._take(name, octets))
-            self._failover.ended(name, monotonic_us())
+            fault = ""
+            try:
+                await connection.receive(lambda octets: self._take(name, octets))
+            except OSError as error:
+                fault = str(error)
+            self._failover.ended(name, monotonic_us(), fault)
         finally:
             connection.close()
             self._connections.pop(name, None)

@@ -26,6 +26,7 @@ class TcpConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._capture = active()
+        self._heard = False
         self._ends = (
             endpoint(writer.get_extra_info("sockname")),
             endpoint(writer.get_extra_info("peername")),
@@ -41,11 +42,18 @@ class TcpConnection:
             self._writer.write(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give APDUs until the connection ends or carries what is none."""
+        """Give APDUs until the connection ends or carries what is none; OSError if it broke."""
+        await self._receive(take)
+        if not self._heard and self._writer.get_extra_info("ssl_object") is not None:
+            # asyncio's servers close without the alert that would say so.
+            raise ConnectionAbortedError("ended at once: is our certificate one that is wanted?")
+
+    async def _receive(self, take: Callable[[bytes], None]) -> None:
         stream = ApduStream()
-        with contextlib.suppress(OSError, ApduRejected):
+        with contextlib.suppress(ApduRejected):
             while data := await self._reader.read(READ_OCTETS):
                 for octets in stream.feed(data):
+                    self._heard = True
                     self._note(False, octets)
                     take(octets)
                 stream.check()

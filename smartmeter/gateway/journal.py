@@ -39,11 +39,12 @@ class Journal:
         self._said[text] = (now_us, 0)
         self._put(f"{text} ({count} times more since)" if count else text, now_us)
 
-    def state(self, subject: str, text: str) -> None:
-        """Say how a subject does, when that is another than before."""
+    def state(self, subject: str, text: str, why: str = "") -> None:
+        """Say how a subject does, when that is another than before; and why, which may vary."""
         if self._states.get(subject) != text:
             self._states[subject] = text
-            self._put(f"{subject}: {text}"[:MAX_LINE], self._clock_us())
+            line = f"{subject}: {text}" + (f" ({why})" if why else "")
+            self._put(line.replace("\n", " ")[:MAX_LINE], self._clock_us())
 
     def _put(self, text: str, now_us: int) -> None:
         if now_us - self._day_us >= DAY_US:

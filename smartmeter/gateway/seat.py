@@ -279,8 +279,8 @@ class Seat:
             self._begin_again()
         for one in self._host.bearers() if self._host is not None else ():
             if one["works"] or one["failures"]:
-                told = "works" if one["works"] else "is away"
-                self._journal.state(f"{self.esn} TMS {one['address']}", told)
+                told, why = ("works", "") if one["works"] else ("is away", one["fault"])
+                self._journal.state(f"{self.esn} TMS {one['address']}", told, why)
         if self._module.meter is not None:
             told = "answers" if self._module.meter_answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
