@@ -108,6 +108,10 @@ class Registrar:
         for entry in entries:
             self._enter(entry)
 
+    def __len__(self) -> int:
+        """Give how many nodes are on the list."""
+        return len(self._entries)
+
     def entries(self) -> list[Entry]:
         """Give the whole list."""
         return list(self._entries.values())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,17 +13,18 @@ import click
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import carrier_options, make_carriers
+from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.carrier import Bell, Carrier, carrying
+from smartmeter.comms.carrier import Bell, carrying
 from smartmeter.comms.event_loop import run_server
-from smartmeter.comms.listener import Listener
-from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way_finder import Ring
 
 if TYPE_CHECKING:
     from protocols.c1222.keys import KeyRing
+    from smartmeter.comms.metrics import Family
+    from smartmeter.comms.relay_host import RelayHost
 
 #: Nodes of one relay that are woken.
 MAX_WOKEN = 100_000
@@ -45,6 +47,7 @@ def command() -> None:
 @click.option(
     "--wake", metavar="FILE", help="CSV title,number: nodes that a short message wakes (--sms)."
 )
+@metrics_option
 @tls_options
 @carrier_options
 def run(
@@ -55,6 +58,7 @@ def run(
     data: str | None,
     keys: str | None,
     wake: str | None,
+    metrics: str | None,
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
@@ -77,18 +81,35 @@ def run(
         raise click.UsageError("--keys goes with --master: a plain relay registers nobody")
     if wake is not None and sms is None:
         raise click.UsageError("--wake needs the modem that sends the short messages: --sms PORT")
-    ring = _ring(keys) if keys is not None else None
-    numbers = _numbers(wake) if wake is not None else {}
-    host, port = host_port("--listen", listen, "127.0.0.1:1153")
+    from protocols.c1222.ap_title import ApTitle
+    from smartmeter.comms.relay_host import RelayHost
+
     files = tls_files(**tls)
-
-    def carriers(listener: Listener) -> list[Carrier]:
-        return make_carriers(listener, files, call, mqtt, mqtt_user, sms, modem)
-
-    made = _run(
-        host, port, title, upstream, master, data, ring, numbers, files, carriers, multicast
+    address = host_port("--listen", listen, "127.0.0.1:1153")
+    numbers = _numbers(wake) if wake is not None else {}
+    relay = RelayHost(
+        ApTitle.parse(title),
+        upstream,
+        ApTitle.parse(master) if master is not None else None,
+        Path(data) if data is not None else None,
+        files,
+        listen_tls=files.certificate is not None,
+        keys=_ring(keys) if keys is not None else None,
     )
-    run_server(made)
+
+    @asynccontextmanager
+    async def reached() -> AsyncIterator[None]:
+        carriers = make_carriers(relay.listener, files, call, mqtt, mqtt_user, sms, modem)
+        bells = [one for one in carriers if isinstance(one, Bell)]
+        relay.finder.ring = Ring(bells[0], numbers) if bells else None
+        telling = serving_metrics(metrics, lambda: _families(relay))
+        async with carrying(carriers, relay), telling:
+            if multicast:
+                await relay.listener.listen_groups(relay.address[1])
+            yield
+
+    kind = "tcp" if files.certificate is None else "tls"
+    run_server(_run(relay, address, reached, kind))
 
 
 def _numbers(name: str) -> dict[tuple[int, ...], str]:
@@ -123,44 +144,26 @@ def _ring(name: str) -> KeyRing:
     return ring
 
 
-async def _run(
-    host: str,
-    port: int,
-    title: str,
-    upstream: str | None,
-    master: str | None,
-    data: str | None,
-    keys: KeyRing | None,
-    numbers: dict[tuple[int, ...], str],
-    tls: TlsFiles,
-    carriers: Callable[[Listener], list[Carrier]],
-    multicast: bool,
-) -> None:
-    from protocols.c1222.ap_title import ApTitle
-    from smartmeter.comms.relay_host import RelayHost
+def _families(relay: RelayHost) -> list[Family]:
+    from smartmeter.comms.metrics import Family, network_families
 
+    known = Family("smartmeter_registrations", "Nodes on the list", [("", relay.registrations)])
+    return [*network_families(relay.counts, len(relay.listener.paths)), known]
+
+
+async def _run(
+    relay: RelayHost,
+    address: tuple[str, int],
+    reached: Callable[[], AbstractAsyncContextManager[None]],
+    kind: str,
+) -> None:
+    """Run a relay until told to stop; ``reached`` opens what reaches it beside its sockets."""
     stop = asyncio.Event()
     on_stop(stop.set)
-    relay = RelayHost(
-        ApTitle.parse(title),
-        upstream,
-        ApTitle.parse(master) if master is not None else None,
-        Path(data) if data is not None else None,
-        tls,
-        listen_tls=tls.certificate is not None,
-        keys=keys,
-    )
-    await relay.start(host, port)
+    await relay.start(*address)
     try:
-        made = carriers(relay.listener)
-        bells = [one for one in made if isinstance(one, Bell)]
-        relay.finder.ring = Ring(bells[0], numbers) if bells else None
-        async with carrying(made, relay):
-            real_host, real_port = relay.address
-            if multicast:
-                await relay.listener.listen_groups(real_port)
-            kind = "tcp" if tls.certificate is None else "tls"
-            click.echo(f"ready {kind}:{shown(real_host, real_port)} relay {title}")
+        async with reached():
+            click.echo(f"ready {kind}:{shown(*relay.address)} relay {relay.title}")
             await stop.wait()
     finally:
         await relay.stop()

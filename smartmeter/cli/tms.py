@@ -13,6 +13,7 @@ from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_polled, tms_upgrade
 from smartmeter.cli.carriers import carrier_options, make_carriers
+from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -47,6 +48,7 @@ command.add_command(tms_polled.command)
 )
 @click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@metrics_option
 @tls_options
 @carrier_options
 def run(
@@ -57,6 +59,7 @@ def run(
     poll: str | None,
     template: str | None,
     clock: str,
+    metrics: str | None,
     call: tuple[str, ...],
     mqtt: str | None,
     mqtt_user: str,
@@ -71,14 +74,15 @@ def run(
     def carriers(listener: Listener) -> list[Carrier]:
         return make_carriers(listener, files, call, mqtt, mqtt_user, sms, modem)
 
-    entered = shipment, poll
-    run_server(_run(Path(data), listen, web, entered, template, clock, files, carriers, multicast))
+    entered, shown_at = (shipment, poll), (web, metrics)
+    made = _run(Path(data), listen, shown_at, entered, template, clock, files, carriers, multicast)
+    run_server(made)
 
 
 async def _run(
     data: Path,
     listen: str,
-    web: str,
+    shown_at: tuple[str, str | None],
     entered: tuple[str | None, str | None],
     template: str | None,
     clock: str,
@@ -86,14 +90,17 @@ async def _run(
     carriers: Callable[[Listener], list[Carrier]],
     multicast: bool,
 ) -> None:
+    from smartmeter.tms.metrics import tms_families
     from smartmeter.tms.polled import read_polled
     from smartmeter.tms.server import TmsServer
+    from smartmeter.tms.service import Service
     from smartmeter.tms.shipment import read_shipment
     from smartmeter.tms.template import make_template, read_template
 
     stop = asyncio.Event()
     on_stop(stop.set)
     shipment, poll = entered
+    web, metrics = shown_at
     host, port = host_port("--listen", listen, "127.0.0.1:1153")
     chosen = read_template(text_of("--template", template)) if template else make_template()
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
@@ -122,7 +129,9 @@ async def _run(
         made = carriers(server.listener)
         bells = [one for one in made if isinstance(one, Bell)]
         server.head_end.waking.bell = bells[0] if bells else None
-        async with carrying(made, server):
+        service = Service(server)
+        telling = serving_metrics(metrics, lambda: tms_families(service))
+        async with carrying(made, server), telling:
             real_host, real_port = server.address
             if multicast:
                 await server.listener.listen_groups(real_port)

@@ -50,13 +50,14 @@ class RelayHost:
         listen_tls: bool = False,
         keys: KeyRing | None = None,
     ) -> None:
+        self.title = title
         now_us, utc_us = monotonic_us(), wall_utc_us()
         settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
         # Ids need no memory: a fresh start by the clock is unlike any before.
         state = SecurityState(utc_us // 1000 & 0x7FFFFFFF)
         node = Node(title, keys or NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
         self._file = None
-        registrar = Registrar(domain) if domain is not None else None
+        registrar = self._registrar = Registrar(domain) if domain is not None else None
         if registrar is not None and data is not None:
             data.mkdir(parents=True, exist_ok=True)
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
@@ -97,6 +98,11 @@ class RelayHost:
     def counts(self) -> dict[str, int]:
         """Give what passed and what was refused, by reason, since the start."""
         return {**self.listener.counts, **self.relay.node.counts, **self.relay.counts}
+
+    @property
+    def registrations(self) -> int:
+        """Give how many nodes a master relay has on its list; 0 for another."""
+        return len(self._registrar) if self._registrar is not None else 0
 
     @property
     def connected(self) -> bool:

@@ -103,9 +103,10 @@ class Gateway:
         await socket.start()
         metrics = None
         if settings.metrics is not None:
-            from smartmeter.gateway.metrics import MetricsServer
+            from smartmeter.comms.metrics import MetricsServer
+            from smartmeter.gateway.metrics import meter_families
 
-            metrics = MetricsServer(self.status)
+            metrics = MetricsServer(lambda: meter_families(self.status()))
             await metrics.start(*settings.metrics)
         outlets = Outlets(settings.sinks, self._readings, self._journal, self._meters, self._utc_s)
         work = [seat.run() for seat in self._seats]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -26,6 +27,7 @@ from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import items, request
+from tests.smartmeter.comms.far_ends import free_port
 from tests.smartmeter.tms.test_server import Peer, eventually
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
@@ -100,8 +102,9 @@ async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> No
     await relay.stop()
 
 
-def relay_process(data: Path) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
+def relay_process(data: Path, metrics: int) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
     options = ["--listen", "127.0.0.1:0", "--title", ".1", "--master", ".7", "--data", str(data)]
+    options += ["--metrics", f"127.0.0.1:{metrics}"]
     process = subprocess.Popen(
         [sys.executable, "-m", "smartmeter", "relay", "run", *options],
         stdout=subprocess.PIPE,
@@ -130,12 +133,16 @@ def test_a_master_relay_that_is_killed_forgets_no_registration_that_it_answered(
 ) -> None:
     titles: dict[str, ApTitle] = {}
     for turn in range(3):
-        process, address = relay_process(tmp_path)
+        metrics = free_port()
+        process, address = relay_process(tmp_path, metrics)
         try:
             for serial, title in titles.items():
                 assert register(address, serial, len(serial)) == title
             for n in range(5):
                 titles[f"SM{turn}{n}"] = register(address, f"SM{turn}{n}", n + 1)
+            with urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=20) as answer:
+                told = answer.read().decode()
+            assert f"smartmeter_registrations {len(titles)}.0" in told
         finally:
             process.send_signal(signal.SIGKILL)
             process.communicate(timeout=20)

@@ -1,7 +1,6 @@
 """The board around the module: mains, service manager, journal, permission file, status."""
 
 import asyncio
-import json
 import re
 import shutil
 import socket
@@ -12,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.comms.metrics import MetricsServer
 from smartmeter.gateway import journal
 from smartmeter.gateway.journal import MAX_LINES_DAY, Journal
 from smartmeter.gateway.mains import MeterAlone, PowerSupply, check_sense, make_sense
-from smartmeter.gateway.metrics import MetricsServer
+from smartmeter.gateway.metrics import meter_families
 from smartmeter.gateway.permissions import read_permission
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.status_socket import StatusSocket, ask_status
@@ -252,7 +252,7 @@ async def ask(port: int, request: bytes) -> bytes:
 async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, told: faults.append(told))
-    server = MetricsServer(lambda: json.loads(json.dumps(STATUS)))
+    server = MetricsServer(lambda: meter_families(STATUS))
     await server.start("127.0.0.1", 0)
     answer = await ask(server.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b'smartmeter_outbox_reports{esn="SM1"} 3.0' in answer
@@ -263,7 +263,7 @@ async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
         assert b"smartmeter" not in await ask(server.port, rubbish)
     assert not faults, "rubbish is no fault of the gateway's"
     with pytest.raises(SettingsError, match="choose another port"):
-        await MetricsServer(lambda: STATUS).start("127.0.0.1", server.port)
+        await MetricsServer(list).start("127.0.0.1", server.port)
     server.stop()
 
 

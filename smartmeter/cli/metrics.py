@@ -1,0 +1,42 @@
+"""``--metrics HOST:PORT``: what a server counts, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from smartmeter.base.address import host_port
+from smartmeter.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    from smartmeter.comms.metrics import Family
+
+EXAMPLE = "127.0.0.1:9119"
+metrics_option = click.option(
+    "--metrics", metavar="HOST:PORT", help="Tell Prometheus here what is counted (/metrics)."
+)
+
+
+@asynccontextmanager
+async def serving_metrics(
+    address: str | None, families: Callable[[], Iterable[Family]]
+) -> AsyncIterator[None]:
+    """Serve while the block runs, where an address is given; SettingsError when it cannot be."""
+    if address is None:
+        yield
+        return
+    host, port = host_port("--metrics", address, EXAMPLE)
+    try:
+        from smartmeter.comms.metrics import MetricsServer
+    except ImportError as error:
+        remedy = 'pip install "smartmeter[network]"'
+        raise SettingsError("--metrics", f"needs the package {error.name}", remedy) from error
+    server = MetricsServer(families)
+    await server.start(host, port)
+    try:
+        yield
+    finally:
+        server.stop()
