@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansi_tables import ssi_tables
+from ansi_tables.errors import TableValueError
 from ansi_tables.ssi_fast import raw_octets
 from ansi_tables.ssi_layouts import COMPACT, MAX_COMPACT_VALUES, RAW
 from ansi_tables.ssi_tables import SsiTable
@@ -137,8 +138,11 @@ def profile_image(value: Mapping[str, Any]) -> bytes:
     """Encode LOAD_PROFILE_PART in the form that is smaller: differences, or raw."""
     count = len(value["INTERVALS"])
     if value["NBR_CHNS"] * count <= MAX_COMPACT_VALUES:
-        compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
-        if len(compact) <= raw_octets(count, value["STATUS_OCTETS"], value["NBR_CHNS"]):
+        try:
+            compact = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, {**value, "ENCODING": COMPACT})
+        except TableValueError:  # more octets than its length can tell
+            compact = None
+        if compact and len(compact) <= raw_octets(count, value["STATUS_OCTETS"], value["NBR_CHNS"]):
             return compact
     return ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, value)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from ansi_tables import layout_for
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.profile_columns import profile_columns
+from ansi_tables.ssi_layouts import RAW
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, decode
 from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script
@@ -30,7 +32,7 @@ from smartmeter.meter.tables import port_of
 from smartmeter.ssi.log_reading import LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_context
 from smartmeter.ssi.profile_reading import Interval, ProfileRead, read_profile
-from smartmeter.ssi.reports import ReportMaker
+from smartmeter.ssi.reports import ReportMaker, profile_image, profile_part
 from tests.ansi_tables.profiles import Drawn, profiles
 from tests.ansi_tables.test_real_tables import IMAGES, maker, one_block_only, snapshot
 
@@ -385,3 +387,12 @@ def test_sequences_that_a_meter_left_out_part_a_report_in_two() -> None:
     told = [decode(SsiTable.LOAD_PROFILE_PART, decode_request(one.service).data) for one in parts]
     assert [(one["FIRST_SEQUENCE"], len(one["INTERVALS"])) for one in told] == [(4, 2), (8, 1)]
     assert [(one.carried.first, one.carried.end) for one in parts] == [(4, 6), (8, 9)]
+
+
+def test_intervals_that_the_compact_form_cannot_hold_are_sent_raw() -> None:
+    chance = Random(1)
+    noise = [Interval(n, 900 * n, chance.randbytes(255), ()) for n in range(260)]
+    image = profile_image(profile_part(1, noise, 900, 1, 7))
+    part = decode(SsiTable.LOAD_PROFILE_PART, image)
+    assert part["ENCODING"] == RAW
+    assert [one["STATUS"] for one in part["INTERVALS"]] == [one.status for one in noise]
