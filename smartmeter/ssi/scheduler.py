@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansi_tables.ssi_tables import CatchUp, Cause, Task
@@ -12,6 +12,7 @@ from protocols.machine import earliest
 from smartmeter.base.tasks import Recurrence, jitter_s
 from smartmeter.base.zone import Zone
 from smartmeter.ssi.configuration import recurrence
+from smartmeter.ssi.reports import NO_SCHEDULE
 
 #: Missed runs that are made up for one by one, at most.
 MAX_CATCH_UP = 96
@@ -25,12 +26,21 @@ FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a schedule: what it does, when it was due, why it runs."""
+    """One run of a schedule: what it does, when it was due, why it runs.
+
+    One that was ``asked`` for comes out of turn: it is tried until it is done, and what
+    its schedule has due is due all the same.
+    """
 
     schedule: Mapping[str, Any]
     due_s: int
     cause: Cause
-    forced: bool = False
+    asked: bool = False
+
+    @property
+    def number(self) -> int:
+        """Give the number of its schedule; NO_SCHEDULE when it has none."""
+        return int(self.schedule["SCHEDULE_NBR"])
 
 
 class Scheduler:
@@ -47,12 +57,14 @@ class Scheduler:
         #: Before this second no schedule is due; 0 when the next due seconds must be looked at.
         self._quiet_until_s = 0
         self._running: Counter[int] = Counter()
+        self._asked: list[Run] = []
         self._retry: dict[int, tuple[int, int]] = {}
 
     def configure(self, schedules: Sequence[Mapping[str, Any]], zone: Zone, utc_s: int) -> None:
-        """Take the schedules; a new one counts from now on."""
+        """Take the schedules; a new one, and one that is due at other times, counts from now on."""
         enabled = [schedule for schedule in schedules if schedule["ENABLED"]]
         self._schedules = {schedule["SCHEDULE_NBR"]: schedule for schedule in enabled}
+        before = self._recurrences
         self._recurrences = {n: recurrence(one, zone) for n, one in self._schedules.items()}
         self._delays_s = {
             number: jitter_s(self._identity, number, one["JITTER_S"])
@@ -61,9 +73,17 @@ class Scheduler:
         self._next_s, self._quiet_until_s = {}, 0
         for gone in [mark for mark in self._marks if int(mark) not in self._schedules]:
             del self._marks[gone]
-        self._retry = {n: entry for n, entry in self._retry.items() if n in self._schedules}
-        for number in self._schedules:
+        self._asked = [run for run in self._asked if self._runs(run.number)]
+        self._retry = {n: entry for n, entry in self._retry.items() if self._runs(n)}
+        for number, one in self._recurrences.items():
+            old = before.get(number)
+            if old is not None and replace(old, zone=zone) != replace(one, zone=zone):
+                self._marks[str(number)] = utc_s
             self._marks.setdefault(str(number), utc_s)
+
+    def _runs(self, number: int) -> bool:
+        """Tell whether a run of this number may still be done."""
+        return number in self._schedules or number == NO_SCHEDULE
 
     def clock_set(self, utc_s: int) -> None:
         """The clock was set: what was due in a future that is not to come is due again then.
@@ -85,63 +105,81 @@ class Scheduler:
 
     def due(self, utc_s: int, now_us: int) -> list[Run]:
         """Give the runs that are due, by priority; each stays taken until ``ended``."""
-        if utc_s < self._quiet_until_s:
+        if utc_s < self._quiet_until_s and not self._asked:
+            # What failed and is not due any more is not tried again either.
+            self._retry.clear()
             return []
+        asked = self._take_asked(now_us)
+        waiting = {run.number for run in self._asked}
         runs: list[Run] = []
         for number, schedule in self._schedules.items():
             next_s = self._next(number)
-            if next_s is None or utc_s < next_s or self._running[number]:
+            if next_s is None or utc_s < next_s:
+                if number not in waiting:
+                    self._retry.pop(number, None)
                 continue
-            if now_us < self._retry.get(number, (0, 0))[0]:
+            if self._running[number] or now_us < self._retry.get(number, (0, 0))[0]:
                 continue
-            found = self._due(number, schedule, utc_s)
-            if found:
-                self._running[number] += len(found)
-                runs += found
+            run = self._due(number, schedule, utc_s)
+            if run is not None:
+                self._running[number] += 1
+                runs.append(run)
         first_s = earliest(*map(self._next, self._schedules))
         self._quiet_until_s = NEVER_S if first_s is None else first_s
-        return sorted(runs, key=lambda run: (run.schedule["PRIORITY"], run.due_s))
+        return asked + sorted(runs, key=lambda run: (run.schedule["PRIORITY"], run.due_s))
 
-    def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> list[Run]:
+    def _take_asked(self, now_us: int) -> list[Run]:
+        """Take the runs that were asked for and need not wait."""
+        ready = [one for one in self._asked if now_us >= self._retry.get(one.number, (0, 0))[0]]
+        self._asked = [one for one in self._asked if one not in ready]
+        self._running.update(one.number for one in ready)
+        return ready
+
+    def _due(self, number: int, schedule: Mapping[str, Any], utc_s: int) -> Run | None:
+        """Give the run of a schedule that is due; of several that are all wanted the oldest.
+
+        So each has been done before the next one begins, and one that fails is not lost.
+        """
         mark = self._marks[str(number)]
         delay_s = self._delays_s[number]
         dues = self._recurrences[number].between(mark, utc_s - delay_s, MAX_CATCH_UP)
         if not dues:
-            return []
+            return None
         if schedule["CATCH_UP"] == CatchUp.RUN_ALL:
-            last = len(dues) - 1
-            causes = [Cause.SCHEDULE if n == last else Cause.CATCH_UP for n in range(len(dues))]
-            return [Run(schedule, due, cause) for due, cause in zip(dues, causes, strict=True)]
+            cause = Cause.CATCH_UP if len(dues) > 1 else Cause.SCHEDULE
+            return Run(schedule, dues[0], cause)
         late_s = utc_s - delay_s - dues[-1]
         if schedule["CATCH_UP"] == CatchUp.SKIP and late_s > ON_TIME_S:
             self._marks[str(number)] = dues[-1]
             self._forget(number)
-            return []
-        return [Run(schedule, dues[-1], Cause.SCHEDULE)]
+            return None
+        return Run(schedule, dues[-1], Cause.SCHEDULE)
 
     def mark(self, run: Run) -> None:
         """Note that a run's outcome is being made durable."""
-        number = run.schedule["SCHEDULE_NBR"]
-        if str(number) in self._marks:
-            self._marks[str(number)] = max(self._marks[str(number)], run.due_s)
-            self._forget(number)
+        mark = str(run.number)
+        if mark in self._marks and not run.asked:
+            self._marks[mark] = max(self._marks[mark], run.due_s)
+            self._forget(run.number)
 
-    def begun(self, run: Run) -> None:
-        """Take a schedule that runs out of turn."""
-        self._running[run.schedule["SCHEDULE_NBR"]] += 1
+    def ask(self, run: Run) -> None:
+        """Take a run out of turn; of those that do the same one is enough."""
+        if all(one.schedule != run.schedule for one in self._asked):
+            self._asked.append(run)
 
     def ended(self, run: Run) -> None:
         """Free a schedule whose run was done."""
-        number = run.schedule["SCHEDULE_NBR"]
-        self._running[number] -= 1
-        self._retry.pop(number, None)
+        self._running[run.number] -= 1
+        self._retry.pop(run.number, None)
 
     def failed(self, run: Run, now_us: int) -> None:
         """Free a schedule whose run failed; it is tried again after a pause that doubles."""
-        number = run.schedule["SCHEDULE_NBR"]
+        number = run.number
         self._running[number] -= 1
-        if number not in self._schedules:
+        if not self._runs(number):
             return
+        if run.asked:
+            self.ask(run)
         pause_us = min(self._retry.get(number, (0, FIRST_RETRY_US // 2))[1] * 2, MAX_RETRY_US)
         self._retry[number] = (now_us + pause_us, pause_us)
 

@@ -45,7 +45,6 @@ class TaskRunner:
         self._calendar, self._door = calendar, door
         self.scheduler = Scheduler(esn, memory.marks)
         self.clock = ClockCheck(reporter, calendar, self.scheduler)
-        self._waiting: list[Run] = []
 
     def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
         """Take the SCHEDULES table."""
@@ -58,9 +57,7 @@ class TaskRunner:
         schedule = self.scheduler.schedule(schedule_nbr)
         if schedule is None:
             return False
-        run = Run(schedule, self._reporter.utc_s(now_us), cause)
-        self.scheduler.begun(run)
-        self._waiting.append(run)
+        self.scheduler.ask(Run(schedule, self._reporter.utc_s(now_us), cause, asked=True))
         return True
 
     def report_reset(self, now_us: int) -> None:
@@ -70,28 +67,25 @@ class TaskRunner:
     def _once(self, cause: Cause, now_us: int, **what: Any) -> None:
         schedule: dict[str, Any] = {"SCHEDULE_NBR": NO_SCHEDULE, "TASK": Task.REPORT}
         schedule |= {"PRIORITY": 0, "CONTENT": 0, "TABLES": [], "PARTS": [], **what}
-        run = Run(schedule, self._reporter.utc_s(now_us), cause)
-        self.scheduler.begun(run)
-        self._waiting.append(run)
+        self.scheduler.ask(Run(schedule, self._reporter.utc_s(now_us), cause, asked=True))
 
     def start_due(self, utc_s: int, now_us: int) -> bool:
         """Start what is due; True when something may have ended at once."""
-        runs, self._waiting = [*self._waiting, *self.scheduler.due(utc_s, now_us)], []
         started = False
-        for run in runs:
+        for run in self.scheduler.due(utc_s, now_us):
             started = self._start(run, utc_s, now_us) or started
         return started
 
     def _start(self, run: Run, utc_s: int, now_us: int) -> bool:
         task = run.schedule["TASK"]
-        if task == Task.DEMAND_RESET and not run.forced and not self.may_reset(utc_s):
+        if task == Task.DEMAND_RESET and not self.may_reset(utc_s):
             self.scheduler.mark(run)
             self.scheduler.ended(run)
             self._reporter.raise_own(
                 ModuleAlarm.RESET_NOT_DUE, "a demand reset within 24 h was left out", now_us
             )
             return False
-        if task == Task.REPORT and not self._outbox.room:
+        if task in (Task.REPORT, Task.HEALTH) and not self._outbox.room:
             self.scheduler.failed(run, now_us)
             return False
         if not self._door.submit(Priority.SCHEDULE, self._work(run, utc_s), run, now_us):

@@ -32,6 +32,8 @@ STATUS_OFFSET = 1
 STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
 STATUS_MONITOR, LOG_MONITOR = 254, 253
 
+#: A port at which too many jobs wait is asked again after so long.
+BUSY_US = 1_000_000
 #: The token of a read of the meter's log.
 LOG_JOB = "log"
 
@@ -113,6 +115,7 @@ class Watching:
         if not self._door.submit(
             Priority.WATCH, partial(work.watch, spans), ("watch", spans), now_us
         ):
+            self._rest_until_us = now_us + BUSY_US
             return False
         self._looking = spans
         return True

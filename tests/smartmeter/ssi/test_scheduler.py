@@ -1,0 +1,134 @@
+"""The scheduler between runs: what fails is tried again, and nothing is asked of an idle one."""
+
+from itertools import count
+from typing import Any
+
+import pytest
+
+from ansi_tables.ssi_tables import CatchUp, Cause, Command, Content, ScheduleKind, SsiTable
+from smartmeter.base.clock import US_PER_S
+from smartmeter.base.zone import UTC_ZONE
+from smartmeter.ssi import work
+from smartmeter.ssi.meter_side import Priority
+from smartmeter.ssi.scheduler import Run, Scheduler
+from tests.smartmeter.ssi.host import (
+    EPOCH_US,
+    Street,
+    command,
+    monitor,
+    own_write,
+    schedule,
+    schedules,
+)
+
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+BEGIN_S = EPOCH_US // US_PER_S
+MAX_STEPS = 2000
+
+
+def scheduler(*values: dict[str, Any], utc_s: int = BEGIN_S) -> Scheduler:
+    found = Scheduler("SM000001", {})
+    found.configure(list(values), UTC_ZONE, utc_s)
+    return found
+
+
+def run_bounded(street: Street, seconds: int) -> None:
+    """Run a world in which nobody may be busy without end."""
+    steps = count()
+    end_us = street.world.now_us + seconds * US_PER_S
+    street.world.run(end_us, lambda: next(steps) > MAX_STEPS)
+    assert street.world.now_us == end_us, "somebody is busy for ever"
+
+
+def away_street(**changes: Any) -> Street:
+    """Give a provisioned street whose meter answers nobody."""
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=Content.EVENT_LOG, **changes)))
+    street.device.meter.mains(False, street.world.now_us)
+    return street
+
+
+def test_a_run_on_demand_that_fails_is_tried_again_and_keeps_nobody_busy() -> None:
+    street = away_street(KIND=ScheduleKind.DAILY)
+    now = own_write(SsiTable.COMMAND, command(Command.REPORT_NOW, SCHEDULE_NBR=1))
+    assert street.ask(now) == [b"\0"]
+    run_bounded(street, HOUR_S // 2)
+    street.device.meter.mains(True, street.world.now_us)
+    run_bounded(street, 120)
+    causes = [report.header["CAUSE"] for report in street.host.reports]
+    assert causes.count(Cause.ON_DEMAND) == 1
+
+
+def test_a_run_that_is_skipped_after_it_failed_keeps_nobody_busy() -> None:
+    street = away_street(KIND=ScheduleKind.DAILY, AT_MINUTE=2, CATCH_UP=CatchUp.SKIP)
+    run_bounded(street, HOUR_S // 2)
+
+
+def test_a_failed_run_that_a_set_clock_puts_off_is_not_tried_before_it_is_due() -> None:
+    found = scheduler(schedule(KIND=ScheduleKind.DAILY, AT_MINUTE=10))
+    (run,) = found.due(BEGIN_S + 600, 0)
+    found.failed(run, 0)
+    found.clock_set(BEGIN_S - HOUR_S)
+    now_us = 100 * US_PER_S
+    assert found.due(BEGIN_S - HOUR_S + 100, now_us) == []
+    assert found.retry_us(now_us) is None
+    assert found.next_utc_s() == BEGIN_S + 600
+
+
+def test_of_all_missed_runs_one_that_fails_is_done_before_the_next() -> None:
+    found = scheduler(schedule(KIND=ScheduleKind.HOURLY, CATCH_UP=CatchUp.RUN_ALL))
+    utc_s, now_us, done = BEGIN_S + 4 * HOUR_S, 0, []
+    for turn in range(6):
+        (run,) = found.due(utc_s, now_us)
+        assert found.due(utc_s, now_us) == []
+        if turn in (1, 2):
+            found.failed(run, now_us)
+            now_us += 4 * US_PER_S
+            continue
+        found.mark(run)
+        found.ended(run)
+        done.append((run.due_s - BEGIN_S, run.cause))
+    assert found.due(utc_s, now_us) == []
+    missed = [(hours * HOUR_S, Cause.CATCH_UP) for hours in (1, 2, 3)]
+    assert done == [*missed, (4 * HOUR_S, Cause.SCHEDULE)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [({"KIND": ScheduleKind.HOURLY}, False), ({"PRIORITY": 7, "JITTER_S": 60}, True)],
+)
+def test_a_schedule_that_is_due_at_other_times_counts_from_now_on(
+    changes: dict[str, Any], due: bool
+) -> None:
+    daily = schedule(KIND=ScheduleKind.DAILY, CATCH_UP=CatchUp.RUN_ALL)
+    found = scheduler(daily)
+    later_s = BEGIN_S + DAY_S + HOUR_S // 2
+    found.configure([daily | changes], UTC_ZONE, later_s)
+    assert bool(found.due(later_s, 0)) is due
+
+
+def test_a_run_that_was_asked_for_leaves_what_is_due_to_its_schedule() -> None:
+    hourly = schedule(KIND=ScheduleKind.HOURLY)
+    found = scheduler(hourly)
+    utc_s = BEGIN_S + HOUR_S
+    asked = Run(hourly, utc_s, Cause.ON_DEMAND, asked=True)
+    found.ask(asked)
+    found.ask(asked)
+    runs = found.due(utc_s, 0)
+    assert [run.cause for run in runs] == [Cause.ON_DEMAND]
+    found.mark(asked)
+    found.ended(asked)
+    assert [run.cause for run in found.due(utc_s, 0)] == [Cause.SCHEDULE]
+
+
+def test_a_port_at_which_too_many_jobs_wait_keeps_nobody_busy() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(MONITORS={"MONITORS": [monitor(PERIOD_MS=1000)]})
+    street.run(5)
+    street.device.meter.mains(False, street.world.now_us)
+    now_us = street.world.now_us
+    while street.device.module.optical.submit(Priority.REQUEST, work.start, "start", now_us):
+        pass
+    run_bounded(street, 10)
