@@ -86,15 +86,20 @@ def admit_all(register: Register) -> ResponseCode | None:
 
 
 class Registrar:
-    """A list that survives as ``entries`` and ``load``; ``domain`` is where titles are given."""
+    """A list that survives as ``entries`` and ``load``; ``domain`` is where titles are given.
+
+    ``own`` is the master relay's title: nobody else gets it, nor one above it.
+    """
 
     def __init__(
         self,
         domain: ApTitle,
         settings: RegistrarSettings | None = None,
         admit: Callable[[Register], ResponseCode | None] = admit_all,
+        own: ApTitle | None = None,
     ) -> None:
         self._domain = domain
+        self._own = (own,) if own is not None else ()
         self._settings = settings or RegistrarSettings()
         self._admit = admit
         self._entries: dict[tuple[int, ...], Entry] = {}
@@ -185,7 +190,7 @@ class Registrar:
         """Give a node its title: its old one, the wished one if it is free, or a new one."""
         if asked.serial is not None and asked.serial.absolute in self._serials:
             return self._serials[asked.serial.absolute]
-        if asked.title is not None and is_group(asked.title):
+        if asked.title is not None and (is_group(asked.title) or self._is_above(asked.title)):
             return None  # who had it would get what is for everybody
         if asked.title is not None:
             owner = self.find(asked.title)
@@ -195,6 +200,11 @@ class Registrar:
             title = replace(self._domain, arcs=(*self._domain.arcs, self._next_arc))
             self._next_arc += 1
         return title
+
+    def _is_above(self, title: ApTitle) -> bool:
+        """Tell whether all that this relay is and gives lies below a title."""
+        arcs = title.absolute
+        return any(name.absolute[: len(arcs)] == arcs for name in (self._domain, *self._own))
 
     def _enter(self, entry: Entry) -> None:
         self._entries[entry.title.absolute] = entry

@@ -1,28 +1,32 @@
 """A C12.22 relay, and with a registrar a master relay: forwards APDUs by title; a message machine.
 
 Only the envelope is read, and octets go on unchanged: a relay has no keys of
-others.  A route to a title is learned when an answer to that title has passed
-that is as well protected as its request was: whoever only claims a title gets
-no such answer.  There is no hop count; a message never goes back the way it
-came, and a group's message passes once.
+others.  A route to a title is learned when a secured answer to it has passed, or
+a registration in clear was answered ``ok``, and from upstream where that is: whoever
+only claims a title gets no such answer.  There is no hop count; a message never goes
+back the way it came, a group's message passes once, any other a few times.
 """
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 
 from protocols.c1222.addressing import Addressed, addressed, is_group
+from protocols.c1222.answers_due import AnswersDue, Asked
 from protocols.c1222.ap_title import ApTitle, uid_octets
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.node import Node, RequestArrived
+from protocols.c1222.passages import Passages
 from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER, Register, decode_registered
+from protocols.c1222.routes import RouteTable
 from protocols.c1222.security import CLEAR, check_control, split_services
 from protocols.c1222.services import (
     DEREGISTER,
@@ -64,17 +68,6 @@ class RelaySettings:
     max_apdu_octets: int = 32_767
 
 
-@dataclass(frozen=True)
-class _Pending:
-    came: Hashable
-    went: Hashable
-    apdu: Apdu
-    due_us: int
-    mode: int
-    #: It was answered over another path than it went; who sent that is not proven.
-    answered: bool = False
-
-
 class Relay:
     """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
 
@@ -100,17 +93,19 @@ class Relay:
         self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
-        self._routes: OrderedDict[_Title, tuple[Hashable, int]] = OrderedDict()
-        self._pending: OrderedDict[tuple[_Title, int], _Pending] = OrderedDict()
+        keep_us = self._settings.route_s * US_PER_S
+        self._routes = RouteTable(self._settings.max_routes, keep_us)
+        self._due = AnswersDue(self._settings.max_pending)
+        self._passages = Passages()
         self._groups: OrderedDict[Hashable, int] = OrderedDict()
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
         self._changes: list[Change] = []
 
-    def routes(self) -> dict[_Title, tuple[Hashable, int]]:
-        """Give the routes that were learned: title to path and the instant when it lapses."""
-        return dict(self._routes)
+    def routes(self) -> dict[_Title, Hashable]:
+        """Give the routes that were learned: title to path."""
+        return self._routes.paths()
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU: for the relay itself, or to be forwarded."""
@@ -153,17 +148,14 @@ class Relay:
 
     def path_failed(self, path: Hashable, now_us: int) -> None:
         """A next hop cannot be reached: whoever waits for it is told ``netr``."""
-        for key, pending in [(k, p) for k, p in self._pending.items() if p.went == path]:
-            del self._pending[key]
-            if not pending.answered:
-                self._error(pending.came, pending.apdu, ResponseCode.netr)
-        for title in [title for title, (way, _) in self._routes.items() if way == path]:
-            del self._routes[title]
+        for asked in self._due.path_failed(path):
+            self._error(asked.came, asked.apdu, ResponseCode.netr)
+        self._routes.forget_path(path)
         self.node.path_closed(path)
 
     def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
         """A title that was looked for is reached by ``path``: what waits for it goes on."""
-        self._learn_route(title, path, now_us)
+        self._learn_route(title, path, False, now_us)
 
     def way_lost(self, title: ApTitle) -> None:
         """A title that was looked for cannot be reached: whoever waits is told ``netr``."""
@@ -178,26 +170,18 @@ class Relay:
         if self.registrar is not None:
             self.registrar.expire(now_us)
             self._take_changes(None, now_us)
-        for key, pending in list(self._pending.items()):
-            if now_us < pending.due_us:
-                break
-            del self._pending[key]
-            if not pending.answered:
-                self._error(pending.came, pending.apdu, ResponseCode.nett)
+        for asked in self._due.overdue(now_us):
+            self._error(asked.came, asked.apdu, ResponseCode.nett)
         while self._groups and now_us >= next(iter(self._groups.values())):
             self._groups.popitem(last=False)
-        for title in [title for title, (_, due_us) in self._routes.items() if now_us >= due_us]:
-            del self._routes[title]
+        self._routes.expire(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
         dues = [self.node.deadline_us(), self._waiting.deadline_us()]
-        if self._pending:
-            dues.append(next(iter(self._pending.values())).due_us)
+        dues += [self._due.deadline_us(), self._routes.deadline_us()]
         if self.registrar is not None:
             dues.append(self.registrar.deadline_us())
-        if self._routes:
-            dues.append(min(due_us for _, due_us in self._routes.values()))
         return min((due for due in dues if due is not None), default=None)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
@@ -241,73 +225,62 @@ class Relay:
         """
         if apdu.called is not None or self.registrar is not None or self.upstream is None:
             return False
-        information = apdu.user_information
-        if apdu.is_segment or check_mode(information[0]) != CLEAR:
+        if apdu.is_segment or check_mode(apdu.user_information[0]) != CLEAR:
             return True
-        try:
-            first = split_services(information[0], information[1:])[1][0][:1]
-        except ApduRejected:
-            return False
-        return first in (bytes([REGISTER]), bytes([DEREGISTER]))
+        return _asks(apdu, REGISTER) or _asks(apdu, DEREGISTER)
 
     def _forward_by(
         self, way: Hashable, path: Hashable, apdu: Apdu, octets: bytes, now_us: int
     ) -> None:
-        if len(self._pending) >= self._settings.max_pending:
+        if not self._due.has_room(path):
             self._error(path, apdu, ResponseCode.bsy)
             return
-        self._expect(path, way, apdu, now_us)
-        self._send(way, apdu, self._traced(apdu, octets))
-
-    def _expect(self, path: Hashable, way: Hashable, apdu: Apdu, now_us: int) -> None:
-        """Remember who waits for the answer; a repeated request takes the place of the first."""
-        control = apdu.user_information[0]
-        if apdu.is_segment or control & 3 == NEVER:
-            return
-        key = (_absolute(apdu.calling), apdu.calling_invocation_id)
-        self._pending.pop(key, None)
-        due_us = now_us + self._settings.answer_us
-        self._pending[key] = _Pending(path, way, apdu, due_us, control >> 2 & 3)
+        control = apdu.user_information[0] if not apdu.is_segment else NEVER
+        if control & 3 != NEVER:
+            due_us = now_us + self._settings.answer_us
+            asked = Asked(path, way, apdu, due_us, check_mode(control))
+            self._due.add((_absolute(apdu.calling), apdu.calling_invocation_id), asked)
+        self._send(way, apdu, self._traced(apdu, octets), now_us)
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
-        key = (_absolute(apdu.called), apdu.called_invocation_id or 0)
-        pending = self._pending.get(key) or self._pending.get(((), key[1]))
-        if pending is not None and pending.went == path:
-            self._pending.pop(key, None)
-            self._learn(pending, apdu, now_us)
-            self._send(pending.came, apdu, octets)
-            return
-        if pending is not None and pending.mode != CLEAR and key in self._pending:
-            # Deployed nodes answer on a connection of their own.  Who asked checks the MAC;
-            # no way is learned, and the true answer still finds its way if this was none.
-            self._pending[key] = replace(pending, answered=True)
-            self._send(pending.came, apdu, octets)
+        answers = apdu.called_invocation_id or 0
+        caller = _absolute(apdu.called)
+        waiting = self._due.take((caller, answers), path) or self._due.take(((), answers), path)
+        if len(waiting) == 1 and waiting[0].went == path:
+            self._learn(waiting[0], apdu, now_us)
+        for asked in waiting:
+            self._send(asked.came, apdu, octets, now_us)
+        if waiting:
             return
         way = self._way_to(apdu.called, now_us) if apdu.called is not None else None
         if way is None or way == path:
             self.counts["dropped no-way-back"] += 1
         else:
-            self._send(way, apdu, octets)
+            self._send(way, apdu, octets, now_us)
 
-    def _learn(self, pending: _Pending, answer: Apdu, now_us: int) -> None:
-        """Learn the way to who asked, from an answer that only its holder of keys could get."""
+    def _learn(self, asked: Asked, answer: Apdu, now_us: int) -> None:
+        """Learn the way to who asked, from an answer that not everybody gets who asks."""
+        if self.upstream is not None and asked.went != self.upstream:
+            return  # two below us could speak for each other
         try:
             mode = check_control(answer.user_information[0])
         except ApduRejected:
             return
-        title = pending.apdu.calling or answer.called or _granted(answer)
-        if title is None or mode < pending.mode:
+        if mode < asked.mode:
             return
-        if mode == CLEAR and answer.user_information[2:3] != _OK:
-            return
-        self._learn_route(title, pending.came, now_us)
+        if mode != CLEAR:
+            title = asked.apdu.calling or answer.called
+        else:
+            title = _granted(answer) if _asks(asked.apdu, REGISTER) else None
+        own = _absolute(self.node.title)
+        if title is not None and own[: len(title.absolute)] != title.absolute:
+            self._learn_route(title, asked.came, mode != CLEAR, now_us)
 
-    def _learn_route(self, title: ApTitle, path: Hashable, now_us: int) -> None:
-        self._routes.pop(title.absolute, None)
-        while len(self._routes) >= self._settings.max_routes:
-            self._routes.popitem(last=False)
-        self._routes[title.absolute] = (path, now_us + self._settings.route_s * US_PER_S)
+    def _learn_route(self, title: ApTitle, path: Hashable, proven: bool, now_us: int) -> None:
+        if not self._routes.learn(title.absolute, path, proven, now_us):
+            self.counts["refused another's title"] += 1
+            return
         for one in self._waiting.leave(title):
             self._forward_by(path, one.came, one.apdu, one.octets, now_us)
 
@@ -320,12 +293,7 @@ class Relay:
         known = self._ways(title)
         if known is not None:
             return known
-        wanted = title.absolute
-        for size in range(len(wanted), 0, -1):
-            route = self._routes.get(wanted[:size])
-            if route is not None and now_us < route[1]:
-                return route[0]
-        return None
+        return self._routes.way(title.absolute, now_us)
 
     def _spread(
         self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int
@@ -343,9 +311,8 @@ class Relay:
             self._deliver(path, octets, now_us)
         arcs = apdu.called.absolute
         prefix = arcs[:-1] if arcs[-1] == 0 else arcs[:-2]
-        ways = {way for title, (way, _) in self._routes.items() if title[: len(prefix)] == prefix}
-        for way in sorted(ways - {path}, key=repr):
-            self._send(way, apdu, octets)
+        for way in sorted(self._routes.below(prefix) - {path}, key=repr):
+            self._send(way, apdu, octets, now_us)
 
     def _traced(self, apdu: Apdu, octets: bytes) -> bytes:
         """Append the own title to a trace in clear; anything else goes on as it is."""
@@ -368,7 +335,10 @@ class Relay:
         body = b"".join(element for tag, element in apdu.elements.items() if tag != 0xBE)
         return tlv(APDU_TAG, body + tlv(0xBE, tlv(0x28, tlv(0x81, text))))
 
-    def _send(self, path: Hashable, apdu: Apdu, octets: bytes) -> None:
+    def _send(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+        if not self._passages.allow(path, octets, now_us):
+            self.counts["dropped in-a-circle"] += 1
+            return
         self.counts["forwarded"] += 1
         urgent = (apdu.ae_qualifier or 0) & URGENT
         (self._urgent if urgent else self._out).append((path, octets))
@@ -444,9 +414,10 @@ class Relay:
         for change in self.registrar.changes():
             self._changes.append(change)
             if not change.present:
-                self._routes.pop(change.entry.title.absolute, None)
+                self._routes.forget(change.entry.title.absolute)
             elif path is not None:
-                self._learn_route(change.entry.title, path, now_us)
+                self._routes.forget(change.entry.title.absolute)
+                self._learn_route(change.entry.title, path, False, now_us)
             self._tell_hosts(change, now_us)
 
     def _tell_hosts(self, change: Change, now_us: int) -> None:
@@ -479,7 +450,7 @@ class Relay:
     def _address(self, title: ApTitle, asker: Hashable, now_us: int) -> bytes:
         """Give where the asker may reach a title: at its own address, or through this relay."""
         entry = self.registrar.find(title) if self.registrar is not None else None
-        if entry is not None and entry.address:
+        if entry is not None and any(entry.address):  # a field of zeros is no address
             return entry.address
         here = self.node.title is not None and title.absolute == self.node.title.absolute
         if here or entry is not None or self._known_way(title, now_us) is not None:
@@ -487,15 +458,27 @@ class Relay:
         return b""
 
 
-def _granted(answer: Apdu) -> ApTitle | None:
-    """Give the title that the answer to a first registration in clear gives a node."""
-    information = answer.user_information
-    if check_mode(information[0]) != CLEAR:
-        return None
+def _asks(apdu: Apdu, code: int) -> bool:
+    """Tell whether a request in clear asks for this service."""
+    information = apdu.user_information
     try:
-        return decode_registered(split_services(information[0], information[1:])[1][0]).title
-    except RemoteProtocolError:
+        services = split_services(information[0], information[1:])[1]
+    except ApduRejected:
+        return False
+    return any(service[0] == code for service in services)
+
+
+def _granted(answer: Apdu) -> ApTitle | None:
+    """Give the title that the answer to a registration in clear gives a node."""
+    information = answer.user_information
+    try:
+        items = split_services(information[0], information[1:])[1]
+    except ApduRejected:
         return None
+    for item in items:
+        with suppress(RemoteProtocolError):
+            return decode_registered(item).title
+    return None
 
 
 def check_mode(control: int) -> int:

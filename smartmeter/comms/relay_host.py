@@ -57,7 +57,8 @@ class RelayHost:
         state = SecurityState(utc_us // 1000 & 0x7FFFFFFF)
         node = Node(title, keys or NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
         self._file = None
-        registrar = self._registrar = Registrar(domain) if domain is not None else None
+        registrar = Registrar(domain, own=title) if domain is not None else None
+        self._registrar = registrar
         if registrar is not None and data is not None:
             data.mkdir(parents=True, exist_ok=True)
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
@@ -111,7 +112,7 @@ class RelayHost:
 
     async def stop(self) -> None:
         """End: close all connections."""
-        self.finder.stop()
+        await self.finder.stop()
         for error in await ended(*self._tasks):
             raise error
         await self.listener.close()

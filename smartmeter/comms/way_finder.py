@@ -20,6 +20,7 @@ from protocols.c1222.registrar import Entry, Registrar
 from protocols.c1222.registration import ConnectionType
 from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.carrier import Bell
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
 
 #: A node is rung no more often: each short message costs money.
@@ -74,10 +75,10 @@ class WayFinder:
             return True
         return self._wake(title)
 
-    def stop(self) -> None:
-        """Look for nobody any more."""
-        for call in self._calls.values():
-            call.cancel()
+    async def stop(self) -> None:
+        """Look for nobody any more; raise what a call failed with."""
+        for error in await ended(*self._calls.values()):
+            raise error
 
     def _wake(self, title: ApTitle) -> bool:
         number = self.ring.numbers.get(title.absolute) if self.ring is not None else None

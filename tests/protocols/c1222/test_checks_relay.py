@@ -1,11 +1,13 @@
 """Conformance checks that take relays: 58, 60, 61, 64 to 68, 73; two relays and a master."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import BASE_ARCS, ApTitle
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.dissection import dissect
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
 from protocols.c1222.registrar import Registrar, RegistrarSettings
@@ -32,6 +34,7 @@ from tests.protocols.c1222.conversation import (
 
 MASTER, FIRST, SECOND = (ApTitle.parse(text) for text in (".1", ".91", ".92"))
 ESN = serial_uid("SM000001")
+BASE = ApTitle(BASE_ARCS, False)
 
 
 class Chain:
@@ -109,7 +112,7 @@ def test_check_58_a_registration_is_accepted_and_the_routes_lead_to_the_node() -
     assert decode_registered(answer).title == METER
     assert decode_registered(answer).period_s == 3600
     assert [
-        relay.routes()[METER.absolute][0] for relay in (chain.master, chain.second, chain.first)
+        relay.routes()[METER.absolute] for relay in (chain.master, chain.second, chain.first)
     ] == [
         "second",
         "first",
@@ -125,7 +128,7 @@ def test_check_58_a_first_registration_without_a_title_finds_its_way_back() -> N
     chain.settle()
     [answer] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")]
     given_title = decode_registered(items(answer)[0]).title
-    assert str(given_title) == ".7.1" and chain.first.routes()[given_title.absolute][0] == "meter"
+    assert str(given_title) == ".7.1" and chain.first.routes()[given_title.absolute] == "meter"
 
 
 def test_a_first_registration_that_names_no_master_goes_up_to_it_and_back() -> None:
@@ -136,7 +139,7 @@ def test_a_first_registration_that_names_no_master_goes_up_to_it_and_back() -> N
     chain.settle()
     [answer] = [o for who, path, o in chain.carried if (who, path) == ("first", "meter")]
     title = decode_registered(items(answer)[0]).title
-    assert chain.first.routes()[title.absolute][0] == "meter"
+    assert chain.first.routes()[title.absolute] == "meter"
     # What concerns the relay itself stays with it.
     chain.first.receive("meter", build_apdu(envelope, [encode_request(Identify())]), NOW_US)
     chain.settle()
@@ -268,14 +271,87 @@ def test_who_claims_anothers_title_gets_neither_answer_nor_route() -> None:
     thief = request([encode_service(claimed)], calling=METER, called=MASTER)
     chain.first.receive("thief", thief, NOW_US)
     chain.settle()
-    assert chain.first.routes()[METER.absolute][0] == "meter"
+    assert chain.first.routes()[METER.absolute] == "meter"
     assert chain.ask(READ_1, key_id=KEY_ID)[0][0] == 0
     # Nor does a message under a wrong key move the route: its answer is sme, in clear.
     forged = bytearray(request([READ_1], 7, lock(), calling=METER, called=HOST))
     forged[-1] ^= 1
     chain.first.receive("thief", bytes(forged), NOW_US)
     chain.settle()
-    assert chain.first.routes()[METER.absolute][0] == "meter"
+    assert chain.first.routes()[METER.absolute] == "meter"
+
+
+@pytest.mark.parametrize("claimed", [METER, MASTER, SECOND, ApTitle.parse(".7"), BASE])
+def test_who_asks_in_clear_under_anothers_title_takes_no_messages_away(claimed: ApTitle) -> None:
+    chain = Chain()
+    chain.register()
+    before = chain.first.routes(), chain.second.routes()
+    claim = request([encode_request(Identify())], 70, calling=claimed, called=MASTER)
+    chain.first.receive("thief", claim, NOW_US)
+    chain.settle()
+    assert (chain.first.routes(), chain.second.routes()) == before
+    assert chain.ask(READ_1)[0][0] == 0
+    node = chain.meter.server.node
+    node.request([encode_request(Identify())], MASTER, "first", NOW_US)
+    chain.settle()
+    [event] = [e for e in chain.meter.server.events() if isinstance(e, ResponseArrived)]
+    assert event.responses[0][0] == 0
+    assert [o for who, path, o in chain.carried if path == "thief"][1:] == []
+
+
+def test_two_below_one_relay_cannot_speak_for_each_other() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    accomplice = ApTitle.parse(".7.66")
+    relay._learn_route(accomplice, "accomplice", True, NOW_US)
+    relay.receive("thief", request([READ_1], 7, lock(), calling=MASTER, called=accomplice), NOW_US)
+    [(path, asked)] = relay.outgoing()
+    assert path == "accomplice"
+    envelope = Envelope(1, MASTER, accomplice, decode_apdu(asked).calling_invocation_id)
+    relay.receive("accomplice", build_apdu(envelope, [b"\0"], lock()), NOW_US)
+    assert [path for path, _ in relay.outgoing()] == ["thief"]
+    assert MASTER.absolute not in relay.routes()
+
+
+def test_who_asks_under_anothers_title_and_id_does_not_take_its_answer_away() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    asked = request([READ_1], 7, lock(), calling=METER, called=MASTER)
+    relay.receive("meter", asked, NOW_US)
+    for number in range(3):
+        claim = request([READ_1], 7, calling=METER, called=ApTitle.parse(f".{number}.1"))
+        relay.receive(f"thief {number}", claim, NOW_US)
+    relay.outgoing()
+    envelope = Envelope(1, METER, MASTER, 7)
+    relay.receive("up", answer := build_apdu(envelope, [b"\0"], lock()), NOW_US)
+    assert ("meter", answer) in relay.outgoing()
+    assert METER.absolute not in relay.routes(), "several asked: whose way is it?"
+
+
+@pytest.mark.parametrize("response_control", [0, 2])
+def test_a_message_between_relays_that_lead_to_each_other_ends(response_control: int) -> None:
+    one = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="two")
+    two = Relay(Node(SECOND, Ring(), Clock(), None, OPEN), upstream="one too")
+    host = Node(HOST, Ring(), Clock(), None, OPEN)
+    host.request([READ_1], METER, "", NOW_US, response_control=response_control)
+    [(_, octets)] = host.outgoing()
+    one.receive("host", octets, NOW_US)
+    for _ in range(100):
+        for _, octets in one.outgoing():
+            two.receive("one", octets, NOW_US)
+        for _, octets in two.outgoing():
+            one.receive("two too", octets, NOW_US)
+    assert one.outgoing() == two.outgoing() == []
+    assert one.counts["dropped in-a-circle"] == 1
+    # What is repeated in good faith passes.
+    later_us = NOW_US + 60_000_000
+    one.receive("host", request([READ_1], 8, called=METER), later_us)
+    assert [path for path, _ in one.outgoing()] == ["two"]
+
+
+@pytest.mark.parametrize("title", [MASTER, ApTitle.parse(".7"), BASE, ApTitle((2, 16), False)])
+def test_nobody_gets_a_title_above_the_registrars_own_or_its_domain(title: ApTitle) -> None:
+    registrar = Registrar(ApTitle.parse(".7"), own=MASTER)
+    assert registrar.register(Register(title, ESN), 0) == b"\x01"
+    assert registrar.entries() == []
 
 
 def test_a_node_deregisters_itself_and_nobody_else_can() -> None:
@@ -317,8 +393,11 @@ def test_a_flood_of_requests_is_bounded_and_told_bsy() -> None:
     )
     for number in range(30):
         relay.receive("flood", request([READ_1], number), NOW_US)
-    assert relay.counts["answered bsy"] == 20
-    assert len([1 for path, _ in relay.outgoing() if path == "up"]) == 10
+    relay.receive("another", request([READ_1], 99), NOW_US)
+    assert relay.counts["answered bsy"] == 23
+    told = [path for path, _ in relay.outgoing()]
+    assert told.count("up") == 8, "the last quarter is for who has asked little"
+    assert told.count("flood") == 23
 
 
 def test_urgent_messages_go_ahead_and_an_answer_never_goes_back_its_way() -> None:
@@ -349,7 +428,7 @@ def test_a_meters_own_requests_are_events_of_its_node() -> None:
     chain = Chain()
     chain.register()
     number = chain.meter.server.node.request([READ_1], HOST, "first", NOW_US)
-    chain.master._learn_route(HOST, "host", NOW_US)
+    chain.master._learn_route(HOST, "host", True, NOW_US)
     chain.settle()
     [event] = chain.host.events()
     assert isinstance(event, RequestArrived) and event.calling == METER

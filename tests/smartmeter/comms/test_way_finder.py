@@ -106,13 +106,37 @@ async def test_a_node_that_takes_no_calls_is_not_called(tmp_path: Path) -> None:
     await relay.stop()
 
 
+async def test_a_relay_that_ends_sees_the_calls_end_that_it_gives_up(tmp_path: Path) -> None:
+    with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for filling in (first, second):  # then the system answers no further connection
+            filling.setblocking(False)
+            filling.connect_ex(deaf.getsockname())
+        address = NativeAddress("127.0.0.1", deaf.getsockname()[1], TCP).encode()
+        register = Register(
+            METER, serial_uid("A1"), 3600, connection_type=ACCEPTS[TCP], address=address
+        )
+        relay = await master(tmp_path)
+        registering = request([encode_service(register)], 1, called=TITLE, calling=METER)
+        assert items(await asked(relay, registering))[0][0] == 0
+        before = asyncio.all_tasks()
+        assert relay.finder.seek(METER)
+        calls = asyncio.all_tasks() - before
+        assert len(calls) == 1
+        await asyncio.sleep(0.05)
+        await relay.finder.stop()
+        assert all(call.done() for call in calls)
+        await relay.stop()
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::"])
 async def test_a_relay_tells_its_own_address_for_itself_and_for_whom_it_reaches(
     host: str, tmp_path: Path
 ) -> None:
     """So that a node which asks everybody for its master finds it (RFC 6142, 5)."""
     relay = await master(tmp_path, host)
-    reached = Register(METER, serial_uid("A1"), 3600)
+    reached = Register(METER, serial_uid("A1"), 3600, address=bytes(20))  # that is none
     registering = request([encode_service(reached)], 1, called=TITLE, calling=METER)
     assert items(await asked(relay, registering))[0][0] == 0
     near = "127.0.0.1" if host == "127.0.0.1" else "::1"
