@@ -282,7 +282,7 @@ class Seat:
                 told, why = ("works", "") if one["works"] else ("is away", one["fault"])
                 self._journal.state(f"{self.esn} TMS {one['address']}", told, why)
         if self._module.meter is not None:
-            told = "answers" if self._module.meter_answers else "does not answer"
+            told = "answers" if self._module.link.answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
 
     def _end_module(self, error: StorageError | None) -> None:

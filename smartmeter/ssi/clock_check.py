@@ -8,7 +8,8 @@ A module that starts has no time but the meter's, which may be wrong by years.
 Each registration is answered with the TMS's own time, in a stamp that only who
 has the key can make, bound to the request.  Beyond CLOCK_REFUSE_S from that the
 module takes it, and compares the meter with it as above.  The band ends where
-C12.22 refuses stamps: who followed the meter further would not be heard.
+C12.22 refuses stamps: who followed the meter further would not be heard.  Until
+the TMS has told its time, or DOUBT_US have passed, the meter's is in doubt.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
 from smartmeter.ssi.states import ErrorCode
+
+#: For how long a module that starts waits for the TMS's time before it believes the meter's.
+DOUBT_US = 20_000_000
 
 
 class ClockCheck:
@@ -35,6 +39,7 @@ class ClockCheck:
         self.ahead_s = 0
         #: The clock was set so that the network's face must begin anew, and has not.
         self.renew_stamps = False
+        self._doubt_since_us: int | None = None
 
     def configure(self, general: Mapping[str, int]) -> None:
         """Take the bands from the GENERAL table."""
@@ -51,6 +56,19 @@ class ClockCheck:
     def _set(self, utc_s: int, now_us: int) -> None:
         self._calendar.set(utc_s * US_PER_S, now_us)
         self._scheduler.clock_set(utc_s)
+
+    def doubt(self, now_us: int) -> None:
+        """Doubt a time that was just taken from the meter, until the TMS has told its own."""
+        self._doubt_since_us = now_us
+
+    def doubt_ends_us(self) -> int | None:
+        """Give when a doubt ends by itself; None without one."""
+        return None if self._doubt_since_us is None else self._doubt_since_us + DOUBT_US
+
+    def trust(self) -> int | None:
+        """End the doubt; give since when it lasted, None when there was none."""
+        since_us, self._doubt_since_us = self._doubt_since_us, None
+        return since_us
 
     def tms_told(self, tms_s: int, within_s: int, now_us: int) -> None:
         """Take the TMS's time, at most ``within_s`` old, if the own clock is too far from it.

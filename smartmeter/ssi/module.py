@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable, Task, UpgradeResult
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1222.node import MessageRejected
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event, earliest
-from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
@@ -31,11 +28,13 @@ from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
+from smartmeter.ssi.gap_filling import GapFilling
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.keys import ModuleKeys
 from smartmeter.ssi.log_reading import LogRead
 from smartmeter.ssi.memory import load_memory
 from smartmeter.ssi.meter_data import MeterContext
+from smartmeter.ssi.meter_link import MeterLink
 from smartmeter.ssi.meter_side import JobDone, JobFailed, MeterDoor, MeterSide, Priority
 from smartmeter.ssi.network_side import (
     NetworkSide,
@@ -44,11 +43,13 @@ from smartmeter.ssi.network_side import (
     ReportAcknowledged,
     TimeTold,
 )
-from smartmeter.ssi.outage import LastGasp, Momentary, OutageDetector, PowerGone, Restored
+from smartmeter.ssi.outage import OutageDetector, PowerGone
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import OwnTables
+from smartmeter.ssi.power import Power
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Run
+from smartmeter.ssi.serving import Serving
 from smartmeter.ssi.states import (
     IMAGE_ERRORS,
     START_ALARMS,
@@ -73,14 +74,6 @@ __all__ = [
     "SecurityNote",
     "StateChanged",
 ]
-
-FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
-#: For how long a module that starts waits for the TMS's time before it believes the meter's.
-DOUBT_US = 20_000_000
-#: Failures in a row after which the meter counts as unreachable.
-UNREACHABLE_AFTER = 3
-#: A gap is filled while so many places of the outbox are free.
-FILL_ROOM = 64
 
 
 @dataclass(frozen=True)
@@ -137,12 +130,15 @@ class Module:
             self.life,
             self.upgrade,
         )
-        self._own = OwnTables(self, base)
         self.network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
+        self._serving = Serving(OwnTables(self, base), self.network, self.optical)
         self._outage = OutageDetector(self.esn, self.memory, calendar)
+        self._power = Power(self._outage, self._reporter, self.network)
         self.tasks = TaskRunner(
             self.esn, self.memory, self._reporter, self.outbox, calendar, self.optical
         )
+        self.gaps = GapFilling(self.memory, self._reporter, self.outbox, self.optical)
+        self.link = MeterLink(self._reporter, self.tasks.scheduler, now_us)
         self.watching = Watching(
             self.memory,
             self._reporter,
@@ -153,12 +149,6 @@ class Module:
         )
         self._status = Status(self, self._reporter, self._outage, now_us)
         self._latest_us = now_us
-        self._failures = 0
-        self._unreachable = False
-        self._filling = False
-        self._start_us: int | None = now_us
-        #: When the clock was set from the meter's, while the TMS's word on it is awaited.
-        self._doubt_since_us: int | None = None
         self._reconfigure = self._hello = False
         self._fault: StorageError | None = None
         self._events: list[Event] = []
@@ -192,11 +182,6 @@ class Module:
     def meter(self) -> MeterContext | None:
         """Give the meter's context, once it was read."""
         return self._reporter.meter
-
-    @property
-    def meter_answers(self) -> bool:
-        """Tell whether the meter was read and has not failed to answer several times since."""
-        return not self._unreachable and self.meter is not None
 
     @property
     def state(self) -> State:
@@ -245,7 +230,7 @@ class Module:
 
     def mains(self, on: bool, now_us: int) -> None:
         """Tell the mains sense.  Without mains the module lives on its hold-up energy."""
-        self._act(lambda: self._mains_back(now_us) if on else self._mains_lost(now_us), now_us)
+        self._act(lambda: self._power.back(now_us) if on else self._mains_lost(now_us), now_us)
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""
@@ -286,13 +271,9 @@ class Module:
             return
         self.optical.expire(now_us)
         self.network.expire(now_us)
-        for event in self._outage.expire(now_us):
-            if isinstance(event, LastGasp):
-                self._reporter.outage(event.number, event.start_s, None, now_us)
-                self.network.hurry(event.waits_us, now_us)
-            else:
-                self.dead = True
-                self._events.append(PowerGone())
+        if not self._power.expire(now_us):
+            self.dead = True
+            self._events.append(PowerGone())
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted next."""
@@ -303,12 +284,13 @@ class Module:
             self.network.deadline_us(),
             self._outage.deadline_us(),
             self.upgrade.deadline_us(),
-            self._start_us,
+            self.link.read_due_us,
         )
         if self.meter is None:
             return due_us
-        if self._doubt_since_us is not None:
-            return earliest(due_us, self._doubt_since_us + DOUBT_US)
+        doubt_ends_us = self.tasks.clock.doubt_ends_us()
+        if doubt_ends_us is not None:
+            return earliest(due_us, doubt_ends_us)
         scheduler = self.tasks.scheduler
         at_s = earliest(scheduler.next_utc_s(), self.upgrade.due_s())
         at_us = None if at_s is None else self.calendar.deadline_us(at_s * US_PER_S)
@@ -347,8 +329,7 @@ class Module:
 
     def _start_due(self, now_us: int) -> bool:
         """Start jobs that are due; True when something may have ended at once."""
-        if self._start_us is not None and now_us >= self._start_us:
-            self._start_us = None
+        if self.link.take_due(now_us):
             return self.optical.submit(Priority.REQUEST, work.start, "start", now_us)
         if self.meter is None or self._doubts(now_us):
             return False
@@ -364,13 +345,11 @@ class Module:
             self._restart()
             return False
         started = self.tasks.start_due(utc_s, now_us)
-        if self.memory.profile_gaps and not self._filling and self.outbox.room >= FILL_ROOM:
-            self._filling = self.tasks.fill_gap(now_us)
-            started = started or self._filling
+        started = self.gaps.start_due(now_us) or started
         return self.watching.start_due(now_us) or started
 
     def _job_done(self, event: JobDone, now_us: int) -> None:
-        self._reached(now_us)
+        self.link.answered(now_us)
         match event.token:
             case "start":
                 meter, clock_s = event.result
@@ -384,12 +363,11 @@ class Module:
                     self._log_read(event.result.log, now_us)
                 self.tasks.done(run, event.result, self._status.both, now_us)
             case Asked() as request:
-                self.network.answer(request, event.result, now_us)
+                self._serving.done(request, event.result, now_us)
             case ("watch", _):
                 self.watching.looked(event.result, event.line_us, now_us)
             case ("gap", int() as set_nbr, int() as first):
-                self._filling = False
-                self.tasks.gap_read(event.result, set_nbr, first, now_us)
+                self.gaps.done(event.result, set_nbr, first, now_us)
         self._renew_stamps(now_us)
         self.network.poll(now_us)
 
@@ -399,33 +377,20 @@ class Module:
             self.network.renew_stamps(now_us)
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
-        self._failures += 1
-        self._status.meter_failures += 1
-        if self._failures >= UNREACHABLE_AFTER and not self._unreachable and self.meter:
-            self._unreachable = True
-            self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, str(event.error), now_us)
+        if self.link.failed(str(event.error), now_us):
             self.network.poll(now_us)
         match event.token:
             case "start":
-                pause_us = FIRST_RETRY_US << min(self._failures - 1, 6)
-                self._start_us = now_us + min(pause_us, MAX_RETRY_US)
+                self.link.read_failed(now_us)
                 self.life.set_error(ErrorCode.CONFIGURATION_FAILED)
             case Run() as run:
                 self.tasks.failed(run, now_us)
             case Asked() as request:
-                refusal = bytes([ResponseCode.dnr])
-                self.network.answer(request, [refusal] * len(request.items), now_us)
+                self._serving.failed(request, now_us)
             case ("watch", _) | "log" as token:
                 self.watching.failed(token, event.line_us, now_us)
             case ("gap", _, _):
-                self._filling = False
-
-    def _reached(self, now_us: int) -> None:
-        self._failures = 0
-        if self._unreachable:
-            self._unreachable = False
-            self.tasks.scheduler.try_again(now_us)
-            self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
+                self.gaps.failed()
 
     def _started(self, meter: MeterContext, clock_s: int, now_us: int) -> None:
         """The meter was read: the clock is set, and the module can speak."""
@@ -441,18 +406,23 @@ class Module:
         self._configure(now_us)
         self.network.start(now_us)
         self.life.set_state(State.REGISTERING)
-        self._doubt_since_us = now_us
+        self.tasks.clock.doubt(now_us)
+
+    def _mains_lost(self, now_us: int) -> None:
+        self._trust_clock(now_us)  # the outage before this one ends first
+        self._power.lost(now_us)
 
     def _doubts(self, now_us: int) -> bool:
         """Tell whether the TMS's word on the time is still awaited."""
-        since_us = self._doubt_since_us
-        if since_us is not None and now_us >= since_us + DOUBT_US:
+        ends_us = self.tasks.clock.doubt_ends_us()
+        if ends_us is not None and now_us >= ends_us:
             self._trust_clock(now_us)
-        return self._doubt_since_us is not None
+            return False
+        return ends_us is not None
 
     def _trust_clock(self, now_us: int) -> None:
         """The TMS has told its time, or nobody does: what needs to know the time begins."""
-        since_us, self._doubt_since_us = self._doubt_since_us, None
+        since_us = self.tasks.clock.trust()
         if since_us is None:
             return
         for error, (code, text) in START_ALARMS.items():
@@ -462,7 +432,7 @@ class Module:
         if not self.memory.reset_told:
             self.tasks.report_reset(now_us)
         if self._outage.mains_on:
-            self._mains_back(now_us, since_us)
+            self._power.back(now_us, since_us)
 
     def _tell_upgrade(self, now_us: int) -> None:
         """Tell what became of an upgrade: the truth, from whichever version runs now."""
@@ -524,20 +494,7 @@ class Module:
             case MessageRejected():
                 self._events.append(SecurityNote(event.path, event.reason))
             case Asked():
-                self._serve(event, now_us)
-
-    def _serve(self, event: Asked, now_us: int) -> None:
-        if not self._own.needs_meter(event.items):
-            script = self._own.serve(event.items, ClientLimits())
-            try:
-                next(script)
-            except StopIteration as stop:
-                self.network.answer(event, stop.value, now_us)
-            return
-        job = partial(self._own.serve, event.items)
-        if not self.optical.submit(Priority.REQUEST, job, event, now_us):
-            busy = [bytes([ResponseCode.bsy])] * len(event.items)
-            self.network.answer(event, busy, now_us)
+                self._serving.take(event, now_us)
 
     def _log_read(self, read: LogRead, now_us: int) -> None:
         """Judge a log; if it has another season, look what that left where a schedule asks so."""
@@ -546,22 +503,6 @@ class Module:
             self.watching.season_changed = False
             for number in self.tasks.scheduler.numbers(Task.FOLLOW_UP):
                 self.tasks.run_now(number, Cause.SCHEDULE, now_us)
-
-    # Power.
-
-    def _mains_lost(self, now_us: int) -> None:
-        self._trust_clock(now_us)  # the outage before this one ends first
-        self._outage.lost(now_us)
-        self._reporter.keep()
-
-    def _mains_back(self, now_us: int, since_us: int | None = None) -> None:
-        self.network.spare()
-        event = self._outage.returned(now_us if since_us is None else since_us)
-        if isinstance(event, Restored):
-            self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
-            self.network.poll(now_us)
-        elif isinstance(event, Momentary):
-            self._reporter.keep()
 
     # What the SSI's tables show and do.
 
@@ -595,4 +536,4 @@ class Module:
     def table_written(self, number: int) -> None:
         """Read the context again when one of its tables was written from the network."""
         if self.meter is not None and number in self.meter.images:
-            self._start_us = self._latest_us
+            self.link.read_again(self._latest_us)

@@ -24,6 +24,8 @@ ROOM_OCTETS = MAX_APDU_OCTETS - OVERHEAD_OCTETS
 #: Octets of a write service around its data.
 _AROUND = 12
 NO_SCHEDULE = 255
+#: Intervals that one report run puts into one place of the outbox, about.
+INTERVALS_PER_REPORT = 60
 #: Intervals that are put into one part; a part that comes out too large is cut in halves.
 MAX_PART = 1000
 MANUFACTURER_BIT = 0x0800

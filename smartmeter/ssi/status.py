@@ -20,8 +20,6 @@ class Status:
     ) -> None:
         self._module, self._reporter, self._outage = module, reporter, outage
         self._begun_us = now_us
-        #: Sessions with the meter that failed since the start.
-        self.meter_failures = 0
 
     def both(self) -> dict[str, Any]:
         """Give the members of both tables."""
@@ -35,7 +33,7 @@ class Status:
             "ERROR": module.error,
             "WARNING": self._reporter.warning(module.latest_us),
             "MAINS_FLAG": int(self._outage.mains_on),
-            "METER_LINK_FLAG": int(module.meter_answers),
+            "METER_LINK_FLAG": int(module.link.answers),
             "UPTIME_S": (module.latest_us - self._begun_us) // US_PER_S,
             "OUTBOX_COUNT": len(module.outbox),
             "OUTBOX_EPOCH": module.outbox.epoch,
@@ -57,7 +55,7 @@ class Status:
         return {
             "NBR_RESTARTS": memory.restarts,
             "NBR_WATCHDOG_RESETS": memory.watchdog_resets,
-            "NBR_METER_FAILURES": self.meter_failures,
+            "NBR_METER_FAILURES": module.link.failures,
             "NBR_REPORTS": memory.reports,
             "NBR_REPORTS_DROPPED": memory.reports_dropped,
             "NBR_GAPS": len(memory.profile_gaps),

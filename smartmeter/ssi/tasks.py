@@ -18,12 +18,10 @@ from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart
+from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPart
 from smartmeter.ssi.scheduler import Run, Scheduler
 from smartmeter.ssi.table_monitor import Span
 
-#: Intervals that one report run puts into one place of the outbox, about.
-INTERVALS_PER_REPORT = 60
 #: Between two demand resets that nobody forced (a common rule of utilities): 24 hours, with a
 #: minute for what was tried again the day before.
 RESET_INTERVAL_S = DAY_S - 60
@@ -222,45 +220,3 @@ class TaskRunner:
         memory.season, memory.calendar = season.season, season.calendar
         if changed and not first:
             self._once(Cause.SCHEDULE, now_us, TABLES=list(work.SEASON_TABLES))
-
-    # Gaps: intervals that left the outbox unsent are read from the meter again.
-
-    def fill_gap(self, now_us: int) -> bool:
-        """Begin to fill the oldest gap when there is room; True when a job was begun."""
-        memory, meter = self._memory, self._reporter.meter
-        if not memory.profile_gaps or meter is None or self._outbox.room < 2:
-            return False
-        set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
-        if ring_epoch != memory.profile_epoch(set_nbr) or set_nbr not in self._sets():
-            memory.profile_gaps = memory.profile_gaps[1:]
-            self._reporter.raise_own(
-                ModuleAlarm.GAP, "a gap cannot be filled: the ring began anew", now_us, end - first
-            )
-            return False
-        count = min(end - first, INTERVALS_PER_REPORT)
-        job = partial(work.collect, meter, work.Wanted({set_nbr: first}, count))
-        return self._door.submit(Priority.SCHEDULE, job, ("gap", set_nbr, first), now_us)
-
-    def gap_read(self, read: work.Collected, set_nbr: int, first: int, now_us: int) -> None:
-        """Report what was read for a gap; what the meter has no more is told as lost."""
-        memory, meter = self._memory, self._reporter.meter
-        if not memory.profile_gaps or meter is None:
-            return
-        of_set, ring_epoch, begin, end = memory.profile_gaps[0]
-        if (of_set, begin) != (set_nbr, first):
-            return
-        profile = next((one for one in read.profiles if not one.anew), None)
-        reached, oldest = (profile.reached, profile.oldest) if profile else (end, end)
-        rest = [[set_nbr, ring_epoch, reached, end]] if reached < end else []
-        memory.profile_gaps = rest + memory.profile_gaps[1:]
-        if oldest > first:
-            lost = min(oldest, end) - first
-            self._reporter.keep_own(
-                ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
-            )
-        if profile is None or not profile.intervals:
-            self._reporter.keep()
-            return
-        header = self._reporter.header(Cause.CATCH_UP, now_us)
-        services = self._reporter.make.intervals(profile, ring_epoch, meter.id)
-        self._reporter.report(header, services, now_us)

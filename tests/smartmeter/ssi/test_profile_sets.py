@@ -65,7 +65,7 @@ def test_every_set_of_a_meter_is_reported_once_and_equal(profile: str) -> None:
 def test_a_gap_of_each_set_is_filled_from_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 12)
     monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 4)
-    monkeypatch.setattr("smartmeter.ssi.module.FILL_ROOM", 2)
+    monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
     street = provisioned("commercial")
     street.run(HOUR_S)
     cut = Partition()
@@ -91,7 +91,7 @@ def test_what_was_read_for_a_gap_that_made_room_is_not_taken_for_the_next_ones()
     before = {set_nbr: street.host.intervals(set_nbr) for set_nbr in (1, 2)}
     gaps = [[set_nbr, module.memory.profile_epoch(set_nbr), 2, 5] for set_nbr in (1, 2)]
     module.memory.profile_gaps = gaps
-    assert module.tasks.fill_gap(street.world.now_us)
+    assert module.gaps.start_due(street.world.now_us)
     module.memory.profile_gaps = gaps[1:]  # the oldest gap had to make room meanwhile
     street.run(HOUR_S)
     assert module.memory.profile_gaps == []

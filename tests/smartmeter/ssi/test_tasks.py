@@ -258,7 +258,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
 ) -> None:
     monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 12)
     monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 4)
-    monkeypatch.setattr("smartmeter.ssi.module.FILL_ROOM", 2)
+    monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
     street = provisioned(schedule())
     street.run(HOUR_S)
     cut = Partition()

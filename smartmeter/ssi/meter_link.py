@@ -1,0 +1,65 @@
+"""Whether the meter answers, and when it is to be read from the start."""
+
+from __future__ import annotations
+
+from ansi_tables.ssi_tables import ModuleAlarm
+from smartmeter.ssi.reporter import Reporter
+from smartmeter.ssi.scheduler import Scheduler
+
+FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
+#: Doublings after which the pause is at its longest.
+MAX_DOUBLINGS = 6
+#: Failures in a row after which the meter counts as unreachable.
+UNREACHABLE_AFTER = 3
+
+
+class MeterLink:
+    """Counts what failed in a row, and tells when the meter is lost and when it is back."""
+
+    def __init__(self, reporter: Reporter, scheduler: Scheduler, now_us: int) -> None:
+        self._reporter, self._scheduler = reporter, scheduler
+        #: When the meter's context is to be read; None while it is as it was read.
+        self.read_due_us: int | None = now_us
+        #: Sessions with the meter that failed since the module's start.
+        self.failures = 0
+        self._in_a_row = 0
+        self._lost = False
+
+    @property
+    def answers(self) -> bool:
+        """Tell whether the meter was read and has not failed to answer several times since."""
+        return not self._lost and self._reporter.meter is not None
+
+    def read_again(self, now_us: int) -> None:
+        """Let the meter's context be read anew: a table of it has changed."""
+        self.read_due_us = now_us
+
+    def read_failed(self, now_us: int) -> None:
+        """The meter's context could not be read: it is tried again, each time after longer."""
+        pause_us = FIRST_RETRY_US << min(self._in_a_row - 1, MAX_DOUBLINGS)
+        self.read_due_us = now_us + min(pause_us, MAX_RETRY_US)
+
+    def take_due(self, now_us: int) -> bool:
+        """Tell whether the meter's context is to be read now; it is then due no longer."""
+        if self.read_due_us is None or now_us < self.read_due_us:
+            return False
+        self.read_due_us = None
+        return True
+
+    def answered(self, now_us: int) -> None:
+        """A job at the meter was done."""
+        self._in_a_row = 0
+        if self._lost:
+            self._lost = False
+            self._scheduler.try_again(now_us)
+            self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
+
+    def failed(self, cause: str, now_us: int) -> bool:
+        """A job at the meter failed; True when that makes the meter unreachable."""
+        self.failures += 1
+        self._in_a_row += 1
+        if self._in_a_row < UNREACHABLE_AFTER or self._lost or self._reporter.meter is None:
+            return False
+        self._lost = True
+        self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, cause, now_us)
+        return True
