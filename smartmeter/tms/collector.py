@@ -56,6 +56,7 @@ from protocols.psem.services import (
 )
 from smartmeter.base.clock import Calendar
 from smartmeter.comms.stamps import stamp_window_s
+from smartmeter.tms.paths import Paths
 from smartmeter.tms.report_reader import read_report, written
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
@@ -187,7 +188,7 @@ class Collector:
         self._led: OrderedDict[int, None] = OrderedDict()
         self._events: list[Event] = []
         #: Where each SmartMeter can be answered; kept by the head-end.
-        self.paths: dict[str, Hashable] = {}
+        self.paths = Paths()
 
     def request(self, esn: str, services: Sequence[bytes], path: Hashable, now_us: int) -> int:
         """Ask a SmartMeter over a path; give the transaction."""
@@ -201,7 +202,7 @@ class Collector:
 
     def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
         """Ask a SmartMeter over the path that it used last; LocalProtocolError without one."""
-        path = self.paths.get(esn)
+        path = self.paths.of(esn)
         if path is None:
             raise LocalProtocolError("not connected")
         return self.request(esn, services, path, now_us)
@@ -240,7 +241,7 @@ class Collector:
 
     def _way_to(self, title: ApTitle) -> Hashable | None:
         esn = self._meters.esn(title)
-        return self.paths.get(esn) if esn is not None else None
+        return self.paths.of(esn) if esn is not None else None
 
     def events(self) -> list[Event]:
         """Give what happened."""
@@ -262,7 +263,7 @@ class Collector:
 
     def tell(self, esn: str, service: bytes, now_us: int) -> bool:
         """Send a node one service that wants no answer; False when it has no path."""
-        path = self.paths.get(esn)
+        path = self.paths.of(esn)
         if path is None:
             return False
         self.node.request(

@@ -7,22 +7,17 @@ told to a SmartMeter is told after its change was committed.
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from ansi_tables import Snapshot
-from ansi_tables.errors import TableError
-from ansi_tables.meaning.clock import clock_rules
-from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable, encode
+from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
 from protocols.c1222.registration import NodeType
 from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.meter_zone import meter_zone
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.tms import exchanges, upgrades
 from smartmeter.tms.collector import (
@@ -34,25 +29,24 @@ from smartmeter.tms.collector import (
     RegistrationAsked,
     ReportArrived,
 )
+from smartmeter.tms.commits import Commits
 from smartmeter.tms.exchanges import Exchange
-from smartmeter.tms.jobs import DONE, FAILED, RUNNING, WAITING, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.job_outcomes import JobOutcomes
+from smartmeter.tms.jobs import WAITING, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import Figures, Kind, State
 from smartmeter.tms.polled import PollDue
-from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
+from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.registrations import Registrations, store_departure, store_registration
+from smartmeter.tms.report_groups import ReportGroups
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
-from smartmeter.tms.store.job_rows import result_text, store_job, update_job
+from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
 from smartmeter.tms.store.queries import gaps_by_set
 from smartmeter.tms.store.records import Stored
-from smartmeter.tms.store.silences import (
-    end_silence,
-    store_recovery,
-    store_silence,
-    store_state,
-)
+from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
@@ -65,8 +59,6 @@ SYSTEM = "system"
 #: Scheduled polls are no work that somebody asked for: they stand in a table of their own.
 UNLISTED = 0
 POLL_ATTEMPTS = 2
-#: Reports that are stored in one change.
-MAX_REPORT_GROUP = 500
 READ_TABLES = [23, 28, 52]
 
 
@@ -85,7 +77,7 @@ class HeadEnd:
         self.template = template
         self.figures = Figures()
         self.meters = Meters()
-        self._call_soon = call_soon
+        self._commits = Commits(store, call_soon, self._settle)
         first_id = store.write_now(_reserve_ids)
         self._ids_until = first_id + RESERVED_IDS
         self.collector = Collector(self.meters, calendar, first_id)
@@ -97,13 +89,13 @@ class HeadEnd:
         #: Told of every report that was made durable, for whoever watches this head-end.
         self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths = self.collector.paths
-        self._contexts: dict[str, int] = {}
+        self._contexts = MeterContexts(store)
+        self._outcomes = JobOutcomes(store, template, self._contexts, self.silence, self.polled)
+        self._groups = ReportGroups(
+            self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
+        )
         self._refusals = Refusals()
-        self._heard_on: defaultdict[Hashable, set[str]] = defaultdict(set)
         self._now_us = 0
-        #: Reports that wait for the group before them to be durable; whether there is one.
-        self._waiting: list[ReportArrived] = []
-        self._storing = False
 
     # From outside.
 
@@ -121,14 +113,7 @@ class HeadEnd:
                 self.silence.power(row["esn"], row["state"] != State.POWERLESS, utc_s)
         for row in self.store.read("SELECT * FROM silences WHERE ended_s = 0"):
             self.silence.resume(row["esn"], row["schedule_nbr"], utc_s)
-
-        def change(connection: sqlite3.Connection) -> None:
-            connection.execute(
-                "UPDATE jobs SET state=?, cause=?, ended_s=? WHERE state IN (?,?)",
-                (FAILED, "the TMS was restarted", utc_s, WAITING, RUNNING),
-            )
-
-        self.store.write_now(change)
+        self.store.write_now(lambda c: end_cut_off_jobs(c, "the TMS was restarted", utc_s))
 
     def load_keys(self) -> None:
         """Read titles, keys and numbers from the store."""
@@ -151,8 +136,7 @@ class HeadEnd:
     def disconnected(self, path: Hashable) -> None:
         """A connection has gone."""
         self.collector.path_closed(path, self._now_us)
-        for esn in self._heard_on.pop(path, ()):
-            del self._paths[esn]
+        for esn in self._paths.closed(path):
             self.jobs.disconnected(esn, self._now_us)
         self._settle()
 
@@ -182,15 +166,7 @@ class HeadEnd:
         return self.collector.outgoing()
 
     def _heard(self, esn: str, path: Hashable) -> None:
-        """Remember where a SmartMeter can be answered: the path that it used last."""
-        before = self._paths.get(esn)
-        if before is not None and before != path:
-            self._heard_on[before].discard(esn)
-            if not self._heard_on[before]:
-                del self._heard_on[before]
-        self._paths[esn] = path
-        self._heard_on[path].add(esn)
-        if before != path:
+        if self._paths.heard(esn, path):
             self.jobs.reachable(esn, self._now_us)
 
     def connected(self, esn: str) -> bool:
@@ -217,13 +193,13 @@ class HeadEnd:
                 if isinstance(event, Send):
                     self._send(event)
                 elif isinstance(event, JobChanged):
-                    self._job_changed(event)
+                    self._outcomes.changed(event, self.utc_s)
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
             self._ids_until = self.store.write_now(_reserve_ids) + RESERVED_IDS
 
     def _collected(self, event: Any) -> None:
         if isinstance(event, ReportArrived):
-            self._report(event)
+            self._groups.add(event)
         elif isinstance(event, RegistrationAsked):
             self._registration(event)
         elif isinstance(event, NotificationArrived):
@@ -259,7 +235,7 @@ class HeadEnd:
             if is_meter and future.result() in (State.REGISTERED, State.FAILED):
                 self.provision(esn, SYSTEM)
 
-        self._then(self.store.write(lambda c: store_registration(c, esn, register, utc_s)), after)
+        self._commits.write(lambda c: store_registration(c, esn, register, utc_s), after)
 
     def _notification(self, event: NotificationArrived) -> None:
         """Keep tables that a plain C12.22 node told; they are arrived data, and no order."""
@@ -271,9 +247,7 @@ class HeadEnd:
             self.figures.notifications += 1
             self.collector.answer(event.token, [bytes([code])] * len(parts), self._now_us)
 
-        self._then(
-            self.store.write(lambda c: records.store_notification(c, esn, parts, utc_s)), after
-        )
+        self._commits.write(lambda c: records.store_notification(c, esn, parts, utc_s), after)
 
     def _departed(self, esn: str, then: Callable[[], None]) -> None:
         """A registration has ended: forget the way to the node, and tell who wants to know."""
@@ -282,77 +256,30 @@ class HeadEnd:
             if future.exception() is None:
                 self.registrations.went(esn, self._now_us)
                 then()
-                path = self._paths.pop(esn, None)
-                if path is not None:
-                    self._heard_on[path].discard(esn)
+                self._paths.forget(esn)
 
-        self._then(self.store.write(lambda c: store_departure(c, esn)), after)
+        self._commits.write(lambda c: store_departure(c, esn), after)
 
-    def _report(self, event: ReportArrived) -> None:
-        """Let a report wait for those that come with it, and for the group before them."""
-        self._waiting.append(event)
-        if not self._storing:
-            self._storing = True
-            self._call_soon(self._store_waiting)
+    def _not_stored(self, report: ReportArrived) -> None:
+        self.collector.reject(report, ResponseCode.err, self._now_us)
 
-    def _store_waiting(self) -> None:
-        group, self._waiting = self._waiting[:MAX_REPORT_GROUP], self._waiting[MAX_REPORT_GROUP:]
-        self._storing = bool(group)
-        if group:
-            self._store_group(group, self._store_waiting)
-
-    def _store_group(self, group: list[ReportArrived], then: Callable[[], None]) -> None:
-        """Store reports in one change; if that fails, one by one, so that a bad one fails alone."""
-        utc_s = self.utc_s
-
-        def after(future: Future[list[bool]]) -> None:
-            if future.exception() is None:
-                for event, new in zip(group, future.result(), strict=True):
-                    self._heard(event.esn, event.path)
-                    self.collector.acknowledge(event, self._now_us)
-                    self._stored(Stored(event.esn, event.header, event.parts, not new))
-            elif len(group) == 1:
-                self.collector.reject(group[0], ResponseCode.err, self._now_us)
-            else:
-                for event in group:
-                    self._store_group([event], lambda: None)
-            then()
-
-        self._then(self.store.write(lambda c: records.store_reports(c, group, utc_s)), after)
-
-    def _knows_context(self, esn: str, context_id: int) -> bool:
-        """Tell whether a meter context is stored; asked once for each that a SmartMeter has."""
-        if self._contexts.get(esn) != context_id:
-            sql = "SELECT 1 FROM contexts WHERE esn=? AND context_id=?"
-            if self.store.one(sql, esn, context_id) is None:
-                return False
-            self._contexts[esn] = context_id
-        return True
-
-    def _then(self, future: Future[Any], after: Callable[[Future[Any]], None]) -> None:
-        def carry_on(done: Future[Any]) -> None:
-            after(done)
-            self._settle()
-
-        # Nothing here holds the future, which holds this: a circle would keep whole groups of
-        # reports until Python looks for circles.
-        future.add_done_callback(lambda done: self._call_soon(partial(carry_on, done)))
-
-    def _stored(self, stored: Stored) -> None:
-        """A report is durable and acknowledged: see what follows from it.
+    def _stored(self, report: ReportArrived, new: bool) -> None:
+        """A report is durable: acknowledge it, and see what follows from it.
 
         A module that believed a wrong clock may have dated it years ahead; that shows life
         now, and excuses no silence to come.
         """
-        esn, header = stored.esn, stored.header
-        self.on_stored(stored)
-        self.figures.report(self._now_us, stored.repeated)
-        if stored.repeated:
+        esn, header = report.esn, report.header
+        self._heard(esn, report.path)
+        self.collector.acknowledge(report, self._now_us)
+        self.on_stored(Stored(esn, header, report.parts, not new))
+        self.figures.report(self._now_us, not new)
+        if not new:
             return
         latest_s = self.utc_s + stamp_window_s(self.calendar)
         due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
         self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s)
-        for part in stored.parts:
+        for part in report.parts:
             if part.ssi is SsiTable.OUTAGE_RECORD:
                 back = bool(part.value["RESTORED"])
                 self.silence.power(esn, back, self.utc_s)
@@ -362,7 +289,7 @@ class HeadEnd:
                     self._set_state(esn, State.POWERLESS, "told with the last gasp")
         if header["CONFIG_VERSION"] != self.template.version:
             self.provision(esn, SYSTEM)
-        if not self._knows_context(esn, header["CONTEXT_ID"]):
+        if not self._contexts.knows(esn, header["CONTEXT_ID"]):
             code = Command.SEND_CONTEXT
             self._submit(esn, Kind.CONTEXT, SYSTEM, lambda: _command(self._base(esn), code))
 
@@ -478,7 +405,7 @@ class HeadEnd:
         job = event.job
         again = job.attempts <= min(MAX_RINGS, job.max_attempts - 1)
         slow_is_tried = job.attempts > 1 and job.esn in self._paths
-        if again and not slow_is_tried and self.waking.ring(job.esn, self._paths.get(job.esn)):
+        if again and not slow_is_tried and self.waking.ring(job.esn, self._paths.of(job.esn)):
             self.jobs.failed(job, "is being woken", self._now_us, COME_US)
             return
         source: Source = self.polled if job.esn in self.polled.meters else self.collector
@@ -491,85 +418,12 @@ class HeadEnd:
             self.figures.polls += 1
         self.jobs.sent(job, transaction)
 
-    def _job_changed(self, event: JobChanged) -> None:
-        job, utc_s = event.job, self.utc_s
-        ended_s = utc_s if job.state in (DONE, FAILED) else 0
-        text = result_text(event.result)
-        row = (job.state, job.cause, ended_s, job.attempts, job.polls, text)
-        self.store.write(lambda c: update_job(c, job.id, row))
-        if job.state in (DONE, FAILED):
-            self._job_ended(job, event.result)
-
-    def _job_ended(self, job: Job, result: Any) -> None:
-        esn, utc_s, done = job.esn, self.utc_s, job.state == DONE
-        if job.kind == Kind.PROVISION and done:
-            version = self.template.version
-
-            def change(connection: sqlite3.Connection) -> None:
-                connection.execute(
-                    "UPDATE meters SET config_version=?, provisioned_s=? WHERE esn=?",
-                    (version, utc_s, esn),
-                )
-
-            self.store.write(change)
-            self._set_state(esn, State.PROVISIONED, "")
-            self.silence.watch(esn, self._kept_by(esn), utc_s)
-        elif job.kind == Kind.PROVISION:
-            self._set_state(esn, State.FAILED, job.cause)
-        elif job.kind == Kind.RECOVER:
-            self._recovered(esn, result if done else None, job.cause)
-        elif job.kind == Kind.UPGRADE and done:
-            table = self._base(esn) + SsiTable.UPGRADE_STATUS
-            told = encode(SsiTable.UPGRADE_STATUS, result)
-
-            def keep_status(connection: sqlite3.Connection) -> None:
-                records.store_image(connection, esn, table, told, utc_s)
-
-            self.store.write(keep_status)
-        elif job.kind == Kind.POLL and isinstance(due := job.about, PollDue):
-            self.polled.end(due)
-            if esn not in self.polled.meters:
-                return  # it was removed meanwhile
-            if done:
-                self.store.write(lambda c: store_poll(c, due, result, utc_s))
-            else:
-                self.store.write(lambda c: store_failed_poll(c, due, job.cause, utc_s))
-        elif job.kind == Kind.READ and done:
-
-            def keep(connection: sqlite3.Connection) -> None:
-                for table, image in result.items():
-                    records.store_image(connection, esn, table, image, utc_s)
-
-            self.store.write(keep)
-
-    def _recovered(self, esn: str, parts: list[dict[str, Any]] | None, cause: str) -> None:
-        """A look at a silent SmartMeter has ended: keep what was fetched, name the state."""
-        utc_s = self.utc_s
-        if parts is None:
-            text = f"does not answer: {cause}"
-        else:
-            text = "answers when asked, but sends nothing by itself"
-        self.store.write(lambda c: store_recovery(c, esn, parts or (), text, utc_s))
-        if self.silence.silent(esn):
-            self._set_state(esn, State.SILENT, text)
-
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s
         self.store.write(lambda c: store_state(c, esn, state, cause, utc_s))
 
     def _kept_by(self, esn: str) -> Template:
-        """Give the template as a SmartMeter keeps to it: local schedules in its meter's zone."""
-        if not self.template.goes_by_meters_zone:
-            return self.template
-        sql = (
-            "SELECT table_nbr, image FROM contexts JOIN meters USING (esn, context_id) WHERE esn=?"
-        )
-        images = {row["table_nbr"]: bytes(row["image"]) for row in self.store.read(sql, esn)}
-        try:
-            rules = clock_rules(Snapshot(images))
-        except TableError:
-            return self.template
-        return self.template.in_zone(meter_zone(rules, self.utc_s))
+        return self._contexts.as_kept_by(esn, self.template, self.utc_s)
 
     def _base(self, esn: str) -> int:
         return self.store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE

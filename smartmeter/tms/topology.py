@@ -6,13 +6,13 @@ connection stand behind one relay without a name.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable
 from typing import Any
 
 from smartmeter.network.topology import Place, Topology, Way
 from smartmeter.tms.collector import HOST_TITLE
 from smartmeter.tms.model import Kind, State
+from smartmeter.tms.paths import Paths
 from smartmeter.tms.server import TmsServer, far_end
 
 #: Meters that are drawn; more are counted only.
@@ -29,22 +29,18 @@ def topology_of(server: TmsServer) -> tuple[Topology, int]:
     head_end, store = server.head_end, server.store
     rows = store.read("SELECT esn, title, state FROM meters ORDER BY esn LIMIT ?", MAX_METERS)
     routes = _routes(server)
-    crowds = Counter(head_end.collector.paths.values())
-    first_hops = {
-        head_end.collector.paths[esn]: route[0]
-        for esn, route in routes.items()
-        if route and esn in head_end.collector.paths
-    }
+    paths = head_end.collector.paths
+    first_hops = {paths.of(esn): route[0] for esn, route in routes.items() if route}
     for row in rows:
         esn = row["esn"]
         meter = Place(esn, "meter", row["state"], row["state"] in _SOUND)
-        path = head_end.collector.paths.get(esn)
+        path = paths.of(esn)
         if esn in head_end.polled.meters:
             graph.chain([graph.places[TMS], Place(row["title"], "server"), meter])
         elif path is None:
             graph.add(meter)
         else:
-            relays = routes.get(esn) or _unnamed(path, crowds, first_hops)
+            relays = routes.get(esn) or _unnamed(path, paths, first_hops)
             places = [Place(title, "relay") for title in relays]
             graph.chain([graph.places[TMS], *places])
             graph.add(meter)
@@ -64,12 +60,10 @@ def _routes(server: TmsServer) -> dict[str, list[str]]:
     return {row["esn"]: row["result"].split(" > ")[1:-1] for row in rows}
 
 
-def _unnamed(
-    path: Hashable, crowds: Counter[Hashable], first_hops: dict[Hashable, str]
-) -> list[str]:
+def _unnamed(path: Hashable, paths: Paths, first_hops: dict[Hashable, str]) -> list[str]:
     if path in first_hops:
         return [first_hops[path]]
-    return [f"relay at {far_end(path)}"] if crowds[path] > 1 else []
+    return [f"relay at {far_end(path)}"] if paths.crowd(path) > 1 else []
 
 
 def tree_of(graph: Topology) -> dict[str, Any]:

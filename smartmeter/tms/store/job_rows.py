@@ -6,6 +6,8 @@ import json
 import sqlite3
 from typing import Any
 
+from smartmeter.tms.jobs import FAILED, RUNNING, WAITING
+
 MAX_RESULT = 65_536
 
 
@@ -26,6 +28,14 @@ def update_job(
         "UPDATE jobs SET state=?, cause=?, ended_s=?, attempts=?, polls=?,"
         " result=coalesce(nullif(?, ''), result) WHERE id=?",
         (*row, number),
+    )
+
+
+def end_cut_off_jobs(connection: sqlite3.Connection, cause: str, ended_s: int) -> None:
+    """Name the end of jobs that had none when the program before this one ended."""
+    connection.execute(
+        "UPDATE jobs SET state=?, cause=?, ended_s=? WHERE state IN (?,?)",
+        (FAILED, cause, ended_s, WAITING, RUNNING),
     )
 
 

@@ -1,4 +1,4 @@
-"""How episodes of silence and states of SmartMeters are written."""
+"""How episodes of silence, states and provisioning of SmartMeters are written."""
 
 from __future__ import annotations
 
@@ -47,4 +47,11 @@ def store_state(
         "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=?"
         " AND (state!=? OR cause!=?)",
         (state, cause, since_s, esn, state, cause),
+    )
+
+
+def store_provisioned(connection: sqlite3.Connection, esn: str, version: int, utc_s: int) -> None:
+    """A SmartMeter keeps to a template now, by its version."""
+    connection.execute(
+        "UPDATE meters SET config_version=?, provisioned_s=? WHERE esn=?", (version, utc_s, esn)
     )

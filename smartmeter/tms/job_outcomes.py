@@ -1,0 +1,104 @@
+"""What is kept of a job when it changes, and what follows for its meter when it has ended."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
+from smartmeter.tms.jobs import DONE, FAILED, JobChanged
+from smartmeter.tms.meter_contexts import MeterContexts
+from smartmeter.tms.model import Kind, State
+from smartmeter.tms.polled import PollDue
+from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
+from smartmeter.tms.silence import SilenceWatch
+from smartmeter.tms.store import records
+from smartmeter.tms.store.job_rows import result_text, update_job
+from smartmeter.tms.store.silences import store_provisioned, store_recovery, store_state
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import Template
+
+
+class JobOutcomes:
+    """Writes outcomes to the store, and lets silence and polls go on from them."""
+
+    def __init__(
+        self,
+        store: Store,
+        template: Template,
+        contexts: MeterContexts,
+        silence: SilenceWatch,
+        polled: PolledSource,
+    ) -> None:
+        self._store, self._template, self._contexts = store, template, contexts
+        self._silence, self._polled = silence, polled
+
+    def changed(self, event: JobChanged, utc_s: int) -> None:
+        """Keep what became of a job."""
+        job, ended = event.job, event.job.state in (DONE, FAILED)
+        text = result_text(event.result)
+        row = (job.state, job.cause, utc_s if ended else 0, job.attempts, job.polls, text)
+        self._store.write(lambda c: update_job(c, job.id, row))
+        if ended:
+            self._ended(event, utc_s)
+
+    def _ended(self, event: JobChanged, utc_s: int) -> None:
+        job, result, done = event.job, event.result, event.job.state == DONE
+        match job.kind:
+            case Kind.PROVISION if done:
+                self._provisioned(job.esn, utc_s)
+            case Kind.PROVISION:
+                self._name_state(job.esn, State.FAILED, job.cause, utc_s)
+            case Kind.RECOVER:
+                self._recovered(job.esn, result if done else None, job.cause, utc_s)
+            case Kind.UPGRADE if done:
+                self._upgraded(job.esn, result, utc_s)
+            case Kind.POLL if isinstance(job.about, PollDue):
+                self._polled_once(job.about, result if done else None, job.cause, utc_s)
+            case Kind.READ if done:
+                self._keep_images(job.esn, result, utc_s)
+
+    def _provisioned(self, esn: str, utc_s: int) -> None:
+        version = self._template.version
+        self._store.write(lambda c: store_provisioned(c, esn, version, utc_s))
+        self._name_state(esn, State.PROVISIONED, "", utc_s)
+        kept = self._contexts.as_kept_by(esn, self._template, utc_s)
+        self._silence.watch(esn, kept, utc_s)
+
+    def _recovered(
+        self, esn: str, parts: list[dict[str, Any]] | None, cause: str, utc_s: int
+    ) -> None:
+        """A look at a silent SmartMeter has ended: keep what was fetched, name the state."""
+        if parts is None:
+            text = f"does not answer: {cause}"
+        else:
+            text = "answers when asked, but sends nothing by itself"
+        self._store.write(lambda c: store_recovery(c, esn, parts or (), text, utc_s))
+        if self._silence.silent(esn):
+            self._name_state(esn, State.SILENT, text, utc_s)
+
+    def _upgraded(self, esn: str, told: Mapping[str, Any], utc_s: int) -> None:
+        sql = "SELECT base FROM meters WHERE esn=?"
+        base = self._store.number(sql, esn) or DEFAULT_BASE
+        image = encode(SsiTable.UPGRADE_STATUS, told)
+        self._keep_images(esn, {base + SsiTable.UPGRADE_STATUS: image}, utc_s)
+
+    def _polled_once(self, due: PollDue, reading: Any, cause: str, utc_s: int) -> None:
+        self._polled.end(due)
+        if due.esn not in self._polled.meters:
+            return  # it was removed meanwhile
+        if reading is not None:
+            self._store.write(lambda c: store_poll(c, due, reading, utc_s))
+        else:
+            self._store.write(lambda c: store_failed_poll(c, due, cause, utc_s))
+
+    def _keep_images(self, esn: str, images: Mapping[int, bytes], utc_s: int) -> None:
+        def keep(connection: sqlite3.Connection) -> None:
+            for table, image in images.items():
+                records.store_image(connection, esn, table, image, utc_s)
+
+        self._store.write(keep)
+
+    def _name_state(self, esn: str, state: State, cause: str, utc_s: int) -> None:
+        self._store.write(lambda c: store_state(c, esn, state, cause, utc_s))
