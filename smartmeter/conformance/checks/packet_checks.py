@@ -1,11 +1,10 @@
-"""Group *packet*: checksums, lengths, control octets, copies (C12.18 2.1 to 2.8)."""
+"""Group *packet*: checksums, lengths, control octets, copies, repetitions (C12.18 2.1 to 2.8)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from protocols.datalink.packet import FIRST, MULTI, TOGGLE
-from protocols.psem.codec import encode_request
+from protocols.datalink.packet import FIRST, TOGGLE
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, Logon
 from smartmeter.conformance.bench import Bench, check, raw
@@ -365,95 +364,6 @@ def device_toggle(bench: Bench) -> None:
         raise Deviation(f"toggles {[toggle >> 5 for toggle in toggles]}")
 
 
-def _two_packets(bench: Bench) -> tuple[Tester, bytes, bytes]:
-    """Give a session with room, and a Logon cut into two packets that must not be cut."""
-    bench.need("Negotiate")
-    tester = bench.id_state()
-    granted = tester.negotiate(64, 4)
-    if not granted.ok or tester.packets < 2:
-        raise NotApplicable("the device grants one packet a message")
-    psem = encode_request(bench.logon())
-    first = tester.packet(psem[:7], MULTI | FIRST, 1)
-    return tester, first, tester.packet(psem[7:], MULTI, 0)
-
-
-@check(
-    "D39", "packet", "a request in two packets is acknowledged twice and answered once", seconds=2
-)
-def request_of_two_packets(bench: Bench) -> None:
-    """Pieces are joined."""
-    tester, first, second = _two_packets(bench)
-    for piece in (first, second):
-        tester.write(piece)
-        tester.want_ack()
-    tester.answer().want(ResponseCode.ok)
-
-
-@check("D40", "packet", "a damaged second packet is NAKed, its repetition taken", seconds=2)
-def damaged_second_packet(bench: Bench) -> None:
-    """Only that packet is repeated."""
-    tester, first, second = _two_packets(bench)
-    tester.write(first)
-    tester.want_ack()
-    tester.write(second[:-1] + bytes((second[-1] ^ 4,)))
-    tester.want_nak("a damaged second packet")
-    tester.write(second)
-    tester.want_ack("its repetition")
-    tester.answer().want(ResponseCode.ok)
-
-
-@check(
-    "D41",
-    "packet",
-    "a continuation without a first packet is not processed",
-    Basis.RECOMMENDATION,
-    seconds=3,
-)
-def continuation_alone(bench: Bench) -> None:
-    """NAK is usual; some acknowledge and drop."""
-    tester, _, second = _two_packets(bench)
-    tester.write(second)
-    tester.want_nak("a continuation alone", OTHERS_ARE_SILENT)
-    tester.ask(bench.logon()).want(ResponseCode.ok, basis=Basis.TWO_SOURCES)
-
-
-@check(
-    "D42",
-    "packet",
-    "a continuation that skips a seq-nbr is not processed",
-    Basis.RECOMMENDATION,
-    seconds=3,
-)
-def skipped_seq_nbr(bench: Bench) -> None:
-    """The partial message is dropped."""
-    tester, _, _ = _two_packets(bench)
-    psem = encode_request(bench.logon())
-    tester.write(tester.packet(psem[:7], MULTI | FIRST, 2))
-    tester.want_ack()
-    tester.write(tester.packet(psem[7:], MULTI, 0))
-    tester.want_nak("a skipped seq-nbr", OTHERS_ARE_SILENT)
-    tester.write(tester.packet(psem[7:], MULTI, 1))
-    tester.want_nak("a continuation of what was dropped", OTHERS_ARE_SILENT)
-    tester.ask(bench.logon()).want(ResponseCode.ok, basis=Basis.TWO_SOURCES)
-
-
-@check(
-    "D41b", "packet", "a partial message ends with the conversation", Basis.TWO_SOURCES, seconds=10
-)
-def partial_message_and_base(bench: Bench) -> None:
-    """Its first packet came before Base: what follows it there continues nothing."""
-    tester, first, _ = _two_packets(bench)
-    tester.write(first)
-    tester.want_ack()
-    tester.rest(bench.rules.traffic_us + SLACK_US, "the conversation times out")
-    tester.defaults()
-    tester.identify()
-    tester.negotiate(64, 4)
-    tester.write(tester.packet(encode_request(bench.logon())[7:], MULTI, 0))
-    tester.want_nak("a continuation from before Base", OTHERS_ARE_SILENT)
-    tester.ask(bench.logon()).want(ResponseCode.ok)
-
-
 @check("D29c", "packet", "the response time-out begins when the answer has left", seconds=9)
 def time_out_from_the_last_octet(bench: Bench) -> None:
     """A long packet takes its time on the line; its repetition comes 2 s after its end."""
@@ -473,37 +383,6 @@ def time_out_from_the_last_octet(bench: Bench) -> None:
 
 
 @check(
-    "D43",
-    "packet",
-    "a single packet ends an incomplete message and is served",
-    Basis.ONE_SOURCE,
-    seconds=2,
-)
-def single_after_first(bench: Bench) -> None:
-    """The incomplete message is forgotten."""
-    tester, first, _ = _two_packets(bench)
-    tester.write(first)
-    tester.want_ack()
-    tester.ask(bench.logon()).want(ResponseCode.ok)
-
-
-@check(
-    "D44",
-    "packet",
-    "a message of more packets than granted is not taken",
-    Basis.ONE_SOURCE,
-    seconds=3,
-)
-def too_many_packets(bench: Bench) -> None:
-    """The device may refuse it at its first packet."""
-    tester, _, _ = _two_packets(bench)
-    psem = encode_request(bench.logon())
-    tester.write(tester.packet(psem[:7], MULTI | FIRST, tester.packets))
-    tester.want_nak("a first packet of too many")
-    tester.ask(bench.logon()).want(ResponseCode.ok, basis=Basis.TWO_SOURCES)
-
-
-@check(
     "D45", "packet", "any identity is served on an optical port, and comes back", Basis.ONE_SOURCE
 )
 def other_identity(bench: Bench) -> None:
@@ -514,15 +393,3 @@ def other_identity(bench: Bench) -> None:
         tester.identify()
     finally:
         tester.identity = own
-
-
-@check(
-    "P01", "packet", "the first packet of a message may come twice", Basis.TWO_SOURCES, seconds=2
-)
-def first_packet_twice(bench: Bench) -> None:
-    """Our ACK was lost: it is acknowledged again, and not appended."""
-    tester, first, second = _two_packets(bench)
-    for piece in (first, first, second):
-        tester.write(piece)
-        tester.want_ack()
-    tester.answer().want(ResponseCode.ok)

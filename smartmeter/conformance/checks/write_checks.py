@@ -6,6 +6,9 @@ device does not have, so that nothing is carried out.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, IndexRead, IndexWrite, OffsetWrite
@@ -20,27 +23,30 @@ SAFE_TABLES = (5, 6)
 ADVICE = Basis.RECOMMENDATION
 
 
-def _safe_table(bench: Bench) -> tuple[int, bytes]:
-    """Give a safe table and its octets, in a session that may write; journaled."""
+@contextmanager
+def _borrowed(bench: Bench) -> Iterator[tuple[int, bytes]]:
+    """Give a safe table and its octets, in a session that may write; put it back in the end.
+
+    It stands in the journal meanwhile, so that it can be put back after a kill.
+    """
     if bench.master is None:
         raise NotApplicable("no password that allows writing is known")
     writable = [n for n in SAFE_TABLES if n in bench.format.std_tbls_write]
     if not writable:
         raise NotApplicable("ST-00 lets neither ST-05 nor ST-06 be written")
-    tester = bench.session(room=True, password=bench.master)
-    original = bench.read(writable[0])
+    table, tester = writable[0], bench.session(room=True, password=bench.master)
+    original = bench.read(table)
     if len(original) + 6 > (tester.packet_octets - 8) * tester.packets:
         raise NotApplicable("the table does not fit one Write")
-    bench.journal.note(writable[0], original)
-    return writable[0], original
-
-
-def _put_back(bench: Bench, table: int, original: bytes) -> None:
-    bench.session(room=True, password=bench.master)
-    bench.tester.ask(FullWrite(table, original)).want(ok)
-    if bench.read(table) != original:
-        raise Deviation(f"table {table} could not be put back")
-    bench.journal.undone(table)
+    bench.journal.note(table, original)
+    try:
+        yield table, original
+    finally:
+        bench.session(room=True, password=bench.master)
+        bench.tester.ask(FullWrite(table, original)).want(ok)
+        if bench.read(table) != original:
+            raise Deviation(f"table {table} could not be put back")
+        bench.journal.undone(table)
 
 
 def _other(octets: bytes) -> bytes:
@@ -51,13 +57,10 @@ def _other(octets: bytes) -> bytes:
 @check("D71", "services", "what is written is read back", needs=Permit.WRITES, seconds=5)
 def write_and_read_back(bench: Bench) -> None:
     """A whole table, then put back."""
-    table, original = _safe_table(bench)
-    try:
+    with _borrowed(bench) as (table, original):
         bench.tester.ask(FullWrite(table, _other(original))).want(ok)
         if bench.read(table) != _other(original):
             raise Deviation("what is read back differs from what was written")
-    finally:
-        _put_back(bench, table, original)
 
 
 @check(
@@ -65,9 +68,8 @@ def write_and_read_back(bench: Bench) -> None:
 )
 def write_by_offset(bench: Bench) -> None:
     """Across the end it is onp, and changes nothing."""
-    table, original = _safe_table(bench)
-    tester = bench.tester
-    try:
+    with _borrowed(bench) as (table, original):
+        tester = bench.tester
         answer = tester.ask(OffsetWrite(table, 2, b"XYZ"))
         lacking(answer, "writes by offset")
         answer.want(ok)
@@ -77,8 +79,6 @@ def write_by_offset(bench: Bench) -> None:
         tester.ask(OffsetWrite(table, len(original) - 1, b"QQ")).want(onp)
         if bench.read(table) != changed:
             raise Deviation("a refused Write has changed the table")
-    finally:
-        _put_back(bench, table, original)
 
 
 @check(
@@ -91,9 +91,8 @@ def write_by_offset(bench: Bench) -> None:
 )
 def write_by_index(bench: Bench) -> None:
     """The first element of the table; one nine levels deep is not there.  sns is no fault."""
-    table, original = _safe_table(bench)
-    tester = bench.tester
-    try:
+    with _borrowed(bench) as (table, original):
+        tester = bench.tester
         answer = tester.ask(IndexRead(table, (0,), 1))
         lacking(answer, "access by index")
         element = octets_of(answer.want(ok))
@@ -106,8 +105,6 @@ def write_by_index(bench: Bench) -> None:
         tester.ask(IndexWrite(table, (0,) * 9, b"Q")).want_refusal()
         if bench.read(table) != changed:
             raise Deviation("a Write of an element that is not there has changed the table")
-    finally:
-        _put_back(bench, table, original)
 
 
 @check(
@@ -120,16 +117,13 @@ def write_by_index(bench: Bench) -> None:
 )
 def write_with_a_wrong_checksum(bench: Bench) -> None:
     """Its packet is acknowledged; err is what we recommend."""
-    table, original = _safe_table(bench)
-    try:
+    with _borrowed(bench) as (table, original):
         psem = encode_request(FullWrite(table, _other(original)))
         answer = bench.tester.ask(psem[:-1] + bytes((psem[-1] ^ 0x10,)))
         answer.want_refusal(Basis.TWO_SOURCES)
         if bench.read(table) != original:
             raise Deviation("the table has changed", Basis.TWO_SOURCES)
         answer.want(err)
-    finally:
-        _put_back(bench, table, original)
 
 
 @check(
@@ -142,16 +136,13 @@ def write_with_a_wrong_checksum(bench: Bench) -> None:
 )
 def write_with_a_wrong_count(bench: Bench) -> None:
     """onp, one octet short or one too many; so is a table of another size."""
-    table, original = _safe_table(bench)
-    try:
+    with _borrowed(bench) as (table, original):
         psem = encode_request(FullWrite(table, _other(original)))
         for wrong in (psem[:-2] + psem[-1:], psem + b"\0"):
             bench.tester.ask(wrong).want(onp)
         bench.tester.ask(FullWrite(table, original + b" ")).want_refusal(Basis.ONE_SOURCE)
         if bench.read(table) != original:
             raise Deviation("the table has changed")
-    finally:
-        _put_back(bench, table, original)
 
 
 @check(
@@ -180,21 +171,18 @@ def malformed_write_to_an_absent_table(bench: Bench) -> None:
 )
 def write_without_rights(bench: Bench) -> None:
     """isc without a password; a table that is only read is iar."""
-    table, original = _safe_table(bench)
-    read_only = [
-        n for n in (1, 3, 0) if n in bench.listed() and n not in bench.format.std_tbls_write
-    ]
-    for number in read_only[:1]:
-        octets = bench.read(number)
-        bench.tester.ask(FullWrite(number, octets)).want(iar)
-    tester = bench.session(room=True)
-    try:
+    with _borrowed(bench) as (table, original):
+        read_only = [
+            n for n in (1, 3, 0) if n in bench.listed() and n not in bench.format.std_tbls_write
+        ]
+        for number in read_only[:1]:
+            octets = bench.read(number)
+            bench.tester.ask(FullWrite(number, octets)).want(iar)
+        tester = bench.session(room=True)
         tester.ask(FullWrite(table, _other(original))).want(isc)
         tester.ask(OffsetWrite(table, 0, b"X")).want(isc, sns)
         # A missing right goes before an element that is not there.
         tester.ask(IndexWrite(table, (200,), b"X")).want(isc, sns, basis=Basis.ONE_SOURCE)
-    finally:
-        _put_back(bench, table, original)
 
 
 @check(
@@ -206,9 +194,8 @@ def write_without_rights(bench: Bench) -> None:
 )
 def copied_write(bench: Bench) -> None:
     """The copy is acknowledged; the octets are those of the one Write."""
-    table, original = _safe_table(bench)
-    tester = bench.tester
-    try:
+    with _borrowed(bench) as (table, _):
+        tester = bench.tester
         packets = tester.message(encode_request(OffsetWrite(table, 0, b"AB")))
         for octets in packets:
             tester.write(octets)
@@ -217,8 +204,6 @@ def copied_write(bench: Bench) -> None:
         tester.write(packets[-1])
         tester.want_ack("a copy of a Write")
         tester.silence(1_200_000, "a copy of a Write that was answered")
-    finally:
-        _put_back(bench, table, original)
 
 
 def unknown_initiate(bench: Bench, sequence: int) -> bytes:
