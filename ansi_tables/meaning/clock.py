@@ -145,12 +145,6 @@ def clock_rules(tables: Snapshot) -> ClockRules:
     local, dates = known.local, daylight_dates(tables.get(54), offsets)
     zone_applied = bool(flags.get("TM_ZN_APPLIED_FLAG")) if local is None else local
     dst_applied = bool(flags.get("DST_APPLIED_FLAG")) if local is None else local
-    if record is None and local is None:
-        note = "neither ST-52 nor ST-55 was read: times are taken as UTC"
-    elif zone is None and not flags.get("GMT_FLAG"):
-        note = "the meter does not tell its zone: its times are taken as UTC"
-    else:
-        note = ""
     rules = ClockRules(
         zone or 0,
         dst_min,
@@ -159,9 +153,13 @@ def clock_rules(tables: Snapshot) -> ClockRules:
         counts_are_utc=not local,
         dates=dates,
         dst_now=bool(flags.get("DST_FLAG")),
-        note=note,
     )
-    if rules.tells_only_now and not note:
+    if record is None and local is None:
+        note = "neither ST-52 nor ST-55 was read: times are taken as UTC"
+    elif zone is None and not flags.get("GMT_FLAG"):
+        note = "the meter does not tell its zone: its times are taken as UTC"
+    elif rules.tells_only_now:
         note = "ST-54 has no dates of daylight saving: that of now is taken for all times"
-        return replace(rules, note=note)
-    return rules
+    else:
+        return rules
+    return replace(rules, note=note)
