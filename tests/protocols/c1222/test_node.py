@@ -1,7 +1,5 @@
 """Two nodes talk: answered once, never replayed, and not fooled."""
 
-from dataclasses import dataclass
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,30 +16,15 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.security import EaxPrime
 from protocols.errors import LocalProtocolError
+from tests.protocols.c1222.conversation import Clock, Ring
 
 METER, HOST = ApTitle.parse(".7.42"), ApTitle.parse(".1")
 READ = bytes.fromhex("300001")
 NOW_US = 1_767_225_600_000_000
 
 
-@dataclass
-class Clock:
-    offset_us: int | None = 0
-
-    def utc_us(self, now_us: int) -> int | None:
-        return None if self.offset_us is None else now_us + self.offset_us
-
-
-@dataclass
-class Ring:
-    cipher: EaxPrime
-
-    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
-        return self.cipher if key_id == 0 else None
-
-
 def a_pair(other_key: bool = False) -> tuple[Node, Node]:
-    ring, other = Ring(EaxPrime(bytes(16))), Ring(EaxPrime(b"another key here"))
+    ring, other = Ring({0: EaxPrime(bytes(16))}), Ring({0: EaxPrime(b"another key here")})
     return Node(HOST, ring, Clock()), Node(METER, other if other_key else ring, Clock())
 
 
@@ -102,7 +85,7 @@ def test_an_old_message_is_outside_the_window_and_a_node_without_clock_sends_not
     host.request([READ], METER, "tcp", NOW_US, key_id=0)
     meter.receive("line", only(host), NOW_US + 901_000_000)
     assert meter.events() == [MessageRejected("line", HOST, "outside-window")]
-    blind = Node(HOST, Ring(EaxPrime(bytes(16))), Clock(None))
+    blind = Node(HOST, Ring({0: EaxPrime(bytes(16))}), Clock(None))
     try:
         blind.request([READ], METER, "tcp", NOW_US, key_id=0)
     except LocalProtocolError as error:
@@ -128,7 +111,7 @@ def test_response_control_decides_whether_an_answer_goes_out() -> None:
 
 @given(st.integers(-10_000, 10_000), st.integers(1, 20))
 def test_after_a_restart_no_pair_of_iv_and_id_comes_again(step_s: int, before: int) -> None:
-    ring, clock, sent, state = Ring(EaxPrime(bytes(16))), Clock(), set(), SecurityState()
+    ring, clock, sent, state = Ring({0: EaxPrime(bytes(16))}), Clock(), set(), SecurityState()
     for _ in range(2):
         node = Node(HOST, ring, clock, state)
         for _ in range(before):
@@ -148,7 +131,7 @@ def test_any_octets_are_an_event_and_never_an_exception(octets: bytes) -> None:
 
 
 def test_a_node_that_has_started_again_refuses_what_was_stamped_before() -> None:
-    ring = Ring(EaxPrime(bytes(16)))
+    ring = Ring({0: EaxPrime(bytes(16))})
     host, later = Node(HOST, ring, Clock()), NOW_US + 5_000_000
     host.request([READ], METER, "tcp", NOW_US, key_id=0)
     old = only(host)

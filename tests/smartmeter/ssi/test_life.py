@@ -249,6 +249,14 @@ class CutNvram(MemoryNvram):
             raise PowerCut
 
 
+def cut_nvram(street: Street) -> CutNvram:
+    """Start the module anew on a memory that can lose power."""
+    cutting = CutNvram(dict(street.device.nvram._pages))
+    street.device.nvram = cutting
+    street.device.restart(street.world.now_us)
+    return cutting
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", range(1, 9))
 def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
@@ -258,9 +266,7 @@ def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule()))
     old = dict(street.device.module.configuration.active)
-    cutting = CutNvram(dict(street.device.nvram._pages))
-    street.device.nvram = cutting
-    street.device.restart(street.world.now_us)
+    cutting = cut_nvram(street)
     street.run(10)
     cutting.cut_in, cutting.after = step, after
     hourly = schedules(schedule(KIND=ScheduleKind.HOURLY), schedule(2, TASK=Task.CLOCK_CHECK))
@@ -303,9 +309,7 @@ def test_a_power_cut_at_any_write_loses_and_doubles_nothing_that_the_meters_log_
         meter.inject("tamper", street.world.now_us)
         meter.relieve("tamper", street.world.now_us)
         street.run(60)
-    cutting = CutNvram(dict(street.device.nvram._pages))
-    street.device.nvram = cutting
-    street.device.restart(street.world.now_us)
+    cutting = cut_nvram(street)
     cutting.cut_in, cutting.after = step, after
     try:
         street.run(3600)

@@ -313,6 +313,28 @@ AUTUMN_S = int(datetime(2026, 11, 1, 6, tzinfo=UTC).timestamp())
 POWER_DOWN, POWER_UP = 1, 2
 
 
+def assert_cuts_are_dated(bench: Bench, begin_s: int, code: int, looks: range) -> None:
+    """Cut the power twenty times, for a minute each; ``looks`` are the cuts that are looked at.
+
+    What is read piece by piece, and the whole log in the end, has the true times.
+    """
+    after, found, true = 0, [], []
+    for cut in range(20):
+        bench.run(12)
+        cut_s = begin_s + bench.now_us // US_PER_S
+        bench.meter.mains(False, bench.now_us)
+        bench.run(1)
+        bench.meter.mains(True, bench.now_us)
+        true.append(cut_s if code == POWER_DOWN else begin_s + bench.now_us // US_PER_S)
+        if cut in looks:
+            read = log(bench, after)
+            found += [entry.time_s for entry in read.entries if entry.code == code]
+            after = read.last
+    whole = [entry.time_s for entry in log(bench, None).entries if entry.code == code]
+    assert whole == true
+    assert found == true
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["logged", "not logged"])
 def test_entries_of_the_hour_that_comes_twice_have_their_own_times(told: bool) -> None:
     profile = PROFILES["residential-tou"]
@@ -321,19 +343,7 @@ def test_entries_of_the_hour_that_comes_twice_have_their_own_times(told: bool) -
         monitored = parts.monitored(logged, parts.CONFIGURABLE, ())
         profile = replace(profile, tables={**profile.tables, 75: monitored})
     bench = Bench(profile, epoch_s=AUTUMN_S - 7200)
-    after, found, true = 0, [], []
-    for _ in range(20):
-        bench.run(12)
-        bench.meter.mains(False, bench.now_us)
-        bench.run(1)
-        bench.meter.mains(True, bench.now_us)
-        true.append(AUTUMN_S - 7200 + bench.now_us // US_PER_S)
-        read = log(bench, after)
-        found += [entry.time_s for entry in read.entries if entry.code == POWER_UP]
-        after = read.last
-    whole = [entry.time_s for entry in log(bench, None).entries if entry.code == POWER_UP]
-    assert whole == true
-    assert found == true
+    assert_cuts_are_dated(bench, AUTUMN_S - 7200, POWER_UP, range(20))
 
 
 #: Daylight saving begins and ends there in a zone of seven hours west.
@@ -347,20 +357,8 @@ def test_the_log_of_a_meter_without_dates_of_daylight_saving_is_dated_by_its_cha
 ) -> None:
     bench = Bench(PROFILES["bcd-1997"], epoch_s=change_s - 7200)
     assert bench.context.rules.tells_only_now and "that of now" in bench.context.rules.note
-    after, found, true = 0, [], []
-    for turn in range(20):
-        bench.run(12)
-        true.append(change_s - 7200 + bench.now_us // US_PER_S)
-        bench.meter.mains(False, bench.now_us)
-        bench.run(1)
-        bench.meter.mains(True, bench.now_us)
-        if turn % 4 == 3:  # nobody looked at the clock meanwhile
-            read = log(bench, after)
-            found += [entry.time_s for entry in read.entries if entry.code == POWER_DOWN]
-            after = read.last
-    whole = [entry.time_s for entry in log(bench, None).entries if entry.code == POWER_DOWN]
-    assert whole == true
-    assert found == true
+    # Nobody looks at the clock in between.
+    assert_cuts_are_dated(bench, change_s - 7200, POWER_DOWN, range(3, 20, 4))
 
 
 def test_a_real_meters_descending_ring_is_read_as_its_columns_are_decoded() -> None:

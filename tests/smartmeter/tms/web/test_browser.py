@@ -103,7 +103,8 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     wait(browser, lambda: "provisioned\n20" in text_of(browser), "all are provisioned")
     before = browser.page_source
     wait(browser, lambda: browser.page_source != before, "the page is live")
-    browser.get(f"{address}meter/SM000003")
+    # The demo's plan of faults leaves this one alone: another may be without power just now.
+    browser.get(f"{address}meter/SM000001")
     wait(browser, lambda: "every 15 minutes" in text_of(browser), "schedules are shown")
     wait(browser, lambda: "LOAD_PROFILE_PART" in text_of(browser), "messages are shown")
     wait(browser, lambda: button(browser, "Read now").click() is None, "the button is pressed")
