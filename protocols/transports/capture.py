@@ -44,6 +44,10 @@ class Capture:
         self._owners: OrderedDict[frozenset[Endpoint], Endpoint] = OrderedDict()
         #: Ports that stand for far ends which have none.
         self._without_ip: dict[str, int] = {}
+        try:
+            out.flush()  # a capture of nothing is one too, also of a process that is killed
+        except OSError as error:
+            self._failure = error
 
     def apdu(
         self,

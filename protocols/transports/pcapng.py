@@ -22,6 +22,7 @@ MAX_PACKET_OCTETS = 262_144
 MAX_FILE_OCTETS = 1 << 30
 #: A small file may hold zeros without end.
 MAX_UNPACKED_OCTETS = 1 << 28
+_READ_OCTETS = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _SECTION, _INTERFACE, _ENHANCED, _SIMPLE = 0x0A0D0D0A, 1, 6, 3
@@ -85,26 +86,34 @@ def read_capture(data: bytes) -> Iterator[Captured]:
 
     PortError names what is wrong.
     """
+    whole = True
     if data[:2] == _GZIP_MAGIC:
-        data = _unpacked(data)
+        data, whole = _unpacked(data)
     if data[:4] in _PCAP_MAGIC:
-        return _read_pcap(data)
-    if data[:4] == struct.pack(">I", _SECTION):
-        return _read_pcapng(data)
-    raise PortError("no capture: it begins like neither pcap nor pcapng")
+        yield from _read_pcap(data)
+    elif data[:4] == struct.pack(">I", _SECTION):
+        yield from _read_pcapng(data)
+    elif whole:
+        raise PortError("no capture: it begins like neither pcap nor pcapng")
+    if not whole:
+        raise PortError("capture: the gzip file is damaged or cut short")
 
 
-def _unpacked(data: bytes) -> bytes:
+def _unpacked(data: bytes) -> tuple[bytes, bool]:
+    """Give what a gzip file holds, as far as it goes, and whether that is all of it."""
+    found, whole = bytearray(), False
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-            found = packed.read(MAX_UNPACKED_OCTETS + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise PortError("capture: the gzip file is damaged or cut short") from error
+            while len(found) <= MAX_UNPACKED_OCTETS and (octets := packed.read1(_READ_OCTETS)):
+                found += octets
+        whole = True
+    except (OSError, EOFError, zlib.error):
+        pass  # told once what was there has been given
     if len(found) > MAX_UNPACKED_OCTETS:
         raise PortError(
             f"capture: more than {MAX_UNPACKED_OCTETS} octets in a gzip file; unpack it"
         )
-    return found
+    return bytes(found), whole
 
 
 def _read_pcap(data: bytes) -> Iterator[Captured]:

@@ -46,6 +46,7 @@ class CaptureReader:
         self._left_out: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
         self._segments: Counter[Way] = Counter()
+        self._damage = ""
         #: Octets of streams that are none of ours, or go on after what is no message.
         self._foreign: Counter[Way] = Counter()
 
@@ -59,14 +60,17 @@ class CaptureReader:
                 for shown in self._packet(packet):
                     yield {"packet": number, "utc_us": utc_us} | shown
         except PortError as error:
-            raise click.UsageError(f"{self._name}: {error}") from error
+            if not number:
+                raise click.UsageError(f"{self._name}: {error}") from error
+            self._damage = str(error)  # as of a recorder that was killed: what is there counts
         for way, piece in self._joiner.finish():
             for apdu in self._cut_out(way, piece):
                 yield {"packet": number, "utc_us": utc_us} | self._shown(way, apdu)
 
     def left_out(self) -> list[str]:
         """Give what was not decoded, once the frames have been given."""
-        told = [f"{count} packets: {why}" for why, count in self._left_out.items()]
+        told = [f"the rest of the file: {self._damage}"] if self._damage else []
+        told += [f"{count} packets: {why}" for why, count in self._left_out.items()]
         if fragments := self._ip.unfinished(DEFAULT_PORT):
             told.append(f"{fragments} packets: not all fragments were captured")
         rest = Counter({way: one.pending for way, one in self._streams.items() if one is not None})

@@ -252,6 +252,13 @@ def test_what_a_capture_does_not_hold_is_told_and_is_no_frame(tmp_path: Path) ->
     assert "ESP, encrypted" in told(tmp_path, pcap([WHOLE, ipv4(bytes(24), 50)]))[2]
 
 
+def test_what_a_file_holds_before_it_is_cut_short_is_given(tmp_path: Path) -> None:
+    status, frames, words = told(tmp_path, pcap([WHOLE] * 3)[:-5])
+    assert (status, len(frames)) == (1, 2)
+    assert "the rest of the file" in words and "does not fit" in words
+    assert told(tmp_path, pcap([WHOLE])[:-5])[0] == 2, "there is nothing to give"
+
+
 def test_what_is_no_message_on_the_port_of_c12_22_is_not_passed_over(tmp_path: Path) -> None:
     status, frames, _ = told(tmp_path, pcap([udp(1153, b"\x61" + MESSAGE[1:])]))
     assert status == 1 and frames[0]["reason"] == "not-an-apdu"
@@ -265,12 +272,19 @@ def test_what_is_no_message_on_the_port_of_c12_22_is_not_passed_over(tmp_path: P
 def test_a_packed_capture_is_read_and_a_damaged_or_endless_one_is_an_error() -> None:
     packed = gzip.compress(pcap([WHOLE]))
     assert [one.octets for one in read_capture(packed)] == [WHOLE]
+    for cut in (12, 20):
+        found, reading = [], read_capture(packed[:-cut])
+        with pytest.raises(PortError, match=r"damaged|does not fit"):
+            found += [one.octets for one in reading]
+    found, reading = [], read_capture(gzip.compress(pcap([WHOLE] * 3))[:-4])
     with pytest.raises(PortError, match="damaged"):
-        read_capture(packed[:-12])
+        for one in reading:
+            found.append(one.octets)
+    assert found == [WHOLE] * 3
     out = io.BytesIO()
     with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1) as file:
         file.write(pcap([WHOLE]))
         for _ in range(MAX_UNPACKED_OCTETS >> 24):
             file.write(bytes(1 << 24))
     with pytest.raises(PortError, match="unpack it"):
-        read_capture(out.getvalue())
+        next(read_capture(out.getvalue()))

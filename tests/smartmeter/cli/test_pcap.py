@@ -15,7 +15,7 @@ from protocols.c1222.dissection import dissect
 from protocols.errors import PortError
 from protocols.transports import capture
 from protocols.transports.async_tcp import converse
-from protocols.transports.capture import FrameCutter
+from protocols.transports.capture import Capture, FrameCutter
 from protocols.transports.ip_packets import PacketMaker, Segment
 from protocols.transports.ip_reading import IpReader
 from protocols.transports.link_layers import ip_of
@@ -101,6 +101,13 @@ def test_what_is_no_capture_is_said_so(tmp_path: Path) -> None:
     assert smartmeter("decode", "frame").returncode == 2
     nowhere = smartmeter("read", "sim:", "0", "--pcap", str(tmp_path / "no" / "such.pcapng"))
     assert nowhere.returncode == 1 and "choose another name" in nowhere.stderr
+
+
+def test_a_capture_in_which_nothing_has_passed_yet_is_one(tmp_path: Path) -> None:
+    """So that what is left of a process that was killed can be opened."""
+    with (tmp_path / "early").open("wb") as out:
+        Capture(out, "early")
+        assert list(read_capture((tmp_path / "early").read_bytes())) == []
 
 
 def test_a_full_disk_ends_the_capture_and_not_the_talk() -> None:
