@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
 from protocols.c1222.envelope import SECURITY_MECHANISM
@@ -68,8 +69,12 @@ class NodeIdentification:
         return octets + bytes([Feature.END])
 
 
+@lru_cache(maxsize=MAX_SESSIONS + 1)
 def identification(sessions: int = 0) -> bytes:
-    """Give what a node of ours says after the code: EAX' security, sessions, sessionless."""
+    """Give what a node of ours says after the code: EAX' security, sessions, sessionless.
+
+    Kept, as anybody may ask for it ten thousand times in one message.
+    """
     mechanism = ApTitle(SECURITY_MECHANISM, False)
     return NodeIdentification(mechanism=mechanism, sessions=sessions, sessionless=True).encode()
 
