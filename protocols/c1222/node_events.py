@@ -113,6 +113,11 @@ class MessageRejected(Event):
     reason: str
     draft: str = ""
 
+    @property
+    def told(self) -> str:
+        """Give what a person is told who looks why a peer is not understood."""
+        return f"{self.reason}: {self.draft}" if self.draft else self.reason
+
 
 @dataclass(frozen=True)
 class KeySuspected(Event):

@@ -21,7 +21,13 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import NodeIdentification, decode_identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.native_address import DEFAULT_PORT
-from protocols.c1222.node import Node, NodeSettings, ResponseArrived, TransactionFailed
+from protocols.c1222.node import (
+    MessageRejected,
+    Node,
+    NodeSettings,
+    ResponseArrived,
+    TransactionFailed,
+)
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import NetworkSecurity, decode_blocks, encode_service
 from protocols.c1222.stream import ApduStream
@@ -52,6 +58,8 @@ from protocols.transports.ip_packets import endpoint
 READER_TITLE = ".65000"
 CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 15.0
 READ_OCTETS = 65_536
+#: Reasons why messages were refused that an error tells.
+MAX_TOLD = 4
 #: A table that does not fit an answer is read in pieces of so many octets.
 PIECE_OCTETS = 400
 MAX_TABLE_OCTETS = 1 << 24
@@ -345,6 +353,7 @@ class NetworkMeter:
             timeout_us=int(ANSWER_TIMEOUT_S * 1e6),
         )
         self._send()
+        refused: set[str] = set()
         deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
         while time.monotonic() < deadline_s:
             self._receive(deadline_s - time.monotonic())
@@ -353,7 +362,10 @@ class NetworkMeter:
                     return event.responses
                 if isinstance(event, TransactionFailed) and event.transaction == number:
                     raise self._unreached(event.cause)
-        raise LinkError(f"{self._name}: no answer in time")
+                if isinstance(event, MessageRejected) and len(refused) < MAX_TOLD:
+                    refused.add(event.told)
+        told = f"; refused what came: {', '.join(sorted(refused))}" if refused else ""
+        raise LinkError(f"{self._name}: no answer in time{told}")
 
     def _connected(self) -> socket.socket:
         """Give the connection, made anew where it has been lost."""

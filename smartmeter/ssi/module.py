@@ -492,7 +492,7 @@ class Module:
                 self._tell_upgrade(now_us)
                 self.network.poll(now_us)
             case MessageRejected():
-                self._events.append(SecurityNote(event.path, event.reason))
+                self._events.append(SecurityNote(event.path, event.told))
             case Asked():
                 self._serving.take(event, now_us)
 

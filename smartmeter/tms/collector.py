@@ -295,8 +295,7 @@ class Collector:
                     continue
                 unknown = event.calling is not None and self._meters.esn(event.calling) is None
                 title = str(event.calling) if event.calling else ""
-                reason = f"{event.reason}: {event.draft}" if event.draft else event.reason
-                self._events.append(Refused(event.path, title, reason, unknown))
+                self._events.append(Refused(event.path, title, event.told, unknown))
 
     def _went_on(self, reason: str, now_us: int) -> bool:
         """Tell whether what the own node has no use for was somebody else's, and went on."""

@@ -123,6 +123,31 @@ def test_a_write_without_an_answer_is_never_repeated_and_said_to_be_unknown() ->
     assert heard
 
 
+def test_what_was_refused_while_an_answer_was_waited_for_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("protocols.transports.network_meter.ANSWER_TIMEOUT_S", 1.0)
+    answer = bytes.fromhex("601ba2040d02072aa403020101a6030d0105a80105be0728058103800100")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def say() -> None:
+            peer, _ = server.accept()
+            with peer:
+                peer.recv(4096)
+                peer.sendall(answer[:1] + bytes([len(answer) - 2]) + answer[2:])
+                peer.recv(4096)
+
+        thread = threading.Thread(target=say)
+        thread.start()
+        name = f"c1222://127.0.0.1:{server.getsockname()[1]}/.7.42"
+        with (
+            NetworkMeter(name, KEYS) as meter,
+            pytest.raises(LinkError, match=r"no answer in time; refused what came: .*2006 draft"),
+        ):
+            meter.read(1)
+        thread.join()
+
+
 def test_a_connection_that_was_lost_is_made_again() -> None:
     with device(NodeSettings()) as (name, _), NetworkMeter(name, KEYS) as meter:
         assert meter.read(1)[:4] == b"SMOP"
