@@ -28,7 +28,8 @@ class Asked:
     apdu: Apdu
     due_us: int
     mode: int
-    #: It was answered over another path than it went; who sent that is not proven.
+    #: Nobody is told if no answer comes: it was answered over another path than it went (who
+    #: sent that is not proven), or it is a segment.
     answered: bool = False
 
 

@@ -235,10 +235,11 @@ class Relay:
         if not self._due.has_room(path):
             self._error(path, apdu, ResponseCode.bsy)
             return
-        control = apdu.user_information[0] if not apdu.is_segment else NEVER
+        # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
+        control = CLEAR if apdu.is_segment else apdu.user_information[0]
         if control & 3 != NEVER:
             due_us = now_us + self._settings.answer_us
-            asked = Asked(path, way, apdu, due_us, check_mode(control))
+            asked = Asked(path, way, apdu, due_us, check_mode(control), answered=apdu.is_segment)
             self._due.add((_absolute(apdu.calling), apdu.calling_invocation_id), asked)
         self._send(way, apdu, self._traced(apdu, octets), now_us)
 

@@ -299,6 +299,21 @@ def test_who_asks_in_clear_under_anothers_title_takes_no_messages_away(claimed: 
     assert [o for who, path, o in chain.carried if path == "thief"][1:] == []
 
 
+def test_what_a_receiver_says_of_a_segment_comes_back_and_nothing_else_is_said_of_it() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    segment = vector("own-segment-0-of-3")
+    relay.receive("meter", segment, NOW_US)
+    assert relay.outgoing() == [("up", segment)]
+    relay.expire(NOW_US + 60_000_000)
+    assert relay.outgoing() == []
+    relay.receive("meter", segment, NOW_US)
+    piece = decode_apdu(segment)
+    envelope = Envelope(1, piece.calling, piece.called, piece.calling_invocation_id)
+    relay.outgoing()
+    relay.receive("up", answer := build_apdu(envelope, [b"\x11"]), NOW_US)
+    assert relay.outgoing() == [("meter", answer)]
+
+
 def test_two_below_one_relay_cannot_speak_for_each_other() -> None:
     relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
     accomplice = ApTitle.parse(".7.66")
