@@ -4,6 +4,8 @@ Exactly once over kill -9 and power loss: lines are written and synchronised
 first; then how far the file and the readings have come is committed in one
 row.  At start, what stands in the file beyond that row is cut off and written
 again.  A file that was moved away is followed by a new one, with what is new.
+A file that stands there before the first line was written is somebody's, and
+is left alone: its place is noted as ours before anything is written to it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,7 +35,7 @@ class CsvFile:
 
     def step(self) -> bool:
         """Write the next rows; True when there may be more.  StorageError names the file."""
-        position = self._readings.position(SINK)
+        position = self._readings.position(SINK) or self._begin()
         rows = self._readings.after("intervals", position.get("number", 0))
         size = position.get("octets", 0)
         if not rows and size:
@@ -55,6 +58,16 @@ class CsvFile:
         number = rows[-1]["number"] if rows else position.get("number", 0)
         self._readings.move(SINK, {"number": number, "octets": size})
         return bool(rows)
+
+    def _begin(self) -> dict[str, int]:
+        """Take the file's place, where nothing stands; what is there may be years of readings."""
+        if holds_lines(self._path):
+            raise StorageError(
+                str(self._path), "is there already, and not from these readings", "move it away"
+            )
+        position = {"number": 0, "octets": 0}
+        self._readings.move(SINK, position)
+        return position
 
     def _is_there(self) -> bool:
         """Tell whether the file was begun and is still in its place."""
@@ -85,6 +98,15 @@ class CsvFile:
                 str(self._path), str(error.strerror), "free some space, check the rights"
             ) from error
         return size + len(octets)
+
+
+def holds_lines(path: Path) -> bool:
+    """Tell whether something was written to a file; what else may be wrong, writing tells."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
 def _sync_folder(folder: Path) -> None:

@@ -212,6 +212,20 @@ def test_an_interval_without_a_time_has_none_in_the_csv_and_is_in_no_hour(
     assert readings.hourly(ESN, 1, 0) == []
 
 
+def test_a_file_that_was_there_before_is_left_alone_until_it_is_moved_away(
+    readings: Readings, tmp_path: Path
+) -> None:
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[51, 0]]))])
+    path = tmp_path / "x.csv"
+    path.write_text("years of readings\n")
+    with pytest.raises(StorageError, match="move it away"):
+        CsvFile(path, readings).step()
+    assert path.read_text() == "years of readings\n"
+    path.rename(tmp_path / "old.csv")
+    CsvFile(path, readings).step()
+    assert len(path.read_text().splitlines()) == 3
+
+
 def test_a_csv_file_that_was_shortened_by_somebody_is_left_alone(
     readings: Readings, tmp_path: Path
 ) -> None:
