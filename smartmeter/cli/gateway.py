@@ -77,11 +77,11 @@ def status(name: str, as_json: bool) -> None:
         return
     click.echo(f"gateway {found['version']}, {found['permission']}, TMS {found['tms']}")
     for one in found["meters"]:
-        click.echo(f"{one['esn']} on {one['port']}:")
+        click.echo(f"{one['esn']} on {one['port']}: {one.get('text', 'its storage has failed')}")
         for bearer in one["bearers"]:
             click.echo(f"  bearer {_bearer(bearer)}")
         for key, value in one.items():
-            if key not in ("esn", "port", "bearers"):
+            if key not in ("esn", "port", "text", "bearers"):
                 click.echo(f"  {key.replace('_', ' '):22} {'-' if value is None else value}")
 
 

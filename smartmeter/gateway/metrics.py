@@ -10,8 +10,9 @@ from smartmeter.comms.metrics import Family
 GAUGES = {
     "port_open": ("smartmeter_port_open", "Whether the optical port is open"),
     "meter_answers": ("smartmeter_meter_answers", "Whether the meter answers"),
-    "fresh": ("smartmeter_fresh", "Whether the newest interval is within two periods"),
+    "fresh": ("smartmeter_fresh", "Whether the newest value is within two periods"),
     "last_interval_end_s": ("smartmeter_last_interval_end_seconds", "End of the newest interval"),
+    "registers_read_s": ("smartmeter_registers_read_seconds", "When registers were read last"),
     "outbox": ("smartmeter_outbox_reports", "Reports that wait for the TMS"),
     "last_acknowledged_s": (
         "smartmeter_last_acknowledged_seconds",

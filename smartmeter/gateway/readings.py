@@ -256,6 +256,16 @@ class Readings:
         )
         return {row["name"]: row for row in rows}
 
+    def registers_read_s(self, esn: str) -> int | None:
+        """Give when a meter's registers were read last, among the last rows."""
+        row = self._one(
+            "SELECT max(time_s) AS time_s FROM registers WHERE +esn=?"
+            " AND number > (SELECT max(number) FROM registers) - ?",
+            esn,
+            NEWEST_ROWS,
+        )
+        return row["time_s"] if row is not None else None
+
     def last_interval(self, esn: str) -> sqlite3.Row | None:
         """Give channel 0 of the newest interval of a meter's first load-profile set."""
         for set_nbr in self._sets(esn):

@@ -27,10 +27,12 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.gateway.flash_file import FlashFile
+from smartmeter.gateway.freshness import is_fresh
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.probe import Probe
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.settings import SeatSettings, UpgradeSettings
+from smartmeter.gateway.words import sentence
 from smartmeter.ssi.boot import read_boot
 from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
 from smartmeter.ssi.guard import Permission, WriteDenied
@@ -46,8 +48,8 @@ from smartmeter.ssi.upgrade import Program, Upgrade
 
 #: How long a seat rests after its storage failed.
 STORAGE_REST_S = 10.0
-#: Values are stale when none came for so many periods.
-STALE_PERIODS = 2
+#: Different causes of one error that are said, each once, until the error has gone.
+MAX_CAUSES = 10
 DAY_S, MINUTE_S = 86_400, 60
 
 
@@ -157,6 +159,7 @@ class Seat:
         self.settings = settings
         self._upgrade, self._begin_again = upgrade, begin_again
         self._on_trial = False
+        self._causes: set[str] = set()
         self.esn = settings.factory.esn
         self.calendar = Calendar(None, rate, monotonic_us())
         #: Set when the clock was read from the meter for the first time.
@@ -268,7 +271,7 @@ class Seat:
             elif isinstance(event, WriteDenied):
                 self._journal.say(f"{self.esn}: {event.what} was refused: no local permission")
             elif isinstance(event, StateChanged):
-                self._journal.state(self.esn, f"state {event.state:02d} error {event.error:02d}")
+                self._say_state(event)
             elif isinstance(event, MemoryFailed):
                 self._end_module(event.error)
             elif isinstance(event, RestartWanted):
@@ -284,6 +287,17 @@ class Seat:
         if self._module.meter is not None:
             told = "answers" if self._module.link.answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
+
+    def _say_state(self, event: StateChanged) -> None:
+        """Say state and error in codes and words; each cause of an error once."""
+        if event.why:
+            if event.why in self._causes or len(self._causes) >= MAX_CAUSES:
+                return
+            self._causes.add(event.why)
+        elif not event.error:
+            self._causes.clear()
+        words = sentence(event.state, event.error, why=event.why)
+        self._journal.state(self.esn, f"state {event.state:02d} error {event.error:02d}: {words}")
 
     def _end_module(self, error: StorageError | None) -> None:
         """Let the module start anew: at once, or after a rest when its memory failed."""
@@ -305,13 +319,12 @@ class Seat:
 
     @property
     def fresh(self) -> bool:
-        """Tell whether the newest interval is no older than two periods, by the meter's clock."""
-        last = self._readings.last_interval(self.esn)
+        """Tell whether the newest value is no older than two periods."""
         utc_s = self.calendar.utc_s(monotonic_us())
-        if last is None or utc_s is None or self._module is None:
+        if utc_s is None or self._module is None:
             return False
         meter_s = utc_s + self._module.tasks.clock.ahead_s
-        return bool(meter_s - last["end_s"] <= STALE_PERIODS * self.period_s)
+        return is_fresh(self._readings, self.esn, self.period_s, utc_s, meter_s)
 
     def _upgrade_status(self, upgrade: Upgrade) -> str:
         if not self.settings.factory.upgrade_key:
@@ -336,13 +349,16 @@ class Seat:
             "port_open": port_open,
             "fresh": self.fresh,
             "last_interval_end_s": last["end_s"] if last is not None else None,
+            "registers_read_s": self._readings.registers_read_s(self.esn),
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
             "bearers": self._host.bearers() if self._host is not None else [],
         }
         if self._module is not None and self._nvram is not None:
             status = self._module.status()
+            codes = status["STATE"], status["ERROR"], status["WARNING"]
             value |= {
+                "text": sentence(*codes, self._module.life.why),
                 "state": int(status["STATE"]),
                 "error": int(status["ERROR"]),
                 "warning": int(status["WARNING"]),

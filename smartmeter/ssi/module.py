@@ -382,7 +382,7 @@ class Module:
         match event.token:
             case "start":
                 self.link.read_failed(now_us)
-                self.life.set_error(ErrorCode.CONFIGURATION_FAILED)
+                self.life.set_error(ErrorCode.CONFIGURATION_FAILED, str(event.error))
             case Run() as run:
                 self.tasks.failed(run, now_us)
             case Asked() as request:

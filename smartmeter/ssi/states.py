@@ -73,10 +73,11 @@ TOLD_ONCE = (*START_ALARMS, *IMAGE_ERRORS.values())
 
 @dataclass(frozen=True)
 class StateChanged(Event):
-    """The module's state, error or warning is another."""
+    """The module's state or error is another, or the error has another cause: ``why``."""
 
     state: State
     error: ErrorCode
+    why: str = ""
 
 
 class Life:
@@ -88,14 +89,20 @@ class Life:
 
     def __init__(self, state: State, error: ErrorCode = ErrorCode.NONE) -> None:
         self.state = state
-        self._errors = {error} - {ErrorCode.NONE}
-        self._told = (state, error)
+        #: Each error that holds, and why, where that is known.
+        self._errors = {error: ""} if error else {}
+        self._told = (state, error, "")
         self._events: list[Event] = []
 
     @property
     def error(self) -> ErrorCode:
         """Give the error that is shown."""
         return min(self._errors, default=ErrorCode.NONE)
+
+    @property
+    def why(self) -> str:
+        """Give the cause of the error that is shown; empty where the code says it all."""
+        return self._errors.get(self.error, "")
 
     def has(self, error: ErrorCode) -> bool:
         """Tell whether an error holds, shown or not."""
@@ -106,18 +113,19 @@ class Life:
         self.state = state
         self._note()
 
-    def set_error(self, error: ErrorCode) -> None:
+    def set_error(self, error: ErrorCode, why: str = "") -> None:
         """Have an error, until it is cleared."""
-        self._errors.add(error)
+        self._errors[error] = why
         self._note()
 
     def clear(self, *errors: ErrorCode) -> None:
         """End these errors, where they are there."""
-        self._errors -= set(errors)
+        for error in errors:
+            self._errors.pop(error, None)
         self._note()
 
     def _note(self) -> None:
-        now = (self.state, self.error)
+        now = (self.state, self.error, self.why)
         if now != self._told:
             self._told = now
             self._events.append(StateChanged(*now))
