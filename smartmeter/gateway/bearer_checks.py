@@ -7,9 +7,11 @@ import socket
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, When, ip_address
 from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.sms import number_at_port
+from smartmeter.comms.tls import client_tls, server_tls
 from smartmeter.comms.way import Carries
 from smartmeter.gateway.finding import Finding
 
@@ -21,6 +23,13 @@ USUAL_APDU_OCTETS = 2048
 def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
     """Look whether a bearer could be opened."""
     kind = bearer.address.partition(":")[0]
+    try:
+        if kind in ("tls", "mqtts"):
+            client_tls(bearer.tls)
+        elif kind == "listen" and bearer.tls.certificate is not None:
+            server_tls(bearer.tls)
+    except SettingsError as error:
+        yield Finding(bearer.address, True, f"{error.place}: {error.fault}", error.remedy)
     if kind == "udp":
         yield Finding(bearer.address, False, "UDP: only an answer tells whether it is there")
     elif kind == "listen":
@@ -48,16 +57,22 @@ def _takes_connections(name: str, place: tuple[str, int], whom: str) -> Finding:
 
 
 def _can_listen(address: str) -> Finding:
-    host, port = ip_address(address)
+    fault = listen_fault(*ip_address(address))
+    if fault:
+        return Finding(address, True, fault, "choose another port, or stop who has it")
+    return Finding(address, False, "can be listened at; the host must open the connection")
+
+
+def listen_fault(host: str, port: int) -> str:
+    """Tell what keeps a listener from beginning there; empty for nothing."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        told = f"cannot listen there: {error.strerror}"
-        return Finding(address, True, told, "choose another port, or stop who has it")
-    return Finding(address, False, "can be listened at; the host must open the connection")
+        return f"cannot listen there: {error.strerror}"
+    return ""
 
 
 def _has_modem(address: str) -> Finding:

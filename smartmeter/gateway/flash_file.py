@@ -111,7 +111,7 @@ class FlashFile:
             raise StorageError(
                 str(self._path), str(error.strerror), "free some space; nothing was changed"
             ) from error
-        self._apply(changes)
+        _apply(changes, self._pages)
         held = sum(map(len, self._pages.values()))
         size = start + len(record)
         if size > COMPACT_OCTETS and size > COMPACT_FACTOR * held:
@@ -155,28 +155,11 @@ class FlashFile:
         """Close the file."""
         os.close(self._file)
 
-    def _apply(self, changes: Mapping[str, bytes | None]) -> None:
-        for name, page in changes.items():
-            if page is None:
-                self._pages.pop(name, None)
-            else:
-                self._pages[name] = bytes(page)
-
     def _load(self) -> None:
-        if self._path.stat().st_size > MAX_FILE_OCTETS:
-            raise StorageError(str(self._path), "far too large for a state file", "move it away")
-        data = self._path.read_bytes()
-        if data[: len(MAGIC)] != MAGIC:
-            raise StorageError(
-                str(self._path), "no state file, or of another version", "move it away"
-            )
-        at = len(MAGIC)
-        while (changes := _read_record(data, at)) is not None:
-            at += 8 + int.from_bytes(data[at : at + 4], "big")
-            self._apply(changes)
-        if at < len(data):
+        self._pages, whole = _read(self._path)
+        if whole < self._path.stat().st_size:
             with self._path.open("r+b") as file:  # a torn tail: cut off, so that records follow on
-                file.truncate(at)
+                file.truncate(whole)
                 os.fsync(file.fileno())
 
     def _rewrite(self) -> None:
@@ -196,6 +179,39 @@ class FlashFile:
             self._medium.sync(folder)
         finally:
             os.close(folder)
+
+
+def read_pages(path: Path) -> dict[str, bytes]:
+    """Give the pages of a file, and leave it as it is; StorageError when it is no such file."""
+    try:
+        return _read(path)[0] if path.exists() and path.stat().st_size else {}
+    except OSError as error:
+        raise StorageError(
+            str(path), str(error.strerror), "check the folder and its rights"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, bytes], int]:
+    """Give the pages of a file, and how many of its octets are whole records."""
+    if path.stat().st_size > MAX_FILE_OCTETS:
+        raise StorageError(str(path), "far too large for a state file", "move it away")
+    data = path.read_bytes()
+    if data[: len(MAGIC)] != MAGIC:
+        raise StorageError(str(path), "no state file, or of another version", "move it away")
+    pages: dict[str, bytes] = {}
+    at = len(MAGIC)
+    while (changes := _read_record(data, at)) is not None:
+        at += 8 + int.from_bytes(data[at : at + 4], "big")
+        _apply(changes, pages)
+    return pages, at
+
+
+def _apply(changes: Mapping[str, bytes | None], pages: dict[str, bytes]) -> None:
+    for name, page in changes.items():
+        if page is None:
+            pages.pop(name, None)
+        else:
+            pages[name] = bytes(page)
 
 
 def _record(changes: Mapping[str, bytes | None]) -> bytes:

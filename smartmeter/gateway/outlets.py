@@ -12,9 +12,13 @@ from smartmeter.base.address import shown
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.settings import Sinks
 from smartmeter.gateway.sinks.csv_file import CsvFile
-from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, SinkRefused
+from smartmeter.gateway.sinks.settings import (
+    HomeAssistantSettings,
+    InfluxSettings,
+    SinkRefused,
+    Sinks,
+)
 
 POLL_S = 1.0
 PRUNE_S = 3600.0

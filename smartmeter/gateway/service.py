@@ -34,7 +34,6 @@ from smartmeter.version import VERSION
 if TYPE_CHECKING:
     from smartmeter.gateway.local_tms import LocalTms
 
-READINGS_FILE = "readings.sqlite3"
 MAINS_POLL_S = 0.2
 STATUS_S = 10.0
 
@@ -62,7 +61,7 @@ class Gateway:
         self._journal = Journal(note, monotonic_us)
         self._manager = ServiceManager(os.environ)
         self._sense = make_sense(settings.mains)
-        self._readings = Readings(settings.data / READINGS_FILE)
+        self._readings = Readings(settings.readings)
         self.local: LocalTms | None = None
         if page is not None or not settings.bearers:
             # A gateway with a TMS elsewhere does not load one.

@@ -56,15 +56,16 @@ steps, from the environment (``SMARTMETER_MODULE_KEY``,
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from smartmeter.base.address import host_port, may_be_a_name
+from protocols.c1222.ap_title import ApTitle
+from protocols.errors import LocalProtocolError
+from protocols.psem.codec import PASSWORD_OCTETS, USER_OCTETS
+from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.base.file import read_file, read_text
+from smartmeter.base.file import read_text
 from smartmeter.base.signing import KEY_OCTETS
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import check_address
@@ -72,32 +73,15 @@ from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries
 from smartmeter.gateway.mains import check_sense
 from smartmeter.gateway.permissions import LocalPermission, read_permission
-from smartmeter.gateway.sinks.settings import (
-    HomeAssistantSettings,
-    InfluxSettings,
-    MqttSettings,
-)
+from smartmeter.gateway.settings_file import MAX_OCTETS, Section, SettingsFile
+from smartmeter.gateway.sinks.settings import Sinks, read_sinks
 from smartmeter.ssi.factory import Factory, TmsAddress
 
 KEY_VARIABLE, PASSWORD_VARIABLE = "SMARTMETER_MODULE_KEY", "SMARTMETER_OPTICAL_PASSWORD"
-MAX_OCTETS = 65_536
-MAX_METERS = 32
+MAX_METERS, MAX_BEARERS = 32, 16
 #: A registration, and a short alarm, must fit.
 MIN_APDU_OCTETS = 256
 LOCAL = "local"
-_SECTIONS = {
-    "gateway": {"data", "allow", "mains", "metrics", "socket"},
-    "module": {"esn", "key_file", "state"},
-    "meter": {"port", "user_id", "user", "password_file", "model"},
-    "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}
-    | {"when", "carries", "max_apdu", "node", "user", "password_file"},
-    "csv": {"file"},
-    "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
-    "influx": {"url", "token_file"},
-    "home_assistant": {"url", "token_file"},
-    "upgrade": {"public_key_file", "slots", "trial_s"},
-}
-_SECTIONS["meters"] = _SECTIONS["module"] | _SECTIONS["meter"]
 
 
 @dataclass(frozen=True)
@@ -120,16 +104,6 @@ class UpgradeSettings:
 
 
 @dataclass(frozen=True)
-class Sinks:
-    """Where readings go beside the TMS; None for those that are not set."""
-
-    csv: Path | None = None
-    mqtt: MqttSettings | None = None
-    influx: InfluxSettings | None = None
-    home_assistant: HomeAssistantSettings | None = None
-
-
-@dataclass(frozen=True)
 class GatewaySettings:
     """A gateway's settings, checked.  Without ``bearers`` it has its own TMS."""
 
@@ -140,98 +114,13 @@ class GatewaySettings:
     permission: LocalPermission = field(default_factory=LocalPermission)
     mains: str = "meter"
     metrics: tuple[str, int] | None = None
-    sinks: Sinks = Sinks()
+    sinks: Sinks = field(default_factory=Sinks)
     upgrade: UpgradeSettings | None = None
 
-
-class _Section:
-    """One table of the file with its place; every getter refuses what is not of its kind."""
-
-    def __init__(
-        self, value: object, name: str, place: str, environment: Mapping[str, str]
-    ) -> None:
-        self.place = place
-        self._environment = environment
-        if not isinstance(value, dict):
-            known = ", ".join(sorted(_SECTIONS[name]))
-            raise SettingsError(place, "is missing", f"give it with {known}")
-        unknown = set(value) - _SECTIONS[name]
-        if unknown:
-            known = ", ".join(sorted(_SECTIONS[name]))
-            raise SettingsError(place, f"unknown setting {min(unknown)!r}", f"use {known}")
-        self._value: dict[str, Any] = value
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._value
-
-    def text(self, name: str, default: str | None = None) -> str:
-        """Give a text that is not empty."""
-        value = self._value.get(name, default)
-        if not isinstance(value, str) or (not value and default is None):
-            raise SettingsError(
-                self.place, f"{name} is missing or no text", f'write {name} = "..."'
-            )
-        return value
-
-    def choice(self, name: str, known: Sequence[str]) -> str:
-        """Give one of the texts that are known; the first is the default."""
-        value = self.text(name, known[0])
-        if value not in known:
-            raise SettingsError(self.place, f"{name} is {value!r}", f"use {' or '.join(known)}")
-        return value
-
-    def number(self, name: str, default: int, low: int, high: int) -> int:
-        """Give a whole number in a range."""
-        value = self._value.get(name, default)
-        if type(value) is not int or not low <= value <= high:
-            raise SettingsError(
-                self.place, f"{name} is {value!r}", f"write a number from {low} to {high}"
-            )
-        return value
-
-    def secret(self, name: str, variable: str = "", default: str | None = None) -> str:
-        """Give what stands in a file, else in an environment variable, else the default."""
-        if name in self._value:
-            path = Path(self.text(name))
-            octets = read_file(path, MAX_OCTETS, f"{self.place}, {name} {path}")
-            return octets.decode("utf-8", "replace").strip()
-        if variable in self._environment:
-            return self._environment[variable]
-        if default is None:
-            raise SettingsError(
-                self.place, f"{name} is missing", f"give it, or set {variable}" if variable else ""
-            )
-        return default
-
-
-class _File:
-    """The whole file."""
-
-    def __init__(self, value: dict[str, Any], place: str, environment: Mapping[str, str]) -> None:
-        unknown = set(value) - set(_SECTIONS)
-        if unknown:
-            known = ", ".join(f"[{name}]" for name in _SECTIONS)
-            raise SettingsError(place, f"unknown [{min(unknown)}]", f"use {known}")
-        self._value, self._place, self._environment = value, place, environment
-
-    def section(self, name: str) -> _Section:
-        """Give a table that must be there."""
-        place = f"{self._place}, [{name}]"
-        return _Section(self._value.get(name), name, place, self._environment)
-
-    def optional(self, name: str) -> _Section | None:
-        """Give a table that may be left out."""
-        return self.section(name) if name in self._value else None
-
-    def several(self, name: str) -> list[_Section]:
-        """Give the tables of an array of tables."""
-        found = self._value.get(name, [])
-        if not isinstance(found, list):
-            raise SettingsError(f"{self._place}, [{name}]", "is one table", f"write [[{name}]]")
-        return [
-            _Section(one, name, f"{self._place}, [[{name}]] number {n}", self._environment)
-            for n, one in enumerate(found, 1)
-        ]
+    @property
+    def readings(self) -> Path:
+        """Give the database of what was read."""
+        return self.data / "readings.sqlite3"
 
 
 def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings:
@@ -241,7 +130,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         value = tomllib.loads(read_text(path, MAX_OCTETS))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(place, str(error), "write TOML") from error
-    file = _File(value, place, environment)
+    file = SettingsFile(value, place, environment)
     bearers, addresses = _tms(file)
     several = file.several("meters")
     if several and ("module" in value or "meter" in value):
@@ -249,7 +138,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     pairs = [(one, one) for one in several] or [(file.section("module"), file.section("meter"))]
     if len(pairs) > MAX_METERS:
         raise SettingsError(place, f"{len(pairs)} meters", f"give at most {MAX_METERS}")
-    gateway = file.optional("gateway") or _Section({}, "gateway", place, environment)
+    gateway = file.optional("gateway") or Section({}, "gateway", place, environment)
     data = Path(gateway.text("data")) if "data" in gateway else None
     seats = tuple(_seat(module, meter, addresses, data) for module, meter in pairs)
     for name in ("esn", "state", "port"):
@@ -262,7 +151,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         # A gateway is one program: the first module takes images for all.
         first = replace(seats[0].factory, upgrade_key=upgrade.public_key)
         seats = (replace(seats[0], factory=first), *seats[1:])
-    return GatewaySettings(
+    settings = GatewaySettings(
         seats,
         bearers,
         data,
@@ -270,23 +159,43 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         read_permission(Path(gateway.text("allow"))) if "allow" in gateway else LocalPermission(),
         check_sense(f"{gateway.place}, mains", gateway.text("mains", "meter")),
         _listen(gateway) if "metrics" in gateway else None,
-        _sinks(file),
+        read_sinks(file),
         upgrade,
     )
+    files = [settings.readings, settings.socket, *(one.state for one in seats)]
+    files += [] if settings.sinks.csv is None else [settings.sinks.csv]
+    if len({path.absolute() for path in files}) < len(files):
+        raise SettingsError(place, "two settings name the same file", "give each its own")
+    return settings
 
 
-def _tms(file: _File) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...]]:
+def _tms(file: SettingsFile) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...]]:
     bearers, addresses = [], []
-    for number, host in enumerate(file.several("tms"), 1):
+    hosts = file.several("tms")
+    if len(hosts) > MAX_BEARERS:
+        raise SettingsError(file.place, f"{len(hosts)} [[tms]]", f"give at most {MAX_BEARERS}")
+    for number, host in enumerate(hosts, 1):
         bearers.append(_bearer(number, host))
-        addresses.append(TmsAddress(bearers[-1].address, host.text("title", ".1")))
+        addresses.append(TmsAddress(bearers[-1].address, _title(host)))
     return tuple(bearers), tuple(addresses) or (TmsAddress(LOCAL),)
 
 
-def _bearer(number: int, host: _Section) -> BearerSettings:
+def _title(host: Section) -> str:
+    text = host.text("title", ".1")
+    try:
+        ApTitle.parse(text)
+    except LocalProtocolError as error:
+        raise SettingsError(host.place, str(error), 'write title = ".1", or leave it out') from None
+    return text
+
+
+def _bearer(number: int, host: Section) -> BearerSettings:
     address = host.text("address")
-    # A short message costs: it is for alarms unless the settings say otherwise.
-    dear = check_address(address) == "sms"
+    try:
+        # A short message costs: it is for alarms unless the settings say otherwise.
+        dear = check_address(address) == "sms"
+    except SettingsError as error:
+        raise SettingsError(f"{host.place}, {error.place}", error.fault, error.remedy) from None
     names = ("tls_ca", "tls_certificate", "tls_key")
     return BearerSettings(
         f"tms{number}",
@@ -303,17 +212,18 @@ def _bearer(number: int, host: _Section) -> BearerSettings:
 
 
 def _seat(
-    module: _Section, meter: _Section, addresses: tuple[TmsAddress, ...], data: Path | None
+    module: Section, meter: Section, addresses: tuple[TmsAddress, ...], data: Path | None
 ) -> SeatSettings:
     key = module.secret("key_file", KEY_VARIABLE)
+    password = meter.secret("password_file", PASSWORD_VARIABLE, "")
     try:
         factory = Factory(
             module.text("esn"),
             bytes.fromhex(key),
             addresses,
             meter.number("user_id", 2, 0, 65_535),
-            meter.text("user", "SSI"),
-            meter.secret("password_file", PASSWORD_VARIABLE, "").encode(),
+            _no_longer(meter, "user", meter.text("user", "SSI"), USER_OCTETS),
+            _no_longer(meter, "password_file", password, PASSWORD_OCTETS).encode(),
         ).check()
     except StorageError as error:
         raise SettingsError(module.place, error.fault, "mend it") from error
@@ -324,7 +234,16 @@ def _seat(
     return SeatSettings(factory, state, _port(meter), meter.text("model", ""))
 
 
-def _port(meter: _Section) -> str:
+def _no_longer(meter: Section, name: str, text: str, limit: int) -> str:
+    """Give what a log-on has room for."""
+    octets = len(text.encode())
+    if octets > limit:
+        fault = f"{name} gives {octets} octets"
+        raise SettingsError(meter.place, fault, f"give at most {limit}: no meter takes more")
+    return text
+
+
+def _port(meter: Section) -> str:
     """Give a port's name; a TCP port without host or number never comes up."""
     name = meter.text("port")
     if name.startswith("tcp:"):
@@ -332,11 +251,11 @@ def _port(meter: _Section) -> str:
     return name
 
 
-def _listen(gateway: _Section) -> tuple[str, int]:
+def _listen(gateway: Section) -> tuple[str, int]:
     return host_port(f"{gateway.place}, metrics", gateway.text("metrics"), "127.0.0.1:9118")
 
 
-def _upgrade(file: _File, data: Path) -> UpgradeSettings | None:
+def _upgrade(file: SettingsFile, data: Path) -> UpgradeSettings | None:
     section = file.optional("upgrade")
     if section is None:
         return None
@@ -350,58 +269,3 @@ def _upgrade(file: _File, data: Path) -> UpgradeSettings | None:
         )
     slots = Path(section.text("slots", str(data / "slots")))
     return UpgradeSettings(key, slots, section.number("trial_s", 900, 10, 86_400))
-
-
-def _host(mqtt: _Section) -> str:
-    host = mqtt.text("host")
-    if not may_be_a_name(host):
-        raise SettingsError(f"{mqtt.place}, host", f"{host!r:.80} is none", "write its name")
-    return host
-
-
-def _url(section: _Section, schemes: tuple[str, ...], example: str) -> str:
-    text = section.text("url")
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname
-        good = parts.scheme in schemes and host and may_be_a_name(host) and parts.port != 0
-    except ValueError:  # a port that is no number
-        good = False
-    if not good:
-        raise SettingsError(f"{section.place}, url", f"{text!r:.80} is none", f"write {example}")
-    return text
-
-
-def _influx_url(influx: _Section) -> str:
-    example = "http://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET&precision=s"
-    url = _url(influx, ("http", "https"), example)
-    if parse_qs(urlsplit(url).query).get("precision") not in (["s"], ["second"]):
-        # Without it the server takes seconds for nanoseconds.
-        raise SettingsError(f"{influx.place}, url", "its times are not seconds", "add precision=s")
-    return url
-
-
-def _sinks(file: _File) -> Sinks:
-    csv, mqtt = file.optional("csv"), file.optional("mqtt")
-    influx, home = file.optional("influx"), file.optional("home_assistant")
-    return Sinks(
-        None if csv is None else Path(csv.text("file")),
-        None
-        if mqtt is None
-        else MqttSettings(
-            _host(mqtt),
-            mqtt.number("port", 1883, 1, 65_535),
-            mqtt.text("user", ""),
-            mqtt.secret("password_file", default=""),
-            mqtt.text("base", "smartmeter"),
-            mqtt.text("discovery", "homeassistant"),
-        ),
-        None
-        if influx is None
-        else InfluxSettings(_influx_url(influx), influx.secret("token_file", default="")),
-        None
-        if home is None
-        else HomeAssistantSettings(
-            _url(home, ("ws", "wss"), "ws://HOST:8123/api/websocket"), home.secret("token_file")
-        ),
-    )

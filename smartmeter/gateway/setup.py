@@ -6,6 +6,7 @@ writes nothing and runs no procedure.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import string
@@ -22,6 +23,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
+from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
 LOOKED_AT = (0, 1, 3, 5, 52)
@@ -66,6 +68,8 @@ def probe(port: str, password: str, user_id: int) -> Found:
     try:
         with MeterPort(open_port(port), logon, ClientOptions()) as meter:
             for number in LOOKED_AT:
+                if _is_lacking(number, images):
+                    continue
                 try:
                     images[number] = meter.read(number)
                 except ServiceRefused:
@@ -82,6 +86,14 @@ def probe(port: str, password: str, user_id: int) -> Found:
     if locked:
         told += f"; locked without a password: {', '.join(f'ST-{n:02d}' for n in locked)}"
     return Found(port, True, told, serial, f"{maker} {model}".strip())
+
+
+def _is_lacking(number: int, images: dict[int, bytes]) -> bool:
+    """Tell whether ST-00 says that the meter has no such table."""
+    try:
+        return number not in Snapshot(images).context.fmt.std_tbls_used
+    except TableError:
+        return False  # ST-00 is locked, or tells nothing
 
 
 def module_name(serial: str) -> str:
@@ -102,7 +114,12 @@ def write_files(
         raise SmartMeterError("ports", "no meter was found", "look at the probe; try another port")
     if esn and len(meters) > 1:
         raise SettingsError("--esn", f"{len(meters)} meters were found", "name one --port")
+    if tms:
+        check_address(tms)
     names = [esn or module_name(one.serial) for one in meters]
+    if len(set(names)) < len(names):
+        fault = "two meters have the same serial number, or it is one meter"
+        raise SettingsError("--port", fault, "name one --port, and give --esn")
     for name, one in zip(names, meters, strict=True):
         try:
             Factory(name, bytes(16), (TmsAddress("none"),)).check()
@@ -118,15 +135,28 @@ def write_files(
         f"{name},{relative_title(name)},{key},{one.model.replace(',', ' ')}\n"
         for name, key, one in zip(names, made, meters, strict=True)
     ]
+    texts = dict(zip(keys, (key + "\n" for key in made), strict=True))
+    texts[shipment] = "esn,title,key,model\n" + "".join(rows)
+    texts[settings] = _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path, key in zip(keys, made, strict=True):
-            _write(path, key + "\n")
-        _write(shipment, "esn,title,key,model\n" + "".join(rows))
-        _write(settings, _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id))
+        _write_all(texts)
     except OSError as error:
         raise SettingsError(str(folder), str(error.strerror), "check its rights") from error
     return [settings, shipment, *keys]
+
+
+def _write_all(texts: dict[Path, str]) -> None:
+    """Write new files, all or none."""
+    made: list[Path] = []
+    try:
+        for path, text in texts.items():
+            _write(path, text)
+            made.append(path)
+    except OSError:
+        for path in made:
+            path.unlink()
+        raise
 
 
 def _write(path: Path, text: str) -> None:
@@ -143,28 +173,38 @@ def _settings(
     tms: str | None,
     user_id: int,
 ) -> str:
-    parts = [_HEAD.format(data=data)]
+    parts = [_HEAD.format(data=_quoted(data))]
     for name, one in zip(names, meters, strict=True):
         parts.append(
             _METER.format(
                 text=one.text,
-                esn=name,
-                key=folder / f"{name}.key",
-                state=data / f"{name}.nvram",
-                port=one.port,
+                esn=_quoted(name),
+                key=_quoted(folder / f"{name}.key"),
+                state=_quoted(data / f"{name}.nvram"),
+                port=_quoted(lasting_name(one.port)),
                 user_id=user_id,
-                model=one.model,
+                model=_quoted(one.model),
             )
         )
-    parts.append(_TMS.format(address=tms) if tms else _NO_TMS)
-    return "".join(parts) + _SINKS.format(data=data)
+    parts.append(_TMS.format(address=_quoted(tms)) if tms else _NO_TMS)
+    return "".join(parts) + _SINKS.format(csv=_quoted(data / "intervals.csv"))
+
+
+def lasting_name(port: str) -> str:
+    """Give a port's name as it leads to the port from any folder; a link stays a link."""
+    return os.path.abspath(port) if os.path.exists(port) else port
+
+
+def _quoted(text: object) -> str:
+    """Give a text as TOML writes it, which is how JSON does."""
+    return json.dumps(str(text), ensure_ascii=False)
 
 
 _HEAD = """\
 # A SmartMeter gateway.  "smartmeter gateway check --settings THIS" tells what would fail.
 
 [gateway]
-data = "{data}"
+data = {data}
 # Towards the meter the gateway only reads, unless a file on this board says otherwise:
 #   allow = "/etc/smartmeter/allow.toml"     # tables = [5]   procedures = [10]
 # How the board knows of an outage: "meter" (from the meter's own log only),
@@ -176,18 +216,18 @@ mains = "meter"
 _METER = """\
 # {text}
 [[meters]]
-esn = "{esn}"
-key_file = "{key}"
-state = "{state}"
-port = "{port}"
+esn = {esn}
+key_file = {key}
+state = {state}
+port = {port}
 user_id = {user_id}
-model = "{model}"
+model = {model}
 # password_file = "/etc/smartmeter/optical"  # where tables are locked without one
 
 """
 _TMS = """\
 [[tms]]
-address = "{address}"
+address = {address}
 
 """
 _NO_TMS = """\
@@ -198,7 +238,7 @@ _NO_TMS = """\
 """
 _SINKS = """\
 [csv]
-file = "{data}/intervals.csv"
+file = {csv}
 
 # [mqtt]                                     # with Home Assistant's discovery
 # host = "127.0.0.1"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 
 TIMEOUT_S = 5.0
 MAX_STATUS_OCTETS = 1 << 20
+#: What Linux has room for in a socket's address.
+MAX_NAME_OCTETS = 107
 
 
 class StatusSocket:
@@ -28,13 +32,14 @@ class StatusSocket:
         """Listen; SettingsError when the name is taken by what is no socket, or still answers."""
         try:
             if self._path.exists() and stat.S_ISSOCK(self._path.stat().st_mode):
-                if _answers(self._path):
+                if answers(self._path):
                     raise SettingsError(
                         f"socket {self._path}", "a gateway runs with these settings", "end it first"
                     )
                 self._path.unlink()  # of a gateway that was killed
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._server = await asyncio.start_unix_server(self._serve, self._path)
+            with _short_name(self._path) as name:
+                self._server = await asyncio.start_unix_server(self._serve, name)
             self._path.chmod(0o660)
         except OSError as error:
             raise SettingsError(
@@ -55,11 +60,32 @@ class StatusSocket:
         writer.close()
 
 
-def _answers(path: Path) -> bool:
+@contextlib.contextmanager
+def _short_name(path: Path) -> Iterator[str]:
+    """Give a name that fits a socket's address: where the path does not, its folder's descriptor.
+
+    OSError when the folder is not there or the last part alone is too long.
+    """
+    if len(os.fsencode(path)) <= MAX_NAME_OCTETS:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        name = f"/proc/self/fd/{folder}/{path.name}"
+        if len(os.fsencode(name)) > MAX_NAME_OCTETS:
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        yield name
+    finally:
+        os.close(folder)
+
+
+def answers(path: Path) -> bool:
+    """Tell whether a gateway runs with these settings."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(TIMEOUT_S)
         try:
-            asking.connect(str(path))
+            with _short_name(path) as name:
+                asking.connect(name)
         except OSError:
             return False
         return True
@@ -71,7 +97,8 @@ def ask_status(path: Path) -> dict[str, Any]:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(TIMEOUT_S)
-            asking.connect(str(path))
+            with _short_name(path) as name:
+                asking.connect(name)
             while (data := asking.recv(65_536)) and len(octets) <= MAX_STATUS_OCTETS:
                 octets += data
         value: dict[str, Any] = json.loads(octets)

@@ -20,7 +20,10 @@ ERRORS = {
     ErrorCode.COMMON_AREA: ("its factory memory cannot be read", _MEDIUM),
     ErrorCode.APPLICATION_AREA: ("what it had kept could not be read, it began anew", _MEDIUM),
     ErrorCode.IMAGE_CORRUPT: ("the new version's image is damaged", "send it again"),
-    ErrorCode.IMAGE_NOT_UNPACKED: ("the new version cannot be unpacked", "make room, send it again"),
+    ErrorCode.IMAGE_NOT_UNPACKED: (
+        "the new version cannot be unpacked",
+        "make room, send it again",
+    ),
     ErrorCode.CLOCK_OFF: (
         "the meter's clock is off by more than the limit",
         "have the meter's clock set by whoever may",

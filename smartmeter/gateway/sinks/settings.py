@@ -1,8 +1,17 @@
-"""Where the sinks send to: values only, so that reading settings loads no client library."""
+"""Where the sinks send to: values, and how they are read; no client library is loaded for it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from smartmeter.base.address import may_be_a_name
+from smartmeter.base.errors import SettingsError
+from smartmeter.gateway.settings_file import Section, SettingsFile
+
+#: What is put before a meter's name and a word in topics of 65,535 octets at most.
+MAX_TOPIC = 200
 
 
 @dataclass(frozen=True)
@@ -35,3 +44,82 @@ class HomeAssistantSettings:
 
 class SinkRefused(Exception):
     """The other side did not take it; the text is one line."""
+
+
+@dataclass(frozen=True)
+class Sinks:
+    """Where readings go beside the TMS; None for those that are not set."""
+
+    csv: Path | None = None
+    mqtt: MqttSettings | None = None
+    influx: InfluxSettings | None = None
+    home_assistant: HomeAssistantSettings | None = None
+
+
+def _host(mqtt: Section) -> str:
+    host = mqtt.text("host")
+    if not may_be_a_name(host):
+        raise SettingsError(f"{mqtt.place}, host", f"{host!r:.80} is none", "write its name")
+    return host
+
+
+def _topic(mqtt: Section, name: str, default: str) -> str:
+    """Give what topics begin with; ``discovery = ""`` turns discovery off."""
+    topic = mqtt.text(name, default)
+    if (not topic and name == "base") or set(topic) & set("+#") or len(topic) > MAX_TOPIC:
+        fault = f"{topic!r:.80} is no beginning of a topic"
+        raise SettingsError(f"{mqtt.place}, {name}", fault, f'write {name} = "{default}"')
+    return topic
+
+
+def _url(section: Section, schemes: tuple[str, ...], example: str) -> str:
+    text = section.text("url")
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname
+        named = host and may_be_a_name(host) and parts.port != 0 and "@" not in parts.netloc
+        written = text.isascii() and " " not in text and not parts.fragment
+        good = parts.scheme in schemes and named and written
+    except ValueError:  # a port that is no number
+        good = False
+    if not good:
+        raise SettingsError(f"{section.place}, url", f"{text!r:.80} is none", f"write {example}")
+    return text
+
+
+def _influx_url(influx: Section) -> str:
+    example = "http://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET&precision=s"
+    url = _url(influx, ("http", "https"), example)
+    if parse_qs(urlsplit(url).query).get("precision") not in (["s"], ["second"]):
+        # Without it the server takes seconds for nanoseconds.
+        raise SettingsError(f"{influx.place}, url", "its times are not seconds", "add precision=s")
+    return url
+
+
+def read_sinks(file: SettingsFile) -> Sinks:
+    """Read the sections of all sinks; SettingsError names place, fault and remedy."""
+    csv, mqtt = file.optional("csv"), file.optional("mqtt")
+    influx, home = file.optional("influx"), file.optional("home_assistant")
+    if mqtt is not None and "password_file" in mqtt and "user" not in mqtt:
+        raise SettingsError(mqtt.place, "a password is of nobody", "give user, too")
+    return Sinks(
+        None if csv is None else Path(csv.text("file")),
+        None
+        if mqtt is None
+        else MqttSettings(
+            _host(mqtt),
+            mqtt.number("port", 1883, 1, 65_535),
+            mqtt.text("user", ""),
+            mqtt.secret("password_file", default=""),
+            _topic(mqtt, "base", "smartmeter"),
+            _topic(mqtt, "discovery", "homeassistant"),
+        ),
+        None
+        if influx is None
+        else InfluxSettings(_influx_url(influx), influx.token("token_file", "")),
+        None
+        if home is None
+        else HomeAssistantSettings(
+            _url(home, ("ws", "wss"), "ws://HOST:8123/api/websocket"), home.token("token_file")
+        ),
+    )

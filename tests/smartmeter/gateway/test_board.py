@@ -232,6 +232,21 @@ async def test_the_status_is_asked_over_a_socket_that_replaces_a_dead_one(tmp_pa
         ask_status(path)
 
 
+async def test_a_socket_in_a_folder_of_a_long_name_is_reached_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / ("f" * 60) / ("g" * 60) / "gateway.sock"
+    with pytest.raises(SmartMeterError, match="is it running"):
+        ask_status(path)
+    server = StatusSocket(path, lambda: STATUS)
+    await server.start()
+    assert await asyncio.to_thread(ask_status, path) == STATUS
+    with pytest.raises(SettingsError, match="a gateway runs"):
+        await StatusSocket(path, lambda: STATUS).start()
+    server.stop()
+    assert not path.exists()
+    with pytest.raises(SettingsError, match="File name too long"):
+        await StatusSocket(tmp_path / ("s" * 120), lambda: STATUS).start()
+
+
 async def test_a_file_in_the_sockets_place_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "gateway.sock"
     path.write_text("mine")

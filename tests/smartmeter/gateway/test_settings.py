@@ -1,11 +1,15 @@
 """The settings file: what is wrong is named with its place and the remedy, before anything runs."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.gateway.checks import check_settings
+from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.settings import read_settings
+from smartmeter.ssi.factory import FACTORY_PAGE, Factory, TmsAddress
 
 WORKS = {
     "gateway": {"data": '"{folder}"'},
@@ -17,6 +21,9 @@ INFLUX = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
 
 def settings_file(folder: Path, sections: dict[str, dict[str, str]]) -> Path:
     (folder / "key").write_text("00" * 16)
+    (folder / "octets").write_bytes(b"\xff\xfe")
+    (folder / "words").write_text("secret\nwords")
+    (folder / "empty").write_text("\n")
     text = "".join(
         f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
         for name, values in sections.items()
@@ -52,6 +59,19 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
         ("influx", {"url": f'"{INFLUX}"'.replace("127.0.0.1", "x" * 64)}, "http://"),
         ("mqtt", {"host": f'"{"x" * 64}"'}, "write its name"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
+        ("gateway", {"data": r'"a\u0000b"'}, "cannot be seen"),
+        ("meter", {"port": '"p"', "user": '"ELEVENLONGX"'}, "at most 10"),
+        ("meter", {"port": '"p"', "password_file": '"{folder}/key"'}, "at most 20"),
+        ("meter", {"port": '"p"', "password_file": '"{folder}/octets"'}, "no UTF-8 text"),
+        ("mqtt", {"host": '"h"', "base": '"meters/+"'}, 'base = "smartmeter"'),
+        ("mqtt", {"host": '"h"', "base": '""'}, 'base = "smartmeter"'),
+        ("mqtt", {"host": '"h"', "discovery": '"#"'}, 'discovery = "homeassistant"'),
+        ("mqtt", {"host": '"h"', "password_file": '"{folder}/key"'}, "give user"),
+        ("influx", {"url": f'"{INFLUX}"', "token_file": '"{folder}/words"'}, "one word"),
+        ("influx", {"url": f'"{INFLUX}"'.replace("127", "user:word@127")}, "http://HOST"),
+        ("influx", {"url": f'"{INFLUX}"'.replace("home", "my home")}, "http://HOST"),
+        ("home_assistant", {"url": '"ws://h/x"', "token_file": '"{folder}/empty"'}, "one word"),
+        ("home_assistant", {"url": '"ws://h/#x"', "token_file": '"{folder}/key"'}, "ws://HOST"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_remedy(
@@ -61,3 +81,61 @@ def test_a_wrong_setting_is_named_with_its_remedy(
     with pytest.raises(SettingsError) as caught:
         read_settings(path, {})
     assert told in str(caught.value) and f"[{section}]" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"address": '"foo"'}, "number 1, address 'foo'"),
+        ({"address": '"tcp:h:1"', "title": '"x"'}, "number 1: 'x' is no title"),
+    ],
+)
+def test_a_wrong_tms_is_named_with_its_number(
+    tmp_path: Path, values: dict[str, str], told: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(settings_file(tmp_path, WORKS | {"[tms]": values}), {})
+    assert told in str(caught.value)
+
+
+def test_no_two_settings_may_name_one_file(tmp_path: Path) -> None:
+    for name in ("SM1.nvram", "readings.sqlite3", "gateway.sock"):
+        path = settings_file(tmp_path, WORKS | {"csv": {"file": f'"{tmp_path}/{name}"'}})
+        with pytest.raises(SettingsError, match="the same file"):
+            read_settings(path, {})
+
+
+@pytest.fixture
+def other_state(tmp_path: Path) -> Path:
+    factory = Factory("SM2", bytes(16), (TmsAddress("local"),))
+    with closing(FlashFile(tmp_path / "other.nvram")) as nvram:
+        nvram.commit({FACTORY_PAGE: factory.page()})
+    return tmp_path / "other.nvram"
+
+
+def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
+    tmp_path: Path, other_state: Path
+) -> None:
+    (tmp_path / "old.csv").write_text("years of readings\n")
+    files = {"octets": '"{folder}/octets"', "folder": '"{folder}"'}
+    wrong = {
+        "no state file": {"module": WORKS["module"] | {"state": files["octets"]}},
+        "Is a directory": {"module": WORKS["module"] | {"state": files["folder"]}},
+        "belongs to module SM2": {"module": WORKS["module"] | {"state": f'"{other_state}"'}},
+        "is no file": {"csv": {"file": files["folder"]}},
+        "of other readings": {"csv": {"file": '"{folder}/old.csv"'}},
+        "is no socket": {"gateway": WORKS["gateway"] | {"socket": files["octets"]}},
+        "cannot listen there": {"gateway": WORKS["gateway"] | {"metrics": '"192.0.2.1:9118"'}},
+        "cannot be made": {"gateway": {"data": '"{folder}/octets/data"'}},
+        "TLS file": {"[tms]": {"address": '"tls:127.0.0.1:1"', "tls_ca": files["octets"]}},
+    }
+    for told, sections in wrong.items():
+        settings = read_settings(settings_file(tmp_path, WORKS | sections), {})
+        found = [str(one) for one in check_settings(settings, False) if one.wrong]
+        assert any(told in one for one in found), (told, found)
+    path = settings_file(tmp_path, WORKS | {"gateway": {"data": '"{folder}/new/data"'}})
+    found = check_settings(read_settings(path, {}), False)
+    assert not any(one.wrong for one in found)
+    assert any(one.text.startswith("will be made") for one in found)
+    assert not (tmp_path / "new").exists()

@@ -9,14 +9,18 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import smartmeter as package
 from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
-from smartmeter.gateway.checks import _clock
+from smartmeter.gateway.meter_checks import _clock, _history
+from smartmeter.gateway.settings import read_settings
+from smartmeter.gateway.setup import Found, write_files
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.tms.shipment import read_shipment
@@ -71,12 +75,40 @@ def test_init_recognises_the_meter_and_what_it_writes_runs(meter: str, tmp_path:
     settings = str(folder / "gateway.toml")
     checked = smartmeter("gateway", "check", "--settings", settings, **MASTER)
     assert checked.returncode == 0, checked.stdout
-    assert f"{tmp_path / 'kept'}: can be written" in checked.stdout
+    assert f"{tmp_path / 'kept'}: will be made" in checked.stdout
+    assert "with a password it shows ST-00, ST-01," in checked.stdout
     assert str(folder / "data") not in (folder / "gateway.toml").read_text()
     assert "read-only" in checked.stdout and "no last gasp" in checked.stdout
     assert "history log" in checked.stdout
     again = smartmeter("gateway", "init", "--out", str(folder), "--port", meter, "--yes", **MASTER)
     assert again.returncode == 2 and "is there already" in again.stderr
+
+
+def test_init_writes_a_port_that_is_found_from_any_folder_and_texts_that_toml_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "meter").symlink_to("/dev/null")
+    found = Found("./meter", True, "a meter", "1", 'A"B\\C')
+    path, *_ = write_files(tmp_path / "g", tmp_path / "kept", [found], "", None, 2)
+    settings = read_settings(path, {})
+    assert settings.seats[0].port == str(tmp_path / "meter"), "a link stays a link"
+    assert settings.seats[0].model == 'A"B\\C'
+
+
+def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
+    one, again = (Found(port, True, "a meter", "1") for port in ("/dev/a", "/dev/b"))
+    for meters, esn, tms, told in (
+        ([one], "", "nowhere", "is no bearer"),
+        ([one, again], "", None, "the same serial number"),
+        ([one, again], "SM1", None, "name one --port"),
+    ):
+        with pytest.raises(SettingsError, match=told):
+            write_files(tmp_path / "g", tmp_path / "kept", meters, esn, tms, 2)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="check its rights"):
+        write_files(tmp_path / "file" / "g", tmp_path / "kept", [one], "", None, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
@@ -112,6 +144,18 @@ def test_a_meter_whose_clock_is_not_the_boards_is_told(ahead_s: int, told: str) 
     assert [told in str(one) and not one.wrong for one in found] == [True] * (ahead_s != 0)
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [({"locked": [71, 73]}, "ST-71, ST-73 locked"), ({"used": ()}, "keeps no history log")],
+)
+def test_a_history_log_that_is_locked_is_not_said_to_be_none(
+    fields: dict[str, Any], told: str
+) -> None:
+    known: dict[str, Any] = {"used": (71, 73), "locked": []} | fields
+    found = _history("port", Snapshot({}), **known)
+    assert told in found.text and not found.wrong
+
+
 def test_a_gateway_never_asks_the_boards_clock_what_time_it_is() -> None:
     asking = re.compile(r"wall_utc_us|time\.time\(|time_ns\(|\.now\(|utcnow|\.today\(")
     places = [SOURCE / "gateway", SOURCE / "ssi", SOURCE / "comms"]
@@ -122,7 +166,7 @@ def test_a_gateway_never_asks_the_boards_clock_what_time_it_is() -> None:
         if asking.search(path.read_text())
     }
     # A check is for a person; a relay on a board of its own has no other clock.
-    assert asks == {"gateway/checks.py", "comms/relay_host.py"}
+    assert asks == {"gateway/meter_checks.py", "comms/relay_host.py"}
 
 
 def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_path: Path) -> None:

@@ -14,9 +14,8 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.settings import Sinks
 from smartmeter.gateway.sinks.mqtt import MqttSink
-from smartmeter.gateway.sinks.settings import MqttSettings
+from smartmeter.gateway.sinks.settings import MqttSettings, Sinks
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
 from tests.smartmeter.ssi.host import FACTORY

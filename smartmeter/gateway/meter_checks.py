@@ -1,0 +1,145 @@
+"""What ``gateway check`` says of a meter: what it shows, its clock, its history log."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from ansi_tables.errors import TableError
+from ansi_tables.snapshot import Snapshot
+from protocols.c1218.client import ClientOptions
+from protocols.c1218.scripts import LogonSettings
+from protocols.errors import ProtocolError, ServiceRefused
+from protocols.transports.names import open_port
+from protocols.transports.pump import MeterPort
+from smartmeter.base.clock import US_PER_S, wall_utc_us
+from smartmeter.gateway.finding import Finding
+from smartmeter.gateway.settings import SeatSettings
+
+#: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
+NEEDED = (0, 1, 3, 11, 12, 16, 21, 22, 23, 52, 61, 62, 63, 64, 71, 76)
+CLOCK = 52
+#: What tells the zone of a clock that shows local time.
+ZONE = (51, 53, 54)
+#: Sessions a day of the default provisioning: load profile, register, clock; and watching.
+SESSIONS_DAY = 96 + 2
+WATCH_PERIOD_S = 2
+DAY_S = 86_400
+ENTRIES_A_SESSION = 2
+#: Clocks that are no further apart are not told of; a module refuses a meter at 600 s.
+CLOCKS_APART_S = 60
+HISTORY_DATA, LOG_DIMENSIONS, HISTORY_CONTROL = 74, 71, 73
+#: A session opened for reading, and one that ended normally (C12.19 event codes).
+SESSION_EVENTS = (7, 12)
+
+
+def check_meter(seat: SeatSettings) -> Iterator[Finding]:
+    """Read what the gateway will read, and tell what it lacks."""
+    factory = seat.factory
+    port = Path(seat.port)
+    if seat.port.startswith("/") and port.exists() and not os.access(port, os.R_OK | os.W_OK):
+        yield Finding(seat.port, True, "no permission", "sudo usermod -aG dialout $USER")
+        return
+    password = factory.optical_password or None
+    logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
+    images: dict[int, bytes] = {}
+    locked: list[int] = []
+    try:
+        with MeterPort(open_port(seat.port), logon, ClientOptions()) as meter:
+            opened = meter.opened
+            images[0] = meter.read(0)
+            used = Snapshot(images).context.fmt.std_tbls_used
+            for number in (*NEEDED[1:], *ZONE, HISTORY_CONTROL, HISTORY_DATA):
+                if number not in used:
+                    continue
+                try:
+                    images[number] = meter.read(number)
+                except ServiceRefused:
+                    locked.append(number)
+    except (ProtocolError, ValueError, TableError) as error:
+        yield Finding(seat.port, True, str(error), "run: smartmeter doctor, with this port")
+        return
+    refused = opened is not None and opened.password_accepted is False
+    how = "without" if password is None or refused else "with"
+    told = f"a meter answers; {how} a password it shows {_listed(images)}"
+    yield Finding(seat.port, False, told)
+    if refused:
+        yield Finding(seat.port, True, "the meter refuses the password", "mend password_file")
+    yield from _locked(seat.port, locked, password is not None)
+    missing = [n for n in NEEDED if n not in used and n != CLOCK]
+    if missing:
+        told = f"the meter has no {_listed(missing)}: reports go without them"
+        yield Finding(seat.port, False, told)
+    if CLOCK in images:
+        yield from _clock(seat.port, Snapshot(images), wall_utc_us() // US_PER_S)
+    elif CLOCK not in used:
+        yield Finding(seat.port, True, "it keeps no clock (ST-52): the module cannot begin")
+    yield _history(seat.port, Snapshot(images), used, locked)
+
+
+def _listed(tables: Iterable[int]) -> str:
+    return ", ".join(f"ST-{number:02d}" for number in sorted(tables))
+
+
+def _clock(port: str, tables: Snapshot, board_s: int) -> Iterator[Finding]:
+    """Compare the meter's clock, which the module goes by, with the board's, which it does not."""
+    try:
+        clock = tables.clock()
+    except TableError as error:
+        yield Finding(port, True, f"its clock cannot be read: {error}")
+        return
+    if clock.now is None:
+        fault = "its clock is not set: the module cannot begin"
+        yield Finding(port, True, fault, "have the meter's clock set by whoever may")
+        return
+    ahead_s = round(clock.now.timestamp()) - board_s
+    if abs(ahead_s) > CLOCKS_APART_S:
+        yield Finding(
+            port,
+            False,
+            f"its clock is {ahead_s:+d} s to the board's: "
+            + (clock.rules.note or "one of the two is wrong"),
+            "if it is the meter's, have it set: intervals keep the times that it gives them",
+        )
+
+
+def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Finding]:
+    if not locked:
+        return
+    remedy = "ask the meter's owner for a password that may read them"
+    if not with_password:
+        remedy = "give password_file; without it these stay unread"
+    vital = bool({0, CLOCK} & set(locked))
+    yield Finding(port, vital, f"locked: {_listed(locked)}", remedy)
+
+
+def _history(port: str, tables: Snapshot, used: Container[int], locked: list[int]) -> Finding:
+    """Tell in how many days the sessions of the gateway fill the meter's history log."""
+    if HISTORY_CONTROL not in used or LOG_DIMENSIONS not in used:
+        return Finding(port, False, "the meter keeps no history log that sessions would fill")
+    shut = {HISTORY_CONTROL, LOG_DIMENSIONS}.intersection(locked)
+    if shut:
+        told = f"when sessions fill its history log cannot be told: {_listed(shut)} locked"
+        return Finding(port, False, told, "give a password that may read them, and check again")
+    try:
+        entries = int(tables[LOG_DIMENSIONS].NBR_HISTORY_ENTRIES)
+        noted = tables[HISTORY_CONTROL].STD_EVENTS_MONITORED_FLAGS
+        events = [event for event in SESSION_EVENTS if event in noted]
+    except (TableError, AttributeError, TypeError) as error:
+        return Finding(port, False, f"its history log cannot be judged: {error}")
+    if not events or not entries:
+        return Finding(port, False, "sessions leave no entry in the meter's history log")
+    return Finding(
+        port,
+        False,
+        f"its history log notes sessions: {_filled(entries, len(events))}",
+        "watch fewer elements or less often (monitors' PERIOD_MS) if the log matters",
+    )
+
+
+def _filled(entries: int, noted: int) -> str:
+    """Say in how many days sessions that leave ``noted`` entries each overwrite all."""
+    days = Fraction(entries, (SESSIONS_DAY + DAY_S // WATCH_PERIOD_S) * noted)
+    return f"{entries} entries are overwritten in {float(days):.2g} days ({round(days * DAY_S)} s)"

@@ -1,0 +1,81 @@
+"""What ``gateway check`` says of the places that a gateway takes: folders, files, addresses.
+
+Nothing is made: who checks as root must not leave folders that the gateway's
+own user cannot write.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from smartmeter.base.errors import StorageError
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.gateway.finding import Finding
+from smartmeter.gateway.flash_file import read_pages
+from smartmeter.gateway.settings import GatewaySettings, SeatSettings
+from smartmeter.gateway.sinks.csv_file import holds_lines
+from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
+
+MIN_FREE_OCTETS = 64 << 20
+
+
+def check_places(settings: GatewaySettings) -> Iterator[Finding]:
+    """Look whether everything can be written where the settings say."""
+    folders = {settings.data, settings.socket.parent, *(s.state.parent for s in settings.seats)}
+    if settings.upgrade is not None:
+        folders.add(settings.upgrade.slots)
+    if settings.sinks.csv is not None:
+        folders.add(settings.sinks.csv.parent)
+    for folder in sorted(folders):
+        yield _folder(folder)
+    for seat in settings.seats:
+        yield from _state(seat)
+    if settings.sinks.csv is not None:
+        yield from _csv(settings.sinks.csv, settings.readings)
+    if settings.socket.exists() and not settings.socket.is_socket():
+        yield Finding(str(settings.socket), True, "is no socket", 'give [gateway] another "socket"')
+
+
+def _folder(folder: Path) -> Finding:
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"x")
+            file.flush()
+            os.fsync(file.fileno())
+        free = os.statvfs(there)
+    except OSError as error:
+        fault = str(error.strerror) if there == folder else f"cannot be made: {error.strerror}"
+        return Finding(str(folder), True, fault, "make it, or change its owner")
+    octets = free.f_bavail * free.f_frsize
+    if octets < MIN_FREE_OCTETS:
+        return Finding(str(folder), True, f"{octets >> 20} MB are free", "make room")
+    can = "can be written" if there == folder else "will be made"
+    return Finding(str(folder), False, f"{can}, {octets >> 20} MB are free")
+
+
+def _state(seat: SeatSettings) -> Iterator[Finding]:
+    esn = seat.factory.esn
+    try:
+        pages = MemoryNvram(read_pages(seat.state))
+        owner = esn if pages.get(FACTORY_PAGE) is None else load_factory(pages).esn
+    except StorageError as error:
+        yield Finding(error.place, True, error.fault, error.remedy)
+        return
+    if owner != esn:
+        fault = f"belongs to module {owner}, not to {esn}"
+        yield Finding(str(seat.state), True, fault, "move it away, or mend the ESN")
+
+
+def _csv(path: Path, readings: Path) -> Iterator[Finding]:
+    if path.exists() and not path.is_file():
+        yield Finding(str(path), True, "is no file", "give [csv] another name")
+    elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        yield Finding(str(path), True, "no permission", "change its owner")
+    elif holds_lines(path) and not readings.exists():
+        yield Finding(str(path), True, "is there already, of other readings", "move it away")
