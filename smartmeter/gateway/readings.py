@@ -245,6 +245,14 @@ class Readings:
             f"SELECT * FROM {table} WHERE number > ? ORDER BY number LIMIT ?", number, limit
         )
 
+    def before_with_its_end(self, interval: sqlite3.Row) -> list[sqlite3.Row]:
+        """Give what came before an interval of this channel and had the same end."""
+        return self._all(
+            "SELECT * FROM intervals WHERE esn=? AND channel=? AND end_s=? AND set_nbr=?"
+            " AND number<?",
+            *(interval[name] for name in ("esn", "channel", "end_s", "set_nbr", "number")),
+        )
+
     def newest(self, esn: str) -> dict[str, sqlite3.Row]:
         """Give the newest row of each register of a meter, by name, among the last rows."""
         # The plus keeps SQLite from the index by ESN, which leads through years.

@@ -2,6 +2,9 @@
 
 A point's identity is its measurement, tags and time, so sending one twice
 changes nothing; the cursor moves when the server has said that it has them.
+An interval's identity is not its time: where a clock was set back, an end comes
+again, and the later interval has the tag ``again`` so that both are kept.  One
+that the meter marks as skipped was not measured, and is no point.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import urllib.request
 from collections.abc import Iterable
 from http.client import HTTPException
 
+from ansi_tables.meaning.load_profile import IntervalStatus
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
 
@@ -21,16 +25,18 @@ MAX_FAULT_OCTETS = 500
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\ "})
 
 
-def interval_line(row: sqlite3.Row) -> str:
+def interval_line(row: sqlite3.Row, again: int = 0) -> str:
     """Give the point of one interval and channel, stamped with its end.
 
     ``value`` is a float field as line protocol knows no decimal; ``raw``, the
-    meter's own count, is exact.
+    meter's own count, is exact.  ``again`` tells how many had this end before it.
     """
     tags = {"esn": row["esn"], "set": row["set_nbr"], "channel": row["channel"]}
     tags |= {"quantity": row["quantity"], "direction": row["direction"], "unit": row["unit"]}
+    tags |= {"again": again} if again else {}
     fields = f"value={row['value']},raw={row['raw']}i,length_s={row['length_s']}i"
     fields += f",sequence={row['sequence']}i,ring_epoch={row['ring_epoch']}i"
+    fields += f',status="{row["status"]}"'
     return f"interval,{_tags(tags)} {fields} {row['end_s']}"
 
 
@@ -56,7 +62,11 @@ class InfluxSink:
         position = self._readings.position(SINK)
         intervals = self._readings.after("intervals", position.get("intervals", 0))
         registers = self._readings.after("registers", position.get("registers", 0))
-        lines = [interval_line(row) for row in intervals if row["end_s"]]  # a point has a time
+        lines = [
+            interval_line(row, sum(map(_is_point, self._readings.before_with_its_end(row))))
+            for row in intervals
+            if _is_point(row)
+        ]
         lines += [register_line(row) for row in registers if _is_number(row["value"])]
         if intervals:
             position["intervals"] = intervals[-1]["number"]
@@ -84,6 +94,16 @@ class InfluxSink:
         """Note that everything up to a position has arrived."""
         if position != self._readings.position(SINK):
             self._readings.move(SINK, position)
+
+
+def _is_point(row: sqlite3.Row) -> bool:
+    """Tell whether an interval has a time, and was measured.
+
+    ``status`` is, in hex, an octet for the block's flag, then of the extended
+    status (ST-64, if the meter keeps it) a nibble for all channels and one for each.
+    """
+    code = row["status"][3 + row["channel"] : 4 + row["channel"]]
+    return bool(row["end_s"]) and not (code and int(code, 16) == IntervalStatus.SKIPPED)
 
 
 def _is_number(text: str) -> bool:

@@ -53,11 +53,19 @@ def profile(
     number: int, first: int, values: Sequence[Sequence[int]], set_nbr: int = 1
 ) -> list[bytes]:
     """Give a report of intervals: sequence n ends n + 1 quarters after the epoch."""
-    intervals = tuple(
-        Interval(first + n, EPOCH_S + (first + n + 1) * QUARTER_S, b"\x01", tuple(one))
-        for n, one in enumerate(values)
+    return recorded(
+        number,
+        [
+            Interval(first + n, EPOCH_S + (first + n + 1) * QUARTER_S, b"\x01", tuple(one))
+            for n, one in enumerate(values)
+        ],
+        set_nbr,
     )
-    end = first + len(intervals)
-    read = ProfileRead(set_nbr, intervals, first, end, end, QUARTER_S)
+
+
+def recorded(number: int, intervals: Sequence[Interval], set_nbr: int = 1) -> list[bytes]:
+    """Give a report of intervals that follow one another."""
+    first, end = intervals[0].sequence, intervals[-1].sequence + 1
+    read = ProfileRead(set_nbr, tuple(intervals), first, end, end, QUARTER_S)
     parts = ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)
     return [header(number), *(part.service for part in parts)]

@@ -1,5 +1,6 @@
 """Line protocol to an HTTP server: what was taken moves the cursor, what was refused does not."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ import pytest
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.influx import InfluxSink
 from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
-from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile
+from smartmeter.ssi.profile_reading import Interval
+from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile, recorded
 from tests.smartmeter.ssi.host import FACTORY
 
 
@@ -62,7 +64,7 @@ def test_points_are_sent_once_they_were_taken_and_again_when_they_were_not(
     lines, position = sink.batch()
     assert lines[0] == (
         "interval,channel=0,direction=delivered,esn=SM000001,quantity=active\\ energy,set=1,unit=Wh"
-        f" value=51,raw=51i,length_s=900i,sequence=0i,ring_epoch=1i {EPOCH_S + 900}"
+        f' value=51,raw=51i,length_s=900i,sequence=0i,ring_epoch=1i,status="01" {EPOCH_S + 900}'
     )
     server.status = 404
     with pytest.raises(SinkRefused, match="404 bucket missing"):
@@ -73,6 +75,43 @@ def test_points_are_sent_once_they_were_taken_and_again_when_they_were_not(
     sink.sent(position)
     assert sink.batch()[0] == []
     assert server.bodies == ["\n".join(lines)] * 2 and set(server.tokens) == {"Token secret"}
+
+
+def test_what_was_not_measured_is_no_point_and_an_end_that_comes_again_hides_no_other(
+    tmp_path: Path,
+) -> None:
+    # As a meter tells: its clock is set back at 03:41; the rest of the block is skipped.
+    set_back = [
+        (74, 0, "01 82 20"),
+        (0, 900, "00 84 40"),
+        (126, -2700, "01 82 20"),
+        (172, -1800, "01 00 00"),
+        (202, 0, "01 00 00"),
+        (198, 900, "01 00 00"),
+    ]
+    intervals = [
+        Interval(77 + n, EPOCH_S + 9000 + after_s, bytes.fromhex(status), (value, 0))
+        for n, (value, after_s, status) in enumerate(set_back)
+    ]
+    readings = Readings(tmp_path / "r")
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, meter_images())), (2, recorded(2, intervals))])
+    sink = InfluxSink(InfluxSettings("http://127.0.0.1:1/write"), readings)
+    points = {}
+    for line in sink.batch()[0]:
+        tags, fields, time = re.split(r"(?<!\\) ", line)
+        if "channel=0" in tags:
+            points[tags, int(time) - EPOCH_S - 9000] = fields
+    assert len(points) == 5, "each has an identity of its own"
+    assert [
+        ("again=1" in tags, after_s, fields.split(",")[0])
+        for (tags, after_s), fields in points.items()
+    ] == [
+        (False, 0, "value=74"),
+        (False, -2700, "value=126"),
+        (False, -1800, "value=172"),
+        (True, 0, "value=202"),
+        (False, 900, "value=198"),
+    ]
 
 
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
