@@ -172,7 +172,7 @@ MONITOR = Struct(
     "CONDITION" / Int8ul,
     "THRESHOLD" / Int64sl,  # BIT_SET, BIT_CLEAR: the bit
     "THRESHOLD_HIGH" / Int64sl,
-    "HYSTERESIS" / Int64sl,
+    "HYSTERESIS" / Int64sl,  # CHANGED: by no more is no change; bits, SILENT: not used
     "WINDOW_S" / Int32ul,  # RATE, SILENT; of the monotonic clock, as all durations here
     "MIN_DURATION_MS" / Int32ul,
     "REARM_S" / Int32ul,  # told again no sooner than this after it was told

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from ansi_tables import Snapshot
@@ -14,11 +15,10 @@ from ansi_tables.errors import TableValueError
 from ansi_tables.meaning.scale import Scale
 from ansi_tables.meaning.sources import source
 from ansi_tables.ssi_tables import Condition
+from smartmeter.ssi.extremes import Extremes
 
 US_PER_S = 1_000_000
 HOUR_US = 3600 * US_PER_S
-#: Values that are remembered for a rate; in a longer window every second one is forgotten.
-MAX_SAMPLES = 64
 #: Elements that have a source: their table and path, the table that selects it, its array there.
 _SOURCES = (
     (23, r"TOT_DATA_BLOCK\.SUMMATIONS\.(\d+)", 22, "SUMMATION_SELECT"),
@@ -40,7 +40,7 @@ class Watched:
         self._high: Fraction = monitor["THRESHOLD_HIGH"] * power
         self._hysteresis: Fraction = monitor["HYSTERESIS"] * power
         self._window_us: int = monitor["WINDOW_S"] * US_PER_S
-        self._samples: deque[tuple[int, Fraction]] = deque()
+        self._extremes = Extremes(self._window_us)
         self._last: bytes | None = None
         self._changed_us = 0
         self._since_us: int | None = None
@@ -50,17 +50,17 @@ class Watched:
         """Give a value in the unit that thresholds are in."""
         return exact(value) * self._scale.factor + self._scale.offset
 
-    def saw(self, octets: bytes, value: Any, now_us: int) -> None:
-        """Take note of a value, for conditions that look back."""
-        if octets != self._last:
-            self._last, self._changed_us = octets, now_us
+    def saw(self, seen: bytes, value: Any, now_us: int) -> None:
+        """Take note of a value, for conditions that look back; ``seen`` is another for another."""
+        if seen != self._last:
+            self._last, self._changed_us = seen, now_us
         if self._monitor["CONDITION"] == Condition.RATE:
-            samples = self._samples
-            samples.append((now_us, self._number(value)))
-            while samples[0][0] < now_us - self._window_us:
-                samples.popleft()
-            if len(samples) > MAX_SAMPLES:
-                self._samples = deque([*list(samples)[:-1:2], samples[-1]])
+            self._extremes.saw(self._number(value), now_us)
+
+    def moved(self, old: Any, new: Any) -> bool:
+        """Tell whether a value that is another one is so by more than the hysteresis."""
+        far = abs(self._number(new) - self._number(old))
+        return not self._hysteresis or far > self._hysteresis
 
     def holds(self, value: Any, raised: bool, now_us: int) -> bool:
         """Tell whether the condition holds; one that was raised needs the hysteresis to be over."""
@@ -77,11 +77,10 @@ class Watched:
             case Condition.OUTSIDE:
                 return number < self._low + slack or number > self._high - slack
             case Condition.RATE:
-                moved = max(abs(number - old) for _, old in self._samples)
-                return moved > self._low - slack
+                return self._extremes.farthest(number, now_us) > self._low - slack
             case Condition.SILENT:
                 return now_us - self._changed_us >= self._window_us
-        return number == self._low
+        return abs(number - self._low) <= slack
 
     def lasts(self, different: bool, now_us: int) -> bool:
         """Tell whether a change of the condition has lasted for the minimum duration."""
@@ -147,13 +146,15 @@ def voltage_paths(images: Mapping[int, bytes]) -> list[str]:
 
 
 def _bit(value: Any, bit: int) -> bool:
-    return bit in value if isinstance(value, frozenset) else bool(whole(value) >> bit & 1)
+    return bit in value if isinstance(value, frozenset) else bool(int(exact(value)) >> bit & 1)
 
 
 def exact(value: Any) -> Fraction:
-    """Give a value as an exact number; what is no number is 0."""
-    if isinstance(value, int | Decimal | float):
+    """Give a value as an exact number, a SET as that of its bits; what is no number is 0."""
+    if isinstance(value, int | Decimal | float) and isfinite(value):
         return Fraction(value)
+    if isinstance(value, frozenset):
+        return Fraction(sum(1 << bit for bit in value if isinstance(bit, int)))
     if isinstance(value, bytes):
         return Fraction(int.from_bytes(value, "big"))
     return Fraction(0)

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansi_tables import Context, layout_for
+from ansi_tables import Context
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import Condition
 from smartmeter.ssi.conditions import Watched, whole
+from smartmeter.ssi.element import OF_OCTETS, Element
 
 US_PER_MS = 1000
 #: What a further read costs on the line, in octets: elements closer than this share one.
@@ -48,6 +49,7 @@ class Verdict:
 @dataclass
 class _Watch:
     monitor: Mapping[str, Any]
+    element: Element
     span: Span
     watched: Watched
     next_us: int
@@ -63,7 +65,6 @@ class TableMonitor:
     def __init__(self, states: dict[str, list[Any]]) -> None:
         self._states = states
         self._watches: list[_Watch] = []
-        self._context: Context | None = None
         #: When the first monitor is due; asked at every step, so kept.
         self._next_us = NEVER_US
         self.faults: list[str] = []
@@ -76,7 +77,7 @@ class TableMonitor:
         now_us: int,
     ) -> None:
         """Bind the monitors to the meter's tables; what it does not have goes to ``faults``."""
-        self._context, self._watches, self.faults = context, [], []
+        self._watches, self.faults = [], []
         numbers = {str(monitor["MONITOR_NBR"]) for monitor in monitors if monitor["ENABLED"]}
         for number in set(self._states) - numbers:
             del self._states[number]
@@ -84,18 +85,12 @@ class TableMonitor:
             if not monitor["ENABLED"]:
                 continue
             try:
-                watched = Watched(monitor, images)
-                self._watches.append(_Watch(monitor, self._span(monitor), watched, now_us))
+                watched, element = Watched(monitor, images), Element(monitor, context)
+                span = Span(monitor["TABLE"], element.offset, element.width)
+                self._watches.append(_Watch(monitor, element, span, watched, now_us))
             except TableError as error:
                 self.faults.append(f"monitor {monitor['MONITOR_NBR']}: {error}")
         self._plan()
-
-    def _span(self, monitor: Mapping[str, Any]) -> Span:
-        assert self._context is not None
-        if not monitor["PATH"]:
-            return Span(monitor["TABLE"], monitor["OFFSET"], monitor["WIDTH"])
-        layout = layout_for(monitor["TABLE"], self._context)
-        return Span(monitor["TABLE"], *layout.field(monitor["PATH"]))
 
     def next_us(self) -> int | None:
         """Give when the first monitor is due."""
@@ -171,36 +166,36 @@ class TableMonitor:
         return verdicts
 
     def _judge(self, watch: _Watch, octets: bytes, now_us: int) -> Verdict | None:
-        monitor, watched = watch.monitor, watch.watched
+        monitor, watched, element = watch.monitor, watch.watched, watch.element
         number = str(monitor["MONITOR_NBR"])
         raised, last = self._states.get(number, [False, None])
-        value = self._value(monitor, octets)
-        watched.saw(octets, value, now_us)
-        if monitor["CONDITION"] == Condition.CHANGED:
-            if last is None or last == octets.hex():
-                self._states[number] = [False, octets.hex()]
-                return None
-            if not watched.may_tell(now_us):
-                return None
-            watched.told(now_us)
+        value = element.value(octets)
+        changes = monitor["CONDITION"] == Condition.CHANGED
+        if value is None and monitor["CONDITION"] not in OF_OCTETS:
+            return None
+        watched.saw(element.seen(octets, value), value, now_us)
+        if changes:
+            holds = last is not None and self._moved(watch, bytes.fromhex(last), octets)
+        else:
+            holds = watched.holds(value, bool(raised), now_us)
+        if last is None and changes:
             self._states[number] = [False, octets.hex()]
-            return Verdict(monitor, True, whole(value), octets)
-        holds = watched.holds(value, bool(raised), now_us)
         if not watched.lasts(holds != bool(raised), now_us):
             return None
         if holds and not watched.may_tell(now_us):
             return None
         if holds:
             watched.told(now_us)
-        self._states[number] = [holds, octets.hex()]
+        self._states[number] = [holds and not changes, octets.hex()]
         return Verdict(monitor, holds, whole(value), octets)
 
-    def _value(self, monitor: Mapping[str, Any], octets: bytes) -> Any:
-        assert self._context is not None
-        if monitor["PATH"]:
-            return layout_for(monitor["TABLE"], self._context).value_at(monitor["PATH"], octets)
-        order = self._context.fmt.data_order
-        return int.from_bytes(octets, order, signed=bool(monitor["SIGNED"]))
+    def _moved(self, watch: _Watch, before: bytes, octets: bytes) -> bool:
+        """Tell whether an element is another than it was, by more than its hysteresis."""
+        element = watch.element
+        old, new = element.value(before), element.value(octets)
+        if element.seen(before, old) == element.seen(octets, new):
+            return False
+        return watch.watched.moved(old, new)
 
 
 def _inside(inner: Span, outer: Span) -> bool:

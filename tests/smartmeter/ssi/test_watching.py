@@ -108,7 +108,7 @@ def test_a_rate_remembers_a_bounded_number_of_values() -> None:
     for second in range(1000):
         one.saw(b"", second, second * S)
     assert one.holds(999, False, 1000 * S)
-    assert len(one._samples) <= 65
+    assert len(one._extremes) <= 65
 
 
 def test_silence_is_no_change_for_a_time() -> None:

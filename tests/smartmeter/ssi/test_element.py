@@ -1,0 +1,110 @@
+"""What a monitor watches, by name: numbers, bits among other bits, and what cannot be compared."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansi_tables.ssi_tables import Condition
+from smartmeter.base.clock import US_PER_S
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.ssi.conditions import Watched
+from smartmeter.ssi.extremes import SLICES, Extremes
+from smartmeter.ssi.table_monitor import Span, TableMonitor
+from tests.smartmeter.ssi.host import Street, monitor
+
+S = US_PER_S
+
+
+def bound(profile: str = "residential", **changes: Any) -> TableMonitor:
+    street = Street(meter=MeterSettings(profile=PROFILES[profile]))
+    street.run(10)
+    meter = street.device.module.meter
+    assert meter is not None
+    one = TableMonitor({})
+    one.configure([monitor(**changes)], meter.context, meter.images, 0)
+    return one
+
+
+def raised(one: TableMonitor, *looks: tuple[int, bytes]) -> list[bool]:
+    """Judge octets as they were read at some seconds; give for each whether it was told."""
+    (span,) = one.due(1 << 40)
+    return [bool(one.judge([(span, octets)], second * S)) for second, octets in looks]
+
+
+def test_a_bit_of_a_bit_field_is_watched_by_the_fields_name() -> None:
+    status = {"TABLE": 3, "PATH": "ED_STD_STATUS1"}
+    one = bound(**status, CONDITION=Condition.BIT_SET, THRESHOLD=9)
+    assert one.faults == []
+    assert raised(one, (0, b"\0\0"), (1, b"\0\1"), (2, b"\0\2")) == [False, False, True]
+    whole = bound(**status, CONDITION=Condition.EQUAL, THRESHOLD=0x0201)
+    assert raised(whole, (0, b"\0\0"), (1, b"\1\2")) == [False, True]
+
+
+@pytest.mark.parametrize("condition", [Condition.CHANGED, Condition.SILENT])
+def test_a_member_of_a_bit_field_is_not_changed_by_its_neighbours(condition: Condition) -> None:
+    season = {"TABLE": 55, "PATH": "STATUS.SEASON", "WINDOW_S": 60}
+    one = bound(**season, CONDITION=condition)
+    (span,) = one.due(0)
+    assert span == Span(55, 7, 2)
+    tier, winter = b"\1\0", b"\1\x10"  # SEASON in the bits 12 to 15
+    told = raised(one, (0, b"\0\0"), (50, tier), (70, tier), (80, winter))
+    assert told == ([False, False, False, True] if condition is Condition.CHANGED else
+                    [False, False, True, True])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "path"), [(23, "TOT_DATA_BLOCK"), (52, "CLOCK_CALENDAR"), (23, "NO_SUCH")]
+)
+def test_what_is_no_number_cannot_be_compared_and_is_a_fault(table: int, path: str) -> None:
+    (fault,) = bound(TABLE=table, PATH=path, CONDITION=Condition.ABOVE).faults
+    assert path in fault
+
+
+def test_octets_that_mean_no_number_are_no_value_of_zero() -> None:
+    sums = {"TABLE": 23, "PATH": "TOT_DATA_BLOCK.SUMMATIONS.0"}
+    one = bound("bcd-1997", **sums, CONDITION=Condition.BELOW, THRESHOLD=10)
+    assert raised(one, (0, b"\xee" * 6), (1, b"\0\0\0\0\0\5")) == [False, True]
+
+
+def test_a_change_is_told_when_it_has_lasted_and_is_large_enough() -> None:
+    one = bound(MIN_DURATION_MS=5000, HYSTERESIS=2)
+    looks = [(0, 10), (1, 20), (2, 10), (3, 12), (20, 12), (21, 13), (25, 14), (26, 14), (40, 14)]
+    told = raised(one, *((second, bytes([value])) for second, value in looks))
+    assert [looks[n][0] for n, one in enumerate(told) if one] == [26]
+
+
+def test_equal_with_hysteresis_ends_when_it_is_left_behind() -> None:
+    one = Watched(monitor(CONDITION=Condition.EQUAL, THRESHOLD=5, HYSTERESIS=1), {})
+    assert one.holds(5, False, 0) and one.holds(6, True, 0)
+    assert not one.holds(6, False, 0) and not one.holds(7, True, 0)
+
+
+def test_a_slow_rise_is_a_rate_however_often_it_is_looked_at() -> None:
+    one = Watched(monitor(CONDITION=Condition.RATE, THRESHOLD=500, WINDOW_S=600), {})
+    for second in range(1500):
+        value = max(0, second - 500) * 9 // 10  # 540 in ten minutes
+        one.saw(b"", value, second * S)
+        if one.holds(value, False, second * S):
+            break
+    assert 1050 < second < 1070
+
+
+@given(st.lists(st.tuples(st.integers(1, 400), st.integers(-50, 50)), min_size=1, max_size=150))
+def test_the_extremes_of_a_window_are_those_of_all_that_was_seen(
+    steps: list[tuple[int, int]],
+) -> None:
+    window, now, value, seen = 6400, 0, 0, []
+    one = Extremes(window)
+    for step, change in steps:
+        now, value = now + step, value + change
+        seen.append((now, value))
+        one.saw(value, now)
+        inside, surely = (
+            max(abs(value - old) for at, old in seen if at >= now - width)
+            for width in (window, window - window // SLICES)
+        )
+        assert surely <= one.farthest(value, now) <= inside
+    assert len(one) <= SLICES + 1
