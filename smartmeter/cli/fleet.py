@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import Progress
 
 from protocols.transports.capture import active
-from smartmeter.base.clock import monotonic_us
 from smartmeter.cli.fleet_serve import serve
 from smartmeter.network.link import LinkSettings
 
@@ -89,7 +88,6 @@ def command(
         try:
             count = run_fleet(
                 settings,
-                monotonic_us,
                 line,
                 lambda day: progress.update(task, completed=day),
                 active(),

@@ -15,7 +15,7 @@ Journal = Mapping[int, Interval]
 
 @dataclass(frozen=True)
 class Count:
-    """What a run came to; ``seconds`` is wall time."""
+    """What a run came to; ``seconds`` is wall time in a demo, the world's own in a fleet."""
 
     meters: int
     provisioned: int

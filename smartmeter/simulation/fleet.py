@@ -441,27 +441,28 @@ def relays_of(settings: FleetSettings) -> dict[str, RelayNode]:
 
 def run_fleet(
     settings: FleetSettings,
-    clock_us: Callable[[], int],
     trace: Callable[[str], None] = lambda line: None,
     progress: Callable[[int], None] = lambda days: None,
     capture: Capture | None = None,
 ) -> Count:
     """Run a fleet to its end; FleetFailure when a promise is broken.
 
-    ``clock_us`` tells the wall time that the count shows, ``progress`` takes the days gone by.
+    ``progress`` takes the days gone by.
     """
     fleet = Fleet(settings, trace)
     fleet.capture_to(capture)
-    return run_to_the_end(fleet, clock_us, progress)
+    return run_to_the_end(fleet, progress)
 
 
 def run_to_the_end(
     fleet: Fleet,
-    clock_us: Callable[[], int],
     progress: Callable[[int], None] = lambda days: None,
 ) -> Count:
-    """Run a fleet for its days, then without faults until everything has arrived."""
-    begun_us, settings = clock_us(), fleet.settings
+    """Run a fleet for its days, then without faults until everything has arrived.
+
+    The count's seconds are those of the world, so that a seed gives the same count each time.
+    """
+    settings = fleet.settings
     try:
         for day in range(1, settings.days + 1):
             fleet.run(day * DAY_US)
@@ -472,7 +473,7 @@ def run_to_the_end(
             fleet.run(fleet.now_us + HOUR_US)
     except Violation as violation:
         raise FleetFailure(settings, str(violation)) from violation
-    seconds = (clock_us() - begun_us) / US_PER_S
+    seconds = fleet.now_us / US_PER_S
     found = count(fleet.store, fleet.journals, fleet.head_end.figures.polls, seconds)
     if not fleet.at_rest or not found.sound:
         raise FleetFailure(

@@ -56,7 +56,7 @@ def test_graphviz_draws_what_the_fleet_says(tmp_path: object) -> None:
 
 def test_a_fleet_behind_relays_loses_nothing_and_is_the_same_for_the_same_seed() -> None:
     settings = FleetSettings(2, 1, 4, relays=2, kinds=(Kind.AREA, Kind.LOSS, Kind.NETWORK))
-    assert run_fleet(settings, lambda: 0).sound
+    assert run_fleet(settings).sound
     assert settings.command.endswith("--seed 4 --relays 2")
     traces: list[list[str]] = [[], []]
     for trace in traces:
@@ -67,7 +67,7 @@ def test_a_fleet_behind_relays_loses_nothing_and_is_the_same_for_the_same_seed()
 @pytest.mark.night
 @pytest.mark.parametrize("seed", range(11, 19))
 def test_four_bad_days_of_three_meters_behind_two_relays(seed: int) -> None:
-    assert run_fleet(FleetSettings(3, 4, seed, relays=2), lambda: 0).sound
+    assert run_fleet(FleetSettings(3, 4, seed, relays=2)).sound
 
 
 def test_an_area_fault_cuts_off_the_meters_of_one_relay_only() -> None:
@@ -89,7 +89,7 @@ _NEWEST = "SELECT max(end_s) FROM intervals WHERE esn=?"
 def test_over_a_bad_link_everything_arrives_and_the_command_says_how_bad() -> None:
     link = LinkSettings(40_000, 400_000, 10, 2400, 20_000, 0, 0, 10, 10, 5)
     settings = FleetSettings(1, 1, 6, faults=False, link=link)
-    assert run_fleet(settings, lambda: 0).sound
+    assert run_fleet(settings).sound
     assert "--link loss_percent=10 --link rate_bps=2400" in settings.command
 
 

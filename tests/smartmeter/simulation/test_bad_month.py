@@ -102,7 +102,7 @@ def run_month(meters: int, seed: int, days: int = 30) -> Counter[Kind]:
     faults = bad_month(esns, days, seed)
     fleet = Fleet(settings, template=TEMPLATE, faults=faults)
     assert list(fleet.houses) == esns
-    count = run_to_the_end(fleet, lambda: 0)
+    count = run_to_the_end(fleet)
     assert count.sound and count.provisioned == meters
     assert count.intervals_expected >= meters * (24 * days - 3)
     kinds = Counter(fault.kind for fault in faults)

@@ -1,5 +1,6 @@
 """Worlds in virtual time: sound for any seed, the same for the same seed, loud when not."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,13 +23,9 @@ from smartmeter.simulation.swarm import DAY_US, HOUR_US, SCRIPTED, Fault, Kind, 
 from smartmeter.ssi.outbox import Outbox
 
 
-def no_clock() -> int:
-    return 0
-
-
 @pytest.mark.parametrize("seed", [1, 4])
 def test_everything_arrives_once_and_unaltered_whatever_the_seed_breaks(seed: int) -> None:
-    count = run_fleet(FleetSettings(2, 2, seed), no_clock)
+    count = run_fleet(FleetSettings(2, 2, seed))
     assert count.sound and count.provisioned == 2
     assert count.intervals_expected >= 2 * 2 * 96 - 2
     assert count.recovered == count.silences and count.restorations == count.outages
@@ -37,17 +34,17 @@ def test_everything_arrives_once_and_unaltered_whatever_the_seed_breaks(seed: in
 @pytest.mark.night
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_a_bad_month_of_thirty_meters(seed: int) -> None:
-    assert run_fleet(FleetSettings(30, 30, seed), no_clock).sound
+    assert run_fleet(FleetSettings(30, 30, seed)).sound
 
 
 def test_a_quiet_world_needs_no_poll_and_knows_no_silence() -> None:
-    count = run_fleet(FleetSettings(2, 1, 5, faults=False), no_clock)
+    count = run_fleet(FleetSettings(2, 1, 5, faults=False))
     assert (count.polls, count.silences, count.outages, count.alarms) == (0, 0, 0, 0)
     assert count.sound and count.reports >= 2 * 96
 
 
-def test_the_same_seed_gives_the_same_trace_in_any_process(tmp_path: Path) -> None:
-    traces = []
+def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: Path) -> None:
+    traces, counts = [], []
     for number in ("1", "2"):
         file = tmp_path / number
         command = [sys.executable, "-m", "smartmeter", "fleet", "--meters", "2", "--days", "1"]
@@ -60,6 +57,8 @@ def test_the_same_seed_gives_the_same_trace_in_any_process(tmp_path: Path) -> No
         )
         assert done.returncode == 0, done.stderr
         traces.append(file.read_bytes())
+        counts.append(done.stdout)
+    assert counts[0] == counts[1] and json.loads(counts[0])["seconds"] >= 24 * 3600
     assert traces[0] == traces[1] and len(traces[0].splitlines()) > 400
 
 
@@ -103,7 +102,7 @@ def test_a_fleet_that_never_settles_fails_with_its_command(
     monkeypatch.setattr("smartmeter.simulation.fleet.DRAIN_US", 0)
     monkeypatch.setattr("smartmeter.simulation.fleet.settled", lambda *_: False)
     with pytest.raises(FleetFailure, match="smartmeter fleet --meters 1 --days 1 --seed 9"):
-        run_fleet(FleetSettings(1, 1, 9), no_clock)
+        run_fleet(FleetSettings(1, 1, 9))
 
 
 def test_swarms_differ_by_seed_and_stay_inside_their_time() -> None:
@@ -132,7 +131,7 @@ def test_a_meter_whose_clock_was_set_wrong_is_heard_all_the_same() -> None:
     hour_us = DAY_US + 2 * HOUR_US
     wrong = Fault(hour_us, hour_us + DAY_US, Kind.CLOCK_SET, "SM000001", 41)
     fleet = Fleet(FleetSettings(1, 3, 1, load_step_min=15), faults=[wrong])
-    assert run_to_the_end(fleet, no_clock).sound
+    assert run_to_the_end(fleet).sound
     sql = "SELECT text FROM alarms WHERE code=?"
     told = [row["text"] for row in fleet.store.read(sql, ModuleAlarm.CLOCK_OFF)]
     assert told == ["the clocks differ too much"]
