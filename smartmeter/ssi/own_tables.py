@@ -37,7 +37,6 @@ from smartmeter.ssi.log_reading import read_log
 from smartmeter.ssi.profile_reading import profile_sets, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs
 from smartmeter.ssi.upgrade import Upgrade
-from smartmeter.ssi.work import reset_demand
 
 if TYPE_CHECKING:
     from smartmeter.ssi.module import Module
@@ -268,13 +267,16 @@ class OwnTables:
         utc_s = module.utc_s
         if module.meter is None or utc_s is None:
             return ResponseCode.dnr
-        if not value["FORCE"] and not tasks.may_reset(utc_s):
+        if not value["FORCE"] and not tasks.resets.may_begin(utc_s):
             return ResponseCode.onp
-        tasks.reset_begins(utc_s)
+        tasks.resets.begin(utc_s)
         try:
-            yield from reset_demand(module.meter, 0x77, limits)
+            yield from tasks.resets.script(module.meter, 0x77, limits)
         except ProtocolError:
-            tasks.reset_refused()
+            if tasks.resets.failed():
+                # What became of it is seen in what is reported; whoever asked may force another.
+                tasks.resets.give_up()
+                tasks.report_reset(module.latest_us)
             raise
         tasks.report_reset(module.latest_us)
         return ResponseCode.ok

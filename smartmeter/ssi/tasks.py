@@ -8,10 +8,10 @@ from typing import Any
 
 from ansi_tables.ssi_tables import Cause, Content, ModuleAlarm, SsiTable, Task
 from smartmeter.base.clock import Calendar
-from smartmeter.base.tasks import DAY_S
 from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
+from smartmeter.ssi.demand_reset import DemandResets
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import read_clock
 from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
@@ -21,10 +21,6 @@ from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPart
 from smartmeter.ssi.scheduler import Run, Scheduler
 from smartmeter.ssi.table_monitor import Span
-
-#: Between two demand resets that nobody forced (a common rule of utilities): 24 hours, with a
-#: minute for what was tried again the day before.
-RESET_INTERVAL_S = DAY_S - 60
 
 
 class TaskRunner:
@@ -43,6 +39,7 @@ class TaskRunner:
         self._calendar, self._door = calendar, door
         self.scheduler = Scheduler(esn, memory.marks)
         self.clock = ClockCheck(reporter, calendar, self.scheduler)
+        self.resets = DemandResets(memory, reporter)
 
     def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
         """Take the SCHEDULES table."""
@@ -76,7 +73,7 @@ class TaskRunner:
 
     def _start(self, run: Run, utc_s: int, now_us: int) -> bool:
         task = run.schedule["TASK"]
-        if task == Task.DEMAND_RESET and not self.may_reset(utc_s):
+        if task == Task.DEMAND_RESET and not self.resets.may_begin(utc_s):
             self.scheduler.mark(run)
             self.scheduler.ended(run)
             self._reporter.raise_own(
@@ -87,7 +84,7 @@ class TaskRunner:
             self.scheduler.failed(run, now_us)
             return False
         if not self._door.submit(Priority.SCHEDULE, self._work(run, utc_s), run, now_us):
-            self.scheduler.failed(run, now_us)
+            self.failed(run, now_us)
             return False
         return True
 
@@ -96,8 +93,8 @@ class TaskRunner:
         assert meter is not None
         match run.schedule["TASK"]:
             case Task.DEMAND_RESET:
-                self.reset_begins(utc_s)
-                return partial(work.reset_demand, meter, run.due_s)
+                self.resets.begin(utc_s)
+                return partial(self.resets.script, meter, run.due_s)
             case Task.SELF_READ:
                 self._memory.self_read_s = utc_s
                 return partial(work.remote_reset, meter, work.SELF_READ_BIT, run.due_s)
@@ -125,29 +122,12 @@ class TaskRunner:
         meter = self._reporter.meter
         return profile_sets(meter) if meter is not None else ()
 
-    # Demand resets: the intention is durable before the meter is told, so that a power cut in
-    # between cannot lead to a second reset.
-
-    def may_reset(self, utc_s: int) -> bool:
-        """Tell whether the last demand reset is long enough ago."""
-        return not self._memory.reset_s or abs(utc_s - self._memory.reset_s) >= RESET_INTERVAL_S
-
-    def reset_begins(self, utc_s: int) -> None:
-        """Note that the meter is about to reset its demand."""
-        self._memory.reset_s, self._memory.reset_told = utc_s, False
-        self._reporter.keep()
-
-    def reset_refused(self) -> None:
-        """The meter did not reset its demand."""
-        self._memory.reset_s, self._memory.reset_told = 0, True
-        self._reporter.keep()
-
     # What came of it.
 
     def failed(self, run: Run, now_us: int) -> None:
         """A run could not be done; it is tried again."""
         if run.schedule["TASK"] == Task.DEMAND_RESET:
-            self.reset_refused()
+            self.resets.failed()
         self.scheduler.failed(run, now_us)
 
     def done(

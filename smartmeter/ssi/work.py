@@ -25,6 +25,10 @@ SEASON_TABLES = (24, 25, 54, 55)
 RESET_TABLES = (25,)
 
 
+class ProcedureRefused(RemoteProtocolError):
+    """The meter has answered that it did not do what a procedure asks."""
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a report is to carry.
@@ -109,11 +113,6 @@ def read_tables(tables: Iterable[int], limits: ClientLimits) -> Script[dict[int,
     return images
 
 
-def reset_demand(meter: MeterContext, sequence: int, limits: ClientLimits) -> Script[None]:
-    """Reset the demand; what it was before stands in ST-25 then."""
-    yield from remote_reset(meter, DEMAND_RESET_BIT, sequence, limits)
-
-
 def look_at_season(meter: MeterContext, limits: ClientLimits) -> Script[Season]:
     """Read which season it is, and whether the TOU calendar is still the same."""
     images = yield from read_tables((CALENDAR_TABLE, CLOCK_STATE_TABLE), limits)
@@ -141,7 +140,7 @@ def watch(spans: Sequence[Span], limits: ClientLimits) -> Script[list[tuple[Span
 def remote_reset(
     meter: MeterContext, bits: int, sequence: int, limits: ClientLimits
 ) -> Script[bytes]:
-    """Run standard procedure 9: demand reset, self-read; RemoteProtocolError when refused."""
+    """Run standard procedure 9: demand reset, self-read; ProcedureRefused when it is not done."""
     flags = {
         "DEMAND_RESET_FLAG": int(bool(bits & DEMAND_RESET_BIT)),
         "SELF_READ_FLAG": int(bool(bits & SELF_READ_BIT)),
@@ -153,5 +152,5 @@ def remote_reset(
     outcome = decode_response(answer, meter.context)
     if not outcome.completed:
         code = RESULT_CODES.get(outcome.result_code, str(outcome.result_code))
-        raise RemoteProtocolError(f"procedure {REMOTE_RESET} ended with {code}")
+        raise ProcedureRefused(f"procedure {REMOTE_RESET} ended with {code}")
     return answer

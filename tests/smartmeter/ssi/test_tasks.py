@@ -95,6 +95,40 @@ def test_a_power_cut_between_reset_and_report_resets_once_and_reports() -> None:
     assert [r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]
 
 
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
+    """What the meter has done is found out when it answers again: by its own count of resets."""
+    street = Street(baud=9600)
+    street.run(30)
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, AT_MINUTE=5)))
+    meter, module = street.device.meter, street.device.module
+    lose_at = {
+        "request": lambda: module.memory.reset_s and module.tasks.resets._open,
+        "answer": lambda: meter.metering.registers.resets == 1,
+    }
+    assert street.world.run(street.world.now_us + HOUR_S * US_PER_S, lose_at[lost])
+    meter.mains(False, street.world.now_us)
+    street.device._line.clear()
+    street.run(40)
+    meter.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    assert meter.metering.registers.resets == 1
+    assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
+
+
+def test_a_reset_that_failed_leaves_the_last_one_known() -> None:
+    street = provisioned(schedule())
+    forced = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=1))
+    unforced = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=0))
+    assert street.ask(forced) == [b"\0"]
+    street.device.meter.mains(False, street.world.now_us)
+    assert street.ask(forced) != [b"\0"]
+    street.device.meter.mains(True, street.world.now_us)
+    street.run(120)
+    assert street.ask(unforced) == [b"\4"]
+    assert street.device.meter.metering.registers.resets == 1
+
+
 # Clock.
 
 
