@@ -16,6 +16,7 @@ from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
     STAGING_OFFSET,
+    CatchUp,
     CommitResult,
     Condition,
     Disposition,
@@ -29,6 +30,8 @@ from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
 
 MIN_WATCH_PERIOD_MS = 100
 MAX_OUTAGE_THRESHOLD_S = 300
+#: Bits of the longest element that a monitor watches by octets.
+MAX_BITS = 8 * 255
 #: Numbers from here on are the module's own monitors (sags, swells, status); 255 is none.
 FIRST_OWN_MONITOR = 224
 
@@ -188,6 +191,7 @@ def fault(images: Mapping[SsiTable, bytes]) -> str | None:
         return f"ZONE: {error}"
     faults = [_schedule_fault(schedule, local) for schedule in schedules]
     faults += [_monitor_fault(monitor) for monitor in monitors]
+    faults.append(_disposition_fault(values[SsiTable.DISPOSITION]))
     faults.append(_general_fault(values[SsiTable.OUTAGE], values[SsiTable.GENERAL]))
     return next((one for one in faults if one), None)
 
@@ -195,6 +199,7 @@ def fault(images: Mapping[SsiTable, bytes]) -> str | None:
 def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
     try:
         Task(schedule["TASK"])
+        CatchUp(schedule["CATCH_UP"])
         impossible = recurrence(schedule, local).fault()
     except ValueError as error:
         impossible = str(error)
@@ -215,10 +220,26 @@ def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
         fault = "POWER is not -18..18"
     elif monitor["SCALED"] and not monitor["PATH"]:
         fault = "SCALED without PATH"
+    elif monitor["CONDITION"] in (Condition.BIT_SET, Condition.BIT_CLEAR) and not (
+        0 <= monitor["THRESHOLD"] < MAX_BITS
+    ):
+        fault = f"THRESHOLD is no bit, 0..{MAX_BITS - 1}"
+    elif monitor["HYSTERESIS"] < 0:
+        fault = "HYSTERESIS below 0"
+    elif monitor["DISPOSITION"] not in set(Disposition):
+        fault = "unknown DISPOSITION"
     return f"monitor {monitor['MONITOR_NBR']}: {fault}" if fault else None
 
 
+def _disposition_fault(table: Mapping[str, Any]) -> str | None:
+    given = {table["DEFAULT"], *(entry["DISPOSITION"] for entry in table["ENTRIES"])}
+    unknown = given - set(Disposition)
+    return f"DISPOSITION: {min(unknown)} is none" if unknown else None
+
+
 def _general_fault(outage: Mapping[str, Any], general: Mapping[str, Any]) -> str | None:
+    if outage["DISPOSITION"] not in set(Disposition):
+        return "OUTAGE: unknown DISPOSITION"
     if outage["THRESHOLD_S"] > MAX_OUTAGE_THRESHOLD_S:
         return f"THRESHOLD_S above {MAX_OUTAGE_THRESHOLD_S}"
     if outage["VOLTAGE_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:

@@ -43,6 +43,8 @@ class Memory:
     next_outage: int = 1
     momentaries: int = 0
     outages: list[list[int]] = field(default_factory=list)
+    #: Outages that the next report is to tell, [number, start, end] each.
+    outages_waiting: list[list[int]] = field(default_factory=list)
     #: Losses of mains that were dealt with, [start, end] each, momentary ones too.
     power_gaps: list[list[int]] = field(default_factory=list)
     acknowledged_s: int = 0

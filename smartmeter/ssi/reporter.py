@@ -12,7 +12,7 @@ from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi.alarms import NO_MONITOR, Alarms
 from smartmeter.ssi.configuration import Configuration
-from smartmeter.ssi.memory import MAX_GAPS, Memory
+from smartmeter.ssi.memory import MAX_GAPS, MAX_OUTAGES, Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import version_value
@@ -99,7 +99,10 @@ class Reporter:
         """Give the services that carry the advisories which wait, and forget them."""
         images = self.alarms.waiting()
         decoded = (ssi_tables.decode(SsiTable.ALARM, image) for image in images)
-        return [self.make.own(SsiTable.ALARM, value) for value in decoded]
+        outages, self._memory.outages_waiting = self._memory.outages_waiting, []
+        return [self.make.own(SsiTable.ALARM, value) for value in decoded] + [
+            self._outage_record(*outage) for outage in outages
+        ]
 
     def raise_own(self, code: ModuleAlarm, text: str, now_us: int, value: int = 0) -> None:
         """Raise an exception of the module itself."""
@@ -139,8 +142,24 @@ class Reporter:
         service = self.make.own(SsiTable.ALARM, alarm)
         self.report(self.header(Cause.ALARM, now_us), [service], now_us, urgent=True)
 
-    def outage(self, number: int, start_s: int, end_s: int | None, now_us: int) -> None:
-        """Report a loss (``end_s`` None) or a restoration, times in UTC seconds."""
+    def outage(self, number: int, start_s: int, end_s: int | None, now_us: int) -> bool:
+        """Act on a loss (``end_s`` None) or a restoration, times in UTC seconds.
+
+        True when it is told at once.  As an advisory, an outage rides on the next report when it
+        is over; the log of outages has each.
+        """
+        memory, settings = self._memory, self._configuration.value(SsiTable.OUTAGE)
+        if settings["DISPOSITION"] != Disposition.ALARM:
+            if settings["DISPOSITION"] == Disposition.ADVISORY and end_s is not None:
+                waiting = [*memory.outages_waiting, [number, start_s, end_s]]
+                memory.outages_waiting = waiting[-MAX_OUTAGES:]
+            self.keep()
+            return False
+        service = self._outage_record(number, start_s, end_s)
+        self.report(self.header(Cause.OUTAGE, now_us), [service], now_us, urgent=True)
+        return True
+
+    def _outage_record(self, number: int, start_s: int, end_s: int | None) -> bytes:
         record = {
             "OUTAGE_NBR": number,
             "RESTORED": int(end_s is not None),
@@ -149,8 +168,7 @@ class Reporter:
             "DURATION_S": max(0, end_s - start_s) if end_s else 0,
             "NBR_MOMENTARIES": self._memory.momentaries & 0xFFFF,
         }
-        service = self.make.own(SsiTable.OUTAGE_RECORD, record)
-        self.report(self.header(Cause.OUTAGE, now_us), [service], now_us, urgent=True)
+        return self.make.own(SsiTable.OUTAGE_RECORD, record)
 
     def hello(self, status: dict[str, Any], now_us: int) -> None:
         """Tell who the module is, how it does, and the meter's context."""

@@ -42,7 +42,7 @@ class Status:
             "CONFIG_VERSION": module.configuration.version,
             "CONTEXT_ID": module.meter.id if module.meter else 0,
             "NBR_MOMENTARIES": memory.momentaries & 0xFFFF,
-            "NBR_OUTAGES": len(memory.outages),
+            "NBR_OUTAGES": (memory.next_outage - 1) & 0xFFFF,
             "CLOCK_OFFSET_S": module.tasks.clock.offset_s,
             "WATCH_LINE_US": module.watch_line_us,
             "TIME": module.utc_s or 0,

@@ -22,6 +22,7 @@ from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.zone import UTC_ZONE
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
@@ -503,10 +504,13 @@ def _number(value: Exact | None) -> int | str | None:
 
 def schedule_text(recurrence: Any) -> str:
     """Give a recurrence in words."""
-    at = f"{recurrence.at_minute // 60:02d}:{recurrence.at_minute % 60:02d} UTC"
+    zone = "UTC" if recurrence.zone == UTC_ZONE else "local time"
+    at = f"{recurrence.at_minute // 60:02d}:{recurrence.at_minute % 60:02d} {zone}"
     match recurrence.kind.name:
         case "INTERVAL":
             return f"every {recurrence.period_min} minutes"
+        case "HOURLY":
+            return f"every hour at minute {recurrence.at_minute}"
         case "DAILY":
             return f"daily at {at}"
         case "WEEKLY":

@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import Cause, Command, CommitResult, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import (
+    Cause,
+    Command,
+    CommitResult,
+    Condition,
+    Disposition,
+    ModuleAlarm,
+    SsiTable,
+)
 from protocols.c1222.identification import identification
 from protocols.c1222.services import NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
@@ -154,6 +162,28 @@ def test_an_outage_is_told_with_the_last_gasp_and_its_return() -> None:
     assert street.host.intervals() == expected(street)
 
 
+@pytest.mark.parametrize("disposition", [Disposition.LOG, Disposition.ADVISORY])
+def test_an_outage_that_is_no_alarm_is_logged_and_as_an_advisory_rides_on_the_next_report(
+    disposition: Disposition,
+) -> None:
+    street = Street()
+    street.run(10)
+    slow = schedules(schedule(PERIOD_MIN=60))
+    street.provision(SCHEDULES=slow, OUTAGE=OUTAGE | {"DISPOSITION": disposition})
+    for _ in range(20):  # more than the log keeps
+        street.device.mains(False, street.world.now_us)
+        street.run(45)
+        street.device.mains(True, street.world.now_us)
+        street.run(5)
+    assert not street.host.parts(SsiTable.OUTAGE_RECORD)
+    street.run(HOUR_S)
+    told = [record["RESTORED"] for record in street.host.parts(SsiTable.OUTAGE_RECORD)]
+    assert told == ([] if disposition is Disposition.LOG else [1] * 16)
+    tables = street.ask(own_read(SsiTable.OUTAGE_LOG), own_read(SsiTable.MODULE_STATUS))
+    assert len(decoded(SsiTable.OUTAGE_LOG, tables[0])["OUTAGES"]) == 16
+    assert decoded(SsiTable.MODULE_STATUS, tables[1])["NBR_OUTAGES"] == 20
+
+
 def test_a_momentary_loss_is_counted_and_not_told() -> None:
     street = Street()
     street.run(10)
@@ -253,13 +283,34 @@ def test_a_commit_with_a_wrong_digest_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"PERIOD_MIN": 0}, {"KIND": 9}, {"TASK": 77}, {"AT_MINUTE": 2000}]
+    "changes",
+    [{"PERIOD_MIN": 0}, {"KIND": 9}, {"TASK": 77}, {"AT_MINUTE": 2000}, {"CATCH_UP": 3}],
 )
 def test_an_impossible_schedule_is_not_committed(changes: dict[str, int]) -> None:
     street = Street()
     street.run(10)
     assert street.provision(SCHEDULES=schedules(schedule(**changes)))[-1] == b"\4"
     assert street.device.module.state is State.REGISTERED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CONDITION": Condition.BIT_SET, "THRESHOLD": -1},
+        {"CONDITION": Condition.BIT_CLEAR, "THRESHOLD": 1 << 40},
+        {"HYSTERESIS": -1},
+        {"DISPOSITION": 3},
+    ],
+)
+def test_an_impossible_monitor_is_not_committed(changes: dict[str, int]) -> None:
+    street = Street()
+    street.run(10)
+    monitors = {"MONITORS": [monitor(**changes)]}
+    assert street.provision(MONITORS=monitors)[-1] == b"\4"
+    disposition = {"DEFAULT": 0, "ENTRIES": [{"SOURCE": 1, "CODE": 2, "DISPOSITION": 9}]}
+    assert street.provision(MONITORS={"MONITORS": []}, DISPOSITION=disposition)[-1] == b"\4"
+    outage = OUTAGE | {"DISPOSITION": 7}
+    assert street.provision(OUTAGE=outage)[-1] == b"\4"
 
 
 def test_a_meter_that_cannot_be_reached_is_told_of() -> None:
