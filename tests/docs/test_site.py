@@ -11,6 +11,7 @@ import pytest
 from ansi_tables import all_definitions
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.rst", ROOT / "CHANGES.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
 WITH_CODE = ("tour", "own_tables", "parts")
 
 
@@ -62,3 +63,21 @@ def test_the_site_builds_without_a_warning_and_has_a_page_for_every_table(tmp_pa
         assert (tmp_path / f"{page}.html").exists()
     trust = (tmp_path / "c1219" / "trust.html").read_text(encoding="utf-8")
     assert "TDL and EDL" in trust and "is not" in trust
+
+
+@pytest.mark.parametrize("name", ["README.rst", "CHANGES.rst"])
+def test_a_page_outside_the_site_is_read_without_a_warning(name: str) -> None:
+    command = [sys.executable, "-m", "docutils", "--report=2", "--halt=2", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_and_tests_that_a_page_names_are_there(page: Path) -> None:
+    literals = re.findall(r"``([^`]+)``", page.read_text(encoding="utf-8"))
+    folders = r"\b(?:tests|docs|smartmeter|protocols|ansi_tables|examples|benchmarks)/[\w./-]+"
+    for path in re.findall(folders, " ".join(literals)):
+        assert (ROOT / path).exists(), path
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    for name in re.findall(r"\btest_\w+(?!\.py|\w)", " ".join(literals)):
+        assert any(name in text for text in tests), name
