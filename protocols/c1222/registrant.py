@@ -114,6 +114,12 @@ class Registrant:
         self._due_us = now_us + pause_s * factor * US_PER_S
         self.state = State.REFRESH_WAIT if self.registered else State.WAIT
 
+    def moved(self, now_us: int) -> None:
+        """The way to the registrar is a new one: say on it where we are, as relays on it may
+        know nothing of us."""
+        if self.state in (State.REGISTERED, State.REFRESH_WAIT):
+            self._due_us = now_us
+
     def deregistered(self, now_us: int) -> None:
         """The network, or the own host, ended it: start over, after the answer has gone."""
         self._lapse()

@@ -148,7 +148,9 @@ class PlainMeter:
         """A bearer can carry APDUs now."""
         if path not in self._paths:
             self._paths.append(path)
-        if not self.registered:
+        if self.registered:
+            self.registrant.moved(now_us)
+        else:
             self.registrant.deregistered(now_us)
         self.expire(now_us)
 

@@ -140,6 +140,19 @@ def test_a_plain_meter_registers_keeps_its_registration_and_notifies() -> None:
     assert bench.notifications()[-1] == (NOTIFICATION | URGENT, [3])
 
 
+def test_a_plain_meter_registers_on_each_new_connection_so_that_relays_know_it_again() -> None:
+    bench = Bench()
+    bench.meter.bearer_up("x", 0)
+    bench.run(100)
+    registrations = sum(one.qualifier == 0 for one in bench.got if isinstance(one, RequestArrived))
+    bench.meter.bearer_down("x", bench.now_us)
+    bench.run(10)
+    bench.meter.bearer_up("x", bench.now_us)
+    bench.run(10)
+    again = sum(one.qualifier == 0 for one in bench.got if isinstance(one, RequestArrived))
+    assert (registrations, again) == (1, 2) and bench.meter.registered
+
+
 def test_a_plain_meter_says_who_it_is_and_ends_a_trace_in_clear_but_shows_no_table() -> None:
     bench = Bench(Registering.OFF)
     bench.meter.bearer_up("x", 0)
