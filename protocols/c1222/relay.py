@@ -95,6 +95,9 @@ class Relay:
         self.counts: Counter[str] = Counter()
         keep_us = self._settings.route_s * US_PER_S
         self._routes = RouteTable(self._settings.max_routes, keep_us)
+        #: Where titles below were heard: used for what comes from upstream, which takes nothing
+        #: from anybody, and only where no way is known.
+        self._heard = RouteTable(self._settings.max_routes, keep_us)
         self._due = AnswersDue(self._settings.max_pending)
         self._passages = Passages()
         self._groups: OrderedDict[Hashable, int] = OrderedDict()
@@ -120,7 +123,7 @@ class Relay:
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
         if apdu.is_response and not (where is Addressed.HERE and apdu.called is not None):
             self._return(path, apdu, octets, now_us)
-        elif where is Addressed.HERE and self._is_for_upstream(apdu):
+        elif where is Addressed.HERE and path != self.upstream and self._is_for_upstream(apdu):
             self._forward_by(self.upstream, path, apdu, octets, now_us)
         elif where is Addressed.HERE:
             self._deliver(path, octets, now_us)
@@ -151,6 +154,7 @@ class Relay:
         for asked in self._due.path_failed(path):
             self._error(asked.came, asked.apdu, ResponseCode.netr)
         self._routes.forget_path(path)
+        self._heard.forget_path(path)
         self.node.path_closed(path)
 
     def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
@@ -175,6 +179,7 @@ class Relay:
         while self._groups and now_us >= next(iter(self._groups.values())):
             self._groups.popitem(last=False)
         self._routes.expire(now_us)
+        self._heard.expire(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
@@ -210,7 +215,7 @@ class Relay:
             if not self._waiting.take(path, apdu, octets, now_us):
                 self._error(path, apdu, ResponseCode.bsy)
             return
-        way = self.upstream if way is None else way
+        way = self._else(apdu.called, path, now_us) if way is None else way
         if way is None or way == path:
             known = self.registrar is not None and self.registrar.find(apdu.called) is not None
             self._error(path, apdu, ResponseCode.netr if known else ResponseCode.uat)
@@ -235,6 +240,8 @@ class Relay:
         if not self._due.has_room(path):
             self._error(path, apdu, ResponseCode.bsy)
             return
+        if way == self.upstream and apdu.calling is not None:
+            self._heard.hear(apdu.calling.absolute, path, now_us)
         # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
         control = CLEAR if apdu.is_segment else apdu.user_information[0]
         if control & 3 != NEVER:
@@ -254,7 +261,9 @@ class Relay:
             self._send(asked.came, apdu, octets, now_us)
         if waiting:
             return
-        way = self._way_to(apdu.called, now_us) if apdu.called is not None else None
+        way = None
+        if apdu.called is not None:
+            way = self._known_way(apdu.called, now_us) or self._else(apdu.called, path, now_us)
         if way is None or way == path:
             self.counts["dropped no-way-back"] += 1
         else:
@@ -288,6 +297,12 @@ class Relay:
     def _way_to(self, title: ApTitle, now_us: int) -> Hashable | None:
         known = self._known_way(title, now_us)
         return self.upstream if known is None else known
+
+    def _else(self, title: ApTitle, path: Hashable, now_us: int) -> Hashable | None:
+        """Give the way where none is known: up, and from there to where the title was heard."""
+        if path != self.upstream or self.upstream is None:
+            return self.upstream
+        return self._heard.way(title.absolute, now_us)
 
     def _known_way(self, title: ApTitle, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""

@@ -48,6 +48,12 @@ class RouteTable:
         self._by_path.setdefault(path, set()).add(title)
         return True
 
+    def hear(self, title: _Title, path: Hashable, now_us: int) -> None:
+        """Enter a way that a title was only heard by, where none is known."""
+        self.expire(now_us)
+        if title not in self._routes:
+            self.learn(title, path, False, now_us)
+
     def way(self, title: _Title, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""
         for size in range(len(title), 0, -1):

@@ -314,6 +314,32 @@ def test_what_a_receiver_says_of_a_segment_comes_back_and_nothing_else_is_said_o
     assert relay.outgoing() == [("meter", answer)]
 
 
+def test_a_node_that_only_notifies_is_reached_from_upstream_where_it_was_heard() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    for path in ("meter", "thief"):
+        node = Node(METER, Ring(), Clock(), None, OPEN)
+        node.request([READ_1], MASTER, "x", NOW_US, key_id=KEY_ID, response_control=NEVER)
+        relay.receive(path, node.outgoing()[0][1], NOW_US)
+    relay.outgoing()
+    asked = request([READ_1], 8, called=METER)
+    relay.receive("up", asked, NOW_US)
+    assert relay.outgoing() == [("meter", asked)]
+    # From below nothing goes there: the title may well live upstream.
+    relay.receive("host", asked, NOW_US)
+    assert relay.outgoing() == [("up", asked)] and relay.routes() == {}
+    relay.path_failed("meter", NOW_US)
+    relay.outgoing()
+    relay.receive("up", request([READ_1], 9, called=METER), NOW_US)
+    assert [items(octets) for _, octets in relay.outgoing()] == [[b"\x0c"]]
+
+
+def test_what_comes_from_upstream_without_a_called_title_does_not_go_back() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    relay.receive("up", request([encode_service(Register(METER, ESN))], called=None), NOW_US)
+    [(_, answer)] = relay.outgoing()
+    assert items(answer) == [b"\x02"] and relay.counts["forwarded"] == 0
+
+
 def test_two_below_one_relay_cannot_speak_for_each_other() -> None:
     relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
     accomplice = ApTitle.parse(".7.66")
