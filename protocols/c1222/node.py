@@ -32,6 +32,7 @@ from protocols.c1222.node_events import (
     TransactionFailed,
 )
 from protocols.c1222.reception import (
+    RESOLVE,
     KeyFailed,
     Opened,
     Reception,
@@ -317,6 +318,9 @@ class Node:
         if control == NEVER or (control == ON_EXCEPTION and not failed):
             return
         apdu, opened = serving.apdu, serving.opened
+        asked_everybody = serving.group or apdu.called is None
+        if failed and asked_everybody and any(one[0] == RESOLVE for one in opened.services):
+            return  # who does not know a title is silent
         try:
             lock = None
             if opened.security is not None:

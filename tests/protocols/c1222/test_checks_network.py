@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from protocols.c1222.addressing import Addressed, addressed
 from protocols.c1222.ap_title import BASE_ARCS, ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, NOTIFICATION, ON_EXCEPTION
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
 from protocols.c1222.registrant import Registrant, RegistrantSettings, State
 from protocols.c1222.registration import (
@@ -164,8 +165,16 @@ def test_check_68_a_multicast_resolve_of_an_unknown_title_meets_silence() -> Non
     talk = Talk(NodeSettings(demand_security=False, groups=frozenset((9,))))
     resolve = encode_service(Resolve(ApTitle.parse(".1")))
     assert vector("own-resolve-request").endswith(resolve)
-    group = request([resolve], called=ApTitle.parse(".7.0.9"), response_control=NEVER)
-    assert talk.offer(group) == []
+    identify = encode_request(Identify())
+    for number, called in enumerate(map(ApTitle.parse, (".7.0.9", ".7.0")), 1):
+        assert talk.offer(request([resolve], number, called=called)) == []
+        assert talk.offer(request([identify], 10 + number, called=called)) == []
+        talk.later(10)  # what is said to a group is said after a while
+        [(_, answer)] = talk.server.outgoing()
+        assert decode_apdu(answer).called_invocation_id == 10 + number, "the other one is silent"
+    assert talk.offer(request([resolve], 20, called=None)) == []
+    [refused] = talk.offer(request([resolve], 21))
+    assert items(refused) == [b"\x02"]
 
 
 def test_check_69_a_notification_is_delivered_as_arrived_data_and_not_answered() -> None:

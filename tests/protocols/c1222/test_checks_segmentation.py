@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.envelope import decode_apdu, tlv
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.segmentation import (
     MAX_PARTIALS,
@@ -62,7 +62,13 @@ def test_check_54_an_offset_out_of_range_or_an_overrun_is_sgerr() -> None:
 def test_check_55_a4_8b_or_ac_in_a_segment_is_rejected() -> None:
     talk = Talk(ON)
     assert talk.offer(vector("bad-segment-with-A4")) == []
-    assert talk.rejections() == ["element-not-allowed-in-segment"]
+    mechanism = bytes.fromhex("8b09607c86f75401160201")
+    authentication = bytes.fromhex("ac0fa20da00ba10980010581044c97f489")
+    for element in (mechanism, authentication):
+        at = SEGMENTS[0].index(b"\xbe")
+        body = SEGMENTS[0][3:at] + element + SEGMENTS[0][at:]
+        assert SEGMENTS[0][1] == 0x81 and talk.offer(tlv(0x60, body)) == []
+    assert talk.rejections() == ["element-not-allowed-in-segment"] * 3
 
 
 def test_check_56_a_message_that_is_not_completed_is_dropped_and_its_memory_free() -> None:
