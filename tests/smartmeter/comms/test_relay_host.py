@@ -102,9 +102,12 @@ async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> No
     await relay.stop()
 
 
-def relay_process(data: Path, metrics: int) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
+def relay_process(
+    data: Path, metrics: int | None = None
+) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
     options = ["--listen", "127.0.0.1:0", "--title", ".1", "--master", ".7", "--data", str(data)]
-    options += ["--metrics", f"127.0.0.1:{metrics}"]
+    if metrics is not None:
+        options += ["--metrics", f"127.0.0.1:{metrics}"]
     process = subprocess.Popen(
         [sys.executable, "-m", "smartmeter", "relay", "run", *options],
         stdout=subprocess.PIPE,
