@@ -25,6 +25,9 @@ REOPEN_S = 2.0
 #: A port that was open for less is not opened again at once.
 STEADY_S = 10.0
 MAX_WAITING = 1000
+#: What a port is listened to at the most: a line is slower, and one that babbles without end
+#: must leave time to the others.
+MAX_OCTETS_S = 20_000
 
 
 class Probe:
@@ -44,6 +47,8 @@ class Probe:
         self.is_open = False
         self._lost_told = False
         self._out: queue.Queue[bytes | int] = queue.Queue(MAX_WAITING)
+        #: Set when the loop has dealt with what was read: no more is read before.
+        self._taken = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="probe", daemon=True)
 
@@ -107,7 +112,7 @@ class Probe:
                     # Not before: some ports open where nothing is behind them.
                     self._tell("works")
                 told, self._lost_told = True, False
-                self._loop.call_soon_threadsafe(self._arrived, data)
+                self._hand_over(data)
             while not self._out.empty():
                 item = self._out.get_nowait()
                 if isinstance(item, int):
@@ -115,14 +120,25 @@ class Probe:
                 else:
                     port.write(item)
                     self._loop.call_soon_threadsafe(self._sent)
+            self._stop.wait(len(data) / MAX_OCTETS_S)
+
+    def _hand_over(self, data: bytes) -> None:
+        """Give the loop what was read, and wait until it has taken it."""
+        self._taken.clear()
+        self._loop.call_soon_threadsafe(self._arrived, data)
+        while not self._taken.wait(QUIET_TIMEOUT_S) and not self._stop.is_set():
+            continue
 
     def _tell(self, text: str) -> None:
         if not self._stop.is_set():
             self._loop.call_soon_threadsafe(self._note, text)
 
     def _arrived(self, data: bytes) -> None:
-        self._machine.receive(data, monotonic_us())
-        self._after()
+        try:
+            self._machine.receive(data, monotonic_us())
+            self._after()
+        finally:
+            self._taken.set()
 
     def _sent(self) -> None:
         self._machine.sent(monotonic_us())

@@ -287,6 +287,9 @@ class Seat:
         if self._module.meter is not None:
             told = "answers" if self._module.link.answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
+        if (accepted := self._module.optical.password_accepted) is not None:
+            told = "is accepted" if accepted else "is refused, the meter shows what needs none"
+            self._journal.state(f"{self.esn} password", told)
 
     def _say_state(self, event: StateChanged) -> None:
         """Say state and error in codes and words; each cause of an error once."""
@@ -363,6 +366,7 @@ class Seat:
                 "error": int(status["ERROR"]),
                 "warning": int(status["WARNING"]),
                 "meter_answers": bool(status["METER_LINK_FLAG"]),
+                "password_accepted": self._module.optical.password_accepted,
                 "outbox": status["OUTBOX_COUNT"],
                 "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
                 "configuration": status["CONFIG_VERSION"],

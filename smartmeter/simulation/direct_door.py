@@ -49,6 +49,7 @@ class DirectDoor:
     ) -> None:
         self._device, self._logon = device, logon
         self.guard = Guard(permission or Everything())
+        self.password_accepted: bool | None = None  # there is no log-on
         # What was learned of the device stays, as at a port.
         self._limits = ClientLimits()
         self._queue: list[tuple[int, int, object, Work]] = []

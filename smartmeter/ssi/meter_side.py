@@ -57,6 +57,8 @@ class MeterDoor(Machine, Protocol):
     """A way to the meter's tables, as the module uses it."""
 
     guard: Guard
+    #: What became of the password at the last log-on; None when there was none to give.
+    password_accepted: bool | None
 
     def submit(self, priority: Priority, work: Work, token: object, now_us: int) -> bool:
         """Queue a job; ``token`` comes back with its end.  False when too many wait."""
@@ -80,6 +82,7 @@ class MeterSide:
         # A module asks again by itself: it does not wait for a meter that is silent.
         self._logon = logon = replace(logon, attempts=1)
         self.guard = Guard(permission or Everything())
+        self.password_accepted: bool | None = None
         self._short = replace(logon, negotiate=False)
         self.client = Client(ClientOptions(timing=timing))
         self._queue: list[tuple[int, int, object, Work]] = []
@@ -149,7 +152,8 @@ class MeterSide:
         self._drain(now_us)
 
     def _session(self, logon: LogonSettings, work: Work) -> Script[Any]:
-        yield from open_session(logon, self.client.quirks)
+        opened = yield from open_session(logon, self.client.quirks)
+        self.password_accepted = opened.password_accepted
         try:
             job = guarded(work(self.client.limits), self.guard, self._denied)
             result = yield from job

@@ -34,6 +34,19 @@ def module_of(quality: int = 2, **pages: bytes) -> Module:
     return Module(nvram, Calendar(None), 0)
 
 
+@pytest.mark.parametrize(
+    ("password", "accepted"), [(b"master", True), (b"guess", False), (b"", None)]
+)
+def test_what_became_of_the_optical_password_is_known(
+    password: bytes, accepted: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=password))
+    street = Street(baud=9600)
+    street.run(10)
+    assert street.device.module.state is State.REGISTERED, "what needs no password is read"
+    assert street.device.module.optical.password_accepted is accepted
+
+
 # States.
 
 
@@ -178,6 +191,7 @@ def test_error_30_a_meter_that_cannot_be_read_is_no_configuration() -> None:
     street.device.restart(0)
     street.run(120)
     assert street.device.module.error is ErrorCode.CONFIGURATION_FAILED
+    assert street.device.module.life.why, "the cause is told"
     street.device.meter.mains(True, street.world.now_us)
     street.run(120)
     assert street.device.module.error is ErrorCode.NONE
