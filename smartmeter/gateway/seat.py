@@ -280,11 +280,12 @@ class Seat:
             # Proved: from now on it runs in the launcher's place.
             self._on_trial = False
             self._begin_again()
-        for one in self._host.bearers() if self._host is not None else ():
-            if one["works"] or one["failures"]:
-                told, why = ("works", "") if one["works"] else ("is away", one["fault"])
-                self._journal.state(f"{self.esn} TMS {one['address']}", told, why)
-        if self._module.meter is not None:
+        if self._module.meter is not None and self._host is not None:
+            # Before, it has nothing to say to any TMS.
+            for one in self._host.bearers():
+                if one["works"] or one["failures"]:
+                    told, why = ("works", "") if one["works"] else ("is away", one["fault"])
+                    self._journal.state(f"{self.esn} TMS {one['address']}", told, why)
             told = "answers" if self._module.link.answers else "does not answer"
             self._journal.state(f"{self.esn} meter", told)
         if (accepted := self._module.optical.password_accepted) is not None:
