@@ -181,6 +181,11 @@ async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int
         server = await asyncio.start_server(client, host, port)
     except (OSError, OverflowError) as error:
         raise PortError(f"{host}:{port}: {error}; choose a port that is free") from error
-    async with server:
+    try:
         ready(server.sockets[0].getsockname()[1])
         await served.run()
+    finally:
+        # Not "async with": from Python 3.12 on that waits until the client goes.
+        server.close()
+        for writer in line.values():
+            writer.close()
