@@ -76,7 +76,8 @@ class AnswersDue:
             return found
         if not key[0]:
             return []  # without a title the path is all that who asked is known by
-        found = [replace(one, answered=True) for one in waiting if one.mode != CLEAR]
+        waiting = [one for one in waiting if one.came != path and one.mode != CLEAR]
+        found = [replace(one, answered=True) for one in waiting]
         for one in found:
             self._asked[key, one.came] = one
         return found

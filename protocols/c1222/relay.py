@@ -292,7 +292,10 @@ class Relay:
             self.counts["refused another's title"] += 1
             return
         for one in self._waiting.leave(title):
-            self._forward_by(path, one.came, one.apdu, one.octets, now_us)
+            if one.came == path:
+                self._error(path, one.apdu, ResponseCode.netr)
+            else:
+                self._forward_by(path, one.came, one.apdu, one.octets, now_us)
 
     def _way_to(self, title: ApTitle, now_us: int) -> Hashable | None:
         known = self._known_way(title, now_us)

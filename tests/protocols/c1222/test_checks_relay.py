@@ -340,6 +340,22 @@ def test_what_comes_from_upstream_without_a_called_title_does_not_go_back() -> N
     assert items(answer) == [b"\x02"] and relay.counts["forwarded"] == 0
 
 
+def test_nothing_goes_back_to_who_sent_it() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), seek=lambda title: True)
+    asked = request([READ_1], 7, lock(), called=METER)
+    relay.receive("host", asked, NOW_US)
+    assert relay.outgoing() == []  # it waits
+    relay.way_found(METER, "host", NOW_US)
+    [(path, answer)] = relay.outgoing()
+    assert path == "host" and items(answer) == [b"\x0e"]
+    relay.way_found(METER, "meter", NOW_US)
+    relay.receive("host", asked, NOW_US)
+    assert relay.outgoing() == [("meter", asked)]
+    own_answer = build_apdu(Envelope(1, HOST, METER, 7), [b"\0"], lock())
+    relay.receive("host", own_answer, NOW_US)
+    assert relay.outgoing() == []
+
+
 def test_two_below_one_relay_cannot_speak_for_each_other() -> None:
     relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
     accomplice = ApTitle.parse(".7.66")
