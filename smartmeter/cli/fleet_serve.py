@@ -100,14 +100,14 @@ def serve(
 
     Each opens its own connection, registers and reports; what they send is in docs/reports.rst.
     """
-    from protocols.c1222.ap_title import ApTitle
+    from smartmeter.base.title import node_title
     from smartmeter.comms.bearer import BearerSettings
     from smartmeter.meter.profiles import profile_named
     from smartmeter.simulation.plain_meter import Registering
     from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 
     files = tls_files(**tls)
-    ApTitle.parse(host_title)
+    node_title("--host-title", host_title)
     profile_named(profile, seed)
     settings = ServedSettings(
         BearerSettings("head-end", _address(connect), tls=files),

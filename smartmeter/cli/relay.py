@@ -81,16 +81,16 @@ def run(
         raise click.UsageError("--keys goes with --master: a plain relay registers nobody")
     if wake is not None and sms is None:
         raise click.UsageError("--wake needs the modem that sends the short messages: --sms PORT")
-    from protocols.c1222.ap_title import ApTitle
+    from smartmeter.base.title import node_title
     from smartmeter.comms.relay_host import RelayHost
 
     files = tls_files(**tls)
     address = host_port("--listen", listen, "127.0.0.1:1153")
     numbers = _numbers(wake) if wake is not None else {}
     relay = RelayHost(
-        ApTitle.parse(title),
+        node_title("--title", title),
         upstream,
-        ApTitle.parse(master) if master is not None else None,
+        node_title("--master", master) if master is not None else None,
         Path(data) if data is not None else None,
         files,
         listen_tls=files.certificate is not None,

@@ -31,6 +31,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.errors import LocalProtocolError
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
+from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.sockets import (
     CONNECT_TIMEOUT_S,
@@ -269,7 +270,9 @@ class Listener:
                 await self.listen_udp(host, self.tcp_address[1])
         except OSError as error:
             raise SettingsError(
-                place or f"{host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
+                place or shown(host, port),
+                f"cannot listen: {error.strerror}",
+                "choose another port",
             ) from error
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:

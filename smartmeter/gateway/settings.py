@@ -60,13 +60,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from protocols.c1222.ap_title import ApTitle
-from protocols.errors import LocalProtocolError
 from protocols.psem.codec import PASSWORD_OCTETS, USER_OCTETS
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.file import read_text
 from smartmeter.base.signing import KEY_OCTETS
+from smartmeter.base.title import node_title
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.tls import TlsFiles
@@ -182,10 +181,7 @@ def _tms(file: SettingsFile) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddre
 
 def _title(host: Section) -> str:
     text = host.text("title", ".1")
-    try:
-        ApTitle.parse(text)
-    except LocalProtocolError as error:
-        raise SettingsError(host.place, str(error), 'write title = ".1", or leave it out') from None
+    node_title(host.place, text)
     return text
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import cast
 
+from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.listener import Listener, native_address_of
@@ -184,4 +185,4 @@ def far_end(path: Hashable) -> str:
     host, port = cast(ApduPath, path).remote
     if not port:
         return host  # a telephone has none
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return shown(host, port)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.errors import LocalProtocolError
 from protocols.modem.pdu import is_number
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.title import node_title
 from smartmeter.tms.csv_list import check_esn, read_rows
 
 COLUMNS, WAKE_COLUMN = ["esn", "title", "key", "model"], "wake"
@@ -51,13 +51,12 @@ def read_shipment(text: str, name: str = "shipment file") -> list[Shipped]:
 def _read_row(cells: Sequence[str], place: str) -> Shipped:
     esn, title, key, model, wake = cells
     check_esn(esn, place)
+    node_title(place, title)
     try:
-        ApTitle.parse(title)
         octets = bytes.fromhex(key)
-    except (LocalProtocolError, ValueError) as error:
+    except ValueError:
         # The key itself is never shown.
-        fault = str(error) if isinstance(error, LocalProtocolError) else "the key is not hex"
-        raise SettingsError(place, fault, "mend the line") from None
+        raise SettingsError(place, "the key is not hex", "mend the line") from None
     if len(octets) != 16:
         raise SettingsError(place, f"a key of {len(octets)} octets", "write 32 hex digits")
     if wake and not is_number(wake):
