@@ -123,11 +123,11 @@ class OutageDetector:
         if start_s is None:
             return None
         start_s, end_s = start_s - ahead_s, time_s - ahead_s
-        if any(map(self._known, (start_s, end_s, start_s + ahead_s, time_s))):
+        if any(map(self.knows, (start_s, end_s, start_s + ahead_s, time_s))):
             return None
         return self._ended(max(0, start_s), max(0, end_s), False)
 
-    def _known(self, time_s: int) -> bool:
+    def knows(self, time_s: int) -> bool:
         """Tell whether an instant lies in a loss that the sense saw, or in the one that lasts."""
         gaps = list(self._memory.power_gaps)
         if self._memory.outage_start_s is not None:

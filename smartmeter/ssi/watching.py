@@ -28,6 +28,8 @@ POWER_DOWN, POWER_UP, DEMAND_RESET, SELF_READ, SEASON_CHANGED = 1, 2, 20, 21, 24
 EFFECT_S = 120
 #: The first octet of ST-03 is the mode; the status octets follow.
 STATUS_OFFSET = 1
+#: POWER_FAILURE_FLAG of ED_STD_STATUS1.
+POWER_FAILURE_BIT = 11
 #: ED_STD_STATUS1 is two octets in the order of ST-00, ED_STD_STATUS2 one; then the manufacturer's.
 STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
 STATUS_MONITOR, LOG_MONITOR = 254, 253
@@ -203,9 +205,19 @@ class Watching:
         memory.status_bits = octets.hex()
         logs = EVENT_LOG in meter.context.fmt.std_tbls_used
         for bit in sorted(_bits(octets, order) - before):
+            if bit == POWER_FAILURE_BIT and self._outage_is_told(logs, now_us):
+                continue
             disposition = self._reporter.alarms.status_bit(bit, logs)
             text = f"status bit {bit} of ST-03 was set"
             self._reporter.raise_(AlarmSource.METER_STATUS, bit, disposition, text, now_us)
+
+    def _outage_is_told(self, logs: bool, now_us: int) -> bool:
+        """Tell whether the power failure that ST-03 shows is an outage that is told as one.
+
+        The meter's log tells of each; without a log it is the one that the mains sense has seen.
+        """
+        outage = self._outage
+        return outage.enabled and (logs or outage.knows(self._reporter.utc_s(now_us)))
 
     # The meter's log.
 

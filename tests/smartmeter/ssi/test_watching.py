@@ -22,7 +22,7 @@ from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
 from smartmeter.ssi.table_monitor import Span, TableMonitor
 from smartmeter.ssi.voltages import nominal_v
-from smartmeter.ssi.watching import POWER_DOWN, POWER_UP
+from smartmeter.ssi.watching import POWER_DOWN, POWER_FAILURE_BIT, POWER_UP
 from smartmeter.tms.template import DEFAULT, make_template
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -327,7 +327,9 @@ def detector(threshold_s: int = 30) -> tuple[OutageDetector, Memory, Calendar]:
 
 
 def test_an_outage_that_both_have_seen_is_told_once() -> None:
-    street = watching(OUTAGE=OUTAGE)
+    """By the sense, by the log, and by the flag in ST-03."""
+    flag = {"SOURCE": AlarmSource.METER_STATUS, "CODE": POWER_FAILURE_BIT, "DISPOSITION": 2}
+    street = watching(OUTAGE=OUTAGE, DISPOSITION={"DEFAULT": 0, "ENTRIES": [flag]})
     street.run(1000)
     street.device.mains(False, street.world.now_us)
     street.run(1200)
