@@ -261,5 +261,8 @@ class Upgrade:
 
 
 def version_order(version: str) -> tuple[int, ...]:
-    """Give a version as numbers that compare: "1.10" is newer than "1.9"."""
-    return tuple(int(part) if part.isdecimal() else 0 for part in version.split("."))
+    """Give a version as numbers that compare: "1.10" is newer than "1.9", "1.9.0" is "1.9"."""
+    numbers = [int(part) if part.isdecimal() else 0 for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)

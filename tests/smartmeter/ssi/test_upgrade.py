@@ -68,6 +68,7 @@ def receive(upgrade: Upgrade, one: Image) -> None:
         ({"private_key": bytes(32)}, PUBLIC, UpgradeResult.WRONG_SIGNATURE),
         ({"model": "another"}, PUBLIC, UpgradeResult.WRONG_MODEL),
         ({"version": VERSION}, PUBLIC, UpgradeResult.NOT_NEWER),
+        ({"version": f"{VERSION}.0"}, PUBLIC, UpgradeResult.NOT_NEWER),
         ({"version": "0.0.9"}, PUBLIC, UpgradeResult.NOT_NEWER),
         ({}, b"", UpgradeResult.NO_KEY),
     ],
