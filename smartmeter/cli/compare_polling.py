@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 from rich import box
@@ -99,6 +99,7 @@ def command(
     for title, columns in _TABLES:
         console.print(_table(title, (*_CASE, *columns), found))
     click.echo(_plot(found))
+    click.echo(_no_worse(found))
 
 
 def _table(title: str, columns: Sequence[tuple[str, str]], found: list[Figures]) -> Table:
@@ -124,6 +125,9 @@ def _plot(found: list[Figures]) -> str:
         ("age_p95_s", "Age of data, 95 %, s"),
         ("outage_known_median_s", "Outage known after, median, s"),
     ):
+        if name == "outage_known_median_s" and not any(one.outages for one in found):
+            lines.append("\nNo mains failed for longer than half a minute: more --days or --meters")
+            continue
         values = [(one, getattr(one, name)) for one in found]
         longest = max((value for _, value in values if value is not None), default=0) or 1
         lines.append(f"\n{title}")
@@ -132,3 +136,32 @@ def _plot(found: list[Figures]) -> str:
             bar = "" if value is None else "█" * max(1, round(BAR * value / longest))
             lines.append(f"{label} {bar} {'never' if value is None else round(value)}")
     return "\n".join(lines)
+
+
+def _no_worse(found: list[Figures]) -> str:
+    """Say of each link in what polling came out no worse; the runs are in pairs."""
+    lines = ["\nWhere polling is no worse"]
+    for exception, polling in zip(found[::2], found[1::2], strict=True):
+        words = [
+            words
+            for words, ours, theirs in (
+                ("what arrived", -exception.complete_percent, -polling.complete_percent),
+                ("age of half the data", exception.age_median_s, polling.age_median_s),
+                ("age of the oldest", exception.age_p95_s, polling.age_p95_s),
+                ("octets", exception.octets_per_meter_day, polling.octets_per_meter_day),
+                *_outage_figures(exception, polling),
+            )
+            if theirs <= ours
+        ]
+        link = f"{exception.rate_bps:>6} bit/s {exception.loss_percent:>2} %"
+        lines.append(f"{link}: {', '.join(words) or 'nowhere'}")
+    return "\n".join(lines)
+
+
+def _outage_figures(exception: Figures, polling: Figures) -> Iterator[tuple[str, float, float]]:
+    """Give what there is to compare of outages: nothing where there were none."""
+    if exception.outages:
+        yield "outages missed", exception.outages_missed, polling.outages_missed
+        known = exception.outage_known_median_s, polling.outage_known_median_s
+        if known[0] is not None and known[1] is not None:
+            yield "outages known after", known[0], known[1]

@@ -1,11 +1,19 @@
 """Both ways of reading over the same links and faults: what each comes to, and how it is told."""
 
 import json
+from typing import Any
 
 from click.testing import CliRunner
 from rich.console import Console
 
-from smartmeter.cli.compare_polling import _CASE, _TABLES, _plot, _table, command
+from smartmeter.cli.compare_polling import (
+    _CASE,
+    _TABLES,
+    _no_worse,
+    _plot,
+    _table,
+    command,
+)
 from smartmeter.network.faults import Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import FleetSettings
@@ -67,3 +75,25 @@ def test_the_tables_fit_on_eighty_characters_and_say_never() -> None:
         console.print(_table(title, (*_CASE, *columns), [one]))
         assert "…" not in console.export_text()
     assert "never" in _plot([one])
+
+
+def figures(mode: str, **changes: Any) -> Figures:
+    usual = {"rate_bps": 9600, "loss_percent": 0, "intervals_per_hour": 4.0, "age_median_s": 20.0}
+    usual |= {"age_p95_s": 30.0, "octets_per_meter_day": 5000, "line_s_per_meter_day": 4.0}
+    usual |= {"outages": 0, "outages_missed": 0, "outage_known_median_s": None}
+    return Figures(mode, **(usual | {"complete_percent": 99.0} | changes))
+
+
+def test_it_is_told_where_polling_is_no_worse_and_that_there_was_no_outage() -> None:
+    quiet = [figures("exception"), figures("polling", age_p95_s=900.0, octets_per_meter_day=4000)]
+    assert "No mains failed" in _plot(quiet) and "never" not in _plot(quiet)
+    assert (
+        _no_worse(quiet)
+        .splitlines()[-1]
+        .endswith("9600 bit/s  0 %: what arrived, age of half the data, octets")
+    )
+    outages = {"outages": 3, "outage_known_median_s": 35.0}
+    worse = {"complete_percent": 90.0, "age_median_s": 99.0, "age_p95_s": 99.0}
+    worse |= {"octets_per_meter_day": 9000, "outages_missed": 1, "outage_known_median_s": 400.0}
+    pair = [figures("exception", **outages), figures("polling", **outages | worse)]
+    assert _no_worse(pair).splitlines()[-1].endswith(": nowhere")
