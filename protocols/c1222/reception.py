@@ -158,7 +158,11 @@ class Reception:
             text = open_secured(apdu, cipher, *security)
         except ApduRejected as error:
             if error.reason == "mac-mismatch":
-                raise KeyFailed(self.guard.failed(name, path, now_us)) from error
+                silent = self.guard.is_suspected(name, now_us)
+                alarm = self.guard.failed(name, path, now_us)
+                if silent:
+                    raise
+                raise KeyFailed(alarm) from error
             raise Refusal(error.reason, ResponseCode.sme) from error
         self.guard.succeeded(name, path)
         return text

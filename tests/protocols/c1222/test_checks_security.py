@@ -8,7 +8,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.guard import FAILURES_FORGIVEN
+from protocols.c1222.guard import FAILURES_FORGIVEN, FORGIVEN_WHERE_RIGHT
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
     KeySuspected,
@@ -254,6 +254,27 @@ def test_check_32_whoever_knows_the_key_is_not_disturbed_on_his_own_path() -> No
         forged[-1] ^= 1
         talk.offer(bytes(forged), "stranger")
     assert len(talk.offer(request([READ_1], 2, lock()), "own")) == 1
+
+
+def test_check_32_who_shares_a_path_with_a_guesser_goes_on_and_guessing_stays_slow() -> None:
+    """As two do behind one relay."""
+    talk, answered, looked_at = Talk(STRICT), 0, 0
+    assert len(talk.offer(request([READ_1], 1, lock()), "relay")) == 1
+    for number in range(100, 300):  # 20 a second, for 10 s
+        forged = bytearray(request([READ_1], number, lock()))
+        forged[-1] ^= 1
+        answered += len(talk.offer(bytes(forged), "relay"))
+        talk.later(0.05)
+        if number % 20 == 0:
+            assert len(talk.offer(request([READ_1], 1000 + number, lock()), "relay")) == 1
+    assert FAILURES_FORGIVEN <= answered <= FAILURES_FORGIVEN + 10, "answers slow down"
+    assert len([e for e in talk.server.events() if isinstance(e, KeySuspected)]) >= 1
+    for number in range(2000):  # in no time
+        forged = bytearray(request([READ_1], 5000 + number, lock()))
+        forged[-1] ^= 1
+        talk.offer(bytes(forged), "relay")
+    looked_at = talk.rejections().count("mac-mismatch") - 200
+    assert looked_at <= FORGIVEN_WHERE_RIGHT
 
 
 @given(st.lists(st.integers(-5_000, 5_000), min_size=1, max_size=4), st.integers(1, 6))
