@@ -128,7 +128,7 @@ def _change(number: int, path: str, old: Any, new: Any) -> str:
     if name.endswith("_FLAG") and {old, new} == {0, 1}:
         return "was set" if new else "was cleared"
     meaning = member_meaning(number, name)
-    told = f"{value_text(number, path, old)} became {value_text(number, path, new)}"
+    told = f"{value_text(number, old)} became {value_text(number, new)}"
     return f"{told} ({meaning})" if 0 < len(meaning) <= MAX_MEANING else told
 
 

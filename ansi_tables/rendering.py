@@ -78,7 +78,7 @@ def rows(layout: Layout, value: Record, notes: Mapping[str, str] | None = None) 
                 break
         else:
             note = known.get(field.path) or _meaning(layout.number, field.path, member)
-            yield Row(field.offset, field.path, value_text(layout.number, field.path, member), note)
+            yield Row(field.offset, field.path, value_text(layout.number, member), note)
 
 
 def listing(layout: Layout, value: Record, notes: Mapping[str, str] | None = None) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _meaning(number: int, path: str, value: Any) -> str:
     return member_meaning(number, name)
 
 
-def value_text(number: int, path: str, value: Any) -> str:
+def value_text(number: int, value: Any) -> str:
     """Give a decoded value in one line for a person."""
     if isinstance(value, Record):
         told = (_bits_text(number, name, bits) for name, bits in value.items() if bits)

@@ -127,7 +127,3 @@ class Quirks:
     def on(self, quirk: Quirk) -> bool:
         """Tell whether the peer is taken to have a quirk, met or assumed."""
         return quirk in self.assume or (quirk in self.met and quirk not in self.strict)
-
-
-#: For a device, which is strict: what it may be made to tolerate is one of its options.
-ALL_QUIRKS = frozenset(Quirk)

@@ -71,7 +71,7 @@ def _members(value: Any) -> str:
     """Give parameters or results as names and values; empty for octets without a shape."""
     if not isinstance(value, Record):
         return ""
-    return ", ".join(f"{name} {value_text(7, name, inner)}" for name, inner in value.items())
+    return ", ".join(f"{name} {value_text(7, inner)}" for name, inner in value.items())
 
 
 def _registers(tables: Snapshot, number: int) -> Notes:

@@ -53,7 +53,6 @@ from protocols.psem.services import (
 )
 from protocols.quirks import Quirk, Quirks
 
-CHANNEL_TRAFFIC_US = 6_000_000
 START_BAUD = 9600
 TERMINATE = b"\x21"
 READS = (FullRead, OffsetRead, IndexRead, DefaultRead)

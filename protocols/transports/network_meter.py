@@ -194,7 +194,10 @@ class NetworkMeter:
 
         One that is too large for an answer (``rstl``) is read in pieces.
         """
-        return self.run(read_table(table))
+        data = self.run(read_table(table))
+        if progress is not None:
+            progress(len(data), len(data))
+        return data
 
     def read_part(self, table: int, offset: int, count: int) -> bytes:
         """Give octets of a table; what lies past its end is left out."""
@@ -212,6 +215,8 @@ class NetworkMeter:
                 raise
             for at in range(0, len(data), PIECE_OCTETS):
                 self.write_part(table, at, data[at : at + PIECE_OCTETS])
+                if progress is not None:
+                    progress(min(at + PIECE_OCTETS, len(data)), len(data))
 
     def write_part(self, table: int, offset: int, data: bytes) -> None:
         """Write octets of a table; OutcomeUnknown when no answer comes."""

@@ -27,7 +27,6 @@ ZONE = (51, 53, 54)
 SESSIONS_DAY = 96 + 2
 WATCH_PERIOD_S = 2
 DAY_S = 86_400
-ENTRIES_A_SESSION = 2
 #: Clocks that are no further apart are not told of; a module refuses a meter at 600 s.
 CLOCKS_APART_S = 60
 HISTORY_DATA, LOG_DIMENSIONS, HISTORY_CONTROL = 74, 71, 73

@@ -20,7 +20,6 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 
 MAX_OCTETS = 65_536
-MANUFACTURER_FIRST = 2048
 MAX_NUMBER = 4095
 #: Written through procedures only.
 PROCEDURE_TABLES = (7, 8)

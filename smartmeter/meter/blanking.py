@@ -28,8 +28,6 @@ PERSONAL = {
 }
 #: A shorter text may occur anywhere by chance.
 MIN_NAME_OCTETS = 5
-#: The most elements of one table that are looked at; a longer table is blanked as a whole.
-MAX_FIELDS = 150_000
 
 
 def without_secrets(image: MeterImage) -> MeterImage:

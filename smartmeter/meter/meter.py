@@ -206,8 +206,8 @@ class Meter:
             self.metering.advance(max(due_s * US_PER_S, self.metering.measured_us))
             kept = True
             for group in self.pending.due(due_s):
-                if not self.activate(group, now_us):
-                    self.discard(group, now_us)
+                if not self.activate(group):
+                    self.discard(group)
                     self.conditions.set_flag("CONFIGURATION_ERROR_FLAG")
                     now_s = self.metering.measured_us // US_PER_S
                     self._log(EventCode.CONFIGURATION_ERROR, now_s)
@@ -425,7 +425,7 @@ class Meter:
                 self.logs.begin(program)
             self.programmed = True
 
-    def activate(self, waiting: Sequence[Waiting], now_us: int) -> bool:
+    def activate(self, waiting: Sequence[Waiting]) -> bool:
         """Put pending tables in force together; False, and no change, when they make no meter."""
         utc_s = self.metering.measured_us // US_PER_S
         try:
@@ -445,7 +445,7 @@ class Meter:
         self._end_waiting(waiting, EventCode.PENDING_TABLE_ACTIVATED, utc_s)
         return True
 
-    def discard(self, waiting: Sequence[Waiting], now_us: int) -> None:
+    def discard(self, waiting: Sequence[Waiting]) -> None:
         """Forget pending tables."""
         utc_s = self.metering.measured_us // US_PER_S
         self._end_waiting(waiting, EventCode.PENDING_TABLE_CLEARED, utc_s)

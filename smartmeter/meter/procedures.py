@@ -264,7 +264,7 @@ def _activate(meter: Meter, given: Record, now_us: int) -> Result:
     tables = meter.pending.of_event(_event_of(given))
     if not tables and "PENDING_EVENT" in given:
         return _BAD
-    return _DONE if meter.activate(tables, now_us) else _CONFLICT
+    return _DONE if meter.activate(tables) else _CONFLICT
 
 
 def _discard(meter: Meter, given: Record, now_us: int) -> Result:
@@ -272,7 +272,7 @@ def _discard(meter: Meter, given: Record, now_us: int) -> Result:
     tables = meter.pending.of_event(_event_of(given))
     if not tables and "PENDING_EVENT" in given:
         return _BAD
-    meter.discard(tables, now_us)
+    meter.discard(tables)
     return _DONE
 
 

@@ -34,8 +34,7 @@ POWERS = (WATT, VAR, VA_RMS, VA_PHASOR, Q60)
 INTEGRABLE = (*POWERS, VOLTS_SQUARED, AMPERES_SQUARED)
 MOMENTARY = (VOLTS, AMPERES, VOLT_ANGLE, CURRENT_ANGLE, PF_APPARENT, PF_PHASOR, HERTZ)
 MEASURED = frozenset((*INTEGRABLE, *MOMENTARY, *COUNTERS))
-#: SEGMENTATION: whole service (4 by a real meter), lines to each other, lines to neutral.
-TOTALS = (0, 4)
+#: SEGMENTATION: 0 (4 by a real meter) the whole service; lines to each other; lines to neutral.
 LINES = {1: (0, 1), 2: (1, 2), 3: (2, 0)}
 PHASES = {5: 0, 6: 1, 7: 2}
 

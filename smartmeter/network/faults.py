@@ -167,12 +167,10 @@ class Corruption(Wrapper):
     def __init__(self, percent: int, chance: Random) -> None:
         super().__init__()
         self._percent, self._chance = percent, chance
-        self.corrupted = 0
 
     def put(self, octets: bytes, outward: bool, now_us: int) -> None:
         """Pass an APDU on, perhaps with a wrong bit."""
         if octets and self._chance.randrange(100) < self._percent:
-            self.corrupted += 1
             octets = flipped(octets, self._chance.randrange(len(octets) * 8))
         self.inner.put(octets, outward, now_us)
 

@@ -276,7 +276,7 @@ class Fleet:
         moved = True
         while moved:
             moved = False
-            self._send(esn, house)
+            self._send(house)
             for outward, octets in house.link.arrived(self.now_us):
                 moved = True
                 self._note(esn, "to" if outward else "from", octets)
@@ -309,7 +309,7 @@ class Fleet:
         dues = (house.device.deadline_us(), house.link.deadline_us())
         self._agenda.put(esn, min((due for due in dues if due is not None), default=None))
 
-    def _send(self, esn: str, house: House) -> None:
+    def _send(self, house: House) -> None:
         for _, octets in house.device.outgoing():
             house.octets += len(octets)
             house.link.put(octets, True, self.now_us)

@@ -146,7 +146,7 @@ class TaskRunner:
         if task not in (Task.REPORT, Task.HEALTH):
             self._reporter.keep()
             return
-        services: list[bytes | IntervalPart] = list(self._collected(run, result, now_us))
+        services = self._collected(result, now_us)
         if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
             services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, shown()))
         if task == Task.HEALTH:
@@ -156,9 +156,7 @@ class TaskRunner:
         header = self._reporter.header(run.cause, now_us, number, run.due_s)
         self._reporter.report(header, services, now_us)
 
-    def _collected(
-        self, run: Run, read: work.Collected, now_us: int
-    ) -> list[bytes] | list[bytes | IntervalPart]:
+    def _collected(self, read: work.Collected, now_us: int) -> list[bytes | IntervalPart]:
         """Move the cursors over what was read; the report's commit makes that durable."""
         memory, make = self._memory, self._reporter.make
         services: list[bytes | IntervalPart] = []

@@ -136,7 +136,7 @@ class _Draw:
         flags += ["THERMAL_DEMAND_FLAG"] * thermal
         found.add(parts.energy(WATT, parts.DELIVERED, big), found.energies)
         for _ in range(self.chance.randint(0, 7)):
-            found.add(self._energy(big, flags), found.energies)
+            found.add(self._energy(big), found.energies)
         for _ in range(self.chance.randint(1, 4)):
             found.add(self._demand(demand_unit, sliding, thermal), found.demands)
         for _ in range(self.chance.randint(1, 8)):
@@ -160,7 +160,7 @@ class _Draw:
             ]
         return found
 
-    def _energy(self, big: int, flags: list[str]) -> SourceProfile:
+    def _energy(self, big: int) -> SourceProfile:
         quantity = self.chance.choice((WATT, VAR, VA_RMS, VA_PHASOR, Q60))
         if self.yes(20):
             return parts.net_energy(self.chance.choice((WATT, VAR)), big)
@@ -262,7 +262,7 @@ class _Draw:
 
     # Decade 3.
 
-    def display(self, sources: _Sources) -> None:
+    def display(self) -> None:
         dims = self.tables[21]
         items = [Item(Kind.SUMMATION, n) for n in range(dims["NBR_SUMMATIONS"])]
         items += [Item(Kind.DEMAND, n) for n in range(dims["NBR_DEMANDS"])]
@@ -440,7 +440,7 @@ def draw_profile(seed: int) -> DeviceProfile:
     tiers = draw.chance.randint(1, 5) if has_calendar and draw.yes(85) else 0
     draw.registers(sources, tiers, has_time)
     if draw.yes(60):
-        draw.display(sources)
+        draw.display()
     if has_time:
         draw.tables[51] = {}
         draw.data.append(52)

@@ -162,7 +162,9 @@ def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces() -> None:
     small = NodeSettings(max_apdu_octets=512)
     with device(small) as (name, served), NetworkMeter(name, KEYS) as meter:
         served.talk.tables.images[9] = bytes(range(250)) * 8
-        assert meter.read(9) == bytes(range(250)) * 8
+        told: list[tuple[int, int | None]] = []
+        read = meter.read(9, lambda done, whole: told.append((done, whole)))
+        assert read == bytes(range(250)) * 8 and told == [(2000, 2000)]
 
 
 def test_the_end_of_a_table_in_pieces_is_there_although_no_piece_may_cross_it() -> None:
