@@ -138,10 +138,15 @@ async def test_where_nobody_is_the_bearer_cannot_be_opened(
 
 @every_bearer
 async def test_a_send_on_a_closed_connection_is_dropped(far: FarEnd) -> None:
-    async with far.listening(), connected(far.bearer()) as (connection, _, taking):
-        connection.close()
-        await asyncio.wait_for(asyncio.wait((taking,)), 30)
-        connection.send(request([READ_1]))
+    async with far.listening() as handler:
+        async with connected(far.bearer()) as (connection, _, taking):
+            connection.close()
+            await asyncio.wait_for(asyncio.wait((taking,)), 30)
+            connection.send(request([READ_1]))
+        async with connected(far.bearer()) as (connection, arrived, _):
+            connection.send(request([READ_1], 2))
+            await until(lambda: arrived)
+        assert handler.seen == [request([READ_1], 2)]
 
 
 @pytest.mark.parametrize(
