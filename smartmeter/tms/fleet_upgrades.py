@@ -11,8 +11,9 @@ from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState, decode
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
-from smartmeter.tms.service import UnknownMeter, iso
+from smartmeter.tms.store.queries import meter_row
 from smartmeter.tms.upgrades import read_image
+from smartmeter.tms.wording import iso
 
 #: SmartMeters of one request.
 MAX_LIST = 10_000
@@ -39,8 +40,7 @@ class FleetUpgrades:
             raise SettingsError("activation", "is no second of UTC", f"give 0 to {MAX_SECOND}")
         image = read_image(octets, "image")
         for esn in esns:
-            if self._store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None:
-                raise UnknownMeter(esn)
+            meter_row(self._store, esn)  # UnknownMeter for one that is not there
         jobs = self._server.head_end.upgrade(esns, image, activation_s, user)
         self._server.flush()
         busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]

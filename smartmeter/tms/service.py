@@ -6,34 +6,24 @@ not known.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from ansi_tables import Snapshot
 from ansi_tables.events import event_text
-from ansi_tables.meaning.channels import ChannelSource, channel_sources
-from ansi_tables.meaning.register_tables import readings
-from ansi_tables.meaning.registers import Kind as RegisterKind
-from ansi_tables.meaning.scale import Exact, digits
 from ansi_tables.rendering import to_json_value
-from ansi_tables.ssi_tables import AlarmSource, Cause, SsiTable, decode
+from ansi_tables.ssi_tables import AlarmSource, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.zone import UTC_ZONE
-from smartmeter.tms.jobs import DONE, FAILED
+from smartmeter.tms.collected import Collected
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
-from smartmeter.tms.store.queries import profile_sets
-from smartmeter.tms.store.records import BACK_FILL
+from smartmeter.tms.store.queries import MAX_PAGE, bounded, meter_row, profile_sets
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
+from smartmeter.tms.wording import code_name, iso, schedule_text
 
-MAX_PAGE = 200
-MAX_INTERVALS = 40_000
 #: Plain meters in one list.
 MAX_POLLED = 10_000
 MAX_SEARCH = 64
@@ -42,19 +32,13 @@ BARS, BAR_S = 30, 4
 LATE = (State.OVERDUE, State.SILENT, State.FAILED)
 
 
-class UnknownMeter(SettingsError):
-    """An ESN that the TMS does not know."""
-
-    def __init__(self, esn: str) -> None:
-        super().__init__(f"SmartMeter {esn:.16}", "is not known", "import its shipment file")
-
-
 class Service:
     """One TMS, asked and told by people and programs."""
 
     def __init__(self, server: TmsServer) -> None:
         self._server = server
         self.store = server.store
+        self.collected = Collected(self.store)
         self._overview: tuple[int, dict[str, Any]] = (0, {})
 
     def overview(self) -> dict[str, Any]:
@@ -137,7 +121,7 @@ class Service:
         rows = self.store.read(
             f"SELECT * FROM meters {where} ORDER BY esn LIMIT ? OFFSET ?",
             *values,
-            _page(limit),
+            bounded(limit),
             max(0, offset),
         )
         total = self.store.number(f"SELECT count(*) FROM meters {where}", *values)
@@ -165,7 +149,7 @@ class Service:
 
     def meter(self, esn: str) -> dict[str, Any]:
         """Give what identifies a SmartMeter, its state and what it was provisioned with."""
-        row = self._row(esn)
+        row = meter_row(self.store, esn)
         value = self._summary(row)
         value["wake"] = row["wake_number"]
         value["registered"] = iso(row["registered_s"])
@@ -206,145 +190,12 @@ class Service:
                 known |= to_json_value(decode(table, row["image"]))
         return known
 
-    def load_profile(
-        self, esn: str, from_s: int | None = None, to_s: int | None = None, set_nbr: int = 1
-    ) -> dict[str, Any]:
-        """Give columns of a set: interval ends (UTC seconds), a list of values for each channel.
-
-        Values are exact in the channel's unit (a number, or text with decimals);
-        raw counts where the meter does not tell the unit.
-        """
-        row = self._row(esn)
-        end_s = (1 << 40) if to_s is None else to_s
-        rows = self.store.read(
-            "SELECT end_s, raw, status, source FROM intervals"
-            " WHERE esn=? AND set_nbr=? AND end_s>=? AND end_s<=?"
-            " ORDER BY ring_epoch DESC, sequence DESC LIMIT ?",
-            esn,
-            set_nbr,
-            from_s or 0,
-            end_s,
-            MAX_INTERVALS,
-        )[::-1]
-        values = [json.loads(one["raw"]) for one in rows]
-        known = channel_sources(self._snapshot(esn, row["context_id"]), set_nbr)
-        columns = []
-        for index in range(max((len(one) for one in values), default=0)):
-            channel = known[index] if index < len(known) else None
-            counts = [one[index] if index < len(one) else None for one in values]
-            if channel is not None and channel.source.measure:
-                columns.append([None if c is None else _number(channel.value(c)) for c in counts])
-            else:
-                columns.append(counts)
-        names = _channel_names(known, len(columns))
-        return {
-            "set": set_nbr,
-            "channels": names,
-            "end_s": [one["end_s"] for one in rows],
-            "values": columns,
-            "status": [bytes(one["status"]).hex() for one in rows],
-            "back_filled": [n for n, one in enumerate(rows) if one["source"] == BACK_FILL],
-        }
-
-    def registers(self, esn: str) -> dict[str, Any]:
-        """Give registers as they last came, scaled where the meter tells how."""
-        row = self._row(esn)
-        found = [
-            {
-                "kind": _REGISTER_KINDS.get(one.kind, one.kind.value),
-                "index": one.index,
-                "tier": one.tier,
-                "name": one.name,
-                "raw": str(one.raw),
-                "value": "" if one.value is None else str(_number(one.value)),
-                "unit": one.source.measure or "raw",
-            }
-            for one in readings(self._snapshot(esn, row["context_id"]))
-        ]
-        taken = self.store.number(
-            "SELECT max(received_s) FROM images WHERE esn=? AND table_nbr IN (23, 28)", esn
-        )
-        return {"taken": iso(taken), "registers": found}
-
-    def _snapshot(self, esn: str, context_id: int) -> Snapshot:
-        images = {
-            r["table_nbr"]: bytes(r["image"])
-            for r in self.store.read(
-                "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?",
-                esn,
-                context_id,
-            )
-        }
-        for r in self.store.read(
-            "SELECT table_nbr, image FROM images WHERE esn=? AND table_nbr < 2048", esn
-        ):
-            images.setdefault(r["table_nbr"], bytes(r["image"]))
-        return Snapshot(images)
-
-    def events(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
-        """Give the newest entries of the meter's log, newest first."""
-        self._row(esn)
-        rows = self.store.read(
-            "SELECT * FROM events WHERE esn=? ORDER BY sequence DESC LIMIT ?", esn, _page(limit)
-        )
-        return [
-            {
-                "sequence": r["sequence"],
-                "time": iso(r["time_s"]),
-                "code": r["code"],
-                "text": event_text(r["code"]),
-                "user": r["user_id"],
-                "argument": bytes(r["argument"]).hex(),
-            }
-            for r in rows
-        ]
-
-    def messages(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
-        """Give the newest reports of a SmartMeter, newest first."""
-        self._row(esn)
-        rows = self.store.read(
-            "SELECT * FROM reports WHERE esn=? ORDER BY epoch DESC, number DESC LIMIT ?",
-            esn,
-            _page(limit),
-        )
-        return [
-            {
-                "number": r["number"],
-                "cause": _name(Cause, r["cause"]),
-                "time": iso(r["time_s"]),
-                "due": iso(r["due_s"]),
-                "contents": ", ".join(json.loads(r["contents"])),
-            }
-            for r in rows
-        ]
-
-    def polls(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
-        """Give the newest scheduled polls of a plain meter, newest first."""
-        self._row(esn)
-        rows = self.store.read(
-            "SELECT * FROM polls WHERE esn=? ORDER BY ended_s DESC, schedule_nbr LIMIT ?",
-            esn,
-            _page(limit),
-        )
-        return [
-            {
-                "schedule": r["schedule_nbr"],
-                "due": iso(r["due_s"]),
-                "time": iso(r["ended_s"]),
-                "state": FAILED if r["cause"] else DONE,
-                "cause": r["cause"],
-                "intervals": r["intervals"],
-                "contents": ", ".join(json.loads(r["contents"])),
-            }
-            for r in rows
-        ]
-
     def alarms(self, offset: int = 0, limit: int = 50, only_open: bool = False) -> dict[str, Any]:
         """Give one page of alarms, newest first."""
         where = "WHERE closed_by=''" if only_open else ""
         rows = self.store.read(
             f"SELECT * FROM alarms {where} ORDER BY id DESC LIMIT ? OFFSET ?",
-            _page(limit),
+            bounded(limit),
             max(0, offset),
         )
         total = self.store.number(f"SELECT count(*) FROM alarms {where}")
@@ -367,7 +218,7 @@ class Service:
         rows = self.store.read(
             f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ? OFFSET ?",
             *values,
-            _page(limit),
+            bounded(limit),
             max(0, offset),
         )
         total = self.store.number(f"SELECT count(*) FROM jobs {where}", *values)
@@ -399,7 +250,7 @@ class Service:
 
     def request(self, esn: str, kind: str, user: str) -> int:
         """Begin a job that a person asked for; give its number."""
-        self._row(esn)
+        meter_row(self.store, esn)
         try:
             chosen = Kind(kind)
         except ValueError:
@@ -433,7 +284,7 @@ class Service:
 
     def remove_polled(self, esn: str) -> None:
         """Poll a plain meter no more, and forget how it is reached; what it told stays."""
-        self._row(esn)
+        meter_row(self.store, esn)
         if esn not in self._server.head_end.polled.meters:
             raise SettingsError(esn, "is a SmartMeter, which is not polled", "name a plain meter")
         self._server.remove_polled(esn)
@@ -456,74 +307,9 @@ class Service:
             for r in rows
         ]
 
-    def _row(self, esn: str) -> sqlite3.Row:
-        row = self.store.one("SELECT * FROM meters WHERE esn=?", esn)
-        if row is None:
-            raise UnknownMeter(esn)
-        return row
-
-
-def iso(utc_s: int | None) -> str:
-    """Give UTC seconds as text for people and programs; empty when not set."""
-    if not utc_s:
-        return ""
-    try:
-        return datetime.fromtimestamp(utc_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    except (OverflowError, ValueError, OSError):
-        return str(utc_s)
-
-
-#: What pages and the API call a register whose kind has a longer name.
-def _channel_names(known: Sequence[ChannelSource], count: int) -> list[str]:
-    """Give each channel a name of its own: unit, direction and phase, or its number."""
-    names = [f"channel {index} (raw)" for index in range(count)]
-    for index, channel in enumerate(known[:count]):
-        if told := channel.source.measure:
-            names[index] = f"{told}, phase {phase}" if (phase := channel.source.phase) else told
-    return [
-        f"{name} (channel {index})" if names.count(name) > 1 else name
-        for index, name in enumerate(names)
-    ]
-
-
-_REGISTER_KINDS = {
-    RegisterKind.SUMMATION: "register",
-    RegisterKind.PRESENT_DEMAND: "present",
-    RegisterKind.PRESENT_VALUE: "present",
-}
-
-
-def _number(value: Exact | None) -> int | str | None:
-    """Give an exact value as JSON holds it without loss: an integer, or text."""
-    if value is None:
-        return None
-    if value == int(value):
-        return int(value)
-    return digits(value)
-
-
-def schedule_text(recurrence: Any) -> str:
-    """Give a recurrence in words."""
-    zone = "UTC" if recurrence.zone == UTC_ZONE else "local time"
-    at = f"{recurrence.at_minute // 60:02d}:{recurrence.at_minute % 60:02d} {zone}"
-    match recurrence.kind.name:
-        case "INTERVAL":
-            return f"every {recurrence.period_min} minutes"
-        case "HOURLY":
-            return f"every hour at minute {recurrence.at_minute}"
-        case "DAILY":
-            return f"daily at {at}"
-        case "WEEKLY":
-            days = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-            return f"every {days[recurrence.day]} at {at}"
-        case "MONTHLY":
-            day = "last day" if recurrence.day == 255 else f"day {recurrence.day}"
-            return f"every month, {day}, at {at}"
-    return f"once at {iso(recurrence.once_s)}"
-
 
 def _alarm(row: sqlite3.Row) -> dict[str, Any]:
-    source = _name(AlarmSource, row["source"])
+    source = code_name(AlarmSource, row["source"])
     text = row["text"]
     if source.startswith("METER"):
         text = event_text(row["code"])
@@ -537,17 +323,6 @@ def _alarm(row: sqlite3.Row) -> dict[str, Any]:
         "value": row["value"],
         "closed_by": row["closed_by"],
     }
-
-
-def _name(kind: Any, value: int) -> str:
-    try:
-        return str(kind(value).name)
-    except ValueError:
-        return str(value)
-
-
-def _page(limit: int) -> int:
-    return max(1, min(limit, MAX_PAGE))
 
 
 def _like(search: str) -> str:

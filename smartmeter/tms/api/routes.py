@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 
 from smartmeter.base.errors import SmartMeterError
-from smartmeter.tms.service import Service, UnknownMeter
+from smartmeter.tms.service import Service
+from smartmeter.tms.store.queries import UnknownMeter
 
 MAX_SHIPMENT_OCTETS = 8 << 20
 MAX_SECOND = 1 << 40
@@ -70,23 +71,23 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         to_s: int | None = Query(None, ge=0, le=MAX_SECOND),
         set_nbr: int = Query(1, ge=1, le=4, alias="set"),
     ) -> dict[str, Any]:
-        return service.load_profile(esn, from_s, to_s, set_nbr)
+        return service.collected.load_profile(esn, from_s, to_s, set_nbr)
 
     @app.get("/api/meters/{esn}/registers")
     async def registers(esn: str) -> dict[str, Any]:
-        return service.registers(esn)
+        return service.collected.registers(esn)
 
     @app.get("/api/meters/{esn}/events")
     async def events(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
-        return service.events(esn, limit)
+        return service.collected.events(esn, limit)
 
     @app.get("/api/meters/{esn}/messages")
     async def messages(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
-        return service.messages(esn, limit)
+        return service.collected.messages(esn, limit)
 
     @app.get("/api/meters/{esn}/polls")
     async def polls(esn: str, limit: int = Query(50, ge=1, le=200)) -> list[dict[str, Any]]:
-        return service.polls(esn, limit)
+        return service.collected.polls(esn, limit)
 
     @app.get("/api/polled")
     async def polled() -> list[dict[str, Any]]:

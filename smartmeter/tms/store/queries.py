@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 
 from ansi_tables.decades.d06_load_profile import SETS
+from smartmeter.base.errors import SettingsError
 from smartmeter.tms.store.sqlite import Store
 
 #: Missing sequences [first, end); the end None is open.
@@ -13,6 +15,28 @@ Gaps = Sequence[tuple[int, int | None]]
 #: Intervals back from the newest in which holes are looked for; a ring holds fewer as a rule.
 MAX_LOOK_BACK = 5000
 MAX_GAPS = 20
+#: Rows that one question may bring.
+MAX_PAGE = 200
+
+
+class UnknownMeter(SettingsError):
+    """An ESN that the TMS does not know."""
+
+    def __init__(self, esn: str) -> None:
+        super().__init__(f"SmartMeter {esn:.16}", "is not known", "import its shipment file")
+
+
+def meter_row(store: Store, esn: str) -> sqlite3.Row:
+    """Give what is stored of a meter itself; UnknownMeter for one that is not there."""
+    row = store.one("SELECT * FROM meters WHERE esn=?", esn)
+    if row is None:
+        raise UnknownMeter(esn)
+    return row
+
+
+def bounded(limit: int) -> int:
+    """Give how many rows to bring where so many are asked for."""
+    return max(1, min(limit, MAX_PAGE))
 
 
 def profile_sets(store: Store, esn: str) -> list[int]:

@@ -165,7 +165,7 @@ def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:
 
 def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Give what the tables show now."""
-    registers = service.registers(esn)["registers"]
+    registers = service.collected.registers(esn)["registers"]
     return {
         "registers": [
             {"row": row, "name": _register_name(one), "raw": one["raw"], "value": _told(one)}
@@ -174,11 +174,11 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
         "schedules": value["schedules"],
         "work": service.jobs(0, 8, esn)["jobs"],
         **(
-            {"polls": service.polls(esn, 12)}
+            {"polls": service.collected.polls(esn, 12)}
             if value["polled"]
-            else {"messages": service.messages(esn, 12), "outages": value["outages"]}
+            else {"messages": service.collected.messages(esn, 12), "outages": value["outages"]}
         ),
-        "events": service.events(esn, 12),
+        "events": service.collected.events(esn, 12),
     }
 
 

@@ -8,7 +8,8 @@ from fastapi import Request
 from nicegui import ui
 
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
-from smartmeter.tms.service import Service, UnknownMeter
+from smartmeter.tms.service import Service
+from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.web import meter_page, network_page, overview_page, work_page
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.frame import card, frame, heading

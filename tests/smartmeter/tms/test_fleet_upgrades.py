@@ -12,8 +12,9 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.ssi.factory import relative_title
 from smartmeter.tms.fleet_upgrades import MAX_LIST, FleetUpgrades
 from smartmeter.tms.server import TmsServer
-from smartmeter.tms.service import Service, UnknownMeter
+from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.store.records import store_image
 from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.web.meter_page import identity_lines

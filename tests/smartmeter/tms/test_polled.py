@@ -364,7 +364,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
             assert service.overview()["polls"] == 0, "these are no polls by exception"
             number = service.request("P1", "on-demand read", "ann")
             await eventually(lambda: service.job(number)["state"] == "done", "it can be read")
-            assert service.registers("P1")["registers"]
+            assert service.collected.registers("P1")["registers"]
             with pytest.raises(SettingsError, match="plain meter"):
                 service.request("P1", "demand reset", "ann")
         await eventually(lambda: polls(tms, "P1", good=False) >= 1, "its silence is seen")
@@ -373,7 +373,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
             holes = "SELECT filled FROM silences WHERE esn='P1' AND ended_s != 0"
             await eventually(lambda: tms.store.number(holes) > 0, "the gap is filled")
             assert Service(tms).meter("P1")["state"] == State.POLLED
-            profile = Service(tms).load_profile("P1")
+            profile = Service(tms).collected.load_profile("P1")
             ends = profile["end_s"]
             assert len(ends) == len(set(ends)) and profile["back_filled"]
     finally:

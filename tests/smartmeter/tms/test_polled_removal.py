@@ -13,8 +13,9 @@ from smartmeter.cli.tms import command
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
 from smartmeter.tms.polled import PollPlan, poll_schedules
 from smartmeter.tms.server import TmsServer
-from smartmeter.tms.service import Service, UnknownMeter
+from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.template import make_template
 from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smartmeter.base.tasks import Kind, Recurrence
 from smartmeter.base.zone import Zone
-from smartmeter.tms.service import schedule_text
+from smartmeter.tms.wording import schedule_text
 
 LOCAL = Zone(-18_000)
 

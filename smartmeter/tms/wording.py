@@ -1,0 +1,47 @@
+"""Instants, schedules and codes in words, as pages and API show them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import IntEnum
+
+from smartmeter.base.tasks import Kind, Recurrence
+from smartmeter.base.zone import UTC_ZONE
+
+
+def iso(utc_s: int | None) -> str:
+    """Give UTC seconds as text for people and programs; empty when not set."""
+    if not utc_s:
+        return ""
+    try:
+        return datetime.fromtimestamp(utc_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return str(utc_s)
+
+
+def schedule_text(recurrence: Recurrence) -> str:
+    """Give a recurrence in words."""
+    zone = "UTC" if recurrence.zone == UTC_ZONE else "local time"
+    at = f"{recurrence.at_minute // 60:02d}:{recurrence.at_minute % 60:02d} {zone}"
+    match recurrence.kind:
+        case Kind.INTERVAL:
+            return f"every {recurrence.period_min} minutes"
+        case Kind.HOURLY:
+            return f"every hour at minute {recurrence.at_minute}"
+        case Kind.DAILY:
+            return f"daily at {at}"
+        case Kind.WEEKLY:
+            days = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+            return f"every {days[recurrence.day]} at {at}"
+        case Kind.MONTHLY:
+            day = "last day" if recurrence.day == 255 else f"day {recurrence.day}"
+            return f"every month, {day}, at {at}"
+    return f"once at {iso(recurrence.once_s)}"
+
+
+def code_name(kind: type[IntEnum], value: int) -> str:
+    """Give the name of a code, or its number where it has none."""
+    try:
+        return str(kind(value).name)
+    except ValueError:
+        return str(value)
