@@ -11,26 +11,32 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from protocols.c1222.addressing import Addressed, addressed, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked
-from protocols.c1222.ap_title import ApTitle, uid_octets
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
-from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, length_octets, tlv
+from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import answer_of_node
+from protocols.c1222.in_clear import (
+    asks_for,
+    gathered_titles,
+    granted_title,
+    is_in_clear,
+    mode_of,
+    traced,
+)
 from protocols.c1222.node import Node, RequestArrived
 from protocols.c1222.passages import Passages
 from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
-from protocols.c1222.registration import REGISTER, Register, decode_registered
+from protocols.c1222.registration import REGISTER, Register
 from protocols.c1222.routes import RouteTable
-from protocols.c1222.security import CLEAR, check_control, split_services
+from protocols.c1222.security import CLEAR, check_control
 from protocols.c1222.services import (
     DEREGISTER,
-    MAX_TRACE_TITLES,
     RESOLVE,
     TRACE,
     Deregister,
@@ -40,7 +46,6 @@ from protocols.c1222.services import (
     encode_service,
 )
 from protocols.c1222.waiting import WaitingRoom
-from protocols.errors import RemoteProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
@@ -230,9 +235,9 @@ class Relay:
         """
         if apdu.called is not None or self.registrar is not None or self.upstream is None:
             return False
-        if apdu.is_segment or check_mode(apdu.user_information[0]) != CLEAR:
+        if not is_in_clear(apdu):
             return True
-        return _asks(apdu, REGISTER) or _asks(apdu, DEREGISTER)
+        return asks_for(apdu, REGISTER) or asks_for(apdu, DEREGISTER)
 
     def _forward_by(
         self, way: Hashable, path: Hashable, apdu: Apdu, octets: bytes, now_us: int
@@ -246,9 +251,10 @@ class Relay:
         control = CLEAR if apdu.is_segment else apdu.user_information[0]
         if control & 3 != NEVER:
             due_us = now_us + self._settings.answer_us
-            asked = Asked(path, way, apdu, due_us, check_mode(control), answered=apdu.is_segment)
+            asked = Asked(path, way, apdu, due_us, mode_of(control), answered=apdu.is_segment)
             self._due.add((_absolute(apdu.calling), apdu.calling_invocation_id), asked)
-        self._send(way, apdu, self._traced(apdu, octets), now_us)
+        own = self.node.title
+        self._send(way, apdu, traced(apdu, octets, own) if own is not None else octets, now_us)
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
@@ -282,7 +288,7 @@ class Relay:
         if mode != CLEAR:
             title = asked.apdu.calling or answer.called
         else:
-            title = _granted(answer) if _asks(asked.apdu, REGISTER) else None
+            title = granted_title(answer) if asks_for(asked.apdu, REGISTER) else None
         own = _absolute(self.node.title)
         if title is not None and own[: len(title.absolute)] != title.absolute:
             self._learn_route(title, asked.came, mode != CLEAR, now_us)
@@ -333,27 +339,6 @@ class Relay:
         for way in sorted(self._routes.below(prefix) - {path}, key=repr):
             self._send(way, apdu, octets, now_us)
 
-    def _traced(self, apdu: Apdu, octets: bytes) -> bytes:
-        """Append the own title to a trace in clear; anything else goes on as it is."""
-        information = apdu.user_information
-        if apdu.is_segment or check_mode(information[0]) != CLEAR or self.node.title is None:
-            return octets
-        try:
-            ed_class, services, _ = split_services(information[0], information[1:])
-            asked = decode_service(services[0]) if services[0][:1] == bytes([TRACE]) else None
-        except (ApduRejected, MalformedRequest):
-            return octets
-        if (
-            not isinstance(asked, Trace)
-            or len(services) != 1
-            or len(asked.titles) >= (MAX_TRACE_TITLES)
-        ):
-            return octets
-        service = encode_service(Trace((*asked.titles, self.node.title)))
-        text = information[:1] + (ed_class or b"") + length_octets(len(service)) + service
-        body = b"".join(element for tag, element in apdu.elements.items() if tag != 0xBE)
-        return tlv(APDU_TAG, body + tlv(0xBE, tlv(0x28, tlv(0x81, text))))
-
     def _send(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         if not self._passages.allow(path, octets, now_us):
             self.counts["dropped in-a-circle"] += 1
@@ -369,19 +354,7 @@ class Relay:
             return
         own = self.node.take_id()
         envelope = Envelope(own, apdu.calling, apdu.called, apdu.calling_invocation_id)
-        self._out.append((path, build_apdu(envelope, [bytes([code]) + self._gathered(apdu)])))
-
-    @staticmethod
-    def _gathered(apdu: Apdu) -> bytes:
-        """Give the titles that a trace in clear has gathered: where it stopped."""
-        information = apdu.user_information
-        if apdu.is_segment or check_mode(information[0]) != CLEAR:
-            return b""
-        try:
-            asked = decode_service(split_services(information[0], information[1:])[1][0])
-        except (ApduRejected, MalformedRequest):
-            return b""
-        return b"".join(map(uid_octets, asked.titles)) if isinstance(asked, Trace) else b""
+        self._out.append((path, build_apdu(envelope, [bytes([code]) + gathered_titles(apdu)])))
 
     # The relay's own services.
 
@@ -475,34 +448,6 @@ class Relay:
         if here or entry is not None or self._known_way(title, now_us) is not None:
             return self._address_of(asker, True)
         return b""
-
-
-def _asks(apdu: Apdu, code: int) -> bool:
-    """Tell whether a request in clear asks for this service."""
-    information = apdu.user_information
-    try:
-        services = split_services(information[0], information[1:])[1]
-    except ApduRejected:
-        return False
-    return any(service[0] == code for service in services)
-
-
-def _granted(answer: Apdu) -> ApTitle | None:
-    """Give the title that the answer to a registration in clear gives a node."""
-    information = answer.user_information
-    try:
-        items = split_services(information[0], information[1:])[1]
-    except ApduRejected:
-        return None
-    for item in items:
-        with suppress(RemoteProtocolError):
-            return decode_registered(item).title
-    return None
-
-
-def check_mode(control: int) -> int:
-    """Give the security mode of a control octet, whatever else is wrong with it."""
-    return control >> 2 & 3
 
 
 def _absolute(title: ApTitle | None) -> _Title:

@@ -1,0 +1,85 @@
+"""What a relay sees in the messages of others: the services of those in clear, and no more."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from protocols.c1222.ap_title import ApTitle, uid_octets
+from protocols.c1222.envelope import APDU_TAG, Apdu, length_octets, tlv
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.registration import decode_registered
+from protocols.c1222.security import CLEAR, split_services
+from protocols.c1222.services import (
+    MAX_TRACE_TITLES,
+    TRACE,
+    Trace,
+    decode_service,
+    encode_service,
+)
+from protocols.errors import RemoteProtocolError
+from protocols.psem.codec import MalformedRequest
+
+
+def mode_of(control: int) -> int:
+    """Give the security mode of a control octet, whatever else is wrong with it."""
+    return control >> 2 & 3
+
+
+def is_in_clear(apdu: Apdu) -> bool:
+    """Tell whether an APDU is not secured; of a segment nobody can tell before it is joined."""
+    return not apdu.is_segment and mode_of(apdu.user_information[0]) == CLEAR
+
+
+def services_in_clear(apdu: Apdu) -> list[bytes]:
+    """Give the octets of each service; none where they cannot be seen, or are no services."""
+    if not is_in_clear(apdu):
+        return []
+    information = apdu.user_information
+    try:
+        return split_services(information[0], information[1:])[1]
+    except ApduRejected:
+        return []
+
+
+def asks_for(apdu: Apdu, code: int) -> bool:
+    """Tell whether a request in clear asks for a service."""
+    return any(service[0] == code for service in services_in_clear(apdu))
+
+
+def granted_title(answer: Apdu) -> ApTitle | None:
+    """Give the title that the answer to a registration in clear gives a node."""
+    for item in services_in_clear(answer):
+        with suppress(RemoteProtocolError):
+            return decode_registered(item).title
+    return None
+
+
+def _trace_of(apdu: Apdu) -> Trace | None:
+    """Give the trace that an APDU in clear is; it stands alone."""
+    services = services_in_clear(apdu)
+    if len(services) != 1 or services[0][0] != TRACE:
+        return None
+    try:
+        asked = decode_service(services[0])
+    except MalformedRequest:
+        return None
+    return asked if isinstance(asked, Trace) else None
+
+
+def traced(apdu: Apdu, octets: bytes, title: ApTitle) -> bytes:
+    """Append a relay's title to a trace in clear; anything else goes on as it is."""
+    asked = _trace_of(apdu)
+    if asked is None or len(asked.titles) >= MAX_TRACE_TITLES:
+        return octets
+    information = apdu.user_information
+    ed_class = split_services(information[0], information[1:])[0] or b""
+    service = encode_service(Trace((*asked.titles, title)))
+    text = information[:1] + ed_class + length_octets(len(service)) + service
+    body = b"".join(element for tag, element in apdu.elements.items() if tag != 0xBE)
+    return tlv(APDU_TAG, body + tlv(0xBE, tlv(0x28, tlv(0x81, text))))
+
+
+def gathered_titles(apdu: Apdu) -> bytes:
+    """Give the titles that a trace has gathered until it stopped here; nothing of no trace."""
+    asked = _trace_of(apdu)
+    return b"".join(map(uid_octets, asked.titles)) if asked is not None else b""
