@@ -36,6 +36,7 @@ def demo(tmp_path: Path) -> Iterator[tuple[str, str]]:
             [
                 *(sys.executable, "-u", "-m", "smartmeter", "demo"),
                 *("--port", "0", "--data", str(tmp_path / "data"), "--duration", "120"),
+                *("--speed", "200"),  # a third of the default: a busy machine keeps up
             ],
             stdout=subprocess.PIPE,
             stderr=errors,
