@@ -122,7 +122,9 @@ class Gateway:
         try:
             await _first_end(stopping, tasks)
         finally:
-            self._manager.stopping()
+            if not self.again:
+                # The service goes on where another version takes over: systemd would end it.
+                self._manager.stopping()
             await ended(*tasks, stopping)
             if self.local is not None:
                 await self.local.stop()

@@ -3,9 +3,11 @@
 The images are wheels of this checkout; nothing comes over a network.
 """
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -40,9 +42,10 @@ PASSWORD = "only for this test"
 
 
 class Upgraded:
-    """A TMS, a gateway that takes images of one key, and a meter."""
+    """A TMS, a gateway that takes images of one key, and a meter; ``manager`` is the service's."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, manager: socket.socket) -> None:
+        self.manager = manager
         self.folder, self.link = folder, folder / "meter"
         self.database = folder / "tms" / "tms.sqlite3"
         tms, self.page = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
@@ -136,16 +139,29 @@ class Upgraded:
 @pytest.fixture
 def upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upgraded]:
     monkeypatch.setenv("SMARTMETER_TMS_PASSWORD", PASSWORD)
-    running = Upgraded(tmp_path)
-    yield running
-    for process in (running.gateway, running.tms, running.meter):
-        if process.process is not None and process.process.poll() is None:
-            process.end(signal.SIGKILL)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        running = Upgraded(tmp_path, manager)
+        yield running
+        for process in (running.gateway, running.tms, running.meter):
+            if process.process is not None and process.process.poll() is None:
+                process.end(signal.SIGKILL)
 
 
 REFUSED = "SELECT cause FROM jobs WHERE kind='upgrade' AND state='failed'"
 ROLLED_BACK = f"SELECT text FROM alarms WHERE text='rolled back: runs {VERSION}'"
 CONFIRMED = "SELECT text FROM alarms WHERE text='confirmed: runs 9.0.2'"
+
+
+def the_service_stops_once(upgraded: Upgraded) -> None:
+    """Another version that takes over is no end: systemd would kill what says that it stops."""
+    words: list[bytes] = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            words.append(upgraded.manager.recv(1000))
+    assert [b"STOPPING" in word for word in words] == [False] * (len(words) - 1) + [True], words
 
 
 def no_interval_was_lost(upgraded: Upgraded) -> None:
@@ -179,6 +195,7 @@ def test_a_broken_version_goes_back_by_itself_and_a_good_one_stays_whatever_is_k
     told = upgraded.cli("gateway", "status", "--settings", f"{upgraded.folder}/gateway.toml")
     assert "slot 1 runs 9.0.2, idle, last: confirmed" in told
     no_interval_was_lost(upgraded)
+    the_service_stops_once(upgraded)
 
 
 @pytest.mark.night
