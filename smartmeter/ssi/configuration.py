@@ -30,6 +30,7 @@ from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
 
 MIN_WATCH_PERIOD_MS = 100
 MAX_OUTAGE_THRESHOLD_S = 300
+MIN_REGISTRATION_PERIOD_S = 10
 #: Bits of the longest element that a monitor watches by octets.
 MAX_BITS = 8 * 255
 #: Numbers from here on are the module's own monitors (sags, swells, status); 255 is none.
@@ -246,6 +247,8 @@ def _general_fault(outage: Mapping[str, Any], general: Mapping[str, Any]) -> str
         return f"VOLTAGE_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
     if not 1 <= general["DUTY_PERMILLE"] <= 1000 or general["ACK_TIMEOUT_MS"] < 100:
         return "DUTY_PERMILLE is not 1..1000, or ACK_TIMEOUT_MS below 100"
+    if general["REGISTRATION_PERIOD_S"] < MIN_REGISTRATION_PERIOD_S:
+        return f"REGISTRATION_PERIOD_S below {MIN_REGISTRATION_PERIOD_S}"
     if 0 < general["STATUS_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
         return f"STATUS_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
     return None

@@ -111,7 +111,10 @@ class NetworkSide:
         self._asked_us = 0
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
+        #: Waits before further last gasps, how many messages the energy allows, and were sent;
+        #: None: there is no last gasp, and no limit.
         self._gasps: deque[int] = deque()
+        self._gasps_left: int | None = None
         self._gasps_sent = 0
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
@@ -204,8 +207,11 @@ class NetworkSide:
             self._reserve()
 
     def hurry(self, waits_us: Sequence[int], now_us: int) -> None:
-        """Last gasp: send what is urgent, and again, each time after the next of these waits."""
-        self._gasps, self._gasps_sent = deque(waits_us), 0
+        """Last gasp: send what is urgent, and again, each time after the next of these waits.
+
+        No more messages than waits, whatever comes of them, until the mains are back.
+        """
+        self._gasps, self._gasps_left, self._gasps_sent = deque(waits_us), len(waits_us), 0
         self._under_way = None
         self._not_before_us = now_us + (self._gasps.popleft() if self._gasps else 0)
         self.poll(now_us)
@@ -213,6 +219,7 @@ class NetworkSide:
     def spare(self) -> None:
         """The mains are back: energy is no concern any more."""
         self._gasps.clear()
+        self._gasps_left = None
 
     def expire(self, now_us: int) -> None:
         """Act on time-outs, and send what may be sent now."""
@@ -252,6 +259,8 @@ class NetworkSide:
 
     def _owes(self, now_us: int) -> bool:
         """Tell whether a registration is due."""
+        if self._gasps_left is not None:
+            return False
         return not self.registered or now_us >= self._registered_us + self._registration_us
 
     def poll(self, now_us: int) -> None:
@@ -276,11 +285,14 @@ class NetworkSide:
         ``owes``: a registration goes first, over a dear bearer only for what is urgent.  Without
         a report the cheapest carries one too that nobody has seen us on.
         """
-        unseen = self._unseen_way()
+        gasping = self._gasps_left is not None
+        if self._gasps_left == 0:
+            return None
+        owes, unseen = owes and not gasping, self._unseen_way()
         if not owes and not len(self._outbox) and unseen is None:
             return None
         ways = list(self._ways.items())
-        if self._gasps and ways:
+        if gasping and ways:
             # What the mains fed may be dead on the way: each last gasp takes another bearer.
             turn = self._gasps_sent % len(ways)
             ways = ways[turn:] + ways[:turn]
@@ -288,7 +300,7 @@ class NetworkSide:
             most = way.max_apdu_octets
             # Reports were made to fit the usual limit.
             room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
-            entry = self._outbox.first(way.urgent_only, room)
+            entry = self._outbox.first(way.urgent_only or gasping, room)
             registers = (owes or path == unseen) and most >= REGISTRATION_OCTETS
             if (entry is not None and (registers or not owes)) or (
                 registers and not way.urgent_only
@@ -298,7 +310,7 @@ class NetworkSide:
 
     def _unseen_way(self) -> Hashable | None:
         """Give the cheapest bearer of what is routine, if nobody has seen us on it."""
-        if not self._unseen or self._gasps:
+        if not self._unseen or self._gasps_left is not None:
             return None
         routine = (path for path, way in self._ways.items() if not way.urgent_only)
         cheapest = next(routine, None)
@@ -320,9 +332,11 @@ class NetworkSide:
     def _send(self, entry: Entry, path: Hashable, now_us: int) -> None:
         assert self._node is not None
         timeout_us = max(self._ack_timeout_us, self._ways[path].answer_us)
-        if self._gasps:
-            timeout_us = max(1, self._gasps.popleft())
+        if self._gasps_left is not None:
+            self._gasps_left -= 1
             self._gasps_sent += 1
+            if self._gasps:
+                timeout_us = max(1, self._gasps.popleft())
         self._asked_by = path
         transaction = self._node.request(
             entry.services,
@@ -434,11 +448,11 @@ class NetworkSide:
                 self.registered = False
         else:
             return
-        if cause == NO_ANSWER and not self._gasps and self._asked_by in self._ways:
+        if cause == NO_ANSWER and self._gasps_left is None and self._asked_by in self._ways:
             self._unanswered[self._asked_by] += 1
             if self._unanswered[self._asked_by] == UNANSWERED_BEFORE_DOUBT:
                 self._doubted.append(self._asked_by)
-        if self._gasps:
+        if self._gasps_left is not None:
             self._not_before_us = now_us
         else:
             self._not_before_us = now_us + self._pause_us

@@ -34,6 +34,7 @@ from smartmeter.ssi.own_tables import MAX_ANSWER_OCTETS
 from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
     FACTORY,
+    GENERAL,
     OUTAGE,
     Street,
     command,
@@ -311,6 +312,8 @@ def test_an_impossible_monitor_is_not_committed(changes: dict[str, int]) -> None
     assert street.provision(MONITORS={"MONITORS": []}, DISPOSITION=disposition)[-1] == b"\4"
     outage = OUTAGE | {"DISPOSITION": 7}
     assert street.provision(OUTAGE=outage)[-1] == b"\4"
+    general = GENERAL | {"REGISTRATION_PERIOD_S": 0}
+    assert street.provision(GENERAL=general)[-1] == b"\4"
 
 
 def test_a_meter_that_cannot_be_reached_is_told_of() -> None:

@@ -416,13 +416,32 @@ def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() ->
     assert len({tuple(found) for found in moments.values()}) == 3
 
 
-def test_no_more_last_gasps_than_the_energy_allows() -> None:
-    street = watching(OUTAGE={**OUTAGE, "LAST_GASP_COUNT": 4})
+@pytest.mark.parametrize("gasps", [0, 1, 4])
+def test_no_more_last_gasps_than_the_energy_allows_each_in_its_window(gasps: int) -> None:
+    threshold_s, spread_ms = 3, 500
+    outage = {
+        "LAST_GASP_COUNT": gasps,
+        "THRESHOLD_S": threshold_s,
+        "LAST_GASP_SPREAD_MS": spread_ms,
+    }
+    street = watching(OUTAGE=OUTAGE | outage)
     street.host.refusing = True
-    street.device.mains(False, street.world.now_us)
-    sent_before = street.sent
+    begin_us = street.world.now_us
+    street.device.mains(False, begin_us)
+    moments = []
+    for _ in range(gasps):
+        sent = street.sent
+        assert street.world.run(begin_us + 50 * S, lambda sent=sent: street.sent > sent)
+        moments.append((street.world.now_us - begin_us) / 1000 - 1000 * threshold_s)
+    assert all(spread_ms * n <= one < spread_ms * (n + 1) for n, one in enumerate(moments))
+    sent = street.sent
     street.run(50)
-    assert street.sent - sent_before <= 4 + 1  # one more may be a heartbeat of another kind
+    assert street.sent == sent
+    street.host.refusing = False
+    street.device.mains(True, street.world.now_us)
+    street.run(60)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert [record["RESTORED"] for record in records] == [0, 1]
 
 
 @pytest.mark.parametrize("outages", [3, 20])
