@@ -110,12 +110,16 @@ class Alarms:
         }
 
     def keep(self, value: Mapping[str, Any]) -> None:
-        """Keep an advisory for the next report; the caller commits the memory."""
+        """Keep an advisory for the next report, an alarm until it may be told; to be committed."""
         image = ssi_tables.encode(SsiTable.ALARM, value).hex()
         self._memory.advisories = [*self._memory.advisories, image][-MAX_ADVISORIES:]
 
-    def waiting(self) -> list[bytes]:
-        """Give the images of the advisories that wait, and forget them."""
-        images = [bytes.fromhex(image) for image in self._memory.advisories]
-        self._memory.advisories = []
-        return images
+    def take(self, disposition: Disposition) -> list[dict[str, Any]]:
+        """Give the exceptions of a disposition that wait, as values, and forget them."""
+        if not self._memory.advisories:
+            return []
+        images = {image: bytes.fromhex(image) for image in self._memory.advisories}
+        values = {image: ssi_tables.decode(SsiTable.ALARM, images[image]) for image in images}
+        taken = [image for image in images if values[image]["DISPOSITION"] == disposition]
+        self._memory.advisories = [image for image in images if image not in taken]
+        return [values[image] for image in taken]

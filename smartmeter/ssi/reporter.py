@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import astuple
 from typing import Any
 
-from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import AlarmSource, Cause, Disposition, ModuleAlarm, SsiTable
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import Nvram
@@ -82,8 +81,13 @@ class Reporter:
         services: Iterable[bytes | IntervalPart],
         now_us: int,
         urgent: bool = False,
+        tells: bool = True,
     ) -> None:
-        """Put a report into the outbox, with the cursors as they stand, in one commit."""
+        """Put a report into the outbox, with the cursors as they stand, in one commit.
+
+        After it go the alarms that were kept for that commit; what ``tells`` of them tells of
+        no more.
+        """
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
         for victim in victims:
@@ -94,13 +98,16 @@ class Reporter:
         if victims:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
         self._outbox.add(drafts, memory.pages())
+        alarms = self.alarms.take(Disposition.ALARM) if tells else []
+        if alarms:
+            told = [self.make.own(SsiTable.ALARM, value) for value in alarms]
+            self.report(self.header(Cause.ALARM, now_us), told, now_us, urgent=True, tells=False)
 
     def waiting_advisories(self) -> list[bytes]:
         """Give the services that carry the advisories which wait, and forget them."""
-        images = self.alarms.waiting()
-        decoded = (ssi_tables.decode(SsiTable.ALARM, image) for image in images)
+        advisories = self.alarms.take(Disposition.ADVISORY)
         outages, self._memory.outages_waiting = self._memory.outages_waiting, []
-        return [self.make.own(SsiTable.ALARM, value) for value in decoded] + [
+        return [self.make.own(SsiTable.ALARM, value) for value in advisories] + [
             self._outage_record(*outage) for outage in outages
         ]
 
@@ -110,11 +117,13 @@ class Reporter:
         self.raise_(AlarmSource.MODULE, code, disposition, text, now_us, value=value)
 
     def keep_own(self, code: ModuleAlarm, text: str, now_us: int, value: int = 0) -> None:
-        """Add an advisory to the report that is made next; the caller commits."""
-        alarm = self.alarms.value(
-            AlarmSource.MODULE, code, Disposition.ADVISORY, self.utc_s(now_us), text, value=value
-        )
-        self.alarms.keep(alarm)
+        """Raise an exception that is to be durable with the report made next, not before."""
+        disposition = self.alarms.disposition(AlarmSource.MODULE, code)
+        if disposition is not Disposition.LOG:
+            alarm = self.alarms.value(
+                AlarmSource.MODULE, code, disposition, self.utc_s(now_us), text, value=value
+            )
+            self.alarms.keep(alarm)
 
     def raise_(
         self,

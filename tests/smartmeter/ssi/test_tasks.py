@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from ansi_tables.ssi_tables import (
+    DEFAULT_BASE,
     CatchUp,
     Cause,
     Command,
     Content,
+    Disposition,
     ModuleAlarm,
     ScheduleKind,
     SsiTable,
@@ -311,3 +313,34 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     assert reported(street, Cause.CATCH_UP)
     assert ModuleAlarm.OUTBOX_OVERFLOW in alarm_codes(street)
     assert alarm_codes(street).count(ModuleAlarm.METER_SECURITY) == 9
+
+
+@pytest.mark.parametrize("disposition", list(Disposition))
+def test_what_the_module_loses_is_told_as_its_disposition_says(
+    monkeypatch: pytest.MonkeyPatch, disposition: Disposition
+) -> None:
+    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 6)
+    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 2)
+    codes = (ModuleAlarm.OUTBOX_OVERFLOW, ModuleAlarm.DATA_CLEARED)
+    entries = [{"SOURCE": 0, "CODE": code, "DISPOSITION": disposition} for code in codes]
+    street = provisioned(schedule(), DISPOSITION={"DEFAULT": 0, "ENTRIES": entries})
+    street.run(HOUR_S)
+    cut = Partition()
+    street.link.wrap(cut)
+    street.run(2 * HOUR_S)
+    module = street.device.module
+    for number in range(4):
+        module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+    # As if the ring had begun anew.
+    module.memory.profile_cursors = {"1": 10_000}
+    street.link.unwrap(cut)
+    street.run(HOUR_S)
+    told = [
+        (alarm["CODE"], report.header["CAUSE"])
+        for report in street.host.reports
+        for number, alarm in report.parts
+        if number == DEFAULT_BASE + SsiTable.ALARM and alarm["CODE"] in codes
+    ]
+    cause = Cause.ALARM if disposition is Disposition.ALARM else Cause.SCHEDULE
+    assert {one for one, _ in told} == (set(codes) if disposition else set())
+    assert all(one == cause for _, one in told)
