@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass, fields
+from functools import wraps
+from typing import Any
 
 import click
 
@@ -14,14 +16,33 @@ from smartmeter.comms.carrier import Carrier
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles
 
-_Verb = TypeVar("_Verb", bound=Callable[..., Any])
 #: Where the password at a broker comes from; never from the command line.
 PASSWORD_VARIABLE = "SMARTMETER_MQTT_PASSWORD"
 MAX_CALLS = 1000
 
 
-def carrier_options(verb: _Verb) -> _Verb:
-    """Give a verb the options; :func:`make_carriers` takes them."""
+@dataclass(frozen=True)
+class CarrierOptions:
+    """What a verb is reached by beside its own sockets, as it was given."""
+
+    call: tuple[str, ...] = ()
+    mqtt: str | None = None
+    mqtt_user: str = ""
+    sms: str | None = None
+    modem: str | None = None
+    multicast: bool = False
+
+
+def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options; it takes them together, as ``reached_by``."""
+    names = [field.name for field in fields(CarrierOptions)]
+
+    @wraps(verb)
+    def gathered(**given: Any) -> None:
+        reached_by = CarrierOptions(**{name: given.pop(name) for name in names})
+        verb(reached_by=reached_by, **given)
+
+    with_options: Callable[..., None] = gathered
     for option in (
         click.option("--multicast", is_flag=True, help="Hear C12.22's multicast groups too (UDP)."),
         click.option(
@@ -43,20 +64,33 @@ def carrier_options(verb: _Verb) -> _Verb:
             help="Open the connection to a node that listens; may be given again.",
         ),
     ):
-        verb = option(verb)
-    return verb
+        with_options = option(with_options)
+    return with_options
 
 
-def make_carriers(
-    listener: Listener,
-    tls: TlsFiles,
-    call: tuple[str, ...],
-    mqtt: str | None,
-    mqtt_user: str,
-    sms: str | None,
-    modem: str | None,
-) -> list[Carrier]:
+def make_carriers(listener: Listener, tls: TlsFiles, chosen: CarrierOptions) -> list[Carrier]:
     """Give what the options say; SettingsError when it cannot be."""
+    carriers = _callers(listener, tls, chosen.call)
+    if chosen.mqtt is not None:
+        carriers.append(_broker(listener, tls, chosen.mqtt, chosen.mqtt_user))
+    if chosen.sms is not None:
+        from smartmeter.comms.sms import SmsCarrier
+
+        _check_port("--sms", chosen.sms)
+        carriers.append(SmsCarrier(chosen.sms, listener.counts))
+    if chosen.modem is not None:
+        from smartmeter.comms.answered_calls import CallCarrier
+
+        _check_port("--modem", chosen.modem)
+        if chosen.modem == chosen.sms:
+            raise SettingsError(
+                "--modem", f"{chosen.modem} is --sms's too", "give each a modem of its own"
+            )
+        carriers.append(CallCarrier(chosen.modem, listener.limit, listener.counts))
+    return carriers
+
+
+def _callers(listener: Listener, tls: TlsFiles, call: tuple[str, ...]) -> list[Carrier]:
     from smartmeter.comms.caller import Caller
 
     if len(call) > MAX_CALLS:
@@ -64,33 +98,20 @@ def make_carriers(
     for address in call:
         if not address.startswith(("tcp:", "tls:")):
             raise SettingsError("--call", f"{address!r} cannot be called", "write tcp:HOST:PORT")
-    carriers: list[Carrier] = [Caller(address, listener, tls) for address in call]
-    if mqtt is not None:
-        if not mqtt.startswith(("mqtt:", "mqtts:")):
-            raise SettingsError("--mqtt", f"{mqtt!r} is no broker", "write mqtt:HOST:PORT")
-        try:
-            from smartmeter.comms.mqtt_carrier import MqttCarrier
-        except ImportError as error:
-            remedy = 'pip install "smartmeter[network]"'
-            raise SettingsError("--mqtt", f"needs the package {error.name}", remedy) from error
-        password = os.environ.get(PASSWORD_VARIABLE, "")
-        settings = BearerSettings("mqtt", mqtt, tls=tls, user=mqtt_user, password=password)
-        carriers.append(MqttCarrier(settings, listener.limit, listener.counts))
-    if sms is not None:
-        from smartmeter.comms.sms import SmsCarrier
+    return [Caller(address, listener, tls) for address in call]
 
-        _check_port("--sms", sms)
-        carriers.append(SmsCarrier(sms, listener.counts))
-    if modem is not None:
-        from smartmeter.comms.answered_calls import CallCarrier
 
-        _check_port("--modem", modem)
-        if modem == sms:
-            raise SettingsError(
-                "--modem", f"{modem} is --sms's too", "give each a modem of its own"
-            )
-        carriers.append(CallCarrier(modem, listener.limit, listener.counts))
-    return carriers
+def _broker(listener: Listener, tls: TlsFiles, address: str, user: str) -> Carrier:
+    if not address.startswith(("mqtt:", "mqtts:")):
+        raise SettingsError("--mqtt", f"{address!r} is no broker", "write mqtt:HOST:PORT")
+    try:
+        from smartmeter.comms.mqtt_carrier import MqttCarrier
+    except ImportError as error:
+        remedy = 'pip install "smartmeter[network]"'
+        raise SettingsError("--mqtt", f"needs the package {error.name}", remedy) from error
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    settings = BearerSettings("mqtt", address, tls=tls, user=user, password=password)
+    return MqttCarrier(settings, listener.limit, listener.counts)
 
 
 def _check_port(option: str, port: str) -> None:

@@ -12,7 +12,7 @@ import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.carriers import carrier_options, make_carriers
+from smartmeter.cli.carriers import CarrierOptions, carrier_options, make_carriers
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
@@ -59,12 +59,7 @@ def run(
     keys: str | None,
     wake: str | None,
     metrics: str | None,
-    call: tuple[str, ...],
-    mqtt: str | None,
-    mqtt_user: str,
-    sms: str | None,
-    modem: str | None,
-    multicast: bool,
+    reached_by: CarrierOptions,
     **tls: str | None,
 ) -> None:
     """Forward messages by title until told to stop (Ctrl-C).
@@ -79,7 +74,7 @@ def run(
         raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
     if keys is not None and master is None:
         raise click.UsageError("--keys goes with --master: a plain relay registers nobody")
-    if wake is not None and sms is None:
+    if wake is not None and reached_by.sms is None:
         raise click.UsageError("--wake needs the modem that sends the short messages: --sms PORT")
     from smartmeter.base.title import node_title
     from smartmeter.comms.relay_host import RelayHost
@@ -99,12 +94,12 @@ def run(
 
     @asynccontextmanager
     async def reached() -> AsyncIterator[None]:
-        carriers = make_carriers(relay.listener, files, call, mqtt, mqtt_user, sms, modem)
+        carriers = make_carriers(relay.listener, files, reached_by)
         bells = [one for one in carriers if isinstance(one, Bell)]
         relay.finder.ring = Ring(bells[0], numbers) if bells else None
         telling = serving_metrics(metrics, lambda: _families(relay))
         async with carrying(carriers, relay), telling:
-            if multicast:
+            if reached_by.multicast:
                 await relay.listener.listen_groups(relay.address[1])
             yield
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_polled, tms_upgrade
-from smartmeter.cli.carriers import carrier_options, make_carriers
+from smartmeter.cli.carriers import CarrierOptions, carrier_options, make_carriers
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.carrier import Bell, Carrier, carrying
+from smartmeter.comms.carrier import Bell, carrying
 from smartmeter.comms.event_loop import run_server
-from smartmeter.comms.listener import Listener
 from smartmeter.comms.tls import TlsFiles, server_tls
+
+if TYPE_CHECKING:
+    from smartmeter.tms.server import TmsServer
 
 
 @click.group()
@@ -60,86 +65,106 @@ def run(
     template: str | None,
     clock: str,
     metrics: str | None,
-    call: tuple[str, ...],
-    mqtt: str | None,
-    mqtt_user: str,
-    sms: str | None,
-    modem: str | None,
-    multicast: bool,
+    reached_by: CarrierOptions,
     **tls: str | None,
 ) -> None:
     """Run the TMS until told to stop (Ctrl-C)."""
-    files = tls_files(**tls)
+    settings = _Settings(
+        Path(data),
+        host_port("--listen", listen, "127.0.0.1:1153"),
+        host_port("--web", web, "127.0.0.1:8080, or off") if web != "off" else None,
+        metrics,
+        reached_by,
+        tls_files(**tls),
+    )
+    run_server(_run(settings, _Entries(shipment, poll, template), clock))
 
-    def carriers(listener: Listener) -> list[Carrier]:
-        return make_carriers(listener, files, call, mqtt, mqtt_user, sms, modem)
 
-    entered, shown_at = (shipment, poll), (web, metrics)
-    made = _run(Path(data), listen, shown_at, entered, template, clock, files, carriers, multicast)
-    run_server(made)
+@dataclass(frozen=True)
+class _Settings:
+    """Where a TMS keeps its data, and where it is reached; ``web`` None: it has no page."""
+
+    data: Path
+    listen: tuple[str, int]
+    web: tuple[str, int] | None
+    metrics: str | None
+    reached_by: CarrierOptions
+    tls: TlsFiles
 
 
-async def _run(
-    data: Path,
-    listen: str,
-    shown_at: tuple[str, str | None],
-    entered: tuple[str | None, str | None],
-    template: str | None,
-    clock: str,
-    tls: TlsFiles,
-    carriers: Callable[[Listener], list[Carrier]],
-    multicast: bool,
-) -> None:
-    from smartmeter.tms.metrics import tms_families
+@dataclass(frozen=True)
+class _Entries:
+    """Names of files whose contents are entered at the start."""
+
+    shipment: str | None
+    poll: str | None
+    template: str | None
+
+
+async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
+    """Enter the files, all of which are read before anything is written, and serve."""
     from smartmeter.tms.polled import read_polled
     from smartmeter.tms.server import TmsServer
-    from smartmeter.tms.service import Service
     from smartmeter.tms.shipment import read_shipment
     from smartmeter.tms.template import make_template, read_template
 
     stop = asyncio.Event()
     on_stop(stop.set)
-    shipment, poll = entered
-    web, metrics = shown_at
-    host, port = host_port("--listen", listen, "127.0.0.1:1153")
+    shipment, poll, template = entries.shipment, entries.poll, entries.template
     chosen = read_template(text_of("--template", template)) if template else make_template()
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
-    server = TmsServer(data, calendar, chosen)
-    context = server_tls(tls) if tls.certificate is not None else None
-    await server.start(host, port, context)
-    site = None
+    server = TmsServer(settings.data, calendar, chosen)
+    context = server_tls(settings.tls) if settings.tls.certificate is not None else None
+    await server.start(*settings.listen, context)
     try:
         if shipped:
             click.echo(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
         if plain:
             click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
-        if web != "off":
-            from smartmeter.tms.users import Users
-            from smartmeter.tms.web.site import Site
-
-            web_host, web_port = host_port("--web", web, "127.0.0.1:8080, or off")
-            told = Users(server.store).first(os.environ)
-            if told is not None:
-                click.echo(told)
-            site = Site(server)
-            await site.start(web_host, web_port)
-            click.echo(f"page http://{shown(web_host, site.port)}/")
-        made = carriers(server.listener)
-        bells = [one for one in made if isinstance(one, Bell)]
-        server.head_end.waking.bell = bells[0] if bells else None
-        service = Service(server)
-        telling = serving_metrics(metrics, lambda: tms_families(service))
-        async with carrying(made, server), telling:
-            real_host, real_port = server.address
-            if multicast:
-                await server.listener.listen_groups(real_port)
+        async with _page(server, settings.web), _reached(server, settings):
             kind = "tcp" if context is None else "tls"
-            click.echo(f"ready {kind}:{shown(real_host, real_port)} data {data}")
+            click.echo(f"ready {kind}:{shown(*server.address)} data {settings.data}")
             await stop.wait()
     finally:
-        if site is not None:
-            await site.stop()
         await server.stop()
         click.echo("stopped", err=True)
+
+
+@asynccontextmanager
+async def _page(server: TmsServer, address: tuple[str, int] | None) -> AsyncIterator[None]:
+    """Show the page, and tell where it is and who may log in."""
+    if address is None:
+        yield
+        return
+    from smartmeter.tms.users import Users
+    from smartmeter.tms.web.site import Site
+
+    told = Users(server.store).first(os.environ)
+    if told is not None:
+        click.echo(told)
+    site = Site(server)
+    await site.start(*address)
+    click.echo(f"page http://{shown(address[0], site.port)}/")
+    try:
+        yield
+    finally:
+        await site.stop()
+
+
+@asynccontextmanager
+async def _reached(server: TmsServer, settings: _Settings) -> AsyncIterator[None]:
+    """Open what reaches the TMS beside its sockets, and its figures to Prometheus."""
+    from smartmeter.tms.metrics import tms_families
+    from smartmeter.tms.service import Service
+
+    carriers = make_carriers(server.listener, settings.tls, settings.reached_by)
+    bells = [one for one in carriers if isinstance(one, Bell)]
+    server.head_end.waking.bell = bells[0] if bells else None
+    service = Service(server)
+    telling = serving_metrics(settings.metrics, lambda: tms_families(service))
+    async with carrying(carriers, server), telling:
+        if settings.reached_by.multicast:
+            await server.listener.listen_groups(server.address[1])
+        yield

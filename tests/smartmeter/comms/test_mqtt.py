@@ -9,7 +9,7 @@ import aiomqtt
 import pytest
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.carriers import make_carriers
+from smartmeter.cli.carriers import CarrierOptions, make_carriers
 from smartmeter.comms import mqtt_carrier
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import carrying
@@ -119,8 +119,8 @@ async def test_options_that_are_none_are_told() -> None:
         (("tcp:h:1",) * 1001, None, "1000"),
     ):
         with pytest.raises(SettingsError, match=word):
-            make_carriers(listener, TlsFiles(), call, mqtt, "", None, None)
+            make_carriers(listener, TlsFiles(), CarrierOptions(call, mqtt))
     with pytest.raises(SettingsError, match="--sms"):
-        make_carriers(listener, TlsFiles(), (), None, "", "/dev/nothing-here", None)
+        make_carriers(listener, TlsFiles(), CarrierOptions(sms="/dev/nothing-here"))
     with pytest.raises(SettingsError, match="cannot stand in a topic"):
         MqttBearer(BearerSettings("b", "mqtt:h:1", node="a/b"))
