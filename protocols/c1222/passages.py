@@ -10,9 +10,9 @@ from collections import OrderedDict
 from collections.abc import Hashable
 
 US_PER_S = 1_000_000
-#: How often the same octets may go the same way within that time.  Over UDP a request is
-#: repeated three times (after 1, 2 and 4 s).
-MAX_SAME, MEMORY_US = 8, 30 * US_PER_S
+#: How often the same octets may go the same way within that time.  What goes round does so
+#: thousands of times; a client that writes one invocation id for ever, perhaps every second.
+MAX_SAME, MEMORY_US = 64, 30 * US_PER_S
 MAX_REMEMBERED = 16_384
 
 
