@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from protocols.c1222.addressing import Addressed, addressed, is_group
-from protocols.c1222.answers_due import AnswersDue, Asked
+from protocols.c1222.answers_due import AnswersDue, Asked, Key
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import Apdu, decode_apdu
@@ -69,15 +69,26 @@ class RelaySettings:
     group_memory_s: int = 120
     max_pending: int = 16_384
     max_routes: int = 100_000
-    max_group_memory: int = 4096
+    #: Groups' messages in that time; each may cost a message and an answer for every node.
+    max_groups: int = 32
     max_apdu_octets: int = 32_767
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A message to many: where it came from, and who asked, for the answers."""
+
+    came: Hashable
+    key: Key
+    due_us: int
 
 
 class Relay:
     """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
 
     ``node`` is its own title, keys and transactions; its events that are no
-    network service come out of ``events``.  ``ways`` gives paths that its owner knows;
+    network service come out of ``events``.  ``ways`` gives paths that its owner knows, and
+    ``members`` those to all below a title;
     ``seek`` begins to look for one and tells whether there is hope: then the message waits
     until ``way_found`` or ``way_lost``.  ``address_of`` gives the native address of a path's far
     end, or with True the own one as seen from there.
@@ -90,11 +101,12 @@ class Relay:
         upstream: Hashable | None = None,
         settings: RelaySettings | None = None,
         ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
+        members: Callable[[_Title], set[Hashable]] = lambda prefix: set(),
         seek: Callable[[ApTitle], bool] = lambda title: False,
         address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
-        self._ways = ways
+        self._ways, self._members = ways, members
         self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
@@ -105,7 +117,7 @@ class Relay:
         self._heard = RouteTable(self._settings.max_routes, keep_us)
         self._due = AnswersDue(self._settings.max_pending)
         self._passages = Passages()
-        self._groups: OrderedDict[Hashable, int] = OrderedDict()
+        self._groups: OrderedDict[Hashable, _Group] = OrderedDict()
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
@@ -181,8 +193,7 @@ class Relay:
             self._take_changes(None, now_us)
         for asked in self._due.overdue(now_us):
             self._error(asked.came, asked.apdu, ResponseCode.nett)
-        while self._groups and now_us >= next(iter(self._groups.values())):
-            self._groups.popitem(last=False)
+        self._forget_groups(now_us)
         self._routes.expire(now_us)
         self._heard.expire(now_us)
 
@@ -258,14 +269,13 @@ class Relay:
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
-        answers = apdu.called_invocation_id or 0
-        caller = _absolute(apdu.called)
-        waiting = self._due.take((caller, answers), path) or self._due.take(((), answers), path)
+        key = (_absolute(apdu.called), apdu.called_invocation_id or 0)
+        waiting = self._due.take(key, path) or self._due.take(((), key[1]), path)
         if len(waiting) == 1 and waiting[0].went == path:
             self._learn(waiting[0], apdu, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
-        if waiting:
+        if waiting or self._told_group(key, path, apdu, octets, now_us):
             return
         way = None
         if apdu.called is not None:
@@ -329,15 +339,31 @@ class Relay:
         if mark in self._groups:
             self.counts["dropped group-repeated"] += 1
             return
-        while len(self._groups) >= self._settings.max_group_memory:
-            self._groups.popitem(last=False)
-        self._groups[mark] = now_us + self._settings.group_memory_s * US_PER_S
+        self._forget_groups(now_us)
+        if len(self._groups) >= self._settings.max_groups:
+            self.counts["dropped too-many-groups"] += 1
+            return
+        due_us = now_us + self._settings.group_memory_s * US_PER_S
+        self._groups[mark] = _Group(path, mark[:2], due_us)
         if where.is_group:
             self._deliver(path, octets, now_us)
         arcs = apdu.called.absolute
         prefix = arcs[:-1] if arcs[-1] == 0 else arcs[:-2]
-        for way in sorted(self._routes.below(prefix) - {path}, key=repr):
+        ways = self._routes.below(prefix) | self._members(prefix)
+        ways |= {self.upstream} if self.upstream is not None else set()
+        for way in sorted(ways - {path}, key=repr):
             self._send(way, apdu, octets, now_us)
+
+    def _forget_groups(self, now_us: int) -> None:
+        while self._groups and now_us >= next(iter(self._groups.values())).due_us:
+            self._groups.popitem(last=False)
+
+    def _told_group(self, key: Key, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> bool:
+        """Bring an answer of one of many back to who asked them all."""
+        came = [one.came for one in self._groups.values() if one.key == key and one.came != path]
+        for way in came:
+            self._send(way, apdu, octets, now_us)
+        return bool(came)
 
     def _send(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         if not self._passages.allow(path, octets, now_us):

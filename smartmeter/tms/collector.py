@@ -7,7 +7,7 @@ stores, and says when the answer may go.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -140,6 +140,11 @@ class Meters:
         self._titles[esn] = parsed
         self._ciphers[esn, key_id] = EaxPrime(key)
 
+    def below(self, prefix: tuple[int, ...]) -> Iterator[str]:
+        """Give the SmartMeters below a title."""
+        size = len(prefix)
+        return (esn for arcs, esn in self._esns.items() if arcs[:size] == prefix)
+
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
         """Give the key of a title."""
         esn = self.esn(peer)
@@ -179,7 +184,7 @@ class Collector:
             ),
         )
         #: The TMS is its own master relay: what is for others goes on by this.
-        self.relay = Relay(self.node, ways=self._way_to)
+        self.relay = Relay(self.node, ways=self._way_to, members=self._members)
         #: Gives the native address of a path's far end, or of our own; empty: none.
         self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
         #: Tells that what goes by a path may lie in the network for a while.
@@ -242,6 +247,10 @@ class Collector:
     def _way_to(self, title: ApTitle) -> Hashable | None:
         esn = self._meters.esn(title)
         return self.paths.of(esn) if esn is not None else None
+
+    def _members(self, prefix: tuple[int, ...]) -> set[Hashable]:
+        ways = (self.paths.of(esn) for esn in self._meters.below(prefix))
+        return {way for way in ways if way is not None}
 
     def events(self) -> list[Event]:
         """Give what happened."""

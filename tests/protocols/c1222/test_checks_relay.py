@@ -264,6 +264,34 @@ def test_check_73_a_broadcast_through_two_relays_is_spread_once() -> None:
     assert chain.master.counts["dropped group-repeated"] == 1
 
 
+def test_a_broadcast_goes_up_and_down_and_its_answers_come_back_to_who_asked() -> None:
+    chain = Chain()
+    chain.register()
+    identify = encode_request(Identify())
+    octets = request([identify], 9, calling=HOST, called=ApTitle.parse(".7.0"))
+    for asker in ("first", "second"):
+        chain.meter = Talk(OPEN)
+        relay = getattr(chain, asker)
+        chain.carried.clear()
+        relay.receive("a host", octets, chain.now_us)
+        chain.settle()
+        chain.now_us += 5_000_000  # who is asked in a group waits for a while
+        chain.meter.server.expire(chain.now_us)
+        chain.settle()
+        [answer] = [o for who, path, o in chain.carried if (who, path) == (asker, "a host")]
+        assert decode_apdu(answer).calling == METER
+        assert {who for who, _, o in chain.carried if o == octets} >= {asker, "second"}
+        chain.later(200)
+    assert chain.first.counts["dropped no-way-back"] == 0
+
+
+def test_messages_to_groups_are_few() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    for number in range(50):
+        relay.receive("a", request([READ_1], number, called=ApTitle.parse(".7.0")), NOW_US)
+    assert len(relay.outgoing()) == 32 and relay.counts["dropped too-many-groups"] == 18
+
+
 def test_who_claims_anothers_title_gets_neither_answer_nor_route() -> None:
     chain = Chain(NodeSettings())
     chain.register()
