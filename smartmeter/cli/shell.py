@@ -26,7 +26,7 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.pump import MeterPort
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.procedure import context_of, make_call, procedure_number, run_agreed
-from smartmeter.cli.read import print_table, read_tables
+from smartmeter.cli.read import add_meaning, print_table, read_tables
 from smartmeter.cli.tables import table_number
 from smartmeter.cli.write import Change, given_octets, write_agreed
 
@@ -116,6 +116,7 @@ class Shell(cmd.Cmd):
         if not numbers:
             raise click.UsageError("read which table?")
         found = read_tables(self._meter, numbers)
+        add_meaning(self._meter, found)
         for number in found.wanted:
             print_table(found, number)
             self.failed |= number in found.refused

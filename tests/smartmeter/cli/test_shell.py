@@ -60,6 +60,7 @@ def test_a_shell_completes_remembers_and_asks(tmp_path: Path) -> None:
     terminal = Terminal(["shell", "sim:"], {**home, "SMARTMETER_PASSWORD": "master"})
     terminal.say("", "meter> ")
     terminal.say("read ST-05\n", "IDENTIFICATION")
+    terminal.say("read 23\n", "active energy delivered: ")
     terminal.say("procedure CLEAR_D\t\n", "Type the meter's serial number")
     terminal.say("SM000001\n", "CLEAR_DATA: completed")
     terminal.say("write 5 IDENTIFICATION=POLE\n", "[y/N]")
