@@ -34,6 +34,10 @@ class MeterLink:
         """Let the meter's context be read anew: a table of it has changed."""
         self.read_due_us = now_us
 
+    def put_off(self, now_us: int) -> None:
+        """Too much else waits at the port: the meter's context is read a little later."""
+        self.read_due_us = now_us + FIRST_RETRY_US
+
     def read_failed(self, now_us: int) -> None:
         """The meter's context could not be read: it is tried again, each time after longer."""
         pause_us = FIRST_RETRY_US << min(self._in_a_row - 1, MAX_DOUBLINGS)

@@ -330,7 +330,9 @@ class Module:
     def _start_due(self, now_us: int) -> bool:
         """Start jobs that are due; True when something may have ended at once."""
         if self.link.take_due(now_us):
-            return self.optical.submit(Priority.REQUEST, work.start, "start", now_us)
+            if self.optical.submit(Priority.REQUEST, work.start, "start", now_us):
+                return True
+            self.link.put_off(now_us)
         if self.meter is None or self._doubts(now_us):
             return False
         if self._reconfigure:

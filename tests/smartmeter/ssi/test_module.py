@@ -343,11 +343,32 @@ def test_a_key_that_was_written_is_used_and_cannot_be_read() -> None:
 
 def test_a_write_of_a_context_table_makes_the_module_read_the_context_again() -> None:
     street = provisioned()
-    commits = street.device.nvram.commits
-    write = encode_request(FullWrite(5, b"NEW IDENTIFICATION  "))
-    assert street.ask(write) == [b"\0"]
+    module = street.device.module
+    before = module.meter
+    assert before is not None and 13 in before.images and 5 not in before.images
+    assert street.ask(encode_request(FullWrite(5, b"NEW IDENTIFICATION  "))) == [b"\0"]
     street.run(10)
-    assert street.device.nvram.commits >= commits
+    assert module.meter is before, "a name is no part of it"
+    half_hours = bytes([30]) + before.images[13][1:]
+    assert street.ask(encode_request(FullWrite(13, half_hours))) == [b"\0"]
+    street.run(10)
+    assert module.meter is not None and module.meter.images[13] == half_hours
+    assert module.meter.id != before.id
+
+
+def test_a_context_that_finds_no_room_at_the_port_is_read_again_a_little_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = provisioned()
+    module = street.device.module
+    before = module.meter
+    with monkeypatch.context() as full:
+        full.setattr("smartmeter.ssi.meter_side.MAX_JOBS", 0)
+        module.table_written(0)
+        street.run(5)
+        assert module.meter is before
+    street.run(60)
+    assert module.meter is not before
 
 
 def test_clients_that_log_on_or_put_security_first_are_served_with_the_right_password() -> None:
