@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,21 @@ def test_a_gateway_never_asks_the_boards_clock_what_time_it_is() -> None:
     assert asks == {"gateway/meter_checks.py", "comms/relay_host.py"}
 
 
-def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_path: Path) -> None:
+#: What a board's clock may say: the day before after its boot, and a century later soon after.
+BOARD_CLOCK = """
+import time
+wall, begun_s = time.time, time.time()
+time.time = lambda: wall() + (-86_400 if wall() < begun_s + 3 else 3_155_760_000)
+time.time_ns = lambda: int(time.time() * 1_000_000_000)
+"""
+
+
+def test_a_gateway_without_any_tms_fills_a_csv_file_whatever_its_boards_clock_says(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "sitecustomize.py").write_text(BOARD_CLOCK)
+    begun_s = time.time()
     clock = f"{int(time.time())},1200"
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
@@ -196,7 +211,7 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_pat
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **MASTER, **notified},
+            env={**os.environ, **MASTER, **notified, "PYTHONPATH": str(tmp_path / "board")},
         )
         csv = tmp_path / "g" / "data" / "intervals.csv"
         asked = ("gateway", "status", "--settings", settings, "--json")
@@ -219,7 +234,11 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_and_tells_its_status(tmp_pat
     assert words[-1] == b"STOPPING=1" and words.count(b"READY=1") == 1
     manager.close()
     assert "Traceback" not in out and "towards the meter: read-only" in out
-    assert csv.read_text().count("\n") >= 7, out
+    lines = csv.read_text().splitlines()[1:]
+    assert len(lines) >= 6, out
+    ended_s = [datetime.fromisoformat(line.split(",")[5]).timestamp() for line in lines]
+    meter_s = 1200 * (time.time() - begun_s)
+    assert all(begun_s <= end_s <= begun_s + meter_s for end_s in ended_s), "by the meter's clock"
     assert status["tms"] == "local" and status["meters"][0]["fresh"] is True
     assert status["meters"][0]["state"] == 6 and status["meters"][0]["meter_answers"] is True
     gone = smartmeter("gateway", "status", "--settings", settings, **MASTER)
