@@ -13,7 +13,7 @@ from typing import cast
 
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.listener import Listener, native_address_of
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.tms.head_end import HeadEnd
@@ -146,7 +146,11 @@ class TmsServer:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            self.head_end.expire(monotonic_us())
+            try:
+                self.head_end.expire(monotonic_us())
+            except StorageError:
+                # The disk may have room again; what is due then is done then.
+                self.listener.counts["store takes nothing"] += 1
             self.flush()
 
     # What the listener tells.

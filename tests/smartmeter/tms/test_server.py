@@ -20,7 +20,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Identify
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.event_loop import ended
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.api.routes import add_api
@@ -100,6 +100,24 @@ async def test_garbage_ends_its_own_connection_and_no_other(server: TmsServer) -
     await ended(running)
     assert any(reason.startswith("stream: ") for reason in reasons(server))
     await eventually(lambda: server.connections == 0, "nothing stays open")
+
+
+async def test_a_full_disk_does_not_end_what_is_done_when_it_is_due(
+    server: TmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    healed = asyncio.Event()
+
+    def expire(now_us: int) -> None:
+        told.append(now_us)
+        if len(told) == 1:
+            raise StorageError("tms.sqlite3", "database or disk is full", "free some space")
+        healed.set()
+
+    monkeypatch.setattr(server.head_end, "expire", expire)
+    async with asyncio.timeout(10):
+        await healed.wait()
+    assert server.counts["store takes nothing"] == 1
 
 
 async def test_a_stranger_is_refused_and_listed(server: TmsServer) -> None:
