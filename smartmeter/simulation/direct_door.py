@@ -52,17 +52,19 @@ class DirectDoor:
         self.password_accepted: bool | None = None  # there is no log-on
         # What was learned of the device stays, as at a port.
         self._limits = ClientLimits()
-        self._queue: list[tuple[int, int, object, Work]] = []
+        self._queue: list[tuple[int, int, int, object, Work]] = []
         self._order = 0
         self._running = False
         self._events: list[Event] = []
 
-    def submit(self, priority: Priority, work: Work, token: object, now_us: int) -> bool:
+    def submit(
+        self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
+    ) -> bool:
         """Do a job at once."""
         self._order += 1
-        heapq.heappush(self._queue, (priority, self._order, token, work))
+        heapq.heappush(self._queue, (priority, rank, self._order, token, work))
         while self._queue and not self._running:
-            _, _, token, work = heapq.heappop(self._queue)
+            _, _, _, token, work = heapq.heappop(self._queue)
             self._running = True
             try:
                 self._events.append(self._done(work, token, now_us))

@@ -15,6 +15,8 @@ from smartmeter.ssi.reports import INTERVALS_PER_REPORT
 
 #: A gap is filled while so many places of the outbox are free.
 FILL_ROOM = 64
+#: What is old already goes after all that is due now.
+LAST_RANK = 255
 
 
 class GapFilling:
@@ -41,7 +43,7 @@ class GapFilling:
         count = min(end - first, INTERVALS_PER_REPORT)
         job = partial(work.collect, meter, work.Wanted({set_nbr: first}, count))
         token = ("gap", set_nbr, first)
-        self._under_way = self._door.submit(Priority.SCHEDULE, job, token, now_us)
+        self._under_way = self._door.submit(Priority.SCHEDULE, job, token, now_us, LAST_RANK)
         return self._under_way
 
     def failed(self) -> None:

@@ -60,8 +60,13 @@ class MeterDoor(Machine, Protocol):
     #: What became of the password at the last log-on; None when there was none to give.
     password_accepted: bool | None
 
-    def submit(self, priority: Priority, work: Work, token: object, now_us: int) -> bool:
-        """Queue a job; ``token`` comes back with its end.  False when too many wait."""
+    def submit(
+        self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
+    ) -> bool:
+        """Queue a job; ``token`` comes back with its end.  False when too many wait.
+
+        Of one priority the lower ``rank`` goes first, then who came first.
+        """
 
     def ended(self) -> list[Event]:
         """Give the jobs that have ended: JobDone and JobFailed."""
@@ -85,7 +90,7 @@ class MeterSide:
         self.password_accepted: bool | None = None
         self._short = replace(logon, negotiate=False)
         self.client = Client(ClientOptions(timing=timing))
-        self._queue: list[tuple[int, int, object, Work]] = []
+        self._queue: list[tuple[int, int, int, object, Work]] = []
         self._order = 0
         self._active: object = None
         self._since_us = 0
@@ -97,12 +102,14 @@ class MeterSide:
         """Tell whether no further job is taken."""
         return len(self._queue) >= MAX_JOBS
 
-    def submit(self, priority: Priority, work: Work, token: object, now_us: int) -> bool:
+    def submit(
+        self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
+    ) -> bool:
         """Queue a job; ``token`` comes back with its end.  False when too many wait."""
         if self.full:
             return False
         self._order += 1
-        heapq.heappush(self._queue, (priority, self._order, token, work))
+        heapq.heappush(self._queue, (priority, rank, self._order, token, work))
         self._next(now_us)
         return True
 
@@ -145,7 +152,7 @@ class MeterSide:
     def _next(self, now_us: int) -> None:
         if self._active is not None or not self._queue:
             return
-        priority, _, token, work = heapq.heappop(self._queue)
+        priority, _, _, token, work = heapq.heappop(self._queue)
         self._active, self._since_us = (token,), now_us
         logon = self._short if priority == Priority.WATCH else self._logon
         self.client.run(self._session(logon, work), token, now_us)

@@ -83,7 +83,8 @@ class TaskRunner:
         if task in (Task.REPORT, Task.HEALTH) and not self._outbox.room:
             self.scheduler.failed(run, now_us)
             return False
-        if not self._door.submit(Priority.SCHEDULE, self._work(run, utc_s), run, now_us):
+        job, rank = self._work(run, utc_s), run.schedule["PRIORITY"]
+        if not self._door.submit(Priority.SCHEDULE, job, run, now_us, rank):
             self.failed(run, now_us)
             return False
         return True

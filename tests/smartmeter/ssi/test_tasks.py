@@ -286,6 +286,19 @@ def test_priorities_decide_who_goes_first() -> None:
     assert [r.header["SCHEDULE_NBR"] for r in reported(street, Cause.SCHEDULE)] == [2, 1]
 
 
+def test_a_run_that_comes_later_goes_before_those_of_less_priority_that_wait() -> None:
+    what = {"KIND": ScheduleKind.ONCE, "CONTENT": Content.MODULE_STATUS, "TABLES": [23]}
+    due_s = EPOCH_S + 600
+    slow = [schedule(n, PRIORITY=5, ONCE_TIME=due_s, **what) for n in range(1, 6)]
+    soon = schedule(9, PRIORITY=1, ONCE_TIME=due_s + 2, **what)
+    street = Street(baud=1200)
+    street.run(60)
+    street.provision(SCHEDULES=schedules(*slow, soon))
+    street.run(15 * 60)
+    numbers = [r.header["SCHEDULE_NBR"] for r in reported(street, Cause.SCHEDULE)]
+    assert numbers.index(9) <= 2 and [n for n in numbers if n != 9] == [1, 2, 3, 4, 5]
+
+
 # A full outbox.
 
 
