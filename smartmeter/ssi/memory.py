@@ -16,7 +16,8 @@ from smartmeter.base.nvram import Nvram
 
 MEMORY_PAGE = "module"
 MAX_OUTAGES = 16
-MAX_POWER_GAPS = 16
+#: Losses between two reads of the meter's log that are known when it tells of them.
+MAX_POWER_GAPS = 128
 MAX_GAPS = 64
 
 

@@ -24,6 +24,8 @@ US_PER_MS = 1000
 GASP_SHARE_PERCENT = 60
 #: How far the clocks of meter and module may be apart for their losses to be one.
 SAME_LOSS_S = 120
+#: For so long a loss is still known after the log was read: clocks may differ, and be set.
+FORGET_S = 3600
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,11 @@ class OutageDetector:
         if any(map(self.knows, (start_s, end_s, start_s + ahead_s, time_s))):
             return None
         return self._ended(max(0, start_s), max(0, end_s), False)
+
+    def log_was_read(self, utc_s: int) -> None:
+        """The meter's log has told what it had: losses that ended before need not be known."""
+        gaps = self._memory.power_gaps
+        self._memory.power_gaps = [gap for gap in gaps if gap[1] > utc_s - FORGET_S]
 
     def knows(self, time_s: int) -> bool:
         """Tell whether an instant lies in a loss that the sense saw, or in the one that lasts."""

@@ -239,6 +239,7 @@ class Watching:
                 memory.events_judged = entry.sequence
                 self._judge_entry(entry, ahead_s, now_us)
         memory.events_judged = read.last
+        self._outage.log_was_read(self._reporter.utc_s(now_us))
         self._reporter.keep()
 
     def _judge_entry(self, entry: LogEntry, ahead_s: int, now_us: int) -> None:

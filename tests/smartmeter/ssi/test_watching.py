@@ -341,6 +341,19 @@ def test_an_outage_that_both_have_seen_is_told_once() -> None:
     assert not codes(street)
 
 
+def test_many_outages_before_the_log_is_read_are_each_told_once() -> None:
+    events = schedules(schedule(PERIOD_MIN=480, CONTENT=Content.EVENT_LOG))
+    street = watching(OUTAGE=OUTAGE, GENERAL=GENERAL, SCHEDULES=events)
+    for _ in range(25):
+        street.device.mains(False, street.world.now_us)
+        street.run(40)
+        street.device.mains(True, street.world.now_us)
+        street.run(200)
+    street.run(8 * HOUR_S)
+    records = [one["START_TIME"] for one in street.host.parts(SsiTable.OUTAGE_RECORD)]
+    assert sorted(records) == sorted(2 * list(set(records))) and len(set(records)) == 25
+
+
 def test_an_outage_that_only_the_meter_saw_is_told_from_its_log() -> None:
     street = watching(OUTAGE=OUTAGE)
     street.run(1000)
