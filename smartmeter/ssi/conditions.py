@@ -19,12 +19,16 @@ from smartmeter.ssi.extremes import Extremes
 
 US_PER_S = 1_000_000
 HOUR_US = 3600 * US_PER_S
-#: Elements that have a source: their table and path, the table that selects it, its array there.
+#: Registers, present and kept ones, in all and by tier.
+_REGISTERS = (23, 24, 25, 26)
+_BLOCK = r"(?:.*\.)?(?:TOT_DATA_BLOCK|TIER_DATA_BLOCK\.\d+)\."
+#: Elements that have a source: their tables and path, the table that selects it, its array there.
 _SOURCES = (
-    (23, r"TOT_DATA_BLOCK\.SUMMATIONS\.(\d+)", 22, "SUMMATION_SELECT"),
-    (23, r"TOT_DATA_BLOCK\.DEMANDS\.(\d+)\..*DEMAND(?:\.\d+)?", 22, "DEMAND_SELECT"),
-    (28, r"PRESENT_VALUE\.(\d+)", 27, "PRESENT_VALUE_SELECT"),
-    (28, r"PRESENT_DEMAND\.(\d+)\.DEMAND_VALUE", 27, "PRESENT_DEMAND_SELECT"),
+    (_REGISTERS, _BLOCK + r"SUMMATIONS\.(\d+)", 22, "SUMMATION_SELECT"),
+    (_REGISTERS, _BLOCK + r"DEMANDS\.(\d+)\..*DEMAND(?:\.\d+)?", 22, "DEMAND_SELECT"),
+    (_REGISTERS, _BLOCK + r"COINCIDENTS\.(\d+)\.\w+\.\d+", 22, "COINCIDENT_SELECT"),
+    ((28,), r"PRESENT_VALUE\.(\d+)", 27, "PRESENT_VALUE_SELECT"),
+    ((28,), r"PRESENT_DEMAND\.(\d+)\.DEMAND_VALUE", 27, "PRESENT_DEMAND_SELECT"),
 )
 _AS_IT_IS = Scale()
 
@@ -112,7 +116,7 @@ def _scale(monitor: Mapping[str, Any], images: Mapping[int, bytes]) -> Scale:
     table, path = monitor["TABLE"], monitor["PATH"]
     tables = Snapshot(images)
     for wanted, pattern, selector, name in _SOURCES:
-        found = re.fullmatch(pattern, path) if table == wanted else None
+        found = re.fullmatch(pattern, path) if table in wanted else None
         selection = tables.get(selector) if found else None
         if found and selection is not None and int(found[1]) < len(selection[name]):
             scale = source(tables, _index(selection[name][int(found[1])])).scale

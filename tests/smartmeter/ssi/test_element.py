@@ -63,6 +63,24 @@ def test_what_is_no_number_cannot_be_compared_and_is_a_fault(table: int, path: s
     assert path in fault
 
 
+@pytest.mark.parametrize(
+    ("table", "path"),
+    [
+        (23, "TIER_DATA_BLOCK.1.SUMMATIONS.1"),
+        (23, "TIER_DATA_BLOCK.0.DEMANDS.0.CUM_DEMAND"),
+        (23, "TOT_DATA_BLOCK.COINCIDENTS.0.COINCIDENT_VALUES.0"),
+        (24, "PREV_SEASON_REG_DATA.TOT_DATA_BLOCK.SUMMATIONS.1"),
+        (25, "PREV_DEMAND_RESET_DATA.TIER_DATA_BLOCK.0.DEMANDS.0.DEMAND.0"),
+        (26, "SELF_READS_ENTRIES.0.SELF_READ_REGISTER_DATA.TOT_DATA_BLOCK.SUMMATIONS.1"),
+    ],
+)
+def test_every_register_is_compared_in_its_unit(table: int, path: str) -> None:
+    what = {"SCALED": 1, "CONDITION": Condition.ABOVE}
+    assert bound("industrial", TABLE=table, PATH=path, **what).faults == []
+    (fault,) = bound("industrial", TABLE=23, PATH="NBR_DEMAND_RESETS", **what).faults
+    assert "unit" in fault
+
+
 def test_octets_that_mean_no_number_are_no_value_of_zero() -> None:
     sums = {"TABLE": 23, "PATH": "TOT_DATA_BLOCK.SUMMATIONS.0"}
     one = bound("bcd-1997", **sums, CONDITION=Condition.BELOW, THRESHOLD=10)
