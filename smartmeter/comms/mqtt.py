@@ -93,7 +93,9 @@ class MqttConnection(TaskConnection):
         while True:
             octets = await self._out.get()
             self._note(True, octets)
-            await client.publish(self._broker.up(self._node), octets, qos=1)
+            # A broker that hesitates does not end it; one that has gone ends the session.
+            with contextlib.suppress(aiomqtt.MqttError):
+                await client.publish(self._broker.up(self._node), octets, qos=1)
 
     def _note(self, sent: bool, octets: bytes) -> None:
         if self._capture is not None:

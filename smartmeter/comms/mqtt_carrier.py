@@ -150,7 +150,10 @@ class MqttCarrier:
         while True:
             node, octets = await self._out.get()
             self._note(True, octets)
-            await client.publish(self.broker.down(node), octets, qos=1)
+            try:
+                await client.publish(self.broker.down(node), octets, qos=1)
+            except aiomqtt.MqttError:  # a broker that hesitates: while it is there, so are we
+                self.counts["mqtt unconfirmed"] += 1
 
     def _note(self, sent: bool, octets: bytes) -> None:
         if self._capture is not None:

@@ -95,6 +95,28 @@ async def test_a_broker_that_goes_during_the_farewell_keeps_nobody(
     assert task.cancelled()
 
 
+async def test_a_broker_that_hesitates_makes_neither_end_mute(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("mqtt", "mqtt_carrier"):
+        monkeypatch.setattr(f"smartmeter.comms.{module}.CONNECT_TIMEOUT_S", 1.0)
+    handler, carrier = Answering(), MqttCarrier(settings(broker), LIMIT)
+    async with (
+        carrying([carrier], handler),
+        connected(MqttBearer(settings(broker))) as (connection, arrived, _),
+    ):
+        connection.send(request([READ_1], 1))
+        await until(lambda: len(arrived) == 1)
+        broker.process.send_signal(signal.SIGSTOP)
+        connection.send(request([READ_1], 2))
+        handler.paths[0].send(arrived[0])  # type: ignore[attr-defined]
+        await asyncio.sleep(1.5)
+        broker.process.send_signal(signal.SIGCONT)
+        connection.send(request([READ_1], 3))
+        await until(lambda: len(arrived) == 4)
+    assert carrier.counts["mqtt unconfirmed"] == 1 and not carrier.counts["mqtt broker lost"]
+
+
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
     first, second = (MqttCarrier(settings(broker), LIMIT) for _ in range(2))
     async with carrying([first], Answering()):
