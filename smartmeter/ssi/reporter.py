@@ -54,8 +54,8 @@ class Reporter:
         self._nvram.commit(self._memory.pages())
 
     def warning(self, now_us: int) -> int:
-        """Give the warning for the time since the last acknowledgement."""
-        since_s = self._memory.acknowledged_s
+        """Give the warning for the time since the last acknowledgement, or since the first use."""
+        since_s = self._memory.acknowledged_s or self._outbox.epoch
         quiet_s = self.utc_s(now_us) - since_s if since_s else 0
         return warning(quiet_s, len(self._outbox))
 

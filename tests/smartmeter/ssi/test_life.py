@@ -237,6 +237,19 @@ def test_warnings_80_81_and_82_follow_the_silence_and_end_with_it(
     assert street.device.module.status()["WARNING"] == WarningCode.NONE
 
 
+def test_a_module_that_nobody_has_ever_heard_warns_too() -> None:
+    street = Street()
+    cut = Partition()
+    street.link.wrap(cut)
+    street.run(23 * HOUR_S)
+    assert street.device.module.status()["WARNING"] == WarningCode.NONE
+    street.run(2 * HOUR_S)
+    assert street.device.module.status()["WARNING"] == WarningCode.LONG_QUIET_FEW_WAITING
+    street.link.unwrap(cut)
+    street.run(600)
+    assert street.device.module.status()["WARNING"] == WarningCode.NONE
+
+
 def test_nothing_waiting_is_no_warning_before_a_day_is_over() -> None:
     assert warning(20 * HOUR_S, 0) is WarningCode.NONE
     assert warning(24 * HOUR_S, 0) is WarningCode.LONG_QUIET_FEW_WAITING
