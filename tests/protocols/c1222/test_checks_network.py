@@ -265,16 +265,15 @@ def test_the_base_of_relative_titles_addresses_nobody() -> None:
     assert addressed(METER, ApTitle((), True)) is Addressed.ELSEWHERE
 
 
-@given(st.lists(st.integers(0, 3), max_size=5), st.lists(st.integers(0, 3), max_size=5))
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.lists(st.integers(0, 3), max_size=5))
 def test_a_group_title_means_only_what_is_below_it(own: list[int], called: list[int]) -> None:
     mine, title = ApTitle(tuple(own), True), ApTitle(tuple(called), True)
     found = addressed(mine, title, frozenset((2,)))
-    if found is Addressed.BROADCAST:
-        assert called[-1] == 0 and own[: len(called) - 1] == called[:-1] and own != called
-    if found is Addressed.MULTICAST:
-        assert called[-2:] == [0, 2] and own[: len(called) - 2] == called[:-2]
-    if own == called and own:
-        assert found is Addressed.HERE
+    below = own[: len(called) - 1] == called[:-1]
+    assert (found is Addressed.BROADCAST) == (called[-1:] == [0] and below and own != called)
+    ours = called[-2:] == [0, 2] and own[: len(called) - 2] == called[:-2]
+    assert (found is Addressed.MULTICAST) == (ours and own != called)
+    assert (found is Addressed.HERE) == (own == called)
 
 
 def test_a_notification_answered_on_exception_only_tells_of_trouble() -> None:
