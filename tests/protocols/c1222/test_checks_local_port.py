@@ -163,9 +163,21 @@ def test_limits_are_kept() -> None:
 def test_any_octets_do_no_harm(octets: bytes) -> None:
     port = LocalPort()
     port.receive(octets, 0)
-    for event in port.events():
-        assert isinstance(event, MessageArrived)
-        decode_transport(event.data)
+    assert all(isinstance(event, MessageArrived) for event in port.events())
+
+
+@given(
+    st.tuples(st.integers(0x60, 0x7F), st.binary(max_size=50)).map(
+        lambda it: bytes([it[0]]) + it[1]
+    )
+)
+def test_any_message_in_a_packet_is_read_or_refused(message: bytes) -> None:
+    port = LocalPort()
+    port.receive(LocalPacket(message).encode(), 0)
+    [event] = port.events()
+    assert isinstance(event, MessageArrived) and event.data == message
+    told = decode_transport(event.data)
+    assert isinstance(told, ResponseCode) or told.encode() == message
 
 
 def test_a_configuration_is_told_whole() -> None:

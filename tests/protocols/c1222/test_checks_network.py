@@ -52,15 +52,6 @@ def most(least: int, greatest: int) -> int:
     return greatest
 
 
-def served_host(octets: bytes) -> RequestArrived:
-    """Give what a host without policy makes of a message."""
-    node = Node(HOST, Ring(), Clock(), None, NodeSettings(demand_security=False))
-    node.receive("line", octets, NOW_US)
-    [event] = node.events()
-    assert isinstance(event, RequestArrived)
-    return event
-
-
 def test_check_58_a_valid_registration_is_read_whole_and_its_answer_too() -> None:
     node = Node(ApTitle.parse(".1"), Ring(), Clock(), None, NodeSettings(demand_security=False))
     node.receive("line", vector("own-register-request-ipv4"), NOW_US)
