@@ -9,7 +9,7 @@ from typing import Any
 
 from ansi_tables.ssi_tables import CatchUp, Cause, Task
 from protocols.machine import earliest
-from smartmeter.base.tasks import Recurrence, jitter_s
+from smartmeter.base.tasks import Kind, Recurrence, jitter_s
 from smartmeter.base.zone import Zone
 from smartmeter.ssi.configuration import recurrence
 from smartmeter.ssi.reports import NO_SCHEDULE
@@ -88,10 +88,12 @@ class Scheduler:
     def clock_set(self, utc_s: int) -> None:
         """The clock was set: what was due in a future that is not to come is due again then.
 
-        A small step back runs nothing twice: what was run stays run.
+        A small step back runs nothing twice, and no step runs again what is to run once.
         """
         for number, mark in self._marks.items():
-            if mark > utc_s + SMALL_STEP_S:
+            due = self._recurrences.get(int(number))
+            was_run = due is not None and due.kind is Kind.ONCE and due.once_s == mark
+            if mark > utc_s + SMALL_STEP_S and not was_run:
                 self._marks[number] = utc_s
         self._next_s, self._quiet_until_s = {}, 0
 

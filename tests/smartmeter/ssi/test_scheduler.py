@@ -76,6 +76,18 @@ def test_a_failed_run_that_a_set_clock_puts_off_is_not_tried_before_it_is_due() 
     assert found.next_utc_s() == BEGIN_S + 600
 
 
+def test_what_is_to_run_once_runs_once_however_the_clock_is_set() -> None:
+    once = schedule(KIND=ScheduleKind.ONCE, ONCE_TIME=BEGIN_S + 2 * HOUR_S)
+    found = scheduler(once, utc_s=BEGIN_S + DAY_S)  # by a clock that is a day ahead
+    found.clock_set(BEGIN_S)
+    assert found.due(BEGIN_S + HOUR_S, 0) == []
+    (run,) = found.due(BEGIN_S + 2 * HOUR_S, 0)
+    found.mark(run)
+    found.ended(run)
+    found.clock_set(BEGIN_S)
+    assert found.due(BEGIN_S + 3 * HOUR_S, 0) == [] and found.next_utc_s() is None
+
+
 def test_of_all_missed_runs_one_that_fails_is_done_before_the_next() -> None:
     found = scheduler(schedule(KIND=ScheduleKind.HOURLY, CATCH_UP=CatchUp.RUN_ALL))
     utc_s, now_us, done = BEGIN_S + 4 * HOUR_S, 0, []
