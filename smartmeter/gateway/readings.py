@@ -360,16 +360,26 @@ class Readings:
         self._do("INSERT OR REPLACE INTO cursors VALUES (?,?)", sink, json.dumps(dict(position)))
 
     def prune(self, now_s: int) -> None:
-        """Forget what is older than KEEP_DAYS, so that the database stays bounded."""
-        before_s = now_s - KEEP_DAYS * DAY_S
+        """Forget what is older than KEEP_DAYS, so that the database stays bounded.
+
+        Of each table its oldest day at the most: the clock is the meter's, and one that is
+        a century ahead for an hour must not cost two years of readings.
+        """
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._add_forgotten(before_s)
             for table, column in _PRUNED:
+                before_s = min(now_s - KEEP_DAYS * DAY_S, self._oldest_s(table, column) + DAY_S)
+                if table == "intervals":
+                    self._add_forgotten(before_s)
                 self._db.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_s,))
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise self._undone(error) from error
+
+    def _oldest_s(self, table: str, column: str) -> int:
+        sql = f"SELECT min({column}) FROM {table} WHERE {column} > 0"
+        oldest_s: int | None = self._db.execute(sql).fetchone()[0]
+        return oldest_s or 0
 
     def _add_forgotten(self, before_s: int) -> None:
         """Keep the sums of what is about to be forgotten."""

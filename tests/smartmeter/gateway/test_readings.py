@@ -115,6 +115,15 @@ def test_old_rows_are_forgotten(readings: Readings) -> None:
     assert not rows(readings)
 
 
+def test_a_clock_that_is_a_century_ahead_costs_the_oldest_day_and_not_all(
+    readings: Readings,
+) -> None:
+    days = 5
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[n, 0] for n in range(days * 96)]))])
+    readings.prune(EPOCH_S + 36_525 * 86_400)
+    assert len(rows(readings)) == 2 * 96 * (days - 1)
+
+
 def test_sums_go_on_from_what_was_forgotten(readings: Readings) -> None:
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
     readings.keep(ESN, 1, [(2, profile(2, 0, [[n, 2 * n] for n in range(1, 13)]))])
