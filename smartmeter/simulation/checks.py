@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from ansi_tables.ssi_tables import SsiTable
@@ -25,6 +26,7 @@ class Safety:
         self._journals = journals
         self._stored: set[tuple[str, int]] = set()
         self._waiting: dict[str, set[int]] = {}
+        self._unsent: Counter[str] = Counter()
 
     def stored(self, report: Stored, now_us: int) -> None:
         """Look at a report that the TMS has just made durable."""
@@ -53,5 +55,8 @@ class Safety:
         gone = self._waiting.get(module.esn, set()) - waiting
         self._waiting[module.esn] = waiting
         for number in gone:
-            if (module.esn, number) not in self._stored and not module.memory.reports_dropped:
-                raise Violation(f"report {number} was forgotten unsent", module.esn, now_us)
+            if (module.esn, number) not in self._stored:
+                self._unsent[module.esn] += 1
+                # Only what had to give way, and was counted, may go.
+                if self._unsent[module.esn] > module.memory.reports_dropped:
+                    raise Violation(f"report {number} was forgotten unsent", module.esn, now_us)

@@ -78,9 +78,12 @@ def test_another_seed_gives_another_world() -> None:
     assert lines[1] and lines[1] != lines[2]
 
 
+@pytest.mark.parametrize("dropped", [0, 3])
 def test_a_broken_promise_ends_the_run_with_the_command_that_repeats_it(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, dropped: int
 ) -> None:
+    """Also of a module whose outbox was full once, and had to let three reports go."""
+
     def forget(outbox: Outbox, number: int, also: object) -> None:
         outbox._entries.clear()
 
@@ -92,6 +95,7 @@ def test_a_broken_promise_ends_the_run_with_the_command_that_repeats_it(
     house.link.wrap(cut)
     fleet.run(4 * HOUR_US)
     house.link.unwrap(cut)
+    house.device.module.memory.reports_dropped = dropped
     with pytest.raises(Violation, match=r"forgotten unsent \(SM000001"):
         fleet.run(6 * HOUR_US)
 
