@@ -217,7 +217,7 @@ class Template:
                 one["JITTER_S"],
             )
             for one in value["SCHEDULES"]
-            if one["ENABLED"] and one["TASK"] == Task.REPORT
+            if one["ENABLED"] and one["TASK"] in (Task.REPORT, Task.HEALTH)
         )
 
 

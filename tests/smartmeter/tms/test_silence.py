@@ -1,8 +1,10 @@
 """The watch over silence: who is overdue, once an episode, and never who reports."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansi_tables.ssi_tables import Task
 from smartmeter.base.zone import Zone
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.template import make_template
@@ -36,6 +38,17 @@ def test_an_episode_is_opened_once_and_looked_at_ever_more_rarely() -> None:
         seen += watch.events()
     assert [event.again for event in seen if isinstance(event, Overdue)].count(False) == 1
     assert 4 <= len(seen) <= 12
+
+
+@pytest.mark.parametrize(
+    ("task", "overdue"), [(Task.REPORT, 1), (Task.HEALTH, 1), (Task.SELF_READ, 0)]
+)
+def test_every_schedule_that_reports_is_watched(task: Task, overdue: int) -> None:
+    watch = SilenceWatch()
+    schedules = [{"SCHEDULE_NBR": 7, "TASK": int(task)}]
+    watch.watch("SM1", make_template({"schedules": schedules}), EPOCH_S)
+    watch.tick(EPOCH_S + 4 * QUARTER_S)
+    assert len(watch.events()) == overdue
 
 
 def test_a_report_ends_the_episode() -> None:
