@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ansi_tables import TableError
 from protocols.machine import Machine
@@ -79,6 +79,11 @@ class Controlled:
         """Give the meter or twin behind the line."""
         return self.line.inner
 
+    @property
+    def powered(self) -> Powered:
+        """Give the same as what has mains: every machine that is served has."""
+        return cast(Powered, self.line.inner)
+
 
 def _faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     return [fault.to_json() for fault in meter.line.faults]
@@ -124,13 +129,12 @@ def _clock(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
 
 
 def _power(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    powered: Powered = meter.machine  # type: ignore[assignment]
-    powered.mains(body["on"], now_us)
+    meter.powered.mains(body["on"], now_us)
     off_for_ms = body["for_ms"]
     meter.power_due_us = None
     if not body["on"] and off_for_ms is not None:
         meter.power_due_us = now_us + off_for_ms * 1000
-    return {"on": powered.mains_on}
+    return {"on": meter.powered.mains_on}
 
 
 def _simulated(meter: Measuring) -> Meter:
@@ -331,8 +335,7 @@ class Control:
         for meter in self.meters:
             if meter.power_due_us is not None and now_us >= meter.power_due_us:
                 meter.power_due_us = None
-                powered: Powered = meter.machine  # type: ignore[assignment]
-                powered.mains(True, now_us)
+                meter.powered.mains(True, now_us)
 
     def handle(self, method: str, path: str, body: Any, now_us: int) -> Any:
         """Do what a request asks for; ControlError says why not."""
@@ -345,12 +348,11 @@ class Control:
 
     def _shown(self, number: int) -> Json:
         meter = self.meters[number]
-        powered: Powered = meter.machine  # type: ignore[assignment]
         return {
             "meter": number,
             "name": meter.name,
             "port": meter.port,
-            "on": powered.mains_on,
+            "on": meter.powered.mains_on,
             "faults": len(meter.line.faults),
         }
 
