@@ -45,6 +45,7 @@ MAX_COMPACT_VALUES = 16_384
 
 
 def _text(octets: int) -> Construct[Any, Any]:
+    """A text filled with NULs; what is no UTF-8 is read as U+FFFD, what is too long is cut."""
     return ExprAdapter(
         Bytes(octets),
         lambda raw, _: raw.rstrip(b"\x00").decode("utf-8", "replace"),

@@ -130,14 +130,33 @@ def test_packets_go_there_and_back(payloads: list[bytes], is_stream: bool) -> No
     assert all(one.outbound for one in found)
 
 
+def read_whole(octets: bytes) -> None:
+    """Read a capture and all its packets; a PortError is as good, if it names what is wrong."""
+    try:
+        for packet in read_capture(octets):
+            take_apart(packet.link_type, packet.octets)
+    except PortError as error:
+        assert str(error)
+
+
 @given(st.binary(max_size=400))
 def test_any_octets_are_a_capture_or_an_error(octets: bytes) -> None:
     for begin in (b"", b"\x0a\x0d\x0d\x0a", b"\xa1\xb2\xc3\xd4"):
-        try:
-            for packet in read_capture(begin + octets):
-                take_apart(packet.link_type, packet.octets)
-        except PortError as error:
-            assert "capture" in str(error) or "link type" in str(error)
+        read_whole(begin + octets)
+
+
+@given(st.data())
+def test_a_capture_with_changed_octets_is_read_or_is_an_error(data: st.DataObject) -> None:
+    out, maker = io.BytesIO(), PacketMaker()
+    writer = PcapngWriter(out)
+    for number in range(3):
+        packet = maker.packet(*ENDS, True, b"\x60\x03abc")
+        writer.packet(Captured(RAW_IP, number, packet, True))
+    changed = bytearray(out.getvalue())
+    for _ in range(data.draw(st.integers(1, 3))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    read_whole(bytes(changed))
+    read_whole(bytes(changed[: data.draw(st.integers(0, len(changed)))]))
 
 
 @given(st.permutations(range(5)), st.binary(min_size=50, max_size=50))
