@@ -13,6 +13,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from protocols.transports.capture import active
+from smartmeter.cli.comparison_plot import check_plot, write_plot
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.polling import Figures, compare
 
@@ -70,6 +71,7 @@ _TABLES = (
 @click.option(
     "--delay-ms", default=1500, show_default=True, type=click.IntRange(0, 60_000), help="One way."
 )
+@click.option("--plot", metavar="FILE", help="Draw the figures over loss too: .svg, .png or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 def command(
     meters: int,
@@ -78,12 +80,15 @@ def command(
     rates: tuple[int, ...],
     losses: tuple[int, ...],
     delay_ms: int,
+    plot: str | None,
     as_json: bool,
 ) -> None:
     """Run the same meters, links and faults both ways, and tell what came of it.
 
     Also where polling is no worse: with few meters on a fast line without loss.
     """
+    if plot is not None:
+        check_plot(plot)
     found: list[Figures] = []
     cases = [(rate, loss) for rate in rates for loss in losses]
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
@@ -92,6 +97,9 @@ def command(
             link = LinkSettings(delay_ms * 1000, delay_ms * 500, loss, rate)
             found += compare(meters, days, seed, link, active(), case)
             progress.advance(task)
+    if plot is not None:
+        told = f"meters: {meters}, days: {days}, seed {seed}, {delay_ms} ms one way"
+        write_plot(plot, found, told)
     if as_json:
         click.echo(json.dumps([one.value() for one in found]))
         return

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from smartmeter.base.errors import SmartMeterError
 SETTINGS = click.option(
     "--settings", "name", required=True, metavar="FILE", help="TOML: module, meter, tms, sinks."
 )
+#: What of the status is a UTC second.
+_MOMENTS = frozenset(("last_interval_end_s", "registers_read_s", "utc_s", "last_acknowledged_s"))
 
 
 @click.group()
@@ -75,14 +78,27 @@ def status(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    click.echo(f"gateway {found['version']}, {found['permission']}, TMS {found['tms']}")
+    heads = [found["tms"]] if isinstance(found["tms"], str) else found["tms"]
+    click.echo(f"gateway {found['version']}, {found['permission']}, TMS {', '.join(heads)}")
     for one in found["meters"]:
         click.echo(f"{one['esn']} on {one['port']}: {one.get('text', 'its storage has failed')}")
         for bearer in one["bearers"]:
             click.echo(f"  bearer {_bearer(bearer)}")
         for key, value in one.items():
             if key not in ("esn", "port", "text", "bearers"):
-                click.echo(f"  {key.replace('_', ' '):22} {'-' if value is None else value}")
+                label = key.removesuffix("_s") if key in _MOMENTS else key
+                click.echo(f"  {label.replace('_', ' '):22} {_shown(key, value)}")
+
+
+def _shown(key: str, value: Any) -> str:
+    """Give a value of the status for a person; programs get it as it is."""
+    if value is None:
+        return "-"
+    if key in _MOMENTS:
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:08x}" if key == "configuration" else str(value)  # as the TMS shows it
 
 
 def _bearer(one: dict[str, Any]) -> str:

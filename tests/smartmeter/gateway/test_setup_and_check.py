@@ -222,6 +222,7 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_whatever_its_boards_clock_sa
         status = json.loads(smartmeter(*asked, **MASTER).stdout)
         while time.monotonic() < end and not status["meters"][0]["fresh"]:
             status = json.loads(smartmeter(*asked, **MASTER).stdout)
+        for_people = smartmeter(*asked[:-1], **MASTER).stdout
         gateway.terminate()
         out, _ = gateway.communicate(timeout=20)
     assert gateway.returncode == 0, out
@@ -241,5 +242,9 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_whatever_its_boards_clock_sa
     assert all(begun_s <= end_s <= begun_s + meter_s for end_s in ended_s), "by the meter's clock"
     assert status["tms"] == "local" and status["meters"][0]["fresh"] is True
     assert status["meters"][0]["state"] == 6 and status["meters"][0]["meter_answers"] is True
+    assert "read-only, TMS local" in for_people and "meter answers          yes" in for_people
+    assert re.search(r"last interval end      20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ\n", for_people)
+    version = status["meters"][0]["configuration"]
+    assert f"configuration          {version:08x}\n" in for_people
     gone = smartmeter("gateway", "status", "--settings", settings, **MASTER)
     assert gone.returncode == 1 and "is it running" in gone.stderr

@@ -1,11 +1,14 @@
 """Both ways of reading over the same links and faults: what each comes to, and how it is told."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli.compare_polling import (
     _CASE,
     _TABLES,
@@ -14,6 +17,7 @@ from smartmeter.cli.compare_polling import (
     _table,
     command,
 )
+from smartmeter.cli.comparison_plot import check_plot, write_plot
 from smartmeter.network.faults import Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import FleetSettings
@@ -97,3 +101,27 @@ def test_it_is_told_where_polling_is_no_worse_and_that_there_was_no_outage() -> 
     worse |= {"octets_per_meter_day": 9000, "outages_missed": 1, "outage_known_median_s": 400.0}
     pair = [figures("exception", **outages), figures("polling", **outages | worse)]
     assert _no_worse(pair).splitlines()[-1].endswith(": nowhere")
+
+
+def test_a_plot_has_a_line_for_each_way_and_rate_and_says_where_there_is_nothing(
+    tmp_path: Path,
+) -> None:
+    found = [
+        Figures(mode, rate, loss, 4, 700, 900, 30_000, 30.0, 0, 0, None, 99.0)
+        for rate in (1200, 9600)
+        for loss in (0, 20)
+        for mode in ("exception", "polling")
+    ]
+    write_plot(str(tmp_path / "ways.svg"), found, "four cases")
+    drawn = (tmp_path / "ways.svg").read_text()
+    # matplotlib draws text as shapes, and tells it in comments.
+    for text in ("exception, 1200 bit/s", "polling, 9600 bit/s", "four cases", "none"):
+        assert f"<!-- {text} -->" in drawn or text in drawn
+    write_plot(str(tmp_path / "ways.png"), found, "")
+    assert (tmp_path / "ways.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["ways.txt", "ways", "no/such/folder/ways.svg"])
+def test_a_plot_that_cannot_be_written_is_told_before_the_work(name: str) -> None:
+    with pytest.raises(SettingsError, match="--plot"):
+        check_plot(name)
