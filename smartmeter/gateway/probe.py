@@ -120,7 +120,8 @@ class Probe:
                 else:
                     port.write(item)
                     self._loop.call_soon_threadsafe(self._sent)
-            self._stop.wait(len(data) / MAX_OCTETS_S)
+            if data:
+                self._stop.wait(len(data) / MAX_OCTETS_S)
 
     def _hand_over(self, data: bytes) -> None:
         """Give the loop what was read, and wait until it has taken it."""
