@@ -190,8 +190,8 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_whatever_its_boards_clock_sa
 ) -> None:
     (tmp_path / "board").mkdir()
     (tmp_path / "board" / "sitecustomize.py").write_text(BOARD_CLOCK)
-    begun_s = time.time()
-    clock = f"{int(time.time())},1200"
+    begun_s = int(time.time())
+    clock = f"{begun_s},1200"
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(tmp_path / "notify"))
     notified = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
