@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
 from typing import Any
@@ -12,8 +13,8 @@ import click
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.carrier import Carrier
-from smartmeter.comms.listener import Listener
+from smartmeter.comms.carrier import Bell, Carrier, carrying
+from smartmeter.comms.listener import Handler, Listener
 from smartmeter.comms.tls import TlsFiles
 
 #: Where the password at a broker comes from; never from the command line.
@@ -66,6 +67,26 @@ def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
     ):
         with_options = option(with_options)
     return with_options
+
+
+@asynccontextmanager
+async def reached(
+    listener: Listener,
+    handler: Handler,
+    tls: TlsFiles,
+    chosen: CarrierOptions,
+    use_bell: Callable[[Bell | None], None],
+) -> AsyncIterator[None]:
+    """Open what the options say while the block runs; SettingsError when it cannot be.
+
+    ``use_bell`` is given, before anything arrives, what can wake a node: None where nothing can.
+    """
+    carriers = make_carriers(listener, tls, chosen)
+    use_bell(next((one for one in carriers if isinstance(one, Bell)), None))
+    async with carrying(carriers, handler):
+        if chosen.multicast:
+            await listener.listen_groups(listener.tcp_address[1])
+        yield
 
 
 def make_carriers(listener: Listener, tls: TlsFiles, chosen: CarrierOptions) -> list[Carrier]:

@@ -12,12 +12,12 @@ import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.carriers import CarrierOptions, carrier_options, make_carriers
+from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.carrier import Bell, carrying
+from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.way_finder import Ring
 
@@ -93,18 +93,18 @@ def run(
     )
 
     @asynccontextmanager
-    async def reached() -> AsyncIterator[None]:
-        carriers = make_carriers(relay.listener, files, reached_by)
-        bells = [one for one in carriers if isinstance(one, Bell)]
-        relay.finder.ring = Ring(bells[0], numbers) if bells else None
-        telling = serving_metrics(metrics, lambda: _families(relay))
-        async with carrying(carriers, relay), telling:
-            if reached_by.multicast:
-                await relay.listener.listen_groups(relay.address[1])
+    async def opened() -> AsyncIterator[None]:
+        def use_bell(bell: Bell | None) -> None:
+            relay.finder.ring = Ring(bell, numbers) if bell is not None else None
+
+        async with (
+            reached(relay.listener, relay, files, reached_by, use_bell),
+            serving_metrics(metrics, lambda: _families(relay)),
+        ):
             yield
 
     kind = "tcp" if files.certificate is None else "tls"
-    run_server(_run(relay, address, reached, kind))
+    run_server(_run(relay, address, opened, kind))
 
 
 def _numbers(name: str) -> dict[tuple[int, ...], str]:
@@ -149,15 +149,15 @@ def _families(relay: RelayHost) -> list[Family]:
 async def _run(
     relay: RelayHost,
     address: tuple[str, int],
-    reached: Callable[[], AbstractAsyncContextManager[None]],
+    opened: Callable[[], AbstractAsyncContextManager[None]],
     kind: str,
 ) -> None:
-    """Run a relay until told to stop; ``reached`` opens what reaches it beside its sockets."""
+    """Run a relay until told to stop; ``opened`` opens what reaches it beside its sockets."""
     stop = asyncio.Event()
     on_stop(stop.set)
     await relay.start(*address)
     try:
-        async with reached():
+        async with opened():
             click.echo(f"ready {kind}:{shown(*relay.address)} relay {relay.title}")
             await stop.wait()
     finally:

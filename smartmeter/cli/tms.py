@@ -15,12 +15,12 @@ import click
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_polled, tms_upgrade
-from smartmeter.cli.carriers import CarrierOptions, carrier_options, make_carriers
+from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.carrier import Bell, carrying
+from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
 
@@ -159,12 +159,12 @@ async def _reached(server: TmsServer, settings: _Settings) -> AsyncIterator[None
     from smartmeter.tms.metrics import tms_families
     from smartmeter.tms.service import Service
 
-    carriers = make_carriers(server.listener, settings.tls, settings.reached_by)
-    bells = [one for one in carriers if isinstance(one, Bell)]
-    server.head_end.waking.bell = bells[0] if bells else None
+    def use_bell(bell: Bell | None) -> None:
+        server.head_end.waking.bell = bell
+
     service = Service(server)
-    telling = serving_metrics(settings.metrics, lambda: tms_families(service))
-    async with carrying(carriers, server), telling:
-        if settings.reached_by.multicast:
-            await server.listener.listen_groups(server.address[1])
+    async with (
+        reached(server.listener, server, settings.tls, settings.reached_by, use_bell),
+        serving_metrics(settings.metrics, lambda: tms_families(service)),
+    ):
         yield
