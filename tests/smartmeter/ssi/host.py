@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import pytest
+
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
@@ -13,6 +15,7 @@ from ansi_tables.ssi_tables import (
     Command,
     Content,
     Disposition,
+    ModuleAlarm,
     ScheduleKind,
     SsiTable,
     Task,
@@ -208,6 +211,20 @@ class Street:
         writes = [own_write(t + STAGING_OFFSET, image) for t, image in images.items()]
         commit_image = ssi_tables.encode(SsiTable.COMMIT, commit)
         return self.ask(*writes, own_write(SsiTable.COMMIT, commit_image))
+
+
+def small_outbox(monkeypatch: pytest.MonkeyPatch, capacity: int, reserve: int) -> None:
+    """Let outboxes hold little, and keep some of it for exceptions."""
+    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", capacity)
+    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", reserve)
+
+
+def raise_alarms(street: Street, count: int) -> None:
+    """Let the module raise so many alarms of its own."""
+    for number in range(count):
+        street.device.module._reporter.raise_own(
+            ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us
+        )
 
 
 def own_write(table: int, image: bytes) -> bytes:

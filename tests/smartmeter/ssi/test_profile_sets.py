@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from ansi_tables import Snapshot
-from ansi_tables.ssi_tables import CONTEXT_TABLES, Command, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import CONTEXT_TABLES, Command, SsiTable
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
@@ -16,8 +16,10 @@ from tests.smartmeter.ssi.host import (
     decoded,
     own_read,
     own_write,
+    raise_alarms,
     schedule,
     schedules,
+    small_outbox,
 )
 
 HOUR_S = 3600
@@ -63,8 +65,7 @@ def test_every_set_of_a_meter_is_reported_once_and_equal(profile: str) -> None:
 
 
 def test_a_gap_of_each_set_is_filled_from_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 12)
-    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 4)
+    small_outbox(monkeypatch, 12, 4)
     monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
     street = provisioned("commercial")
     street.run(HOUR_S)
@@ -72,8 +73,7 @@ def test_a_gap_of_each_set_is_filled_from_the_meter(monkeypatch: pytest.MonkeyPa
     street.link.wrap(cut)
     street.run(8 * HOUR_S)
     module = street.device.module
-    for number in range(12):
-        module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+    raise_alarms(street, 12)
     assert {set_nbr for set_nbr, *_ in module.memory.profile_gaps} == {1, 2}
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)

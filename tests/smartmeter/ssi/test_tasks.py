@@ -28,8 +28,10 @@ from tests.smartmeter.ssi.host import (
     decoded,
     own_read,
     own_write,
+    raise_alarms,
     schedule,
     schedules,
+    small_outbox,
 )
 
 HOUR_S, DAY_S = 3600, 86_400
@@ -305,8 +307,7 @@ def test_a_run_that_comes_later_goes_before_those_of_less_priority_that_wait() -
 def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 12)
-    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 4)
+    small_outbox(monkeypatch, 12, 4)
     monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
     street = provisioned(schedule())
     street.run(HOUR_S)
@@ -314,8 +315,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     street.link.wrap(cut)
     street.run(4 * HOUR_S)
     module = street.device.module
-    for number in range(9):
-        module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+    raise_alarms(street, 9)
     assert module.memory.profile_gaps and len(module.outbox) == 12
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
@@ -332,8 +332,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
 def test_what_the_module_loses_is_told_as_its_disposition_says(
     monkeypatch: pytest.MonkeyPatch, disposition: Disposition
 ) -> None:
-    monkeypatch.setattr("smartmeter.ssi.outbox.CAPACITY", 6)
-    monkeypatch.setattr("smartmeter.ssi.outbox.RESERVE", 2)
+    small_outbox(monkeypatch, 6, 2)
     codes = (ModuleAlarm.OUTBOX_OVERFLOW, ModuleAlarm.DATA_CLEARED)
     entries = [{"SOURCE": 0, "CODE": code, "DISPOSITION": disposition} for code in codes]
     street = provisioned(schedule(), DISPOSITION={"DEFAULT": 0, "ENTRIES": entries})
@@ -342,8 +341,7 @@ def test_what_the_module_loses_is_told_as_its_disposition_says(
     street.link.wrap(cut)
     street.run(2 * HOUR_S)
     module = street.device.module
-    for number in range(4):
-        module._reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+    raise_alarms(street, 4)
     # As if the ring had begun anew.
     module.memory.profile_cursors = {"1": 10_000}
     street.link.unwrap(cut)
