@@ -11,7 +11,10 @@ import pytest
 from ansi_tables import all_definitions
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.rst", ROOT / "CHANGES.rst", *sorted((ROOT / "docs").rglob("*.rst"))]
+#: Made when the site is built, so there in some checkouts only.
+MADE = ROOT / "docs" / "c1219" / "tables"
+WRITTEN = [page for page in sorted((ROOT / "docs").rglob("*.rst")) if page.parent != MADE]
+PAGES = [ROOT / "README.rst", ROOT / "CHANGES.rst", *WRITTEN]
 WITH_CODE = ("tour", "own_tables", "parts")
 
 
