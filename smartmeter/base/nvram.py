@@ -16,6 +16,9 @@ from smartmeter.base.errors import StorageError
 #: The longest page name and page, so that a bad file cannot claim the memory.
 MAX_NAME_OCTETS = 64
 MAX_PAGE_OCTETS = 1 << 20
+#: A medium that has lost something it had acknowledged makes this page: others may be older than
+#: they were.  Who has begun anew removes it.
+DAMAGED_PAGE = "damaged"
 
 
 class Nvram(Protocol):

@@ -2,10 +2,14 @@
 
 The file is a log.  A record holds a length, a CRC-32 and the changed pages of
 one commit as JSON; it is written at the end and the file is synchronised
-before ``commit`` returns.  A record that a power cut tore is recognised by its
-checksum and left out, and so is nothing else.  When the log has grown well
-beyond what it holds, all pages are written to a new file that takes the old
-one's place by an atomic rename, the folder synchronised too.
+before ``commit`` returns.  A record that a power cut tore stands at the end and
+is recognised by its checksum: it is left out, and so is nothing else.  When the
+log has grown well beyond what it holds, all pages are written to a new file that
+takes the old one's place by an atomic rename, the folder synchronised too.
+
+An unreadable record with whole ones behind it was acknowledged, and the medium
+has lost it.  What else is whole counts, and ``DAMAGED_PAGE`` says that pages may
+be older than they were.
 
 Flash wears out, so what is written is counted and bounded: a token bucket of
 ``DAY_OCTETS`` a day.  A fault that writes for ever is stopped by it long before
@@ -17,17 +21,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError
-from smartmeter.base.nvram import check_changes
+from smartmeter.base.nvram import DAMAGED_PAGE, check_changes
 
 MAGIC = b"SMNV\x00\x00\x00\x01"
 #: The log is rewritten when it is so large, and so many times larger than its pages.
 COMPACT_OCTETS = 1 << 20
 COMPACT_FACTOR = 4
+RECORD_HEAD_OCTETS = 8
 MAX_RECORD_OCTETS = 1 << 26
 #: What may be written in a day of continuous work; a module needs about a hundredth of it.
 DAY_OCTETS = 256 << 20
@@ -78,7 +84,7 @@ class FlashFile:
         self._budget, self._budget_us = day_octets, clock_us()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists() and path.stat().st_size > 0:
+            if _holds_pages(path):
                 self._load()
             else:
                 self._rewrite()
@@ -156,8 +162,11 @@ class FlashFile:
         os.close(self._file)
 
     def _load(self) -> None:
-        self._pages, whole = _read(self._path)
-        if whole < self._path.stat().st_size:
+        self._pages, whole, damaged = _read(self._path)
+        if damaged:
+            self._pages[DAMAGED_PAGE] = b"1"
+            self._rewrite()
+        elif whole < self._path.stat().st_size:
             with self._path.open("r+b") as file:  # a torn tail: cut off, so that records follow on
                 file.truncate(whole)
                 os.fsync(file.fileno())
@@ -184,26 +193,52 @@ class FlashFile:
 def read_pages(path: Path) -> dict[str, bytes]:
     """Give the pages of a file, and leave it as it is; StorageError when it is no such file."""
     try:
-        return _read(path)[0] if path.exists() and path.stat().st_size else {}
+        return _read(path)[0] if _holds_pages(path) else {}
     except OSError as error:
         raise StorageError(
             str(path), str(error.strerror), "check the folder and its rights"
         ) from error
 
 
-def _read(path: Path) -> tuple[dict[str, bytes], int]:
-    """Give the pages of a file, and how many of its octets are whole records."""
+def _holds_pages(path: Path) -> bool:
+    """Tell whether a state file is there; StorageError where something else has its place."""
+    if not path.exists():
+        return False
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        # A rename would take the place of a device or a pipe.
+        raise StorageError(str(path), "is no regular file", "choose another name")
+    return found.st_size > 0
+
+
+def _read(path: Path) -> tuple[dict[str, bytes], int, bool]:
+    """Give the pages, where the last whole record ends, and whether one before it is not whole."""
     if path.stat().st_size > MAX_FILE_OCTETS:
         raise StorageError(str(path), "far too large for a state file", "move it away")
     data = path.read_bytes()
     if data[: len(MAGIC)] != MAGIC:
         raise StorageError(str(path), "no state file, or of another version", "move it away")
     pages: dict[str, bytes] = {}
-    at = len(MAGIC)
-    while (changes := _read_record(data, at)) is not None:
-        at += 8 + int.from_bytes(data[at : at + 4], "big")
+    at = whole = len(MAGIC)
+    damaged = False
+    while at >= 0:
+        changes = _read_record(data, at)
+        if changes is None:
+            at = _next_body(data, at) - RECORD_HEAD_OCTETS
+            continue
+        damaged |= at > whole
+        at += RECORD_HEAD_OCTETS + int.from_bytes(data[at : at + 4], "big")
+        whole = at
         _apply(changes, pages)
-    return pages, at
+    return pages, whole, damaged
+
+
+def _next_body(data: bytes, at: int) -> int:
+    """Give where the body of a record behind the one at ``at`` may begin, below 0 for nowhere.
+
+    Pages stand in it as hex digits, so that its first octet is seldom another's.
+    """
+    return data.find(b"{", at + RECORD_HEAD_OCTETS + 1)
 
 
 def _apply(changes: Mapping[str, bytes | None], pages: dict[str, bytes]) -> None:
@@ -223,8 +258,8 @@ def _record(changes: Mapping[str, bytes | None]) -> bytes:
 def _read_record(data: bytes, at: int) -> dict[str, bytes | None] | None:
     """Give the changes of the record at an offset, or None where no whole record is."""
     length = int.from_bytes(data[at : at + 4], "big")
-    body = data[at + 8 : at + 8 + length]
-    if len(data) < at + 8 or length > MAX_RECORD_OCTETS or len(body) != length:
+    body = data[at + RECORD_HEAD_OCTETS : at + RECORD_HEAD_OCTETS + length]
+    if not 0 < length <= MAX_RECORD_OCTETS or len(body) != length:  # zeros are no record
         return None
     if zlib.crc32(body) != int.from_bytes(data[at + 4 : at + 8], "big"):
         return None

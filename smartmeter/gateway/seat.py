@@ -81,8 +81,11 @@ class TappedModule:
     ) -> None:
         self._module, self._readings, self._failed = module, readings, failed
         self._stopped = False
-        epoch, number = readings.taken(module.esn)
-        self._epoch, self._taken = epoch, number
+        epoch, self._taken = readings.taken(module.esn)
+        if module.outbox.epoch != epoch:
+            # Another module's, or this one's, which begins an epoch where its medium fell back to.
+            anew = not module.outbox.epoch
+            self._taken = min(self._taken, module.outbox.next_number - 1) if anew else 0
 
     def _do(self, action: Callable[[], None]) -> None:
         if self._stopped:
@@ -96,8 +99,6 @@ class TappedModule:
 
     def _take(self) -> None:
         outbox = self._module.outbox
-        if outbox.epoch != self._epoch:
-            self._epoch, self._taken = outbox.epoch, 0
         fresh = outbox.after(self._taken)
         if fresh:
             reports = [(entry.number, entry.services) for entry in fresh]

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from smartmeter.base.nvram import Nvram
+from smartmeter.base.nvram import DAMAGED_PAGE, Nvram
 
 MEMORY_PAGE = "module"
 MAX_OUTAGES = 16
@@ -88,7 +88,8 @@ def load_memory(nvram: Nvram) -> tuple[Memory, bool]:
     """Read the module's state; a new one, and True, when what was kept is damaged.
 
     A new state reads the meter's lists from their beginning; the TMS knows by
-    their sequence numbers what it has already.
+    their sequence numbers what it has already.  So does one of a medium that has lost
+    something: that may have been a report of what the cursors are past.
     """
     page = nvram.get(MEMORY_PAGE)
     if page is None:
@@ -96,6 +97,10 @@ def load_memory(nvram: Nvram) -> tuple[Memory, bool]:
     try:
         value = json.loads(page)
         known = {one.name for one in fields(Memory)}
-        return Memory(**{name: item for name, item in value.items() if name in known}), False
+        memory = Memory(**{name: item for name, item in value.items() if name in known})
     except (ValueError, TypeError, AttributeError):
         return Memory(), True
+    damaged = nvram.get(DAMAGED_PAGE) is not None
+    if damaged:
+        memory.profile_cursors, memory.events_reported = {}, None
+    return memory, damaged

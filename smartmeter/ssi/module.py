@@ -404,7 +404,7 @@ class Module:
             self._configure(now_us)
             return
         self.tasks.clock.set(clock_s, now_us)
-        self.outbox.begin(clock_s)
+        self.outbox.begin(clock_s, self.memory.pages())
         self._configure(now_us)
         self.network.start(now_us)
         self.life.set_state(State.REGISTERING)

@@ -24,7 +24,7 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
-from smartmeter.base.nvram import Nvram
+from smartmeter.base.nvram import DAMAGED_PAGE, Nvram
 
 OUTBOX_PAGE = "outbox"
 ENTRY_PREFIX = "out."
@@ -97,12 +97,16 @@ class Outbox:
         """Give how many scheduled reports may still be added."""
         return max(0, CAPACITY - RESERVE - len(self._entries))
 
-    def begin(self, epoch_s: int) -> None:
-        """Give a new outbox its epoch: the UTC second of its first use, never the same twice."""
+    def begin(self, epoch_s: int, also: Mapping[str, bytes | None]) -> None:
+        """Give a new outbox its epoch: the UTC second of its first use, never the same twice.
+
+        With other pages, in one commit; what was damaged has then begun anew.
+        """
         if not self.epoch:
             self.epoch = max(1, epoch_s & 0xFFFFFFFF)
             stale = set(self._nvram.names(ENTRY_PREFIX)) - set(map(_page_name, self._entries))
-            self._nvram.commit({**dict.fromkeys(stale), OUTBOX_PAGE: self._state()})
+            gone = dict.fromkeys((*stale, DAMAGED_PAGE))
+            self._nvram.commit({**also, **gone, OUTBOX_PAGE: self._state()})
 
     def renew(self) -> None:
         """Let what is added from now on stand in another epoch; what waits keeps its own."""

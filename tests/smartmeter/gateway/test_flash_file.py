@@ -1,5 +1,6 @@
 """What the state file acknowledged is there after kill -9, torn writes and rewriting."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from smartmeter.base.errors import StorageError
-from smartmeter.gateway.flash_file import COMPACT_OCTETS, MAGIC, FlashFile, Medium
+from smartmeter.base.nvram import DAMAGED_PAGE
+from smartmeter.gateway.flash_file import COMPACT_OCTETS, MAGIC, FlashFile, Medium, read_pages
 
 WRITER = """
 import sys
@@ -52,6 +54,47 @@ def test_a_commit_torn_at_any_octet_leaves_the_state_before_it(tmp_path: Path) -
         assert pages(torn) == {"a": b"old", "b": b"old"}
         torn.commit({"c": b"later"})
         assert FlashFile(path).get("c") == b"later"
+
+
+def test_a_tail_of_zeros_which_a_power_cut_leaves_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    FlashFile(path).commit({"a": b"1"})
+    with path.open("ab") as file:
+        file.write(bytes(4096))
+    memory = FlashFile(path)
+    assert pages(memory) == {"a": b"1"}
+    memory.commit({"b": b"2"})
+    assert pages(FlashFile(path)) == {"a": b"1", "b": b"2"}
+
+
+def test_a_lost_record_before_whole_ones_is_told_and_takes_no_other_with_it(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state"
+    memory = FlashFile(path)
+    memory.commit({"a": b"1", "b": b"1"})
+    begin = path.stat().st_size
+    memory.commit({"a": b"2"})
+    end = path.stat().st_size
+    memory.commit({"c": b"3"})
+    data = path.read_bytes()
+    for at in range(begin, end):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
+        held = {"a": b"1", "b": b"1", "c": b"3", DAMAGED_PAGE: b"1"}
+        assert pages(FlashFile(path)) == held, at
+        again = FlashFile(path)
+        assert pages(again) == held, "it is known until somebody has begun anew"
+        again.commit({DAMAGED_PAGE: None})
+        assert DAMAGED_PAGE not in pages(FlashFile(path))
+
+
+def test_what_is_no_file_keeps_its_place(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for opened in (FlashFile, read_pages):
+        with pytest.raises(StorageError, match="is no regular file"):
+            opened(pipe)
+        assert pipe.is_fifo()
 
 
 def test_a_killed_writer_keeps_what_it_acknowledged(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ansi_tables.ssi_tables import (
 )
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
-from smartmeter.base.nvram import MemoryNvram
+from smartmeter.base.nvram import DAMAGED_PAGE, MemoryNvram
 from smartmeter.network.faults import Partition
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.ssi.factory import FACTORY_PAGE
@@ -170,6 +170,26 @@ def test_error_3_a_damaged_application_area_begins_anew_and_is_told(
     told = {(s, e, tuple(v)) for s, e, v in street.host.intervals()}
     measured = [(o.sequence, o.end_utc_s, tuple(o.values)) for o in street.journal]
     assert set(measured[:-1]) <= told
+
+
+def test_error_3_a_medium_that_fell_back_never_uses_a_reports_number_twice() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(2 * HOUR_S)
+    older = dict(street.device.nvram._pages)
+    street.run(2 * HOUR_S)
+    street.device.nvram = MemoryNvram({**older, DAMAGED_PAGE: b"1"})
+    street.device.restart(street.world.now_us)
+    assert street.device.module.error is ErrorCode.APPLICATION_AREA
+    street.run(2 * HOUR_S)
+    alarms = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert alarms == [ModuleAlarm.MEMORY_FAILED]
+    told = {(s, e, tuple(v)) for s, e, v in street.host.intervals()}
+    measured = [(o.sequence, o.end_utc_s, tuple(o.values)) for o in street.journal]
+    assert set(measured[:-1]) <= told, "a number that came twice would be taken for a repetition"
+    street.device.restart(street.world.now_us)
+    assert street.device.module.error is ErrorCode.NONE, "it has begun anew"
 
 
 def test_error_7_a_watchdogs_reset_is_shown_counted_and_told() -> None:
