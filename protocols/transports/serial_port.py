@@ -11,6 +11,7 @@ is anyway) for as long as it is open.
 from __future__ import annotations
 
 import errno
+import re
 import time
 
 import serial
@@ -55,7 +56,7 @@ class SerialPort:
                 xonxoff=False,
                 exclusive=True,
             )
-        except (serial.SerialException, OSError, ValueError) as error:
+        except (serial.SerialException, OSError, ValueError, re.error) as error:
             if getattr(error, "errno", None) == errno.EWOULDBLOCK:
                 raise PortError(f"{url}: another program uses it; end that first") from error
             raise PortError(f"{url}: {error}; check its name, or run: smartmeter doctor") from error

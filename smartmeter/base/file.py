@@ -6,7 +6,9 @@ file system tells is not believed: no more than the limit is read.
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from smartmeter.base.errors import SettingsError
 
@@ -34,3 +36,16 @@ def read_text(path: Path, limit: int, place: str = "") -> str:
     except UnicodeDecodeError as error:
         place = place or str(path)
         raise SettingsError(place, "is no UTF-8 text", "check the name") from error
+
+
+def parse_toml(text: str, place: str) -> dict[str, Any]:
+    """Give what a TOML text says; SettingsError names the place and what is wrong there."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        fault = str(error)
+    except RecursionError:
+        fault = "is nested too deep"
+    except ValueError:
+        fault = "holds a number of too many digits"
+    raise SettingsError(place, fault, "write TOML")

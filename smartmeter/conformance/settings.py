@@ -17,11 +17,9 @@ Waivers::
 
 from __future__ import annotations
 
-import tomllib
-from typing import Any
-
 from protocols.psem.codes import BAUD_CODES
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import parse_toml
 from smartmeter.conformance.bench import Profile, all_checks
 
 SERVICES = ("Negotiate", "Security", "Wait", "OffsetRead", "IndexRead", "DefaultRead")
@@ -31,7 +29,7 @@ MAX_REASON = 300
 
 def read_profile(text: str, name: str) -> Profile:
     """Read a profile; SettingsError names the key."""
-    values = _toml(text, name)
+    values = parse_toml(text, name)
     if unknown := values.keys() - set(KEYS):
         raise SettingsError(name, f"unknown key {min(unknown)!r}", f"use {', '.join(KEYS)}")
     lacks = values.get("lacks", [])
@@ -52,7 +50,7 @@ def read_profile(text: str, name: str) -> Profile:
 
 def read_waivers(text: str, name: str) -> dict[str, str]:
     """Read waivers, by check; SettingsError names what is wrong."""
-    values = _toml(text, name)
+    values = parse_toml(text, name)
     waivers = values.get("waiver", [])
     if values.keys() - {"waiver"} or not isinstance(waivers, list):
         raise SettingsError(name, "no list of waivers", 'write [[waiver]] check = "D45" reason = …')
@@ -68,10 +66,3 @@ def read_waivers(text: str, name: str) -> dict[str, str]:
             raise SettingsError(name, f"the waiver of {check} has no reason", "give one")
         found[check] = reason
     return found
-
-
-def _toml(text: str, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(name, f"no TOML: {error}", "see the manual of conformance") from error

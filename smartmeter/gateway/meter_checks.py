@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Iterable, Iterator
 from fractions import Fraction
-from pathlib import Path
 
 from ansi_tables.errors import TableError
 from ansi_tables.snapshot import Snapshot
@@ -37,8 +36,8 @@ SESSION_EVENTS = (7, 12)
 def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     """Read what the gateway will read, and tell what it lacks."""
     factory = seat.factory
-    port = Path(seat.port)
-    if seat.port.startswith("/") and port.exists() and not os.access(port, os.R_OK | os.W_OK):
+    there = seat.port.startswith("/") and os.path.exists(seat.port)
+    if there and not os.access(seat.port, os.R_OK | os.W_OK):
         yield Finding(seat.port, True, "no permission", "sudo usermod -aG dialout $USER")
         return
     password = factory.optical_password or None

@@ -12,12 +12,11 @@ over the network can change it: the module has no way to it.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import parse_toml, read_text
 
 MAX_OCTETS = 65_536
 MAX_NUMBER = 4095
@@ -55,10 +54,7 @@ class LocalPermission:
 def read_permission(path: Path) -> LocalPermission:
     """Read the file; SettingsError names place, fault and remedy."""
     place = str(path)
-    try:
-        value = tomllib.loads(read_text(path, MAX_OCTETS))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(place, str(error), "write TOML") from error
+    value = parse_toml(read_text(path, MAX_OCTETS), place)
     unknown = set(value) - set(_NAMES)
     if unknown:
         raise SettingsError(place, f"unknown {min(unknown)!r}", f"use {', '.join(_NAMES)}")

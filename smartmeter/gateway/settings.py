@@ -55,7 +55,6 @@ steps, from the environment (``SMARTMETER_MODULE_KEY``,
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,7 +62,7 @@ from pathlib import Path
 from protocols.psem.codec import PASSWORD_OCTETS, USER_OCTETS
 from smartmeter.base.address import host_port
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import parse_toml, read_text
 from smartmeter.base.signing import KEY_OCTETS
 from smartmeter.base.title import node_title
 from smartmeter.comms.bearer import BearerSettings, When
@@ -125,10 +124,7 @@ class GatewaySettings:
 def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings:
     """Read a settings file; SettingsError names place, fault and remedy."""
     place = str(path)
-    try:
-        value = tomllib.loads(read_text(path, MAX_OCTETS))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(place, str(error), "write TOML") from error
+    value = parse_toml(read_text(path, MAX_OCTETS), place)
     file = SettingsFile(value, place, environment)
     bearers, addresses = _tms(file)
     several = file.several("meters")
@@ -138,7 +134,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     if len(pairs) > MAX_METERS:
         raise SettingsError(place, f"{len(pairs)} meters", f"give at most {MAX_METERS}")
     gateway = file.optional("gateway") or Section({}, "gateway", place, environment)
-    data = Path(gateway.text("data")) if "data" in gateway else None
+    data = gateway.path("data") if "data" in gateway else None
     seats = tuple(_seat(module, meter, addresses, data) for module, meter in pairs)
     for name in ("esn", "state", "port"):
         seen = [one.factory.esn if name == "esn" else getattr(one, name) for one in seats]
@@ -154,8 +150,8 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         seats,
         bearers,
         data,
-        Path(gateway.text("socket", str(data / "gateway.sock"))),
-        read_permission(Path(gateway.text("allow"))) if "allow" in gateway else LocalPermission(),
+        gateway.path("socket", str(data / "gateway.sock")),
+        read_permission(gateway.path("allow")) if "allow" in gateway else LocalPermission(),
         check_sense(f"{gateway.place}, mains", gateway.text("mains", "meter")),
         _listen(gateway) if "metrics" in gateway else None,
         read_sinks(file),
@@ -198,7 +194,7 @@ def _bearer(number: int, host: Section) -> BearerSettings:
         address,
         host.number("cost", number, 0, 1 << 16),
         host.number("max_apdu", DEFAULT_MAX_APDU_OCTETS, MIN_APDU_OCTETS, 32_767),
-        TlsFiles(*(Path(host.text(name)) if name in host else None for name in names)),
+        TlsFiles(*(host.path(name) if name in host else None for name in names)),
         When(host.choice("when", [one.value for one in When])),
         Carries(host.choice("carries", ["urgent", "all"] if dear else ["all", "urgent"])),
         host.text("node", ""),
@@ -226,7 +222,7 @@ def _seat(
     except ValueError:
         raise SettingsError(module.place, "the key is not hex", "write 32 hex digits") from None
     default = None if data is None else str(data / f"{factory.esn}.nvram")
-    state = Path(module.text("state", default))
+    state = module.path("state", default)
     return SeatSettings(factory, state, _port(meter), meter.text("model", ""))
 
 
@@ -263,5 +259,5 @@ def _upgrade(file: SettingsFile, data: Path) -> UpgradeSettings | None:
         raise SettingsError(
             section.place, "public_key_file holds no key", f"write {2 * KEY_OCTETS} hex digits"
         )
-    slots = Path(section.text("slots", str(data / "slots")))
+    slots = section.path("slots", str(data / "slots"))
     return UpgradeSettings(key, slots, section.number("trial_s", 900, 10, 86_400))

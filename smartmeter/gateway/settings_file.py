@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 
 MAX_OCTETS = 65_536
+#: The longest name of a file, and what all parts of a path may have together: Linux' own limits.
+MAX_PART_OCTETS, MAX_PATH_OCTETS = 255, 3000
 SECTIONS = {
     "gateway": {"data", "allow", "mains", "metrics", "socket"},
     "module": {"esn", "key_file", "state"},
@@ -57,6 +60,16 @@ class Section:
             raise SettingsError(self.place, fault, f'write {name} = "..."')
         return value
 
+    def path(self, name: str, default: str | None = None) -> Path:
+        """Give the name of a file or folder, no longer than a system takes."""
+        path = Path(self.text(name, default))
+        octets = [len(os.fsencode(part)) for part in path.parts]
+        if max(octets, default=0) > MAX_PART_OCTETS or sum(octets) > MAX_PATH_OCTETS:
+            raise SettingsError(
+                self.place, f"{name} is longer than a file's name", f'write {name} = "..."'
+            )
+        return path
+
     def choice(self, name: str, known: Sequence[str]) -> str:
         """Give one of the texts that are known; the first is the default."""
         value = self.text(name, known[0])
@@ -76,7 +89,7 @@ class Section:
     def secret(self, name: str, variable: str = "", default: str | None = None) -> str:
         """Give what stands in a file, else in an environment variable, else the default."""
         if name in self._value:
-            path = Path(self.text(name))
+            path = self.path(name)
             return read_text(path, MAX_OCTETS, f"{self.place}, {name} {path}").strip()
         if variable in self._environment:
             return self._environment[variable]

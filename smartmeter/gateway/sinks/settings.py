@@ -103,7 +103,7 @@ def read_sinks(file: SettingsFile) -> Sinks:
     if mqtt is not None and "password_file" in mqtt and "user" not in mqtt:
         raise SettingsError(mqtt.place, "a password is of nobody", "give user, too")
     return Sinks(
-        None if csv is None else Path(csv.text("file")),
+        None if csv is None else csv.path("file"),
         None
         if mqtt is None
         else MqttSettings(

@@ -88,6 +88,11 @@ def test_a_port_that_another_program_uses_is_not_disturbed_and_one_clear_error()
     os.close(far)
 
 
+def test_a_search_for_a_port_that_is_no_pattern_is_one_clear_error() -> None:
+    with pytest.raises(PortError, match="check its name"):
+        SerialPort("hwgrep://(")
+
+
 def test_a_name_that_no_resolver_looks_up_is_one_clear_error() -> None:
     wrong = f"{'a' * 64}:1"
     with pytest.raises(pump.PortError, match="check the address"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_file, read_text
+from smartmeter.base.file import parse_toml, read_file, read_text
 
 
 def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
@@ -42,3 +42,18 @@ def test_text_must_be_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="--share: is no UTF-8 text"):
         read_text(path, 100, "--share")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a = " + "[" * 30_000, "nested too deep"),
+        ("a = " + "{a=" * 10_000, "nested too deep"),
+        ("a = " + "1" * 5000, "too many digits"),
+        ("a b", "at line 1"),
+    ],
+    ids=["arrays", "tables", "digits", "no TOML"],
+)
+def test_what_is_no_toml_is_told_with_its_place(text: str, told: str) -> None:
+    with pytest.raises(SettingsError, match=f"g.toml: .*{told}.*; write TOML"):
+        parse_toml(text, "g.toml")

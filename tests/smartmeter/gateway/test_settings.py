@@ -57,6 +57,12 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
         ("influx", {"url": '"http:///write?precision=s"'}, "http://"),
         ("home_assistant", {"url": '"http://h"', "token_file": '"{folder}/key"'}, "ws://"),
         ("influx", {"url": f'"{INFLUX}"'.replace("127.0.0.1", "x" * 64)}, "http://"),
+        ("csv", {"file": f'"/tmp/{"x" * 256}"'}, "file is longer than a file's name"),
+        (
+            "module",
+            {"state": '"/tmp{}"'.format("/xyz" * 1024)},
+            "state is longer than a file's name",
+        ),
         ("mqtt", {"host": f'"{"x" * 64}"'}, "write its name"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
         ("gateway", {"data": r'"a\u0000b"'}, "cannot be seen"),
@@ -121,7 +127,7 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
     files = {"octets": '"{folder}/octets"', "folder": '"{folder}"'}
     wrong = {
         "no state file": {"module": WORKS["module"] | {"state": files["octets"]}},
-        "Is a directory": {"module": WORKS["module"] | {"state": files["folder"]}},
+        "is no regular file": {"module": WORKS["module"] | {"state": files["folder"]}},
         "belongs to module SM2": {"module": WORKS["module"] | {"state": f'"{other_state}"'}},
         "is no file": {"csv": {"file": files["folder"]}},
         "of other readings": {"csv": {"file": '"{folder}/old.csv"'}},
