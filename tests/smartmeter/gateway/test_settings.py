@@ -58,11 +58,7 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
         ("home_assistant", {"url": '"http://h"', "token_file": '"{folder}/key"'}, "ws://"),
         ("influx", {"url": f'"{INFLUX}"'.replace("127.0.0.1", "x" * 64)}, "http://"),
         ("csv", {"file": f'"/tmp/{"x" * 256}"'}, "file is longer than a file's name"),
-        (
-            "module",
-            {"state": '"/tmp{}"'.format("/xyz" * 1024)},
-            "state is longer than a file's name",
-        ),
+        ("gateway", {"data": f'"{"/xyz" * 1024}"'}, "data is longer than a file's name"),
         ("mqtt", {"host": f'"{"x" * 64}"'}, "write its name"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
         ("gateway", {"data": r'"a\u0000b"'}, "cannot be seen"),
