@@ -82,6 +82,11 @@ class AnswersDue:
             self._asked[key, one.came] = one
         return found
 
+    def asking(self, title: _Title, path: Hashable) -> list[Hashable]:
+        """Give the paths by which a title has asked what went by ``path``, for what has no A4."""
+        came = (came for key, came in self._by_way.get(path, ()) if key[0] == title)
+        return sorted(set(came), key=repr)
+
     def path_failed(self, path: Hashable) -> list[Asked]:
         """A path has gone: give the requests that went by it; who asked by it waits no more."""
         for key in list(self._by_asker.get(path, ())):

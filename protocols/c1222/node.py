@@ -73,8 +73,9 @@ class Node:
     """One title with its transactions.
 
     ``state`` is to be kept durable by the host, ``title`` may change with a
-    registration.  ``delay_us`` gives a chance between 0 and its argument: how
-    long an answer to a group waits.
+    registration.  ``joins_segments`` may be switched on by whoever has a bearer that
+    cuts.  ``delay_us`` gives a chance between 0 and its argument: how long an answer
+    to a group waits.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Node:
         self._transactions = Transactions()
         self._serving: dict[int, _Serving] = {}
         self._next_token = 1
+        self.joins_segments = self.settings.segment_octets is not None
         self._joiner = Joiner(self.settings.max_apdu_octets)
         self._later: list[tuple[int, int, Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
@@ -228,6 +230,8 @@ class Node:
 
     def _take(self, path: Hashable, apdu: Apdu, size: int, now_us: int) -> None:
         where = addressed(self.title, apdu.called, self.settings.groups)
+        if where is Addressed.ELSEWHERE and not apdu.is_response:
+            raise ApduRejected("not-for-this-node")
         limit = self.settings.max_apdu_octets
         if size > limit:
             if not apdu.is_response and where is Addressed.HERE:
@@ -237,13 +241,11 @@ class Node:
             self._take_segment(path, apdu, now_us)
         elif apdu.is_response:
             self._take_response(path, apdu, now_us)
-        elif where is Addressed.ELSEWHERE:
-            raise ApduRejected("not-for-this-node")
         else:
             self._take_request(path, apdu, where.is_group, now_us)
 
     def _take_segment(self, path: Hashable, apdu: Apdu, now_us: int) -> None:
-        if self.settings.segment_octets is None:
+        if not self.joins_segments:
             self._refuse(path, apdu, bytes([ResponseCode.sgnp]))
             raise ApduRejected("segmentation-not-possible")
         try:

@@ -226,6 +226,11 @@ class Relay:
 
     def _forward(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         assert apdu.called is not None
+        # A piece of an answer bears no A4: it goes to whoever has asked its sender.
+        if apdu.is_segment and (asking := self._due.asking(apdu.called.absolute, path)):
+            for came in asking:
+                self._send(came, apdu, octets, now_us)
+            return
         way = self._known_way(apdu.called, now_us)
         if way is None and self._waiting.is_sought(apdu.called):
             if not self._waiting.take(path, apdu, octets, now_us):

@@ -48,6 +48,21 @@ def split(octets: bytes, max_octets: int) -> list[bytes]:
     return [_segment(head, at, octets[at : at + size]) for at in range(0, len(octets), size)]
 
 
+def fitting(octets: bytes, max_octets: int | None) -> list[bytes]:
+    """Cut what a bearer sends to its size, if it has one; what cannot be cut stays whole.
+
+    That is a segment of somebody else's: a second cut of one is not defined.
+    """
+    if max_octets is None or len(octets) <= max_octets:
+        return [octets]
+    try:
+        if decode_apdu(octets).is_segment:
+            return [octets]
+        return split(octets, max_octets)
+    except (ApduRejected, LocalProtocolError):
+        return [octets]
+
+
 def _segment(head: bytes, offset: int, piece: bytes) -> bytes:
     octet_aligned = bytes([0x81]) + length_octets(len(piece)) + piece
     external = tlv(0x28, unsigned(offset) + octet_aligned)

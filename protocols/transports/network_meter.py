@@ -166,6 +166,7 @@ class NetworkMeter:
         settings = NodeSettings(max_apdu_octets=MAX_TABLE_OCTETS)
         title = ApTitle.parse(READER_TITLE)
         self._node = Node(title, _Keys(keys), _Clock(), state, settings)
+        self._node.joins_segments = True  # a relay may have them from a way by datagrams
         self._socket: socket.socket | None = None
         self._answer_port = answer_port
         self._door: AnswerDoor | None = None

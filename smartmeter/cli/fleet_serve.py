@@ -16,6 +16,7 @@ from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.segments import segment_option
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -78,6 +79,7 @@ PATIENCE_S = 5.0
 @click.option("--seed", default=1, show_default=True, help="Which households, and which chance.")
 @click.option("--state", metavar="DIR", help="Keep the meters' non-volatile memories here.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@segment_option
 @tls_options
 def serve(
     count: int,
@@ -94,6 +96,7 @@ def serve(
     seed: int,
     state: str | None,
     clock: str,
+    segment: int | None,
     **tls: str | None,
 ) -> None:
     """Let meters report to a head-end of any make, until told to stop (Ctrl-C).
@@ -110,7 +113,7 @@ def serve(
     node_title("--host-title", host_title)
     profile_named(profile, seed)
     settings = ServedSettings(
-        BearerSettings("head-end", _address(connect), tls=files),
+        BearerSettings("head-end", _address(connect), tls=files, segment_octets=segment),
         host_title,
         seed,
         plain,

@@ -14,6 +14,7 @@ from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.metrics import metrics_option, serving_metrics
+from smartmeter.cli.segments import segment_option
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -47,6 +48,7 @@ def command() -> None:
 @click.option(
     "--wake", metavar="FILE", help="CSV title,number: nodes that a short message wakes (--sms)."
 )
+@segment_option
 @metrics_option
 @tls_options
 @carrier_options
@@ -58,6 +60,7 @@ def run(
     data: str | None,
     keys: str | None,
     wake: str | None,
+    segment: int | None,
     metrics: str | None,
     reached_by: CarrierOptions,
     **tls: str | None,
@@ -90,6 +93,7 @@ def run(
         files,
         listen_tls=files.certificate is not None,
         keys=_ring(keys) if keys is not None else None,
+        segment_octets=segment,
     )
 
     @asynccontextmanager

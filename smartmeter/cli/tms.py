@@ -17,6 +17,7 @@ from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_polled, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.metrics import metrics_option, serving_metrics
+from smartmeter.cli.segments import segment_option
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -53,6 +54,7 @@ command.add_command(tms_polled.command)
 )
 @click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@segment_option
 @metrics_option
 @tls_options
 @carrier_options
@@ -64,6 +66,7 @@ def run(
     poll: str | None,
     template: str | None,
     clock: str,
+    segment: int | None,
     metrics: str | None,
     reached_by: CarrierOptions,
     **tls: str | None,
@@ -73,6 +76,7 @@ def run(
         Path(data),
         host_port("--listen", listen, "127.0.0.1:1153"),
         host_port("--web", web, "127.0.0.1:8080, or off") if web != "off" else None,
+        segment,
         metrics,
         reached_by,
         tls_files(**tls),
@@ -87,6 +91,7 @@ class _Settings:
     data: Path
     listen: tuple[str, int]
     web: tuple[str, int] | None
+    segment: int | None
     metrics: str | None
     reached_by: CarrierOptions
     tls: TlsFiles
@@ -115,7 +120,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
-    server = TmsServer(settings.data, calendar, chosen)
+    server = TmsServer(settings.data, calendar, chosen, settings.segment)
     context = server_tls(settings.tls) if settings.tls.certificate is not None else None
     await server.start(*settings.listen, context)
     try:

@@ -13,6 +13,9 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries, Way
 
+#: The least that leaves room beside two long titles, and what a datagram may hold at most.
+MIN_SEGMENT_OCTETS, MAX_SEGMENT_OCTETS = 256, 32_767
+
 
 class When(Enum):
     """When a bearer is open: always, or while something waits for it or the TMS has called."""
@@ -26,7 +29,8 @@ class BearerSettings:
     """A bearer as it is configured: the cheapest that works is used.
 
     ``node`` is the name of the node at a broker, ``user`` and ``password`` its
-    log-in there.
+    log-in there.  ``segment_octets``: what is longer goes in C12.22 segments, where the
+    bearer sends datagrams.
     """
 
     name: str
@@ -41,12 +45,14 @@ class BearerSettings:
     password: str = field(default="", repr=False)
     #: How long an answer may well take, where the carrier itself takes its time.
     answer_s: int = 0
+    segment_octets: int | None = None
 
     @property
     def way(self) -> Way:
         """Give what the node must know."""
         answer_us = self.answer_s * US_PER_S
-        return Way(self.cost, self.carries, self.max_apdu_octets, answer_us)
+        has_segments = self.segment_octets is not None
+        return Way(self.cost, self.carries, self.max_apdu_octets, answer_us, has_segments)
 
 
 class Connection(Protocol):

@@ -27,6 +27,7 @@ from protocols.c1222.native_address import (
     NativeAddress,
     acceptable_source,
 )
+from protocols.c1222.segmentation import fitting
 from protocols.c1222.stream import ApduStream
 from protocols.errors import LocalProtocolError
 from protocols.transports.capture import active
@@ -240,10 +241,19 @@ class _Datagrams(asyncio.DatagramProtocol):
 
 
 class Listener:
-    """Listens until it is closed.  What passes goes into the capture of the process, if any."""
+    """Listens until it is closed.  What passes goes into the capture of the process, if any.
 
-    def __init__(self, handler: Handler, limit: int, most: int = MAX_CONNECTIONS) -> None:
-        self.handler, self.limit = handler, limit
+    With ``segment_octets`` nothing longer leaves in one datagram: it is cut into segments.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limit: int,
+        most: int = MAX_CONNECTIONS,
+        segment_octets: int | None = None,
+    ) -> None:
+        self.handler, self.limit, self._segment_octets = handler, limit, segment_octets
         self._capture = active()
         self.buffer = memoryview(bytearray(READ_OCTETS))
         self.counts: Counter[str] = Counter()
@@ -404,12 +414,13 @@ class Listener:
             self._capture.apdu(sent, *ends, path.is_stream, octets, listens=True)
 
     def send_datagram(self, path: UdpPath, octets: bytes) -> None:
-        """Send a datagram."""
+        """Send an APDU in a datagram, or in several."""
         if path.by.is_closing():
             self.counts["unsent"] += 1
             return
-        self.tell(True, path, octets)
-        path.by.sendto(octets, path.address)
+        for datagram in fitting(octets, self._segment_octets):
+            self.tell(True, path, datagram)
+            path.by.sendto(datagram, path.address)
 
     def _forget(self, path: TcpPath) -> None:
         self._owing.pop(path, None)

@@ -49,6 +49,7 @@ class RelayHost:
         tls: TlsFiles | None = None,
         listen_tls: bool = False,
         keys: KeyRing | None = None,
+        segment_octets: int | None = None,
     ) -> None:
         self.title = title
         now_us, utc_us = monotonic_us(), wall_utc_us()
@@ -64,7 +65,8 @@ class RelayHost:
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
             registrar.load(self._file.load())
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
-        self.listener = Listener(self, MAX_APDU_OCTETS)
+        node.joins_segments = segment_octets is not None
+        self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
         to_nodes = client_tls(self._tls) if listen_tls else None
         self.finder = WayFinder(registrar, self.listener, self, to_nodes)
         self.relay = Relay(
@@ -77,7 +79,13 @@ class RelayHost:
         self._bearer: Bearer | None = None
         if upstream is not None:
             self._bearer = make_bearer(
-                BearerSettings(UPSTREAM, upstream, tls=self._tls, node=str(title))
+                BearerSettings(
+                    UPSTREAM,
+                    upstream,
+                    tls=self._tls,
+                    node=str(title),
+                    segment_octets=segment_octets,
+                )
             )
         self._connection: Connection | None = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,7 +1,8 @@
 """C12.22 over UDP (RFC 6142): one APDU a datagram, identical octets again until it is answered.
 
 The receiver knows a repeated request by its invocation id and answers it from
-its store, so that nothing is served twice.
+its store, so that nothing is served twice.  Where segments are switched on, what is
+longer goes in several datagrams; a segment that is only carried on is not repeated.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import cast
 from protocols.c1222.builder import NEVER
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.segmentation import fitting
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
@@ -30,8 +32,10 @@ MAX_WAITING = 256
 class UdpConnection(asyncio.DatagramProtocol):
     """A socket that is connected to the TMS, or sends to a group and hears whoever answers."""
 
-    def __init__(self, group: tuple[str | int, ...] | None = None) -> None:
-        self._group = group
+    def __init__(
+        self, group: tuple[str | int, ...] | None = None, segment_octets: int | None = None
+    ) -> None:
+        self._group, self._segment_octets = group, segment_octets
         self._transport: asyncio.DatagramTransport | None = None
         self._take: Callable[[bytes], None] | None = None
         self._ended = asyncio.Event()
@@ -71,7 +75,7 @@ class UdpConnection(asyncio.DatagramProtocol):
             apdu = decode_apdu(octets)
         except ApduRejected:
             return
-        silent = not apdu.is_segment and apdu.user_information[0] & 3 == NEVER
+        silent = apdu.is_segment or apdu.user_information[0] & 3 == NEVER
         if not apdu.is_response and not silent and len(self._timers) < MAX_WAITING:
             self._again_later(apdu.calling_invocation_id, octets, 0)
 
@@ -102,8 +106,9 @@ class UdpConnection(asyncio.DatagramProtocol):
 
     def _write(self, octets: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._note(True, octets)
-            self._transport.sendto(octets, self._group)
+            for datagram in fitting(octets, self._segment_octets):
+                self._note(True, datagram)
+                self._transport.sendto(datagram, self._group)
 
     def _note(self, sent: bool, octets: bytes) -> None:
         if self._capture is not None and self._transport is not None:
@@ -125,16 +130,17 @@ class UdpBearer:
         """Make a socket; UDP itself says nothing of whether somebody listens."""
         loop = asyncio.get_running_loop()
         host, port = self._address
+        most = self.settings.segment_octets
         if _is_group(host):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
             group = cast(tuple[str | int, ...], found[0][4])
             _, connection = await loop.create_datagram_endpoint(
-                lambda: UdpConnection(group), family=family, allow_broadcast=True
+                lambda: UdpConnection(group, most), family=family, allow_broadcast=True
             )
         else:
             _, connection = await loop.create_datagram_endpoint(
-                UdpConnection, remote_addr=self._address
+                lambda: UdpConnection(segment_octets=most), remote_addr=self._address
             )
         return connection
 

@@ -27,13 +27,15 @@ class Need(IntEnum):
 class Way:
     """A bearer as a node sees it; the cheapest that takes a message carries it.
 
-    ``answer_us`` is how long an answer over it may well take.
+    ``answer_us`` is how long an answer over it may well take.  Where ``has_segments``
+    messages may come in segments.
     """
 
     cost: int = 0
     carries: Carries = Carries.ALL
     max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
     answer_us: int = 0
+    has_segments: bool = False
 
     @property
     def urgent_only(self) -> bool:

@@ -32,6 +32,10 @@
     address = "mqtt:broker.example:1883/c1222"   # see docs/bearers.rst for the kinds
     user = "gateway"                    # password_file beside it
 
+    [[tms]]
+    address = "udp:tms.example:1153"
+    segment = 1232                      # longer messages in C12.22 segments, if the TMS joins them
+
     [csv]
     file = "/var/lib/smartmeter/intervals.csv"
     [mqtt]
@@ -65,7 +69,12 @@ from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.file import parse_toml, read_text
 from smartmeter.base.signing import KEY_OCTETS
 from smartmeter.base.title import node_title
-from smartmeter.comms.bearer import BearerSettings, When
+from smartmeter.comms.bearer import (
+    MAX_SEGMENT_OCTETS,
+    MIN_SEGMENT_OCTETS,
+    BearerSettings,
+    When,
+)
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import DEFAULT_MAX_APDU_OCTETS, Carries
@@ -200,7 +209,17 @@ def _bearer(number: int, host: Section) -> BearerSettings:
         host.text("node", ""),
         host.text("user", ""),
         host.secret("password_file", default=""),
+        segment_octets=_segment(host, address),
     )
+
+
+def _segment(host: Section, address: str) -> int | None:
+    """Give the size of C12.22 segments; SettingsError where no datagrams are sent."""
+    if "segment" not in host:
+        return None
+    if not address.startswith("udp:"):
+        raise SettingsError(f"{host.place}, segment", "is for udp: alone", "leave it out")
+    return host.number("segment", MAX_SEGMENT_OCTETS, MIN_SEGMENT_OCTETS, MAX_SEGMENT_OCTETS)
 
 
 def _seat(

@@ -18,7 +18,7 @@ SECTIONS = {
     "module": {"esn", "key_file", "state"},
     "meter": {"port", "user_id", "user", "password_file", "model"},
     "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}
-    | {"when", "carries", "max_apdu", "node", "user", "password_file"},
+    | {"when", "carries", "max_apdu", "segment", "node", "user", "password_file"},
     "csv": {"file"},
     "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
     "influx": {"url", "token_file"},

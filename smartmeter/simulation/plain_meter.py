@@ -148,6 +148,8 @@ class PlainMeter:
         """A bearer can carry APDUs now."""
         if path not in self._paths:
             self._paths.append(path)
+        if way.has_segments:
+            self.server.node.joins_segments = True
         if self.registered:
             self.registrant.moved(now_us)
         else:

@@ -218,7 +218,8 @@ class ServedFleet:
             for number, one in enumerate(shipped)
         ]
         self.counts: Counter[str] = Counter()
-        self.listener = Listener(self, MAX_APDU_OCTETS)
+        most = settings.connect.segment_octets
+        self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=most)
         self._next_id = 1
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:

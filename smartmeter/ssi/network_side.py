@@ -150,6 +150,7 @@ class NetworkSide:
         )
         authority = ModuleAuthority(self._factory, self._keys)
         sessions = self._node.sessions
+        self._node.joins_segments = any(way.has_segments for way in self._ways.values())
         self._desk = AccessDesk(sessions, authority, identification(sessions.capacity))
         self._reserve()
 
@@ -166,6 +167,8 @@ class NetworkSide:
         self._unseen.add(path)
         self._ways[path] = way
         self._ways = dict(sorted(self._ways.items(), key=lambda item: item[1].cost))
+        if self._node is not None and way.has_segments:
+            self._node.joins_segments = True
         self._unanswered.pop(path, None)
         self._not_before_us = now_us
         self._pause_us = FIRST_PAUSE_US

@@ -32,11 +32,18 @@ MAX_APDU_OCTETS = 32_767
 class TmsServer:
     """One TMS on a data folder, listening for SmartMeters; implements the listener's Handler."""
 
-    def __init__(self, data: Path, calendar: Calendar, template: Template | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        calendar: Calendar,
+        template: Template | None = None,
+        segment_octets: int | None = None,
+    ) -> None:
         self.store = Store(data / "tms.sqlite3")
         self.calendar = calendar
         self._template = template or make_template()
-        self.listener = Listener(self, MAX_APDU_OCTETS)
+        self._joins_segments = segment_octets is not None
+        self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = False
         self._committed: deque[Callable[[], None]] = deque()
@@ -50,6 +57,7 @@ class TmsServer:
         self._loop = asyncio.get_running_loop()
         self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
         self.head_end.collector.address_of = _address_of
+        self.head_end.collector.node.joins_segments = self._joins_segments
         self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)

@@ -15,7 +15,7 @@ from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.relay import Relay, RelaySettings
 from protocols.c1222.services import Deregister, Resolve, Trace, encode_service
 from protocols.psem.codec import encode_request
-from protocols.psem.services import Identify
+from protocols.psem.services import FullRead, Identify
 from tests.protocols.c1222.conversation import (
     HOST,
     KEY_ID,
@@ -202,6 +202,19 @@ def test_check_66_a_secured_message_for_another_is_forwarded_unchanged() -> None
     assert chain.ask(READ_1, key_id=KEY_ID)[0][0] == 0
     hops = [octets for _, _, octets in chain.carried]
     assert len(hops) == 8 and len(set(hops)) == 2
+
+
+def test_check_66_segments_go_there_and_back_as_they_are() -> None:
+    chain = Chain(NodeSettings(segment_octets=200))
+    chain.register()
+    chain.meter.tables.images[9] = bytes(500)
+    chain.host.joins_segments = True
+    chain.carried.clear()
+    # The host has no way of its own: the pieces of an answer go to who asked.
+    [response] = chain.ask(encode_request(FullRead(9)), key_id=KEY_ID)
+    assert response[:3] == b"\0\1\xf4"
+    pieces = {octets for _, _, octets in chain.carried if decode_apdu(octets).is_segment}
+    assert len(pieces) >= 4 and len(chain.carried) == 4 + 4 * len(pieces)
 
 
 def test_check_67_a_trace_lists_initiator_relays_and_target_in_order() -> None:

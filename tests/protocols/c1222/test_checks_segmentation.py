@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import decode_apdu, tlv
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.segmentation import (
@@ -14,6 +15,7 @@ from protocols.c1222.segmentation import (
     REASSEMBLY_TIMEOUT_S,
     Joiner,
     SegmentRefused,
+    fitting,
     split,
 )
 from protocols.errors import LocalProtocolError
@@ -92,6 +94,21 @@ def test_where_segmentation_is_off_a_segment_is_answered_sgnp() -> None:
     talk = Talk()
     [answer] = talk.offer(SEGMENTS[0])
     assert items(answer) == [b"\x11"] and talk.rejections() == ["segmentation-not-possible"]
+
+
+@pytest.mark.parametrize("settings", [None, ON])
+def test_a_segment_for_another_title_is_left_to_its_receiver(settings: NodeSettings | None) -> None:
+    talk = Talk(settings, title=ApTitle.parse(".8.1"))
+    assert [talk.offer(segment) for segment in SEGMENTS] == [[], [], []]
+    assert talk.rejections() == ["not-for-this-node"] * 3
+
+
+def test_a_bearer_cuts_what_is_longer_and_can_be_cut() -> None:
+    assert fitting(WHOLE, None) == fitting(WHOLE, len(WHOLE)) == [WHOLE]
+    assert fitting(WHOLE, len(SEGMENTS[0]) + 1) == SEGMENTS
+    # A segment of somebody else's, what is no APDU, and what leaves no room.
+    assert fitting(SEGMENTS[0], 100) == [SEGMENTS[0]]
+    assert fitting(bytes(300), 256) == [bytes(300)] and fitting(WHOLE, 20) == [WHOLE]
 
 
 def test_the_published_segments_are_cut_to_the_octet() -> None:

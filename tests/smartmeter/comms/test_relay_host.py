@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -103,9 +103,10 @@ async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> No
 
 
 def relay_process(
-    data: Path, metrics: int | None = None
+    data: Path, metrics: int | None = None, more: Sequence[str] = ()
 ) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
     options = ["--listen", "127.0.0.1:0", "--title", ".1", "--master", ".7", "--data", str(data)]
+    options += more
     if metrics is not None:
         options += ["--metrics", f"127.0.0.1:{metrics}"]
     process = subprocess.Popen(

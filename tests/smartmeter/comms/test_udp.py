@@ -6,13 +6,26 @@ from collections.abc import Hashable
 
 import pytest
 
+from protocols.c1222.node import ResponseArrived
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullRead
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms import udp
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearer, make_bearers
+from smartmeter.comms.listener import Listener
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.udp import UdpBearer
-from tests.protocols.c1222.conversation import READ_1, items, request
+from tests.protocols.c1222.conversation import (
+    METER,
+    NOW_US,
+    READ_1,
+    Tables,
+    Talk,
+    items,
+    request,
+)
+from tests.smartmeter.comms.far_ends import LIMIT, connected, until
 from tests.smartmeter.comms.test_listener import Served, serving
 
 
@@ -45,6 +58,29 @@ async def test_a_request_is_sent_again_until_it_is_answered_and_served_once(
     assert served.talk.server.node.counts["received"] == 1
     connection.close()
     await asyncio.wait_for(taking, 30)
+    await served.listener.close()
+
+
+async def test_what_is_longer_than_a_datagram_may_be_goes_in_segments_both_ways() -> None:
+    served, most = Served(), 300
+    served.talk = Talk(tables=Tables({9: bytes(1000)}))
+    served.talk.server.node.joins_segments = served.talk.host.joins_segments = True
+    served.listener = Listener(served, LIMIT, segment_octets=most)
+    await served.listener.listen_udp("127.0.0.1", 0)
+    port = served.listener.udp_address[1]
+    settings = BearerSettings("u", f"udp:127.0.0.1:{port}", segment_octets=most)
+    assert settings.way.has_segments
+    async with connected(UdpBearer(settings)) as (connection, arrived, _):
+        reads = [encode_request(FullRead(9)), *[READ_1] * 100]
+        number = served.talk.host.request(reads, METER, "u", NOW_US)
+        connection.send(served.talk.host.outgoing()[0][1])
+        await until(lambda: len(arrived) > 4)
+        for octets in arrived:
+            served.talk.host.receive("u", octets, NOW_US)
+        [answer] = served.talk.host.events()
+        assert isinstance(answer, ResponseArrived) and answer.transaction == number
+        assert len(answer.responses) == 101
+    assert len(served.seen) > 1 and all(len(one) <= most for one in served.seen + arrived)
     await served.listener.close()
 
 

@@ -46,6 +46,13 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
     assert settings.seats[0].port == "/dev/smartmeter0"
 
 
+def test_segments_are_switched_on_beside_the_address_that_sends_them(tmp_path: Path) -> None:
+    tms = {"address": '"udp:h:1"', "segment": "1232"}
+    settings = read_settings(settings_file(tmp_path, WORKS | {"[tms]": tms}), {})
+    [bearer] = settings.bearers
+    assert bearer.segment_octets == 1232 and bearer.way.has_segments
+
+
 @pytest.mark.parametrize(
     ("section", "values", "told"),
     [
@@ -91,6 +98,8 @@ def test_a_wrong_setting_is_named_with_its_remedy(
     [
         ({"address": '"foo"'}, "number 1, address 'foo'"),
         ({"address": '"tcp:h:1"', "title": '"x"'}, "number 1: 'x' is no title"),
+        ({"address": '"tcp:h:1"', "segment": "1232"}, "number 1, segment: is for udp: alone"),
+        ({"address": '"udp:h:1"', "segment": "99"}, "segment"),
     ],
 )
 def test_a_wrong_tms_is_named_with_its_number(
