@@ -362,7 +362,10 @@ class NetworkMeter:
         refused: set[str] = set()
         deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
         while time.monotonic() < deadline_s:
-            self._receive(deadline_s - time.monotonic())
+            try:
+                self._receive(deadline_s - time.monotonic())
+            except LinkError as error:
+                raise LinkError(f"{error}{_told(refused)}") from error
             for event in self._node.events():
                 if isinstance(event, ResponseArrived) and event.transaction == number:
                     return event.responses
@@ -370,11 +373,12 @@ class NetworkMeter:
                     raise self._unreached(event.cause)
                 if isinstance(event, MessageRejected) and len(refused) < MAX_TOLD:
                     refused.add(event.told)
-        told = f"; refused what came: {', '.join(sorted(refused))}" if refused else ""
-        raise LinkError(f"{self._name}: no answer in time{told}")
+        raise LinkError(f"{self._name}: no answer in time{_told(refused)}")
 
     def _connected(self) -> socket.socket:
-        """Give the connection, made anew where it has been lost."""
+        """Give the connection, made anew where it has been lost, or ended after an answer."""
+        if self._socket is not None and _has_ended(self._socket):
+            self._hang_up()
         if self._socket is None:
             address = (self._target.host, self._target.port)
             try:
@@ -444,3 +448,20 @@ class NetworkMeter:
         if capture is not None and self._socket is not None:
             ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
             capture.apdu(sent, *ends, True, octets, listens=False)
+
+
+def _has_ended(line: socket.socket) -> bool:
+    """Tell whether the far end has closed a connection on which nothing is under way."""
+    line.setblocking(False)
+    try:
+        return not line.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        line.settimeout(CONNECT_TIMEOUT_S)
+
+
+def _told(refused: set[str]) -> str:
+    return f"; refused what came: {', '.join(sorted(refused))}" if refused else ""

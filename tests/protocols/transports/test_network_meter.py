@@ -5,8 +5,8 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
 from protocols.errors import LinkError, OutcomeUnknown, PortError, ServiceRefused
 from protocols.transports.network_meter import NetworkMeter, parse_name
-from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, Tables, Talk
+from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, READ_1, Tables, Talk, request
 from tests.protocols.c1222.wireshark import tshark
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.comms.test_listener import Served, serving
@@ -148,16 +148,6 @@ def test_what_was_refused_while_an_answer_was_waited_for_is_told(
         thread.join()
 
 
-def test_a_connection_that_was_lost_is_made_again() -> None:
-    with device(NodeSettings()) as (name, _), NetworkMeter(name, KEYS) as meter:
-        assert meter.read(1)[:4] == b"SMOP"
-        assert meter._socket is not None
-        meter._socket.shutdown(socket.SHUT_RDWR)
-        with pytest.raises(LinkError):
-            meter.read(1)
-        assert meter.read(1)[:4] == b"SMOP"
-
-
 def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces() -> None:
     small = NodeSettings(max_apdu_octets=512)
     with device(small) as (name, served), NetworkMeter(name, KEYS) as meter:
@@ -250,3 +240,41 @@ def test_write_procedure_and_shell_take_a_name_of_the_network() -> None:
         assert "41 42 43 44" in done.stdout and "no line" in done.stderr
         done = smartmeter("write", name, "5", "41", "--baud", "9600", **secrets)
         assert done.returncode == 2 and "no line" in done.stderr
+
+
+@contextmanager
+def answering_once(answer: Callable[[bytes], bytes]) -> Iterator[str]:
+    """Serve a device that closes every connection after one answer; gives its name."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                line, _ = door.accept()
+                with line:
+                    line.sendall(answer(line.recv(4096)))
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"c1222://127.0.0.1:{door.getsockname()[1]}/.7.42"
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_device_that_ends_each_connection_after_its_answer_is_read_on_the_next() -> None:
+    talk = Talk(NodeSettings())
+    talk.clock.offset_us = time.time_ns() // 1000 - talk.now_us
+    answering = answering_once(lambda asked: talk.offer(asked)[0])
+    with answering as name, NetworkMeter(name, KEYS) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+        time.sleep(0.1)
+        assert meter.read(3) == bytes(5)
+
+
+def test_what_was_refused_is_told_where_the_connection_ends_without_an_answer() -> None:
+    answering = answering_once(lambda asked: request([READ_1]))
+    told = pytest.raises(LinkError, match="closed; refused what came: not-for-this-node")
+    with answering as name, NetworkMeter(name, KEYS) as meter, told:
+        meter.read(1)
