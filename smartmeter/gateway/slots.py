@@ -49,9 +49,13 @@ class Slots:
             if digest and (folder / MARK).read_text() != digest:
                 return False
             [record] = folder.glob("*.dist-info/RECORD")
-            rows = list(csv.reader(record.read_text().splitlines()))
-            return all(_is_as_recorded(folder, row) for row in rows)
-        except (OSError, ValueError):
+            rows = csv.reader(record.read_text(encoding="utf-8").splitlines())
+            told = {name: hashed for name, hashed, _ in rows}
+            # Before a file is opened: it is one of this folder.
+            return told.keys() == _files(folder) and all(
+                _is_as_recorded(folder / name, hashed) for name, hashed in told.items()
+            )
+        except (OSError, ValueError, csv.Error):
             return False
 
     def install(self, slot: int, image: bytes, version: str) -> UpgradeResult | None:
@@ -71,7 +75,10 @@ class Slots:
             os.sync()
         except (SettingsError, *UNREADABLE):
             return UpgradeResult.NOT_UNPACKED
-        return None if self.holds(slot) else UpgradeResult.IMAGE_CORRUPT
+        if self.holds(slot):
+            return None
+        shutil.rmtree(self.folder(slot), ignore_errors=True)
+        return UpgradeResult.IMAGE_CORRUPT
 
     def clear(self) -> None:
         """Forget both slots."""
@@ -138,10 +145,16 @@ def _unpack(image: bytes, folder: Path) -> None:
             wheel.extract(member, folder)
 
 
-def _is_as_recorded(folder: Path, row: list[str]) -> bool:
-    """Compare one file with its row of RECORD (name, hash, size); RECORD has no hash itself."""
-    name, told = row[0], row[1]
+def _files(folder: Path) -> set[str]:
+    """Give the names of the files that came with a wheel: not the mark, nor what Python makes."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    names = {str(path.relative_to(folder)) for path in found if path.parent.name != "__pycache__"}
+    return names - {MARK}
+
+
+def _is_as_recorded(file: Path, told: str) -> bool:
+    """Compare one file with its hash in RECORD; RECORD has none itself."""
     if not told:
-        return (folder / name).is_file()
-    digest = hashlib.sha256((folder / name).read_bytes()).digest()
+        return True
+    digest = hashlib.sha256(file.read_bytes()).digest()
     return told == "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -1,6 +1,8 @@
 """The two slots of a gateway: whole or given up, whenever the power goes."""
 
+import io
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -35,6 +37,16 @@ def receive(nvram: MemoryNvram, slots: Slots, image: Image) -> Upgrade:
         assert upgrade.piece(at, image.octets[at : at + 1024])
     assert upgrade.activate(image.digest, 0) and upgrade.start_due(1)
     return upgrade
+
+
+def recorded(record: str) -> bytes:
+    """Give the wheel with another RECORD."""
+    made = io.BytesIO()
+    with ZipFile(io.BytesIO(wheel())) as source, ZipFile(made, "w") as target:
+        for name in source.namelist():
+            own = name.endswith("RECORD")
+            target.writestr(name, record.encode() if own else source.read(name))
+    return made.getvalue()
 
 
 @pytest.fixture
@@ -94,6 +106,11 @@ def test_a_version_that_hangs_is_left_at_once(slots: Slots) -> None:
         (wheel_of({"../outside.py": b"x"}, NEW), UpgradeResult.NOT_UNPACKED),
         (wheel_of({"/outside.py": b"x"}, NEW), UpgradeResult.NOT_UNPACKED),
         (wheel_of({"large": bytes(9 << 20)}, NEW), UpgradeResult.NOT_UNPACKED),
+        (recorded(""), UpgradeResult.IMAGE_CORRUPT),
+        (recorded("\n"), UpgradeResult.IMAGE_CORRUPT),
+        (recorded("smartmeter/version.py\n"), UpgradeResult.IMAGE_CORRUPT),
+        (recorded("x" * 200_000 + ",,\n"), UpgradeResult.IMAGE_CORRUPT),
+        (recorded("/dev/zero,sha256=x,1\n"), UpgradeResult.IMAGE_CORRUPT),
     ],
 )
 def test_what_is_no_wheel_of_that_version_is_left_without_a_start(
@@ -129,6 +146,17 @@ def test_a_slot_that_is_damaged_is_given_up_for_the_installed_program_and_told(
     assert (boot.slot, boot.version) == (0, VERSION) and not slots.folder(1).exists()
     assert machine(nvram, boot).news is UpgradeResult.IMAGE_CORRUPT
     assert choose(nvram, slots) == Boot(), "it is told once"
+
+
+@pytest.mark.parametrize("name", [f"smartmeter-{NEW}.dist-info/RECORD", "smartmeter/version.py"])
+def test_a_slot_that_has_lost_a_file_or_its_list_of_files_is_not_whole(
+    slots: Slots, name: str
+) -> None:
+    nvram = MemoryNvram()
+    receive(nvram, slots, wheel_image(wheel(), PRIVATE))
+    machine(nvram, choose(nvram, slots)).reached()
+    (slots.folder(1) / name).write_text("")
+    assert choose(nvram, slots).version == VERSION
 
 
 def test_an_installed_program_that_is_newer_than_the_slot_runs(slots: Slots) -> None:
