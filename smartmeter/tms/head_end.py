@@ -44,7 +44,7 @@ from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
-from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.queries import gaps_by_set, has_power
 from smartmeter.tms.store.records import Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
@@ -107,13 +107,15 @@ class HeadEnd:
         self.load_keys()
         self.registrations.load(now_us)
         self.polled.load(utc_s)
-        for row in self.store.read("SELECT * FROM meters WHERE config_version != 0"):
-            if row["config_version"] == self.template.version:
-                self.silence.watch(row["esn"], self._kept_by(row["esn"]), utc_s)
-                self.silence.power(row["esn"], row["state"] != State.POWERLESS, utc_s)
-        for row in self.store.read("SELECT * FROM silences WHERE ended_s = 0"):
-            self.silence.resume(row["esn"], row["schedule_nbr"], utc_s)
-        self.store.write_now(lambda c: end_cut_off_jobs(c, "the TMS was restarted", utc_s))
+        version = self.template.version
+        sql = "SELECT esn, heard_s FROM meters WHERE config_version=?"
+        for row in self.store.read(sql, version):
+            # Who fell silent while nobody watched is late, when it had time to speak again.
+            self._outcomes.watch(row["esn"], min(row["heard_s"], utc_s), utc_s)
+        for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
+            self.silence.resume(row["esn"], utc_s)
+        cause = "the TMS was restarted"
+        self.store.write_now(lambda c: end_cut_off_jobs(c, cause, utc_s, version))
 
     def load_keys(self) -> None:
         """Read titles, keys and numbers from the store."""
@@ -224,7 +226,7 @@ class HeadEnd:
             self.collector.answer(event.token, [bytes([ResponseCode.bsy])], self._now_us)
             return
 
-        def after(future: Future[str]) -> None:
+        def after(future: Future[int]) -> None:
             if future.exception() is not None:
                 return  # not stored, so not answered: the SmartMeter tries again
             self._heard(esn, event.path)
@@ -232,7 +234,7 @@ class HeadEnd:
             self.registrations.came(esn, register, self._now_us)
             self.jobs.reachable(esn, self._now_us)
             is_meter = register.node_type & NodeType.END_DEVICE
-            if is_meter and future.result() in (State.REGISTERED, State.FAILED):
+            if is_meter and future.result() != self.template.version:
                 self.provision(esn, SYSTEM)
 
         self._commits.write(lambda c: store_registration(c, esn, register, utc_s), after)
@@ -276,22 +278,29 @@ class HeadEnd:
         self.figures.report(self._now_us, not new)
         if not new:
             return
+        keeps = header["CONFIG_VERSION"] == self.template.version
+        if keeps and not self.silence.watches(esn):
+            self._outcomes.provisioned(esn, self.utc_s)  # also when its answer was lost
         latest_s = self.utc_s + stamp_window_s(self.calendar)
         due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
-        self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s)
-        for part in report.parts:
-            if part.ssi is SsiTable.OUTAGE_RECORD:
-                back = bool(part.value["RESTORED"])
-                self.silence.power(esn, back, self.utc_s)
-                if back:
-                    self._set_state(esn, State.PROVISIONED, "")
-                else:
-                    self._set_state(esn, State.POWERLESS, "told with the last gasp")
-        if header["CONFIG_VERSION"] != self.template.version:
+        self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s, self.utc_s)
+        if any(part.ssi is SsiTable.OUTAGE_RECORD for part in report.parts):
+            self._power(esn)
+        if not keeps:
+            self.silence.forget(esn)
             self.provision(esn, SYSTEM)
         if not self._contexts.knows(esn, header["CONTEXT_ID"]):
             code = Command.SEND_CONTEXT
             self._submit(esn, Kind.CONTEXT, SYSTEM, lambda: _command(self._base(esn), code))
+
+    def _power(self, esn: str) -> None:
+        """An outage was told, or its end, in whichever order: the newest one counts."""
+        on = has_power(self.store, esn)
+        self.silence.power(esn, on, self.utc_s)
+        if on:
+            self._set_state(esn, State.PROVISIONED, "")
+        else:
+            self._set_state(esn, State.POWERLESS, "told with the last gasp")
 
     # Silence.
 
@@ -316,7 +325,8 @@ class HeadEnd:
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
         self.store.write(lambda c: end_silence(c, esn, utc_s))
-        self._set_state(esn, State.PROVISIONED, "")
+        if not self.silence.powerless(esn):
+            self._set_state(esn, State.PROVISIONED, "")
 
     def _poll(self, due: PollDue) -> None:
         """Read a plain meter as its schedule says, unless the poll before it still goes on.
@@ -397,7 +407,7 @@ class HeadEnd:
         row = (esn, kind, WAITING, requested_by, utc_s, about)
         number = self.store.write_now(lambda c: store_job(c, row))
         job = Job(number, esn, kind, script, requested_by, attempts)
-        if kind == Kind.PROVISION:
+        if kind == Kind.PROVISION and not self._keeps_to_template(esn):
             self._set_state(esn, State.PROVISIONING, "")
         return number if self.jobs.submit(job, self._now_us) else None
 
@@ -422,8 +432,9 @@ class HeadEnd:
         utc_s = self.utc_s
         self.store.write(lambda c: store_state(c, esn, state, cause, utc_s))
 
-    def _kept_by(self, esn: str) -> Template:
-        return self._contexts.as_kept_by(esn, self.template, self.utc_s)
+    def _keeps_to_template(self, esn: str) -> bool:
+        sql = "SELECT config_version FROM meters WHERE esn=?"
+        return self.store.number(sql, esn) == self.template.version
 
     def _base(self, esn: str) -> int:
         return self.store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE

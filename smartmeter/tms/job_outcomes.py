@@ -15,7 +15,13 @@ from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_
 from smartmeter.tms.silence import SilenceWatch
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import result_text, update_job
-from smartmeter.tms.store.silences import store_provisioned, store_recovery, store_state
+from smartmeter.tms.store.queries import has_power
+from smartmeter.tms.store.silences import (
+    store_provisioned,
+    store_recovery,
+    store_state,
+    store_unprovisioned,
+)
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 
@@ -47,9 +53,10 @@ class JobOutcomes:
         job, result, done = event.job, event.result, event.job.state == DONE
         match job.kind:
             case Kind.PROVISION if done:
-                self._provisioned(job.esn, utc_s)
+                self.provisioned(job.esn, utc_s)
             case Kind.PROVISION:
-                self._name_state(job.esn, State.FAILED, job.cause, utc_s)
+                row = (job.esn, self._template.version, job.cause, utc_s)
+                self._store.write(lambda c: store_unprovisioned(c, *row))
             case Kind.RECOVER:
                 self._recovered(job.esn, result if done else None, job.cause, utc_s)
             case Kind.UPGRADE if done:
@@ -59,12 +66,20 @@ class JobOutcomes:
             case Kind.READ if done:
                 self._keep_images(job.esn, result, utc_s)
 
-    def _provisioned(self, esn: str, utc_s: int) -> None:
+    def provisioned(self, esn: str, utc_s: int) -> None:
+        """A SmartMeter keeps to the template: from now on its reports are due."""
         version = self._template.version
         self._store.write(lambda c: store_provisioned(c, esn, version, utc_s))
-        self._name_state(esn, State.PROVISIONED, "", utc_s)
+        self.watch(esn, utc_s, utc_s)
+        if not self._silence.powerless(esn):
+            self._name_state(esn, State.PROVISIONED, "", utc_s)
+
+    def watch(self, esn: str, since_s: int, utc_s: int) -> None:
+        """Watch over one that keeps to the template; dues up to ``since_s`` do not count."""
         kept = self._contexts.as_kept_by(esn, self._template, utc_s)
-        self._silence.watch(esn, kept, utc_s)
+        self._silence.watch(esn, kept, since_s, utc_s)
+        if not has_power(self._store, esn):
+            self._silence.power(esn, False, utc_s)
 
     def _recovered(
         self, esn: str, parts: list[dict[str, Any]] | None, cause: str, utc_s: int

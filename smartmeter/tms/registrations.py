@@ -80,8 +80,8 @@ def told(register: Register) -> bool:
 
 def store_registration(
     connection: sqlite3.Connection, esn: str, register: Register, utc_s: int
-) -> str:
-    """Enter a registration; give the state of the node."""
+) -> int:
+    """Enter a registration; give the version of what the node was last provisioned with."""
     connection.execute(
         "UPDATE meters SET registered_s=?, heard_s=?,"
         " state_since_s = CASE state WHEN 'shipped' THEN ? ELSE state_since_s END,"
@@ -93,7 +93,8 @@ def store_registration(
         connection.execute("INSERT OR IGNORE INTO notification_hosts VALUES (?)", (esn,))
     else:
         connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))
-    return str(connection.execute("SELECT state FROM meters WHERE esn=?", (esn,)).fetchone()[0])
+    sql = "SELECT config_version FROM meters WHERE esn=?"
+    return int(connection.execute(sql, (esn,)).fetchone()[0])
 
 
 def store_departure(connection: sqlite3.Connection, esn: str) -> None:

@@ -10,7 +10,8 @@ import heapq
 from dataclasses import dataclass, field
 
 from protocols.machine import Event
-from smartmeter.tms.template import Template
+from smartmeter.base.tasks import DAY_S
+from smartmeter.tms.template import DueSchedule, Template
 
 #: Due times between one look at a silent SmartMeter and the next: doubles up to this.
 MAX_PATIENCE = 32
@@ -36,13 +37,24 @@ class HeardAgain(Event):
 @dataclass
 class _Watched:
     template: Template
+    #: What was due until then does not count.
     since_s: int
+    #: What was due before is late only when its grace has passed from then on.
+    began_s: int
     done_s: dict[int, int] = field(default_factory=dict)
     episode: bool = False
     patience: int = 1
     look_s: int = 0
     powerless: bool = False
     generation: int = 0
+
+    def slack_s(self, schedule: DueSchedule) -> int:
+        """Give how long after its due time a report is not late yet."""
+        return self.template.grace_s + schedule.window_s
+
+    def known_s(self, schedule: DueSchedule) -> int:
+        """Give the second up to which nothing is missed of a schedule."""
+        return max(self.since_s, self.done_s.get(schedule.number, 0))
 
 
 class SilenceWatch:
@@ -53,28 +65,40 @@ class SilenceWatch:
         self._heap: list[tuple[int, str, int]] = []
         self._events: list[Event] = []
 
-    def watch(self, esn: str, template: Template, since_s: int) -> None:
-        """Begin to watch; what was due up to ``since_s`` does not count."""
+    def watch(self, esn: str, template: Template, since_s: int, utc_s: int) -> None:
+        """Begin to watch now, without an episode; what was due up to ``since_s`` does not count."""
         old = self._watched.get(esn)
         generation = old.generation + 1 if old else 0
-        entry = _Watched(template, since_s, generation=generation)
+        entry = _Watched(template, since_s, utc_s, generation=generation)
         self._watched[esn] = entry
         self._plan(esn, entry)
+
+    def forget(self, esn: str) -> None:
+        """Watch no more: it keeps to another configuration."""
+        self._watched.pop(esn, None)
+
+    def watches(self, esn: str) -> bool:
+        """Tell whether a SmartMeter is watched."""
+        return esn in self._watched
+
+    def powerless(self, esn: str) -> bool:
+        """Tell whether a SmartMeter that is watched has no mains."""
+        entry = self._watched.get(esn)
+        return entry is not None and entry.powerless
 
     def silent(self, esn: str) -> bool:
         """Tell whether an episode of silence is open."""
         entry = self._watched.get(esn)
         return entry is not None and entry.episode
 
-    def resume(self, esn: str, schedule_nbr: int, due_s: int) -> None:
-        """Take up an episode that was open before a restart."""
+    def resume(self, esn: str, utc_s: int) -> None:
+        """Take up an episode that was open before a restart; it is looked at after a due time."""
         entry = self._watched.get(esn)
         if entry is not None:
-            entry.episode = True
-            entry.done_s[schedule_nbr] = max(entry.done_s.get(schedule_nbr, 0), due_s)
+            entry.episode, entry.since_s = True, utc_s
             self._plan(esn, entry)
 
-    def reported(self, esn: str, schedule_nbr: int, due_s: int, time_s: int) -> None:
+    def reported(self, esn: str, schedule_nbr: int, due_s: int, time_s: int, utc_s: int) -> None:
         """Take note of a report that is stored.  One without a schedule only shows life."""
         entry = self._watched.get(esn)
         if entry is None:
@@ -83,7 +107,9 @@ class SilenceWatch:
         done_s = max(due_s, time_s if due_s else 0)
         entry.done_s[schedule_nbr] = max(entry.done_s.get(schedule_nbr, 0), done_s)
         if entry.episode and due_s:
-            entry.episode, entry.patience = False, 1
+            entry.episode, entry.patience, entry.look_s = False, 1, 0
+            # What else was due while it was silent may be on its way.
+            entry.since_s = max(entry.since_s, utc_s)
             self._events.append(HeardAgain(esn))
             self._plan(esn, entry)
 
@@ -123,31 +149,38 @@ class SilenceWatch:
         if entry.powerless or utc_s < entry.look_s:
             return
         for schedule in entry.template.reports():
-            slack_s = entry.template.grace_s + schedule.window_s
+            slack_s = entry.slack_s(schedule)
             due_s = schedule.recurrence.latest(utc_s - slack_s)
-            known_s = max(entry.since_s, entry.done_s.get(schedule.number, 0))
-            if due_s is None or due_s <= known_s:
+            if due_s is None or due_s <= entry.known_s(schedule) or utc_s < entry.began_s + slack_s:
                 continue
             self._events.append(Overdue(esn, schedule.number, due_s, entry.episode))
             if entry.episode:
                 entry.patience = min(2 * entry.patience, MAX_PATIENCE)
             entry.episode = True
-            following = schedule.recurrence.following(utc_s) or utc_s
-            entry.look_s = utc_s + entry.patience * max(1, following - due_s)
+            entry.look_s = utc_s + entry.patience * _pace_s(entry, utc_s)
             return
 
     def _plan(self, esn: str, entry: _Watched, utc_s: int | None = None) -> None:
         """Enter the next instant at which a due time and its grace are over."""
-        dues = []
+        ends = []
         for schedule in entry.template.reports():
-            slack_s = entry.template.grace_s + schedule.window_s
-            known_s = max(entry.since_s, entry.done_s.get(schedule.number, 0))
-            if utc_s is not None:
+            slack_s, known_s = entry.slack_s(schedule), entry.known_s(schedule)
+            if utc_s is not None and utc_s >= entry.began_s + slack_s:
                 known_s = max(known_s, utc_s - slack_s)
             due_s = schedule.recurrence.following(known_s)
             if due_s is not None:
-                dues.append(due_s + slack_s)
-        if dues:
+                ends.append(max(due_s, entry.began_s) + slack_s)
+        if ends:
             entry.generation += 1
-            at_s = max(min(dues), entry.look_s if entry.episode else 0)
-            heapq.heappush(self._heap, (at_s, esn, entry.generation))
+            heapq.heappush(self._heap, (max(min(ends), entry.look_s), esn, entry.generation))
+
+
+def _pace_s(entry: _Watched, utc_s: int) -> int:
+    """Give how long its quickest schedule takes from one look to the next due time."""
+    paces = []
+    for schedule in entry.template.reports():
+        due_s = schedule.recurrence.latest(utc_s - entry.slack_s(schedule))
+        following_s = schedule.recurrence.following(utc_s)
+        if due_s is not None and following_s is not None:
+            paces.append(following_s - due_s)
+    return min(paces, default=DAY_S)

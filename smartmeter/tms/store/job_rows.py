@@ -7,6 +7,7 @@ import sqlite3
 from typing import Any
 
 from smartmeter.tms.jobs import FAILED, RUNNING, WAITING
+from smartmeter.tms.model import State
 
 MAX_RESULT = 65_536
 
@@ -31,11 +32,25 @@ def update_job(
     )
 
 
-def end_cut_off_jobs(connection: sqlite3.Connection, cause: str, ended_s: int) -> None:
-    """Name the end of jobs that had none when the program before this one ended."""
+def end_cut_off_jobs(
+    connection: sqlite3.Connection, cause: str, ended_s: int, version: int
+) -> None:
+    """Name the end of jobs that had none when the program before this one ended.
+
+    What was being provisioned is so, if it keeps to ``version`` all the same, or not.
+    """
     connection.execute(
         "UPDATE jobs SET state=?, cause=?, ended_s=? WHERE state IN (?,?)",
         (FAILED, cause, ended_s, WAITING, RUNNING),
+    )
+    connection.execute(
+        "UPDATE meters SET state=?, cause='', state_since_s=?"
+        " WHERE state IN (?,?) AND config_version=?",
+        (State.PROVISIONED, ended_s, State.PROVISIONING, State.FAILED, version),
+    )
+    connection.execute(
+        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE state=?",
+        (State.FAILED, cause, ended_s, State.PROVISIONING),
     )
 
 

@@ -34,6 +34,14 @@ def meter_row(store: Store, esn: str) -> sqlite3.Row:
     return row
 
 
+def has_power(store: Store, esn: str) -> bool:
+    """Tell whether the newest outage of a SmartMeter is over; also when there was none."""
+    row = store.one(
+        "SELECT end_s FROM outages WHERE esn=? ORDER BY epoch DESC, outage_nbr DESC LIMIT 1", esn
+    )
+    return row is None or row["end_s"] != 0
+
+
 def bounded(limit: int) -> int:
     """Give how many rows to bring where so many are asked for."""
     return max(1, min(limit, MAX_PAGE))

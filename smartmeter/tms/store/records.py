@@ -70,13 +70,9 @@ def store_reports(
     connection.execute("RELEASE reports")
     fresh = list(compress(reports, new))
     connection.executemany(
-        "UPDATE meters SET base=?, heard_s=?, context_id=?, module_state=?, module_warning=?"
-        " WHERE esn=?",
-        [
-            (h["BASE"], received_s, h["CONTEXT_ID"], h["STATE"], h["WARNING"], report.esn)
-            for report in fresh
-            for h in (report.header,)
-        ],
+        "UPDATE meters SET base=?, config_version=?, context_id=?, module_state=?,"
+        " module_warning=?, heard_s=? WHERE esn=?",
+        [(*_STANDING_FIELDS(report.header), received_s, report.esn) for report in fresh],
     )
     intervals = []
     for report in fresh:
@@ -102,6 +98,8 @@ _REPORT_FIELDS = itemgetter(
     "CONFIG_VERSION",
     "CONTEXT_ID",
 )
+#: Fields that tell how the SmartMeter stands.
+_STANDING_FIELDS = itemgetter("BASE", "CONFIG_VERSION", "CONTEXT_ID", "STATE", "WARNING")
 
 
 def _report_row(report: Report, received_s: int) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smartmeter.tms.model import State
 from smartmeter.tms.store.records import BACK_FILL, store_intervals
 
 
@@ -50,8 +51,19 @@ def store_state(
     )
 
 
+def store_unprovisioned(
+    connection: sqlite3.Connection, esn: str, version: int, cause: str, since_s: int
+) -> None:
+    """Provisioning has failed; one that keeps to the template all the same stays what it is."""
+    connection.execute(
+        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=? AND config_version!=?",
+        (State.FAILED, cause, since_s, esn, version),
+    )
+
+
 def store_provisioned(connection: sqlite3.Connection, esn: str, version: int, utc_s: int) -> None:
-    """A SmartMeter keeps to a template now, by its version."""
+    """A SmartMeter keeps to a template now, by its version; what silence there was is over."""
     connection.execute(
         "UPDATE meters SET config_version=?, provisioned_s=? WHERE esn=?", (version, utc_s, esn)
     )
+    end_silence(connection, esn, utc_s)

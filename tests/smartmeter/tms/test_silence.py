@@ -18,7 +18,7 @@ TEMPLATE = make_template(
 
 def a_watch() -> SilenceWatch:
     watch = SilenceWatch()
-    watch.watch("SM1", TEMPLATE, EPOCH_S)
+    watch.watch("SM1", TEMPLATE, EPOCH_S, EPOCH_S)
     return watch
 
 
@@ -46,7 +46,7 @@ def test_an_episode_is_opened_once_and_looked_at_ever_more_rarely() -> None:
 def test_every_schedule_that_reports_is_watched(task: Task, overdue: int) -> None:
     watch = SilenceWatch()
     schedules = [{"SCHEDULE_NBR": 7, "TASK": int(task)}]
-    watch.watch("SM1", make_template({"schedules": schedules}), EPOCH_S)
+    watch.watch("SM1", make_template({"schedules": schedules}), EPOCH_S, EPOCH_S)
     watch.tick(EPOCH_S + 4 * QUARTER_S)
     assert len(watch.events()) == overdue
 
@@ -55,14 +55,62 @@ def test_a_report_ends_the_episode() -> None:
     watch = a_watch()
     watch.tick(EPOCH_S + 2 * QUARTER_S)
     watch.events()
-    watch.reported("SM1", 1, EPOCH_S + QUARTER_S, EPOCH_S + 2 * QUARTER_S)
+    now_s = EPOCH_S + 2 * QUARTER_S
+    watch.reported("SM1", 1, EPOCH_S + QUARTER_S, now_s, now_s)
     assert watch.events() == [HeardAgain("SM1")]
     assert not watch.silent("SM1")
 
 
+def looks(watch: SilenceWatch, begin_s: int, end_s: int) -> list[tuple[int, Overdue]]:
+    """Give when somebody is overdue, looking every half minute."""
+    found = []
+    for second in range(begin_s, end_s, 30):
+        watch.tick(second)
+        found += [(second, event) for event in watch.events() if isinstance(event, Overdue)]
+    return found
+
+
+def test_who_falls_silent_again_is_noticed_at_its_next_due_time_however_long_it_was_silent() -> (
+    None
+):
+    watch = a_watch()
+    heard_s = EPOCH_S + 2 * 86_400
+    assert looks(watch, EPOCH_S, heard_s)
+    watch.reported("SM1", 1, heard_s, heard_s + 30, heard_s + 30)
+    [(noticed_s, event), *_] = looks(watch, heard_s + 30, heard_s + 86_400)
+    assert (noticed_s, event.due_s) == (heard_s + QUARTER_S + 360, heard_s + QUARTER_S)
+    assert not event.again
+
+
+def test_what_else_was_late_in_a_silence_has_time_to_come_after_it() -> None:
+    watch = a_watch()
+    looks(watch, EPOCH_S, EPOCH_S + 3 * 3600)
+    heard_s = EPOCH_S + 3 * 3600
+    watch.reported("SM1", 1, EPOCH_S + QUARTER_S, heard_s, heard_s)
+    assert not looks(watch, heard_s, heard_s + QUARTER_S + 360)
+
+
+def test_a_rare_schedule_that_is_missed_first_does_not_hide_the_frequent_one() -> None:
+    daily = {"SCHEDULE_NBR": 2, "KIND": 2, "AT_MINUTE": 5}
+    watch = SilenceWatch()
+    both = make_template({"schedules": [{"SCHEDULE_NBR": 1}, daily]})
+    watch.watch("SM1", both, EPOCH_S, EPOCH_S)
+    (first_s, first), (second_s, _), *_ = looks(watch, EPOCH_S, EPOCH_S + 86_400)
+    assert first.schedule_nbr == 2 and second_s - first_s <= 2 * QUARTER_S
+
+
+def test_what_was_due_while_nobody_watched_is_late_when_its_grace_has_passed() -> None:
+    watch = SilenceWatch()
+    monthly = make_template({"schedules": [{"SCHEDULE_NBR": 1, "KIND": 4, "DAY": 1}]})
+    began_s = EPOCH_S + 5 * 86_400
+    watch.watch("SM1", monthly, EPOCH_S - 86_400, began_s)
+    [(noticed_s, event)] = looks(watch, began_s, began_s + 86_400)
+    assert (noticed_s, event.due_s) == (began_s + 300, EPOCH_S)
+
+
 def test_an_alarm_shows_life_but_does_not_answer_for_a_schedule() -> None:
     watch = a_watch()
-    watch.reported("SM1", 255, 0, EPOCH_S + 100)
+    watch.reported("SM1", 255, 0, EPOCH_S + 100, EPOCH_S + 100)
     watch.tick(EPOCH_S + 2 * QUARTER_S)
     assert len(watch.events()) == 1
 
@@ -92,7 +140,7 @@ def test_who_reports_within_grace_is_never_overdue(delays: list[int], step_s: in
         while arrivals and arrivals[0][0] <= moment:
             arrived_s, due_s = arrivals.pop(0)
             watch.tick(arrived_s)
-            watch.reported("SM1", 1, due_s, arrived_s)
+            watch.reported("SM1", 1, due_s, arrived_s, arrived_s)
         watch.tick(moment)
         moment += step_s
     assert not watch.events()
@@ -100,11 +148,12 @@ def test_who_reports_within_grace_is_never_overdue(delays: list[int], step_s: in
 
 def test_an_episode_from_before_a_restart_goes_on() -> None:
     watch = a_watch()
-    watch.resume("SM1", 1, EPOCH_S + QUARTER_S)
+    watch.resume("SM1", EPOCH_S + QUARTER_S)
     watch.tick(EPOCH_S + 3 * QUARTER_S)
     [event] = watch.events()
     assert isinstance(event, Overdue) and event.again
-    watch.reported("SM1", 1, EPOCH_S + 3 * QUARTER_S, EPOCH_S + 3 * QUARTER_S)
+    now_s = EPOCH_S + 3 * QUARTER_S
+    watch.reported("SM1", 1, now_s, now_s, now_s)
     assert watch.events() == [HeardAgain("SM1")]
 
 

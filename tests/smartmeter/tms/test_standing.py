@@ -1,0 +1,202 @@
+"""How a SmartMeter stands: what names its state, and that no state outlives its reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NOTIFICATION
+from protocols.c1222.registration import Register, serial_uid
+from protocols.c1222.services import encode_service
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullWrite
+from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.model import Kind
+from smartmeter.tms.template import make_template
+from tests.smartmeter.tms.test_report_groups import UTC_S, Office, report
+
+HOST_TITLE = ApTitle.parse(".1")
+HOUR_US = 3_600_000_000
+
+
+class Street(Office):
+    """An office whose clock goes on, and what its first SmartMeter has to tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_us = 0
+        self.esn = self.factories[0].esn
+        self.number = 0
+
+    def go_on(self, seconds: int) -> None:
+        """Let time pass, looking ten times a second as the server does, but more coarsely."""
+        for _ in range(0, seconds, 5):
+            self.now_us += 5_000_000
+            self.head_end.expire(self.now_us)
+            self.settle()
+            self.head_end.outgoing()  # nobody answers
+
+    def tell(self, services: list[bytes], qualifier: int = NOTIFICATION) -> None:
+        node = self.nodes[0]
+        node.request(services, HOST_TITLE, 0, self.now_us, key_id=0, qualifier=qualifier)
+        for path, octets in node.outgoing():
+            self.head_end.receive(path, octets, self.now_us)
+        self.settle()
+
+    def register(self) -> None:
+        factory = self.factories[0]
+        self.tell([encode_service(Register(factory.title, serial_uid(factory.esn)))], 0)
+
+    def report(self, version: int, due: bool = True) -> None:
+        """Report on schedule 1 (or on none) with this configuration."""
+        self.number += 1
+        now_s = UTC_S + self.now_us // 1_000_000
+        header = {"TIME": now_s, "DUE_TIME": now_s if due else 0, "CONFIG_VERSION": version}
+        self.tell(report(self.esn, self.number, 2 * self.number, **header))
+
+    def outage(self, number: int, restored: bool) -> None:
+        """Report that an outage begins or has ended."""
+        self.number += 1
+        version = self.head_end.template.version
+        header, _ = report(self.esn, self.number, 0, CONFIG_VERSION=version, DUE_TIME=0)
+        begin_s = UTC_S + 1000 * number
+        value = {"OUTAGE_NBR": number, "RESTORED": restored, "START_TIME": begin_s}
+        value |= {"END_TIME": begin_s + 600 if restored else 0, "NBR_MOMENTARIES": 0}
+        value["DURATION_S"] = 600 if restored else 0
+        image = ssi_tables.encode(SsiTable.OUTAGE_RECORD, value)
+        written = FullWrite(DEFAULT_BASE + SsiTable.OUTAGE_RECORD, image)
+        self.tell([header, encode_request(written)])
+
+    def restart(self) -> None:
+        """Cut the head-end off, and start another on its store."""
+        self.head_end = HeadEnd(
+            self.store, self.calendar, self.head_end.template, self.later.append
+        )
+        self.head_end.load(self.now_us)
+
+    @property
+    def state(self) -> str:
+        row = self.store.one("SELECT state FROM meters WHERE esn=?", self.esn)
+        assert row is not None
+        return str(row["state"])
+
+    @property
+    def open_silences(self) -> int:
+        return self.store.number("SELECT count(*) FROM silences WHERE ended_s=0")
+
+
+@pytest.fixture
+def street() -> Street:
+    return Street()
+
+
+@pytest.fixture
+def version(street: Street) -> int:
+    return street.head_end.template.version
+
+
+def test_a_report_with_the_template_tells_that_it_is_provisioned_when_no_answer_did(
+    street: Street, version: int
+) -> None:
+    street.register()
+    assert street.state == "provisioning"
+    street.go_on(120)
+    assert street.state == "not provisioned"
+    street.report(version)
+    assert street.state == "provisioned" and street.head_end.silence.watches(street.esn)
+
+
+def test_who_is_provisioned_stays_so_when_doing_it_again_fails(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.head_end.request(street.esn, Kind.PROVISION, "ann")
+    assert street.state == "provisioned"
+    street.go_on(120)
+    [job] = street.store.read("SELECT state FROM jobs WHERE kind='provision'")
+    assert (job["state"], street.state) == ("failed", "provisioned")
+
+
+def test_provisioning_that_a_restart_cut_off_is_said_and_done_at_the_next_registration(
+    street: Street,
+) -> None:
+    street.register()
+    street.restart()
+    assert street.state == "not provisioned"
+    street.register()
+    assert street.state == "provisioning"
+
+
+def test_another_template_is_brought_at_the_next_registration(street: Street, version: int) -> None:
+    street.report(version)
+    other = make_template({"schedules": []})
+    street.head_end.template = other
+    street.restart()
+    street.register()
+    assert street.state == "provisioning"
+
+
+def test_a_module_that_lost_its_configuration_is_not_late_but_provisioned(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.report(0)
+    assert street.state == "provisioning"
+    street.go_on(3600)
+    assert street.state == "not provisioned" and not street.open_silences
+
+
+def test_provisioning_ends_a_silence_that_was_open(street: Street, version: int) -> None:
+    street.report(version)
+    street.go_on(3600)
+    assert street.state == "silent" and street.open_silences == 1
+    street.report(0, due=False)
+    street.report(version, due=False)
+    assert street.state == "provisioned" and not street.open_silences
+
+
+@pytest.mark.parametrize("told", [((1, False), (1, True)), ((1, True), (1, False))])
+def test_an_outage_that_is_over_is_over_in_whichever_order_it_was_told(
+    street: Street, version: int, told: tuple[tuple[int, bool], ...]
+) -> None:
+    street.report(version)
+    for number, restored in told:
+        street.outage(number, restored)
+    assert street.state == "provisioned"
+    street.go_on(3600)
+    assert street.open_silences == 1, "its silence is noticed"
+
+
+def test_without_power_it_is_until_the_newest_outage_is_over(street: Street, version: int) -> None:
+    street.report(version)
+    street.outage(2, False)
+    street.outage(1, True)
+    assert street.state == "no power"
+    street.restart()
+    street.go_on(3600)
+    assert street.state == "no power" and not street.open_silences
+    street.outage(2, True)
+    assert street.state == "provisioned"
+
+
+def test_a_report_from_before_that_ends_a_silence_does_not_bring_the_power_back(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.go_on(3600)
+    assert street.open_silences == 1
+    street.outage(1, False)
+    street.report(version)
+    assert street.state == "no power" and not street.open_silences
+
+
+def test_who_fell_silent_while_the_tms_was_down_is_noticed(street: Street, version: int) -> None:
+    street.report(version)
+    street.now_us += 5 * HOUR_US
+    street.restart()
+    street.go_on(400)
+    assert not street.open_silences, "it has had no time yet"
+    street.go_on(100)
+    assert street.open_silences == 1
