@@ -18,6 +18,7 @@ from smartmeter.cli import tms_polled, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
+from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -120,6 +121,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
+    claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment)
     context = server_tls(settings.tls) if settings.tls.certificate is not None else None
     await server.start(*settings.listen, context)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, TypeVar
 
 from smartmeter.tms.store.sqlite import Store, migrate
@@ -20,7 +21,8 @@ class MemoryStore(Store):
     """A database in memory with the face of ``Store``."""
 
     def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._path = Path(":memory:")
+        self._connection = sqlite3.connect(self._path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._reader = self._connection
         migrate(self._connection)

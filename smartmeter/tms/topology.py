@@ -17,7 +17,10 @@ from smartmeter.tms.server import TmsServer, far_end
 
 #: Meters that are drawn; more are counted only.
 MAX_METERS = 500
-TMS = "TMS"
+#: Relays of one way that are drawn.
+MAX_RELAYS = 16
+#: No name that a meter could have.
+TMS = "this TMS"
 _SAYING_NOTHING = (State.SILENT, State.POWERLESS)
 _SOUND = (State.PROVISIONED, State.POLLED, State.REGISTERED, State.PROVISIONING)
 
@@ -57,7 +60,7 @@ def _routes(server: TmsServer) -> dict[str, list[str]]:
         " (SELECT max(id) FROM jobs WHERE kind=? AND state='done' GROUP BY esn)",
         Kind.TRACE,
     )
-    return {row["esn"]: row["result"].split(" > ")[1:-1] for row in rows}
+    return {row["esn"]: row["result"].split(" > ")[1:-1][:MAX_RELAYS] for row in rows}
 
 
 def _unnamed(path: Hashable, paths: Paths, first_hops: dict[Hashable, str]) -> list[str]:
@@ -67,10 +70,16 @@ def _unnamed(path: Hashable, paths: Paths, first_hops: dict[Hashable, str]) -> l
 
 
 def tree_of(graph: Topology) -> dict[str, Any]:
-    """Give the graph below the TMS as a tree, as a chart wants it."""
-    below: dict[str, list[str]] = {}
+    """Give the graph below the TMS as a tree, as a chart wants it.
+
+    A place hangs where it was found first, whatever traces tell later: no circle has an end.
+    """
+    upper: dict[str, str] = {}
     for way in graph.ways.values():
-        below.setdefault(way.upper, []).append(way.lower)
+        upper.setdefault(way.lower, way.upper)
+    below: dict[str, list[str]] = {}
+    for lower, above in upper.items():
+        below.setdefault(above, []).append(lower)
 
     def node(name: str) -> dict[str, Any]:
         place = graph.places[name]

@@ -1,6 +1,7 @@
 """The REST API: the same functions of ``tms.service`` that the pages call.
 
-An error is ``{"error": text}`` with 400, or 404 for a SmartMeter that is not known.
+An error is ``{"error": text}`` with 400, or 404 for a SmartMeter that is not known, or 503 while
+the store takes or gives nothing.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 
-from smartmeter.base.errors import SmartMeterError
+from smartmeter.base.errors import SmartMeterError, StorageError
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.queries import UnknownMeter
 
@@ -32,8 +34,8 @@ def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
 
     @app.exception_handler(SmartMeterError)
     async def wrong(request: Request, error: SmartMeterError) -> JSONResponse:
-        status = 404 if isinstance(error, UnknownMeter) else 400
-        return JSONResponse({"error": str(error)}, status)
+        known = {UnknownMeter: 404, StorageError: 503}
+        return JSONResponse({"error": str(error)}, known.get(type(error), 400))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -159,12 +161,14 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
 
 async def _text(request: Request, what: str) -> str | JSONResponse:
     """Give a request's body as text, or the answer to one that is too large or no text."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_SHIPMENT_OCTETS:
-            return JSONResponse({"error": f"{what} is larger than 8 MiB"}, 413)
+    body = bytearray()
     try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_SHIPMENT_OCTETS:
+                return JSONResponse({"error": f"{what} is larger than 8 MiB"}, 413)
         return body.decode("utf-8")
+    except ClientDisconnect:
+        return JSONResponse({"error": f"{what} is cut off"}, 400)
     except UnicodeDecodeError:
         return JSONResponse({"error": f"{what} is no UTF-8 text"}, 400)

@@ -65,12 +65,21 @@ class Store:
 
     def read(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Give all rows of a query; the caller bounds them."""
-        return self._reader.execute(sql, values).fetchall()
+        try:
+            return self._reader.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         """Give the first row of a query, or None."""
-        row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
+        try:
+            row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
+        except sqlite3.DatabaseError as error:
+            raise self._unreadable(error) from error
         return row
+
+    def _unreadable(self, error: sqlite3.DatabaseError) -> StorageError:
+        return StorageError(str(self._path), str(error), "restore it from a copy")
 
     def number(self, sql: str, *values: Any) -> int:
         """Give the one number that a query asks for, 0 when there is none."""

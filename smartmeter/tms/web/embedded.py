@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.sockets import listening_sockets
@@ -16,6 +17,45 @@ from smartmeter.comms.sockets import listening_sockets
 #: How long a browser may take to let go at the end.
 GRACE_S = 3
 START_TIMEOUT_S = 60.0
+#: Connections at once, those of open pages beside them; more are closed.
+MAX_CONNECTIONS = 500
+#: How long a connection may take to tell what it asks for.
+PATIENCE_S = 20.0
+
+
+class _Connection(H11Protocol):
+    """uvicorn's connection with an end to its patience; what it asks for is 64 KiB at most.
+
+    A body may take its time: nobody but who has logged in is asked for more than a form.
+    """
+
+    _owes_since_s: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection in, if there is room."""
+        super().connection_made(transport)
+        self._owes_since_s = self.loop.time()
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.close()
+        else:
+            self.loop.call_later(PATIENCE_S, self._look)
+
+    def data_received(self, data: bytes) -> None:
+        """Take octets; a request that is whole owes nothing until the next one begins."""
+        if self._owes_since_s is None:
+            self._owes_since_s = self.loop.time()
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._owes_since_s = None
+
+    def _look(self) -> None:
+        if self not in self.connections:
+            return  # it has gone, or carries a page now
+        now_s = self.loop.time()
+        if self._owes_since_s is not None and now_s >= self._owes_since_s + PATIENCE_S:
+            self.transport.close()
+        else:
+            self.loop.call_at((self._owes_since_s or now_s) + PATIENCE_S, self._look)
 
 
 class _Server(uvicorn.Server):
@@ -31,12 +71,14 @@ class WebServer:
     """A page server as an asyncio task."""
 
     def __init__(self, app: FastAPI, host: str, port: int) -> None:
-        # At INFO uvicorn logs client ids, and a client id is all that the handshake asks for.
+        # At INFO uvicorn logs client ids, and a client id is all that the handshake asks for; at
+        # WARNING a line for each request that is none.
         config = uvicorn.Config(
             app,
+            http=_Connection,
             lifespan="on",
             timeout_graceful_shutdown=GRACE_S,
-            log_level="warning",
+            log_level="error",
             server_header=False,
         )
         self._host, self._port = host, port

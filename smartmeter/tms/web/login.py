@@ -16,12 +16,13 @@ from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from starlette.requests import HTTPConnection
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from smartmeter.tms.web.sessions import FailureLimit, SessionTable
 
 #: Longest form that is read, in octets; user and password fit many times.
 MAX_FORM_OCTETS = 4096
+FORM_TIMEOUT_S = 10.0
 #: Password hashes computed at once; each takes tens of MiB for a moment.
 HASHES_AT_ONCE = 2
 
@@ -70,7 +71,11 @@ class Guard:
         self._table = table
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Let a request pass, or send it to the log-in."""
+        """Let a request pass, send it to the log-in, or refuse what another site's page asks."""
+        if scope["type"] == "http" and _is_forged(HTTPConnection(scope), scope["method"]):
+            answer = Response('{"error": "asked by a page of another site"}', 403)
+            await answer(scope, receive, send)
+            return
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
@@ -83,6 +88,12 @@ class Guard:
             await Response('{"error": "log in first"}', 401)(scope, receive, send)
         else:
             await RedirectResponse("/login", 303)(scope, receive, send)
+
+
+def _is_forged(asked: HTTPConnection, method: str) -> bool:
+    """Tell whether a page of another origin (another port, too) asks that something be done."""
+    site = asked.headers.get("sec-fetch-site", "same-origin")
+    return method not in ("GET", "HEAD") and site not in ("same-origin", "none")
 
 
 def add_login(
@@ -133,16 +144,15 @@ def add_login(
 
 
 async def read_form(request: Request) -> tuple[str, str] | None:
-    """Give user and password of a posted form, or None when it is not ours or too long."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return None
+    """Give user and password of a posted form, or None when it is none, too long or too slow."""
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_OCTETS:
-            return None
     try:
+        async with asyncio.timeout(FORM_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_FORM_OCTETS:
+                    return None
         fields = parse_qs(body.decode("ascii"), max_num_fields=8, errors="strict")
         return fields["user"][0][:64], fields["password"][0][:256]
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TimeoutError, ClientDisconnect):
         return None

@@ -1,7 +1,9 @@
 """How the TMS says that it reaches its meters: connection, relay, serial server, or not at all."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,7 @@ from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
-from smartmeter.tms.topology import topology_of
+from smartmeter.tms.topology import TMS, topology_of
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.tms.test_server import eventually
 
@@ -49,9 +51,9 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
     try:
         await eventually(lambda: len(tms.head_end.collector.paths) == 2, "both register")
         known = uppers(tms)
-        assert known["SM000001"] == known["SM000002"] != "TMS"
+        assert known["SM000001"] == known["SM000002"] != TMS
         assert known["SM000001"].startswith("relay at 127.0.0.1:")
-        assert known["P1"] == "socket://127.0.0.1:1" and known[known["P1"]] == "TMS"
+        assert known["P1"] == "socket://127.0.0.1:1" and known[known["P1"]] == TMS
         lost = {one["esn"] for one in service.topology()["out_of_reach"]}
         assert lost - {"P1"} == {"SM000003", "SM000004"}
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
@@ -69,6 +71,32 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
     finally:
         await ended(running)
         await relay.stop()
+
+
+async def test_no_name_and_no_way_that_meters_tell_breaks_the_picture(tms: TmsServer) -> None:
+    service = Service(tms)
+    service.import_shipment(f"esn,title,key,model\nTMS,.7.99,{bytes(16).hex()},m\n")
+    paths = tms.head_end.collector.paths
+    ways = {ESNS[0]: [".91", ".92", ".91"], ESNS[1]: [".92", ".91"], ESNS[2]: [".93"] * 3000}
+    for number, (esn, relays) in enumerate([*ways.items(), ("TMS", [])]):
+        paths.heard(esn, Somewhere(number))
+        result = " > ".join([".1", *relays, ".7"])
+        job = f"('{esn}', 'trace', 'done', 'ann', 0, '{result}')"
+        sql = f"INSERT INTO jobs (esn, kind, state, requested_by, created_s, result) VALUES {job}"
+        tms.store.write_now(lambda c, sql=sql: c.execute(sql))  # type: ignore[misc]
+    drawn = json.dumps(service.topology()["tree"])
+    assert all(f'"{esn}"' in drawn for esn in ("TMS", *ESNS[:3]))
+
+
+@dataclass(frozen=True)
+class Somewhere:
+    """A path that is only looked at."""
+
+    number: int
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        return "192.0.2.1", self.number
 
 
 async def test_the_picture_is_served_as_graphviz_text(tms: TmsServer) -> None:

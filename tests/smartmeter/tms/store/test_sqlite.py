@@ -64,3 +64,21 @@ def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version=99")
     with pytest.raises(StorageError, match="newer"):
         Store(path)
+
+
+def test_a_database_that_is_torn_inside_is_one_clear_error_when_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tms.sqlite3"
+    Store(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name='meters'")
+        [(octets,)] = connection.execute("PRAGMA page_size")
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * octets)
+        file.write(b"\xff" * octets)
+    store = Store(path)
+    for read in (store.read, store.one, store.number):
+        with pytest.raises(StorageError, match=r"tms\.sqlite3: .*malformed; restore it"):
+            read("SELECT * FROM meters")
+    store.close()

@@ -1,11 +1,15 @@
 """The page's server inside the program: a taken port is one error, and nothing else is printed."""
 
+import asyncio
+import contextlib
 import socket
+from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.web import embedded
 from smartmeter.tms.web.embedded import WebServer
 
 
@@ -27,3 +31,50 @@ async def test_a_page_listens_for_both_families() -> None:
                 pass
     finally:
         await server.stop()
+
+
+@pytest.fixture
+async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WebServer]:
+    monkeypatch.setattr(embedded, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(embedded, "MAX_CONNECTIONS", 3)
+    app = FastAPI()
+
+    @app.get("/")
+    async def page() -> str:
+        return "page"
+
+    server = WebServer(app, "127.0.0.1", 0)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def asked(server: WebServer, octets: bytes) -> bytes:
+    """Send octets, and give all that comes before the connection ends."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(octets)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            return await reader.read()
+    return b""
+
+
+@pytest.mark.parametrize("octets", [b"", b"GET ", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+async def test_who_does_not_ask_in_time_is_let_go(served: WebServer, octets: bytes) -> None:
+    assert await asked(served, octets) == b""
+
+
+@pytest.mark.parametrize("begin", [b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+async def test_a_request_without_end_is_refused_before_it_takes_memory(
+    served: WebServer, begin: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = await asked(served, begin + b"a" * 400_000)
+    assert not answer or b" 400 " in answer  # what was not read may cost the answer
+    assert capfd.readouterr() == ("", ""), "strangers do not fill the log"
+
+
+async def test_a_crowd_that_asks_nothing_keeps_nobody_out_for_long(served: WebServer) -> None:
+    crowd = [asyncio.create_task(asked(served, b"GET")) for _ in range(5)]
+    await asyncio.gather(*crowd)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert (await asked(served, request)).endswith(b'"page"')

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.requests import ClientDisconnect
 
 from smartmeter.tms.web.login import MAX_FORM_OCTETS, Guard, add_login
 from smartmeter.tms.web.sessions import IDLE_LIMIT_S, MAX_SESSIONS, FailureLimit, SessionTable
@@ -66,7 +67,22 @@ async def test_a_bad_form_is_one_clear_answer(browser: httpx.AsyncClient, body: 
 
 async def test_a_form_posted_from_another_site_is_refused(browser: httpx.AsyncClient) -> None:
     form = {"user": "ann", "password": "good"}
-    answer = await browser.post("/login", data=form, headers={"sec-fetch-site": "cross-site"})
+    for site in ("cross-site", "same-site"):  # another port of the same host is the same site
+        answer = await browser.post("/login", data=form, headers={"sec-fetch-site": site})
+        assert answer.status_code == 403 and "another site" in answer.text
+    assert (await browser.post("/login", data=form)).status_code == 303
+    asked = browser.build_request("POST", "/api/meters", headers={"sec-fetch-site": "same-site"})
+    assert (await browser.send(asked)).status_code == 403
+
+
+async def test_a_browser_that_leaves_in_the_middle_of_its_form_is_no_fault(
+    browser: httpx.AsyncClient,
+) -> None:
+    async def torn() -> AsyncIterator[bytes]:
+        yield b"user=ann&pass"
+        raise ClientDisconnect
+
+    answer = await browser.post("/login", content=torn())
     assert answer.status_code == 400
 
 
