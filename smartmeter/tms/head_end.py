@@ -45,7 +45,7 @@ from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
 from smartmeter.tms.store.queries import gaps_by_set, has_power
-from smartmeter.tms.store.records import Stored
+from smartmeter.tms.store.records import Part, Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
@@ -95,6 +95,8 @@ class HeadEnd:
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
         )
         self._refusals = Refusals()
+        #: Of these the first intervals since the start were looked at.
+        self._seen_to_go_on: set[str] = set()
         self._now_us = 0
 
     # From outside.
@@ -292,6 +294,26 @@ class HeadEnd:
         if not self._contexts.knows(esn, header["CONTEXT_ID"]):
             code = Command.SEND_CONTEXT
             self._submit(esn, Kind.CONTEXT, SYSTEM, lambda: _command(self._base(esn), code))
+        self._look_for_a_hole(esn, report.parts)
+
+    def _look_for_a_hole(self, esn: str, parts: Sequence[Part]) -> None:
+        """Fetch what is missing before the first intervals that a SmartMeter sends since the start.
+
+        A store that came back from a backup lacks what was acknowledged since it was made.
+        """
+        if esn in self._seen_to_go_on:
+            return
+        firsts = {
+            (part.value["SET"], part.value["FIRST_SEQUENCE"])
+            for part in parts
+            if part.ssi is SsiTable.LOAD_PROFILE_PART and part.value["INTERVALS"]
+        }
+        if not firsts:
+            return
+        self._seen_to_go_on.add(esn)
+        missing = gaps_by_set(self.store, esn)
+        if firsts & {(set_nbr, end) for set_nbr, gaps in missing.items() for _, end in gaps}:
+            self.look_after(esn, attempts=2)
 
     def _power(self, esn: str) -> None:
         """An outage was told, or its end, in whichever order: the newest one counts."""

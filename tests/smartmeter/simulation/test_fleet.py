@@ -12,6 +12,7 @@ from ansi_tables.ssi_tables import ModuleAlarm
 from smartmeter.network.faults import Partition
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Violation
+from smartmeter.simulation.count import compare
 from smartmeter.simulation.fleet import (
     Fleet,
     FleetFailure,
@@ -139,3 +140,18 @@ def test_a_meter_whose_clock_was_set_wrong_is_heard_all_the_same() -> None:
     sql = "SELECT text FROM alarms WHERE code=?"
     told = [row["text"] for row in fleet.store.read(sql, ModuleAlarm.CLOCK_OFF)]
     assert told == ["the clocks differ too much"]
+
+
+def test_a_head_end_that_came_back_from_a_backup_fetches_what_it_had_acknowledged_since() -> None:
+    fleet = Fleet(FleetSettings(1, 1, 5, faults=False))
+    fleet.run(6 * HOUR_US)
+    backup = fleet.store._connection.serialize()
+    fleet.run(10 * HOUR_US)
+    fleet.store._connection.deserialize(backup)
+    fleet.head_end = fleet._open_office()
+    fleet.run(11 * HOUR_US)
+    fleet.stop_recording()
+    fleet.run(12 * HOUR_US)
+    expected, stored, altered = compare(fleet.store, fleet.journals)
+    assert (stored, altered) == (expected, 0) and expected >= 40
+    assert fleet.head_end.figures.polls <= 4, "a ping and what is missing, once"
