@@ -35,6 +35,21 @@ VERBS = {
     "doctor": ("doctor", "What is wrong on this computer, and how to mend it."),
 }
 
+#: Top-level module of an optional package -> the extra that brings it.
+EXTRAS = {
+    "cryptography": "network",
+    "aiomqtt": "network",
+    "prometheus_client": "network",
+    "nicegui": "tms",
+    "argon2": "tms",
+    "websockets": "gateway",
+    "gpiod": "gpio",
+    "matplotlib": "plot",
+    "hypothesis": "conformance",
+    "numpy": "numpy",
+}
+SOON_S = 0.05
+
 #: What a shell gives for a program that Ctrl-C ended.
 INTERRUPTED = 130
 
@@ -71,8 +86,27 @@ def group(debug: bool) -> None:
     """
 
 
+def _missing(module: str) -> str:
+    """Tell of a module that is not there, and what brings it."""
+    package = module.partition(".")[0]
+    remedy = f'pip install "smartmeter[{EXTRAS[package]}]"' if package in EXTRAS else "install it"
+    return f"{package} is not installed; {remedy}"
+
+
+def _once_more(lost: sys.UnraisableHookArgs) -> None:
+    """Bring a Ctrl-C again that fell where nothing can be raised, as in the collector's calls."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    from _thread import interrupt_main
+    from threading import Timer
+
+    Timer(SOON_S, interrupt_main).start()
+
+
 def main() -> None:
     """Run the command line; the console script's entry point."""
+    sys.unraisablehook = _once_more
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort as error:
@@ -93,6 +127,8 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         text = str(error) or type(error).__name__
+        if isinstance(error, ModuleNotFoundError):
+            text = _missing(error.name or "a module")
         click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -23,6 +23,7 @@ from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
+from smartmeter.cli.file_name import FILE
 from smartmeter.cli.logon import (
     NETWORK,
     call_conversation,
@@ -90,7 +91,7 @@ class ObservedPort:
 
 @click.command()
 @click.argument("port")
-@click.argument("file", type=click.Path(dir_okay=False))
+@click.argument("file", type=FILE)
 @logon_options
 @network_options
 @click.option("--with-secrets", is_flag=True, help="Keep passwords and keys in the image.")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from random import SystemRandom
 from tempfile import gettempdir
@@ -19,15 +20,9 @@ from ansi_tables.rendering import text_shown
 from protocols.transports.modem_port import call_name
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
-from smartmeter.base.errors import SmartMeterError
+from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
-from smartmeter.cli.conformance_network import (
-    chosen_checks,
-    how_it_ran,
-    plan_lines,
-    refuse_options,
-    run_on_network,
-)
+from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.journal import FileJournal
 from smartmeter.cli.logon import NETWORK, call_key, is_call, open_any_port
 from smartmeter.cli.meter_line import check_network_options
@@ -52,7 +47,8 @@ from smartmeter.version import VERSION
 
 READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_FILE_OCTETS = 64 << 20
-_File = click.Path(dir_okay=False)
+#: The option of each form of a report, and what makes it.
+_REPORTS = {"json_file": Report.to_json, "junit_file": to_junit, "html_file": to_html}
 
 
 @click.command()
@@ -68,15 +64,15 @@ _File = click.Path(dir_okay=False)
 @click.option("--examples", default=20, type=click.IntRange(1, 10_000), help="Sessions drawn.")
 @click.option("--tries", default=3, type=click.IntRange(1, 20), help="Runs of a check that fails.")
 @click.option("--failures", default=2, type=click.IntRange(1, 20), help="Of these must fail.")
-@click.option("--profile", "profile_file", type=_File, help="What the device claims (TOML).")
-@click.option("--waivers", "waiver_file", type=_File, help="Known deviations (TOML).")
+@click.option("--profile", "profile_file", type=FILE, help="What the device claims (TOML).")
+@click.option("--waivers", "waiver_file", type=FILE, help="Known deviations (TOML).")
 @click.option("--yes-serial", metavar="NUMBER", help="The serial number, where nobody can type it.")
-@click.option("--json", "json_file", type=_File, help="Write the report, to compare and replay.")
-@click.option("--junit", "junit_file", type=_File, help="Write JUnit XML.")
-@click.option("--html", "html_file", type=_File, help="Write one self-contained page.")
-@click.option("--replay", "replay_file", type=_File, help="Run the failures of a report again.")
-@click.option("--diff", "diff_files", nargs=2, type=_File, help="Compare two reports.")
-@click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="c1222: keys.")
+@click.option("--json", "json_file", type=FILE, help="Write the report, to compare and replay.")
+@click.option("--junit", "junit_file", type=FILE, help="Write JUnit XML.")
+@click.option("--html", "html_file", type=FILE, help="Write one self-contained page.")
+@click.option("--replay", "replay_file", type=FILE, help="Run the failures of a report again.")
+@click.option("--diff", "diff_files", nargs=2, type=FILE, help="Compare two reports.")
+@click.option("--key-file", type=FILE_THERE, help="c1222: keys.")
 @click.option("--user-id", default=0, show_default=True, help="c1222: of the password.")
 @click.option("-v", "--verbose", is_flag=True, help="Print the octets of each failure.")
 @click.pass_context
@@ -93,11 +89,14 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     """
     if options["diff_files"]:
         return _compare(*options["diff_files"])
+    if options["budget"] is not None and not isfinite(options["budget"]):
+        raise click.UsageError("--budget is a number of seconds")
+    if not options["plan_only"]:
+        _check_reports(options)
     # Hypothesis keeps facts about texts in files: not in the user's folder.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
     if port is not None and port.startswith(NETWORK):
-        refuse_options(context)
-        return _on_network(port, options)
+        return _on_network(context, port, options)
     check_network_options(port or "", options["key_file"], None)
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
@@ -124,8 +123,17 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
         bench.tester.line.close()
 
 
-def _on_network(port: str, options: dict[str, Any]) -> int:
+def _on_network(context: click.Context, port: str, options: dict[str, Any]) -> int:
     """Run the checks of C12.22, and write the reports."""
+    from smartmeter.cli.conformance_network import (
+        chosen_checks,
+        how_it_ran,
+        plan_lines,
+        refuse_options,
+        run_on_network,
+    )
+
+    refuse_options(context)
     checks = chosen_checks(options["names"], options["allow_attacks"])
     if options["plan_only"]:
         for line in plan_lines(checks):
@@ -281,12 +289,20 @@ def _compare(before: str, after: str) -> int:
     return 1 if any(change.worse for change in changes) else 0
 
 
+def _check_reports(options: dict[str, Any]) -> None:
+    """Find before the run, which may take hours, that a report could not be written."""
+    for key in _REPORTS:
+        if options[key]:
+            try:
+                Path(options[key]).open("a", encoding="utf-8").close()
+            except OSError as error:
+                raise SettingsError(
+                    options[key], str(error.strerror), "choose another file"
+                ) from error
+
+
 def _write(report: Report, options: dict[str, Any]) -> None:
-    for key, make in (
-        ("json_file", Report.to_json),
-        ("junit_file", to_junit),
-        ("html_file", to_html),
-    ):
+    for key, make in _REPORTS.items():
         if options[key]:
             try:
                 Path(options[key]).write_text(make(report), encoding="utf-8")

@@ -7,12 +7,13 @@ import json
 import click
 
 from ansi_tables.differences import differences
+from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.image_file import read_image
 
 
 @click.command()
-@click.argument("old", type=click.Path(exists=True, dir_okay=False))
-@click.argument("new", type=click.Path(exists=True, dir_okay=False))
+@click.argument("old", type=FILE_THERE)
+@click.argument("new", type=FILE_THERE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(old: str, new: str, as_json: bool) -> int:
     """Tell in words what differs between two JSON images of a meter, OLD and NEW."""

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.frame_error import FrameError
 
 #: Options that say what an APDU of C12.22 does not say itself.
 _CONTEXT_OPTIONS = (
     click.option("--key", "keys", multiple=True, metavar="ID=HEX", help="C12.22: a key."),
-    click.option("--key-file", type=click.Path(exists=True, dir_okay=False), help="ID=HEX lines."),
+    click.option("--key-file", type=FILE_THERE, help="ID=HEX lines."),
     click.option("--base-oid", metavar="OID", help="C12.22: base of relative titles."),
     click.option(
         "--in-reply-to", multiple=True, metavar="SERVICE", help="C12.22: what this answers."
@@ -35,9 +36,7 @@ def _with_context(function: Any) -> Any:
     "--protocol", type=click.Choice(["c1218", "c1222"]), default="c1218", show_default=True
 )
 @_with_context
-@click.option(
-    "--pcap", type=click.Path(exists=True, dir_okay=False), help="All frames of a capture."
-)
+@click.option("--pcap", type=FILE_THERE, help="All frames of a capture.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def frame(
     hex_octets: tuple[str, ...], protocol: str, pcap: str | None, as_json: bool, **context: Any

@@ -13,6 +13,7 @@ from ansi_tables.description import Member, member_path
 from ansi_tables.rendering import width_of
 from ansi_tables.words import member_meaning
 from smartmeter.cli import meter_report
+from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.image_file import read_image, read_octets, read_overrides
 from smartmeter.cli.tables import (
     decoded_table,
@@ -32,8 +33,8 @@ MAX_COLUMN = 64
 @click.command()
 @click.argument("number", required=False)
 @click.argument("hex_octets", metavar="[HEX]", required=False)
-@click.option("--file", "file_name", type=click.Path(exists=True, dir_okay=False), help="Octets.")
-@click.option("--image", type=click.Path(exists=True, dir_okay=False), help="A meter's JSON image.")
+@click.option("--file", "file_name", type=FILE_THERE, help="Octets.")
+@click.option("--image", type=FILE_THERE, help="A meter's JSON image.")
 @click.option("--layout", "layout_only", is_flag=True, help="Where each field lies, no values.")
 @click.option("--all", "all_tables", is_flag=True, help="The whole meter of the image.")
 @click.option("--override", metavar="TEXT", help="What to believe instead: 'ge-kv, edition=1'.")

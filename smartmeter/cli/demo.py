@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from smartmeter.cli.file_name import NAME
+from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.simulation.count import Count
 from smartmeter.simulation.demo import Demo, DemoSettings
@@ -45,7 +47,9 @@ MAX_METERS, MAX_SPEED, MAX_RELAYS = 2000, 3600, 8
 )
 @click.option("--headless", is_flag=True, help="No page.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
-@click.option("--data", metavar="DIR", help="Folder of the TMS; default: a fresh temporary one.")
+@click.option(
+    "--data", metavar="DIR", type=NAME, help="Folder of the TMS; default: a fresh temporary one."
+)
 def command(
     meters: int,
     speed: int,
@@ -65,6 +69,7 @@ def command(
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
     if (folder / "tms.sqlite3").exists():
         raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")
+    claim(folder)
     click.echo(f"data in {folder}", err=as_json)
     settings = DemoSettings(meters, speed, seed, duration, folder, relays)
     count = asyncio.run(_run(settings, None if headless else port, as_json))

@@ -6,14 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
-from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
 from protocols.transports.capture import active
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.fleet_serve import serve
+from smartmeter.cli.text_file import open_to_write
 from smartmeter.network.link import LinkSettings
 
 MAX_METERS, MAX_DAYS, MAX_RELAYS = 100_000, 3660, 1000
@@ -46,10 +47,14 @@ MAX_PERCENT, MAX_DIGITS = 90, 12
     help=f"How bad each meter's link is: {', '.join(LINK_NAMES)}.",
 )
 @click.option("--backhaul", multiple=True, metavar="NAME=NUMBER", help="The same of relays' links.")
-@click.option("--dot", metavar="FILE", help="Draw the network for Graphviz, and run nothing.")
+@click.option(
+    "--dot", metavar="FILE", type=NAME, help="Draw the network for Graphviz, and run nothing."
+)
 @click.option("--quiet", is_flag=True, help="A world without faults.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
-@click.option("--trace", metavar="FILE", help="Write a line for each message and each fault.")
+@click.option(
+    "--trace", metavar="FILE", type=NAME, help="Write a line for each message and each fault."
+)
 @click.pass_context
 def command(
     context: click.Context,
@@ -123,10 +128,8 @@ def _draw(name: str, text: str) -> None:
     if name == "-":
         click.echo(text, nl=False)
         return
-    try:
-        Path(name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"--dot {name}: {error.strerror}; choose another") from error
+    with open_to_write("--dot", name) as file:
+        file.write(text)
 
 
 @contextmanager
@@ -136,7 +139,7 @@ def _trace_to(name: str | None) -> Iterator[Callable[[str], None]]:
         yield lambda line: None
         return
     try:
-        with Path(name).open("w", encoding="utf-8", newline="\n") as file:
+        with open_to_write("--trace", name) as file:
             yield lambda line: print(line, file=file)
     except OSError as error:
-        raise click.ClickException(f"--trace {name}: {error.strerror}; choose another") from error
+        raise click.ClickException(f"--trace {name}: {error.strerror}; free some space") from error

@@ -16,7 +16,9 @@ from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.segments import segment_option
+from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -48,6 +50,7 @@ PATIENCE_S = 5.0
     "--keys",
     required=True,
     metavar="FILE",
+    type=NAME,
     help="CSV esn,title,key,model of the meters; made from --seed if it is not there.",
 )
 @click.option(
@@ -73,11 +76,14 @@ PATIENCE_S = 5.0
 @click.option(
     "--template",
     metavar="FILE|default",
+    type=NAME,
     help="The modules come provisioned with this (as tms run --template); without: with nothing.",
 )
 @click.option("--host-title", default=".1", show_default=True, help="The head-end's ApTitle.")
 @click.option("--seed", default=1, show_default=True, help="Which households, and which chance.")
-@click.option("--state", metavar="DIR", help="Keep the meters' non-volatile memories here.")
+@click.option(
+    "--state", metavar="DIR", type=NAME, help="Keep the meters' non-volatile memories here."
+)
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @segment_option
 @tls_options
@@ -180,6 +186,8 @@ def _keys(path: Path, count: int, settings: ServedSettings) -> list[Shipped]:
 def _memories(folder: Path) -> Callable[[str], tuple[Nvram, Nvram]]:
     """Give where each meter keeps its two memories; only who serves the fleet may read them."""
     from smartmeter.gateway.flash_file import FlashFile
+
+    claim(folder)
 
     def of(esn: str) -> tuple[Nvram, Nvram]:
         names = f"{esn}.module", f"{esn}.meter"

@@ -17,9 +17,15 @@ import click
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SmartMeterError
+from smartmeter.cli.file_name import NAME
 
 SETTINGS = click.option(
-    "--settings", "name", required=True, metavar="FILE", help="TOML: module, meter, tms, sinks."
+    "--settings",
+    "name",
+    required=True,
+    metavar="FILE",
+    type=NAME,
+    help="TOML: module, meter, tms, sinks.",
 )
 #: What of the status is a UTC second.
 _MOMENTS = frozenset(("last_interval_end_s", "registers_read_s", "utc_s", "last_acknowledged_s"))
@@ -131,8 +137,12 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
 
 
 @command.command()
-@click.option("--out", "folder", required=True, metavar="DIR", help="Where the files are made.")
-@click.option("--data", metavar="DIR", help="Where readings are kept; without: OUT/data.")
+@click.option(
+    "--out", "folder", required=True, metavar="DIR", type=NAME, help="Where the files are made."
+)
+@click.option(
+    "--data", metavar="DIR", type=NAME, help="Where readings are kept; without: OUT/data."
+)
 @click.option("--port", multiple=True, metavar="PORT", help="A port; without: those found here.")
 @click.option("--esn", default="", metavar="ESN", help="The module's name; without: the meter's.")
 @click.option("--tms", "tms", metavar="tcp:HOST:PORT", help="The TMS; without: none.")

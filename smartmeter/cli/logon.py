@@ -11,16 +11,18 @@ import click
 
 from protocols.c1218.scripts import LogonSettings
 from protocols.errors import PortError
+from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.transports.modem_port import call_name
 from protocols.transports.names import MODEM, open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
+from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
+from smartmeter.cli.file_name import FILE_THERE
 
 if TYPE_CHECKING:
     from protocols.c1221.conversation import CallConversation
 
-#: A password has 20 octets.
 MAX_PASSWORD_FILE_OCTETS = 4096
 #: How the name of a meter on the network begins.
 NETWORK = "c1222:"
@@ -34,9 +36,7 @@ def logon_options(verb: _Verb) -> _Verb:
     """Give a verb the options of a logon; :func:`logon_settings` takes them."""
     for option in (
         click.option("--ask-password", is_flag=True, help="Ask for the password."),
-        click.option(
-            "--password-file", type=click.Path(exists=True, dir_okay=False), help="A file."
-        ),
+        click.option("--password-file", type=FILE_THERE, help="A file."),
         click.option("--user", default="", help="User name of the logon, up to 10 characters."),
         click.option("--user-id", default=0, show_default=True, help="User id of the logon."),
     ):
@@ -50,7 +50,11 @@ def logon_settings(
     """Give the logon that the options ask for."""
     if not 0 <= user_id <= 0xFFFF or len(user.encode()) > 10:
         raise click.UsageError("--user-id is 0 to 65535, --user up to 10 characters")
-    return LogonSettings(user_id, user.encode(), _password(password_file, ask_password))
+    password = _password(password_file, ask_password)
+    if password is not None and len(password) > PASSWORD_OCTETS:
+        fault = f"has {len(password)} octets, and a meter takes {PASSWORD_OCTETS}"
+        raise SettingsError("the password", fault, "look at its file or variable")
+    return LogonSettings(user_id, user.encode(), password)
 
 
 def _password(password_file: str | None, ask: bool) -> bytes | None:

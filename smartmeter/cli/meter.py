@@ -23,6 +23,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
+from smartmeter.cli.file_name import FILE_THERE, NAME
 from smartmeter.cli.logon import call_key
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.state_folder import claim
@@ -92,7 +93,9 @@ class _Served:
 @click.option("--tcp", metavar="HOST:PORT", help="Serve on TCP; port 0 takes a free one.")
 @click.option("--modem", metavar="DEV", help="Answer calls by the modem there (C12.21).")
 @click.option("--identity", default=0, type=click.IntRange(0, 255), help="Address in calls.")
-@click.option("--image", metavar="FILE", help="Answer like the meter that was cloned to FILE.")
+@click.option(
+    "--image", metavar="FILE", type=NAME, help="Answer like the meter that was cloned to FILE."
+)
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
 @click.option("--profile", default=PLAIN, show_default=True, help="A kind of device.")
@@ -105,12 +108,14 @@ class _Served:
 )
 @click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
-@click.option("--state", metavar="DIR", help="Keep the non-volatile memory in this folder.")
+@click.option(
+    "--state", metavar="DIR", type=NAME, help="Keep the non-volatile memory in this folder."
+)
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @click.option(
     "--scenario",
     metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
+    type=FILE_THERE,
     help="What happens to them, and when: actions of --control, as JSON.",
 )
 @click.option("--control", metavar="HOST:PORT", help="HTTP interface to break them (OpenAPI).")

@@ -16,6 +16,7 @@ from protocols.psem.codes import BAUD_CODES
 from protocols.quirks import Quirk
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
+from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.logon import (
     NETWORK,
     call_conversation,
@@ -60,24 +61,27 @@ def remote_options(verb: _Verb) -> _Verb:
 
 def network_options(verb: _Verb) -> _Verb:
     """Give a verb what reaches a meter on the network; :func:`network_meter` takes it."""
-    keys = click.Path(exists=True, dir_okay=False)
     port = click.option(
         "--answer-port",
         type=click.IntRange(0, 65_535),
         help="c1222: take answers on connections to this port too (1153).",
     )
-    option = click.option("--key-file", type=keys, help="c1222: keys, ID=HEX lines.")
+    option = click.option("--key-file", type=FILE_THERE, help="c1222: keys, ID=HEX lines.")
     return option(port(verb))
 
 
 def line_options(verb: _Verb) -> _Verb:
     """Give a verb the options of a line and of a logon; :class:`MeterLine` takes them."""
-    quirks = click.Choice(sorted(_QUIRKS))
+    quirks: dict[str, Any] = {
+        "multiple": True,
+        "type": click.Choice(sorted(_QUIRKS)),
+        "metavar": "QUIRK",
+    }
     for option in (
         click.option("--dtr/--no-dtr", default=False, help="Power on DTR; default off."),
         click.option("--rts/--no-rts", default=True, help="Power on RTS; default on."),
-        click.option("--strict", multiple=True, type=quirks, help="A quirk not to tolerate."),
-        click.option("--assume", multiple=True, type=quirks, help="A quirk that the meter has."),
+        click.option("--strict", **quirks, help="A quirk not to tolerate; see --assume."),
+        click.option("--assume", **quirks, help="A quirk that it has, as doctor names it: echo …"),
         click.option("--baud", multiple=True, type=int, help="A speed to ask for, e.g. 57600."),
     ):
         verb = option(verb)

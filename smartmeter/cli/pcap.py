@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from smartmeter.cli.file_name import FILE
+
 #: Verbs that talk, and those of their verbs that do; "" is the verb itself.
 TALKING = {
     "demo": (),
@@ -39,7 +41,7 @@ def add_pcap_option(verb: str, command: click.Command) -> None:
             leaf.params.append(
                 click.Option(
                     ["--pcap"],
-                    type=click.Path(dir_okay=False),
+                    type=FILE,
                     metavar="FILE",
                     expose_value=False,
                     callback=_begin,

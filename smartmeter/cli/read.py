@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,9 +13,11 @@ from ansi_tables.meaning.notes import TOLD_BY
 from protocols.errors import ServiceRefused
 from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
+from smartmeter.cli.file_name import FILE
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.progress import ReadingProgress
 from smartmeter.cli.tables import decoded_table, table_number, table_title
+from smartmeter.cli.text_file import open_to_write
 
 #: Tables of every meter, whether ST-00 lists them or not.
 ALWAYS = (0, 1)
@@ -27,7 +28,7 @@ ALWAYS = (0, 1)
 @click.argument("tables", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @remote_options
-@click.option("--record", type=click.Path(dir_okay=False), help="Write all bytes to this file.")
+@click.option("--record", type=FILE, help="Write all bytes to this file.")
 def command(
     port: str, tables: tuple[str, ...], as_json: bool, record: str | None, **line: Any
 ) -> int:
@@ -45,7 +46,7 @@ def command(
     if record:
         from protocols.transports.recording import RecordingPort
 
-        out = Path(record).open("w", encoding="ascii")  # noqa: SIM115 - closed below
+        out = open_to_write("--record", record)
         meter_line.wrap = lambda inner: RecordingPort(inner, out, monotonic_us)
     try:
         with meter_line.meter() as meter, ReadingProgress() as progress:

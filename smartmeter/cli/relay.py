@@ -13,8 +13,10 @@ import click
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
+from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
@@ -41,12 +43,18 @@ def command() -> None:
 @click.option("--title", default=".90", show_default=True, help="The relay's own ApTitle.")
 @click.option("--upstream", metavar="tcp:HOST:PORT", help="The next relay, or the TMS.")
 @click.option("--master", metavar="DOMAIN", help="Register nodes; titles are given below DOMAIN.")
-@click.option("--data", metavar="DIR", help="Keep registrations in this folder.")
+@click.option("--data", metavar="DIR", type=NAME, help="Keep registrations in this folder.")
 @click.option(
-    "--keys", metavar="FILE", help="CSV esn,title,key,model: nodes of --master must have a key."
+    "--keys",
+    metavar="FILE",
+    type=NAME,
+    help="CSV esn,title,key,model: nodes of --master must have a key.",
 )
 @click.option(
-    "--wake", metavar="FILE", help="CSV title,number: nodes that a short message wakes (--sms)."
+    "--wake",
+    metavar="FILE",
+    type=NAME,
+    help="CSV title,number: nodes that a short message wakes (--sms).",
 )
 @segment_option
 @metrics_option
@@ -85,6 +93,9 @@ def run(
     files = tls_files(**tls)
     address = host_port("--listen", listen, "127.0.0.1:1153")
     numbers = _numbers(wake) if wake is not None else {}
+    ring = _ring(keys) if keys is not None else None
+    if data is not None:
+        claim(Path(data))
     relay = RelayHost(
         node_title("--title", title),
         upstream,
@@ -92,8 +103,8 @@ def run(
         Path(data) if data is not None else None,
         files,
         listen_tls=files.certificate is not None,
-        keys=_ring(keys) if keys is not None else None,
         segment_octets=segment,
+        keys=ring,
     )
 
     @asynccontextmanager

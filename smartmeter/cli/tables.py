@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import click
@@ -10,16 +11,18 @@ from ansi_tables import Snapshot, TableError, definition, name_of
 from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK, PENDING_BIT
 from ansi_tables.rendering import to_json_value
 
+#: What a person writes for a table, in capitals: what waits, whose it is, and its number.
+_NAME = re.compile(r"(PENDING[-_ ]?)?(?:(ST|MT)[-_ ]?)?([0-9]{1,5})")
+MAX_ID = 0x3FFF
+
 
 def table_number(text: str) -> int:
     """Give the id of a table that a person names: 23, ST-23, MT-5 or 2053, or pending-ST-13."""
-    written = "".join(c for c in text.upper() if c not in "-_ ")
-    name = written.removeprefix("PENDING")
-    base = MANUFACTURER_BIT if name.startswith("MT") else 0
-    base |= PENDING_BIT if name != written else 0
-    digits = name[2:] if name[:2] in ("ST", "MT") else name
-    most = NUMBER_MASK if base else 0x3FFF
-    if not digits.isdecimal() or len(digits) > 5 or int(digits) > most:
+    found = _NAME.fullmatch(text.strip().upper())
+    waits, kind, digits = found.groups() if found else (None, None, "99999")
+    base = MANUFACTURER_BIT if kind == "MT" else 0
+    base |= PENDING_BIT if waits else 0
+    if int(digits) > (NUMBER_MASK if base else MAX_ID):
         raise click.UsageError(f"{text!r:.40} is no table; write 23, ST-23, MT-5 or pending-ST-13")
     return int(digits) + base
 

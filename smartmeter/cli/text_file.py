@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 
 MAX_FILE_OCTETS = 1 << 28
@@ -12,3 +14,11 @@ MAX_FILE_OCTETS = 1 << 28
 def text_of(option: str, name: str) -> str:
     """Read a file of UTF-8 text."""
     return read_text(Path(name), MAX_FILE_OCTETS, f"{option} {name}")
+
+
+def open_to_write(option: str, name: str) -> TextIO:
+    """Open a file for UTF-8 text, emptied; its lines end alike on every system."""
+    try:
+        return Path(name).open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise SettingsError(f"{option} {name}", str(error.strerror), "choose another") from error

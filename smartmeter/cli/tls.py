@@ -8,18 +8,20 @@ from typing import Any, TypeVar
 
 import click
 
+from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.comms.tls import TlsFiles
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
-_FILE = click.Path(exists=True, dir_okay=False)
 
 
 def tls_options(verb: _Verb) -> _Verb:
     """Give a verb the options; :func:`tls_files` takes them."""
     for option in (
-        click.option("--tls-ca", type=_FILE, help="PEM: peers must show a certificate of it."),
-        click.option("--tls-key", type=_FILE, help="PEM: the key of the own certificate."),
-        click.option("--tls-certificate", type=_FILE, help="PEM: the own certificate; TLS is on."),
+        click.option("--tls-ca", type=FILE_THERE, help="PEM: peers must show a certificate of it."),
+        click.option("--tls-key", type=FILE_THERE, help="PEM: the key of the own certificate."),
+        click.option(
+            "--tls-certificate", type=FILE_THERE, help="PEM: the own certificate; TLS is on."
+        ),
     ):
         verb = option(verb)
     return verb

@@ -16,6 +16,7 @@ from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import tms_polled, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
@@ -40,20 +41,24 @@ command.add_command(tms_polled.command)
 
 
 @command.command()
-@click.option("--data", required=True, metavar="DIR", help="Folder of the database.")
+@click.option("--data", required=True, metavar="DIR", type=NAME, help="Folder of the database.")
 @click.option("--listen", default="127.0.0.1:1153", show_default=True, metavar="HOST:PORT")
 @click.option("--web", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT|off")
 @click.option(
     "--shipment",
     metavar="FILE",
+    type=NAME,
     help="CSV of SmartMeters: esn,title,key,model, and wake if short messages wake them.",
 )
 @click.option(
     "--poll",
     metavar="FILE",
+    type=NAME,
     help="CSV of plain C12.18 meters to poll: esn,address,user_id,password,model.",
 )
-@click.option("--template", metavar="FILE", help="JSON of what to provision; without: the default.")
+@click.option(
+    "--template", metavar="FILE", type=NAME, help="JSON of what to provision; without: the default."
+)
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @segment_option
 @metrics_option
@@ -123,6 +128,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment)
+    server = TmsServer(settings.data, calendar, chosen)
     context = server_tls(settings.tls) if settings.tls.certificate is not None else None
     await server.start(*settings.listen, context)
     try:

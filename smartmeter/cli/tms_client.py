@@ -40,8 +40,7 @@ class TmsClient:
     """A session with a TMS; SmartMeterError tells what it refused and why."""
 
     def __init__(self, url: str, user: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not _is_address(url):
             raise SettingsError("--url", f"{url!r:.80} is no address", "write http://HOST:PORT")
         self._url = url.rstrip("/")
         self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
@@ -81,6 +80,14 @@ class TmsClient:
         except (URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
             raise SmartMeterError(self._url, str(reason), "is the TMS running there?") from None
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is none
+        return False
 
 
 _REMEDIES = {401: "mend user or password", 429: "wait a minute"}

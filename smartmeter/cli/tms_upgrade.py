@@ -13,6 +13,7 @@ import click
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_file
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 MAX_FILE_OCTETS = 1 << 24
@@ -41,8 +42,10 @@ def key(file: str) -> None:
 
 @command.command()
 @click.argument("file")
-@click.option("--key", "key_file", required=True, metavar="FILE", help="The key that signs.")
-@click.option("--out", required=True, metavar="FILE", help="Where the image is written.")
+@click.option(
+    "--key", "key_file", required=True, metavar="FILE", type=NAME, help="The key that signs."
+)
+@click.option("--out", required=True, metavar="FILE", type=NAME, help="Where the image is written.")
 @click.option("--model", default="", help="Of the modules; without: FILE is a wheel, for gateways.")
 @click.option("--version", default="", help="Of the image, with --model; a wheel tells its own.")
 def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
@@ -61,7 +64,7 @@ def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
 @command.command()
 @click.argument("file")
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
-@click.option("--list", "list_file", metavar="FILE", help="ESNs, one a line.")
+@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
 @click.option("--at", default="", metavar="TIME", help="UTC, 2026-12-01T02:00; without: at once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @client_options

@@ -13,6 +13,7 @@ from ansi_tables import TableError, definition, name_of
 from protocols.errors import ServiceRefused
 from smartmeter.base.file import read_file
 from smartmeter.cli.consent import agree
+from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.members import set_members
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.read import read_tables
@@ -30,7 +31,7 @@ SHOWN_OCTETS = 48
 @click.argument("port")
 @click.argument("table")
 @click.argument("hex_octets", metavar="[HEX]", required=False)
-@click.option("--file", "file_name", type=click.Path(exists=True, dir_okay=False), help="Octets.")
+@click.option("--file", "file_name", type=FILE_THERE, help="Octets.")
 @click.option("--set", "members", multiple=True, metavar="PATH=VALUE", help="One element.")
 @click.option("--offset", type=int, help="Write only the octets from here on.")
 @click.option("--yes", is_flag=True, help="Ask nothing: for scripts.")

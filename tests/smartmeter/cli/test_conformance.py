@@ -71,7 +71,7 @@ def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:
         (("sim:", "--waivers", "/no/such"), 2, "/no/such"),
         (("sim:", "--replay", "/no/such"), 2, "/no/such"),
         (("/dev/no-such-port",), 1, "no-such-port"),
-        (("sim:", "--check", "D02", "--html", "/no/such/x.html"), 1, "choose another"),
+        (("sim:", "--check", "D02", "--html", "/no/such/x.html"), 2, "choose another"),
     ],
 )
 def test_wrong_use_is_one_clear_error(arguments: tuple[str, ...], status: int, words: str) -> None:

@@ -1,0 +1,26 @@
+"""Names of files and folders as options take them; an empty one is refused.
+
+It is what a script gives for a variable that it has not set, and would be taken
+for the option left out, or for the folder that one is in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class FileName(click.Path):
+    """A name that is not empty, and whatever else ``click.Path`` is told to look at."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take a name."""
+        if value == "":
+            self.fail("is empty; give a name", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+NAME = FileName()
+FILE = FileName(dir_okay=False)
+FILE_THERE = FileName(exists=True, dir_okay=False)

@@ -1,0 +1,130 @@
+"""What every verb does alike: packages that are missing, Ctrl-C, names of files, folders in use."""
+
+import subprocess
+import sys
+import time
+from configparser import ConfigParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from click.testing import CliRunner
+
+from smartmeter.cli import EXTRAS, _once_more, group
+from smartmeter.cli.state_folder import claim
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def _run(*arguments: str, without: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the program in a process of its own, as if a package were not installed."""
+    code = f"import sys; sys.modules[{without!r}] = None; from smartmeter.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_a_package_that_is_missing_is_named_with_what_installs_it() -> None:
+    done = _run("decode", "frame", "00", "--protocol", "c1222", without="cryptography")
+    told = 'smartmeter: cryptography is not installed; pip install "smartmeter[network]"\n'
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+def test_the_bench_of_an_optical_port_needs_nothing_of_the_network() -> None:
+    done = _run("conformance", "--plan", "--check", "D07", without="cryptography")
+    assert done.returncode == 0 and done.stdout.startswith("D07 "), done.stderr
+
+
+def test_every_extra_that_is_named_is_there() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert set(EXTRAS.values()) <= set(setup["options.extras_require"])
+
+
+def test_a_ctrl_c_that_fell_where_nothing_can_be_raised_comes_again() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        _once_more(cast(Any, SimpleNamespace(exc_type=KeyboardInterrupt)))
+        time.sleep(10)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("clone", "sim:", ""),
+        ("conformance", "sim:", "--replay", ""),
+        ("decode", "table", "1", "--image", ""),
+        ("fleet", "--dot", ""),
+        ("gateway", "check", "--settings", ""),
+        ("read", "sim:", "--password-file", ""),
+        ("relay", "run", "--master", ".7", "--data", ""),
+        ("tms", "run", "--data", ""),
+    ],
+)
+def test_an_empty_name_of_a_file_is_wrong_use(line: tuple[str, ...]) -> None:
+    """As of a variable that is not set: the option is not taken for left out."""
+    done = CliRunner().invoke(group, line)
+    assert done.exit_code == 2 and "is empty; give a name" in done.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("fleet", "--dot", "nowhere/x"),
+        ("fleet", "--trace", "nowhere/x"),
+        ("read", "sim:", "1", "--record", "nowhere/x"),
+        ("conformance", "sim:", "--check", "D07", "--html", "nowhere/x"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(
+    line: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(group, line)
+    assert "nowhere/x: No such file or directory; choose another" in str(done.exception)
+    assert not done.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("relay", "run", "--master", ".7", "--listen", "127.0.0.1:0", "--data"),
+        ("fleet", "serve", "--connect", "127.0.0.1:1", "--keys", "{}/keys.csv", "--state"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_in_which_another_process_keeps_its_state_is_left_alone(
+    line: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Two master relays would each undo what the other acknowledged."""
+    folder = tmp_path / "state"
+    claim(folder)
+    done = _run(*(word.format(tmp_path) for word in line), str(folder))
+    assert done.returncode == 1
+    assert "another process keeps its state there" in done.stderr
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("text", ["MT--1", "ST-", "23x", "-1", "٣", "99999", ""])
+def test_a_name_that_is_no_table_says_what_one_looks_like(text: str) -> None:
+    done = CliRunner().invoke(group, ("read", "sim:", "--", text))
+    assert done.exit_code == 2 and "is no table; write 23" in done.output
+
+
+@pytest.mark.parametrize("budget", ["nan", "inf"])
+def test_a_budget_is_a_number_of_seconds(budget: str) -> None:
+    done = CliRunner().invoke(group, ("conformance", "sim:", "--budget", budget))
+    assert done.exit_code == 2 and "--budget is a number of seconds" in done.output
+
+
+def test_a_password_that_no_meter_takes_is_told_before_the_line_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SMARTMETER_PASSWORD", "x" * 21)
+    done = CliRunner().invoke(group, ("read", "nowhere"))
+    assert str(done.exception).startswith("the password: has 21 octets, and a meter takes 20;")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:x", "http://127.0.0.1:99999", "http://[::1"])
+def test_an_address_of_a_tms_with_a_port_that_is_none_is_wrong_use(url: str) -> None:
+    done = CliRunner().invoke(group, ("tms", "polled", "list", "--url", url))
+    assert "is no address; write http://HOST:PORT" in str(done.exception)
