@@ -25,7 +25,7 @@ from protocols.c1222.security import EaxPrime
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
-from smartmeter.comms.event_loop import run_server
+from smartmeter.comms.event_loop import allow_sockets, run_server
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.profile_reading import Interval
@@ -238,6 +238,7 @@ def idle_connection_octets(process: Process) -> float:
 
 def measure_server(messages: int, rounds: int) -> dict[str, float]:
     """Give the figures of the TMS beside those of the echo, taken in turns."""
+    allow_sockets()
     factories = [factory_of(n, _SEED, "tcp:127.0.0.1:1") for n in range(1, METERS + 1)]
     each = max(2, messages // METERS // rounds)
     utc_s = wall_utc_us() // 1_000_000

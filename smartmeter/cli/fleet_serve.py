@@ -22,7 +22,7 @@ from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
-from smartmeter.comms.event_loop import ended
+from smartmeter.comms.event_loop import allow_sockets, ended
 from smartmeter.comms.tls import server_tls
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ async def _run(
     from smartmeter.cli.control_http import controlled
     from smartmeter.simulation.fleet_control import FleetControl
 
-    _allow_sockets(len(fleet.members))
+    allow_sockets()
     stop = asyncio.Event()
     on_stop(stop.set)
     told = [f"ready {settings.connect.address} {len(fleet.members)} meters"]
@@ -238,16 +238,3 @@ async def _tell_when_nobody_answers(fleet: ServedFleet, settings: ServedSettings
             " and does it know the keys?  The meters go on trying",
             err=True,
         )
-
-
-def _allow_sockets(meters: int) -> None:
-    """Ask the system for a socket a meter, as far as it may be had."""
-    try:
-        import resource
-    except ImportError:
-        return  # a system without such a limit
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * meters + 256
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -339,7 +339,7 @@ async def _all(
                     each.url = f"{url}/meters/{number}"
             for serve_it in work:
                 group.create_task(one(serve_it))
-    except* Exception as failed:
+    except ExceptionGroup as failed:  # in except* Python 3.11.2 (Debian 12) would group it again
         raise failed.exceptions[0] from None
 
 

@@ -25,7 +25,7 @@ GC_THRESHOLDS = (50_000, 20, 100)
 def run_server(main: Coroutine[object, object, T]) -> T:
     """Run a coroutine to its end, as ``asyncio.run`` does."""
     gc.set_threshold(*GC_THRESHOLDS)
-    _allow_sockets()
+    allow_sockets()
     try:
         from uvloop import new_event_loop
     except ImportError:
@@ -34,7 +34,7 @@ def run_server(main: Coroutine[object, object, T]) -> T:
         return runner.run(main)
 
 
-def _allow_sockets() -> None:
+def allow_sockets() -> None:
     """Take as many open files as the system grants: every connection is one."""
     try:
         import resource

@@ -130,7 +130,7 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     text = (BOARD / "smartmeter-gateway.service").read_text()
     assert "/opt/smartmeter/bin/smartmeter gateway run" in text
     unit = tmp_path / "smartmeter-gateway.service"
-    unit.write_text(text.replace("/opt/smartmeter/bin/smartmeter", sys.executable))
+    unit.write_text(text.replace("/opt/smartmeter/bin/smartmeter", f'"{sys.executable}"'))
     done = subprocess.run(
         [SYSTEMD_ANALYZE or "", "verify", "--man=no", str(unit)], capture_output=True, text=True
     )
