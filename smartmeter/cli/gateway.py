@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -47,8 +46,7 @@ def command() -> None:
 )
 def run(name: str, clock: str, page: str | None) -> None:
     """Run until told to stop (Ctrl-C).  Without [[tms]] in the settings it needs no TMS."""
-    from smartmeter.gateway.beginning import begin_again, launched
-    from smartmeter.gateway.service import run_gateway
+    from smartmeter.gateway.beginning import begin_again, launched, leave_tls_out
     from smartmeter.gateway.settings import read_settings
 
     settings = read_settings(Path(name), os.environ)
@@ -66,6 +64,12 @@ def run(name: str, clock: str, page: str | None) -> None:
     for seat in settings.seats:
         click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
     click.echo(f"towards the meter: {settings.permission}")
+    if settings.is_plain and page is None:
+        leave_tls_out()
+    import asyncio
+
+    from smartmeter.gateway.service import run_gateway
+
     signals = (signal.SIGINT, signal.SIGTERM)
     if asyncio.run(run_gateway(settings, rate, click.echo, signals, place)):
         begin_again(sys.argv[1:])

@@ -8,17 +8,27 @@ from dataclasses import replace
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import Bearer, BearerSettings, ip_address
 from smartmeter.comms.mqtt_topics import broker_address
-from smartmeter.comms.tcp import TcpBearer
-from smartmeter.comms.udp import UdpBearer
+
+
+# Who only reads settings loads no bearer, and a board no other than its own.
+def _tcp(settings: BearerSettings) -> Bearer:
+    from smartmeter.comms.tcp import TcpBearer
+
+    return TcpBearer(settings)
+
+
+def _udp(settings: BearerSettings) -> Bearer:
+    from smartmeter.comms.udp import UdpBearer
+
+    return UdpBearer(settings)
 
 
 def _mqtt(settings: BearerSettings) -> Bearer:
-    from smartmeter.comms.mqtt import MqttBearer  # only who uses a broker needs the library
+    from smartmeter.comms.mqtt import MqttBearer
 
     return MqttBearer(settings)
 
 
-# A board that has no modem keeps nothing of one in memory.
 def _sms(settings: BearerSettings) -> Bearer:
     from smartmeter.comms.sms import SmsBearer
 
@@ -45,9 +55,9 @@ def _number_at_port(address: str) -> object:
 
 #: Kind of address: how it is checked, and what makes its bearer.
 KINDS: dict[str, tuple[Callable[[str], object], Callable[[BearerSettings], Bearer]]] = {
-    "tcp": (ip_address, TcpBearer),
-    "tls": (ip_address, TcpBearer),
-    "udp": (ip_address, UdpBearer),
+    "tcp": (ip_address, _tcp),
+    "tls": (ip_address, _tcp),
+    "udp": (ip_address, _udp),
     "listen": (ip_address, _listening),
     "mqtt": (broker_address, _mqtt),
     "mqtts": (broker_address, _mqtt),

@@ -6,11 +6,14 @@ the place of C12.22's own security (RFC 6142, 6).
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from smartmeter.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class TlsFiles:
 
 def server_tls(files: TlsFiles) -> ssl.SSLContext:
     """Give the context of a listener; with ``ca``, who connects must show a certificate of it."""
+    import ssl
+
     if files.certificate is None or files.key is None:
         raise SettingsError("TLS", "certificate and key belong together", "give both files")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -36,6 +41,8 @@ def server_tls(files: TlsFiles) -> ssl.SSLContext:
 
 def client_tls(files: TlsFiles) -> ssl.SSLContext:
     """Give the context of who connects; the name in the server's certificate is checked."""
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.ca is None:
@@ -53,6 +60,6 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
         place = files.ca
         if files.ca is not None:
             context.load_verify_locations(files.ca)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:  # what TLS itself has to say is one, too
         fault = error.strerror or str(error)
         raise SettingsError(f"TLS file {place}", fault, "give PEM files that fit") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any, cast
 
 #: Tells a program that the launcher started it; "trial" while it has to prove itself.
 SLOT_VARIABLE, TRIAL, STAYS = "SMARTMETER_SLOT", "trial", "stays"
@@ -31,3 +32,11 @@ def begin_again(arguments: Sequence[str]) -> None:
         rest = environment["PYTHONPATH"].partition(os.pathsep)[2]
         environment["PYTHONPATH"] = rest
     os.execve(sys.executable, command_of(arguments), environment)
+
+
+def leave_tls_out() -> None:
+    """Keep TLS out of memory: asyncio would load it for nothing, four megabytes of a small board.
+
+    It does without, as on a Python that was built without TLS; to be called before it is imported.
+    """
+    cast(dict[str, Any], sys.modules).setdefault("ssl", None)

@@ -129,6 +129,14 @@ class GatewaySettings:
         """Give the database of what was read."""
         return self.data / "readings.sqlite3"
 
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether nothing that is set could come to speak TLS."""
+        kinds = {one.address.partition(":")[0] for one in self.bearers}
+        sinks = self.sinks
+        others = (sinks.mqtt, sinks.influx, sinks.home_assistant, self.metrics)
+        return bool(kinds) and kinds <= {"tcp", "udp"} and not any(others)
+
 
 def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings:
     """Read a settings file; SettingsError names place, fault and remedy."""

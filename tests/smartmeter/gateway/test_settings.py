@@ -1,5 +1,7 @@
 """The settings file: what is wrong is named with its place and the remedy, before anything runs."""
 
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -108,6 +110,35 @@ def test_a_wrong_tms_is_named_with_its_number(
     with pytest.raises(SettingsError) as caught:
         read_settings(settings_file(tmp_path, WORKS | {"[tms]": values}), {})
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sections", "plain"),
+    [
+        ({"[tms]": {"address": '"tcp:h:1"'}, "csv": {"file": '"{folder}/x"'}}, True),
+        ({"[tms]": {"address": '"udp:h:1"'}}, True),
+        ({"[tms]": {"address": '"tls:h:1"'}}, False),
+        ({"[tms]": {"address": '"mqtts:h:1/t"'}}, False),
+        ({"[tms]": {"address": '"tcp:h:1"'}, "mqtt": {"host": '"h"'}}, False),
+        ({"[tms]": {"address": '"tcp:h:1"'}, "influx": {"url": f'"{INFLUX}"'}}, False),
+        ({}, False),
+    ],
+)
+def test_what_could_come_to_speak_tls_is_known(
+    tmp_path: Path, sections: dict[str, dict[str, str]], plain: bool
+) -> None:
+    assert read_settings(settings_file(tmp_path, WORKS | sections), {}).is_plain is plain
+
+
+def test_a_gateway_that_speaks_no_tls_loads_none() -> None:
+    code = (
+        "import sys, smartmeter.cli.gateway, smartmeter.gateway.settings as settings\n"
+        "from smartmeter.gateway.beginning import leave_tls_out\n"
+        "leave_tls_out()\n"
+        "import smartmeter.gateway.service, smartmeter.comms.tcp, smartmeter.comms.udp\n"
+        "assert sys.modules['ssl'] is None and 'asyncio' in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_no_two_settings_may_name_one_file(tmp_path: Path) -> None:
