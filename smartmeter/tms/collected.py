@@ -6,6 +6,7 @@ Values only, bounded in size; UnknownMeter for one that the TMS does not know.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from ansi_tables.events import event_text
 from ansi_tables.meaning.channels import ChannelSource, channel_sources
 from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind as RegisterKind
-from ansi_tables.meaning.scale import Exact, digits
+from ansi_tables.meaning.scale import Exact, Scale, digits
 from ansi_tables.ssi_tables import Cause
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.store.queries import bounded, meter_row
@@ -40,15 +41,16 @@ class Collected:
     def load_profile(
         self, esn: str, from_s: int | None = None, to_s: int | None = None, set_nbr: int = 1
     ) -> dict[str, Any]:
-        """Give columns of a set: interval ends (UTC seconds), a list of values for each channel.
+        """Give columns of a set: interval ends (UTC seconds), lengths, a list of values a channel.
 
-        Values are exact in the channel's unit (a number, or text with decimals);
-        raw counts where the meter does not tell the unit.
+        Values are exact in the channel's unit (a number, or text with decimals); raw counts where
+        the meter does not tell the unit.  Each interval is read by the context that it was recorded
+        under: a channel that the meter records no longer, or not yet, has null there.
         """
-        row = meter_row(self._store, esn)
+        meter_row(self._store, esn)
         end_s = (1 << 40) if to_s is None else to_s
         rows = self._store.read(
-            "SELECT end_s, raw, status, source FROM intervals"
+            "SELECT end_s, length_s, raw, status, source, context_id FROM intervals"
             " WHERE esn=? AND set_nbr=? AND end_s>=? AND end_s<=?"
             " ORDER BY ring_epoch DESC, sequence DESC LIMIT ?",
             esn,
@@ -56,26 +58,37 @@ class Collected:
             from_s or 0,
             end_s,
             MAX_INTERVALS,
-        )[::-1]
-        values = [json.loads(one["raw"]) for one in rows]
-        known = channel_sources(self._snapshot(esn, row["context_id"]), set_nbr)
-        columns = []
-        for index in range(max((len(one) for one in values), default=0)):
-            channel = known[index] if index < len(known) else None
-            counts = [one[index] if index < len(one) else None for one in values]
-            if channel is not None and channel.source.measure:
-                columns.append([None if c is None else _number(channel.value(c)) for c in counts])
-            else:
-                columns.append(counts)
-        names = _channel_names(known, len(columns))
+        )
+        columns = self._columns(esn, set_nbr, rows)
+        rows.reverse()
         return {
             "set": set_nbr,
-            "channels": names,
+            "channels": list(columns),
             "end_s": [one["end_s"] for one in rows],
-            "values": columns,
+            "length_s": [one["length_s"] for one in rows],
+            "values": [column[::-1] for column in columns.values()],
             "status": [bytes(one["status"]).hex() for one in rows],
             "back_filled": [n for n, one in enumerate(rows) if one["source"] == BACK_FILL],
         }
+
+    def _columns(
+        self, esn: str, set_nbr: int, rows: Sequence[sqlite3.Row]
+    ) -> dict[str, list[int | str | None]]:
+        """Give the values of each channel by its name, in the order of the rows."""
+        layouts: dict[tuple[int, int], list[tuple[str, Scale | None]]] = {}
+        columns: dict[str, list[int | str | None]] = {}
+        for at, row in enumerate(rows):
+            counts = json.loads(row["raw"])
+            layout = row["context_id"], len(counts)
+            if layout not in layouts:
+                context = Snapshot(self._context(esn, row["context_id"]))
+                layouts[layout] = _named(channel_sources(context, set_nbr), len(counts))
+            for (name, scale), count in zip(layouts[layout], counts, strict=True):
+                value = count if scale is None else _number(scale.value(count))
+                if name not in columns:
+                    columns[name] = [None] * len(rows)
+                columns[name][at] = value
+        return columns
 
     def registers(self, esn: str) -> dict[str, Any]:
         """Give registers as they last came, scaled where the meter tells how."""
@@ -97,15 +110,13 @@ class Collected:
         )
         return {"taken": iso(taken), "registers": found}
 
+    def _context(self, esn: str, context_id: int) -> dict[int, bytes]:
+        sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
+        rows = self._store.read(sql, esn, context_id)
+        return {row["table_nbr"]: bytes(row["image"]) for row in rows}
+
     def _snapshot(self, esn: str, context_id: int) -> Snapshot:
-        images = {
-            r["table_nbr"]: bytes(r["image"])
-            for r in self._store.read(
-                "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?",
-                esn,
-                context_id,
-            )
-        }
+        images = self._context(esn, context_id)
         for r in self._store.read(
             "SELECT table_nbr, image FROM images WHERE esn=? AND table_nbr < 2048", esn
         ):
@@ -171,15 +182,21 @@ class Collected:
         ]
 
 
-def _channel_names(known: Sequence[ChannelSource], count: int) -> list[str]:
-    """Give each channel a name of its own: unit, direction and phase, or its number."""
+def _named(known: Sequence[ChannelSource], count: int) -> list[tuple[str, Scale | None]]:
+    """Give each channel a name of its own (unit, direction and phase), and what scales it.
+
+    One whose unit the meter does not tell has its number for a name, and is raw.
+    """
     names = [f"channel {index} (raw)" for index in range(count)]
+    scales: list[Scale | None] = [None] * count
     for index, channel in enumerate(known[:count]):
-        if told := channel.source.measure:
-            names[index] = f"{told}, phase {phase}" if (phase := channel.source.phase) else told
+        source = channel.source
+        if source.measure and source.scale is not None:
+            names[index] = source.measure + (f", phase {source.phase}" if source.phase else "")
+            scales[index] = source.scale.times(channel.factor)
     return [
-        f"{name} (channel {index})" if names.count(name) > 1 else name
-        for index, name in enumerate(names)
+        (f"{name} (channel {index})" if names.count(name) > 1 else name, scale)
+        for index, (name, scale) in enumerate(zip(names, scales, strict=True))
     ]
 
 

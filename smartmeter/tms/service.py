@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
+from ansi_tables.errors import TableError
 from ansi_tables.events import event_text
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, SsiTable, decode
@@ -65,7 +67,8 @@ class Service:
             *LATE,
         )
         outages = store.read(
-            "SELECT esn, start_s FROM outages WHERE end_s=0 ORDER BY start_s DESC LIMIT 20"
+            "SELECT esn, start_s FROM (SELECT esn, start_s, end_s, max(epoch << 32 | outage_nbr)"
+            " FROM outages GROUP BY esn) WHERE end_s=0 ORDER BY start_s DESC LIMIT 20"
         )
         return {
             "time": iso(self.utc_s),
@@ -175,9 +178,10 @@ class Service:
         return value
 
     def _schedules(self, row: sqlite3.Row) -> Sequence[Any]:
-        """Give what a meter's data come by: nothing before a SmartMeter was provisioned."""
-        known = row["config_version"] or row["esn"] in self._server.head_end.polled.meters
-        return self._server.head_end.template.reports() if known else ()
+        """Give what a meter's data come by: nothing of a SmartMeter that keeps to no template."""
+        head_end = self._server.head_end
+        known = row["config_version"] == head_end.template.version
+        return head_end.template.reports() if known or row["esn"] in head_end.polled.meters else ()
 
     def _module(self, esn: str, base: int) -> dict[str, Any]:
         """Give what the module last said of itself."""
@@ -186,8 +190,8 @@ class Service:
             row = self.store.one(
                 "SELECT image FROM images WHERE esn=? AND table_nbr=?", esn, base + table
             )
-            if row is not None:
-                known |= to_json_value(decode(table, row["image"]))
+            with suppress(TableError):  # a plain node may tell any octets of any table
+                known |= to_json_value(decode(table, row["image"])) if row is not None else {}
         return known
 
     def alarms(self, offset: int = 0, limit: int = 50, only_open: bool = False) -> dict[str, Any]:

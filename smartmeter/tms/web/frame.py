@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from nicegui import ui
+from nicegui import events, ui
 
 from smartmeter.tms.model import State
 
@@ -28,8 +29,29 @@ body { font-family: system-ui, "DejaVu Sans", sans-serif }
 .q-table th { font-weight: 600 }
 h1 { font-size: 1.45rem; font-weight: 600; line-height: 1.3; margin: 0 }
 h2 { font-size: 1.05rem; font-weight: 600; line-height: 1.4; margin: 0 }
+.body--dark .nicegui-content { --q-primary: #90caf9 }
 @media (max-width: 600px) { .nicegui-content { padding: .6rem } }
 """
+#: A time stays on one line; what people and devices write may be broken anywhere.
+_ONE_LINE = frozenset(
+    ("time", "created", "since", "start", "end", "due", "next", "next_due", "last", "heard")
+)
+_WORDS = frozenset(("cause", "contents", "reason", "text", "what", "model", "title"))
+_CELLS = {
+    **dict.fromkeys(_ONE_LINE, "white-space: nowrap"),
+    **dict.fromkeys(_WORDS, "overflow-wrap: anywhere; min-width: 8rem"),
+}
+#: Lines behind a chart, on light and on dark.
+GRID = "#8888884d"
+#: Rows of one page of a table that is paged on the server.
+ROWS = 25
+#: What draws a cell that names a SmartMeter.
+LINK = (
+    '<q-td :props="props"><a class="text-primary" :href="\'/meter/\' + props.value">'
+    "{{ props.value }}</a></q-td>"
+)
+#: How often an open page asks whether its reader has logged out elsewhere.
+SESSION_S = 2.0
 PAGES = (
     ("/", "Overview", "home"),
     ("/work", "Alarms and work", "notifications"),
@@ -37,9 +59,23 @@ PAGES = (
 )
 
 
+@dataclass(frozen=True)
+class Visitor:
+    """Who looks at a page, and whether the log-in that it was opened with still holds."""
+
+    user: str
+    is_in: Callable[[], bool]
+
+
 @contextmanager
-def frame(title: str, user: str) -> Iterator[None]:
+def frame(title: str, visitor: Visitor) -> Iterator[None]:
     """Draw a page's frame; its content goes inside."""
+
+    def leave() -> None:
+        if not visitor.is_in():
+            ui.navigate.to("/login")
+
+    ui.timer(SESSION_S, leave)
     ui.add_css(STYLE)
     ui.page_title(f"{title} - SmartMeter TMS")
     with ui.header().classes("items-center no-wrap q-py-xs"):
@@ -47,12 +83,12 @@ def frame(title: str, user: str) -> Iterator[None]:
         with ui.element("nav").classes("row items-center no-wrap gap-3"):
             for target, name, icon in PAGES:
                 with ui.link(target=target).classes("text-white no-underline row items-center"):
-                    ui.icon(icon).classes("q-mr-xs")
+                    ui.icon(icon).classes("q-mr-xs gt-xs")
                     ui.label(name)
         ui.space()
-        ui.label(user).classes("gt-xs q-mr-sm")
+        ui.label(visitor.user).classes("gt-xs q-mr-sm")
         with ui.element("form").props('method="post" action="/logout"'):
-            ui.button("Log out").props('flat dense type="submit" color=white no-caps')
+            ui.button("Log out").props('flat dense type="submit" color=white no-caps no-wrap')
     with ui.column().classes("w-full q-mx-auto gap-4").style("max-width: 1240px"):
         yield
 
@@ -86,17 +122,73 @@ def chip(state: str) -> None:
     ui.badge(state).props(f"color={colour}").classes("q-px-sm q-py-xs text-body2")
 
 
-def table(
-    columns: list[tuple[str, str]], rows: list[dict[str, Any]], key: str, empty: str
-) -> ui.table:
-    """Draw a table of text; ``empty`` is said when it has no rows."""
-    shown = [
-        {"name": name, "label": label, "field": name, "align": "left"} for name, label in columns
-    ]
-    drawn = ui.table(columns=shown, rows=rows, row_key=key).classes("w-full")
+def table(columns: list[tuple[str, str]], empty: str) -> ui.table:
+    """Draw a table of text, to be filled; ``empty`` is said when it has no rows."""
+    drawn = ui.table(columns=_columns(columns), rows=[], row_key="row").classes("w-full")
     drawn.props('flat dense wrap-cells hide-pagination :rows-per-page-options="[0]"')
-    drawn.add_slot("no-data", f'<div class="faint q-py-xs">{empty}</div>')
+    _finish(drawn, columns, empty)
     return drawn
+
+
+def fill(drawn: ui.table, rows: list[dict[str, Any]]) -> None:
+    """Show rows; nothing is sent while they are the same."""
+    numbered = [{**one, "row": number} for number, one in enumerate(rows)]
+    if drawn.rows != numbered:
+        drawn.rows = numbered
+
+
+class PagedTable:
+    """A table that is paged on the server.
+
+    ``rows_of(offset)`` gives how many rows there are in all, and those of one page.
+    """
+
+    def __init__(
+        self,
+        columns: list[tuple[str, str]],
+        empty: str,
+        rows_of: Callable[[int], tuple[int, list[dict[str, Any]]]],
+    ) -> None:
+        self._rows_of, self._page = rows_of, 1
+        self.drawn = ui.table(
+            columns=_columns(columns), rows=[], row_key="row", pagination=ROWS
+        ).classes("w-full")
+        self.drawn.props(f'flat dense wrap-cells :rows-per-page-options="[{ROWS}]"')
+        _finish(self.drawn, columns, empty)
+        self.drawn.on("request", self._turn)
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+        total, rows = self._rows_of((self._page - 1) * ROWS)
+        if not rows and self._page > 1:
+            self._page = max(1, -(-total // ROWS))
+            total, rows = self._rows_of((self._page - 1) * ROWS)
+        pagination = {"page": self._page, "rowsPerPage": ROWS, "rowsNumber": total}
+        if self.drawn.pagination != pagination:
+            self.drawn.pagination = pagination
+        fill(self.drawn, rows)
+
+    def begin(self) -> None:
+        """Show the first page: something else is asked for."""
+        self._page = 1
+        self.refresh()
+
+    def _turn(self, event: events.GenericEventArguments) -> None:
+        self._page = max(1, int(event.args["pagination"]["page"]))
+        self.refresh()
+
+
+def _columns(columns: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "label": label, "field": name, "align": "left", "style": _CELLS.get(name)}
+        for name, label in columns
+    ]
+
+
+def _finish(drawn: ui.table, columns: list[tuple[str, str]], empty: str) -> None:
+    drawn.add_slot("no-data", f'<div class="faint q-py-xs">{empty}</div>')
+    if ("esn", "SmartMeter") in columns:
+        drawn.add_slot("body-cell-esn", LINK)
 
 
 def bar_chart(name: str) -> ui.echart:
@@ -108,7 +200,12 @@ def bar_chart(name: str) -> ui.echart:
                 "grid": {"left": 40, "right": 10, "top": 14, "bottom": 24},
                 "tooltip": {"trigger": "axis"},
                 "xAxis": {"type": "category", "data": [], "axisLabel": {"color": "#7a8899"}},
-                "yAxis": {"type": "value", "minInterval": 1, "axisLabel": {"color": "#7a8899"}},
+                "yAxis": {
+                    "type": "value",
+                    "minInterval": 1,
+                    "axisLabel": {"color": "#7a8899"},
+                    "splitLine": {"lineStyle": {"color": GRID}},
+                },
                 "series": [
                     {"type": "bar", "name": name, "data": [], "itemStyle": {"color": "#1976d2"}}
                 ],

@@ -12,7 +12,7 @@ from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.model import Kind
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
-from smartmeter.tms.web.frame import card, chip, heading, table
+from smartmeter.tms.web.frame import GRID, card, chip, fill, heading, table
 
 REFRESH_S = 1.5
 BUTTONS = (
@@ -24,26 +24,27 @@ BUTTONS = (
 )
 #: What a plain meter can be asked for.
 READING = (Kind.READ, Kind.PING)
-#: Title, columns, row key and what is said of an empty one, by the name of its rows.
-PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
+#: Title, columns and what is said of an empty one, by the name of its rows.
+PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "registers": (
         "Registers",
         [("name", "Register"), ("value", "Value"), ("raw", "Raw")],
-        "row",
         "None yet: press Read now, or wait for the daily report.",
     ),
-    "schedules": ("Schedules", [("text", "Due"), ("next", "Next")], "number", "Not provisioned."),
-    "outages": ("Outages", [("start", "From"), ("end", "To")], "start", "No outage."),
+    "schedules": (
+        "Schedules",
+        [("text", "Due"), ("next", "Next")],
+        "It was not provisioned with the TMS's template.",
+    ),
+    "outages": ("Outages", [("start", "From"), ("end", "To")], "No outage."),
     "work": (
         "Work",
         [("created", "Time"), ("kind", "Work"), ("state", "State"), ("cause", "Cause")],
-        "id",
         "No work was done with it.",
     ),
     "messages": (
         "Messages",
         [("time", "Time"), ("number", "Nr"), ("cause", "Cause"), ("contents", "Carries")],
-        "number",
         "It has sent nothing yet.",
     ),
     "polls": (
@@ -56,13 +57,11 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
             ("intervals", "New intervals"),
             ("contents", "Read"),
         ],
-        "due",
         "It was not polled yet.",
     ),
     "events": (
         "Events",
         [("time", "Time"), ("text", "Event"), ("user", "User"), ("argument", "Argument")],
-        "sequence",
         "The daily report brings the meter's log.",
     ),
 }
@@ -74,18 +73,24 @@ CHART_SCRIPT = """
   if (!answer.ok || !element || !element.chart) return;
   const data = await answer.json();
   const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
-  const filled = new Set(data.back_filled);
+  const number = v => typeof v === 'string' ? v.split('/').reduce((a, b) => a / b) * 1 : v;
+  const points = values => data.end_s.flatMap((end, i) => {
+    const value = number(values[i]), begin = end - data.length_s[i];
+    if (!end) return [];  // the meter gave it no time
+    const goesOn = i > 0 && data.end_s[i - 1] === begin;
+    return [...(goesOn ? [] : [[begin * 1000, null], [begin * 1000, value]]), [end * 1000, value]];
+  });
   element.chart.setOption({
     legend: {data: data.channels, top: 0, textStyle: {color: ink}},
     graphic: data.end_s.length ? [] : [{type: 'text', left: 'center', top: 'middle',
       style: {text: 'No interval has come in yet.', fill: ink, fontSize: 14}}],
     series: data.channels.map((name, n) => ({
-      name, type: 'line', step: 'end', showSymbol: false, sampling: 'lttb', areaStyle: n ? null :
-      {opacity: .15}, data: data.end_s.map((t, i) => [t * 1000, data.values[n][i]]),
+      name, type: 'line', step: 'start', showSymbol: false, sampling: 'lttb', areaStyle: n ? null :
+      {opacity: .15}, data: points(data.values[n]),
       markPoint: n ? undefined : {symbol: 'circle', symbolSize: 5, label: {show: false},
         itemStyle: {color: '#ef6c00'},
-        data: [...filled].slice(-300).map(
-          i => ({coord: [data.end_s[i] * 1000, data.values[n][i]]}))}
+        data: data.back_filled.filter(i => data.end_s[i]).slice(-300).map(
+          i => ({coord: [data.end_s[i] * 1000, number(data.values[n][i])]}))}
     }))
   }, {replaceMerge: ['series', 'graphic']});
 })()
@@ -121,9 +126,7 @@ def draw(
         _head(head, value, shown)
         _identity(identity, identity_lines(value, upgrades.told(esn)), shown)
         for name, rows in _rows(service, esn, value).items():
-            if shown.get(name) != rows:
-                shown[name] = rows
-                parts[name].rows = rows
+            fill(parts[name], rows)
         if shown.get("sets") != value["profile_sets"]:
             shown["sets"] = value["profile_sets"]
             _offer_sets(sets, value["profile_sets"])
@@ -156,7 +159,7 @@ def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:
                 parts[name] = _part(*PARTS[name])
         with ui.column().classes("col").style("min-width: min(22rem, 100%)"):
             with card("Identity"):
-                identity = ui.grid(columns="auto 1fr").classes("w-full gap-x-4 gap-y-1")
+                identity = ui.grid(columns="auto minmax(0, 1fr)").classes("w-full gap-x-4 gap-y-1")
             parts["work"] = _part(*PARTS["work"])
     for name in (came, "events"):
         parts[name] = _part(*PARTS[name])
@@ -168,8 +171,8 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
     registers = service.collected.registers(esn)["registers"]
     return {
         "registers": [
-            {"row": row, "name": _register_name(one), "raw": one["raw"], "value": _told(one)}
-            for row, one in enumerate(registers)
+            {"name": _register_name(one), "raw": one["raw"], "value": _told(one)}
+            for one in registers
         ],
         "schedules": value["schedules"],
         "work": service.jobs(0, 8, esn)["jobs"],
@@ -200,16 +203,20 @@ def _chart() -> ui.echart:
         "tooltip": {"trigger": "axis"},
         "dataZoom": [{"type": "inside"}, {"type": "slider", "height": 20, "bottom": 10}],
         "xAxis": {"type": "time", "axisLabel": {"color": ink, "hideOverlap": True}},
-        "yAxis": {"type": "value", "axisLabel": {"color": ink}},
+        "yAxis": {
+            "type": "value",
+            "axisLabel": {"color": ink},
+            "splitLine": {"lineStyle": {"color": GRID}},
+        },
         "useUTC": True,
         "series": [],
     }
     return ui.echart(options).classes("w-full").style("height: 20rem")
 
 
-def _part(title: str, columns: list[tuple[str, str]], key: str, empty: str) -> ui.table:
+def _part(title: str, columns: list[tuple[str, str]], empty: str) -> ui.table:
     with card(title):
-        return table(columns, [], key, empty)
+        return table(columns, empty)
 
 
 def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
@@ -238,7 +245,7 @@ def _identity(grid: ui.grid, lines: tuple[tuple[str, str], ...], shown: dict[str
     with grid:
         for name, text in lines:
             ui.label(name).classes("faint")
-            ui.label(text)
+            ui.label(text).style("overflow-wrap: anywhere; min-width: 0")
 
 
 def identity_lines(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import card, heading, table
+from smartmeter.tms.web.frame import card, fill, heading, table
 
 REFRESH_S = 5.0
 #: The tree is fetched by the browser: big data never goes through the page's own channel.
@@ -52,20 +52,18 @@ def draw(service: Service) -> None:
     with card("Out of reach"):
         lost = table(
             [("esn", "SmartMeter"), ("state", "State")],
-            [],
-            "esn",
             "Nobody who is drawn is silent, without power or without a way.",
         )
     with card("What passed and what was refused"):
-        counts = table([("what", "What"), ("count", "Times")], [], "what", "Nothing yet.")
+        counts = table([("what", "What"), ("count", "Times")], "Nothing yet.")
 
     def refresh() -> None:
         value = service.topology()
-        lost.rows = value["out_of_reach"]
+        fill(lost, value["out_of_reach"])
         more = value["left_out"]
         left_out.text = f"{more:,} more meters are not drawn." if more else ""
         network = service.network().items()
-        counts.rows = [{"what": what, "count": f"{count:,}"} for what, count in network]
+        fill(counts, [{"what": what, "count": f"{count:,}"} for what, count in network])
         ui.run_javascript(TREE_SCRIPT % {"id": chart.id})
 
     ui.timer(0.2, refresh, once=True)

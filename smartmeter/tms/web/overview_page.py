@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from nicegui import events, ui
+from nicegui import ui
 
 from smartmeter.tms.model import State
-from smartmeter.tms.service import BAR_S, BARS, Service
-from smartmeter.tms.web.frame import bar_chart, card, chip, figure, heading, table
+from smartmeter.tms.service import BAR_S, BARS, LATE, Service
+from smartmeter.tms.web.frame import (
+    ROWS,
+    PagedTable,
+    bar_chart,
+    card,
+    chip,
+    figure,
+    fill,
+    heading,
+    table,
+)
 
 REFRESH_S = 1.0
-ROWS = 25
 
 
 def draw(service: Service) -> None:
@@ -47,14 +57,11 @@ def draw(service: Service) -> None:
         ):
             late = table(
                 [("esn", "SmartMeter"), ("state", "State"), ("cause", "Cause"), ("since", "Since")],
-                [],
-                "esn",
                 "Nobody is late.",
             )
-            _link(late)
+            more = ui.label().classes("faint")
         with ui.column().classes("col").style("min-width: min(18rem, 100%)"), card("Without power"):
-            outages = table([("esn", "SmartMeter"), ("since", "Since")], [], "esn", "No outage.")
-            _link(outages)
+            outages = table([("esn", "SmartMeter"), ("since", "Since")], "No outage.")
     refresh_meters = _meters(service)
 
     def refresh() -> None:
@@ -66,9 +73,10 @@ def draw(service: Service) -> None:
         chart.options["xAxis"]["data"] = [f"-{(BARS - 1 - n) * BAR_S} s" for n in range(BARS)]
         chart.options["series"][0]["data"] = value["arrivals"]
         chart.update()
-        for drawn, rows in ((late, value["late"]), (outages, value["open_outages"])):
-            if drawn.rows != rows:
-                drawn.rows = rows
+        fill(late, value["late"])
+        rest = sum(value["states"][state] for state in LATE) - len(value["late"])
+        more.text = f"{rest:,} more, late for less long, are in the list below." if rest else ""
+        fill(outages, value["open_outages"])
         refresh_meters()
 
     refresh()
@@ -90,23 +98,19 @@ def _draw_states(row: ui.row, counts: dict[str, int]) -> None:
             ui.label("No SmartMeter is known: import a shipment file under Alarms and work.")
 
 
-def _link(drawn: ui.table) -> None:
-    """Make the first column a link to the meter's page."""
-    drawn.add_slot(
-        "body-cell-esn",
-        '<q-td :props="props"><a class="text-primary" :href="\'/meter/\' + props.value">'
-        "{{ props.value }}</a></q-td>",
-    )
+def _meters(service: Service) -> Callable[[], None]:
+    """Draw the list of all SmartMeters; give its refresh."""
+    asked = {"state": "", "search": ""}
 
+    def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
+        found = service.meters(offset, ROWS, asked["state"], asked["search"])
+        return found["total"], found["meters"]
 
-def _meters(service: Service) -> Any:
-    """Draw the list of all SmartMeters, paged on the server; give its refresh."""
-    asked: dict[str, Any] = {"page": 1, "state": "", "search": ""}
     with card("All SmartMeters"):
         with ui.row().classes("items-center gap-4"):
             search = ui.input("Search ESN").props("dense clearable").mark("search")
             choice = ui.select(["all states", *[s.value for s in State]], value="all states")
-            choice.props("dense").style("min-width: 10rem")
+            choice.props('dense aria-label="State"').style("min-width: 10rem")
         columns = [
             ("esn", "SmartMeter"),
             ("state", "State"),
@@ -114,33 +118,13 @@ def _meters(service: Service) -> Any:
             ("next_due", "Next due"),
             ("model", "Model"),
         ]
-        shown = [{"name": n, "label": label, "field": n, "align": "left"} for n, label in columns]
-        drawn = ui.table(columns=shown, rows=[], row_key="esn", pagination=ROWS)
-        drawn.classes("w-full").props('flat dense :rows-per-page-options="[25]"')
-        drawn.add_slot("no-data", '<div class="faint q-py-xs">No SmartMeter fits.</div>')
-        _link(drawn)
-
-    def refresh() -> None:
-        found = service.meters(
-            (asked["page"] - 1) * ROWS, ROWS, asked["state"], asked["search"] or ""
-        )
-        pagination = {"page": asked["page"], "rowsPerPage": ROWS, "rowsNumber": found["total"]}
-        if drawn.pagination != pagination:
-            drawn.pagination = pagination
-        if drawn.rows != found["meters"]:
-            drawn.rows = found["meters"]
-
-    def turn(event: events.GenericEventArguments) -> None:
-        asked["page"] = max(1, int(event.args["pagination"]["page"]))
-        refresh()
+        listed = PagedTable(columns, "No SmartMeter fits.", rows_of)
 
     def narrow() -> None:
-        asked["page"] = 1
         asked["search"] = str(search.value or "")
         asked["state"] = "" if choice.value == "all states" else str(choice.value)
-        refresh()
+        listed.begin()
 
-    drawn.on("request", turn)
     search.on_value_change(narrow)
     choice.on_value_change(narrow)
-    return refresh
+    return listed.refresh

@@ -12,26 +12,26 @@ from smartmeter.tms.service import Service
 from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.web import meter_page, network_page, overview_page, work_page
 from smartmeter.tms.web.breaking import Breaker
-from smartmeter.tms.web.frame import card, frame, heading
+from smartmeter.tms.web.frame import Visitor, card, frame, heading
 
 
 def add_pages(
     service: Service,
     upgrades: FleetUpgrades,
     breaker: Breaker | None,
-    user_of: Callable[[Request], str],
+    visitor_of: Callable[[Request], Visitor],
 ) -> None:
     """Register all pages."""
 
     @ui.page("/")
     def overview(request: Request) -> None:
-        with frame("Overview", user_of(request)):
+        with frame("Overview", visitor_of(request)):
             overview_page.draw(service)
 
     @ui.page("/meter/{esn}")
     def meter(request: Request, esn: str) -> None:
-        user = user_of(request)
-        with frame(esn[:16], user):
+        visitor = visitor_of(request)
+        with frame(esn[:16], visitor):
             try:
                 service.meter(esn)
             except UnknownMeter as error:
@@ -40,15 +40,15 @@ def add_pages(
                     ui.label(str(error))
                     ui.link("Back to the overview", "/")
                 return
-            meter_page.draw(service, upgrades, breaker, esn, user)
+            meter_page.draw(service, upgrades, breaker, esn, visitor.user)
 
     @ui.page("/network")
     def network(request: Request) -> None:
-        with frame("Network", user_of(request)):
+        with frame("Network", visitor_of(request)):
             network_page.draw(service)
 
     @ui.page("/work")
     def work(request: Request) -> None:
-        user = user_of(request)
-        with frame("Alarms and work", user):
-            work_page.draw(service, user)
+        visitor = visitor_of(request)
+        with frame("Alarms and work", visitor):
+            work_page.draw(service, visitor.user)

@@ -40,14 +40,19 @@ class SessionTable:
 
     def user(self, session_id: object, now_s: float) -> str | None:
         """Give the user of a session, or None when it is unknown or was idle too long."""
-        session = self.sessions.get(session_id) if isinstance(session_id, str) else None
-        if session is None:
+        if not isinstance(session_id, str) or not self.is_open(session_id, now_s):
             return None
-        if now_s - session.last_seen_s > IDLE_LIMIT_S:
-            self.close(session_id)
-            return None
+        session = self.sessions[session_id]
         session.last_seen_s = now_s
         return session.user
+
+    def is_open(self, session_id: str, now_s: float) -> bool:
+        """Tell whether a session goes on; to ask that is no use of it."""
+        session = self.sessions.get(session_id)
+        if session is not None and now_s - session.last_seen_s > IDLE_LIMIT_S:
+            self.close(session_id)
+            return False
+        return session is not None
 
     def close(self, session_id: object) -> None:
         """End a session; an unknown one is no error."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Site:
         from nicegui import app as nicegui_app
         from nicegui import core, ui
 
+        from smartmeter.tms.web.frame import Visitor
         from smartmeter.tms.web.pages import add_pages
 
         app = FastAPI(title="SmartMeter TMS", docs_url=None, redoc_url=None)
@@ -66,6 +68,11 @@ class Site:
 
         def user_of(connection: HTTPConnection) -> str:
             return table.user(connection.session.get("id"), time.monotonic()) or "unknown"
+
+        def visitor_of(connection: HTTPConnection) -> Visitor:
+            session_id = str(connection.session.get("id"))
+            is_in = partial(table.is_open, session_id)
+            return Visitor(user_of(connection), lambda: is_in(time.monotonic()))
 
         def check(name: str, password: str) -> bool:
             return users.check(hashes.get(name), password)
@@ -75,7 +82,7 @@ class Site:
         add_api(app, self._service, user_of)
         upgrades = FleetUpgrades(self._server)
         add_upgrades(app, upgrades, user_of)
-        add_pages(self._service, upgrades, self._breaker, user_of)
+        add_pages(self._service, upgrades, self._breaker, visitor_of)
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)
         app.add_middleware(Guard, table=table)

@@ -9,18 +9,14 @@ from nicegui import events, ui
 
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import card, heading, table
+from smartmeter.tms.web.frame import ROWS, PagedTable, card, fill, heading, table
 
 REFRESH_S = 1.5
-ROWS = 25
 MAX_SHIPMENT_OCTETS = 8 << 20
-LINK = (
-    '<q-td :props="props"><a class="text-primary" :href="\'/meter/\' + props.value">'
-    "{{ props.value }}</a></q-td>"
-)
 CLOSE = (
     '<q-td :props="props"><q-btn v-if="!props.row.closed_by" dense no-caps outline size="sm"'
-    ' color="primary" label="Close" @click="$parent.$emit(\'close\', props.row.id)" />'
+    ' color="primary" label="Close" :aria-label="\'Close alarm \' + props.row.id"'
+    " @click=\"$parent.$emit('close', props.row.id)\" />"
     '<span v-else class="faint">{{ props.row.closed_by }}</span></q-td>'
 )
 
@@ -28,8 +24,44 @@ CLOSE = (
 def draw(service: Service, user: str) -> None:
     """Draw the page and keep it live."""
     heading("Alarms and work", 1)
+    refreshes = [_alarms(service, user), _jobs(service)]
+    with ui.row().classes("w-full gap-4 items-start"):
+        with ui.column().classes("col").style("min-width: min(20rem, 100%)"):
+            unknown = _unknown(service)
+        with ui.column().classes("col").style("min-width: min(20rem, 100%)"), card("Refused"):
+            refused = table(
+                [("time", "Time"), ("title", "Title"), ("reason", "Reason"), ("count", "Times")],
+                "Nothing was refused.",
+            )
+
+    def refresh() -> None:
+        for one in refreshes:
+            one()
+        fill(unknown, service.unknown_devices()[:ROWS])
+        fill(refused, service.security_events()[:ROWS])
+
+    refresh()
+    ui.timer(REFRESH_S, refresh)
+
+
+def _alarms(service: Service, user: str) -> Callable[[], None]:
+    """Draw the alarms, each to be closed by a person; give their refresh."""
+
+    def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
+        found = service.alarms(offset, ROWS, bool(only_open.value))
+        # A browser's numbers are exact up to 2**53 only.
+        return found["total"], [one | {"value": str(one["value"])} for one in found["alarms"]]
+
+    def close(event: events.GenericEventArguments) -> None:
+        try:
+            service.close_alarm(int(event.args), user)
+        except (SmartMeterError, TypeError, ValueError) as error:
+            ui.notify(str(error), type="warning")
+        listed.refresh()
+
     with card("Alarms"):
-        alarms = table(
+        only_open = ui.switch("Open ones only").props("dense").mark("only-open")
+        listed = PagedTable(
             [
                 ("time", "Time"),
                 ("esn", "SmartMeter"),
@@ -38,15 +70,24 @@ def draw(service: Service, user: str) -> None:
                 ("source", "Seen by"),
                 ("closed_by", "Closed by"),
             ],
-            [],
-            "id",
-            "No alarm has come in.",
+            "No alarm.",
+            rows_of,
         )
-        alarms.add_slot("body-cell-esn", LINK)
-        alarms.add_slot("body-cell-closed_by", CLOSE)
-        alarms.mark("alarms")
+        listed.drawn.add_slot("body-cell-closed_by", CLOSE)
+        listed.drawn.mark("alarms").on("close", close)
+    only_open.on_value_change(listed.begin)
+    return listed.refresh
+
+
+def _jobs(service: Service) -> Callable[[], None]:
+    """Draw what was done and is under way; give its refresh."""
+
+    def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
+        found = service.jobs(offset, ROWS)
+        return found["total"], found["jobs"]
+
     with card("Work"):
-        jobs = table(
+        return PagedTable(
             [
                 ("created", "Time"),
                 ("esn", "SmartMeter"),
@@ -56,53 +97,15 @@ def draw(service: Service, user: str) -> None:
                 ("requested_by", "Asked by"),
                 ("attempts", "Tries"),
             ],
-            [],
-            "id",
             "No work was done yet.",
-        )
-        jobs.add_slot("body-cell-esn", LINK)
-    with ui.row().classes("w-full gap-4 items-start"):
-        with ui.column().classes("col").style("min-width: min(20rem, 100%)"):
-            unknown = _unknown(service)
-        with ui.column().classes("col").style("min-width: min(20rem, 100%)"), card("Refused"):
-            refused = table(
-                [("time", "Time"), ("title", "Title"), ("reason", "Reason"), ("count", "Times")],
-                [],
-                "time",
-                "Nothing was refused.",
-            )
-
-    def close(event: events.GenericEventArguments) -> None:
-        try:
-            service.close_alarm(int(event.args), user)
-        except (SmartMeterError, TypeError, ValueError) as error:
-            ui.notify(str(error), type="warning")
-        refresh()
-
-    alarms.on("close", close)
-    sources: list[tuple[ui.table, Callable[[], list[dict[str, Any]]]]] = [
-        (alarms, lambda: service.alarms(0, ROWS)["alarms"]),
-        (jobs, lambda: service.jobs(0, ROWS)["jobs"]),
-        (unknown, service.unknown_devices),
-        (refused, lambda: service.security_events()[:ROWS]),
-    ]
-
-    def refresh() -> None:
-        for drawn, rows_of in sources:
-            rows = rows_of()
-            if drawn.rows != rows:
-                drawn.rows = rows
-
-    refresh()
-    ui.timer(REFRESH_S, refresh)
+            rows_of,
+        ).refresh
 
 
 def _unknown(service: Service) -> ui.table:
     with card("Unknown devices"):
         drawn = table(
             [("title", "Title"), ("last", "Last heard"), ("count", "Times")],
-            [],
-            "title",
             "Nobody unknown has spoken.",
         )
 
@@ -129,4 +132,4 @@ def _upload(label: str, take: Callable[[str], dict[str, int]], what: str) -> Non
         auto_upload=True,
         max_file_size=MAX_SHIPMENT_OCTETS,
         on_upload=taken,
-    ).props("flat bordered accept=.csv").classes("w-full")
+    ).props("flat bordered accept=.csv color=blue-9").classes("w-full")

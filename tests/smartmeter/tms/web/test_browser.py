@@ -131,3 +131,5 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     wait(browser, lambda: "Overview" in text_of(browser), "the page on a phone")
     script = "return document.documentElement.scrollWidth <= window.innerWidth"
     assert browser.execute_script(script), "the page scrolls sideways on a phone"
+    browser.execute_script("fetch('/logout', {method: 'POST'})")  # as another tab would
+    wait(browser, lambda: "Log in to see" in text_of(browser), "an open page ends with the log-in")

@@ -1,0 +1,93 @@
+"""What came from a meter is shown as the meter meant it when it recorded it."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
+from smartmeter.base.clock import Calendar
+from smartmeter.ssi.profile_reading import Interval
+from smartmeter.ssi.reports import profile_part
+from smartmeter.tms.collected import Collected
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.store.records import Part, store_intervals, store_notification
+from smartmeter.tms.store.sqlite import Store
+from tests.ansi_tables.meaning.device import put
+from tests.ansi_tables.meaning.test_load_profile import a_recorder
+
+EPOCH_S = 1_767_225_600
+QUARTER_S = 900
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(tmp_path / "tms.sqlite3")
+    meter = "INSERT INTO meters (esn, title, context_id) VALUES ('SM1', '.7.1', 3)"
+    opened.write_now(lambda c: c.execute(meter))
+    yield opened
+    opened.close()
+
+
+def recorded(store: Store, first: int, context_id: int, values: tuple[int, ...]) -> None:
+    """Two intervals under a context."""
+    ends = [(n, EPOCH_S + (n + 1) * QUARTER_S) for n in (first, first + 1)]
+    intervals = [Interval(n, end_s, b"\x01", values) for n, end_s in ends]
+    part = profile_part(1, intervals, QUARTER_S, 1, context_id)
+    store.write_now(lambda c: store_intervals(c, "SM1", part, "report", EPOCH_S))
+
+
+def keep_context(store: Store, context_id: int, images: Mapping[int, bytes]) -> None:
+    rows = [("SM1", context_id, table, image) for table, image in images.items()]
+    sql = "INSERT INTO contexts VALUES (?,?,?,?)"
+    store.write_now(lambda c: c.executemany(sql, rows) and None)
+
+
+def test_each_interval_is_scaled_by_the_context_that_it_was_recorded_under(store: Store) -> None:
+    tables, _ = a_recorder(blocks=1, intervals=4, channels=1)
+    keep_context(store, 2, tables.images)
+    control = {"INT_FMT_CDE1": 4, "SCALARS_SET1.0": 1, "DIVISOR_SET1.0": 1}
+    put(tables, 62, control)
+    keep_context(store, 3, tables.images)
+    recorded(store, 0, 2, (7,))
+    recorded(store, 2, 3, (7,))
+    shown = Collected(store).load_profile("SM1")
+    # Hundreds of watt-hours, at first multiplied by 4 and divided by 2 before they were recorded.
+    assert (shown["channels"], shown["values"]) == (["Wh delivered"], [[350, 350, 700, 700]])
+
+
+def test_intervals_of_a_context_that_never_came_are_raw_counts_beside_the_others(
+    store: Store,
+) -> None:
+    tables, _ = a_recorder(blocks=1, intervals=4, channels=1)
+    keep_context(store, 3, tables.images)
+    recorded(store, 0, 9, (7, 8))
+    recorded(store, 2, 3, (7,))
+    shown = Collected(store).load_profile("SM1")
+    values: dict[str, Any] = dict(zip(shown["channels"], shown["values"], strict=True))
+    assert values == {
+        "Wh delivered": [None, None, 350, 350],
+        "channel 0 (raw)": [7, 7, None, None],
+        "channel 1 (raw)": [8, 8, None, None],
+    }
+    assert shown["length_s"] == [QUARTER_S] * 4
+
+
+async def test_octets_that_are_no_table_of_a_module_break_no_page(tmp_path: Path) -> None:
+    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
+    await tms.start("127.0.0.1", 0)
+    try:
+        tms.import_shipment(read_shipment(f"esn,title,key,model\nSM1,.7.1,{bytes(16).hex()},m\n"))
+        parts = [Part(DEFAULT_BASE + SsiTable.MODULE_VERSION, None, {}, b"none", None)]
+
+        def told(connection: sqlite3.Connection) -> None:
+            store_notification(connection, "SM1", parts, EPOCH_S)
+
+        tms.store.write_now(told)
+        assert Service(tms).meter("SM1")["module"] == {}
+    finally:
+        await tms.stop()
