@@ -102,6 +102,21 @@ def test_a_second_demand_reset_within_the_exclusion_is_refused() -> None:
     assert bench.snapshot()[23].NBR_DEMAND_RESETS == 2
 
 
+@pytest.mark.parametrize("days", [-1, 1])
+def test_an_exclusion_lasts_its_minutes_however_the_clock_is_set(days: int) -> None:
+    bench = Bench(TOU)
+    bench.wait(3 * HOUR_US)
+    reset = {"ACTION_FLAG": flags(DEMAND_RESET_FLAG=1)}
+    assert run(bench, 9, reset)[0] == 0
+    bench.meter.set_clock(
+        bench.meter.clock.utc_us(bench.now_us) + days * 24 * HOUR_US, bench.now_us
+    )
+    bench.wait(29 * MINUTE_US)
+    assert run(bench, 9, reset)[0] == 4
+    bench.wait(MINUTE_US)
+    assert run(bench, 9, reset)[0] == 0
+
+
 def test_a_season_changes_on_command_and_keeps_the_registers_of_the_old_one() -> None:
     bench = Bench(TOU)
     bench.wait(10 * HOUR_US)

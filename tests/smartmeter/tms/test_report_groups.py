@@ -21,6 +21,7 @@ from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
 from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.model import Kind
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.template import make_template
 
@@ -179,3 +180,16 @@ def test_what_a_report_carried_is_named_by_its_table(office: Office) -> None:
         office.answers()
     rows = office.store.read("SELECT contents FROM reports ORDER BY number")
     assert [row["contents"] for row in rows] == ['["LOAD_PROFILE_PART"]', f'["ST-{number}"]']
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_a_meter_context_is_asked_for_when_it_is_not_stored(
+    office: Office, is_stored: bool
+) -> None:
+    esn = office.factories[0].esn
+    if is_stored:
+        row = "INSERT INTO contexts VALUES (?, 1, 0, x'00')"
+        office.store.write_now(lambda change: change.execute(row, [esn]))
+    office.send(0, 1, 0, CONFIG_VERSION=office.head_end.template.version)
+    office.settle()
+    assert office.head_end.jobs.has(esn, Kind.CONTEXT) is not is_stored
