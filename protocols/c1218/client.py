@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
+from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed, Step
 from protocols.datalink.link import (
     DEFAULT_PACKET_OCTETS,
     DEFAULT_PACKETS,
@@ -61,7 +62,6 @@ BUSY_REPEATS = 20
 BUSY_PAUSE_US = 500_000
 #: After a change of speed the line rests.
 BAUD_PAUSE_US = 50_000
-START_BAUD = 9600
 #: The smallest packet that a meter is known to grant; the standard says 64.
 MIN_PACKET_OCTETS = 32
 #: Scripts waiting for their turn.
@@ -73,47 +73,6 @@ READS = (FullRead, IndexRead, OffsetRead)
 WRITES = (FullWrite, IndexWrite, OffsetWrite)
 #: The codes of Logoff, Terminate and Disconnect: the only requests that a device may send.
 ENDINGS = (0x52, 0x21, 0x22)
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A script's wish to rest for so many microseconds; answered with an empty ``ok``."""
-
-    duration_us: int
-
-
-@dataclass(frozen=True)
-class Speed:
-    """A script's wish to change the line's speed without asking the meter; answered ``ok``."""
-
-    baud: int
-
-
-Step: TypeAlias = Request | Pause | Speed
-
-
-@dataclass
-class ClientLimits:
-    """What the device granted, kept up to date by the client; scripts split by it.
-
-    ``quirks`` and the methods that the device was seen to lack are kept here too,
-    so that a script need not learn them again.
-    """
-
-    packet_octets: int = DEFAULT_PACKET_OCTETS
-    packets: int = DEFAULT_PACKETS
-    quirks: Quirks = field(default_factory=Quirks)
-    offset_reads: bool = True
-
-    @property
-    def max_read(self) -> int:
-        """Give the table octets that fit one Read answer."""
-        return min((self.packet_octets - 8) * self.packets - 4, 0xFFFF)
-
-    @property
-    def max_write(self) -> int:
-        """Give the table octets that fit one full Write."""
-        return min((self.packet_octets - 8) * self.packets - 6, 0xFFFF)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from protocols.c1218.client import START_BAUD, ClientLimits, Pause, Speed
+from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed
 from protocols.c1218.transfer import (
     Script as Script,
 )

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from protocols.c1218.client import ClientLimits, Step
+from protocols.c1218.steps import ClientLimits, Step
 from protocols.errors import (
     LinkError,
     LocalProtocolError,

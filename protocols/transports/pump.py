@@ -13,9 +13,10 @@ from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, TypeVar
 
-from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed, Step
+from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, Opened
+from protocols.c1218.steps import Step
 from protocols.c1218.transfer import Progress
 from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.machine import SetBaud

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ansi_tables.ids import name_of
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, close_session
+from protocols.c1218.steps import ClientLimits
 from protocols.datalink.packet import ACK, STP
 from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.port import Port

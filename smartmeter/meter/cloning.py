@@ -16,8 +16,8 @@ from typing import Any
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT
 from ansi_tables.rendering import text_shown
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import LogonSettings, read_table
+from protocols.c1218.steps import ClientLimits
 from protocols.c1218.transfer import Script, check
 from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
 from protocols.psem.codec import table_data

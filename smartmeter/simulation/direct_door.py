@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansi_tables.errors import TableError
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.device import Device, IndexedDevice, Refused
 from protocols.c1218.scripts import LogonSettings, Script
+from protocols.c1218.steps import ClientLimits
 from protocols.errors import LinkError, ProtocolError, RemoteProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import PASSWORD_OCTETS, block

@@ -9,8 +9,8 @@ taken to have done it.
 from __future__ import annotations
 
 from ansi_tables import layout_for
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part
+from protocols.c1218.steps import ClientLimits
 from protocols.errors import ServiceRefused
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.memory import Memory

@@ -20,8 +20,8 @@ from ansi_tables import Layout, layout_for
 from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.meaning.logs import is_unwritten
 from ansi_tables.values import Record
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part
+from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError
 from smartmeter.ssi.meter_data import MeterContext, read_saving, utc_seconds
 from smartmeter.ssi.moving_list import read_moving

@@ -13,8 +13,9 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from ansi_tables.errors import TableError
-from protocols.c1218.client import Client, ClientLimits, ClientOptions, ScriptDone, ScriptFailed
+from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
+from protocols.c1218.steps import ClientLimits
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.errors import ProtocolError, RemoteProtocolError
 from protocols.machine import Event, Machine, SetBaud

@@ -16,8 +16,8 @@ from ansi_tables import layout_for
 from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.profile_blocks import ProfileShape, daylight_saving, shape_of, written_intervals
 from ansi_tables.profile_columns import interval_seconds, numbers_of
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part, read_table
+from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError
 from smartmeter.ssi.meter_data import MeterContext, utc_seconds
 from smartmeter.ssi.moving_list import read_moving

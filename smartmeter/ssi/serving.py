@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from protocols.c1218.client import ClientLimits
+from protocols.c1218.steps import ClientLimits
 from protocols.psem.codes import ResponseCode
 from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.meter_side import MeterDoor, Priority

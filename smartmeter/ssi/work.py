@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 
 from ansi_tables import layout_for
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
+from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_clock, read_context

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from protocols.c1218.client import Client, ClientLimits, ClientOptions
+from protocols.c1218.client import Client, ClientOptions
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import (
     LogonSettings,
@@ -17,6 +17,7 @@ from protocols.c1218.scripts import (
     run_procedure,
     write_table,
 )
+from protocols.c1218.steps import ClientLimits
 from protocols.errors import (
     LinkError,
     LocalProtocolError,

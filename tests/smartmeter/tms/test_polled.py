@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocols.c1218.client import ClientLimits
 from protocols.c1218.device import Refused
+from protocols.c1218.steps import ClientLimits
 from protocols.psem.codec import block, decode_request
 from protocols.psem.services import FullRead, OffsetRead, Response
 from protocols.transports.async_tcp import parse_address

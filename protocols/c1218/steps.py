@@ -1,0 +1,57 @@
+"""What a script says to the client that runs it: the steps it asks for, and the limits it heeds.
+
+A script is a generator of steps that is sent the answers; it knows no line and no
+machine (``client.Client`` runs it, over a port or over the network).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
+from protocols.psem.services import Request
+from protocols.quirks import Quirks
+
+START_BAUD = 9600
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A script's wish to rest for so many microseconds; answered with an empty ``ok``."""
+
+    duration_us: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A script's wish to change the line's speed without asking the meter; answered ``ok``."""
+
+    baud: int
+
+
+Step: TypeAlias = Request | Pause | Speed
+
+
+@dataclass
+class ClientLimits:
+    """What the device granted, kept up to date by the client; scripts split by it.
+
+    ``quirks`` and the methods that the device was seen to lack are kept here too,
+    so that a script need not learn them again.
+    """
+
+    packet_octets: int = DEFAULT_PACKET_OCTETS
+    packets: int = DEFAULT_PACKETS
+    quirks: Quirks = field(default_factory=Quirks)
+    offset_reads: bool = True
+
+    @property
+    def max_read(self) -> int:
+        """Give the table octets that fit one Read answer."""
+        return min((self.packet_octets - 8) * self.packets - 4, 0xFFFF)
+
+    @property
+    def max_write(self) -> int:
+        """Give the table octets that fit one full Write."""
+        return min((self.packet_octets - 8) * self.packets - 6, 0xFFFF)
