@@ -15,7 +15,7 @@ import aiomqtt
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.mqtt_client import broker_client
+from smartmeter.comms.mqtt_client import WINDOW, broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.task_connection import TaskConnection
 
@@ -65,13 +65,13 @@ class MqttConnection(TaskConnection):
             raise OSError(f"{settings.address}: {error}") from error
 
     async def _converse(self, client: aiomqtt.Client) -> None:
-        sending = asyncio.create_task(self._send_all(client))
+        sending = [asyncio.create_task(self._send_all(client)) for _ in range(WINDOW)]
         try:
             async for message in client.messages:
                 if not self._heed(message):
                     return
         finally:
-            await ended(sending)
+            await ended(*sending)
             with contextlib.suppress(aiomqtt.MqttError):
                 await client.publish(self._broker.gone(self._node), b"", qos=0)
 

@@ -13,7 +13,7 @@ from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.listener import Handler
-from smartmeter.comms.mqtt_client import broker_client
+from smartmeter.comms.mqtt_client import WINDOW, broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
 
 CONNECT_TIMEOUT_S = 5.0
@@ -103,12 +103,12 @@ class MqttCarrier:
             await client.subscribe(broker.gone("+"), qos=1)
             await client.publish(broker.presence, ONLINE, qos=1, retain=True)
             self.connected = True
-            sending = asyncio.create_task(self._send_all(client))
+            sending = [asyncio.create_task(self._send_all(client)) for _ in range(WINDOW)]
             try:
                 async for message in client.messages:
                     self._heed(message, handler)
             finally:
-                await ended(sending)
+                await ended(*sending)
                 with contextlib.suppress(aiomqtt.MqttError):
                     await client.publish(
                         broker.presence, OFFLINE, qos=1, retain=True, timeout=FAREWELL_S

@@ -8,6 +8,10 @@ from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.mqtt_topics import Broker
 from smartmeter.comms.tls import client_tls
 
+#: APDUs that are sent and not yet confirmed by the broker; they stay in order.  (Above ten the
+#: library complains.)
+WINDOW = 8
+
 
 def broker_client(
     settings: BearerSettings,

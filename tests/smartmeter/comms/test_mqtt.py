@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import aiomqtt
 import pytest
 
+from protocols.c1222.envelope import decode_apdu
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, make_carriers
 from smartmeter.comms import mqtt_carrier
@@ -16,6 +18,7 @@ from smartmeter.comms.carrier import carrying
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.mqtt import MqttBearer
 from smartmeter.comms.mqtt_carrier import MqttCarrier
+from smartmeter.comms.mqtt_client import WINDOW
 from smartmeter.comms.tls import TlsFiles
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
@@ -115,6 +118,34 @@ async def test_a_broker_that_hesitates_makes_neither_end_mute(
         connection.send(request([READ_1], 3))
         await until(lambda: len(arrived) == 4)
     assert carrier.counts["mqtt unconfirmed"] == 1 and not carrier.counts["mqtt broker lost"]
+
+
+async def test_many_at_once_arrive_in_order_with_several_unconfirmed(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_way: list[int] = []
+    publish = aiomqtt.Client.publish
+
+    async def watched(client: aiomqtt.Client, topic: str, *args: Any, **more: Any) -> None:
+        under_way.append((under_way[-1] if under_way else 0) + 1)
+        try:
+            await publish(client, topic, *args, **more)
+        finally:
+            under_way.append(under_way[-1] - 1)
+
+    monkeypatch.setattr(aiomqtt.Client, "publish", watched)
+    handler, carrier = Answering(), MqttCarrier(settings(broker), LIMIT)
+    asked = [request([READ_1], number) for number in range(1, 201)]
+    async with (
+        carrying([carrier], handler),
+        connected(MqttBearer(settings(broker))) as (connection, arrived, _),
+    ):
+        for octets in asked:
+            connection.send(octets)
+        await until(lambda: len(arrived) == len(asked))
+    assert handler.seen == asked
+    ids = [decode_apdu(octets).called_invocation_id for octets in arrived]
+    assert ids == list(range(1, 201)) and 2 < max(under_way) <= 2 * WINDOW
 
 
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
