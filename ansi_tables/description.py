@@ -16,8 +16,8 @@ from construct import Array, Struct
 
 from ansi_tables.context import Context
 from ansi_tables.errors import TableError
-from ansi_tables.fields import size_of, unwrap
 from ansi_tables.registry import TableDefinition
+from ansi_tables.tree import size_of, unwrap
 from ansi_tables.watching import Watch
 from ansi_tables.words import member_meaning
 

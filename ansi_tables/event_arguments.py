@@ -16,9 +16,10 @@ from typing import Any
 from ansi_tables.context import Context
 from ansi_tables.errors import TableError, TableValueError
 from ansi_tables.events import name_event
-from ansi_tables.fields import Tree, record, stime_date, uint
+from ansi_tables.fields import record, stime_date, uint
 from ansi_tables.identifiers import table_ida, table_idc
 from ansi_tables.layout import Layout
+from ansi_tables.tree import Tree
 from ansi_tables.values import Record
 
 Build = Callable[[Context], Tree]

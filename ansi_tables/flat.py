@@ -16,8 +16,8 @@ from typing import Any
 
 from construct import Array, Struct
 
-from ansi_tables.fields import Leaf, Rest, Tree, unwrap
 from ansi_tables.foreign import Interpreted
+from ansi_tables.tree import Leaf, Rest, Tree, unwrap
 
 #: Fields of one level: an array that goes beyond becomes a loop.
 MAX_LEVEL_FIELDS = 160

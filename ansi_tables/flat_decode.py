@@ -9,7 +9,6 @@ from typing import Any
 
 from construct import Array, Struct
 
-from ansi_tables.fields import Leaf, Tree, size_of, unwrap
 from ansi_tables.flat import (
     MAX_LEVEL_FIELDS,
     Source,
@@ -18,6 +17,7 @@ from ansi_tables.flat import (
     fields_of,
 )
 from ansi_tables.numbers import Order
+from ansi_tables.tree import Leaf, Tree, size_of, unwrap
 from ansi_tables.values import Record, UnreadTime
 
 #: Every octet of two decimal digits.

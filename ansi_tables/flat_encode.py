@@ -15,8 +15,9 @@ from typing import Any
 
 from construct import Array, Struct
 
-from ansi_tables.fields import Leaf, Tree, octets_of, size_of, unwrap
+from ansi_tables.fields import octets_of
 from ansi_tables.flat import MAX_LEVEL_FIELDS, Source, byte_order, fields_of, spare_runs
+from ansi_tables.tree import Leaf, Tree, size_of, unwrap
 from ansi_tables.values import TableTime, UnreadTime
 
 _NAMES = {

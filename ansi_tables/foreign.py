@@ -27,7 +27,7 @@ from construct import (
 )
 
 from ansi_tables.errors import TableError, TableValueError, TruncatedTableError
-from ansi_tables.fields import Leaf, Rest, Tree, array, rest, size_of
+from ansi_tables.tree import Leaf, Rest, Tree, array, rest, size_of
 from ansi_tables.values import Record
 
 #: The member that holds a construct which is no struct.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansi_tables.fields import Tree, binary, bit_field, record
+from ansi_tables.fields import binary, bit_field, record
+from ansi_tables.tree import Tree
 
 if TYPE_CHECKING:
     from ansi_tables.context import Context

@@ -12,8 +12,8 @@ from typing import Any
 from construct import Array, ConstructError, Struct
 
 from ansi_tables.errors import TableError, TableValueError, TruncatedTableError
-from ansi_tables.fields import Leaf, Rest, size_of, unwrap
 from ansi_tables.foreign import Interpreted
+from ansi_tables.tree import Leaf, Rest, size_of, unwrap
 from ansi_tables.values import Record
 
 

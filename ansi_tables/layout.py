@@ -23,7 +23,6 @@ from ansi_tables.errors import (
     TableValueError,
     TruncatedTableError,
 )
-from ansi_tables.fields import MAX_TABLE_OCTETS, Leaf, Rest, rest, size_of, unwrap
 from ansi_tables.flat import fixed
 from ansi_tables.flat_decode import decoder
 from ansi_tables.flat_encode import encoder
@@ -31,6 +30,7 @@ from ansi_tables.foreign import adopt
 from ansi_tables.ids import name_of
 from ansi_tables.places import Field, Place, fields_in, find
 from ansi_tables.registry import TableDefinition, definition
+from ansi_tables.tree import MAX_TABLE_OCTETS, Leaf, Rest, rest, size_of, unwrap
 from ansi_tables.values import Record
 
 #: Layouts kept; each takes some tens of kilobytes.

@@ -25,10 +25,10 @@ from typing import Any
 from construct import Array, Struct
 
 from ansi_tables.errors import TableValueError
-from ansi_tables.fields import Leaf, Rest, Tree, size_of, unwrap
 from ansi_tables.foreign import Interpreted
 from ansi_tables.layout import Layout
 from ansi_tables.places import Field
+from ansi_tables.tree import Leaf, Rest, Tree, size_of, unwrap
 
 #: Indices of one request (C12.18; single source).
 MAX_INDICES = 9

@@ -10,8 +10,8 @@ from typing import Any
 from construct import Array, Struct
 
 from ansi_tables.errors import TableValueError
-from ansi_tables.fields import Leaf, size_of, unwrap
 from ansi_tables.foreign import Interpreted
+from ansi_tables.tree import Leaf, size_of, unwrap
 
 
 @dataclass(frozen=True)

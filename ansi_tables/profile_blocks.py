@@ -20,9 +20,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ansi_tables.errors import TableValueError
-from ansi_tables.fields import Leaf
 from ansi_tables.layout import Layout
 from ansi_tables.times import EPOCH
+from ansi_tables.tree import Leaf
 from ansi_tables.values import Record, TableTime, UnreadTime
 
 #: ``end_utc_s`` of a block, or an interval, whose time is not set.

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ansi_tables.context import Context
-from ansi_tables.fields import Leaf
 from ansi_tables.profile_blocks import (
     NO_TIME,
     BlockEnd,
@@ -26,6 +25,7 @@ from ansi_tables.profile_columns import (
     interval_seconds,
     profile_columns,
 )
+from ansi_tables.tree import Leaf
 from ansi_tables.values import Record
 
 

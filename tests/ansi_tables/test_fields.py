@@ -215,7 +215,7 @@ NI_EXAMPLES = [
 def test_each_number_format_has_these_octets(code: int, value: Any, octets: str) -> None:
     leaf = f.ni(ctx(ni_format1=code), 1)
     raw = bytes.fromhex(octets)
-    assert leaf.size == len(raw) == f.ni_size(ctx(ni_format1=code), 1)
+    assert leaf.size == len(raw)
     assert decode(leaf, raw) == value and type(decode(leaf, raw)) is type(value)
     assert encode(leaf, value) == raw
 
