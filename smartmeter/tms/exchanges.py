@@ -29,6 +29,8 @@ Exchange = Generator[list[bytes], list[bytes], T]
 BACK_FILL_STEP = 200
 #: Messages of one back-fill; what is left then waits for the next.
 MAX_BACK_FILL_STEPS = 100
+#: A ring counts so far at most: 32 bits of blocks, 16 of intervals in one.
+MAX_SEQUENCE = 1 << 48
 #: Octets of staging that go into one message.
 STAGING_OCTETS = 1500
 
@@ -139,6 +141,8 @@ def back_fill(base: int, missing: Mapping[int, Gaps]) -> Exchange[list[dict[str,
             found = part["INTERVALS"]
             if not found:
                 break
+            if part["SET"] != set_nbr or not at <= part["FIRST_SEQUENCE"] <= MAX_SEQUENCE:
+                raise ExchangeFailed("the SmartMeter gave other intervals than were asked for")
             parts.append(part)
             at = part["FIRST_SEQUENCE"] + len(found)
             if end is None and len(found) < count:

@@ -13,7 +13,7 @@ from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.store.queries import meter_row
 from smartmeter.tms.upgrades import read_image
-from smartmeter.tms.wording import iso
+from smartmeter.tms.wording import code_words, iso
 
 #: SmartMeters of one request.
 MAX_LIST = 10_000
@@ -82,8 +82,8 @@ class FleetUpgrades:
             told = decode(SsiTable.UPGRADE_STATUS, bytes(row["image"]))
             return {
                 "told": iso(row["received_s"]),
-                "state": _word(UpgradeState(told["STATE"])),
-                "last_result": _word(UpgradeResult(told["RESULT"])),
+                "state": code_words(UpgradeState, told["STATE"]),
+                "last_result": code_words(UpgradeResult, told["RESULT"]),
                 "running_version": told["RUNNING_VERSION"],
                 "running_slot": told["RUNNING_SLOT"],
                 "image_version": told["IMAGE_VERSION"],
@@ -91,9 +91,5 @@ class FleetUpgrades:
                 "received_octets": told["RECEIVED_OCTETS"],
                 "activation": iso(told["ACTIVATION_TIME"]),
             }
-        except (TableError, ValueError):
+        except TableError:
             return None
-
-
-def _word(code: UpgradeState | UpgradeResult) -> str:
-    return code.name.lower().replace("_", " ")

@@ -34,8 +34,11 @@ class PolledRing:
         self._images, self._gaps = images, gaps
         self.anew = False
 
-    def read(self, context_id: int) -> Exchange[tuple[dict[str, Any], ...]]:
-        """Read the intervals that are missing, as runs; none where the meter refuses its tables."""
+    def read(self, context_id: int, is_another: bool) -> Exchange[tuple[dict[str, Any], ...]]:
+        """Read the intervals that are missing, as runs; none where the meter refuses its tables.
+
+        Of a meter that ``is_another`` than the one that was known here, all of them are.
+        """
         for _ in range(ATTEMPTS):
             [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
             if answer[:1] != b"\0":
@@ -43,7 +46,7 @@ class PolledRing:
             status = {PROFILE_STATUS: image_of(answer, "ST-63")}
             try:
                 tables = Snapshot({**self._images, **status})
-                self.anew = self._began_anew(tables)
+                self.anew = is_another or self._began_anew(tables)
                 missing = EVERYTHING if self.anew else self._gaps
                 data = yield from self._ring(tables, () if self.anew else missing)
                 read = Snapshot({**tables.images, self._table: data}).load_profile(self._set)

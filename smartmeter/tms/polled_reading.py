@@ -14,7 +14,7 @@ from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.decades.d06_load_profile import SETS
-from ansi_tables.errors import TableError
+from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
@@ -23,7 +23,7 @@ from smartmeter.tms.polled import PollSchedule
 from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing
 from smartmeter.tms.store.queries import Gaps
 
-GENERAL, EVENT_LOG = 0, 76
+GENERAL, IDENTITY, EVENT_LOG = 0, 1, 76
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PlainReading:
     """What a poll brought.  ``context`` is empty where the known one still holds.
 
     ``profile`` has runs of intervals, ``anew`` the sets whose ring ends before what is known
-    of it: it was cleared.
+    of it (it was cleared), or is that of another meter.
     """
 
     context_id: int
@@ -44,40 +44,52 @@ class PlainReading:
 
 @dataclass(frozen=True)
 class Known:
-    """What the store has already: the context's images, and what is missing of each set."""
+    """What the store has already: the context's images, what is missing of each set, and ST-01."""
 
     context: Mapping[int, bytes]
     gaps: Mapping[int, Gaps]
+    identity: bytes | None = None
 
 
 def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     """Read what a schedule asks for; a table that the meter lacks or refuses is left out."""
     fresh: dict[int, bytes] = {}
-    general = yield from _tables((GENERAL,))
-    if GENERAL not in general:
+    identity = yield from _tables((GENERAL, IDENTITY))
+    if GENERAL not in identity:
         raise ExchangeFailed("the meter refuses ST-00")
-    used = _used(general[GENERAL])
+    general = identity.pop(GENERAL)
+    used = _used(general)
+    serials = {_serial(general, one) for one in (identity.get(IDENTITY), known.identity)}
+    is_another = len(serials - {None}) > 1
     context = dict(known.context)
-    if context.get(GENERAL) != general[GENERAL] or schedule.tables:
+    if context.get(GENERAL) != general or schedule.tables or is_another:
         others = tuple(table for table in CONTEXT_TABLES if table in used and table != GENERAL)
-        fresh = {**general, **(yield from _tables(others))}
+        fresh = {GENERAL: general, **(yield from _tables(others))}
         context = fresh
     # The rules of its clock, so that its times become UTC.
     wanted = {table for table in (*schedule.tables, 52, 53, 54, 55) if table in used}
-    images = yield from _tables(tuple(sorted(wanted)))
+    images = {**identity, **(yield from _tables(tuple(sorted(wanted - {IDENTITY}))))}
     profile: list[Mapping[str, Any]] = []
     anew: set[int] = set()
     name = context_id(context)
     if schedule.load_profile and PROFILE_STATUS in used:
         for set_nbr in (one for one in SETS if PROFILE_STATUS + one in used):
             ring = PolledRing(set_nbr, {**context, **images}, known.gaps.get(set_nbr, EVERYTHING))
-            profile += yield from ring.read(name)
+            profile += yield from ring.read(name, is_another)
             anew |= {set_nbr} if ring.anew else set()
     events: tuple[Mapping[str, Any], ...] = ()
     if schedule.event_log and EVENT_LOG in used:
         log = yield from _tables((EVENT_LOG,))
         events = _events({**context, **images, **log})
     return PlainReading(name, fresh, images, tuple(profile), events, frozenset(anew))
+
+
+def _serial(general: bytes, identity: bytes | None) -> Any:
+    """Give the serial number of ST-01; None where it is not known."""
+    try:
+        return Snapshot({GENERAL: general, IDENTITY: identity or b""})[IDENTITY].MFG_SERIAL_NUMBER
+    except TableError:
+        return None
 
 
 def _tables(numbers: tuple[int, ...]) -> Exchange[dict[int, bytes]]:
@@ -101,6 +113,8 @@ def _used(general: bytes) -> frozenset[int]:
 def _events(images: Mapping[int, bytes]) -> tuple[Mapping[str, Any], ...]:
     try:
         log = Snapshot(dict(images)).events()
+    except MissingContextError:
+        return ()  # the meter refuses the log, or what its form follows from
     except TableError as error:
         raise ExchangeFailed(f"the event log of the meter: {error}") from error
     return tuple(

@@ -18,7 +18,7 @@ from protocols.machine import Event
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.model import State
 from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules, polled_meters
-from smartmeter.tms.polled_reading import Known, PlainReading, poll
+from smartmeter.tms.polled_reading import IDENTITY, Known, PlainReading, poll
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.queries import gaps_by_set
@@ -127,7 +127,10 @@ class PolledSource:
             if self._store.number(sql, due.esn):
                 # Whichever poll ends a silence also fills the gap that it left.
                 schedule = replace(schedule, load_profile=True)
-            return poll(schedule, Known(context, gaps_by_set(self._store, due.esn)))
+            sql = "SELECT image FROM images WHERE esn=? AND table_nbr=?"
+            told = self._store.one(sql, due.esn, IDENTITY)
+            identity = bytes(told["image"]) if told is not None else None
+            return poll(schedule, Known(context, gaps_by_set(self._store, due.esn), identity))
 
         return begin
 

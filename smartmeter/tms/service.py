@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from ansi_tables.errors import TableError
-from ansi_tables.events import event_text
+from ansi_tables.events import MANUFACTURER_EVENT, event_text
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
@@ -24,7 +24,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.queries import MAX_PAGE, bounded, meter_row, profile_sets
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
-from smartmeter.tms.wording import code_name, iso, schedule_text
+from smartmeter.tms.wording import code_words, iso, schedule_text
 
 #: Plain meters in one list.
 MAX_POLLED = 10_000
@@ -313,16 +313,17 @@ class Service:
 
 
 def _alarm(row: sqlite3.Row) -> dict[str, Any]:
-    source = code_name(AlarmSource, row["source"])
-    text = row["text"]
-    if source.startswith("METER"):
-        text = event_text(row["code"])
+    code, text = row["code"], row["text"]
+    if row["source"] == AlarmSource.METER_STANDARD:
+        text = event_text(code)
+    elif row["source"] == AlarmSource.METER_MANUFACTURER:
+        text = event_text(code | MANUFACTURER_EVENT)
     return {
         "id": row["id"],
         "esn": row["esn"],
         "time": iso(row["time_s"]),
-        "source": source.lower().replace("_", " "),
-        "code": row["code"],
+        "source": code_words(AlarmSource, row["source"]),
+        "code": code,
         "text": text,
         "value": row["value"],
         "closed_by": row["closed_by"],

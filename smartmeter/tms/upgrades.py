@@ -19,6 +19,7 @@ from protocols.psem.services import FullRead, FullWrite
 from smartmeter.base import signing
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, read_own
+from smartmeter.tms.wording import code_words
 
 #: A slot of a module, and one piece, as the module takes them.
 MAX_IMAGE_OCTETS, PIECE_OCTETS = 2 << 20, 1024
@@ -149,7 +150,7 @@ def _write(base: int, table: SsiTable, octets: bytes) -> Exchange[dict[str, Any]
     ]
     status = yield from read_own(base, SsiTable.UPGRADE_STATUS, answers[1])
     if answers[0][:1] != b"\0":
-        result = UpgradeResult(status["RESULT"])
-        fault = f"{table.name} was refused: {result.name.lower().replace('_', ' ')}"
+        result = status["RESULT"]
+        fault = f"{table.name} was refused: {code_words(UpgradeResult, result)}"
         raise ExchangeRefused(fault) if result in _FINAL else ExchangeFailed(fault)
     return status

@@ -45,3 +45,8 @@ def code_name(kind: type[IntEnum], value: int) -> str:
         return str(kind(value).name)
     except ValueError:
         return str(value)
+
+
+def code_words(kind: type[IntEnum], value: int) -> str:
+    """Give the name of a code as words, or its number where it has none."""
+    return code_name(kind, value).lower().replace("_", " ")

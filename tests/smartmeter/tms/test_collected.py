@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
+from ansi_tables.ssi_tables import DEFAULT_BASE, AlarmSource, SsiTable
 from smartmeter.base.clock import Calendar
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
@@ -89,5 +89,27 @@ async def test_octets_that_are_no_table_of_a_module_break_no_page(tmp_path: Path
 
         tms.store.write_now(told)
         assert Service(tms).meter("SM1")["module"] == {}
+    finally:
+        await tms.stop()
+
+
+async def test_an_alarm_is_told_in_the_words_of_who_saw_it(tmp_path: Path) -> None:
+    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
+    await tms.start("127.0.0.1", 0)
+    sql = (
+        "INSERT INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
+        " monitor_nbr, value, text, received_s) VALUES ('SM1', 1, ?, ?, 3, 2, 0, 255, 0, ?, 0)"
+    )
+    texts = {
+        AlarmSource.METER_STANDARD: "time changed old",
+        AlarmSource.METER_MANUFACTURER: "manufacturer event 3",
+        AlarmSource.METER_STATUS: "status bit 3 of ST-03 was set",
+        AlarmSource.MONITOR: "voltage",
+    }
+    rows = [(source, source, texts[source]) for source in texts]
+    try:
+        tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
+        alarms = Service(tms).alarms()["alarms"][::-1]
+        assert [one["text"] for one in alarms] == list(texts.values())
     finally:
         await tms.stop()

@@ -3,6 +3,7 @@
 import socket
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from protocols.c1218.device import Refused
 from protocols.c1218.steps import ClientLimits
 from protocols.psem.codec import block, decode_request
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, OffsetRead, Response
 from protocols.transports.async_tcp import parse_address
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
@@ -129,9 +131,12 @@ def test_what_was_polled_before_a_restart_is_not_polled_again() -> None:
 class Bench:
     """A meter, and scripts answered by the device behind its port."""
 
-    def __init__(self, profile: str = "residential", interval_min: int | None = None) -> None:
+    def __init__(
+        self, profile: str = "residential", interval_min: int | None = None, serial: str = "1"
+    ) -> None:
         self.calendar = Calendar(EPOCH_S * US_PER_S)
-        settings = MeterSettings(profile=PROFILES[profile], interval_min=interval_min)
+        settings = MeterSettings(serial, profile=PROFILES[profile], interval_min=interval_min)
+        self.refused: set[int] = set()
         self.meter = Meter(settings, MemoryNvram(), self.calendar, 0)
         self.now_us = 0
         self.asked: list[object] = []
@@ -145,6 +150,8 @@ class Bench:
         request = decode_request(octets)
         self.asked.append(request)
         self.between(request)
+        if isinstance(request, FullRead) and request.table in self.refused:
+            return bytes([ResponseCode.isc])
         port = port_of(self.meter)
         port.logon(2, b"TMS", self.now_us)
         port.security(b"reader".ljust(20), self.now_us)
@@ -245,6 +252,30 @@ def test_a_ring_that_was_cleared_is_read_whole_and_said_to_be_another() -> None:
     exchanged.run(3)
     second = exchanged.poll(1, Known(first.context, {1: [(behind, None)]}))
     assert second.anew and 0 < len(flat(second)) < 20
+
+
+def test_another_meter_in_the_same_place_is_known_by_its_serial_number() -> None:
+    bench = Bench()
+    bench.run(3)
+    first = bench.poll(1)
+    known = Known(first.context, {1: [(flat(first)[-1][0] + 1, None)]}, first.images[1])
+    exchanged = Bench(serial="9999")
+    exchanged.run(24)  # its ring is longer: what was known would be a part of it
+    second = exchanged.poll(1, known)
+    assert second.anew == {1} and len(flat(second)) > 90
+    bench.run(1)
+    again = bench.poll(1, known)
+    assert not again.anew and len(flat(again)) == 4
+
+
+@pytest.mark.parametrize("refused", [71, 76])
+def test_a_log_that_the_meter_refuses_costs_no_load_profile(refused: int) -> None:
+    bench = Bench()
+    bench.run(3)
+    bench.refused = {refused}
+    both = replace(SCHEDULES[2], load_profile=True)
+    reading = bench.run_script(poll(both, EVERYTHING))
+    assert flat(reading) and not reading.events
 
 
 def test_a_ring_that_moves_while_it_is_read_is_read_again() -> None:

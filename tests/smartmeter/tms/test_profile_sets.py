@@ -75,6 +75,16 @@ def test_a_back_fill_asks_for_each_set_and_takes_what_comes() -> None:
     assert [(one["SET"], one["FIRST_SEQUENCE"]) for one in found] == [(1, 4), (2, 1), (2, 4)]
 
 
+@pytest.mark.parametrize(("set_nbr", "first"), [(2, 4), (1, 3), (1, 2**63 - 1)])
+def test_intervals_that_were_not_asked_for_end_a_back_fill(set_nbr: int, first: int) -> None:
+    script = exchanges.back_fill(DEFAULT_BASE, {1: [(4, None)]})
+    next(script)
+    given = part(1, 4, 1) | {"SET": set_nbr, "FIRST_SEQUENCE": first}
+    image = ssi_tables.encode(SsiTable.LOAD_PROFILE_PART, given)
+    with pytest.raises(exchanges.ExchangeFailed, match="other intervals"):
+        script.send([b"\0", b"\0" + block(image)])
+
+
 async def test_a_set_is_shown_by_itself_and_the_first_without_a_number(tmp_path: Path) -> None:
     tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
     await tms.start("127.0.0.1", 0)
