@@ -10,6 +10,9 @@ from typing import Protocol
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.security import EaxPrime
 
+#: Of answers that a history keeps to repeat them.
+MAX_ANSWER_OCTETS = 4 << 20
+
 
 class KeyRing(Protocol):
     """Keys by the peer's title and key id."""
@@ -42,10 +45,9 @@ class History:
     the stamp (its IV) that it was added with.
     """
 
-    def __init__(self, capacity: int, max_answer_octets: int = 4 << 20) -> None:
+    def __init__(self, capacity: int) -> None:
         self.evicted = 0
         self._capacity = capacity
-        self._max_answer_octets = max_answer_octets
         self._heard: OrderedDict[Hashable, _Heard] = OrderedDict()
         self._answer_octets = 0
 
@@ -66,11 +68,11 @@ class History:
     def answered(self, mark: Hashable, apdu: bytes) -> None:
         """Keep the answer, to be repeated when the same request comes again."""
         heard = self._heard.get(mark)
-        if heard is None or len(apdu) > self._max_answer_octets:
+        if heard is None or len(apdu) > MAX_ANSWER_OCTETS:
             return
         heard.answer = apdu
         self._answer_octets += len(apdu)
-        while self._answer_octets > self._max_answer_octets:
+        while self._answer_octets > MAX_ANSWER_OCTETS:
             oldest = next(entry for entry in self._heard.values() if entry.answer is not None)
             self._answer_octets -= len(oldest.answer or b"")
             oldest.answer = None

@@ -1,12 +1,13 @@
 """The registration list of a title domain: who has which title, where, and for how long.
 
 What a master relay keeps.  The exchange with authentication and notification
-hosts is not public: ``admit`` decides, and ``Registrar.changes`` tells.
+hosts is not public: who may register is the node's matter (its keys), and
+``Registrar.changes`` tells what changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from protocols.c1222.addressing import is_group
@@ -80,11 +81,6 @@ class RegistrarSettings:
     info: int = 0
 
 
-def admit_all(register: Register) -> ResponseCode | None:
-    """Admit every registration that the list itself does not refuse."""
-    return None
-
-
 class Registrar:
     """A list that survives as ``entries`` and ``load``; ``domain`` is where titles are given.
 
@@ -95,13 +91,11 @@ class Registrar:
         self,
         domain: ApTitle,
         settings: RegistrarSettings | None = None,
-        admit: Callable[[Register], ResponseCode | None] = admit_all,
         own: ApTitle | None = None,
     ) -> None:
         self._domain = domain
         self._own = (own,) if own is not None else ()
         self._settings = settings or RegistrarSettings()
-        self._admit = admit
         self._entries: dict[tuple[int, ...], Entry] = {}
         self._serials: dict[tuple[int, ...], ApTitle] = {}
         self._hosts: dict[tuple[int, ...], Entry] = {}
@@ -136,7 +130,7 @@ class Registrar:
 
     def register(self, asked: Register, now_us: int) -> bytes:
         """Give the response to a registration, and enter it if it is ok."""
-        refused = refusal(asked) or self._admit(asked)
+        refused = refusal(asked)
         if refused is not None:
             return bytes([refused])
         title = self._title_for(asked)

@@ -32,9 +32,8 @@ class Session:
 class SessionTable:
     """At most ``capacity`` sessions, by the caller's absolute title."""
 
-    def __init__(self, capacity: int = MAX_SESSIONS, max_idle_s: int = MAX_IDLE_S) -> None:
+    def __init__(self, capacity: int = MAX_SESSIONS) -> None:
         self.capacity = capacity
-        self._max_idle_s = max_idle_s
         self._sessions: dict[tuple[int, ...], Session] = {}
 
     def get(self, caller: ApTitle | None, now_us: int) -> Session | None:
@@ -56,7 +55,7 @@ class SessionTable:
         self.expire(now_us)
         if len(self._sessions) >= self.capacity:
             return None
-        granted_s = min(idle_s or self._max_idle_s, self._max_idle_s)
+        granted_s = min(idle_s or MAX_IDLE_S, MAX_IDLE_S)
         session = Session(*user, granted_s, now_us + granted_s * US_PER_S, security)
         self._sessions[caller.absolute] = session
         return session

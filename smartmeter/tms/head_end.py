@@ -144,11 +144,11 @@ class HeadEnd:
             self.jobs.disconnected(esn, self._now_us)
         self._settle()
 
-    def refused(self, reason: str, now_us: int, title: str = "") -> None:
+    def refused(self, reason: str, now_us: int) -> None:
         """Note octets that were no message at all."""
         self._now_us = now_us
         self.figures.refused += 1
-        self._refusals.note(title, reason)
+        self._refusals.note("", reason)
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""
