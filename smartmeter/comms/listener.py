@@ -36,6 +36,8 @@ from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.sockets import (
     CONNECT_TIMEOUT_S,
+    MAX_UNSENT_OCTETS,
+    PATIENCE_S,
     group_sockets,
     leave_groups_to_others,
     listening_sockets,
@@ -44,10 +46,6 @@ from smartmeter.comms.tls_door import BACKLOG, TlsDoor
 
 #: Connections at once; more are refused.
 MAX_CONNECTIONS = 100_000
-#: A peer that does not read its answers is let go when so much waits for it.
-MAX_UNSENT_OCTETS = 1 << 20
-#: A connection that has not given its first message by then, or does not end one, is closed.
-PATIENCE_S = 30.0
 #: Octets of messages that are not whole yet, of all connections; then the oldest is closed.
 MAX_PENDING_OCTETS = 64 << 20
 SWEEP_S = 1.0

@@ -17,15 +17,13 @@ from collections.abc import Callable
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.listener import keep_alive
-from smartmeter.comms.sockets import listening_sockets
+from smartmeter.comms.sockets import PATIENCE_S, listening_sockets
 from smartmeter.comms.tcp import TcpConnection
 from smartmeter.comms.tls import server_tls
 from smartmeter.comms.tls_door import TlsDoor
 
 #: Connections at once, with the one that is the way; more are closed.
 MAX_CANDIDATES = 8
-#: A connection beside the way has so long to show an APDU.
-PATIENCE_S = 30.0
 
 
 class ListeningConnection:

@@ -18,6 +18,10 @@ LINK_SCOPE = 2
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, (socket.IPPROTO_IPV6, 29)
 #: How long a peer may take to accept a connection.
 CONNECT_TIMEOUT_S = 10.0
+#: A connection that has not given its first message by then, or does not end one, is closed.
+PATIENCE_S = 30.0
+#: A peer that does not read what is sent to it is let go when so much waits.
+MAX_UNSENT_OCTETS = 1 << 20
 #: Interfaces on which groups are joined.
 MAX_INTERFACES = 64
 

@@ -12,12 +12,10 @@ from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
-from smartmeter.comms.sockets import CONNECT_TIMEOUT_S
+from smartmeter.comms.sockets import CONNECT_TIMEOUT_S, MAX_UNSENT_OCTETS
 from smartmeter.comms.tls import client_tls
 
 READ_OCTETS = 65_536
-#: A TMS that does not read is let go when so much waits for it.
-MAX_UNSENT_OCTETS = 1 << 20
 
 
 class TcpConnection:

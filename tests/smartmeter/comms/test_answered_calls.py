@@ -16,7 +16,7 @@ from protocols.transports.pcapng import read_capture
 from smartmeter.comms.answered_calls import IDLE_US, CalledLine, CallPath
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearer
-from smartmeter.comms.listener import PATIENCE_S
+from smartmeter.comms.sockets import PATIENCE_S
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.comms.far_ends import (
     HEAD_END_NUMBER,

@@ -16,7 +16,7 @@ import pytest
 from protocols.c1222.ap_title import ApTitle
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
-from smartmeter.comms.listener import PATIENCE_S
+from smartmeter.comms.sockets import PATIENCE_S
 from tests.protocols.c1222.conversation import items, request
 
 CONNECTIONS = 10_000
