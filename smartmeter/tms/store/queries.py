@@ -61,11 +61,12 @@ def gaps_by_set(store: Store, esn: str) -> dict[int, Gaps]:
 def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
     """Give the sequences that are missing of the newest ring epoch of a set, newest last.
 
-    The last one is open: everything after the newest interval stored.
+    The last one is open: everything after the newest interval stored.  Of many the newest are
+    given: a ring forgets the oldest first.
     """
     newest = store.one(
-        "SELECT ring_epoch, max(sequence) AS last FROM intervals WHERE esn=? AND set_nbr=?"
-        " GROUP BY ring_epoch ORDER BY ring_epoch DESC LIMIT 1",
+        "SELECT ring_epoch, sequence AS last FROM intervals WHERE esn=? AND set_nbr=?"
+        " ORDER BY ring_epoch DESC, sequence DESC LIMIT 1",
         esn,
         set_nbr,
     )
@@ -75,12 +76,12 @@ def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
         "SELECT sequence + 1 AS first, following AS end FROM"
         " (SELECT sequence, lead(sequence) OVER (ORDER BY sequence) AS following FROM intervals"
         "  WHERE esn=? AND set_nbr=? AND ring_epoch=? AND sequence>?)"
-        " WHERE following > sequence + 1 LIMIT ?",
+        " WHERE following > sequence + 1 ORDER BY first DESC LIMIT ?",
         esn,
         set_nbr,
         newest["ring_epoch"],
         newest["last"] - MAX_LOOK_BACK,
         MAX_GAPS,
     )
-    holes: list[tuple[int, int | None]] = [(row["first"], row["end"]) for row in rows]
+    holes: list[tuple[int, int | None]] = [(row["first"], row["end"]) for row in reversed(rows)]
     return [*holes, (newest["last"] + 1, None)]

@@ -81,8 +81,22 @@ def store_reports(
                 intervals += _interval_rows(report.esn, part.value, REPORT, received_s)
             else:
                 _store_part(connection, report.esn, report.header, part, received_s)
-    connection.executemany(_INSERT_INTERVAL, intervals)
+    _insert_intervals(connection, intervals)
+    _count(connection, "reports", len(fresh))
     return new
+
+
+def _insert_intervals(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Write intervals; gives how many were not there yet."""
+    before = connection.total_changes
+    connection.executemany(_INSERT_INTERVAL, rows)
+    new = connection.total_changes - before
+    _count(connection, "intervals", new)
+    return new
+
+
+def _count(connection: sqlite3.Connection, name: str, new: int) -> None:
+    connection.execute("UPDATE totals SET count=count+? WHERE name=?", (new, name))
 
 
 _INSERT_REPORT = "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)"
@@ -149,9 +163,7 @@ def store_intervals(
     received_s: int,
 ) -> int:
     """Write the intervals of a LOAD_PROFILE_PART; gives how many were not there yet."""
-    before = connection.total_changes
-    connection.executemany(_INSERT_INTERVAL, _interval_rows(esn, value, source, received_s))
-    return connection.total_changes - before
+    return _insert_intervals(connection, _interval_rows(esn, value, source, received_s))
 
 
 def _interval_rows(

@@ -75,6 +75,17 @@ def test_a_back_fill_asks_for_each_set_and_takes_what_comes() -> None:
     assert [(one["SET"], one["FIRST_SEQUENCE"]) for one in found] == [(1, 4), (2, 1), (2, 4)]
 
 
+def test_of_many_holes_the_newest_are_filled_which_the_ring_still_has(store: Store) -> None:
+    keep(store, *(part(1, 2 * n, 1) for n in range(30)))
+    assert gaps_by_set(store, "SM1") == {1: [*((n, n + 1) for n in range(19, 58, 2)), (59, None)]}
+
+
+def test_totals_are_what_the_tables_hold_whoever_brought_it(store: Store) -> None:
+    keep(store, part(1, 0, 4), part(1, 2, 4), part(2, 0, 1))
+    totals = {row["name"]: row["count"] for row in store.read("SELECT * FROM totals")}
+    assert totals == {"reports": 0, "intervals": 7}
+
+
 @pytest.mark.parametrize(("set_nbr", "first"), [(2, 4), (1, 3), (1, 2**63 - 1)])
 def test_intervals_that_were_not_asked_for_end_a_back_fill(set_nbr: int, first: int) -> None:
     script = exchanges.back_fill(DEFAULT_BASE, {1: [(4, None)]})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import StorageError
+from smartmeter.tms.store import sqlite
 from smartmeter.tms.store.sqlite import Store
 
 
@@ -81,4 +82,23 @@ def test_a_database_that_is_torn_inside_is_one_clear_error_when_it_is_read(tmp_p
     for read in (store.read, store.one, store.number):
         with pytest.raises(StorageError, match=r"tms\.sqlite3: .*malformed; restore it"):
             read("SELECT * FROM meters")
+    store.close()
+
+
+def test_what_an_older_program_stored_is_counted_once_when_it_is_taken_over(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tms.sqlite3"
+    connection = sqlite3.connect(path)
+    folder = Path(sqlite.__file__).with_name("schema")
+    for number in range(1, 9):
+        connection.executescript((folder / f"{number:03d}.sql").read_text())
+    connection.execute("PRAGMA user_version=8")
+    rows = [("SM1", n) for n in range(5)]
+    sql = "INSERT INTO intervals VALUES (?,1,1,?,0,900,1,x'01','[1]','report',0)"
+    connection.executemany(sql, rows)
+    connection.commit()
+    connection.close()
+    store = Store(path)
+    assert store.number("SELECT count FROM totals WHERE name='intervals'") == 5
     store.close()
