@@ -116,6 +116,22 @@ def test_a_new_calendar_moves_the_tier_at_once_and_the_sum_stays_the_total() -> 
         write(bench, 54, TIER_SWITCHES=switches)
 
 
+def test_a_clock_set_into_the_morning_goes_on_in_the_last_tier_of_the_day_before() -> None:
+    """Where no switch is at midnight; the day before is not that on which the meter was."""
+    bench = Bench(TOU)  # winter; schedule 0 is the weekend's, 1 that of other days
+    moved = {(0, 0): {"SWITCH_HOUR": 1}, (1, 0): {"SWITCH_HOUR": 1}, (1, 22): {"NEW_TIER": 3}}
+    switches = [dict(entry) for entry in bench.snapshot()[54].TIER_SWITCHES]
+    for entry in switches:
+        switch = entry["TIER_SWITCH"]
+        entry["TIER_SWITCH"] |= moved.get((entry["DAY_SCH_NUM"], switch.SWITCH_HOUR), {})
+    write(bench, 54, TIER_SWITCHES=switches)
+    for day, carried in ((4, 0), (5, 0), (6, 3), (4, 0), (7, 3)):  # the 4th is a Sunday
+        local_s = int(datetime(2026, 1, day, 0, 30, tzinfo=UTC).timestamp())
+        bench.meter.set_clock((local_s + 5 * 3600) * 1_000_000, bench.now_us)
+        tables = bench.snapshot()
+        assert tables.clock().now.day == day and carried == tables[55].STATUS.CURR_TIER, day
+
+
 def test_a_log_that_does_not_monitor_an_event_does_not_get_it() -> None:
     bench = Bench()
     write(bench, 75, STD_EVENTS_MONITORED_FLAGS=frozenset((20,)))
