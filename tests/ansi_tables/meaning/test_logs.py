@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansi_tables import Snapshot
+from ansi_tables import Snapshot, TableError
 from ansi_tables.meaning.rings import newest_first, unwrapped
 from tests.ansi_tables.meaning.device import device, put
 
@@ -96,5 +96,5 @@ def test_the_history_has_numbers_from_its_header() -> None:
 def test_sequence_numbers_that_were_left_out_stay_left_out() -> None:
     assert unwrapped(0x1_0005, 0x0003) == 0x1_0003
     assert unwrapped(3, 0xFFFF) == 0xFFFF
-    with pytest.raises(Exception, match="ST-76"):
+    with pytest.raises(TableError, match="ST-76"):
         Snapshot({}).events()
