@@ -381,6 +381,13 @@ class Node:
         self.counts[f"rejected {event.reason}"] += 1
         self._events.append(event)
 
+    def clock_set(self) -> None:
+        """The clock was set: stamps follow it, also back.
+
+        Only for who never takes an invocation id twice: it alone keeps (IV, id) from repeating.
+        """
+        self._last_iv = 0
+
     def take_id(self) -> int:
         """Give an invocation id that was never used."""
         own = self._next_id

@@ -13,6 +13,7 @@ given the same ``--clock epoch,rate`` agree to the microsecond for years.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from fractions import Fraction
 
 from smartmeter.base.errors import SettingsError
@@ -23,6 +24,8 @@ US_PER_S = 1_000_000
 MAX_RATE = 1_000_000
 #: Seconds since 1970 are 32 bits in C12.22's stamps.
 MAX_CALENDAR_S = 1 << 32
+#: A wall clock that moves by more against the monotonic one was set.
+WALL_SET_US = 1_000_000
 
 
 class Calendar:
@@ -141,3 +144,16 @@ def shared_calendar(
             "--clock", f"{text!r:.80} is no time that a meter shows", "give an epoch nearer to now"
         )
     return Calendar(shown_us, rate, now_us)
+
+
+def follow_wall(calendar: Calendar, text: str, wall_us: int, now_us: int) -> None:
+    """Set a calendar made by ``shared_calendar`` of this text again, if the wall clock was set.
+
+    A wall clock that shows what no calendar could is not followed.
+    """
+    with suppress(SettingsError):
+        shown_us = shared_calendar(text, wall_us, now_us).utc_us(now_us) or 0
+        apart_us = abs(shown_us - (calendar.utc_us(now_us) or 0))
+        is_time = 0 <= shown_us < MAX_CALENDAR_S * US_PER_S
+        if is_time and apart_us > WALL_SET_US * calendar.rate:
+            calendar.set(shown_us, now_us)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from smartmeter.base.address import host_port, shown
-from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.clock import (
+    Calendar,
+    follow_wall,
+    monotonic_us,
+    shared_calendar,
+    wall_utc_us,
+)
 from smartmeter.cli import tms_polled, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.file_name import NAME
@@ -24,11 +30,14 @@ from smartmeter.cli.stopping import on_stop
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.carrier import Bell
-from smartmeter.comms.event_loop import run_server
+from smartmeter.comms.event_loop import ended, run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
 
 if TYPE_CHECKING:
     from smartmeter.tms.server import TmsServer
+
+#: How often it is looked whether the wall clock was set.
+FOLLOW_S = 5.0
 
 
 @click.group()
@@ -136,13 +145,33 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
             click.echo(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
         if plain:
             click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
-        async with _page(server, settings.web), _reached(server, settings):
+        async with (
+            _following(calendar, clock),
+            _page(server, settings.web),
+            _reached(server, settings),
+        ):
             kind = "tcp" if context is None else "tls"
             click.echo(f"ready {kind}:{shown(*server.address)} data {settings.data}")
             await stop.wait()
     finally:
         await server.stop()
         click.echo("stopped", err=True)
+
+
+@asynccontextmanager
+async def _following(calendar: Calendar, clock: str) -> AsyncIterator[None]:
+    """Let the calendar follow the wall clock where that is set, or the computer has slept."""
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            follow_wall(calendar, clock, wall_utc_us(), monotonic_us())
+
+    following = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        await ended(following)
 
 
 @asynccontextmanager

@@ -213,8 +213,12 @@ class Collector:
         return self.request(esn, services, path, now_us)
 
     def begin(self, now_us: int) -> None:
-        """Note when it starts."""
+        """Note when it starts, or when the clock was set: what was stamped before is from before.
+
+        Invocation ids are reserved in the store, so that stamps may go back.
+        """
         self._began_s = self._calendar.utc_s(now_us)
+        self.node.clock_set()
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU."""

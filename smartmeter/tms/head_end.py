@@ -58,6 +58,8 @@ UPGRADE_ATTEMPTS = 20
 SYSTEM = "system"
 #: Scheduled polls are no work that somebody asked for: they stand in a table of their own.
 UNLISTED = 0
+#: A calendar that is set by more changes what is due when.
+CLOCK_SET_US = 60_000_000
 POLL_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
 
@@ -98,6 +100,8 @@ class HeadEnd:
         #: Of these the first intervals since the start were looked at.
         self._seen_to_go_on: set[str] = set()
         self._now_us = 0
+        #: By how much the calendar had been moved when everything was planned.
+        self._planned_us = calendar.moved_us
 
     # From outside.
 
@@ -109,15 +113,25 @@ class HeadEnd:
         self.load_keys()
         self.registrations.load(now_us)
         self.polled.load(utc_s)
-        version = self.template.version
-        sql = "SELECT esn, heard_s FROM meters WHERE config_version=?"
-        for row in self.store.read(sql, version):
-            # Who fell silent while nobody watched is late, when it had time to speak again.
-            self._outcomes.watch(row["esn"], min(row["heard_s"], utc_s), utc_s)
-        for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
-            self.silence.resume(row["esn"], utc_s)
-        cause = "the TMS was restarted"
+        # Who fell silent while nobody watched is late, when it had time to speak again.
+        self._watch_all(lambda heard_s: min(heard_s, utc_s))
+        cause, version = "the TMS was restarted", self.template.version
         self.store.write_now(lambda c: end_cut_off_jobs(c, cause, utc_s, version))
+
+    def _watch_all(self, since_s: Callable[[int], int]) -> None:
+        """Watch over all that keep to the template, each from an instant by when it was heard."""
+        sql = "SELECT esn, heard_s FROM meters WHERE config_version=?"
+        for row in self.store.read(sql, self.template.version):
+            self._outcomes.watch(row["esn"], since_s(row["heard_s"]), self.utc_s)
+        for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
+            self.silence.resume(row["esn"], self.utc_s)
+
+    def _clock_was_set(self) -> None:
+        """Plan by what the calendar shows now; nobody is late for what was due before."""
+        self._planned_us = self.calendar.moved_us
+        self.collector.begin(self._now_us)
+        self.polled.plan_anew(self.utc_s)
+        self._watch_all(lambda heard_s: self.utc_s)
 
     def load_keys(self) -> None:
         """Read titles, keys and numbers from the store."""
@@ -153,6 +167,8 @@ class HeadEnd:
     def expire(self, now_us: int) -> None:
         """Do what is due."""
         self._now_us = now_us
+        if abs(self.calendar.moved_us - self._planned_us) > CLOCK_SET_US * self.calendar.rate:
+            self._clock_was_set()
         self.collector.expire(now_us)
         self.jobs.expire(now_us)
         self.silence.tick(self.utc_s)

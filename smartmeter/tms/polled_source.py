@@ -44,8 +44,8 @@ class PolledSource:
     """All plain meters of one TMS; implements ``tms.source.Source``."""
 
     def __init__(self, store: Store, template: Template) -> None:
-        self._store = store
-        self.plan = PollPlan(poll_schedules(template))
+        self._store, self._schedules = store, poll_schedules(template)
+        self.plan = PollPlan(self._schedules)
         self.meters: dict[str, PolledMeter] = {}
         self._waiting: dict[int, Question] = {}
         self._under_way: set[tuple[str, int]] = set()
@@ -63,6 +63,11 @@ class PolledSource:
                 esn,
             )
             self.plan.add(esn, {row["schedule_nbr"]: row["due_s"] for row in last}, utc_s)
+
+    def plan_anew(self, utc_s: int) -> None:
+        """The clock was set: plan all polls by what it shows now."""
+        self.plan = PollPlan(self._schedules)
+        self.load(utc_s)
 
     def remove(self, esn: str) -> None:
         """Ask a meter no more; what is under way ends without being kept."""

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartmeter.base.clock import US_PER_S, Calendar, shared_calendar
+from smartmeter.base.clock import US_PER_S, Calendar, follow_wall, shared_calendar
 from smartmeter.base.errors import SettingsError
 
 instants = st.integers(0, 10**15)
@@ -50,3 +50,16 @@ def test_a_wrong_clock_setting_is_one_clear_error(text: str) -> None:
 def test_a_clock_that_shows_no_date_of_a_meter_is_one_clear_error(text: str) -> None:
     with pytest.raises(SettingsError, match=r"--clock.*nearer to now"):
         shared_calendar(text, 1_790_000_000 * US_PER_S, 0)
+
+
+@pytest.mark.parametrize("text", ["", "1767225600,60"])
+def test_a_shared_calendar_follows_the_wall_clock_when_that_is_set(text: str) -> None:
+    wall_us = 1_767_225_600 * US_PER_S
+    calendar = shared_calendar(text, wall_us, 0)
+    for set_us, follows in ((500_000, False), (-86_400 * US_PER_S, True), (7200 * US_PER_S, True)):
+        before_us = calendar.utc_us(US_PER_S)
+        follow_wall(calendar, text, wall_us + US_PER_S + set_us, US_PER_S)
+        shown_us = shared_calendar(text, wall_us + US_PER_S + set_us, US_PER_S).utc_us(US_PER_S)
+        assert calendar.utc_us(US_PER_S) == (shown_us if follows else before_us)
+    follow_wall(calendar, text, -1, US_PER_S)  # a wall clock that was never set
+    assert calendar.utc_us(US_PER_S) == shown_us

@@ -14,6 +14,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
+from smartmeter.tms.polled import PolledMeter, import_polled
 from smartmeter.tms.template import make_template
 from tests.smartmeter.tms.test_report_groups import UTC_S, Office, report
 
@@ -200,3 +201,43 @@ def test_who_fell_silent_while_the_tms_was_down_is_noticed(street: Street, versi
     assert not street.open_silences, "it has had no time yet"
     street.go_on(100)
     assert street.open_silences == 1
+
+
+@pytest.mark.parametrize("hours", [5, -24 * 365])
+def test_when_the_clock_is_set_nobody_is_late_for_what_was_due_before_and_everybody_after(
+    street: Street, version: int, hours: int
+) -> None:
+    street.report(version)
+    moved_us = hours * HOUR_US
+    street.calendar.set(UTC_S * 1_000_000 + street.now_us + moved_us, street.now_us)
+    street.go_on(600)
+    assert not street.open_silences
+    street.go_on(1800)
+    assert street.open_silences == 1, "it is silent by the new clock"
+
+
+def test_when_the_clock_is_set_back_the_tms_stamps_by_it(street: Street, version: int) -> None:
+    street.report(version)
+    node = street.head_end.collector.node
+    set_back_s = UTC_S - 86_400
+    for second, kind in ((UTC_S, Kind.PING), (set_back_s, Kind.READ)):
+        street.calendar.set(second * 1_000_000, street.now_us)
+        street.head_end.expire(street.now_us)
+        street.head_end.request(street.esn, kind, "ann")
+        street.go_on(60)
+        assert second <= node.state.last_iv <= second + 60
+
+
+def test_polls_go_on_by_a_clock_that_was_set_back(street: Street) -> None:
+    head_end = street.head_end
+    meter = PolledMeter("P1", "socket://192.0.2.1:2000", 2, b"", "")
+    street.store.write_now(lambda c: import_polled(c, [meter], UTC_S))
+    head_end.polled.load(UTC_S)
+    street.go_on(10)
+    street.calendar.set((UTC_S - 86_400) * 1_000_000, street.now_us)
+    before = head_end.figures.scheduled_polls
+    for _ in range(80):
+        street.go_on(60)
+        for question in head_end.polled.take():
+            head_end.polled.unanswered(question.transaction, "no answer")
+    assert head_end.figures.scheduled_polls - before >= 4
