@@ -10,6 +10,7 @@ from typing import cast
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import KeyRing, NoKeys, SecurityState
+from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.relay import IN_CLEAR, IN_CLEAR_WITH_KEYS, Relay
@@ -22,7 +23,7 @@ from smartmeter.comms.listener import Listener, native_address_of
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
-from smartmeter.comms.way_finder import WayFinder
+from smartmeter.comms.way_finder import WayFinder, native_address
 
 MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
@@ -68,7 +69,7 @@ class RelayHost:
         node.joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
         to_nodes = client_tls(self._tls) if listen_tls else None
-        self.finder = WayFinder(registrar, self.listener, self, to_nodes)
+        self.finder = WayFinder(self._native, self.listener, self, to_nodes)
         self.relay = Relay(
             node,
             registrar,
@@ -126,6 +127,10 @@ class RelayHost:
         await self.listener.close()
         if self._file is not None:
             self._file.close()
+
+    def _native(self, title: ApTitle) -> NativeAddress | None:
+        entry = self._registrar.find(title) if self._registrar is not None else None
+        return native_address(entry.connection_type, entry.address) if entry is not None else None
 
     # What the listener tells.
 

@@ -1,22 +1,21 @@
-"""How a relay comes to a node that has no connection: it is called, or woken by a short message.
+"""How relay and TMS come to a node that has no connection: it is called, or a relay wakes it.
 
 A node that registered as one that accepts datagrams or connections is reached
-at its native address (RFC 6142, 3); one whose number is known is rung, opens
-its own connection and is known again by what it sends.
+at its native address (RFC 6142, 3); one whose number is known is rung by a short
+message, opens its own connection and is known again by what it sends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
-from protocols.c1222.registrar import Entry, Registrar
 from protocols.c1222.registration import ConnectionType
 from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.carrier import Bell
@@ -48,16 +47,19 @@ class Seeker(Protocol):
 
 
 class WayFinder:
-    """Looks for nodes; ``seek`` begins, and tells whether there is hope."""
+    """Looks for nodes; ``seek`` begins, and tells whether there is hope.
+
+    ``known`` gives where a node said that it can be reached.
+    """
 
     def __init__(
         self,
-        registrar: Registrar | None,
+        known: Callable[[ApTitle], NativeAddress | None],
         listener: Listener,
         seeker: Seeker,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._registrar, self._listener, self._seeker = registrar, listener, seeker
+        self._known, self._listener, self._seeker = known, listener, seeker
         self._tls, self._counts = tls, listener.counts
         self.ring: Ring | None = None
         self._rung_us: dict[str, int] = {}
@@ -67,8 +69,7 @@ class WayFinder:
         """Begin to look for a node, or go on; False when nothing is known of it."""
         if title.absolute in self._calls:
             return True
-        entry = self._registrar.find(title) if self._registrar is not None else None
-        address = native_address(entry) if entry is not None else None
+        address = self._known(title)
         if address is not None and len(self._calls) < MAX_CALLS:
             call = asyncio.get_running_loop().create_task(self._call(title, address))
             self._calls[title.absolute] = call
@@ -108,14 +109,14 @@ class WayFinder:
             self._seeker.way_lost(title)
 
 
-def native_address(entry: Entry) -> NativeAddress | None:
+def native_address(connection_type: int, octets: bytes) -> NativeAddress | None:
     """Give where a node can be reached and by what; None for one that only comes itself."""
     accepts = {
-        TCP: bool(entry.connection_type & ConnectionType.ACCEPTS_CONNECTIONS),
-        UDP: bool(entry.connection_type & ConnectionType.ACCEPTS_CONNECTIONLESS),
+        TCP: bool(connection_type & ConnectionType.ACCEPTS_CONNECTIONS),
+        UDP: bool(connection_type & ConnectionType.ACCEPTS_CONNECTIONLESS),
     }
     try:
-        address = decode_address(entry.address)
+        address = decode_address(octets)
     except ApduRejected:
         return None
     for protocol, accepted in accepts.items():

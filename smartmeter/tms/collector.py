@@ -184,7 +184,14 @@ class Collector:
             ),
         )
         #: The TMS is its own master relay: what is for others goes on by this.
-        self.relay = Relay(self.node, ways=self._way_to, members=self._members)
+        self.relay = Relay(
+            self.node,
+            ways=self._way_to,
+            members=self._members,
+            seek=lambda title: self.seek(title),
+        )
+        #: Begins to call a node that has no connection; tells whether there is hope.
+        self.seek: Callable[[ApTitle], bool] = lambda title: False
         #: Gives the native address of a path's far end, or of our own; empty: none.
         self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
         #: Tells that what goes by a path may lie in the network for a while.

@@ -13,6 +13,8 @@ from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
 from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
@@ -34,7 +36,7 @@ from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
 from smartmeter.tms.jobs import WAITING, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.meter_contexts import MeterContexts
-from smartmeter.tms.model import Figures, Kind, State
+from smartmeter.tms.model import US_PER_S, Figures, Kind, State
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.refusals import Refusals
@@ -53,6 +55,8 @@ from smartmeter.tms.upgrades import Image
 from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 
 RESERVED_IDS = 100_000
+#: How long the connection to a node that is called may take.
+CALL_US = 12 * US_PER_S
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 SYSTEM = "system"
@@ -184,6 +188,24 @@ class HeadEnd:
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its connection."""
         return self.collector.outgoing()
+
+    def native_address(self, title: ApTitle) -> NativeAddress | None:
+        """Give where a node can be called, if it said so."""
+        esn = self.meters.esn(title)
+        return self.registrations.address(esn) if esn is not None else None
+
+    def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        """A node that was called is reached by ``path``: what waits for it goes on."""
+        self._now_us = now_us
+        esn = self.meters.esn(title)
+        if esn is not None and esn not in self._paths:  # it may have come itself meanwhile
+            self._heard(esn, path)
+        self.collector.relay.way_found(title, path, now_us)
+        self._settle()
+
+    def way_lost(self, title: ApTitle) -> None:
+        """A node that was called cannot be reached; its jobs try again by themselves."""
+        self.collector.relay.way_lost(title)
 
     def _heard(self, esn: str, path: Hashable) -> None:
         if self._paths.heard(esn, path):
@@ -451,6 +473,9 @@ class HeadEnd:
 
     def _send(self, event: Send) -> None:
         job = event.job
+        if self._is_called(job):
+            self.jobs.failed(job, "is being called", self._now_us, CALL_US)
+            return
         again = job.attempts <= min(MAX_RINGS, job.max_attempts - 1)
         slow_is_tried = job.attempts > 1 and job.esn in self._paths
         if again and not slow_is_tried and self.waking.ring(job.esn, self._paths.of(job.esn)):
@@ -465,6 +490,13 @@ class HeadEnd:
         if job.kind in (Kind.RECOVER, Kind.CONTEXT):
             self.figures.polls += 1
         self.jobs.sent(job, transaction)
+
+    def _is_called(self, job: Job) -> bool:
+        """Tell whether a node that has no connection is called, in the first try of a job."""
+        if job.attempts != 1 or job.max_attempts == 1 or job.esn in self._paths:
+            return False
+        takes_calls = self.registrations.address(job.esn) is not None
+        return takes_calls and self.collector.seek(self.collector.title_of(job.esn))
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s

@@ -4,7 +4,8 @@ A registration counts for the period that was granted and a grace, of the
 monotonic clock: nodes register again by theirs.  A notification host is a node
 of the shipment that registers as one; it is told of every node that comes
 (27H) and goes (24H), secured with its own key, and wants no answer.  The
-standard's own exchange is not public: this one is a choice of ours.
+standard's own exchange is not public: this one is a choice of ours.  Where a node
+said that it can be called is kept, for when it has no connection.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 
+from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType, Register
 from protocols.c1222.services import Deregister, encode_service
+from smartmeter.comms.way_finder import native_address
 from smartmeter.tms.collector import REGISTRATION_PERIOD_S, Collector
 from smartmeter.tms.model import US_PER_S
 from smartmeter.tms.store.sqlite import Store
@@ -31,12 +34,21 @@ class Registrations:
         #: In the order in which they lapse: all are granted the same period.
         self._lapses: OrderedDict[str, int] = OrderedDict()
         self.hosts: set[str] = set()
+        #: Connection type and native address of those that gave one.
+        self._addresses: dict[str, tuple[int, bytes]] = {}
 
     def load(self, now_us: int) -> None:
         """Take up what the store knows; after a restart each counts for a whole period again."""
         for row in self._store.read("SELECT esn FROM meters WHERE registered_s != 0"):
             self._keep(row["esn"], now_us)
         self.hosts = {row["esn"] for row in self._store.read("SELECT esn FROM notification_hosts")}
+        for row in self._store.read("SELECT * FROM native_addresses"):
+            self._addresses[row["esn"]] = row["connection_type"], row["address"]
+
+    def address(self, esn: str) -> NativeAddress | None:
+        """Give where a node can be called; None for one that only comes itself."""
+        given = self._addresses.get(esn)
+        return native_address(*given) if given is not None else None
 
     def room_for(self, esn: str, register: Register) -> bool:
         """Tell whether a node may be taken in as what it says that it is."""
@@ -45,6 +57,9 @@ class Registrations:
     def came(self, esn: str, register: Register, now_us: int) -> None:
         """A registration is durable."""
         self._keep(esn, now_us)
+        self._addresses.pop(esn, None)
+        if any(register.address):
+            self._addresses[esn] = int(register.connection_type), register.address
         if told(register):
             self.hosts.add(esn)
         else:
@@ -54,6 +69,7 @@ class Registrations:
     def went(self, esn: str, now_us: int) -> None:
         """A node has given its title up, or its registration has lapsed."""
         self._lapses.pop(esn, None)
+        self._addresses.pop(esn, None)
         self.hosts.discard(esn)
         self._tell(esn, encode_service(Deregister(self._collector.title_of(esn))), now_us)
 
@@ -93,6 +109,10 @@ def store_registration(
         connection.execute("INSERT OR IGNORE INTO notification_hosts VALUES (?)", (esn,))
     else:
         connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))
+    connection.execute("DELETE FROM native_addresses WHERE esn=?", (esn,))
+    if any(register.address):
+        given = esn, int(register.connection_type), register.address
+        connection.execute("INSERT INTO native_addresses VALUES (?, ?, ?)", given)
     sql = "SELECT config_version FROM meters WHERE esn=?"
     return int(connection.execute(sql, (esn,)).fetchone()[0])
 
@@ -101,3 +121,4 @@ def store_departure(connection: sqlite3.Connection, esn: str) -> None:
     """Note that a node is registered no longer; what it sent stays."""
     connection.execute("UPDATE meters SET registered_s=0 WHERE esn=?", (esn,))
     connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))
+    connection.execute("DELETE FROM native_addresses WHERE esn=?", (esn,))

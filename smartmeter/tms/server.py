@@ -11,11 +11,13 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import cast
 
+from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.listener import Listener, native_address_of
 from smartmeter.comms.listener import Path as ApduPath
+from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
 from smartmeter.tms.poller import Poller
@@ -44,6 +46,7 @@ class TmsServer:
         self._template = template or make_template()
         self._joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
+        self._finder: WayFinder | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._stopping = False
         self._committed: deque[Callable[[], None]] = deque()
@@ -59,6 +62,9 @@ class TmsServer:
         self.head_end.collector.address_of = _address_of
         self.head_end.collector.node.joins_segments = self._joins_segments
         self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow
+        if tls is None:  # what is said inside TLS here goes nowhere without
+            self._finder = WayFinder(self.head_end.native_address, self.listener, self, None)
+            self.head_end.collector.seek = self._finder.seek
         self.head_end.load(monotonic_us())
         self._poller = Poller(self.head_end.polled, self._polled)
         await self.listener.listen(host, port, tls)
@@ -122,6 +128,8 @@ class TmsServer:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._ticker
             await self._poller.stop()
+        if self._finder is not None:
+            await self._finder.stop()
         await self.listener.close()
         self.store.close()
 
@@ -159,6 +167,20 @@ class TmsServer:
             except StorageError:
                 # The disk may have room again; what is due then is done then.
                 self.listener.counts["store takes nothing"] += 1
+            self.flush()
+
+    # What the finder tells.
+
+    def way_found(self, title: ApTitle, path: Hashable) -> None:
+        """A node that was called is reached by ``path``."""
+        if not self._stopping:
+            self.head_end.way_found(title, path, monotonic_us())
+            self.flush()
+
+    def way_lost(self, title: ApTitle) -> None:
+        """A node that was called cannot be reached."""
+        if not self._stopping:
+            self.head_end.way_lost(title)
             self.flush()
 
     # What the listener tells.

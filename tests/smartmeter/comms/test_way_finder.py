@@ -48,7 +48,7 @@ ACCEPTS = {
 NETR = b"\x0e"
 
 
-async def asked(relay: RelayHost, octets: bytes) -> bytes:
+async def asked(relay: RelayHost | TmsServer, octets: bytes) -> bytes:
     """Send one APDU on a connection of its own; give what comes back there."""
     reader, writer = await asyncio.open_connection(*relay.address)
     writer.write(octets)

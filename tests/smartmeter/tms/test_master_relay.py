@@ -12,7 +12,7 @@ from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, NOTIFICATION, TEST
 from protocols.c1222.envelope import decode_apdu
-from protocols.c1222.native_address import decode_address
+from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.registration import ConnectionType, NodeType, Register, serial_uid
 from protocols.c1222.security import EaxPrime
@@ -37,12 +37,15 @@ from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
 from smartmeter.tms.collector import REGISTRATION_PERIOD_S
+from smartmeter.tms.model import Kind as JobKind
 from smartmeter.tms.registrations import GRACE_S, MAX_HOSTS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import items, request
+from tests.smartmeter.comms.far_ends import FarEnd, free_port
 from tests.smartmeter.comms.test_relay_host import tcp
+from tests.smartmeter.comms.test_way_finder import ACCEPTS, asked
 from tests.smartmeter.tms.test_server import HOST_TITLE, eventually
 
 SEED = 5
@@ -97,9 +100,9 @@ class Talker:
         responses: tuple[bytes, ...] = (await self.hear(ResponseArrived)).responses
         return responses
 
-    async def register(self, node_type: NodeType = NodeType.END_DEVICE) -> bytes:
+    async def register(self, node_type: NodeType = NodeType.END_DEVICE, **more: Any) -> bytes:
         factory = self.factory
-        service = Register(factory.title, serial_uid(factory.esn), node_type=node_type)
+        service = Register(factory.title, serial_uid(factory.esn), node_type=node_type, **more)
         [answer] = await self.ask(encode_service(service))
         return answer
 
@@ -206,6 +209,38 @@ async def test_notification_hosts_are_bounded_and_known_after_a_restart(tms: Tms
         tms.head_end.registrations.hosts = {str(n) for n in range(MAX_HOSTS)}
         assert await host.register(NodeType.NOTIFICATION_HOST) == bytes([ResponseCode.bsy])
         assert (await host.register())[0] == 0, "as what it was before"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+async def test_a_node_without_a_connection_is_called_where_it_said(
+    kind: str, tms: TmsServer
+) -> None:
+    far, protocol = FarEnd(kind, free_port()), TCP if kind == "tcp" else UDP
+    where = NativeAddress("127.0.0.1", far.port, protocol)
+    given = {"connection_type": ACCEPTS[protocol], "address": where.encode()}
+    async with Talker(METER, tms) as meter:
+        assert (await meter.register(NodeType.HOST, address=where.encode()))[0] == 0
+        assert tms.head_end.native_address(METER.title) is None, "it takes no calls"
+        assert (await meter.register(NodeType.HOST, **given))[0] == 0
+        assert await meter.ask(encode_service(Deregister(METER.title))) == (b"\0",)
+        assert tms.head_end.native_address(METER.title) is None
+        assert (await meter.register(NodeType.HOST, **given))[0] == 0
+    await eventually(lambda: not tms.head_end.connected(METER.esn), "it has gone")
+    again = type(tms.head_end)(tms.store, tms.calendar, tms.head_end.template, lambda f: None)
+    again.load(0)
+    assert again.native_address(METER.title) == where, "known after a restart"
+    async with far.listening() as node:
+        device = node.talk
+        device.server.node.title, device.ring.ciphers = METER.title, {0: EaxPrime(METER.key)}
+        device.clock.offset_us = wall_utc_us() - device.now_us
+        # Somebody asks it through the TMS, and then an operator.
+        answer = await asked(tms, request([encode_request(Identify())], called=METER.title))
+        assert items(answer)[0][:2] == b"\0\3"
+        tms.head_end.request(METER.esn, JobKind.PING, "operator")
+        tms.flush()
+        done = "SELECT count(*) FROM jobs WHERE state='done'"
+        await eventually(lambda: tms.store.number(done) == 1, "the ping")
+        assert len(node.paths) == 1, "one connection serves both"
 
 
 async def test_a_report_behind_a_security_service_is_acknowledged_with_it(tms: TmsServer) -> None:
