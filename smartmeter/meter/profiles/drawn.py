@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, time
-from random import Random
 from typing import Any
 
 from smartmeter.meter.display_codes import Item, Kind, State
@@ -28,6 +26,8 @@ from smartmeter.meter.profile import (
     dial,
 )
 from smartmeter.meter.profiles import parts
+from smartmeter.meter.profiles.chance import Chance
+from smartmeter.meter.profiles.drawn_calendar import calendar_data, calendar_tables
 from smartmeter.meter.quantities import (
     AMPERES,
     AMPERES_SQUARED,
@@ -68,7 +68,6 @@ _MOMENTARY = (
 #: Below these the largest customer would turn a register over within days.
 _DIAL_FOR_WH, _DIAL_FOR_W = 10**9, 10**7
 _MAX_SET_OCTETS = 12_000
-_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
 
 
 @dataclass
@@ -90,22 +89,11 @@ class _Draw:
     """One device being drawn."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = Random(f"profile/{seed}")
+        self.chance = Chance(f"profile/{seed}")
         self.seed = seed
         self.tables: dict[int, Values] = {}
         self.data: list[int] = [23]
         self.lists: dict[str, ListStyle] = {}
-
-    def yes(self, percent: int = 50) -> bool:
-        return self.chance.randrange(100) < percent
-
-    def some(self, names: Sequence[Any], percent: int = 50) -> tuple[Any, ...]:
-        return tuple(name for name in names if self.yes(percent))
-
-    def pick(self, numbers: Sequence[int], most: int) -> list[int]:
-        """Give up to ``most`` of some numbers, repeats allowed, none when there are none."""
-        count = self.chance.randint(0, most) if numbers else 0
-        return [self.chance.choice(list(numbers)) for _ in range(count)]
 
     # ST-00.
 
@@ -129,9 +117,9 @@ class _Draw:
         found = _Sources()
         big = parts.KILO if dial(formats.ni_format1) < _DIAL_FOR_WH else 0
         demand_unit = parts.KILO if dial(formats.ni_format2) < _DIAL_FOR_W else 0
-        flags = list(self.some(("PF_EXCLUDE_FLAG", "RESET_EXCLUDE_FLAG")))
-        flags += self.some(("SET1_PRESENT_FLAG", "SET2_PRESENT_FLAG"), 30)
-        sliding, thermal = self.yes(40), self.yes(30)
+        flags = list(self.chance.some(("PF_EXCLUDE_FLAG", "RESET_EXCLUDE_FLAG")))
+        flags += self.chance.some(("SET1_PRESENT_FLAG", "SET2_PRESENT_FLAG"), 30)
+        sliding, thermal = self.chance.yes(40), self.chance.yes(30)
         flags += ["BLOCK_DEMAND_FLAG"] + ["SLIDING_DEMAND_FLAG"] * sliding
         flags += ["THERMAL_DEMAND_FLAG"] * thermal
         found.add(parts.energy(WATT, parts.DELIVERED, big), found.energies)
@@ -141,7 +129,7 @@ class _Draw:
             found.add(self._demand(demand_unit, sliding, thermal), found.demands)
         for _ in range(self.chance.randint(1, 8)):
             found.add(self._momentary(), found.momentary)
-        for quantity in self.some((OUTAGES, RESET_COUNT), 40):
+        for quantity in self.chance.some((OUTAGES, RESET_COUNT), 40):
             found.add(SourceProfile(Unit(quantity, EVENT_COUNT)), found.counters)
         self.tables[11] = {"SOURCE_FLAGS": tuple(flags)}
         self.tables[13] = {
@@ -151,10 +139,10 @@ class _Draw:
             "COLD_LOAD_PICKUP": self.chance.randint(0, 30),
         }
         width = self.chance.randint(1, 4)
-        if self.yes(30):
+        if self.chance.yes(30):
             found.all = [
                 SourceProfile(s.unit, s.demand, n.to_bytes(width, "big"), s.constants, s.applied)
-                if self.yes()
+                if self.chance.yes()
                 else s
                 for n, s in enumerate(found.all)
             ]
@@ -162,14 +150,14 @@ class _Draw:
 
     def _energy(self, big: int) -> SourceProfile:
         quantity = self.chance.choice((WATT, VAR, VA_RMS, VA_PHASOR, Q60))
-        if self.yes(20):
+        if self.chance.yes(20):
             return parts.net_energy(self.chance.choice((WATT, VAR)), big)
-        if self.yes(15):
+        if self.chance.yes(15):
             square = self.chance.choice((VOLTS_SQUARED, AMPERES_SQUARED))
             return parts.energy(square, parts.ALL, parts.KILO)
         constants, applied = None, True
-        if self.yes(25):
-            applied = self.yes()
+        if self.chance.yes(25):
+            applied = self.chance.yes()
             constants = {
                 "MULTIPLIER": self.chance.choice((1, 2, 10, 100)),
                 "OFFSET": 0,
@@ -180,7 +168,7 @@ class _Draw:
 
     def _ratios(self) -> Values:
         return {
-            "SET_FLAGS": {"SET_APPLIED_FLAG": int(self.yes(70))},
+            "SET_FLAGS": {"SET_APPLIED_FLAG": int(self.chance.yes(70))},
             "RATIO_F1": self.chance.choice((1, 20, 120)),
             "RATIO_P1": self.chance.choice((1, 4)),
         }
@@ -201,14 +189,16 @@ class _Draw:
 
     def registers(self, sources: _Sources, tiers: int, has_time: bool) -> None:
         draw = self.chance
-        summations = self.pick(sources.energies, 8) or [0]
-        demands = self.pick(sources.demands, 4)
-        coincidents = self.pick([*sources.demands, *sources.momentary], 3) if demands else []
-        present = self.pick([*sources.momentary, *sources.energies, *sources.counters, 255], 6)
-        chosen = self.pick([*sources.demands, 255], 3)
+        summations = self.chance.pick(sources.energies, 8) or [0]
+        demands = self.chance.pick(sources.demands, 4)
+        coincidents = self.chance.pick([*sources.demands, *sources.momentary], 3) if demands else []
+        present = self.chance.pick(
+            [*sources.momentary, *sources.energies, *sources.counters, 255], 6
+        )
+        chosen = self.chance.pick([*sources.demands, 255], 3)
         reads = draw.randint(0, 6)
         self.tables[21] = {
-            "REG_FUNC1_FLAGS": self.some(
+            "REG_FUNC1_FLAGS": self.chance.some(
                 (
                     "SEASON_INFO_FIELD_FLAG",
                     "DATE_TIME_FIELD_FLAG",
@@ -238,12 +228,12 @@ class _Draw:
         self.tables[22] = {
             "SUMMATION_SELECT": parts.select(*summations),
             "DEMAND_SELECT": parts.select(*demands),
-            "MIN_OR_MAX_FLAGS": frozenset(self.some(range(len(demands)), 80)),
+            "MIN_OR_MAX_FLAGS": frozenset(self.chance.some(range(len(demands)), 80)),
             "COINCIDENT_SELECT": parts.select(*coincidents),
             "COIN_DEMAND_ASSOC": [draw.randrange(len(demands)) for _ in coincidents],
         }
-        self.data += [25] * self.yes(80) + [26] * (reads > 0)
-        if self.yes(80):
+        self.data += [25] * self.chance.yes(80) + [26] * (reads > 0)
+        if self.chance.yes(80):
             self.tables[27] = {
                 "PRESENT_DEMAND_SELECT": parts.select(*chosen),
                 "PRESENT_VALUE_SELECT": parts.select(*present),
@@ -258,7 +248,7 @@ class _Draw:
         self.lists["self_reads"] = self._style()
 
     def _style(self) -> ListStyle:
-        return ListStyle(descending=self.yes(40), fifo=self.yes(40))
+        return ListStyle(descending=self.chance.yes(40), fifo=self.chance.yes(40))
 
     # Decade 3.
 
@@ -268,109 +258,25 @@ class _Draw:
         items += [Item(Kind.DEMAND, n) for n in range(dims["NBR_DEMANDS"])]
         items += [Item(Kind.PRESENT_VALUE, n) for n in range(dims["NBR_PRESENT_VALUES"])]
         items += parts.states(State.SERIAL, State.STATUS)
-        alternate = [*self.some(items), Item(Kind.SEGMENTS)]
-        self.tables |= parts.display([*self.some(items, 70), items[0]], alternate)
-
-    # Decade 5.
-
-    def calendar(self, tiers: int) -> None:
-        draw = self.chance
-        seasons, specials = draw.randint(1, 4), draw.randint(0, 4)
-        schedules = draw.randint(1, 5)
-        anchored = self.yes()
-        flags1 = ("TOU_SELF_READ_FLAG", "SEASON_SELF_READ_FLAG", "SEASON_DEMAND_RESET_FLAG")
-        flags2 = ("SEPARATE_WEEKDAYS_FLAG", "SEPARATE_SUM_DEMANDS_FLAG", "CAP_TM_ZN_OFFSET_FLAG")
-        chosen1 = self.some((*flags1, "SEASON_CHNG_ARMED_FLAG")) + ("ANCHOR_DATE_FLAG",) * anchored
-        chosen2 = self.some((*flags2, "CAP_DST_AUTO_FLAG"))
-        dates = [self._date_entry(seasons, specials) for _ in range(draw.randint(0, 6))]
-        recurring = [self._rule(seasons, specials, anchored) for _ in range(draw.randint(0, 8))]
-        switches = [s for n in range(schedules) for s in self._switches(n, tiers)]
-        weekly = "SEPARATE_WEEKDAYS_FLAG" in chosen2
-        names = _WEEK if weekly else ("SATURDAY", "SUNDAY", "WEEKDAY")
-        lengths = (len(dates) + draw.randint(0, 3), len(recurring) + draw.randint(0, 3))
-        self.tables[51] = {
-            "TIME_FUNC_FLAG1": chosen1,
-            "TIME_FUNC_FLAG2": chosen2,
-            "CALENDAR_FUNC": {"NBR_SEASONS": seasons, "NBR_SPECIAL_SCHED": specials},
-            "NBR_NON_RECURR_DATES": lengths[0],
-            "NBR_RECURR_DATES": lengths[1],
-            "NBR_TIER_SWITCHES": len(switches),
-        }
-        self.tables[53] = {
-            "DST_TIME_EFF": time(draw.randint(0, 3), draw.choice((0, 30))),
-            "DST_TIME_AMT": draw.choice((30, 60, 120)),
-            "TIME_ZONE_OFFSET": draw.choice((-480, -300, -210, 0, 60, 330, 345)),
-            "STD_TIME_EFF": time(draw.randint(2, 4), 0),
-        }
-        self.tables[54] = {
-            "ANCHOR_DATE": date(2026, draw.randint(1, 12), draw.randint(1, 28)),
-            "NON_RECURR_DATES": dates,
-            "RECURR_DATES": recurring,
-            "TIER_SWITCHES": switches,
-            "DAILY_SCHEDULE_ID_MATRIX": [
-                {
-                    **{f"{name}_SCHEDULE": draw.randrange(schedules) for name in names},
-                    "SPECIAL_SCHEDULE": [draw.randrange(schedules) for _ in range(specials)],
-                }
-                for _ in range(seasons)
-            ],
-        }
-        self.data += [n for n in (55, 56) if self.yes(80)] + [24] * self.yes(70)
-
-    def _action(self, seasons: int, specials: int) -> Values:
-        choices = [0, 1, 2, *range(3, 3 + seasons), *range(19, 19 + specials)]
-        return {
-            "CALENDAR_CTRL": self.chance.choice(choices),
-            "DEMAND_RESET_FLAG": int(self.yes(20)),
-            "SELF_READ_FLAG": int(self.yes(20)),
-        }
-
-    def _date_entry(self, seasons: int, specials: int) -> Values:
-        day = date(2026, 1, 1).toordinal() + self.chance.randint(0, 1500)
-        action = self._action(seasons, specials)
-        return {"NON_RECURR_DATE": date.fromordinal(day), "CALENDAR_ACTION": action}
-
-    def _rule(self, seasons: int, specials: int, anchored: bool) -> Values:
-        draw = self.chance
-        month = draw.choice((*range(1, 13), 13, 13, 14, *[15] * anchored))
-        rule = {"MONTH": month, "WEEKDAY": draw.randrange(8), "DAY": draw.randint(1, 28)}
-        if month == 14:
-            rule["WEEKDAY"] %= 7
-        rule |= {"PERIOD": draw.randint(1, 63), "DELTA": draw.randint(0, 63), "OFFSET": 0}
-        return {"RECURR_DATE": rule, "CALENDAR_ACTION": self._action(seasons, specials)}
-
-    def _switches(self, schedule: int, tiers: int) -> list[Values]:
-        minutes = {0, *(self.chance.randrange(1440) for _ in range(self.chance.randint(0, 5)))}
-        return [
-            {
-                "TIER_SWITCH": {
-                    "NEW_TIER": self.chance.randrange(max(1, tiers)),
-                    "SUMMATION_SWITCH_FLAG": int(minute == 0 or self.yes(70)),
-                    "DEMANDS_SWITCH_FLAG": int(minute == 0 or self.yes(70)),
-                    "SWITCH_HOUR": minute // 60,
-                    "SWITCH_MIN": minute % 60,
-                },
-                "DAY_SCH_NUM": schedule,
-            }
-            for minute in sorted(minutes)
-        ]
+        alternate = [*self.chance.some(items), Item(Kind.SEGMENTS)]
+        self.tables |= parts.display([*self.chance.some(items, 70), items[0]], alternate)
 
     # Decade 6.
 
     def profile_sets(self, sources: _Sources, version: int) -> None:
-        numbers = [number for number in (1, 2, 3, 4) if self.yes(45)] or [1]
-        flags = [f"LP_SET{n}_INHIBIT_OVF_FLAG" for n in numbers if self.yes(30)]
-        flags += [f"SCALAR_DIVISOR_FLAG_SET{n}" for n in numbers if self.yes(40)]
-        flags += self.some(("BLK_END_READ_FLAG", "BLK_END_PULSE_FLAG"))
-        flags += self.some(("EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG"), 60)
-        if self.yes(40):
+        numbers = [number for number in (1, 2, 3, 4) if self.chance.yes(45)] or [1]
+        flags = [f"LP_SET{n}_INHIBIT_OVF_FLAG" for n in numbers if self.chance.yes(30)]
+        flags += [f"SCALAR_DIVISOR_FLAG_SET{n}" for n in numbers if self.chance.yes(40)]
+        flags += self.chance.some(("BLK_END_READ_FLAG", "BLK_END_PULSE_FLAG"))
+        flags += self.chance.some(("EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG"), 60)
+        if self.chance.yes(40):
             flags.append("CLOSURE_STATUS_FLAG" if version < 2 else "BLK_END_RD_INDICATOR_FLAG")
         dims: dict[str, Any] = {"LP_FLAGS": tuple(flags)}
         control: dict[str, Any] = {}
         usable = [*sources.energies, *sources.momentary, *sources.demands]
         formats = set()
         for number in numbers:
-            chosen = self.pick(usable, 5) or [0]
+            chosen = self.chance.pick(usable, 5) or [0]
             code = self.chance.randrange(8)
             formats.add(f"INV_{_INTERVAL_CODES[code]}_FLAG")
             intervals = self.chance.randint(1, 48)
@@ -381,14 +287,16 @@ class _Draw:
             dims[f"NBR_CHNS_SET{number}"] = len(chosen)
             dims[f"MAX_INT_TIME_SET{number}"] = self.chance.choice(_LENGTHS)
             control[f"LP_SEL_SET{number}"] = [
-                parts.channels(source, end_readings=self.yes() and source in sources.energies)[0]
+                parts.channels(
+                    source, end_readings=self.chance.yes() and source in sources.energies
+                )[0]
                 for source in chosen
             ]
             control[f"INT_FMT_CDE{number}"] = 1 << code
             control[f"SCALARS_SET{number}"] = [self.chance.choice((1, 2, 10)) for _ in chosen]
             control[f"DIVISOR_SET{number}"] = [self.chance.choice((1, 3, 1000)) for _ in chosen]
             self.lists[f"profile{number}"] = self._style()
-            self.lists[f"intervals{number}"] = ListStyle(descending=self.yes(30))
+            self.lists[f"intervals{number}"] = ListStyle(descending=self.chance.yes(30))
         dims["LP_FMATS"] = tuple(sorted(formats))
         self.tables |= {61: dims, 62: control}
         self.data += [63, *(63 + number for number in numbers)]
@@ -400,15 +308,17 @@ class _Draw:
         flags: tuple[str, ...] = ("EVENT_NUMBER_FLAG", "HIST_DATE_TIME_FLAG", "HIST_SEQ_NBR_FLAG")
         flags += ("HIST_INHIBIT_OVF_FLAG", "EVENT_INHIBIT_OVF_FLAG")
         octets, length = self.chance.randint(8, 10), self.chance.randint(0, 6)
-        self.tables[71] = parts.log_dimensions(events, history, self.some(flags), octets, length)
+        self.tables[71] = parts.log_dimensions(
+            events, history, self.chance.some(flags), octets, length
+        )
         known = list(STANDARD_EVENTS)
         self.tables[72] = parts.supported(known)
         for number, wanted in ((73, history), (75, events)):
             if wanted:
-                tables = self.some(parts.CONFIGURABLE)
-                chosen = set(self.some(known, 80))
+                tables = self.chance.some(parts.CONFIGURABLE)
+                chosen = set(self.chance.some(known, 80))
                 chosen -= parts.SESSION_EVENTS if number == 75 else set()
-                self.tables[number] = parts.monitored(chosen, tables, self.some(procedures))
+                self.tables[number] = parts.monitored(chosen, tables, self.chance.some(procedures))
                 self.data.append(number + 1)
         self.lists |= {"event": self._style(), "history": self._style()}
 
@@ -426,7 +336,7 @@ class _Draw:
         return {
             number: tuple(self.chance.sample(fragments, self.chance.randint(1, 3)))
             for number in USER_TABLES
-            if self.yes(10)
+            if self.chance.yes(10)
         }
 
 
@@ -436,32 +346,33 @@ def draw_profile(seed: int) -> DeviceProfile:
     formats = draw.formats()
     has_time = formats.tm_format != 0
     sources = draw.sources(formats)
-    has_calendar = has_time and draw.yes(70)
-    tiers = draw.chance.randint(1, 5) if has_calendar and draw.yes(85) else 0
+    has_calendar = has_time and draw.chance.yes(70)
+    tiers = draw.chance.randint(1, 5) if has_calendar and draw.chance.yes(85) else 0
     draw.registers(sources, tiers, has_time)
-    if draw.yes(60):
+    if draw.chance.yes(60):
         draw.display()
     if has_time:
         draw.tables[51] = {}
         draw.data.append(52)
         if has_calendar:
-            draw.calendar(tiers)
-    if has_time and draw.yes(85):
+            draw.tables |= calendar_tables(draw.chance, tiers)
+            draw.data += calendar_data(draw.chance)
+    if has_time and draw.chance.yes(85):
         draw.profile_sets(sources, formats.std_version_no)
     pending = draw.chance.choice((0, 0, 3, 12))
     unfit = {12, 13, 14, 15} if not pending else set()
     unfit |= {10} if not has_time else set()
     has_precise_time = formats.tm_format in (1, 2) and formats.std_version_no > 1
     unfit |= set() if has_precise_time else set(PRECISE)
-    has_switch = draw.yes(30)
+    has_switch = draw.chance.yes(30)
     unfit |= set() if has_switch else {21}
     usable = [number for number in SUPPORTED if number not in unfit]
-    procedures = tuple(sorted({4, 5, 9, *draw.some(usable, 75)} - unfit))
-    if draw.yes(85):
+    procedures = tuple(sorted({4, 5, 9, *draw.chance.some(usable, 75)} - unfit))
+    if draw.chance.yes(85):
         draw.logs(procedures)
     draw.tables[41] = {"NBR_PASSWORDS": 2, "PASSWORD_LEN": 20}
-    draw.data += [42] + [4] * (pending > 0) + [57] * (has_precise_time and draw.yes())
-    is_local = formats.tm_format in (1, 2) and draw.yes()
+    draw.data += [42] + [4] * (pending > 0) + [57] * (has_precise_time and draw.chance.yes())
+    is_local = formats.tm_format in (1, 2) and draw.chance.yes()
     applied = ("TM_ZN_APPLIED_FLAG", "DST_APPLIED_FLAG") if is_local else ("GMT_FLAG",)
     return DeviceProfile(
         name="random",
@@ -472,7 +383,7 @@ def draw_profile(seed: int) -> DeviceProfile:
         tables=draw.tables,
         data=tuple(draw.data),
         procedures=procedures,
-        writable=(5, 6, 7, *draw.some(parts.CONFIGURABLE, 70)),
+        writable=(5, 6, 7, *draw.chance.some(parts.CONFIGURABLE, 70)),
         events=STANDARD_EVENTS,
         lists=draw.lists,
         clock=applied,
@@ -483,7 +394,7 @@ def draw_profile(seed: int) -> DeviceProfile:
         mfg_status_octets=draw.chance.randint(0, 3),
         has_switch=has_switch,
         overload_w=draw.chance.choice((0, 5_000, 100_000)),
-        without_limits=draw.some((11, 21, 31, 41, 51, 61, 71), 20),
+        without_limits=draw.chance.some((11, 21, 31, 41, 51, 61, 71), 20),
         spare_octets=draw.chance.choice((0, 0, 1, 3)),
         mfg_octets=draw.chance.choice((0, 0, 1, 2)),
         user_tables=draw.user_tables(),
