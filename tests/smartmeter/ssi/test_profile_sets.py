@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from ansi_tables import Snapshot
-from ansi_tables.ssi_tables import CONTEXT_TABLES, Command, SsiTable
+from ansi_tables.ssi_tables import CONTEXT_TABLES, Cause, Command, ModuleAlarm, SsiTable
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
@@ -99,6 +99,21 @@ def test_what_was_read_for_a_gap_that_made_room_is_not_taken_for_the_next_ones()
         again = [one for one in before[set_nbr] if 2 <= one[0] < 5] if set_nbr == 2 else []
         told = street.host.intervals(set_nbr)[len(before[set_nbr]) :]
         assert [one for one in told if one[0] < 8] == again
+
+
+def test_a_gap_of_intervals_that_the_meter_does_not_have_is_told_and_no_empty_report_is_sent() -> (
+    None
+):
+    street = provisioned("commercial")
+    street.run(HOUR_S)
+    module = street.device.module
+    module.memory.profile_gaps = [[1, module.memory.profile_epoch(1), 5000, 5010]]
+    assert module.gaps.start_due(street.world.now_us)
+    street.run(HOUR_S)
+    assert module.memory.profile_gaps == []
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert [(alarm["CODE"], alarm["VALUE"]) for alarm in alarms] == [(ModuleAlarm.GAP, 10)]
+    assert Cause.CATCH_UP not in [one.header["CAUSE"] for one in street.host.reports]
 
 
 def test_intervals_of_a_set_can_be_asked_for_and_of_none_that_the_meter_lacks() -> None:
