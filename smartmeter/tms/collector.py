@@ -67,6 +67,8 @@ SIGNATURE = b"SSI1"
 #: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
 REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
 ANSWER_TIMEOUT_US, SLOW_ANSWER_US = 15_000_000, 180_000_000
+#: How often a request in a datagram is sent again in that time: the same octets, served once.
+REPEATS = 4
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
 #: What anybody may ask in clear: it changes nothing.
@@ -196,6 +198,8 @@ class Collector:
         self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
         #: Tells that what goes by a path may lie in the network for a while.
         self.is_slow: Callable[[Hashable], bool] = lambda path: False
+        #: Tells that a path loses messages: what is asked over it is sent again.
+        self.is_lossy: Callable[[Hashable], bool] = lambda path: False
         self._current: tuple[Hashable, bytes] | None = None
         self._led: OrderedDict[int, None] = OrderedDict()
         self._events: list[Event] = []
@@ -209,7 +213,13 @@ class Collector:
         key_id = None if services[0][:1] == bytes([TRACE]) else 0
         timeout_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
         return self.node.request(
-            services, title, path, now_us, key_id=key_id, timeout_us=timeout_us
+            services,
+            title,
+            path,
+            now_us,
+            key_id=key_id,
+            timeout_us=timeout_us,
+            repeats=REPEATS if self.is_lossy(path) else 0,
         )
 
     def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:

@@ -15,7 +15,7 @@ from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.comms.listener import Listener, native_address_of
+from smartmeter.comms.listener import Listener, UdpPath, native_address_of
 from smartmeter.comms.listener import Path as ApduPath
 from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
@@ -62,6 +62,7 @@ class TmsServer:
         self.head_end.collector.address_of = _address_of
         self.head_end.collector.node.joins_segments = self._joins_segments
         self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow
+        self.head_end.collector.is_lossy = lambda path: isinstance(path, UdpPath)
         if tls is None:  # what is said inside TLS here goes nowhere without
             self._finder = WayFinder(self.head_end.native_address, self.listener, self, None)
             self.head_end.collector.seek = self._finder.seek

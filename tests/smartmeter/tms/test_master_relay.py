@@ -32,6 +32,7 @@ from protocols.psem.services import FullRead, FullWrite, Identify, IndexWrite
 from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.event_loop import ended
+from smartmeter.comms.listener import TcpPath
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.street import MODEL, Street, factory_of
@@ -241,6 +242,21 @@ async def test_a_node_without_a_connection_is_called_where_it_said(
         done = "SELECT count(*) FROM jobs WHERE state='done'"
         await eventually(lambda: tms.store.number(done) == 1, "the ping")
         assert len(node.paths) == 1, "one connection serves both"
+
+
+async def test_a_request_in_a_datagram_that_is_lost_is_sent_again_and_in_a_stream_is_not(
+    tms: TmsServer,
+) -> None:
+    collector, udp = tms.head_end.collector, tms.listener.datagram_path("127.0.0.1", free_port())
+    assert udp is not None
+    for path, times in ((udp, 5), (TcpPath(tms.listener), 1)):
+        now_us = monotonic_us()
+        collector.request(METER.esn, [encode_request(Identify())], path, now_us)
+        sent = []
+        for second in range(16):
+            collector.expire(now_us + second * 1_000_000)
+            sent += [octets for way, octets in collector.outgoing() if way == path]
+        assert len(sent) == times and len(set(sent)) == 1
 
 
 async def test_a_report_behind_a_security_service_is_acknowledged_with_it(tms: TmsServer) -> None:
