@@ -6,18 +6,24 @@ for the option left out, or for the folder that one is in.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 
+#: What Linux, macOS and Windows take between two slashes.
+MAX_PART = 255
+
 
 class FileName(click.Path):
-    """A name that is not empty, and whatever else ``click.Path`` is told to look at."""
+    """A name neither empty nor too long, and whatever else ``click.Path`` is told to look at."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Take a name."""
         if value == "":
             self.fail("is empty; give a name", param, ctx)
+        if any(len(os.fsencode(part)) > MAX_PART for part in os.fspath(value).split(os.sep)):
+            self.fail(f"holds a name of more than {MAX_PART} octets", param, ctx)
         return super().convert(value, param, ctx)
 
 

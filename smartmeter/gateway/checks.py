@@ -66,7 +66,8 @@ def _mains(settings: GatewaySettings) -> Iterator[Finding]:
 
 def _tms(settings: GatewaySettings) -> Iterator[Finding]:
     if not settings.bearers:
-        yield Finding("TMS", False, "none is set: one runs in the gateway's process")
+        told = "none is set: one runs in the gateway's process, and goes by the meter's clock"
+        yield Finding("TMS", False, told)
     for bearer in settings.bearers:
         yield from check_bearer(bearer)
     if settings.bearers:

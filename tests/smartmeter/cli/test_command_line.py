@@ -69,6 +69,19 @@ def test_an_empty_name_of_a_file_is_wrong_use(line: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     "line",
     [
+        ("fleet", "--dot", "x" * 256),
+        ("gateway", "check", "--settings", "folder/" + "x" * 256),
+        ("gateway", "init", "--out", "o", "--data", "ü" * 128),
+    ],
+)
+def test_a_name_of_a_file_that_no_system_takes_is_wrong_use(line: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(group, line)
+    assert done.exit_code == 2 and "a name of more than 255 octets" in done.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
         ("fleet", "--dot", "nowhere/x"),
         ("fleet", "--trace", "nowhere/x"),
         ("read", "sim:", "1", "--record", "nowhere/x"),
