@@ -7,8 +7,10 @@ traceback comes only with ``--debug``.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -70,6 +72,14 @@ class LazyGroup(click.Group):
         add_pcap_option(name, command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a verb; a reader of its output that has gone, as ``| head`` does, is no failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without loading them."""
         with formatter.section("Commands"):
@@ -121,8 +131,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:
         if "--debug" in sys.argv:
             raise

@@ -107,8 +107,10 @@ def command(
         click.echo(json.dumps([one.value() for one in found]))
         return
     console = Console()
-    for title, columns in _TABLES:
-        console.print(_table(title, (*_CASE, *columns), found))
+    with console.capture() as shown:
+        for title, columns in _TABLES:
+            console.print(_table(title, (*_CASE, *columns), found))
+    click.echo(shown.get(), nl=False)
     click.echo(_plot(found))
     click.echo(_no_worse(found))
 

@@ -35,6 +35,20 @@ def test_the_bench_of_an_optical_port_needs_nothing_of_the_network() -> None:
     assert done.returncode == 0 and done.stdout.startswith("D07 "), done.stderr
 
 
+def test_a_reader_that_has_gone_is_no_failure() -> None:
+    """As in ``smartmeter decode table --all … | head -1``, where a shell heeds all of a pipe."""
+    words = ("decode", "table", "--all", "--image", "docs/c1219/example_meter.json")
+    with subprocess.Popen(
+        [sys.executable, "-m", "smartmeter", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+
+
 def test_every_extra_that_is_named_is_there() -> None:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
