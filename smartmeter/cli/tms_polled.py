@@ -37,7 +37,7 @@ def list_all(as_json: bool, url: str, user: str) -> None:
 @client_options
 def add(file: str, url: str, user: str) -> None:
     """Enter those of FILE: CSV esn,address,user_id,password,model, as for tms run --poll."""
-    told = TmsClient(url, user).post_text("/api/polled", text_of(file, file))
+    told = TmsClient(url, user).post_text("/api/polled", text_of("FILE", file))
     click.echo(f"{told['new']} of {told['read']} plain meters are new")
 
 

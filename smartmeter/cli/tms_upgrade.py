@@ -17,6 +17,8 @@ from smartmeter.cli.file_name import NAME
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 MAX_FILE_OCTETS = 1 << 24
+#: UTC has 32 bits in the module's tables.
+MAX_SECOND = (1 << 32) - 1
 PAGE = 200
 
 
@@ -142,7 +144,10 @@ def _second(at: str) -> int:
         raise SettingsError("--at", f"{at!r:.40} is no time", "write 2026-12-01T02:00") from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(1, int(moment.timestamp()))
+    second = int(moment.timestamp())
+    if not 0 < second <= MAX_SECOND:
+        raise SettingsError("--at", f"{at!r:.40} is not 1970 to 2106", "give a nearer time")
+    return second
 
 
 def _private_key(name: str) -> bytes:

@@ -9,9 +9,9 @@ from typing import Any
 
 from ansi_tables.ssi_tables import CatchUp, Cause, Task
 from protocols.machine import earliest
+from smartmeter.base.provisioning import recurrence
 from smartmeter.base.tasks import Kind, Recurrence, jitter_s
 from smartmeter.base.zone import Zone
-from smartmeter.ssi.configuration import recurrence
 from smartmeter.ssi.reports import NO_SCHEDULE
 
 #: Missed runs that are made up for one by one, at most.

@@ -16,8 +16,8 @@ from typing import Any
 from ansi_tables import layout_for
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import BLANK_MONITOR, Condition
+from smartmeter.base.provisioning import FIRST_OWN_MONITOR
 from smartmeter.ssi.conditions import scaled, voltage_paths
-from smartmeter.ssi.configuration import FIRST_OWN_MONITOR
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.table_monitor import Verdict

@@ -59,7 +59,7 @@ def _read_row(cells: Sequence[str], place: str) -> PolledMeter:
         parse_address(address)
     except LocalProtocolError as error:
         raise SettingsError(place, str(error), "mend the line") from None
-    if not user_id.isdecimal() or int(user_id) > 0xFFFF:
+    if not user_id.isdecimal() or len(user_id) > 5 or int(user_id) > 0xFFFF:
         raise SettingsError(place, f"user_id {user_id!r:.20}", "give 0 to 65535")
     if len(password.encode()) > PASSWORD_OCTETS:
         # The password itself is never shown.

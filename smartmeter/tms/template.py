@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache, cached_property
@@ -34,8 +34,9 @@ from ansi_tables.ssi_tables import (
     Task,
 )
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.tasks import DAY_S, Kind, Recurrence
-from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
+from smartmeter.base.provisioning import fault, recurrence, zone
+from smartmeter.base.tasks import DAY_S, Recurrence
+from smartmeter.base.zone import UTC_ZONE, Zone
 
 MAX_TEMPLATE_OCTETS = 1 << 20
 #: Days since 1970 that a zone is told for: 2025 to 2055.
@@ -185,9 +186,7 @@ class Template:
 
     @cached_property
     def _zone(self) -> Zone:
-        table = ssi_tables.decode(SsiTable.ZONE, self.images[SsiTable.ZONE])
-        changes = ((entry["TIME"], entry["OFFSET_S"]) for entry in table["TRANSITIONS"])
-        return make_zone(table["OFFSET_S"], changes)
+        return zone(ssi_tables.decode(SsiTable.ZONE, self.images[SsiTable.ZONE]))
 
     @cached_property
     def goes_by_meters_zone(self) -> bool:
@@ -202,20 +201,9 @@ class Template:
     @cached_property
     def _reports(self) -> tuple[DueSchedule, ...]:
         value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
-        zone = self.meters_zone or self._zone
+        local = self.meters_zone or self._zone
         return tuple(
-            DueSchedule(
-                one["SCHEDULE_NBR"],
-                Recurrence(
-                    Kind(one["KIND"]),
-                    one["PERIOD_MIN"],
-                    one["AT_MINUTE"],
-                    one["DAY"],
-                    one["ONCE_TIME"],
-                    zone if one["LOCAL"] else UTC_ZONE,
-                ),
-                one["JITTER_S"],
-            )
+            DueSchedule(one["SCHEDULE_NBR"], recurrence(one, local), one["JITTER_S"])
             for one in value["SCHEDULES"]
             if one["ENABLED"] and one["TASK"] in (Task.REPORT, Task.HEALTH)
         )
@@ -224,32 +212,47 @@ class Template:
 def make_template(changes: Mapping[str, Any] | None = None) -> Template:
     """Make a template from the default and changes; SettingsError names what cannot be."""
     changes = changes or {}
-    unknown = set(changes) - set(_PARTS)
-    if unknown:
-        raise SettingsError(
-            "template", f"unknown part {min(unknown)!r}", f"use {', '.join(_PARTS)}"
-        )
+    _refuse_unknown("part", changes, _PARTS)
     parts = {name: changes.get(name, DEFAULT[name]) for name in _PARTS}
     try:
         values = {
-            SsiTable.SCHEDULES: {"SCHEDULES": [_SCHEDULE | one for one in parts["schedules"]]},
-            SsiTable.MONITORS: {"MONITORS": [_MONITOR | one for one in parts["monitors"]]},
-            SsiTable.OUTAGE: {**DEFAULT["outage"], **parts["outage"]},
-            SsiTable.DISPOSITION: {**DEFAULT["disposition"], **parts["disposition"]},
-            SsiTable.GENERAL: {**DEFAULT["general"], **parts["general"]},
+            SsiTable.SCHEDULES: {
+                "SCHEDULES": [_entry("schedule", _SCHEDULE, one) for one in parts["schedules"]]
+            },
+            SsiTable.MONITORS: {
+                "MONITORS": [_entry("monitor", _MONITOR, one) for one in parts["monitors"]]
+            },
+            SsiTable.OUTAGE: _entry("outage", DEFAULT["outage"], parts["outage"]),
+            SsiTable.DISPOSITION: _entry(
+                "disposition", DEFAULT["disposition"], parts["disposition"]
+            ),
+            SsiTable.GENERAL: _entry("general", DEFAULT["general"], parts["general"]),
             SsiTable.ZONE: zone_table(parts["zone"]),
         }
         images = {table: ssi_tables.encode(table, values[table]) for table in CONFIG_TABLES}
-        template = Template(_version(images), images)
-        for one in template.reports():
-            fault = one.recurrence.fault()
-            if fault:
-                raise SettingsError("template", f"schedule {one.number}: {fault}", "mend it")
+        impossible = fault(images)
     except (TableError, TypeError, ValueError) as error:
         raise SettingsError(
             "template", str(error), "see the element names of the default"
         ) from error
-    return template
+    if impossible:
+        raise SettingsError("template", f"{impossible}; no SmartMeter could do it", "mend it")
+    return Template(_version(images), images)
+
+
+def _entry(what: str, usual: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an entry with all its elements; what is not given is as usual."""
+    entry = {**usual, **given}
+    _refuse_unknown(f"element of {what}", entry, usual)
+    return entry
+
+
+def _refuse_unknown(what: str, given: Iterable[str], known: Iterable[str]) -> None:
+    unknown = set(given) - set(known)
+    if unknown:
+        raise SettingsError(
+            "template", f"unknown {what} {min(unknown)!r:.60}", f"use {', '.join(known)}"
+        )
 
 
 @cache
@@ -293,8 +296,8 @@ def read_template(text: str) -> Template:
     if len(text) > MAX_TEMPLATE_OCTETS:
         raise SettingsError("template", "is larger than 1 MiB", "make it smaller")
     try:
-        changes = json.loads(text)
-    except ValueError as error:
+        changes = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
         raise SettingsError("template", str(error), "write JSON") from error
     if not isinstance(changes, dict):
         raise SettingsError("template", "is no JSON object", "write {...}")

@@ -26,6 +26,8 @@ MAX_IMAGE_OCTETS, PIECE_OCTETS = 2 << 20, 1024
 #: An image as a file: these octets, the manifest, the octets of the image.
 MAGIC = b"SMFW1\n"
 MANIFEST_OCTETS = 136
+#: Of a model and of a version.
+MAX_NAME_OCTETS = 16
 #: Reasons that will be the same when an image is offered again.
 _FINAL = (
     UpgradeResult.WRONG_SIGNATURE,
@@ -97,6 +99,9 @@ def make_image(
             f"{len(octets)} octets; 1 to {MAX_IMAGE_OCTETS} are possible",
             "make it smaller",
         )
+    for name, text in (("model", model), ("version", version)):
+        if not 0 < len(text.encode()) <= MAX_NAME_OCTETS:
+            raise SettingsError("image", f"{name} {text!r:.60}", f"{MAX_NAME_OCTETS} octets fit")
     value = {
         "MODEL": model,
         "VERSION": version,

@@ -63,6 +63,9 @@ def test_what_cannot_become_an_image_is_named(tmp_path: Path) -> None:
         run("image", str(wheel), "--key", str(wheel), "--out", out)
     with pytest.raises(SettingsError, match="octets; 1 to"):
         make_image(bytes(MAX_IMAGE_OCTETS + 1), "M", "1", bytes(32), packed=False)
+    for model, version in (("M" * 17, "1"), ("M", "1" * 17), ("", "1")):
+        with pytest.raises(SettingsError, match="16 octets fit"):
+            make_image(b"payload", model, version, bytes(32))
     assert not Path(out).exists()
 
 
@@ -83,6 +86,8 @@ def test_a_sender_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.Monke
     image.write_bytes(make_image(b"payload", "M", "1", bytes(32)).file())
     with pytest.raises(SettingsError, match="is no time"):
         run("send", str(image), "SM1", "--at", "tomorrow")
+    with pytest.raises(SettingsError, match="1970 to 2106"):
+        run("send", str(image), "SM1", "--at", "2200-01-01")
     with pytest.raises(SettingsError, match="is no address"):
         run("send", str(image), "SM1", "--url", "nowhere")
     with pytest.raises(SmartMeterError, match="is the TMS running there"):

@@ -78,6 +78,13 @@ def test_any_text_is_a_shipment_or_one_clear_error(text: str) -> None:
         '{"general": {"DUTY_PERMILLE": "x"}}',
         '{"monitors": [{"TABLE": -1}]}',
         '{"outage": []}',
+        "[" * 100_000,
+        '{"schedules": [{"COLOUR": 1}]}',
+        '{"general": {"COLOUR": 1}}',
+        '{"schedules": [{"SCHEDULE_NBR": 1}, {"SCHEDULE_NBR": 1}]}',
+        '{"schedules": [{"TASK": 99}]}',
+        '{"monitors": [{"TABLE": 23}]}',
+        '{"general": {"DUTY_PERMILLE": 0}}',
     ],
 )
 def test_a_wrong_template_is_one_clear_error(text: str) -> None:
@@ -87,7 +94,7 @@ def test_a_wrong_template_is_one_clear_error(text: str) -> None:
 
 
 def test_the_same_template_has_the_same_version_and_another_one_another() -> None:
-    assert make_template().version == read_template("{}").version != 0
+    assert make_template().version == read_template("\ufeff{}").version != 0
     assert make_template({"general": {"ACK_TIMEOUT_MS": 999}}).version != make_template().version
 
 

@@ -70,6 +70,7 @@ def test_a_list_is_read_and_what_is_wrong_is_named_with_its_line() -> None:
         ("P3,socket://h:0,2,x,", "socket://HOST:PORT"),
         ("P-3,socket://h:1,2,x,", "letters and digits"),
         ("P3,socket://h:1,70000,x,", "0 to 65535"),
+        ("P3,socket://h:1," + "9" * 5000 + ",x,", "0 to 65535"),
         ("P3,socket://h:1,2," + "x" * 21 + ",", "too long"),
         ("P1,socket://h:1,2,x,", "twice"),
         ("P3,socket://192.0.2.1:2000,2,x,", "twice"),

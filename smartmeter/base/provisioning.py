@@ -1,0 +1,126 @@
+"""What a configuration of the SSI means, and what no module can do: shared by module and TMS.
+
+The TMS refuses a template that every module would refuse, where a person reads why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import (
+    CONFIG_TABLES,
+    CatchUp,
+    Condition,
+    Disposition,
+    SsiTable,
+    Task,
+)
+from smartmeter.base.tasks import Kind, Recurrence
+from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
+
+MIN_WATCH_PERIOD_MS = 100
+MAX_OUTAGE_THRESHOLD_S = 300
+MIN_REGISTRATION_PERIOD_S = 10
+#: Bits of the longest element that a monitor watches by octets.
+MAX_BITS = 8 * 255
+#: Numbers from here on are the module's own monitors (sags, swells, status); 255 is none.
+FIRST_OWN_MONITOR = 224
+
+
+def recurrence(schedule: Mapping[str, Any], zone: Zone) -> Recurrence:
+    """Give when a schedule is due; ValueError for a kind that does not exist."""
+    return Recurrence(
+        Kind(schedule["KIND"]),
+        schedule["PERIOD_MIN"],
+        schedule["AT_MINUTE"],
+        schedule["DAY"],
+        schedule["ONCE_TIME"],
+        zone if schedule["LOCAL"] else UTC_ZONE,
+    )
+
+
+def zone(table: Mapping[str, Any]) -> Zone:
+    """Give the zone that a ZONE table tells; ValueError when there is no such zone."""
+    transitions = ((entry["TIME"], entry["OFFSET_S"]) for entry in table["TRANSITIONS"])
+    return make_zone(table["OFFSET_S"], transitions)
+
+
+def fault(images: Mapping[SsiTable, bytes]) -> str | None:
+    """Tell what no module can do in a configuration, or None."""
+    values = {table: ssi_tables.decode(table, images[table]) for table in CONFIG_TABLES}
+    schedules = values[SsiTable.SCHEDULES]["SCHEDULES"]
+    monitors = values[SsiTable.MONITORS]["MONITORS"]
+    for numbers, limit in (
+        ([schedule["SCHEDULE_NBR"] for schedule in schedules], 255),
+        ([monitor["MONITOR_NBR"] for monitor in monitors], FIRST_OWN_MONITOR),
+    ):
+        if len(set(numbers)) != len(numbers) or any(number >= limit for number in numbers):
+            return f"numbers {numbers} are not unique and below {limit}"
+    try:
+        local = zone(values[SsiTable.ZONE])
+    except ValueError as error:
+        return f"ZONE: {error}"
+    faults = [_schedule_fault(schedule, local) for schedule in schedules]
+    faults += [_monitor_fault(monitor) for monitor in monitors]
+    faults.append(_disposition_fault(values[SsiTable.DISPOSITION]))
+    faults.append(_general_fault(values[SsiTable.OUTAGE], values[SsiTable.GENERAL]))
+    return next((one for one in faults if one), None)
+
+
+def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
+    try:
+        Task(schedule["TASK"])
+        CatchUp(schedule["CATCH_UP"])
+        impossible = recurrence(schedule, local).fault()
+    except ValueError as error:
+        impossible = str(error)
+    return f"schedule {schedule['SCHEDULE_NBR']}: {impossible}" if impossible else None
+
+
+def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
+    fault = ""
+    if monitor["PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
+        fault = f"PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
+    elif monitor["CONDITION"] not in set(Condition):
+        fault = "unknown CONDITION"
+    elif not monitor["PATH"] and not monitor["WIDTH"]:
+        fault = "neither PATH nor WIDTH"
+    elif monitor["CONDITION"] in (Condition.RATE, Condition.SILENT) and not monitor["WINDOW_S"]:
+        fault = "WINDOW_S is missing"
+    elif not -18 <= monitor["POWER"] <= 18:
+        fault = "POWER is not -18..18"
+    elif monitor["SCALED"] and not monitor["PATH"]:
+        fault = "SCALED without PATH"
+    elif monitor["CONDITION"] in (Condition.BIT_SET, Condition.BIT_CLEAR) and not (
+        0 <= monitor["THRESHOLD"] < MAX_BITS
+    ):
+        fault = f"THRESHOLD is no bit, 0..{MAX_BITS - 1}"
+    elif monitor["HYSTERESIS"] < 0:
+        fault = "HYSTERESIS below 0"
+    elif monitor["DISPOSITION"] not in set(Disposition):
+        fault = "unknown DISPOSITION"
+    return f"monitor {monitor['MONITOR_NBR']}: {fault}" if fault else None
+
+
+def _disposition_fault(table: Mapping[str, Any]) -> str | None:
+    given = {table["DEFAULT"], *(entry["DISPOSITION"] for entry in table["ENTRIES"])}
+    unknown = given - set(Disposition)
+    return f"DISPOSITION: {min(unknown)} is none" if unknown else None
+
+
+def _general_fault(outage: Mapping[str, Any], general: Mapping[str, Any]) -> str | None:
+    if outage["DISPOSITION"] not in set(Disposition):
+        return "OUTAGE: unknown DISPOSITION"
+    if outage["THRESHOLD_S"] > MAX_OUTAGE_THRESHOLD_S:
+        return f"THRESHOLD_S above {MAX_OUTAGE_THRESHOLD_S}"
+    if outage["VOLTAGE_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
+        return f"VOLTAGE_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
+    if not 1 <= general["DUTY_PERMILLE"] <= 1000 or general["ACK_TIMEOUT_MS"] < 100:
+        return "DUTY_PERMILLE is not 1..1000, or ACK_TIMEOUT_MS below 100"
+    if general["REGISTRATION_PERIOD_S"] < MIN_REGISTRATION_PERIOD_S:
+        return f"REGISTRATION_PERIOD_S below {MIN_REGISTRATION_PERIOD_S}"
+    if 0 < general["STATUS_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
+        return f"STATUS_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
+    return None
