@@ -8,6 +8,7 @@ message, opens its own connection and is known again by what it sends.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import ssl
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
+from smartmeter.comms.udp import EVERYBODY
 
 #: A node is rung no more often: each short message costs money.
 RING_AGAIN_US = 60_000_000
@@ -119,7 +121,15 @@ def native_address(connection_type: int, octets: bytes) -> NativeAddress | None:
         address = decode_address(octets)
     except ApduRejected:
         return None
+    if address is not None and not _is_one_host(address.host):
+        return None
     for protocol, accepted in accepts.items():
         if accepted and address is not None and address.protocol in (None, protocol):
             return NativeAddress(address.host, address.port, protocol)
     return None
+
+
+def _is_one_host(host: str) -> bool:
+    """Tell whether an address is none of a group, nor everybody's: nobody is called there."""
+    address = ipaddress.ip_address(host)
+    return not (address.is_multicast or address.is_unspecified or host == EVERYBODY)

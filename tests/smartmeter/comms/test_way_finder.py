@@ -22,7 +22,7 @@ from smartmeter.comms.node import NodeHost
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.sms import SmsCarrier
 from smartmeter.comms.way import Carries
-from smartmeter.comms.way_finder import Ring
+from smartmeter.comms.way_finder import Ring, native_address
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, MODEL, factory_of
@@ -104,6 +104,14 @@ async def test_a_node_that_takes_no_calls_is_not_called(tmp_path: Path) -> None:
     assert items(await asked(relay, request([READ_1], 2))) == [NETR]
     assert "not reached at its address" not in relay.counts
     await relay.stop()
+
+
+@pytest.mark.parametrize("host", ["224.0.2.4", "255.255.255.255", "0.0.0.0", "ff02::204", "::"])
+def test_nobody_is_called_at_the_address_of_many(host: str) -> None:
+    octets = NativeAddress(host, 1153, UDP).encode()
+    assert native_address(ACCEPTS[UDP], octets) is None
+    one = NativeAddress("192.0.2.1", 1153, UDP)
+    assert native_address(ACCEPTS[UDP], one.encode()) == one
 
 
 async def test_a_relay_that_ends_sees_the_calls_end_that_it_gives_up(tmp_path: Path) -> None:
