@@ -125,11 +125,8 @@ def _callers(listener: Listener, tls: TlsFiles, call: tuple[str, ...]) -> list[C
 def _broker(listener: Listener, tls: TlsFiles, address: str, user: str) -> Carrier:
     if not address.startswith(("mqtt:", "mqtts:")):
         raise SettingsError("--mqtt", f"{address!r} is no broker", "write mqtt:HOST:PORT")
-    try:
-        from smartmeter.comms.mqtt_carrier import MqttCarrier
-    except ImportError as error:
-        remedy = 'pip install "smartmeter[network]"'
-        raise SettingsError("--mqtt", f"needs the package {error.name}", remedy) from error
+    from smartmeter.comms.mqtt_carrier import MqttCarrier
+
     password = os.environ.get(PASSWORD_VARIABLE, "")
     settings = BearerSettings("mqtt", address, tls=tls, user=user, password=password)
     return MqttCarrier(settings, listener.limit, listener.counts)

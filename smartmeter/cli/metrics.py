@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from smartmeter.base.address import host_port
-from smartmeter.base.errors import SettingsError
 
 if TYPE_CHECKING:
     from smartmeter.comms.metrics import Family
@@ -28,12 +27,9 @@ async def serving_metrics(
     if address is None:
         yield
         return
+    from smartmeter.comms.metrics import MetricsServer
+
     host, port = host_port("--metrics", address, EXAMPLE)
-    try:
-        from smartmeter.comms.metrics import MetricsServer
-    except ImportError as error:
-        remedy = 'pip install "smartmeter[network]"'
-        raise SettingsError("--metrics", f"needs the package {error.name}", remedy) from error
     server = MetricsServer(families)
     await server.start(host, port)
     try:
