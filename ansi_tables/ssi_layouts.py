@@ -45,12 +45,39 @@ MAX_COMPACT_VALUES = 16_384
 
 
 def _text(octets: int) -> Construct[Any, Any]:
-    """A text filled with NULs; what is no UTF-8 is read as U+FFFD, what is too long is cut."""
+    """A text filled with NULs; what is no UTF-8 is read as U+FFFD, what is too long is refused."""
     return ExprAdapter(
         Bytes(octets),
-        lambda raw, _: raw.rstrip(b"\x00").decode("utf-8", "replace"),
-        lambda text, _: text.encode("utf-8")[:octets].ljust(octets, b"\x00"),
+        lambda raw, _: _read_text(raw),
+        lambda text, _: _fitted(text, octets).ljust(octets, b"\x00"),
     )
+
+
+def _remark(octets: int) -> Construct[Any, Any]:
+    """A text for people: what is too long ends after its last whole character."""
+    return ExprAdapter(
+        Bytes(octets),
+        lambda raw, _: _read_text(raw),
+        lambda text, _: (
+            text.encode("utf-8")[:octets]
+            .decode("utf-8", "ignore")
+            .encode("utf-8")
+            .ljust(octets, b"\x00")
+        ),
+    )
+
+
+def _read_text(raw: bytes) -> str:
+    return raw.rstrip(b"\x00").decode("utf-8", "replace")
+
+
+def _fitted(text: str, octets: int) -> bytes:
+    """Give a text's octets; U+FFFD takes more than the octet that it was read for, and is cut."""
+    coded = text.encode("utf-8")
+    if len(coded) > octets and "\ufffd" not in text:
+        fault = f"a text of {len(coded)} octets, at most {octets}"
+        raise TableValueError(fault, table="SSI", path="")
+    return coded[:octets]
 
 
 def _list(limit: int, element: Construct[Any, Any]) -> Construct[Any, Any]:
@@ -105,7 +132,7 @@ MODULE_STATUS = Struct(
 MODULE_VERSION = Struct(
     "MODEL" / _text(16),
     "ESN" / _text(16),
-    "FW_VERSION" / _text(16),
+    "FW_VERSION" / _remark(16),
     "HW_REVISION" / Int8ul,
     "TABLES_EDITION" / Int8ul,
     "MAX_SCHEDULES" / Int8ul,
@@ -304,7 +331,7 @@ ALARM = Struct(
     "TIME" / Int32ul,
     "MONITOR_NBR" / Int8ul,
     "VALUE" / Int64sl,
-    "TEXT" / _text(48),
+    "TEXT" / _remark(48),
 )
 
 OUTAGE_RECORD = Struct(
@@ -333,7 +360,7 @@ COMMAND = Struct(
 UPGRADE_STATUS = Struct(
     "STATE" / Int8ul,
     "RESULT" / Int8ul,  # of the last upgrade that ended or was refused
-    "RUNNING_VERSION" / _text(16),
+    "RUNNING_VERSION" / _remark(16),
     "RUNNING_SLOT" / Int8ul,
     "IMAGE_VERSION" / _text(16),  # the image that comes in or waits; empty: none
     "IMAGE_DIGEST" / Bytes(32),

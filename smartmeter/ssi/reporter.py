@@ -19,8 +19,6 @@ from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart, ReportMaker, pack
 from smartmeter.ssi.states import Life, warning
 from smartmeter.ssi.upgrade import Upgrade
 
-TEXT_OCTETS = 48
-
 
 class Reporter:
     """Holds what every report says of its sender: state, meter context, configuration version."""
@@ -142,9 +140,7 @@ class Reporter:
             return
         if time_s is None:
             time_s = self.utc_s(now_us)
-        alarm = self.alarms.value(
-            source, code, disposition, time_s, text[:TEXT_OCTETS], monitor_nbr, value
-        )
+        alarm = self.alarms.value(source, code, disposition, time_s, text, monitor_nbr, value)
         if disposition is Disposition.ADVISORY:
             self.alarms.keep(alarm)
             return

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ansi_tables import TableValueError
 from ansi_tables.ssi_tables import (
+    BLANK_MONITOR,
     CONFIG_TABLES,
     STAGING_OFFSET,
     SsiTable,
@@ -62,6 +63,16 @@ def itself_or_an_error(table: SsiTable, octets: bytes) -> None:
     assert encode(table, value) == octets
     with pytest.raises(TableValueError):
         decode(table, octets + b"\0" * 1000)
+
+
+def test_a_name_that_is_too_long_is_refused_and_a_text_for_people_is_cut() -> None:
+    monitor = BLANK_MONITOR | {"PATH": "X" * 65}
+    with pytest.raises(TableValueError, match="a text of 65 octets, at most 64"):
+        encode(SsiTable.MONITORS, {"MONITORS": [monitor]})
+    alarm = dict.fromkeys(("ALARM_NBR", "SOURCE", "CODE", "DISPOSITION", "TIME"), 0)
+    alarm |= {"MONITOR_NBR": 0, "VALUE": 0, "TEXT": "x" * 47 + "é"}
+    read = decode(SsiTable.ALARM, encode(SsiTable.ALARM, alarm))
+    assert read["TEXT"] == "x" * 47
 
 
 def test_a_staging_table_has_the_codec_of_its_active_one() -> None:
