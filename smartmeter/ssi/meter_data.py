@@ -12,8 +12,11 @@ from ansi_tables.values import Record, TableTime
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
+from smartmeter.base.clock import MAX_CALENDAR_S
 
 CLOCK_TABLE = 52
+#: A clock that shows later is garbage: the module's, set from it, must have room to run on.
+LATEST_CLOCK_S = MAX_CALENDAR_S - 366 * 86_400
 
 
 @dataclass
@@ -35,9 +38,17 @@ class MeterContext:
 def utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None = None) -> int:
     """Give a table's date and time as UTC seconds, 0 when not set.
 
+    What 32 bits of seconds since 1970 do not hold is no time that a meter was set to:
+    minutes since 1970 (TM_FORMAT 3) reach beyond the year 10,000.
+
     ``saving`` tells whether daylight saving was in force, where the meter says
     it; without, an hour that comes twice is taken as the first.
     """
+    second = _utc_seconds(stored, rules, saving)
+    return second if 0 < second < MAX_CALENDAR_S else 0
+
+
+def _utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None) -> int:
     if rules.zone_applied or rules.dst_applied:
         return rules.utc_s(stored, saving) or 0
     value = stored.value
@@ -77,6 +88,6 @@ def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
     """Read the meter's clock as UTC seconds; RemoteProtocolError when it is not set."""
     clock = yield from read_saving(meter, limits)
     second = utc_seconds(clock.CLOCK_CALENDAR, meter.rules, meter.rules.dst_now)
-    if not second:
+    if not 0 < second < LATEST_CLOCK_S:
         raise RemoteProtocolError("the meter's clock is not set")
     return second

@@ -11,6 +11,9 @@ from smartmeter.ssi.reporter import Reporter
 if TYPE_CHECKING:
     from smartmeter.ssi.module import Module
 
+#: As far as CLOCK_OFFSET_S reaches; clocks can be twice as far apart.
+MAX_OFFSET_S = (1 << 31) - 1
+
 
 class Status:
     """Looks at a module as of the last instant that it was told."""
@@ -43,7 +46,7 @@ class Status:
             "CONTEXT_ID": module.meter.id if module.meter else 0,
             "NBR_MOMENTARIES": memory.momentaries & 0xFFFF,
             "NBR_OUTAGES": (memory.next_outage - 1) & 0xFFFF,
-            "CLOCK_OFFSET_S": module.tasks.clock.offset_s,
+            "CLOCK_OFFSET_S": max(-MAX_OFFSET_S, min(module.tasks.clock.offset_s, MAX_OFFSET_S)),
             "WATCH_LINE_US": module.watch_line_us,
             "TIME": module.utc_s or 0,
         }

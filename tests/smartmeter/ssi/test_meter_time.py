@@ -7,10 +7,12 @@ import pytest
 from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.meaning.daylight import DaylightDates
 from ansi_tables.ssi_tables import Content, ScheduleKind, SsiTable
+from ansi_tables.values import TableTime
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.meter_zone import meter_zone
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
+from smartmeter.ssi.meter_data import utc_seconds
 from tests.smartmeter.ssi.host import Street, schedule, schedules
 
 HOUR_S = 3600
@@ -78,3 +80,12 @@ def test_a_zone_is_made_of_the_meters_rules() -> None:
 def test_a_meter_that_tells_no_dates_keeps_what_is_in_force() -> None:
     rules = ClockRules(zone_min=60, dst_min=60, dst_now=True)
     assert meter_zone(rules, 1_767_225_600).offset_at(0) == 2 * HOUR_S
+
+
+@pytest.mark.parametrize("year, known", [(1970, True), (2105, True), (2107, False), (1969, False)])
+def test_a_time_that_32_bits_of_seconds_do_not_hold_is_none_that_was_set(
+    year: int, known: bool
+) -> None:
+    moment = datetime(year, 12, 31, tzinfo=UTC)
+    expected = int(moment.timestamp()) if known else 0
+    assert utc_seconds(TableTime(b"", moment), ClockRules()) == expected

@@ -2,12 +2,16 @@
 
 import pytest
 
+from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, Task
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, Lock, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.security import EaxPrime
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.states import ErrorCode, State
+from smartmeter.ssi.status import MAX_OFFSET_S
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     FACTORY,
@@ -195,3 +199,24 @@ def test_where_nobody_tells_the_time_it_believes_the_meter_after_a_while() -> No
     street.run(60)
     assert abs(apart_s(street)) <= 1 and not len(module.outbox)
     assert len(street.host.intervals()) == len(street.journal) > before
+
+
+def test_a_clock_further_off_than_the_status_can_say_is_told_as_far_as_it_can() -> None:
+    commercial = MeterSettings(profile=PROFILES["commercial"])  # its seconds reach until 2106
+    street = Street(meter=commercial, meter_ahead_s=75 * YEAR_S)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK)))
+    street.run(HOUR_S)
+    module = street.device.module
+    assert module.state is State.PROVISIONED and module.error is ErrorCode.CLOCK_OFF
+    image = ssi_tables.encode(SsiTable.MODULE_STATUS, module.status())
+    assert ssi_tables.decode(SsiTable.MODULE_STATUS, image)["CLOCK_OFFSET_S"] == MAX_OFFSET_S
+    assert abs(apart_s(street)) <= 1
+
+
+def test_a_clock_at_the_end_of_its_seconds_counts_as_not_set() -> None:
+    commercial = MeterSettings(profile=PROFILES["commercial"])
+    street = Street(meter=commercial, meter_ahead_s=(1 << 32) - EPOCH_US // 1_000_000 - 60)
+    street.run(30)
+    module = street.device.module
+    assert module.state is State.CONFIGURING and module.error is ErrorCode.CONFIGURATION_FAILED
