@@ -134,18 +134,26 @@ class Meters:
         self._esns: dict[tuple[int, ...], str] = {}
         self._titles: dict[str, ApTitle] = {}
         self._ciphers: dict[tuple[str, int], EaxPrime] = {}
+        self._keys: dict[tuple[str, int], bytes] = {}
 
     def add(self, esn: str, title: str, key_id: int, key: bytes) -> None:
-        """Enter a SmartMeter, or another key of it."""
-        parsed = ApTitle.parse(title)
+        """Enter a SmartMeter, another title or another key of it.
+
+        A key that is known already stays the one whose uses are counted.
+        """
+        parsed, old = ApTitle.parse(title), self._titles.get(esn)
+        if old is not None and old.absolute != parsed.absolute:
+            del self._esns[old.absolute]
         self._esns[parsed.absolute] = esn
         self._titles[esn] = parsed
-        self._ciphers[esn, key_id] = EaxPrime(key)
+        if self._keys.get((esn, key_id)) != key:
+            self._keys[esn, key_id] = key
+            self._ciphers[esn, key_id] = EaxPrime(key)
 
     def below(self, prefix: tuple[int, ...]) -> Iterator[str]:
-        """Give the SmartMeters below a title."""
+        """Give the SmartMeters below a title; others may be entered meanwhile."""
         size = len(prefix)
-        return (esn for arcs, esn in self._esns.items() if arcs[:size] == prefix)
+        return (esn for arcs, esn in list(self._esns.items()) if arcs[:size] == prefix)
 
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
         """Give the key of a title."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from nicegui import events, ui
@@ -109,17 +110,23 @@ def _unknown(service: Service) -> ui.table:
             "Nobody unknown has spoken.",
         )
 
-        _upload("Import a shipment file (CSV)", service.import_shipment, "SmartMeters")
-        _upload("Import plain meters to poll (CSV)", service.import_polled, "plain meters")
+        async def shipment(text: str) -> dict[str, int]:
+            return await asyncio.to_thread(service.import_shipment, text)
+
+        async def polled(text: str) -> dict[str, int]:
+            return service.import_polled(text)  # the plan of polls is the loop's
+
+        _upload("Import a shipment file (CSV)", shipment, "SmartMeters")
+        _upload("Import plain meters to poll (CSV)", polled, "plain meters")
     return drawn
 
 
-def _upload(label: str, take: Callable[[str], dict[str, int]], what: str) -> None:
+def _upload(label: str, take: Callable[[str], Awaitable[dict[str, int]]], what: str) -> None:
     """Draw where a file can be dropped; ``take`` gives how many were read and how many are new."""
 
     async def taken(event: events.UploadEventArguments) -> None:
         try:
-            done = take((await event.file.read()).decode("utf-8"))
+            done = await take((await event.file.read()).decode("utf-8"))
         except UnicodeDecodeError:
             ui.notify("The file is no UTF-8 text.", type="negative")
         except SmartMeterError as error:

@@ -163,6 +163,18 @@ async def test_a_report_that_cannot_be_read_is_refused_whole(server: TmsServer) 
     assert server.store.number("SELECT count(*) FROM reports") == 0
 
 
+async def test_a_title_that_was_given_up_is_nobodys_and_a_known_key_stays_the_same(
+    server: TmsServer,
+) -> None:
+    factory, meters = factory_of(1, SEED, "x"), server.head_end.meters
+    cipher = meters.key(factory.title, 0)
+    server.import_shipment([Shipped(factory.esn, ".7.4711", factory.key, MODEL)])
+    assert meters.esn(factory.title) is None
+    assert meters.key(ApTitle.parse(".7.4711"), 0) is cipher, "its uses go on being counted"
+    server.import_shipment([Shipped(factory.esn, ".7.4711", bytes(16), MODEL)])
+    assert meters.key(ApTitle.parse(".7.4711"), 0) is not cipher
+
+
 async def test_an_address_that_is_taken_is_one_clear_error(
     server: TmsServer, tmp_path: Path
 ) -> None:
