@@ -148,7 +148,9 @@ def encode_report_header(value: Mapping[str, Any]) -> bytes | None:
     if value.get("SIGNATURE", _SIGNATURE) != _SIGNATURE:
         return None
     try:
-        esn = value["ESN"].encode("utf-8")[:_ESN_OCTETS]
+        esn = value["ESN"].encode("utf-8")
+        if len(esn) > _ESN_OCTETS:
+            return None
         return _HEADER.pack(_SIGNATURE, value["BASE"], esn, *_HEADER_FIELDS(value))
     except _MISFITS:
         return None
