@@ -14,7 +14,8 @@ import click
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import Bell, Carrier, carrying
-from smartmeter.comms.listener import Handler, Listener
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import Handler
 from smartmeter.comms.tls import TlsFiles
 
 #: Where the password at a broker comes from; never from the command line.

@@ -16,8 +16,8 @@ from protocols.modem.answering import AnsweringModem
 from protocols.transports.capture import active
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.carrier import begun_again
-from smartmeter.comms.listener import Handler
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
+from smartmeter.comms.paths import Handler
 from smartmeter.comms.sockets import MAX_UNSENT_OCTETS, PATIENCE_S
 
 #: A call over which no message has come for so long keeps the line from others.

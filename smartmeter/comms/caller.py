@@ -6,7 +6,8 @@ import asyncio
 import ssl
 
 from smartmeter.comms.bearer import ip_address
-from smartmeter.comms.listener import Handler, Listener
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import Handler
 from smartmeter.comms.tls import TlsFiles, client_tls
 
 RECONNECT_S = (0.25, 30.0)

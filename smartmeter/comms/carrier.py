@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.listener import Handler
+from smartmeter.comms.paths import Handler
 
 
 class Carrier(Protocol):

@@ -16,8 +16,7 @@ from collections.abc import Callable
 
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.inbox import Inbox
-from smartmeter.comms.listener import keep_alive
-from smartmeter.comms.sockets import PATIENCE_S, listening_sockets
+from smartmeter.comms.sockets import PATIENCE_S, keep_alive, listening_sockets
 from smartmeter.comms.tcp import TcpConnection
 from smartmeter.comms.tls import server_tls
 from smartmeter.comms.tls_door import TlsDoor

@@ -12,9 +12,9 @@ import aiomqtt
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended, told_to_end
-from smartmeter.comms.listener import Handler
 from smartmeter.comms.mqtt_client import WINDOW, broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
+from smartmeter.comms.paths import Handler
 
 CONNECT_TIMEOUT_S = 5.0
 #: A broker that answers no more is not waited for when we go.

@@ -19,8 +19,9 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.listener import Listener, native_address_of
-from smartmeter.comms.listener import Path as ApduPath
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import Path as ApduPath
+from smartmeter.comms.paths import native_address_of
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
 from smartmeter.comms.way_finder import WayFinder, native_address

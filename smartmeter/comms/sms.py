@@ -29,8 +29,8 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.carrier import begun_again
-from smartmeter.comms.listener import Handler
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
+from smartmeter.comms.paths import Handler
 from smartmeter.comms.task_connection import TaskConnection
 
 WAKE = "WAKE"

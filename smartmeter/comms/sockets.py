@@ -22,6 +22,8 @@ CONNECT_TIMEOUT_S = 10.0
 PATIENCE_S = 30.0
 #: A peer that does not read what is sent to it is let go when so much waits.
 MAX_UNSENT_OCTETS = 1 << 20
+#: Half-open connections: probes begin after a minute of silence, and three may be lost.
+KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
 #: Interfaces on which groups are joined.
 MAX_INTERFACES = 64
 
@@ -46,6 +48,17 @@ def listening_sockets(host: str, port: int, kind: int) -> list[socket.socket]:
             one.close()
         raise
     return made
+
+
+def keep_alive(connected: socket.socket | None) -> None:
+    """Ask the system to find out when the peer has gone without a word."""
+    if connected is None:
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option, value in KEEPALIVE:
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 def leave_groups_to_others(own: socket.socket) -> None:

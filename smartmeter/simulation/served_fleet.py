@@ -26,8 +26,9 @@ from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.listener import Listener, TcpPath, UdpPath
+from smartmeter.comms.listener import Listener
 from smartmeter.comms.node import NodeHost
+from smartmeter.comms.paths import TcpPath, UdpPath
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
 from smartmeter.network.link import LinkSettings

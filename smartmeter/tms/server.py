@@ -15,8 +15,9 @@ from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.comms.listener import Listener, UdpPath, native_address_of
-from smartmeter.comms.listener import Path as ApduPath
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import Path as ApduPath
+from smartmeter.comms.paths import UdpPath, native_address_of
 from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled

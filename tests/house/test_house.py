@@ -30,6 +30,7 @@ MAY_TOUCH_THE_WORLD = (
     "smartmeter/comms/mqtt.py",
     "smartmeter/comms/mqtt_carrier.py",
     "smartmeter/comms/listener.py",
+    "smartmeter/comms/paths.py",
     "smartmeter/comms/tls_door.py",
     "smartmeter/comms/metrics.py",
     "smartmeter/comms/event_loop.py",

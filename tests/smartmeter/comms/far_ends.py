@@ -17,8 +17,9 @@ from smartmeter.comms.bearer import Bearer, BearerSettings
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.caller import Caller
 from smartmeter.comms.carrier import Carrier, carrying
-from smartmeter.comms.listener import Listener, Path
+from smartmeter.comms.listener import Listener
 from smartmeter.comms.mqtt_carrier import MqttCarrier
+from smartmeter.comms.paths import Path
 from smartmeter.comms.sms import SmsCarrier
 from smartmeter.comms.tls import TlsFiles, server_tls
 from tests.protocols.c1222.conversation import METER, OPEN, Talk, request

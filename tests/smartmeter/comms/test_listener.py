@@ -15,7 +15,9 @@ from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, Logoff
 from smartmeter.comms import listener as listening
-from smartmeter.comms.listener import APDUS_A_TURN, Listener, Path
+from smartmeter.comms import paths
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import APDUS_A_TURN, Path
 from tests.protocols.c1222.conversation import READ_1, Talk, items, request
 
 LIMIT = 2048
@@ -161,7 +163,7 @@ async def test_check_77_a_datagram_is_answered_to_its_source() -> None:
 async def test_check_78_a_datagram_from_port_0_is_ignored() -> None:
     assert not acceptable_source(0) and acceptable_source(1153)
     async with serving() as served:
-        protocol = listening._Datagrams(served.listener, served.listener._datagrams[0])
+        protocol = paths.Datagrams(served.listener, served.listener._datagrams[0])
         protocol.datagram_received(request([READ_1]), ("127.0.0.1", 0))
         assert served.listener.counts["datagram from port 0"] == 1 and served.seen == []
 
@@ -233,7 +235,7 @@ async def test_unfinished_messages_are_bounded_together(monkeypatch: pytest.Monk
 
 
 async def test_a_peer_that_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "MAX_UNSENT_OCTETS", 1000)
+    monkeypatch.setattr(paths, "MAX_UNSENT_OCTETS", 1000)
     async with serving() as served:
         served.talk.tables.images[9] = bytes(1900)
         client = await Client.connect(served)

@@ -32,7 +32,7 @@ from protocols.psem.services import FullRead, FullWrite, Identify, IndexWrite
 from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.listener import TcpPath
+from smartmeter.comms.paths import TcpPath
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.street import MODEL, Street, factory_of
