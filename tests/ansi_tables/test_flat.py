@@ -22,7 +22,17 @@ from ansi_tables import (
     flat_decode,
     interpreted,
 )
-from ansi_tables.fields import array, bit_field, ni, record, size_of, stime_date, text, uint
+from ansi_tables.fields import (
+    array,
+    binary,
+    bit_field,
+    ni,
+    record,
+    size_of,
+    stime_date,
+    text,
+    uint,
+)
 from ansi_tables.flat import fixed
 from ansi_tables.flat_decode import decoder
 from ansi_tables.flat_encode import encoder
@@ -135,6 +145,16 @@ def test_values_changed_at_random_encode_or_fail_as_the_walk_does(
             return bytes(out)
 
         assert outcome(lambda value=value: layout.encode(value)) == outcome(walk)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\1\2\3", b"\1\2\3\4\5"])
+def test_octets_of_another_number_are_refused_and_neither_cut_nor_filled(raw: bytes) -> None:
+    ctx = Context(DeviceFormat())
+    tree = record("A" / uint(ctx, 8), "RAW" / binary(4), "B" / uint(ctx, 8))
+    write = encoder(tree, "a table")
+    assert write(Record(A=1, RAW=b"\1\2\3\4", B=2)) == bytes.fromhex("010102030402")
+    with pytest.raises(ValueError):
+        write(Record(A=1, RAW=raw, B=2))
 
 
 @MANY
