@@ -86,10 +86,11 @@ class LogonSettings:
 
 @dataclass(frozen=True)
 class Opened:
-    """How a session was opened."""
+    """How a session was opened; None for a proof that was not tried.  A call alone has keys."""
 
     identification: bytes
     password_accepted: bool | None
+    key_accepted: bool | None = None
 
 
 def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Script[Opened]:

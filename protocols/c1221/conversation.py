@@ -39,8 +39,8 @@ class CallConversation(Conversation):
             packets=logon.packets,
         )
         opened = yield from open_call(call, self.client.quirks)
-        accepted = opened.password_accepted
-        self.opened = Opened(opened.identification.encode(), accepted)
+        proofs = opened.password_accepted, opened.authenticated
+        self.opened = Opened(opened.identification.encode(), *proofs)
         return self.opened
 
     def authenticate(self, identification: bytes) -> Script[bool | None]:

@@ -167,7 +167,9 @@ def network_meter(
 
 
 def warn_of_password(meter: RemoteMeter) -> None:
-    """Say so when the meter has refused the password at its port."""
+    """Say so when the meter has refused the password at its port, or the key in a call."""
     opened = meter.opened if isinstance(meter, MeterPort) else None
     if opened is not None and opened.password_accepted is False:
         click.echo("the meter refused the password; going on without rights", err=True)
+    if opened is not None and opened.key_accepted is False:
+        click.echo("the meter refused the key; going on without what it opens", err=True)

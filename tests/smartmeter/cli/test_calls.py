@@ -55,6 +55,15 @@ def test_clone_reads_a_meter_in_a_call_with_its_key(
     assert modem.commands.count(f"ATD{NUMBER}") == 1 and modem.far is None, "hung up"
 
 
+def test_a_key_that_the_meter_refuses_is_told(
+    modem: PtyModem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CALL_KEY_VARIABLE, f"1={KEY[::-1].hex()}")
+    done = smartmeter("read", f"modem:{NUMBER}/7@{modem.name}", "1", "--json")
+    assert done.returncode == 0 and b"SM000001".hex() in done.stdout
+    assert "refused the key" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_doctor_visits_a_meter_in_a_call_and_says_why_nobody_may_answer(modem: PtyModem) -> None:
     done = smartmeter("doctor", f"modem:{NUMBER}@{modem.name}", "--json")
     found = {one["subject"]: one for one in json.loads(done.stdout)}
