@@ -324,6 +324,17 @@ def test_a_meter_that_cannot_be_reached_is_told_of() -> None:
     assert codes == [ModuleAlarm.METER_UNREACHABLE]
 
 
+def test_a_meter_is_given_up_at_the_third_failure_in_a_row_and_once() -> None:
+    street = provisioned()
+    link, now_us = street.device.module.link, street.world.now_us
+    assert not link.failed("silence", now_us) and not link.failed("silence", now_us)
+    link.answered(now_us)
+    assert [link.failed("silence", now_us) for _ in range(4)] == [False, False, True, False]
+    assert not link.answers and link.failures == 6
+    link.answered(now_us)
+    assert link.answers
+
+
 def test_garbage_from_the_network_is_noted_and_answered_by_nobody() -> None:
     street = provisioned()
     for octets in (b"", b"\x60", b"\x60\x80", bytes(100), b"\x60\x03\xa8\x01\x02"):
