@@ -15,7 +15,7 @@ import click
 
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
-from smartmeter.base.errors import SmartMeterError
+from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.file_name import NAME
 
 SETTINGS = click.option(
@@ -54,6 +54,11 @@ def run(name: str, clock: str, page: str | None) -> None:
     place = None
     if page is not None:
         place = host_port("--with-tms", page, "127.0.0.1:8080")
+        # The page waits for the meter's clock: what is wrong with its place is told before.
+        from smartmeter.gateway.bearer_checks import listen_fault
+
+        if fault := listen_fault(*place):
+            raise SettingsError(f"--with-tms {page}", fault, "choose another address")
 
     if settings.upgrade is not None and not launched():
         # What only a launcher needs is not in memory for years.

@@ -1,13 +1,16 @@
 """The settings file: what is wrong is named with its place and the remedy, before anything runs."""
 
+import socket
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli import group
 from smartmeter.gateway.checks import check_settings
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.settings import read_settings
@@ -181,3 +184,13 @@ def test_a_check_names_every_place_that_cannot_be_used_and_makes_none(
     assert not any(one.wrong for one in found)
     assert any(one.text.startswith("will be made") for one in found)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_page_whose_address_is_taken_is_told_before_anything_runs(tmp_path: Path) -> None:
+    path = settings_file(tmp_path, WORKS)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        page = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = ("gateway", "run", "--settings", str(path), "--with-tms", page)
+        done = CliRunner().invoke(group, line)
+    assert isinstance(done.exception, SettingsError) and "in use" in str(done.exception)
+    assert not list(tmp_path.glob("*.nvram"))
