@@ -100,12 +100,13 @@ async def _run(settings: DemoSettings, port: int | None, quiet: bool) -> Count:
 
 
 async def _page(demo: Demo, port: int, quiet: bool) -> Site:
+    from smartmeter.tms.service import Service
     from smartmeter.tms.users import Users, first_password
     from smartmeter.tms.web.site import Site
 
     password = first_password()
     Users(demo.server.store).set("demo", password)
-    web = Site(demo.server, breaker=demo.street)
+    web = Site(demo.server, Service(demo.server), demo.street)
     await web.start("127.0.0.1", port)
     click.echo(
         f"page http://127.0.0.1:{web.port}/  log in as demo with {password}  (Ctrl-C ends)",

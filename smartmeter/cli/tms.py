@@ -35,6 +35,7 @@ from smartmeter.comms.tls import TlsFiles, server_tls
 
 if TYPE_CHECKING:
     from smartmeter.tms.server import TmsServer
+    from smartmeter.tms.service import Service
 
 #: How often it is looked whether the wall clock was set.
 FOLLOW_S = 5.0
@@ -125,6 +126,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     """Enter the files, all of which are read before anything is written, and serve."""
     from smartmeter.tms.polled import read_polled
     from smartmeter.tms.server import TmsServer
+    from smartmeter.tms.service import Service
     from smartmeter.tms.shipment import read_shipment
     from smartmeter.tms.template import make_template, read_template
 
@@ -138,6 +140,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment)
     server = TmsServer(settings.data, calendar, chosen)
+    service = Service(server)
     context = server_tls(settings.tls) if settings.tls.certificate is not None else None
     await server.start(*settings.listen, context)
     try:
@@ -147,8 +150,8 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
             click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
         async with (
             _following(calendar, clock),
-            _page(server, settings.web),
-            _reached(server, settings),
+            _page(server, service, settings.web),
+            _reached(server, service, settings),
         ):
             kind = "tcp" if context is None else "tls"
             click.echo(f"ready {kind}:{shown(*server.address)} data {settings.data}")
@@ -175,7 +178,9 @@ async def _following(calendar: Calendar, clock: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _page(server: TmsServer, address: tuple[str, int] | None) -> AsyncIterator[None]:
+async def _page(
+    server: TmsServer, service: Service, address: tuple[str, int] | None
+) -> AsyncIterator[None]:
     """Show the page, and tell where it is and who may log in."""
     if address is None:
         yield
@@ -186,7 +191,7 @@ async def _page(server: TmsServer, address: tuple[str, int] | None) -> AsyncIter
     told = Users(server.store).first(os.environ)
     if told is not None:
         click.echo(told)
-    site = Site(server)
+    site = Site(server, service)
     await site.start(*address)
     click.echo(f"page http://{shown(address[0], site.port)}/")
     try:
@@ -196,15 +201,13 @@ async def _page(server: TmsServer, address: tuple[str, int] | None) -> AsyncIter
 
 
 @asynccontextmanager
-async def _reached(server: TmsServer, settings: _Settings) -> AsyncIterator[None]:
+async def _reached(server: TmsServer, service: Service, settings: _Settings) -> AsyncIterator[None]:
     """Open what reaches the TMS beside its sockets, and its figures to Prometheus."""
     from smartmeter.tms.metrics import tms_families
-    from smartmeter.tms.service import Service
 
     def use_bell(bell: Bell | None) -> None:
         server.head_end.waking.bell = bell
 
-    service = Service(server)
     async with (
         reached(server.listener, server, settings.tls, settings.reached_by, use_bell),
         serving_metrics(settings.metrics, lambda: tms_families(service)),

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from smartmeter.tms.service import Service
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
 
@@ -21,7 +22,7 @@ async def show_page(local: LocalTms, host: str, port: int, note: Callable[[str],
     told = Users(local.server.store).first(os.environ)
     if told is not None:
         note(told)
-    site = Site(local.server)
+    site = Site(local.server, Service(local.server))
     await site.start(host, port)
     note(f"page http://{host}:{site.port}/")
     try:

@@ -123,12 +123,14 @@ class Collected:
             images.setdefault(r["table_nbr"], bytes(r["image"]))
         return Snapshot(images)
 
+    def _newest(self, table: str, order: str, esn: str, limit: int) -> list[sqlite3.Row]:
+        meter_row(self._store, esn)
+        sql = f"SELECT * FROM {table} WHERE esn=? ORDER BY {order} LIMIT ?"
+        return self._store.read(sql, esn, bounded(limit))
+
     def events(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
         """Give the newest entries of the meter's log, newest first."""
-        meter_row(self._store, esn)
-        rows = self._store.read(
-            "SELECT * FROM events WHERE esn=? ORDER BY sequence DESC LIMIT ?", esn, bounded(limit)
-        )
+        rows = self._newest("events", "sequence DESC", esn, limit)
         return [
             {
                 "sequence": r["sequence"],
@@ -143,12 +145,7 @@ class Collected:
 
     def messages(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
         """Give the newest reports of a SmartMeter, newest first."""
-        meter_row(self._store, esn)
-        rows = self._store.read(
-            "SELECT * FROM reports WHERE esn=? ORDER BY epoch DESC, number DESC LIMIT ?",
-            esn,
-            bounded(limit),
-        )
+        rows = self._newest("reports", "epoch DESC, number DESC", esn, limit)
         return [
             {
                 "number": r["number"],
@@ -162,12 +159,7 @@ class Collected:
 
     def polls(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
         """Give the newest scheduled polls of a plain meter, newest first."""
-        meter_row(self._store, esn)
-        rows = self._store.read(
-            "SELECT * FROM polls WHERE esn=? ORDER BY ended_s DESC, schedule_nbr LIMIT ?",
-            esn,
-            bounded(limit),
-        )
+        rows = self._newest("polls", "ended_s DESC, schedule_nbr", esn, limit)
         return [
             {
                 "schedule": r["schedule_nbr"],

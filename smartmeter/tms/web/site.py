@@ -32,9 +32,8 @@ COOKIE_S = 12 * 3600
 class Site:
     """One page server for one TMS; ``breaker`` adds the demo's buttons that break things."""
 
-    def __init__(self, server: TmsServer, breaker: Breaker | None = None) -> None:
-        self._server = server
-        self._service = Service(server)
+    def __init__(self, server: TmsServer, service: Service, breaker: Breaker | None = None) -> None:
+        self._server, self._service = server, service
         self._breaker = breaker
         self._web: WebServer | None = None
 

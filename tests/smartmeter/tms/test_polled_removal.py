@@ -74,7 +74,7 @@ async def test_the_command_line_lists_adds_and_removes_by_rest(
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
     Users(tms.store).set(FIRST_USER, "a long password")
-    site = Site(tms)
+    site = Site(tms, Service(tms))
     await site.start("127.0.0.1", 0)
     (tmp_path / "list.csv").write_text(LIST)
 

@@ -1,0 +1,88 @@
+"""A fleet with its seed's faults, an operator who asks at any moment, restarts and new templates.
+
+When the faults have ended every meter is provisioned with the newest template, nothing is open, and
+the TMS holds what the meters measured, once and unaltered.
+"""
+
+from contextlib import suppress
+from random import Random
+
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.simulation.count import count
+from smartmeter.simulation.fleet import DRAIN_US, Fleet, FleetSettings, fleet_template
+from smartmeter.simulation.swarm import DAY_US, HOUR_US
+from smartmeter.tms.model import Kind
+from smartmeter.tms.template import make_template
+
+OTHER = make_template(
+    {
+        "outage": {"VOLTAGE_PERIOD_MS": 900_000},
+        "schedules": [
+            {"SCHEDULE_NBR": 1, "CONTENT": 1, "PERIOD_MIN": 30, "JITTER_S": 60},
+            {"SCHEDULE_NBR": 2, "KIND": 2, "AT_MINUTE": 5, "CONTENT": 6, "TABLES": [3, 23]},
+        ],
+    }
+)
+ASKED = (Kind.PROVISION, Kind.PING, Kind.READ, Kind.TRACE)
+#: Waits between two acts: within an exchange, a retry, a schedule.
+WAITS_US = (5_000_000, 600_000_000, 3 * HOUR_US)
+
+
+class Office:
+    """Who acts on a fleet's head-end, by chance."""
+
+    def __init__(self, fleet: Fleet, chance: Random) -> None:
+        self.fleet, self._chance = fleet, chance
+
+    def act(self) -> None:
+        """Ask something of a meter, or cut the head-end off, perhaps with another template."""
+        chance, fleet = self._chance, self.fleet
+        deed = chance.randrange(8)
+        if deed < 6:
+            with suppress(SettingsError):  # it is under way already
+                esn = chance.choice(list(fleet.houses))
+                fleet.head_end.request(esn, chance.choice(ASKED), "operator")
+                fleet._settle_office()
+        if deed == 5:
+            fleet.run(fleet.now_us + chance.randrange(1_500_000))
+        if deed == 7:
+            fleet.template = chance.choice((fleet_template(), OTHER))
+        if deed >= 5:
+            fleet.head_end = fleet._open_office()
+
+
+def bring_to_rest(seed: int, meters: int, days: int) -> None:
+    """Run one fleet; AssertionError for what is not as it should be at the end."""
+    chance = Random(f"operator/{seed}")
+    fleet = Fleet(FleetSettings(meters, days, seed))
+    office = Office(fleet, chance)
+    while fleet.now_us < days * DAY_US:
+        fleet.run(fleet.now_us + chance.randrange(1, chance.choice(WAITS_US)))
+        office.act()
+    fleet.stop_recording()
+    end_us = fleet.now_us + DRAIN_US
+    while fleet.now_us < end_us and not fleet.at_rest:
+        fleet.run(fleet.now_us + HOUR_US)
+    fleet.run(fleet.now_us + 2 * HOUR_US)
+    store, version = fleet.store, fleet.template.version
+    for row in store.read("SELECT esn, state, cause, config_version FROM meters"):
+        assert tuple(row)[1:] == ("provisioned", "", version), (seed, tuple(row))
+    for query in (
+        "SELECT count(*) FROM silences WHERE ended_s=0",
+        "SELECT count(*) FROM outages WHERE end_s=0",
+        "SELECT count(*) FROM jobs WHERE state IN ('waiting', 'running')",
+    ):
+        assert not store.number(query), (seed, query)
+    assert count(store, fleet.journals, 0, 0).sound, seed
+
+
+def test_whatever_an_operator_asks_everything_is_well_in_the_end() -> None:
+    bring_to_rest(seed=18, meters=2, days=1)
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("seed", range(40))
+def test_many_operators_later_everything_is_well(seed: int) -> None:
+    bring_to_rest(seed, meters=3, days=2)
