@@ -22,7 +22,7 @@ from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import block, decode_request
 from protocols.psem.services import FullRead, OffsetRead, Response
-from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.clock import MAX_CALENDAR_S, US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.load_profile import Interval as Recorded
 from smartmeter.meter.meter import Meter, MeterSettings
@@ -221,7 +221,7 @@ def test_any_set_is_read_as_its_columns_are_decoded(drawn: Drawn, begin: int, co
         assert not all(is_whole(number) for number in numbers)
         return
     assert [one.sequence for one in read.intervals] == list(columns.sequences)
-    ends = [max(0, end) for end in columns.ends_utc_s]
+    ends = [end if 0 < end < MAX_CALENDAR_S else 0 for end in columns.ends_utc_s]
     assert [max(0, one.end_s) for one in read.intervals] == ends
     assert [one.status[0] for one in read.intervals] == list(columns.valid)
     common = [(one.status[1] >> 4 if len(one.status) > 1 else 0) for one in read.intervals]
