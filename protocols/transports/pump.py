@@ -28,8 +28,7 @@ T = TypeVar("T")
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_S = 0.2
 #: A port that has gone is tried again so often, and waited for so long.
-REOPEN_S = 0.5
-PATIENCE_S = 15.0
+REOPEN_S, PATIENCE_S = 0.5, 15.0
 
 
 def monotonic_us() -> int:

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli.fleet import command
 from smartmeter.network.link import LinkSettings
 from smartmeter.network.topology import Place, Topology, Way
@@ -110,5 +111,5 @@ def test_wrong_links_are_wrong_use(arguments: list[str], word: str) -> None:
 
 
 def test_a_picture_that_cannot_be_written_is_said_so() -> None:
-    done = CliRunner().invoke(command, ["--meters", "1", "--dot", "/no/such/folder/x.dot"])
-    assert done.exit_code == 1 and "choose another" in done.output
+    with pytest.raises(SettingsError, match=r"--dot .*choose another"):
+        command.main(["--meters", "1", "--dot", "/no/such/folder/x.dot"], standalone_mode=False)
