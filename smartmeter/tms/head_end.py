@@ -46,7 +46,7 @@ from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
-from smartmeter.tms.store.queries import gaps_by_set, has_power
+from smartmeter.tms.store.queries import gaps_by_set, has_power, is_missing_before
 from smartmeter.tms.store.records import Part, Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
@@ -342,15 +342,14 @@ class HeadEnd:
         if esn in self._seen_to_go_on:
             return
         firsts = {
-            (part.value["SET"], part.value["FIRST_SEQUENCE"])
+            ((part.value["SET"], part.value["RING_EPOCH"]), part.value["FIRST_SEQUENCE"])
             for part in parts
             if part.ssi is SsiTable.LOAD_PROFILE_PART and part.value["INTERVALS"]
         }
         if not firsts:
             return
         self._seen_to_go_on.add(esn)
-        missing = gaps_by_set(self.store, esn)
-        if firsts & {(set_nbr, end) for set_nbr, gaps in missing.items() for _, end in gaps}:
+        if any(is_missing_before(self.store, esn, ring, first) for ring, first in firsts):
             self.look_after(esn, attempts=2)
 
     def _power(self, esn: str) -> None:

@@ -67,8 +67,10 @@ class Service:
             *LATE,
         )
         outages = store.read(
-            "SELECT esn, start_s FROM (SELECT esn, start_s, end_s, max(epoch << 32 | outage_nbr)"
-            " FROM outages GROUP BY esn) WHERE end_s=0 ORDER BY start_s DESC LIMIT 20"
+            "SELECT esn, start_s FROM outages AS one WHERE end_s=0 AND NOT EXISTS"
+            " (SELECT 1 FROM outages WHERE esn=one.esn"
+            " AND (epoch, outage_nbr) > (one.epoch, one.outage_nbr))"
+            " ORDER BY start_s DESC LIMIT 20"
         )
         return {
             "time": iso(self.utc_s),

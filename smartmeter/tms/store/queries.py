@@ -58,6 +58,19 @@ def gaps_by_set(store: Store, esn: str) -> dict[int, Gaps]:
     return {one: gaps(store, esn, one) for one in profile_sets(store, esn) or (1,)}
 
 
+def is_missing_before(store: Store, esn: str, ring: tuple[int, int], sequence: int) -> bool:
+    """Tell whether an interval follows a hole; ``ring`` is set and epoch.  By one look at a key."""
+    newest = store.one(
+        "SELECT max(sequence) AS last FROM intervals"
+        " WHERE esn=? AND set_nbr=? AND ring_epoch=? AND sequence>? AND sequence<?",
+        esn,
+        *ring,
+        sequence - MAX_LOOK_BACK,
+        sequence,
+    )
+    return newest is not None and newest["last"] is not None and newest["last"] < sequence - 1
+
+
 def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
     """Give the sequences that are missing of the newest ring epoch of a set, newest last.
 
