@@ -11,14 +11,13 @@ from typing import Any
 
 import click
 
+from smartmeter.base.clock import MAX_CALENDAR_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_file
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 MAX_FILE_OCTETS = 1 << 24
-#: UTC has 32 bits in the module's tables.
-MAX_SECOND = (1 << 32) - 1
 PAGE = 200
 
 
@@ -145,7 +144,7 @@ def _second(at: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     second = int(moment.timestamp())
-    if not 0 < second <= MAX_SECOND:
+    if not 0 < second < MAX_CALENDAR_S:
         raise SettingsError("--at", f"{at!r:.40} is not 1970 to 2106", "give a nearer time")
     return second
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import SsiTable, UpgradeResult, UpgradeState, decode
+from smartmeter.base.clock import MAX_CALENDAR_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
@@ -17,7 +18,7 @@ from smartmeter.tms.wording import code_words, iso
 
 #: SmartMeters of one request.
 MAX_LIST = 10_000
-MAX_SECOND = (1 << 32) - 1
+MAX_SECOND = MAX_CALENDAR_S - 1
 
 
 class FleetUpgrades:
