@@ -6,10 +6,8 @@ stores, and says when the answer may go.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables.errors import TableError
@@ -34,6 +32,7 @@ from protocols.c1222.services import (
     SECURITY,
     Deregister,
     Resolve,
+    Service,
     Trace,
     decode_service,
     whole_write,
@@ -49,15 +48,16 @@ from protocols.psem.services import (
     Logoff,
     Logon,
     OffsetWrite,
-    Request,
+    Security,
     Terminate,
     Unknown,
     Wait,
 )
 from smartmeter.base.clock import Calendar
 from smartmeter.comms.stamps import stamp_window_s
+from smartmeter.tms.open_answers import OpenAnswers, Share, Token
 from smartmeter.tms.paths import Paths
-from smartmeter.tms.report_reader import read_report, written
+from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store.records import Part
 
@@ -76,13 +76,14 @@ IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 #: Why the own node has no use for an APDU that may be somebody else's.
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
 _OK = b"\0"
+_NOT_CLEARED = bytes([ResponseCode.isc])
 
 
 @dataclass(frozen=True)
 class RegistrationAsked(Event):
     """A SmartMeter whose key is right asks to be taken in."""
 
-    token: int
+    token: Token
     path: Hashable
     esn: str
     register: Register
@@ -92,7 +93,7 @@ class RegistrationAsked(Event):
 class ReportArrived(Event):
     """A report whose MAC is right; the answer goes out when it is durable."""
 
-    token: int
+    token: Token
     path: Hashable
     esn: str
     header: Mapping[str, Any]
@@ -103,7 +104,7 @@ class ReportArrived(Event):
 class DeregistrationAsked(Event):
     """A node gives its title up; the answer goes out when that is durable."""
 
-    token: int
+    token: Token
     esn: str
 
 
@@ -111,7 +112,7 @@ class DeregistrationAsked(Event):
 class NotificationArrived(Event):
     """A plain C12.22 node tells tables by itself; an answer, if wanted, waits for the store."""
 
-    token: int
+    token: Token
     path: Hashable
     esn: str
     parts: tuple[Part, ...]
@@ -209,7 +210,7 @@ class Collector:
         #: Tells that a path loses messages: what is asked over it is sent again.
         self.is_lossy: Callable[[Hashable], bool] = lambda path: False
         self._current: tuple[Hashable, bytes] | None = None
-        self._led: OrderedDict[int, None] = OrderedDict()
+        self._open = OpenAnswers(MAX_SERVING)
         self._events: list[Event] = []
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths = Paths()
@@ -292,12 +293,12 @@ class Collector:
         answer = Registered(title, REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S).encode()
         self.answer(asked.token, [answer], now_us)
 
-    def answer(self, token: int, items: Sequence[bytes], now_us: int) -> None:
-        """Answer a request, also for the security that may have led it."""
-        led = token in self._led
-        self._led.pop(token, None)
-        if self.node.waits(token):  # not when the store took longer than anybody waits
-            self.node.answer(token, [_OK, *items] if led else items, now_us)
+    def answer(self, token: Token, items: Sequence[bytes], now_us: int) -> None:
+        """Answer a request, or a share of its services: then it goes out with the last one."""
+        whole = self._open.fill(token, items)
+        # Nobody waits when the store took longer than anybody does.
+        if whole is not None and self.node.waits(whole[0]):
+            self.node.answer(*whole, now_us)
 
     def tell(self, esn: str, service: bytes, now_us: int) -> bool:
         """Send a node one service that wants no answer; False when it has no path."""
@@ -342,55 +343,59 @@ class Collector:
         return self.relay.forward(*self._current, now_us)
 
     def _take(self, event: RequestArrived, now_us: int) -> None:
-        if event.services[0][:1] == bytes([SECURITY]) and len(event.services) > 1:
-            # Clients put it first in every message; the key has said all that counts here.
-            self._led[event.token] = None
-            while len(self._led) > MAX_SERVING:
-                self._led.popitem(last=False)
-            event = replace(event, services=event.services[1:])
+        # Clients put security first in every message; the key has said all that counts here.
+        led = len(event.services) > 1 and event.services[0][:1] == bytes([SECURITY])
         # What came in clear is nobody's, whatever title it bears.
         esn = self._meters.esn(event.calling) if event.key_id is not None else None
-        write = whole_write(event.services[0])
+        write = whole_write(event.services[led])
         is_test = bool(event.qualifier & TEST)
         if esn is not None and write is not None and write[1][:4] == SIGNATURE and not is_test:
-            with suppress(MalformedRequest):  # which items are, is said below
-                self._report(event, esn, now_us)
-                return
-        self._serve(event, esn, now_us)
+            self._report(event, esn, led, now_us)
+        else:
+            self._serve(event, esn, now_us)
 
     def _serve(self, event: RequestArrived, esn: str | None, now_us: int) -> None:
-        """Answer what a network is asked; registrations and the like wait for the store."""
-        # A node that has a key here is configured: it need not say NOTIFICATION.
-        if esn is not None and not event.qualifier & TEST:
-            with suppress(MalformedRequest, ValueError):  # no writes, or none that can be read
-                writes = [written(octets) for octets in event.services]
-                if self._is_from_before(event):
-                    refusal = bytes([ResponseCode.sme])
-                    self.answer(event.token, [refusal] * len(event.services), now_us)
-                    reason = "stamped-before-start"
-                    self._events.append(Refused(event.path, str(event.calling), reason, False))
-                    return
-                parts = tuple(Part(table, None, {}, data, at) for table, at, data in writes)
-                self._events.append(NotificationArrived(event.token, event.path, esn, parts))
-                return
-        answers: list[bytes] = []
+        """Answer each service for itself, in order; what waits for the store holds the answer."""
+        answers: list[bytes | None] = []
+        waiting: list[tuple[int, Service]] = []
         for octets in event.services:
             try:
                 service = decode_service(octets)
             except MalformedRequest as error:
                 answers.append(bytes([error.answer]))
                 continue
-            if isinstance(service, Register | Deregister) and len(event.services) == 1 and esn:
-                if isinstance(service, Register):
-                    self._register(event, esn, service, now_us)
-                else:
-                    self._deregister(event, esn, service, now_us)
-                return
-            answers.append(self._answer_to(service, event))
+            answer = self._answer_to(service, event, esn)
+            if answer is None:
+                waiting.append((len(answers), service))
+            answers.append(answer)
         if b"" in answers:
             self.node.forget(event.token)
+        elif esn is not None and waiting:
+            self._open.begin(event.token, answers)
+            self._ask_store(event, esn, waiting)
         else:
-            self.answer(event.token, answers, now_us)
+            self.answer(event.token, [one for one in answers if one is not None], now_us)
+
+    def _ask_store(
+        self, event: RequestArrived, esn: str, waiting: Sequence[tuple[int, Service]]
+    ) -> None:
+        """Tell what is to be stored; a node that has a key here need not say NOTIFICATION."""
+        parts: dict[int, Part] = {}
+        for place, service in waiting:
+            share = Share(event.token, (place,))
+            match service:
+                case FullWrite(table, data):
+                    parts[place] = Part(table, None, {}, data, None)
+                case OffsetWrite(table, offset, data):
+                    parts[place] = Part(table, None, {}, data, offset)
+                case Register():
+                    self._events.append(RegistrationAsked(share, event.path, esn, service))
+                case Deregister():
+                    self._events.append(DeregistrationAsked(share, esn))
+        if parts:
+            share = Share(event.token, tuple(parts))
+            arrived = NotificationArrived(share, event.path, esn, tuple(parts.values()))
+            self._events.append(arrived)
 
     def _is_from_before(self, event: RequestArrived) -> bool:
         """Tell whether tables were told before the start: which of those were heard is forgotten.
@@ -400,8 +405,8 @@ class Collector:
         stamp_s = int.from_bytes(event.iv, "big") if event.iv is not None else 0
         return self._began_s is not None and stamp_s < self._began_s
 
-    def _answer_to(self, service: Request | Register, event: RequestArrived) -> bytes:
-        """Give the response to one service; nothing at all means silence."""
+    def _answer_to(self, service: Service, event: RequestArrived, esn: str | None) -> bytes | None:
+        """Give the response to one service; nothing at all means silence, None: the store's."""
         match service:
             case Identify() | Trace():
                 return answer_of_node(service, self.node.title)
@@ -409,7 +414,7 @@ class Collector:
                 return bytes([ResponseCode.isss])
             case Logon() | Unknown():
                 return bytes([ResponseCode.sns])
-            case FullWrite() | OffsetWrite() if event.qualifier & TEST:
+            case FullWrite() | OffsetWrite() | IndexWrite() if event.qualifier & TEST:
                 return bytes([ResponseCode.onp])  # it must not become data
             case IndexWrite():
                 # Where a foreign node's elements lie is not known here.
@@ -421,7 +426,29 @@ class Collector:
                 # Where everybody was asked, who does not know is silent.
                 silent = event.group or event.called is None
                 return b"" if silent else bytes([ResponseCode.uat])
-        return bytes([ResponseCode.isc])
+        return self._answer_to_member(service, event, esn) if esn is not None else _NOT_CLEARED
+
+    def _answer_to_member(self, service: Service, event: RequestArrived, esn: str) -> bytes | None:
+        """Give the response to a node that has shown its key; None: the store's."""
+        match service:
+            case Security():
+                return _OK
+            case FullWrite() | OffsetWrite():
+                if not self._is_from_before(event):
+                    return None
+                self._refuse(event, "stamped-before-start")
+                return bytes([ResponseCode.sme])
+            case Register():
+                return self._refusal_of_registration(event, esn, service)
+            case Deregister(title):
+                if title is not None and title.absolute == self._meters.title(esn).absolute:
+                    return None  # its own title, and no other's
+                known = title is not None and self._meters.esn(title) is not None
+                return _NOT_CLEARED if known else bytes([ResponseCode.uat])
+        return _NOT_CLEARED
+
+    def _refuse(self, event: RequestArrived, reason: str) -> None:
+        self._events.append(Refused(event.path, str(event.calling), reason, False))
 
     def _address(self, title: ApTitle | None, asker: Hashable) -> bytes:
         own = self.node.title
@@ -430,40 +457,43 @@ class Collector:
         path = self._way_to(title) if title is not None else None
         return self.address_of(path, False) if path is not None else b""
 
-    def _deregister(self, event: RequestArrived, esn: str, asked: Deregister, now_us: int) -> None:
-        """A node gives up its own title, and no other's."""
-        if asked.title is None or asked.title.absolute != self._meters.title(esn).absolute:
-            known = asked.title is not None and self._meters.esn(asked.title) is not None
-            code = ResponseCode.isc if known else ResponseCode.uat
-            self.answer(event.token, [bytes([code])], now_us)
-        else:
-            self._events.append(DeregistrationAsked(event.token, esn))
-
-    def _register(self, event: RequestArrived, esn: str, register: Register, now_us: int) -> None:
+    def _refusal_of_registration(
+        self, event: RequestArrived, esn: str, register: Register
+    ) -> bytes | None:
         code = refusal(register)
         if code is not None:
-            self.answer(event.token, [bytes([code])], now_us)
-            return
+            return bytes([code])
         serial = serial_text(register.serial)
         if serial and serial != esn:
-            self.answer(event.token, [bytes([ResponseCode.err])], now_us)
-            self._events.append(Refused(event.path, str(event.calling), "serial-differs", False))
-            return
-        self._events.append(RegistrationAsked(event.token, event.path, esn, register))
+            self._refuse(event, "serial-differs")
+            return bytes([ResponseCode.err])
+        return None
 
-    def _report(self, event: RequestArrived, esn: str, now_us: int) -> None:
-        services = event.services
+    def _report(self, event: RequestArrived, esn: str, led: bool, now_us: int) -> None:
+        """Take a report, whole or not at all: it is repeated whole."""
+        services, token = event.services[led:], event.token
         try:
             header, parts = read_report(services)
-        except (TableError, ValueError) as error:
-            refusal = bytes([ResponseCode.iar])
-            self.answer(event.token, [refusal] * len(services), now_us)
-            reason = f"report-unreadable: {error}"[:200]
-            self._events.append(Refused(event.path, str(event.calling), reason, False))
+        except (MalformedRequest, TableError, ValueError) as error:
+            self._refuse(event, f"report-unreadable: {error}"[:200])
+            answers = [_fault_of(one) or bytes([ResponseCode.iar]) for one in services]
+            self.answer(token, [_OK] * led + answers, now_us)
             return
         if header["ESN"] != esn:
-            refusal = bytes([ResponseCode.isc])
-            self.answer(event.token, [refusal] * len(services), now_us)
-            self._events.append(Refused(event.path, str(event.calling), "esn-differs", False))
+            self.answer(token, [_OK] * led + [_NOT_CLEARED] * len(services), now_us)
+            self._refuse(event, "esn-differs")
             return
-        self._events.append(ReportArrived(event.token, event.path, esn, header, parts))
+        share: Token = token
+        if led:
+            self._open.begin(token, [_OK, *[None] * len(services)])
+            share = Share(token, tuple(range(1, len(event.services))))
+        self._events.append(ReportArrived(share, event.path, esn, header, parts))
+
+
+def _fault_of(service: bytes) -> bytes:
+    """Give what a service that cannot be read is answered; nothing of one that can."""
+    try:
+        decode_service(service)
+    except MalformedRequest as error:
+        return bytes([error.answer])
+    return b""

@@ -216,7 +216,7 @@ def store_notification(
         if part.offset is None:
             store_image(connection, esn, part.table, part.octets, received_s)
         else:
-            _store_piece(connection, esn, part, received_s)
+            _store_octets(connection, esn, part, received_s)
     connection.execute("UPDATE meters SET heard_s=? WHERE esn=?", (received_s, esn))
 
 
@@ -230,14 +230,23 @@ def store_image(
 
 
 def _store_piece(connection: sqlite3.Connection, esn: str, part: Part, received_s: int) -> None:
-    """Add a piece to a table that came in several (from offset 0 on, in order), or keep a part."""
+    """Add a piece to a table that comes in several, from offset 0 on, in order."""
+    if not part.offset:
+        store_image(connection, esn, part.table, b"", received_s)
+    _store_octets(connection, esn, part, received_s)
+
+
+def _store_octets(connection: sqlite3.Connection, esn: str, part: Part, received_s: int) -> None:
+    """Write octets into the newest image of a table, or keep them beside it where it is shorter."""
     row = connection.execute(
         "SELECT image FROM images WHERE esn=? AND table_nbr=?", (esn, part.table)
     ).fetchone()
     offset = part.offset or 0
-    held = bytes(row[0]) if row is not None and offset else b""
-    if len(held) >= offset and offset + len(part.octets) <= MAX_IMAGE_OCTETS:
-        store_image(connection, esn, part.table, held[:offset] + part.octets, received_s)
+    end = offset + len(part.octets)
+    held = bytes(row[0]) if row is not None else b""
+    if len(held) >= offset and end <= MAX_IMAGE_OCTETS:
+        image = held[:offset] + part.octets + held[end:]
+        store_image(connection, esn, part.table, image, received_s)
         return
     connection.execute(
         "INSERT OR REPLACE INTO parts VALUES (?,?,?,?,?)",
