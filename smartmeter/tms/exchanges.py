@@ -150,6 +150,14 @@ def back_fill(base: int, missing: Mapping[int, Gaps]) -> Exchange[list[dict[str,
     return parts
 
 
+def outage_log(base: int) -> Exchange[dict[str, Any]]:
+    """Read the outages that have ended: OUTAGE_LOG, and the OUTBOX_EPOCH in which it was kept."""
+    tables = (SsiTable.MODULE_STATUS, SsiTable.OUTAGE_LOG)
+    answers = yield [encode_request(FullRead(base + table)) for table in tables]
+    status, log = (_decoded(*one) for one in zip(tables, answers, strict=True))
+    return {"OUTBOX_EPOCH": status["OUTBOX_EPOCH"], "OUTAGES": log["OUTAGES"]}
+
+
 def provision(base: int, template: Template) -> Exchange[Mapping[str, Any]]:
     """Get Version, stage, commit, read back, compare; give MODULE_VERSION.
 

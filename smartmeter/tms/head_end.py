@@ -96,13 +96,23 @@ class HeadEnd:
         self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths = self.collector.paths
         self._contexts = MeterContexts(store)
-        self._outcomes = JobOutcomes(store, template, self._contexts, self.silence, self.polled)
+        self._outcomes = JobOutcomes(
+            store,
+            template,
+            self._contexts,
+            self.silence,
+            self.polled,
+            self._commits,
+            self._outages_known,
+        )
         self._groups = ReportGroups(
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
         )
         self._refusals = Refusals()
         #: Of these the first intervals since the start were looked at.
         self._seen_to_go_on: set[str] = set()
+        #: Of these the log of outages was read since then.
+        self._logs_read: set[str] = set()
         self._now_us = 0
         #: By how much the calendar had been moved when everything was planned.
         self._planned_us = calendar.moved_us
@@ -326,6 +336,8 @@ class HeadEnd:
         self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s, self.utc_s)
         if any(part.ssi is SsiTable.OUTAGE_RECORD for part in report.parts):
             self._power(esn)
+        elif self.silence.powerless(esn):
+            self._reported_all_the_same(esn, is_due=header["DUE_TIME"] > 0)
         if not keeps:
             self.silence.forget(esn)
             self.provision(esn, SYSTEM)
@@ -351,6 +363,24 @@ class HeadEnd:
         self._seen_to_go_on.add(esn)
         if any(is_missing_before(self.store, esn, ring, first) for ring, first in firsts):
             self.look_after(esn, attempts=2)
+            self._ask_for_outages(esn)
+
+    def _reported_all_the_same(self, esn: str, is_due: bool) -> None:
+        """Who keeps to its schedules has mains, or another supply: its log tells, asked once."""
+        if has_power(self.store, esn):
+            self._power(esn)
+        elif is_due and esn not in self._logs_read:
+            self._ask_for_outages(esn)
+
+    def _ask_for_outages(self, esn: str) -> None:
+        base = self._base(esn)
+        self._submit(esn, Kind.OUTAGES, SYSTEM, lambda: exchanges.outage_log(base))
+
+    def _outages_known(self, esn: str) -> None:
+        """The ends of outages that were acknowledged before a backup came back are stored again."""
+        self._logs_read.add(esn)
+        if self.silence.powerless(esn):
+            self._power(esn)
 
     def _power(self, esn: str) -> None:
         """An outage was told, or its end, in whichever order: the newest one counts."""
@@ -486,7 +516,7 @@ class HeadEnd:
         except (LocalProtocolError, KeyError) as error:
             self.jobs.failed(job, str(error), self._now_us)
             return
-        if job.kind in (Kind.RECOVER, Kind.CONTEXT):
+        if job.kind in (Kind.RECOVER, Kind.CONTEXT, Kind.OUTAGES):
             self.figures.polls += 1
         self.jobs.sent(job, transaction)
 

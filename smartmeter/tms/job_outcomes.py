@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
+from smartmeter.tms.commits import Commits
 from smartmeter.tms.jobs import DONE, FAILED, JobChanged
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import Kind, State
@@ -36,9 +38,13 @@ class JobOutcomes:
         contexts: MeterContexts,
         silence: SilenceWatch,
         polled: PolledSource,
+        commits: Commits,
+        on_outages: Callable[[str], None],
     ) -> None:
+        """``on_outages`` is told whose outage log has become durable."""
         self._store, self._template, self._contexts = store, template, contexts
         self._silence, self._polled = silence, polled
+        self._commits, self._on_outages = commits, on_outages
 
     def changed(self, event: JobChanged, utc_s: int) -> None:
         """Keep what became of a job."""
@@ -59,6 +65,8 @@ class JobOutcomes:
                 self._store.write(lambda c: store_unprovisioned(c, *row))
             case Kind.RECOVER:
                 self._recovered(job.esn, result if done else None, job.cause, utc_s)
+            case Kind.OUTAGES if done:
+                self._outages_told(job.esn, result, utc_s)
             case Kind.UPGRADE if done:
                 self._upgraded(job.esn, result, utc_s)
             case Kind.POLL if isinstance(job.about, PollDue):
@@ -92,6 +100,13 @@ class JobOutcomes:
         self._store.write(lambda c: store_recovery(c, esn, parts or (), text, utc_s))
         if self._silence.silent(esn):
             self._name_state(esn, State.SILENT, text, utc_s)
+
+    def _outages_told(self, esn: str, log: Mapping[str, Any], utc_s: int) -> None:
+        def after(future: Future[None]) -> None:
+            if future.exception() is None:
+                self._on_outages(esn)
+
+        self._commits.write(lambda c: records.store_outage_log(c, esn, log, utc_s), after)
 
     def _upgraded(self, esn: str, told: Mapping[str, Any], utc_s: int) -> None:
         sql = "SELECT base FROM meters WHERE esn=?"

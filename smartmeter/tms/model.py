@@ -32,6 +32,7 @@ class Kind(StrEnum):
     PROVISION = "provision"
     RECOVER = "look after silence"
     CONTEXT = "ask for context"
+    OUTAGES = "read outage log"
     READ = "on-demand read"
     DEMAND_RESET = "demand reset"
     PING = "ping"

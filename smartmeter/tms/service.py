@@ -70,6 +70,7 @@ class Service:
             "SELECT esn, start_s FROM outages AS one WHERE end_s=0 AND NOT EXISTS"
             " (SELECT 1 FROM outages WHERE esn=one.esn"
             " AND (epoch, outage_nbr) > (one.epoch, one.outage_nbr))"
+            " AND epoch >= (SELECT max(epoch) FROM reports WHERE esn=one.esn)"
             " ORDER BY start_s DESC LIMIT 20"
         )
         return {

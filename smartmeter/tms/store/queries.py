@@ -35,9 +35,16 @@ def meter_row(store: Store, esn: str) -> sqlite3.Row:
 
 
 def has_power(store: Store, esn: str) -> bool:
-    """Tell whether the newest outage of a SmartMeter is over; also when there was none."""
+    """Tell whether the newest outage of a SmartMeter is over; also when there was none.
+
+    What an outbox told before the one that reports now counts no more: its module lost its
+    memory, and nobody is left to tell the end.
+    """
     row = store.one(
-        "SELECT end_s FROM outages WHERE esn=? ORDER BY epoch DESC, outage_nbr DESC LIMIT 1", esn
+        "SELECT end_s FROM outages WHERE esn=?1"
+        " AND epoch >= (SELECT max(epoch) FROM reports WHERE esn=?1)"
+        " ORDER BY epoch DESC, outage_nbr DESC LIMIT 1",
+        esn,
     )
     return row is None or row["end_s"] != 0
 

@@ -294,6 +294,22 @@ def _store_outage(
     )
 
 
+def store_outage_log(
+    connection: sqlite3.Connection, esn: str, log: Mapping[str, Any], received_s: int
+) -> None:
+    """Enter what OUTAGE_LOG has: ends of outages that are known, and outages that are not.
+
+    An outbox that began anew counts on in another epoch: an outage is known by its start too.
+    """
+    for one in log["OUTAGES"]:
+        known = connection.execute(
+            "UPDATE outages SET end_s=max(end_s, ?) WHERE esn=? AND outage_nbr=? AND start_s=?",
+            (one["END_TIME"], esn, one["OUTAGE_NBR"], one["START_TIME"]),
+        )
+        if not known.rowcount:
+            _store_outage(connection, esn, log["OUTBOX_EPOCH"], one, received_s)
+
+
 def store_security_event(
     connection: sqlite3.Connection, time_s: int, title: str, reason: str, count: int = 1
 ) -> None:

@@ -1,0 +1,56 @@
+"""A store that came back from a backup, a module whose memory was lost: what follows is mended."""
+
+from __future__ import annotations
+
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.simulation.checks import Safety
+from smartmeter.simulation.fleet import Fleet, FleetSettings
+from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
+from smartmeter.ssi.factory import FACTORY_PAGE
+
+ESN = "SM000001"
+OUTAGES = "SELECT start_s, end_s FROM outages ORDER BY start_s"
+
+
+def test_an_outage_whose_end_was_acknowledged_after_the_backup_ends_when_it_comes_back() -> None:
+    mains = [
+        Fault(5 * HOUR_US, 7 * HOUR_US, Kind.MAINS, ESN, 0),
+        Fault(8 * HOUR_US, 9 * HOUR_US, Kind.MAINS, ESN, 0),
+    ]
+    fleet = Fleet(FleetSettings(1, 1, 5), faults=mains)
+    fleet.run(6 * HOUR_US)
+    backup = fleet.store._connection.serialize()
+    fleet.run(10 * HOUR_US)
+    outages = [tuple(row) for row in fleet.store.read(OUTAGES)]
+    fleet.store._connection.deserialize(backup)
+    assert [tuple(row)[1] for row in fleet.store.read(OUTAGES)] == [0]
+    fleet.head_end = fleet._open_office()
+    fleet.run(11 * HOUR_US)
+    assert [tuple(row) for row in fleet.store.read(OUTAGES)] == outages
+    assert len(outages) == 2 and 0 not in outages[0] + outages[1]
+    row = fleet.store.one("SELECT state FROM meters")
+    assert row is not None and row["state"] == "provisioned"
+    assert not fleet.head_end.silence.powerless(ESN)
+
+
+def test_a_module_with_an_empty_memory_is_watched_though_nobody_tells_its_outage_s_end() -> None:
+    mains = [Fault(5 * HOUR_US, 7 * HOUR_US, Kind.MAINS, ESN, 0)]
+    fleet = Fleet(FleetSettings(1, 1, 5), faults=mains)
+    fleet.run(6 * HOUR_US)
+    assert fleet.head_end.silence.powerless(ESN)
+    lose_memory(fleet)
+    fleet.run(9 * HOUR_US)
+    assert not fleet.head_end.silence.powerless(ESN)
+    row = fleet.store.one("SELECT state FROM meters")
+    assert row is not None and row["state"] == "provisioned"
+
+
+def lose_memory(fleet: Fleet) -> None:
+    """Put an empty memory into the module of the first SmartMeter."""
+    [house, *_] = fleet.houses.values()
+    device = house.device
+    device.nvram = MemoryNvram()
+    device.nvram.commit({FACTORY_PAGE: device._factory.page()})
+    fleet.safety = Safety(fleet.journals)  # its reports are counted anew
+    if device.meter.mains_on:
+        device.restart(fleet.now_us)
