@@ -27,6 +27,7 @@ from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.report_reader import read_report
+from smartmeter.tms.store.interval_rows import is_same_interval
 from smartmeter.tms.store.records import Part
 
 #: Beside this file: importlib.resources costs a board a megabyte.
@@ -190,12 +191,32 @@ class Readings:
                         raw,
                     )
                 )
+        before = self._db.total_changes
         self._db.executemany(
             "INSERT OR IGNORE INTO intervals (esn, set_nbr, ring_epoch, sequence, channel, end_s,"
             " length_s, status, quantity, unit, direction, value, raw)"
             " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)",
             rows,
         )
+        if self._db.total_changes - before < len(rows):
+            for other in self._of_another_ring(esn, value):
+                self._intervals(esn, other)
+
+    def _of_another_ring(self, esn: str, value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Give those whose place another interval has, each as a part of the epoch after."""
+        sql = "SELECT end_s, raw FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch=?"
+        sql += " AND sequence=? ORDER BY channel"
+        for index, interval in enumerate(value["INTERVALS"]):
+            sequence, epoch = value["FIRST_SEQUENCE"] + index, value["RING_EPOCH"]
+            held = self._all(sql, esn, value["SET"], epoch, sequence)
+            told = interval["END_TIME"], list(interval["VALUES"])
+            if held and not is_same_interval((held[0]["end_s"], [r["raw"] for r in held]), told):
+                yield {
+                    **value,
+                    "RING_EPOCH": epoch + 1,
+                    "FIRST_SEQUENCE": sequence,
+                    "INTERVALS": [interval],
+                }
 
     def _registers(self, esn: str, header: Mapping[str, Any], part: Part) -> None:
         images = self._context(esn, header["CONTEXT_ID"])

@@ -18,8 +18,8 @@ from ansi_tables.meaning.registers import Kind as RegisterKind
 from ansi_tables.meaning.scale import Exact, Scale, digits
 from ansi_tables.ssi_tables import Cause
 from smartmeter.tms.jobs import DONE, FAILED
+from smartmeter.tms.store.interval_rows import BACK_FILL
 from smartmeter.tms.store.queries import bounded, meter_row
-from smartmeter.tms.store.records import BACK_FILL
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.wording import code_name, iso
 

@@ -21,8 +21,8 @@ from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules
 from smartmeter.tms.polled_reading import IDENTITY, Known, PlainReading, poll
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
+from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
 from smartmeter.tms.store.queries import gaps_by_set
-from smartmeter.tms.store.records import BACK_FILL
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 
@@ -158,7 +158,7 @@ def store_poll(
         if set_nbr not in epochs:
             epochs[set_nbr] = _ring_epoch(connection, esn, set_nbr) + (set_nbr in reading.anew)
         part: Mapping[str, Any] = {**run, "RING_EPOCH": epochs[set_nbr]}
-        stored += records.store_intervals(connection, esn, part, POLL, utc_s)
+        stored += store_intervals(connection, esn, part, POLL, utc_s)
     if reading.events:
         records.store_events(connection, esn, {"ENTRIES": reading.events}, utc_s)
     contents = [f"ST-{table}" for table in sorted(reading.images)]

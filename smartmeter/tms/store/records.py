@@ -16,8 +16,13 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
+from smartmeter.tms.store.interval_rows import (
+    REPORT,
+    add_to_total,
+    insert_intervals,
+    interval_rows,
+)
 
-REPORT, BACK_FILL = "report", "back-fill"
 MAX_IMAGE_OCTETS = 1 << 20
 #: Lines of the security log, and unknown devices, that are kept.
 MAX_SECURITY_EVENTS, MAX_UNKNOWN_DEVICES = 10_000, 1000
@@ -78,29 +83,15 @@ def store_reports(
     for report in fresh:
         for part in report.parts:
             if part.ssi is SsiTable.LOAD_PROFILE_PART:
-                intervals += _interval_rows(report.esn, part.value, REPORT, received_s)
+                intervals += interval_rows(report.esn, part.value, REPORT, received_s)
             else:
                 _store_part(connection, report.esn, report.header, part, received_s)
-    _insert_intervals(connection, intervals)
-    _count(connection, "reports", len(fresh))
+    insert_intervals(connection, intervals)
+    add_to_total(connection, "reports", len(fresh))
     return new
-
-
-def _insert_intervals(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Write intervals; gives how many were not there yet."""
-    before = connection.total_changes
-    connection.executemany(_INSERT_INTERVAL, rows)
-    new = connection.total_changes - before
-    _count(connection, "intervals", new)
-    return new
-
-
-def _count(connection: sqlite3.Connection, name: str, new: int) -> None:
-    connection.execute("UPDATE totals SET count=count+? WHERE name=?", (new, name))
 
 
 _INSERT_REPORT = "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)"
-_INSERT_INTERVAL = "INSERT OR IGNORE INTO intervals VALUES (?,?,?,?,?,?,?,?,?,?,?)"
 #: Fields of REPORT_HEADER in the order of the columns.
 _REPORT_FIELDS = itemgetter(
     "OUTBOX_EPOCH",
@@ -153,38 +144,6 @@ def _store_part(
             _store_piece(connection, esn, part, received_s)
         case _:
             store_image(connection, esn, part.table, part.octets, received_s)
-
-
-def store_intervals(
-    connection: sqlite3.Connection,
-    esn: str,
-    value: Mapping[str, Any],
-    source: str,
-    received_s: int,
-) -> int:
-    """Write the intervals of a LOAD_PROFILE_PART; gives how many were not there yet."""
-    return _insert_intervals(connection, _interval_rows(esn, value, source, received_s))
-
-
-def _interval_rows(
-    esn: str, value: Mapping[str, Any], source: str, received_s: int
-) -> list[tuple[Any, ...]]:
-    return [
-        (
-            esn,
-            value["SET"],
-            value["RING_EPOCH"],
-            value["FIRST_SEQUENCE"] + index,
-            interval["END_TIME"],
-            value["INT_LENGTH_S"],
-            value["CONTEXT_ID"],
-            interval["STATUS"],
-            str(interval["VALUES"]),  # a list of integers: the same text as JSON's
-            source,
-            received_s,
-        )
-        for index, interval in enumerate(value["INTERVALS"])
-    ]
 
 
 def store_events(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smartmeter.tms.model import State
-from smartmeter.tms.store.records import BACK_FILL, store_intervals
+from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
 
 
 def store_silence(

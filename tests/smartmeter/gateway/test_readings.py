@@ -17,10 +17,19 @@ from smartmeter.base.errors import StorageError
 from smartmeter.gateway.readings import Readings, number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics
-from tests.smartmeter.gateway.reports import EPOCH_S, QUARTER_S, hello, meter_images, profile
+from smartmeter.ssi.profile_reading import Interval
+from tests.smartmeter.gateway.reports import (
+    EPOCH_S,
+    QUARTER_S,
+    hello,
+    meter_images,
+    profile,
+    recorded,
+)
 from tests.smartmeter.ssi.host import FACTORY
 
 ESN = FACTORY.esn
+FULL = [b"\x01"] * 4
 WRITER = """
 import sys
 from pathlib import Path
@@ -64,6 +73,29 @@ def test_intervals_are_kept_once_with_quantity_unit_and_exact_value(readings: Re
     assert (first["end_s"], first["length_s"]) == (EPOCH_S + QUARTER_S, QUARTER_S)
     assert (first["quantity"], first["direction"]) == ("active energy", "delivered")
     assert readings.taken(ESN) == (1, 3)
+
+
+def test_intervals_of_a_ring_that_began_anew_are_kept_though_the_module_forgot_that_it_did(
+    readings: Readings,
+) -> None:
+    def told(number: int, first: int, values: list[list[int]], days: int) -> list[bytes]:
+        ends = (EPOCH_S + days * 86_400 + (first + n + 1) * QUARTER_S for n in range(len(values)))
+        channels = (tuple(one) for one in values)
+        return recorded(
+            number,
+            [
+                Interval(first + n, *one)
+                for n, one in enumerate(zip(ends, FULL, channels, strict=False))
+            ],
+        )
+
+    old, new = [[5, 1], [0, 0], [6, 2]], [[0, 0], [0, 0], [7, 3], [8, 4]]
+    readings.keep(ESN, 1, [(1, told(1, 0, old, 0)), (2, told(2, 0, new[:3], 9))])
+    again = [(1, told(1, 0, new[:3], 9)), (2, told(2, 0, old, 0)), (3, told(3, 3, new[3:], 9))]
+    readings.keep(ESN, 2, again)
+    found = readings.after("intervals", 0)
+    assert [row["raw"] for row in found] == [raw for one in old + new for raw in one]
+    assert len({row["end_s"] for row in found}) == 7
 
 
 def test_the_sets_of_a_meter_are_kept_apart(readings: Readings) -> None:
@@ -158,7 +190,7 @@ def test_the_newest_interval_is_the_last_although_the_clock_was_set_back(
     readings: Readings,
 ) -> None:
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
-    readings.keep(ESN, 1, [(2, profile(2, 0, [[n, 0] for n in range(4)]))])
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[0, 0], [1, 0]]) + profile(2, 3, [[3, 0]])[1:])])
     readings._db.execute("UPDATE intervals SET end_s = end_s + 63072000")
     readings.keep(ESN, 1, [(3, profile(3, 4, [[25, 0]]))])
     readings.keep(ESN, 1, [(4, profile(4, 2, [[7, 7]]))])  # a gap that was filled

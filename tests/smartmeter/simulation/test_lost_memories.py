@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.simulation.checks import Safety
 from smartmeter.simulation.fleet import Fleet, FleetSettings
-from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
+from smartmeter.simulation.swarm import HOUR_US, MINUTE_US, Fault, Kind
 from smartmeter.ssi.factory import FACTORY_PAGE
 
 ESN = "SM000001"
@@ -54,3 +56,29 @@ def lose_memory(fleet: Fleet) -> None:
     fleet.safety = Safety(fleet.journals)  # its reports are counted anew
     if device.meter.mains_on:
         device.restart(fleet.now_us)
+
+
+def test_an_empty_memory_beside_a_ring_that_began_anew_before_loses_and_doubles_nothing() -> None:
+    fleet = Fleet(FleetSettings(1, 3, 5, faults=False, load_step_min=15))
+    [house] = fleet.houses.values()
+    [ring, *_] = house.device.meter.metering.recorders
+    measured: list[tuple[int, list[int]]] = []
+
+    def note() -> None:
+        measured.extend((one.end_utc_s, list(one.values)) for one in house.journal.values())
+        house.journal.clear()
+
+    fleet.run(20 * HOUR_US + 10 * MINUTE_US)
+    note()
+    ring.clear()
+    ring.pointers.added = 0  # as real meters do, and ours does not
+    fleet.run(30 * HOUR_US)
+    lose_memory(fleet)
+    fleet.run(60 * HOUR_US)
+    fleet.stop_recording()
+    fleet.run(61 * HOUR_US)
+    note()
+    sql = "SELECT end_s, raw FROM intervals WHERE set_nbr=1 AND end_s<=?"
+    rows = fleet.store.read(sql, max(measured)[0])
+    assert sorted((row["end_s"], json.loads(row["raw"])) for row in rows) == sorted(measured)
+    assert len(measured) > 230

@@ -15,7 +15,8 @@ from smartmeter.tms.collected import Collected
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import read_shipment
-from smartmeter.tms.store.records import Part, store_intervals, store_notification
+from smartmeter.tms.store.interval_rows import store_intervals
+from smartmeter.tms.store.records import Part, store_notification
 from smartmeter.tms.store.sqlite import Store
 from tests.ansi_tables.meaning.device import put
 from tests.ansi_tables.meaning.test_load_profile import a_recorder

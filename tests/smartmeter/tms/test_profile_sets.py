@@ -19,8 +19,8 @@ from smartmeter.tms import exchanges
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
+from smartmeter.tms.store.interval_rows import store_intervals
 from smartmeter.tms.store.queries import gaps_by_set, profile_sets
-from smartmeter.tms.store.records import store_intervals
 from smartmeter.tms.store.sqlite import Store
 
 EPOCH_S = 1_767_225_600
@@ -78,6 +78,26 @@ def test_a_back_fill_asks_for_each_set_and_takes_what_comes() -> None:
 def test_of_many_holes_the_newest_are_filled_which_the_ring_still_has(store: Store) -> None:
     keep(store, *(part(1, 2 * n, 1) for n in range(30)))
     assert gaps_by_set(store, "SM1") == {1: [*((n, n + 1) for n in range(19, 58, 2)), (59, None)]}
+
+
+def test_one_number_is_one_interval_unless_values_or_ends_tell_another_ring(store: Store) -> None:
+    def values(end_s: int, *raw: int) -> dict[str, Any]:
+        intervals = [Interval(n, end_s, b"\x01", (one,)) for n, one in enumerate(raw)]
+        return profile_part(1, intervals, 900, 1, 1)
+
+    later_s = EPOCH_S + 40 * 86_400
+    keep(store, values(EPOCH_S, 7, 0), values(EPOCH_S + 3600, 7, 0), values(0, 7, 0))
+    assert store.number("SELECT count(*) FROM intervals") == 2, "the clock was set meanwhile"
+    other, third = values(later_s, 7, 0), values(later_s, 7, 9)
+    keep(store, other, third, other, values(EPOCH_S, 7, 0), third)
+    rows = store.read("SELECT ring_epoch, sequence, end_s, raw FROM intervals")
+    assert [tuple(row) for row in rows] == [
+        (1, 0, EPOCH_S, "[7]"),
+        (1, 1, EPOCH_S, "[0]"),
+        (2, 0, later_s, "[7]"),
+        (2, 1, later_s, "[0]"),
+        (3, 1, later_s, "[9]"),
+    ]
 
 
 def test_totals_are_what_the_tables_hold_whoever_brought_it(store: Store) -> None:
