@@ -28,6 +28,10 @@ class Asked:
     apdu: Apdu
     due_us: int
     mode: int
+    #: When another way is tried, if no answer has come.
+    else_us: int | None = None
+    #: The way that it went before another was tried; the answer may still come by it.
+    before: Hashable | None = None
     #: Nobody is told if no answer comes: it was answered over another path than it went (who
     #: sent that is not proven), or it is a segment.
     answered: bool = False
@@ -40,6 +44,8 @@ class AnswersDue:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._asked: OrderedDict[tuple[Key, Hashable], Asked] = OrderedDict()
+        #: Those that have another way, in the order in which it is tried.
+        self._else: OrderedDict[tuple[Key, Hashable], int] = OrderedDict()
         self._askers: dict[Key, list[Hashable]] = {}
         self._by_asker: dict[Hashable, set[Key]] = {}
         self._by_way: dict[Hashable, set[tuple[Key, Hashable]]] = {}
@@ -52,7 +58,13 @@ class AnswersDue:
         return size < self._capacity and len(self._by_asker.get(came, ())) <= self._capacity // 64
 
     def add(self, key: Key, asked: Asked) -> None:
-        """Remember a request; one that is repeated on its path takes the place of the first."""
+        """Remember a request; one that is repeated on its path takes the place of the first.
+
+        It is tried another way when the first would have been.
+        """
+        first_us = self._else.get((key, asked.came))
+        if first_us is not None and asked.else_us is not None:
+            asked = replace(asked, else_us=first_us)
         self._remove(key, asked.came)
         askers = self._askers.setdefault(key, [])
         if len(askers) >= MAX_ASKERS:
@@ -62,6 +74,27 @@ class AnswersDue:
         self._asked[key, asked.came] = asked
         self._by_asker.setdefault(asked.came, set()).add(key)
         self._by_way.setdefault(asked.went, set()).add((key, asked.came))
+        if asked.else_us is not None:
+            self._else[key, asked.came] = asked.else_us
+
+    def to_try_elsewhere(self, now_us: int) -> list[Asked]:
+        """Give the requests that another way is to be tried for now; each once."""
+        due = [each for each, else_us in self._else.items() if now_us >= else_us]
+        for each in due:
+            del self._else[each]
+        return [self._asked[each] for each in due]
+
+    def went_elsewhere(self, key: Key, came: Hashable, way: Hashable) -> None:
+        """A request went another way too."""
+        one = self._asked[key, came]
+        _discard(self._by_way, one.went, (key, came))
+        self._by_way.setdefault(way, set()).add((key, came))
+        self._asked[key, came] = replace(one, went=way, else_us=None, before=one.went)
+
+    def is_second_try(self, key: Key, way: Hashable) -> bool:
+        """Tell whether what goes by a way has gone another before, and may be answered there."""
+        waiting = [self._asked[key, came] for came in self._askers.get(key, ())]
+        return any(one.went == way and one.before is not None for one in waiting)
 
     def take(self, key: Key, path: Hashable) -> list[Asked]:
         """Give who waits for the answer that came by ``path``; the right one is waited for no more.
@@ -70,7 +103,7 @@ class AnswersDue:
         such an answer goes on too, and the true one still finds its way if this was none.
         """
         waiting = [self._asked[key, came] for came in self._askers.get(key, ())]
-        if found := [one for one in waiting if one.went == path]:
+        if found := [one for one in waiting if path in (one.went, one.before)]:
             for one in found:
                 self._remove(key, one.came)
             return found
@@ -108,13 +141,17 @@ class AnswersDue:
         return [one for one in found if not one.answered]
 
     def deadline_us(self) -> int | None:
-        """Give when the first answer is overdue."""
-        return next(iter(self._asked.values())).due_us if self._asked else None
+        """Give when the first answer is overdue, or another way is tried."""
+        if not self._asked:
+            return None
+        due_us = next(iter(self._asked.values())).due_us
+        return min(due_us, next(iter(self._else.values()), due_us))
 
     def _remove(self, key: Key, came: Hashable) -> None:
         asked = self._asked.pop((key, came), None)
         if asked is None:
             return
+        self._else.pop((key, came), None)
         _discard(self._by_asker, came, key)
         _discard(self._by_way, asked.went, (key, came))
         self._askers[key].remove(came)

@@ -18,6 +18,11 @@ from protocols.c1222.services import (
 )
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import MalformedRequest
+from protocols.psem.codes import ResponseCode
+
+_NETWORK_ERRORS = frozenset(
+    (ResponseCode.uat, ResponseCode.nett, ResponseCode.netr, ResponseCode.bsy)
+)
 
 
 def mode_of(control: int) -> int:
@@ -44,6 +49,12 @@ def services_in_clear(apdu: Apdu) -> list[bytes]:
 def asks_for(apdu: Apdu, code: int) -> bool:
     """Tell whether a request in clear asks for a service."""
     return any(service[0] == code for service in services_in_clear(apdu))
+
+
+def is_network_error(answer: Apdu) -> bool:
+    """Tell whether a relay says that it did not reach a node; it is no word of the node's."""
+    items = services_in_clear(answer)
+    return len(items) == 1 and items[0][0] in _NETWORK_ERRORS
 
 
 def granted_title(answer: Apdu) -> ApTitle | None:

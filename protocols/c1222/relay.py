@@ -17,7 +17,7 @@ from protocols.c1222.addressing import Addressed, addressed, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
-from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.in_clear import (
@@ -25,6 +25,7 @@ from protocols.c1222.in_clear import (
     gathered_titles,
     granted_title,
     is_in_clear,
+    is_network_error,
     mode_of,
     traced,
 )
@@ -65,6 +66,8 @@ class RelaySettings:
     """Limits, how long a next hop may take, and how long a learned route counts."""
 
     answer_us: int = 30 * US_PER_S
+    #: After so long without an answer a learned way is doubted, and the way up is tried too.
+    doubt_us: int = 10 * US_PER_S
     route_s: int = 86_400
     group_memory_s: int = 120
     max_pending: int = 16_384
@@ -191,6 +194,8 @@ class Relay:
         if self.registrar is not None:
             self.registrar.expire(now_us)
             self._take_changes(None, now_us)
+        for asked in self._due.to_try_elsewhere(now_us):
+            self._go_up_too(asked, now_us)
         for asked in self._due.overdue(now_us):
             self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._forget_groups(now_us)
@@ -232,6 +237,8 @@ class Relay:
                 self._send(came, apdu, octets, now_us)
             return
         way = self._known_way(apdu.called, now_us)
+        if way == path and self.upstream is not None:
+            way = self.upstream  # it did not find its target there
         if way is None and self._waiting.is_sought(apdu.called):
             if not self._waiting.take(path, apdu, octets, now_us):
                 self._error(path, apdu, ResponseCode.bsy)
@@ -267,19 +274,50 @@ class Relay:
         control = CLEAR if apdu.is_segment else apdu.user_information[0]
         if control & 3 != NEVER:
             due_us = now_us + self._settings.answer_us
-            asked = Asked(path, way, apdu, due_us, mode_of(control), answered=apdu.is_segment)
-            self._due.add((_absolute(apdu.calling), apdu.calling_invocation_id), asked)
+            may_go_up = self.upstream not in (None, way, path) and not apdu.is_segment
+            else_us = now_us + self._settings.doubt_us if may_go_up else None
+            mode = mode_of(control)
+            asked = Asked(path, way, apdu, due_us, mode, else_us, answered=apdu.is_segment)
+            self._due.add(_key_of(apdu), asked)
         own = self.node.title
         self._send(way, apdu, traced(apdu, octets, own) if own is not None else octets, now_us)
+
+    def _go_up_too(self, asked: Asked, now_us: int) -> None:
+        """Send a request that a way below gave no answer to upstream as well: the same octets,
+        which a node serves once.
+
+        A node that has gone to another relay may have left a silent connection here; where it
+        registered since is known above.
+        """
+        apdu, own = asked.apdu, self.node.title
+        self.counts["went up too"] += 1
+        self._due.went_elsewhere(_key_of(apdu), asked.came, self.upstream)
+        octets = tlv(APDU_TAG, b"".join(apdu.elements.values()))
+        self._send(
+            self.upstream, apdu, octets if own is None else traced(apdu, octets, own), now_us
+        )
+
+    def _is_elsewhere(self, asked: Asked, now_us: int) -> None:
+        """A node has answered by the way up: the way below is only used from there, until the
+        node is heard by it again."""
+        title = _absolute(asked.apdu.called)
+        if self._routes.way(title, now_us) == asked.before:
+            self._routes.forget(title)
+            self._heard.hear(title, asked.before, now_us)
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
         key = (_absolute(apdu.called), apdu.called_invocation_id or 0)
+        if is_network_error(apdu) and self._due.is_second_try(key, path):
+            self.counts["dropped no-other-way"] += 1
+            return  # the first way may still bring the answer
         waiting = self._due.take(key, path) or self._due.take(((), key[1]), path)
         if len(waiting) == 1 and waiting[0].went == path:
             self._learn(waiting[0], apdu, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
+            if asked.before is not None and asked.went == path:
+                self._is_elsewhere(asked, now_us)
         if waiting or self._told_group(key, path, apdu, octets, now_us):
             return
         way = None
@@ -479,6 +517,11 @@ class Relay:
         if here or entry is not None or self._known_way(title, now_us) is not None:
             return self._address_of(asker, True)
         return b""
+
+
+def _key_of(apdu: Apdu) -> Key:
+    """Give what the answer to a request says of it."""
+    return _absolute(apdu.calling), apdu.calling_invocation_id
 
 
 def _absolute(title: ApTitle | None) -> _Title:

@@ -1,0 +1,162 @@
+"""A node that has gone to another relay, and left a connection behind that says nothing."""
+
+import pytest
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import Node, RequestArrived, ResponseArrived
+from protocols.c1222.registrar import Registrar, RegistrarSettings
+from protocols.c1222.registration import Register
+from protocols.c1222.relay import Relay
+from protocols.c1222.services import encode_service
+from tests.protocols.c1222.conversation import (
+    HOST,
+    KEY_ID,
+    METER,
+    NOW_US,
+    OPEN,
+    READ_1,
+    Clock,
+    Ring,
+    request,
+)
+from tests.protocols.c1222.test_checks_relay import ESN, FIRST, MASTER, SECOND, Chain
+
+
+class Moving:
+    """A node that has gone from one relay to another, whose first connection stays and says
+    nothing; both relays are below one master, and a client is below the first."""
+
+    def __init__(self) -> None:
+        node = Chain()._node
+        self.now_us = NOW_US
+        self.master = Relay(
+            node(MASTER), Registrar(ApTitle.parse(".7"), RegistrarSettings(3600, 60))
+        )
+        self.old, self.new = (Relay(node(title), upstream="up") for title in (FIRST, SECOND))
+        self.node = Node(METER, Ring(), Clock(), SecurityState(9), OPEN)
+        self.client = Node(HOST, Ring(), Clock(), SecurityState(700), OPEN)
+        self.served = 0
+        #: Whether the node hears by its first connection; None: late.
+        self.hears_old: bool | None = True
+        self.late: list[bytes] = []
+
+    def settle(self) -> None:
+        moved = True
+        while moved:
+            moved = False
+            for name, relay in (("old", self.old), ("new", self.new), ("master", self.master)):
+                for path, octets in relay.outgoing():
+                    moved = True
+                    self._carry(name, str(path), octets)
+            for path, octets in self.node.outgoing():
+                moved = True
+                relay = self.old if path == "old" else self.new
+                relay.receive("node", octets, self.now_us)
+            for _, octets in self.client.outgoing():
+                moved = True
+                self.old.receive("client", octets, self.now_us)
+
+    def _carry(self, name: str, path: str, octets: bytes) -> None:
+        if path == "up":
+            self.master.receive(name, octets, self.now_us)
+        elif name == "master":
+            (self.old if path == "old" else self.new).receive("up", octets, self.now_us)
+        elif path == "client":
+            self.client.receive("old", octets, self.now_us)
+        elif name == "new" or self.hears_old:
+            self._hear(name, octets)
+        elif self.hears_old is None:
+            self.late.append(octets)
+
+    def _hear(self, name: str, octets: bytes) -> None:
+        self.node.receive(name, octets, self.now_us)
+        for event in self.node.events():
+            if isinstance(event, RequestArrived):
+                self.served += 1
+                self.node.answer(event.token, [b"\0"], self.now_us)
+
+    def register(self, path: str) -> None:
+        asked = encode_service(Register(METER, ESN, 86_400))
+        self.node.request([asked], MASTER, path, self.now_us)
+        self.settle()
+
+    def ask(self, key_id: int | None = None) -> None:
+        self.client.request([READ_1], METER, "old", self.now_us, key_id=key_id, timeout_us=10**9)
+        self.settle()
+
+    def later(self, seconds: int) -> None:
+        self.now_us += seconds * 1_000_000
+        for relay in (self.old, self.new, self.master):
+            relay.expire(self.now_us)
+        self.settle()
+
+    def answers(self) -> list[bytes]:
+        return [
+            item
+            for e in self.client.events()
+            if isinstance(e, ResponseArrived)
+            for item in e.responses
+        ]
+
+
+@pytest.mark.parametrize("key_id", [None, KEY_ID])
+def test_a_node_that_moved_is_reached_though_its_old_connection_is_silent(
+    key_id: int | None,
+) -> None:
+    net = Moving()
+    net.register("old")
+    net.ask(key_id)
+    assert net.answers() == [b"\0"]
+    net.hears_old = False
+    net.register("new")
+    net.ask(key_id)
+    assert net.answers() == []
+    net.later(10)
+    assert net.answers() == [b"\0"] and net.served == 2
+    net.ask(key_id)
+    assert net.answers() == [b"\0"], "the next one does not wait"
+    net.later(60)
+    assert net.answers() == [], "nobody is told anything else"
+    # It comes back, and is reached here at once.
+    net.hears_old = True
+    net.register("old")
+    net.ask(key_id)
+    assert net.answers() == [b"\0"] and net.old.counts["went up too"] == 1
+
+
+@pytest.mark.parametrize("key_id", [None, KEY_ID])
+def test_a_slow_node_that_did_not_move_is_waited_for_and_served_once(key_id: int | None) -> None:
+    net = Moving()
+    net.register("old")
+    net.hears_old = None
+    net.ask(key_id)
+    net.later(12)
+    assert net.answers() == [] and net.old.counts["went up too"] == 1
+    net._hear("old", net.late.pop())
+    net.settle()
+    assert net.answers() == [b"\0"] and net.served == 1
+    net.hears_old = True
+    net.ask(key_id)
+    assert net.answers() == [b"\0"], "it is looked for where it is"
+
+
+def test_nobody_who_moved_nowhere_and_is_gone_is_told_by_nett_once() -> None:
+    net = Moving()
+    net.register("old")
+    net.hears_old = False
+    net.ask()
+    net.later(10)
+    assert net.answers() == []
+    net.later(20)
+    assert net.answers() == [b"\x0d"]
+
+
+def test_a_way_that_leads_back_to_who_sent_the_message_is_left_for_the_way_up() -> None:
+    """The relay below has tried its own way; where the node is now is known above."""
+    chain = Chain()
+    chain.register()
+    read = request([READ_1], called=METER)
+    chain.second.outgoing()
+    chain.second.receive("first", read, chain.now_us)
+    assert chain.second.outgoing() == [("master", read)]
