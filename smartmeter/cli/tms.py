@@ -139,7 +139,6 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment)
-    server = TmsServer(settings.data, calendar, chosen)
     service = Service(server)
     context = server_tls(settings.tls) if settings.tls.certificate is not None else None
     await server.start(*settings.listen, context)

@@ -1,8 +1,17 @@
-"""``smartmeter tms run``: what it refuses, in one line with the place."""
+"""``smartmeter tms run``: what it refuses, in one line with the place, and what its options do."""
 
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.node import Node, ResponseArrived
+from protocols.c1222.reception import IDENTIFY
+from protocols.c1222.security import EaxPrime
+from smartmeter.base.clock import Calendar, wall_utc_us
 from smartmeter.cli.state_folder import claim
+from tests.protocols.c1222.conversation import Ring
 from tests.smartmeter.cli.served import smartmeter
 
 
@@ -16,3 +25,39 @@ def test_two_head_ends_do_not_share_a_folder(tmp_path: Path) -> None:
         " stop it, or give another folder\n"
     )
     assert not list(tmp_path.iterdir()), "nothing was written"
+
+
+def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(
+    tmp_path: Path,
+) -> None:
+    most, title, key = 300, ".7.1", bytes(range(16))
+    shipment = tmp_path / "shipment.csv"
+    shipment.write_text(f"esn,title,key,model\nSM1,{title},{key.hex()},m\n")
+    run = ("tms", "run", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0")
+    run += ("--web", "off", "--shipment", str(shipment), "--segment", str(most))
+    tms = subprocess.Popen(
+        [sys.executable, "-m", "smartmeter", *run], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert tms.stdout is not None
+        ready = next(line for line in tms.stdout if line.startswith("ready "))
+        port = int(ready.split()[1].rpartition(":")[2])
+        node = Node(ApTitle.parse(title), Ring({0: EaxPrime(key)}), Calendar(wall_utc_us()))
+        node.joins_segments = True
+        node.request([bytes([IDENTIFY])] * 60, ApTitle.parse(".1"), "tms", 0, key_id=0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+            peer.settimeout(10)
+            peer.connect(("127.0.0.1", port))
+            for _, octets in node.outgoing():
+                peer.send(octets)
+            sizes, answers = [], []
+            while not answers:
+                datagram = peer.recv(65_536)
+                sizes.append(len(datagram))
+                node.receive("tms", datagram, 0)
+                answers = [one for one in node.events() if isinstance(one, ResponseArrived)]
+        assert len(answers[0].responses) == 60
+        assert len(sizes) > 1 and max(sizes) <= most
+    finally:
+        tms.terminate()
+        tms.communicate(timeout=20)
