@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
@@ -76,8 +76,9 @@ def text_of(browser: webdriver.Chrome) -> str:
 
 
 def wait(browser: webdriver.Chrome, holds: Callable[[], object], what: str) -> None:
-    # A page that is being drawn anew may take its elements away under the look.
-    gone = (StaleElementReferenceException,)
+    # A page that is being drawn anew may take its elements away under the look, which the driver
+    # reports as a stale element or as an error of its inspector.
+    gone = (WebDriverException,)
     WebDriverWait(browser, 30, 0.2, gone).until(lambda _: holds(), what)
 
 
