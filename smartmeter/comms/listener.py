@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.segmentation import fitting
@@ -28,6 +28,9 @@ from smartmeter.comms.sockets import (
     listening_sockets,
 )
 from smartmeter.comms.tls_door import BACKLOG, TlsDoor
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 #: Connections at once; more are refused.
 MAX_CONNECTIONS = 100_000

@@ -10,9 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections import Counter
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 MAX_HANDSHAKES = 500
 HANDSHAKE_S = 10.0

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import ssl
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.errors import ApduRejected
@@ -23,6 +22,9 @@ from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.udp import EVERYBODY
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 #: A node is rung no more often: each short message costs money.
 RING_AGAIN_US = 60_000_000

@@ -21,6 +21,8 @@ from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.template import DEFAULT, Template, make_template
 
 LOOPBACK = "127.0.0.1"
+#: Years of one meter must not fill a small board's memory.
+CACHE_KIB = 1024
 
 
 def local_template() -> Template:
@@ -40,7 +42,7 @@ class LocalTms:
 
     async def start(self, calendar: Calendar) -> None:
         """Listen on loopback, and know the gateway's modules; StorageError for a full disk."""
-        server = TmsServer(self._data / "tms", calendar, local_template())
+        server = TmsServer(self._data / "tms", calendar, local_template(), cache_kib=CACHE_KIB)
         shipped = [
             Shipped(one.factory.esn, str(one.factory.title), one.factory.key, one.model)
             for one in self._seats

@@ -131,11 +131,11 @@ class GatewaySettings:
 
     @property
     def is_plain(self) -> bool:
-        """Tell whether nothing that is set could come to speak TLS."""
+        """Tell whether nothing that is set could come to speak TLS; its own TMS needs none."""
         kinds = {one.address.partition(":")[0] for one in self.bearers}
         sinks = self.sinks
         others = (sinks.mqtt, sinks.influx, sinks.home_assistant, self.metrics)
-        return bool(kinds) and kinds <= {"tcp", "udp"} and not any(others)
+        return kinds <= {"tcp", "udp"} and not any(others)
 
 
 def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings:

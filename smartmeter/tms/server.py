@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-import ssl
 from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.address import shown
@@ -23,8 +22,11 @@ from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.shipment import Shipped, import_shipment
-from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.store.sqlite import CACHE_KIB, Store
 from smartmeter.tms.template import Template, make_template
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 DEFAULT_PORT = 1153
 TICK_S = 0.1
@@ -41,8 +43,9 @@ class TmsServer:
         calendar: Calendar,
         template: Template | None = None,
         segment_octets: int | None = None,
+        cache_kib: int = CACHE_KIB,
     ) -> None:
-        self.store = Store(data / "tms.sqlite3")
+        self.store = Store(data / "tms.sqlite3", cache_kib)
         self.calendar = calendar
         self._template = template or make_template()
         self._joins_segments = segment_octets is not None

@@ -35,16 +35,19 @@ _STOP = None
 
 
 class Store:
-    """A database in a folder.  ``write`` from any thread, ``read`` from the thread that owns it."""
+    """A database in a folder.  ``write`` from any thread, ``read`` from the thread that owns it.
 
-    def __init__(self, path: Path) -> None:
+    Reading and writing keep pages in memory, ``cache_kib`` each at the most.
+    """
+
+    def __init__(self, path: Path, cache_kib: int = CACHE_KIB) -> None:
         self._path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            self._reader = _connect(path)
+            self._reader = _connect(path, cache_kib)
             migrate(self._reader)
-            self._writer = _connect(path)
+            self._writer = _connect(path, cache_kib)
         except (sqlite3.Error, OSError) as error:
             raise StorageError(
                 str(path), str(error), "check the folder, its rights and its space"
@@ -154,7 +157,7 @@ class Store:
         return done, results
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
@@ -162,7 +165,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size=-{cache_kib}")
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     return connection
 

@@ -124,7 +124,8 @@ def test_a_wrong_tms_is_named_with_its_number(
         ({"[tms]": {"address": '"mqtts:h:1/t"'}}, False),
         ({"[tms]": {"address": '"tcp:h:1"'}, "mqtt": {"host": '"h"'}}, False),
         ({"[tms]": {"address": '"tcp:h:1"'}, "influx": {"url": f'"{INFLUX}"'}}, False),
-        ({}, False),
+        ({}, True),
+        ({"mqtt": {"host": '"h"'}}, False),
     ],
 )
 def test_what_could_come_to_speak_tls_is_known(
@@ -139,6 +140,7 @@ def test_a_gateway_that_speaks_no_tls_loads_none() -> None:
         "from smartmeter.gateway.beginning import leave_tls_out\n"
         "leave_tls_out()\n"
         "import smartmeter.gateway.service, smartmeter.comms.tcp, smartmeter.comms.udp\n"
+        "import smartmeter.gateway.local_tms\n"
         "assert sys.modules['ssl'] is None and 'asyncio' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
