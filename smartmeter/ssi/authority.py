@@ -36,7 +36,8 @@ class ModuleAuthority:
         self._keys = keys
 
     def of_message(self, message: RequestArrived) -> Role:
-        """Give the role of the key."""
+        """Give the role of the key; that it was used may end the one before it."""
+        self._keys.used(message.key_id or 0)
         return self._keys.role(message.key_id or 0)
 
     def of_password(

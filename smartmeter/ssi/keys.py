@@ -1,16 +1,24 @@
-"""The module's C12.22 keys: key 0 from the factory, and up to two that were provisioned."""
+"""The module's C12.22 keys: key 0 from the factory, and two of each role that were provisioned.
+
+A change of key leaves no gap: the old key and the new one both count until the TMS has
+used the new one itself; then the old one is refused.  From then on the factory's key is
+good for registering, and for bringing a key when the TMS has lost its own; for nothing else.
+"""
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from enum import IntEnum
+from typing import NamedTuple
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.security import EaxPrime
+from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 
 KEYS_PAGE = "keys"
-#: Live provisioned keys: the old and the new one, so that a change leaves no gap.
+#: Live provisioned keys of a role: the old and the new one.
 MAX_PROVISIONED = 2
 FACTORY_KEY = 0
 
@@ -21,6 +29,23 @@ class Role(IntEnum):
     TMS = 0
     MAINTENANCE = 1
     READ_ONLY = 2
+    #: The factory's key beside one of the TMS: it may write KEYS.
+    ROOT = 3
+
+
+_PROVISIONED = frozenset((Role.TMS, Role.MAINTENANCE, Role.READ_ONLY))
+
+
+class _Entry(NamedTuple):
+    """A provisioned key; ``used``: by the TMS, since it was written."""
+
+    key_id: int
+    role: int
+    key: str
+    used: bool = False
+
+    def __repr__(self) -> str:
+        return f"key {self.key_id}"
 
 
 class ModuleKeys:
@@ -29,17 +54,17 @@ class ModuleKeys:
     def __init__(self, nvram: Nvram, factory_key: bytes) -> None:
         self._nvram = nvram
         self._ciphers = {FACTORY_KEY: EaxPrime(factory_key)}
-        self._provisioned: list[tuple[int, int, str]] = []
+        self._provisioned: list[_Entry] = []
         page = nvram.get(KEYS_PAGE)
         if page:
-            self._provisioned = [tuple(entry) for entry in json.loads(page)]
-            for key_id, _, key in self._provisioned:
-                self._ciphers[key_id] = EaxPrime(bytes.fromhex(key))
+            self._provisioned = [_Entry(*entry) for entry in json.loads(page)]
+            for entry in self._provisioned:
+                self._ciphers[entry.key_id] = EaxPrime(bytes.fromhex(entry.key))
 
     @property
     def sending(self) -> int:
         """Give the key id to send under: the newest key of the TMS."""
-        own = [key_id for key_id, role, _ in self._provisioned if role == Role.TMS]
+        own = [entry.key_id for entry in self._provisioned if entry.role == Role.TMS]
         return own[-1] if own else FACTORY_KEY
 
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
@@ -48,18 +73,37 @@ class ModuleKeys:
 
     def role(self, key_id: int) -> Role:
         """Give what the holder of a key may do."""
-        roles = {one: role for one, role, _ in self._provisioned}
-        return Role(roles.get(key_id, Role.TMS))
+        for entry in self._provisioned:
+            if entry.key_id == key_id:
+                return Role(entry.role)
+        changed = any(entry.role == Role.TMS and entry.used for entry in self._provisioned)
+        return Role.ROOT if changed else Role.TMS
 
     def add(self, key_id: int, role: int, key: bytes) -> bool:
-        """Take a key over; the oldest of the provisioned ones goes.  False when it cannot be."""
-        if key_id == FACTORY_KEY or role not in set(Role):
+        """Take a key over; of more than two of a role the oldest goes.  False when it cannot be."""
+        if key_id == FACTORY_KEY or role not in _PROVISIONED:
             return False
-        others = [entry for entry in self._provisioned if entry[0] != key_id]
-        provisioned = [*others, (key_id, role, key.hex())][-MAX_PROVISIONED:]
-        self._nvram.commit({KEYS_PAGE: json.dumps(provisioned).encode()})
-        for gone in {entry[0] for entry in self._provisioned} - {entry[0] for entry in provisioned}:
-            del self._ciphers[gone]
-        self._provisioned = provisioned
+        new = _Entry(key_id, role, key.hex())
+        if new[:3] in [entry[:3] for entry in self._provisioned]:
+            return True  # its answer was lost
+        kept = [entry for entry in self._provisioned if entry.key_id != key_id]
+        same = [entry for entry in kept if entry.role == role]
+        self._keep([entry for entry in kept if entry not in same[: -(MAX_PROVISIONED - 1)]] + [new])
         self._ciphers[key_id] = EaxPrime(key)
         return True
+
+    def used(self, key_id: int) -> None:
+        """The TMS has asked something under a key: those that it had before count no more."""
+        if key_id != self.sending or key_id == FACTORY_KEY:
+            return
+        new = next(entry for entry in self._provisioned if entry.key_id == key_id)
+        if not new.used:
+            others = [entry for entry in self._provisioned if entry.role != Role.TMS]
+            with suppress(StorageError):  # both count until the memory takes it
+                self._keep([*others, new._replace(used=True)])
+
+    def _keep(self, provisioned: list[_Entry]) -> None:
+        self._nvram.commit({KEYS_PAGE: json.dumps(provisioned).encode()})
+        for gone in {one.key_id for one in self._provisioned} - {one.key_id for one in provisioned}:
+            del self._ciphers[gone]
+        self._provisioned = provisioned

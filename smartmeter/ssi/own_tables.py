@@ -114,6 +114,8 @@ class OwnTables:
         writes = isinstance(request, FullWrite | OffsetWrite | IndexWrite)
         if writes and role is Role.READ_ONLY:
             return bytes([ResponseCode.isc])
+        if role is Role.ROOT and not self._brings_key(request):
+            return bytes([ResponseCode.isc])
         try:
             match request:
                 case FullRead(table) if self._in_block(table):
@@ -139,6 +141,9 @@ class OwnTables:
         except ServiceRefused as error:
             return bytes([error.code])
         return bytes([ResponseCode.sns])
+
+    def _brings_key(self, request: Service) -> bool:
+        return isinstance(request, FullWrite) and self._own(request.table) is SsiTable.KEYS
 
     def _read(self, number: int, limits: ClientLimits) -> Script[bytes]:
         module, table = self._module, self._own(number)

@@ -6,7 +6,7 @@ stores, and says when the answer may go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,6 @@ from protocols.c1222.node import (
 from protocols.c1222.reception import IDENTIFY, RESOLVE, TRACE
 from protocols.c1222.registration import REGISTER, Register, Registered, refusal, serial_text
 from protocols.c1222.relay import Relay
-from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (
     SECURITY,
     Deregister,
@@ -55,6 +54,7 @@ from protocols.psem.services import (
 )
 from smartmeter.base.clock import Calendar
 from smartmeter.comms.stamps import stamp_window_s
+from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.open_answers import OpenAnswers, Share, Token
 from smartmeter.tms.paths import Paths
 from smartmeter.tms.report_reader import read_report
@@ -119,6 +119,20 @@ class NotificationArrived(Event):
 
 
 @dataclass(frozen=True)
+class KeyUsed(Event):
+    """A node has used the key that it was offered."""
+
+    esn: str
+
+
+@dataclass(frozen=True)
+class KeyLost(Event):
+    """A node does not use the key that it has: one of us has lost it."""
+
+    esn: str
+
+
+@dataclass(frozen=True)
 class Refused(Event):
     """A message that was refused.  ``unknown`` tells that its title is in no shipment."""
 
@@ -126,48 +140,6 @@ class Refused(Event):
     title: str
     reason: str
     unknown: bool
-
-
-class Meters:
-    """Keys and titles of all SmartMeters; implements ``protocols.c1222.keys.KeyRing``."""
-
-    def __init__(self) -> None:
-        self._esns: dict[tuple[int, ...], str] = {}
-        self._titles: dict[str, ApTitle] = {}
-        self._ciphers: dict[tuple[str, int], EaxPrime] = {}
-        self._keys: dict[tuple[str, int], bytes] = {}
-
-    def add(self, esn: str, title: str, key_id: int, key: bytes) -> None:
-        """Enter a SmartMeter, another title or another key of it.
-
-        A key that is known already stays the one whose uses are counted.
-        """
-        parsed, old = ApTitle.parse(title), self._titles.get(esn)
-        if old is not None and old.absolute != parsed.absolute:
-            del self._esns[old.absolute]
-        self._esns[parsed.absolute] = esn
-        self._titles[esn] = parsed
-        if self._keys.get((esn, key_id)) != key:
-            self._keys[esn, key_id] = key
-            self._ciphers[esn, key_id] = EaxPrime(key)
-
-    def below(self, prefix: tuple[int, ...]) -> Iterator[str]:
-        """Give the SmartMeters below a title; others may be entered meanwhile."""
-        size = len(prefix)
-        return (esn for arcs, esn in list(self._esns.items()) if arcs[:size] == prefix)
-
-    def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
-        """Give the key of a title."""
-        esn = self.esn(peer)
-        return self._ciphers.get((esn, key_id)) if esn is not None else None
-
-    def esn(self, title: ApTitle | None) -> str | None:
-        """Give whose title it is."""
-        return self._esns.get(title.absolute) if title is not None else None
-
-    def title(self, esn: str) -> ApTitle:
-        """Give the title of a known SmartMeter; KeyError for an unknown one."""
-        return self._titles[esn]
 
 
 class Collector:
@@ -215,11 +187,19 @@ class Collector:
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths = Paths()
 
-    def request(self, esn: str, services: Sequence[bytes], path: Hashable, now_us: int) -> int:
-        """Ask a SmartMeter over a path; give the transaction."""
+    def request(
+        self,
+        esn: str,
+        services: Sequence[bytes],
+        path: Hashable,
+        now_us: int,
+        key_id: int | None = None,
+    ) -> int:
+        """Ask a SmartMeter over a path, under its key or another; give the transaction."""
         title = self._meters.title(esn)
-        # A trace goes in clear, or no relay could add its title.
-        key_id = None if services[0][:1] == bytes([TRACE]) else 0
+        key_id = self._meters.sending(esn) if key_id is None else key_id
+        if services[0][:1] == bytes([TRACE]):
+            key_id = None  # it goes in clear, or no relay could add its title
         timeout_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
         return self.node.request(
             services,
@@ -231,12 +211,14 @@ class Collector:
             repeats=REPEATS if self.is_lossy(path) else 0,
         )
 
-    def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
+    def ask(
+        self, esn: str, services: Sequence[bytes], now_us: int, key_id: int | None = None
+    ) -> int:
         """Ask a SmartMeter over the path that it used last; LocalProtocolError without one."""
         path = self.paths.of(esn)
         if path is None:
             raise LocalProtocolError("not connected")
-        return self.request(esn, services, path, now_us)
+        return self.request(esn, services, path, now_us, key_id)
 
     def begin(self, now_us: int) -> None:
         """Note when it starts, or when the clock was set: what was stamped before is from before.
@@ -305,9 +287,8 @@ class Collector:
         path = self.paths.of(esn)
         if path is None:
             return False
-        self.node.request(
-            [service], self._meters.title(esn), path, now_us, key_id=0, response_control=NEVER
-        )
+        title, key_id = self._meters.title(esn), self._meters.sending(esn)
+        self.node.request([service], title, path, now_us, key_id=key_id, response_control=NEVER)
         return True
 
     def acknowledge(self, report: ReportArrived, now_us: int) -> None:
@@ -332,9 +313,12 @@ class Collector:
             elif isinstance(event, MessageRejected) and event.reason != "repeated":
                 if self._went_on(event.reason, now_us):
                     continue
-                unknown = event.calling is not None and self._meters.esn(event.calling) is None
+                esn = self._meters.esn(event.calling)
                 title = str(event.calling) if event.calling else ""
+                unknown = event.calling is not None and esn is None
                 self._events.append(Refused(event.path, title, event.told, unknown))
+                if esn is not None and event.reason == "unknown-key-id":
+                    self._events.append(KeyLost(esn))
 
     def _went_on(self, reason: str, now_us: int) -> bool:
         """Tell whether what the own node has no use for was somebody else's, and went on."""
@@ -347,6 +331,9 @@ class Collector:
         led = len(event.services) > 1 and event.services[0][:1] == bytes([SECURITY])
         # What came in clear is nobody's, whatever title it bears.
         esn = self._meters.esn(event.calling) if event.key_id is not None else None
+        offered = self._meters.offered(esn) if esn is not None else None
+        if esn is not None and offered is not None and event.key_id == offered:
+            self._events.append(KeyUsed(esn))
         write = whole_write(event.services[led])
         is_test = bool(event.qualifier & TEST)
         if esn is not None and write is not None and write[1][:4] == SIGNATURE and not is_test:
@@ -434,6 +421,8 @@ class Collector:
             case Security():
                 return _OK
             case FullWrite() | OffsetWrite():
+                if self._is_under_old_key(event, esn):
+                    return bytes([ResponseCode.sme])
                 if not self._is_from_before(event):
                     return None
                 self._refuse(event, "stamped-before-start")
@@ -446,6 +435,14 @@ class Collector:
                 known = title is not None and self._meters.esn(title) is not None
                 return _NOT_CLEARED if known else bytes([ResponseCode.uat])
         return _NOT_CLEARED
+
+    def _is_under_old_key(self, event: RequestArrived, esn: str) -> bool:
+        """Tell whether data came under the root key, which only registers once there is another."""
+        if event.key_id != ROOT_KEY or self._meters.sending(esn) == ROOT_KEY:
+            return False
+        self._refuse(event, "old-key")
+        self._events.append(KeyLost(esn))
+        return True
 
     def _refuse(self, event: RequestArrived, reason: str) -> None:
         self._events.append(Refused(event.path, str(event.calling), reason, False))
@@ -472,6 +469,10 @@ class Collector:
     def _report(self, event: RequestArrived, esn: str, led: bool, now_us: int) -> None:
         """Take a report, whole or not at all: it is repeated whole."""
         services, token = event.services[led:], event.token
+        if self._is_under_old_key(event, esn):
+            refusals = [bytes([ResponseCode.sme])] * len(services)
+            self.answer(token, [_OK] * led + refusals, now_us)
+            return
         try:
             header, parts = read_report(services)
         except (MalformedRequest, TableError, ValueError) as error:

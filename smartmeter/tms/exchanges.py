@@ -43,7 +43,8 @@ class ExchangeRefused(ExchangeFailed):
     """It was refused for a reason that another try would not change."""
 
 
-def _checked(responses: list[bytes], what: str) -> list[bytes]:
+def checked(responses: list[bytes], what: str) -> list[bytes]:
+    """Give the answers when all are ok; ExchangeFailed says which is not."""
     for response in responses:
         if response[:1] != b"\0":
             code = response[0] if response else 0x01
@@ -53,7 +54,7 @@ def _checked(responses: list[bytes], what: str) -> list[bytes]:
 
 def image_of(response: bytes, what: str) -> bytes:
     """Give the octets of a table that was read; ExchangeFailed when they are not there."""
-    _checked([response], what)
+    checked([response], what)
     try:
         return table_data(response[1:])
     except ProtocolError as error:
@@ -76,7 +77,7 @@ def read_own(base: int, table: SsiTable, answer: bytes | None = None) -> Exchang
 
 def ping() -> Exchange[None]:
     """Identify: is it there?"""
-    _checked((yield [encode_request(Identify())]), "ping")
+    checked((yield [encode_request(Identify())]), "ping")
 
 
 def trace(own: ApTitle | None) -> Exchange[str]:
@@ -85,7 +86,7 @@ def trace(own: ApTitle | None) -> Exchange[str]:
     It goes in clear, or no relay could add anything.
     """
     begin = () if own is None else (own,)
-    [answer] = _checked((yield [encode_service(Trace(begin))]), "trace")
+    [answer] = checked((yield [encode_service(Trace(begin))]), "trace")
     try:
         told = decode_service(bytes([TRACE]) + answer[1:])
     except ProtocolError as error:
@@ -101,7 +102,7 @@ def read_tables(tables: list[int]) -> Exchange[dict[int, bytes]]:
         if response[:1] == b"\0":
             found[table] = image_of(response, f"ST-{table}")
     if not found:
-        _checked(responses, "read")
+        checked(responses, "read")
     return found
 
 
@@ -115,7 +116,7 @@ def command(base: int, code: Command, **fields: int) -> bytes:
 
 def demand_reset(base: int) -> Exchange[None]:
     """Reset the demand now."""
-    _checked((yield [command(base, Command.DEMAND_RESET)]), "demand reset")
+    checked((yield [command(base, Command.DEMAND_RESET)]), "demand reset")
 
 
 def intervals(base: int, set_nbr: int, first: int, count: int) -> Exchange[dict[str, Any]]:
@@ -124,7 +125,7 @@ def intervals(base: int, set_nbr: int, first: int, count: int) -> Exchange[dict[
     select = command(base, Command.SELECT_INTERVALS, **chosen)
     part = encode_request(FullRead(base + SsiTable.LOAD_PROFILE_PART))
     selected, answer = yield [select, part]
-    _checked([selected], "SELECT_INTERVALS")
+    checked([selected], "SELECT_INTERVALS")
     return _decoded(SsiTable.LOAD_PROFILE_PART, answer)
 
 
@@ -174,11 +175,11 @@ def provision(base: int, template: Template) -> Exchange[Mapping[str, Any]]:
         image = template.images[table]
         group.append(encode_request(FullWrite(base + table + STAGING_OFFSET, image)))
         if sum(map(len, group)) > STAGING_OCTETS or table is CONFIG_TABLES[-1]:
-            _checked((yield group), "staging")
+            checked((yield group), "staging")
             group = []
     commit = {"VERSION": template.version, "DIGEST": template.digest}
     image = ssi_tables.encode(SsiTable.COMMIT, commit)
-    _checked((yield [encode_request(FullWrite(base + SsiTable.COMMIT, image))]), "commit")
+    checked((yield [encode_request(FullWrite(base + SsiTable.COMMIT, image))]), "commit")
     back = yield [encode_request(FullRead(base + table)) for table in CONFIG_TABLES]
     for table, response in zip(CONFIG_TABLES, back, strict=True):
         if image_of(response, table.name) != template.images[table]:

@@ -21,11 +21,12 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.stamps import stamp_window_s
-from smartmeter.tms import exchanges, upgrades
+from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.collector import (
     Collector,
     DeregistrationAsked,
-    Meters,
+    KeyLost,
+    KeyUsed,
     NotificationArrived,
     Refused,
     RegistrationAsked,
@@ -34,8 +35,10 @@ from smartmeter.tms.collector import (
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
-from smartmeter.tms.jobs import WAITING, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.jobs import DONE, WAITING, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.meter_contexts import MeterContexts
+from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.model import US_PER_S, Figures, Kind, State
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
@@ -59,6 +62,7 @@ RESERVED_IDS = 100_000
 CALL_US = 12 * US_PER_S
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
+KEY_ATTEMPTS = 4
 SYSTEM = "system"
 #: Scheduled polls are no work that somebody asked for: they stand in a table of their own.
 UNLISTED = 0
@@ -69,7 +73,8 @@ READ_TABLES = [23, 28, 52]
 
 
 class HeadEnd:
-    """One TMS.  ``call_soon`` brings the end of a commit back to the thread of this object."""
+    """One TMS.  ``call_soon`` brings the end of a commit back to the thread of this object;
+    ``draw_key`` gives the octets of a new key."""
 
     def __init__(
         self,
@@ -77,6 +82,7 @@ class HeadEnd:
         calendar: Calendar,
         template: Template,
         call_soon: Callable[[Callable[[], None]], None],
+        draw_key: Callable[[], bytes] | None = None,
     ) -> None:
         self.store = store
         self.calendar = calendar
@@ -84,6 +90,7 @@ class HeadEnd:
         self.figures = Figures()
         self.meters = Meters()
         self._commits = Commits(store, call_soon, self._settle)
+        self._keys = KeyChanges(store, self._commits, self.meters, draw_key, self._key_changed)
         first_id = store.write_now(_reserve_ids)
         self._ids_until = first_id + RESERVED_IDS
         self.collector = Collector(self.meters, calendar, first_id)
@@ -149,9 +156,7 @@ class HeadEnd:
 
     def load_keys(self) -> None:
         """Read titles, keys and numbers from the store."""
-        sql = "SELECT esn, title, key_id, key FROM meters JOIN keys USING (esn)"
-        for row in self.store.read(sql):
-            self.meters.add(row["esn"], row["title"], row["key_id"], row["key"])
+        self._keys.load()
         self.waking.load()
 
     @property
@@ -245,9 +250,18 @@ class HeadEnd:
                 if isinstance(event, Send):
                     self._send(event)
                 elif isinstance(event, JobChanged):
-                    self._outcomes.changed(event, self.utc_s)
+                    self._job_changed(event)
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
             self._ids_until = self.store.write_now(_reserve_ids) + RESERVED_IDS
+
+    def _job_changed(self, event: JobChanged) -> None:
+        self._outcomes.changed(event, self.utc_s)
+        if event.job.kind == Kind.KEY and event.job.state == DONE:
+            self._keys.used(event.job.esn, self._now_us)
+
+    def _key_changed(self, esn: str) -> None:
+        """Ask something under the new key: the module lets go of the old one then."""
+        self._submit(esn, Kind.PING, SYSTEM, exchanges.ping)
 
     def _collected(self, event: Any) -> None:
         if isinstance(event, ReportArrived):
@@ -265,10 +279,18 @@ class HeadEnd:
             self.jobs.unanswered(event.transaction, event.cause, self._now_us)
         elif isinstance(event, Refused):
             self._refused(event)
+        elif isinstance(event, KeyUsed):
+            self._keys.used(event.esn, self._now_us)
+        elif isinstance(event, KeyLost):
+            self._key_lost(event.esn)
 
     def _refused(self, event: Refused) -> None:
         self.figures.refused += 1
         self._refusals.note(event.title, event.reason, event.unknown)
+
+    def _key_lost(self, esn: str) -> None:
+        if esn in self._paths and self._keys.may_give_anew(esn, self._now_us):
+            self.change_key(esn, SYSTEM)
 
     def _registration(self, event: RegistrationAsked) -> None:
         utc_s, esn, register = self.utc_s, event.esn, event.register
@@ -440,6 +462,17 @@ class HeadEnd:
             esn, Kind.PROVISION, requested_by, lambda: exchanges.provision(base, template)
         )
 
+    def change_key(self, esn: str, requested_by: str) -> int | None:
+        """Give a SmartMeter a new key in the place of the one that it has; the job's number."""
+        if self.jobs.has(esn, Kind.KEY):
+            return None
+        base, offered = self._base(esn), self._keys.offer(esn)
+
+        def script() -> Exchange[str]:
+            return key_changes.change_key(base, *offered)
+
+        return self._submit(esn, Kind.KEY, requested_by, script, KEY_ATTEMPTS)
+
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
         """Begin what a person asked for; SettingsError when it cannot be."""
         base = self._base(esn)
@@ -452,9 +485,15 @@ class HeadEnd:
         }
         if esn in self.polled.meters and kind not in (Kind.READ, Kind.PING):
             raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
-        if kind not in scripts or self.store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None:
+        if (
+            kind not in (*scripts, Kind.KEY)
+            or self.store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None
+        ):
             raise SettingsError(esn, f"no {kind} of this SmartMeter", "choose a known one")
-        number = self._submit(esn, kind, requested_by, scripts[kind])
+        if kind is Kind.KEY:
+            number = self.change_key(esn, requested_by)
+        else:
+            number = self._submit(esn, kind, requested_by, scripts[kind])
         self._settle()
         if number is None:
             raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
@@ -512,7 +551,12 @@ class HeadEnd:
             return
         source: Source = self.polled if job.esn in self.polled.meters else self.collector
         try:
-            transaction = source.ask(job.esn, event.services, self._now_us)
+            if job.kind == Kind.KEY and job.attempts % 2 == 0:
+                # It may not have the key that it should.
+                now_us = self._now_us
+                transaction = self.collector.ask(job.esn, event.services, now_us, ROOT_KEY)
+            else:
+                transaction = source.ask(job.esn, event.services, self._now_us)
         except (LocalProtocolError, KeyError) as error:
             self.jobs.failed(job, str(error), self._now_us)
             return

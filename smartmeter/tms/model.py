@@ -39,6 +39,7 @@ class Kind(StrEnum):
     UPGRADE = "upgrade"
     POLL = "poll"
     TRACE = "trace"
+    KEY = "change key"
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Hashable
@@ -32,6 +33,7 @@ DEFAULT_PORT = 1153
 TICK_S = 0.1
 #: Largest APDU that is taken.
 MAX_APDU_OCTETS = 32_767
+KEY_OCTETS = 16
 
 
 class TmsServer:
@@ -62,7 +64,13 @@ class TmsServer:
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
         self._loop = asyncio.get_running_loop()
-        self.head_end = HeadEnd(self.store, self.calendar, self._template, self._call_soon)
+        self.head_end = HeadEnd(
+            self.store,
+            self.calendar,
+            self._template,
+            self._call_soon,
+            lambda: secrets.token_bytes(KEY_OCTETS),
+        )
         self.head_end.collector.address_of = _address_of
         self.head_end.collector.node.joins_segments = self._joins_segments
         self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow

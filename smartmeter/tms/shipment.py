@@ -96,6 +96,7 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
         connection.execute(
             "UPDATE meters SET wake_number=? WHERE esn=? AND ?!=''", (one.wake, one.esn, one.wake)
         )
-        connection.execute("INSERT OR REPLACE INTO keys VALUES (?,0,?)", (one.esn, one.key))
+        sql = "INSERT OR REPLACE INTO keys (esn, key_id, key) VALUES (?,0,?)"
+        connection.execute(sql, (one.esn, one.key))
         connection.execute("DELETE FROM unknown_devices WHERE title=?", (title,))
     return new

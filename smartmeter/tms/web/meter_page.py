@@ -21,6 +21,7 @@ BUTTONS = (
     (Kind.PROVISION, "Provision again", "settings"),
     (Kind.PING, "Ping", "network_ping"),
     (Kind.TRACE, "Trace", "route"),
+    (Kind.KEY, "Change key", "key"),
 )
 #: What a plain meter can be asked for.
 READING = (Kind.READ, Kind.PING)
