@@ -130,6 +130,11 @@ class Relay:
         """Give the routes that were learned: title to path."""
         return self._routes.paths()
 
+    def paths_below(self) -> set[Hashable]:
+        """Give the paths by which titles were heard or are reached, but for the way up."""
+        known = {*self._routes.paths().values(), *self._heard.paths().values()}
+        return known - {self.upstream}
+
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU: for the relay itself, or to be forwarded."""
         self.counts["received"] += 1

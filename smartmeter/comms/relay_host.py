@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Hashable
 from pathlib import Path
 from typing import cast
@@ -21,7 +22,7 @@ from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Path as ApduPath
-from smartmeter.comms.paths import native_address_of
+from smartmeter.comms.paths import TcpPath, native_address_of
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
 from smartmeter.comms.way_finder import WayFinder, native_address
@@ -29,6 +30,8 @@ from smartmeter.comms.way_finder import WayFinder, native_address
 MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
 RECONNECT_S = 1.0
+#: Nodes that are let go in one tick when the way up is another one: they come again.
+MAX_LET_GO = 200
 UPSTREAM = "upstream"
 
 
@@ -90,6 +93,8 @@ class RelayHost:
                 )
             )
         self._connection: Connection | None = None
+        #: Connections whose nodes nobody above knows any more.
+        self._unknown_above: deque[TcpPath] = deque()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self, host: str, port: int) -> None:
@@ -188,11 +193,18 @@ class RelayHost:
             await asyncio.sleep(TICK_S)
             self.relay.expire(monotonic_us())
             self._flush()
+            for _ in range(min(MAX_LET_GO, len(self._unknown_above))):
+                self.listener.counts["let go to register anew"] += 1
+                self._unknown_above.popleft().close()
 
     async def _keep_upstream(self, bearer: Bearer) -> None:
+        was_open = False
         while True:
             with contextlib.suppress(OSError):
                 connection = self._connection = await bearer.connect()
+                if was_open:
+                    self._let_nodes_go()
+                was_open = True
                 try:
                     await connection.receive(self._from_upstream)
                 finally:
@@ -201,6 +213,16 @@ class RelayHost:
                     self.relay.path_failed(UPSTREAM, monotonic_us())
                     self._flush()
             await asyncio.sleep(RECONNECT_S)
+
+    def _let_nodes_go(self) -> None:
+        """Have the nodes below come anew: with the connection upstream all ways to them ended.
+
+        A node that opens a connection registers on it, and so tells every relay where it is; one
+        that keeps its old one would be reached by nobody above until it has something to say.
+        """
+        below = self.relay.paths_below()
+        known = [path for path in self.listener.paths if path in below]
+        self._unknown_above = deque(known)
 
     def _from_upstream(self, octets: bytes) -> None:
         self.relay.receive(UPSTREAM, octets, monotonic_us())

@@ -14,7 +14,7 @@ import pytest
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.registrar import Change, Entry
-from protocols.c1222.registration import Register, decode_registered, serial_uid
+from protocols.c1222.registration import NodeType, Register, decode_registered, serial_uid
 from protocols.c1222.services import Trace, encode_service
 from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
@@ -73,6 +73,40 @@ async def test_a_smartmeter_registers_through_two_relays_and_its_answer_comes_ba
     for relay in (near_tms, near_meter):
         assert relay.relay.counts["forwarded"] >= 4
         await relay.stop()
+
+
+async def test_when_a_middle_relay_was_restarted_the_nodes_below_come_anew(tms: TmsServer) -> None:
+    """With the connection all ways to them ended, and a node that is content says nothing."""
+    middle = RelayHost(ApTitle.parse(".92"), tcp(tms.address))
+    await middle.start("127.0.0.1", 0)
+    lowest = RelayHost(ApTitle.parse(".91"), tcp(middle.address))
+    await lowest.start("127.0.0.1", 0)
+    await eventually(lambda: middle.connected and lowest.connected, "the chain is up")
+    node = Through(lowest, tms).node
+    serial, kind = serial_uid(FACTORY.esn), NodeType.HOST
+    register = encode_service(Register(FACTORY.title, serial, node_type=kind))
+    registered = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*lowest.address)
+        node.request([register], MASTER, "tcp", monotonic_us(), key_id=0)
+        [(_, octets)] = node.outgoing()
+        writer.write(octets)
+        async with asyncio.timeout(10):
+            registered += ApduStream().feed(await reader.read(4096))
+        assert tms.head_end.connected(FACTORY.esn)
+        if len(registered) == 1:
+            await middle.stop()
+            await eventually(lambda: not tms.head_end.connected(FACTORY.esn), "it is forgotten")
+            again = RelayHost(ApTitle.parse(".92"), tcp(tms.address))
+            await again.start("127.0.0.1", middle.address[1])
+            async with asyncio.timeout(10):
+                while await reader.read(4096):
+                    pass
+            assert lowest.counts["let go to register anew"] == 1
+        writer.close()
+    assert len(registered) == 2
+    await again.stop()
+    await lowest.stop()
 
 
 async def test_without_a_tms_nodes_are_told_that_it_cannot_be_reached(tms: TmsServer) -> None:
