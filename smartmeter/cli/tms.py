@@ -1,4 +1,4 @@
-"""``smartmeter tms run|change-key|upgrade|polled``: the head-end as a process of its own."""
+"""``smartmeter tms run|change-key|export|polled|upgrade``: the head-end as a process of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from smartmeter.base.clock import (
     shared_calendar,
     wall_utc_us,
 )
-from smartmeter.cli import tms_key, tms_polled, tms_upgrade
+from smartmeter.cli import tms_export, tms_key, tms_polled, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
@@ -49,6 +49,7 @@ def command() -> None:
 command.add_command(tms_upgrade.command)
 command.add_command(tms_polled.command)
 command.add_command(tms_key.command)
+command.add_command(tms_export.command)
 
 
 @command.command()

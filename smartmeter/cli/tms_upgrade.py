@@ -5,15 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from smartmeter.base.clock import MAX_CALENDAR_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_file
+from smartmeter.base.instant import utc_second
+from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.tms_client import TmsClient, client_options
 
@@ -79,16 +79,13 @@ def send(
     user: str,
 ) -> None:
     """Send the image FILE to SmartMeters, to be started at a set time."""
-    named = list(esns)
-    if list_file is not None:
-        lines = read_file(Path(list_file), MAX_FILE_OCTETS).decode("utf-8", "replace").splitlines()
-        named += [line.strip() for line in lines if line.strip()]
+    named = named_esns(esns, list_file)
     if not named:
         raise click.UsageError("name SmartMeters, or give --list FILE")
     asked = {
         "esns": named,
         "image": base64.b64encode(read_file(Path(file), MAX_FILE_OCTETS)).decode(),
-        "activation_s": _second(at),
+        "activation_s": utc_second(at, "--at") if at else 0,
     }
     begun = TmsClient(url, user).post("/api/upgrades", asked)
     if as_json:
@@ -132,21 +129,6 @@ def _line(one: dict[str, Any]) -> str:
     if module["last_result"] != "none":
         text += f", last upgrade: {module['last_result']}"
     return text
-
-
-def _second(at: str) -> int:
-    if not at:
-        return 0
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise SettingsError("--at", f"{at!r:.40} is no time", "write 2026-12-01T02:00") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    second = int(moment.timestamp())
-    if not 0 < second < MAX_CALENDAR_S:
-        raise SettingsError("--at", f"{at!r:.40} is not 1970 to 2106", "give a nearer time")
-    return second
 
 
 def _private_key(name: str) -> bytes:

@@ -12,11 +12,11 @@ from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.events import event_text
-from ansi_tables.meaning.channels import ChannelSource, channel_sources
 from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind as RegisterKind
-from ansi_tables.meaning.scale import Exact, Scale, digits
+from ansi_tables.meaning.scale import Exact, digits
 from ansi_tables.ssi_tables import Cause
+from smartmeter.tms.interval_channels import Channel, channels_of
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.store.interval_rows import BACK_FILL
 from smartmeter.tms.store.queries import bounded, meter_row
@@ -75,14 +75,14 @@ class Collected:
         self, esn: str, set_nbr: int, rows: Sequence[sqlite3.Row]
     ) -> dict[str, list[int | str | None]]:
         """Give the values of each channel by its name, in the order of the rows."""
-        layouts: dict[tuple[int, int], list[tuple[str, Scale | None]]] = {}
+        layouts: dict[tuple[int, int], list[Channel]] = {}
         columns: dict[str, list[int | str | None]] = {}
         for at, row in enumerate(rows):
             counts = json.loads(row["raw"])
             layout = row["context_id"], len(counts)
             if layout not in layouts:
-                context = Snapshot(self._context(esn, row["context_id"]))
-                layouts[layout] = _named(channel_sources(context, set_nbr), len(counts))
+                context = self._context(esn, row["context_id"])
+                layouts[layout] = channels_of(context, set_nbr, len(counts))
             for (name, scale), count in zip(layouts[layout], counts, strict=True):
                 value = count if scale is None else _number(scale.value(count))
                 if name not in columns:
@@ -172,24 +172,6 @@ class Collected:
             }
             for r in rows
         ]
-
-
-def _named(known: Sequence[ChannelSource], count: int) -> list[tuple[str, Scale | None]]:
-    """Give each channel a name of its own (unit, direction and phase), and what scales it.
-
-    One whose unit the meter does not tell has its number for a name, and is raw.
-    """
-    names = [f"channel {index} (raw)" for index in range(count)]
-    scales: list[Scale | None] = [None] * count
-    for index, channel in enumerate(known[:count]):
-        source = channel.source
-        if source.measure and source.scale is not None:
-            names[index] = source.measure + (f", phase {source.phase}" if source.phase else "")
-            scales[index] = source.scale.times(channel.factor)
-    return [
-        (f"{name} (channel {index})" if names.count(name) > 1 else name, scale)
-        for index, (name, scale) in enumerate(zip(names, scales, strict=True))
-    ]
 
 
 def _number(value: Exact | None) -> int | str | None:

@@ -18,6 +18,7 @@ from smartmeter.tms.silence import SilenceWatch
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import result_text, update_job
 from smartmeter.tms.store.queries import has_power
+from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.silences import (
     store_provisioned,
     store_recovery,
@@ -124,9 +125,12 @@ class JobOutcomes:
             self._store.write(lambda c: store_failed_poll(c, due, cause, utc_s))
 
     def _keep_images(self, esn: str, images: Mapping[int, bytes], utc_s: int) -> None:
+        context_id = self._store.number("SELECT context_id FROM meters WHERE esn=?", esn)
+
         def keep(connection: sqlite3.Connection) -> None:
             for table, image in images.items():
                 records.store_image(connection, esn, table, image, utc_s)
+                keep_reading(connection, esn, table, utc_s, context_id, utc_s)
 
         self._store.write(keep)
 

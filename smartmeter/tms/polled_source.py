@@ -23,6 +23,7 @@ from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
 from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 
@@ -147,6 +148,7 @@ def store_poll(
     esn = due.esn
     for table, image in {**reading.context, **reading.images}.items():
         records.store_image(connection, esn, table, image, utc_s)
+        keep_reading(connection, esn, table, utc_s, reading.context_id, utc_s)
     connection.executemany(
         "INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)",
         [(esn, reading.context_id, table, image) for table, image in reading.context.items()],

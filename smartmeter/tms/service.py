@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any
 
 from ansi_tables.errors import TableError
-from ansi_tables.events import MANUFACTURER_EVENT, event_text
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import AlarmSource, SsiTable, decode
 from smartmeter.base.clock import monotonic_us
@@ -24,7 +23,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.queries import MAX_PAGE, bounded, meter_row, profile_sets
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
-from smartmeter.tms.wording import code_words, iso, schedule_text
+from smartmeter.tms.wording import alarm_text, code_words, iso, schedule_text
 
 #: Plain meters in one list.
 MAX_POLLED = 10_000
@@ -315,18 +314,13 @@ class Service:
 
 
 def _alarm(row: sqlite3.Row) -> dict[str, Any]:
-    code, text = row["code"], row["text"]
-    if row["source"] == AlarmSource.METER_STANDARD:
-        text = event_text(code)
-    elif row["source"] == AlarmSource.METER_MANUFACTURER:
-        text = event_text(code | MANUFACTURER_EVENT)
     return {
         "id": row["id"],
         "esn": row["esn"],
         "time": iso(row["time_s"]),
         "source": code_words(AlarmSource, row["source"]),
-        "code": code,
-        "text": text,
+        "code": row["code"],
+        "text": alarm_text(row["source"], row["code"], row["text"]),
         "value": row["value"],
         "closed_by": row["closed_by"],
     }

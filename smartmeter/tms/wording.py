@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from enum import IntEnum
 
+from ansi_tables.events import MANUFACTURER_EVENT, event_text
+from ansi_tables.ssi_tables import AlarmSource
 from smartmeter.base.tasks import Kind, Recurrence
 from smartmeter.base.zone import UTC_ZONE
 
@@ -50,3 +52,12 @@ def code_name(kind: type[IntEnum], value: int) -> str:
 def code_words(kind: type[IntEnum], value: int) -> str:
     """Give the name of a code as words, or its number where it has none."""
     return code_name(kind, value).lower().replace("_", " ")
+
+
+def alarm_text(source: int, code: int, text: str) -> str:
+    """Give an alarm in the words of who saw it: the module's own ``text``, or the event's."""
+    if source == AlarmSource.METER_STANDARD:
+        return event_text(code)
+    if source == AlarmSource.METER_MANUFACTURER:
+        return event_text(code | MANUFACTURER_EVENT)
+    return text

@@ -22,6 +22,7 @@ from smartmeter.tms.store.interval_rows import (
     insert_intervals,
     interval_rows,
 )
+from smartmeter.tms.store.readings import keep_reading
 
 MAX_IMAGE_OCTETS = 1 << 20
 #: Lines of the security log, and unknown devices, that are kept.
@@ -126,6 +127,7 @@ def _store_part(
     part: Part,
     received_s: int,
 ) -> None:
+    read_at = part.table, header["TIME"], header["CONTEXT_ID"]
     match part.ssi:
         case SsiTable.EVENT_PART:
             store_events(connection, esn, part.value, received_s)
@@ -135,6 +137,7 @@ def _store_part(
             _store_outage(connection, esn, header["OUTBOX_EPOCH"], part.value, received_s)
         case None if part.offset is None:
             store_image(connection, esn, part.table, part.octets, received_s)
+            keep_reading(connection, esn, *read_at, received_s)
             if part.table in CONTEXT_TABLES:
                 connection.execute(
                     "INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)",
@@ -142,6 +145,7 @@ def _store_part(
                 )
         case None:
             _store_piece(connection, esn, part, received_s)
+            keep_reading(connection, esn, *read_at, received_s)
         case _:
             store_image(connection, esn, part.table, part.octets, received_s)
 

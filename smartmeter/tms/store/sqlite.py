@@ -41,7 +41,7 @@ class Store:
     """
 
     def __init__(self, path: Path, cache_kib: int = CACHE_KIB) -> None:
-        self._path = path
+        self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -82,7 +82,7 @@ class Store:
         return row
 
     def _unreadable(self, error: sqlite3.DatabaseError) -> StorageError:
-        return StorageError(str(self._path), str(error), "restore it from a copy")
+        return StorageError(str(self.path), str(error), "restore it from a copy")
 
     def number(self, sql: str, *values: Any) -> int:
         """Give the one number that a query asks for, 0 when there is none."""
@@ -130,7 +130,7 @@ class Store:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            fault = StorageError(str(self._path), str(error), "free some space")
+            fault = StorageError(str(self.path), str(error), "free some space")
             for _, future in group:
                 if not future.done():
                     future.set_exception(fault)
@@ -170,13 +170,21 @@ def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
     return connection
 
 
+def newest_schema() -> int:
+    """Give the version of the schema that this program has."""
+    return len(_scripts())
+
+
+def _scripts() -> list[Path]:
+    return sorted(Path(__file__).with_name("schema").glob("*.sql"))
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring a database to the newest schema; each file of ``schema/`` is one version.
 
     StorageError for a database that a newer program has written.
     """
-    folder = Path(__file__).with_name("schema")
-    scripts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    scripts = _scripts()
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(scripts):
         raise StorageError(
@@ -184,6 +192,6 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"has schema {version}, newer than this program's {len(scripts)}",
             "use the newer program",
         )
-    for number, name in enumerate(scripts[version:], version + 1):
-        script = (folder / name).read_text()
+    for number, path in enumerate(scripts[version:], version + 1):
+        script = path.read_text()
         connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import events, ui
 
@@ -214,3 +215,12 @@ def bar_chart(name: str) -> ui.echart:
         .classes("w-full")
         .style("height: 10rem")
     )
+
+
+def downloads(kinds: Sequence[str], esn: str = "") -> None:
+    """Draw links to what was collected, of one meter or of all, as CSV files."""
+    about = f"?{urlencode({'esn': esn})}" if esn else ""
+    with ui.row().classes("items-baseline gap-3"):
+        ui.label("Download as CSV:").classes("faint")
+        for kind in kinds:
+            ui.link(kind, f"/api/export/{kind}{about}").props("download")

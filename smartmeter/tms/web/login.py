@@ -92,8 +92,13 @@ class Guard:
 
 def _is_forged(asked: HTTPConnection, method: str) -> bool:
     """Tell whether a page of another origin (another port, too) asks that something be done."""
-    site = asked.headers.get("sec-fetch-site", "same-origin")
-    return method not in ("GET", "HEAD") and site not in ("same-origin", "none")
+    if method in ("GET", "HEAD"):
+        return False
+    site, origin = asked.headers.get("sec-fetch-site"), asked.headers.get("origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    # Where there is no TLS, browsers tell a site no more than where its page is from.
+    return origin is not None and origin.partition("://")[2] != asked.headers.get("host")
 
 
 def add_login(

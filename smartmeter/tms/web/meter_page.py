@@ -8,11 +8,12 @@ from typing import Any
 from nicegui import ui
 
 from smartmeter.base.errors import SmartMeterError
+from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.model import Kind
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
-from smartmeter.tms.web.frame import GRID, card, chip, fill, heading, table
+from smartmeter.tms.web.frame import GRID, card, chip, downloads, fill, heading, table
 
 REFRESH_S = 1.5
 BUTTONS = (
@@ -25,6 +26,8 @@ BUTTONS = (
 )
 #: What a plain meter can be asked for.
 READING = (Kind.READ, Kind.PING)
+#: What only a module tells.
+MODULES_OWN = ("alarms", "outages")
 #: Title, columns and what is said of an empty one, by the name of its rows.
 PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "registers": (
@@ -119,6 +122,7 @@ def draw(
         sets = ui.toggle({1: "set 1"}, value=1, on_change=lambda: shown.pop("profile", None))
         sets.props("no-caps dense").mark("sets").set_visibility(False)
         chart = _chart()
+        downloads([kind for kind in KINDS if not polled or kind not in MODULES_OWN], esn)
     parts, identity = _parts("polls" if polled else "messages")
     shown: dict[str, Any] = {}
 

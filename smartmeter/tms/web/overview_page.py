@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.model import State
 from smartmeter.tms.service import BAR_S, BARS, LATE, Service
 from smartmeter.tms.web.frame import (
@@ -15,6 +16,7 @@ from smartmeter.tms.web.frame import (
     bar_chart,
     card,
     chip,
+    downloads,
     figure,
     fill,
     heading,
@@ -119,6 +121,7 @@ def _meters(service: Service) -> Callable[[], None]:
             ("model", "Model"),
         ]
         listed = PagedTable(columns, "No SmartMeter fits.", rows_of)
+        downloads(tuple(KINDS))
 
     def narrow() -> None:
         asked["search"] = str(search.value or "")

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
+from smartmeter.tms.api.export_routes import add_exports
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.api.upgrade_routes import add_upgrades
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
@@ -36,6 +37,7 @@ class Site:
         self._server, self._service = server, service
         self._breaker = breaker
         self._web: WebServer | None = None
+        self.application: FastAPI
 
     @property
     def port(self) -> int:
@@ -45,7 +47,8 @@ class Site:
 
     async def start(self, host: str, port: int) -> None:
         """Build the application and listen; SettingsError when the address is taken."""
-        self._web = WebServer(self._application(), host, port)
+        self.application = self._application()
+        self._web = WebServer(self.application, host, port)
         await self._web.start()
 
     async def stop(self) -> None:
@@ -81,6 +84,7 @@ class Site:
         add_api(app, self._service, user_of)
         upgrades = FleetUpgrades(self._server)
         add_upgrades(app, upgrades, user_of)
+        add_exports(app, self._server.store.path)
         add_pages(self._service, upgrades, self._breaker, visitor_of)
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)
@@ -102,9 +106,7 @@ class Site:
         return app
 
     def _storage(self) -> Path:
-        row = self._server.store.one("PRAGMA database_list")
-        folder = Path(str(row[2])).parent if row is not None and row[2] else Path.cwd()
-        return folder / "web"
+        return self._server.store.path.parent / "web"
 
 
 class _Hashes:

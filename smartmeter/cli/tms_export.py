@@ -1,0 +1,80 @@
+"""``smartmeter tms export``: what a TMS has collected, as CSV or JSON lines."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.instant import utc_second
+from smartmeter.cli.esn_list import named_esns
+from smartmeter.cli.file_name import NAME
+from smartmeter.cli.progress import WorkProgress
+from smartmeter.cli.whole_file import STANDARD_OUTPUT, whole_file
+
+#: As in ``smartmeter.tms.exports.kinds``, which is loaded only when it is used.
+KINDS = ("intervals", "readings", "events", "alarms", "outages")
+FORMATS = ("csv", "jsonl")
+
+
+@click.command(name="export")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("esns", nargs=-1, metavar="[ESN]...")
+@click.option(
+    "--data",
+    required=True,
+    metavar="DIR|FILE",
+    type=NAME,
+    help="Folder of a TMS, which may run meanwhile, or a copy of its database.",
+)
+@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
+@click.option("--from", "from_", default="", metavar="TIME", help="UTC, 2026-11-01T00:00.")
+@click.option("--to", default="", metavar="TIME", help="Up to it; spans join without a seam.")
+@click.option("--format", "format_", default="csv", show_default=True, type=click.Choice(FORMATS))
+@click.option(
+    "--out",
+    default=STANDARD_OUTPUT,
+    show_default=True,
+    metavar="FILE",
+    type=NAME,
+    help="Takes its name when it is whole; - is standard output.",
+)
+def command(
+    kind: str,
+    esns: tuple[str, ...],
+    data: str,
+    list_file: str | None,
+    from_: str,
+    to: str,
+    format_: str,
+    out: str,
+) -> None:
+    """Write what was collected of KIND, of the meters named or of all.
+
+    Values are exact, in the unit that the meter told when it recorded them;
+    times are UTC, and the meter's own where it tells its zone.
+    """
+    from smartmeter.tms.exports.archive import Archive
+    from smartmeter.tms.exports.kinds import export_pieces
+    from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
+
+    named = named_esns(esns, list_file)
+    if list_file is not None and not named:
+        raise SettingsError(f"--list {list_file}", "names no meter", "write one ESN a line")
+    from_s = utc_second(from_, "--from") if from_ else BEGIN
+    to_s = utc_second(to, "--to") if to else MAX_SECOND
+    chosen = Selection(named or None, from_s, to_s)
+    with closing(Archive(Path(data))) as archive, WorkProgress() as progress:
+        pieces = export_pieces(archive, chosen, kind, format_)
+        octets = 0
+        try:
+            with whole_file("--out", out) as file:
+                for piece in pieces:
+                    octets += file.write(piece)
+                    progress.tell(f"{kind}: {octets:,} characters")
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise StorageError(out, str(error.strerror), "free some space") from error

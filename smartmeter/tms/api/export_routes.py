@@ -1,0 +1,85 @@
+"""``GET /api/export/KIND``: what was collected, as a file that is made while it is fetched.
+
+``esn`` (repeated; none: all), ``from`` and ``to`` (ISO 8601), ``format`` (csv or
+jsonl).  It reads over a connection of its own, in threads: nothing else waits.
+A file that cannot be ended is cut off without the end that HTTP has for it, so
+that nobody takes it for whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.instant import utc_second
+from smartmeter.tms.exports.archive import Archive
+from smartmeter.tms.exports.kinds import FORMATS, KINDS, export_pieces
+from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
+
+#: Files that are fetched at once, and meters that one request names.
+MAX_DOWNLOADS, MAX_NAMED = 4, 500
+MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
+
+
+class _Download(StreamingResponse):
+    """A file that ends, is cut off, or is given up; ``under_way`` counts those that are not."""
+
+    def __init__(self, pieces: Iterator[str], name: str, media: str, under_way: set[Any]) -> None:
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        super().__init__(pieces, headers=headers, media_type=media)
+        self._under_way = under_way
+        under_way.add(self)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._under_way.discard(self)
+
+    async def stream_response(self, send: Any) -> None:
+        """Send the pieces; after a fault the end of the body is never told."""
+        try:
+            await super().stream_response(send)
+        except SmartMeterError:
+            return
+
+
+def add_exports(app: FastAPI, database: Path) -> None:
+    """Add the route."""
+    under_way: set[Any] = set()
+
+    @app.get("/api/export/{kind}")
+    async def export(
+        kind: str,
+        esn: Annotated[list[str] | None, Query(max_length=MAX_NAMED)] = None,
+        from_: str = Query("", alias="from", max_length=40),
+        to: str = Query("", max_length=40),
+        format_: str = Query("csv", alias="format", max_length=8),
+    ) -> Any:
+        if kind not in KINDS:
+            raise SettingsError("export", f"no {kind!r:.40}", f"choose of {', '.join(KINDS)}")
+        if format_ not in FORMATS:
+            raise SettingsError("format", f"no {format_!r:.40}", f"choose of {', '.join(FORMATS)}")
+        from_s = utc_second(from_, "from") if from_ else BEGIN
+        to_s = utc_second(to, "to") if to else MAX_SECOND
+        if len(under_way) >= MAX_DOWNLOADS:
+            return JSONResponse({"error": "other exports are under way; try again soon"}, 429)
+        chosen = Selection(tuple(esn) if esn else None, from_s, to_s)
+        pieces = _pieces(database, chosen, kind, format_)
+        first = await asyncio.to_thread(next, pieces, "")
+        name = f"{kind}-{esn[0] if esn and len(esn) == 1 else 'all'}.{format_}"
+        return _Download(chain([first], pieces), name, MEDIA_TYPES[format_], under_way)
+
+
+def _pieces(database: Path, chosen: Selection, kind: str, format_: str) -> Iterator[str]:
+    with closing(Archive(database)) as archive:
+        yield from export_pieces(archive, chosen, kind, format_)

@@ -1,0 +1,131 @@
+"""A TMS's database, read only: of one that runs, of one that has stopped, or a copy.
+
+In WAL mode a reader holds no writer up.  No statement stays open between two
+pages, so that a slow reader does not keep the log from being put in its place.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, newest_schema
+
+FILE_NAME = "tms.sqlite3"
+PAGE_ROWS = 500
+_TABLES = ("meters", "intervals", "readings", "events", "alarms", "outages")
+#: Before all keys.
+_BEGIN = -(1 << 62)
+
+
+class Archive:
+    """One open database.  SettingsError for what is none, StorageError for what is torn."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path / FILE_NAME if path.is_dir() else path
+        if not self._path.is_file():
+            raise SettingsError(str(self._path), "is no file", "name a TMS's folder, or a copy")
+        self._connection = _open(self._path, "mode=ro")
+        try:
+            schema = self._schema()
+        except StorageError:
+            # A copy on a medium that takes no files has no room for SQLite's own beside it.
+            if self._path.with_name(f"{self._path.name}-wal").exists():
+                raise
+            self._connection.close()
+            self._connection = _open(self._path, "immutable=1")
+            schema = self._schema()
+        self._check(schema)
+
+    def _schema(self) -> int:
+        self.one("SELECT count(*) FROM sqlite_master")  # tells whether it is a database at all
+        row = self.one("PRAGMA user_version")
+        return int(row[0]) if row is not None else 0
+
+    def _check(self, schema: int) -> None:
+        newest = newest_schema()
+        if schema == newest:
+            return
+        remedy = "use the newer program"
+        if schema < newest:
+            remedy = "start tms run on it once (on a copy, if it is to stay)"
+        fault = f"has schema {schema}, this program {newest}"
+        if not schema:
+            fault, remedy = "is no database of a TMS", "name a TMS's folder, or a copy"
+        raise SettingsError(str(self._path), fault, remedy)
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Give all rows of a query; the caller bounds them."""
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(
+                str(self._path), str(error), "check its rights, or restore it from a copy"
+            ) from error
+
+    def one(self, sql: str, *values: object) -> sqlite3.Row | None:
+        """Give the first row of a query, or None."""
+        return next(iter(self.rows(sql, *values)), None)
+
+    def knows(self, esn: str) -> bool:
+        """Tell whether there is such a meter, or something of one that was removed."""
+        return any(self.one(f"SELECT 1 FROM {table} WHERE esn=? LIMIT 1", esn) for table in _TABLES)
+
+    def meters(self, table: str, chosen: Sequence[str] | None) -> Iterator[str]:
+        """Give the ESNs of which a table has rows, in order; of ``chosen`` only, if it is given.
+
+        A plain meter that was removed is among them: what it told stays.
+        """
+        if chosen is not None:
+            yield from sorted(set(chosen))
+            return
+        sql = f"SELECT min(esn) FROM {table} WHERE esn>?"
+        row = self.one(sql, "")
+        while row is not None and row[0] is not None:
+            yield row[0]
+            row = self.one(sql, row[0])
+
+    def pages(
+        self, table: str, esn: str, key: Sequence[str], where: str, *values: object
+    ) -> Iterator[sqlite3.Row]:
+        """Give a meter's rows of a table in the order of their key, a page at a time."""
+        names, marks = ", ".join(key), ", ".join("?" * len(key))
+        sql = (
+            f"SELECT * FROM {table} WHERE esn=? AND ({names}) > ({marks}) AND {where}"
+            f" ORDER BY {names} LIMIT {PAGE_ROWS}"
+        )
+        after: tuple[object, ...] = (_BEGIN,) * len(key)
+        while rows := self.rows(sql, esn, *after, *values):
+            yield from rows
+            after = tuple(rows[-1][name] for name in key)
+
+    def images(self, esn: str, context_id: int) -> dict[int, bytes]:
+        """Give the tables of a meter context; none of one that never came."""
+        sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
+        return {row["table_nbr"]: bytes(row["image"]) for row in self.rows(sql, esn, context_id)}
+
+    def context_id(self, esn: str) -> int:
+        """Give the context that a meter has now; 0 for one that is no longer known."""
+        row = self.one("SELECT context_id FROM meters WHERE esn=?", esn)
+        return int(row[0]) if row is not None else 0
+
+    def close(self) -> None:
+        """End."""
+        self._connection.close()
+
+
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{how}",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise StorageError(str(path), str(error), "check its rights") from error
+    connection.row_factory = sqlite3.Row
+    return connection

@@ -1,0 +1,45 @@
+"""What of a store is exported: which meters, between which instants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+#: Before all stamps, that of what has no time (0) among them; and after all.
+BEGIN, MAX_SECOND = -1, 1 << 40
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """``esns`` None: all of which there is something.
+
+    From the second ``from_s`` on and before ``to_s``; an interval counts by its
+    begin and its end, which may be ``to_s`` itself.  So spans that follow each
+    other lose nothing and give nothing twice.  What the meter gave no time is
+    there where nothing is said of the begin.
+    """
+
+    esns: tuple[str, ...] | None = None
+    from_s: int = BEGIN
+    to_s: int = MAX_SECOND
+
+
+class Export(Protocol):
+    """One kind of rows, each a dict by the names of the columns.
+
+    A value is text, a whole number, a tuple of texts, or None where the meter
+    told nothing; exact decimals are text.  In the place of ``values`` an
+    interval has a dict, by the names that ``channels`` gives.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Give the names of the columns."""
+
+    def channels(self) -> tuple[str, ...]:
+        """Give the names that the values of all rows have; empty for a kind without."""
+
+    def rows(self) -> Iterator[Row]:
+        """Give the rows: by meter, and in the order in which the meter numbered them."""

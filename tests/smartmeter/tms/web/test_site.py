@@ -1,0 +1,103 @@
+"""The whole site as a stranger and as an operator meet it: every path, and files that stream."""
+
+import csv
+import io
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from smartmeter.base.clock import Calendar, monotonic_us
+from smartmeter.tms.api.export_routes import MAX_DOWNLOADS
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.users import Users
+from smartmeter.tms.web.site import Site
+from tests.smartmeter.tms.exports.test_exports import record
+from tests.smartmeter.tms.test_collected import EPOCH_S
+
+#: More than the system keeps of a connection that nobody reads, in rows of a kilobyte.
+ROWS, COUNTS = 12_000, str([123_456_789] * 24)
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, TmsServer, Site]]:
+    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
+    await tms.start("127.0.0.1", 0)
+    tms.import_shipment(read_shipment(f"esn,title,key,model\nSM1,.7.1,{bytes(16).hex()},m\n"))
+    Users(tms.store).set("ann", "good enough")
+    site = Site(tms, Service(tms))
+    await site.start("127.0.0.1", 0)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
+            yield client, tms, site
+    finally:
+        await site.stop()
+        await tms.stop()
+
+
+async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, tms, site = browser
+    routes = [one for one in site.application.routes if isinstance(one, APIRoute)]
+    assert len(routes) > 25
+    for route in routes:
+        if route.path in ("/login", "/logout", "/health"):
+            continue
+        for method in route.methods:
+            path = route.path.format_map(dict.fromkeys(route.param_convertors, "1"))
+            answer = await client.request(method, path)
+            assert answer.status_code in (303, 401), (method, path)
+    form = {"user": "ann", "password": "good enough"}
+    assert (await client.post("/login", data=form)).status_code == 303
+
+    record(tms.store, range(3))
+    async with client.stream("GET", "/api/export/intervals?esn=SM1&to=2026-01-01T00:30") as answer:
+        assert answer.headers["content-disposition"] == 'attachment; filename="intervals-SM1.csv"'
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert "content-length" not in answer.headers
+        await answer.aread()
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["sequence"] for row in rows] == ["0", "1"]
+    for query, status, told in (
+        ("secrets", 400, "choose of intervals"),
+        ("events?esn=SM9", 404, "SM9"),
+        ("events?format=xlsx", 400, "choose of csv"),
+        ("events?from=now", 400, "is no time"),
+        ("events?" + "esn=SM1&" * 501, 400, "esn"),
+    ):
+        answer = await client.get(f"/api/export/{query}")
+        assert (answer.status_code, told in answer.json()["error"]) == (status, True), query
+
+
+async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, tms, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    rows = [
+        ("SM1", 1, 1, n, EPOCH_S + n, 900, 3, b"\x01", COUNTS, "report", 1) for n in range(ROWS)
+    ]
+    sql = f"INSERT INTO intervals VALUES ({','.join('?' * 11)})"
+    tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
+    path = "/api/export/intervals?format=jsonl"
+    under_way = [client.stream("GET", path) for _ in range(MAX_DOWNLOADS)]
+    for one in under_way:
+        await one.__aenter__()
+    assert (await client.get(path)).status_code == 429
+    record(tms.store, [ROWS])  # the writer waits for no reader
+    with closing(sqlite3.connect(tms.store.path)) as other:
+        [busy, *_] = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert not busy, "no reader keeps the log"
+    for one in under_way:
+        await one.__aexit__(None, None, None)
+    deadline = monotonic_us() + 10_000_000
+    while (answer := await client.get(path)).status_code == 429 and monotonic_us() < deadline:
+        pass  # each of those that were given up is noticed when its next piece is sent
+    assert len(answer.text.splitlines()) == ROWS + 1
