@@ -9,7 +9,13 @@ from http.cookiejar import CookieJar
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+from urllib.request import (
+    HTTPCookieProcessor,
+    HTTPRedirectHandler,
+    OpenerDirector,
+    Request,
+    build_opener,
+)
 
 import click
 
@@ -17,6 +23,7 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 
 PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
 TIMEOUT_S = 60.0
+LOGGED_IN = 303
 MAX_ANSWER_OCTETS = 16 << 20
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
@@ -36,6 +43,13 @@ def client_options(verb: _Verb) -> _Verb:
     return verb
 
 
+class _GoesOn(HTTPRedirectHandler):
+    """Follows nowhere: the page to which a log-in leads would be drawn for nobody."""
+
+    def redirect_request(self, *about: Any) -> None:
+        """Give no request."""
+
+
 class TmsClient:
     """A session with a TMS; SmartMeterError tells what it refused and why."""
 
@@ -43,7 +57,7 @@ class TmsClient:
         if not _is_address(url):
             raise SettingsError("--url", f"{url!r:.80} is no address", "write http://HOST:PORT")
         self._url = url.rstrip("/")
-        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()))
+        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()), _GoesOn())
         password = os.environ.get(PASSWORD_VARIABLE) or click.prompt(
             f"Password of {user}", hide_input=True, err=True
         )
@@ -76,6 +90,8 @@ class TmsClient:
                 octets: bytes = answer.read(MAX_ANSWER_OCTETS)
                 return octets
         except HTTPError as error:
+            if error.code == LOGGED_IN:
+                return b""
             raise SmartMeterError(self._url, _told(error), _REMEDIES.get(error.code, "")) from None
         except (URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", None) or error
