@@ -37,11 +37,12 @@ _TABLES = (
         (("octets_per_meter_day", "octets"), ("line_s_per_meter_day", "seconds")),
     ),
     (
-        "Outages: after how long they were known, or missed",
+        "Outages: after how long known, or missed; false: there was none",
         (
             ("outage_known_median_s", "known s"),
             ("outages_missed", "missed"),
             ("outages", "outages"),
+            ("false_alarms", "false"),
         ),
     ),
 )
@@ -162,6 +163,7 @@ def _no_worse(found: list[Figures]) -> str:
                 ("age of half the data", exception.age_median_s, polling.age_median_s),
                 ("age of the oldest", exception.age_p95_s, polling.age_p95_s),
                 ("octets", exception.octets_per_meter_day, polling.octets_per_meter_day),
+                ("false alarms", exception.false_alarms, polling.false_alarms),
                 *_outage_figures(exception, polling),
             )
             if theirs <= ours

@@ -2,13 +2,13 @@
 
 Polling is told as fairly as it can be: the head-end reads each meter in turn,
 one after the other as over one line, with the same requests that it uses for
-back-fill, one try each, and begins a round every quarter of an hour.  It never
+back-fill, three tries each, and begins a round every quarter of an hour.  It never
 asks for what it has.  An outage is known to it when a meter does not answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -17,7 +17,8 @@ from protocols.transports.capture import Capture
 from smartmeter.base.clock import US_PER_S
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import EPOCH_US, Fleet, FleetSettings
-from smartmeter.simulation.swarm import DAY_US, HOUR_US, Kind
+from smartmeter.simulation.swarm import DAY_US, HOUR_US, Fault, Kind
+from smartmeter.tms.jobs import FAILED, MAX_ATTEMPTS
 from smartmeter.tms.model import Kind as JobKind
 from smartmeter.tms.template import Template, make_template
 
@@ -39,7 +40,8 @@ class Figures:
     An interval that never came counts with its age when the run ended: who leaves
     out what is hard to get shall not look fresher for it.
     ``line_s`` is for how long one line of the rate would be busy; outages that
-    were not known while they lasted are ``outages_missed``.
+    were not known while they lasted are ``outages_missed``, and what was taken for
+    one while the meter had its mains are ``false_alarms``.
     """
 
     mode: str
@@ -53,6 +55,7 @@ class Figures:
     outages: int
     outages_missed: int
     outage_known_median_s: float | None
+    false_alarms: int
     complete_percent: float
 
     def value(self) -> dict[str, Any]:
@@ -99,33 +102,45 @@ class PolledFleet(Fleet):
             return
         esn = self._turn[self._at]
         self._at += 1
-        if self.head_end.look_after(esn, attempts=1) is not None:
+        if self.head_end.look_after(esn, attempts=MAX_ATTEMPTS) is not None:
             self._asked = esn
             self.head_end.expire(now_us)
         self._agenda.put(POLLER, now_us + STEP_US)
 
 
-def measure(
-    fleet: Fleet, mode: str, known: Callable[[Fleet, str, int, int], int | None]
-) -> Figures:
-    """Give the figures of a fleet that has run; ``known`` tells when an outage was known."""
+@dataclass(frozen=True)
+class Claim:
+    """That a SmartMeter has no mains, since when as far as the head-end knows, and when it knew."""
+
+    esn: str
+    since_s: int
+    known_s: int
+
+    def is_of(self, fault: Fault) -> bool:
+        """Tell whether it is of this loss of mains."""
+        begin_s, end_s = _span_s(fault)
+        return fault.esn == self.esn and begin_s - SAME_S <= self.since_s <= end_s + SAME_S
+
+
+def _span_s(fault: Fault) -> tuple[int, int]:
+    return (EPOCH_US + fault.begin_us) // US_PER_S, (EPOCH_US + fault.end_us) // US_PER_S
+
+
+def measure(fleet: Fleet, mode: str, claims: Sequence[Claim]) -> Figures:
+    """Give the figures of a fleet that has run; ``claims`` are what it took for outages."""
     settings, store = fleet.settings, fleet.store
     ages = ages_of(fleet)
     stored = store.number("SELECT count(*) FROM intervals")
     expected = sum(len(house.journal) for house in fleet.houses.values())
     octets = sum(house.octets for house in fleet.houses.values())
     meter_days = settings.meters * settings.days
+    losses = [fault for fault in fleet.faults if fault.kind is Kind.MAINS]
+    outages = [one for one in losses if one.end_us - one.begin_us > SUSTAINED_US]
     delays: list[float] = []
-    outages = [
-        fault
-        for fault in fleet.faults
-        if fault.kind is Kind.MAINS and fault.end_us - fault.begin_us > SUSTAINED_US
-    ]
     for fault in outages:
-        begin_s, end_s = ((EPOCH_US + at) // US_PER_S for at in (fault.begin_us, fault.end_us))
-        known_s = known(fleet, fault.esn, begin_s, end_s)
-        if known_s is not None:
-            delays.append(known_s - begin_s)
+        begin_s, end_s = _span_s(fault)
+        known = [one.known_s for one in claims if one.is_of(fault) and one.known_s < end_s]
+        delays += [min(known) - begin_s] if known else []
     rate_bps = settings.link.rate_bps
     return Figures(
         mode=mode,
@@ -139,6 +154,7 @@ def measure(
         outages=len(outages),
         outages_missed=len(outages) - len(delays),
         outage_known_median_s=float(median(delays)) if delays else None,
+        false_alarms=sum(not any(map(one.is_of, losses)) for one in claims),
         complete_percent=round(100 * stored / max(1, expected), 2),
     )
 
@@ -155,17 +171,23 @@ def ages_of(fleet: Fleet) -> list[int]:
     )
 
 
-def told(fleet: Fleet, esn: str, begin_s: int, end_s: int) -> int | None:
-    """Give when a last gasp told of an outage while it lasted."""
-    sql = "SELECT told_s FROM outages WHERE esn=? AND abs(start_s - ?) <= ? AND told_s < ?"
-    return fleet.store.number(sql, esn, begin_s, SAME_S, end_s) or None
+def told(fleet: Fleet) -> list[Claim]:
+    """Give the outages that SmartMeters told of."""
+    rows = fleet.store.read("SELECT esn, start_s, told_s FROM outages")
+    return [Claim(row["esn"], row["start_s"], row["told_s"]) for row in rows]
 
 
-def unanswered(fleet: Fleet, esn: str, begin_s: int, end_s: int) -> int | None:
-    """Give when the first poll within an outage was given up."""
-    sql = "SELECT min(ended_s) FROM jobs WHERE esn=? AND kind=? AND state='failed'"
-    sql += " AND created_s BETWEEN ? AND ? AND ended_s < ?"
-    return fleet.store.number(sql, esn, JobKind.RECOVER, begin_s, end_s, end_s) or None
+def unanswered(fleet: Fleet) -> list[Claim]:
+    """Give the first poll of each row of polls that were given up: before it the meter answered."""
+    sql = "SELECT esn, state, ended_s FROM jobs WHERE kind=? AND ended_s > 0 ORDER BY esn, id"
+    found: list[Claim] = []
+    answers: dict[str, bool] = {}
+    for row in fleet.store.read(sql, JobKind.RECOVER):
+        failed = row["state"] == FAILED
+        if failed and answers.get(row["esn"], True):
+            found.append(Claim(row["esn"], row["ended_s"], row["ended_s"]))
+        answers[row["esn"]] = not failed
+    return found
 
 
 def compare(
@@ -186,4 +208,7 @@ def compare(
         words = f"{MODES[way]}, {link.rate_bps} bit/s, {link.loss_percent} % lost"
         fleet.capture_to(capture, 2 * case + way, words)
         fleet.run(days * DAY_US)
-    return measure(by_exception, MODES[0], told), measure(polled, MODES[1], unanswered)
+    return (
+        measure(by_exception, MODES[0], told(by_exception)),
+        measure(polled, MODES[1], unanswered(polled)),
+    )

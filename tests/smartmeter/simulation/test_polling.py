@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.compare_polling import (
     _CASE,
@@ -20,9 +21,19 @@ from smartmeter.cli.compare_polling import (
 from smartmeter.cli.comparison_plot import check_plot, write_plot
 from smartmeter.network.faults import Partition
 from smartmeter.network.link import LinkSettings
-from smartmeter.simulation.fleet import FleetSettings
-from smartmeter.simulation.polling import Figures, PolledFleet, ages_of, compare
-from smartmeter.simulation.swarm import HOUR_US
+from smartmeter.simulation.fleet import EPOCH_US, FleetSettings
+from smartmeter.simulation.polling import (
+    Figures,
+    PolledFleet,
+    ages_of,
+    compare,
+    measure,
+    unanswered,
+)
+from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
+from smartmeter.tms.model import Kind as JobKind
+
+ESN = "SM000001"
 
 
 def test_polling_reads_everything_in_turn_and_the_meters_say_nothing_themselves() -> None:
@@ -42,6 +53,34 @@ def test_an_outage_is_known_sooner_by_exception_and_both_deliver_the_same_interv
     assert (polled.outage_known_median_s or 1e9) > by_exception.outage_known_median_s
     assert abs(by_exception.complete_percent - polled.complete_percent) < 3
     assert by_exception.line_s_per_meter_day > 0
+
+
+def test_what_polling_takes_for_an_outage_begins_with_a_poll_that_fails_after_a_good_one() -> None:
+    fleet = PolledFleet(FleetSettings(1, 1, 2, faults=False))
+    fleet.faults = [Fault(2 * HOUR_US, 4 * HOUR_US, Kind.MAINS, ESN, 0)]
+    hours = {1: "failed", 3: "failed", 5: "done", 6: "failed", 7: "done"}
+    rows = [
+        (ESN, JobKind.RECOVER, state, EPOCH_US // US_PER_S + hour * 3600)
+        for hour, state in hours.items()
+    ]
+    sql = "INSERT INTO jobs (esn, kind, state, requested_by, created_s, ended_s)"
+    fleet.store.write(lambda c: c.executemany(f"{sql} VALUES (?,?,?,'',0,?)", rows))
+    fleet.run(1)
+    claims = unanswered(fleet)
+    assert [(one.known_s * US_PER_S - EPOCH_US) // HOUR_US for one in claims] == [1, 6]
+    found = measure(fleet, "polling", claims)
+    # It had been given up before its mains went: there was nothing new to know.
+    assert (found.outages, found.outages_missed, found.false_alarms) == (1, 1, 2)
+
+
+def test_where_most_is_lost_polling_sees_outages_that_are_none() -> None:
+    link = LinkSettings(500_000, 200_000, 40, 9600)
+    fleet = PolledFleet(FleetSettings(1, 1, 1, link=link, faults=False))
+    fleet.run(12 * HOUR_US)
+    claims = unanswered(fleet)
+    assert len(claims) > 2
+    fleet.faults = []
+    assert measure(fleet, "polling", claims).false_alarms == len(claims)
 
 
 def test_the_command_prints_a_list_of_objects_for_programs() -> None:
@@ -70,7 +109,7 @@ def test_what_never_came_is_as_old_as_the_run() -> None:
 
 
 def test_the_tables_fit_on_eighty_characters_and_say_never() -> None:
-    outage = {"outages": 2, "outages_missed": 2, "outage_known_median_s": None}
+    outage = {"outages": 2, "outages_missed": 2, "outage_known_median_s": None, "false_alarms": 99}
     one = Figures(
         "exception", 10**9, 90, 99999.9, 1e6, 1e6, 10**8, 86400.0, complete_percent=99.99, **outage
     )
@@ -85,6 +124,7 @@ def figures(mode: str, **changes: Any) -> Figures:
     usual = {"rate_bps": 9600, "loss_percent": 0, "intervals_per_hour": 4.0, "age_median_s": 20.0}
     usual |= {"age_p95_s": 30.0, "octets_per_meter_day": 5000, "line_s_per_meter_day": 4.0}
     usual |= {"outages": 0, "outages_missed": 0, "outage_known_median_s": None}
+    usual |= {"false_alarms": 0}
     return Figures(mode, **(usual | {"complete_percent": 99.0} | changes))
 
 
@@ -94,11 +134,16 @@ def test_it_is_told_where_polling_is_no_worse_and_that_there_was_no_outage() -> 
     assert (
         _no_worse(quiet)
         .splitlines()[-1]
-        .endswith("9600 bit/s  0 %: what arrived, age of half the data, octets")
+        .endswith("9600 bit/s  0 %: what arrived, age of half the data, octets, false alarms")
     )
     outages = {"outages": 3, "outage_known_median_s": 35.0}
     worse = {"complete_percent": 90.0, "age_median_s": 99.0, "age_p95_s": 99.0}
-    worse |= {"octets_per_meter_day": 9000, "outages_missed": 1, "outage_known_median_s": 400.0}
+    worse |= {
+        "octets_per_meter_day": 9000,
+        "outages_missed": 1,
+        "false_alarms": 2,
+        "outage_known_median_s": 400.0,
+    }
     pair = [figures("exception", **outages), figures("polling", **outages | worse)]
     assert _no_worse(pair).splitlines()[-1].endswith(": nowhere")
 
@@ -107,7 +152,7 @@ def test_a_plot_has_a_line_for_each_way_and_rate_and_says_where_there_is_nothing
     tmp_path: Path,
 ) -> None:
     found = [
-        Figures(mode, rate, loss, 4, 700, 900, 30_000, 30.0, 0, 0, None, 99.0)
+        Figures(mode, rate, loss, 4, 700, 900, 30_000, 30.0, 0, 0, None, 0, 99.0)
         for rate in (1200, 9600)
         for loss in (0, 20)
         for mode in ("exception", "polling")
