@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from protocols.errors import PortError
 from protocols.transports.capture import captured
 from protocols.transports.port import Port
@@ -9,6 +11,7 @@ from protocols.transports.tcp import TcpPort
 
 #: Before the number that is to be dialled.
 MODEM = "modem:"
+MAX_TCP_PORT = 65_535
 
 
 def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
@@ -32,8 +35,11 @@ def open_line(name: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port of which the capture has nothing: a modem's, where commands pass."""
     if name.startswith("tcp:"):
         host, _, port = name[4:].rpartition(":")
-        if not host or not port.isdecimal():
-            raise PortError(f"{name}: a TCP port is written tcp:HOST:PORT")
+        # A resolver would take a number beyond 16 bits for another port.
+        if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_TCP_PORT:
+            raise PortError(
+                f"{name:.80}: a TCP port is written tcp:HOST:PORT, with 0 to {MAX_TCP_PORT}"
+            )
         return TcpPort.connect(host.strip("[]"), int(port))
     # pyserial asks which system this is when it is imported: only who opens a port needs it.
     from protocols.transports.serial_port import SerialPort

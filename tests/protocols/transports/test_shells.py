@@ -11,6 +11,7 @@ import pytest
 from protocols.errors import OutcomeUnknown, PortError, ServiceRefused
 from protocols.transports import async_pump, pump
 from protocols.transports.async_pump import open_meter_async
+from protocols.transports.names import open_port
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.pump import open_meter
 from protocols.transports.serial_port import SerialPort
@@ -107,3 +108,9 @@ def test_a_name_that_no_resolver_looks_up_is_one_clear_error() -> None:
 
     with pytest.raises(pump.PortError, match="check the address"):
         asyncio.run(asked())
+
+
+@pytest.mark.parametrize("name", ["tcp:h", "tcp:127.0.0.1:67543", "tcp:h:²", "tcp::2000"])
+def test_a_port_number_that_no_port_has_is_told_and_never_taken_for_another(name: str) -> None:
+    with pytest.raises(PortError, match="tcp:HOST:PORT"):
+        open_port(name)
