@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ansi_tables import TableError
+from ansi_tables import TableError, TableValueError
 from ansi_tables.context import Context
 from ansi_tables.layout import Layout
 from ansi_tables.procedures import (
@@ -124,7 +124,10 @@ def make_call(
         if known is None:
             return Initiate(number, sequence, octets, manufacturer)
         layout = Layout(7, known.name, known.parameters(context))
-        return Initiate(number, sequence, layout.decode(octets), manufacturer)
+        values, surplus = layout.decode_with_trailing(octets)
+        if surplus:
+            raise TableValueError(f"{len(surplus)} octets more than it takes")
+        return Initiate(number, sequence, values, manufacturer)
     except ValueError:
         raise click.UsageError(
             "PARAMETERS: NAME=VALUE, or two hexadecimal digits an octet"

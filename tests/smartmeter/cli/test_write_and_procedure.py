@@ -83,6 +83,7 @@ def test_an_element_is_written_by_its_name(port: str, smartmeter: Callable[..., 
         (("write", "5"), "--set"),
         (("write", "5", "--set", f"IDENTIFICATION={'A' * 21}", "--yes"), "Error: ST-05 IDENT"),
         (("procedure", "21", "CONTROL_POINTS=0", "--yes"), "a set; write its members as [0,3]"),
+        (("procedure", "9", "01", "ffff", "--yes"), "REMOTE_RESET: 2 octets more than it takes"),
         (("write", "33", "--set", "PRI_DISP_SOURCES=3-4", "--yes"), "a list; write its elements"),
     ],
 )
