@@ -9,9 +9,13 @@ from ansi_tables import Snapshot, TableError, name_of
 from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind, Register
 from ansi_tables.rendering import text_shown
+from protocols.psem.codes import ResponseCode
 
 #: What the screen is made of, where the meter has it.
 TABLES = (0, 1, 3, 5, 11, 12, 15, 16, 21, 22, 23, 27, 28, 51, 52, 53)
+
+#: The answer to who lacks a right (isc).
+_NO_RIGHT = ResponseCode.isc.name
 
 _KINDS = {
     Kind.SUMMATION: "register",
@@ -40,9 +44,7 @@ def lines(tables: Snapshot, refused: dict[int, str], now: datetime) -> Iterator[
     for kind, value, register in shown:
         yield f"{kind:10s} {value:{width}s}  {register.name}"
     yield from _faults(tables)
-    if refused:
-        locked = ", ".join(f"{name_of(number)} ({why})" for number, why in sorted(refused.items()))
-        yield f"locked    {locked}; a password may open it"
+    yield from _refusals(refused)
 
 
 def _kind(register: Register) -> str:
@@ -67,6 +69,17 @@ def _faults(tables: Snapshot) -> Iterator[str]:
             if text not in told:
                 told.add(text)
                 yield f"wrong      {text}"
+
+
+def _refusals(refused: dict[int, str]) -> Iterator[str]:
+    """Tell what was refused, and of what for want of a right that a password may open it."""
+    told = [(why == _NO_RIGHT, f"{name_of(number)} ({why})") for number, why in refused.items()]
+    locked = ", ".join(text for closed, text in told if closed)
+    if locked:
+        yield f"locked     {locked}; a password may open it"
+    others = ", ".join(text for closed, text in told if not closed)
+    if others:
+        yield f"refused    {others}"
 
 
 def _text(value: str) -> str:

@@ -122,7 +122,12 @@ def test_read_without_tables_is_one_screen_for_a_person() -> None:
 
 def test_the_screen_says_what_is_locked() -> None:
     screen = list(overview.lines(Snapshot({}), {23: "isc"}, datetime.now(UTC)))
-    assert screen == ["locked    ST-23 (isc); a password may open it"]
+    assert screen == ["locked     ST-23 (isc); a password may open it"]
+
+
+def test_the_screen_promises_no_password_for_what_is_not_there() -> None:
+    screen = list(overview.lines(Snapshot({}), {12: "iar", 23: "isc"}, datetime.now(UTC)))
+    assert screen == ["locked     ST-23 (isc); a password may open it", "refused    ST-12 (iar)"]
 
 
 def test_the_screen_says_once_what_does_not_decode() -> None:
