@@ -55,8 +55,15 @@ _LOST = (ResponseCode.rno, ResponseCode.isss)
 def check(request: Request, response: Response) -> Response:
     """Give a positive answer back; raise ServiceRefused for a negative one."""
     if not response.ok:
-        raise ServiceRefused(response.code, code_name(response.code), type(request).__name__)
+        raise ServiceRefused(response.code, code_name(response.code), _told(request))
     return response
+
+
+def _told(request: Request) -> str:
+    """Name a service for a person, with the table that it asks for if it asks for one."""
+    table = getattr(request, "table", None)
+    name = type(request).__name__
+    return name if table is None else f"{name} of table {table}"
 
 
 def read_block(request: Request, limits: ClientLimits) -> Script[bytes]:

@@ -24,6 +24,7 @@ from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.event_loop import allow_sockets, ended
 from smartmeter.comms.tls import server_tls
+from smartmeter.ssi.states import ErrorCode
 
 if TYPE_CHECKING:
     from smartmeter.base.nvram import Nvram
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 MAX_COUNT = 10_000
 #: When nobody has answered by then, it is said.
 PATIENCE_S = 5.0
+#: Meters that are named for one cause.
+MAX_NAMED = 5
 
 
 @click.command()
@@ -222,9 +225,10 @@ async def _run(
             told.append(f"control {url}")
         running = asyncio.create_task(fleet.run())
         patience = asyncio.create_task(_tell_when_nobody_answers(fleet, settings))
+        hindrances = asyncio.create_task(tell_hindrances(fleet))
         click.echo("; ".join(told))
         await stop.wait()
-        await ended(patience, running)
+        await ended(patience, hindrances, running)
     click.echo("stopped", err=True)
 
 
@@ -238,3 +242,23 @@ async def _tell_when_nobody_answers(fleet: ServedFleet, settings: ServedSettings
             " and does it know the keys?  The meters go on trying",
             err=True,
         )
+
+
+async def tell_hindrances(fleet: ServedFleet) -> None:
+    """Say once of each meter why its module waits for it; of many together by cause."""
+    told: set[str] = set()
+    while True:
+        await asyncio.sleep(PATIENCE_S)
+        by_cause: dict[str, list[str]] = {}
+        for member in fleet.members:
+            if member.hindrance and member.shipped.esn not in told:
+                told.add(member.shipped.esn)
+                by_cause.setdefault(member.hindrance, []).append(member.shipped.esn)
+        for cause, esns in by_cause.items():
+            more = f" and {len(esns) - MAX_NAMED} more" if len(esns) > MAX_NAMED else ""
+            click.echo(
+                f"{', '.join(esns[:MAX_NAMED])}{more}: the module waits for its meter and reports"
+                f" nothing (error {ErrorCode.CONFIGURATION_FAILED}): {cause}; another --seed or"
+                " --profile makes another meter",
+                err=True,
+            )

@@ -39,7 +39,7 @@ from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, OPTICAL_USER_ID
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import Factory, TmsAddress
-from smartmeter.ssi.states import StartCause
+from smartmeter.ssi.states import ErrorCode, StartCause
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.template import Template
 
@@ -138,8 +138,18 @@ class FleetMember:
                 **known,
                 "state": module.state.name.lower().replace("_", " "),
                 "waiting": len(module.outbox),
+                "error": int(module.error),
+                "why": module.life.why,
             }
-        return {**known, "state": self.device.registrant.state.value, "waiting": 0}
+        state = self.device.registrant.state.value
+        return {**known, "state": state, "waiting": 0, "error": 0, "why": ""}
+
+    @property
+    def hindrance(self) -> str:
+        """Tell why a module cannot begin with its meter; nothing where it can, or is none."""
+        module = self.device.module if isinstance(self.device, SmartMeter) else None
+        hindered = module is not None and module.error is ErrorCode.CONFIGURATION_FAILED
+        return module.life.why or "it cannot be read" if module is not None and hindered else ""
 
     def step(self) -> None:
         """Carry what has happened to it."""

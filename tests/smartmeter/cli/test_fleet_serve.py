@@ -1,0 +1,42 @@
+"""``fleet serve`` says of a meter that its module waits for it, once, and why."""
+
+import asyncio
+
+import pytest
+
+from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.cli import fleet_serve
+from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.event_loop import ended
+from smartmeter.simulation.fleet_keys import made_keys
+from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
+
+#: A drawn device without the clock table.
+WITHOUT_CLOCK = 967
+
+
+async def test_a_meter_without_a_clock_is_named_once_with_the_cause(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fleet_serve, "PATIENCE_S", 0.2)
+    bearer = BearerSettings("head-end", "tcp:127.0.0.1:9")
+    settings = ServedSettings(bearer, seed=WITHOUT_CLOCK, profile="random")
+    calendar = Calendar(wall_utc_us(), 1, monotonic_us())
+    fleet = ServedFleet(made_keys(2, WITHOUT_CLOCK, False), settings, lambda: calendar)
+    running = [
+        asyncio.create_task(fleet.run()),
+        asyncio.create_task(fleet_serve.tell_hindrances(fleet)),
+    ]
+    said = ""
+    async with asyncio.timeout(30):
+        while "error 30" not in said:
+            await asyncio.sleep(0.1)
+            said += capsys.readouterr().err
+    await asyncio.sleep(0.7)
+    said += capsys.readouterr().err
+    await ended(*running)
+    assert said.count("waits for its meter") == 1 and said.startswith("SM000001: ")
+    assert "of table 52: the meter answered" in said
+    waiting, at_work = (member.shown() for member in fleet.members)
+    assert waiting["error"] == 30 and "table 52" in str(waiting["why"])
+    assert at_work["error"] in (0, 31), "it only lacks a head-end"
