@@ -34,6 +34,7 @@ from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
+from smartmeter.comms.patience import Awaited, Patience
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked, ModuleAuthority
@@ -107,8 +108,9 @@ class NetworkSide:
         self._ack_timeout_us = 15 * US_PER_S
         self._register_transaction: int | None = None
         self._under_way: tuple[int, Entry] | None = None
-        self._asked_by: Hashable = None
-        self._asked_us = 0
+        self._patience = Patience()
+        #: For the answer to the last registration or report.
+        self._wait = Awaited(None, 0, 0, 0)
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
         #: Waits before further last gasps, how many messages the energy allows, and were sent;
@@ -179,7 +181,7 @@ class NetworkSide:
         self._ways.pop(path, None)
         self._unseen.discard(path)
         self._unanswered.pop(path, None)
-        if self._asked_by == path:
+        if self._wait.whom == path:
             self._under_way = self._register_transaction = None
         self.poll(now_us)
 
@@ -321,26 +323,29 @@ class NetworkSide:
 
     def _register(self, path: Hashable, now_us: int) -> None:
         assert self._node is not None
-        self._asked_by, self._asked_us = path, now_us
+        self._wait = self._await(path, REGISTER_TIMEOUT_US, now_us)
         self._register_transaction = self._node.request(
             [self._registration],
             self._host,
             path,
             now_us,
             key_id=FACTORY_KEY,
-            timeout_us=max(REGISTER_TIMEOUT_US, self._ways[path].answer_us),
+            timeout_us=self._wait.timeout_us,
         )
         self._reserve()
 
+    def _await(self, path: Hashable, least_us: int, now_us: int) -> Awaited:
+        return self._patience.begin(path, max(least_us, self._ways[path].answer_us), now_us)
+
     def _send(self, entry: Entry, path: Hashable, now_us: int) -> None:
         assert self._node is not None
-        timeout_us = max(self._ack_timeout_us, self._ways[path].answer_us)
+        self._wait = self._await(path, self._ack_timeout_us, now_us)
+        timeout_us = self._wait.timeout_us
         if self._gasps_left is not None:
             self._gasps_left -= 1
             self._gasps_sent += 1
             if self._gasps:
                 timeout_us = max(1, self._gasps.popleft())
-        self._asked_by = path
         transaction = self._node.request(
             entry.services,
             self._host,
@@ -393,8 +398,9 @@ class NetworkSide:
         return item
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
-        self._unanswered.pop(self._asked_by, None)
-        self._unseen.discard(self._asked_by)
+        self._patience.answered(self._wait, now_us)
+        self._unanswered.pop(self._wait.whom, None)
+        self._unseen.discard(self._wait.whom)
         if event.transaction == self._register_transaction:
             response = b"".join(event.responses[:1])
             self._tell_time(response, event.iv, now_us)
@@ -427,7 +433,7 @@ class NetworkSide:
 
         Who takes us in has a time near ours, who refuses our stamp one that is far from it.
         """
-        own_s, asked_s = self._calendar.utc_s(now_us), self._calendar.utc_s(self._asked_us)
+        own_s, asked_s = self._calendar.utc_s(now_us), self._calendar.utc_s(self._wait.since_us)
         if iv is None or own_s is None or asked_s is None:
             return
         tms_s, within_s = int.from_bytes(iv, "big"), own_s - asked_s
@@ -451,10 +457,12 @@ class NetworkSide:
                 self.registered = False
         else:
             return
-        if cause == NO_ANSWER and self._gasps_left is None and self._asked_by in self._ways:
-            self._unanswered[self._asked_by] += 1
-            if self._unanswered[self._asked_by] == UNANSWERED_BEFORE_DOUBT:
-                self._doubted.append(self._asked_by)
+        path = self._wait.whom
+        if cause == NO_ANSWER and self._gasps_left is None and path in self._ways:
+            self._patience.unanswered(self._wait)
+            self._unanswered[path] += 1
+            if self._unanswered[path] == UNANSWERED_BEFORE_DOUBT:
+                self._doubted.append(path)
         if self._gasps_left is not None:
             self._not_before_us = now_us
         else:

@@ -36,6 +36,7 @@ from protocols.c1222.services import (
     decode_service,
     whole_write,
 )
+from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
@@ -53,6 +54,7 @@ from protocols.psem.services import (
     Wait,
 )
 from smartmeter.base.clock import Calendar
+from smartmeter.comms.patience import Awaited, Patience
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.open_answers import OpenAnswers, Share, Token
@@ -186,6 +188,9 @@ class Collector:
         self._events: list[Event] = []
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths = Paths()
+        #: For how long each SmartMeter's answers are awaited, and the waits under way.
+        self.patience = Patience()
+        self._waits: dict[int, Awaited] = {}
 
     def request(
         self,
@@ -200,16 +205,19 @@ class Collector:
         key_id = self._meters.sending(esn) if key_id is None else key_id
         if services[0][:1] == bytes([TRACE]):
             key_id = None  # it goes in clear, or no relay could add its title
-        timeout_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
-        return self.node.request(
+        least_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
+        wait = self.patience.begin(esn, least_us, now_us)
+        transaction = self.node.request(
             services,
             title,
             path,
             now_us,
             key_id=key_id,
-            timeout_us=timeout_us,
+            timeout_us=wait.timeout_us,
             repeats=REPEATS if self.is_lossy(path) else 0,
         )
+        self._waits[transaction] = wait
+        return transaction
 
     def ask(
         self, esn: str, services: Sequence[bytes], now_us: int, key_id: int | None = None
@@ -304,8 +312,13 @@ class Collector:
             if isinstance(event, RequestArrived):
                 self._take(event, now_us)
             elif isinstance(event, ResponseArrived):
+                if wait := self._waits.pop(event.transaction, None):
+                    self.patience.answered(wait, now_us)
                 self._events.append(Answered(event.transaction, event.responses))
             elif isinstance(event, TransactionFailed):
+                wait = self._waits.pop(event.transaction, None)
+                if wait is not None and event.cause == NO_ANSWER:
+                    self.patience.unanswered(wait)
                 self._events.append(Unanswered(event.transaction, event.cause))
             elif isinstance(event, KeySuspected):
                 title = str(event.calling) if event.calling else ""

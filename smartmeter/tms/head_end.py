@@ -224,6 +224,7 @@ class HeadEnd:
 
     def _heard(self, esn: str, path: Hashable) -> None:
         if self._paths.heard(esn, path):
+            self.collector.patience.forget(esn)
             self.jobs.reachable(esn, self._now_us)
 
     def connected(self, esn: str) -> bool:

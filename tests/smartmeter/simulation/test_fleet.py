@@ -10,6 +10,7 @@ import pytest
 
 from ansi_tables.ssi_tables import ModuleAlarm
 from smartmeter.network.faults import Partition
+from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Violation
 from smartmeter.simulation.count import compare
@@ -42,6 +43,13 @@ def test_a_quiet_world_needs_no_poll_and_knows_no_silence() -> None:
     count = run_fleet(FleetSettings(2, 1, 5, faults=False))
     assert (count.polls, count.silences, count.outages, count.alarms) == (0, 0, 0, 0)
     assert count.sound and count.reports >= 2 * 96
+
+
+@pytest.mark.parametrize("link", [LinkSettings(rate_bps=300), LinkSettings(delay_us=25_000_000)])
+def test_over_a_slow_network_modules_report_by_themselves_too(link: LinkSettings) -> None:
+    count = run_fleet(FleetSettings(1, 1, 5, faults=False, link=link))
+    assert count.sound and count.reports >= 96
+    assert (count.polls, count.silences) == (0, 0)
 
 
 def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: Path) -> None:
