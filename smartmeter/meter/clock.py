@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+from ansi_tables import DeviceFormat, Record
+from ansi_tables.formats import HTIME_DATE_SIZES
+from ansi_tables.times import encode_time, time_value
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.program import Program
 
@@ -23,6 +26,8 @@ QUALIFIER_BITS = {
     "DST_SUPPORTED_FLAG": 7,
 }
 _EPOCH = datetime(1970, 1, 1)
+#: YEAR, MONTH and DAY, before the octets of the time (TM_FORMAT 1 and 2).
+DATE_OCTETS = 3
 #: Two digits of a year stand for one from here on (the pivot of the tables).
 _FIRST_YEAR = 1990
 
@@ -125,6 +130,30 @@ class Clock:
         qualifier = {name: int(name in self.applied) for name in QUALIFIER_BITS}
         qualifier |= {"DAY_OF_WEEK": moment.isoweekday() % 7, "DST_FLAG": int(self.dst_on)}
         return {"CLOCK_CALENDAR": moment, "TIME_DATE_QUAL": qualifier}
+
+
+def asked_for(given: Record, before: datetime, formats: DeviceFormat) -> datetime | None:
+    """Give what SET_DATE_TIME wants the clock to show: date, time, both or neither set anew.
+
+    The part that is not asked for may hold anything, also no date at all, where each
+    part has octets of its own.  None for what is in no calendar.
+    """
+    mask, sent = given.SET_MASK, given.DATE_TIME
+    if not (mask.SET_DATE_FLAG or mask.SET_TIME_FLAG):
+        return before
+    found = sent.value
+    if formats.tm_format in (1, 2):
+        kind = "HTIME_DATE" if len(sent.raw) == HTIME_DATE_SIZES[1] else "LTIME_DATE"
+        shape = formats.tm_format, formats.data_order
+        kept = encode_time(kind, before, *shape)
+        date_of = sent.raw if mask.SET_DATE_FLAG else kept
+        time_of = sent.raw if mask.SET_TIME_FLAG else kept
+        found = time_value(kind, date_of[:DATE_OCTETS] + time_of[DATE_OCTETS:], *shape)
+    if not isinstance(found, datetime):
+        return None
+    day = found if mask.SET_DATE_FLAG else before
+    hour = found if mask.SET_TIME_FLAG else before
+    return datetime.combine(day, hour.timetz())
 
 
 def seconds_of(value: object) -> int:

@@ -7,14 +7,13 @@ A procedure that ST-00 does not list answers 6, parameters that are none answer
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables import Record, TableError
 from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_response
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.clock import QUALIFIER_BITS, seconds_of
+from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.service_switch import Answer
 
@@ -232,19 +231,16 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
     Procedure 32 is the same with fractions of a second, whose times are longer.
     """
     mask, clock = given.SET_MASK, meter.clock
-    moment = given.DATE_TIME.value
     if not clock.runs or mask.get("FILLER"):
         return _CONFLICT if not clock.runs else _BAD
     before = clock.shown(clock.utc_us(now_us))
+    wanted = None if before is None else asked_for(given, before, meter.program.formats)
+    if wanted is None:
+        return _BAD
     if mask.SET_TIME_DATE_QUAL:
         names = [name for name in QUALIFIER_BITS if name != "DST_FLAG"]
         clock.applied = frozenset(name for name in names if given.TIME_DATE_QUAL.get(name))
     if mask.SET_TIME_FLAG or mask.SET_DATE_FLAG:
-        if not isinstance(moment, datetime) or before is None:
-            return _BAD
-        day = moment if mask.SET_DATE_FLAG else before
-        hour = moment if mask.SET_TIME_FLAG else before
-        wanted = datetime.combine(day, hour.timetz())
         meter.note(EventCode.TIME_CHANGED_OLD, now_us)
         meter.set_clock(clock.instant(wanted) * US_PER_S + wanted.microsecond, now_us)
         meter.note(EventCode.TIME_CHANGED_NEW, now_us)

@@ -24,6 +24,7 @@ from ansi_tables.procedures import (
     encode_response,
 )
 from protocols.psem.codes import ResponseCode
+from smartmeter.meter.clock import asked_for
 from smartmeter.meter.procedures import NEVER_POST, POST_ON_EXCEPTION, Result, ResultCode
 
 LOG_IN = 18
@@ -124,13 +125,12 @@ def _clear(*names: str) -> Callable[[Host, Snapshot, Record, int], Result]:
 
 def _set_date_time(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
     """Set date, time, or both; of the qualifier only the day of the week follows."""
-    mask, moment, record = given.SET_MASK, given.DATE_TIME.value, Record(tables[CLOCK])
+    record = Record(tables[CLOCK])
     before = record.CLOCK_CALENDAR.value
-    if not isinstance(moment, datetime) or not isinstance(before, datetime):
+    known = isinstance(before, datetime)
+    after = asked_for(given, before, tables.context.fmt) if known else None
+    if after is None:
         return _BAD
-    day = moment if mask.SET_DATE_FLAG else before
-    hour = moment if mask.SET_TIME_FLAG else before
-    after = day.replace(hour=hour.hour, minute=hour.minute, second=hour.second)
     record["CLOCK_CALENDAR"] = after
     weekday = after.isoweekday() % 7
     record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}

@@ -229,6 +229,28 @@ def test_the_clock_takes_date_time_or_both() -> None:
     assert procedure(bench, 10, mask_date)[7:10] == bytes((27, 2, 3))
 
 
+@pytest.mark.parametrize(
+    "given, shown",
+    [
+        ("010000000c1e0000", (26, 1, 1, 12, 30, 0)),
+        ("01ffffff0c1e0000", (26, 1, 1, 12, 30, 0)),
+        ("021b0203ffffff00", (27, 2, 3, 0, 0, 0)),
+    ],
+)
+def test_what_the_mask_leaves_out_of_a_time_is_not_looked_at(
+    given: str, shown: tuple[int, ...]
+) -> None:
+    answer = procedure(Bench(), 10, bytes.fromhex(given))
+    assert answer == bytes((0, 26, 1, 1, 0, 0, 0, *shown))
+
+
+def test_a_date_that_is_none_changes_nothing_of_the_qualifier_either() -> None:
+    bench = Bench()
+    before = bench.snapshot()[52]
+    assert procedure(bench, 10, bytes((7, 27, 13, 1, 0, 0, 0, 0x60)))[0] == 2
+    assert bench.snapshot()[52] == before
+
+
 def test_a_precise_clock_takes_and_shows_hundredths_of_a_second() -> None:
     bench = Bench(TOU)
     bench.wait(1_230_000)

@@ -62,6 +62,8 @@ def outcome(machine: Machine, *before: Request, opened: list[Request] = MASTER) 
         (call(5, {"TBL_LIST": 99, "ENTRIES_READ": 1}), 8),
         (call(7), 3),
         (call(10, CLOCK), 52),
+        (FullWrite(7, bytes.fromhex("0a0021010000000c1e0000")), 52),
+        (FullWrite(7, bytes.fromhex("0a0021001a0d010c1e0000")), 52),
         (FullWrite(7, b"\x05\x00\x21\x03"), 8),
         (FullWrite(7, b"\x90\x07\x21"), 8),
     ],
