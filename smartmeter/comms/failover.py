@@ -5,6 +5,8 @@ A bearer that cannot be opened rests, each time twice as long; so does one that
 is open and over which nothing comes back.  Only a message that came shows that
 a bearer works: then the dearer ones are closed.  One that is opened when it is
 wanted stays open for a while after; one that stands by is open beside all others.
+Where the far end closes connections on which nothing is said, again and again, they
+are opened less and less for nothing's sake, and at once when something waits.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ FIRST_REST_US, MAX_REST_US = 500_000, 30_000_000
 FIRST_DOUBT_REST_US, MAX_DOUBT_REST_US = 30_000_000, 900_000_000
 #: So long a bearer that is not wanted any more stays open: an answer may want it again.
 LINGER_US = 30_000_000
+#: Connections that worked and were closed idle in a shorter time, one after the other, are unwanted
+#: there; the longest that none is opened then, unless something waits.
+IDLE_US, MAX_QUIET_US = 300_000_000, 300_000_000
 
 
 class Phase(Enum):
@@ -42,6 +47,9 @@ class _Health:
     rest_us: int = 0
     wanted_us: int | None = None
     called_us: int | None = None
+    #: When it was closed idle, and how long it is not opened idly then.
+    closed_idle_us: int | None = None
+    quiet_us: int = 0
     failures: int = 0
     opened: int = 0
     fault: str = ""
@@ -65,9 +73,11 @@ class Failover:
         ordered = sorted(bearers, key=lambda bearer: bearer.cost)
         self._all = {one.name: _Health(one, one.name in standing_by) for one in ordered}
         self._line = [one for one in self._all.values() if not one.stands_by]
+        self._need = Need.NOTHING
 
     def plan(self, need: Need, now_us: int) -> Plan:
         """Tell what to do for what waits; what is to be opened counts as opening from now on."""
+        self._need = need
         to_open, to_close = [], []
         taken = settled = False
         for one in self._line:
@@ -121,6 +131,8 @@ class Failover:
         if one.proven:
             one.phase, one.proven = Phase.IDLE, False
             one.rest_until_us = now_us + FIRST_REST_US
+            if self._need is Need.NOTHING:
+                _closed_idle(one, now_us)
         else:
             fault = fault or "ended before a message came"
             self._rest(one, FIRST_REST_US, MAX_REST_US, fault, now_us)
@@ -134,7 +146,7 @@ class Failover:
         """The TMS wants the node to call: what is routine's bearers are opened, rested or not."""
         for one in self._line:
             if one.settings.carries is Carries.ALL:
-                one.called_us = now_us
+                one.called_us, one.quiet_us = now_us, 0
                 one.rest_until_us = min(one.rest_until_us, now_us)
 
     def status(self, now_us: int) -> list[dict[str, Any]]:
@@ -157,7 +169,8 @@ class Failover:
     def _wanted(self, one: _Health, need: Need, now_us: int) -> bool:
         settings = one.settings
         if settings.carries is Carries.ALL:
-            wanted = settings.when is When.ALWAYS or need >= Need.ROUTINE
+            idly = settings.when is When.ALWAYS and not _is_quiet(one, now_us)
+            wanted = idly or need >= Need.ROUTINE
         else:
             wanted = need is Need.URGENT
         if wanted:
@@ -178,12 +191,27 @@ class Failover:
         for one in self._all.values():
             if one.phase is Phase.IDLE and not _rested(one, now_us):
                 dues.append(one.rest_until_us)
+            if _is_quiet(one, now_us):
+                dues.append((one.closed_idle_us or 0) + one.quiet_us)
             dues += [
                 since_us + LINGER_US
                 for since_us in (one.wanted_us, one.called_us)
                 if since_us is not None and since_us + LINGER_US > now_us
             ]
         return min(dues, default=None)
+
+
+def _closed_idle(one: _Health, now_us: int) -> None:
+    """A connection that worked ended while nothing waited: soon after the last such one?"""
+    again = one.closed_idle_us is not None and (
+        now_us < one.closed_idle_us + one.quiet_us + IDLE_US
+    )
+    one.quiet_us = min(max(FIRST_REST_US, 2 * one.quiet_us), MAX_QUIET_US) if again else 0
+    one.closed_idle_us = now_us
+
+
+def _is_quiet(one: _Health, now_us: int) -> bool:
+    return one.closed_idle_us is not None and now_us < one.closed_idle_us + one.quiet_us
 
 
 def _rested(one: _Health, now_us: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Callable
 
 from protocols.c1222.errors import ApduRejected
@@ -12,7 +11,7 @@ from protocols.c1222.stream import ApduStream
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
-from smartmeter.comms.sockets import CONNECT_TIMEOUT_S, MAX_UNSENT_OCTETS
+from smartmeter.comms.sockets import CONNECT_TIMEOUT_S, MAX_UNSENT_OCTETS, keep_alive
 from smartmeter.comms.tls import client_tls
 
 READ_OCTETS = 65_536
@@ -84,7 +83,5 @@ class TcpBearer:
                 )
         except TimeoutError as error:
             raise OSError(f"{self.settings.address}: no answer") from error
-        connected = writer.get_extra_info("socket")
-        if connected is not None:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(writer.get_extra_info("socket"))
         return TcpConnection(reader, writer)

@@ -137,8 +137,12 @@ class PlainMeter:
         return self.server.outgoing() if self.meter.mains_on else []
 
     def need(self, now_us: int) -> Need:
-        """Tell what waits for a bearer: a plain meter uses whichever there is."""
-        return Need.ROUTINE
+        """Tell what waits for a bearer: a registration or a notification that is due."""
+        dues = [self._notification_due_us()]
+        if self.settings.registering is not Registering.OFF:
+            dues.append(self.registrant.deadline_us() if self.registered else 0)
+        waits = any(due_us is not None and due_us <= now_us for due_us in dues)
+        return Need.ROUTINE if waits else Need.NOTHING
 
     def doubted(self) -> list[Hashable]:
         """Give no bearer: a plain meter keeps no account of them."""

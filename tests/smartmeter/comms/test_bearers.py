@@ -1,6 +1,7 @@
 """What every bearer does, whatever carries it; one suite for all of them."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from protocols.psem.services import FullWrite
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms import listener as listening
 from smartmeter.comms.bearers import check_address
+from smartmeter.comms.tcp import TcpConnection
 from tests.protocols.c1222.conversation import READ_1, items, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.far_ends import (
@@ -165,3 +167,12 @@ def test_an_address_is_of_its_kind() -> None:
     good += ["mqtt:h:1883", "mqtts:[::1]:8883/utility/c1222"]
     assert [check_address(one) for one in good] == [one.partition(":")[0] for one in good]
     assert LIMIT < listening.MAX_PENDING_OCTETS
+
+
+async def test_a_device_finds_out_that_its_head_end_has_gone_without_a_word() -> None:
+    far = FarEnd("tcp", free_port())
+    async with far.listening(), connected(far.bearer()) as (connection, _, _):
+        assert isinstance(connection, TcpConnection)
+        opened = connection._writer.get_extra_info("socket")
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60

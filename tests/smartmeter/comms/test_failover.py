@@ -1,5 +1,6 @@
 """Which bearers are opened and closed: rules one by one, then any history by seed with a model."""
 
+from copy import deepcopy
 from random import Random
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.failover import (
     FIRST_REST_US,
+    IDLE_US,
     LINGER_US,
     MAX_DOUBT_REST_US,
+    MAX_QUIET_US,
     MAX_REST_US,
     Failover,
 )
@@ -182,3 +185,45 @@ def test_whatever_happens_the_rules_hold_and_the_cheapest_that_works_is_used(see
             failover.up(name)
             failover.heard(name)
     assert live == {"cheap"}
+
+
+def opened_idly(failover: Failover, now_us: int) -> int:
+    """Give when it is opened though nothing waits, by a host that asks when it was told to."""
+    while not failover.plan(Need.NOTHING, now_us).open:
+        again_us = failover.plan(Need.NOTHING, now_us).again_us
+        assert again_us is not None and again_us > now_us
+        now_us = again_us
+    return now_us
+
+
+def test_who_closes_idle_connections_is_called_less_and_less_and_at_once_if_something_waits() -> (
+    None
+):
+    failover, now_us, pauses = Failover([CHEAP]), 0, []
+    for _ in range(14):
+        opened_us = opened_idly(failover, now_us)
+        pauses.append(opened_us - now_us)
+        failover.up("cheap")
+        failover.heard("cheap")
+        failover.plan(Need.NOTHING, opened_us)
+        now_us = opened_us + 30 * SECOND
+        failover.ended("cheap", now_us)
+    assert pauses[:4] == [0, FIRST_REST_US, FIRST_REST_US, 2 * FIRST_REST_US]
+    assert pauses[-1] == MAX_QUIET_US
+    now_us += FIRST_REST_US
+    assert failover.plan(Need.NOTHING, now_us).open == ()
+    called = deepcopy(failover)
+    called.called(now_us)
+    assert called.plan(Need.NOTHING, now_us).open == ("cheap",), "the far end wants it"
+    assert failover.plan(Need.ROUTINE, now_us).open == ("cheap",)
+    failover.up("cheap")
+    failover.heard("cheap")
+    # One that ended in the middle of work, or lasted, is called again at once.
+    failover.ended("cheap", now_us)
+    now_us += IDLE_US + MAX_QUIET_US
+    assert failover.plan(Need.NOTHING, now_us).open == ("cheap",)
+    failover.up("cheap")
+    failover.heard("cheap")
+    failover.plan(Need.NOTHING, now_us)
+    failover.ended("cheap", now_us)
+    assert failover.plan(Need.NOTHING, now_us).again_us == now_us + FIRST_REST_US
