@@ -20,7 +20,7 @@ from smartmeter.base.clock import (
     shared_calendar,
     wall_utc_us,
 )
-from smartmeter.cli import tms_export, tms_key, tms_polled, tms_upgrade
+from smartmeter.cli import tms_export, tms_key, tms_polled, tms_retire, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
@@ -50,6 +50,8 @@ command.add_command(tms_upgrade.command)
 command.add_command(tms_polled.command)
 command.add_command(tms_key.command)
 command.add_command(tms_export.command)
+command.add_command(tms_retire.retire)
+command.add_command(tms_retire.bring_back)
 
 
 @command.command()

@@ -186,6 +186,8 @@ class Collector:
         self._current: tuple[Hashable, bytes] | None = None
         self._open = OpenAnswers(MAX_SERVING)
         self._events: list[Event] = []
+        #: Who was taken out of service: known, and refused.
+        self.retired: set[str] = set()
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths = Paths()
         #: For how long each SmartMeter's answers are awaited, and the waits under way.
@@ -344,6 +346,11 @@ class Collector:
         led = len(event.services) > 1 and event.services[0][:1] == bytes([SECURITY])
         # What came in clear is nobody's, whatever title it bears.
         esn = self._meters.esn(event.calling) if event.key_id is not None else None
+        if esn in self.retired:
+            refusal = bytes([ResponseCode.isc])
+            self.answer(event.token, [refusal] * len(event.services), now_us)
+            self._events.append(Refused(event.path, str(event.calling), "retired", False))
+            return
         offered = self._meters.offered(esn) if esn is not None else None
         if esn is not None and offered is not None and event.key_id == offered:
             self._events.append(KeyUsed(esn))

@@ -12,7 +12,7 @@ from smartmeter.base.clock import MAX_CALENDAR_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
-from smartmeter.tms.store.queries import meter_row
+from smartmeter.tms.store.queries import in_service
 from smartmeter.tms.upgrades import read_image
 from smartmeter.tms.wording import code_words, iso
 
@@ -32,7 +32,7 @@ class FleetUpgrades:
     ) -> dict[str, Any]:
         """Send an image's file to SmartMeters, to be active from a UTC second on (0: at once).
 
-        All of the list are known, or nothing is begun.  Gives the job of each,
+        All of the list are known and in service, or nothing is begun.  Gives the job of each,
         and those that have an upgrade under way already.
         """
         if not 0 < len(esns) <= MAX_LIST:
@@ -41,7 +41,7 @@ class FleetUpgrades:
             raise SettingsError("activation", "is no second of UTC", f"give 0 to {MAX_SECOND}")
         image = read_image(octets, "image")
         for esn in esns:
-            meter_row(self._store, esn)  # UnknownMeter for one that is not there
+            in_service(self._store, esn)
         jobs = self._server.head_end.upgrade(esns, image, activation_s, user)
         self._server.flush()
         busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]

@@ -6,7 +6,6 @@ told to a SmartMeter is told after its change was committed.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -45,9 +44,11 @@ from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.registrations import Registrations, store_departure, store_registration
 from smartmeter.tms.report_groups import ReportGroups
+from smartmeter.tms.retirement import Retirement
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
+from smartmeter.tms.store.invocation_ids import RESERVED_IDS, reserve_ids
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
 from smartmeter.tms.store.queries import gaps_by_set, has_power, is_missing_before
 from smartmeter.tms.store.records import Part, Stored
@@ -57,7 +58,6 @@ from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
 from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 
-RESERVED_IDS = 100_000
 #: How long the connection to a node that is called may take.
 CALL_US = 12 * US_PER_S
 #: An upgrade goes on where it stood, so it is worth trying often.
@@ -91,7 +91,7 @@ class HeadEnd:
         self.meters = Meters()
         self._commits = Commits(store, call_soon, self._settle)
         self._keys = KeyChanges(store, self._commits, self.meters, draw_key, self._key_changed)
-        first_id = store.write_now(_reserve_ids)
+        first_id = store.write_now(reserve_ids)
         self._ids_until = first_id + RESERVED_IDS
         self.collector = Collector(self.meters, calendar, first_id)
         self.registrations = Registrations(store, self.collector)
@@ -111,6 +111,15 @@ class HeadEnd:
             self.polled,
             self._commits,
             self._outages_known,
+        )
+        self.retirement = Retirement(
+            store,
+            self.collector,
+            self.registrations,
+            self.polled,
+            self.silence,
+            self.jobs,
+            self._outcomes,
         )
         self._groups = ReportGroups(
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
@@ -132,6 +141,7 @@ class HeadEnd:
         self.collector.begin(now_us)
         utc_s = self.utc_s
         self.load_keys()
+        self.retirement.load()
         self.registrations.load(now_us)
         self.polled.load(utc_s)
         # Who fell silent while nobody watched is late, when it had time to speak again.
@@ -141,8 +151,8 @@ class HeadEnd:
 
     def _watch_all(self, since_s: Callable[[int], int]) -> None:
         """Watch over all that keep to the template, each from an instant by when it was heard."""
-        sql = "SELECT esn, heard_s FROM meters WHERE config_version=?"
-        for row in self.store.read(sql, self.template.version):
+        sql = "SELECT esn, heard_s FROM meters WHERE config_version=? AND state!=?"
+        for row in self.store.read(sql, self.template.version, State.RETIRED):
             self._outcomes.watch(row["esn"], since_s(row["heard_s"]), self.utc_s)
         for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
             self.silence.resume(row["esn"], self.utc_s)
@@ -223,7 +233,7 @@ class HeadEnd:
         self.collector.relay.way_lost(title)
 
     def _heard(self, esn: str, path: Hashable) -> None:
-        if self._paths.heard(esn, path):
+        if esn not in self.retirement and self._paths.heard(esn, path):
             self.collector.patience.forget(esn)
             self.jobs.reachable(esn, self._now_us)
 
@@ -253,7 +263,7 @@ class HeadEnd:
                 elif isinstance(event, JobChanged):
                     self._job_changed(event)
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
-            self._ids_until = self.store.write_now(_reserve_ids) + RESERVED_IDS
+            self._ids_until = self.store.write_now(reserve_ids) + RESERVED_IDS
 
     def _job_changed(self, event: JobChanged) -> None:
         self._outcomes.changed(event, self.utc_s)
@@ -300,7 +310,7 @@ class HeadEnd:
             return
 
         def after(future: Future[int]) -> None:
-            if future.exception() is not None:
+            if future.exception() is not None or esn in self.retirement:
                 return  # not stored, so not answered: the SmartMeter tries again
             self._heard(esn, event.path)
             self.collector.accept(event, self._now_us)
@@ -349,7 +359,7 @@ class HeadEnd:
         self.collector.acknowledge(report, self._now_us)
         self.on_stored(Stored(esn, header, report.parts, not new))
         self.figures.report(self._now_us, not new)
-        if not new:
+        if not new or esn in self.retirement:
             return
         keeps = header["CONFIG_VERSION"] == self.template.version
         if keeps and not self.silence.watches(esn):
@@ -529,7 +539,7 @@ class HeadEnd:
         attempts: int = 3,
         about: str = "",
     ) -> int | None:
-        if self.jobs.has(esn, kind):
+        if self.jobs.has(esn, kind) or esn in self.retirement:
             return None
         utc_s = self.utc_s
 
@@ -586,13 +596,3 @@ class HeadEnd:
 
 def _command(base: int, code: Command) -> Exchange[None]:
     yield [exchanges.command(base, code)]
-
-
-def _reserve_ids(connection: sqlite3.Connection) -> int:
-    """Give the first of a block of invocation ids that were never used."""
-    row = connection.execute("SELECT value FROM settings WHERE name='ids'").fetchone()
-    first = int(row[0]) if row else 1
-    connection.execute(
-        "INSERT OR REPLACE INTO settings VALUES ('ids', ?)", (str(first + RESERVED_IDS),)
-    )
-    return first

@@ -47,6 +47,11 @@ class JobOutcomes:
         self._silence, self._polled = silence, polled
         self._commits, self._on_outages = commits, on_outages
 
+    @property
+    def version(self) -> int:
+        """Give the version of the template that SmartMeters are to keep to."""
+        return self._template.version
+
     def changed(self, event: JobChanged, utc_s: int) -> None:
         """Keep what became of a job."""
         job, ended = event.job, event.job.state in (DONE, FAILED)

@@ -136,6 +136,11 @@ class JobRunner:
             line.retry_us = now_us
             self.expire(now_us)
 
+    def drop(self, esn: str) -> None:
+        """Forget all that was to be done with a SmartMeter; answers that come are nobody's."""
+        if self._lines.pop(esn, None) is not None:
+            self._events = [one for one in self._events if not _is_about(one, esn)]
+
     def expire(self, now_us: int) -> None:
         """Try again what is due."""
         for line in list(self._lines.values()):
@@ -213,3 +218,7 @@ class JobRunner:
             self._next(line, now_us)
         else:
             del self._lines[job.esn]
+
+
+def _is_about(event: Event, esn: str) -> bool:
+    return isinstance(event, Send | JobChanged) and event.job.esn == esn

@@ -24,6 +24,8 @@ class State(StrEnum):
     FAILED = "not provisioned"
     #: A plain meter that the TMS polls, and that answers.
     POLLED = "polled"
+    #: Taken out of service by a person.
+    RETIRED = "retired"
 
 
 class Kind(StrEnum):

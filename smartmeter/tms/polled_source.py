@@ -57,7 +57,7 @@ class PolledSource:
         """Take up what the store knows of them."""
         rows = self._store.read("SELECT * FROM polled_meters JOIN meters USING (esn)")
         self.meters = polled_meters(rows)
-        for esn in self.meters:
+        for esn in (row["esn"] for row in rows if row["state"] != State.RETIRED):
             last = self._store.read(
                 "SELECT schedule_nbr, max(due_s) AS due_s FROM polls WHERE esn=?"
                 " GROUP BY schedule_nbr",
@@ -73,7 +73,12 @@ class PolledSource:
     def remove(self, esn: str) -> None:
         """Ask a meter no more; what is under way ends without being kept."""
         del self.meters[esn]
+        self.rest(esn)
+
+    def rest(self, esn: str) -> None:
+        """Poll a meter no more until it is loaded again."""
         self.plan.remove(esn)
+        self._under_way = {name for name in self._under_way if name[0] != esn}
 
     def ask(self, esn: str, services: Sequence[bytes], now_us: int) -> int:
         """Let a meter be asked; give the transaction, which is never one of C12.22."""

@@ -132,6 +132,7 @@ class TmsServer:
         utc_s = self.calendar.utc_s(monotonic_us()) or 0
         self.store.write_now(lambda c: remove_polled(c, esn, utc_s))
         self.head_end.polled.remove(esn)
+        self.head_end.retirement.load()
 
     async def stop(self) -> None:
         """End: close all connections, commit what waits."""

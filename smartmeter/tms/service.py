@@ -21,7 +21,13 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
-from smartmeter.tms.store.queries import MAX_PAGE, bounded, meter_row, profile_sets
+from smartmeter.tms.store.queries import (
+    MAX_PAGE,
+    bounded,
+    in_service,
+    meter_row,
+    profile_sets,
+)
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
 from smartmeter.tms.wording import alarm_text, code_words, iso, schedule_text
 
@@ -66,15 +72,17 @@ class Service:
             *LATE,
         )
         outages = store.read(
-            "SELECT esn, start_s FROM outages AS one WHERE end_s=0 AND NOT EXISTS"
+            "SELECT esn, start_s FROM outages AS one WHERE end_s=0 AND esn NOT IN"
+            " (SELECT esn FROM meters WHERE state=?) AND NOT EXISTS"
             " (SELECT 1 FROM outages WHERE esn=one.esn"
             " AND (epoch, outage_nbr) > (one.epoch, one.outage_nbr))"
             " AND epoch >= (SELECT max(epoch) FROM reports WHERE esn=one.esn)"
-            " ORDER BY start_s DESC LIMIT 20"
+            " ORDER BY start_s DESC LIMIT 20",
+            State.RETIRED,
         )
         return {
             "time": iso(self.utc_s),
-            "meters": sum(counts.values()),
+            "meters": sum(counts.values()) - counts[State.RETIRED],
             "states": counts,
             "connections": self._server.connections,
             **{row["name"]: row["count"] for row in store.read("SELECT * FROM totals")},
@@ -255,7 +263,7 @@ class Service:
 
     def request(self, esn: str, kind: str, user: str) -> int:
         """Begin a job that a person asked for; give its number."""
-        meter_row(self.store, esn)
+        in_service(self.store, esn)
         try:
             chosen = Kind(kind)
         except ValueError:
@@ -263,6 +271,21 @@ class Service:
         number = self._server.head_end.request(esn, chosen, user)
         self._server.flush()
         return number
+
+    def retire(self, esn: str, user: str, replaced_by: str = "") -> None:
+        """Take a meter out of service, for another one that is known or for none."""
+        cause = f"by {user}"
+        if replaced_by:
+            if replaced_by == esn:
+                raise SettingsError("replaced_by", "names the meter itself", "name the new one")
+            in_service(self.store, replaced_by)
+            cause = f"replaced by {replaced_by}, {cause}"
+        self._server.head_end.retirement.retire(esn, cause, self.utc_s, monotonic_us())
+        self._server.flush()
+
+    def bring_back(self, esn: str) -> None:
+        """Put a retired meter into service again."""
+        self._server.head_end.retirement.bring_back(esn, self.utc_s)
 
     def import_shipment(self, text: str) -> dict[str, int]:
         """Enter the SmartMeters of a shipment file."""

@@ -30,7 +30,8 @@ def topology_of(server: TmsServer) -> tuple[Topology, int]:
     graph = Topology()
     graph.add(Place(TMS, "tms", HOST_TITLE))
     head_end, store = server.head_end, server.store
-    rows = store.read("SELECT esn, title, state FROM meters ORDER BY esn LIMIT ?", MAX_METERS)
+    sql = "SELECT esn, title, state FROM meters WHERE state!=? ORDER BY esn LIMIT ?"
+    rows = store.read(sql, State.RETIRED, MAX_METERS)
     routes = _routes(server)
     paths = head_end.collector.paths
     first_hops = {paths.of(esn): route[0] for esn, route in routes.items() if route}
@@ -49,7 +50,7 @@ def topology_of(server: TmsServer) -> tuple[Topology, int]:
             graph.add(meter)
             upper = places[-1].name if places else TMS
             graph.link(Way(esn, upper, "" if places else far_end(path), meter.sound))
-    total = store.number("SELECT count(*) FROM meters")
+    total = store.number("SELECT count(*) FROM meters WHERE state!=?", State.RETIRED)
     return graph, total - len(rows)
 
 

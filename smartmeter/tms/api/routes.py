@@ -29,6 +29,12 @@ class JobRequest(BaseModel):
     kind: str = Field(max_length=40)
 
 
+class Retirement(BaseModel):
+    """What a meter is taken out of service with: the ESN of the one in its place, or nothing."""
+
+    replaced_by: str = Field("", max_length=16)
+
+
 def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
     """Add the routes; ``user_of(request)`` gives who is logged in."""
 
@@ -134,6 +140,16 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
     @app.post("/api/meters/{esn}/jobs", status_code=202)
     async def begin(esn: str, asked: JobRequest, request: Request) -> dict[str, int]:
         return {"job": service.request(esn, asked.kind, user_of(request))}
+
+    @app.post("/api/meters/{esn}/retire")
+    async def retire(esn: str, asked: Retirement, request: Request) -> dict[str, str]:
+        service.retire(esn, user_of(request), asked.replaced_by)
+        return {"status": "retired"}
+
+    @app.post("/api/meters/{esn}/return")
+    async def bring_back(esn: str) -> dict[str, str]:
+        service.bring_back(esn)
+        return {"status": "in service"}
 
     @app.post("/api/alarms/{number}/close")
     async def close_alarm(number: int, request: Request) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ansi_tables.decades.d06_load_profile import SETS
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.model import State
 from smartmeter.tms.store.sqlite import Store
 
 #: Missing sequences [first, end); the end None is open.
@@ -31,6 +32,14 @@ def meter_row(store: Store, esn: str) -> sqlite3.Row:
     row = store.one("SELECT * FROM meters WHERE esn=?", esn)
     if row is None:
         raise UnknownMeter(esn)
+    return row
+
+
+def in_service(store: Store, esn: str) -> sqlite3.Row:
+    """Give what is stored of a meter that something may be asked of; SettingsError when retired."""
+    row = meter_row(store, esn)
+    if row["state"] == State.RETIRED:
+        raise SettingsError(esn, "is retired", "bring it back first")
     return row
 
 

@@ -43,11 +43,11 @@ def store_recovery(
 def store_state(
     connection: sqlite3.Connection, esn: str, state: str, cause: str, since_s: int
 ) -> None:
-    """Name a SmartMeter's state; one that it has already goes on."""
+    """Name a SmartMeter's state; one that it has already goes on, and who is retired stays so."""
     connection.execute(
         "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=?"
-        " AND (state!=? OR cause!=?)",
-        (state, cause, since_s, esn, state, cause),
+        " AND (state!=? OR cause!=?) AND state!=?",
+        (state, cause, since_s, esn, state, cause, State.RETIRED),
     )
 
 
@@ -56,8 +56,9 @@ def store_unprovisioned(
 ) -> None:
     """Provisioning has failed; one that keeps to the template all the same stays what it is."""
     connection.execute(
-        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=? AND config_version!=?",
-        (State.FAILED, cause, since_s, esn, version),
+        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=? AND config_version!=?"
+        " AND state!=?",
+        (State.FAILED, cause, since_s, esn, version, State.RETIRED),
     )
 
 

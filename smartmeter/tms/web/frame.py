@@ -22,6 +22,7 @@ COLOURS = {
     State.POWERLESS: "deep-purple-7",
     State.FAILED: "red-8",
     State.POLLED: "teal-8",
+    State.RETIRED: "grey-7",
 }
 STYLE = """
 body { font-family: system-ui, "DejaVu Sans", sans-serif }

@@ -10,10 +10,11 @@ from nicegui import ui
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
-from smartmeter.tms.model import Kind
+from smartmeter.tms.model import Kind, State
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.frame import GRID, card, chip, downloads, fill, heading, table
+from smartmeter.tms.web.retiring import retiring
 
 REFRESH_S = 1.5
 BUTTONS = (
@@ -108,13 +109,8 @@ def draw(
     polled = service.meter(esn)["polled"]
     head = ui.row().classes("w-full items-center gap-3").mark("head")
     with ui.row().classes("gap-2"):
-        for kind, label, icon in BUTTONS:
-            if polled and kind not in READING:
-                continue
-            button = ui.button(
-                label, icon=icon, on_click=lambda k=kind: _ask(service, esn, k, user)
-            )
-            button.props("no-caps outline dense").classes("q-px-sm").mark(kind.value)
+        asking = _asking(service, esn, user, READING if polled else tuple(Kind))
+        show_service = retiring(service, esn, user)
         if breaker is not None and not polled:
             _breaking(breaker, esn)
     with card("Load profile"):
@@ -128,6 +124,8 @@ def draw(
 
     def refresh() -> None:
         value = service.meter(esn)
+        show_service(value["state"])
+        asking.set_visibility(value["state"] != State.RETIRED)
         _head(head, value, shown)
         _identity(identity, identity_lines(value, upgrades.told(esn)), shown)
         for name, rows in _rows(service, esn, value).items():
@@ -141,6 +139,18 @@ def draw(
 
     ui.timer(0.1, refresh, once=True)
     ui.timer(REFRESH_S, refresh)
+
+
+def _asking(service: Service, esn: str, user: str, kinds: tuple[Kind, ...]) -> ui.row:
+    """Draw the buttons by which a meter is asked for something."""
+    with ui.row().classes("gap-2") as row:
+        for kind, label, icon in BUTTONS:
+            if kind in kinds:
+                button = ui.button(
+                    label, icon=icon, on_click=lambda k=kind: _ask(service, esn, k, user)
+                )
+                button.props("no-caps outline dense").classes("q-px-sm").mark(kind.value)
+    return row
 
 
 def _offer_sets(toggle: ui.toggle, numbers: list[int]) -> None:

@@ -1,0 +1,114 @@
+"""Meters that were taken out of service: nothing is due of them, and nothing is asked.
+
+What they sent stays and is exported.  The key of a retired SmartMeter stays
+known: what bears it is answered with ``isc`` (it is who it says, and may not),
+stored nowhere, and listed among what was refused.  So a module keeps what it
+has to tell, and when it is brought back nothing is lost and nothing doubled.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms.collector import Collector
+from smartmeter.tms.job_outcomes import JobOutcomes
+from smartmeter.tms.jobs import FAILED, RUNNING, WAITING, JobRunner
+from smartmeter.tms.model import State
+from smartmeter.tms.polled_source import PolledSource
+from smartmeter.tms.registrations import Registrations, store_departure
+from smartmeter.tms.silence import SilenceWatch
+from smartmeter.tms.store.queries import meter_row
+from smartmeter.tms.store.silences import end_silence
+from smartmeter.tms.store.sqlite import Store
+
+
+class Retirement:
+    """Who is out of service; durable before anything follows from it."""
+
+    def __init__(
+        self,
+        store: Store,
+        collector: Collector,
+        registrations: Registrations,
+        polled: PolledSource,
+        silence: SilenceWatch,
+        jobs: JobRunner,
+        outcomes: JobOutcomes,
+    ) -> None:
+        self._store, self._collector, self._registrations = store, collector, registrations
+        self._polled, self._silence, self._jobs = polled, silence, jobs
+        self._outcomes = outcomes
+        self._esns = collector.retired
+
+    def load(self) -> None:
+        """Take up what the store knows."""
+        self._esns.clear()
+        rows = self._store.read("SELECT esn FROM meters WHERE state=?", State.RETIRED)
+        self._esns.update(row["esn"] for row in rows)
+
+    def __contains__(self, esn: str) -> bool:
+        return esn in self._esns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._esns))
+
+    def retire(self, esn: str, cause: str, utc_s: int, now_us: int) -> None:
+        """Take a meter out of service; UnknownMeter, or SettingsError when it is so already."""
+        if meter_row(self._store, esn)["state"] == State.RETIRED:
+            raise SettingsError(esn, "is retired already", "look at its page")
+        self._store.write_now(lambda c: store_retired(c, esn, cause, utc_s))
+        self._esns.add(esn)
+        self._silence.forget(esn)
+        self._jobs.drop(esn)
+        if esn in self._polled.meters:
+            self._polled.rest(esn)
+        else:
+            self._registrations.went(esn, now_us)
+            self._collector.paths.forget(esn)
+
+    def bring_back(self, esn: str, utc_s: int) -> None:
+        """Put a meter into service again; what was due meanwhile does not count."""
+        if meter_row(self._store, esn)["state"] != State.RETIRED:
+            raise SettingsError(esn, "is in service", "look at its page")
+        version = self._outcomes.version
+        state = self._store.write_now(lambda c: store_brought_back(c, esn, version, utc_s))
+        self._esns.discard(esn)
+        if state == State.PROVISIONED:
+            self._outcomes.watch(esn, utc_s, utc_s)
+        elif state == State.POLLED:
+            self._polled.load(utc_s)
+
+
+def store_retired(connection: sqlite3.Connection, esn: str, cause: str, utc_s: int) -> None:
+    """Name the state, and end what was open: silence, jobs, registration."""
+    connection.execute(
+        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=?",
+        (State.RETIRED, cause, utc_s, esn),
+    )
+    connection.execute(
+        "UPDATE jobs SET state=?, cause='the meter was retired', ended_s=?"
+        " WHERE esn=? AND state IN (?,?)",
+        (FAILED, utc_s, esn, WAITING, RUNNING),
+    )
+    end_silence(connection, esn, utc_s)
+    store_departure(connection, esn)
+
+
+def store_brought_back(connection: sqlite3.Connection, esn: str, version: int, utc_s: int) -> State:
+    """Name the state that a meter has without its retirement, and give it."""
+    row = connection.execute(
+        "SELECT config_version, heard_s, EXISTS (SELECT 1 FROM polled_meters WHERE esn=?)"
+        " FROM meters WHERE esn=?",
+        (esn, esn),
+    ).fetchone()
+    state = State.REGISTERED if row[1] else State.SHIPPED
+    if row[2]:
+        state = State.POLLED
+    elif row[0] == version:
+        state = State.PROVISIONED
+    connection.execute(
+        "UPDATE meters SET state=?, cause='', state_since_s=? WHERE esn=?", (state, utc_s, esn)
+    )
+    return state
