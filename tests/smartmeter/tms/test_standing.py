@@ -115,7 +115,7 @@ def test_who_is_provisioned_stays_so_when_doing_it_again_fails(
     street.report(version)
     street.head_end.request(street.esn, Kind.PROVISION, "ann")
     assert street.state == "provisioned"
-    street.go_on(120)
+    street.go_on(400)
     [job] = street.store.read("SELECT state FROM jobs WHERE kind='provision'")
     assert (job["state"], street.state) == ("failed", "provisioned")
 
