@@ -17,6 +17,7 @@ from protocols.c1218.transfer import (
     Script as Script,
 )
 from protocols.c1218.transfer import (
+    SESSION_LOST,
     T,
     TableReading,
     TableWriting,
@@ -215,7 +216,7 @@ def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]])
                 raise
             yield Pause(REOPEN_PAUSE_US)
         except ServiceRefused as refusal:
-            if not left or refusal.code not in (ResponseCode.rno, ResponseCode.isss):
+            if not left or refusal.code not in SESSION_LOST:
                 raise
             yield from _terminate()
         yield from reopen()
@@ -294,10 +295,19 @@ def run_procedure(initiate: bytes, limits: ClientLimits) -> Script[bytes]:
 
 
 def keep_alive(limits: ClientLimits, seconds: int) -> Script[None]:
-    """Keep an idle session: Wait, or where the meter has no Wait a read of one octet (Q36)."""
+    """Keep an idle session: Wait, or where the meter has no Wait a read of one octet (Q36).
+
+    ServiceRefused when there is no session any more.
+    """
     if not limits.quirks.on(Quirk.NO_WAIT):
-        response: Response = yield Wait(seconds)
+        wait = Wait(seconds)
+        response: Response = yield wait
+        if response.code in SESSION_LOST:
+            check(wait, response)
         if response.code != ResponseCode.sns:
             return
         limits.quirks.note(Quirk.NO_WAIT)
-    yield OffsetRead(1, 0, 1)
+    read = OffsetRead(1, 0, 1)
+    response = yield read
+    if response.code in SESSION_LOST:
+        check(read, response)  # any other refusal keeps the session as well as octets do

@@ -48,8 +48,8 @@ MAX_ELEMENTS = 0xFFFF
 MAX_INDICES = 9
 #: What a device answers to a piece that it cannot give, or a service that it lacks.
 _CANNOT = (ResponseCode.onp, ResponseCode.sns)
-#: What it answers when its session is gone.
-_LOST = (ResponseCode.rno, ResponseCode.isss)
+#: What it answers when its session is gone, or must begin anew.
+SESSION_LOST = (ResponseCode.rno, ResponseCode.isss)
 
 
 def check(request: Request, response: Response) -> Response:
@@ -154,7 +154,7 @@ class TableReading:
             try:
                 octets = yield from read_block(request, limits)
             except ServiceRefused as refusal:
-                if short and refusal.code not in _LOST:
+                if short and refusal.code not in SESSION_LOST:
                     break  # the piece before was the last
                 if refusal.code != ResponseCode.onp:
                     raise

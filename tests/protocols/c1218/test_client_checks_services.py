@@ -409,6 +409,13 @@ def test_an_idle_session_is_kept_by_wait_or_else_by_a_short_read() -> None:
         asked = serve(bench, bench.run(keep_alive(bench.client.limits, 30)), answer)
         assert asked == expected
     assert "Q36" in bench.met
+    bench = opened()  # the meter that has no Wait has lost the session besides: that is told
+    serve(
+        bench,
+        bench.run(keep_alive(bench.client.limits, 30)),
+        lambda r: "02" if r[0] == 0x70 else "0A",
+    )
+    assert isinstance(bench.error, ServiceRefused) and bench.error.name == "isss"
 
 
 @check("C71 C72", TWO)
