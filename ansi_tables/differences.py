@@ -15,6 +15,8 @@ from typing import Any
 
 from ansi_tables.errors import TableError
 from ansi_tables.ids import name_of
+from ansi_tables.meaning.clock import clock_rules
+from ansi_tables.meaning.logs import Event
 from ansi_tables.meaning.registers import Register
 from ansi_tables.meaning.scale import digits, finite_decimal
 from ansi_tables.rendering import value_text
@@ -147,8 +149,9 @@ def _registers(old: Snapshot, new: Snapshot, number: int) -> Iterator[Difference
             yield Difference(number, path, f"is new: {one}")
         elif was != one:
             yield Difference(number, path, _register(was, one))
-    for path in before.keys() - after.keys():
-        yield Difference(number, path, f"is gone: {before[path]}")
+    for path, one in before.items():
+        if path not in after:
+            yield Difference(number, path, f"is gone: {one}")
 
 
 def _register(was: Register, one: Register) -> str:
@@ -166,14 +169,28 @@ def _register(was: Register, one: Register) -> str:
 def _log(old: Snapshot, new: Snapshot, number: int) -> Iterator[Difference]:
     give = Snapshot.events if number == 76 else Snapshot.history
     before, after = ({one.sequence: one for one in give(image)} for image in (old, new))
+    timed = clock_rules(old) == clock_rules(new)
     for sequence, event in after.items():
         if sequence not in before:
             yield Difference(number, "", f"has a new entry: {event}")
-        elif before[sequence] != event and before[sequence].code != event.code:
-            yield Difference(number, "", f"entry {before[sequence]} became {event}")
+        elif _said(before[sequence], timed) != _said(event, timed):
+            yield Difference(number, "", _entry(before[sequence], event))
     gone = before.keys() - after.keys()
     if gone:
         yield Difference(number, "", f"{len(gone)} entries are gone")
+
+
+def _said(event: Event, timed: bool) -> tuple[object, ...]:
+    """Give what an entry says: not where in the ring it is, nor a time by other rules."""
+    return event.code, event.user, event.argument, event.number, event.time if timed else None
+
+
+def _entry(was: Event, event: Event) -> str:
+    told = f"entry {was} became {event}"
+    for name in ("user", "number"):
+        before, after = getattr(was, name), getattr(event, name)
+        told += f", {name} {before} became {after}" if before != after else ""
+    return told
 
 
 def _profile(old: Snapshot, new: Snapshot, number: int) -> Iterator[Difference]:

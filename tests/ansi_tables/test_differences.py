@@ -123,6 +123,27 @@ def test_logs_are_compared_by_their_entries() -> None:
     assert "ST-76 1 entries are gone" in [str(one) for one in differences(new, old)]
 
 
+@pytest.mark.parametrize(
+    "member, value, became",
+    [
+        ("USER_ID", 7, "01-01 00:00:00+00:00 primary power down, user 0 became 7"),
+        ("EVENT_TIME", datetime(2026, 1, 2), "01-02 00:00:00+00:00 primary power down"),
+        ("EVENT_ARGUMENT", b"\1\2", "01-01 00:00:00+00:00 primary power down (0102)"),
+    ],
+)
+def test_an_entry_that_was_altered_in_a_log_is_told(
+    member: str, value: object, became: str
+) -> None:
+    old, new = a_log(0, 4, 2, 1, 2), a_log(0, 4, 2, 1, 2)
+    path = f"ENTRIES.1.{member}"
+    at, width = new.layout(76).field(path)
+    octets = new.layout(76).encode_at(path, value)
+    new.images[76] = new.images[76][:at] + octets + new.images[76][at + width :]
+    (line,) = [str(one) for one in differences(old, new)]
+    was = "2 2026-01-01 00:00:00+00:00 primary power down"
+    assert line == f"ST-76 entry {was} became 2 2026-{became}"
+
+
 def test_profiles_are_compared_by_their_intervals() -> None:
     def recorder(rows: list[int], sequence: int) -> Snapshot:
         made, ring = a_recorder(1, 3)
