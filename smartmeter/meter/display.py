@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from ansi_tables import Snapshot
+from ansi_tables import Snapshot, TableError
 from ansi_tables.meaning.registers import Kind as RegisterKind
 from ansi_tables.meaning.registers import Register, Registers
 from ansi_tables.rendering import text_shown
@@ -75,7 +76,10 @@ def _content(tables: Snapshot, wanted: Item) -> Content:
         show = _STATES.get(State(wanted.index)) if wanted.index in list(State) else None
         return show(tables) if show else _EMPTY
     find = _REGISTERS[wanted.kind]
-    registers, kind = find(tables)
+    try:
+        registers, kind = find(tables)
+    except TableError:  # the table of this item was not to be had
+        return _EMPTY
     tier = wanted.block - 1 if wanted.block else None
     chosen = registers.where(kind=kind, index=wanted.index, occurrence=0)
     # Present values belong to no tier.
@@ -108,15 +112,18 @@ _REGISTERS: Mapping[Kind, Callable[[Snapshot], tuple[Registers, RegisterKind]]] 
 }
 
 
+def _moment(tables: Snapshot) -> datetime | None:
+    """Give the time of the place, as people read a clock, whatever zone the tables count in."""
+    return tables.clock().now if tables.get(52) is not None else None
+
+
 def _date(tables: Snapshot) -> Content:
-    clock = tables.get(52)
-    moment = clock.CLOCK_CALENDAR.value if clock is not None else None
+    moment = _moment(tables)
     return (f"{moment:%m.%d.%y}" if moment else _EMPTY[0]), "", "date"
 
 
 def _time(tables: Snapshot) -> Content:
-    clock = tables.get(52)
-    moment = clock.CLOCK_CALENDAR.value if clock is not None else None
+    moment = _moment(tables)
     return (f"{moment:%H:%M:%S}" if moment else _EMPTY[0]), "", "time"
 
 

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
-from ansi_tables import layout_for
+from ansi_tables import Snapshot, TimesOverride, layout_for
 from protocols.c1218.server import Refused
 from smartmeter.cli.meter import command
 from smartmeter.meter.display import ALL_SEGMENTS, screens
-from smartmeter.meter.display_codes import Item, Kind, code, item, numbered
+from smartmeter.meter.display_codes import Item, Kind, State, code, item, numbered
+from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES
 from tests.smartmeter.meter.bench import HOUR_US, Bench
 
@@ -95,6 +96,50 @@ def test_no_two_items_of_a_display_have_the_same_digits() -> None:
     digits = [one.digits for one in numbered([Item(Kind.SEGMENTS), *every])]
     assert digits[0] == 88 and digits[-1] is None
     assert sorted(n for n in digits if n is not None) == list(range(1, 100))
+
+
+def with_items(profile: DeviceProfile, *items: Item) -> Snapshot:
+    """Give the tables of a meter whose first items are these, in a list of just them."""
+    bench = Bench(profile)
+    bench.wait(5 * HOUR_US)
+    tables = bench.snapshot()
+    sources, size = tables[32].DISP_SOURCES, tables[31].WIDTH_DISP_SOURCES
+    for place, one in enumerate(items):
+        sources[place] = {"DISP_SOURCE": code(one)[:size]}
+    (first, *rest), listed = tables[33].PRI_DISP_LIST, list(tables[33].PRI_DISP_SOURCES)
+    listed[: len(items)] = range(len(items))
+    changed = {"PRI_DISP_LIST": [first | {"NBR_LIST_ITEMS": len(items)}, *rest]}
+    for number, value in ((32, {"DISP_SOURCES": sources}), (33, tables[33] | changed)):
+        value = value | ({"PRI_DISP_SOURCES": listed} if number == 33 else {})
+        tables.images[number] = layout_for(number, tables.context).encode(value)
+    return tables
+
+
+def test_the_lcd_shows_the_time_of_the_place_also_where_tables_count_in_utc() -> None:
+    items = Item(Kind.STATE, State.DATE), Item(Kind.STATE, State.TIME)
+    tables = with_items(PROFILES["commercial"], *items)
+    tables.times = TimesOverride(zone_min=-360)
+    assert [screen.text for screen in screens(tables)] == ["12.31.25", "23:00:00"]
+
+
+@pytest.mark.parametrize(
+    "wanted, missing, there",
+    [
+        (Item(Kind.STATE, State.DATE), 52, "01.01.26"),
+        (Item(Kind.STATE, State.SERIAL), 1, "SM000001"),
+        (Item(Kind.STATE, State.SEASON), 55, "0"),
+        (Item(Kind.STATE, State.TIER), 55, "tier A"),
+        (Item(Kind.STATE, State.STATUS), 3, "good"),
+        (Item(Kind.LAST_SEASON, 0), 24, "0"),
+    ],
+)
+def test_an_item_whose_table_cannot_be_had_is_dashes_and_the_others_are_shown(
+    wanted: Item, missing: int, there: str
+) -> None:
+    tables = with_items(PROFILES["residential-tou"], wanted, Item(Kind.SEGMENTS))
+    assert [screen.text for screen in screens(tables)] == [there, ALL_SEGMENTS]
+    del tables.images[missing]
+    assert [screen.text for screen in screens(tables)] == ["------", ALL_SEGMENTS]
 
 
 def test_show_prints_the_lcd_of_a_simulated_meter() -> None:
