@@ -14,15 +14,15 @@ from enum import Enum
 
 from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed
 from protocols.c1218.transfer import (
-    Script as Script,
-)
-from protocols.c1218.transfer import (
     SESSION_LOST,
     T,
     TableReading,
     TableWriting,
     check,
     read_block,
+)
+from protocols.c1218.transfer import (
+    Script as Script,
 )
 from protocols.errors import (
     LinkError,
