@@ -65,7 +65,8 @@ _Title = tuple[int, ...]
 class RelaySettings:
     """Limits, how long a next hop may take, and how long a learned route counts."""
 
-    answer_us: int = 30 * US_PER_S
+    #: As long as silence lets those who ask over slow networks wait.
+    answer_us: int = 60 * US_PER_S
     #: After so long without an answer a learned way is doubted, and the way up is tried too.
     doubt_us: int = 10 * US_PER_S
     route_s: int = 86_400

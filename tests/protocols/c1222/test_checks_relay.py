@@ -189,7 +189,7 @@ def test_check_65_a_next_hop_that_is_gone_is_netr_and_one_that_is_silent_nett() 
         if code == b"\x0e":
             chain.first.path_failed("meter", chain.now_us)
         else:
-            chain.later(31)
+            chain.later(61)
         chain.settle()
         [event] = chain.host.events()
         assert isinstance(event, ResponseArrived) and event.responses == (code,)

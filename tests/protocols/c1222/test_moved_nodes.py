@@ -148,7 +148,7 @@ def test_nobody_who_moved_nowhere_and_is_gone_is_told_by_nett_once() -> None:
     net.ask()
     net.later(10)
     assert net.answers() == []
-    net.later(20)
+    net.later(50)
     assert net.answers() == [b"\x0d"]
 
 

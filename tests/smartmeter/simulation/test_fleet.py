@@ -45,9 +45,13 @@ def test_a_quiet_world_needs_no_poll_and_knows_no_silence() -> None:
     assert count.sound and count.reports >= 2 * 96
 
 
-@pytest.mark.parametrize("link", [LinkSettings(rate_bps=300), LinkSettings(delay_us=25_000_000)])
-def test_over_a_slow_network_modules_report_by_themselves_too(link: LinkSettings) -> None:
-    count = run_fleet(FleetSettings(1, 1, 5, faults=False, link=link))
+@pytest.mark.parametrize(
+    ("link", "relays"), [(LinkSettings(rate_bps=300), 0), (LinkSettings(delay_us=25_000_000), 1)]
+)
+def test_over_a_slow_network_modules_report_by_themselves_too(
+    link: LinkSettings, relays: int
+) -> None:
+    count = run_fleet(FleetSettings(1, 1, 5, faults=False, link=link, relays=relays))
     assert count.sound and count.reports >= 96
     assert (count.polls, count.silences) == (0, 0)
 
