@@ -35,15 +35,14 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
         yield from _state(seat)
     if settings.sinks.csv is not None:
         yield from _csv(settings.sinks.csv, settings.readings)
-    if settings.socket.exists() and not settings.socket.is_socket():
-        yield Finding(str(settings.socket), True, "is no socket", 'give [gateway] another "socket"')
+    yield from _socket(settings.socket)
 
 
 def _folder(folder: Path) -> Finding:
     there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
     try:
+        while not there.exists() and there != there.parent:
+            there = there.parent
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")
             file.flush()
@@ -72,10 +71,22 @@ def _state(seat: SeatSettings) -> Iterator[Finding]:
         yield Finding(str(seat.state), True, fault, "move it away, or mend the ESN")
 
 
+def _socket(path: Path) -> Iterator[Finding]:
+    try:
+        fault = "is no socket" if path.exists() and not path.is_socket() else ""
+    except OSError as error:  # its folder is closed to this user, or the name is too long
+        fault = str(error.strerror)
+    if fault:
+        yield Finding(str(path), True, fault, 'give [gateway] another "socket"')
+
+
 def _csv(path: Path, readings: Path) -> Iterator[Finding]:
-    if path.exists() and not path.is_file():
-        yield Finding(str(path), True, "is no file", "give [csv] another name")
-    elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
-        yield Finding(str(path), True, "no permission", "change its owner")
-    elif holds_lines(path) and not readings.exists():
-        yield Finding(str(path), True, "is there already, of other readings", "move it away")
+    try:
+        if path.exists() and not path.is_file():
+            yield Finding(str(path), True, "is no file", "give [csv] another name")
+        elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
+            yield Finding(str(path), True, "no permission", "change its owner")
+        elif holds_lines(path) and not readings.exists():
+            yield Finding(str(path), True, "is there already, of other readings", "move it away")
+    except OSError as error:
+        yield Finding(str(path), True, str(error.strerror), "give [csv] another name")

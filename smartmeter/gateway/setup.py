@@ -127,9 +127,6 @@ def write_files(
             raise SettingsError(f"{one.port}: module", error.fault, "give --esn") from error
     settings, shipment = folder / "gateway.toml", folder / "shipment.csv"
     keys = [folder / f"{name}.key" for name in names]
-    for path in (settings, shipment, *keys):
-        if path.exists():
-            raise SettingsError(str(path), "is there already", "choose another folder")
     made = [secrets.token_hex(16) for _ in names]
     rows = [
         f"{name},{relative_title(name)},{key},{one.model.replace(',', ' ')}\n"
@@ -139,6 +136,9 @@ def write_files(
     texts[shipment] = "esn,title,key,model\n" + "".join(rows)
     texts[settings] = _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id)
     try:
+        for path in (settings, shipment, *keys):
+            if path.exists():
+                raise SettingsError(str(path), "is there already", "choose another folder")
         folder.mkdir(parents=True, exist_ok=True)
         _write_all(texts)
     except OSError as error:

@@ -20,14 +20,18 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.meter_checks import _clock, _history
-from smartmeter.gateway.settings import read_settings
+from smartmeter.gateway.place_checks import check_places
+from smartmeter.gateway.settings import GatewaySettings, read_settings
 from smartmeter.gateway.setup import Found, write_files
+from smartmeter.gateway.sinks.settings import Sinks
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.tms.shipment import read_shipment
 from tests.smartmeter.cli.served import meter_process, smartmeter
+from tests.smartmeter.gateway.test_settings import WORKS, settings_file
 
 SOURCE = Path(package.__file__ or "").parent
+LONG_NAME = "x" * 300
 MASTER = {"SMARTMETER_OPTICAL_PASSWORD": "master"}
 
 
@@ -110,6 +114,17 @@ def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="check its rights"):
         write_files(tmp_path / "file" / "g", tmp_path / "kept", [one], "", None, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(SettingsError, match="check its rights"):
+        write_files(tmp_path / LONG_NAME / "g", tmp_path / "kept", [one], "", None, 2)
+
+
+def test_a_place_that_cannot_even_be_looked_at_is_one_finding_of_many(tmp_path: Path) -> None:
+    seat = read_settings(settings_file(tmp_path, WORKS), {}).seats[0]
+    closed = tmp_path / LONG_NAME  # as a folder that is closed to this user: it cannot be asked for
+    sinks = Sinks(csv=closed / "x.csv")
+    settings = GatewaySettings((seat,), (), closed, closed / "socket", sinks=sinks)
+    wrong = [one.subject for one in check_places(settings) if one.wrong]
+    assert wrong == [str(closed), str(closed / "x.csv"), str(closed / "socket")]
 
 
 def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
