@@ -23,6 +23,8 @@ from smartmeter.gateway.status_socket import StatusSocket, ask_status
 BOARD = Path(journal.__file__).with_name("board")
 SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 HOUR_US = 3600 * 1_000_000
+#: What journald 252 was seen to take for a line beside its text: 5,000 lines of 200 were 3.1 MB.
+JOURNALD_OCTETS = 420
 STATUS = {"meters": [{"esn": "SM1", "fresh": True, "outbox": 3, "state": None}]}
 
 
@@ -174,7 +176,7 @@ def test_a_flood_of_different_lines_stays_under_ten_megabytes_a_day() -> None:
     log = Journal(lines.append, lambda: now_us)
     for number in range(3 * MAX_LINES_DAY):
         log.say(f"{number} " + "x" * 1000)
-    assert sum(len(line.encode()) + 1 for line in lines) < 10_000_000
+    assert sum(len(line.encode()) + JOURNALD_OCTETS for line in lines) < 10_000_000
     assert lines[-1] == "too many lines: silent until tomorrow"
     now_us = 24 * HOUR_US
     log.say("a new day")
