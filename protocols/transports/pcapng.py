@@ -26,6 +26,8 @@ _READ_OCTETS = 1 << 16
 _GZIP_MAGIC = b"\x1f\x8b"
 
 _SECTION, _INTERFACE, _ENHANCED, _SIMPLE = 0x0A0D0D0A, 1, 6, 3
+#: What the enhanced one has replaced; older recorders wrote it.
+_OLD_PACKET = 2
 _BYTE_ORDER = 0x1A2B3C4D
 _PCAP_MAGIC = {
     b"\xa1\xb2\xc3\xd4": (">", 1),
@@ -33,7 +35,7 @@ _PCAP_MAGIC = {
     b"\xa1\xb2\x3c\x4d": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1000),
 }
-_COMMENT, _IF_TSRESOL, _EPB_FLAGS = 1, 9, 2
+_COMMENT, _IF_TSRESOL, _IF_TSOFFSET, _EPB_FLAGS = 1, 9, 14, 2
 INBOUND, OUTBOUND = 1, 2
 
 
@@ -136,7 +138,7 @@ def _read_pcap(data: bytes) -> Iterator[Captured]:
 
 def _read_pcapng(data: bytes) -> Iterator[Captured]:
     order, at = "<", 0
-    interfaces: list[tuple[int, int]] = []
+    interfaces: list[_Interface] = []
     while at < len(data):
         if data[at : at + 4] == struct.pack(">I", _SECTION):
             order = "<" if data[at + 8 : at + 12] == struct.pack("<I", _BYTE_ORDER) else ">"
@@ -148,27 +150,50 @@ def _read_pcapng(data: bytes) -> Iterator[Captured]:
             raise PortError(f"capture: a block of {total} octets at octet {at} does not fit")
         body = data[at + 8 : at + total - 4]
         if kind == _INTERFACE and len(body) >= 8:
-            interfaces.append((struct.unpack_from(order + "H", body)[0], _resolution(order, body)))
-        elif kind == _ENHANCED and len(body) >= 20:
-            yield _enhanced(order, body, interfaces, at)
+            interfaces.append(_interface(order, body))
+        elif kind in (_ENHANCED, _OLD_PACKET) and len(body) >= 20:
+            # The old one has 16 bits for the interface, and 16 for packets that were dropped.
+            number = struct.unpack_from(order + ("I" if kind == _ENHANCED else "H"), body)[0]
+            yield _packet(order, number, body, interfaces, at)
         elif kind == _SIMPLE and len(body) >= 4 and interfaces:
             size = struct.unpack_from(order + "I", body)[0]
-            octets = body[4 : 4 + min(size, MAX_PACKET_OCTETS)]
-            yield Captured(interfaces[0][0], 0, octets, cut=max(0, size - len(octets)))
+            octets = body[4 : 4 + min(size, interfaces[0].most_octets, MAX_PACKET_OCTETS)]
+            yield Captured(interfaces[0].link_type, 0, octets, cut=max(0, size - len(octets)))
         at += total
 
 
-def _enhanced(order: str, body: bytes, interfaces: list[tuple[int, int]], at: int) -> Captured:
-    number, high, low, size, sent = struct.unpack_from(order + "IIIII", body)
+@dataclass(frozen=True)
+class _Interface:
+    """What an interface block says: ticks a second, seconds to add, octets kept of a packet."""
+
+    link_type: int
+    per_second: int
+    offset_s: int
+    most_octets: int
+
+
+def _interface(order: str, body: bytes) -> _Interface:
+    link_type, kept = struct.unpack_from(order + "HxxI", body)
+    offset = _option(order, body[8:], _IF_TSOFFSET)
+    offset_s = struct.unpack(order + "q", offset)[0] if len(offset) == 8 else 0
+    return _Interface(link_type, _resolution(order, body), offset_s, kept or MAX_PACKET_OCTETS)
+
+
+def _packet(
+    order: str, number: int, body: bytes, interfaces: list[_Interface], at: int
+) -> Captured:
+    high, low, size, sent = struct.unpack_from(order + "IIII", body, 4)
     if number >= len(interfaces) or size > MAX_PACKET_OCTETS or 20 + size > len(body):
         raise PortError(f"capture: the packet at octet {at} does not fit its block")
-    link_type, per_second = interfaces[number]
-    utc_us = (high << 32 | low) * 1_000_000 // per_second
+    interface = interfaces[number]
+    utc_us = (high << 32 | low) * 1_000_000 // interface.per_second
+    utc_us += interface.offset_s * 1_000_000
     flags = _option(order, body[20 + size + (-size % 4) :], _EPB_FLAGS)
     outbound = None
     if len(flags) == 4 and struct.unpack(order + "I", flags)[0] & 3:
         outbound = struct.unpack(order + "I", flags)[0] & 3 == OUTBOUND
-    return Captured(link_type, utc_us, body[20 : 20 + size], outbound, max(0, sent - size))
+    octets = body[20 : 20 + size]
+    return Captured(interface.link_type, utc_us, octets, outbound, max(0, sent - size))
 
 
 def _resolution(order: str, body: bytes) -> int:

@@ -246,3 +246,21 @@ def test_compared_ways_of_reading_are_told_apart_in_the_capture(tmp_path: Path) 
     found = [take_apart(one.link_type, one.octets) for one in read_capture(octets)]
     hosts = {one.source[0] for one in found if one is not None}
     assert hosts == {"192.0.2.1", "10.0.0.1", "10.1.0.1"}
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_packets_in_the_old_block_and_stamps_with_an_offset_are_read(order: str) -> None:
+    def block(kind: int, body: bytes) -> bytes:
+        total = struct.pack(order + "I", 12 + len(body))
+        return struct.pack(order + "I", kind) + total + body + total
+
+    section = block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    options = struct.pack(order + "HHBxxxHHqI", 9, 1, 9, 14, 8, 1_700_000_000, 0)
+    interface = block(1, struct.pack(order + "HxxI", 101, 5) + options)
+    payload = b"packet"
+    head = struct.pack(order + "HHIIII", 0, 0xFFFF, 0, 5_000, len(payload), 9)
+    old = block(2, head + payload + bytes(2))
+    simple = block(3, struct.pack(order + "I", len(payload)) + payload[:5] + bytes(3))
+    first, second = read_capture(section + interface + old + simple)
+    assert (first.octets, first.utc_us, first.cut) == (payload, 1_700_000_000_000_005, 3)
+    assert (second.octets, second.cut) == (payload[:5], 1)
