@@ -17,7 +17,7 @@ _MEDIUM = "look at the medium of its state file"
 #: What is wrong, and the remedy.
 ERRORS = {
     ErrorCode.NON_VOLATILE_MEMORY: ("a write to its state file failed", _MEDIUM),
-    ErrorCode.COMMON_AREA: ("its factory memory cannot be read", _MEDIUM),
+    ErrorCode.COMMON_AREA: ("its factory memory or keys cannot be read", _MEDIUM),
     ErrorCode.APPLICATION_AREA: ("what it had kept could not be read, it began anew", _MEDIUM),
     ErrorCode.IMAGE_CORRUPT: ("the new version's image is damaged", "send it again"),
     ErrorCode.IMAGE_NOT_UNPACKED: (

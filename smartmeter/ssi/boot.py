@@ -56,11 +56,14 @@ class Boot:
 def read_boot(nvram: Nvram) -> Boot:
     """Read the boot page; that of a factory module when there is none.
 
-    Members that are not known here are those of a later version, and left out.
+    Members that are not known here are those of a later version, and left out.  Of a page that
+    cannot be read nothing is started: the factory's version runs, and says that an image is lost.
     """
-    page = nvram.get(BOOT_PAGE)
-    held = json.loads(page) if page is not None else {}
-    return Boot(**{one.name: held[one.name] for one in fields(Boot) if one.name in held})
+    try:
+        held = json.loads(nvram.get(BOOT_PAGE) or b"{}")
+        return Boot(**{one.name: held[one.name] for one in fields(Boot) if one.name in held})
+    except (ValueError, TypeError):
+        return Boot(result=UpgradeResult.IMAGE_CORRUPT)
 
 
 def start(nvram: Nvram) -> Boot:

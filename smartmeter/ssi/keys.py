@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.security import EaxPrime
+from protocols.errors import LocalProtocolError
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 
@@ -49,17 +50,26 @@ class _Entry(NamedTuple):
 
 
 class ModuleKeys:
-    """Implements ``protocols.c1222.keys.KeyRing``; durable; keys are never read out."""
+    """Implements ``protocols.c1222.keys.KeyRing``; durable; keys are never read out.
+
+    ``damaged`` tells that what was kept could not be read: the factory's key counts again.
+    """
 
     def __init__(self, nvram: Nvram, factory_key: bytes) -> None:
         self._nvram = nvram
         self._ciphers = {FACTORY_KEY: EaxPrime(factory_key)}
         self._provisioned: list[_Entry] = []
-        page = nvram.get(KEYS_PAGE)
-        if page:
-            self._provisioned = [_Entry(*entry) for entry in json.loads(page)]
-            for entry in self._provisioned:
-                self._ciphers[entry.key_id] = EaxPrime(bytes.fromhex(entry.key))
+        self.damaged = False
+        try:
+            kept = [_Entry(*entry) for entry in json.loads(nvram.get(KEYS_PAGE) or b"[]")]
+            ciphers = {entry.key_id: EaxPrime(bytes.fromhex(entry.key)) for entry in kept}
+            if any(entry.role not in _PROVISIONED for entry in kept):
+                raise ValueError("no such role")
+        except (ValueError, TypeError, LocalProtocolError):
+            self.damaged = True
+        else:
+            self._provisioned = kept
+            self._ciphers |= ciphers
 
     @property
     def sending(self) -> int:

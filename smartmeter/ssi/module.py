@@ -165,8 +165,12 @@ class Module:
         if memory_damaged:
             # Alarms are numbered anew: in an epoch of their own.
             self.outbox.renew()
-        if memory_damaged or self.outbox.damaged or self.configuration.damaged:
+        kept = (self.outbox, self.configuration, self.upgrade)
+        if memory_damaged or any(one.damaged for one in kept):
             self.life.set_error(ErrorCode.APPLICATION_AREA)
+        if self.keys.damaged:
+            self.life.set_error(ErrorCode.COMMON_AREA)
+        if self.life.has(ErrorCode.APPLICATION_AREA) or self.keys.damaged:
             return True
         if self.upgrade.news in IMAGE_ERRORS:
             self.life.set_error(IMAGE_ERRORS[self.upgrade.news])

@@ -45,7 +45,7 @@ from smartmeter.ssi.reports import MAX_APDU_OCTETS
 
 IDS_PAGE = "ids"
 _OK = bytes([ResponseCode.ok])
-RESERVED_IDS = 1024
+RESERVED_IDS, MAX_IDS = 1024, 1 << 62
 FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
 #: A bearer that is down at the first try needs a moment; so does a TMS that restarts.
 REGISTER_TIMEOUT_US = 15 * US_PER_S
@@ -123,8 +123,9 @@ class NetworkSide:
 
     def start(self, now_us: int) -> None:
         """Begin: the clock has been set.  What was stamped before this instant is refused."""
-        page = self._nvram.get(IDS_PAGE)
-        self._make_node(int.from_bytes(page, "big") if page else 1, now_us)
+        next_id = int.from_bytes(self._nvram.get(IDS_PAGE) or b"\1", "big")
+        # Of a page that is none, any number will do: the stamps go on.
+        self._make_node(next_id if next_id < MAX_IDS else 1, now_us)
         self.poll(now_us)
 
     def renew_stamps(self, now_us: int) -> None:

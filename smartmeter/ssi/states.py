@@ -64,6 +64,7 @@ IMAGE_ERRORS = {
 }
 START_ALARMS = {
     ErrorCode.NON_VOLATILE_MEMORY: (ModuleAlarm.MEMORY_FAILED, "a write failed; began anew"),
+    ErrorCode.COMMON_AREA: (ModuleAlarm.MEMORY_FAILED, "keys that were kept were unreadable"),
     ErrorCode.APPLICATION_AREA: (ModuleAlarm.MEMORY_FAILED, "what was kept was unreadable"),
     ErrorCode.WATCHDOG_RESET: (ModuleAlarm.WATCHDOG_RESET, "the watchdog reset the module"),
 }

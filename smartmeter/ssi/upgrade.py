@@ -54,15 +54,23 @@ class _Progress:
 
 
 class Upgrade:
-    """One module's upgrade."""
+    """One module's upgrade.
+
+    ``damaged`` tells that what was kept could not be read: an image that came in is forgotten.
+    """
 
     def __init__(self, nvram: Nvram, public_key: bytes, program: Program, now_us: int) -> None:
         self._nvram, self._key = nvram, public_key
         self.boot, self.model = program.boot, program.model
-        page = nvram.get(UPGRADE_PAGE)
-        held = json.loads(page) if page is not None else {}
-        known = {one.name: held[one.name] for one in fields(_Progress) if one.name in held}
-        self._progress = _Progress(**known)
+        self.damaged = False
+        try:
+            held = json.loads(nvram.get(UPGRADE_PAGE) or b"{}")
+            known = {one.name: held[one.name] for one in fields(_Progress) if one.name in held}
+            self._progress = _Progress(**known)
+            UpgradeState(self._progress.state), UpgradeResult(self._progress.result)
+            bytes.fromhex(self._progress.manifest)
+        except (ValueError, TypeError):
+            self.damaged, self._progress = True, _Progress()
         self._trial_until_us = now_us + program.trial_us if self.boot.trial else None
         ended = self._progress.state == UpgradeState.TRIAL or self.boot.result
         if ended and not self.boot.trial:

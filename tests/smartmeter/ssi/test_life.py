@@ -138,6 +138,33 @@ def test_error_2_a_damaged_common_area_is_named_with_its_remedy() -> None:
     assert caught.value.code == ErrorCode.COMMON_AREA
 
 
+@pytest.mark.parametrize("page", [b"\xff", b"5", b"[[1]]", b'[[1, 9, "00"]]', b'[[1, 0, "0"]]'])
+def test_error_2_keys_that_cannot_be_read_leave_the_factorys_and_are_told(page: bytes) -> None:
+    street = Street()
+    street.run(10)
+    street.device.nvram.commit({"keys": page, "ids": b"\xff" * 9})
+    street.device.restart(street.world.now_us)
+    assert street.device.module.error is ErrorCode.COMMON_AREA
+    assert street.device.module.keys.sending == 0
+    street.run(60)
+    assert street.device.module.error is ErrorCode.NONE, "a report has arrived"
+    assert ModuleAlarm.MEMORY_FAILED in [a["CODE"] for a in street.host.parts(SsiTable.ALARM)]
+
+
+@pytest.mark.parametrize("page", [b"\xff", b"null", b"5"])
+def test_error_4_a_boot_page_that_cannot_be_read_starts_the_factorys_version(page: bytes) -> None:
+    street = Street()
+    street.run(10)
+    street.device.nvram.commit({"boot": page})
+    street.device.restart(street.world.now_us)
+    assert street.device.module.error is ErrorCode.IMAGE_CORRUPT
+    assert street.device.module.upgrade.boot.slot == 0
+    street.run(60)
+    assert street.device.module.error is ErrorCode.NONE
+    street.device.restart(street.world.now_us)
+    assert street.device.module.error is ErrorCode.NONE, "said once"
+
+
 @pytest.mark.parametrize(
     "pages",
     [
@@ -148,6 +175,8 @@ def test_error_2_a_damaged_common_area_is_named_with_its_remedy() -> None:
         {"config": b"\0\0\0\1\1"},
         {"config": bytes(37)},
         {"active.8": b"\xff\xff"},
+        {"upgrade": b"\xff"},
+        {"upgrade": b'{"state": 99}'},
     ],
     ids=str,
 )
