@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from email.parser import BytesParser
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from smartmeter.base.errors import SettingsError
 
@@ -16,11 +16,23 @@ MAX_METADATA_OCTETS = 1 << 16
 UNREADABLE = (BadZipFile, zlib.error, RuntimeError, ValueError, EOFError, OSError)
 
 
+def members(wheel: ZipFile) -> list[ZipInfo]:
+    """Give what a wheel holds; ValueError when some is packed otherwise than wheels are.
+
+    What LZMA unpacks may ask for gigabytes of memory before the first octet.
+    """
+    found = wheel.infolist()
+    if any(one.compress_type not in (ZIP_STORED, ZIP_DEFLATED) for one in found):
+        raise ValueError("is packed otherwise than wheels are")
+    return found
+
+
 def wheel_identity(octets: bytes) -> tuple[str, str]:
     """Give name and version of a wheel; SettingsError when it is none."""
     try:
         with ZipFile(io.BytesIO(octets)) as wheel:
-            [name] = [n for n in wheel.namelist() if n.endswith(".dist-info/METADATA")]
+            names = [one.filename for one in members(wheel)]
+            [name] = [one for one in names if one.endswith(".dist-info/METADATA")]
             with wheel.open(name) as file:
                 metadata = BytesParser().parsebytes(file.read(MAX_METADATA_OCTETS))
     except UNREADABLE as error:

@@ -21,7 +21,7 @@ from zipfile import ZipFile
 from ansi_tables.ssi_tables import UpgradeResult
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import Nvram
-from smartmeter.base.wheel import PACKAGE, UNREADABLE, wheel_identity
+from smartmeter.base.wheel import PACKAGE, UNREADABLE, members, wheel_identity
 from smartmeter.ssi import boot as loader
 from smartmeter.ssi.boot import MAX_UNPACKED_OCTETS, Boot
 from smartmeter.ssi.upgrade import UPGRADE_PAGE, version_order
@@ -135,10 +135,10 @@ def _installed(nvram: Nvram, slots: Slots, result: int) -> Boot:
 def _unpack(image: bytes, folder: Path) -> None:
     """Unpack a wheel; ValueError when it is too large or has names that lead elsewhere."""
     with ZipFile(io.BytesIO(image)) as wheel:
-        members = wheel.infolist()
-        if len(members) > MAX_FILES or sum(m.file_size for m in members) > MAX_UNPACKED_OCTETS:
+        found = members(wheel)
+        if len(found) > MAX_FILES or sum(m.file_size for m in found) > MAX_UNPACKED_OCTETS:
             raise ValueError("is too large")
-        for member in members:
+        for member in found:
             path = PurePosixPath(member.filename)
             if path.is_absolute() or ".." in path.parts:
                 raise ValueError(f"holds the name {member.filename!r}")

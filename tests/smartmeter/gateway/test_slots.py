@@ -2,13 +2,15 @@
 
 import io
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_LZMA, ZipFile
 
 import pytest
 
 from ansi_tables.ssi_tables import GATEWAY_MODEL, UpgradeResult, UpgradeState
 from smartmeter.base import signing
+from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
+from smartmeter.base.wheel import wheel_identity
 from smartmeter.gateway.slots import Slots, choose, give_up
 from smartmeter.ssi.boot import TRIAL_STARTS, Boot, read_boot
 from smartmeter.ssi.upgrade import Program, Upgrade
@@ -123,6 +125,24 @@ def test_what_is_no_wheel_of_that_version_is_left_without_a_start(
     told = machine(nvram, boot).status()
     assert (told["STATE"], told["RESULT"]) == (UpgradeState.IDLE, result)
     assert not slots.folder(1).exists() and not list(slots.folder(1).parent.parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_wheel_that_is_packed_otherwise_than_wheels_are_is_none(
+    slots: Slots, damaged: bool
+) -> None:
+    made = io.BytesIO()
+    with ZipFile(io.BytesIO(wheel())) as source, ZipFile(made, "w", ZIP_LZMA) as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name))
+        at = target.getinfo("smartmeter/version.py").header_offset + 60
+    image = bytearray(made.getvalue())
+    if damaged:
+        image[at : at + 8] = bytes(8)
+    assert slots.install(1, bytes(image), NEW) is UpgradeResult.NOT_UNPACKED
+    with pytest.raises(SettingsError, match="wheel"):
+        wheel_identity(bytes(image))
+    assert not slots.folder(1).exists()
 
 
 def test_a_power_cut_while_unpacking_is_mended_by_the_next_start(slots: Slots) -> None:
