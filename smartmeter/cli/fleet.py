@@ -75,6 +75,8 @@ def command(
     from smartmeter.cli.demo import sentence
     from smartmeter.simulation.fleet import Fleet, FleetFailure, FleetSettings, run_fleet
 
+    if backhaul and not relays:
+        raise click.UsageError("--backhaul: there are no relays; give --relays")
     settings = FleetSettings(meters, days, seed, faults=not quiet, relays=relays)
     settings = replace(
         settings,
@@ -119,8 +121,13 @@ def _changed(link: LinkSettings, option: str, changes: tuple[str, ...]) -> LinkS
             raise click.UsageError(f"{option} {change}: at most {MAX_PERCENT} of a hundred")
         values[name] = int(text)
     changed = replace(link, **values)
-    if changed.duty_period_us and not 0 < changed.duty_open_us <= changed.duty_period_us:
+    period_us, open_us = changed.duty_period_us, changed.duty_open_us
+    if (period_us or open_us) and not 0 < open_us <= period_us:
         raise click.UsageError(f"{option}: duty_open_us is 1 to duty_period_us")
+    if changed.queue_octets and not changed.rate_bps:
+        raise click.UsageError(
+            f"{option}: queue_octets needs rate_bps: nothing queues where nothing is slow"
+        )
     return changed
 
 

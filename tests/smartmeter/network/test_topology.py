@@ -101,7 +101,10 @@ def test_over_a_bad_link_everything_arrives_and_the_command_says_how_bad() -> No
         (["--link", "loss_percent=-1"], "whole number"),
         (["--link", "loss_percent=95"], "at most 90"),
         (["--link", "duty_period_us=5"], "duty_open_us"),
-        (["--backhaul", "rate_bps"], "--backhaul"),
+        (["--link", "duty_open_us=5"], "duty_period_us"),
+        (["--link", "queue_octets=500"], "rate_bps"),
+        (["--backhaul", "loss_percent=1"], "--relays"),
+        (["--relays", "1", "--backhaul", "rate_bps"], "rate_bps"),
         (["--relays", "x"], "--relays"),
     ],
 )
