@@ -37,6 +37,8 @@ MAX_CONNECTIONS = 100_000
 #: Octets of messages that are not whole yet, of all connections; then the oldest is closed.
 MAX_PENDING_OCTETS = 64 << 20
 SWEEP_S = 1.0
+#: Octets a second that a message must grow by to be waited for: half of a line of 300 bit/s.
+MIN_OCTETS_PER_S = 19
 #: Octets that are read at once, into a buffer that all connections share.
 READ_OCTETS = 65_536
 
@@ -60,8 +62,8 @@ class Listener:
         self.counts: Counter[str] = Counter()
         self.paths: set[TcpPath] = set()
         self._most = most
-        #: Connections that owe a message, by the time when they must have given it.
-        self._owing: dict[TcpPath, float] = {}
+        #: Connections that owe a message: when they are looked at, and what was there before.
+        self._owing: dict[TcpPath, tuple[float, int]] = {}
         self._pending = 0
         self._servers: list[asyncio.Server | TlsDoor] = []
         self._tcp_address = ("", 0)
@@ -228,14 +230,18 @@ class Listener:
         self._pending -= path.pending
         path.pending = 0
 
-    def _owes(self, path: TcpPath) -> None:
-        self._owing[path] = asyncio.get_running_loop().time() + PATIENCE_S
+    def _owes(self, path: TcpPath, held: int = 0) -> None:
+        self._owing[path] = asyncio.get_running_loop().time() + PATIENCE_S, held
 
     def _sweep(self) -> None:
         """Close what is too slow; the dictionary is in the order of its dues."""
         loop = asyncio.get_running_loop()
-        for path, due in list(self._owing.items()):
+        for path, (due, held) in list(self._owing.items()):
             if due > loop.time():
                 break
-            self.refuse(path, "too-slow")
+            if path.pending - held >= MIN_OCTETS_PER_S * PATIENCE_S:
+                del self._owing[path]  # to go to the end
+                self._owes(path, path.pending)
+            else:
+                self.refuse(path, "too-slow")
         self._sweeper = loop.call_later(SWEEP_S, self._sweep)

@@ -13,7 +13,7 @@ from protocols.c1222.native_address import acceptable_source
 from protocols.c1222.services import NetworkLogon, encode_service
 from protocols.c1222.stream import ApduStream
 from protocols.psem.codec import encode_request
-from protocols.psem.services import FullRead, Logoff
+from protocols.psem.services import FullRead, FullWrite, Logoff
 from smartmeter.comms import listener as listening
 from smartmeter.comms import paths
 from smartmeter.comms.listener import Listener
@@ -208,6 +208,25 @@ async def test_a_slow_or_silent_peer_is_closed_and_nobody_else(
         assert len(await good.apdus(1)) == 1
         for client in (good, slow, silent):
             client.writer.close()
+
+
+async def test_a_long_message_over_a_slow_line_is_waited_for_while_it_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "PATIENCE_S", 0.4)
+    monkeypatch.setattr(listening, "SWEEP_S", 0.05)
+    monkeypatch.setattr(listening, "MIN_OCTETS_PER_S", 100)
+    async with serving() as served:
+        client = await Client.connect(served)
+        whole = request([encode_request(FullWrite(9, bytes(600)))])
+        for at in range(0, len(whole), 32):
+            await asyncio.sleep(0.05)
+            client.writer.write(whole[at : at + 32])
+        assert len(await client.apdus(1)) == 1
+        client.writer.write(whole[:300])
+        assert await client.ended()
+        assert served.reasons == ["too-slow"]
+        client.writer.close()
 
 
 async def test_more_connections_than_allowed_are_refused_and_counted() -> None:
