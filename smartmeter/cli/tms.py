@@ -1,4 +1,4 @@
-"""``smartmeter tms run|change-key|export|polled|upgrade``: the head-end as a process of its own."""
+"""``smartmeter tms run``: the head-end as a process of its own, and the group of its verbs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from smartmeter.base.clock import (
     shared_calendar,
     wall_utc_us,
 )
-from smartmeter.cli import tms_export, tms_key, tms_polled, tms_retire, tms_upgrade
+from smartmeter.cli import tms_backup, tms_export, tms_key, tms_polled, tms_retire, tms_upgrade
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
@@ -50,6 +50,7 @@ command.add_command(tms_upgrade.command)
 command.add_command(tms_polled.command)
 command.add_command(tms_key.command)
 command.add_command(tms_export.command)
+command.add_command(tms_backup.command)
 command.add_command(tms_retire.retire)
 command.add_command(tms_retire.bring_back)
 
@@ -74,6 +75,12 @@ command.add_command(tms_retire.bring_back)
     "--template", metavar="FILE", type=NAME, help="JSON of what to provision; without: the default."
 )
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
+@click.option(
+    "--keep-days",
+    type=click.IntRange(1, 36_500),
+    metavar="N",
+    help="Drop what is older, a little at a time; without: everything is kept.",
+)
 @segment_option
 @metrics_option
 @tls_options
@@ -86,6 +93,7 @@ def run(
     poll: str | None,
     template: str | None,
     clock: str,
+    keep_days: int | None,
     segment: int | None,
     metrics: str | None,
     reached_by: CarrierOptions,
@@ -97,6 +105,7 @@ def run(
         host_port("--listen", listen, "127.0.0.1:1153"),
         host_port("--web", web, "127.0.0.1:8080, or off") if web != "off" else None,
         segment,
+        keep_days,
         metrics,
         reached_by,
         tls_files(**tls),
@@ -112,6 +121,7 @@ class _Settings:
     listen: tuple[str, int]
     web: tuple[str, int] | None
     segment: int | None
+    keep_days: int | None
     metrics: str | None
     reached_by: CarrierOptions
     tls: TlsFiles
@@ -153,6 +163,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
             click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
         async with (
             _following(calendar, clock),
+            _keeping(server, settings.keep_days),
             _page(server, service, settings.web),
             _reached(server, service, settings),
         ):
@@ -178,6 +189,19 @@ async def _following(calendar: Calendar, clock: str) -> AsyncIterator[None]:
         yield
     finally:
         await ended(following)
+
+
+@asynccontextmanager
+async def _keeping(server: TmsServer, days: int | None) -> AsyncIterator[None]:
+    """Drop what is older than so many days; None: nothing."""
+    if days is None:
+        yield
+        return
+    keeping = asyncio.create_task(server.keep_for(days))
+    try:
+        yield
+    finally:
+        await ended(keeping)
 
 
 @asynccontextmanager

@@ -21,8 +21,8 @@ class MemoryStore(Store):
     """A database in memory with the face of ``Store``."""
 
     def __init__(self) -> None:
-        self._path = Path(":memory:")
-        self._connection = sqlite3.connect(self._path, isolation_level=None)
+        self.path = Path(":memory:")
+        self._connection = sqlite3.connect(self.path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._reader = self._connection
         migrate(self._connection)

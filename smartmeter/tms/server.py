@@ -22,6 +22,7 @@ from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
 from smartmeter.tms.poller import Poller
+from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.sqlite import CACHE_KIB, Store
 from smartmeter.tms.template import Template, make_template
@@ -182,6 +183,28 @@ class TmsServer:
                 # The disk may have room again; what is due then is done then.
                 self.listener.counts["store takes nothing"] += 1
             self.flush()
+
+    async def keep_for(self, days: int) -> None:
+        """Drop what is older than so many days, a little at a time, until cancelled."""
+        while True:
+            try:
+                await self._prune(days)
+            except StorageError:
+                self.listener.counts["store takes nothing"] += 1
+            await asyncio.sleep(ROUND_S)
+
+    async def _prune(self, days: int) -> None:
+        script = steps(self.store, days, self.calendar.utc_s(monotonic_us()) or 0)
+        step = next(script, None)
+        while step is not None:
+            begun_us = monotonic_us()
+            told = await asyncio.wrap_future(self.store.write(step))
+            took_s = (monotonic_us() - begun_us) / 1_000_000
+            await asyncio.sleep(max(PAUSE_S, PAUSE_FACTOR * took_s))
+            try:
+                step = script.send(told)
+            except StopIteration:
+                return
 
     # What the finder tells.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from smartmeter.base.errors import SettingsError, StorageError
@@ -110,6 +111,15 @@ class Archive:
         """Give the context that a meter has now; 0 for one that is no longer known."""
         row = self.one("SELECT context_id FROM meters WHERE esn=?", esn)
         return int(row[0]) if row is not None else 0
+
+    def copy_to(self, path: Path) -> None:
+        """Copy all of it as of one moment into a file that needs no other beside it."""
+        try:
+            with closing(sqlite3.connect(path, isolation_level=None)) as copy:
+                self._connection.backup(copy)
+                copy.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.Error as error:
+            raise StorageError(str(path), str(error), "free some space") from error
 
     def close(self) -> None:
         """End."""

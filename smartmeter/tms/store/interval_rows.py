@@ -11,10 +11,16 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from smartmeter.tms.store.pruned_numbers import Numbered, pruned_until
+
 REPORT, BACK_FILL = "report", "back-fill"
 #: A block that is read again after its meter's clock was set tells other times: so far.
 SAME_END_S = 86_400
-_INSERT = "INSERT OR IGNORE INTO intervals VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT = (
+    "INSERT OR IGNORE INTO intervals SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11 WHERE NOT EXISTS"
+    " (SELECT 1 FROM pruned WHERE kind='interval' AND esn=?1 AND set_nbr=?2 AND epoch=?3"
+    " AND last>=?4 AND first<=?4)"
+)
 _HELD = "SELECT end_s, raw FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch=? AND sequence=?"
 
 
@@ -69,10 +75,19 @@ def _of_another_ring(
     """Give those whose place another interval has, in the epoch after."""
     moved = []
     for row in rows:
-        held_end_s, held_raw = connection.execute(_HELD, row[:4]).fetchone()
-        if not is_same_interval((held_end_s, held_raw), (row[4], row[8])):
+        if not _is_known(connection, row):
             moved.append((*row[:2], row[2] + 1, *row[3:]))
     return moved
+
+
+def _is_known(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
+    """Tell whether an interval whose place is taken is the one that has it, or had it."""
+    esn, set_nbr, epoch, sequence, end_s = row[:5]
+    held = connection.execute(_HELD, (esn, set_nbr, epoch, sequence)).fetchone()
+    if held is not None:
+        return is_same_interval((held[0], held[1]), (end_s, row[8]))
+    until_s = pruned_until(connection, (Numbered.INTERVAL, esn, set_nbr, epoch), sequence)
+    return until_s is None or end_s <= until_s + SAME_END_S
 
 
 def is_same_interval(held: tuple[int, Any], told: tuple[int, Any]) -> bool:

@@ -63,7 +63,7 @@ def store_reports(
 ) -> list[bool]:
     """Write reports with all they carry; tells for each whether it is new.
 
-    One whose number was stored before, or stands before it here, stores nothing.
+    One whose number was stored before, or stands before it here, stores nothing; pruned ones count.
     """
     rows = [_report_row(report, received_s) for report in reports]
     before = connection.total_changes
@@ -92,7 +92,16 @@ def store_reports(
     return new
 
 
-_INSERT_REPORT = "INSERT OR IGNORE INTO reports VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT_REPORT = (
+    "INSERT OR IGNORE INTO reports SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11 WHERE NOT EXISTS"
+    " (SELECT 1 FROM pruned WHERE kind='report' AND esn=?1 AND set_nbr=0 AND epoch=?2"
+    " AND last>=?3 AND first<=?3)"
+)
+_INSERT_EVENT = (
+    "INSERT OR IGNORE INTO events SELECT ?1,?2,?3,?4,?5,?6,?7 WHERE NOT EXISTS"
+    " (SELECT 1 FROM pruned WHERE kind='event' AND esn=?1 AND set_nbr=0 AND epoch=0"
+    " AND last>=?2 AND first<=?2 AND until_s>=?3)"
+)
 #: Fields of REPORT_HEADER in the order of the columns.
 _REPORT_FIELDS = itemgetter(
     "OUTBOX_EPOCH",
@@ -155,7 +164,7 @@ def store_events(
 ) -> None:
     """Write the entries of an EVENT_PART; those that are there stay."""
     connection.executemany(
-        "INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?)",
+        _INSERT_EVENT,
         [
             (
                 esn,

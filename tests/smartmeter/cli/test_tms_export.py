@@ -74,3 +74,26 @@ def test_what_is_wrong_is_named_and_nothing_is_written(
     assert isinstance(done.exception, SettingsError) and done.stdout == ""
     assert re.search(told, str(done.exception))
     assert len(str(done.exception).splitlines()) == 1
+
+
+def test_a_copy_is_made_of_a_store_that_is_written_and_stands_alone(
+    kept: Store, tmp_path: Path
+) -> None:
+    record(kept, range(3))
+    copy = tmp_path / "elsewhere" / "copy.sqlite3"
+    copy.parent.mkdir()
+    asked = ["backup", "--data", str(tmp_path), "--out", str(copy)]
+    done = CliRunner().invoke(command, asked, standalone_mode=False)
+    assert done.exception is None and "octets" in done.stdout
+    assert [one.name for one in copy.parent.iterdir()] == ["copy.sqlite3"]
+    assert copy.stat().st_mode & 0o777 == 0o600
+    record(kept, range(3, 6))
+    shown = [
+        CliRunner().invoke(command, ["export", "intervals", "--data", str(data)]).stdout
+        for data in (copy, tmp_path)
+    ]
+    assert shown[1].startswith(shown[0]) and len(shown[0].splitlines()) == 4
+    assert [one.name for one in copy.parent.iterdir()] == ["copy.sqlite3"], "reading makes no file"
+    opened = Store(copy)
+    assert opened.number("SELECT count(*) FROM intervals") == 3
+    opened.close()

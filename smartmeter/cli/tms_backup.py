@@ -1,0 +1,28 @@
+"""``smartmeter tms backup``: a copy of a TMS's database, while it runs."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from smartmeter.cli.file_name import NAME
+from smartmeter.cli.whole_file import whole_path
+
+
+@click.command(name="backup")
+@click.option(
+    "--data", required=True, metavar="DIR", type=NAME, help="Folder of a TMS, which may run."
+)
+@click.option("--out", required=True, metavar="FILE", type=NAME, help="The copy, one file.")
+def command(data: str, out: str) -> None:
+    """Copy the database of a TMS as of one moment; FILE takes its name when it is whole.
+
+    It holds the keys of all meters: keep it as safe as the database.
+    """
+    from smartmeter.tms.exports.archive import Archive
+
+    with closing(Archive(Path(data))) as archive, whole_path("--out", out) as path:
+        archive.copy_to(path)
+    click.echo(f"wrote {out}, {Path(out).stat().st_size:,} octets")

@@ -1,0 +1,74 @@
+"""How long a TMS keeps what was collected: it goes through all meters, step by step.
+
+A script as those of ``jobs`` are: it yields changes for the store's writer, and
+is sent what each came to.  The shell carries them out, with pauses.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+
+from smartmeter.base.tasks import DAY_S
+from smartmeter.tms.store.pruning import (
+    BEGIN,
+    NUMBERED,
+    NumberedRows,
+    prune_numbered,
+    prune_others,
+)
+from smartmeter.tms.store.sqlite import Store
+
+#: A look at all meters, and the next.
+ROUND_S = 6 * 3600
+#: So many times as long as a step took nothing is dropped after it; and so long at least.
+PAUSE_FACTOR, PAUSE_S = 4, 0.02
+
+Step = Callable[[sqlite3.Connection], int | bool | None]
+
+
+def steps(store: Store, keep_days: int, utc_s: int) -> Generator[Step, int | bool | None, None]:
+    """Give the steps that drop what is older than so many days, of all meters."""
+    before_s = utc_s - keep_days * DAY_S
+    for esn in _meters(store):
+        for rows in NUMBERED:
+            for ring in _rings(store, rows, esn):
+                after: int | None = BEGIN
+                while after is not None:
+                    after = yield partial(
+                        prune_numbered,
+                        rows=rows,
+                        esn=esn,
+                        ring=ring,
+                        after=after,
+                        before_s=before_s,
+                    )
+        while (yield partial(prune_others, esn=esn, before_s=before_s)):
+            pass
+
+
+def _meters(store: Store) -> Iterator[str]:
+    """Give all ESNs of which there is something, plain meters that were removed among them."""
+    tables = ("meters", "intervals", "reports", "events", "readings", "polls")
+    each = " UNION ALL ".join(f"SELECT min(esn) AS esn FROM {one} WHERE esn>?1" for one in tables)
+    row = store.one(f"SELECT min(esn) FROM ({each})", "")
+    while row is not None and row[0] is not None:
+        yield row[0]
+        row = store.one(f"SELECT min(esn) FROM ({each})", row[0])
+
+
+def _rings(store: Store, rows: NumberedRows, esn: str) -> Iterator[tuple[int, ...]]:
+    """Give the rings of a meter, by a look at a key for each."""
+    if not rows.ring:
+        yield ()
+        return
+    names, marks = ", ".join(rows.ring), ", ".join("?" * len(rows.ring))
+    sql = (
+        f"SELECT {names} FROM {rows.table} WHERE esn=? AND ({names}) > ({marks})"
+        f" ORDER BY {names} LIMIT 1"
+    )
+    found = store.one(sql, esn, *(BEGIN,) * len(rows.ring))
+    while found is not None:
+        yield tuple(found)
+        found = store.one(sql, esn, *found)

@@ -1,0 +1,205 @@
+"""What is old goes, and what was stored once is never stored again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protocols.psem.codes import ResponseCode
+from smartmeter.base.tasks import DAY_S
+from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.tms.retention import steps
+from smartmeter.tms.store import pruning
+from smartmeter.tms.store.interval_rows import store_intervals
+from smartmeter.tms.store.pruned_numbers import Numbered, note_pruned, pruned_until
+from smartmeter.tms.store.queries import gaps
+from smartmeter.tms.store.records import store_events
+from smartmeter.tms.store.sqlite import Store
+from tests.smartmeter.tms.test_report_groups import UTC_S, Office
+
+RING = (Numbered.INTERVAL, "SM1", 1, 1)
+NOW_S = 1_767_225_600
+NUMBERS = st.lists(st.sets(st.integers(0, 30), min_size=1), max_size=6)
+
+
+def prune(store: Store, keep_days: int = 30, now_s: int = NOW_S) -> None:
+    script = steps(store, keep_days, now_s)
+    told: Any = None
+    while True:
+        try:
+            told = store.write_now(script.send(told))
+        except StopIteration:
+            return
+
+
+def part(first: int, ends: list[int], epoch: int = 1, value: int = 7) -> dict[str, Any]:
+    return {
+        "SET": 1,
+        "RING_EPOCH": epoch,
+        "FIRST_SEQUENCE": first,
+        "INT_LENGTH_S": 900,
+        "CONTEXT_ID": 1,
+        "INTERVALS": [{"END_TIME": end, "STATUS": b"", "VALUES": [value]} for end in ends],
+    }
+
+
+def keep(store: Store, what: dict[str, Any], received_s: int) -> int:
+    return store.write_now(lambda c: store_intervals(c, "SM1", what, "report", received_s))
+
+
+def held(store: Store) -> list[tuple[int, int]]:
+    rows = store.read("SELECT ring_epoch, sequence FROM intervals ORDER BY 1, 2")
+    return [(row[0], row[1]) for row in rows]
+
+
+def days_ago(days: float) -> int:
+    return NOW_S - int(days * DAY_S)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    opened = MemoryStore()
+    yield opened
+    opened.close()
+
+
+@settings(max_examples=40)
+@given(NUMBERS)
+def test_ranges_hold_just_the_numbers_that_were_noted(batches: list[set[int]]) -> None:
+    store = MemoryStore()
+    noted: dict[int, int] = {}
+    for time_s, batch in enumerate(batches):
+        rows = [(number, time_s) for number in sorted(batch)]
+        store.write_now(lambda c, rows=rows: note_pruned(c, RING, rows))
+        noted |= dict(rows)
+    for number in range(-1, 33):
+        until_s = store.write_now(lambda c, number=number: pruned_until(c, RING, number))
+        assert (until_s is not None) == (number in noted)
+        assert until_s is None or until_s >= noted[number]
+    ranges = store.read("SELECT first, last FROM pruned ORDER BY first")
+    for one, following in pairwise(ranges):
+        assert one["last"] + 1 < following["first"], "what has no seam is one range"
+    store.close()
+
+
+def test_what_is_old_goes_and_comes_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "STEP_ROWS", 3)
+    ends = [days_ago(40 - n) for n in range(20)]  # the last ten are not older than thirty days
+    for first, some in ((0, ends[:4]), (6, ends[6:])):
+        keep(store, part(first, some), days_ago(40))
+    late = part(4, ends[4:5])
+    assert keep(store, late, days_ago(1)) == 1, "late, and not older than its arrival"
+    before = gaps(store, "SM1", 1)
+    prune(store)
+    assert held(store) == [(1, 4), *((1, n) for n in range(10, 20))]
+    assert store.number("SELECT count FROM totals WHERE name='intervals'") == 11
+    ranges = [tuple(row) for row in store.read("SELECT first, last FROM pruned ORDER BY first")]
+    assert ranges == [(0, 3), (6, 9)], "the gap stays one"
+    assert gaps(store, "SM1", 1)[-1] == before[-1], "the newest is known"
+    assert keep(store, part(0, ends[:4]), NOW_S) == keep(store, late, NOW_S) == 0
+    assert keep(store, part(5, ends[5:6]), NOW_S) == 1, "what never came is taken, however late"
+    prune(store, now_s=NOW_S + 100 * DAY_S)
+    assert held(store) == [(1, 19)], "the newest of a ring stays for good"
+
+
+def test_a_ring_that_began_anew_under_the_numbers_of_a_pruned_one_is_kept(store: Store) -> None:
+    keep(store, part(0, [days_ago(90 - n) for n in range(5)]), days_ago(80))
+    prune(store)
+    assert held(store) == [(1, 4)]
+    assert keep(store, part(0, [days_ago(2), days_ago(1)], value=9), NOW_S) == 2
+    assert held(store) == [(1, 4), (2, 0), (2, 1)]
+    assert keep(store, part(0, [days_ago(90), 0]), NOW_S) == 0, "those of the first ring"
+
+
+def test_entries_of_a_log_that_is_told_anew_after_they_were_dropped_are_known(
+    store: Store,
+) -> None:
+    def entries(*times: int) -> dict[str, Any]:
+        named = [{"SEQUENCE": n, "TIME": t, "CODE": 1} for n, t in enumerate(times)]
+        return {"ENTRIES": [one | {"USER_ID": 0, "ARGUMENT": b""} for one in named]}
+
+    log = entries(*(days_ago(90 - n) for n in range(5)))
+    store.write_now(lambda c: store_events(c, "SM1", log, days_ago(80)))
+    prune(store)
+    assert store.number("SELECT count(*) FROM events") == 1
+    again = entries(*(days_ago(90 - n) for n in range(4)), days_ago(1))
+    store.write_now(lambda c: store_events(c, "SM1", again, NOW_S))
+    assert store.number("SELECT count(*) FROM events") == 2, "one has a number of old, and is new"
+
+
+def test_a_report_that_comes_again_after_it_was_dropped_is_acknowledged_and_stores_nothing() -> (
+    None
+):
+    office = Office()
+    for number in (1, 2, 4):
+        office.send(0, number, 2 * number)
+    assert office.answers() == [(0, [ResponseCode.ok] * 2)] * 3
+    prune(office.store, 30, UTC_S + 60 * DAY_S)
+    assert office.store.number("SELECT count(*) FROM reports") == 1
+    for number in (1, 2, 4, 3):
+        office.send(0, number, 2 * number)
+    assert office.answers() == [(0, [ResponseCode.ok] * 2)] * 4
+    rows = office.store.read("SELECT number FROM reports ORDER BY number")
+    assert [row["number"] for row in rows] == [3, 4], "the one that had never come is new"
+    sequences = office.store.read("SELECT sequence FROM intervals ORDER BY sequence")
+    assert [row["sequence"] for row in sequences] == [6, 7, 9]
+
+
+def test_alarms_that_are_open_work_that_was_done_last_and_outages_stay(store: Store) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
+        for n, closed_by in enumerate(("", "ann", "ann")):
+            connection.execute(
+                "INSERT INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
+                " monitor_nbr, value, text, received_s, closed_by)"
+                " VALUES ('SM1', 1, ?, 5, 0, 2, 0, 0, 0, '', ?, ?)",
+                (n, days_ago(40 if n < 2 else 1), closed_by),
+            )
+        for kind, state, ended_s in (
+            ("trace", "done", days_ago(90)),
+            ("trace", "done", days_ago(80)),
+            ("ping", "running", 0),
+            ("ping", "done", days_ago(1)),
+        ):
+            connection.execute(
+                "INSERT INTO jobs (esn, kind, state, requested_by, created_s, ended_s)"
+                " VALUES ('SM1', ?, ?, 'ann', 1, ?)",
+                (kind, state, ended_s),
+            )
+        for due in (1, 2):
+            connection.execute("INSERT INTO polls VALUES ('SM1', 1, ?, ?, '', 0, '[]')", (due, due))
+        for time_s in (days_ago(90), days_ago(2)):
+            row = (time_s, time_s)
+            connection.execute("INSERT INTO readings VALUES ('SM1', ?, 23, 1, x'00', ?)", row)
+        connection.execute("INSERT INTO outages VALUES ('SM1', 1, 1, 1, 2, 2)")
+
+    store.write_now(fill)
+    prune(store)
+    assert [row[0] for row in store.read("SELECT alarm_nbr FROM alarms")] == [0, 2]
+    assert [row[0] for row in store.read("SELECT id FROM jobs ORDER BY id")] == [2, 3, 4]
+    assert [row[0] for row in store.read("SELECT due_s FROM polls")] == [2]
+    assert [row[0] for row in store.read("SELECT time_s FROM readings")] == [days_ago(2)]
+    assert store.number("SELECT count(*) FROM outages") == 1
+
+
+def test_a_step_that_is_cut_off_has_dropped_rows_with_their_numbers_or_neither(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    keep(store, part(0, [days_ago(90 - n) for n in range(5)]), days_ago(80))
+    step = next(steps(store, 30, NOW_S))
+
+    def cut(connection: sqlite3.Connection) -> None:
+        step(connection)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        store.write_now(cut)
+    assert len(held(store)) == 5 and not store.number("SELECT count(*) FROM pruned")
+    store.close()
