@@ -48,6 +48,8 @@ class PolledSource:
         self._store, self._schedules = store, poll_schedules(template)
         self.plan = PollPlan(self._schedules)
         self.meters: dict[str, PolledMeter] = {}
+        #: Who did not answer when it was asked last.
+        self.silent: set[str] = set()
         self._waiting: dict[int, Question] = {}
         self._under_way: set[tuple[str, int]] = set()
         self._transaction = 0
@@ -57,6 +59,7 @@ class PolledSource:
         """Take up what the store knows of them."""
         rows = self._store.read("SELECT * FROM polled_meters JOIN meters USING (esn)")
         self.meters = polled_meters(rows)
+        self.silent.update(row["esn"] for row in rows if row["state"] == State.SILENT)
         for esn in (row["esn"] for row in rows if row["state"] != State.RETIRED):
             last = self._store.read(
                 "SELECT schedule_nbr, max(due_s) AS due_s FROM polls WHERE esn=?"
@@ -73,6 +76,7 @@ class PolledSource:
     def remove(self, esn: str) -> None:
         """Ask a meter no more; what is under way ends without being kept."""
         del self.meters[esn]
+        self.silent.discard(esn)
         self.rest(esn)
 
     def rest(self, esn: str) -> None:

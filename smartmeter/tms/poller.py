@@ -1,4 +1,8 @@
-"""The shell of the polled source: sessions with plain meters, a bounded number at once."""
+"""The shell of the polled source: sessions with plain meters, a bounded number at once.
+
+Who did not answer last time waits apart from the others: each of a thousand
+dead serial servers holds a session for as long as a connection may take.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from protocols.transports.async_tcp import converse
 from smartmeter.comms.event_loop import ended
 from smartmeter.tms.polled_source import PolledSource, Question
 
+#: Sessions with those that answered last time, and with those that did not.
 MAX_SESSIONS = 64
 #: The longest session: a whole load profile over a slow line takes minutes.
 SESSION_S = 600.0
@@ -29,6 +34,7 @@ class Poller:
         self._source, self._settle = source, settle
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MAX_SESSIONS)
+        self._room_of_silent = asyncio.Semaphore(MAX_SESSIONS)
 
     def begin(self) -> None:
         """Begin what waits."""
@@ -44,16 +50,21 @@ class Poller:
     async def _ask(self, question: Question) -> None:
         meter = question.meter
         settings = LogonSettings(meter.user_id, USER, meter.password or None)
+        silent = self._source.silent
+        room = self._room_of_silent if meter.esn in silent else self._room
         try:
-            async with self._room, asyncio.timeout(SESSION_S):
+            async with room, asyncio.timeout(SESSION_S):
                 items = await converse(
                     meter.address, settings, lambda talk: _answers(talk, question.services)
                 )
         except TimeoutError:
+            silent.add(meter.esn)
             self._source.unanswered(question.transaction, f"no end after {SESSION_S:.0f} s")
         except ProtocolError as error:
+            silent.add(meter.esn)
             self._source.unanswered(question.transaction, str(error))
         else:
+            silent.discard(meter.esn)
             self._source.answered(question.transaction, items)
         self._settle()
 

@@ -32,7 +32,10 @@ body { font-family: system-ui, "DejaVu Sans", sans-serif }
 h1 { font-size: 1.45rem; font-weight: 600; line-height: 1.3; margin: 0 }
 h2 { font-size: 1.05rem; font-weight: 600; line-height: 1.4; margin: 0 }
 .body--dark .nicegui-content { --q-primary: #90caf9 }
-@media (max-width: 600px) { .nicegui-content { padding: .6rem } }
+@media (max-width: 600px) {
+  .nicegui-content { padding: .6rem }
+  .q-table th, .q-table td { padding: 2px 5px !important; white-space: normal !important }
+}
 """
 #: A time stays on one line; what people and devices write may be broken anywhere.
 _ONE_LINE = frozenset(
@@ -224,4 +227,5 @@ def downloads(kinds: Sequence[str], esn: str = "") -> None:
     with ui.row().classes("items-baseline gap-3"):
         ui.label("Download as CSV:").classes("faint")
         for kind in kinds:
-            ui.link(kind, f"/api/export/{kind}{about}").props("download")
+            link = ui.link(kind, f"/api/export/{kind}{about}")
+            link.classes("text-primary").props("download")

@@ -1,0 +1,57 @@
+"""Sessions with plain meters: the dead ones hold up nobody but each other."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullRead
+from smartmeter.tms import poller
+from smartmeter.tms.model import State
+from smartmeter.tms.polled import PolledMeter, import_polled
+from smartmeter.tms.polled_source import PolledSource
+from smartmeter.tms.poller import Poller
+from smartmeter.tms.source import Answered
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import make_template
+from tests.smartmeter.cli.served import meter_process
+
+DEAD, SECONDS = 6, 2.0
+
+
+async def test_who_answers_is_asked_although_many_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "MAX_SESSIONS", 2)
+    monkeypatch.setattr("protocols.transports.async_tcp.CONNECT_TIMEOUT_S", SECONDS)
+    dead = [socket.create_server(("127.0.0.1", 0)) for _ in range(DEAD)]  # they accept nobody
+    with meter_process("--tcp", "127.0.0.1:0") as (address, _):
+        meters = [
+            PolledMeter(f"D{n}", f"tcp:127.0.0.1:{one.getsockname()[1]}", 2, b"", "")
+            for n, one in enumerate(dead)
+        ]
+        meters.append(PolledMeter("P1", address, 2, b"", ""))
+        store = Store(tmp_path / "tms.sqlite3")
+        store.write_now(lambda c: import_polled(c, meters, 0))
+        sql = "UPDATE meters SET state=? WHERE esn LIKE 'D%'"
+        store.write_now(lambda c: c.execute(sql, (State.SILENT,)) and None)
+        source = PolledSource(store, make_template())
+        source.load(0)
+        came = asyncio.Event()
+        asked = Poller(source, came.set)
+        try:
+            for esn in (*(f"D{n}" for n in range(DEAD)), "P1"):
+                source.ask(esn, [encode_request(FullRead(0))], 0)
+            asked.begin()
+            async with asyncio.timeout(SECONDS):
+                await came.wait()
+            [event] = source.events()
+            assert isinstance(event, Answered) and event.responses[0][:1] == b"\0"
+            assert source.silent == {f"D{n}" for n in range(DEAD)}
+        finally:
+            await asked.stop()
+            store.close()
+            for one in dead:
+                one.close()
