@@ -170,6 +170,16 @@ def test_what_is_said_again_within_the_hour_is_counted() -> None:
     assert lines == ["refused a message", "refused a message (499 times more since)"]
 
 
+def test_the_container_recipe_is_where_it_says_and_copies_what_there_is() -> None:
+    text = (BOARD / "Containerfile").read_text()
+    checkout = BOARD.parents[2]
+    [recipe] = re.findall(r"podman build .* -f (\S+) \.", text)
+    assert (checkout / recipe).samefile(BOARD / "Containerfile")
+    copied = [name for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for name in line.split()]
+    assert {"setup.cfg", "smartmeter"} <= set(copied)
+    assert all((checkout / name).exists() for name in copied)
+
+
 def test_a_flood_of_different_lines_stays_under_ten_megabytes_a_day() -> None:
     lines: list[str] = []
     now_us = 0
