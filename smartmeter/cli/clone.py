@@ -25,8 +25,8 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.logon import (
-    NETWORK,
     call_conversation,
+    is_network,
     logon_options,
     logon_settings,
     open_any_port,
@@ -120,7 +120,7 @@ def command(
     check_network_options(port, key_file, answer_port)
     settings = logon_settings(**logon)
     way: _Way
-    if port.startswith(NETWORK):
+    if is_network(port):
         way = _Network(port, settings, key_file, answer_port)
     else:
         way = _Line(port, settings, not no_bauds)

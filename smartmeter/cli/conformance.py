@@ -24,7 +24,7 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.journal import FileJournal
-from smartmeter.cli.logon import NETWORK, call_key, is_call, open_any_port
+from smartmeter.cli.logon import call_key, is_call, is_network, open_any_port
 from smartmeter.cli.meter_line import check_network_options
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
@@ -95,7 +95,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
         _check_reports(options)
     # Hypothesis keeps facts about texts in files: not in the user's folder.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
-    if port is not None and port.startswith(NETWORK):
+    if port is not None and is_network(port):
         return _on_network(context, port, options)
     check_network_options(port or "", options["key_file"], None)
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])

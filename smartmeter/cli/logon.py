@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from protocols.c1221.conversation import CallConversation
 
 MAX_PASSWORD_FILE_OCTETS = 4096
-#: How the name of a meter on the network begins.
-NETWORK = "c1222:"
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
 #: A key for C12.21's Authenticate, ID=HEX; never from the command line.
 CALL_KEY_VARIABLE = "SMARTMETER_CALL_KEY"
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
+
+
+def is_network(port: str) -> bool:
+    """Tell whether a port's name is that of a meter on the network."""
+    return port[:6].lower() == "c1222:"
 
 
 def logon_options(verb: _Verb) -> _Verb:
@@ -99,7 +102,7 @@ def call_key() -> tuple[int, bytes] | None:
 
 def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port by its name; ``sim:`` is a simulated meter in this process."""
-    if port.startswith(NETWORK):
+    if is_network(port):
         raise PortError(f"{port} is on the network: this verb needs a port with a meter on it")
     if not port.startswith("sim:"):
         return open_port(port, rts, dtr)

@@ -18,8 +18,8 @@ from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort
 from smartmeter.cli.file_name import FILE_THERE
 from smartmeter.cli.logon import (
-    NETWORK,
     call_conversation,
+    is_network,
     logon_options,
     logon_settings,
     open_any_port,
@@ -123,7 +123,7 @@ class MeterLine:
     @property
     def is_network(self) -> bool:
         """Tell whether the meter is on the network, not at a port."""
-        return self.port.startswith(NETWORK)
+        return is_network(self.port)
 
     def open_port(self, rts: bool | None = None, dtr: bool | None = None) -> Port:
         """Open the port; its modem lines as the options say, or otherwise."""
@@ -149,7 +149,7 @@ class MeterLine:
 def check_network_options(port: str, key_file: str | None, answer_port: int | None) -> None:
     """Refuse what only a meter on the network has, for one at a port."""
     for option, value in (("--key-file", key_file), ("--answer-port", answer_port)):
-        if value is not None and not port.startswith(NETWORK):
+        if value is not None and not is_network(port):
             raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
 
 

@@ -197,6 +197,9 @@ def test_nobody_there_is_one_clear_error() -> None:
         "c1222://h:x/.7",
         "c1222://h/9.9",
         "c1222:/h/.7",
+        "c1222://h:0/.7",
+        "c1222://u@h/.7",
+        "c1222://h/.7?x",
     ],
 )
 def test_a_name_that_is_none_is_refused_with_an_example(name: str) -> None:
@@ -207,6 +210,7 @@ def test_a_name_that_is_none_is_refused_with_an_example(name: str) -> None:
 def test_a_name_may_hold_ipv6_and_an_absolute_title() -> None:
     name = parse_name("c1222://[2001:db8::5]/2.16.124.113620.1.22.0.7.42")
     assert (name.host, name.port, str(name.title)[:3]) == ("2001:db8::5", 1153, "2.1")
+    assert parse_name("C1222://h/.7") == parse_name("c1222://h/.7")
 
 
 def test_the_verb_reads_and_captures(tmp_path: object) -> None:
