@@ -39,9 +39,14 @@ class Collected:
         self._store = store
 
     def load_profile(
-        self, esn: str, from_s: int | None = None, to_s: int | None = None, set_nbr: int = 1
+        self,
+        esn: str,
+        from_s: int | None = None,
+        to_s: int | None = None,
+        set_nbr: int = 1,
+        limit: int = MAX_INTERVALS,
     ) -> dict[str, Any]:
-        """Give columns of a set: interval ends (UTC seconds), lengths, a list of values a channel.
+        """Give the newest intervals of a set as columns: ends (UTC seconds), lengths, each channel.
 
         Values are exact in the channel's unit (a number, or text with decimals); raw counts where
         the meter does not tell the unit.  Each interval is read by the context that it was recorded
@@ -57,7 +62,7 @@ class Collected:
             set_nbr,
             from_s or 0,
             end_s,
-            MAX_INTERVALS,
+            max(1, min(limit, MAX_INTERVALS)),
         )
         columns = self._columns(esn, set_nbr, rows)
         rows.reverse()

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from smartmeter.base.errors import SmartMeterError, StorageError
+from smartmeter.tms.collected import MAX_INTERVALS
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.queries import UnknownMeter
 
@@ -78,8 +79,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         from_s: int | None = Query(None, ge=0, le=MAX_SECOND),
         to_s: int | None = Query(None, ge=0, le=MAX_SECOND),
         set_nbr: int = Query(1, ge=1, le=4, alias="set"),
+        limit: int = Query(MAX_INTERVALS, ge=1, le=MAX_INTERVALS),
     ) -> dict[str, Any]:
-        return service.collected.load_profile(esn, from_s, to_s, set_nbr)
+        return service.collected.load_profile(esn, from_s, to_s, set_nbr, limit)
 
     @app.get("/api/meters/{esn}/registers")
     async def registers(esn: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 from fastapi import FastAPI, Query, Request
@@ -32,7 +31,7 @@ def add_upgrades(app: FastAPI, upgrades: FleetUpgrades, user_of: Any) -> None:
     async def begin(asked: UpgradeRequest, request: Request) -> dict[str, Any]:
         try:
             octets = base64.b64decode(asked.image, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise SettingsError("image", "is no base64", "encode the image's file") from None
         return upgrades.begin(asked.esns, octets, asked.activation_s, user_of(request))
 

@@ -13,7 +13,8 @@ from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
-from smartmeter.tms.web.frame import GRID, card, chip, downloads, fill, heading, table
+from smartmeter.tms.web.frame import card, chip, downloads, fill, heading, table
+from smartmeter.tms.web.profile_chart import ProfileChart
 from smartmeter.tms.web.retiring import retiring
 
 REFRESH_S = 1.5
@@ -70,36 +71,6 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
         "The daily report brings the meter's log.",
     ),
 }
-#: The profile is fetched by the browser: big data never goes through the page's own channel.
-CHART_SCRIPT = """
-(async () => {
-  const element = getElement(%(id)d);
-  const answer = await fetch('/api/meters/%(esn)s/load-profile?set=%(set)d');
-  if (!answer.ok || !element || !element.chart) return;
-  const data = await answer.json();
-  const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
-  const number = v => typeof v === 'string' ? v.split('/').reduce((a, b) => a / b) * 1 : v;
-  const points = values => data.end_s.flatMap((end, i) => {
-    const value = number(values[i]), begin = end - data.length_s[i];
-    if (!end) return [];  // the meter gave it no time
-    const goesOn = i > 0 && data.end_s[i - 1] === begin;
-    return [...(goesOn ? [] : [[begin * 1000, null], [begin * 1000, value]]), [end * 1000, value]];
-  });
-  element.chart.setOption({
-    legend: {data: data.channels, top: 0, textStyle: {color: ink}},
-    graphic: data.end_s.length ? [] : [{type: 'text', left: 'center', top: 'middle',
-      style: {text: 'No interval has come in yet.', fill: ink, fontSize: 14}}],
-    series: data.channels.map((name, n) => ({
-      name, type: 'line', step: 'start', showSymbol: false, sampling: 'lttb', areaStyle: n ? null :
-      {opacity: .15}, data: points(data.values[n]),
-      markPoint: n ? undefined : {symbol: 'circle', symbolSize: 5, label: {show: false},
-        itemStyle: {color: '#ef6c00'},
-        data: data.back_filled.filter(i => data.end_s[i]).slice(-300).map(
-          i => ({coord: [data.end_s[i] * 1000, number(data.values[n][i])]}))}
-    }))
-  }, {replaceMerge: ['series', 'graphic']});
-})()
-"""
 
 
 def draw(
@@ -114,10 +85,7 @@ def draw(
         if breaker is not None and not polled:
             _breaking(breaker, esn)
     with card("Load profile"):
-        ui.label("Orange marks: filled from the meter after a silence.").classes("faint")
-        sets = ui.toggle({1: "set 1"}, value=1, on_change=lambda: shown.pop("profile", None))
-        sets.props("no-caps dense").mark("sets").set_visibility(False)
-        chart = _chart()
+        chart = ProfileChart(esn)
         downloads([kind for kind in KINDS if not polled or kind not in MODULES_OWN], esn)
     parts, identity = _parts("polls" if polled else "messages")
     shown: dict[str, Any] = {}
@@ -130,12 +98,7 @@ def draw(
         _identity(identity, identity_lines(value, upgrades.told(esn)), shown)
         for name, rows in _rows(service, esn, value).items():
             fill(parts[name], rows)
-        if shown.get("sets") != value["profile_sets"]:
-            shown["sets"] = value["profile_sets"]
-            _offer_sets(sets, value["profile_sets"])
-        if shown.get("profile") != (profile := (sets.value, value["intervals"])):
-            shown["profile"] = profile
-            ui.run_javascript(CHART_SCRIPT % {"id": chart.id, "esn": esn, "set": sets.value})
+        chart.refresh(value["profile_sets"], value["intervals"])
 
     ui.timer(0.1, refresh, once=True)
     ui.timer(REFRESH_S, refresh)
@@ -151,14 +114,6 @@ def _asking(service: Service, esn: str, user: str, kinds: tuple[Kind, ...]) -> u
                 )
                 button.props("no-caps outline dense").classes("q-px-sm").mark(kind.value)
     return row
-
-
-def _offer_sets(toggle: ui.toggle, numbers: list[int]) -> None:
-    """Let one of several load-profile sets be chosen; a single one needs no choice."""
-    if numbers:
-        chosen = toggle.value if toggle.value in numbers else numbers[0]
-        toggle.set_options({number: f"set {number}" for number in numbers}, value=chosen)
-    toggle.set_visibility(len(numbers) > 1)
 
 
 def _parts(came: str) -> tuple[dict[str, ui.table], ui.grid]:
@@ -208,25 +163,6 @@ def _register_name(one: dict[str, Any]) -> str:
 def _told(one: dict[str, Any]) -> str:
     """Give value and unit, which stay on one line."""
     return f"{one['value']}\N{NO-BREAK SPACE}{one['unit'].split()[0]}" if one["value"] else ""
-
-
-def _chart() -> ui.echart:
-    ink = "#7a8899"
-    options = {
-        "animation": False,
-        "grid": {"left": 48, "right": 16, "top": 34, "bottom": 64},
-        "tooltip": {"trigger": "axis"},
-        "dataZoom": [{"type": "inside"}, {"type": "slider", "height": 20, "bottom": 10}],
-        "xAxis": {"type": "time", "axisLabel": {"color": ink, "hideOverlap": True}},
-        "yAxis": {
-            "type": "value",
-            "axisLabel": {"color": ink},
-            "splitLine": {"lineStyle": {"color": GRID}},
-        },
-        "useUTC": True,
-        "series": [],
-    }
-    return ui.echart(options).classes("w-full").style("height: 20rem")
 
 
 def _part(title: str, columns: list[tuple[str, str]], empty: str) -> ui.table:

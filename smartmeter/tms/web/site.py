@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import time
@@ -59,6 +60,8 @@ class Site:
     def _application(self) -> FastAPI:
         # NiceGUI reads where it may store things when it is imported.
         os.environ.setdefault("NICEGUI_STORAGE_PATH", str(self._storage()))
+        # Its warnings are a line for each page that is not there.
+        logging.getLogger("nicegui").setLevel(logging.ERROR)
         from nicegui import app as nicegui_app
         from nicegui import core, ui
 

@@ -16,6 +16,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from smartmeter.tms.model import Kind
+from smartmeter.tms.web.profile_chart import POINTS
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(
@@ -26,6 +27,31 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync "
     "--window-size=1280,1400"
 )
+
+
+#: The least contrast of a text on the page to what is behind it, as WCAG counts it.
+DULLEST = """
+const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+const light = rgb => {
+  const [r, g, b] = rgb.map(v => v / 255).map(
+    v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+  return .2126 * r + .7152 * g + .0722 * b;
+};
+const behind = element => {
+  for (let one = element; one; one = one.parentElement) {
+    const [r, g, b, a] = numbers(getComputedStyle(one).backgroundColor);
+    if (a !== 0) return [r, g, b];
+  }
+  return [255, 255, 255];
+};
+const texts = [...document.querySelectorAll('h1, h2, td, th, a, .faint, .figure')].filter(
+  one => one.innerText && one.offsetParent);
+return Math.min(...texts.map(one => {
+  const [r, g, b] = numbers(getComputedStyle(one).color);
+  const [dim, bright] = [light([r, g, b]), light(behind(one))].sort((a, b) => a - b);
+  return (bright + .05) / (dim + .05);
+}));
+"""
 
 
 @pytest.fixture
@@ -128,9 +154,29 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     # The only faults that the browser logs are the refused log-in and nothing else.
     assert all("401" in entry["message"] for entry in faults), faults
     browser.set_window_size(390, 844)
-    browser.get(address)
-    wait(browser, lambda: "Overview" in text_of(browser), "the page on a phone")
-    script = "return document.documentElement.scrollWidth <= window.innerWidth"
-    assert browser.execute_script(script), "the page scrolls sideways on a phone"
+    scheme = {"name": "prefers-color-scheme", "value": "dark"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+    for page, told in (
+        *(("network", "Out of reach"), ("work", "Unknown devices")),
+        *(("meter/SM000001", "every 15 minutes"), ("", "All SmartMeters")),
+    ):
+        browser.get(f"{address}{page}")
+        wait(browser, lambda told=told: told in text_of(browser), "the page on a phone")
+        script = "return document.documentElement.scrollWidth <= window.innerWidth"
+        assert browser.execute_script(script), f"/{page} scrolls sideways on a phone"
+        wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
     browser.execute_script("fetch('/logout', {method: 'POST'})")  # as another tab would
     wait(browser, lambda: "Log in to see" in text_of(browser), "an open page ends with the log-in")
+
+
+@needs_browser
+def test_a_chart_draws_each_value_over_its_own_interval_and_a_gap_as_a_gap(
+    browser: webdriver.Chrome,
+) -> None:
+    profile = {"end_s": [900, 1800, 0, 4500, 5400], "length_s": [900] * 5}
+    values = [1, "2.5", 9, "1/4", None]
+    points = browser.execute_script(f"return ({POINTS})(...arguments)", profile, values)
+    assert points == [
+        *([0, None], [0, 1], [900_000, 1], [1_800_000, 2.5]),
+        *([3_600_000, None], [3_600_000, 0.25], [4_500_000, 0.25], [5_400_000, None]),
+    ]

@@ -75,6 +75,11 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
         answer = await client.get(f"/api/export/{query}")
         assert (answer.status_code, told in answer.json()["error"]) == (status, True), query
 
+    answer = await client.post("/api/upgrades", json={"esns": ["SM1"], "image": "\u00e9"})
+    assert (answer.status_code, "no base64" in answer.text) == (400, True)
+    answer = await client.get("/api/meters/SM1/load-profile?limit=2")
+    assert [(end - EPOCH_S) // 900 for end in answer.json()["end_s"]] == [2, 3], "the newest"
+
 
 async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     browser: tuple[httpx.AsyncClient, TmsServer, Site],
