@@ -76,7 +76,8 @@ class Service:
             " (SELECT esn FROM meters WHERE state=?) AND NOT EXISTS"
             " (SELECT 1 FROM outages WHERE esn=one.esn"
             " AND (epoch, outage_nbr) > (one.epoch, one.outage_nbr))"
-            " AND epoch >= (SELECT max(epoch) FROM reports WHERE esn=one.esn)"
+            " AND NOT EXISTS (SELECT 1 FROM reports WHERE esn=one.esn AND epoch > one.epoch"
+            " AND received_s >= one.told_s)"
             " ORDER BY start_s DESC LIMIT 20",
             State.RETIRED,
         )

@@ -46,16 +46,16 @@ def in_service(store: Store, esn: str) -> sqlite3.Row:
 def has_power(store: Store, esn: str) -> bool:
     """Tell whether the newest outage of a SmartMeter is over; also when there was none.
 
-    What an outbox told before the one that reports now counts no more: its module lost its
-    memory, and nobody is left to tell the end.
+    One that an outbox told before it began anew counts no more: its module lost its memory,
+    and nobody is left to tell the end.
     """
     row = store.one(
-        "SELECT end_s FROM outages WHERE esn=?1"
-        " AND epoch >= (SELECT max(epoch) FROM reports WHERE esn=?1)"
+        "SELECT end_s, EXISTS (SELECT 1 FROM reports WHERE esn=one.esn AND epoch > one.epoch"
+        " AND received_s >= told_s) AS is_forgotten FROM outages AS one WHERE esn=?"
         " ORDER BY epoch DESC, outage_nbr DESC LIMIT 1",
         esn,
     )
-    return row is None or row["end_s"] != 0
+    return row is None or row["end_s"] != 0 or bool(row["is_forgotten"])
 
 
 def bounded(limit: int) -> int:

@@ -182,6 +182,27 @@ def test_without_power_it_is_until_the_newest_outage_is_over(street: Street, ver
     assert street.state == "provisioned"
 
 
+@pytest.mark.parametrize("forgets", [True, False])
+def test_only_an_outbox_that_begins_anew_after_an_outage_has_forgotten_its_end(
+    street: Street, version: int, forgets: bool
+) -> None:
+    def other_epoch() -> None:
+        header = {"TIME": UTC_S, "CONFIG_VERSION": version, "OUTBOX_EPOCH": 9}
+        street.tell(report(street.esn, 1, 90, **header))
+
+    street.report(version)
+    if not forgets:
+        other_epoch()  # of a clock that was ahead, before its module lost its memory
+        street.go_on(60)
+    street.outage(1, restored=False)
+    assert street.state == "no power"
+    street.go_on(60)
+    if forgets:
+        other_epoch()
+    street.report(version, due=False)
+    assert street.state == ("provisioned" if forgets else "no power")
+
+
 def test_a_report_from_before_that_ends_a_silence_does_not_bring_the_power_back(
     street: Street, version: int
 ) -> None:
