@@ -99,8 +99,11 @@ class Clock:
 
     def instant(self, shown: datetime) -> int:
         """Give the UTC seconds of a time as tables show it now."""
-        bare = shown.astimezone(UTC).replace(tzinfo=None) if shown.tzinfo else shown
-        return int((bare - _EPOCH).total_seconds()) - self._shift_s()
+        return self.instant_of(stamp_of(shown))
+
+    def instant_of(self, stamp: int) -> int:
+        """Give the UTC seconds of a stamp, by what the clock applies now."""
+        return stamp - self._shift_s()
 
     def _shift_s(self) -> int:
         if self._counts_utc:
@@ -130,6 +133,12 @@ class Clock:
         qualifier = {name: int(name in self.applied) for name in QUALIFIER_BITS}
         qualifier |= {"DAY_OF_WEEK": moment.isoweekday() % 7, "DST_FLAG": int(self.dst_on)}
         return {"CLOCK_CALENDAR": moment, "TIME_DATE_QUAL": qualifier}
+
+
+def stamp_of(shown: datetime) -> int:
+    """Give a time as tables show it as a stamp."""
+    bare = shown.astimezone(UTC).replace(tzinfo=None) if shown.tzinfo else shown
+    return int((bare - _EPOCH).total_seconds())
 
 
 def asked_for(given: Record, before: datetime, formats: DeviceFormat) -> datetime | None:

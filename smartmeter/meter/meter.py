@@ -143,7 +143,7 @@ class Meter:
 
     def _build(self) -> None:
         """Make the parts of a meter that has measured nothing."""
-        self.pending = PendingTables(self.program.formats.nbr_pending)
+        self.pending = PendingTables(self.program.formats.nbr_pending, self.clock)
         self.logs: Logs = Logs(self.program, self.profile.lists)
         self.metering: Metering = Metering(
             self.profile,
@@ -202,9 +202,15 @@ class Meter:
         """Measure up to now; what ends on the way is recorded and made durable."""
         utc_us = self.clock.utc_us(now_us)
         kept = False
-        while (due_s := self.pending.due_utc_s()) is not None and due_s * US_PER_S <= utc_us:
-            self.metering.advance(max(due_s * US_PER_S, self.metering.measured_us))
-            kept = True
+        while (due_s := self.pending.due_utc_s()) is not None:
+            due_us = max(due_s * US_PER_S, self.metering.measured_us)
+            # Step by step: a change of daylight saving moves what waits for a time of the clock.
+            step_us = min(due_us, self.metering.next_us())
+            if step_us > utc_us:
+                break
+            kept = self.metering.advance(step_us) or kept or step_us == due_us
+            if step_us < due_us:
+                continue
             for group in self.pending.due(due_s):
                 if not self.activate(group):
                     self.discard(group)
@@ -406,7 +412,7 @@ class Meter:
         waiting[number] = data[EVENT_OCTETS:]
         context, utc_s = self.program.context, self.clock.utc_s(now_us)
         if not fits(self.images, waiting, number) or not self.pending.write(
-            number, data, context, self.clock, utc_s
+            number, data, context, utc_s
         ):
             raise Refused(ResponseCode.onp)
 

@@ -2,21 +2,22 @@
 
 A write to a table's id with bit 12 set carries six octets that say when, then
 the image.  Tables that wait for the same event become active together or, if
-they make no configuration, not at all.  The layout of the event is from one
-source, the meaning of its codes from memory.
+they make no configuration, not at all.  A table that waits for a time of the clock
+waits for what ST-52 will show then, whatever daylight saving does meanwhile.  The
+layout of the event is from one source, the meaning of its codes from memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ansi_tables import Context
 from ansi_tables.ids import PENDING_BIT
 from ansi_tables.times import SIZES, decode_time
-from smartmeter.meter.clock import Clock
+from smartmeter.meter.clock import Clock, stamp_of
 
 EVENT_OCTETS = 6
 ABSOLUTE, RELATIVE, TRIGGER, UNUSED = 0, 1, 2, 15
@@ -27,23 +28,27 @@ _RELATIVE_S = (604_800, 86_400, 3600, 60, 1)
 
 @dataclass(frozen=True)
 class Waiting:
-    """One table that waits: its number, event and image; ``due_utc_s`` None for a trigger."""
+    """One table that waits: its number, event and image.
+
+    ``at`` is when: a stamp of the clock for an absolute time, UTC seconds for a
+    relative one, None for a trigger.
+    """
 
     number: int
     event: bytes
     image: bytes
-    due_utc_s: int | None
+    at: int | None
 
 
 class PendingTables:
     """The tables that wait, at most as many as ST-00 says."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, clock: Clock) -> None:
+        self._most, self._clock = most, clock
         self.waiting: dict[int, Waiting] = {}
         self.last_activation = 0  # a stamp of the clock
 
-    def write(self, number: int, data: bytes, context: Context, clock: Clock, utc_s: int) -> bool:
+    def write(self, number: int, data: bytes, context: Context, utc_s: int) -> bool:
         """Take a pending write, over an earlier one for the same table; False when it is no one.
 
         Refused: no room, or an event that is not known.  A time that has passed is due at once.
@@ -52,19 +57,19 @@ class PendingTables:
             return False
         event, image = data[:EVENT_OCTETS], data[EVENT_OCTETS:]
         code = event[0] & 15
-        due: int | None = None
+        at: int | None = None
         if code == ABSOLUTE:
             fmt = context.fmt
             octets = event[1 : 1 + (SIZES["STIME_DATE"][fmt.tm_format] or 0)]
             moment = decode_time("STIME_DATE", octets, fmt.tm_format, fmt.data_order).value
             if not isinstance(moment, datetime):
                 return False
-            due = clock.instant(moment)
+            at = stamp_of(moment)
         elif code == RELATIVE:
-            due = utc_s + sum(n * s for n, s in zip(event[1:], _RELATIVE_S, strict=True))
+            at = utc_s + sum(n * s for n, s in zip(event[1:], _RELATIVE_S, strict=True))
         elif code != TRIGGER:
             return False
-        self.waiting[number] = Waiting(number, event, image, due)
+        self.waiting[number] = Waiting(number, event, image, at)
         return True
 
     @property
@@ -74,16 +79,22 @@ class PendingTables:
 
     def due_utc_s(self) -> int | None:
         """Give when the next table becomes active by time."""
-        return min(
-            (w.due_utc_s for w in self.waiting.values() if w.due_utc_s is not None), default=None
-        )
+        dues = map(self._due_utc_s, self.waiting.values())
+        return min((due for due in dues if due is not None), default=None)
+
+    def _due_utc_s(self, waiting: Waiting) -> int | None:
+        """Give when a table becomes active, by what the clock applies now."""
+        if waiting.at is None or waiting.event[0] & 15 != ABSOLUTE:
+            return waiting.at
+        return self._clock.instant_of(waiting.at)
 
     def due(self, utc_s: int) -> list[list[Waiting]]:
         """Give the tables whose time has come, those of one event together, in order of time."""
         groups: dict[tuple[int, bytes], list[Waiting]] = {}
         for waiting in self.waiting.values():
-            if waiting.due_utc_s is not None and waiting.due_utc_s <= utc_s:
-                groups.setdefault((waiting.due_utc_s, waiting.event), []).append(waiting)
+            due = self._due_utc_s(waiting)
+            if due is not None and due <= utc_s:
+                groups.setdefault((due, waiting.event), []).append(waiting)
         return [groups[key] for key in sorted(groups)]
 
     def of_event(self, event: bytes | None) -> list[Waiting]:
@@ -98,11 +109,10 @@ class PendingTables:
     def shift(self, seconds: int) -> None:
         """Keep relative events where they are in running time, after the clock was set."""
         for number, waiting in self.waiting.items():
-            if waiting.event[0] & 15 == RELATIVE and waiting.due_utc_s is not None:
-                due = waiting.due_utc_s + seconds
-                self.waiting[number] = Waiting(number, waiting.event, waiting.image, due)
+            if waiting.event[0] & 15 == RELATIVE and waiting.at is not None:
+                self.waiting[number] = replace(waiting, at=waiting.at + seconds)
 
-    def table(self, can_wait: frozenset[int], clock: Clock) -> Mapping[str, Any]:
+    def table(self, can_wait: frozenset[int]) -> Mapping[str, Any]:
         """Give ST-04; entries without a table have EVENT_CODE 15."""
         entries = [
             {
@@ -116,7 +126,7 @@ class PendingTables:
         return {
             "STANDARD_PENDING": can_wait,
             "MANUFACT_PENDING": frozenset(),
-            "LAST_ACTIVATION_DATE_TIME": clock.moment(self.last_activation),
+            "LAST_ACTIVATION_DATE_TIME": self._clock.moment(self.last_activation),
             "NBR_PENDING_ACTIVATION": len(self.waiting),
             "PENDING_TABLES": entries,
         }
@@ -128,17 +138,15 @@ class PendingTables:
 
     def to_json(self) -> list[Any]:
         """Give what waits for non-volatile memory."""
-        entries = [
-            [w.number, w.event.hex(), w.image.hex(), w.due_utc_s] for w in self.waiting.values()
-        ]
+        entries = [[w.number, w.event.hex(), w.image.hex(), w.at] for w in self.waiting.values()]
         return [self.last_activation, entries]
 
     def restore(self, state: list[Any]) -> None:
         """Take it back."""
         self.last_activation, entries = state
         self.waiting = {
-            number: Waiting(number, bytes.fromhex(event), bytes.fromhex(image), due)
-            for number, event, image, due in entries
+            number: Waiting(number, bytes.fromhex(event), bytes.fromhex(image), at)
+            for number, event, image, at in entries
         }
 
 

@@ -211,7 +211,7 @@ def _fragment(meter: Meter, fragment: Fragment, now_us: int) -> bytes:
 
 
 def _pending(meter: Meter, now_us: int) -> Shown:
-    return meter.pending.table(meter.program.formats.std_tbls_write - {7}, meter.clock)
+    return meter.pending.table(meter.program.formats.std_tbls_write - {7})
 
 
 _SHOWN: Mapping[int, Callable[[Meter, int], Shown]] = {

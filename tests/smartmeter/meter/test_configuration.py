@@ -163,6 +163,25 @@ def test_a_pending_table_becomes_active_when_its_time_comes() -> None:
     assert EventCode.PENDING_TABLE_ACTIVATED in codes(bench)
 
 
+@pytest.mark.parametrize("start, wanted", [((1, 10), (7, 1)), ((7, 10), (12, 1))])
+def test_a_pending_table_waits_for_what_the_clock_shows_also_over_daylight_saving(
+    start: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    begun = datetime(2026, *start, tzinfo=UTC)
+    bench = Bench(TOU, epoch_us=int(begun.timestamp()) * US_PER_S)
+    event = bytes([0, 26, *wanted, 6, 30])
+    bench.meter.write_table(0x1000 | 5, event + b"POLE 17".ljust(20), bench.now_us)
+    bench.start()
+    summer = wanted[0] == 7
+    due = datetime(2026, *wanted, 6 + (4 if summer else 5), 30, tzinfo=UTC)
+    bench.wait(int((due - begun).total_seconds() - 1) * US_PER_S)
+    assert bench.snapshot()[5].IDENTIFICATION.strip() != "POLE 17"
+    bench.wait(US_PER_S)
+    after = bench.snapshot()
+    assert after[5].IDENTIFICATION.strip() == "POLE 17"
+    assert after[4].LAST_ACTIVATION_DATE_TIME.value == datetime(2026, *wanted, 6, 30)
+
+
 def test_pending_tables_of_one_event_are_activated_together_or_discarded() -> None:
     bench = Bench(COMMERCIAL)
     tables = bench.snapshot()
