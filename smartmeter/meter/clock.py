@@ -97,10 +97,6 @@ class Clock:
         moment = self.moment(self.stamp(utc_s))
         return None if moment is None else moment.replace(microsecond=fraction_us)
 
-    def instant(self, shown: datetime) -> int:
-        """Give the UTC seconds of a time as tables show it now."""
-        return self.instant_of(stamp_of(shown))
-
     def instant_of(self, stamp: int) -> int:
         """Give the UTC seconds of a stamp, by what the clock applies now."""
         return stamp - self._shift_s()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansi_tables import Record, TableError
 from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_response
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of
+from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of, stamp_of
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.service_switch import Answer
 
@@ -242,7 +242,8 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
         clock.applied = frozenset(name for name in names if given.TIME_DATE_QUAL.get(name))
     if mask.SET_TIME_FLAG or mask.SET_DATE_FLAG:
         meter.note(EventCode.TIME_CHANGED_OLD, now_us)
-        meter.set_clock(clock.instant(wanted) * US_PER_S + wanted.microsecond, now_us)
+        utc_s = meter.metering.time.instant_of(stamp_of(wanted))
+        meter.set_clock(utc_s * US_PER_S + wanted.microsecond, now_us)
         meter.note(EventCode.TIME_CHANGED_NEW, now_us)
     after = clock.shown(clock.utc_us(now_us))
     return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}

@@ -98,6 +98,27 @@ class TimeOfUse:
             self._set_dst(plan.last_dst(yesterday) == DST_ON)
         self._switch_dst(utc_s, None)
 
+    def instant_of(self, stamp: int) -> int:
+        """Give when, in UTC seconds, the clock shows a stamp by the daylight saving of that time.
+
+        Of an hour that comes twice the one is meant in which daylight saving is as now; a time
+        in the hour that is left out is taken as one without it.
+        """
+        if self._plan is None:
+            return self._clock.instant_of(stamp)
+        now = self.state.dst_on
+        try:
+            for on in (now, not now):
+                self._set_dst(on)
+                utc_s = self._clock.instant_of(stamp)
+                self._begin_dst(utc_s, self._plan)
+                if self.state.dst_on == on:
+                    return utc_s
+            self._set_dst(False)
+            return self._clock.instant_of(stamp)
+        finally:
+            self._set_dst(now)
+
     def _tiers_at_end(self, day: date) -> tuple[int, int]:
         assert self._plan is not None
         season = self._plan.season_on(day)

@@ -3,6 +3,7 @@
 Times are UTC seconds of the meter's own clock.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -68,6 +69,21 @@ class ReferenceCalendar:
         zone = self.zone if "TM_ZN_APPLIED_FLAG" in self.applied else 0
         saving = self.dst_s * self.dst if "DST_APPLIED_FLAG" in self.applied else 0
         return EPOCH + timedelta(seconds=utc_s + zone + saving)
+
+    def shown_then(self, utc_s: int) -> datetime:
+        """Give a time as tables will show it, with the daylight saving of that time."""
+        then = copy(self)
+        then.begin(utc_s)
+        return then.shown(utc_s)
+
+    def instant_of(self, shown: datetime) -> int:
+        """Give when the clock shows this: the time with daylight saving as now, if there is one."""
+        seconds = int((shown - self.shown(0)).total_seconds())
+        if self.shown_then(seconds) == shown:
+            return seconds
+        other = copy(self)
+        other.dst = 1 - self.dst
+        return int((shown - other.shown(0)).total_seconds())
 
     # Dates.
 

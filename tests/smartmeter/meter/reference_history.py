@@ -129,7 +129,8 @@ class Pair:
     def clock(self, chance: Random) -> None:
         seconds = chance.choice((-1, 1)) * (chance.choice((2, 90, 1000, 8000)))
         reference = self.reference
-        moment = reference.calendar.shown(reference.now + seconds)
+        moment = reference.calendar.shown_then(reference.now + seconds)
+        seconds = reference.calendar.instant_of(moment) - reference.now
         mask = {"SET_TIME_FLAG": 1, "SET_DATE_FLAG": 1, "SET_TIME_DATE_QUAL": 0}
         given = {"SET_MASK": mask, "DATE_TIME": moment, "TIME_DATE_QUAL": 0}
         code = self.procedure(10, given)

@@ -1,10 +1,11 @@
 """Every standard procedure that a device lists does its work; the others are refused."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from ansi_tables.procedures import Initiate, encode_initiate
+from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.load_profile import OK, SKIPPED
 from smartmeter.meter.profiles import PROFILES
@@ -242,6 +243,27 @@ def test_what_the_mask_leaves_out_of_a_time_is_not_looked_at(
 ) -> None:
     answer = procedure(Bench(), 10, bytes.fromhex(given))
     assert answer == bytes((0, 26, 1, 1, 0, 0, 0, *shown))
+
+
+@pytest.mark.parametrize("start", [1, 7])
+@pytest.mark.parametrize(
+    "wanted",
+    [(26, 7, 1, 12, 0, 0), (26, 12, 1, 12, 0, 0), (26, 3, 8, 1, 59, 59), (26, 3, 8, 3, 0, 0)],
+)
+def test_a_clock_set_into_the_other_half_of_the_year_shows_what_it_was_set_to(
+    start: int, wanted: tuple[int, ...]
+) -> None:
+    epoch_s = int(datetime(2026, start, 10, tzinfo=UTC).timestamp())
+    bench = Bench(TOU, epoch_us=epoch_s * US_PER_S)
+    assert procedure(bench, 10, bytes((3, *wanted, 0)))[7:13] == bytes(wanted)
+
+
+def test_an_hour_that_comes_twice_is_set_as_daylight_saving_is_now() -> None:
+    for start, on in ((1, 0), (7, 1)):
+        epoch_s = int(datetime(2026, start, 10, tzinfo=UTC).timestamp())
+        bench = Bench(TOU, epoch_us=epoch_s * US_PER_S)
+        procedure(bench, 10, bytes((3, 26, 11, 1, 1, 30, 0, 0)))
+        assert on == bench.snapshot()[52].TIME_DATE_QUAL.DST_FLAG
 
 
 def test_a_date_that_is_none_changes_nothing_of_the_qualifier_either() -> None:
