@@ -28,6 +28,10 @@ class MainsSense(Protocol):
         """Let the hardware go."""
 
 
+#: How the types of supplies begin that are fed from the mains.
+_FED = ("Mains", "USB", "BrickID")
+
+
 class MeterAlone:
     """No sense on the board: outages show in the meter's own log and clock only."""
 
@@ -40,13 +44,17 @@ class MeterAlone:
 
 
 class PowerSupply:
-    """``/sys/class/power_supply/*/online`` of the supplies of type Mains or USB."""
+    """``/sys/class/power_supply/*/online`` of the supplies of type Mains, USB, USB_C and the like.
+
+    Off is 0; a supply that is there says 1, or 2 where its voltage is negotiated (Linux'
+    ABI/testing/sysfs-class-power).
+    """
 
     def __init__(self, folder: Path = POWER_SUPPLIES) -> None:
         self._files = [
             supply / "online"
             for supply in sorted(folder.glob("*"))
-            if (supply / "online").exists() and _text(supply / "type") in ("Mains", "USB")
+            if (supply / "online").exists() and _text(supply / "type").startswith(_FED)
         ]
         if not self._files:
             raise SettingsError(
@@ -55,7 +63,7 @@ class PowerSupply:
 
     def read(self) -> bool | None:
         """Tell whether any of the supplies is online."""
-        found = [text == "1" for file in self._files if (text := _text(file)) in ("0", "1")]
+        found = [text != "0" for file in self._files if (text := _text(file)) in ("0", "1", "2")]
         return any(found) if found else None
 
     def close(self) -> None:

@@ -47,6 +47,17 @@ def test_the_mains_are_felt_at_the_boards_power_supply(tmp_path: Path) -> None:
     assert sense.read() is None, "a supply that vanished tells nothing"
 
 
+@pytest.mark.parametrize("kind", ["Mains", "USB", "USB_C", "USB_PD", "BrickID"])
+def test_a_supply_of_a_negotiated_voltage_is_on_too(tmp_path: Path, kind: str) -> None:
+    online = supply(tmp_path, "usb", kind, "2")
+    sense = PowerSupply(tmp_path)
+    assert sense.read() is True
+    online.write_text("0\n")
+    assert sense.read() is False
+    online.write_text("2\n")
+    assert sense.read() is True, "it has come back"
+
+
 def test_a_board_without_a_sense_says_what_to_write(tmp_path: Path) -> None:
     assert MeterAlone().read() is None
     with pytest.raises(SettingsError, match='mains = "meter"'):
