@@ -31,8 +31,9 @@ ERRORS = {
     ErrorCode.WATCHDOG_RESET: ("the watchdog started it anew", ""),
     ErrorCode.CONFIGURATION_FAILED: ("the meter cannot be read", "run: smartmeter gateway check"),
     ErrorCode.REGISTRATION_FAILED: (
-        "the TMS refuses its registration",
-        "give the operator of the TMS shipment.csv, or the ESN and its key",
+        "the TMS does not take it in",
+        "see that the TMS runs and can be reached; give its operator shipment.csv, or the ESN and"
+        " its key",
     ),
 }
 WARNINGS = {

@@ -487,8 +487,8 @@ class Module:
                 if unknown or self.upgrade.on_trial:
                     self._hello = True
                 self.network.poll(now_us)
-            case RegistrationRefused():
-                self.life.set_error(ErrorCode.REGISTRATION_FAILED)
+            case RegistrationRefused(cause):
+                self.life.set_error(ErrorCode.REGISTRATION_FAILED, cause)
                 self._trust_clock(now_us)
             case ReportAcknowledged(number):
                 self.memory.acknowledged_s = self.calendar.utc_s(now_us) or 0

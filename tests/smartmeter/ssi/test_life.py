@@ -253,6 +253,7 @@ def test_error_31_without_a_tms_there_is_no_registration() -> None:
     street.link.wrap(cut)
     street.run(60)
     assert street.device.module.error is ErrorCode.REGISTRATION_FAILED
+    assert street.device.module.life.why == "no answer in time"
     assert street.device.module.state is State.REGISTERING
     street.link.unwrap(cut)
     street.run(120)
