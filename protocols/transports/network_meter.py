@@ -149,7 +149,8 @@ class NetworkMeter:
 
     The newest key, that with the highest id, secures the requests; without a
     key they go in clear, and then no password is sent.  With ``answer_port`` an
-    answer may also come on a connection that the meter opens to that port.
+    answer may also come on a connection that the meter opens to that port.  An
+    answer is awaited for ``answer_timeout_s``.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class NetworkMeter:
         password: bytes | None = None,
         user_id: int = 0,
         answer_port: int | None = None,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self._name, self._target = name, parse_name(name)
         self._key_id = max(keys, default=None)
@@ -169,7 +171,7 @@ class NetworkMeter:
         self._node = Node(title, _Keys(keys), _Clock(), state, settings)
         self._node.joins_segments = True  # a relay may have them from a way by datagrams
         self._socket: socket.socket | None = None
-        self._answer_port = answer_port
+        self._answer_port, self._answer_timeout_s = answer_port, answer_timeout_s
         self._door: AnswerDoor | None = None
 
     def __enter__(self) -> NetworkMeter:
@@ -357,11 +359,11 @@ class NetworkMeter:
             None,
             now_us,
             key_id=key_id,
-            timeout_us=int(ANSWER_TIMEOUT_S * 1e6),
+            timeout_us=int(self._answer_timeout_s * 1e6),
         )
         self._send()
         refused: set[str] = set()
-        deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
+        deadline_s = time.monotonic() + self._answer_timeout_s
         while time.monotonic() < deadline_s:
             try:
                 self._receive(deadline_s - time.monotonic())

@@ -31,7 +31,7 @@ from smartmeter.cli.logon import (
     logon_settings,
     open_any_port,
 )
-from smartmeter.cli.meter_line import check_network_options, network_meter, network_options
+from smartmeter.cli.meter_line import NetworkOptions, network_meter, network_options
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange, NetworkCloning
 from smartmeter.meter.image import MeterImage
@@ -105,6 +105,7 @@ def command(
     no_bauds: bool,
     key_file: str | None,
     answer_port: int | None,
+    answer_timeout: int | None,
     **logon: Any,
 ) -> int:
     """Save all readable tables of the meter at PORT, and how it behaves, to FILE.
@@ -117,11 +118,12 @@ def command(
     """
     if with_secrets and share:
         raise click.UsageError("--share leaves secrets out: give it, or --with-secrets")
-    check_network_options(port, key_file, answer_port)
+    network = NetworkOptions(key_file, answer_port, answer_timeout)
+    network.check(port)
     settings = logon_settings(**logon)
     way: _Way
     if is_network(port):
-        way = _Network(port, settings, key_file, answer_port)
+        way = _Network(port, settings, network)
     else:
         way = _Line(port, settings, not no_bauds)
     target = _Target(Path(file), settings, with_secrets, share)
@@ -189,14 +191,12 @@ class _Network:
 
     kind: type[Cloning] = NetworkCloning
 
-    def __init__(
-        self, name: str, logon: LogonSettings, key_file: str | None, answer_port: int | None
-    ) -> None:
+    def __init__(self, name: str, logon: LogonSettings, options: NetworkOptions) -> None:
         from protocols.transports.network_meter import read_table
 
         # The password is what the script gives, after all that is shown without it.
         without = replace(logon, password=None)
-        self._meter = network_meter(name, without, key_file, answer_port)
+        self._meter = network_meter(name, without, options)
         if logon.password is not None and not self._meter.is_secured:
             click.echo("without a key the password is not sent", err=True)
             logon = without

@@ -25,7 +25,7 @@ from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.journal import FileJournal
 from smartmeter.cli.logon import call_key, is_call, is_network, open_any_port
-from smartmeter.cli.meter_line import check_network_options
+from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -97,7 +97,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
     if port is not None and is_network(port):
         return _on_network(context, port, options)
-    check_network_options(port or "", options["key_file"], None)
+    NetworkOptions(options["key_file"]).check(port or "")
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
     if options["plan_only"]:

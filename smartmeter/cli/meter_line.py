@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
@@ -61,13 +61,38 @@ def remote_options(verb: _Verb) -> _Verb:
 
 def network_options(verb: _Verb) -> _Verb:
     """Give a verb what reaches a meter on the network; :func:`network_meter` takes it."""
-    port = click.option(
-        "--answer-port",
-        type=click.IntRange(0, 65_535),
-        help="c1222: take answers on connections to this port too (1153).",
-    )
-    option = click.option("--key-file", type=FILE_THERE, help="c1222: keys, ID=HEX lines.")
-    return option(port(verb))
+    for option in (
+        click.option(
+            "--answer-timeout",
+            type=click.IntRange(1, 3600),
+            metavar="SECONDS",
+            help="c1222: how long an answer may take; default 15.",
+        ),
+        click.option(
+            "--answer-port",
+            type=click.IntRange(0, 65_535),
+            help="c1222: take answers on connections to this port too (1153).",
+        ),
+        click.option("--key-file", type=FILE_THERE, help="c1222: keys, ID=HEX lines."),
+    ):
+        verb = option(verb)
+    return verb
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What :func:`network_options` gives; None where it is left out."""
+
+    key_file: str | None = None
+    answer_port: int | None = None
+    answer_timeout: int | None = None
+
+    def check(self, port: str) -> None:
+        """Refuse what only a meter on the network has, for one at a port."""
+        for name, value in vars(self).items():
+            if value is not None and not is_network(port):
+                option = f"--{name.replace('_', '-')}"
+                raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
 
 
 def line_options(verb: _Verb) -> _Verb:
@@ -102,16 +127,17 @@ class MeterLine:
         dtr: bool,
         key_file: str | None = None,
         answer_port: int | None = None,
+        answer_timeout: int | None = None,
         **logon: Any,
     ) -> None:
         for speed in baud:
             if speed not in BAUD_CODES:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
-        self.key_file, self.answer_port = key_file, answer_port
+        self.network = NetworkOptions(key_file, answer_port, answer_timeout)
         if self.is_network and (baud or assume or strict or dtr or not rts or logon["user"]):
             raise click.UsageError(f"{port} has no line: leave speeds, quirks, --rts, --user out")
-        check_network_options(port, key_file, answer_port)
+        self.network.check(port)
         #: What every opened port is put into, such as a recording.
         self.wrap: Callable[[Port], Port] = lambda port: port
         self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
@@ -143,27 +169,19 @@ class MeterLine:
         """Give the meter, at a port or on the network, to be used with ``with``."""
         if not self.is_network:
             return self.session()
-        return network_meter(self.port, self.logon, self.key_file, self.answer_port)
+        return network_meter(self.port, self.logon, self.network)
 
 
-def check_network_options(port: str, key_file: str | None, answer_port: int | None) -> None:
-    """Refuse what only a meter on the network has, for one at a port."""
-    for option, value in (("--key-file", key_file), ("--answer-port", answer_port)):
-        if value is not None and not is_network(port):
-            raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
-
-
-def network_meter(
-    name: str, logon: LogonSettings, key_file: str | None, answer_port: int | None
-) -> NetworkMeter:
+def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> NetworkMeter:
     """Give a meter on the network, with the keys of the options or of the environment."""
-    from protocols.transports.network_meter import NetworkMeter
+    from protocols.transports.network_meter import ANSWER_TIMEOUT_S, NetworkMeter
     from smartmeter.cli.frame_c1222 import make_context
 
-    keys = make_context((), key_file, None, (), None).keys
+    keys = make_context((), options.key_file, None, (), None).keys
     if logon.password is not None and not keys:
         click.echo("without a key the password is not sent", err=True)
-    return NetworkMeter(name, keys, logon.password, logon.user_id, answer_port)
+    timeout_s = options.answer_timeout or ANSWER_TIMEOUT_S
+    return NetworkMeter(name, keys, logon.password, logon.user_id, options.answer_port, timeout_s)
 
 
 def warn_of_password(meter: RemoteMeter) -> None:

@@ -30,7 +30,10 @@ WINDOW_S = 900
 LATE_S = 1.0
 _TITLE = "look at the title; a relay knows only those that have registered with it"
 _KEY = f"another key, or this computer's clock is {WINDOW_S // 60} minutes or more off"
-_SILENCE = "the title leads to nobody, or answers come another way: --answer-port 1153"
+_SILENCE = (
+    "the title leads to nobody, or answers come another way (--answer-port 1153) or late"
+    " (--answer-timeout 60)"
+)
 
 
 def talk_over_network(line: MeterLine) -> Iterator[Finding]:
@@ -39,7 +42,7 @@ def talk_over_network(line: MeterLine) -> Iterator[Finding]:
         name = parse_name(line.port)
         # The password is tried by itself, so that the rest is seen where it is refused.
         without = replace(line.logon, password=None)
-        meter = network_meter(line.port, without, line.key_file, line.answer_port)
+        meter = network_meter(line.port, without, line.network)
     except PortError as error:
         yield Finding(line.port, False, str(error), "an IPv6 address goes into brackets")
         return

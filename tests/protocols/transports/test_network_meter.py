@@ -123,10 +123,7 @@ def test_a_write_without_an_answer_is_never_repeated_and_said_to_be_unknown() ->
     assert heard
 
 
-def test_what_was_refused_while_an_answer_was_waited_for_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("protocols.transports.network_meter.ANSWER_TIMEOUT_S", 1.0)
+def test_what_was_refused_while_an_answer_was_waited_for_is_told() -> None:
     answer = bytes.fromhex("601ba2040d02072aa403020101a6030d0105a80105be0728058103800100")
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -141,7 +138,7 @@ def test_what_was_refused_while_an_answer_was_waited_for_is_told(
         thread.start()
         name = f"c1222://127.0.0.1:{server.getsockname()[1]}/.7.42"
         with (
-            NetworkMeter(name, KEYS) as meter,
+            NetworkMeter(name, KEYS, answer_timeout_s=1.0) as meter,
             pytest.raises(LinkError, match=r"no answer in time; refused what came: .*2006 draft"),
         ):
             meter.read(1)
@@ -282,3 +279,14 @@ def test_what_was_refused_is_told_where_the_connection_ends_without_an_answer() 
     told = pytest.raises(LinkError, match="closed; refused what came: not-for-this-node")
     with answering as name, NetworkMeter(name, KEYS) as meter, told:
         meter.read(1)
+
+
+@pytest.mark.parametrize("option", ["--key-file", "--answer-port", "--answer-timeout"])
+def test_what_only_a_meter_on_the_network_has_is_refused_for_one_at_a_port(
+    option: str, tmp_path: Path
+) -> None:
+    value = tmp_path / "5"
+    value.write_text("0=00")
+    given = str(value) if option == "--key-file" else "5"
+    done = smartmeter("read", "sim:", "1", option, given)
+    assert done.returncode == 2 and f"{option} is for c1222://" in done.stderr
