@@ -210,6 +210,7 @@ class RelayHost:
                 finally:
                     connection.close()
                     self._connection = None
+                    self._unknown_above.clear()  # they would come anew to nothing
                     self.relay.path_failed(UPSTREAM, monotonic_us())
                     self._flush()
             await asyncio.sleep(RECONNECT_S)
