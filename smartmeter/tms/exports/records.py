@@ -145,18 +145,19 @@ class Readings(_Rows):
         *("value", "unit", "raw", "occurred", "received_utc"),
     )
     _table, _key = "readings", ("time_s", "table_nbr")
-    _known: tuple[tuple[str, int], dict[int, bytes]] = ("", 0), {}
+    _known: tuple[tuple[str, int], Snapshot] = ("", 0), Snapshot({})
 
-    def _context(self, esn: str, context_id: int) -> dict[int, bytes]:
-        """Give a context; the last one is remembered, as the next reading mostly has it too."""
+    def _tables(self, esn: str, context_id: int) -> Snapshot:
+        """Give a context's tables; the last are remembered, as the next reading mostly has them."""
         if self._known[0] != (esn, context_id):
-            self._known = (esn, context_id), self._archive.images(esn, context_id)
+            self._known = (esn, context_id), Snapshot(self._archive.images(esn, context_id))
         return self._known[1]
 
     def _told(self, row: sqlite3.Row, local: LocalTime) -> Iterator[Row]:
-        table, context = row["table_nbr"], self._context(row["esn"], row["context_id"])
+        table, tables = row["table_nbr"], self._tables(row["esn"], row["context_id"])
+        tables.images[table] = bytes(row["image"])
         try:
-            registers = _TABLES[table](Snapshot({**context, table: bytes(row["image"])}))
+            registers = _TABLES[table](tables)
         except TableError:
             return
         for one in registers:
