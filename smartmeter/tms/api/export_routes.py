@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,8 @@ from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
 
 #: Files that are fetched at once, and meters that one request names.
 MAX_DOWNLOADS, MAX_NAMED = 4, 500
+#: How long a piece may wait for whoever fetches it.
+STALL_S = 60.0
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
 
@@ -46,11 +48,14 @@ class _Download(StreamingResponse):
             self._under_way.discard(self)
 
     async def stream_response(self, send: Any) -> None:
-        """Send the pieces; after a fault the end of the body is never told."""
-        try:
-            await super().stream_response(send)
-        except SmartMeterError:
-            return
+        """Send the pieces; after a fault, and to nobody who takes them, the end is never told."""
+
+        async def send_soon(message: Any) -> None:
+            async with asyncio.timeout(STALL_S):
+                await send(message)
+
+        with suppress(SmartMeterError, TimeoutError):
+            await super().stream_response(send_soon)
 
 
 def add_exports(app: FastAPI, database: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from smartmeter.base.clock import Calendar, monotonic_us
+from smartmeter.tms.api import export_routes
 from smartmeter.tms.api.export_routes import MAX_DOWNLOADS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -82,8 +83,9 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
 
 
 async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
-    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+    browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(export_routes, "STALL_S", 1.0)
     client, tms, _ = browser
     await client.post("/login", data={"user": "ann", "password": "good enough"})
     rows = [
@@ -100,9 +102,9 @@ async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     with closing(sqlite3.connect(tms.store.path)) as other:
         [busy, *_] = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     assert not busy, "no reader keeps the log"
-    for one in under_way:
-        await one.__aexit__(None, None, None)
     deadline = monotonic_us() + 10_000_000
     while (answer := await client.get(path)).status_code == 429 and monotonic_us() < deadline:
-        pass  # each of those that were given up is noticed when its next piece is sent
+        pass  # until those that nobody takes are given up
     assert len(answer.text.splitlines()) == ROWS + 1
+    for one in under_way:
+        await one.__aexit__(None, None, None)
