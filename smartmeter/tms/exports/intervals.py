@@ -14,6 +14,7 @@ from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.selection import Row, Selection
 from smartmeter.tms.exports.stamps import LocalTime, utc_text
 from smartmeter.tms.interval_channels import Channel, channels_of
+from smartmeter.tms.store.pruned_numbers import RANGES_IN_HOLE, Numbered, without_pruned
 
 _KEY = ("set_nbr", "ring_epoch", "sequence")
 _SPAN = "end_s>? AND end_s<=?"
@@ -67,11 +68,20 @@ class Intervals:
             place = row["set_nbr"], row["ring_epoch"], row["sequence"]
             if before is None or before[:2] != place[:2]:
                 before = *place[:2], self._newest_before(esn, *place)
-            told["missing_before"] = place[2] - before[2] - 1
+            told["missing_before"] = self._missing(esn, *place[:2], before[2] + 1, place[2])
             if self._channels is not None and not told["values"].keys() <= set(self._channels):
                 raise SmartMeterError(esn, "was programmed anew just now", "export once more")
             before = place
             yield told
+
+    def _missing(self, esn: str, set_nbr: int, ring_epoch: int, first: int, end: int) -> int:
+        """Count the numbers [first, end) that never came; those that were pruned did."""
+        if first == end:
+            return 0
+        ring = Numbered.INTERVAL, esn, set_nbr, ring_epoch
+        rows = self._archive.rows(RANGES_IN_HOLE, *ring, first, end)
+        holes = without_pruned((first, end), [(row["first"], row["last"]) for row in rows])
+        return sum(end - first for first, end in holes)
 
     def _newest_before(self, esn: str, set_nbr: int, ring_epoch: int, sequence: int) -> int:
         """Give the number of the interval before the span; where there is none, nothing lacks."""

@@ -28,6 +28,26 @@ Ring = tuple[Numbered, str, int, int]
 _IN_RING = "FROM pruned WHERE kind=? AND esn=? AND set_nbr=? AND epoch=? AND last>=? AND first<=?"
 
 
+#: To be given a ring, and the first number and the one after the last of a hole in it.
+RANGES_IN_HOLE = (
+    "SELECT first, last FROM pruned WHERE kind=? AND esn=? AND set_nbr=? AND epoch=?"
+    " AND last>=? AND first<? ORDER BY first"
+)
+
+
+def without_pruned(
+    hole: tuple[int, int], ranges: Iterable[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Give what of a hole [first, end) never came, as holes: what was pruned is not missing."""
+    begin, end = hole
+    found = []
+    for first, last in ranges:
+        if begin < first:
+            found.append((begin, first))
+        begin = max(begin, last + 1)
+    return [*found, (begin, end)] if begin < end else found
+
+
 def note_pruned(
     connection: sqlite3.Connection, ring: Ring, rows: Iterable[tuple[int, int]]
 ) -> None:

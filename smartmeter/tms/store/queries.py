@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ansi_tables.decades.d06_load_profile import SETS
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import State
+from smartmeter.tms.store.pruned_numbers import RANGES_IN_HOLE, Numbered, without_pruned
 from smartmeter.tms.store.sqlite import Store
 
 #: Missing sequences [first, end); the end None is open.
@@ -112,5 +113,10 @@ def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:
         newest["last"] - MAX_LOOK_BACK,
         MAX_GAPS,
     )
-    holes: list[tuple[int, int | None]] = [(row["first"], row["end"]) for row in reversed(rows)]
+    ring = Numbered.INTERVAL, esn, set_nbr, newest["ring_epoch"]
+    holes: list[tuple[int, int | None]] = []
+    for row in reversed(rows):
+        hole = row["first"], row["end"]
+        pruned = store.read(RANGES_IN_HOLE, *ring, *hole)
+        holes += without_pruned(hole, [(one["first"], one["last"]) for one in pruned])
     return [*holes, (newest["last"] + 1, None)]

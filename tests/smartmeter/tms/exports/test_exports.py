@@ -23,6 +23,7 @@ from smartmeter.tms.exports.intervals import status_words
 from smartmeter.tms.exports.kinds import KINDS, export_pieces
 from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
 from smartmeter.tms.store.interval_rows import store_intervals
+from smartmeter.tms.store.pruned_numbers import Numbered, note_pruned
 from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.records import store_image
@@ -97,6 +98,8 @@ def test_intervals_are_scaled_by_their_own_context_and_a_gap_is_told(kept: Store
     )
     late = Selection(from_s=EPOCH_S + 4 * QUARTER_S)
     assert lines_of(kept, "intervals", late)[0]["missing_before"] == "2", "the gap lies before it"
+    kept.write_now(lambda c: note_pruned(c, (Numbered.INTERVAL, "SM1", 1, 1), [(2, EPOCH_S)]))
+    assert lines_of(kept, "intervals", late)[0]["missing_before"] == "1", "what was pruned came"
 
 
 def test_what_has_no_unit_or_no_time_is_left_empty_and_not_guessed(kept: Store) -> None:

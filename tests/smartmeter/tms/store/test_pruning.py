@@ -89,6 +89,37 @@ def test_ranges_hold_just_the_numbers_that_were_noted(batches: list[set[int]]) -
     store.close()
 
 
+#: The first interval of a delivery, how many, and how many days pass before it; so often repeated.
+DELIVERIES = st.lists(
+    st.tuples(st.integers(0, 20), st.integers(1, 6), st.integers(0, 25)), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=60)
+@given(DELIVERIES, st.integers(1, 40))
+def test_whatever_comes_late_twice_or_across_gaps_is_stored_once_in_all_the_years(
+    deliveries: list[tuple[int, int, int]], keep_days: int
+) -> None:
+    store = MemoryStore()
+    now_s, told, stored = NOW_S, set[int](), 0
+    for first, count, days in deliveries:
+        now_s += days * DAY_S
+        ends = [NOW_S + n * DAY_S for n in range(first, first + count)]
+        for _ in range(2):
+            stored += keep(store, part(first, ends), now_s)
+        told |= set(range(first, first + count))
+        prune(store, keep_days, now_s)
+        assert stored == len(told), "each is new once"
+        kept = {sequence for _, sequence in held(store)}
+        assert max(told) in kept and kept <= told
+        young = {n for n in told if NOW_S + n * DAY_S >= now_s - keep_days * DAY_S}
+        assert young <= kept, "what is not old is there"
+        assert store.number("SELECT count FROM totals WHERE name='intervals'") == len(kept)
+        missing = {n for begin, end in gaps(store, "SM1", 1)[:-1] for n in range(begin, end or 0)}
+        assert missing == set(range(min(kept), max(told))) - told, "nobody is asked for what came"
+    store.close()
+
+
 def test_what_is_old_goes_and_comes_no_more(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "STEP_ROWS", 3)
     ends = [days_ago(40 - n) for n in range(20)]  # the last ten are not older than thirty days
