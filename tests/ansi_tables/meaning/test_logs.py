@@ -73,6 +73,16 @@ def test_a_pointer_one_past_the_newest_entry_is_stepped_back_once() -> None:
     assert made.events() == right and len(right) == 22 and right[-1].sequence == 21
 
 
+def test_a_history_without_times_is_known_to_be_unwritten_by_its_ones() -> None:
+    made = device({71: {"NBR_HISTORY_ENTRIES": 6, "HIST_DATA_LENGTH": 2}, 74: {}})
+    values: dict[str, Any] = {"NBR_VALID_ENTRIES": 3, "LAST_ENTRY_ELEMENT": 3}
+    values |= {f"ENTRIES.{k}.HISTORY_CODE.TBL_PROC_NBR": k + 1 for k in range(3)}
+    values |= {"LAST_ENTRY_SEQ_NBR": 3, "ENTRIES.3.USER_ID": 0xFFFF}
+    for argument, known in ((b"\xff\xff", [1, 2, 3]), (b"\xff\1", [2, 3, 0])):
+        put(made, 74, values | {"ENTRIES.3.HISTORY_ARGUMENT": argument})
+        assert [event.code for event in made.history()] == known
+
+
 def test_a_pointer_past_a_full_array_is_stepped_back_too() -> None:
     made = a_log(0, 4, 4, 3, 9)
     image = bytearray(made.images[76])

@@ -1,6 +1,7 @@
 """Each trouble has its flag, its event and its effect; the service switch keeps its rules."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -102,11 +103,17 @@ def test_an_outage_with_an_empty_battery_stops_the_clock() -> None:
 @pytest.mark.parametrize(
     "wrong",
     # The plain meter is on two phases.
-    [("fire", None, None), ("sag", 2, None), ("sag", None, 95), ("swell", None, 100)],
+    [
+        ("fire", None, None),
+        ("sag", 2, None),
+        ("sag", None, 95),
+        ("swell", None, 100),
+        ("overload", None, 201),
+        ("sag", None, -1),
+        ("sag", None, "half"),
+    ],
 )
-def test_a_trouble_that_is_none_is_refused_with_a_remedy(
-    wrong: tuple[str, int | None, int | None],
-) -> None:
+def test_a_trouble_that_is_none_is_refused_with_a_remedy(wrong: tuple[str, Any, Any]) -> None:
     bench = Bench()
     with pytest.raises(SettingsError) as caught:
         bench.meter.inject(wrong[0], 0, wrong[1], wrong[2])
