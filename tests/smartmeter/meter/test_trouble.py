@@ -108,7 +108,7 @@ def test_an_outage_with_an_empty_battery_stops_the_clock() -> None:
         ("sag", 2, None),
         ("sag", None, 95),
         ("swell", None, 100),
-        ("overload", None, 201),
+        ("demand-overload", None, 201),
         ("sag", None, -1),
         ("sag", None, "half"),
     ],
