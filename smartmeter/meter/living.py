@@ -185,6 +185,8 @@ class _Profile:
         self._data = _copied(snapshot[PROFILE])
         self._images: dict[int, bytes] = {}
         self.energy = Energy()
+        #: What was too little for a whole count, by channel: the next interval gets it.
+        self._carried = [Fraction(0)] * len(self._channels)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> _Profile | None:
@@ -215,18 +217,23 @@ class _Profile:
             block["SIMPLE_INT_STATUS"] = frozenset(block.SIMPLE_INT_STATUS) | {index}
         interval = block["LP_INT"][index]
         for number, channel in enumerate(self._channels):
-            counts = self.energy.counts(channel.source, channel.factor)
-            interval["INT_DATA"][number] = _plus(interval["INT_DATA"][number] * 0, counts)
-        for name in ("EXTENDED_INT_STATUS",):
-            if name in interval:
-                interval[name] = [dict.fromkeys(part, 0) for part in interval[name]]
+            counts = self.energy.counts(channel.source, channel.factor) + self._carried[number]
+            binary = isinstance(interval["INT_DATA"][number], float)
+            value = float(counts) if binary else int(counts)
+            interval["INT_DATA"][number] = value
+            self._carried[number] = counts - Fraction(value)
+        if "EXTENDED_INT_STATUS" in interval:
+            status_octets = interval["EXTENDED_INT_STATUS"]
+            interval["EXTENDED_INT_STATUS"] = [dict.fromkeys(part, 0) for part in status_octets]
+        for closure in block.get("CLOSURE_STATUS", ()):
+            closure["NBR_VALID_INTERVALS"] = index + 1
         status["NBR_VALID_INT"] = index + 1
         self.energy = Energy()
         self._images.clear()
 
     def _next_block(self, status: Any) -> None:
         status["LAST_BLOCK_ELEMENT"] = (status.LAST_BLOCK_ELEMENT + 1) % self._blocks
-        status["LAST_BLOCK_SEQ_NBR"] = (status.LAST_BLOCK_SEQ_NBR + 1) % 65_536
+        status["LAST_BLOCK_SEQ_NBR"] = (status.LAST_BLOCK_SEQ_NBR + 1) % (1 << 32)
         status["NBR_VALID_BLOCKS"] = min(status.NBR_VALID_BLOCKS + 1, self._blocks)
         status["NBR_UNREAD_BLOCKS"] = min(status.NBR_UNREAD_BLOCKS + 1, self._blocks)
         status["NBR_VALID_INT"] = 0
