@@ -22,8 +22,14 @@ CONNECT_TIMEOUT_S = 10.0
 PATIENCE_S = 30.0
 #: A peer that does not read what is sent to it is let go when so much waits.
 MAX_UNSENT_OCTETS = 1 << 20
-#: Half-open connections: probes begin after a minute of silence, and three may be lost.
-KEEPALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3))
+#: Half-open connections: probes begin after a minute of silence, and three may be lost.  What is
+#: sent meanwhile is acknowledged in the same time (ms), or the connection has gone.
+KEEPALIVE = (
+    ("TCP_KEEPIDLE", 60),
+    ("TCP_KEEPINTVL", 20),
+    ("TCP_KEEPCNT", 3),
+    ("TCP_USER_TIMEOUT", 120_000),
+)
 #: Interfaces on which groups are joined.
 MAX_INTERFACES = 64
 
