@@ -41,7 +41,8 @@ def shareable(image: MeterImage) -> MeterImage:
     The serial number and the names of ST-05 and ST-06 are also looked for in all
     other tables and in the identification.
     """
-    names = set(_names(image))
+    # The longest first: a shorter one within it would leave its rest.
+    names = sorted(set(_names(image)), key=len, reverse=True)
     blanked = _blanked(without_secrets(image), PERSONAL)
     tables = {number: _scrub(octets, names) for number, octets in blanked.tables.items()}
     link = replace(blanked.link, identification=_scrub(blanked.link.identification, names))
@@ -57,7 +58,7 @@ def _names(image: MeterImage) -> Iterator[bytes]:
                 yield text
 
 
-def _scrub(octets: bytes, names: set[bytes]) -> bytes:
+def _scrub(octets: bytes, names: list[bytes]) -> bytes:
     for name in names:
         octets = octets.replace(name, b" " * len(name))
     return octets

@@ -153,6 +153,13 @@ def test_secrets_are_blanked_and_keep_their_shape() -> None:
     assert b"\xaa\xaa" not in bare.tables[42] and bare.blanked
 
 
+def test_a_name_within_a_longer_one_leaves_nothing_of_it_in_a_shared_image() -> None:
+    name = b"SM000001-ELM-STREET"  # begins with the serial number
+    named = {**IMAGE.tables, 5: name.ljust(20), 2100: b"\1" + name + b"\2"}
+    shared = shareable(MeterImage(named, IMAGE.identity))
+    assert shared.tables[2100] == b"\1" + b" " * len(name) + b"\2"
+
+
 def test_a_shared_image_names_nobody_and_keeps_every_shape() -> None:
     named = dict(IMAGE.tables)
     named[2060] = b"abc SM000001 xyz"
