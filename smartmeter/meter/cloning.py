@@ -18,9 +18,8 @@ from ansi_tables.ids import MANUFACTURER_BIT
 from ansi_tables.rendering import text_shown
 from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1218.steps import ClientLimits
-from protocols.c1218.transfer import Script, check
+from protocols.c1218.transfer import Script, check, read_block
 from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
-from protocols.psem.codec import table_data
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
 from protocols.psem.services import (
     DefaultRead,
@@ -107,7 +106,7 @@ class Cloning:
             yield from self._read_locked(self._settings.logon.password, limits)
         yield from self._read_unlisted()
         yield from self._read_at_the_end()
-        yield from self._read_default()
+        yield from self._read_default(limits)
         for number in self._slow():
             yield from self._read(number, limits, again=True)
 
@@ -262,21 +261,24 @@ class Cloning:
         zero_count = self.link.zero_count if nothing.ok else _code(nothing)
         self.link = replace(self.link, past_end=crossing.ok, zero_count=zero_count)
 
-    def _read_default(self) -> Script[None]:
+    def _read_default(self, limits: ClientLimits) -> Script[None]:
         """Learn which table the default read gives: the one whose octets are most like it."""
-        response = yield DefaultRead()
-        if response.code == ResponseCode.sns:
-            refusals = {**self.link.refusals, "DefaultRead": ResponseCode.sns}
-            self.link = replace(self.link, refusals=refusals)
-        elif response.ok:
-            octets = table_data(response.data)
-            alike = {
-                number: sum(map(eq, octets, image))
-                for number, image in sorted(self.tables.items())
-                if len(image) == len(octets)
-            }
-            if alike:
-                self.link = replace(self.link, default_table=max(alike, key=alike.__getitem__))
+        try:
+            octets = yield from read_block(DefaultRead(), limits)
+        except ServiceRefused as error:
+            if error.code == ResponseCode.sns:
+                refusals = {**self.link.refusals, "DefaultRead": ResponseCode.sns}
+                self.link = replace(self.link, refusals=refusals)
+            return
+        except RemoteProtocolError:
+            return  # which table it was cannot be told
+        alike = {
+            number: sum(map(eq, octets, image))
+            for number, image in sorted(self.tables.items())
+            if len(image) == len(octets)
+        }
+        if alike:
+            self.link = replace(self.link, default_table=max(alike, key=alike.__getitem__))
 
     def _slow(self) -> list[int]:
         """Give the tables that took much longer than the others, each time they were read."""

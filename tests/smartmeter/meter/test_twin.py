@@ -10,11 +10,12 @@ import pytest
 from ansi_tables import Snapshot
 from protocols.c1218.client import Client
 from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.server import READS, Server
 from protocols.errors import SessionEnded
 from protocols.machine import Machine
 from protocols.psem.codec import block
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, Identify, Logon, Negotiate, Response
+from protocols.psem.services import FullRead, Identify, Logon, Negotiate, Request, Response
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning
@@ -54,6 +55,24 @@ def test_a_clone_of_the_clone_is_the_same_file() -> None:
     assert MeterImage.from_json(IMAGE.to_json()) == IMAGE
     assert IMAGE.tables[64] and IMAGE.locked[76] is ResponseCode.isc
     assert IMAGE.refused == {7: ResponseCode.iar, 42: ResponseCode.isc}
+
+
+class OnesComplement(Server):
+    """The server of a meter whose table checksums are one's complements (Q22)."""
+
+    def _dispatch(self, request: Request, now_us: int) -> Response:
+        response = super()._dispatch(request, now_us)
+        if not isinstance(request, READS):
+            return response
+        right = response.data[-1]
+        return replace(response, data=response.data[:-1] + bytes([(right - 1) & 0xFF]))
+
+
+def test_a_meter_with_other_checksums_is_cloned_its_default_table_too() -> None:
+    machine = twin(replace(IMAGE, link=replace(IMAGE.link, default_table=5)))
+    machine._server = OnesComplement(machine.device, machine._options)
+    again = sessions.clone(machine, OPEN)
+    assert again.tables == IMAGE.tables and again.link.default_table == 5
 
 
 class Watched:
