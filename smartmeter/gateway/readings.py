@@ -70,6 +70,16 @@ def energy_rows(rows: Iterable[sqlite3.Row]) -> dict[str, sqlite3.Row]:
     return found
 
 
+def _one_by_one(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Give each interval of a LOAD_PROFILE_PART as a part of its own."""
+    for index, interval in enumerate(value["INTERVALS"]):
+        yield {
+            **value,
+            "FIRST_SEQUENCE": value["FIRST_SEQUENCE"] + index,
+            "INTERVALS": [interval],
+        }
+
+
 class Readings:
     """The database of one gateway."""
 
@@ -167,6 +177,21 @@ class Readings:
                 pass
 
     def _intervals(self, esn: str, value: Mapping[str, Any]) -> None:
+        """Keep intervals, in the newest epoch that is kept at least."""
+        sql = "SELECT min(ring_epoch) AS next FROM intervals WHERE esn=? AND set_nbr=?"
+        sql += " AND ring_epoch>?"
+        epochs = [value["RING_EPOCH"]]
+        while (row := self._one(sql, esn, value["SET"], epochs[-1])) and row["next"]:
+            epochs.append(row["next"])
+        if len(epochs) == 1:
+            self._insert(esn, value)
+            return
+        for one in _one_by_one(value):
+            places = [{**one, "RING_EPOCH": epoch} for epoch in epochs]
+            if not any(self._is_held(esn, place) for place in places):
+                self._insert(esn, places[-1])
+
+    def _insert(self, esn: str, value: Mapping[str, Any]) -> None:
         channels = self._channels(esn, value["CONTEXT_ID"], value["SET"])
         rows = []
         for index, interval in enumerate(value["INTERVALS"]):
@@ -199,24 +224,19 @@ class Readings:
             rows,
         )
         if self._db.total_changes - before < len(rows):
-            for other in self._of_another_ring(esn, value):
-                self._intervals(esn, other)
+            for one in _one_by_one(value):
+                if not self._is_held(esn, one):  # another interval has its place
+                    self._insert(esn, {**one, "RING_EPOCH": one["RING_EPOCH"] + 1})
 
-    def _of_another_ring(self, esn: str, value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """Give those whose place another interval has, each as a part of the epoch after."""
+    def _is_held(self, esn: str, one: Mapping[str, Any]) -> bool:
+        """Tell whether a part of one interval is kept in its place."""
         sql = "SELECT end_s, raw FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch=?"
         sql += " AND sequence=? ORDER BY channel"
-        for index, interval in enumerate(value["INTERVALS"]):
-            sequence, epoch = value["FIRST_SEQUENCE"] + index, value["RING_EPOCH"]
-            held = self._all(sql, esn, value["SET"], epoch, sequence)
-            told = interval["END_TIME"], list(interval["VALUES"])
-            if held and not is_same_interval((held[0]["end_s"], [r["raw"] for r in held]), told):
-                yield {
-                    **value,
-                    "RING_EPOCH": epoch + 1,
-                    "FIRST_SEQUENCE": sequence,
-                    "INTERVALS": [interval],
-                }
+        held = self._all(sql, esn, one["SET"], one["RING_EPOCH"], one["FIRST_SEQUENCE"])
+        [interval] = one["INTERVALS"]
+        told = interval["END_TIME"], list(interval["VALUES"])
+        raw = [row["raw"] for row in held]
+        return bool(held) and is_same_interval((held[0]["end_s"], raw), told)
 
     def _registers(self, esn: str, header: Mapping[str, Any], part: Part) -> None:
         images = self._context(esn, header["CONTEXT_ID"])

@@ -2,7 +2,7 @@
 
 A module whose memory was lost counts the epochs of the meter's ring from one again.  Beside a
 meter whose ring began anew before, it then gives intervals the numbers of older ones: those go
-to the next epoch in which their place is free, or holds the same.
+to the newest epoch that is stored, or to the next one where their place is another's there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _INSERT = (
     " (SELECT 1 FROM pruned WHERE kind='interval' AND esn=?1 AND set_nbr=?2 AND epoch=?3"
     " AND last>=?4 AND first<=?4)"
 )
+_NEXT_EPOCH = "SELECT min(ring_epoch) FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch>?"
 _HELD = "SELECT end_s, raw FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch=? AND sequence=?"
 
 
@@ -32,14 +33,18 @@ def store_intervals(
     received_s: int,
 ) -> int:
     """Write the intervals of a LOAD_PROFILE_PART; gives how many were not there yet."""
-    return insert_intervals(connection, interval_rows(esn, value, source, received_s))
+    return insert_intervals(connection, interval_rows(connection, esn, value, source, received_s))
 
 
 def interval_rows(
-    esn: str, value: Mapping[str, Any], source: str, received_s: int
+    connection: sqlite3.Connection,
+    esn: str,
+    value: Mapping[str, Any],
+    source: str,
+    received_s: int,
 ) -> list[tuple[Any, ...]]:
-    """Give the rows of a LOAD_PROFILE_PART."""
-    return [
+    """Give the rows of a LOAD_PROFILE_PART, in the newest epoch that is stored at least."""
+    rows = [
         (
             esn,
             value["SET"],
@@ -55,6 +60,13 @@ def interval_rows(
         )
         for index, interval in enumerate(value["INTERVALS"])
     ]
+    epochs = [value["RING_EPOCH"]]
+    while found := connection.execute(_NEXT_EPOCH, (esn, value["SET"], epochs[-1])).fetchone()[0]:
+        epochs.append(found)
+    if len(epochs) == 1:
+        return rows
+    places = [[(*row[:2], epoch, *row[3:]) for epoch in epochs] for row in rows]
+    return [place[-1] for place in places if not any(_is_known(connection, one) for one in place)]
 
 
 def insert_intervals(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> int:
@@ -81,13 +93,13 @@ def _of_another_ring(
 
 
 def _is_known(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
-    """Tell whether an interval whose place is taken is the one that has it, or had it."""
+    """Tell whether an interval has its place, or had it."""
     esn, set_nbr, epoch, sequence, end_s = row[:5]
     held = connection.execute(_HELD, (esn, set_nbr, epoch, sequence)).fetchone()
     if held is not None:
         return is_same_interval((held[0], held[1]), (end_s, row[8]))
     until_s = pruned_until(connection, (Numbered.INTERVAL, esn, set_nbr, epoch), sequence)
-    return until_s is None or end_s <= until_s + SAME_END_S
+    return until_s is not None and end_s <= until_s + SAME_END_S
 
 
 def is_same_interval(held: tuple[int, Any], told: tuple[int, Any]) -> bool:

@@ -84,7 +84,7 @@ def store_reports(
     for report in fresh:
         for part in report.parts:
             if part.ssi is SsiTable.LOAD_PROFILE_PART:
-                intervals += interval_rows(report.esn, part.value, REPORT, received_s)
+                intervals += interval_rows(connection, report.esn, part.value, REPORT, received_s)
             else:
                 _store_part(connection, report.esn, report.header, part, received_s)
     insert_intervals(connection, intervals)

@@ -96,6 +96,11 @@ def test_intervals_of_a_ring_that_began_anew_are_kept_though_the_module_forgot_t
     found = readings.after("intervals", 0)
     assert [row["raw"] for row in found] == [raw for one in old + new for raw in one]
     assert len({row["end_s"] for row in found}) == 7
+    # Where the older ring's numbers end, the newer one goes on in its own epoch.
+    readings.keep(ESN, 2, [(4, told(4, 4, [[9, 5]], 9)), (5, told(5, 4, [[9, 5]], 9))])
+    last = readings.last_interval(ESN)
+    assert last is not None and (last["ring_epoch"], last["raw"]) == (2, 9)
+    assert len(readings.after("intervals", 0)) == 16
 
 
 def test_the_sets_of_a_meter_are_kept_apart(readings: Readings) -> None:

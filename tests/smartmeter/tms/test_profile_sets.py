@@ -100,6 +100,23 @@ def test_one_number_is_one_interval_unless_values_or_ends_tell_another_ring(stor
     ]
 
 
+def test_a_ring_that_began_anew_is_one_although_its_epoch_was_forgotten(store: Store) -> None:
+    def told(epoch: int, first: int, count: int, begin_s: int = EPOCH_S) -> dict[str, Any]:
+        intervals = [
+            Interval(n, begin_s + 900 * n, b"\x01", (n,)) for n in range(first, first + count)
+        ]
+        return profile_part(1, intervals, 900, epoch, 1)
+
+    later_s = EPOCH_S + 40 * 86_400
+    keep(store, told(1, 500, 3), told(2, 0, 3, later_s))
+    keep(store, told(1, 0, 3, later_s), told(1, 3, 2, later_s))  # a memory was lost meanwhile
+    keep(store, told(1, 500, 4, later_s))
+    rows = store.read("SELECT ring_epoch, sequence FROM intervals ORDER BY 1, 2")
+    new = [(2, n) for n in (0, 1, 2, 3, 4, 500, 501, 502, 503)]
+    assert [tuple(row) for row in rows] == [(1, 500), (1, 501), (1, 502), *new]
+    assert gaps_by_set(store, "SM1") == {1: [(5, 500), (504, None)]}
+
+
 def test_totals_are_what_the_tables_hold_whoever_brought_it(store: Store) -> None:
     keep(store, part(1, 0, 4), part(1, 2, 4), part(2, 0, 1))
     totals = {row["name"]: row["count"] for row in store.read("SELECT * FROM totals")}
