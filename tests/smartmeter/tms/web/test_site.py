@@ -4,7 +4,7 @@ import csv
 import io
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import httpx
@@ -85,7 +85,6 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
 async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_routes, "STALL_S", 1.0)
     client, tms, _ = browser
     await client.post("/login", data={"user": "ann", "password": "good enough"})
     rows = [
@@ -94,17 +93,19 @@ async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     sql = f"INSERT INTO intervals VALUES ({','.join('?' * 11)})"
     tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
     path = "/api/export/intervals?format=jsonl"
-    under_way = [client.stream("GET", path) for _ in range(MAX_DOWNLOADS)]
-    for one in under_way:
-        await one.__aenter__()
-    assert (await client.get(path)).status_code == 429
-    record(tms.store, [ROWS])  # the writer waits for no reader
-    with closing(sqlite3.connect(tms.store.path)) as other:
-        [busy, *_] = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    assert not busy, "no reader keeps the log"
-    deadline = monotonic_us() + 10_000_000
-    while (answer := await client.get(path)).status_code == 429 and monotonic_us() < deadline:
-        pass  # until those that nobody takes are given up
+    async with AsyncExitStack() as stuck:
+        for _ in range(MAX_DOWNLOADS):
+            await stuck.enter_async_context(client.stream("GET", path))
+        assert (await client.get(path)).status_code == 429
+        record(tms.store, [ROWS])  # the writer waits for no reader
+        with closing(sqlite3.connect(tms.store.path)) as other:
+            [busy, *_] = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        assert not busy, "no reader keeps the log"
+    monkeypatch.setattr(export_routes, "STALL_S", 0.3)
+    async with AsyncExitStack() as stuck:
+        for _ in range(MAX_DOWNLOADS):
+            await stuck.enter_async_context(client.stream("GET", path))
+        deadline_us = monotonic_us() + 20_000_000
+        while (answer := await client.get(path)).status_code == 429:
+            assert monotonic_us() < deadline_us, "those that nobody takes are given up"
     assert len(answer.text.splitlines()) == ROWS + 1
-    for one in under_way:
-        await one.__aexit__(None, None, None)
