@@ -182,6 +182,20 @@ def test_a_pending_table_waits_for_what_the_clock_shows_also_over_daylight_savin
     assert after[4].LAST_ACTIVATION_DATE_TIME.value == datetime(2026, *wanted, 6, 30)
 
 
+def test_a_clock_that_is_set_moves_a_time_that_is_waited_for_but_no_span() -> None:
+    bench = Bench(TOU)  # 2025-12-31 19:00 where it is
+    until, after = bytes([0, 25, 12, 31, 21, 0]), bytes([1, 0, 0, 3, 0, 0])
+    bench.meter.write_table(0x1000 | 5, until + b"POLE 17".ljust(20), bench.now_us)
+    names = bench.meter.images[6]
+    bench.meter.write_table(0x1000 | 6, after + b"N" * len(names), bench.now_us)
+    bench.meter.set_clock(bench.meter.clock.utc_us(bench.now_us) + HOUR_US, bench.now_us)
+    for hours, number, image in ((1, 5, b"POLE 17".ljust(20)), (3, 6, b"N" * len(names))):
+        bench.wait(hours * HOUR_US - bench.now_us - US_PER_S)
+        assert bench.meter.table(number, bench.now_us) != image
+        bench.wait(US_PER_S)
+        assert bench.meter.table(number, bench.now_us) == image
+
+
 def test_pending_tables_of_one_event_are_activated_together_or_discarded() -> None:
     bench = Bench(COMMERCIAL)
     tables = bench.snapshot()
