@@ -41,6 +41,7 @@ from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.model import US_PER_S, Figures, Kind, State
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
+from smartmeter.tms.power_standing import PowerStanding
 from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.registrations import Registrations, store_departure, store_registration
 from smartmeter.tms.report_groups import ReportGroups
@@ -50,7 +51,7 @@ from smartmeter.tms.source import Answered, Source, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.invocation_ids import RESERVED_IDS, reserve_ids
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
-from smartmeter.tms.store.queries import gaps_by_set, has_power, is_missing_before
+from smartmeter.tms.store.queries import gaps_by_set, is_missing_before
 from smartmeter.tms.store.records import Part, Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
@@ -103,6 +104,9 @@ class HeadEnd:
         self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths = self.collector.paths
         self._contexts = MeterContexts(store)
+        self._power = PowerStanding(
+            store, self.silence, lambda: self.utc_s, self._set_state, self._ask_for_outages
+        )
         self._outcomes = JobOutcomes(
             store,
             template,
@@ -110,7 +114,7 @@ class HeadEnd:
             self.silence,
             self.polled,
             self._commits,
-            self._outages_known,
+            self._power.log_read,
         )
         self.retirement = Retirement(
             store,
@@ -127,8 +131,6 @@ class HeadEnd:
         self._refusals = Refusals()
         #: Of these the first intervals since the start were looked at.
         self._seen_to_go_on: set[str] = set()
-        #: Of these the log of outages was read since then.
-        self._logs_read: set[str] = set()
         self._now_us = 0
         #: By how much the calendar had been moved when everything was planned.
         self._planned_us = calendar.moved_us
@@ -368,9 +370,9 @@ class HeadEnd:
         due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
         self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s, self.utc_s)
         if any(part.ssi is SsiTable.OUTAGE_RECORD for part in report.parts):
-            self._power(esn)
-        elif self.silence.powerless(esn):
-            self._reported_all_the_same(esn, is_due=header["DUE_TIME"] > 0)
+            self._power.told(esn)
+        else:
+            self._power.reported(esn, is_due=header["DUE_TIME"] > 0)
         if not keeps:
             self.silence.forget(esn)
             self.provision(esn, SYSTEM)
@@ -398,31 +400,9 @@ class HeadEnd:
             self.look_after(esn, attempts=2)
             self._ask_for_outages(esn)
 
-    def _reported_all_the_same(self, esn: str, is_due: bool) -> None:
-        """Who keeps to its schedules has mains, or another supply: its log tells, asked once."""
-        if has_power(self.store, esn):
-            self._power(esn)
-        elif is_due and esn not in self._logs_read:
-            self._ask_for_outages(esn)
-
     def _ask_for_outages(self, esn: str) -> None:
         base = self._base(esn)
         self._submit(esn, Kind.OUTAGES, SYSTEM, lambda: exchanges.outage_log(base))
-
-    def _outages_known(self, esn: str) -> None:
-        """The ends of outages that were acknowledged before a backup came back are stored again."""
-        self._logs_read.add(esn)
-        if self.silence.powerless(esn):
-            self._power(esn)
-
-    def _power(self, esn: str) -> None:
-        """An outage was told, or its end, in whichever order: the newest one counts."""
-        on = has_power(self.store, esn)
-        self.silence.power(esn, on, self.utc_s)
-        if on:
-            self._set_state(esn, State.PROVISIONED, "")
-        else:
-            self._set_state(esn, State.POWERLESS, "told with the last gasp")
 
     # Silence.
 
