@@ -1,5 +1,6 @@
 """What every verb does alike: packages that are missing, Ctrl-C, names of files, folders in use."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -56,9 +57,14 @@ def test_every_extra_that_is_named_is_there() -> None:
 
 
 def test_a_ctrl_c_that_fell_where_nothing_can_be_raised_comes_again() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        _once_more(cast(Any, SimpleNamespace(exc_type=KeyboardInterrupt)))
-        time.sleep(10)
+    # A shell lets what it runs in the background ignore the signal, and that is inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _once_more(cast(Any, SimpleNamespace(exc_type=KeyboardInterrupt)))
+            time.sleep(10)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(
