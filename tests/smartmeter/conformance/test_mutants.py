@@ -9,7 +9,7 @@ from tests.smartmeter.conformance.survivors import SURVIVORS
 from tests.smartmeter.meter.sessions import MEASURED
 
 #: How many are tried by ``make test``; the night tries all.
-SHARE, SEED = 12, 20_261_125
+SHARE, SEED = 8, 20_261_125
 
 
 def pages() -> dict[str, bytes]:

@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: P
     traces, counts = [], []
     for number in ("1", "2"):
         file = tmp_path / number
-        command = [sys.executable, "-m", "smartmeter", "fleet", "--meters", "2", "--days", "1"]
+        command = [sys.executable, "-m", "smartmeter", "fleet", "--meters", "1", "--days", "1"]
         done = subprocess.run(
             [*command, "--seed", "7", "--json", "--trace", str(file)],
             env={**os.environ, "PYTHONHASHSEED": number},
@@ -72,7 +72,7 @@ def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: P
         traces.append(file.read_bytes())
         counts.append(done.stdout)
     assert counts[0] == counts[1] and json.loads(counts[0])["seconds"] >= 24 * 3600
-    assert traces[0] == traces[1] and len(traces[0].splitlines()) > 400
+    assert traces[0] == traces[1] and len(traces[0].splitlines()) > 200
 
 
 @pytest.mark.parametrize(
