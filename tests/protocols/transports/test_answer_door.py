@@ -12,7 +12,7 @@ from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.stream import ApduStream
 from protocols.errors import LinkError, PortError
-from protocols.transports import capture, network_meter
+from protocols.transports import capture
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.pcapng import read_capture
 from tests.protocols.c1222.conversation import KEY, KEY_ID, Talk
@@ -111,10 +111,12 @@ def test_garbage_and_crowds_at_the_door_disturb_nobody(port: int) -> None:
     device.close()
 
 
-def test_without_a_door_the_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_meter, "ANSWER_TIMEOUT_S", 0.2)
+def test_without_a_door_the_wait_ends() -> None:
     device = OtherWay(lambda connection, answer: None)
-    with NetworkMeter(device.name, KEYS) as meter, pytest.raises(LinkError, match="in time"):
+    with (
+        NetworkMeter(device.name, KEYS, answer_timeout_s=0.2) as meter,
+        pytest.raises(LinkError, match="in time"),
+    ):
         meter.read(1)
     device.close()
 
