@@ -78,7 +78,7 @@ class AnswersDue:
             self._else[key, asked.came] = asked.else_us
 
     def to_try_elsewhere(self, now_us: int) -> list[Asked]:
-        """Give the requests that another way is to be tried for now; each once."""
+        """Give the requests whose other way is to be tried by now; each once."""
         due = [each for each, else_us in self._else.items() if now_us >= else_us]
         for each in due:
             del self._else[each]

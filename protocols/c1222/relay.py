@@ -285,8 +285,12 @@ class Relay:
             mode = mode_of(control)
             asked = Asked(path, way, apdu, due_us, mode, else_us, answered=apdu.is_segment)
             self._due.add(_key_of(apdu), asked)
+        self._send_on(way, apdu, octets, now_us)
+
+    def _send_on(self, way: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+        """Send a request to its next hop; one that traces its way gets our title."""
         own = self.node.title
-        self._send(way, apdu, traced(apdu, octets, own) if own is not None else octets, now_us)
+        self._send(way, apdu, octets if own is None else traced(apdu, octets, own), now_us)
 
     def _go_up_too(self, asked: Asked, now_us: int) -> None:
         """Send a request that a way below gave no answer to upstream as well: the same octets,
@@ -295,13 +299,11 @@ class Relay:
         A node that has gone to another relay may have left a silent connection here; where it
         registered since is known above.
         """
-        apdu, own = asked.apdu, self.node.title
+        apdu = asked.apdu
         self.counts["went up too"] += 1
         self._due.went_elsewhere(_key_of(apdu), asked.came, self.upstream)
         octets = tlv(APDU_TAG, b"".join(apdu.elements.values()))
-        self._send(
-            self.upstream, apdu, octets if own is None else traced(apdu, octets, own), now_us
-        )
+        self._send_on(self.upstream, apdu, octets, now_us)
 
     def _is_elsewhere(self, asked: Asked, now_us: int) -> None:
         """A node has answered by the way up: the way below is only used from there, until the
