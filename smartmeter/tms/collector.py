@@ -347,9 +347,8 @@ class Collector:
         # What came in clear is nobody's, whatever title it bears.
         esn = self._meters.esn(event.calling) if event.key_id is not None else None
         if esn in self.retired:
-            refusal = bytes([ResponseCode.isc])
-            self.answer(event.token, [refusal] * len(event.services), now_us)
-            self._events.append(Refused(event.path, str(event.calling), "retired", False))
+            self.answer(event.token, [_NOT_CLEARED] * len(event.services), now_us)
+            self._refuse(event, "retired")
             return
         offered = self._meters.offered(esn) if esn is not None else None
         if esn is not None and offered is not None and event.key_id == offered:

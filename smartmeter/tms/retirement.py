@@ -20,7 +20,7 @@ from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.registrations import Registrations, store_departure
 from smartmeter.tms.silence import SilenceWatch
 from smartmeter.tms.store.queries import meter_row
-from smartmeter.tms.store.silences import end_silence
+from smartmeter.tms.store.silences import end_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 
 
@@ -83,10 +83,7 @@ class Retirement:
 
 def store_retired(connection: sqlite3.Connection, esn: str, cause: str, utc_s: int) -> None:
     """Name the state, and end what was open: silence, jobs, registration."""
-    connection.execute(
-        "UPDATE meters SET state=?, cause=?, state_since_s=? WHERE esn=?",
-        (State.RETIRED, cause, utc_s, esn),
-    )
+    store_state(connection, esn, State.RETIRED, cause, utc_s)
     connection.execute(
         "UPDATE jobs SET state=?, cause='the meter was retired', ended_s=?"
         " WHERE esn=? AND state IN (?,?)",

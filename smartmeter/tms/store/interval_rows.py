@@ -85,11 +85,8 @@ def _of_another_ring(
     connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]
 ) -> list[tuple[Any, ...]]:
     """Give those whose place another interval has, in the epoch after."""
-    moved = []
-    for row in rows:
-        if not _is_known(connection, row):
-            moved.append((*row[:2], row[2] + 1, *row[3:]))
-    return moved
+    moved = (row for row in rows if not _is_known(connection, row))
+    return [(*row[:2], row[2] + 1, *row[3:]) for row in moved]
 
 
 def _is_known(connection: sqlite3.Connection, row: tuple[Any, ...]) -> bool:
