@@ -147,9 +147,12 @@ class FleetMember:
     @property
     def hindrance(self) -> str:
         """Tell why a module cannot begin with its meter; nothing where it can, or is none."""
-        module = self.device.module if isinstance(self.device, SmartMeter) else None
-        hindered = module is not None and module.error is ErrorCode.CONFIGURATION_FAILED
-        return module.life.why or "it cannot be read" if module is not None and hindered else ""
+        if not isinstance(self.device, SmartMeter):
+            return ""
+        module = self.device.module
+        if module.error is not ErrorCode.CONFIGURATION_FAILED:
+            return ""
+        return module.life.why or "it cannot be read"
 
     def step(self) -> None:
         """Carry what has happened to it."""
