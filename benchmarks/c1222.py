@@ -4,9 +4,11 @@
 schedule, D and Q for every message and a fresh cipher object for every pass;
 same library, same header.  ``server_vs_epoll``: authenticated reports decoded,
 stored durably with group commit and acknowledged, per processor second of the
-server, against a bare epoll loop that echoes the same octets.  Both servers are
-processes of their own and are given the same pre-built messages by the same
-load generator, one report under way on each connection, in turns; medians.
+server, against a bare epoll loop that echoes the same octets.  ``least_vs_epoll``
+is the same for that loop when it only reads, opens, stores and answers reports,
+with none of a TMS's rules.  All servers are processes of their own and are given
+the same pre-built messages by the same load generator, one report under way on
+each connection, in turns; medians.
 ``generator_busy`` shows that the generator is not the limit.
 
 ``python benchmarks/c1222.py [--rounds N] [--reports N] [--json]``

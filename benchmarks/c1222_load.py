@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from c1222_peers import INTERVALS, bare_server, echo_server, processor_s
+
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, Cause, SsiTable
 from protocols.c1222.ap_title import ApTitle
@@ -34,7 +36,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.template import make_template
 
-METERS, INTERVALS = 200, 4
+METERS = 200
 HOST = ApTitle.parse(".1")
 IDLE_CONNECTIONS = 2000
 #: Open files that both ends may have beside these.
@@ -82,42 +84,10 @@ def reports(factory: Factory, first: int, count: int, utc_s: int) -> list[bytes]
     return made
 
 
-def _cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 def _resident_octets() -> int:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def echo_server(pipe: Connection) -> None:
-    """Echo whatever comes, in a bare epoll loop; tells processor seconds when asked."""
-    server = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    server.setblocking(False)
-    pipe.send(server.getsockname())
-    poll, peers = select.epoll(), {}
-    poll.register(server, select.EPOLLIN)
-    poll.register(pipe.fileno(), select.EPOLLIN)
-    while True:
-        for number, _ in poll.poll():
-            if number == server.fileno():
-                peer, _ = server.accept()
-                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                peer.setblocking(False)
-                peers[peer.fileno()] = peer
-                poll.register(peer, select.EPOLLIN)
-            elif number == pipe.fileno():
-                if pipe.recv() is None:
-                    return
-                pipe.send(_cpu_s())
-            elif data := peers[number].recv(65_536):
-                peers[number].send(data)
-            else:
-                poll.unregister(number)
-                peers.pop(number).close()
 
 
 def tms_server(pipe: Connection, folder: str, factories: list[Factory]) -> None:
@@ -144,7 +114,7 @@ async def _tms(pipe: Connection, folder: str, factories: list[Factory]) -> None:
         if question is None:
             stop.set()
         else:
-            pipe.send(_resident_octets() if question == MEMORY else _cpu_s())
+            pipe.send(_resident_octets() if question == MEMORY else processor_s())
 
     loop.add_reader(pipe.fileno(), asked)
     await stop.wait()
@@ -202,7 +172,7 @@ class Generator:
     def drive(self, messages: list[list[bytes]]) -> Pass:
         """Send each connection's messages, each after the answer to the one before."""
         waiting = {number: iter(own) for number, own in zip(self._peers, messages, strict=True)}
-        before, own_before, begin = self._process.cpu_s(), _cpu_s(), time.perf_counter()
+        before, own_before, begin = self._process.cpu_s(), processor_s(), time.perf_counter()
         for number, peer in self._peers.items():
             peer.send(next(waiting[number]))
         count, open_peers = 0, len(waiting)
@@ -217,7 +187,7 @@ class Generator:
                     open_peers -= 1
                 else:
                     self._peers[number].send(message)
-        wall_s, own_s = time.perf_counter() - begin, _cpu_s() - own_before
+        wall_s, own_s = time.perf_counter() - begin, processor_s() - own_before
         cpu_s = self._process.cpu_s() - before
         return Pass(count / wall_s, count / cpu_s, own_s / wall_s)
 
@@ -241,33 +211,44 @@ def idle_connection_octets(process: Process) -> float:
 
 
 def measure_server(messages: int, rounds: int) -> dict[str, float]:
-    """Give the figures of the TMS beside those of the echo, taken in turns."""
+    """Give the figures of the TMS beside those of the echo and of the least, taken in turns."""
     allow_sockets()
     factories = [factory_of(n, _SEED, "tcp:127.0.0.1:1") for n in range(1, METERS + 1)]
     each = max(2, messages // METERS // rounds)
     utc_s = wall_utc_us() // 1_000_000
     with tempfile.TemporaryDirectory() as folder:
-        tms, echo = Process(tms_server, folder, factories), Process(echo_server)
-        tms_generator, echo_generator = Generator(tms), Generator(echo)
-        passes: list[tuple[Pass, Pass]] = []
+        processes = (
+            Process(tms_server, folder, factories),
+            Process(echo_server),
+            Process(bare_server, factories),
+        )
+        generators = [Generator(process) for process in processes]
+        passes: list[list[Pass]] = []
         for turn in range(rounds + 1):  # the first one warms up
             made = [reports(f, 1 + turn * each, each, utc_s) for f in factories]
-            passes.append((tms_generator.drive(made), echo_generator.drive(made)))
+            passes.append([generator.drive(made) for generator in generators])
         passes = passes[1:]
-        tms_generator.close()
-        echo_generator.close()
-        idle = idle_connection_octets(tms)
-        tms.stop()
-        echo.stop()
-    per_cpu = statistics.median(ours.per_cpu_s for ours, _ in passes)
+        for generator in generators:
+            generator.close()
+        idle = idle_connection_octets(processes[0])
+        for process in processes:
+            process.stop()
+    ours, echo, _ = (list(one) for one in zip(*passes, strict=True))
+    per_cpu = statistics.median(one.per_cpu_s for one in ours)
     return {
-        "server_vs_epoll": round(
-            statistics.median(ours.per_cpu_s / echo.per_cpu_s for ours, echo in passes), 4
-        ),
+        "server_vs_epoll": _ratio(passes, 0, 1),
+        "least_vs_epoll": _ratio(passes, 2, 1),
         "report_cpu_us": round(1e6 / per_cpu, 1),
         "idle_connection_bytes": round(idle),
-        "reports_per_s": round(statistics.median(ours.per_s for ours, _ in passes)),
-        "echoes_per_s": round(statistics.median(echo.per_s for _, echo in passes)),
-        "generator_busy": round(max(ours.generator_busy for ours, _ in passes), 3),
+        "reports_per_s": round(statistics.median(one.per_s for one in ours)),
+        "echoes_per_s": round(statistics.median(one.per_s for one in echo)),
+        "generator_busy": round(max(one.generator_busy for one in ours), 3),
         "report_octets": len(made[0][0]),
     }
+
+
+def _ratio(passes: list[list[Pass]], server: int, peer: int) -> float:
+    """Give how one server does beside another, by processor second; the median of the passes."""
+    return round(
+        statistics.median(one[server].per_cpu_s / one[peer].per_cpu_s for one in passes), 4
+    )
