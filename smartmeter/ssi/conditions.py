@@ -61,6 +61,11 @@ class Watched:
         if self._monitor["CONDITION"] == Condition.RATE:
             self._extremes.saw(self._number(value), now_us)
 
+    def was_silent(self, seen: bytes, now_us: int) -> None:
+        """Before anything was seen: take up a silence that was told, as of octets of then."""
+        if self._last is None:
+            self._last, self._changed_us = seen, now_us - self._window_us
+
     def moved(self, old: Any, new: Any) -> bool:
         """Tell whether a value that is another one is so by more than the hysteresis."""
         far = abs(self._number(new) - self._number(old))
@@ -105,10 +110,11 @@ class Watched:
         limit: int = self._monitor["MAX_PER_HOUR"]
         return not limit or len(self._told_us) < limit or now_us - self._told_us[0] >= HOUR_US
 
-    def told(self, now_us: int) -> None:
-        """Take note that it was told."""
-        self._told_us.append(now_us)
+    def told(self, holds: bool, now_us: int) -> None:
+        """Take note that it was told; only what ``holds`` counts for re-arm time and limit."""
         self._since_us = None
+        if holds:
+            self._told_us.append(now_us)
 
 
 def _scale(monitor: Mapping[str, Any], images: Mapping[int, bytes]) -> Scale:

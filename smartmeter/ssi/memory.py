@@ -32,7 +32,7 @@ class Memory:
     events_judged: int | None = None
     #: Last due time that was run, by schedule number.
     marks: dict[str, int] = field(default_factory=dict)
-    #: Raised or not, and the octets last seen, by monitor number.
+    #: Raised or not, the octets last seen, and what is watched, by monitor number.
     watch: dict[str, list[Any]] = field(default_factory=dict)
     context_sent: int = 0
     next_alarm: int = 1

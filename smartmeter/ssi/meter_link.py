@@ -23,7 +23,7 @@ class MeterLink:
         #: Sessions with the meter that failed since the module's start.
         self.failures = 0
         self._in_a_row = 0
-        self._lost = False
+        self._lost = self._locked = False
 
     @property
     def answers(self) -> bool:
@@ -57,6 +57,14 @@ class MeterLink:
             self._lost = False
             self._scheduler.try_again(now_us)
             self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
+
+    def logged_on(self, accepted: bool | None, now_us: int) -> None:
+        """Tell when the meter begins to refuse the module's password (``accepted`` False)."""
+        if accepted is False and not self._locked:
+            text = "the meter refuses the module's password"
+            self._reporter.raise_own(ModuleAlarm.METER_SECURITY, text, now_us)
+        if accepted is not None:
+            self._locked = not accepted
 
     def failed(self, cause: str, now_us: int) -> bool:
         """A job at the meter failed; True when that makes the meter unreachable."""

@@ -374,6 +374,8 @@ class Module:
                 self.watching.looked(event.result, event.line_us, now_us)
             case ("gap", int() as set_nbr, int() as first):
                 self.gaps.done(event.result, set_nbr, first, now_us)
+        if self.meter is not None and self.tasks.clock.doubt_ends_us() is None:
+            self.link.logged_on(self.optical.password_accepted, now_us)
         self._renew_stamps(now_us)
         self.network.poll(now_us)
 

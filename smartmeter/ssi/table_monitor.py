@@ -53,6 +53,8 @@ class _Watch:
     span: Span
     watched: Watched
     next_us: int
+    #: The meter does not give what it watches.
+    refused: bool = False
 
     @property
     def period_us(self) -> int:
@@ -60,14 +62,29 @@ class _Watch:
 
 
 class TableMonitor:
-    """All monitors of a module.  ``states`` maps a number to [raised, last octets in hex]."""
+    """All monitors of a module.
+
+    ``states`` maps a number to [raised, last octets in hex, what is watched].
+    """
 
     def __init__(self, states: dict[str, list[Any]]) -> None:
         self._states = states
         self._watches: list[_Watch] = []
+        self._images: Mapping[int, bytes] = {}
         #: When the first monitor is due; asked at every step, so kept.
         self._next_us = NEVER_US
-        self.faults: list[str] = []
+        self._impossible: list[str] = []
+
+    @property
+    def faults(self) -> list[str]:
+        """Give the monitors that this meter makes impossible: it has not what they watch,
+        or does not give it.
+        """
+        refused = (one.monitor for one in self._watches if one.refused)
+        return self._impossible + [
+            f"monitor {one['MONITOR_NBR']}: the meter does not give it ST-{one['TABLE']}"
+            for one in refused
+        ]
 
     def configure(
         self,
@@ -76,21 +93,35 @@ class TableMonitor:
         images: Mapping[int, bytes],
         now_us: int,
     ) -> None:
-        """Bind the monitors to the meter's tables; what it does not have goes to ``faults``."""
-        self._watches, self.faults = [], []
-        numbers = {str(monitor["MONITOR_NBR"]) for monitor in monitors if monitor["ENABLED"]}
-        for number in set(self._states) - numbers:
-            del self._states[number]
-        for monitor in monitors:
-            if not monitor["ENABLED"]:
+        """Bind the monitors to the meter's tables; what it does not have is in ``faults``.
+
+        A monitor that stays as it is goes on; one that watches something else begins anew.
+        """
+        same_meter = images == self._images
+        before = {watch.monitor["MONITOR_NBR"]: watch for watch in self._watches if same_meter}
+        self._watches, self._images, self._impossible = [], images, []
+        enabled = [monitor for monitor in monitors if monitor["ENABLED"]]
+        self._forget_others(enabled)
+        for monitor in enabled:
+            old = before.get(monitor["MONITOR_NBR"])
+            if old is not None and old.monitor == monitor:
+                self._watches.append(old)
                 continue
             try:
                 watched, element = Watched(monitor, images), Element(monitor, context)
                 span = Span(monitor["TABLE"], element.offset, element.width)
                 self._watches.append(_Watch(monitor, element, span, watched, now_us))
             except TableError as error:
-                self.faults.append(f"monitor {monitor['MONITOR_NBR']}: {error}")
+                self._impossible.append(f"monitor {monitor['MONITOR_NBR']}: {error}")
         self._plan()
+
+    def _forget_others(self, enabled: Sequence[Mapping[str, Any]]) -> None:
+        """Forget what was told of monitors that are no more, or that watched something else."""
+        watched = {str(monitor["MONITOR_NBR"]): _watched(monitor) for monitor in enabled}
+        for number, (_, _, *what) in list(self._states.items()):
+            # An earlier version did not keep what it watched.
+            if number not in watched or (what and what[0] != watched[number]):
+                del self._states[number]
 
     def next_us(self) -> int | None:
         """Give when the first monitor is due."""
@@ -139,7 +170,7 @@ class TableMonitor:
         """
         spans = list(asked)
         for watch in self._watches:
-            if watch.next_us <= now_us or any(_inside(watch.span, span) for span in spans):
+            if any(_inside(watch.span, span) for span in spans):
                 watch.next_us = now_us + max(watch.period_us, rest_us)
                 if watch.monitor["CONDITION"] == Condition.CHANGED and told(watch.span.table):
                     watch.next_us = NEVER_US
@@ -151,6 +182,14 @@ class TableMonitor:
             if watch.span.table == table:
                 watch.next_us = min(watch.next_us, now_us)
         self._plan()
+
+    def answered(self, asked: Iterable[Span], read: Iterable[Span]) -> None:
+        """Note which of the spans that were ``asked`` for the meter gives."""
+        given, spans = set(read), list(asked)
+        for watch in self._watches:
+            mine = [span for span in spans if _inside(watch.span, span)]
+            if mine:
+                watch.refused = given.isdisjoint(mine)
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
         """Take what was read; give the changes.  Their states are to be made durable now."""
@@ -168,25 +207,27 @@ class TableMonitor:
     def _judge(self, watch: _Watch, octets: bytes, now_us: int) -> Verdict | None:
         monitor, watched, element = watch.monitor, watch.watched, watch.element
         number = str(monitor["MONITOR_NBR"])
-        raised, last = self._states.get(number, [False, None])
+        raised, last = self._states.get(number, [False, None])[:2]
         value = element.value(octets)
         changes = monitor["CONDITION"] == Condition.CHANGED
         if value is None and monitor["CONDITION"] not in OF_OCTETS:
             return None
+        if raised and monitor["CONDITION"] == Condition.SILENT:
+            told = bytes.fromhex(last)
+            watched.was_silent(element.seen(told, element.value(told)), now_us)
         watched.saw(element.seen(octets, value), value, now_us)
         if changes:
             holds = last is not None and self._moved(watch, bytes.fromhex(last), octets)
         else:
             holds = watched.holds(value, bool(raised), now_us)
         if last is None and changes:
-            self._states[number] = [False, octets.hex()]
+            self._states[number] = [False, octets.hex(), _watched(monitor)]
         if not watched.lasts(holds != bool(raised), now_us):
             return None
         if holds and not watched.may_tell(now_us):
             return None
-        if holds:
-            watched.told(now_us)
-        self._states[number] = [holds and not changes, octets.hex()]
+        watched.told(holds, now_us)
+        self._states[number] = [holds and not changes, octets.hex(), _watched(monitor)]
         return Verdict(monitor, holds, whole(value), octets)
 
     def _moved(self, watch: _Watch, before: bytes, octets: bytes) -> bool:
@@ -196,6 +237,12 @@ class TableMonitor:
         if element.seen(before, old) == element.seen(octets, new):
             return False
         return watch.watched.moved(old, new)
+
+
+def _watched(monitor: Mapping[str, Any]) -> str:
+    """Name the element and the condition that a monitor's state is of."""
+    where = monitor["PATH"] or f"{monitor['OFFSET']}+{monitor['WIDTH']}"
+    return f"{monitor['TABLE']} {where} {int(monitor['CONDITION'])}"
 
 
 def _inside(inner: Span, outer: Span) -> bool:

@@ -62,7 +62,7 @@ class Watching:
         self._looking: tuple[Span, ...] | None = None
         self._rest_until_us = now_us
         self._duty_permille = 1000
-        self._told_faults: list[str] = []
+        self._told_faults: set[str] = set()
         #: What came while the module did not run is judged at the first look at the log's end.
         self._log_is_judged = False
         self.line_us = 0
@@ -92,9 +92,13 @@ class Watching:
         if self._memory.events_judged is None and EVENT_LOG in meter.context.fmt.std_tbls_used:
             # From here on events are new; the first look only finds out where "here" is.
             self._read_log(now_us)
-        if self.faults != self._told_faults:
-            self._told_faults = list(self.faults)
-            for fault in self.faults:
+        self._tell_faults(now_us)
+
+    def _tell_faults(self, now_us: int) -> None:
+        """Tell of each fault once, however often it comes and goes."""
+        for fault in self.faults:
+            if fault not in self._told_faults:
+                self._told_faults.add(fault)
                 self._reporter.raise_own(ModuleAlarm.MONITOR_IMPOSSIBLE, fault, now_us)
 
     def next_us(self) -> int | None:
@@ -124,13 +128,10 @@ class Watching:
 
     def looked(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> bool:
         """Take what was read; True when something was told."""
-        asked, self._looking = self._looking or (), None
-        self.line_us += line_us
-        # Counted so, the share stays a little below what was set, never above.
-        rest_us = line_us * 1000 // self._duty_permille
-        self._rest_until_us = now_us + rest_us
+        asked = self._rest(line_us, now_us)
+        self._monitor.answered(asked, (span for span, _ in read))
+        self._tell_faults(now_us)
         verdicts = self._monitor.judge(read, now_us)
-        self._monitor.put_off(asked, now_us, rest_us, self._door.tells_changes)
         for verdict in verdicts:
             self._judged(verdict, now_us)
         if self._learned:
@@ -149,7 +150,17 @@ class Watching:
         if token == LOG_JOB:
             self._log_is_judged = False
         else:
-            self.looked([], line_us, now_us)
+            self._rest(line_us, now_us)
+
+    def _rest(self, line_us: int, now_us: int) -> tuple[Span, ...]:
+        """A look is over: let the port rest; give what was asked for."""
+        asked, self._looking = self._looking or (), None
+        self.line_us += line_us
+        # Counted so, the share stays a little below what was set, never above.
+        rest_us = line_us * 1000 // self._duty_permille
+        self._rest_until_us = now_us + rest_us
+        self._monitor.put_off(asked, now_us, rest_us, self._door.tells_changes)
+        return asked
 
     def _read_log(self, now_us: int) -> bool:
         """Read what is new in the log; the first time, only where it ends."""

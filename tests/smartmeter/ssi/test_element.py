@@ -1,5 +1,7 @@
 """What a monitor watches, by name: numbers, bits among other bits, and what cannot be compared."""
 
+import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -12,25 +14,38 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.conditions import Watched
 from smartmeter.ssi.extremes import SLICES, Extremes
+from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.table_monitor import Span, TableMonitor
 from tests.smartmeter.ssi.host import Street, monitor
 
 S = US_PER_S
 
 
-def bound(profile: str = "residential", **changes: Any) -> TableMonitor:
+@cache
+def meter_of(profile: str = "residential") -> MeterContext:
     street = Street(meter=MeterSettings(profile=PROFILES[profile]))
     street.run(10)
     meter = street.device.module.meter
     assert meter is not None
-    one = TableMonitor({})
-    one.configure([monitor(**changes)], meter.context, meter.images, 0)
+    return meter
+
+
+def bound(
+    profile: str = "residential", states: dict[str, list[Any]] | None = None, **changes: Any
+) -> TableMonitor:
+    one = TableMonitor({} if states is None else states)
+    configure(one, monitor(**changes), profile=profile)
     return one
+
+
+def configure(one: TableMonitor, *monitors: dict[str, Any], profile: str = "residential") -> None:
+    meter = meter_of(profile)
+    one.configure(monitors, meter.context, meter.images, 0)
 
 
 def raised(one: TableMonitor, *looks: tuple[int, bytes]) -> list[bool]:
     """Judge octets as they were read at some seconds; give for each whether it was told."""
-    (span,) = one.due(1 << 40)
+    span = one.due(1 << 40)[0]
     return [bool(one.judge([(span, octets)], second * S)) for second, octets in looks]
 
 
@@ -92,6 +107,38 @@ def test_a_change_is_told_when_it_has_lasted_and_is_large_enough() -> None:
     looks = [(0, 10), (1, 20), (2, 10), (3, 12), (20, 12), (21, 13), (25, 14), (26, 14), (40, 14)]
     told = raised(one, *((second, bytes([value])) for second, value in looks))
     assert [looks[n][0] for n, one in enumerate(told) if one] == [26]
+
+
+def test_each_change_of_a_condition_must_last_also_one_right_after_the_other() -> None:
+    one = bound(CONDITION=Condition.ABOVE, THRESHOLD=9, MIN_DURATION_MS=3000)
+    low, high = b"\5", b"\x14"
+    looks = [(0, high), (3, high), (4, low), (7, low), (8, high), (9, low), (10, low)]
+    assert raised(one, *looks) == [False, True, False, True, False, False, False]
+
+
+def test_a_silence_that_was_told_is_not_over_because_the_module_starts_anew() -> None:
+    silent = {"CONDITION": Condition.SILENT, "WINDOW_S": 60}
+    states: dict[str, list[Any]] = {}
+    assert raised(bound(states=states, **silent), (0, b"\5"), (61, b"\5")) == [False, True]
+    again = bound(states=json.loads(json.dumps(states)), **silent)
+    assert raised(again, (0, b"\5"), (30, b"\5"), (61, b"\5")) == [False, False, False]
+    assert raised(again, (70, b"\6"), (131, b"\6")) == [True, True], "over, and silent again"
+    assert raised(bound(states=states, **silent), (0, b"\7")) == [True]
+
+
+def test_a_monitor_that_watches_something_else_now_knows_nothing_of_what_was() -> None:
+    states: dict[str, list[Any]] = {}
+    assert raised(bound(states=states), (0, b"\5")) == [False]
+    other = bound(states=states, PATH="", OFFSET=1, WIDTH=2)
+    assert raised(other, (0, b"\6\6"), (1, b"\6\7")) == [False, True]
+
+
+def test_a_configuration_that_leaves_a_monitor_as_it_is_leaves_its_windows() -> None:
+    silent = {"CONDITION": Condition.SILENT, "WINDOW_S": 60}
+    one = bound(**silent)
+    assert raised(one, (0, b"\5"), (40, b"\5")) == [False, False]
+    configure(one, monitor(**silent), monitor(2, TABLE=28))
+    assert raised(one, (61, b"\5")) == [True]
 
 
 def test_equal_with_hysteresis_ends_when_it_is_left_behind() -> None:

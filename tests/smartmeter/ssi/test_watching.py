@@ -122,7 +122,7 @@ def test_re_arm_and_rate_limit_hold_back_and_do_not_forget() -> None:
     told = []
     for second in range(0, 7200, 10):
         if one.may_tell(second * S):
-            one.told(second * S)
+            one.told(True, second * S)
             told.append(second)
     assert told == [0, 60, 120, 3600, 3660, 3720]
 
@@ -177,6 +177,34 @@ def test_an_element_that_the_meter_lacks_is_a_fault_that_is_told_and_stops_nothi
     told = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
     assert told == [ModuleAlarm.MONITOR_IMPOSSIBLE] * 2
     assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 2
+
+
+def test_monitors_of_two_tables_are_both_read_however_their_periods_meet() -> None:
+    _, one = bound(
+        monitor(1, PATH="", WIDTH=1, PERIOD_MS=3000),
+        monitor(2, TABLE=28, PATH="", WIDTH=1, PERIOD_MS=7500),
+    )
+    now_us, reads = 0, {23: 0, 28: 0}
+    while now_us < 600 * S:
+        now_us = max(now_us, one.next_us() or 0)
+        spans = one.due(now_us)
+        for span in spans:
+            reads[span.table] += 1
+        now_us += S  # what a look takes
+        one.put_off(spans, now_us, 0)
+    assert reads == {23: 143, 28: 71}
+
+
+def test_a_monitor_that_the_meter_refuses_is_a_fault_that_is_told_once() -> None:
+    street = Street()
+    street.run(10)
+    away = monitor(1, TABLE=2047, PATH="", WIDTH=4, PERIOD_MS=500)
+    street.provision(MONITORS={"MONITORS": [away, monitor(2)]}, SCHEDULES=schedules(schedule()))
+    street.run(1000)
+    (alarm,) = street.host.parts(SsiTable.ALARM)
+    assert alarm["CODE"] == ModuleAlarm.MONITOR_IMPOSSIBLE
+    assert alarm["TEXT"] == "monitor 1: the meter does not give it ST-2047"
+    assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 1
 
 
 def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:
