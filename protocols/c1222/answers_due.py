@@ -14,6 +14,7 @@ _Title = tuple[int, ...]
 T = TypeVar("T")
 #: What an answer says of its request: the absolute title and the invocation id of who asked.
 Key = tuple[_Title, int]
+_Name = tuple[Key, Hashable]
 #: Paths that wait for one answer: a node may ask again on a new connection, and anybody
 #: may write another's title and id into a request.
 MAX_ASKERS = 4
@@ -30,25 +31,30 @@ class Asked:
     mode: int
     #: When another way is tried, if no answer has come.
     else_us: int | None = None
-    #: The way that it went before another was tried; the answer may still come by it.
-    before: Hashable | None = None
+    #: The other way that it went then; the answer may come by either.
+    too: Hashable | None = None
     #: Nobody is told if no answer comes: it was answered over another path than it went (who
     #: sent that is not proven), or it is a segment.
     answered: bool = False
 
+    @property
+    def ways(self) -> tuple[Hashable, ...]:
+        """Give the ways that it went."""
+        return (self.went,) if self.too is None else (self.went, self.too)
+
 
 class AnswersDue:
     """At most ``capacity`` requests.  The last quarter is for paths that have asked little, so
-    that nobody takes all the room."""
+    that nobody takes all the room.  All wait equally long, first and then elsewhere."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._asked: OrderedDict[tuple[Key, Hashable], Asked] = OrderedDict()
-        #: Those that have another way, in the order in which it is tried.
-        self._else: OrderedDict[tuple[Key, Hashable], int] = OrderedDict()
+        self._asked: OrderedDict[_Name, Asked] = OrderedDict()
+        #: Those that may be tried another way, in the order in which they are.
+        self._else: OrderedDict[_Name, int] = OrderedDict()
         self._askers: dict[Key, list[Hashable]] = {}
         self._by_asker: dict[Hashable, set[Key]] = {}
-        self._by_way: dict[Hashable, set[tuple[Key, Hashable]]] = {}
+        self._by_way: dict[Hashable, set[_Name]] = {}
 
     def has_room(self, came: Hashable) -> bool:
         """Tell whether one more request of a path can be remembered."""
@@ -57,44 +63,49 @@ class AnswersDue:
             return True
         return size < self._capacity and len(self._by_asker.get(came, ())) <= self._capacity // 64
 
-    def add(self, key: Key, asked: Asked) -> None:
-        """Remember a request; one that is repeated on its path takes the place of the first.
+    def add(self, key: Key, asked: Asked) -> tuple[Hashable, ...]:
+        """Remember a request; give the ways that it goes.
 
-        It is tried another way when the first would have been.
+        One that is repeated on its path takes the place of the first: it is tried another way
+        when the first would have been, and goes both ways where the first has.
         """
-        first_us = self._else.get((key, asked.came))
-        if first_us is not None and asked.else_us is not None:
-            asked = replace(asked, else_us=first_us)
-        self._remove(key, asked.came)
-        askers = self._askers.setdefault(key, [])
-        if len(askers) >= MAX_ASKERS:
-            self._remove(key, askers[0])
+        name = key, asked.came
+        first = self._asked.get(name)
+        if first is None:
             askers = self._askers.setdefault(key, [])
-        askers.append(asked.came)
-        self._asked[key, asked.came] = asked
-        self._by_asker.setdefault(asked.came, set()).add(key)
-        self._by_way.setdefault(asked.went, set()).add((key, asked.came))
-        if asked.else_us is not None:
-            self._else[key, asked.came] = asked.else_us
+            if len(askers) >= MAX_ASKERS:
+                self._remove((key, askers[0]))
+                askers = self._askers.setdefault(key, [])
+            askers.append(asked.came)
+            self._by_asker.setdefault(asked.came, set()).add(key)
+        elif first.too is not None and asked.went in first.ways:
+            asked = replace(asked, went=first.went, else_us=None, too=first.too)
+        self._put(name, asked)
+        if asked.else_us is None:
+            self._else.pop(name, None)
+        else:
+            self._else.setdefault(name, asked.else_us)
+        return asked.ways
 
     def to_try_elsewhere(self, now_us: int) -> list[Asked]:
         """Give the requests whose other way is to be tried by now; each once."""
-        due = [each for each, else_us in self._else.items() if now_us >= else_us]
-        for each in due:
-            del self._else[each]
-        return [self._asked[each] for each in due]
+        found = []
+        while self._else and now_us >= next(iter(self._else.values())):
+            name, _ = self._else.popitem(last=False)
+            found.append(self._asked[name])
+        return found
 
-    def went_elsewhere(self, key: Key, came: Hashable, way: Hashable) -> None:
-        """A request went another way too."""
-        one = self._asked[key, came]
-        _discard(self._by_way, one.went, (key, came))
-        self._by_way.setdefault(way, set()).add((key, came))
-        self._asked[key, came] = replace(one, went=way, else_us=None, before=one.went)
+    def goes_too(self, key: Key, came: Hashable, way: Hashable) -> bool:
+        """A request is to go another way too; False when it waits no more, or has gone there."""
+        one = self._asked.get((key, came))
+        if one is None or one.too is not None or one.went == way:
+            return False
+        self._put((key, came), replace(one, else_us=None, too=way), again=False)
+        return True
 
     def is_second_try(self, key: Key, way: Hashable) -> bool:
         """Tell whether what goes by a way has gone another before, and may be answered there."""
-        waiting = [self._asked[key, came] for came in self._askers.get(key, ())]
-        return any(one.went == way and one.before is not None for one in waiting)
+        return any(self._asked[key, came].too == way for came in self._askers.get(key, ()))
 
     def take(self, key: Key, path: Hashable) -> list[Asked]:
         """Give who waits for the answer that came by ``path``; the right one is waited for no more.
@@ -103,9 +114,9 @@ class AnswersDue:
         such an answer goes on too, and the true one still finds its way if this was none.
         """
         waiting = [self._asked[key, came] for came in self._askers.get(key, ())]
-        if found := [one for one in waiting if path in (one.went, one.before)]:
+        if found := [one for one in waiting if path in one.ways]:
             for one in found:
-                self._remove(key, one.came)
+                self._remove((key, one.came))
             return found
         if not key[0]:
             return []  # without a title the path is all that who asked is known by
@@ -121,22 +132,31 @@ class AnswersDue:
         return sorted(set(came), key=repr)
 
     def path_failed(self, path: Hashable) -> list[Asked]:
-        """A path has gone: give the requests that went by it; who asked by it waits no more."""
+        """A path has gone: give the requests that went by it alone.
+
+        Who asked by it waits no more.
+        """
         for key in list(self._by_asker.get(path, ())):
-            self._remove(key, path)
-        went = [(each, self._asked[each]) for each in self._by_way.get(path, ())]
-        for (key, came), _ in went:
-            self._remove(key, came)
-        return [one for _, one in went if not one.answered]
+            self._remove((key, path))
+        failed = []
+        for name in list(self._by_way.get(path, ())):
+            one = self._asked[name]
+            left = [way for way in one.ways if way != path]
+            if left:
+                self._put(name, replace(one, went=left[0], too=None), again=False)
+            else:
+                self._remove(name)
+                failed.append(one)
+        return [one for one in failed if not one.answered]
 
     def overdue(self, now_us: int) -> list[Asked]:
         """Give the requests that were not answered in time, and forget them."""
         found = []
         while self._asked:
-            (key, came), one = next(iter(self._asked.items()))
+            name, one = next(iter(self._asked.items()))
             if now_us < one.due_us:
                 break
-            self._remove(key, came)
+            self._remove(name)
             found.append(one)
         return [one for one in found if not one.answered]
 
@@ -147,13 +167,26 @@ class AnswersDue:
         due_us = next(iter(self._asked.values())).due_us
         return min(due_us, next(iter(self._else.values()), due_us))
 
-    def _remove(self, key: Key, came: Hashable) -> None:
-        asked = self._asked.pop((key, came), None)
+    def _put(self, name: _Name, one: Asked, again: bool = True) -> None:
+        """Enter a request in the place of its first, if there is one; ``again``: as the newest."""
+        first = self._asked.get(name)
+        for way in first.ways if first is not None else ():
+            _discard(self._by_way, way, name)
+        for way in one.ways:
+            self._by_way.setdefault(way, set()).add(name)
+        self._asked[name] = one
+        if again:
+            self._asked.move_to_end(name)
+
+    def _remove(self, name: _Name) -> None:
+        asked = self._asked.pop(name, None)
         if asked is None:
             return
-        self._else.pop((key, came), None)
+        self._else.pop(name, None)
+        key, came = name
         _discard(self._by_asker, came, key)
-        _discard(self._by_way, asked.went, (key, came))
+        for way in asked.ways:
+            _discard(self._by_way, way, name)
         self._askers[key].remove(came)
         if not self._askers[key]:
             del self._askers[key]

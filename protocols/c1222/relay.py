@@ -94,8 +94,9 @@ class Relay:
     network service come out of ``events``.  ``ways`` gives paths that its owner knows, and
     ``members`` those to all below a title;
     ``seek`` begins to look for one and tells whether there is hope: then the message waits
-    until ``way_found`` or ``way_lost``.  ``address_of`` gives the native address of a path's far
-    end, or with True the own one as seen from there.
+    until ``way_found`` or ``way_lost``.  ``moved`` is told of a title that has answered by a way
+    that was looked for, and not by the one that was known.  ``address_of`` gives the native
+    address of a path's far end, or with True the own one as seen from there.
     """
 
     def __init__(
@@ -107,10 +108,11 @@ class Relay:
         ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
         members: Callable[[_Title], set[Hashable]] = lambda prefix: set(),
         seek: Callable[[ApTitle], bool] = lambda title: False,
+        moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
         address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
-        self._ways, self._members = ways, members
+        self._ways, self._members, self._moved = ways, members, moved
         self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
@@ -184,24 +186,31 @@ class Relay:
         self.node.path_closed(path)
 
     def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
-        """A title that was looked for is reached by ``path``: what waits for it goes on."""
-        self._learn_route(title, path, False, now_us)
+        """A title that was looked for may be reached by ``path``: what waits for it goes on.
+
+        The way that it went gives its place when an answer has come by this one.
+        """
+        if not self._waiting.is_doubted(title):
+            self._routes.learn(title.absolute, path, False, now_us)
+        self._go_on(title, path, now_us)
 
     def way_lost(self, title: ApTitle) -> None:
         """A title that was looked for cannot be reached: whoever waits is told ``netr``."""
         for one in self._waiting.leave(title):
-            self._error(one.came, one.apdu, ResponseCode.netr)
+            if not one.went:  # the way that it went may still bring an answer
+                self._error(one.came, one.apdu, ResponseCode.netr)
 
     def expire(self, now_us: int) -> None:
         """Tell ``nett`` where no answer came; forget what has lapsed."""
         self.node.expire(now_us)
         for one in self._waiting.overdue(now_us):
-            self._error(one.came, one.apdu, ResponseCode.nett)
+            if not one.went:
+                self._error(one.came, one.apdu, ResponseCode.nett)
         if self.registrar is not None:
             self.registrar.expire(now_us)
             self._take_changes(None, now_us)
         for asked in self._due.to_try_elsewhere(now_us):
-            self._go_up_too(asked, now_us)
+            self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
             self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._forget_groups(now_us)
@@ -278,40 +287,58 @@ class Relay:
             self._heard.hear(apdu.calling.absolute, path, now_us)
         # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
         control = CLEAR if apdu.is_segment else apdu.user_information[0]
+        ways: tuple[Hashable, ...] = (way,)
         if control & 3 != NEVER:
             due_us = now_us + self._settings.answer_us
-            may_go_up = self.upstream not in (None, way, path) and not apdu.is_segment
-            else_us = now_us + self._settings.doubt_us if may_go_up else None
+            may_be_elsewhere = way != self.upstream and not apdu.is_segment
+            else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
             mode = mode_of(control)
             asked = Asked(path, way, apdu, due_us, mode, else_us, answered=apdu.is_segment)
-            self._due.add(_key_of(apdu), asked)
-        self._send_on(way, apdu, octets, now_us)
+            ways = self._due.add(_key_of(apdu), asked)
+        for way in ways:
+            self._send_on(way, apdu, octets, now_us)
 
     def _send_on(self, way: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Send a request to its next hop; one that traces its way gets our title."""
         own = self.node.title
         self._send(way, apdu, octets if own is None else traced(apdu, octets, own), now_us)
 
-    def _go_up_too(self, asked: Asked, now_us: int) -> None:
-        """Send a request that a way below gave no answer to upstream as well: the same octets,
-        which a node serves once.
+    def _try_elsewhere(self, asked: Asked, now_us: int) -> None:
+        """Send a request that brought no answer another way as well: upstream, or to where the
+        node can be called.
 
-        A node that has gone to another relay may have left a silent connection here; where it
-        registered since is known above.
+        A node that has gone to another relay may have left a silent connection here, as may one
+        that cannot say that its own is cut.
         """
         apdu = asked.apdu
-        self.counts["went up too"] += 1
-        self._due.went_elsewhere(_key_of(apdu), asked.came, self.upstream)
         octets = tlv(APDU_TAG, b"".join(apdu.elements.values()))
-        self._send_on(self.upstream, apdu, octets, now_us)
+        if self.upstream not in (None, asked.came):
+            self._go_too(self.upstream, asked.came, apdu, octets, now_us)
+        elif apdu.called is not None and self._waiting.is_sought(apdu.called):
+            self._waiting.take(asked.came, apdu, octets, now_us, went=True)
+
+    def _go_too(
+        self, way: Hashable, came: Hashable, apdu: Apdu, octets: bytes, now_us: int
+    ) -> None:
+        """Send a request another way too: the same octets, which a node serves once."""
+        if self._due.goes_too(_key_of(apdu), came, way):
+            self.counts["went another way too"] += 1
+            self._send_on(way, apdu, octets, now_us)
 
     def _is_elsewhere(self, asked: Asked, now_us: int) -> None:
-        """A node has answered by the way up: the way below is only used from there, until the
-        node is heard by it again."""
-        title = _absolute(asked.apdu.called)
-        if self._routes.way(title, now_us) == asked.before:
-            self._routes.forget(title)
-            self._heard.hear(title, asked.before, now_us)
+        """A node has answered by the other way.  Where that is the way up, the way below is only
+        used from there, until the node is heard by it again."""
+        title = asked.apdu.called
+        if title is None or asked.too is None:
+            return
+        if self._routes.way(title.absolute, now_us) == asked.went:
+            self._routes.forget(title.absolute)
+            if asked.too == self.upstream:
+                self._heard.hear(title.absolute, asked.went, now_us)
+            else:
+                self._routes.learn(title.absolute, asked.too, False, now_us)
+        if asked.too != self.upstream:
+            self._moved(title, asked.too)
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
@@ -320,11 +347,11 @@ class Relay:
             self.counts["dropped no-other-way"] += 1
             return  # the first way may still bring the answer
         waiting = self._due.take(key, path) or self._due.take(((), key[1]), path)
-        if len(waiting) == 1 and waiting[0].went == path:
-            self._learn(waiting[0], apdu, now_us)
+        if len(waiting) == 1 and path in waiting[0].ways:
+            self._learn(waiting[0], path, apdu, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
-            if asked.before is not None and asked.went == path:
+            if asked.too == path:
                 self._is_elsewhere(asked, now_us)
         if waiting or self._told_group(key, path, apdu, octets, now_us):
             return
@@ -336,9 +363,9 @@ class Relay:
         else:
             self._send(way, apdu, octets, now_us)
 
-    def _learn(self, asked: Asked, answer: Apdu, now_us: int) -> None:
+    def _learn(self, asked: Asked, path: Hashable, answer: Apdu, now_us: int) -> None:
         """Learn the way to who asked, from an answer that not everybody gets who asks."""
-        if self.upstream is not None and asked.went != self.upstream:
+        if self.upstream is not None and path != self.upstream:
             return  # two below us could speak for each other
         try:
             mode = check_control(answer.user_information[0])
@@ -357,9 +384,15 @@ class Relay:
     def _learn_route(self, title: ApTitle, path: Hashable, proven: bool, now_us: int) -> None:
         if not self._routes.learn(title.absolute, path, proven, now_us):
             self.counts["refused another's title"] += 1
-            return
+        else:
+            self._go_on(title, path, now_us)
+
+    def _go_on(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        """Send what waits for a title."""
         for one in self._waiting.leave(title):
-            if one.came == path:
+            if one.went:
+                self._go_too(path, one.came, one.apdu, one.octets, now_us)
+            elif one.came == path:
                 self._error(path, one.apdu, ResponseCode.netr)
             else:
                 self._forward_by(path, one.came, one.apdu, one.octets, now_us)

@@ -22,6 +22,8 @@ class Waiting:
     apdu: Apdu
     octets: bytes
     due_us: int
+    #: It has gone a way already, by which no answer came.
+    went: bool
 
     @property
     def title(self) -> tuple[int, ...]:
@@ -44,14 +46,20 @@ class WaitingRoom:
         """Have a title looked for; tell whether a message to it may wait."""
         return self._seek(title)
 
-    def take(self, came: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> bool:
+    def take(
+        self, came: Hashable, apdu: Apdu, octets: bytes, now_us: int, went: bool = False
+    ) -> bool:
         """Let a message wait, a repeated one once; False when there is no room."""
         if any(one.octets == octets and one.came == came for one in self._waiting):
             return True
         if len(self._waiting) >= MAX_WAITING:
             return False
-        self._waiting.append(Waiting(came, apdu, octets, now_us + WAIT_US))
+        self._waiting.append(Waiting(came, apdu, octets, now_us + WAIT_US, went))
         return True
+
+    def is_doubted(self, title: ApTitle) -> bool:
+        """Tell whether a title is looked for because the way that was known brought no answer."""
+        return any(one.went and one.title == title.absolute for one in self._waiting)
 
     def leave(self, title: ApTitle) -> list[Waiting]:
         """Give what waits for a title or one below it, and forget it."""

@@ -21,6 +21,7 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import CalledPath
 from smartmeter.comms.udp import EVERYBODY
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class WayFinder:
         self.ring: Ring | None = None
         self._rung_us: dict[str, int] = {}
         self._calls: dict[tuple[int, ...], asyncio.Task[None]] = {}
+        #: The connections that calls came to: a node that is called again has one, not two.
+        self._called: dict[tuple[int, ...], CalledPath] = {}
 
     def seek(self, title: ApTitle) -> bool:
         """Begin to look for a node, or go on; False when nothing is known of it."""
@@ -109,8 +112,16 @@ class WayFinder:
             self._calls.pop(title.absolute, None)
         if path is not None:
             self._seeker.way_found(title, path)
+            self._let_go_of_former(title, path)
         elif not self._wake(title):
             self._seeker.way_lost(title)
+
+    def _let_go_of_former(self, title: ApTitle, path: Hashable) -> None:
+        if isinstance(path, CalledPath):
+            former = self._called.get(title.absolute)
+            self._called[title.absolute] = path
+            if former is not None:
+                former.close()
 
 
 def native_address(connection_type: int, octets: bytes) -> NativeAddress | None:

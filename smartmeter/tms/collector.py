@@ -121,6 +121,13 @@ class NotificationArrived(Event):
 
 
 @dataclass(frozen=True)
+class PathDoubted(Event):
+    """A request over the path of a SmartMeter was not answered in time."""
+
+    esn: str
+
+
+@dataclass(frozen=True)
 class KeyUsed(Event):
     """A node has used the key that it was offered."""
 
@@ -142,6 +149,15 @@ class Refused(Event):
     title: str
     reason: str
     unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request of the TMS under way."""
+
+    esn: str
+    path: Hashable
+    wait: Awaited
 
 
 class Collector:
@@ -174,6 +190,7 @@ class Collector:
             ways=self._way_to,
             members=self._members,
             seek=lambda title: self.seek(title),
+            moved=self._moved,
         )
         #: Begins to call a node that has no connection; tells whether there is hope.
         self.seek: Callable[[ApTitle], bool] = lambda title: False
@@ -192,7 +209,7 @@ class Collector:
         self.paths = Paths()
         #: For how long each SmartMeter's answers are awaited, and the waits under way.
         self.patience = Patience()
-        self._waits: dict[int, Awaited] = {}
+        self._waits: dict[int, _Asked] = {}
 
     def request(
         self,
@@ -218,7 +235,7 @@ class Collector:
             timeout_us=wait.timeout_us,
             repeats=REPEATS if self.is_lossy(path) else 0,
         )
-        self._waits[transaction] = wait
+        self._waits[transaction] = _Asked(esn, path, wait)
         return transaction
 
     def ask(
@@ -270,6 +287,11 @@ class Collector:
         esn = self._meters.esn(title)
         return self.paths.of(esn) if esn is not None else None
 
+    def _moved(self, title: ApTitle, path: Hashable) -> None:
+        """A node has answered somebody else by a way that was looked for."""
+        if (esn := self._meters.esn(title)) is not None:
+            self.paths.found(esn, path)
+
     def _members(self, prefix: tuple[int, ...]) -> set[Hashable]:
         ways = (self.paths.of(esn) for esn in self._meters.below(prefix))
         return {way for way in ways if way is not None}
@@ -314,13 +336,14 @@ class Collector:
             if isinstance(event, RequestArrived):
                 self._take(event, now_us)
             elif isinstance(event, ResponseArrived):
-                if wait := self._waits.pop(event.transaction, None):
-                    self.patience.answered(wait, now_us)
+                self._answered(event, now_us)
                 self._events.append(Answered(event.transaction, event.responses))
             elif isinstance(event, TransactionFailed):
-                wait = self._waits.pop(event.transaction, None)
-                if wait is not None and event.cause == NO_ANSWER:
-                    self.patience.unanswered(wait)
+                asked = self._waits.pop(event.transaction, None)
+                if asked is not None and event.cause == NO_ANSWER:
+                    self.patience.unanswered(asked.wait)
+                    self.paths.unanswered(asked.esn, asked.path)
+                    self._events.append(PathDoubted(asked.esn))
                 self._events.append(Unanswered(event.transaction, event.cause))
             elif isinstance(event, KeySuspected):
                 title = str(event.calling) if event.calling else ""
@@ -334,6 +357,14 @@ class Collector:
                 self._events.append(Refused(event.path, title, event.told, unknown))
                 if esn is not None and event.reason == "unknown-key-id":
                     self._events.append(KeyLost(esn))
+
+    def _answered(self, event: ResponseArrived, now_us: int) -> None:
+        asked = self._waits.pop(event.transaction, None)
+        if asked is None:
+            return
+        self.patience.answered(asked.wait, now_us)
+        if event.secured and self._current is not None:
+            self.paths.answered(asked.esn, self._current[0])
 
     def _went_on(self, reason: str, now_us: int) -> bool:
         """Tell whether what the own node has no use for was somebody else's, and went on."""

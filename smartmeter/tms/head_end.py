@@ -15,7 +15,6 @@ from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
-from protocols.errors import LocalProtocolError
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
@@ -27,18 +26,20 @@ from smartmeter.tms.collector import (
     KeyLost,
     KeyUsed,
     NotificationArrived,
+    PathDoubted,
     Refused,
     RegistrationAsked,
     ReportArrived,
 )
 from smartmeter.tms.commits import Commits
+from smartmeter.tms.dispatch import Dispatch
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
 from smartmeter.tms.jobs import DONE, WAITING, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.meter_contexts import MeterContexts
-from smartmeter.tms.meters import ROOT_KEY, Meters
-from smartmeter.tms.model import US_PER_S, Figures, Kind, State
+from smartmeter.tms.meters import Meters
+from smartmeter.tms.model import Figures, Kind, State
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.power_standing import PowerStanding
@@ -47,7 +48,7 @@ from smartmeter.tms.registrations import Registrations, store_departure, store_r
 from smartmeter.tms.report_groups import ReportGroups
 from smartmeter.tms.retirement import Retirement
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
-from smartmeter.tms.source import Answered, Source, Unanswered
+from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.invocation_ids import RESERVED_IDS, reserve_ids
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
@@ -57,10 +58,8 @@ from smartmeter.tms.store.silences import end_silence, store_silence, store_stat
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
-from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
+from smartmeter.tms.waking import Waking
 
-#: How long the connection to a node that is called may take.
-CALL_US = 12 * US_PER_S
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 KEY_ATTEMPTS = 4
@@ -99,10 +98,13 @@ class HeadEnd:
         self.polled = PolledSource(store, template)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()
-        self.waking = Waking(store)
         #: Told of every report that was made durable, for whoever watches this head-end.
         self.on_stored: Callable[[Stored], None] = lambda stored: None
         self._paths = self.collector.paths
+        self.waking = Waking(store)
+        self._dispatch = Dispatch(
+            self.collector, self.polled, self.registrations, self.jobs, self.waking, self.figures
+        )
         self._contexts = MeterContexts(store)
         self._power = PowerStanding(
             store, self.silence, lambda: self.utc_s, self._set_state, self._ask_for_outages
@@ -225,8 +227,8 @@ class HeadEnd:
         """A node that was called is reached by ``path``: what waits for it goes on."""
         self._now_us = now_us
         esn = self.meters.esn(title)
-        if esn is not None and esn not in self._paths:  # it may have come itself meanwhile
-            self._heard(esn, path)
+        if esn is not None and esn not in self.retirement:
+            self._dispatch.way_found(esn, path, now_us)
         self.collector.relay.way_found(title, path, now_us)
         self._settle()
 
@@ -235,9 +237,8 @@ class HeadEnd:
         self.collector.relay.way_lost(title)
 
     def _heard(self, esn: str, path: Hashable) -> None:
-        if esn not in self.retirement and self._paths.heard(esn, path):
-            self.collector.patience.forget(esn)
-            self.jobs.reachable(esn, self._now_us)
+        if esn not in self.retirement:
+            self._dispatch.heard(esn, path, self._now_us)
 
     def connected(self, esn: str) -> bool:
         """Tell whether a SmartMeter has a connection."""
@@ -261,7 +262,7 @@ class HeadEnd:
             for event in self.jobs.events():
                 busy = True
                 if isinstance(event, Send):
-                    self._send(event)
+                    self._dispatch.send(event, self._now_us)
                 elif isinstance(event, JobChanged):
                     self._job_changed(event)
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
@@ -290,6 +291,8 @@ class HeadEnd:
             self.jobs.answered(event.transaction, list(event.responses), self._now_us)
         elif isinstance(event, Unanswered):
             self.jobs.unanswered(event.transaction, event.cause, self._now_us)
+        elif isinstance(event, PathDoubted):
+            self._dispatch.doubted(event.esn)
         elif isinstance(event, Refused):
             self._refused(event)
         elif isinstance(event, KeyUsed):
@@ -529,38 +532,6 @@ class HeadEnd:
         if kind == Kind.PROVISION and not self._keeps_to_template(esn):
             self._set_state(esn, State.PROVISIONING, "")
         return number if self.jobs.submit(job, self._now_us) else None
-
-    def _send(self, event: Send) -> None:
-        job = event.job
-        if self._is_called(job):
-            self.jobs.failed(job, "is being called", self._now_us, CALL_US)
-            return
-        again = job.attempts <= min(MAX_RINGS, job.max_attempts - 1)
-        slow_is_tried = job.attempts > 1 and job.esn in self._paths
-        if again and not slow_is_tried and self.waking.ring(job.esn, self._paths.of(job.esn)):
-            self.jobs.failed(job, "is being woken", self._now_us, COME_US)
-            return
-        source: Source = self.polled if job.esn in self.polled.meters else self.collector
-        try:
-            if job.kind == Kind.KEY and job.attempts % 2 == 0:
-                # It may not have the key that it should.
-                now_us = self._now_us
-                transaction = self.collector.ask(job.esn, event.services, now_us, ROOT_KEY)
-            else:
-                transaction = source.ask(job.esn, event.services, self._now_us)
-        except (LocalProtocolError, KeyError) as error:
-            self.jobs.failed(job, str(error), self._now_us)
-            return
-        if job.kind in (Kind.RECOVER, Kind.CONTEXT, Kind.OUTAGES):
-            self.figures.polls += 1
-        self.jobs.sent(job, transaction)
-
-    def _is_called(self, job: Job) -> bool:
-        """Tell whether a node that has no connection is called, in the first try of a job."""
-        if job.attempts != 1 or job.max_attempts == 1 or job.esn in self._paths:
-            return False
-        takes_calls = self.registrations.address(job.esn) is not None
-        return takes_calls and self.collector.seek(self.collector.title_of(job.esn))
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s

@@ -18,6 +18,7 @@ from tests.protocols.c1222.conversation import (
     READ_1,
     Clock,
     Ring,
+    items,
     request,
 )
 from tests.protocols.c1222.test_checks_relay import ESN, FIRST, MASTER, SECOND, Chain
@@ -122,7 +123,7 @@ def test_a_node_that_moved_is_reached_though_its_old_connection_is_silent(
     net.hears_old = True
     net.register("old")
     net.ask(key_id)
-    assert net.answers() == [b"\0"] and net.old.counts["went up too"] == 1
+    assert net.answers() == [b"\0"] and net.old.counts["went another way too"] == 1
 
 
 @pytest.mark.parametrize("key_id", [None, KEY_ID])
@@ -132,7 +133,7 @@ def test_a_slow_node_that_did_not_move_is_waited_for_and_served_once(key_id: int
     net.hears_old = None
     net.ask(key_id)
     net.later(12)
-    assert net.answers() == [] and net.old.counts["went up too"] == 1
+    assert net.answers() == [] and net.old.counts["went another way too"] == 1
     net._hear("old", net.late.pop())
     net.settle()
     assert net.answers() == [b"\0"] and net.served == 1
@@ -160,3 +161,69 @@ def test_a_way_that_leads_back_to_who_sent_the_message_is_left_for_the_way_up() 
     chain.second.outgoing()
     chain.second.receive("first", read, chain.now_us)
     assert chain.second.outgoing() == [("master", read)]
+
+
+@pytest.mark.parametrize("key_id", [None, KEY_ID])
+@pytest.mark.parametrize("answers", ["by the call", "late", "not at all"])
+def test_a_node_whose_connection_is_silent_is_called_where_it_listens(
+    answers: str, key_id: int | None
+) -> None:
+    sought: list[ApTitle] = []
+    moved: list[tuple[ApTitle, object]] = []
+    relay = Relay(
+        Node(MASTER, Ring(), Clock(), None, OPEN),
+        Registrar(ApTitle.parse(".7")),
+        seek=lambda title: not sought.append(title),  # type: ignore[func-returns-value]
+        moved=lambda title, path: moved.append((title, path)),
+    )
+    node = Node(METER, Ring(), Clock(), SecurityState(9), OPEN)
+    client = Node(HOST, Ring(), Clock(), SecurityState(700), OPEN)
+    node.request([encode_service(Register(METER, ESN, 86_400))], MASTER, "own", NOW_US)
+    [(_, registering)] = node.outgoing()
+    relay.receive("own", registering, NOW_US)
+    [(path, _)] = relay.outgoing()
+    assert path == "own"
+
+    def ask(now_us: int) -> list[object]:
+        client.request([READ_1], METER, "relay", now_us, key_id=key_id, timeout_us=10**9)
+        [(_, octets)] = client.outgoing()
+        relay.receive("client", octets, now_us)
+        node.receive("x", octets, now_us)
+        return [way for way, _ in relay.outgoing()]
+
+    def answer(path: str, now_us: int) -> int:
+        [event] = [one for one in node.events() if isinstance(one, RequestArrived)]
+        node.answer(event.token, [b"\0"], now_us)
+        [(_, octets)] = node.outgoing()
+        relay.receive(path, octets, now_us)
+        return len(relay.outgoing())
+
+    assert ask(NOW_US) == ["own"] and sought == []
+    now_us = NOW_US + 10_000_000
+    relay.expire(now_us)
+    assert sought == [METER] and relay.outgoing() == []
+    if answers == "late":
+        assert answer("own", now_us) == 1
+    relay.way_found(METER, "called", now_us)
+    assert [way for way, _ in relay.outgoing()] == ["called"] * (answers != "late")
+    if answers == "by the call":
+        assert answer("called", now_us) == 1
+        assert ask(now_us) == ["called"], "the next one does not wait"
+        assert moved == [(METER, "called")]
+    else:
+        node.events()
+        assert ask(now_us) == ["own"] and not moved, "only an answer moves a way"
+
+
+def test_who_cannot_be_called_either_may_still_answer_and_is_told_of_once() -> None:
+    relay = Relay(Node(MASTER, Ring(), Clock(), None, OPEN), seek=lambda title: True)
+    relay.way_found(METER, "own", NOW_US)
+    relay.receive("client", request([READ_1], called=METER), NOW_US)
+    relay.expire(NOW_US + 10_000_000)
+    relay.way_lost(METER)
+    assert [way for way, _ in relay.outgoing()] == ["own"]
+    relay.expire(NOW_US + 60_000_000)
+    [(path, told)] = relay.outgoing()
+    assert path == "client" and items(told) == [b"\x0d"]
+    relay.expire(NOW_US + 200_000_000)
+    assert relay.outgoing() == []

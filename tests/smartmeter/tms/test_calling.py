@@ -1,0 +1,86 @@
+"""A node whose own connection is silent is called where it said that it listens."""
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.native_address import TCP, NativeAddress
+from protocols.c1222.registration import ConnectionType, Register, serial_uid
+from smartmeter.base.clock import US_PER_S
+from smartmeter.simulation.street import MODEL
+from smartmeter.tms.collector import ANSWER_TIMEOUT_US
+from smartmeter.tms.dispatch import CALL_US
+from smartmeter.tms.model import Kind
+from smartmeter.tms.registrations import store_registration
+from smartmeter.tms.upgrades import make_image
+from tests.smartmeter.tms.test_waking import FACTORY, Office
+
+ADDRESS = NativeAddress("192.0.2.7", 1153, TCP).encode()
+IMAGE = make_image(b"payload", MODEL, "2", bytes(32))
+OWN, CALLED = "its own connection", "the one that was called"
+
+
+class Switchboard(Office):
+    """A head-end that knows where its SmartMeter listens, and notes whom it called."""
+
+    def __init__(self, address: bytes = ADDRESS) -> None:
+        super().__init__(number="")
+        accepts = ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS
+        serial = serial_uid(FACTORY.esn)
+        asked = Register(FACTORY.title, serial, 0, connection_type=accepts, address=address)
+        head_end = self.head_end
+        head_end.store.write_now(lambda c: store_registration(c, FACTORY.esn, asked, 0))
+        head_end.registrations.load(0)
+        self.called: list[ApTitle] = []
+        head_end.collector.seek = lambda title: not self.called.append(title)  # type: ignore[func-returns-value]
+        self.heard(OWN)
+
+    def wait(self) -> list[object]:
+        """Let time pass until an answer is overdue, and then until the job tries again."""
+        return self.later_by(ANSWER_TIMEOUT_US) + self.later_by(5 * US_PER_S)
+
+
+def test_a_job_goes_on_by_a_call_when_the_own_connection_is_silent() -> None:
+    office = Switchboard()
+    number = office.head_end.request(FACTORY.esn, Kind.PROVISION, "ann")
+    assert office.later_by(0) == [OWN] and not office.called
+    assert office.later_by(ANSWER_TIMEOUT_US) == [] and office.called == [FACTORY.title]
+    office.head_end.way_found(FACTORY.title, CALLED, office.now_us)
+    assert office.later_by(0) == [CALLED] and office.job(number)[0] == "running"
+
+
+def test_the_two_take_turns_until_one_answers() -> None:
+    office = Switchboard()
+    office.head_end.upgrade([FACTORY.esn], IMAGE, 0, "ann")
+    office.later_by(ANSWER_TIMEOUT_US)
+    office.head_end.way_found(FACTORY.title, CALLED, office.now_us)
+    ways = []
+    for _ in range(40):
+        ways += office.later_by(15 * US_PER_S)
+    assert ways[:6] == [CALLED, OWN] * 3 and len(office.called) == 1
+    office.heard(OWN)
+    assert office.head_end.connected(FACTORY.esn)
+    office.head_end.disconnected(CALLED)
+    assert office.head_end.connected(FACTORY.esn)
+
+
+def test_where_the_call_fails_the_own_connection_is_tried_again() -> None:
+    office = Switchboard()
+    office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    office.later_by(ANSWER_TIMEOUT_US)
+    office.head_end.way_lost(FACTORY.title)
+    assert office.later_by(CALL_US) == [OWN]
+
+
+def test_a_node_that_came_by_itself_meanwhile_keeps_its_new_connection() -> None:
+    office = Switchboard()
+    office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    office.later_by(ANSWER_TIMEOUT_US)
+    office.heard("its new connection")
+    assert office.later_by(0) == ["its new connection"]
+    office.head_end.way_found(FACTORY.title, CALLED, office.now_us)
+    assert office.later_by(0) == []
+
+
+def test_who_listens_nowhere_is_called_nowhere() -> None:
+    office = Switchboard(address=b"")
+    number = office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    assert office.later_by(0) + office.wait() == [OWN, OWN] and not office.called
+    assert office.job(number)[0] == "running"
