@@ -198,6 +198,7 @@ class Command(IntEnum):
     DEMAND_RESET = 3
     SEND_CONTEXT = 4
     UPGRADE_CANCEL = 5
+    SELECT_ENTRIES = 6
 
 
 #: ``MODULE_VERSION.MODEL`` of a gateway, whose images are wheels of SmartMeter.

@@ -74,8 +74,10 @@ class _Head:
         return (self.last_element + age * self.older) % self.capacity
 
 
-def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Script[LogRead]:
-    """Read the entries of ST-76 after a sequence; None: all that are there.
+def read_log(
+    meter: MeterContext, after: int | None, limits: ClientLimits, count: int | None = None
+) -> Script[LogRead]:
+    """Read the entries of ST-76 after a sequence, ``count`` of them; None: all that are there.
 
     RemoteProtocolError when they moved each time that they were read.
     """
@@ -89,6 +91,8 @@ def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Sc
     # A sequence below the cursor: the log began anew.
     begin = head.last - head.held if after is None or after > head.last else after
     wanted = range(max(begin, head.last - head.held) + 1, head.last + 1)
+    if not meter.rules.tells_only_now:  # or the changes in what follows are needed, too
+        wanted = wanted[:count]
     found = yield from read_moving(look, read, head, wanted, ENTRIES_A_LOOK)
     if found.moved and not found.items:
         raise RemoteProtocolError("the event log moved each time that it was read")
@@ -105,7 +109,7 @@ def read_log(meter: MeterContext, after: int | None, limits: ClientLimits) -> Sc
         _log_entry(n, entry, time_s)
         for (n, entry), time_s in zip(items.items(), times_s, strict=True)
     )
-    return LogRead(entries, last, first - 1 - begin)
+    return LogRead(entries[:count], last, first - 1 - begin)
 
 
 def read_log_end(meter: MeterContext, limits: ClientLimits) -> Script[LogRead]:

@@ -33,7 +33,7 @@ from protocols.psem.services import (
 )
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
-from smartmeter.ssi.log_reading import read_log
+from smartmeter.ssi.log_reading import EVENT_LOG, read_log
 from smartmeter.ssi.profile_reading import profile_sets, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs
 from smartmeter.ssi.upgrade import Upgrade
@@ -65,6 +65,7 @@ class OwnTables:
         self._module = module
         self._base = base
         self._selection: dict[str, int] = {}
+        self._entries: dict[str, int] | None = None
 
     def serve(self, items: tuple[bytes | Task, ...], limits: ClientLimits) -> Script[list[bytes]]:
         """Serve all services of one APDU as one exchange; give an answer for each."""
@@ -151,10 +152,7 @@ class OwnTables:
             case SsiTable.LOAD_PROFILE_PART:
                 return (yield from self._selected(limits))
             case SsiTable.EVENT_PART:
-                assert module.meter is not None
-                read = yield from read_log(module.meter, None, limits)
-                entries = [event_value(entry) for entry in read.entries[-_LOG_PART_ENTRIES:]]
-                return ssi_tables.encode(SsiTable.EVENT_PART, {"ENTRIES": entries})
+                return (yield from self._log(limits))
             case (
                 SsiTable.MODULE_STATUS
                 | SsiTable.MODULE_HEALTH
@@ -212,6 +210,19 @@ class OwnTables:
         value = profile_part(set_nbr, run, read.interval_s, epoch, module.meter.id)
         return profile_image(value)
 
+    def _log(self, limits: ClientLimits) -> Script[bytes]:
+        """Read the entries that SELECT_ENTRIES named just before, or the newest ones."""
+        meter, chosen, self._entries = self._module.meter, self._entries, None
+        if meter is None or EVENT_LOG not in meter.context.fmt.std_tbls_used:
+            raise ServiceRefused(ResponseCode.onp, "onp", "Read")
+        if chosen is None:
+            read = yield from read_log(meter, None, limits)
+        else:
+            count = min(chosen["COUNT"], _LOG_PART_ENTRIES)
+            read = yield from read_log(meter, chosen["FIRST_SEQUENCE"] - 1, limits, count)
+        entries = [event_value(entry) for entry in read.entries[-_LOG_PART_ENTRIES:]]
+        return ssi_tables.encode(SsiTable.EVENT_PART, {"ENTRIES": entries})
+
     def _write(self, number: int, data: bytes, limits: ClientLimits) -> Script[ResponseCode]:
         module, table = self._module, self._own(number)
         if table is None:
@@ -253,6 +264,8 @@ class OwnTables:
                 if module.meter is None or value["SET"] not in profile_sets(module.meter):
                     return ResponseCode.onp
                 self._selection = value
+            case Command.SELECT_ENTRIES:
+                self._entries = value
             case Command.REPORT_NOW:
                 if not module.run_now(value["SCHEDULE_NBR"], Cause.ON_DEMAND):
                     return ResponseCode.onp

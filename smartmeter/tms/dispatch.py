@@ -21,7 +21,7 @@ from smartmeter.tms.waking import COME_US, MAX_RINGS, Waking
 #: How long the connection to a node that is called may take.
 CALL_US = 12 * US_PER_S
 #: What is asked because something is amiss, and not because it was due or a person wanted it.
-POLLS = (Kind.RECOVER, Kind.CONTEXT, Kind.OUTAGES)
+POLLS = (Kind.RECOVER, Kind.CONTEXT, Kind.OUTAGES, Kind.EVENTS)
 
 
 class Dispatch:

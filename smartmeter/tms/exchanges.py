@@ -29,6 +29,8 @@ Exchange = Generator[list[bytes], list[bytes], T]
 BACK_FILL_STEP = 200
 #: Messages of one back-fill; what is left then waits for the next.
 MAX_BACK_FILL_STEPS = 100
+#: Entries of a log asked for in one message, and messages of one look at it.
+LOG_STEP, MAX_LOG_STEPS = 60, 100
 #: A ring counts so far at most: 32 bits of blocks, 16 of intervals in one.
 MAX_SEQUENCE = 1 << 48
 #: Octets of staging that go into one message.
@@ -149,6 +151,24 @@ def back_fill(base: int, missing: Mapping[int, Gaps]) -> Exchange[list[dict[str,
             if end is None and len(found) < count:
                 break
     return parts
+
+
+def event_log(base: int, first: int) -> Exchange[dict[str, Any]]:
+    """Read the meter's log from a sequence on, oldest first: an EVENT_PART of all that was found.
+
+    A module that knows no SELECT_ENTRIES gives the newest ones.
+    """
+    entries: list[dict[str, Any]] = []
+    part = encode_request(FullRead(base + SsiTable.EVENT_PART))
+    for _ in range(MAX_LOG_STEPS):
+        fields = {"FIRST_SEQUENCE": first, "COUNT": LOG_STEP}
+        selected, answer = yield [command(base, Command.SELECT_ENTRIES, **fields), part]
+        found = _decoded(SsiTable.EVENT_PART, answer)["ENTRIES"]
+        entries += found
+        if selected[:1] != b"\0" or len(found) < LOG_STEP:
+            break
+        first = found[-1]["SEQUENCE"] + 1
+    return {"ENTRIES": entries}
 
 
 def outage_log(base: int) -> Exchange[dict[str, Any]]:

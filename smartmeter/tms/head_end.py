@@ -37,6 +37,7 @@ from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
 from smartmeter.tms.jobs import DONE, WAITING, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.key_changes import KeyChanges
+from smartmeter.tms.lost_data import LostData
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.model import Figures, Kind, State
@@ -52,8 +53,8 @@ from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.invocation_ids import RESERVED_IDS, reserve_ids
 from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
-from smartmeter.tms.store.queries import gaps_by_set, is_missing_before
-from smartmeter.tms.store.records import Part, Stored
+from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.records import Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
@@ -106,8 +107,9 @@ class HeadEnd:
             self.collector, self.polled, self.registrations, self.jobs, self.waking, self.figures
         )
         self._contexts = MeterContexts(store)
+        self._lost = LostData(store, self._ask, lambda esn: self.look_after(esn, attempts=2))
         self._power = PowerStanding(
-            store, self.silence, lambda: self.utc_s, self._set_state, self._ask_for_outages
+            store, self.silence, lambda: self.utc_s, self._set_state, self._lost.ask_for_outages
         )
         self._outcomes = JobOutcomes(
             store,
@@ -117,6 +119,7 @@ class HeadEnd:
             self.polled,
             self._commits,
             self._power.log_read,
+            self._lost.had,
         )
         self.retirement = Retirement(
             store,
@@ -131,8 +134,6 @@ class HeadEnd:
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
         )
         self._refusals = Refusals()
-        #: Of these the first intervals since the start were looked at.
-        self._seen_to_go_on: set[str] = set()
         self._now_us = 0
         #: By how much the calendar had been moved when everything was planned.
         self._planned_us = calendar.moved_us
@@ -145,6 +146,7 @@ class HeadEnd:
         self.collector.begin(now_us)
         utc_s = self.utc_s
         self.load_keys()
+        self._lost.load()
         self.retirement.load()
         self.registrations.load(now_us)
         self.polled.load(utc_s)
@@ -380,32 +382,8 @@ class HeadEnd:
             self.silence.forget(esn)
             self.provision(esn, SYSTEM)
         if not self._contexts.knows(esn, header["CONTEXT_ID"]):
-            code = Command.SEND_CONTEXT
-            self._submit(esn, Kind.CONTEXT, SYSTEM, lambda: _command(self._base(esn), code))
-        self._look_for_a_hole(esn, report.parts)
-
-    def _look_for_a_hole(self, esn: str, parts: Sequence[Part]) -> None:
-        """Fetch what is missing before the first intervals that a SmartMeter sends since the start.
-
-        A store that came back from a backup lacks what was acknowledged since it was made.
-        """
-        if esn in self._seen_to_go_on:
-            return
-        firsts = {
-            ((part.value["SET"], part.value["RING_EPOCH"]), part.value["FIRST_SEQUENCE"])
-            for part in parts
-            if part.ssi is SsiTable.LOAD_PROFILE_PART and part.value["INTERVALS"]
-        }
-        if not firsts:
-            return
-        self._seen_to_go_on.add(esn)
-        if any(is_missing_before(self.store, esn, ring, first) for ring, first in firsts):
-            self.look_after(esn, attempts=2)
-            self._ask_for_outages(esn)
-
-    def _ask_for_outages(self, esn: str) -> None:
-        base = self._base(esn)
-        self._submit(esn, Kind.OUTAGES, SYSTEM, lambda: exchanges.outage_log(base))
+            self._ask(esn, Kind.CONTEXT, partial(_command, code=Command.SEND_CONTEXT))
+        self._lost.reported(esn, header, report.parts)
 
     # Silence.
 
@@ -512,6 +490,11 @@ class HeadEnd:
                 numbers[esn] = number
         self._settle()
         return numbers
+
+    def _ask(self, esn: str, kind: Kind, script: Callable[[int], Exchange[Any]]) -> bool:
+        """Begin a script that is given where the module's tables begin; False when it cannot."""
+        base = self._base(esn)
+        return self._submit(esn, kind, SYSTEM, lambda: script(base)) is not None
 
     def _submit(
         self,

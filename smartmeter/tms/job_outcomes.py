@@ -25,7 +25,7 @@ from smartmeter.tms.store.silences import (
     store_state,
     store_unprovisioned,
 )
-from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.store.sqlite import Change, Store
 from smartmeter.tms.template import Template
 
 
@@ -41,11 +41,12 @@ class JobOutcomes:
         polled: PolledSource,
         commits: Commits,
         on_outages: Callable[[str], None],
+        on_entries: Callable[[str], None],
     ) -> None:
-        """``on_outages`` is told whose outage log has become durable."""
+        """Each of the last two is told whose outage log, or entries, have become durable."""
         self._store, self._template, self._contexts = store, template, contexts
         self._silence, self._polled = silence, polled
-        self._commits, self._on_outages = commits, on_outages
+        self._commits, self._on_outages, self._on_entries = commits, on_outages, on_entries
 
     @property
     def version(self) -> int:
@@ -53,13 +54,13 @@ class JobOutcomes:
         return self._template.version
 
     def changed(self, event: JobChanged, utc_s: int) -> None:
-        """Keep what became of a job."""
+        """Keep what became of a job: what it brought is durable before it is said to be done."""
         job, ended = event.job, event.job.state in (DONE, FAILED)
+        if ended:
+            self._ended(event, utc_s)
         text = result_text(event.result)
         row = (job.state, job.cause, utc_s if ended else 0, job.attempts, job.polls, text)
         self._store.write(lambda c: update_job(c, job.id, row))
-        if ended:
-            self._ended(event, utc_s)
 
     def _ended(self, event: JobChanged, utc_s: int) -> None:
         job, result, done = event.job, event.result, event.job.state == DONE
@@ -72,7 +73,17 @@ class JobOutcomes:
             case Kind.RECOVER:
                 self._recovered(job.esn, result if done else None, job.cause, utc_s)
             case Kind.OUTAGES if done:
-                self._outages_told(job.esn, result, utc_s)
+                self._keep_log(
+                    job.esn,
+                    lambda c: records.store_outage_log(c, job.esn, result, utc_s),
+                    self._on_outages,
+                )
+            case Kind.EVENTS if done:
+                self._keep_log(
+                    job.esn,
+                    lambda c: records.store_events(c, job.esn, result, utc_s),
+                    self._on_entries,
+                )
             case Kind.UPGRADE if done:
                 self._upgraded(job.esn, result, utc_s)
             case Kind.POLL if isinstance(job.about, PollDue):
@@ -107,12 +118,14 @@ class JobOutcomes:
         if self._silence.silent(esn):
             self._name_state(esn, State.SILENT, text, utc_s)
 
-    def _outages_told(self, esn: str, log: Mapping[str, Any], utc_s: int) -> None:
+    def _keep_log(self, esn: str, change: Change, told: Callable[[str], None]) -> None:
+        """Keep what a log has, and tell it."""
+
         def after(future: Future[None]) -> None:
             if future.exception() is None:
-                self._on_outages(esn)
+                told(esn)
 
-        self._commits.write(lambda c: records.store_outage_log(c, esn, log, utc_s), after)
+        self._commits.write(change, after)
 
     def _upgraded(self, esn: str, told: Mapping[str, Any], utc_s: int) -> None:
         sql = "SELECT base FROM meters WHERE esn=?"

@@ -35,6 +35,7 @@ class Kind(StrEnum):
     RECOVER = "look after silence"
     CONTEXT = "ask for context"
     OUTAGES = "read outage log"
+    EVENTS = "read event log"
     READ = "on-demand read"
     DEMAND_RESET = "demand reset"
     PING = "ping"

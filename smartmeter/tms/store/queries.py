@@ -14,7 +14,7 @@ from smartmeter.tms.store.sqlite import Store
 #: Missing sequences [first, end); the end None is open.
 Gaps = Sequence[tuple[int, int | None]]
 
-#: Intervals back from the newest in which holes are looked for; a ring holds fewer as a rule.
+#: Intervals, or entries, back from the newest in which holes are looked for; a ring holds fewer.
 MAX_LOOK_BACK = 5000
 MAX_GAPS = 20
 #: Rows that one question may bring.
@@ -86,6 +86,49 @@ def is_missing_before(store: Store, esn: str, ring: tuple[int, int], sequence: i
         sequence,
     )
     return newest is not None and newest["last"] is not None and newest["last"] < sequence - 1
+
+
+def is_report_missing_before(
+    store: Store, esn: str, number: tuple[int, int], urgent: Sequence[int]
+) -> bool:
+    """Tell whether reports are missing before one, which is not urgent itself.
+
+    ``number`` is outbox epoch and report number; reports of the causes ``urgent`` may be stored
+    before their turn.
+    """
+    epoch, end = number
+    marks = ",".join("?" * len(urgent))
+    last = store.number(
+        "SELECT number FROM reports WHERE esn=? AND epoch=? AND number<?"
+        f" AND cause NOT IN ({marks}) ORDER BY number DESC LIMIT 1",
+        esn,
+        epoch,
+        end,
+        *urgent,
+    )
+    between = "SELECT count(*) FROM reports WHERE esn=? AND epoch=? AND number>? AND number<?"
+    return store.number(between, esn, epoch, last, end) < end - 1 - last
+
+
+def first_missing_entry(store: Store, esn: str) -> int:
+    """Give the sequence of the first entry of a meter's log that is missing, or comes next."""
+    newest = store.number("SELECT max(sequence) FROM events WHERE esn=?", esn)
+    if not newest:
+        return 0
+    rows = store.read(
+        "SELECT sequence + 1 AS first, following AS end FROM"
+        " (SELECT sequence, lead(sequence) OVER (ORDER BY sequence) AS following FROM events"
+        "  WHERE esn=? AND sequence>?) WHERE following > sequence + 1 ORDER BY first LIMIT ?",
+        esn,
+        newest - MAX_LOOK_BACK,
+        MAX_GAPS,
+    )
+    for row in rows:
+        hole = row["first"], row["end"]
+        pruned = store.read(RANGES_IN_HOLE, Numbered.EVENT, esn, 0, 0, *hole)
+        for first, _ in without_pruned(hole, [(one["first"], one["last"]) for one in pruned]):
+            return first
+    return newest + 1
 
 
 def gaps(store: Store, esn: str, set_nbr: int) -> Gaps:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.simulation.checks import Safety
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US, MINUTE_US, Fault, Kind
 from smartmeter.ssi.factory import FACTORY_PAGE
+from smartmeter.tms.template import make_template
 
 ESN = "SM000001"
 OUTAGES = "SELECT start_s, end_s FROM outages ORDER BY start_s"
@@ -33,6 +37,52 @@ def test_an_outage_whose_end_was_acknowledged_after_the_backup_ends_when_it_come
     row = fleet.store.one("SELECT state FROM meters")
     assert row is not None and row["state"] == "provisioned"
     assert not fleet.head_end.silence.powerless(ESN)
+
+
+#: Intervals and the log, every hour.
+HOURLY = {"SCHEDULE_NBR": 1, "PERIOD_MIN": 60, "JITTER_S": 60, "CONTENT": 3}
+ENTRIES = "SELECT sequence, time_s, code, user_id, argument FROM events ORDER BY sequence"
+
+
+@pytest.mark.parametrize("backup_h", [1, 4])
+def test_entries_of_the_log_acknowledged_after_the_backup_are_placed_once(backup_h: int) -> None:
+    """At 1 h the store knows the module and has nothing of it yet."""
+    moments = range(3 * HOUR_US, 23 * HOUR_US, 30 * MINUTE_US)
+    mains = [Fault(at_us, at_us + MINUTE_US, Kind.MAINS, ESN, 0) for at_us in moments]
+    template = make_template({"schedules": [HOURLY], "outage": {"VOLTAGE_PERIOD_MS": 900_000}})
+    fleet = Fleet(FleetSettings(1, 1, 5), faults=mains, template=template)
+    fleet.run(backup_h * HOUR_US)
+    backup = fleet.store._connection.serialize()
+    fleet.run(23 * HOUR_US + 50 * MINUTE_US)
+    entries = [tuple(row) for row in fleet.store.read(ENTRIES)]
+    fleet.store._connection.deserialize(backup)
+    assert len(fleet.store.read(ENTRIES)) < len(entries) - 60, "it takes more than one message"
+    fleet.head_end = fleet._open_office()
+    fleet.run(24 * HOUR_US + 30 * MINUTE_US)
+    assert [tuple(row) for row in fleet.store.read(ENTRIES)][: len(entries)] == entries
+
+
+def test_what_was_asked_for_after_the_return_is_asked_again_when_it_was_cut_off() -> None:
+    mains = [Fault(n * HOUR_US, n * HOUR_US + MINUTE_US, Kind.MAINS, ESN, 0) for n in range(3, 9)]
+    template = make_template({"schedules": [HOURLY], "outage": {"VOLTAGE_PERIOD_MS": 900_000}})
+    fleet = Fleet(FleetSettings(1, 1, 5), faults=mains, template=template)
+    fleet.run(4 * HOUR_US)
+    backup = fleet.store._connection.serialize()
+    fleet.run(10 * HOUR_US)
+    entries = [tuple(row) for row in fleet.store.read(ENTRIES)]
+    fleet.store._connection.deserialize(backup)
+    asked = "SELECT count(*) FROM jobs WHERE kind='read event log'"
+    fleet.head_end = fleet._open_office()
+    while not fleet.store.number(asked):
+        fleet.run(fleet.now_us + US_PER_S)
+    fleet.head_end = fleet._open_office()
+    assert len(fleet.store.read(ENTRIES)) < len(entries)
+    fleet.run(12 * HOUR_US)
+    assert [tuple(row) for row in fleet.store.read(ENTRIES)][: len(entries)] == entries
+    assert fleet.store.number(asked) == 2
+    fleet.head_end = fleet._open_office()
+    fleet.run(14 * HOUR_US)
+    assert fleet.store.number(asked) == 2, "what was had is not asked for again"
 
 
 def test_a_module_with_an_empty_memory_is_watched_though_nobody_tells_its_outage_s_end() -> None:

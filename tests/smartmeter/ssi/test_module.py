@@ -260,6 +260,22 @@ def test_intervals_can_be_asked_for_in_one_message() -> None:
     ]
 
 
+def test_entries_of_the_log_can_be_asked_for_from_any_on() -> None:
+    street = provisioned()
+    for _ in range(9):
+        street.run(60)
+        street.device.meter.note(EventCode.REVERSE_ROTATION, street.world.now_us)
+    [newest] = street.ask(own_read(SsiTable.EVENT_PART))
+    held = decoded(SsiTable.EVENT_PART, newest)["ENTRIES"]
+    assert len(held) > 8
+    for first, count in ((held[3]["SEQUENCE"], 4), (-(1 << 62), 2), (held[-1]["SEQUENCE"] + 1, 9)):
+        select = command(Command.SELECT_ENTRIES, FIRST_SEQUENCE=first, COUNT=count)
+        answers = street.ask(own_write(SsiTable.COMMAND, select), own_read(SsiTable.EVENT_PART))
+        entries = decoded(SsiTable.EVENT_PART, answers[1])["ENTRIES"]
+        assert entries == [one for one in held if one["SEQUENCE"] >= first][:count]
+    assert street.ask(own_read(SsiTable.EVENT_PART)) == [newest], "it counts once"
+
+
 def test_a_muted_module_still_answers() -> None:
     street = provisioned()
     street.link.wrap(Muted())
