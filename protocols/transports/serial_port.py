@@ -27,6 +27,9 @@ USB_TIMER_S = 0.016
 #: Meters need time to switch from sending to receiving, far more than the 175 us of the
 #: standard: what industrial clients wait after the last octet before they send.
 TURN_AROUND_S = 0.020
+#: How a port of a serial server (RFC 2217) begins, and pyserial's option for one that never
+#: confirms the modem lines that it was told.
+FAR, IGNORED = "rfc2217://", "ign_set_control"
 
 
 class SerialPort:
@@ -59,7 +62,7 @@ class SerialPort:
         except (serial.SerialException, OSError, ValueError, re.error) as error:
             if getattr(error, "errno", None) == errno.EWOULDBLOCK:
                 raise PortError(f"{url}: another program uses it; end that first") from error
-            raise PortError(f"{url}: {error}; check its name, or run: smartmeter doctor") from error
+            raise PortError(f"{url}: {error}; {_remedy(url, error)}") from error
         #: Whether it has modem lines: a pty or a socket has none, and no bits that take time.
         self.is_line = self._power(rts, dtr)
         if self.is_line:
@@ -71,7 +74,7 @@ class SerialPort:
                 setattr(self._serial, line, state)
             except (OSError, serial.SerialException):
                 return False
-        far = self._url.startswith("rfc2217://")  # a real line, at the other end of a network
+        far = self._url.startswith(FAR)  # a real line, at the other end of a network
         return far or isinstance(self._serial, serial.Serial)
 
     def read(self, timeout_s: float) -> bytes:
@@ -114,3 +117,10 @@ class SerialPort:
     def close(self) -> None:
         """Let the port go."""
         self._serial.close()
+
+
+def _remedy(url: str, error: Exception) -> str:
+    """Tell what to try; some serial servers never confirm a modem line that they were told."""
+    if url.startswith(FAR) and "'control'" in str(error) and IGNORED not in url:
+        return f"its server confirms no modem lines: try {url}{'&' if '?' in url else '?'}{IGNORED}"
+    return "check its name, or run: smartmeter doctor"

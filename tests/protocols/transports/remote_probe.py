@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from serial.rfc2217 import PortManager
+from serial.rfc2217 import SET_CONTROL, PortManager
 
 from protocols.c1218.server import Server
 from protocols.machine import SetBaud
@@ -41,11 +41,12 @@ class ProbeLine:
 class RemoteProbe:
     """Serves a meter behind a probe that is alive only under ``power`` (RTS, DTR).
 
-    Octets at another speed than the meter's are lost, as on a real line.
+    Octets at another speed than the meter's are lost, as on a real line.  Some servers do not
+    confirm what modem lines they were told.
     """
 
-    def __init__(self, power: tuple[bool, bool]) -> None:
-        self._power = power
+    def __init__(self, power: tuple[bool, bool], confirms_control: bool = True) -> None:
+        self._power, self._confirms_control = power, confirms_control
         self.meter = Server(ModelDevice())
         self.line = ProbeLine()
         self.meter_baud = 9600
@@ -65,7 +66,8 @@ class RemoteProbe:
     def _serve(self, connection: socket.socket) -> None:
         self.line = ProbeLine(bauds=self.line.bauds)
         connection.settimeout(0.002)
-        manager = PortManager(self.line, _Writer(connection))
+        manages = PortManager if self._confirms_control else _Unconfirming
+        manager = manages(self.line, _Writer(connection))
         while True:
             try:
                 data = connection.recv(4096)
@@ -95,6 +97,14 @@ class RemoteProbe:
             self.lost += 1
             return False
         return alive
+
+
+class _Unconfirming(PortManager):
+    """Passes over what concerns modem lines, as a server does whose port has none."""
+
+    def _telnet_process_subnegotiation(self, suboption: bytes) -> None:
+        if suboption[1:2] != SET_CONTROL:
+            super()._telnet_process_subnegotiation(suboption)
 
 
 class _Writer:

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+import pytest
+
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import Timing
+from protocols.errors import PortError
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import SerialPort
@@ -35,3 +38,11 @@ def test_a_probe_without_its_power_is_silent_and_doctor_finds_what_it_wants() ->
     found = {finding.subject: finding for finding in diagnosis.talk(line)}
     assert not found["meter"].well and "flat side" in found["meter"].remedy
     assert "--no-rts --dtr" in found["power"].remedy
+
+
+def test_a_server_that_confirms_no_modem_lines_is_told_apart_with_the_remedy() -> None:
+    probe = RemoteProbe(power=(False, False), confirms_control=False)
+    with pytest.raises(PortError, match=r"confirms no modem lines: try .*:\d+\?ign_set_control$"):
+        open_port(probe.url)
+    with MeterPort(open_port(f"{probe.url}?ign_set_control")) as meter:
+        assert meter.read(5) == IMAGES[5]
