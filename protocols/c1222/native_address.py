@@ -73,6 +73,12 @@ def decode_address(octets: bytes) -> NativeAddress | None:
     return NativeAddress(host, port or DEFAULT_PORT, rest[2] if len(rest) == 3 else None)
 
 
+def sends_datagrams(octets: bytes) -> bool:
+    """Tell whether a native address is one that a datagram came from."""
+    address = decode_address(octets)
+    return address is not None and address.protocol == UDP
+
+
 def multicast_group(scope: int) -> str:
     """Give the IPv6 group of a scope: FF0X::204."""
     return f"ff{scope:02x}::204"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.native_address import sends_datagrams
 from protocols.c1222.registration import (
     PERIOD_AS_YOU_LIKE_S,
     ConnectionType,
@@ -30,7 +31,10 @@ MAX_NOTIFICATION_HOSTS = 16
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered node.  ``lapses_us`` None: for ever."""
+    """One registered node.  ``lapses_us`` None: for ever.
+
+    ``heard_at`` is where its registration came from, if that was a datagram.
+    """
 
     title: ApTitle
     serial: ApTitle | None
@@ -39,6 +43,7 @@ class Entry:
     device_class: bytes
     address: bytes
     lapses_us: int | None
+    heard_at: bytes = b""
 
     def registration(self, now_us: int) -> Register:
         """Give the registration that this entry stands for, with the period that is left."""
@@ -128,8 +133,11 @@ class Registrar:
         """Give the entry of exactly this title."""
         return self._entries.get(title.absolute) if title is not None else None
 
-    def register(self, asked: Register, now_us: int) -> bytes:
-        """Give the response to a registration, and enter it if it is ok."""
+    def register(self, asked: Register, now_us: int, heard_at: bytes = b"") -> bytes:
+        """Give the response to a registration, and enter it if it is ok.
+
+        ``heard_at`` is the native address that it came from.
+        """
         refused = refusal(asked)
         if refused is not None:
             return bytes([refused])
@@ -153,6 +161,7 @@ class Registrar:
             asked.device_class,
             asked.address,
             now_us + (period_s + self._settings.grace_s) * US_PER_S,
+            heard_at if sends_datagrams(heard_at) else b"",
         )
         self._enter(entry)
         self._changes.append(Change(entry, True))

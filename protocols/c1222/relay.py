@@ -506,7 +506,8 @@ class Relay:
         if proven and _absolute(event.calling) != _absolute(asked.title):
             self.counts["refused another's title"] += 1
             return bytes([ResponseCode.isc])
-        answer = self.registrar.register(asked, now_us)
+        heard_at = self._address_of(event.path, False)
+        answer = self.registrar.register(asked, now_us, heard_at)
         self._take_changes(event.path, now_us)
         return answer
 

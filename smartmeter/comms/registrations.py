@@ -98,6 +98,7 @@ class RegistrationFile:
             "device_class": entry.device_class.hex(),
             "address": entry.address.hex(),
             "lapses_utc_us": lapses + self._offset_us if lapses is not None else None,
+            "heard_at": entry.heard_at.hex(),
         }
         return json.dumps(value).encode() + b"\n"
 
@@ -111,4 +112,5 @@ class RegistrationFile:
             bytes.fromhex(value["device_class"]),
             bytes.fromhex(value["address"]),
             lapses - self._offset_us if lapses is not None else None,
+            bytes.fromhex(value.get("heard_at", "")),
         )

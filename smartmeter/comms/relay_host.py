@@ -25,7 +25,7 @@ from smartmeter.comms.paths import Path as ApduPath
 from smartmeter.comms.paths import TcpPath, native_address_of
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
-from smartmeter.comms.way_finder import WayFinder, native_address
+from smartmeter.comms.way_finder import WayFinder, place_of
 
 MAX_APDU_OCTETS = 32_767
 TICK_S = 0.25
@@ -136,7 +136,9 @@ class RelayHost:
 
     def _native(self, title: ApTitle) -> NativeAddress | None:
         entry = self._registrar.find(title) if self._registrar is not None else None
-        return native_address(entry.connection_type, entry.address) if entry is not None else None
+        if entry is None:
+            return None
+        return place_of(entry.connection_type, entry.address, entry.heard_at)
 
     # What the listener tells.
 

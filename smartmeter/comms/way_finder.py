@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
+from protocols.c1222.native_address import (
+    TCP,
+    UDP,
+    NativeAddress,
+    decode_address,
+    sends_datagrams,
+)
 from protocols.c1222.registration import ConnectionType
 from smartmeter.base.clock import monotonic_us
 from smartmeter.comms.carrier import Bell
@@ -31,6 +37,11 @@ if TYPE_CHECKING:
 RING_AGAIN_US = 60_000_000
 #: Nodes that are called at once; the next ones are not.
 MAX_CALLS = 64
+#: Connection types of nodes that can be called.
+ACCEPTS = {
+    TCP: ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS,
+    UDP: ConnectionType.CONNECTIONLESS | ConnectionType.ACCEPTS_CONNECTIONLESS,
+}
 
 
 @dataclass
@@ -126,20 +137,27 @@ class WayFinder:
 
 def native_address(connection_type: int, octets: bytes) -> NativeAddress | None:
     """Give where a node can be reached and by what; None for one that only comes itself."""
-    accepts = {
-        TCP: bool(connection_type & ConnectionType.ACCEPTS_CONNECTIONS),
-        UDP: bool(connection_type & ConnectionType.ACCEPTS_CONNECTIONLESS),
-    }
     try:
         address = decode_address(octets)
     except ApduRejected:
         return None
     if address is not None and not _is_one_host(address.host):
         return None
-    for protocol, accepted in accepts.items():
-        if accepted and address is not None and address.protocol in (None, protocol):
+    for protocol, bits in ACCEPTS.items():
+        if (
+            bits in ConnectionType(connection_type)
+            and address is not None
+            and address.protocol in (None, protocol)
+        ):
             return NativeAddress(address.host, address.port, protocol)
     return None
+
+
+def place_of(connection_type: int, octets: bytes, heard_at: bytes) -> NativeAddress | None:
+    """Give where a node without a connection is reached: where it says that it can be, or else
+    where its datagram came from."""
+    said = native_address(connection_type, octets)
+    return decode_address(heard_at) if said is None and sends_datagrams(heard_at) else said
 
 
 def _is_one_host(host: str) -> bool:

@@ -40,7 +40,7 @@ from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import (
     FullWrite,
     Identify,
@@ -77,6 +77,11 @@ HISTORY, MAX_SERVING = 32_768, 16_384
 IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 #: Why the own node has no use for an APDU that may be somebody else's.
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
+#: Why a transaction ends when the path does not lead to the node; the last three are what a relay
+#: says, a hint.
+_NOT_REACHED = frozenset(
+    (NO_ANSWER, *map(code_name, (ResponseCode.uat, ResponseCode.nett, ResponseCode.netr)))
+)
 _OK = b"\0"
 _NOT_CLEARED = bytes([ResponseCode.isc])
 
@@ -122,7 +127,7 @@ class NotificationArrived(Event):
 
 @dataclass(frozen=True)
 class PathDoubted(Event):
-    """A request over the path of a SmartMeter was not answered in time."""
+    """A request over the path of a SmartMeter did not reach it, or was not answered in time."""
 
     esn: str
 
@@ -342,6 +347,7 @@ class Collector:
                 asked = self._waits.pop(event.transaction, None)
                 if asked is not None and event.cause == NO_ANSWER:
                     self.patience.unanswered(asked.wait)
+                if asked is not None and event.cause in _NOT_REACHED:
                     self.paths.unanswered(asked.esn, asked.path)
                     self._events.append(PathDoubted(asked.esn))
                 self._events.append(Unanswered(event.transaction, event.cause))

@@ -19,6 +19,7 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.stamps import stamp_window_s
+from smartmeter.comms.way_finder import place_of
 from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.collector import (
     Collector,
@@ -312,6 +313,8 @@ class HeadEnd:
 
     def _registration(self, event: RegistrationAsked) -> None:
         utc_s, esn, register = self.utc_s, event.esn, event.register
+        heard_at = self.collector.address_of(event.path, False)
+        place = place_of(int(register.connection_type), register.address, heard_at)
         if not self.registrations.room_for(esn, register):
             self.collector.answer(event.token, [bytes([ResponseCode.bsy])], self._now_us)
             return
@@ -321,13 +324,13 @@ class HeadEnd:
                 return  # not stored, so not answered: the SmartMeter tries again
             self._heard(esn, event.path)
             self.collector.accept(event, self._now_us)
-            self.registrations.came(esn, register, self._now_us)
+            self.registrations.came(esn, register, place, self._now_us)
             self.jobs.reachable(esn, self._now_us)
             is_meter = register.node_type & NodeType.END_DEVICE
             if is_meter and future.result() != self.template.version:
                 self.provision(esn, SYSTEM)
 
-        self._commits.write(lambda c: store_registration(c, esn, register, utc_s), after)
+        self._commits.write(lambda c: store_registration(c, esn, register, place, utc_s), after)
 
     def _notification(self, event: NotificationArrived) -> None:
         """Keep tables that a plain C12.22 node told; they are arrived data, and no order."""

@@ -5,7 +5,7 @@ monotonic clock: nodes register again by theirs.  A notification host is a node
 of the shipment that registers as one; it is told of every node that comes
 (27H) and goes (24H), secured with its own key, and wants no answer.  The
 standard's own exchange is not public: this one is a choice of ours.  Where a node
-said that it can be called is kept, for when it has no connection.
+said that it can be called, or its datagram came from, is kept for when it has no connection.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 
-from protocols.c1222.native_address import NativeAddress
+from protocols.c1222.native_address import TCP, NativeAddress
 from protocols.c1222.registration import NodeType, Register
 from protocols.c1222.services import Deregister, encode_service
-from smartmeter.comms.way_finder import native_address
+from smartmeter.comms.way_finder import ACCEPTS, native_address
 from smartmeter.tms.collector import REGISTRATION_PERIOD_S, Collector
 from smartmeter.tms.model import US_PER_S
 from smartmeter.tms.store.sqlite import Store
@@ -34,8 +34,8 @@ class Registrations:
         #: In the order in which they lapse: all are granted the same period.
         self._lapses: OrderedDict[str, int] = OrderedDict()
         self.hosts: set[str] = set()
-        #: Connection type and native address of those that gave one.
-        self._addresses: dict[str, tuple[int, bytes]] = {}
+        #: Of those that can be reached without a connection.
+        self._addresses: dict[str, NativeAddress] = {}
 
     def load(self, now_us: int) -> None:
         """Take up what the store knows; after a restart each counts for a whole period again."""
@@ -43,23 +43,24 @@ class Registrations:
             self._keep(row["esn"], now_us)
         self.hosts = {row["esn"] for row in self._store.read("SELECT esn FROM notification_hosts")}
         for row in self._store.read("SELECT * FROM native_addresses"):
-            self._addresses[row["esn"]] = row["connection_type"], row["address"]
+            place = native_address(row["connection_type"], row["address"])
+            if place is not None:
+                self._addresses[row["esn"]] = place
 
     def address(self, esn: str) -> NativeAddress | None:
         """Give where a node can be called; None for one that only comes itself."""
-        given = self._addresses.get(esn)
-        return native_address(*given) if given is not None else None
+        return self._addresses.get(esn)
 
     def room_for(self, esn: str, register: Register) -> bool:
         """Tell whether a node may be taken in as what it says that it is."""
         return not told(register) or esn in self.hosts or len(self.hosts) < MAX_HOSTS
 
-    def came(self, esn: str, register: Register, now_us: int) -> None:
-        """A registration is durable."""
+    def came(self, esn: str, register: Register, place: NativeAddress | None, now_us: int) -> None:
+        """A registration is durable; ``place`` is where the node can be called."""
         self._keep(esn, now_us)
         self._addresses.pop(esn, None)
-        if any(register.address):
-            self._addresses[esn] = int(register.connection_type), register.address
+        if place is not None:
+            self._addresses[esn] = place
         if told(register):
             self.hosts.add(esn)
         else:
@@ -95,7 +96,11 @@ def told(register: Register) -> bool:
 
 
 def store_registration(
-    connection: sqlite3.Connection, esn: str, register: Register, utc_s: int
+    connection: sqlite3.Connection,
+    esn: str,
+    register: Register,
+    place: NativeAddress | None,
+    utc_s: int,
 ) -> int:
     """Enter a registration; give the version of what the node was last provisioned with."""
     connection.execute(
@@ -110,9 +115,9 @@ def store_registration(
     else:
         connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))
     connection.execute("DELETE FROM native_addresses WHERE esn=?", (esn,))
-    if any(register.address):
-        given = esn, int(register.connection_type), register.address
-        connection.execute("INSERT INTO native_addresses VALUES (?, ?, ?)", given)
+    if place is not None:
+        row = esn, int(ACCEPTS[place.protocol or TCP]), place.encode()
+        connection.execute("INSERT INTO native_addresses VALUES (?, ?, ?)", row)
     sql = "SELECT config_version FROM meters WHERE esn=?"
     return int(connection.execute(sql, (esn,)).fetchone()[0])
 

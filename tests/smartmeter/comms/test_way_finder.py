@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import TCP, UDP, NativeAddress
-from protocols.c1222.registration import ConnectionType, Register, serial_uid
+from protocols.c1222.registration import Register, serial_uid
 from protocols.c1222.services import Resolve, encode_service
 from protocols.c1222.stream import ApduStream
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
@@ -22,14 +23,14 @@ from smartmeter.comms.node import NodeHost
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.comms.sms import SmsCarrier
 from smartmeter.comms.way import Carries
-from smartmeter.comms.way_finder import Ring, native_address
+from smartmeter.comms.way_finder import ACCEPTS, Ring, native_address
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, MODEL, factory_of
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
-from tests.protocols.c1222.conversation import METER, READ_1, items, request
+from tests.protocols.c1222.conversation import HOST, METER, READ_1, items, request
 from tests.smartmeter.comms.far_ends import (
     HEAD_END_NUMBER,
     NODE_NUMBER,
@@ -41,10 +42,6 @@ from tests.smartmeter.comms.far_ends import (
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 TITLE = ApTitle.parse(".1")
-ACCEPTS = {
-    TCP: ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS,
-    UDP: ConnectionType.CONNECTIONLESS | ConnectionType.ACCEPTS_CONNECTIONLESS,
-}
 NETR = b"\x0e"
 
 
@@ -91,6 +88,32 @@ async def test_a_node_that_can_be_called_is_reached_at_its_address_over_a_restar
         await until(lambda: not relay.relay.routes())
         assert items(await asked(relay, request([READ_1], 4))) == [NETR]
         assert relay.counts["not reached at its address"] == 1
+    await relay.stop()
+
+
+async def test_a_node_over_udp_is_reached_where_its_registration_came_from_over_a_restart(
+    tmp_path: Path,
+) -> None:
+    relay, loop = await master(tmp_path), asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as node:
+        node.setblocking(False)
+        node.bind(("127.0.0.1", 0))
+
+        async def heard() -> bytes:
+            async with asyncio.timeout(5):
+                return await loop.sock_recv(node, 4096)
+
+        register = encode_service(Register(METER, serial_uid("A1"), 3600))
+        registering = request([register], 1, called=TITLE, calling=METER)
+        await loop.sock_sendto(node, registering, relay.address)
+        assert items(await heard())[0][0] == 0
+        await relay.stop()
+        relay = await master(tmp_path)
+        asking = asyncio.create_task(asked(relay, request([READ_1], 2)))
+        assert decode_apdu(await heard()).called == METER
+        answer = build_apdu(Envelope(9, HOST, METER, 2), [b"\0"])
+        await loop.sock_sendto(node, answer, relay.address)
+        assert items(await asking) == [b"\0"]
     await relay.stop()
 
 

@@ -1,15 +1,25 @@
 """A node whose own connection is silent is called where it said that it listens."""
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.native_address import TCP, NativeAddress
+from protocols.c1222.builder import Envelope, build_apdu
+from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.keys import TitleKeys
+from protocols.c1222.native_address import TCP, UDP, NativeAddress
+from protocols.c1222.node import Node
 from protocols.c1222.registration import ConnectionType, Register, serial_uid
+from protocols.c1222.services import encode_service
+from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S
+from smartmeter.comms.way_finder import native_address
 from smartmeter.simulation.street import MODEL
 from smartmeter.tms.collector import ANSWER_TIMEOUT_US
 from smartmeter.tms.dispatch import CALL_US
+from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
 from smartmeter.tms.registrations import store_registration
+from smartmeter.tms.template import make_template
 from smartmeter.tms.upgrades import make_image
+from tests.smartmeter.tms.test_server import HOST_TITLE
 from tests.smartmeter.tms.test_waking import FACTORY, Office
 
 ADDRESS = NativeAddress("192.0.2.7", 1153, TCP).encode()
@@ -25,8 +35,8 @@ class Switchboard(Office):
         accepts = ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS
         serial = serial_uid(FACTORY.esn)
         asked = Register(FACTORY.title, serial, 0, connection_type=accepts, address=address)
-        head_end = self.head_end
-        head_end.store.write_now(lambda c: store_registration(c, FACTORY.esn, asked, 0))
+        head_end, place = self.head_end, native_address(accepts, address)
+        head_end.store.write_now(lambda c: store_registration(c, FACTORY.esn, asked, place, 0))
         head_end.registrations.load(0)
         self.called: list[ApTitle] = []
         head_end.collector.seek = lambda title: not self.called.append(title)  # type: ignore[func-returns-value]
@@ -79,8 +89,36 @@ def test_a_node_that_came_by_itself_meanwhile_keeps_its_new_connection() -> None
     assert office.later_by(0) == []
 
 
+def test_a_relay_that_knows_no_way_has_the_node_called() -> None:
+    office = Switchboard()
+    office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    [(path, octets)] = office.head_end.outgoing()
+    title, number = office.head_end.collector.node.title, decode_apdu(octets).calling_invocation_id
+    hint = build_apdu(Envelope(1, title, FACTORY.title, number), [bytes([ResponseCode.uat])])
+    office.head_end.receive(path, hint, office.now_us)
+    assert path == OWN and office.called == [FACTORY.title]
+
+
 def test_who_listens_nowhere_is_called_nowhere() -> None:
     office = Switchboard(address=b"")
     number = office.head_end.request(FACTORY.esn, Kind.PING, "ann")
     assert office.later_by(0) + office.wait() == [OWN, OWN] and not office.called
     assert office.job(number)[0] == "running"
+
+
+def test_where_a_datagram_with_a_registration_came_from_is_kept_over_a_restart() -> None:
+    office, source = Office(""), NativeAddress("192.0.2.7", 4711, UDP)
+    office.head_end.collector.address_of = lambda path, own: source.encode()
+    ring = TitleKeys()
+    ring.add(HOST_TITLE, FACTORY.key)
+    meter = Node(FACTORY.title, ring, office.head_end.calendar)
+    register = encode_service(Register(FACTORY.title, serial_uid(FACTORY.esn)))
+    meter.request([register], HOST_TITLE, "udp", 0, key_id=0)
+    [(_, octets)] = meter.outgoing()
+    office.head_end.receive("udp", octets, 0)
+    office.later_by(0)
+    again = HeadEnd(
+        office.head_end.store, office.head_end.calendar, make_template(), office.later.append
+    )
+    again.load(0)
+    assert again.native_address(FACTORY.title) == source

@@ -34,6 +34,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.paths import TcpPath
 from smartmeter.comms.relay_host import RelayHost
+from smartmeter.comms.way_finder import ACCEPTS
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.simulation.swarm import HOUR_US, Fault, Kind
@@ -46,7 +47,7 @@ from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import items, request
 from tests.smartmeter.comms.far_ends import FarEnd, free_port
 from tests.smartmeter.comms.test_relay_host import tcp
-from tests.smartmeter.comms.test_way_finder import ACCEPTS, asked
+from tests.smartmeter.comms.test_way_finder import asked
 from tests.smartmeter.tms.test_server import HOST_TITLE, eventually
 
 SEED = 5
