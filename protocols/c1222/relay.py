@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from protocols.c1222.addressing import Addressed, addressed, is_group
+from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
@@ -342,6 +342,9 @@ class Relay:
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
+        if _is_own(self.node.title, apdu.calling):
+            self.counts["dropped own-title"] += 1
+            return  # nobody else answers in our name
         key = (_absolute(apdu.called), apdu.called_invocation_id or 0)
         if is_network_error(apdu) and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
@@ -367,6 +370,8 @@ class Relay:
         """Learn the way to who asked, from an answer that not everybody gets who asks."""
         if self.upstream is not None and path != self.upstream:
             return  # two below us could speak for each other
+        if not answers_for(asked.apdu.called, answer.calling):
+            return  # whoever that is, it was not asked
         try:
             mode = check_control(answer.user_information[0])
         except ApduRejected:
@@ -564,6 +569,10 @@ class Relay:
 def _key_of(apdu: Apdu) -> Key:
     """Give what the answer to a request says of it."""
     return _absolute(apdu.calling), apdu.calling_invocation_id
+
+
+def _is_own(own: ApTitle | None, title: ApTitle | None) -> bool:
+    return own is not None and title is not None and own.absolute == title.absolute
 
 
 def _absolute(title: ApTitle | None) -> _Title:

@@ -410,6 +410,22 @@ def test_two_below_one_relay_cannot_speak_for_each_other() -> None:
     assert MASTER.absolute not in relay.routes()
 
 
+def test_an_accomplice_above_cannot_answer_for_whom_a_thief_asks() -> None:
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
+    relay.receive("thief", request([READ_1], 7, lock(), calling=METER, called=MASTER), NOW_US)
+    accomplice = Envelope(1, METER, ApTitle.parse(".8.66"), 7)
+    relay.receive("up", build_apdu(accomplice, [b"\0"], lock()), NOW_US)
+    assert METER.absolute not in relay.routes()
+
+
+def test_nobody_answers_in_the_name_of_a_relay() -> None:
+    chain = Chain()
+    chain.register()
+    forged = build_apdu(Envelope(1, METER, MASTER, 7), [b"\0"], lock())
+    chain.master.receive("somebody", forged, NOW_US)
+    assert chain.master.outgoing() == [] and chain.master.counts["dropped own-title"] == 1
+
+
 def test_who_asks_under_anothers_title_and_id_does_not_take_its_answer_away() -> None:
     relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up")
     asked = request([READ_1], 7, lock(), calling=METER, called=MASTER)
