@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -234,3 +239,60 @@ def test_a_step_that_is_cut_off_has_dropped_rows_with_their_numbers_or_neither(
         store.write_now(cut)
     assert len(held(store)) == 5 and not store.number("SELECT count(*) FROM pruned")
     store.close()
+
+
+def test_whatever_is_pruned_is_gone_once_when_the_tms_is_killed_meanwhile(tmp_path: Path) -> None:
+    """Each number is that of a row or stands in a range, never both and never neither."""
+    seed = time.time_ns()
+    print(f"seed {seed}")
+    chance, esns, told = Random(seed), [f"SM{n}" for n in range(1, 7)], range(2500)
+    store = Store(tmp_path / "tms.sqlite3")
+    for esn in esns:
+        old = part(0, [days_ago(400) + 900 * n for n in told])
+        store.write_now(lambda c, e=esn, p=old: store_intervals(c, e, p, "report", days_ago(300)))
+        log = [
+            {"SEQUENCE": n, "TIME": days_ago(400), "CODE": 1, "USER_ID": 0, "ARGUMENT": b""}
+            for n in told
+        ]
+        entries = {"ENTRIES": log}
+        store.write_now(lambda c, e=esn, v=entries: store_events(c, e, v, days_ago(300)))
+    store.close()
+    run = ("tms", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--web", "off")
+    lefts = [len(esns) * 2 * len(told)]
+    for _ in range(2):  # each start takes a second
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "smartmeter", *run, "--keep-days", "30"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert process.stdout is not None
+            assert "ready" in process.stdout.readline()
+            time.sleep(chance.uniform(0.0, 0.8))
+        finally:
+            process.kill()
+            process.communicate(timeout=20)
+        lefts.append(_left(tmp_path / "tms.sqlite3", esns, set(told)))
+    assert len(esns) * 2 < lefts[-1] < lefts[0], "it was cut off on the way"
+    store = Store(tmp_path / "tms.sqlite3")
+    prune(store)
+    store.close()
+    assert _left(tmp_path / "tms.sqlite3", esns, set(told)) == len(esns) * 2, "the newest of each"
+
+
+def _left(path: Path, esns: list[str], told: set[int]) -> int:
+    """Count what is left of intervals and entries, and see that the rest stands in ranges."""
+    left = 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        for esn in esns:
+            for kind, table in (("interval", "intervals"), ("event", "events")):
+                sql = f"SELECT sequence FROM {table} WHERE esn=?"
+                rows = [row[0] for row in connection.execute(sql, (esn,))]
+                sql = "SELECT first, last FROM pruned WHERE kind=? AND esn=?"
+                ranges = connection.execute(sql, (kind, esn)).fetchall()
+                gone = [n for first, last in ranges for n in range(first, last + 1)]
+                assert sorted(rows + gone) == sorted(told), f"{kind} of {esn}"
+                left += len(rows)
+        [[total]] = connection.execute("SELECT count FROM totals WHERE name='intervals'")
+        assert total == connection.execute("SELECT count(*) FROM intervals").fetchone()[0]
+    return left
