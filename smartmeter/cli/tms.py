@@ -52,6 +52,7 @@ command.add_command(tms_key.command)
 command.add_command(tms_export.command)
 command.add_command(tms_backup.command)
 command.add_command(tms_retire.retire)
+command.add_command(tms_retire.replace)
 command.add_command(tms_retire.bring_back)
 
 

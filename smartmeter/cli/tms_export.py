@@ -32,6 +32,9 @@ FORMATS = ("csv", "jsonl")
 @click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
 @click.option("--from", "from_", default="", metavar="TIME", help="UTC, 2026-11-01T00:00.")
 @click.option("--to", default="", metavar="TIME", help="Up to it; spans join without a seam.")
+@click.option(
+    "--place", is_flag=True, help="With the meters that they replaced, each for its time there."
+)
 @click.option("--format", "format_", default="csv", show_default=True, type=click.Choice(FORMATS))
 @click.option(
     "--out",
@@ -48,6 +51,7 @@ def command(
     list_file: str | None,
     from_: str,
     to: str,
+    place: bool,
     format_: str,
     out: str,
 ) -> None:
@@ -58,14 +62,15 @@ def command(
     """
     from smartmeter.tms.exports.archive import Archive
     from smartmeter.tms.exports.kinds import export_pieces
-    from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
+    from smartmeter.tms.exports.selection import Selection
+    from smartmeter.tms.store.places import BEGIN, MAX_SECOND
 
     named = named_esns(esns, list_file)
     if list_file is not None and not named:
         raise SettingsError(f"--list {list_file}", "names no meter", "write one ESN a line")
     from_s = utc_second(from_, "--from") if from_ else BEGIN
     to_s = utc_second(to, "--to") if to else MAX_SECOND
-    chosen = Selection(named or None, from_s, to_s)
+    chosen = Selection(named or None, from_s, to_s, place)
     with closing(Archive(Path(data))) as archive, WorkProgress() as progress:
         pieces = export_pieces(archive, chosen, kind, format_)
         octets = 0

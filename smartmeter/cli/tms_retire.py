@@ -1,4 +1,4 @@
-"""``smartmeter tms retire|return``: meters of a running TMS out of service, and into it again."""
+"""``smartmeter tms retire|replace|return``: meters of a running TMS out of service, and back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import click
 
+from smartmeter.base.instant import utc_second
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 
@@ -25,6 +26,23 @@ def retire(esns: tuple[str, ...], replaced_by: str, url: str, user: str) -> None
     for esn in esns:
         client.post(f"/api/meters/{quote(esn, safe='')}/retire", {"replaced_by": replaced_by})
         click.echo(f"{esn} is retired")
+
+
+@click.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@click.option("--at", default="", metavar="TIME", help="When it was done, UTC; without: now.")
+@client_options
+def replace(old: str, new: str, at: str, url: str, user: str) -> None:
+    """Put the meter NEW, which is known, in the place of OLD.
+
+    OLD is retired.  What was measured at that place goes on with NEW: see --place of tms export.
+    """
+    if at:
+        utc_second(at, "--at")
+    body = {"by": new, "at": at}
+    TmsClient(url, user).post(f"/api/meters/{quote(old, safe='')}/replace", body)
+    click.echo(f"{new} is in the place of {old}")
 
 
 @click.command(name="return")

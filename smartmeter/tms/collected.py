@@ -19,6 +19,7 @@ from ansi_tables.ssi_tables import Cause
 from smartmeter.tms.interval_channels import Channel, channels_of
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.store.interval_rows import BACK_FILL
+from smartmeter.tms.store.places import MAX_SECOND, Tenure, in_its_place, tenure
 from smartmeter.tms.store.queries import bounded, meter_row
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.wording import code_name, iso
@@ -45,26 +46,29 @@ class Collected:
         to_s: int | None = None,
         set_nbr: int = 1,
         limit: int = MAX_INTERVALS,
+        place: bool = False,
     ) -> dict[str, Any]:
         """Give the newest intervals of a set as columns: ends (UTC seconds), lengths, each channel.
+
+        ``place``: of the meters in whose place it was put, too, each for its time.
 
         Values are exact in the channel's unit (a number, or text with decimals); raw counts where
         the meter does not tell the unit.  Each interval is read by the context that it was recorded
         under: a channel that the meter records no longer, or not yet, has null there.
         """
         meter_row(self._store, esn)
-        end_s = (1 << 40) if to_s is None else to_s
-        rows = self._store.read(
-            "SELECT end_s, length_s, raw, status, source, context_id FROM intervals"
-            " WHERE esn=? AND set_nbr=? AND end_s>=? AND end_s<=?"
-            " ORDER BY ring_epoch DESC, sequence DESC LIMIT ?",
-            esn,
-            set_nbr,
-            from_s or 0,
-            end_s,
-            max(1, min(limit, MAX_INTERVALS)),
-        )
-        columns = self._columns(esn, set_nbr, rows)
+        span = (from_s or 0) - 1, MAX_SECOND if to_s is None else to_s
+        left = max(1, min(limit, MAX_INTERVALS))
+        rows: list[sqlite3.Row] = []
+        for each in in_its_place(self._store, esn) if place else [esn]:
+            one = tenure(self._store, each, *span) if place else Tenure(each, *span)
+            rows += self._store.read(
+                "SELECT esn, end_s, length_s, raw, status, source, context_id FROM intervals"
+                " WHERE esn=? AND set_nbr=? AND end_s>? AND end_s<=?"
+                " ORDER BY ring_epoch DESC, sequence DESC LIMIT ?",
+                *(one.esn, set_nbr, one.from_s, one.to_s, left - len(rows)),
+            )
+        columns = self._columns(set_nbr, rows)
         rows.reverse()
         return {
             "set": set_nbr,
@@ -77,16 +81,16 @@ class Collected:
         }
 
     def _columns(
-        self, esn: str, set_nbr: int, rows: Sequence[sqlite3.Row]
+        self, set_nbr: int, rows: Sequence[sqlite3.Row]
     ) -> dict[str, list[int | str | None]]:
         """Give the values of each channel by its name, in the order of the rows."""
-        layouts: dict[tuple[int, int], list[Channel]] = {}
+        layouts: dict[tuple[str, int, int], list[Channel]] = {}
         columns: dict[str, list[int | str | None]] = {}
         for at, row in enumerate(rows):
             counts = json.loads(row["raw"])
-            layout = row["context_id"], len(counts)
+            layout = row["esn"], row["context_id"], len(counts)
             if layout not in layouts:
-                context = self._context(esn, row["context_id"])
+                context = self._context(row["esn"], row["context_id"])
                 layouts[layout] = channels_of(context, set_nbr, len(counts))
             for (name, scale), count in zip(layouts[layout], counts, strict=True):
                 value = count if scale is None else _number(scale.value(count))

@@ -19,6 +19,7 @@ from smartmeter.tms.model import State
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.registrations import Registrations, store_departure
 from smartmeter.tms.silence import SilenceWatch
+from smartmeter.tms.store.places import store_replacement
 from smartmeter.tms.store.queries import meter_row
 from smartmeter.tms.store.silences import end_silence, store_state
 from smartmeter.tms.store.sqlite import Store
@@ -59,6 +60,10 @@ class Retirement:
         if meter_row(self._store, esn)["state"] == State.RETIRED:
             raise SettingsError(esn, "is retired already", "look at its page")
         self._store.write_now(lambda c: store_retired(c, esn, cause, utc_s))
+        self._rest(esn, now_us)
+
+    def _rest(self, esn: str, now_us: int) -> None:
+        """Ask a meter nothing more, and expect nothing of it."""
         self._esns.add(esn)
         self._silence.forget(esn)
         self._jobs.drop(esn)
@@ -68,8 +73,27 @@ class Retirement:
             self._registrations.went(esn, now_us)
             self._collector.paths.forget(esn)
 
+    def replace(self, esn: str, successor: str, at_s: int, by: str, now: tuple[int, int]) -> None:
+        """Put a meter in the place of another, which is taken out of service if it is not yet.
+
+        ``at_s`` is when its time there began; ``now`` is UTC seconds and monotonic microseconds.
+        """
+        cause = f"replaced by {successor}, {by}"
+        is_retired = meter_row(self._store, esn)["state"] == State.RETIRED
+
+        def change(connection: sqlite3.Connection) -> None:
+            store_replacement(connection, esn, successor, at_s)
+            if is_retired:
+                connection.execute("UPDATE meters SET cause=? WHERE esn=?", (cause, esn))
+            else:
+                store_retired(connection, esn, cause, now[0])
+
+        self._store.write_now(change)
+        if not is_retired:
+            self._rest(esn, now[1])
+
     def bring_back(self, esn: str, utc_s: int) -> None:
-        """Put a meter into service again; what was due meanwhile does not count."""
+        """Put a meter into service again, in its place; what was due meanwhile does not count."""
         if meter_row(self._store, esn)["state"] != State.RETIRED:
             raise SettingsError(esn, "is in service", "look at its page")
         version = self._outcomes.version
@@ -94,7 +118,8 @@ def store_retired(connection: sqlite3.Connection, esn: str, cause: str, utc_s: i
 
 
 def store_brought_back(connection: sqlite3.Connection, esn: str, version: int, utc_s: int) -> State:
-    """Name the state that a meter has without its retirement, and give it."""
+    """Name the state that a meter has without its retirement, and give it; it has its place."""
+    connection.execute("DELETE FROM replacements WHERE old_esn=?", (esn,))
     row = connection.execute(
         "SELECT config_version, heard_s, EXISTS (SELECT 1 FROM polled_meters WHERE esn=?)"
         " FROM meters WHERE esn=?",

@@ -21,6 +21,7 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
 from smartmeter.tms.store.queries import (
     MAX_PAGE,
     bounded,
@@ -168,6 +169,12 @@ class Service:
         value["registered"] = iso(row["registered_s"])
         value["provisioned"] = iso(row["provisioned_s"])
         value["config_version"] = f"{row['config_version']:08x}" if row["config_version"] else ""
+        successor = after(self.store, esn)
+        value["replaced_by"] = "" if successor is None else successor["new_esn"]
+        value["place"] = [
+            {"esn": one.esn, "from": iso(max(one.from_s, 0)), "to": iso(_end(one.to_s))}
+            for one in (tenure(self.store, each) for each in in_its_place(self.store, esn))
+        ]
         value["schedules"] = [
             {
                 "number": one.number,
@@ -275,13 +282,22 @@ class Service:
 
     def retire(self, esn: str, user: str, replaced_by: str = "") -> None:
         """Take a meter out of service, for another one that is known or for none."""
-        cause = f"by {user}"
         if replaced_by:
-            if replaced_by == esn:
-                raise SettingsError("replaced_by", "names the meter itself", "name the new one")
-            in_service(self.store, replaced_by)
-            cause = f"replaced by {replaced_by}, {cause}"
-        self._server.head_end.retirement.retire(esn, cause, self.utc_s, monotonic_us())
+            self.replace(esn, replaced_by, user)
+            return
+        self._server.head_end.retirement.retire(esn, f"by {user}", self.utc_s, monotonic_us())
+        self._server.flush()
+
+    def replace(self, esn: str, successor: str, user: str, at_s: int | None = None) -> None:
+        """Put a meter that is known in the place of another, from a second on; None: now."""
+        now = self.utc_s, monotonic_us()
+        if successor == esn:
+            raise SettingsError("replaced_by", "names the meter itself", "name the new one")
+        if at_s is not None and not 0 < at_s <= now[0]:
+            raise SettingsError("at", "is yet to come", "tell it when it was done")
+        in_service(self.store, successor)
+        retirement, begin_s = self._server.head_end.retirement, now[0] if at_s is None else at_s
+        retirement.replace(esn, successor, begin_s, f"by {user}", now)
         self._server.flush()
 
     def bring_back(self, esn: str) -> None:
@@ -335,6 +351,11 @@ class Service:
             | {"count": r["count"]}
             for r in rows
         ]
+
+
+def _end(to_s: int) -> int:
+    """Give the end of a time, 0 where it has none."""
+    return to_s if to_s < MAX_SECOND else 0
 
 
 def _alarm(row: sqlite3.Row) -> dict[str, Any]:

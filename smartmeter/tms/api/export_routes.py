@@ -1,7 +1,8 @@
 """``GET /api/export/KIND``: what was collected, as a file that is made while it is fetched.
 
 ``esn`` (repeated; none: all), ``from`` and ``to`` (ISO 8601), ``format`` (csv or
-jsonl).  It reads over a connection of its own, in threads: nothing else waits.
+jsonl), ``place`` (1: with the meters that were there before).  It reads over a
+connection of its own, in threads: nothing else waits.
 A file that cannot be ended is cut off without the end that HTTP has for it, so
 that nobody takes it for whole.
 """
@@ -22,7 +23,8 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.instant import utc_second
 from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.kinds import FORMATS, KINDS, export_pieces
-from smartmeter.tms.exports.selection import BEGIN, MAX_SECOND, Selection
+from smartmeter.tms.exports.selection import Selection
+from smartmeter.tms.store.places import BEGIN, MAX_SECOND
 
 #: Files that are fetched at once, and meters that one request names.
 MAX_DOWNLOADS, MAX_NAMED = 4, 500
@@ -69,6 +71,7 @@ def add_exports(app: FastAPI, database: Path) -> None:
         from_: str = Query("", alias="from", max_length=40),
         to: str = Query("", max_length=40),
         format_: str = Query("csv", alias="format", max_length=8),
+        place: bool = False,
     ) -> Any:
         if kind not in KINDS:
             raise SettingsError("export", f"no {kind!r:.40}", f"choose of {', '.join(KINDS)}")
@@ -78,7 +81,7 @@ def add_exports(app: FastAPI, database: Path) -> None:
         to_s = utc_second(to, "to") if to else MAX_SECOND
         if len(under_way) >= MAX_DOWNLOADS:
             return JSONResponse({"error": "other exports are under way; try again soon"}, 429)
-        chosen = Selection(tuple(esn) if esn else None, from_s, to_s)
+        chosen = Selection(tuple(esn) if esn else None, from_s, to_s, place)
         pieces = _pieces(database, chosen, kind, format_)
         first = await asyncio.to_thread(next, pieces, "")
         name = f"{kind}-{esn[0] if esn and len(esn) == 1 else 'all'}.{format_}"

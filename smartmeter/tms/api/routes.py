@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
 from smartmeter.base.errors import SmartMeterError, StorageError
+from smartmeter.base.instant import utc_second
 from smartmeter.tms.collected import MAX_INTERVALS
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.queries import UnknownMeter
@@ -34,6 +35,13 @@ class Retirement(BaseModel):
     """What a meter is taken out of service with: the ESN of the one in its place, or nothing."""
 
     replaced_by: str = Field("", max_length=16)
+
+
+class Replacement(BaseModel):
+    """Which meter is put in the place of another, and since when (ISO 8601; nothing: now)."""
+
+    by: str = Field(max_length=16)
+    at: str = Field("", max_length=40)
 
 
 def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
@@ -80,8 +88,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         to_s: int | None = Query(None, ge=0, le=MAX_SECOND),
         set_nbr: int = Query(1, ge=1, le=4, alias="set"),
         limit: int = Query(MAX_INTERVALS, ge=1, le=MAX_INTERVALS),
+        place: bool = False,
     ) -> dict[str, Any]:
-        return service.collected.load_profile(esn, from_s, to_s, set_nbr, limit)
+        return service.collected.load_profile(esn, from_s, to_s, set_nbr, limit, place)
 
     @app.get("/api/meters/{esn}/registers")
     async def registers(esn: str) -> dict[str, Any]:
@@ -147,6 +156,12 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
     async def retire(esn: str, asked: Retirement, request: Request) -> dict[str, str]:
         service.retire(esn, user_of(request), asked.replaced_by)
         return {"status": "retired"}
+
+    @app.post("/api/meters/{esn}/replace")
+    async def replace(esn: str, asked: Replacement, request: Request) -> dict[str, str]:
+        at_s = utc_second(asked.at, "at") if asked.at else None
+        service.replace(esn, asked.by, user_of(request), at_s)
+        return {"status": "replaced"}
 
     @app.post("/api/meters/{esn}/return")
     async def bring_back(esn: str) -> dict[str, str]:

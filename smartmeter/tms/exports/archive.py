@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.tms.exports.selection import Selection
+from smartmeter.tms.store.places import Tenure, in_its_place, tenure
 from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, newest_schema
 
 FILE_NAME = "tms.sqlite3"
@@ -74,13 +76,18 @@ class Archive:
         """Tell whether there is such a meter, or something of one that was removed."""
         return any(self.one(f"SELECT 1 FROM {table} WHERE esn=? LIMIT 1", esn) for table in _TABLES)
 
-    def meters(self, table: str, chosen: Sequence[str] | None) -> Iterator[str]:
-        """Give the ESNs of which a table has rows, in order; of ``chosen`` only, if it is given.
+    def tenures(self, table: str, selection: Selection) -> Iterator[Tenure]:
+        """Give the meters of a selection of which a table may have rows, in order, and when."""
+        for esn in self._meters(table, selection):
+            span = selection.from_s, selection.to_s
+            yield tenure(self, esn, *span) if selection.by_place else Tenure(esn, *span)
 
-        A plain meter that was removed is among them: what it told stays.
-        """
+    def _meters(self, table: str, selection: Selection) -> Iterator[str]:
+        """Give ESNs; a plain meter that was removed is among them: what it told stays."""
+        chosen = selection.esns
         if chosen is not None:
-            yield from sorted(set(chosen))
+            places = [in_its_place(self, esn) if selection.by_place else [esn] for esn in chosen]
+            yield from sorted({esn for place in places for esn in place})
             return
         sql = f"SELECT min(esn) FROM {table} WHERE esn>?"
         row = self.one(sql, "")

@@ -14,6 +14,7 @@ from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.selection import Row, Selection
 from smartmeter.tms.exports.stamps import LocalTime, utc_text
 from smartmeter.tms.interval_channels import Channel, channels_of
+from smartmeter.tms.store.places import Tenure
 from smartmeter.tms.store.pruned_numbers import RANGES_IN_HOLE, Numbered, without_pruned
 
 _KEY = ("set_nbr", "ring_epoch", "sequence")
@@ -44,26 +45,23 @@ class Intervals:
                 "SELECT DISTINCT set_nbr, context_id, json_array_length(raw) FROM intervals"
                 f" WHERE esn=? AND {_SPAN} ORDER BY 1, 2, 3"
             )
-            for esn in self._archive.meters("intervals", self._selection.esns):
-                for row in self._archive.rows(sql, esn, *self._span):
-                    context = self._archive.images(esn, row[1])
+            for one in self._archive.tenures("intervals", self._selection):
+                for row in self._archive.rows(sql, one.esn, one.from_s, one.to_s):
+                    context = self._archive.images(one.esn, row[1])
                     names |= dict.fromkeys(name for name, _ in channels_of(context, row[0], row[2]))
             self._channels = tuple(names)
         return self._channels
 
-    @property
-    def _span(self) -> tuple[int, int]:
-        return self._selection.from_s, self._selection.to_s
-
     def rows(self) -> Iterator[Row]:
         """Give the intervals."""
-        for esn in self._archive.meters("intervals", self._selection.esns):
-            yield from self._of(esn)
+        for one in self._archive.tenures("intervals", self._selection):
+            yield from self._of(one)
 
-    def _of(self, esn: str) -> Iterator[Row]:
+    def _of(self, one: Tenure) -> Iterator[Row]:
+        esn, span = one.esn, (one.from_s, one.to_s)
         known = _Known(self._archive, esn)
         before: tuple[int, int, int] | None = None
-        for row in self._archive.pages("intervals", esn, _KEY, _SPAN, *self._span):
+        for row in self._archive.pages("intervals", esn, _KEY, _SPAN, *span):
             told = known.row(row)
             place = row["set_nbr"], row["ring_epoch"], row["sequence"]
             if before is None or before[:2] != place[:2]:

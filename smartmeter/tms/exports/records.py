@@ -38,9 +38,9 @@ class _Rows(ABC):
 
     def rows(self) -> Iterator[Row]:
         """Give the rows of each meter in the order of its numbers."""
-        span = self._selection.from_s, self._selection.to_s
         where = f"{self._time}>=? AND {self._time}<?"
-        for esn in self._archive.meters(self._table, self._selection.esns):
+        for one in self._archive.tenures(self._table, self._selection):
+            esn, span = one.esn, (one.from_s, one.to_s)
             local = LocalTime(self._archive.images(esn, self._archive.context_id(esn)))
             for row in self._archive.pages(self._table, esn, self._key, where, *span):
                 yield from self._told(row, local)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-#: Before all stamps, that of what has no time (0) among them; and after all.
-BEGIN, MAX_SECOND = -1, 1 << 40
+from smartmeter.tms.store.places import BEGIN, MAX_SECOND
+
 Row = dict[str, Any]
 
 
@@ -18,12 +18,14 @@ class Selection:
     From the second ``from_s`` on and before ``to_s``; an interval counts by its
     begin and its end, which may be ``to_s`` itself.  So spans that follow each
     other lose nothing and give nothing twice.  What the meter gave no time is
-    there where nothing is said of the begin.
+    there where nothing is said of the begin.  ``by_place``: each meter only for the time in
+    which it was in its place, and with it those that were there before it.
     """
 
     esns: tuple[str, ...] | None = None
     from_s: int = BEGIN
     to_s: int = MAX_SECOND
+    by_place: bool = False
 
 
 class Export(Protocol):

@@ -171,7 +171,8 @@ def _part(title: str, columns: list[tuple[str, str]], empty: str) -> ui.table:
 
 
 def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
-    now = {name: value[name] for name in ("state", "cause", "since", "connected", "polled")}
+    names = ("state", "cause", "since", "connected", "polled", "place", "replaced_by")
+    now = {name: value[name] for name in names}
     if shown.get("head") == now:
         return
     shown["head"] = now
@@ -186,6 +187,12 @@ def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
             colour = "green-8"
         ui.badge(way).props(f"outline color={colour}").classes("q-px-sm q-py-xs")
         ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
+        for other in [one["esn"] for one in value["place"][1:2]]:
+            ui.label(f"in its place since {value['place'][0]['from']}, after").classes("faint")
+            ui.link(other, f"/meter/{other}").mark("predecessor")
+        if value["replaced_by"]:
+            ui.label("in its place:").classes("faint")
+            ui.link(value["replaced_by"], f"/meter/{value['replaced_by']}").mark("successor")
 
 
 def _identity(grid: ui.grid, lines: tuple[tuple[str, str], ...], shown: dict[str, Any]) -> None:

@@ -24,7 +24,8 @@ POINTS = """(data, values) => {
 SCRIPT = """
 (async () => {
   const element = getElement(%(id)d);
-  const answer = await fetch('/api/meters/%(esn)s/load-profile?set=%(set)d&limit=%(limit)d');
+  const choice = 'place=1&set=%(set)d&limit=%(limit)d';
+  const answer = await fetch('/api/meters/%(esn)s/load-profile?' + choice);
   if (!answer.ok || !element || !element.chart) return;
   const data = await answer.json();
   const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';

@@ -20,6 +20,7 @@ def retiring(service: Service, esn: str, user: str) -> Callable[[str], None]:
             " What it sent stays. It can be brought back."
         )
         replaced_by = ui.input("Replaced by (ESN, if any)").props("dense").classes("w-full")
+        ui.label("The history of this place goes on with the meter in its place.").classes("faint")
 
         def retire() -> None:
             if _done(lambda: service.retire(esn, user, (replaced_by.value or "").strip())):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.simulation.checks import Safety
+from smartmeter.simulation.count import compare
 from smartmeter.simulation.fleet import Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US, MINUTE_US, Fault, Kind
 from smartmeter.ssi.factory import FACTORY_PAGE
+from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.template import make_template
 
 ESN = "SM000001"
@@ -106,6 +109,25 @@ def lose_memory(fleet: Fleet) -> None:
     fleet.safety = Safety(fleet.journals)  # its reports are counted anew
     if device.meter.mains_on:
         device.restart(fleet.now_us)
+
+
+def test_another_module_in_the_same_meter_goes_on_under_its_serial_number() -> None:
+    fleet = Fleet(FleetSettings(1, 1, 5, faults=False, load_step_min=15))
+    [house] = fleet.houses.values()
+    fleet.run(5 * HOUR_US + 7 * MINUTE_US)
+    new = replace(house.device._factory, own_title=".7.99.1", key=bytes(range(16)))
+    house.device._factory = new
+    shipped = [Shipped(ESN, ".7.99.1", new.key, "new")]
+    fleet.store.write_now(lambda c: import_shipment(c, shipped, fleet.now_us // US_PER_S))
+    fleet.head_end.load_keys()
+    lose_memory(fleet)
+    fleet.run(10 * HOUR_US)
+    fleet.stop_recording()
+    fleet.run(11 * HOUR_US)
+    expected, stored, altered = compare(fleet.store, fleet.journals)
+    assert (stored, altered) == (expected, 0) and expected >= 40
+    row = fleet.store.one("SELECT title, state, config_version FROM meters")
+    assert row is not None and tuple(row) == (".7.99.1", "provisioned", fleet.template.version)
 
 
 def test_an_empty_memory_beside_a_ring_that_began_anew_before_loses_and_doubles_nothing() -> None:

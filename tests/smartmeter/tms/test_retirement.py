@@ -156,13 +156,13 @@ async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
         await tms.stop()
 
 
-def test_who_was_retired_stays_so_when_the_tms_is_killed(
+def test_who_was_retired_or_replaced_stays_so_when_the_tms_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
     shipment, data = tmp_path / "shipment.csv", tmp_path / "data"
     shipment.write_text(
-        "esn,title,key,model\n" + "".join(f"SM{n},.7.{n},{n:032x},m\n" for n in range(1, 9))
+        "esn,title,key,model\n" + "".join(f"SM{n},.7.{n},{n:032x},m\n" for n in range(1, 17))
     )
     run = ("tms", "run", "--data", str(data), "--listen", "127.0.0.1:0", "--web", "127.0.0.1:0")
     process = subprocess.Popen(
@@ -178,13 +178,15 @@ def test_who_was_retired_stays_so_when_the_tms_is_killed(
         Timer(0.05, process.kill).start()
         for number in range(1, 9):
             with suppress(SmartMeterError):  # the one in which it was killed
-                client.post(f"/api/meters/SM{number}/retire", {})
+                client.post(f"/api/meters/SM{number}/replace", {"by": f"SM{number + 8}"})
                 told.append(f"SM{number}")
     finally:
         process.kill()
         process.communicate(timeout=20)
     archive = Archive(data)
     rows = archive.rows("SELECT esn FROM meters WHERE state='retired' ORDER BY esn")
+    places = archive.rows("SELECT old_esn, new_esn FROM replacements ORDER BY old_esn")
     archive.close()
     kept = [row["esn"] for row in rows]
+    assert [tuple(row) for row in places] == [(one, f"SM{int(one[2:]) + 8}") for one in kept]
     assert kept[: len(told)] == told and len(kept) <= len(told) + 1
