@@ -10,6 +10,7 @@ from protocols.modem.at import (
     INITIALISE,
     AtModem,
     CallEnded,
+    CommandDone,
     Connected,
     DataArrived,
     Told,
@@ -44,6 +45,7 @@ class AnsweringModem:
         self._modem = AtModem()
         self._modem.command(INITIALISE, now_us)
         self._remind_us = now_us + REMIND_US
+        self._events: list[Event] = []
 
     def receive(self, data: bytes, now_us: int) -> None:
         """Take octets from the modem."""
@@ -77,14 +79,17 @@ class AnsweringModem:
         self._heed(now_us)
 
     def events(self) -> Sequence[Event]:
-        """Give nothing: whoever serves the port has nothing to do but carry octets."""
-        return ()
+        """Give CommandDone when the modem was initialised, or would not be."""
+        events, self._events = self._events, []
+        return events
 
     def _heed(self, now_us: int) -> None:
         for event in self._modem.events():
             match event:
                 case Told(line) if line == RING:
                     self._modem.answer(now_us)
+                case CommandDone(token) if token == INITIALISE:
+                    self._events.append(event)
                 case DataArrived(octets):
                     self._server.receive(octets, now_us)
                 case Connected():

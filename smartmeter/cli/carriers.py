@@ -13,7 +13,7 @@ import click
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.carrier import Bell, Carrier, carrying
+from smartmeter.comms.carrier import Bell, Carrier, Standing, carrying
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.tls import TlsFiles
@@ -99,7 +99,8 @@ def make_carriers(listener: Listener, tls: TlsFiles, chosen: CarrierOptions) -> 
         from smartmeter.comms.sms import SmsCarrier
 
         _check_port("--sms", chosen.sms)
-        carriers.append(SmsCarrier(chosen.sms, listener.counts))
+        standing = _standing("short messages", chosen.sms)
+        carriers.append(SmsCarrier(chosen.sms, listener.counts, standing))
     if chosen.modem is not None:
         from smartmeter.comms.answered_calls import CallCarrier
 
@@ -108,7 +109,8 @@ def make_carriers(listener: Listener, tls: TlsFiles, chosen: CarrierOptions) -> 
             raise SettingsError(
                 "--modem", f"{chosen.modem} is --sms's too", "give each a modem of its own"
             )
-        carriers.append(CallCarrier(chosen.modem, listener.limit, listener.counts))
+        standing = _standing("telephone", chosen.modem)
+        carriers.append(CallCarrier(chosen.modem, listener.limit, listener.counts, standing))
     return carriers
 
 
@@ -120,7 +122,7 @@ def _callers(listener: Listener, tls: TlsFiles, call: tuple[str, ...]) -> list[C
     for address in call:
         if not address.startswith(("tcp:", "tls:")):
             raise SettingsError("--call", f"{address!r} cannot be called", "write tcp:HOST:PORT")
-    return [Caller(address, listener, tls) for address in call]
+    return [Caller(one, listener, tls, _standing("node", one)) for one in call]
 
 
 def _broker(listener: Listener, tls: TlsFiles, address: str, user: str) -> Carrier:
@@ -130,7 +132,12 @@ def _broker(listener: Listener, tls: TlsFiles, address: str, user: str) -> Carri
 
     password = os.environ.get(PASSWORD_VARIABLE, "")
     settings = BearerSettings("mqtt", address, tls=tls, user=user, password=password)
-    return MqttCarrier(settings, listener.limit, listener.counts)
+    return MqttCarrier(settings, listener.limit, listener.counts, _standing("broker", address))
+
+
+def _standing(kind: str, where: str) -> Standing:
+    """Give what tells on standard error how a carrier does."""
+    return Standing(f"{kind} {where}", lambda text: click.echo(text, err=True))
 
 
 def _check_port(option: str, port: str) -> None:

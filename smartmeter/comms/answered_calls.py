@@ -13,9 +13,10 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.machine import Event, HangUp
 from protocols.modem.answering import AnsweringModem
+from protocols.modem.at import CommandDone
 from protocols.transports.capture import active
 from smartmeter.base.clock import US_PER_S, monotonic_us
-from smartmeter.comms.carrier import begun_again
+from smartmeter.comms.carrier import Standing, begun_again
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.sockets import MAX_UNSENT_OCTETS, PATIENCE_S
@@ -128,23 +129,35 @@ class CalledLine:
 class CallCarrier:
     """A head-end's or relay's modem that answers the telephone."""
 
-    def __init__(self, port: str, limit: int, counts: Counter[str] | None = None) -> None:
+    def __init__(
+        self,
+        port: str,
+        limit: int,
+        counts: Counter[str] | None = None,
+        standing: Standing | None = None,
+    ) -> None:
         self._port, self._limit = port, limit
         self.counts = Counter() if counts is None else counts
+        self._standing = standing or Standing()
         self._line: CalledLine
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; a modem that fails is begun with again, less and less often."""
         self._line = CalledLine(handler, self._limit, self.counts)
-        await begun_again(lambda: run_on_port(self._port, self._make, _heed), self._lost)
+        await begun_again(lambda: run_on_port(self._port, self._make, self._heed), self._lost)
 
     def _make(self, now_us: int) -> AnsweringModem:
         return AnsweringModem(self._line, now_us)
 
-    def _lost(self) -> None:
+    def _heed(self, machine: ByteMachine, event: Event) -> None:
+        """Take note of how the modem does; the line tells its handler of calls itself."""
+        match event:
+            case CommandDone(ok=True):
+                self._standing.works()
+            case CommandDone(result=result):
+                self._standing.is_away(f"it was initialised: {result}")
+
+    def _lost(self, why: str) -> None:
         self.counts["modem lost"] += 1
+        self._standing.is_away(why)
         self._line.line_lost(monotonic_us())
-
-
-def _heed(machine: ByteMachine, event: Event) -> None:
-    """Do nothing: the line tells its handler itself."""

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 
 from smartmeter.comms.bearer import ip_address
+from smartmeter.comms.carrier import Standing
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.tls import TlsFiles, client_tls
@@ -16,9 +17,16 @@ RECONNECT_S = (0.25, 30.0)
 class Caller:
     """Keeps a connection open to one node; what it carries is as if the node had opened it."""
 
-    def __init__(self, address: str, listener: Listener, tls: TlsFiles | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        listener: Listener,
+        tls: TlsFiles | None = None,
+        standing: Standing | None = None,
+    ) -> None:
         self._host, self._port = ip_address(address)
         self._listener = listener
+        self._standing = standing or Standing()
         self._tls: ssl.SSLContext | None = None
         if address.startswith("tls:"):
             self._tls = client_tls(tls or TlsFiles())
@@ -30,8 +38,9 @@ class Caller:
             try:
                 path = await self._listener.connect(self._host, self._port, self._tls)
                 rest_s = RECONNECT_S[0]
+                self._standing.works()
                 await path.ended.wait()
-            except OSError:
-                pass  # it is tried again below
+            except OSError as error:
+                self._standing.is_away(str(error))
             await asyncio.sleep(rest_s)
             rest_s = min(2 * rest_s, RECONNECT_S[1])

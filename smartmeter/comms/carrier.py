@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.paths import Handler
+
+
+@dataclass
+class Standing:
+    """Tells whether a carrier works, once for each change; ``name`` is what people call it."""
+
+    name: str = ""
+    tell: Callable[[str], None] = lambda text: None
+    _works: bool | None = None
+
+    def works(self) -> None:
+        """It carries messages."""
+        if self._works is not True:
+            self._works = True
+            self.tell(f"{self.name}: works")
+
+    def is_away(self, why: str) -> None:
+        """It carries nothing until it works again."""
+        if self._works is not False:
+            self._works = False
+            self.tell(f"{self.name}: is away ({why})")
 
 
 class Carrier(Protocol):
@@ -24,14 +45,15 @@ RESTS_S = (1.0, 60.0)
 
 
 async def begun_again(
-    work: Callable[[], Coroutine[Any, Any, None]], lost: Callable[[], None]
+    work: Callable[[], Coroutine[Any, Any, None]], lost: Callable[[str], None]
 ) -> None:
-    """Do work that never ends well, until cancelled; ``lost`` is told of each end."""
+    """Do work that ends only by an OSError, until cancelled; ``lost`` is told each one's words."""
     rest_s = RESTS_S[0]
     while True:
-        with contextlib.suppress(OSError):
+        try:
             await work()
-        lost()
+        except OSError as error:
+            lost(str(error))
         await asyncio.sleep(rest_s)
         rest_s = min(2 * rest_s, RESTS_S[1])
 

@@ -11,6 +11,7 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.carrier import Standing
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.mqtt_client import WINDOW, broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
@@ -53,11 +54,16 @@ class MqttCarrier:
     """Keeps a session with the broker, and tells the nodes by its presence that it does."""
 
     def __init__(
-        self, settings: BearerSettings, limit: int, counts: Counter[str] | None = None
+        self,
+        settings: BearerSettings,
+        limit: int,
+        counts: Counter[str] | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self.broker = broker_address(settings.address)
         self._settings, self._limit = settings, limit
         self.counts = Counter() if counts is None else counts
+        self._standing = standing or Standing()
         self.connected = False
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
         self._paths: OrderedDict[str, MqttPath] = OrderedDict()
@@ -82,6 +88,7 @@ class MqttCarrier:
                 if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 self.counts["mqtt broker lost"] += self.connected
+                self._standing.is_away(str(error))
             finally:
                 rest_s = RECONNECT_S[0] if self.connected else rest_s
                 self.connected = False
@@ -103,6 +110,7 @@ class MqttCarrier:
             await client.subscribe(broker.gone("+"), qos=1)
             await client.publish(broker.presence, ONLINE, qos=1, retain=True)
             self.connected = True
+            self._standing.works()
             sending = [asyncio.create_task(self._send_all(client)) for _ in range(WINDOW)]
             try:
                 async for message in client.messages:

@@ -28,7 +28,7 @@ from protocols.transports.capture import active
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection
-from smartmeter.comms.carrier import begun_again
+from smartmeter.comms.carrier import Standing, begun_again
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.task_connection import TaskConnection
@@ -59,9 +59,15 @@ class _Line:
     """A modem in the loop: sends what is queued, gives what comes."""
 
     def __init__(
-        self, port: str, came: Callable[[str, bytes], None], counts: Counter[str], listens: bool
+        self,
+        port: str,
+        came: Callable[[str, bytes], None],
+        counts: Counter[str],
+        listens: bool,
+        standing: Standing | None = None,
     ) -> None:
         self._port, self._came, self._listens = port, came, listens
+        self._standing = standing or Standing()
         self._capture = active()
         self._machine: MessageLine | None = None
         self.ready = asyncio.Event()
@@ -100,6 +106,7 @@ class _Line:
     def _heed(self, machine: ByteMachine, event: Event) -> None:
         match event:
             case Ready():
+                self._standing.works()
                 self.ready.set()
             case MessageCame(sender, octets):
                 self._note(False, sender, octets)
@@ -184,10 +191,13 @@ class SmsPath:
 class SmsCarrier:
     """A head-end's or relay's modem."""
 
-    def __init__(self, port: str, counts: Counter[str] | None = None) -> None:
+    def __init__(
+        self, port: str, counts: Counter[str] | None = None, standing: Standing | None = None
+    ) -> None:
         self._handler: Handler
         self.counts = Counter() if counts is None else counts
-        self._line = _Line(port, self._came, self.counts, listens=True)
+        self._standing = standing or Standing()
+        self._line = _Line(port, self._came, self.counts, True, self._standing)
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; a modem that fails is begun with again, less and less often."""
@@ -202,8 +212,9 @@ class SmsCarrier:
         """Ask the node behind a number to open a bearer."""
         self._line.send(number, WAKE.encode())
 
-    def _lost(self) -> None:
+    def _lost(self, why: str) -> None:
         self.counts["sms modem lost"] += 1
+        self._standing.is_away(why)
 
     def _came(self, sender: str, octets: bytes) -> None:
         self._handler.receive(SmsPath(self, sender), octets)

@@ -8,7 +8,7 @@ from protocols.c1218.scripts import LogonSettings, read_table
 from protocols.c1221.client import CallClient
 from protocols.c1221.conversation import CallConversation
 from protocols.modem.answering import REMIND_US, AnsweringModem
-from protocols.modem.at import INITIALISE
+from protocols.modem.at import COMMAND_US, INITIALISE, CommandDone
 from protocols.transports.pcapng import read_capture
 from smartmeter.base.clock import monotonic_us
 from tests.protocols.c1221.call import CallBench
@@ -25,6 +25,7 @@ class Line:
         self.now_us = 0
         assert self.say() == INITIALISE.encode() + b"\r"
         assert self.hear(b"\r\nOK\r\n") == b""
+        assert self.stands() == (True, "OK")
 
     def say(self) -> bytes:
         octets = self.machine.outgoing()
@@ -36,6 +37,12 @@ class Line:
         self.now_us += later_us
         self.machine.expire(self.now_us)
         return self.say()
+
+    def stands(self) -> tuple[bool, str]:
+        """How the modem was initialised."""
+        (event,) = self.machine.events()
+        assert isinstance(event, CommandDone)
+        return event.ok, event.result
 
     def called(self) -> None:
         assert self.hear(b"\r\nRING\r\n") == b"ATA\r"
@@ -74,6 +81,8 @@ def test_a_modem_that_was_switched_off_is_told_again() -> None:
     line = Line()
     line.now_us = REMIND_US
     assert line.hear(b"") == INITIALISE.encode() + b"\r"
+    line.now_us += COMMAND_US
+    assert line.hear(b"") == b"" and line.stands() == (False, "no answer")
 
 
 class Caller:

@@ -14,7 +14,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, make_carriers
 from smartmeter.comms import mqtt_carrier
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.carrier import carrying
+from smartmeter.comms.carrier import Standing, carrying
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.mqtt import MqttBearer
 from smartmeter.comms.mqtt_carrier import MqttCarrier
@@ -71,8 +71,8 @@ async def test_what_strangers_publish_is_dropped_and_counted_and_disturbs_nobody
 
 
 async def test_a_broker_that_goes_and_comes_is_found_again_by_both_ends(broker: Broker) -> None:
-    handler, node = Answering(), Node()
-    carrier = MqttCarrier(settings(broker), LIMIT)
+    handler, node, told = Answering(), Node(), list[str]()
+    carrier = MqttCarrier(settings(broker), LIMIT, standing=Standing("broker", told.append))
     async with carrying([carrier], handler), running(node, settings(broker)):
         await until(lambda: len(node.heard) == 1)
         broker.stop()
@@ -81,6 +81,8 @@ async def test_a_broker_that_goes_and_comes_is_found_again_by_both_ends(broker: 
         broker.start()
         await until(lambda: len(node.heard) == 2, seconds=20)
     assert carrier.counts["mqtt broker lost"] == 1
+    works, away, again = told
+    assert works == again == "broker: works" and away.startswith("broker: is away (")
 
 
 async def test_a_broker_that_goes_during_the_farewell_keeps_nobody(

@@ -1,0 +1,60 @@
+"""What brings messages beside the sockets tells how it does, once for each change."""
+
+import asyncio
+
+import pytest
+
+from smartmeter.cli.carriers import CarrierOptions, make_carriers
+from smartmeter.comms.answered_calls import CallCarrier
+from smartmeter.comms.carrier import Carrier, Standing, carrying
+from smartmeter.comms.listener import Listener
+from smartmeter.comms.sms import SmsCarrier
+from smartmeter.comms.tls import TlsFiles
+from tests.smartmeter.comms.far_ends import LIMIT, Answering, Modems, free_port, until
+
+
+def test_each_change_is_told_once() -> None:
+    told: list[str] = []
+    standing = Standing("broker b", told.append)
+    for _ in range(2):
+        standing.is_away("refused")
+    for _ in range(2):
+        standing.works()
+    standing.is_away("timed out")
+    assert told == [
+        "broker b: is away (refused)",
+        "broker b: works",
+        "broker b: is away (timed out)",
+    ]
+
+
+async def test_whoever_is_not_there_from_the_start_is_told_on_standard_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port = free_port()
+    chosen = CarrierOptions(call=(f"tcp:127.0.0.1:{port}",), mqtt=f"mqtt:127.0.0.1:{port}")
+    handler = Answering()
+    async with carrying(make_carriers(Listener(handler, LIMIT), TlsFiles(), chosen), handler):
+        await asyncio.sleep(0.5)  # and is tried again meanwhile
+    told = sorted(capsys.readouterr().err.splitlines())
+    assert len(told) == 2 and all("[Errno 111]" in line for line in told)
+    assert told[0].startswith(f"broker mqtt:127.0.0.1:{port}: is away (")
+    assert told[1].startswith(f"node tcp:127.0.0.1:{port}: is away (")
+
+
+@pytest.mark.parametrize("kind", [SmsCarrier, CallCarrier])
+async def test_a_modem_that_was_made_ready_works_and_one_that_is_unplugged_is_away(
+    kind: type[SmsCarrier | CallCarrier],
+) -> None:
+    modems, told = Modems(), list[str]()
+    name, standing = modems.of_head_end.name, Standing("modem", told.append)
+    carrier: Carrier
+    if kind is SmsCarrier:
+        carrier = SmsCarrier(name, standing=standing)
+    else:
+        carrier = CallCarrier(name, LIMIT, standing=standing)
+    async with carrying([carrier], Answering()):
+        await until(lambda: told)
+        modems.close()
+        await until(lambda: len(told) == 2)
+    assert told[0] == "modem: works" and told[1].startswith("modem: is away (")
