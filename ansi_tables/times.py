@@ -123,7 +123,10 @@ def _from_count(
         return (datetime.min + timedelta(seconds=count * unit_s)).time()
     if tm_format == 4:
         return EPOCH + timedelta(seconds=count)
-    return EPOCH + timedelta(minutes=count, seconds=octets[4] if len(octets) > 4 else 0)
+    second = octets[4] if len(octets) > 4 else 0
+    if second > 59:
+        raise ValueError("beyond the minute")
+    return EPOCH + timedelta(minutes=count, seconds=second)
 
 
 def _bcd(octet: int) -> int:

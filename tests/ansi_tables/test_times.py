@@ -30,3 +30,14 @@ def test_a_time_that_is_not_read_yet_is_the_time_that_it_will_be(
 def test_the_short_way_agrees_at_the_edges_of_the_calendar(parts: tuple[int, ...]) -> None:
     long = time_value("STIME_DATE", bytes(parts), 2, "little")
     assert time_reader("STIME_DATE", 2, "little")(bytes(parts)) == long
+
+
+@given(st.integers(0, 0xFFFF), st.integers(0, 255))
+def test_a_second_beyond_its_minute_is_no_time_in_any_format(minutes: int, second: int) -> None:
+    octets = minutes.to_bytes(4, "little") + bytes([second])
+    value = time_value("LTIME_DATE", octets, 3, "little")
+    assert (value is None) == (second > 59 or not any(octets))
+    assert (
+        time_value("LTIME_DATE", bytes([26, 1, 1, 0, 0, second]), 2, "little") is None
+        or second < 60
+    )
