@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 
 
@@ -30,3 +31,14 @@ def drop_leftovers(port: Port) -> None:
     for _ in range(MAX_LEFTOVERS):
         if not port.read(0.0):
             break
+
+
+def system_words(error: Exception) -> str:
+    """Give what the system says of a failure, in its words alone.
+
+    pyserial and asyncio wrap them, with the number and the name, once or twice.
+    """
+    number = getattr(error, "errno", None)
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
+    return str(getattr(error, "strerror", None) or error)

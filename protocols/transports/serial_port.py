@@ -13,10 +13,12 @@ from __future__ import annotations
 import errno
 import re
 import time
+from urllib.parse import urlsplit
 
 import serial
 
 from protocols.errors import PortError
+from protocols.transports.port import system_words
 
 READ_OCTETS = 4096
 BITS_AN_OCTET = 10
@@ -49,6 +51,7 @@ class SerialPort:
         self._url = url
         self._turn_around_s = turn_around_s
         self._heard_s = 0.0
+        _demand_network_port(url)
         try:
             self._serial = serial.serial_for_url(
                 url,
@@ -62,7 +65,7 @@ class SerialPort:
         except (serial.SerialException, OSError, ValueError, re.error) as error:
             if getattr(error, "errno", None) == errno.EWOULDBLOCK:
                 raise PortError(f"{url}: another program uses it; end that first") from error
-            raise PortError(f"{url}: {error}; {_remedy(url, error)}") from error
+            raise PortError(f"{url}: {_fault(url, error)}; {_remedy(url, error)}") from error
         #: Whether it has modem lines: a pty or a socket has none, and no bits that take time.
         self.is_line = self._power(rts, dtr)
         if self.is_line:
@@ -85,7 +88,9 @@ class SerialPort:
             if data and (waiting := self._serial.in_waiting):
                 data += self._serial.read(min(waiting, READ_OCTETS))
         except (serial.SerialException, OSError, TypeError) as error:
-            raise PortError(f"{self._url} has gone: {error}; check the cable") from error
+            raise PortError(
+                f"{self._url} has gone: {system_words(error)}; check the cable"
+            ) from error
         if data:
             self._heard_s = time.monotonic()
         return bytes(data)
@@ -100,7 +105,9 @@ class SerialPort:
             self._serial.write(data)
             self._serial.flush()
         except (serial.SerialException, OSError) as error:
-            raise PortError(f"{self._url} has gone: {error}; check the cable") from error
+            raise PortError(
+                f"{self._url} has gone: {system_words(error)}; check the cable"
+            ) from error
         if self.is_line:
             bits_s = len(data) * BITS_AN_OCTET / self._serial.baudrate
             time.sleep(max(0.0, begun_s + bits_s - time.monotonic()))
@@ -118,9 +125,32 @@ class SerialPort:
         """Let the port go."""
         self._serial.close()
 
+    def _gone(self, error: Exception) -> PortError:
+        return PortError(f"{self._url} has gone: {system_words(error)}; check the cable")
+
+
+def _demand_network_port(url: str) -> None:
+    """Refuse a URL of the network without its port, of which pyserial's own errors say nothing."""
+    scheme, colon, _ = url.partition("://")
+    if not colon or scheme not in ("socket", "rfc2217"):
+        return
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname and parts.port)
+    except ValueError:
+        complete = False
+    if not complete:
+        raise PortError(f"{url:.80}: write {scheme}://HOST:PORT, with a port of 1 to 65535")
+
+
+def _fault(url: str, error: Exception) -> str:
+    """Give why a port cannot be opened; pyserial says the name again, and numbers."""
+    text = re.sub(r"\[Errno -?\d+\] ", "", system_words(error))
+    return text.removeprefix(f"Could not open port {url}: ")
+
 
 def _remedy(url: str, error: Exception) -> str:
     """Tell what to try; some serial servers never confirm a modem line that they were told."""
     if url.startswith(FAR) and "'control'" in str(error) and IGNORED not in url:
         return f"its server confirms no modem lines: try {url}{'&' if '?' in url else '?'}{IGNORED}"
-    return "check its name, or run: smartmeter doctor"
+    return "check its name and your rights, or run: smartmeter doctor"

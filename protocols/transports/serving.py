@@ -12,6 +12,7 @@ from pathlib import Path
 from protocols.errors import PortError
 from protocols.machine import HangUp, Machine, SetBaud
 from protocols.transports.capture import LineCapture, active
+from protocols.transports.port import system_words
 
 READ_OCTETS = 4096
 #: The longest sleep; a machine's deadline on a scaled calendar moves under it.
@@ -180,7 +181,8 @@ async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int
     try:
         server = await asyncio.start_server(client, host, port)
     except (OSError, OverflowError) as error:
-        raise PortError(f"{host}:{port}: {error}; choose a port that is free") from error
+        remedy = "choose a port that is free, and above 1023 if you are not root"
+        raise PortError(f"{host}:{port}: {system_words(error)}; {remedy}") from error
     try:
         ready(server.sockets[0].getsockname()[1])
         await served.run()

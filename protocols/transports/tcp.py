@@ -6,6 +6,7 @@ import contextlib
 import socket
 
 from protocols.errors import PortError
+from protocols.transports.port import system_words
 
 READ_OCTETS = 4096
 CONNECT_TIMEOUT_S = 10.0
@@ -28,7 +29,8 @@ class TcpPort:
         except UnicodeError as error:
             raise PortError(f"{host:.80}: nothing bears such a name; check the address") from error
         except (OSError, OverflowError) as error:
-            raise PortError(f"{host}:{port}: {error}; is it listening there?") from error
+            fault = f"{host}:{port}: {system_words(error)}"
+            raise PortError(f"{fault}; is it listening there?") from error
 
     def read(self, timeout_s: float) -> bytes:
         """Give what has arrived, waiting at most so long."""
@@ -38,7 +40,7 @@ class TcpPort:
         except TimeoutError:
             return b""
         except OSError as error:
-            raise PortError(f"{self._name} has gone: {error}") from error
+            raise PortError(f"{self._name} has gone: {system_words(error)}") from error
         if not data:
             raise PortError(f"{self._name} closed the connection")
         return data
@@ -49,7 +51,7 @@ class TcpPort:
             self._socket.settimeout(CONNECT_TIMEOUT_S)
             self._socket.sendall(data)
         except OSError as error:
-            raise PortError(f"{self._name} has gone: {error}") from error
+            raise PortError(f"{self._name} has gone: {system_words(error)}") from error
 
     def set_baud(self, baud: int) -> None:
         """Do nothing: the far end's serial line is not ours to set."""

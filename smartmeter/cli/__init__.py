@@ -7,6 +7,7 @@ traceback comes only with ``--debug``.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -103,6 +104,15 @@ def _missing(module: str) -> str:
     return f"{package} is not installed; {remedy}"
 
 
+def _system_fault(error: OSError) -> str:
+    """Tell what the system refused, where no verb has met it: the name, its words, the remedy."""
+    if error.errno == errno.ENOSPC:
+        return f"{error.filename or 'output'}: {error.strerror}; free some space"
+    if error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}; check the name and its rights"
+    return str(error)
+
+
 def _once_more(lost: sys.UnraisableHookArgs) -> None:
     """Bring a Ctrl-C again that fell where nothing can be raised, as in the collector's calls."""
     if not issubclass(lost.exc_type, KeyboardInterrupt):
@@ -137,6 +147,8 @@ def main() -> None:
         text = str(error) or type(error).__name__
         if isinstance(error, ModuleNotFoundError):
             text = _missing(error.name or "a module")
+        elif isinstance(error, OSError):
+            text = _system_fault(error) or text
         click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

@@ -94,6 +94,25 @@ def test_a_search_for_a_port_that_is_no_pattern_is_one_clear_error() -> None:
         SerialPort("hwgrep://(")
 
 
+@pytest.mark.parametrize(
+    "url", ["socket://127.0.0.1", "socket://x:y", "rfc2217://:2217", "socket://[::1]:70000"]
+)
+def test_a_url_of_the_network_without_its_port_says_how_it_is_written(url: str) -> None:
+    with pytest.raises(PortError, match=r"write (socket|rfc2217)://HOST:PORT"):
+        SerialPort(url)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("/dev/no-such-line", "No such file"), ("socket://127.0.0.1:1", "Connection refused")],
+)
+def test_why_a_port_cannot_be_opened_is_said_once_and_in_words(name: str, words: str) -> None:
+    with pytest.raises(PortError) as caught:
+        SerialPort(name)
+    text = str(caught.value)
+    assert text.startswith(f"{name}: {words}") and "Errno" not in text and text.count(name) == 1
+
+
 def test_a_name_that_no_resolver_looks_up_is_one_clear_error() -> None:
     wrong = f"{'a' * 64}:1"
     with pytest.raises(pump.PortError, match="check the address"):

@@ -50,6 +50,17 @@ def test_a_reader_that_has_gone_is_no_failure() -> None:
         assert (process.stderr.read(), process.wait(60)) == (b"", 0)
 
 
+def test_what_the_system_refuses_is_told_in_its_words_with_the_name(tmp_path: Path) -> None:
+    done = _run("tms", "upgrade", "key", str(tmp_path / "no" / "key"))
+    assert done.returncode in (1, 2) and "Errno" not in done.stderr
+    assert f"{tmp_path / 'no' / 'key'}" in done.stderr and "No such file" in done.stderr
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "smartmeter", "decode", "frame", "--help"]
+        printed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert printed.returncode == 1
+    assert printed.stderr == "smartmeter: output: No space left on device; free some space\n"
+
+
 def test_every_extra_that_is_named_is_there() -> None:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
