@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from smartmeter.base.errors import SettingsError
 
@@ -21,9 +21,14 @@ def read_file(path: Path, limit: int, place: str = "") -> bytes:
     place = place or str(path)
     try:
         with path.open("rb") as file:
-            octets = file.read(limit + 1)
+            return read_stream(file, limit, place)
     except OSError as error:
         raise SettingsError(place, str(error.strerror), "check name and rights") from error
+
+
+def read_stream(stream: BinaryIO, limit: int, place: str) -> bytes:
+    """Give what is left of an open stream, ``limit`` octets at most; SettingsError for more."""
+    octets = stream.read(limit + 1)
     if len(octets) > limit:
         raise SettingsError(place, f"is larger than {limit} octets", "check the name")
     return octets

@@ -7,16 +7,21 @@ import json
 import click
 
 from ansi_tables.differences import differences
-from smartmeter.cli.file_name import FILE_THERE
-from smartmeter.cli.image_file import read_image
+from smartmeter.cli.file_name import FILE_OR_INPUT
+from smartmeter.cli.image_file import STANDARD_INPUT, read_image
 
 
 @click.command()
-@click.argument("old", type=FILE_THERE)
-@click.argument("new", type=FILE_THERE)
+@click.argument("old", type=FILE_OR_INPUT)
+@click.argument("new", type=FILE_OR_INPUT)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def diff(old: str, new: str, as_json: bool) -> int:
-    """Tell in words what differs between two JSON images of a meter, OLD and NEW."""
+    """Tell in words what differs between two JSON images of a meter, OLD and NEW.
+
+    One of them may be -, standard input.
+    """
+    if old == new == STANDARD_INPUT:
+        raise click.UsageError("standard input is one image, not both")
     found = differences(read_image(old), read_image(new))
     if as_json:
         click.echo(json.dumps([one.to_json() for one in found], indent=1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from smartmeter.cli.file_name import FILE_THERE
+from smartmeter.cli.file_name import FILE_OR_INPUT, FILE_THERE
 from smartmeter.cli.frame_error import FrameError
 
 #: Options that say what an APDU of C12.22 does not say itself.
@@ -36,7 +36,7 @@ def _with_context(function: Any) -> Any:
     "--protocol", type=click.Choice(["c1218", "c1222"]), default="c1218", show_default=True
 )
 @_with_context
-@click.option("--pcap", type=FILE_THERE, help="All frames of a capture.")
+@click.option("--pcap", type=FILE_OR_INPUT, help="All frames of a capture; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def frame(
     hex_octets: tuple[str, ...], protocol: str, pcap: str | None, as_json: bool, **context: Any

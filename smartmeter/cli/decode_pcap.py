@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,10 +24,10 @@ from protocols.transports.ip_reading import IpReader
 from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
 from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
-from smartmeter.base.file import read_file
 from smartmeter.cli import frame_c1218, frame_c1222
 from smartmeter.cli.frame_c1222 import FrameContext
 from smartmeter.cli.frame_error import FrameError
+from smartmeter.cli.image_file import given_octets
 
 #: Requests whose answers may still come.
 MAX_OPEN = 65_536
@@ -52,7 +51,7 @@ class CaptureReader:
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Decode frame by frame; click.UsageError when it is no capture."""
-        octets = read_file(Path(self._name), MAX_FILE_OCTETS)
+        octets = given_octets(self._name, MAX_FILE_OCTETS)
         number = utc_us = 0
         try:
             for number, packet in enumerate(read_capture(octets), 1):

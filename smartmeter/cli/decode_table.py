@@ -13,8 +13,13 @@ from ansi_tables.description import Member, member_path
 from ansi_tables.rendering import width_of
 from ansi_tables.words import member_meaning
 from smartmeter.cli import meter_report
-from smartmeter.cli.file_name import FILE_THERE
-from smartmeter.cli.image_file import read_image, read_octets, read_overrides
+from smartmeter.cli.file_name import FILE_OR_INPUT
+from smartmeter.cli.image_file import (
+    STANDARD_INPUT,
+    read_image,
+    read_octets,
+    read_overrides,
+)
 from smartmeter.cli.tables import (
     decoded_table,
     error_shown,
@@ -33,8 +38,8 @@ MAX_COLUMN = 64
 @click.command()
 @click.argument("number", required=False)
 @click.argument("hex_octets", metavar="[HEX]", required=False)
-@click.option("--file", "file_name", type=FILE_THERE, help="Octets.")
-@click.option("--image", type=FILE_THERE, help="A meter's JSON image.")
+@click.option("--file", "file_name", type=FILE_OR_INPUT, help="Octets.")
+@click.option("--image", type=FILE_OR_INPUT, help="A meter's JSON image.")
 @click.option("--layout", "layout_only", is_flag=True, help="Where each field lies, no values.")
 @click.option("--all", "all_tables", is_flag=True, help="The whole meter of the image.")
 @click.option("--override", metavar="TEXT", help="What to believe instead: 'ge-kv, edition=1'.")
@@ -55,7 +60,10 @@ def table(
     offset, width, name, type, condition and meaning of each field on that meter;
     --all prints the whole meter.  --override names ways of a maker, or an edition
     of the standard, that the tables do not declare; a wrong name lists all.
+    The name - is standard input.
     """
+    if file_name == image == STANDARD_INPUT:
+        raise click.UsageError("standard input is the table (--file -) or the image, not both")
     overrides = read_overrides(override)
     tables = read_image(image, overrides) if image else Snapshot({}, overrides=overrides)
     if all_tables and layout_only:

@@ -30,3 +30,5 @@ class FileName(click.Path):
 NAME = FileName()
 FILE = FileName(dir_okay=False)
 FILE_THERE = FileName(exists=True, dir_okay=False)
+#: The same, and ``-`` for standard input; ``image_file.given_octets`` reads either.
+FILE_OR_INPUT = FileName(exists=True, dir_okay=False, allow_dash=True)

@@ -1,23 +1,36 @@
-"""Files that a person hands over: a meter's JSON image, octets as a file or as hex."""
+"""What a person hands over to be decoded: an image, octets, a capture; ``-`` is standard input."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from ansi_tables import Overrides, Snapshot, TableError
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_file, read_text
+from smartmeter.base.file import read_file, read_stream
 
 MAX_FILE_OCTETS = 64 << 20
+STANDARD_INPUT = "-"
+
+
+def given_octets(file_name: str, limit: int) -> bytes:
+    """Give a file's octets or those of standard input, ``limit`` at most; SettingsError else."""
+    if file_name != STANDARD_INPUT:
+        return read_file(Path(file_name), limit)
+    if sys.stdin is None:
+        raise SettingsError("standard input", "is closed", "give a file, or send it by a pipe")
+    return read_stream(sys.stdin.buffer, limit, "standard input")
 
 
 def read_image(file_name: str, overrides: Overrides | None = None) -> Snapshot:
     """Read a meter's JSON image; SettingsError says what is wrong with it."""
-    text = read_text(Path(file_name), MAX_FILE_OCTETS)
+    octets = given_octets(file_name, MAX_FILE_OCTETS)
     try:
-        return Snapshot.from_json(text, overrides=overrides)
+        return Snapshot.from_json(octets.decode("utf-8"), overrides=overrides)
+    except UnicodeDecodeError as error:
+        raise SettingsError(file_name, "is no UTF-8 text", "check the name") from error
     except TableError as error:
         raise SettingsError(
             file_name, str(error), "make one: smartmeter clone PORT FILE"
@@ -37,7 +50,7 @@ def read_octets(hex_octets: str | None, file_name: str | None) -> bytes | None:
     if hex_octets is not None and file_name is not None:
         raise click.UsageError("give HEX or --file, not both")
     if file_name is not None:
-        return read_file(Path(file_name), MAX_FILE_OCTETS)
+        return given_octets(file_name, MAX_FILE_OCTETS)
     if hex_octets is None:
         return None
     try:

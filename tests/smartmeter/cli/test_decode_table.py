@@ -6,12 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from ansi_tables import Snapshot
 from protocols.c1218.scripts import LogonSettings
 from protocols.transports.pump import MeterPort
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli import group, meter_report, overview
 from smartmeter.cli.logon import open_any_port
 from smartmeter.cli.read import read_tables
@@ -19,8 +21,9 @@ from tests.ansi_tables.meaning.device import device
 from tests.ansi_tables.meaning.test_registers import a_block, a_demand_meter
 
 
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(group, ["decode", *arguments], standalone_mode=False)
+def run(*arguments: str, given: bytes | None = None) -> Result:
+    arguments = ("decode", *arguments)
+    result = CliRunner().invoke(group, arguments, input=given, standalone_mode=False)
     assert result.exception is None, result.exception
     return result
 
@@ -223,3 +226,27 @@ def test_texts_that_are_filled_or_meant_for_the_terminal_are_printed_escaped(
     assert r"name           \x1b]0;mine\x07\xe9" in report and "\x1b" not in report
     assert r"\x1b]0;mine\x07\xe9" in run("table", "5", "--image", str(file)).output
     assert "meter      - -, serial" in "\n".join(overview.lines(tables, {}, datetime.now(UTC)))
+
+
+def test_standard_input_takes_the_place_of_any_file(image: Path) -> None:
+    plain = run("table", "23", "--image", str(image)).output
+    assert run("table", "23", "--image", "-", given=image.read_bytes()).output == plain
+    octets = Snapshot.from_json(image.read_text()).images[23]
+    assert run("table", "23", "--image", str(image), "--file", "-", given=octets).output == plain
+    assert run("diff", str(image), "-", given=image.read_bytes()).output == "no difference\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        (("table", "1", "--image", "-"), b""),
+        (("table", "1", "--image", "-"), b"\xff\xfe"),
+        (("table", "1", "--image", "-", "--file", "-"), b"{}"),
+        (("diff", "-", "-"), b"{}"),
+    ],
+)
+def test_a_standard_input_that_is_no_use_is_one_error(
+    arguments: tuple[str, ...], given: bytes
+) -> None:
+    result = CliRunner().invoke(group, ["decode", *arguments], input=given, standalone_mode=False)
+    assert isinstance(result.exception, SettingsError | click.UsageError)

@@ -3,6 +3,8 @@
 import io
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -75,6 +77,13 @@ def test_a_capture_of_c1222_decodes_and_answers_are_read_by_their_requests(
     pieces = [maker.packet(*ENDS, True, asked[at : at + 9]) for at in range(0, len(asked), 9)]
     write_capture(file, [*pieces, maker.packet(*reversed(ENDS), True, answered)])
     done = smartmeter("decode", "frame", "--pcap", str(file), "--json")
+    piped = subprocess.run(
+        [sys.executable, "-m", "smartmeter", "decode", "frame", "--json", "--pcap", "-"],
+        input=file.read_bytes(),
+        capture_output=True,
+        timeout=60,
+    )
+    assert piped.stdout.decode() == done.stdout
     first, second = json.loads(done.stdout)["frames"]
     assert first["decoded"] == dissect(asked, {}.get) and first["source"] == "192.0.2.1:4000"
     assert second["decoded"]["services"][0]["data"].startswith(b"SMOP".hex())
