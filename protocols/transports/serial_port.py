@@ -88,9 +88,7 @@ class SerialPort:
             if data and (waiting := self._serial.in_waiting):
                 data += self._serial.read(min(waiting, READ_OCTETS))
         except (serial.SerialException, OSError, TypeError) as error:
-            raise PortError(
-                f"{self._url} has gone: {system_words(error)}; check the cable"
-            ) from error
+            raise self._gone(error) from error
         if data:
             self._heard_s = time.monotonic()
         return bytes(data)
@@ -105,9 +103,7 @@ class SerialPort:
             self._serial.write(data)
             self._serial.flush()
         except (serial.SerialException, OSError) as error:
-            raise PortError(
-                f"{self._url} has gone: {system_words(error)}; check the cable"
-            ) from error
+            raise self._gone(error) from error
         if self.is_line:
             bits_s = len(data) * BITS_AN_OCTET / self._serial.baudrate
             time.sleep(max(0.0, begun_s + bits_s - time.monotonic()))
