@@ -23,7 +23,11 @@ MAX_GAPS = 64
 
 @dataclass
 class Memory:
-    """The module's own state.  Times are UTC seconds; None is never."""
+    """The module's own state.  Times are UTC seconds; None is never.
+
+    A version that rolls an upgrade back reads what the newer one wrote: new state is a new
+    member, which it leaves out, and no member changes its form.
+    """
 
     #: Ring epoch of each load-profile set, and the sequence that is read next, by set number.
     profile_epochs: dict[str, int] = field(default_factory=dict)
@@ -32,8 +36,9 @@ class Memory:
     events_judged: int | None = None
     #: Last due time that was run, by schedule number.
     marks: dict[str, int] = field(default_factory=dict)
-    #: Raised or not, the octets last seen, and what is watched, by monitor number.
+    #: Raised or not, and the octets last seen, by monitor number; and what that is the state of.
     watch: dict[str, list[Any]] = field(default_factory=dict)
+    watched: dict[str, str] = field(default_factory=dict)
     context_sent: int = 0
     next_alarm: int = 1
     advisories: list[str] = field(default_factory=list)
@@ -48,6 +53,8 @@ class Memory:
     outages_waiting: list[list[int]] = field(default_factory=list)
     #: Losses of mains that were dealt with, [start, end] each, momentary ones too.
     power_gaps: list[list[int]] = field(default_factory=list)
+    #: The starts of those of which the meter's log has told.
+    gaps_logged: list[int] = field(default_factory=list)
     acknowledged_s: int = 0
     #: Intervals that left the outbox unsent: [set, ring epoch, first, end) each.
     profile_gaps: list[list[int]] = field(default_factory=list)

@@ -24,6 +24,8 @@ US_PER_MS = 1000
 GASP_SHARE_PERCENT = 60
 #: How far the clocks of meter and module may be apart for their losses to be one.
 SAME_LOSS_S = 120
+#: How far after the end of a loss that the log has told of already another of its entries may lie.
+NEXT_LOSS_S = 3
 #: For so long a loss is still known after the log was read: clocks may differ, and be set.
 FORGET_S = 3600
 
@@ -125,14 +127,16 @@ class OutageDetector:
         if start_s is None:
             return None
         start_s, end_s = start_s - ahead_s, time_s - ahead_s
-        if any(map(self.knows, (start_s, end_s, start_s + ahead_s, time_s))):
+        if self._saw(start_s, end_s) or self._saw(start_s + ahead_s, time_s):
             return None
         return self._ended(max(0, start_s), max(0, end_s), False)
 
     def log_was_read(self, utc_s: int) -> None:
         """The meter's log has told what it had: losses that ended before need not be known."""
-        gaps = self._memory.power_gaps
-        self._memory.power_gaps = [gap for gap in gaps if gap[1] > utc_s - FORGET_S]
+        memory = self._memory
+        memory.power_gaps = [gap for gap in memory.power_gaps if gap[1] > utc_s - FORGET_S]
+        starts = {start_s for start_s, _ in memory.power_gaps}
+        memory.gaps_logged = sorted(starts.intersection(memory.gaps_logged))
 
     def knows(self, time_s: int) -> bool:
         """Tell whether an instant lies in a loss that the sense saw, or in the one that lasts."""
@@ -140,6 +144,22 @@ class OutageDetector:
         if self._memory.outage_start_s is not None:
             gaps.append([self._memory.outage_start_s, time_s])
         return any(a - SAME_LOSS_S <= time_s <= b + SAME_LOSS_S for a, b in gaps)
+
+    def _saw(self, start_s: int, end_s: int) -> bool:
+        """Tell whether a loss of the meter's log is one that the sense saw.
+
+        What flickers at its end lies inside.  A further one may follow closely, without a word
+        from a module that had no energy left: it is another when the log has told of this one.
+        """
+        memory, last_s = self._memory, self._memory.outage_start_s
+        if last_s is not None and last_s - SAME_LOSS_S <= end_s:
+            return True
+        for a, b in memory.power_gaps:
+            late_s = NEXT_LOSS_S if a in memory.gaps_logged else SAME_LOSS_S
+            if a - SAME_LOSS_S <= start_s <= b + late_s or a <= end_s <= b + SAME_LOSS_S:
+                memory.gaps_logged = [*memory.gaps_logged, a]
+                return True
+        return False
 
     def _ended(self, start_s: int, end_s: int, reported: bool) -> Event:
         memory = self._memory

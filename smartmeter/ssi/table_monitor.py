@@ -64,11 +64,11 @@ class _Watch:
 class TableMonitor:
     """All monitors of a module.
 
-    ``states`` maps a number to [raised, last octets in hex, what is watched].
+    ``states`` maps a number to [raised, last octets in hex], ``watched`` to what that is of.
     """
 
-    def __init__(self, states: dict[str, list[Any]]) -> None:
-        self._states = states
+    def __init__(self, states: dict[str, list[Any]], watched: dict[str, str]) -> None:
+        self._states, self._watched = states, watched
         self._watches: list[_Watch] = []
         self._images: Mapping[int, bytes] = {}
         #: When the first monitor is due; asked at every step, so kept.
@@ -117,11 +117,13 @@ class TableMonitor:
 
     def _forget_others(self, enabled: Sequence[Mapping[str, Any]]) -> None:
         """Forget what was told of monitors that are no more, or that watched something else."""
-        watched = {str(monitor["MONITOR_NBR"]): _watched(monitor) for monitor in enabled}
-        for number, (_, _, *what) in list(self._states.items()):
-            # An earlier version did not keep what it watched.
-            if number not in watched or (what and what[0] != watched[number]):
+        now = {str(monitor["MONITOR_NBR"]): _watched(monitor) for monitor in enabled}
+        for number in list(self._states):
+            # A version before this one did not keep what it watched.
+            if number not in now or self._watched.get(number, now[number]) != now[number]:
                 del self._states[number]
+        self._watched.clear()
+        self._watched.update(now)
 
     def next_us(self) -> int | None:
         """Give when the first monitor is due."""
@@ -207,7 +209,7 @@ class TableMonitor:
     def _judge(self, watch: _Watch, octets: bytes, now_us: int) -> Verdict | None:
         monitor, watched, element = watch.monitor, watch.watched, watch.element
         number = str(monitor["MONITOR_NBR"])
-        raised, last = self._states.get(number, [False, None])[:2]
+        raised, last = self._states.get(number, [False, None])
         value = element.value(octets)
         changes = monitor["CONDITION"] == Condition.CHANGED
         if value is None and monitor["CONDITION"] not in OF_OCTETS:
@@ -221,13 +223,13 @@ class TableMonitor:
         else:
             holds = watched.holds(value, bool(raised), now_us)
         if last is None and changes:
-            self._states[number] = [False, octets.hex(), _watched(monitor)]
+            self._states[number] = [False, octets.hex()]
         if not watched.lasts(holds != bool(raised), now_us):
             return None
         if holds and not watched.may_tell(now_us):
             return None
         watched.told(holds, now_us)
-        self._states[number] = [holds and not changes, octets.hex(), _watched(monitor)]
+        self._states[number] = [holds and not changes, octets.hex()]
         return Verdict(monitor, holds, whole(value), octets)
 
     def _moved(self, watch: _Watch, before: bytes, octets: bytes) -> bool:

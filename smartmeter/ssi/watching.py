@@ -54,7 +54,7 @@ class Watching:
     ) -> None:
         self._memory, self._reporter, self._outage = memory, reporter, outage
         self._door, self._user_id = door, user_id
-        self._monitor = TableMonitor(memory.watch)
+        self._monitor = TableMonitor(memory.watch, memory.watched)
         self._voltages = Voltages(memory)
         #: Takes the same tables again: when a voltage was learned.
         self._take_again: Callable[[int], None] = lambda now_us: None

@@ -14,6 +14,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.conditions import Watched
 from smartmeter.ssi.extremes import SLICES, Extremes
+from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.table_monitor import Span, TableMonitor
 from tests.smartmeter.ssi.host import Street, monitor
@@ -31,9 +32,10 @@ def meter_of(profile: str = "residential") -> MeterContext:
 
 
 def bound(
-    profile: str = "residential", states: dict[str, list[Any]] | None = None, **changes: Any
+    profile: str = "residential", memory: Memory | None = None, **changes: Any
 ) -> TableMonitor:
-    one = TableMonitor({} if states is None else states)
+    memory = memory or Memory()
+    one = TableMonitor(memory.watch, memory.watched)
     configure(one, monitor(**changes), profile=profile)
     return one
 
@@ -118,18 +120,18 @@ def test_each_change_of_a_condition_must_last_also_one_right_after_the_other() -
 
 def test_a_silence_that_was_told_is_not_over_because_the_module_starts_anew() -> None:
     silent = {"CONDITION": Condition.SILENT, "WINDOW_S": 60}
-    states: dict[str, list[Any]] = {}
-    assert raised(bound(states=states, **silent), (0, b"\5"), (61, b"\5")) == [False, True]
-    again = bound(states=json.loads(json.dumps(states)), **silent)
+    memory = Memory()
+    assert raised(bound(memory=memory, **silent), (0, b"\5"), (61, b"\5")) == [False, True]
+    again = bound(memory=Memory(**json.loads(memory.page())), **silent)
     assert raised(again, (0, b"\5"), (30, b"\5"), (61, b"\5")) == [False, False, False]
     assert raised(again, (70, b"\6"), (131, b"\6")) == [True, True], "over, and silent again"
-    assert raised(bound(states=states, **silent), (0, b"\7")) == [True]
+    assert raised(bound(memory=memory, **silent), (0, b"\7")) == [True]
 
 
 def test_a_monitor_that_watches_something_else_now_knows_nothing_of_what_was() -> None:
-    states: dict[str, list[Any]] = {}
-    assert raised(bound(states=states), (0, b"\5")) == [False]
-    other = bound(states=states, PATH="", OFFSET=1, WIDTH=2)
+    memory = Memory()
+    assert raised(bound(memory=memory), (0, b"\5")) == [False]
+    other = bound(memory=memory, PATH="", OFFSET=1, WIDTH=2)
     assert raised(other, (0, b"\6\6"), (1, b"\6\7")) == [False, True]
 
 

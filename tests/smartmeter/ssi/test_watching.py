@@ -140,7 +140,7 @@ def bound(*values: dict[str, Any]) -> tuple[Street, TableMonitor]:
     street.run(10)
     meter = street.device.module.meter
     assert meter is not None
-    one = TableMonitor({})
+    one = TableMonitor({}, {})
     one.configure(list(values), meter.context, meter.images, 0)
     return street, one
 
@@ -423,6 +423,19 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
         street.run(60)
     told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]
     assert [(one["START_TIME"], one["DURATION_S"]) for one in told] == [(begin_s, 600)]
+
+
+@pytest.mark.parametrize("lasted_s", [100, 7200])
+def test_a_loss_without_a_word_soon_after_one_that_was_seen_is_another(lasted_s: int) -> None:
+    """A recloser's: the module has no energy left for the second."""
+    sense, _, _ = detector()
+    begin_s = EPOCH_US // S
+    sense.lost(0)
+    assert isinstance(sense.returned(5 * S), Momentary)
+    for power_up, moment_s in ((False, begin_s), (True, begin_s + 5), (False, begin_s + 45)):
+        assert sense.evidence(power_up, moment_s) is None
+    end_s = begin_s + 45 + lasted_s
+    assert sense.evidence(True, end_s) == Restored(1, begin_s + 45, end_s)
 
 
 @pytest.mark.parametrize(("duration_s", "kind"), [(10, Momentary), (29, Momentary), (31, Restored)])
