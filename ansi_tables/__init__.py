@@ -31,6 +31,7 @@ from ansi_tables.meaning.sources import Direction, Source
 from ansi_tables.overrides import Overrides
 from ansi_tables.procedures import register as register_procedure
 from ansi_tables.registry import TableDefinition, all_definitions, definition, register, table
+from ansi_tables.rendering import to_json_value
 from ansi_tables.snapshot import Snapshot, image_from_json, image_to_json
 from ansi_tables.values import Record, TableTime
 
@@ -71,4 +72,5 @@ __all__ = [
     "register_procedure",
     "standard",
     "table",
+    "to_json_value",
 ]
