@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -50,6 +50,8 @@ _CELLS = {
 GRID = "#8888884d"
 #: Rows of one page of a table that is paged on the server.
 ROWS = 25
+#: More than any table has, and few enough that SQLite can count their rows.
+MAX_PAGES = 1 << 40
 #: What draws a cell that names a SmartMeter.
 LINK = (
     '<q-td :props="props"><a class="text-primary" :href="\'/meter/\' + props.value">'
@@ -179,8 +181,9 @@ class PagedTable:
         self.refresh()
 
     def _turn(self, event: events.GenericEventArguments) -> None:
-        self._page = max(1, int(event.args["pagination"]["page"]))
-        self.refresh()
+        with suppress(LookupError, TypeError, ValueError, OverflowError):  # what a page may send
+            self._page = min(max(1, int(event.args["pagination"]["page"])), MAX_PAGES)
+            self.refresh()
 
 
 def _columns(columns: list[tuple[str, str]]) -> list[dict[str, Any]]:

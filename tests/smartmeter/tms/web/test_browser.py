@@ -54,6 +54,12 @@ return Math.min(...texts.map(one => {
 """
 
 
+#: Sends the lines of a shipment file as a program would.
+IMPORT = """
+fetch('/api/shipment', {method: 'POST', body: 'esn,title,key,model\\n' + arguments[0]});
+"""
+
+
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[tuple[str, str]]:
     log = tmp_path / "demo.log"
@@ -112,6 +118,17 @@ def button(browser: webdriver.Chrome, label: str) -> WebElement:
     return next(b for b in browser.find_elements(By.TAG_NAME, "button") if label in b.text)
 
 
+def turn(browser: webdriver.Chrome, label: str) -> bool:
+    """Press a button of the pagination; True when it was there."""
+    browser.find_element(By.CSS_SELECTOR, f"button[aria-label='{label}']").click()
+    return True
+
+
+def listed(browser: webdriver.Chrome) -> str:
+    """Give the text of the list of all SmartMeters."""
+    return browser.find_elements(By.TAG_NAME, "table")[-1].text
+
+
 def log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
     browser.get(address)
     browser.find_element(By.ID, "user").send_keys("demo")
@@ -138,6 +155,18 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     wait(browser, lambda: button(browser, "Read now").click() is None, "the button is pressed")
     wait(browser, lambda: "active energy delivered" in text_of(browser), "registers came")
     wait(browser, lambda: "on-demand read" in text_of(browser), "the work is listed")
+    wait(browser, lambda: button(browser, "Change key").click() is None, "the button is pressed")
+    changed = re.compile(r"change key\s+done")
+    wait(browser, lambda: changed.search(text_of(browser)), "the module has another key")
+    browser.get(address)
+    browser.execute_script(IMPORT, "".join(f"SN{n:06d},.8.{n},{n:032x},m\n" for n in range(1, 31)))
+    wait(browser, lambda: "1-25 of 50" in text_of(browser), "what was shipped is listed")
+    assert "SN000030" not in text_of(browser)
+    wait(browser, lambda: turn(browser, "Next page"), "the page is turned")
+    wait(browser, lambda: "26-50 of 50" in text_of(browser), "the second page is said to be it")
+    assert "SN000030" in text_of(browser) and "SM000002" not in listed(browser)
+    wait(browser, lambda: turn(browser, "Previous page"), "the page is turned back")
+    wait(browser, lambda: "SM000002" in listed(browser), "the first page is shown again")
     browser.get(f"{address}meter/NOBODY")
     wait(browser, lambda: "is not known" in text_of(browser), "an unknown meter is said so")
     browser.get(f"{address}work")
