@@ -195,8 +195,10 @@ class Service:
         return value
 
     def _schedules(self, row: sqlite3.Row) -> Sequence[Any]:
-        """Give what a meter's data come by: nothing of a SmartMeter that keeps to no template."""
+        """Give what a meter's data come by: nothing of one that is retired, or has no template."""
         head_end = self._server.head_end
+        if row["state"] == State.RETIRED:
+            return ()
         known = row["config_version"] == head_end.template.version
         return head_end.template.reports() if known or row["esn"] in head_end.polled.meters else ()
 

@@ -33,7 +33,7 @@ h1 { font-size: 1.45rem; font-weight: 600; line-height: 1.3; margin: 0 }
 h2 { font-size: 1.05rem; font-weight: 600; line-height: 1.4; margin: 0 }
 .body--dark .nicegui-content { --q-primary: #90caf9 }
 @media (max-width: 600px) {
-  .nicegui-content { padding: .6rem }
+  .nicegui-content, .nicegui-card { padding: .6rem }
   .q-table th, .q-table td { padding: 2px 5px !important; white-space: normal !important }
 }
 """
@@ -52,6 +52,11 @@ GRID = "#8888884d"
 ROWS = 25
 #: More than any table has, and few enough that SQLite can count their rows.
 MAX_PAGES = 1 << 40
+#: What draws a cell with a time: on a phone it is broken between date and time, and only there.
+TIME = (
+    "<q-td :props=\"props\"><template v-for=\"part in String(props.value ?? '').split(' ')\">"
+    "<span style=\"white-space: nowrap\">{{ part }}</span>{{ ' ' }}</template></q-td>"
+)
 #: What draws a cell that names a SmartMeter.
 LINK = (
     '<q-td :props="props"><a class="text-primary" :href="\'/meter/\' + props.value">'
@@ -195,6 +200,8 @@ def _columns(columns: list[tuple[str, str]]) -> list[dict[str, Any]]:
 
 def _finish(drawn: ui.table, columns: list[tuple[str, str]], empty: str) -> None:
     drawn.add_slot("no-data", f'<div class="faint q-py-xs">{empty}</div>')
+    for name in _ONE_LINE & {name for name, _ in columns}:
+        drawn.add_slot(f"body-cell-{name}", TIME)
     if ("esn", "SmartMeter") in columns:
         drawn.add_slot("body-cell-esn", LINK)
 

@@ -40,7 +40,7 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "schedules": (
         "Schedules",
         [("text", "Due"), ("next", "Next")],
-        "It was not provisioned with the TMS's template.",
+        "Nothing: it is retired, or was not provisioned with the TMS's template.",
     ),
     "outages": ("Outages", [("start", "From"), ("end", "To")], "No outage."),
     "work": (
@@ -189,10 +189,14 @@ def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
         ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
         for other in [one["esn"] for one in value["place"][1:2]]:
             ui.label(f"in its place since {value['place'][0]['from']}, after").classes("faint")
-            ui.link(other, f"/meter/{other}").mark("predecessor")
+            _link(other).mark("predecessor")
         if value["replaced_by"]:
             ui.label("in its place:").classes("faint")
-            ui.link(value["replaced_by"], f"/meter/{value['replaced_by']}").mark("successor")
+            _link(value["replaced_by"]).mark("successor")
+
+
+def _link(esn: str) -> ui.link:
+    return ui.link(esn, f"/meter/{esn}").classes("text-primary")
 
 
 def _identity(grid: ui.grid, lines: tuple[tuple[str, str], ...], shown: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ TREE_SCRIPT = """
   const colours = {tms: '#1565c0', relay: '#546e7a', meter: '#2e7d32', server: '#00796b'};
   const symbols = {tms: 'roundRect', relay: 'diamond', meter: 'circle', server: 'rect'};
   const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
+  const narrow = element.$el.clientWidth < 500;  // a phone has no room for states beside names
   let leaves = 0;
   const paint = node => {
     const colour = node.sound ? colours[node.kind] : '#c62828';
@@ -30,11 +31,11 @@ TREE_SCRIPT = """
   element.$el.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
   element.chart.resize();
   element.chart.setOption({series: [{type: 'tree', data: [tree], orient: 'LR', left: '12%%',
-    right: '22%%', top: '2%%', bottom: '2%%', initialTreeDepth: -1, symbolSize: 11,
-    animation: false, roam: false,
+    right: narrow ? '36%%' : '22%%', top: '2%%', bottom: '2%%', initialTreeDepth: -1,
+    symbolSize: 11, animation: false, roam: false,
     label: {position: 'top', align: 'center', distance: 8, color: ink},
     leaves: {label: {position: 'right', align: 'left', color: ink,
-      formatter: p => p.name + (p.value ? '  ' + p.value : '')}}}]});
+      formatter: p => p.name + (p.value && !narrow ? '  ' + p.value : '')}}}]});
 })()
 """
 
@@ -48,7 +49,7 @@ def draw(service: Service) -> None:
         ).classes("faint")
         chart = ui.echart({"series": [], "tooltip": {}}).classes("w-full").style("height: 20rem")
         left_out = ui.label().classes("faint")
-        ui.link("The same as Graphviz text", "/api/topology.dot")
+        ui.link("The same as Graphviz text", "/api/topology.dot").classes("text-primary")
     with card("Out of reach"):
         lost = table(
             [("esn", "SmartMeter"), ("state", "State")],
