@@ -13,9 +13,10 @@ import click
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.carrier import Bell, Carrier, Standing, carrying
+from smartmeter.comms.carrier import Bell, Carrier, carrying
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Handler
+from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
 
 #: Where the password at a broker comes from; never from the command line.
@@ -137,7 +138,12 @@ def _broker(listener: Listener, tls: TlsFiles, address: str, user: str) -> Carri
 
 def _standing(kind: str, where: str) -> Standing:
     """Give what tells on standard error how a carrier does."""
-    return Standing(f"{kind} {where}", lambda text: click.echo(text, err=True))
+    return Standing(f"{kind} {where}", tell)
+
+
+def tell(text: str) -> None:
+    """Tell people who look at the log of a verb that goes on: on standard error."""
+    click.echo(text, err=True)
 
 
 def _check_port(option: str, port: str) -> None:

@@ -12,7 +12,7 @@ import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
+from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
@@ -105,6 +105,7 @@ def run(
         listen_tls=files.certificate is not None,
         segment_octets=segment,
         keys=ring,
+        tell=tell,
     )
 
     @asynccontextmanager

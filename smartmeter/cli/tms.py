@@ -21,7 +21,7 @@ from smartmeter.base.clock import (
     wall_utc_us,
 )
 from smartmeter.cli import tms_backup, tms_export, tms_key, tms_polled, tms_retire, tms_upgrade
-from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached
+from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
@@ -153,7 +153,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     claim(settings.data)
-    server = TmsServer(settings.data, calendar, chosen, settings.segment)
+    server = TmsServer(settings.data, calendar, chosen, settings.segment, tell=tell)
     service = Service(server)
     context = server_tls(settings.tls) if settings.tls.certificate is not None else None
     await server.start(*settings.listen, context)

@@ -16,10 +16,11 @@ from protocols.modem.answering import AnsweringModem
 from protocols.modem.at import CommandDone
 from protocols.transports.capture import active
 from smartmeter.base.clock import US_PER_S, monotonic_us
-from smartmeter.comms.carrier import Standing, begun_again
+from smartmeter.comms.carrier import begun_again
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.sockets import MAX_UNSENT_OCTETS, PATIENCE_S
+from smartmeter.comms.standing import Standing
 
 #: A call over which no message has come for so long keeps the line from others.
 IDLE_US = 600 * US_PER_S
@@ -155,9 +156,9 @@ class CallCarrier:
             case CommandDone(ok=True):
                 self._standing.works()
             case CommandDone(result=result):
-                self._standing.is_away(f"it was initialised: {result}")
+                self._standing.fails(f"it was initialised: {result}")
 
     def _lost(self, why: str) -> None:
         self.counts["modem lost"] += 1
-        self._standing.is_away(why)
+        self._standing.fails(why)
         self._line.line_lost(monotonic_us())

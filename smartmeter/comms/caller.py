@@ -6,9 +6,9 @@ import asyncio
 import ssl
 
 from smartmeter.comms.bearer import ip_address
-from smartmeter.comms.carrier import Standing
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Handler
+from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles, client_tls
 
 RECONNECT_S = (0.25, 30.0)
@@ -41,6 +41,6 @@ class Caller:
                 self._standing.works()
                 await path.ended.wait()
             except OSError as error:
-                self._standing.is_away(str(error))
+                self._standing.fails(str(error))
             await asyncio.sleep(rest_s)
             rest_s = min(2 * rest_s, RECONNECT_S[1])

@@ -5,32 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.paths import Handler
-
-
-@dataclass
-class Standing:
-    """Tells whether a carrier works, once for each change; ``name`` is what people call it."""
-
-    name: str = ""
-    tell: Callable[[str], None] = lambda text: None
-    _works: bool | None = None
-
-    def works(self) -> None:
-        """It carries messages."""
-        if self._works is not True:
-            self._works = True
-            self.tell(f"{self.name}: works")
-
-    def is_away(self, why: str) -> None:
-        """It carries nothing until it works again."""
-        if self._works is not False:
-            self._works = False
-            self.tell(f"{self.name}: is away ({why})")
 
 
 class Carrier(Protocol):

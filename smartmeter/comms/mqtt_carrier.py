@@ -11,11 +11,11 @@ import aiomqtt
 
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.carrier import Standing
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.mqtt_client import WINDOW, broker_client
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
 from smartmeter.comms.paths import Handler
+from smartmeter.comms.standing import Standing
 
 CONNECT_TIMEOUT_S = 5.0
 #: A broker that answers no more is not waited for when we go.
@@ -88,7 +88,7 @@ class MqttCarrier:
                 if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 self.counts["mqtt broker lost"] += self.connected
-                self._standing.is_away(str(error))
+                self._standing.fails(str(error))
             finally:
                 rest_s = RECONNECT_S[0] if self.connected else rest_s
                 self.connected = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Hashable
 from pathlib import Path
@@ -24,6 +23,7 @@ from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Path as ApduPath
 from smartmeter.comms.paths import TcpPath, native_address_of
 from smartmeter.comms.registrations import RegistrationFile
+from smartmeter.comms.standing import Standing, Tell, tell_nobody
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
 from smartmeter.comms.way_finder import WayFinder, place_of
 
@@ -55,8 +55,11 @@ class RelayHost:
         listen_tls: bool = False,
         keys: KeyRing | None = None,
         segment_octets: int | None = None,
+        tell: Tell = tell_nobody,
     ) -> None:
         self.title = title
+        self._way_up = Standing(f"upstream {upstream}", tell)
+        self._storing = Standing("list of registrations", tell, "takes nothing", True)
         now_us, utc_us = monotonic_us(), wall_utc_us()
         settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
         # Ids need no memory: a fresh start by the clock is unlike any before.
@@ -178,9 +181,11 @@ class RelayHost:
         if self._file is not None and relay.registrar is not None and changes:
             try:
                 self._file.write(changes, relay.registrar.entries())
-            except StorageError:
+                self._storing.works()
+            except StorageError as error:
                 # Not durable, so not answered: the nodes ask again.
                 relay.counts["not stored"] += len(relay.outgoing())
+                self._storing.fails(str(error))
         for path, octets in relay.outgoing():
             if path != UPSTREAM:
                 cast(ApduPath, path).send(octets)
@@ -202,8 +207,9 @@ class RelayHost:
     async def _keep_upstream(self, bearer: Bearer) -> None:
         was_open = False
         while True:
-            with contextlib.suppress(OSError):
+            try:
                 connection = self._connection = await bearer.connect()
+                self._way_up.works()
                 if was_open:
                     self._let_nodes_go()
                 was_open = True
@@ -215,6 +221,8 @@ class RelayHost:
                     self._unknown_above.clear()  # they would come anew to nothing
                     self.relay.path_failed(UPSTREAM, monotonic_us())
                     self._flush()
+            except OSError as error:
+                self._way_up.fails(str(error))
             await asyncio.sleep(RECONNECT_S)
 
     def _let_nodes_go(self) -> None:

@@ -28,9 +28,10 @@ from protocols.transports.capture import active
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection
-from smartmeter.comms.carrier import Standing, begun_again
+from smartmeter.comms.carrier import begun_again
 from smartmeter.comms.machine_line import ByteMachine, run_on_port
 from smartmeter.comms.paths import Handler
+from smartmeter.comms.standing import Standing
 from smartmeter.comms.task_connection import TaskConnection
 
 WAKE = "WAKE"
@@ -214,7 +215,7 @@ class SmsCarrier:
 
     def _lost(self, why: str) -> None:
         self.counts["sms modem lost"] += 1
-        self._standing.is_away(why)
+        self._standing.fails(why)
 
     def _came(self, sender: str, octets: bytes) -> None:
         self._handler.receive(SmsPath(self, sender), octets)

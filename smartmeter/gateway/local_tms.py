@@ -14,6 +14,7 @@ from pathlib import Path
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.standing import Tell
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.gateway.settings import LOCAL, SeatSettings
 from smartmeter.tms.server import TmsServer
@@ -35,14 +36,20 @@ def local_template() -> Template:
 class LocalTms:
     """The server, and the bearer that leads to it."""
 
-    def __init__(self, data: Path, seats: Sequence[SeatSettings]) -> None:
-        self._data, self._seats = data, seats
+    def __init__(self, data: Path, seats: Sequence[SeatSettings], tell: Tell) -> None:
+        self._data, self._seats, self._tell = data, seats, tell
         self.server: TmsServer | None = None
         self._ready = asyncio.Event()
 
     async def start(self, calendar: Calendar) -> None:
         """Listen on loopback, and know the gateway's modules; StorageError for a full disk."""
-        server = TmsServer(self._data / "tms", calendar, local_template(), cache_kib=CACHE_KIB)
+        server = TmsServer(
+            self._data / "tms",
+            calendar,
+            local_template(),
+            cache_kib=CACHE_KIB,
+            tell=lambda text: self._tell(f"local TMS: {text}"),
+        )
         shipped = [
             Shipped(one.factory.esn, str(one.factory.title), one.factory.key, one.model)
             for one in self._seats

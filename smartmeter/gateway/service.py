@@ -67,7 +67,7 @@ class Gateway:
             # A gateway with a TMS elsewhere does not load one.
             from smartmeter.gateway.local_tms import LocalTms
 
-            self.local = LocalTms(settings.data, settings.seats)
+            self.local = LocalTms(settings.data, settings.seats, self._journal.say)
         self._seats = [
             Seat(
                 one,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way_finder import place_of
 from smartmeter.tms import exchanges, key_changes, upgrades
@@ -269,7 +270,8 @@ class HeadEnd:
                 elif isinstance(event, JobChanged):
                     self._job_changed(event)
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
-            self._ids_until = self.store.write_now(reserve_ids) + RESERVED_IDS
+            with suppress(StorageError):  # half a block is left, and every message asks again
+                self._ids_until = self.store.write_now(reserve_ids) + RESERVED_IDS
 
     def _job_changed(self, event: JobChanged) -> None:
         self._outcomes.changed(event, self.utc_s)

@@ -10,6 +10,7 @@ def tms_families(service: Service) -> list[Family]:
     """Give all metrics, as the overview has them."""
     view = service.overview()
     alone = (
+        ("smartmeter_database_works", "Whether the database takes changes", int(not view["fault"])),
         ("smartmeter_reports", "Reports that are stored", view["reports"]),
         ("smartmeter_intervals", "Intervals that are stored", view["intervals"]),
         ("smartmeter_open_alarms", "Alarms that nobody has closed", view["open_alarms"]),

@@ -18,6 +18,7 @@ from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Path as ApduPath
 from smartmeter.comms.paths import UdpPath, native_address_of
+from smartmeter.comms.standing import Standing, Tell, tell_nobody
 from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
@@ -47,8 +48,10 @@ class TmsServer:
         template: Template | None = None,
         segment_octets: int | None = None,
         cache_kib: int = CACHE_KIB,
+        tell: Tell = tell_nobody,
     ) -> None:
         self.store = Store(data / "tms.sqlite3", cache_kib)
+        self._storing = Standing("database", tell, "takes nothing", True)
         self.calendar = calendar
         self._template = template or make_template()
         self._joins_segments = segment_octets is not None
@@ -182,6 +185,10 @@ class TmsServer:
             except StorageError:
                 # The disk may have room again; what is due then is done then.
                 self.listener.counts["store takes nothing"] += 1
+            if self.store.fault is None:
+                self._storing.works()
+            else:
+                self._storing.fails(f"{self.store.fault}; until then no report is acknowledged")
             self.flush()
 
     async def keep_for(self, days: int) -> None:

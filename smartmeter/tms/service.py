@@ -84,6 +84,7 @@ class Service:
         )
         return {
             "time": iso(self.utc_s),
+            "fault": self.fault(),
             "meters": sum(counts.values()) - counts[State.RETIRED],
             "states": counts,
             "connections": self._server.connections,
@@ -105,6 +106,11 @@ class Service:
             "open_outages": [{"esn": r["esn"], "since": iso(r["start_s"])} for r in outages],
             "unknown_devices": store.number("SELECT count(*) FROM unknown_devices"),
         }
+
+    def fault(self) -> str:
+        """Give why the database takes nothing, and so no report is acknowledged; "" if it does."""
+        fault = self.store.fault
+        return "" if fault is None else str(fault)
 
     @property
     def utc_s(self) -> int:

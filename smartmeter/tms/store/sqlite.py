@@ -42,6 +42,8 @@ class Store:
 
     def __init__(self, path: Path, cache_kib: int = CACHE_KIB) -> None:
         self.path = path
+        #: Why the last changes were not carried out; None when they were.
+        self.fault: StorageError | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -117,32 +119,37 @@ class Store:
                 self._carry_out(group)
 
     def _carry_out(self, group: list[tuple[Change, Future[Any]]]) -> None:
-        connection = self._writer
+        connection, fault = self._writer, None
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 results = [change(connection) for change, _ in group]
             except Exception:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
-                group, results = self._one_by_one(group)
+                group, results, fault = self._one_by_one(group)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            fault = StorageError(str(self.path), str(error), "free some space")
+            self.fault = fault = self._unwritable(error)
             for _, future in group:
                 if not future.done():
                     future.set_exception(fault)
             return
+        self.fault = fault
         for (_, future), result in zip(group, results, strict=True):
             future.set_result(result)
 
     def _one_by_one(
         self, group: list[tuple[Change, Future[Any]]]
-    ) -> tuple[list[tuple[Change, Future[Any]]], list[Any]]:
-        """Carry each change out in a savepoint; give those that went well, and their results."""
-        connection = self._writer
+    ) -> tuple[list[tuple[Change, Future[Any]]], list[Any], StorageError | None]:
+        """Carry each change out in a savepoint; give those that went well, and their results.
+
+        And what the database could not do, where a change failed by it and not by itself.
+        """
+        connection, fault = self._writer, None
         done: list[tuple[Change, Future[Any]]] = []
         results: list[Any] = []
         for change, future in group:
@@ -150,11 +157,20 @@ class Store:
             try:
                 results.append(change(connection))
                 done.append((change, future))
+            except sqlite3.OperationalError as error:
+                if not connection.in_transaction:  # the disk is full: SQLite gave all of it up
+                    raise
+                connection.execute("ROLLBACK TO change")
+                fault = self._unwritable(error)
+                future.set_exception(fault)
             except Exception as error:
                 connection.execute("ROLLBACK TO change")
                 future.set_exception(error)
             connection.execute("RELEASE change")
-        return done, results
+        return done, results, fault
+
+    def _unwritable(self, error: sqlite3.Error) -> StorageError:
+        return StorageError(str(self.path), str(error), "free some space")
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:

@@ -80,14 +80,16 @@ class Visitor:
 
 
 @contextmanager
-def frame(title: str, visitor: Visitor) -> Iterator[None]:
-    """Draw a page's frame; its content goes inside."""
+def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[None]:
+    """Draw a page's frame; its content goes inside, below a ``fault`` that concerns everything."""
 
-    def leave() -> None:
+    def look() -> None:
         if not visitor.is_in():
             ui.navigate.to("/login")
+        told = fault()
+        banner.text = f"No report is acknowledged, and the SmartMeters keep them: {told}"
+        banner.set_visibility(bool(told))
 
-    ui.timer(SESSION_S, leave)
     ui.add_css(STYLE)
     ui.page_title(f"{title} - SmartMeter TMS")
     with ui.header().classes("items-center no-wrap q-py-xs"):
@@ -102,6 +104,10 @@ def frame(title: str, visitor: Visitor) -> Iterator[None]:
         with ui.element("form").props('method="post" action="/logout"'):
             ui.button("Log out").props('flat dense type="submit" color=white no-caps no-wrap')
     with ui.column().classes("w-full q-mx-auto gap-4").style("max-width: 1240px"):
+        banner = ui.label().classes("w-full bg-negative text-white rounded-borders q-pa-sm")
+        banner.props("role=alert").style("overflow-wrap: anywhere")
+        banner.set_visibility(False)
+        ui.timer(SESSION_S, look)
         yield
 
 

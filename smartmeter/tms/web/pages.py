@@ -25,13 +25,13 @@ def add_pages(
 
     @ui.page("/")
     def overview(request: Request) -> None:
-        with frame("Overview", visitor_of(request)):
+        with frame("Overview", visitor_of(request), service.fault):
             overview_page.draw(service)
 
     @ui.page("/meter/{esn}")
     def meter(request: Request, esn: str) -> None:
         visitor = visitor_of(request)
-        with frame(esn[:16], visitor):
+        with frame(esn[:16], visitor, service.fault):
             try:
                 service.meter(esn)
             except UnknownMeter as error:
@@ -44,11 +44,11 @@ def add_pages(
 
     @ui.page("/network")
     def network(request: Request) -> None:
-        with frame("Network", visitor_of(request)):
+        with frame("Network", visitor_of(request), service.fault):
             network_page.draw(service)
 
     @ui.page("/work")
     def work(request: Request) -> None:
         visitor = visitor_of(request)
-        with frame("Alarms and work", visitor):
+        with frame("Alarms and work", visitor, service.fault):
             work_page.draw(service, visitor.user)

@@ -6,9 +6,10 @@ import pytest
 
 from smartmeter.cli.carriers import CarrierOptions, make_carriers
 from smartmeter.comms.answered_calls import CallCarrier
-from smartmeter.comms.carrier import Carrier, Standing, carrying
+from smartmeter.comms.carrier import Carrier, carrying
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.sms import SmsCarrier
+from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
 from tests.smartmeter.comms.far_ends import LIMIT, Answering, Modems, free_port, until
 
@@ -17,10 +18,10 @@ def test_each_change_is_told_once() -> None:
     told: list[str] = []
     standing = Standing("broker b", told.append)
     for _ in range(2):
-        standing.is_away("refused")
+        standing.fails("refused")
     for _ in range(2):
         standing.works()
-    standing.is_away("timed out")
+    standing.fails("timed out")
     assert told == [
         "broker b: is away (refused)",
         "broker b: works",

@@ -14,11 +14,12 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, make_carriers
 from smartmeter.comms import mqtt_carrier
 from smartmeter.comms.bearer import BearerSettings
-from smartmeter.comms.carrier import Standing, carrying
+from smartmeter.comms.carrier import carrying
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.mqtt import MqttBearer
 from smartmeter.comms.mqtt_carrier import MqttCarrier
 from smartmeter.comms.mqtt_client import WINDOW
+from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker

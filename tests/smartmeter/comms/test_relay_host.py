@@ -120,6 +120,22 @@ async def test_without_a_tms_nodes_are_told_that_it_cannot_be_reached(tms: TmsSe
     await relay.stop()
 
 
+async def test_a_way_up_that_is_not_there_is_told_once_and_so_is_its_coming(tms: TmsServer) -> None:
+    told: list[str] = []
+    port = free_port()
+    relay = RelayHost(ApTitle.parse(".93"), f"tcp:127.0.0.1:{port}", tell=told.append)
+    await relay.start("127.0.0.1", 0)
+    await eventually(lambda: told, "it is told")
+    upper = RelayHost(ApTitle.parse(".94"), tcp(tms.address))
+    await upper.start("127.0.0.1", port)
+    await eventually(lambda: relay.connected and len(told) > 1, "it is tried again")
+    await relay.stop()
+    await upper.stop()
+    away, works = told
+    assert away.startswith(f"upstream tcp:127.0.0.1:{port}: is away (")
+    assert works == f"upstream tcp:127.0.0.1:{port}: works"
+
+
 async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> None:
     relay = RelayHost(ApTitle.parse(".91"), tcp(tms.address))
     await relay.start("127.0.0.1", 0)

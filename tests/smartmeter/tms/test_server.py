@@ -120,6 +120,38 @@ async def test_a_full_disk_does_not_end_what_is_done_when_it_is_due(
     assert server.counts["store takes nothing"] == 1
 
 
+async def test_a_database_that_takes_nothing_is_told_once_and_so_is_that_it_does_again(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()), tell=told.append)
+    await tms.start("127.0.0.1", 0)
+    service = Service(tms)
+
+    def limit(pages: str) -> None:
+        tms.store.write_now(lambda c: c.execute(f"PRAGMA max_page_count={pages}").fetchall())
+
+    def note(size: int) -> None:
+        sql = "INSERT INTO settings VALUES ('note', ?)"
+        tms.store.write_now(lambda c: c.execute(sql, ("x" * size,)))
+
+    try:
+        limit("1")  # no more than it has
+        for _ in range(2):
+            with pytest.raises(StorageError, match="is full"):
+                note(1_000_000)
+        await eventually(lambda: told, "it is told")
+        assert service.overview()["fault"] == service.fault() != ""
+        limit("1000000")
+        note(1_000_000)
+        await eventually(lambda: len(told) > 1, "it is told again")
+    finally:
+        await tms.stop()
+    full, works = told
+    assert full.startswith("database: takes nothing (") and "is full; free some space" in full
+    assert works == "database: works" and service.fault() == ""
+
+
 async def test_a_stranger_is_refused_and_listed(server: TmsServer) -> None:
     answer = decode_apdu(await Peer(".7.99", bytes(16), server).ask(encode_request(Identify())))
     assert answer.user_information[-1] == ResponseCode.sme

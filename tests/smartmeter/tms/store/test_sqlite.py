@@ -102,3 +102,20 @@ def test_what_an_older_program_stored_is_counted_once_when_it_is_taken_over(
     store = Store(path)
     assert store.number("SELECT count FROM totals WHERE name='intervals'") == 5
     store.close()
+
+
+def test_a_full_database_refuses_names_why_and_is_well_again_with_the_first_change(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    few = int(store.write_now(lambda c: c.execute("PRAGMA page_count").fetchone()[0])) + 2
+    store.write_now(lambda c: c.execute(f"PRAGMA max_page_count={few}").fetchall())
+    assert store.fault is None
+    big = "x" * 100_000
+    with pytest.raises(StorageError, match=r"tms\.sqlite3: .* is full; free some space"):
+        store.write_now(lambda c: put(c, big))
+    assert "is full" in str(store.fault)
+    store.write_now(lambda c: c.execute("PRAGMA max_page_count=1000000").fetchall())
+    store.write_now(lambda c: put(c, big))
+    assert store.fault is None
+    store.close()

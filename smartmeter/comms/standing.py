@@ -1,0 +1,38 @@
+"""What people are told of a part that works or fails: once for each change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+#: Who is told, in a line.
+Tell = Callable[[str], None]
+
+
+def tell_nobody(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Standing:
+    """How a part does; ``name`` is what people call it, ``failing`` what it is when it fails.
+
+    What ``well`` is at first goes without saying.
+    """
+
+    name: str = ""
+    tell: Tell = tell_nobody
+    failing: str = "is away"
+    well: bool | None = None
+
+    def works(self) -> None:
+        """It does what it is there for."""
+        if self.well is not True:
+            self.well = True
+            self.tell(f"{self.name}: works")
+
+    def fails(self, why: str) -> None:
+        """It does not, until it works again."""
+        if self.well is not False:
+            self.well = False
+            self.tell(f"{self.name}: {self.failing} ({why})")
