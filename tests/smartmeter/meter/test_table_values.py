@@ -1,9 +1,9 @@
 """Partial table values become whole ones: nothing that was given is lost, the rest is blank."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from ansi_tables import Snapshot
-from smartmeter.meter.calendar_table import automatic_dst, matches
+from smartmeter.meter.calendar_table import DST_ON, Action, DayPlan, automatic_dst, matches
 from smartmeter.meter.table_values import encoded
 from tests.ansi_tables.meaning.device import device
 
@@ -33,3 +33,11 @@ def test_a_yearly_date_is_the_date_as_given_whatever_its_weekday_says() -> None:
 def test_automatic_daylight_saving_keeps_the_sundays_of_the_united_states() -> None:
     days = [day for day, _ in automatic_dst() if day.year in (2026, 2027)]
     assert days == [date(2026, 3, 8), date(2026, 11, 1), date(2027, 3, 14), date(2027, 11, 7)]
+
+
+def test_a_date_that_is_long_ago_still_tells_the_last_change() -> None:
+    began = date(2024, 3, 10)
+    plan = DayPlan({began: (Action(DST_ON, False, False),)}, (), None, {}, (), 0)
+    for days in (0, 1, 364, 365, 366, 367, 800):
+        assert plan.last_dst(began + timedelta(days)) == DST_ON, days
+    assert plan.last_dst(began - timedelta(1)) is None
