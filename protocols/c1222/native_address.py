@@ -20,8 +20,6 @@ _LENGTHS = (4, 6, 7, 16, 18, 19)
 #: Groups that relays join, for discovery; IPv6 scopes from narrow to wide.
 IPV4_GROUP = "224.0.2.4"
 IPV6_SCOPES = (0x02, 0x04, 0x05, 0x08, 0x0E)
-#: What fits a datagram where the path's MTU is unknown: 576 and 1280 octets, less the headers.
-IPV4_DATAGRAM_OCTETS, IPV6_DATAGRAM_OCTETS = 548, 1232
 
 
 @dataclass(frozen=True)

@@ -286,7 +286,6 @@ class Check:
     act: Callable[[Bench], None]
     needs: Permit | None = None
     seconds: float = 1.0
-    sends: str = ""
 
 
 #: The groups, in the order in which they run: attacks may lock a meter, so they come last.

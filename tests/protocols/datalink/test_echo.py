@@ -1,5 +1,7 @@
 """What was written and comes back is taken out; all else passes, and what is missing is told."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ def test_an_echo_in_any_pieces_leaves_what_comes_behind_it(
     echo = EchoFilter()
     echo.wrote(written)
     line, places = written + answer, sorted({0, *cuts, 60})
-    heard = b"".join(echo.strip(line[at:end]) for at, end in zip(places, places[1:], strict=False))
+    heard = b"".join(echo.strip(line[at:end]) for at, end in pairwise(places))
     assert heard == answer and not echo.forget()
 
 
