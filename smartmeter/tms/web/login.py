@@ -98,7 +98,17 @@ def _is_forged(asked: HTTPConnection, method: str) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     # Where there is no TLS, browsers tell a site no more than where its page is from.
-    return origin is not None and origin.partition("://")[2] != asked.headers.get("host")
+    hosts = asked.headers.get("host"), asked.headers.get("x-forwarded-host")
+    return origin is not None and not is_own(origin, *hosts)
+
+
+def is_own(origin: str, *hosts: str | None) -> bool:
+    """Tell whether a page is of this site: of the host, and the port, that was asked for.
+
+    Not by which scheme: a reverse proxy may end the TLS.  What it was asked for itself, no page
+    of another site can say (X-Forwarded-Host).
+    """
+    return origin.partition("://")[2] in hosts
 
 
 def add_login(

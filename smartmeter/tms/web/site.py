@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from smartmeter.tms.service import Service
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.embedded import WebServer
-from smartmeter.tms.web.login import HEADERS, Guard, add_login
+from smartmeter.tms.web.login import HEADERS, Guard, add_login, is_own
 from smartmeter.tms.web.sessions import FailureLimit, SessionTable
 
 RECONNECT_S = 10
@@ -105,11 +106,17 @@ class Site:
             show_welcome_message=False,
         )
         # The default would let pages of any origin talk to ours.
-        core.sio.eio.cors_allowed_origins = None
+        core.sio.eio.cors_allowed_origins = _is_own
         return app
 
     def _storage(self) -> Path:
         return self._server.store.path.parent / "web"
+
+
+def _is_own(origin: str | None, environ: Mapping[str, Any]) -> bool:
+    """Tell whether a websocket is asked for by a page of this site."""
+    hosts = environ.get("HTTP_HOST"), environ.get("HTTP_X_FORWARDED_HOST")
+    return origin is not None and is_own(origin, *hosts)
 
 
 class _Hashes:

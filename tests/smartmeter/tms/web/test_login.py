@@ -73,8 +73,12 @@ async def test_a_form_posted_from_another_site_is_refused(browser: httpx.AsyncCl
     for origin in ("http://test:8123", "http://elsewhere", "null", "http://[::1"):
         answer = await browser.post("/login", data=form, headers={"origin": origin})
         assert answer.status_code == 403, "over plain HTTP a browser tells no more than this"
-    own = {"origin": "http://test"}
-    assert (await browser.post("/login", data=form, headers=own)).status_code == 303
+    for own in (
+        {"origin": "http://test"},
+        {"origin": "https://test"},  # a reverse proxy ends the TLS
+        {"origin": "https://tms.example:8443", "x-forwarded-host": "tms.example:8443"},
+    ):
+        assert (await browser.post("/login", data=form, headers=own)).status_code == 303
     assert (await browser.post("/login", data=form)).status_code == 303
     asked = browser.build_request("POST", "/api/meters", headers={"sec-fetch-site": "same-site"})
     assert (await browser.send(asked)).status_code == 403

@@ -109,3 +109,21 @@ async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
         while (answer := await client.get(path)).status_code == 429:
             assert monotonic_us() < deadline_us, "those that nobody takes are given up"
     assert len(answer.text.splitlines()) == ROWS + 1
+
+
+async def test_a_page_stays_live_behind_a_reverse_proxy_and_for_no_other_site(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, _, site = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    shake = "/_nicegui_ws/socket.io/?EIO=4&transport=polling"
+    asked, proxied = f"127.0.0.1:{site.port}", {"x-forwarded-host": "tms.example"}
+    for headers, status in (
+        ({"origin": f"http://{asked}"}, 200),
+        ({"origin": f"https://{asked}"}, 200),  # the proxy ends the TLS and keeps the Host
+        ({"origin": "https://tms.example", **proxied}, 200),
+        ({"origin": "https://tms.example"}, 400),
+        ({"origin": "https://tms.example:8443", **proxied}, 400),
+        ({"origin": "null"}, 400),
+    ):
+        assert (await client.get(shake, headers=headers)).status_code == status, headers
