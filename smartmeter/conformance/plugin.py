@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,14 +59,28 @@ def _open(name: str) -> Port:
     return MachinePort(meter_named(name, wall_utc_us(), monotonic_us()), monotonic_us)
 
 
+@contextmanager
+def _or_one_line(name: str) -> Iterator[None]:
+    """Fail a test whose meter cannot be reached with the reason alone: its trace is not theirs."""
+    from protocols.errors import ProtocolError
+    from smartmeter.base.errors import SettingsError
+
+    try:
+        yield
+    except (ProtocolError, SettingsError) as error:
+        pytest.fail(f"--meter {name}: {error}", pytrace=False)
+
+
 @pytest.fixture
 def meter(request: pytest.FixtureRequest) -> Iterator[MeterPort]:
     """Give a session with the meter; it is closed after the test."""
     from protocols.c1218.scripts import LogonSettings
     from protocols.transports.pump import MeterPort
 
-    settings = LogonSettings(password=_password())
-    with MeterPort(_open(_port_name(request)), settings) as session:
+    name, settings = _port_name(request), LogonSettings(password=_password())
+    with ExitStack() as opened:
+        with _or_one_line(name):
+            session = opened.enter_context(MeterPort(_open(name), settings))
         yield session
 
 
@@ -96,10 +111,11 @@ def _line(name: str) -> Line:
     from smartmeter.conformance.line import PortLine, SimulatedLine
     from smartmeter.meter.sample import is_simulated, meter_named
 
-    if not is_simulated(name):
-        return PortLine(_open(name), monotonic_us, lambda: _open(name))
-    now_us = monotonic_us()
-    return SimulatedLine(meter_named(name, wall_utc_us(), now_us), now_us)
+    with _or_one_line(name):
+        if not is_simulated(name):
+            return PortLine(_open(name), monotonic_us, lambda: _open(name))
+        now_us = monotonic_us()
+        return SimulatedLine(meter_named(name, wall_utc_us(), now_us), now_us)
 
 
 def _bench(line: Line, seed: int) -> Bench:

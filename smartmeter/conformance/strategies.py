@@ -5,13 +5,14 @@
     from hypothesis import given
     from smartmeter.conformance import strategies
 
-    @given(strategies.offset_reads(table=1, size=32))
+    @given(strategies.offset_reads(table=1, size=32, beyond=0))
     def test_a_slice_is_a_slice(request): ...
 
 ============================= ====================================================
 ``table_numbers()``            ids of tables, standard and manufacturer
 ``device_formats()``           what an ST-00 may declare
 ``table_images(number, ctx)``  octets of the size that a table has on a device
+``offset_reads(table, size)``  reads of parts, also behind the end
 ``requests(numbers)``          requests that change nothing
 ``psem_messages()``            requests as octets, also malformed ones
 ``packets()``                  packets of any header that is legal in C12.18
@@ -76,11 +77,14 @@ def table_images(number: int, context: Context) -> st.SearchStrategy[bytes]:
     return st.binary(max_size=64) if size is None else st.binary(min_size=size, max_size=size)
 
 
-def offset_reads(table: int, size: int) -> st.SearchStrategy[OffsetRead]:
-    """Draw reads of a table of ``size`` octets, also across its end and past it."""
-    return st.builds(
-        OffsetRead, st.just(table), st.integers(0, size + 2), st.integers(1, min(size + 2, 500))
-    )
+def offset_reads(table: int, size: int, beyond: int = 3) -> st.SearchStrategy[OffsetRead]:
+    """Draw reads of a table of ``size`` octets, 1 or more, that may end behind it.
+
+    They begin at most ``beyond`` octets behind its last one, where there is nothing to give
+    and a device refuses; with 0 each has an answer.
+    """
+    offsets, counts = st.integers(0, size - 1 + beyond), st.integers(1, min(size + 2, 500))
+    return st.builds(OffsetRead, st.just(table), offsets, counts)
 
 
 def requests(
