@@ -20,7 +20,15 @@ from smartmeter.base.clock import (
     shared_calendar,
     wall_utc_us,
 )
-from smartmeter.cli import tms_backup, tms_export, tms_key, tms_polled, tms_retire, tms_upgrade
+from smartmeter.cli import (
+    tms_backup,
+    tms_export,
+    tms_key,
+    tms_polled,
+    tms_retire,
+    tms_upgrade,
+    tms_user,
+)
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.metrics import metrics_option, serving_metrics
@@ -47,6 +55,7 @@ def command() -> None:
 
 
 command.add_command(tms_upgrade.command)
+command.add_command(tms_user.command, name="user")
 command.add_command(tms_polled.command)
 command.add_command(tms_key.command)
 command.add_command(tms_export.command)

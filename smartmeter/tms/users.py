@@ -13,6 +13,8 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.store.sqlite import Store
 
 MIN_PASSWORD = 8
+#: What the form of the log-in takes.
+MAX_NAME, MAX_PASSWORD = 64, 256
 FIRST_USER = "operator"
 #: Where the first operator's password comes from; never from the command line.
 PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
@@ -31,8 +33,26 @@ class Users:
         """Tell whether there is a user at all."""
         return self._store.number("SELECT count(*) FROM users") > 0
 
+    def names(self) -> list[str]:
+        """Give all names, in order."""
+        return [str(row[0]) for row in self._store.read("SELECT name FROM users ORDER BY name")]
+
+    def remove(self, name: str) -> bool:
+        """Let a user log in no more; False for one that is not there."""
+        known = self.hash_of(name) is not None
+        self._store.write_now(lambda c: c.execute("DELETE FROM users WHERE name=?", (name,)))
+        return known
+
     def set(self, name: str, password: str, role: str = "operator") -> None:
-        """Enter a user or change the password; SettingsError for one that is too short."""
+        """Enter a user or change the password; SettingsError for what the form does not take."""
+        if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
+            raise SettingsError(
+                "user", f"{name!r:.80} is no name", f"take 1 to {MAX_NAME} printable characters"
+            )
+        if len(password) > MAX_PASSWORD:
+            raise SettingsError(
+                f"password of {name}", "is too long", f"use at most {MAX_PASSWORD} characters"
+            )
         if len(password) < MIN_PASSWORD:
             raise SettingsError(
                 f"password of {name}", "is too short", f"use at least {MIN_PASSWORD} characters"

@@ -112,12 +112,16 @@ def is_own(origin: str, *hosts: str | None) -> bool:
 
 
 def add_login(
-    app: FastAPI, table: SessionTable, check: Callable[[str, str], bool], limit: FailureLimit
+    app: FastAPI,
+    table: SessionTable,
+    check: Callable[[str, str], str | None],
+    limit: FailureLimit,
 ) -> None:
     """Add the log-in form, the log-out and the security headers to an application.
 
-    ``check(user, password)`` is slow on purpose (a password hash) and runs in a
-    thread; it must take as long for an unknown user as for a known one.
+    ``check(user, password)`` gives the hash that the password was found right by,
+    or None.  It is slow on purpose and runs in a thread; it must take as long for
+    an unknown user as for a known one.
     """
     hashing = asyncio.Semaphore(HASHES_AT_ONCE)
 
@@ -139,13 +143,13 @@ def add_login(
         if limit.refuses(address, user, time.monotonic()):
             return form("Too many failed log-ins. Wait a minute, then try again.", 429)
         async with hashing:
-            known = await asyncio.to_thread(check, user, password)
-        if not known:
+            proof = await asyncio.to_thread(check, user, password)
+        if proof is None:
             limit.failed(address, user, time.monotonic())
             return form("User or password is wrong.", 401)
         table.close(request.session.get("id"))
         request.session["id"] = secrets.token_urlsafe(32)
-        table.open(request.session["id"], user, time.monotonic())
+        table.open(request.session["id"], user, proof, time.monotonic())
         return RedirectResponse("/", 303)
 
     @app.post("/logout")

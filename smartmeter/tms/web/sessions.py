@@ -6,6 +6,7 @@ Values and rules only; the random identifier and the time come from the caller.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 #: Sessions kept at once; the one idle for longest gives way.
@@ -19,24 +20,29 @@ MAX_WATCHED_PAIRS = 10_000
 
 @dataclass
 class Session:
-    """One logged-in browser."""
+    """One logged-in browser; ``proof`` is the hash that its password was found right by."""
 
     user: str
+    proof: str
     last_seen_s: float
 
 
 @dataclass
 class SessionTable:
-    """The sessions of this server; they end with the process."""
+    """The sessions of this server; they end with the process.
 
+    ``holds(user, proof)`` tells whether the user is still there, and has that password.
+    """
+
+    holds: Callable[[str, str], bool]
     sessions: dict[str, Session] = field(default_factory=dict)
 
-    def open(self, session_id: str, user: str, now_s: float) -> None:
+    def open(self, session_id: str, user: str, proof: str, now_s: float) -> None:
         """Enter a session under a fresh, unguessable identifier."""
         while len(self.sessions) >= MAX_SESSIONS:
             idlest = min(self.sessions, key=lambda known: self.sessions[known].last_seen_s)
             del self.sessions[idlest]
-        self.sessions[session_id] = Session(user, now_s)
+        self.sessions[session_id] = Session(user, proof, now_s)
 
     def user(self, session_id: object, now_s: float) -> str | None:
         """Give the user of a session, or None when it is unknown or was idle too long."""
@@ -49,10 +55,14 @@ class SessionTable:
     def is_open(self, session_id: str, now_s: float) -> bool:
         """Tell whether a session goes on; to ask that is no use of it."""
         session = self.sessions.get(session_id)
-        if session is not None and now_s - session.last_seen_s > IDLE_LIMIT_S:
+        if session is None:
+            return False
+        if now_s - session.last_seen_s > IDLE_LIMIT_S or not self.holds(
+            session.user, session.proof
+        ):
             self.close(session_id)
             return False
-        return session is not None
+        return True
 
     def close(self, session_id: object) -> None:
         """End a session; an unknown one is no error."""

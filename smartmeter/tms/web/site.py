@@ -70,7 +70,9 @@ class Site:
         from smartmeter.tms.web.pages import add_pages
 
         app = FastAPI(title="SmartMeter TMS", docs_url=None, redoc_url=None)
-        table, users = SessionTable(), Users(self._server.store)
+        users = Users(self._server.store)
+        hashes = _Hashes(users)
+        table = SessionTable(lambda name, proof: hashes.get(name) == proof)
 
         def user_of(connection: HTTPConnection) -> str:
             return table.user(connection.session.get("id"), time.monotonic()) or "unknown"
@@ -80,10 +82,10 @@ class Site:
             is_in = partial(table.is_open, session_id)
             return Visitor(user_of(connection), lambda: is_in(time.monotonic()))
 
-        def check(name: str, password: str) -> bool:
-            return users.check(hashes.get(name), password)
+        def check(name: str, password: str) -> str | None:
+            hashed = hashes.get(name)
+            return hashed if users.check(hashed, password) else None
 
-        hashes = _Hashes(users)
         add_login(app, table, check, FailureLimit())
         add_api(app, self._service, user_of)
         upgrades = FleetUpgrades(self._server)

@@ -15,10 +15,11 @@ from smartmeter.tms.web.sessions import IDLE_LIMIT_S, MAX_SESSIONS, FailureLimit
 @pytest.fixture
 async def browser() -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
-    table = SessionTable()
+    table = SessionTable(lambda user, proof: True)
     app.add_middleware(Guard, table=table)
     app.add_middleware(SessionMiddleware, secret_key="for this test")
-    add_login(app, table, lambda user, word: (user, word) == ("ann", "good"), FailureLimit())
+    proofs = {("ann", "good"): "hash"}
+    add_login(app, table, lambda user, word: proofs.get((user, word)), FailureLimit())
 
     @app.get("/")
     async def page() -> str:
@@ -96,11 +97,23 @@ async def test_a_browser_that_leaves_in_the_middle_of_its_form_is_no_fault(
 
 
 def test_sessions_are_bounded_and_end_when_idle() -> None:
-    table = SessionTable()
+    table = SessionTable(lambda user, proof: True)
     for number in range(MAX_SESSIONS + 5):
-        table.open(str(number), "ann", float(number))
+        table.open(str(number), "ann", "hash", float(number))
     assert len(table.sessions) == MAX_SESSIONS
     assert table.user("0", 0.0) is None
     assert table.user("500", 501.0) == "ann"
     assert table.user("500", 502.0 + IDLE_LIMIT_S) is None
     assert table.user(7, 0.0) is None
+
+
+def test_a_session_ends_when_its_user_is_gone_or_has_another_password() -> None:
+    hashes = {"ann": "one", "bob": "two"}
+    table = SessionTable(lambda user, proof: hashes.get(user) == proof)
+    for user, proof in hashes.items():
+        table.open(f"of {user}", user, proof, 0.0)
+    hashes["ann"] = "three"
+    del hashes["bob"]
+    assert table.user("of ann", 1.0) is None and table.user("of bob", 1.0) is None
+    hashes |= {"ann": "one", "bob": "two"}
+    assert not table.sessions, "ended is ended"
