@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from protocols.c1222.ap_title import BASE_ARCS, ApTitle, decode_identifier, decode_title, take_uid
-from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.ap_title import BASE_ARCS, ApTitle, take_uid
+from protocols.c1222.envelope import CONTEXT, SECURITY_MECHANISM, Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.identification import decode_identification
+from protocols.c1222.identification import Feature, decode_identification
 from protocols.c1222.registration import Register, decode_registered
 from protocols.c1222.security import (
     CIPHERTEXT,
@@ -113,7 +113,7 @@ def dissect(
 def _envelope(apdu: Apdu) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if apdu.has_context:
-        facts["aso_context"] = str(decode_title(apdu.elements[0xA1][2:]))
+        facts["aso_context"] = _dotted(CONTEXT)  # no other is read
     named: tuple[tuple[str, Any], ...] = (
         ("called_ap_title", str(apdu.called) if apdu.called is not None else None),
         ("segment_total", apdu.segment_total),
@@ -127,8 +127,12 @@ def _envelope(apdu: Apdu) -> dict[str, Any]:
     )
     facts |= {name: value for name, value in named if value is not None}
     if apdu.has_mechanism:
-        facts["mechanism_name"] = str(decode_identifier(apdu.elements[0x8B][2:]))
+        facts["mechanism_name"] = _dotted(SECURITY_MECHANISM)
     return facts
+
+
+def _dotted(arcs: tuple[int, ...]) -> str:
+    return ".".join(map(str, arcs))
 
 
 def _security(
@@ -236,7 +240,7 @@ def _title(title: ApTitle | None) -> str:
 
 def _response(octets: bytes, service: str | None) -> dict[str, Any]:
     code, rest = octets[0], octets[1:]
-    known = code in ResponseCode.__members__.values()
+    known = code <= ResponseCode.sgerr  # 13H to 1FH are reserved
     shown = {"code": f"{code:02x}", "response": ResponseCode(code).name if known else "reserved"}
     if code == ResponseCode.ok:
         return shown | _positive(rest, service)
@@ -284,18 +288,16 @@ def _titles(octets: bytes) -> list[str]:
 
 def _identification(rest: bytes) -> dict[str, Any]:
     told = decode_identification(rest)
-    features: list[list[Any]] = []
-    if told.mechanism is not None:
-        features.append(["security_mechanism", str(told.mechanism)])
-    if told.sessions is not None:
-        control = {"sessions": told.sessions, "sessionless": told.sessionless}
-        features.append(["session_ctrl", control])
-    if told.device_class is not None:
-        features.append(["device_class", str(told.device_class)])
-    if told.identity is not None:
-        form, identification = told.identity
-        identity = {"format": form, "identification": identification.hex()}
-        features.append(["device_identity", identity])
+    features = [[code.name.lower(), _feature(code, value)] for code, value in told.features]
     shown: dict[str, Any] = {"std": told.standard, "version": told.version}
     shown |= {"revision": told.revision, "features": features}
     return shown | ({"rest": told.rest.hex()} if told.rest else {})
+
+
+def _feature(code: Feature, value: Any) -> Any:
+    match code:
+        case Feature.SESSION_CTRL:
+            return {"sessions": value[0], "sessionless": value[1]}
+        case Feature.DEVICE_IDENTITY:
+            return {"format": value[0], "identification": value[1].hex()}
+    return _title(value)

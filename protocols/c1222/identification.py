@@ -7,9 +7,10 @@ are titles, absolute or relative, and session control is always understood.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
+from typing import Any
 
 from protocols.c1222.ap_title import ApTitle, take_uid, uid_octets
 from protocols.c1222.envelope import SECURITY_MECHANISM
@@ -29,7 +30,7 @@ class Feature(IntEnum):
 
     END = 0x00
     SECURITY_MECHANISM = 0x04
-    SESSION_CONTROL = 0x05
+    SESSION_CTRL = 0x05
     DEVICE_CLASS = 0x06
     DEVICE_IDENTITY = 0x07
 
@@ -51,6 +52,7 @@ class NodeIdentification:
     device_class: ApTitle | None = None
     identity: tuple[int, bytes] | None = None
     rest: bytes = b""
+    features: tuple[tuple[Feature, Any], ...] = field(default=(), compare=False)
 
     def encode(self) -> bytes:
         """Give the octets that follow the response code."""
@@ -59,7 +61,7 @@ class NodeIdentification:
             octets += bytes([Feature.SECURITY_MECHANISM]) + uid_octets(self.mechanism)
         if self.sessions is not None:
             control = min(self.sessions, MAX_SESSIONS) | (SESSIONLESS if self.sessionless else 0)
-            octets += bytes((Feature.SESSION_CONTROL, control))
+            octets += bytes((Feature.SESSION_CTRL, control))
         if self.device_class is not None:
             octets += bytes([Feature.DEVICE_CLASS]) + uid_octets(self.device_class)
         if self.identity is not None:
@@ -92,38 +94,45 @@ def decode_identification(octets: bytes) -> NodeIdentification:
     """Read what follows the code of a positive answer to identify; ApduRejected if it is cut."""
     if len(octets) < 3:
         raise ApduRejected("service-length", "identify: standard, version and revision are missing")
-    found: dict[str, object] = {"rest": b""}
-    at = 3
+    features: list[tuple[Feature, Any]] = []
+    at, rest = 3, b""
     while at < len(octets) and octets[at] != Feature.END:
-        end = _take_feature(octets, at, found)
-        if end is None:
-            found["rest"] = octets[at:]
+        if octets[at] not in Feature.__members__.values():
+            rest = octets[at:]
             break
-        at = end
+        code = Feature(octets[at])
+        value, at = _take_feature(code, octets, at + 1)
+        features.append((code, value))
     else:
-        found["rest"] = octets[at + 1 :]
-    return NodeIdentification(*octets[:3], **found)  # type: ignore[arg-type]
+        rest = octets[at + 1 :]
+    last = dict(features)  # of what was told twice the last one counts
+    sessions, sessionless = last.get(Feature.SESSION_CTRL, (None, False))
+    return NodeIdentification(
+        octets[0],
+        octets[1],
+        octets[2],
+        last.get(Feature.SECURITY_MECHANISM),
+        sessions,
+        sessionless,
+        last.get(Feature.DEVICE_CLASS),
+        last.get(Feature.DEVICE_IDENTITY),
+        rest,
+        tuple(features),
+    )
 
 
-def _take_feature(octets: bytes, at: int, found: dict[str, object]) -> int | None:
-    """Read one feature into ``found``; give the place after it, None when it is unknown."""
-    code, at = octets[at], at + 1
-    if code == Feature.SECURITY_MECHANISM:
-        found["mechanism"], at = take_uid(octets, at)
-    elif code == Feature.DEVICE_CLASS:
-        found["device_class"], at = take_uid(octets, at)
-    elif code == Feature.SESSION_CONTROL:
+def _take_feature(code: Feature, octets: bytes, at: int) -> tuple[Any, int]:
+    """Read one feature's value, and give the place after it.
+
+    A title (None: empty), sessions and whether there is sessionless service, or format and octets.
+    """
+    if code in (Feature.SECURITY_MECHANISM, Feature.DEVICE_CLASS):
+        return take_uid(octets, at)
+    if code is Feature.SESSION_CTRL:
         if at >= len(octets):
             raise ApduRejected("service-length", "identify: session control is cut off")
-        found["sessions"] = octets[at] & MAX_SESSIONS
-        found["sessionless"] = bool(octets[at] & SESSIONLESS)
-        at += 1
-    elif code == Feature.DEVICE_IDENTITY:
-        end = at + 1 + octets[at] if at < len(octets) else at
-        if end < at + 2 or end > len(octets):
-            raise ApduRejected("service-length", "identify: device identity is cut off")
-        found["identity"] = (octets[at + 1], octets[at + 2 : end])
-        at = end
-    else:
-        return None
-    return at
+        return (octets[at] & MAX_SESSIONS, bool(octets[at] & SESSIONLESS)), at + 1
+    end = at + 1 + octets[at] if at < len(octets) else at
+    if end < at + 2 or end > len(octets):
+        raise ApduRejected("service-length", "identify: device identity is cut off")
+    return (octets[at + 1], octets[at + 2 : end]), end

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.dissection import dissect
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
@@ -152,11 +153,15 @@ def test_lengths_longer_than_they_must_be_are_read_in_every_element(form: str) -
         + tlv(0xA6, tlv(0x80, b"\x05"))
         + tlv(0xA7, tlv(0x02, b"\x04"))
         + tlv(0xA8, tlv(0x02, b"\x11\x22"))
+        + tlv(0x8B, bytes.fromhex("607c86f75401160201"))
         + tlv(0xBE, tlv(0x28, tlv(0x81, b"\x80\x03\x30\x00\x01"))),
     )
     apdu = decode_apdu(octets)
     assert (str(apdu.called), str(apdu.calling)) == (".7.42", ".5")
     assert (apdu.calling_invocation_id, apdu.ae_qualifier) == (0x1122, 4)
+    facts = dissect(octets, lambda key_id: None)
+    assert facts["aso_context"] == "2.16.124.113620.1.22"
+    assert facts["mechanism_name"] == "2.16.124.113620.1.22.2.1"
     [answer] = Talk().offer(octets)
     assert items(answer)[0][:1] == b"\0"
 

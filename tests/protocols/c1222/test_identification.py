@@ -5,12 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, build_apdu
+from protocols.c1222.dissection import dissect
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import (
     NodeIdentification,
     decode_identification,
     identification,
 )
+from tests.protocols.c1222.conversation import HOST, METER
 
 #: Example of the reference, after the response code.
 PUBLISHED = bytes.fromhex(
@@ -66,3 +69,21 @@ def test_any_octets_are_read_or_refused(octets: bytes) -> None:
 def test_an_identity_without_its_format_is_refused() -> None:
     with pytest.raises(ApduRejected):
         decode_identification(bytes.fromhex("0301000700"))
+
+
+def test_features_are_told_in_the_order_in_which_they_came_and_each_time() -> None:
+    answer = "00030100" + "0582" + "068000" + "07020141" + "0501" + "00"
+    octets = build_apdu(Envelope(9, HOST, METER, 7), [bytes.fromhex(answer)])
+    [item] = dissect(octets, lambda key_id: None, in_reply_to=["identify"])["services"]
+    assert item["features"] == [
+        ["session_ctrl", {"sessions": 2, "sessionless": True}],
+        ["device_class", "."],
+        ["device_identity", {"format": 1, "identification": "41"}],
+        ["session_ctrl", {"sessions": 1, "sessionless": False}],
+    ]
+
+
+def test_a_code_that_the_standard_reserves_has_no_name() -> None:
+    octets = build_apdu(Envelope(9, HOST, METER, 7), [b"\x1e", b"\x13"])
+    items = dissect(octets, lambda key_id: None)["services"]
+    assert [item["response"] for item in items] == ["reserved"] * 2
