@@ -151,6 +151,7 @@ class Server:
                 return _OK + encode_blocks(image)
             case Disconnect():
                 device.leave(rights, DISCONNECT_PROCEDURE, now_us)
+                self.node.sessions.end_all()
                 return _OK
             case Deregister(title):
                 own = self.node.title

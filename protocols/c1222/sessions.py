@@ -81,6 +81,10 @@ class SessionTable:
         del self._sessions[caller.absolute]
         return True
 
+    def end_all(self) -> None:
+        """End all sessions: the node leaves the network."""
+        self._sessions.clear()
+
     def expire(self, now_us: int) -> None:
         """End what has been silent for too long."""
         if any(now_us >= session.due_us for session in self._sessions.values()):

@@ -18,7 +18,7 @@ from ansi_tables.ssi_tables import STAGING_OFFSET, SsiTable
 from protocols.c1222.addressing import is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, Envelope, build_apdu
-from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.envelope import Apdu, SegmentOutOfRange, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar, monotonic_us
@@ -259,6 +259,8 @@ class ServedFleet:
         """Give an APDU to the meter whose title it has; ``uat`` where there is none."""
         try:
             apdu = decode_apdu(octets)
+        except SegmentOutOfRange as error:
+            apdu = error.apdu  # its meter has something to say to that
         except ApduRejected as error:
             self.counts[f"rejected {error.reason}"] += 1
             return

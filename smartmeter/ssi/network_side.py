@@ -393,6 +393,8 @@ class NetworkSide:
                     return bytes([ResponseCode.iar])
                 if isinstance(item, Task) and item.rights is not Role.TMS:
                     return bytes([ResponseCode.isc])
+                if isinstance(asked, Disconnect) and self._node is not None:
+                    self._node.sessions.end_all()
                 # It answers, and begins anew.
                 self.registered, self._not_before_us = False, now_us + FIRST_PAUSE_US
                 return _OK

@@ -269,6 +269,12 @@ def test_disconnect_needs_the_right_a_trace_ends_here_and_resolve_is_not_a_devic
     assert codes(talk.ask([encode_service(Resolve(METER))])) == [2]
 
 
+def test_who_leaves_the_network_has_no_session_any_more() -> None:
+    talk = Talk()
+    assert codes(talk.ask([LOGON, SECURITY, encode_service(Disconnect())])) == [0, 0, 0]
+    assert codes(talk.ask([LOGOFF])) == [10]
+
+
 @pytest.mark.parametrize("octets", ["30 00", "31 0001 0000", "3f 0001 000000", "40 0001 0005 00"])
 def test_parameters_that_are_ill_formed_are_iar(octets: str) -> None:
     assert codes(Talk().ask([bytes.fromhex(octets)])) == [ResponseCode.iar]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, NOTIFICATION, URGENT, Envelope, build_apdu
-from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.envelope import decode_apdu, tlv
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.registration import Register, Registered
 from protocols.c1222.security import EaxPrime
@@ -52,6 +52,8 @@ from smartmeter.simulation.fleet_keys import key_text, made_keys, read_keys
 from smartmeter.simulation.plain_meter import PlainMeter, PlainSettings, Registering
 from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 from smartmeter.tms.server import TmsServer
+from smartmeter.tms.shipment import Shipped
+from tests.protocols.c1222.conversation import items
 from tests.smartmeter.tms.test_server import eventually
 
 S = 1_000_000
@@ -514,3 +516,22 @@ def test_an_action_that_cannot_be_is_refused() -> None:
             control.handle(method, path, None, 0)
         assert caught.value.status == status
     assert decode_apdu(build_apdu(Envelope(1, HOST), [b"\x20"], None, ALWAYS)).called == HOST
+
+
+async def test_a_segment_out_of_range_is_answered_by_the_meter_that_it_is_for() -> None:
+    """Offset 100 of a message of 100 octets (check 54), told through the fleet's listener."""
+    elements = "a204 8002072aa303 020164a603 800101a803 020109be0a 2808 020164 8103 616263"
+    octets = tlv(0x60, bytes.fromhex(elements))
+    bearer = BearerSettings("head-end", "tcp:127.0.0.1:1", segment_octets=300)
+    keys = [Shipped("SM000001", str(METER), KEY, "SM-PLAIN")]
+    fleet = ServedFleet(
+        keys, ServedSettings(bearer, plain=True), lambda: Calendar(wall_utc_us(), 1, monotonic_us())
+    )
+    await fleet.listen("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*fleet.listener.tcp_address)
+    writer.write(octets)
+    async with asyncio.timeout(5):
+        answer = await reader.read(4096)
+    assert items(answer) == [bytes.fromhex("12 0064 0003")]
+    writer.close()
+    await fleet.listener.close()

@@ -15,7 +15,7 @@ from ansi_tables.ssi_tables import (
     SsiTable,
 )
 from protocols.c1222.identification import identification
-from protocols.c1222.services import NetworkLogon, NetworkSecurity, encode_service
+from protocols.c1222.services import Disconnect, NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import (
@@ -425,3 +425,12 @@ def test_a_request_of_before_the_clock_was_set_back_is_left_without_an_answer() 
     assert isinstance(street.host.answers[number], str), "no answer came, and nothing broke"
     street.run(120)
     assert street.ask(own_read(SsiTable.MODULE_STATUS))[0][:1] == b"\0"
+
+
+def test_a_session_ends_when_the_module_is_told_to_leave_the_network() -> None:
+    street = Street()
+    street.run(60)
+    logon = encode_service(NetworkLogon(2, b"OPERATOR  ", 60))
+    assert street.ask(logon)[0][:1] == b"\0"
+    assert street.ask(encode_service(Disconnect())) == [b"\0"]
+    assert street.ask(encode_request(Logoff())) == [b"\x0a"]
