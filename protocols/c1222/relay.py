@@ -29,12 +29,11 @@ from protocols.c1222.in_clear import (
     mode_of,
     traced,
 )
-from protocols.c1222.node import Node, RequestArrived
+from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.passages import Passages
 from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER, Register
-from protocols.c1222.routes import RouteTable
 from protocols.c1222.security import CLEAR, check_control
 from protocols.c1222.services import (
     DEREGISTER,
@@ -47,6 +46,7 @@ from protocols.c1222.services import (
     encode_service,
 )
 from protocols.c1222.waiting import WaitingRoom
+from protocols.c1222.ways import Ways
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
@@ -112,15 +112,12 @@ class Relay:
         address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
-        self._ways, self._members, self._moved = ways, members, moved
+        self._members, self._moved = members, moved
         self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
         keep_us = self._settings.route_s * US_PER_S
-        self._routes = RouteTable(self._settings.max_routes, keep_us)
-        #: Where titles below were heard: used for what comes from upstream, which takes nothing
-        #: from anybody, and only where no way is known.
-        self._heard = RouteTable(self._settings.max_routes, keep_us)
+        self._ways = Ways(upstream, ways, self._settings.max_routes, keep_us)
         self._due = AnswersDue(self._settings.max_pending)
         self._passages = Passages()
         self._groups: OrderedDict[Hashable, _Group] = OrderedDict()
@@ -131,12 +128,11 @@ class Relay:
 
     def routes(self) -> dict[_Title, Hashable]:
         """Give the routes that were learned: title to path."""
-        return self._routes.paths()
+        return self._ways.routes.paths()
 
     def paths_below(self) -> set[Hashable]:
         """Give the paths by which titles were heard or are reached, but for the way up."""
-        known = {*self._routes.paths().values(), *self._heard.paths().values()}
-        return known - {self.upstream}
+        return self._ways.below()
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU: for the relay itself, or to be forwarded."""
@@ -160,6 +156,10 @@ class Relay:
         else:
             self._forward(path, apdu, octets, now_us)
 
+    def ask_above(self, now_us: int) -> None:
+        """Ask who is upstream, when that is a new way: we tell it who looks for a relay."""
+        self.node.request([encode_service(Identify())], None, self.upstream, now_us)
+
     def forward(self, path: Hashable, octets: bytes, now_us: int) -> bool:
         """Take an APDU that the owner's node has no use for; False when it is for nobody else."""
         try:
@@ -181,8 +181,7 @@ class Relay:
         """A next hop cannot be reached: whoever waits for it is told ``netr``."""
         for asked in self._due.path_failed(path):
             self._error(asked.came, asked.apdu, ResponseCode.netr)
-        self._routes.forget_path(path)
-        self._heard.forget_path(path)
+        self._ways.forget_path(path)
         self.node.path_closed(path)
 
     def way_found(self, title: ApTitle, path: Hashable, now_us: int) -> None:
@@ -191,7 +190,7 @@ class Relay:
         The way that it went gives its place when an answer has come by this one.
         """
         if not self._waiting.is_doubted(title):
-            self._routes.learn(title.absolute, path, False, now_us)
+            self._ways.routes.learn(title.absolute, path, False, now_us)
         self._go_on(title, path, now_us)
 
     def way_lost(self, title: ApTitle) -> None:
@@ -214,13 +213,12 @@ class Relay:
         for asked in self._due.overdue(now_us):
             self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._forget_groups(now_us)
-        self._routes.expire(now_us)
-        self._heard.expire(now_us)
+        self._ways.expire(now_us)
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
         dues = [self.node.deadline_us(), self._waiting.deadline_us()]
-        dues += [self._due.deadline_us(), self._routes.deadline_us()]
+        dues += [self._due.deadline_us(), self._ways.deadline_us()]
         if self.registrar is not None:
             dues.append(self.registrar.deadline_us())
         return min((due for due in dues if due is not None), default=None)
@@ -251,14 +249,14 @@ class Relay:
             for came in asking:
                 self._send(came, apdu, octets, now_us)
             return
-        way = self._known_way(apdu.called, now_us)
+        way = self._ways.known(apdu.called, now_us)
         if way == path and self.upstream is not None:
             way = self.upstream  # it did not find its target there
         if way is None and self._waiting.is_sought(apdu.called):
             if not self._waiting.take(path, apdu, octets, now_us):
                 self._error(path, apdu, ResponseCode.bsy)
             return
-        way = self._else(apdu.called, path, now_us) if way is None else way
+        way = self._ways.otherwise(apdu.called, path, now_us) if way is None else way
         if way is None or way == path:
             known = self.registrar is not None and self.registrar.find(apdu.called) is not None
             self._error(path, apdu, ResponseCode.netr if known else ResponseCode.uat)
@@ -283,8 +281,8 @@ class Relay:
         if not self._due.has_room(path):
             self._error(path, apdu, ResponseCode.bsy)
             return
-        if way == self.upstream and apdu.calling is not None:
-            self._heard.hear(apdu.calling.absolute, path, now_us)
+        if way == self.upstream:
+            self._ways.heard(apdu.calling, path, now_us)
         # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
         control = CLEAR if apdu.is_segment else apdu.user_information[0]
         ways: tuple[Hashable, ...] = (way,)
@@ -326,17 +324,11 @@ class Relay:
             self._send_on(way, apdu, octets, now_us)
 
     def _is_elsewhere(self, asked: Asked, now_us: int) -> None:
-        """A node has answered by the other way.  Where that is the way up, the way below is only
-        used from there, until the node is heard by it again."""
+        """A node has answered by the other way."""
         title = asked.apdu.called
-        if title is None or asked.too is None:
+        if title is None:
             return
-        if self._routes.way(title.absolute, now_us) == asked.went:
-            self._routes.forget(title.absolute)
-            if asked.too == self.upstream:
-                self._heard.hear(title.absolute, asked.went, now_us)
-            else:
-                self._routes.learn(title.absolute, asked.too, False, now_us)
+        self._ways.moved(title, asked.went, asked.too, now_us)
         if asked.too != self.upstream:
             self._moved(title, asked.too)
 
@@ -349,6 +341,8 @@ class Relay:
         if is_network_error(apdu) and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
             return  # the first way may still bring the answer
+        if path == self.upstream:
+            self._ways.answered_from_above(apdu.calling, now_us)
         waiting = self._due.take(key, path) or self._due.take(((), key[1]), path)
         if len(waiting) == 1 and path in waiting[0].ways:
             self._learn(waiting[0], path, apdu, now_us)
@@ -360,7 +354,9 @@ class Relay:
             return
         way = None
         if apdu.called is not None:
-            way = self._known_way(apdu.called, now_us) or self._else(apdu.called, path, now_us)
+            way = self._ways.known(apdu.called, now_us) or self._ways.otherwise(
+                apdu.called, path, now_us
+            )
         if way is None or way == path:
             self.counts["dropped no-way-back"] += 1
         else:
@@ -387,7 +383,7 @@ class Relay:
             self._learn_route(title, asked.came, mode != CLEAR, now_us)
 
     def _learn_route(self, title: ApTitle, path: Hashable, proven: bool, now_us: int) -> None:
-        if not self._routes.learn(title.absolute, path, proven, now_us):
+        if not self._ways.routes.learn(title.absolute, path, proven, now_us):
             self.counts["refused another's title"] += 1
         else:
             self._go_on(title, path, now_us)
@@ -401,23 +397,6 @@ class Relay:
                 self._error(path, one.apdu, ResponseCode.netr)
             else:
                 self._forward_by(path, one.came, one.apdu, one.octets, now_us)
-
-    def _way_to(self, title: ApTitle, now_us: int) -> Hashable | None:
-        known = self._known_way(title, now_us)
-        return self.upstream if known is None else known
-
-    def _else(self, title: ApTitle, path: Hashable, now_us: int) -> Hashable | None:
-        """Give the way where none is known: up, and from there to where the title was heard."""
-        if path != self.upstream or self.upstream is None:
-            return self.upstream
-        return self._heard.way(title.absolute, now_us)
-
-    def _known_way(self, title: ApTitle, now_us: int) -> Hashable | None:
-        """Give the path of the longest title that is the wanted one, or above it."""
-        known = self._ways(title)
-        if known is not None:
-            return known
-        return self._routes.way(title.absolute, now_us)
 
     def _spread(
         self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int
@@ -438,7 +417,7 @@ class Relay:
             self._deliver(path, octets, now_us)
         arcs = apdu.called.absolute
         prefix = arcs[:-1] if arcs[-1] == 0 else arcs[:-2]
-        ways = self._routes.below(prefix) | self._members(prefix)
+        ways = self._ways.routes.below(prefix) | self._members(prefix)
         ways |= {self.upstream} if self.upstream is not None else set()
         for way in sorted(ways - {path}, key=repr):
             self._send(way, apdu, octets, now_us)
@@ -482,6 +461,8 @@ class Relay:
                     self.node.answer(event.token, items, now_us)
                 else:
                     self.node.forget(event.token)
+            elif isinstance(event, ResponseArrived) and path == self.upstream:
+                self._ways.answered_from_above(event.calling, now_us)
             else:
                 self._events.append(event)
 
@@ -522,9 +503,9 @@ class Relay:
         for change in self.registrar.changes():
             self._changes.append(change)
             if not change.present:
-                self._routes.forget(change.entry.title.absolute)
+                self._ways.routes.forget(change.entry.title.absolute)
             elif path is not None:
-                self._routes.forget(change.entry.title.absolute)
+                self._ways.routes.forget(change.entry.title.absolute)
                 self._learn_route(change.entry.title, path, False, now_us)
             self._tell_hosts(change, now_us)
 
@@ -539,7 +520,7 @@ class Relay:
             entry.registration(now_us) if change.present else Deregister(entry.title)
         )
         for host in self.registrar.notification_hosts():
-            way = self._way_to(host.title, now_us)
+            way = self._ways.to(host.title, now_us)
             if host.title == entry.title:
                 continue
             if way is None:
@@ -561,7 +542,8 @@ class Relay:
         if entry is not None and any(entry.address):  # a field of zeros is no address
             return entry.address
         here = self.node.title is not None and title.absolute == self.node.title.absolute
-        if here or entry is not None or self._known_way(title, now_us) is not None:
+        above = self._ways.is_above(title, now_us)
+        if here or above or entry is not None or self._ways.known(title, now_us) is not None:
             return self._address_of(asker, True)
         return b""
 

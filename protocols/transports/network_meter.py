@@ -10,6 +10,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
@@ -29,7 +30,12 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.security import EaxPrime
-from protocols.c1222.services import NetworkSecurity, decode_blocks, encode_service
+from protocols.c1222.services import (
+    NetworkLogon,
+    NetworkSecurity,
+    decode_blocks,
+    encode_service,
+)
 from protocols.c1222.stream import ApduStream
 from protocols.errors import (
     LinkError,
@@ -44,6 +50,7 @@ from protocols.psem.services import (
     FullRead,
     FullWrite,
     Identify,
+    Logoff,
     OffsetRead,
     OffsetWrite,
     Request,
@@ -60,6 +67,8 @@ CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 15.0
 READ_OCTETS = 65_536
 #: Reasons why messages were refused that an error tells.
 MAX_TOLD = 4
+#: A session ends after so long without a message.
+SESSION_IDLE_S = 60
 #: A table that does not fit an answer is read in pieces of so many octets.
 PIECE_OCTETS = 400
 MAX_TABLE_OCTETS = 1 << 24
@@ -76,6 +85,9 @@ NETWORK_ANSWERS = {
 }
 #: Those after which a request was surely not carried out.
 NOTHING_DONE = frozenset((ResponseCode.uat.name, ResponseCode.sme.name))
+
+
+_ISSS = bytes([ResponseCode.isss])
 
 
 class NotReached(LinkError):
@@ -148,7 +160,8 @@ class NetworkMeter:
     """A meter's tables over C12.22; used with ``with``.
 
     The newest key, that with the highest id, secures the requests; without a
-    key they go in clear, and then no password is sent.  With ``answer_port`` an
+    key they go in clear, and then no password is sent.  A node that serves nothing
+    outside sessions (``isss``) is logged on to, as ``user``.  With ``answer_port`` an
     answer may also come on a connection that the meter opens to that port.  An
     answer is awaited for ``answer_timeout_s``.
     """
@@ -161,10 +174,12 @@ class NetworkMeter:
         user_id: int = 0,
         answer_port: int | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        user: bytes = b"",
     ) -> None:
         self._name, self._target = name, parse_name(name)
         self._key_id = max(keys, default=None)
-        self._password, self._user_id = password, user_id
+        self._password, self._user_id, self._user = password, user_id, user
+        self._in_session = False
         state = SecurityState(1 + secrets.randbelow(0x7FFF))
         settings = NodeSettings(max_apdu_octets=MAX_TABLE_OCTETS)
         title = ApTitle.parse(READER_TITLE)
@@ -190,6 +205,9 @@ class NetworkMeter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._in_session and error is None:
+            with suppress(LinkError, PortError):
+                self._exchange([encode_service(Logoff())], self._key_id)
         self._hang_up()
         self._close_door()
 
@@ -324,16 +342,35 @@ class NetworkMeter:
     def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
         """Send requests in one message, behind the password if there is one; give the answers."""
         services = [encode_service(request) for request in requests]
-        if self._password is not None and self._key_id is not None:
-            security = NetworkSecurity(self._password, self._user_id)
-            services.insert(0, encode_service(security))
-        responses = self._exchange(services, self._key_id)
-        if len(services) > len(requests) and responses:
+        responses = self._behind_password(services)
+        if responses[0] == _ISSS:  # nothing was done: there is no session, or none any more
+            self._log_on()
+            responses = self._behind_password(services)
+        return responses
+
+    def _behind_password(self, services: list[bytes]) -> tuple[bytes, ...]:
+        """Send services; in a session the password was given at its beginning."""
+        led: list[bytes] = []
+        if self._password is not None and self._key_id is not None and not self._in_session:
+            led = [encode_service(NetworkSecurity(self._password, self._user_id))]
+        responses = self._exchange(led + services, self._key_id)
+        if responses and responses[0] == _ISSS:
+            return responses
+        if led and responses:
             self._refused(responses[0], "security")
             responses = responses[1:]
         if not responses:
             raise LinkError(f"{self._name}: an answer without items")
         return responses
+
+    def _log_on(self) -> None:
+        """Open a session; ServiceRefused when the node has none for us."""
+        services = [encode_service(NetworkLogon(self._user_id, self._user, SESSION_IDLE_S))]
+        if self._password is not None and self._key_id is not None:
+            services.append(encode_service(NetworkSecurity(self._password)))
+        for answer in self._exchange(services, self._key_id):
+            self._refused(answer, "logon")
+        self._in_session = True
 
     def _refused(self, response: bytes, request: str) -> None:
         self._reached(response)

@@ -181,7 +181,9 @@ def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> N
     if logon.password is not None and not keys:
         click.echo("without a key the password is not sent", err=True)
     timeout_s = options.answer_timeout or ANSWER_TIMEOUT_S
-    return NetworkMeter(name, keys, logon.password, logon.user_id, options.answer_port, timeout_s)
+    return NetworkMeter(
+        name, keys, logon.password, logon.user_id, options.answer_port, timeout_s, logon.user
+    )
 
 
 def warn_of_password(meter: RemoteMeter) -> None:

@@ -213,6 +213,8 @@ class RelayHost:
                 if was_open:
                     self._let_nodes_go()
                 was_open = True
+                self.relay.ask_above(monotonic_us())
+                self._flush()
                 try:
                     await connection.receive(self._from_upstream)
                 finally:

@@ -568,3 +568,27 @@ def test_an_answer_on_a_second_connection_comes_back_and_no_way_is_learned_from_
     # It was answered: nobody is told later that it was not.
     relay.expire(chain.now_us + 60_000_000)
     assert [one for one in relay.outgoing() if one[0] == way] == []
+
+
+def test_a_relay_tells_its_own_address_for_whoever_answers_above_it() -> None:
+    """So that a node which asks everybody for its master finds the relay before it (11.5)."""
+    own = bytes.fromhex("c0000205048111")
+    relay = Relay(
+        Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up", address_of=lambda path, mine: own
+    )
+
+    def looked_for(title: ApTitle, number: int) -> list[bytes]:
+        asked = request([encode_service(Resolve(title))], number, called=None, calling=None)
+        relay.receive("node", asked, NOW_US)
+        return [item for _, octets in relay.outgoing() for item in items(octets)]
+
+    assert looked_for(MASTER, 1) == []
+    relay.ask_above(NOW_US)
+    [(path, asked)] = relay.outgoing()
+    assert path == "up" and decode_apdu(asked).called is None
+    answer = Envelope(9, FIRST, MASTER, decode_apdu(asked).calling_invocation_id)
+    relay.receive("up", build_apdu(answer, [bytes.fromhex("0003010000")]), NOW_US)
+    assert looked_for(MASTER, 2) == [b"\0\7" + own]
+    assert looked_for(ApTitle.parse(".8"), 3) == []
+    relay.path_failed("up", NOW_US)
+    assert looked_for(MASTER, 4) == []

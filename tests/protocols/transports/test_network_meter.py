@@ -14,7 +14,10 @@ import pytest
 from protocols.c1222.access import Rights
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
+from protocols.c1222.server import Refused
+from protocols.c1222.sessions import SessionTable
 from protocols.errors import LinkError, OutcomeUnknown, PortError, ServiceRefused
+from protocols.psem.codes import ResponseCode
 from protocols.transports.network_meter import NetworkMeter, parse_name
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, READ_1, Tables, Talk, request
 from tests.protocols.c1222.wireshark import tshark
@@ -77,6 +80,38 @@ def test_tables_are_written_whole_and_in_part_and_only_with_the_right_to_it() ->
         with NetworkMeter(name, KEYS) as meter, pytest.raises(ServiceRefused, match="isc"):
             meter.write(3, b"wrong")
         assert served.talk.tables.images[3] == b"parts"
+
+
+class InSession(Tables):
+    """A device that serves tables in sessions alone, as one may (identify, feature 05)."""
+
+    sessions: SessionTable
+
+    def read(self, table: int, rights: Rights, now_us: int) -> bytes:
+        if not len(self.sessions):
+            raise Refused(ResponseCode.isss)
+        return super().read(table, rights, now_us)
+
+    def write(
+        self, table: int, offset: int | None, data: bytes, rights: Rights, now_us: int
+    ) -> None:
+        if not len(self.sessions):
+            raise Refused(ResponseCode.isss)
+        super().write(table, offset, data, rights, now_us)
+
+
+def test_a_device_that_serves_nothing_outside_sessions_is_logged_on_to_and_off() -> None:
+    tables = InSession()
+    with device(NodeSettings(), tables) as (name, served):
+        tables.sessions = served.talk.server.node.sessions
+        with NetworkMeter(name, KEYS, PASSWORD, 2, user=b"READER") as meter:
+            assert meter.read(1)[:4] == b"SMOP" and len(tables.sessions) == 1
+            tables.sessions.end_all()  # it was idle for too long
+            meter.write(3, b"whole")
+            assert meter.read(3) == b"whole" and len(tables.sessions) == 1
+        assert len(tables.sessions) == 0
+        with NetworkMeter(name, KEYS, b"wrong") as meter, pytest.raises(ServiceRefused):
+            meter.read(1)
 
 
 class Procedures(Tables):

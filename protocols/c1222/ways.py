@@ -1,0 +1,96 @@
+"""The ways that a relay knows: those that it learned, those of its owner, where titles were
+heard, and who is above.
+
+Each kind is good for something else.  A learned way carries messages; where a title was only
+heard, what comes from upstream may go, which takes nothing from anybody; and whoever has
+answered from upstream is reached through us, as whoever looks for it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.routes import RouteTable
+
+_Title = tuple[int, ...]
+#: Titles above that are remembered: masters, hosts, the next relay.
+MAX_ABOVE = 1024
+
+
+class Ways:
+    """The ways of one relay.  ``given`` are paths that its owner knows."""
+
+    def __init__(
+        self,
+        upstream: Hashable | None,
+        given: Callable[[ApTitle], Hashable | None],
+        max_routes: int,
+        keep_us: int,
+    ) -> None:
+        self._upstream, self._given = upstream, given
+        self.routes = RouteTable(max_routes, keep_us)
+        self._heard = RouteTable(max_routes, keep_us)
+        self._above = RouteTable(MAX_ABOVE, keep_us)
+
+    def known(self, title: ApTitle, now_us: int) -> Hashable | None:
+        """Give the path of the longest title that is the wanted one, or above it."""
+        given = self._given(title)
+        return self.routes.way(title.absolute, now_us) if given is None else given
+
+    def to(self, title: ApTitle, now_us: int) -> Hashable | None:
+        """Give the way to a title: upstream where none is known."""
+        known = self.known(title, now_us)
+        return self._upstream if known is None else known
+
+    def otherwise(self, title: ApTitle, came: Hashable, now_us: int) -> Hashable | None:
+        """Give the way where none is known: up, and from there to where the title was heard."""
+        if came != self._upstream or self._upstream is None:
+            return self._upstream
+        return self._heard.way(title.absolute, now_us)
+
+    def is_above(self, title: ApTitle, now_us: int) -> bool:
+        """Tell whether a title, or one that it is below, has answered from upstream."""
+        return self._above.way(title.absolute, now_us) is not None
+
+    def below(self) -> set[Hashable]:
+        """Give the paths by which titles were heard or are reached, but for the way up."""
+        known = {*self.routes.paths().values(), *self._heard.paths().values()}
+        return known - {self._upstream}
+
+    def heard(self, title: ApTitle | None, path: Hashable, now_us: int) -> None:
+        """A title has asked something that went upstream."""
+        if title is not None:
+            self._heard.hear(title.absolute, path, now_us)
+
+    def answered_from_above(self, title: ApTitle | None, now_us: int) -> None:
+        """A title has answered from upstream."""
+        if title is not None and not self.is_above(title, now_us):
+            self._above.learn(title.absolute, self._upstream, False, now_us)
+
+    def moved(self, title: ApTitle, before: Hashable, path: Hashable, now_us: int) -> None:
+        """A title has answered by another way than it was known by.
+
+        Where that is the way up, the way below is only used from there, until it is heard again.
+        """
+        if self.routes.way(title.absolute, now_us) != before:
+            return
+        self.routes.forget(title.absolute)
+        if path == self._upstream:
+            self._heard.hear(title.absolute, before, now_us)
+        else:
+            self.routes.learn(title.absolute, path, False, now_us)
+
+    def forget_path(self, path: Hashable) -> None:
+        """A path has gone: forget what it led to."""
+        for table in (self.routes, self._heard, self._above):
+            table.forget_path(path)
+
+    def expire(self, now_us: int) -> None:
+        """Forget what has lapsed."""
+        for table in (self.routes, self._heard, self._above):
+            table.expire(now_us)
+
+    def deadline_us(self) -> int | None:
+        """Give when the next way lapses."""
+        return self.routes.deadline_us()
