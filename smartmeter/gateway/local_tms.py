@@ -14,6 +14,7 @@ from pathlib import Path
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import BearerSettings, Connection
+from smartmeter.comms.event_loop import ended
 from smartmeter.comms.standing import Tell
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.gateway.settings import LOCAL, SeatSettings
@@ -34,10 +35,13 @@ def local_template() -> Template:
 
 
 class LocalTms:
-    """The server, and the bearer that leads to it."""
+    """The server, and the bearer that leads to it.  ``keep_days`` None: it keeps everything."""
 
-    def __init__(self, data: Path, seats: Sequence[SeatSettings], tell: Tell) -> None:
-        self._data, self._seats, self._tell = data, seats, tell
+    def __init__(
+        self, data: Path, seats: Sequence[SeatSettings], tell: Tell, keep_days: int | None = None
+    ) -> None:
+        self._data, self._seats, self._tell, self._keep_days = data, seats, tell, keep_days
+        self._keeping: asyncio.Task[None] | None = None
         self.server: TmsServer | None = None
         self._ready = asyncio.Event()
 
@@ -61,10 +65,16 @@ class LocalTms:
             await server.stop()
             raise
         self.server = server
+        if self._keep_days is not None:
+            # The clock is the meter's: one that is a century ahead must not cost all of it.
+            keeping = server.keep_for(self._keep_days, a_day_at_most=True)
+            self._keeping = asyncio.create_task(keeping)
         self._ready.set()
 
     async def stop(self) -> None:
         """End it, when it was started."""
+        if self._keeping is not None:
+            await ended(self._keeping)
         if self.server is not None:
             await self.server.stop()
 

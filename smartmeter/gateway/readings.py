@@ -38,7 +38,7 @@ REGISTER_TABLES = (23, 25, 28)
 MAX_ROWS = 1000
 #: Where the newest values are looked for: a day of several meters, and not years of them.
 NEWEST_ROWS = 10_000
-#: How long rows are kept that every sink has.
+#: How long rows are kept, where nothing else is set.
 KEEP_DAYS = 800
 DAY_S = 86_400
 MAX_DIGITS = 60
@@ -83,8 +83,8 @@ def _one_by_one(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 class Readings:
     """The database of one gateway."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, keep_days: int = KEEP_DAYS) -> None:
+        self._path, self._keep_days = path, keep_days
         #: Counts upwards whenever something was kept: sinks look only then.
         self.kept = 0
         try:
@@ -401,7 +401,7 @@ class Readings:
         self._do("INSERT OR REPLACE INTO cursors VALUES (?,?)", sink, json.dumps(dict(position)))
 
     def prune(self, now_s: int) -> None:
-        """Forget what is older than KEEP_DAYS, so that the database stays bounded.
+        """Forget what is older than it keeps, so that the database stays bounded.
 
         Of each table its oldest day at the most: the clock is the meter's, and one that is
         a century ahead for an hour must not cost two years of readings.
@@ -409,7 +409,9 @@ class Readings:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for table, column in _PRUNED:
-                before_s = min(now_s - KEEP_DAYS * DAY_S, self._oldest_s(table, column) + DAY_S)
+                before_s = min(
+                    now_s - self._keep_days * DAY_S, self._oldest_s(table, column) + DAY_S
+                )
                 if table == "intervals":
                     self._add_forgotten(before_s)
                 self._db.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_s,))

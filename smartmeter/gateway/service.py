@@ -24,7 +24,7 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
-from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.readings import KEEP_DAYS, Readings
 from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
@@ -61,13 +61,15 @@ class Gateway:
         self._journal = Journal(note, monotonic_us)
         self._manager = ServiceManager(os.environ)
         self._sense = make_sense(settings.mains)
-        self._readings = Readings(settings.readings)
+        self._readings = Readings(settings.readings, settings.keep_days or KEEP_DAYS)
         self.local: LocalTms | None = None
         if page is not None or not settings.bearers:
             # A gateway with a TMS elsewhere does not load one.
             from smartmeter.gateway.local_tms import LocalTms
 
-            self.local = LocalTms(settings.data, settings.seats, self._journal.say)
+            self.local = LocalTms(
+                settings.data, settings.seats, self._journal.say, settings.keep_days
+            )
         self._seats = [
             Seat(
                 one,

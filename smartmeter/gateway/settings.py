@@ -8,6 +8,7 @@
     mains = "meter"                     # or "power_supply", "gpio:/dev/gpiochip0:17"
     metrics = "127.0.0.1:9118"          # Prometheus
     socket = "/run/smartmeter/gateway.sock"   # for ``gateway status``; default: in data
+    keep_days = 800                     # readings and its own TMS; without, that TMS keeps all
 
     [module]
     esn = "SM000001"
@@ -89,6 +90,8 @@ MAX_METERS, MAX_BEARERS = 32, 16
 #: A registration, and a short alarm, must fit.
 MIN_APDU_OCTETS = 256
 LOCAL = "local"
+#: What sinks are behind with after a week's absence is not forgotten before they had it.
+MIN_KEEP_DAYS, MAX_KEEP_DAYS = 7, 36_500
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,10 @@ class UpgradeSettings:
 
 @dataclass(frozen=True)
 class GatewaySettings:
-    """A gateway's settings, checked.  Without ``bearers`` it has its own TMS."""
+    """A gateway's settings, checked.  Without ``bearers`` it has its own TMS.
+
+    ``keep_days`` None: readings are kept as long as is usual, and all that its TMS has.
+    """
 
     seats: tuple[SeatSettings, ...]
     bearers: tuple[BearerSettings, ...]
@@ -123,6 +129,7 @@ class GatewaySettings:
     metrics: tuple[str, int] | None = None
     sinks: Sinks = field(default_factory=Sinks)
     upgrade: UpgradeSettings | None = None
+    keep_days: int | None = None
 
     @property
     def readings(self) -> Path:
@@ -173,6 +180,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         _listen(gateway) if "metrics" in gateway else None,
         read_sinks(file),
         upgrade,
+        _keep_days(gateway),
     )
     files = [settings.readings, settings.socket, *(one.state for one in seats)]
     files += [] if settings.sinks.csv is None else [settings.sinks.csv]
@@ -272,6 +280,12 @@ def _port(meter: Section) -> str:
 
 def _listen(gateway: Section) -> tuple[str, int]:
     return host_port(f"{gateway.place}, metrics", gateway.text("metrics"), "127.0.0.1:9118")
+
+
+def _keep_days(gateway: Section) -> int | None:
+    if "keep_days" not in gateway:
+        return None
+    return gateway.number("keep_days", 0, MIN_KEEP_DAYS, MAX_KEEP_DAYS)
 
 
 def _upgrade(file: SettingsFile, data: Path) -> UpgradeSettings | None:

@@ -14,7 +14,7 @@ MAX_OCTETS = 65_536
 #: The longest name of a file, and what all parts of a path may have together: Linux' own limits.
 MAX_PART_OCTETS, MAX_PATH_OCTETS = 255, 3000
 SECTIONS = {
-    "gateway": {"data", "allow", "mains", "metrics", "socket"},
+    "gateway": {"data", "allow", "mains", "metrics", "socket", "keep_days"},
     "module": {"esn", "key_file", "state"},
     "meter": {"port", "user_id", "user", "password_file", "model"},
     "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}

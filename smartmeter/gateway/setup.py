@@ -211,6 +211,7 @@ data = {data}
 # "power_supply", or "gpio:/dev/gpiochip0:17" (an isolated, low-voltage signal only).
 mains = "meter"
 # metrics = "127.0.0.1:9118"                 # Prometheus
+# keep_days = 800                            # readings, and what the own TMS has collected
 
 """
 _METER = """\

@@ -28,10 +28,17 @@ PAUSE_FACTOR, PAUSE_S = 4, 0.02
 Step = Callable[[sqlite3.Connection], int | bool | None]
 
 
-def steps(store: Store, keep_days: int, utc_s: int) -> Generator[Step, int | bool | None, None]:
-    """Give the steps that drop what is older than so many days, of all meters."""
-    before_s = utc_s - keep_days * DAY_S
+def steps(
+    store: Store, keep_days: int, utc_s: int, a_day_at_most: bool = False
+) -> Generator[Step, int | bool | None, None]:
+    """Give the steps that drop what is older than so many days, of all meters.
+
+    ``a_day_at_most``: of each meter no more than the day of its oldest report.
+    """
     for esn in _meters(store):
+        before_s = utc_s - keep_days * DAY_S
+        if a_day_at_most:
+            before_s = min(before_s, _oldest_report_s(store, esn) + DAY_S)
         for rows in NUMBERED:
             for ring in _rings(store, rows, esn):
                 after: int | None = BEGIN
@@ -56,6 +63,10 @@ def _meters(store: Store) -> Iterator[str]:
     while row is not None and row[0] is not None:
         yield row[0]
         row = store.one(f"SELECT min(esn) FROM ({each})", row[0])
+
+
+def _oldest_report_s(store: Store, esn: str) -> int:
+    return store.number("SELECT min(received_s) FROM reports WHERE esn=? AND received_s>0", esn)
 
 
 def _rings(store: Store, rows: NumberedRows, esn: str) -> Iterator[tuple[int, ...]]:

@@ -191,17 +191,21 @@ class TmsServer:
                 self._storing.fails(f"{self.store.fault}; until then no report is acknowledged")
             self.flush()
 
-    async def keep_for(self, days: int) -> None:
-        """Drop what is older than so many days, a little at a time, until cancelled."""
+    async def keep_for(self, days: int, a_day_at_most: bool = False) -> None:
+        """Drop what is older than so many days, a little at a time, until cancelled.
+
+        ``a_day_at_most`` a round is for a calendar that may be wrong by years for a while.
+        """
         while True:
             try:
-                await self._prune(days)
+                await self._prune(days, a_day_at_most)
             except StorageError:
                 self.listener.counts["store takes nothing"] += 1
             await asyncio.sleep(ROUND_S)
 
-    async def _prune(self, days: int) -> None:
-        script = steps(self.store, days, self.calendar.utc_s(monotonic_us()) or 0)
+    async def _prune(self, days: int, a_day_at_most: bool) -> None:
+        utc_s = self.calendar.utc_s(monotonic_us()) or 0
+        script = steps(self.store, days, utc_s, a_day_at_most)
         step = next(script, None)
         while step is not None:
             begun_us = monotonic_us()

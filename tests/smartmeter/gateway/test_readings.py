@@ -152,6 +152,15 @@ def test_old_rows_are_forgotten(readings: Readings) -> None:
     assert not rows(readings)
 
 
+def test_rows_are_kept_for_as_long_as_is_set(tmp_path: Path) -> None:
+    readings = Readings(tmp_path / "readings.sqlite3", keep_days=7)
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    readings.prune(EPOCH_S + 6 * 86_400)
+    assert len(rows(readings)) == 2
+    readings.prune(EPOCH_S + 9 * 86_400)
+    assert not rows(readings)
+
+
 def test_a_clock_that_is_a_century_ahead_costs_the_oldest_day_and_not_all(
     readings: Readings,
 ) -> None:

@@ -51,6 +51,12 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
     assert settings.seats[0].port == "/dev/smartmeter0"
 
 
+def test_how_long_everything_is_kept_can_be_said(tmp_path: Path) -> None:
+    assert read_settings(settings_file(tmp_path, WORKS), {}).keep_days is None
+    said = WORKS | {"gateway": WORKS["gateway"] | {"keep_days": "400"}}
+    assert read_settings(settings_file(tmp_path, said), {}).keep_days == 400
+
+
 def test_segments_are_switched_on_beside_the_address_that_sends_them(tmp_path: Path) -> None:
     tms = {"address": '"udp:h:1"', "segment": "1232"}
     settings = read_settings(settings_file(tmp_path, WORKS | {"[tms]": tms}), {})
@@ -74,6 +80,8 @@ def test_segments_are_switched_on_beside_the_address_that_sends_them(tmp_path: P
         ("mqtt", {"host": f'"{"x" * 64}"'}, "write its name"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
         ("gateway", {"data": r'"a\u0000b"'}, "cannot be seen"),
+        ("gateway", {"data": '"{folder}"', "keep_days": "6"}, "from 7 to"),
+        ("gateway", {"data": '"{folder}"', "keep_days": '"800"'}, "from 7 to"),
         ("meter", {"port": '"p"', "user": '"ELEVENLONGX"'}, "at most 10"),
         ("meter", {"port": '"p"', "password_file": '"{folder}/key"'}, "at most 20"),
         ("meter", {"port": '"p"', "password_file": '"{folder}/octets"'}, "no UTF-8 text"),

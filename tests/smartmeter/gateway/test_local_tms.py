@@ -1,0 +1,43 @@
+"""The TMS inside a gateway: what it keeps."""
+
+import asyncio
+from pathlib import Path
+
+from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
+from smartmeter.gateway.local_tms import LocalTms
+from smartmeter.tms.store.sqlite import Store
+
+NOW_S, DAY_S = 1_767_225_600, 86_400
+REPORT = "INSERT INTO reports VALUES (?,1,?,2,1,?,?,1,1,?,'')"
+
+
+def arrivals(data: Path, now_s: int, keep_days: int | None, left: int) -> list[int]:
+    """Run the TMS until so many reports are left; give the days before NOW_S that they came."""
+    local = LocalTms(data, [], print, keep_days)
+    sql = "SELECT (?-received_s)/86400 FROM reports ORDER BY received_s"
+
+    async def run() -> list[int]:
+        await local.start(Calendar(now_s * US_PER_S, 1, monotonic_us()))
+        server = local.server
+        assert server is not None
+        try:
+            while True:
+                await asyncio.sleep(0.02)
+                found = [row[0] for row in server.store.read(sql, NOW_S)]
+                if len(found) <= left:
+                    return found
+        finally:
+            await local.stop()
+
+    return asyncio.run(asyncio.wait_for(run(), 20))
+
+
+def test_it_drops_what_is_old_and_under_a_wrong_clock_no_more_than_a_day(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms" / "tms.sqlite3")
+    for number, days in enumerate((500, 499, 450, 3)):
+        at_s = NOW_S - days * DAY_S - 60
+        store.write_now(lambda c, row=("SM1", number, at_s, at_s, at_s): c.execute(REPORT, row))
+    store.close()
+    assert arrivals(tmp_path, NOW_S, None, 4) == [500, 499, 450, 3]
+    assert arrivals(tmp_path, NOW_S + 36_525 * DAY_S, 400, 3) == [499, 450, 3]
+    assert arrivals(tmp_path, NOW_S, 470, 2) == [450, 3]
