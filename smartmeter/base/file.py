@@ -1,4 +1,4 @@
-"""Files that a person hands over, read whole and never beyond a limit.
+"""Files that are read whole and never beyond a limit, and files that are written whole or not.
 
 What a name leads to may be a device or a pipe without end, so a size that the
 file system tells is not believed: no more than the limit is read.
@@ -6,7 +6,10 @@ file system tells is not believed: no more than the limit is read.
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -54,3 +57,29 @@ def parse_toml(text: str, place: str) -> dict[str, Any]:
     except ValueError:
         fault = "holds a number of too many digits"
     raise SettingsError(place, fault, "write TOML")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a new, empty file to fill, which only its owner may read, and let it take a name.
+
+    It stands beside the name, and is synchronised and renamed when the block has ended without
+    an error: what stood there stays until then, or for good.  Then kill -9 and a power cut
+    leave it there.  OSError as it comes: callers know what helps.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)  # in a container, who was killed had the same number
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        yield beside
+        os.fsync(descriptor)
+        beside.replace(path)
+    finally:
+        os.close(descriptor)
+        beside.unlink(missing_ok=True)
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import read_text, replacing
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.logon import (
     call_conversation,
@@ -304,17 +303,10 @@ class _Target:
 
 def _write(path: Path, image: MeterImage) -> None:
     """Write the file as a whole: a crash leaves the old one or the new one."""
-    beside = path.with_name(f".{path.name}.new")  # what a crash leaves is written over
     try:
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as out:
-            out.write(image.to_json())
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(path)
+        with replacing(path) as beside:
+            beside.write_text(image.to_json(), encoding="ascii")
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise SmartMeterError(str(path), str(error.strerror), "choose another file") from error
 
 

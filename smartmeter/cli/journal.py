@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
 from smartmeter.base.errors import SettingsError, StorageError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import read_text, replacing
 from smartmeter.conformance.bench import Bench
 
 #: The originals of the tables that the bench may write.
@@ -52,14 +51,10 @@ class FileJournal:
         if not self._originals:
             self._path.unlink(missing_ok=True)
             return
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        originals = {str(n): octets.hex() for n, octets in self._originals.items()}
         try:
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="ascii") as out:
-                json.dump({str(n): octets.hex() for n, octets in self._originals.items()}, out)
-                out.flush()
-                os.fsync(out.fileno())
-            beside.replace(self._path)
+            with replacing(self._path) as beside:
+                beside.write_text(json.dumps(originals), encoding="ascii")
         except OSError as error:
             raise StorageError(
                 str(self._path), str(error.strerror), "run in a folder of yours"

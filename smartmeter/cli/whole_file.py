@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import replacing
 
 STANDARD_OUTPUT = "-"
 
 
 @contextmanager
 def whole_path(option: str, name: str) -> Iterator[Path]:
-    """Give a new, empty file to fill, which only its owner may read.
+    """Give a file to fill that takes its name when it is whole (``smartmeter.base.file``).
 
-    It stands beside the name, and is synchronised and renamed when the block has
-    ended without an error: what stood there stays until then, or for good.
-    SettingsError names the option.
+    SettingsError names the option when there can be none.
     """
     path = Path(name)
     if path.exists() and not path.is_file():
         raise SettingsError(f"{option} {name}", "is no file", "choose another name")
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise SettingsError(f"{option} {name}", str(error.strerror), "choose another") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            beside = stack.enter_context(replacing(path))
+        except OSError as error:
+            raise SettingsError(
+                f"{option} {name}", str(error.strerror), "choose another"
+            ) from error
         yield beside
-        os.fsync(descriptor)
-        beside.replace(path)
-    finally:
-        os.close(descriptor)
-        beside.unlink(missing_ok=True)
 
 
 @contextmanager

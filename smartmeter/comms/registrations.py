@@ -17,6 +17,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.registrar import Change, Entry
 from protocols.errors import LocalProtocolError
 from smartmeter.base.errors import StorageError
+from smartmeter.base.file import replacing
 
 MAX_FILE_OCTETS = 1 << 28
 #: Lines beyond what the list holds, after which the file is written anew.
@@ -67,15 +68,8 @@ class RegistrationFile:
         self._file.close()
 
     def _rewrite(self, entries: list[Entry]) -> None:
-        fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as out:
-            out.write(b"".join(self._line(Change(entry, True)) for entry in entries))
-            out.flush()
-            os.fsync(out.fileno())
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
+        with replacing(self._path) as fresh:
+            fresh.write_bytes(b"".join(self._line(Change(entry, True)) for entry in entries))
         self._file = self._path.open("ab")
         self._lines = 0
 

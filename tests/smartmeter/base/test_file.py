@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import parse_toml, read_file, read_text
+from smartmeter.base.file import parse_toml, read_file, read_text, replacing
 
 
 def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
@@ -57,3 +57,21 @@ def test_text_must_be_text(tmp_path: Path) -> None:
 def test_what_is_no_toml_is_told_with_its_place(text: str, told: str) -> None:
     with pytest.raises(SettingsError, match=f"g.toml: .*{told}.*; write TOML"):
         parse_toml(text, "g.toml")
+
+
+def test_a_file_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    path.write_text("old")
+    left = tmp_path / f".kept.json.{os.getpid()}.new"
+    left.write_text("of a process with the same number that was killed")
+    with pytest.raises(ZeroDivisionError), replacing(path) as beside:
+        beside.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == [path.name]
+    with replacing(path) as beside:
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and os.listdir(tmp_path) == [path.name]
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(OSError), replacing(tmp_path / "none" / "x"):
+        raise AssertionError("there is no such folder")
