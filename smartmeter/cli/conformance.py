@@ -24,7 +24,7 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.journal import FileJournal
-from smartmeter.cli.logon import call_key, is_call, is_network, open_any_port
+from smartmeter.cli.logon import call_key, environment_password, is_call, is_network, open_any_port
 from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
@@ -139,7 +139,7 @@ def _on_network(context: click.Context, port: str, options: dict[str, Any]) -> i
         for line in plan_lines(checks):
             click.echo(line)
         return 0
-    logon = _password(READER_VARIABLE), options["user_id"]
+    logon = environment_password(READER_VARIABLE), options["user_id"]
     waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
     tell = _teller(len(checks), options["verbose"])
     results, device = run_on_network(port, checks, waivers, logon, options["key_file"], tell)
@@ -192,7 +192,10 @@ def _bench(
     bench = Bench.on(_line(port), seed, rules, identity)
     bench.call_key = call_key() if is_call(port) else None
     bench.profile, bench.permits = profile, permits
-    bench.reader, bench.master = _password(READER_VARIABLE), _password(MASTER_VARIABLE)
+    bench.reader, bench.master = (
+        environment_password(READER_VARIABLE),
+        environment_password(MASTER_VARIABLE),
+    )
     bench.now_utc_s = lambda: wall_utc_us() // 1_000_000
     bench.tries, bench.failures = options["tries"], options["failures"]
     bench.examples = options["examples"]
@@ -206,10 +209,6 @@ def _line(port: str) -> Line:
         return SimulatedLine(meter_named(port, wall_utc_us(), now_us), now_us)
     opened = open_any_port(port)
     return PortLine(opened, monotonic_us, lambda: open_any_port(port), hangs_up=is_call(port))
-
-
-def _password(variable: str) -> bytes | None:
-    return os.environ[variable].encode() if variable in os.environ else None
 
 
 def _ask_for_permits(bench: Bench, permits: frozenset[Permit], given: str | None) -> dict[str, str]:

@@ -66,9 +66,17 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
     elif password_file is not None:
         text = read_text(Path(password_file), MAX_PASSWORD_FILE_OCTETS).rstrip("\r\n")
     else:
-        text = os.environ.get(PASSWORD_VARIABLE, "")
-        return text.encode() if PASSWORD_VARIABLE in os.environ else None
+        return environment_password(PASSWORD_VARIABLE)
     return str(text).encode()
+
+
+def environment_password(variable: str) -> bytes | None:
+    """Give the password of an environment variable; an empty one counts as not set.
+
+    So do a service's files of settings say that there is none.  A password of blanks is an
+    empty file, or a variable of one blank: sent by mistake it is a failed try at the meter.
+    """
+    return os.environ.get(variable, "").encode() or None
 
 
 def call_conversation(port: str, logon: LogonSettings) -> CallConversation | None:

@@ -24,7 +24,7 @@ from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.clone import read_image
 from smartmeter.cli.file_name import FILE_THERE, NAME
-from smartmeter.cli.logon import call_key
+from smartmeter.cli.logon import call_key, environment_password
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
@@ -209,8 +209,8 @@ def _meter(options: _Options, number: int) -> _Served:
         seed=options.seed + number,
         interval_min=options.interval,
         profile=profile_named(options.profile, options.seed + number),
-        reader_password=os.environ.get(READER_VARIABLE, "reader").encode(),
-        master_password=os.environ.get(MASTER_VARIABLE, "master").encode(),
+        reader_password=environment_password(READER_VARIABLE) or b"reader",
+        master_password=environment_password(MASTER_VARIABLE) or b"master",
     )
     folder = options.state if not number else f"{options.state}-{number + 1}"
     kind = EditableMeter if options.controlled else Meter
@@ -236,8 +236,8 @@ def _on_telephone(served: _Served, identity: int) -> _Served:
 
 
 def _twin(image: MeterImage, options: _Options, seed: int, calendar: Calendar) -> _Served:
-    readers = (os.environ.get(READER_VARIABLE, "reader").encode(), *image.passwords)
-    master = os.environ.get(MASTER_VARIABLE, "master").encode()
+    readers = (environment_password(READER_VARIABLE) or b"reader", *image.passwords)
+    master = environment_password(MASTER_VARIABLE) or b"master"
     living = RunningOn(image, calendar, seed, monotonic_us()) if options.live else None
     twin = Twin(image, TwinPasswords(readers, master), living)
     whose = " ".join(str(value) for value in image.identity.values()) or "a meter"
@@ -306,7 +306,7 @@ def _passwords() -> str:
     """Tell the passwords while they are the defaults."""
     shown = []
     for role, variable in (("reader", READER_VARIABLE), ("master", MASTER_VARIABLE)):
-        given = variable in os.environ
+        given = environment_password(variable)
         shown.append(f"{role} password {'from the environment' if given else role}")
     return ", ".join(shown)
 

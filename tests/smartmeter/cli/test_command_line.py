@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from smartmeter.cli import EXTRAS, _once_more, group
+from smartmeter.cli.logon import logon_settings
 from smartmeter.cli.state_folder import claim
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -167,6 +168,19 @@ def test_a_password_that_no_meter_takes_is_told_before_the_line_is_opened(
     monkeypatch.setenv("SMARTMETER_PASSWORD", "x" * 21)
     done = CliRunner().invoke(group, ("read", "nowhere"))
     assert str(done.exception).startswith("the password: has 21 octets, and a meter takes 20;")
+
+
+def test_an_empty_variable_is_no_password_and_an_empty_file_one_of_blanks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "blank").write_text("\n")
+    monkeypatch.delenv("SMARTMETER_PASSWORD", raising=False)
+    assert logon_settings(0, "", None, False).password is None
+    monkeypatch.setenv("SMARTMETER_PASSWORD", "")
+    assert logon_settings(0, "", None, False).password is None
+    assert logon_settings(0, "", str(tmp_path / "blank"), False).password == b""
+    monkeypatch.setenv("SMARTMETER_PASSWORD", " ")
+    assert logon_settings(0, "", None, False).password == b" "
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:x", "http://127.0.0.1:99999", "http://[::1"])
