@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from ansi_tables import Snapshot, definition
+from ansi_tables import Snapshot, definition, name_of
 from ansi_tables.meaning.notes import TOLD_BY
 from protocols.errors import ServiceRefused
 from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
+from smartmeter.cli.moving_table import read_steady
 from smartmeter.cli.progress import ReadingProgress
 from smartmeter.cli.tables import decoded_table, table_number, table_title
 from smartmeter.cli.text_file import open_to_write
@@ -36,8 +37,9 @@ def command(
 
     PORT is a device, tcp:HOST:PORT, any URL that pyserial knows, sim: (or
     sim:PROFILE) for a simulated meter, or c1222://HOST[:PORT]/APTITLE for one on the network.
-    Without TABLES an overview is printed.  The password comes from a file, a prompt or the
-    variable SMARTMETER_PASSWORD, keys of the network from a file or SMARTMETER_C1222_KEYS.
+    Without TABLES an overview is printed.  The password comes from a file (an empty one:
+    blanks), a prompt or the variable SMARTMETER_PASSWORD (an empty one: none), keys of the
+    network from a file or SMARTMETER_C1222_KEYS.
     """
     numbers = [table_number(text) for text in tables]
     meter_line, out = MeterLine(port, **line), None
@@ -129,7 +131,11 @@ def _fetch(
         return
     try:
         follow = progress.of(number) if progress is not None else None
-        found.snapshot.images[number] = meter.read(number, follow)
+        image, steady = read_steady(meter, found.snapshot, number, follow)
+        found.snapshot.images[number] = image
+        if not steady:
+            fault = "moved each time that it was read: parts of it may not fit together"
+            click.echo(f"{name_of(number)} {fault}", err=True)
     except ServiceRefused as error:
         found.refused[number] = error
 

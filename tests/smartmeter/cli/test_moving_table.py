@@ -1,0 +1,99 @@
+"""A list that its meter writes while it is read by pieces comes out as of one moment."""
+
+from collections.abc import Callable
+
+import pytest
+
+from ansi_tables import Snapshot
+from ansi_tables.ssi_tables import CONTEXT_TABLES
+from protocols.c1218.transfer import Progress
+from smartmeter.cli.moving_table import read_steady
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.tables import port_of
+from tests.smartmeter.ssi.test_reading_lists import ORDERS, Bench
+
+PIECE_OCTETS = 2000
+
+
+class Slow:
+    """A meter whose tables come by pieces, each of which takes some of its time."""
+
+    def __init__(self, bench: Bench, minutes: float) -> None:
+        self.bench, self.minutes = bench, minutes
+        self.reads = 0
+        #: What happens before a read, by its number.
+        self.at_read: dict[int, Callable[[], None]] = {}
+
+    def read(self, table: int, progress: Progress | None = None) -> bytes:
+        image = b""
+        while len(image) % PIECE_OCTETS == 0:
+            image += self.read_part(table, len(image), PIECE_OCTETS)
+        return image
+
+    def read_part(self, table: int, offset: int, count: int) -> bytes:
+        self.bench.run(self.minutes)
+        self.reads += 1
+        self.at_read.pop(self.reads, lambda: None)()
+        port = port_of(self.bench.meter)
+        port.security(b"reader".ljust(20), self.bench.now_us)
+        piece = port.read(table, self.bench.now_us)[offset : offset + count]
+        return piece
+
+
+def context_of(meter: Slow) -> Snapshot:
+    tables = Snapshot({0: meter.read(0)})
+    used = tables[0].STD_TBLS_USED
+    tables.images.update(
+        {number: meter.read(number) for number in CONTEXT_TABLES if number in used}
+    )
+    return tables
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_load_profile_that_goes_on_while_it_is_read_is_what_was_recorded(name: str) -> None:
+    bench = Bench(PROFILES[name], interval_min=5)
+    bench.run(60 * 24 * 30)
+    meter = Slow(bench, 0)
+    tables = context_of(meter)
+    meter.minutes = 0.9
+    tables.images[64], steady = read_steady(meter, tables, 64)
+    assert steady
+    read = tables.load_profile(1)
+    recorded = {one.sequence: one.values for one in bench.journal}
+    columns = [channel.raw for channel in read.channels]
+    for n, sequence in enumerate(read.sequences):
+        assert tuple(column[n] for column in columns) == recorded[sequence]
+    assert len(read) > 100
+
+
+def test_a_log_that_grows_while_it_is_read_is_what_was_logged() -> None:
+    bench = Bench(PROFILES["residential"])
+    meter = Slow(bench, 0)
+    tables = context_of(meter)
+
+    def happens() -> None:
+        bench.meter.mains(False, bench.now_us)
+        bench.run(1)
+        bench.meter.mains(True, bench.now_us)
+
+    for _ in range(400):
+        happens()
+    meter.at_read[meter.reads + 3] = happens
+    tables.images[76], steady = read_steady(meter, tables, 76)
+    assert steady and tables.images[76] == meter.read(76)
+
+
+def test_what_moves_at_every_look_is_told_and_ends() -> None:
+    bench = Bench(PROFILES["residential"])
+    bench.run(60 * 24 * 30)
+    meter = Slow(bench, 0)
+    tables = context_of(meter)
+    meter.minutes = 2000
+    _, steady = read_steady(meter, tables, 64)
+    assert not steady
+
+
+def test_a_table_that_is_no_list_or_is_refused_is_read_as_ever() -> None:
+    meter = Slow(Bench(PROFILES["residential"]), 0)
+    tables = context_of(meter)
+    assert read_steady(meter, tables, 23) == (meter.read(23), True)
