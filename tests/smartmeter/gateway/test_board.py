@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,9 +17,9 @@ from smartmeter.gateway.metrics import meter_families
 from smartmeter.gateway.permissions import read_permission
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.status_socket import StatusSocket, ask_status
+from tests.smartmeter.systemd import NEEDS_SYSTEMD, check_unit
 
 BOARD = Path(journal.__file__).with_name("board")
-SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 HOUR_US = 3600 * 1_000_000
 #: What journald 252 was seen to take for a line beside its text: 5,000 lines of 200 were 3.1 MB.
 JOURNALD_OCTETS = 420
@@ -138,16 +136,11 @@ def test_without_a_service_manager_nothing_is_told_and_nothing_fails() -> None:
     assert ServiceManager(other).period_s is None, "the watchdog is another process's"
 
 
-@pytest.mark.skipif(not SYSTEMD_ANALYZE, reason="needs the Debian package systemd")
+@NEEDS_SYSTEMD
 def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     text = (BOARD / "smartmeter-gateway.service").read_text()
     assert "/opt/smartmeter/bin/smartmeter gateway run" in text
-    unit = tmp_path / "smartmeter-gateway.service"
-    unit.write_text(text.replace("/opt/smartmeter/bin/smartmeter", f'"{sys.executable}"'))
-    done = subprocess.run(
-        [SYSTEMD_ANALYZE or "", "verify", "--man=no", str(unit)], capture_output=True, text=True
-    )
-    assert done.returncode == 0 and unit.name not in done.stderr, done.stderr
+    check_unit("smartmeter-gateway.service", text, tmp_path)
 
 
 def test_each_key_of_the_udev_rule_is_a_match_or_an_assignment() -> None:
