@@ -63,6 +63,8 @@ TICK_US = 60 * US_PER_S
 OFFICE, FAULTS = "office", "faults"
 TMS = "TMS"
 USUAL_LINK, USUAL_BACKHAUL = LinkSettings(40_000, 400_000), LinkSettings(15_000, 10_000)
+#: Of the keys that the head-end gives.
+KEY_OCTETS = 16
 #: Under which title the relays have theirs.
 RELAY_TITLES = ".90"
 #: What a fault of the link puts around it, from its amount and its chance.
@@ -162,6 +164,7 @@ class Fleet:
         self.template = template or fleet_template()
         self._calendar = Calendar(EPOCH_US)
         self._waiting: list[Callable[[], None]] = []
+        self._key_chance = Random(f"{settings.seed}/keys")
         self.relays = relays_of(settings)
         for name, relay in self.relays.items():
             relay.arrived = partial(self._tap, name, TMS)
@@ -211,7 +214,8 @@ class Fleet:
     def _open_office(self) -> HeadEnd:
         """Start a head-end on what the store holds; also after one was cut off."""
         self._waiting = []
-        head_end = HeadEnd(self.store, self._calendar, self.template, self._call_soon)
+        draw_key = partial(self._key_chance.randbytes, KEY_OCTETS)
+        head_end = HeadEnd(self.store, self._calendar, self.template, self._call_soon, draw_key)
         head_end.on_stored = self._stored
         head_end.load(self.now_us)
         self._agenda.put(OFFICE, self.now_us + TICK_US)
