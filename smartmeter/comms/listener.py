@@ -204,7 +204,9 @@ class Listener:
         path.close()
 
     def lost(self, path: TcpPath) -> None:
-        """A connection has ended."""
+        """A connection has ended, perhaps within a message."""
+        if path.pending:
+            self.counts["closed within a message"] += 1
         self._forget(path)
         if path in self.paths:
             self.paths.discard(path)

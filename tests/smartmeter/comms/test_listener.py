@@ -19,6 +19,7 @@ from smartmeter.comms import paths
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import APDUS_A_TURN, Path
 from tests.protocols.c1222.conversation import READ_1, Talk, items, request
+from tests.smartmeter.comms.far_ends import until
 
 LIMIT = 2048
 
@@ -238,6 +239,19 @@ async def test_more_connections_than_allowed_are_refused_and_counted() -> None:
         assert len(await clients[0].apdus(1)) == 1
         for client in clients:
             client.writer.close()
+
+
+async def test_a_peer_that_leaves_within_a_message_is_counted() -> None:
+    async with serving() as served:
+        listener = served.listener
+        for octets in (request([READ_1]), request([READ_1])[:-1]):
+            client = await Client.connect(served)
+            client.writer.write(octets)
+            await client.writer.drain()
+            client.writer.close()
+            await until(lambda: bool(listener.counts["connections"]) and not listener.paths)
+        counts = listener.counts
+        assert counts["connections"] == 2 and counts["closed within a message"] == 1
 
 
 async def test_unfinished_messages_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
