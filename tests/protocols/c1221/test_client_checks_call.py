@@ -1,17 +1,21 @@
 """C12.21's numbered checks of a client, against the device of this project and one made by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import read_table, write_table
 from protocols.c1221 import scripts
 from protocols.c1221.authentication import proof
+from protocols.c1221.profile import TIMING, TRAFFIC_US
 from protocols.c1221.scripts import CallSettings, NotGenuine, close_call, open_call
 from protocols.errors import LinkError, LocalProtocolError, OutcomeUnknown, ServiceRefused
 from protocols.machine import HangUp
 from protocols.psem.codes import ResponseCode
 from protocols.psem.identification import Identification
-from protocols.psem.services import TimingSetup
+from protocols.psem.services import Negotiate, Request, TimingSetup
+from protocols.quirks import Quirk
 from tests.protocols.c1218.checks import ONE, TWO, check
 from tests.protocols.c1218.device_bench import ModelDevice
 from tests.protocols.c1221.call import IDENTITY, KEY, TICKET, Call, KeyedDevice
@@ -122,20 +126,18 @@ def test_an_answer_of_another_device_on_the_line_is_ignored() -> None:
     assert call.client.outgoing() == b"", "neither acknowledged nor heeded"
 
 
-def test_without_timing_setup_or_negotiate_a_device_is_used_as_it_is() -> None:
-    from dataclasses import replace
-
-    from protocols.c1221.profile import TIMING, TRAFFIC_US
-    from protocols.psem.services import Negotiate
-
+@pytest.mark.parametrize("missing", [(TimingSetup,), (Negotiate,), (TimingSetup, Negotiate)])
+def test_without_timing_setup_or_negotiate_a_device_is_used_as_it_is(
+    missing: tuple[type[Request], ...],
+) -> None:
     call = Call()
     server = call.bench.server
-    server._options = replace(
-        server._options,
-        refusals={TimingSetup: ResponseCode.sns, Negotiate: ResponseCode.sns},
-    )
-    call.run(open_call(WITH_KEY))
+    refusals = dict.fromkeys(missing, ResponseCode.sns)
+    server._options = replace(server._options, refusals=refusals)
+    settings = replace(WITH_KEY, timing=TimingSetup(30, 1, 4, 3))
+    call.run(open_call(settings, call.client.quirks))
     assert call.client._link.timing == TIMING and TRAFFIC_US == 30_000_000
+    assert call.client.quirks.met[Quirk.SERVICE_MISSING] == len(missing), "and that is told"
     assert call.run(read_table(0, call.client.limits)) == bytes(range(40))
 
 
