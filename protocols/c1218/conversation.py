@@ -6,7 +6,9 @@ how it waits is its only business.
 
 from __future__ import annotations
 
-from protocols.c1218.client import Client, ClientOptions
+from collections.abc import Callable
+
+from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import (
     LogonSettings,
     Opened,
@@ -19,6 +21,7 @@ from protocols.c1218.scripts import (
     resumed,
 )
 from protocols.c1218.transfer import Progress, Script, TableReading, TableWriting
+from protocols.machine import SetBaud
 
 
 class Conversation:
@@ -28,6 +31,18 @@ class Conversation:
         self.settings = settings or LogonSettings()
         self.client: Client = Client(options)
         self.opened: Opened | None = None
+
+    def heed_events(
+        self, set_baud: Callable[[int], None], token: object
+    ) -> ScriptDone | ScriptFailed | None:
+        """Tell ``set_baud`` of a new speed; give how the script of ``token`` ended, if it has."""
+        found: ScriptDone | ScriptFailed | None = None
+        for event in self.client.events():
+            if isinstance(event, SetBaud):
+                set_baud(event.baud)
+            elif isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
+                found = event
+        return found
 
     def open(self) -> Script[Opened]:
         """Open a session."""

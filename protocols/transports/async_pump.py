@@ -22,7 +22,6 @@ from protocols.c1218.scripts import LogonSettings, Opened
 from protocols.c1218.steps import Step
 from protocols.c1218.transfer import Progress
 from protocols.errors import LinkError, PortError, ProtocolError
-from protocols.machine import SetBaud
 from protocols.psem.services import Response
 from protocols.transports.names import open_port
 from protocols.transports.port import Port, drop_leftovers
@@ -50,7 +49,7 @@ class AsyncMeterPort:
         self._conversation = Conversation(settings, options)
         self.client = self._conversation.client
         self._one = asyncio.Lock()
-        self._open = False
+        self._open = self._closing = False
 
     @property
     def opened(self) -> Opened | None:
@@ -76,6 +75,7 @@ class AsyncMeterPort:
         trace: TracebackType | None,
     ) -> None:
         """Close the session, if the line still stands, and the port."""
+        self._closing = True
         try:
             if self._open and not isinstance(error, LinkError | PortError):
                 await self.run(self._conversation.close())
@@ -96,6 +96,10 @@ class AsyncMeterPort:
     async def read_index(self, table: int, indices: tuple[int, ...], count: int) -> bytes:
         """Give elements of a table by their position in its structure."""
         return await self.run(self._conversation.read_index(table, indices, count))
+
+    async def read_default(self) -> bytes:
+        """Give the table that the device chooses."""
+        return await self.run(self._conversation.read_default())
 
     async def write(self, table: int, data: bytes, progress: Progress | None = None) -> None:
         """Write a whole table; OutcomeUnknown when the line fails meanwhile."""
@@ -129,7 +133,8 @@ class AsyncMeterPort:
         while True:
             try:
                 await self._write_out()
-                ended = self._look_for(token) or ended
+                assert self._port is not None
+                ended = self._conversation.heed_events(self._port.set_baud, token) or ended
                 if ended is not None and self.client.quiet:
                     return ended
                 await self._wait()
@@ -137,16 +142,6 @@ class AsyncMeterPort:
                 if ended is not None:
                     return ended
                 await self._come_back(error)
-
-    def _look_for(self, token: object) -> ScriptDone | ScriptFailed | None:
-        assert self._port is not None
-        found: ScriptDone | ScriptFailed | None = None
-        for event in self.client.events():
-            if isinstance(event, SetBaud):
-                self._port.set_baud(event.baud)
-            elif isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
-                found = event
-        return found
 
     async def _write_out(self) -> None:
         assert self._port is not None
@@ -169,6 +164,8 @@ class AsyncMeterPort:
     async def _come_back(self, error: PortError) -> None:
         """Open a port that has gone, once it is back; what runs is told that its link was lost."""
         assert self._port is not None
+        if self._closing:
+            raise error
         self._port.close()
         give_up_us = self._now_us() + int(PATIENCE_S * 1e6)
         while True:

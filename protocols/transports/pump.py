@@ -19,7 +19,6 @@ from protocols.c1218.scripts import LogonSettings, Opened
 from protocols.c1218.steps import Step
 from protocols.c1218.transfer import Progress
 from protocols.errors import LinkError, PortError, ProtocolError
-from protocols.machine import SetBaud
 from protocols.psem.services import Response
 from protocols.transports.names import open_port as open_port
 from protocols.transports.port import Port, drop_leftovers
@@ -130,7 +129,7 @@ class MeterPort:
         while True:
             try:
                 self._write_out()
-                ended = self._look_for(token) or ended
+                ended = self._conversation.heed_events(self._port.set_baud, token) or ended
                 if ended is not None and self.client.quiet:
                     break
                 self._wait()
@@ -142,15 +141,6 @@ class MeterPort:
             raise ended.error
         value: T = ended.result
         return value
-
-    def _look_for(self, token: object) -> ScriptDone | ScriptFailed | None:
-        found: ScriptDone | ScriptFailed | None = None
-        for event in self.client.events():
-            if isinstance(event, SetBaud):
-                self._port.set_baud(event.baud)
-            elif isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
-                found = event
-        return found
 
     def _write_out(self) -> None:
         if data := self.client.outgoing():

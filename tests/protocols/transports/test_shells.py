@@ -1,6 +1,7 @@
 """The blocking and the asyncio shell: the same conversation, the same results, short files."""
 
 import asyncio
+import inspect
 import os
 import pty
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ import pytest
 from protocols.errors import OutcomeUnknown, PortError, ServiceRefused
 from protocols.transports import async_pump, pump
 from protocols.transports.async_pump import open_meter_async
+from protocols.transports.memory import MachinePort
 from protocols.transports.names import open_port
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.pump import open_meter
 from protocols.transports.serial_port import SerialPort
+from smartmeter.meter.sample import meter_named
 from tests.smartmeter.cli.served import meter_process
 
 
@@ -51,6 +54,46 @@ def test_both_shells_give_the_same_tables_and_parts(port: str) -> None:
     with open_meter(port, password=b"master") as meter:
         assert read == [meter.read(5), meter.read_part(5, 0, 4), meter.read(64)]
     assert read[0] == b"POLE 18".ljust(20) and ticks > 10
+
+
+def test_both_shells_have_the_same_calls() -> None:
+    def calls(shell: type) -> dict[str, object]:
+        names = (name for name in dir(shell) if not name.startswith("_"))
+        members = ((name, getattr(shell, name)) for name in names)
+        return {name: callable(one) and inspect.signature(one) for name, one in members}
+
+    assert calls(async_pump.AsyncMeterPort) == calls(pump.MeterPort)
+
+
+class Cable(MachinePort):
+    """A port into a simulated meter that can be pulled out for good."""
+
+    gone = False
+
+    def read(self, timeout_s: float) -> bytes:
+        if self.gone:
+            raise PortError("the cable has gone")
+        return super().read(timeout_s)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_session_whose_port_has_gone_closes_without_waiting_for_it(blocking: bool) -> None:
+    cables: list[Cable] = []
+
+    def plugged() -> Cable:
+        assert not cables, "nobody needs the port again"
+        cables.append(Cable(meter_named("sim:", 0, pump.monotonic_us()), pump.monotonic_us))
+        return cables[0]
+
+    async def talk() -> None:
+        async with async_pump.AsyncMeterPort(plugged):
+            cables[0].gone = True
+
+    if blocking:
+        with pump.MeterPort(plugged(), reopen=plugged):
+            cables[0].gone = True
+    else:
+        asyncio.run(talk())
 
 
 def test_a_port_that_has_gone_for_good_is_one_clear_error() -> None:
