@@ -20,6 +20,7 @@ class Meters:
     def __init__(self) -> None:
         self._esns: dict[tuple[int, ...], str] = {}
         self._titles: dict[str, ApTitle] = {}
+        #: Made when a key is first used: of a hundred thousand they take ten seconds.
         self._ciphers: dict[tuple[str, int], EaxPrime] = {}
         self._keys: dict[tuple[str, int], bytes] = {}
         #: Of those whose key was changed.
@@ -50,7 +51,8 @@ class Meters:
         old = self.sending(esn)
         self._sending[esn] = key_id
         if old not in (ROOT_KEY, key_id):
-            del self._keys[esn, old], self._ciphers[esn, old]
+            del self._keys[esn, old]
+            self._ciphers.pop((esn, old), None)
 
     def sending(self, esn: str) -> int:
         """Give the key id under which a SmartMeter is asked."""
@@ -68,7 +70,13 @@ class Meters:
     def key(self, peer: ApTitle | None, key_id: int) -> EaxPrime | None:
         """Give the key of a title."""
         esn = self.esn(peer)
-        return self._ciphers.get((esn, key_id)) if esn is not None else None
+        octets = self._keys.get((esn, key_id)) if esn is not None else None
+        if esn is None or octets is None:
+            return None
+        cipher = self._ciphers.get((esn, key_id))
+        if cipher is None:
+            cipher = self._ciphers[esn, key_id] = EaxPrime(octets)
+        return cipher
 
     def esn(self, title: ApTitle | None) -> str | None:
         """Give whose title it is."""
@@ -81,4 +89,4 @@ class Meters:
     def _add_key(self, esn: str, key_id: int, key: bytes) -> None:
         if self._keys.get((esn, key_id)) != key:
             self._keys[esn, key_id] = key
-            self._ciphers[esn, key_id] = EaxPrime(key)
+            self._ciphers.pop((esn, key_id), None)

@@ -135,16 +135,16 @@ class Service:
         self, offset: int = 0, limit: int = 25, state: str = "", search: str = ""
     ) -> dict[str, Any]:
         """Give one page of SmartMeters, and how many there are in all."""
-        where, values = "WHERE esn LIKE ? ESCAPE '\\'", [_like(search)]
-        if state:
-            where, values = f"{where} AND state=?", [*values, state]
+        chosen = {"esn LIKE ? ESCAPE '\\'": _like(search) if search else "", "state=?": state}
+        values = [value for value in chosen.values() if value]
+        where = " AND ".join(one for one, value in chosen.items() if value) or "TRUE"
         rows = self.store.read(
-            f"SELECT * FROM meters {where} ORDER BY esn LIMIT ? OFFSET ?",
+            f"SELECT * FROM meters WHERE {where} ORDER BY esn LIMIT ? OFFSET ?",
             *values,
             bounded(limit),
             max(0, offset),
         )
-        total = self.store.number(f"SELECT count(*) FROM meters {where}", *values)
+        total = self.store.number(f"SELECT count(*) FROM meters WHERE {where}", *values)
         return {"total": total, "meters": [self._summary(row) for row in rows]}
 
     def _summary(self, row: sqlite3.Row) -> dict[str, Any]:
