@@ -99,6 +99,8 @@ class Site:
             SessionMiddleware, secret_key=secret, same_site="strict", max_age=COOKIE_S
         )
         app.add_middleware(_Headers)
+        # Its application is one for the whole process: a site before this one may have served it.
+        core.app.middleware_stack = None
         ui.run_with(
             app,
             storage_secret=secret,
