@@ -96,6 +96,8 @@ class LocalPort:
         self._last_octet_us = 0
         self._last_taken: tuple[int, int] | None = None
         self._message = bytearray()
+        #: The ``seq`` of the packet that goes on with the message.
+        self._following: int | None = None
         self._toggle = 0
         self._queue: deque[LocalPacket] = deque()
         self._sent: bytes | None = None
@@ -247,17 +249,22 @@ class LocalPort:
         self._assemble(control, rest[0], data, head[1])
 
     def _assemble(self, control: int, seq: int, data: bytes, identity: int) -> None:
-        if not control & MULTI or control & FIRST:
+        """Join the packets of a message; the rest of one whose beginning is not here is dropped."""
+        begins = not control & MULTI or bool(control & FIRST)
+        follows, self._following = begins or seq == self._following, None
+        if begins:
             self._message.clear()
-        if len(self._message) + len(data) > self._packets * self._packet_octets:
+        if not follows or len(self._message) + len(data) > self._packets * self._packet_octets:
             self._message.clear()
             return
         self._message += data
-        if seq == 0:
-            if self._message:
-                whole = bytes(self._message)
-                self._events.append(MessageArrived(whole, control & FORMAT_MASK, identity))
-            self._message.clear()
+        if seq:
+            self._following = seq - 1
+            return
+        if self._message:
+            whole = bytes(self._message)
+            self._events.append(MessageArrived(whole, control & FORMAT_MASK, identity))
+        self._message.clear()
 
     def _answer(self, good: bool, transparent: bool) -> None:
         if transparent:

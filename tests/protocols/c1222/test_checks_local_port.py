@@ -120,6 +120,36 @@ def test_messages_of_many_packets_arrive_whole_in_any_split(
     assert events == [MessageArrived(data, C1222_FORMAT, 0)]
 
 
+def parts(*controls_and_seqs: tuple[int, int]) -> bytes:
+    """Packets of twenty octets each, told from each other by their number."""
+    return b"".join(
+        LocalPacket(bytes([number]) * 20, control | 0x01 | number % 2 * 0x20, seq).encode()
+        for number, (control, seq) in enumerate(controls_and_seqs)
+    )
+
+
+MULTI, FIRST = 0x80, 0xC0
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        ((MULTI, 0),),
+        ((FIRST, 2), (MULTI, 0)),
+        ((FIRST, 2), (MULTI, 1), (MULTI, 1)),
+        ((FIRST, 5), (MULTI, 4), (MULTI, 3), (MULTI, 2), (MULTI, 1), (MULTI, 0)),
+    ],
+    ids=["no-beginning", "a-gap", "one-twice", "too-long"],
+)
+def test_the_rest_of_a_message_is_not_taken_for_a_message(packets: tuple[tuple[int, int]]) -> None:
+    port = LocalPort(packets=1, packet_octets=70)
+    port.receive(parts(*packets), 0)
+    assert port.events() == [] and port.outgoing() == b"\x06" * len(packets)
+    port.receive(parts((0, 0)) + parts((0, 0), (FIRST, 1), (MULTI, 0))[28:], 0)
+    arrived = [one.data[0] for one in port.events() if isinstance(one, MessageArrived)]
+    assert arrived == [0, 1], "what comes after it is whole"
+
+
 def test_an_apdu_goes_to_the_device_with_the_senders_address() -> None:
     module, device = LocalPort(packets=4), LocalPort(packets=4)
     message = SendMessage(request([READ_1]), bytes.fromhex("c0000205"))
