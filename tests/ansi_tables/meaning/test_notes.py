@@ -54,3 +54,10 @@ def test_what_cannot_be_told_is_left_out() -> None:
 
 def test_tables_that_tell_have_a_definition_and_are_not_their_own() -> None:
     assert all(0 < told < 168 for tables in TOLD_BY.values() for told in tables)
+
+
+def test_intervals_without_a_unit_are_told_by_their_time_alone() -> None:
+    meter = Snapshot({number: image for number, image in METER.images.items() if number != 16})
+    told = notes_on(meter, 64)
+    assert told["LP_DATA_SET1.0.BLK_END_TIME"] == "2026-07-15 09:00:00-04:00"
+    assert not any("INT_DATA" in path for path in told)
