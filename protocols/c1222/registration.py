@@ -47,6 +47,8 @@ class ConnectionType(IntFlag):
 VALID_CONNECTION_NIBBLES = frozenset((0x1, 0x3, 0x4, 0x5, 0x7, 0xC, 0xD, 0xF))
 #: A device that opens a TCP connection and is reached through it.
 OVER_TCP = ConnectionType.PLAYBACK_REJECTION | ConnectionType.CONNECTION
+#: One that sends datagrams, and is answered where they come from.
+OVER_UDP = ConnectionType.PLAYBACK_REJECTION | ConnectionType.CONNECTIONLESS
 PERIOD_AS_YOU_LIKE_S = 0xFFFFFF
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from protocols.c1222.registration import OVER_TCP, OVER_UDP
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
@@ -52,7 +53,8 @@ class BearerSettings:
         """Give what the node must know."""
         answer_us = self.answer_s * US_PER_S
         has_segments = self.segment_octets is not None
-        return Way(self.cost, self.carries, self.max_apdu_octets, answer_us, has_segments)
+        kind = OVER_UDP if self.address.startswith("udp:") else OVER_TCP
+        return Way(self.cost, self.carries, self.max_apdu_octets, answer_us, has_segments, kind)
 
 
 class Connection(Protocol):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from protocols.c1222.registration import OVER_TCP, ConnectionType
+
 DEFAULT_MAX_APDU_OCTETS = 2048
 
 
@@ -28,7 +30,7 @@ class Way:
     """A bearer as a node sees it; the cheapest that takes a message carries it.
 
     ``answer_us`` is how long an answer over it may well take.  Where ``has_segments``
-    messages may come in segments.
+    messages may come in segments.  ``connection_type`` is what the node registers as on it.
     """
 
     cost: int = 0
@@ -36,6 +38,7 @@ class Way:
     max_apdu_octets: int = DEFAULT_MAX_APDU_OCTETS
     answer_us: int = 0
     has_segments: bool = False
+    connection_type: ConnectionType = OVER_TCP
 
     @property
     def urgent_only(self) -> bool:

@@ -25,7 +25,7 @@ from protocols.c1222.node import (
 )
 from protocols.c1222.reception import TOLD_TO_ANYBODY
 from protocols.c1222.registrant import Registrant, RegistrantSettings
-from protocols.c1222.registration import Register, decode_registered, serial_uid
+from protocols.c1222.registration import ConnectionType, Register, decode_registered, serial_uid
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import DISCONNECT_PROCEDURE, Refused, Server
 from protocols.c1222.services import encode_service
@@ -96,7 +96,8 @@ class PlainMeter:
         self.registrant = Registrant(chance, settings.title, _PAUSES)
         self._tables = _TablesOnTheNetwork(meter, self.registrant.deregistered)
         self.server = Server(node, self._tables)
-        self._paths: list[Hashable] = []
+        #: The bearers that are up, in their order, and what it registers as on each.
+        self._paths: dict[Hashable, ConnectionType] = {}
         self._register_transaction: int | None = None
         self._status = b""
         self._notified_min: int | None = None
@@ -150,8 +151,7 @@ class PlainMeter:
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
-        if path not in self._paths:
-            self._paths.append(path)
+        self._paths.setdefault(path, way.connection_type)
         if way.has_segments:
             self.server.node.joins_segments = True
         if self.registered:
@@ -162,8 +162,7 @@ class PlainMeter:
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone; the registration lasts."""
-        if path in self._paths:
-            self._paths.remove(path)
+        self._paths.pop(path, None)
         if self._register_transaction is not None:
             self._register_transaction = None
             self.registrant.failed(now_us)
@@ -192,11 +191,17 @@ class PlainMeter:
 
     def _register(self, now_us: int) -> None:
         settings = self.settings
-        service = Register(settings.title, serial_uid(settings.serial), device_class=ED_CLASS)
+        path, kind = next(iter(self._paths.items()))
+        service = Register(
+            settings.title,
+            serial_uid(settings.serial),
+            connection_type=kind,
+            device_class=ED_CLASS,
+        )
         self._register_transaction = self.server.node.request(
             [encode_service(service)],
             settings.host,
-            self._paths[0],
+            path,
             now_us,
             key_id=KEY_ID if settings.registering is Registering.SECURED else None,
             ed_class=ED_CLASS,
@@ -264,7 +269,7 @@ class PlainMeter:
         self.server.node.request(
             services,
             self.settings.host,
-            self._paths[0],
+            next(iter(self._paths)),
             now_us,
             key_id=KEY_ID,
             qualifier=qualifier,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocols.c1222.access import AccessDesk, Task
 from protocols.c1222.ap_title import ApTitle
@@ -26,7 +26,13 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.reception import TOLD_TO_ANYBODY
-from protocols.c1222.registration import Register, decode_registered, serial_uid
+from protocols.c1222.registration import (
+    OVER_TCP,
+    OVER_UDP,
+    Register,
+    decode_registered,
+    serial_uid,
+)
 from protocols.c1222.services import Deregister, Disconnect, Trace, encode_service
 from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
@@ -92,7 +98,11 @@ class NetworkSide:
         self._nvram, self._outbox = nvram, outbox
         self._host = ApTitle.parse(factory.tms[0].title)
         # Made once: a module without a network asks every minute.
-        self._registration = encode_service(Register(factory.title, serial_uid(factory.esn)))
+        asked = Register(factory.title, serial_uid(factory.esn))
+        self._registrations = {
+            kind: encode_service(replace(asked, connection_type=kind))
+            for kind in (OVER_TCP, OVER_UDP)
+        }
         self._nodes = 0
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
@@ -326,7 +336,7 @@ class NetworkSide:
         assert self._node is not None
         self._wait = self._await(path, REGISTER_TIMEOUT_US, now_us)
         self._register_transaction = self._node.request(
-            [self._registration],
+            [self._registrations[self._ways[path].connection_type]],
             self._host,
             path,
             now_us,

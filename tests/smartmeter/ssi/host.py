@@ -70,6 +70,8 @@ class Host:
     seen: set[tuple[int, int]] = field(default_factory=set)
     repeats: int = 0
     registrations: int = 0
+    #: What it registered as last.
+    connection_type: int = 0
     refusing: bool = False
     answers: dict[int, tuple[bytes, ...] | str] = field(default_factory=dict)
 
@@ -86,6 +88,7 @@ class Host:
         services = [decode_service(octets) for octets in event.services]
         if isinstance(services[0], Register):
             self.registrations += 1
+            self.connection_type = int(services[0].connection_type)
             assert services[0].title is not None
             answer = Registered(services[0].title, 0, 3600).encode()
             self.node.answer(event.token, [answer], now_us)

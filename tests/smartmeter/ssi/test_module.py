@@ -27,6 +27,7 @@ from protocols.psem.services import (
     Logoff,
     OffsetRead,
 )
+from smartmeter.comms.bearer import BearerSettings
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
@@ -434,3 +435,13 @@ def test_a_session_ends_when_the_module_is_told_to_leave_the_network() -> None:
     assert street.ask(logon)[0][:1] == b"\0"
     assert street.ask(encode_service(Disconnect())) == [b"\0"]
     assert street.ask(encode_request(Logoff())) == [b"\x0a"]
+
+
+@pytest.mark.parametrize("address, kind", [("tcp:192.0.2.1", 0x44), ("udp:192.0.2.1", 0x14)])
+def test_a_module_registers_as_what_its_bearer_is(address: str, kind: int) -> None:
+    """RFC 6142, table 1: over UDP alone, connectionless."""
+    street = Street()
+    street.device.bearer_down("link", 0)
+    street.device.bearer_up("link", 0, BearerSettings("tms", address).way)
+    street.run(60)
+    assert street.host.registrations and street.host.connection_type == kind
