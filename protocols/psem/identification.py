@@ -11,6 +11,7 @@ read: it is kept as it came (``rest``), and is no error (open point O6).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 
@@ -18,8 +19,17 @@ STANDARDS = {0: "C12.18", 1: "Industry Canada", 2: "C12.21", 3: "C12.22"}
 #: The answer fits the default packet: 64 octets less 8.
 MAX_OCTETS = 55
 
-END, AUTH_SERVICE, AUTH_TICKET = 0x00, 0x01, 0x02
-SECURITY_MECHANISM, SESSION_CONTROL, DEVICE_CLASS, DEVICE_IDENTITY = 0x04, 0x05, 0x06, 0x07
+
+class Tag(IntEnum):
+    """What begins each feature of the list."""
+
+    END = 0x00
+    AUTH_SERVICE = 0x01
+    AUTH_TICKET = 0x02
+    SECURITY_MECHANISM = 0x04
+    SESSION_CONTROL = 0x05
+    DEVICE_CLASS = 0x06
+    DEVICE_IDENTITY = 0x07
 
 
 @dataclass(frozen=True)
@@ -55,21 +65,21 @@ class Identification:
         """Give the octets after the response code."""
         out = bytearray((self.std, self.version, self.revision))
         if self.ticket is not None:
-            out += bytes((AUTH_TICKET, self.auth_type or 0, self.auth_algorithm or 0))
+            out += bytes((Tag.AUTH_TICKET, self.auth_type or 0, self.auth_algorithm or 0))
             out += bytes((len(self.ticket),)) + self.ticket
         elif self.auth_type is not None:
-            out += bytes((AUTH_SERVICE, self.auth_type, self.auth_algorithm or 0))
+            out += bytes((Tag.AUTH_SERVICE, self.auth_type, self.auth_algorithm or 0))
         if self.security_mechanism is not None:
-            out += bytes((SECURITY_MECHANISM, 0x06, len(self.security_mechanism)))
+            out += bytes((Tag.SECURITY_MECHANISM, 0x06, len(self.security_mechanism)))
             out += self.security_mechanism
         if self.session_control is not None:
-            out += bytes((SESSION_CONTROL, self.session_control))
+            out += bytes((Tag.SESSION_CONTROL, self.session_control))
         if self.device_class is not None:
-            out += bytes((DEVICE_CLASS, 0x06, len(self.device_class))) + self.device_class
+            out += bytes((Tag.DEVICE_CLASS, 0x06, len(self.device_class))) + self.device_class
         if self.identity is not None:
-            out += bytes((DEVICE_IDENTITY, len(self.identity) + 1, self.identity_format or 0))
+            out += bytes((Tag.DEVICE_IDENTITY, len(self.identity) + 1, self.identity_format or 0))
             out += self.identity
-        out.append(END)
+        out.append(Tag.END)
         if len(out) > MAX_OCTETS:
             raise LocalProtocolError(f"identification of {len(out)} octets, {MAX_OCTETS} fit")
         return bytes(out)
@@ -86,7 +96,7 @@ def parse_identification(data: bytes) -> Identification:
     at, tags, ended = 3, [], False
     while at < len(data) and not ended:
         tag = data[at]
-        if tag == END:
+        if tag == Tag.END:
             at, ended = at + 1, True
             continue
         size = _feature(data, at, found)
@@ -101,22 +111,22 @@ def _feature(data: bytes, at: int, found: dict[str, object]) -> int | None:
     """Read one feature into ``found``; give its length with the tag, or None for an unknown tag."""
     tag = data[at]
     match tag:
-        case 0x01:
+        case Tag.AUTH_SERVICE:
             found["auth_type"], found["auth_algorithm"] = _take(data, at + 1, 2)
             return 3
-        case 0x02:
+        case Tag.AUTH_TICKET:
             found["auth_type"], found["auth_algorithm"], size = _take(data, at + 1, 3)
             found["ticket"] = _take(data, at + 4, size)
             return 4 + size
-        case 0x04 | 0x06:
+        case Tag.SECURITY_MECHANISM | Tag.DEVICE_CLASS:
             size = _take(data, at + 1, 2)[1]
-            name = "security_mechanism" if tag == SECURITY_MECHANISM else "device_class"
+            name = "security_mechanism" if tag == Tag.SECURITY_MECHANISM else "device_class"
             found[name] = _take(data, at + 3, size)
             return 3 + size
-        case 0x05:
+        case Tag.SESSION_CONTROL:
             found["session_control"] = _take(data, at + 1, 1)[0]
             return 2
-        case 0x07:
+        case Tag.DEVICE_IDENTITY:
             size = max(1, _take(data, at + 1, 1)[0])
             found["identity_format"] = _take(data, at + 2, 1)[0]
             found["identity"] = _take(data, at + 3, size - 1)

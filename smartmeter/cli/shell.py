@@ -102,12 +102,16 @@ class Shell(cmd.Cmd):
         self.failed = True
         click.echo(text, err=True)
 
+    def get_names(self) -> list[str]:
+        """Leave out of ``help`` what nobody types."""
+        return [name for name in super().get_names() if name != "do_EOF"]
+
     def emptyline(self) -> bool:
         """Do nothing, rather than the last line again: it may have been a write."""
         return False
 
     def default(self, line: str) -> None:
-        """Name what is not known, and end with the input."""
+        """Name what is not known."""
         self._say_wrong(f"{line.split()[0]!r} is not known; say help")
 
     def do_read(self, line: str) -> None:

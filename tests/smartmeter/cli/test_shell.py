@@ -66,6 +66,7 @@ def test_a_shell_completes_remembers_and_asks(tmp_path: Path) -> None:
     terminal.say("write 5 IDENTIFICATION=POLE\n", "[y/N]")
     terminal.say("n\n", "nothing was sent")
     terminal.say("line\n", "9600 baud")
+    assert "EOF" not in terminal.say("help\n", "write")
     assert terminal.close() == 0
     [history] = tmp_path.rglob("history")
     assert "procedure CLEAR_DATA" in history.read_text()
