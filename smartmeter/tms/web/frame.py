@@ -119,9 +119,10 @@ def heading(text: str, level: int = 2) -> None:
 
 @contextmanager
 def card(title: str = "") -> Iterator[None]:
-    """Draw a card with a title."""
-    with ui.card().classes("w-full").props("flat bordered"):
+    """Draw a card with a title, which names its region: a table in it has no name of its own."""
+    with ui.card().classes("w-full").props("flat bordered") as drawn:
         if title:
+            drawn.props["role"], drawn.props["aria-label"] = "region", title
             heading(title)
         yield
 

@@ -13,7 +13,7 @@ from smartmeter.tms.service import Service
 
 def retiring(service: Service, esn: str, user: str) -> Callable[[str], None]:
     """Draw them; give what is to be told of the meter's state."""
-    with ui.dialog() as dialog, ui.card():
+    with ui.dialog().props('aria-label="Take out of service"') as dialog, ui.card():
         ui.label(f"Take {esn} out of service?").classes("text-weight-medium")
         ui.label(
             "Nothing is due of it and nothing asked, and what it still sends is refused."

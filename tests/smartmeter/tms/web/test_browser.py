@@ -54,6 +54,7 @@ return Math.min(...texts.map(one => {
 """
 
 
+ACTED_UPON = {"button", "link", "textbox", "combobox", "switch", "checkbox", "dialog", "region"}
 #: Sends the lines of a shipment file as a program would.
 IMPORT = """
 fetch('/api/shipment', {method: 'POST', body: 'esn,title,key,model\\n' + arguments[0]});
@@ -129,6 +130,14 @@ def listed(browser: webdriver.Chrome) -> str:
     return browser.find_elements(By.TAG_NAME, "table")[-1].text
 
 
+def nameless(browser: webdriver.Chrome) -> list[str]:
+    """Give the roles of what a person can act upon and a screen reader cannot name."""
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    shown = [node for node in nodes if not node.get("ignored") and "name" in node]
+    roles = [node["role"]["value"] for node in shown if not node["name"].get("value", "").strip()]
+    return [role for role in roles if role in ACTED_UPON]
+
+
 def log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
     browser.get(address)
     browser.find_element(By.ID, "user").send_keys("demo")
@@ -194,6 +203,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         script = "return document.documentElement.scrollWidth <= window.innerWidth"
         assert browser.execute_script(script), f"/{page} scrolls sideways on a phone"
         wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
+        wait(browser, lambda: not nameless(browser), "all that can be acted upon has a name")
     browser.execute_script("fetch('/logout', {method: 'POST'})")  # as another tab would
     wait(browser, lambda: "Log in to see" in text_of(browser), "an open page ends with the log-in")
 
