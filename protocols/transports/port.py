@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Protocol
 
 
@@ -36,9 +37,9 @@ def drop_leftovers(port: Port) -> None:
 def system_words(error: Exception) -> str:
     """Give what the system says of a failure, in its words alone.
 
-    pyserial and asyncio wrap them, with the number and the name, once or twice.
+    pyserial, asyncio and others wrap them, with the number and the name, once or twice.
     """
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)
-    return str(getattr(error, "strerror", None) or error)
+    return re.sub(r"\[Errno -?\d+\] ", "", str(getattr(error, "strerror", None) or error))

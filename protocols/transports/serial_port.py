@@ -140,9 +140,8 @@ def _demand_network_port(url: str) -> None:
 
 
 def _fault(url: str, error: Exception) -> str:
-    """Give why a port cannot be opened; pyserial says the name again, and numbers."""
-    text = re.sub(r"\[Errno -?\d+\] ", "", system_words(error))
-    return text.removeprefix(f"Could not open port {url}: ")
+    """Give why a port cannot be opened; pyserial says the name again."""
+    return system_words(error).removeprefix(f"Could not open port {url}: ")
 
 
 def _remedy(url: str, error: Exception) -> str:

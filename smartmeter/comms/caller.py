@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 
+from protocols.transports.port import system_words
 from smartmeter.comms.bearer import ip_address
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Handler
@@ -41,6 +42,6 @@ class Caller:
                 self._standing.works()
                 await path.ended.wait()
             except OSError as error:
-                self._standing.fails(str(error))
+                self._standing.fails(system_words(error))
             await asyncio.sleep(rest_s)
             rest_s = min(2 * rest_s, RECONNECT_S[1])

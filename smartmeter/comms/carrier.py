@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, runtime_checkable
 
+from protocols.transports.port import system_words
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.paths import Handler
 
@@ -31,7 +32,7 @@ async def begun_again(
         try:
             await work()
         except OSError as error:
-            lost(str(error))
+            lost(system_words(error))
         await asyncio.sleep(rest_s)
         rest_s = min(2 * rest_s, RESTS_S[1])
 

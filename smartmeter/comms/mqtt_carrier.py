@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import aiomqtt
 
 from protocols.transports.capture import active
+from protocols.transports.port import system_words
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.mqtt_client import WINDOW, broker_client
@@ -88,7 +89,7 @@ class MqttCarrier:
                 if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 self.counts["mqtt broker lost"] += self.connected
-                self._standing.fails(str(error))
+                self._standing.fails(system_words(error))
             finally:
                 rest_s = RECONNECT_S[0] if self.connected else rest_s
                 self.connected = False

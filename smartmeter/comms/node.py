@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from protocols.transports.port import system_words
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
 from smartmeter.comms.event_loop import ended
@@ -145,7 +146,7 @@ class NodeHost:
             self._failover.closed(name)
             raise
         except OSError as error:
-            self._failover.failed(name, str(error), monotonic_us())
+            self._failover.failed(name, system_words(error), monotonic_us())
         finally:
             self._changed.set()
 
@@ -161,7 +162,7 @@ class NodeHost:
             try:
                 await connection.receive(lambda octets: self._take(name, octets))
             except OSError as error:
-                fault = str(error)
+                fault = system_words(error)
             self._failover.ended(name, monotonic_us(), fault)
         finally:
             connection.close()
