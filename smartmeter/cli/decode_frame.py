@@ -83,6 +83,9 @@ def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
         ends = [shown[key] for key in ("source", "destination", "direction") if key in shown]
         click.secho(f"{shown['packet']}  {shown['protocol']}  {' > '.join(ends)}", bold=True)
         say(shown)
+        if whole := shown.get("whole"):
+            click.secho("the whole message:", bold=True)
+            say(whole)
     left_out, others = reader.left_out(), reader.others()
     if as_json:
         shown = {"ok": ok, "frames": found, "left_out": left_out, "others": others}

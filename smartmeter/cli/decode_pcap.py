@@ -1,7 +1,6 @@
 """``decode frame --pcap FILE``: every frame of a capture, C12.22 and C12.18 alike.
 
-APDUs are cut out of TCP streams and datagrams; what an answer answers is known
-from the request before it in the capture.  What cannot be decoded because the
+APDUs are cut out of TCP streams and datagrams.  What cannot be decoded because the
 capture does not hold it is told, not passed over.
 """
 
@@ -9,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -24,12 +22,13 @@ from protocols.transports.ip_reading import IpReader
 from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
 from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
-from smartmeter.cli import frame_c1218, frame_c1222
+from smartmeter.cli import frame_c1218
+from smartmeter.cli.captured_talk import CapturedTalk
 from smartmeter.cli.frame_c1222 import FrameContext
 from smartmeter.cli.frame_error import FrameError
 from smartmeter.cli.image_file import given_octets
 
-#: Requests whose answers may still come.
+#: Streams at once.
 MAX_OPEN = 65_536
 
 
@@ -37,34 +36,33 @@ class CaptureReader:
     """The frames of one capture file, and at their end what was left out of it and why."""
 
     def __init__(self, name: str, context: FrameContext) -> None:
-        self._name, self._context = name, context
+        self._name, self._talk = name, CapturedTalk(context)
         self._ip, self._joiner = IpReader(), StreamJoiner(APDU_TAG)
         self._streams: OrderedDict[Way, ApduStream | None] = OrderedDict()
-        self._asked: OrderedDict[tuple[str, int], list[str]] = OrderedDict()
         self._spoken: set[Way] = set()
         self._left_out: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
         self._segments: Counter[Way] = Counter()
-        self._damage = ""
+        self._damage, self._utc_us = "", 0
         #: Octets of streams that are none of ours, or go on after what is no message.
         self._foreign: Counter[Way] = Counter()
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Decode frame by frame; click.UsageError when it is no capture."""
         octets = given_octets(self._name, MAX_FILE_OCTETS)
-        number = utc_us = 0
+        number = 0
         try:
             for number, packet in enumerate(read_capture(octets), 1):
-                utc_us = packet.utc_us
+                self._utc_us = packet.utc_us
                 for shown in self._packet(packet):
-                    yield {"packet": number, "utc_us": utc_us} | shown
+                    yield {"packet": number, "utc_us": self._utc_us} | shown
         except PortError as error:
             if not number:
                 raise click.UsageError(f"{self._name}: {error}") from error
             self._damage = str(error)  # as of a recorder that was killed: what is there counts
         for way, piece in self._joiner.finish():
             for apdu in self._cut_out(way, piece):
-                yield {"packet": number, "utc_us": utc_us} | self._shown(way, apdu)
+                yield {"packet": number, "utc_us": self._utc_us} | self._shown(way, apdu)
 
     def left_out(self) -> list[str]:
         """Give what was not decoded, once the frames have been given."""
@@ -121,7 +119,7 @@ class CaptureReader:
         told = {"protocol": "c1222", "source": _name(way[0]), "destination": _name(way[1])}
         if cut:
             return told | {"ok": False, "hex": apdu.hex(), "reason": "cut-by-capture"}
-        return told | self._c1222(apdu)
+        return told | self._talk.shown(apdu, self._utc_us)
 
     def _cut_out(self, way: Way, piece: Piece) -> list[bytes]:
         """Give the APDUs that a piece completes; a stream that is none is left alone."""
@@ -152,28 +150,6 @@ class CaptureReader:
             return {"ok": True, "hex": octets.hex(), "decoded": frame_c1218.decode_frame(octets)}
         except FrameError as error:
             return {"ok": False, "hex": octets.hex(), "reason": error.reason}
-
-    def _c1222(self, octets: bytes) -> dict[str, Any]:
-        shown: dict[str, Any] = {"ok": True, "hex": octets.hex()}
-        try:
-            decoded = frame_c1222.decode_frame(octets, self._context)
-            answers = decoded.get("called_ap_invocation_id")
-            asked = self._asked.get((decoded.get("called_ap_title", ""), answers or 0))
-            if answers is not None and asked is not None:
-                known = replace(self._context, in_reply_to=asked)
-                decoded = frame_c1222.decode_frame(octets, known)
-            elif answers is None:
-                self._ask(decoded)
-        except FrameError as error:
-            return shown | {"ok": False, "reason": error.reason}
-        return shown | {"decoded": decoded}
-
-    def _ask(self, decoded: dict[str, Any]) -> None:
-        services = [one.get("service", "") for one in decoded.get("services", [])]
-        caller = (decoded.get("calling_ap_title", ""), decoded["calling_ap_invocation_id"])
-        self._asked[caller] = services
-        while len(self._asked) > MAX_OPEN:
-            self._asked.popitem(last=False)
 
 
 def _name(end: Endpoint) -> str:

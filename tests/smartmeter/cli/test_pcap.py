@@ -35,7 +35,7 @@ from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import EPOCH_US, Fleet, FleetSettings
 from smartmeter.simulation.polling import compare
 from smartmeter.simulation.swarm import HOUR_US
-from tests.protocols.c1222.conversation import READ_1, Talk, request
+from tests.protocols.c1222.conversation import MESSAGES, READ_1, Talk, request, vector
 from tests.protocols.c1222.wireshark import needs_tshark, tshark, write_capture
 from tests.smartmeter.cli.served import meter_process, smartmeter
 
@@ -273,3 +273,24 @@ def test_packets_in_the_old_block_and_stamps_with_an_offset_are_read(order: str)
     first, second = read_capture(section + interface + old + simple)
     assert (first.octets, first.utc_us, first.cut) == (payload, 1_700_000_000_000_005, 3)
     assert (second.octets, second.cut) == (payload[:5], 1)
+
+
+def test_a_session_is_read_by_its_logon_and_segments_give_the_whole(tmp_path: Path) -> None:
+    """Messages of a session may leave the security element out (C12.22 digest, 8.3)."""
+    session = ("own-logon-with-timeout-encrypted", "own-in-session-read-without-AC")
+    names = (*session, *(f"own-segment-{number}-of-3" for number in (2, 0, 1)))
+    maker, file = PacketMaker(), tmp_path / "net.pcapng"
+    write_capture(file, [maker.packet(*ENDS, False, vector(name)) for name in names])
+    key = MESSAGES[session[0]]["key"][0]["key"]
+    verb = ("decode", "frame", "--pcap", str(file))
+    done = smartmeter(*verb, "--json", SMARTMETER_C1222_KEYS=f"5={key}")
+    frames = json.loads(done.stdout)["frames"]
+    assert [frame["ok"] for frame in frames] == [True] * 5 and done.returncode == 0
+    for frame, name in zip(frames, session, strict=False):
+        assert frame["decoded"]["services"] == MESSAGES[name]["decoded"]["services"]
+    assert ["whole" in frame for frame in frames] == [False] * 4 + [True]
+    whole = MESSAGES["own-write-length-82"]
+    assert frames[-1]["whole"]["hex"] == whole["hex"]
+    assert frames[-1]["whole"]["decoded"]["services"] == whole["decoded"]["services"]
+    shown = smartmeter(*verb, SMARTMETER_C1222_KEYS=f"5={key}").stdout
+    assert "the whole message:" in shown and "security-element-missing" not in shown

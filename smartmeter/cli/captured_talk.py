@@ -1,0 +1,83 @@
+"""What a message of a capture says, also by those before it.
+
+An answer is read by its request, a message of a session without a security element by that of
+its logon, and the last segment of a message gives the whole.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any
+
+from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.segmentation import Joiner, SegmentRefused
+from smartmeter.cli.frame_c1222 import FrameContext, decode_frame
+from smartmeter.cli.frame_error import FrameError
+
+#: Requests whose answers may still come, and sessions.
+MAX_OPEN = 65_536
+MAX_APDU_OCTETS = 1 << 20
+_Title = tuple[int, ...]
+
+
+class CapturedTalk:
+    """The messages of one capture, in their order."""
+
+    def __init__(self, context: FrameContext) -> None:
+        self._context = context
+        self._asked: OrderedDict[tuple[str, int], list[str]] = OrderedDict()
+        #: Key id and IV of the newest logon between two titles.
+        self._sessions: OrderedDict[frozenset[_Title], tuple[int, bytes]] = OrderedDict()
+        self._joiner = Joiner(MAX_APDU_OCTETS)
+
+    def shown(self, octets: bytes, utc_us: int) -> dict[str, Any]:
+        """Give an APDU as ``decode frame`` does; ``whole`` is the message that it completes."""
+        told: dict[str, Any] = {"ok": True, "hex": octets.hex()}
+        try:
+            told["decoded"] = self._decoded(octets)
+        except FrameError as error:
+            return told | {"ok": False, "reason": error.reason}
+        apdu = decode_apdu(octets)
+        whole = self._whole(apdu, utc_us) if apdu.is_segment else None
+        return told | ({"whole": self.shown(whole, utc_us)} if whole is not None else {})
+
+    def _decoded(self, octets: bytes) -> dict[str, Any]:
+        context, pair = self._context, _between(octets)
+        if context.session is None and pair in self._sessions:
+            context = replace(context, session=self._sessions[pair])
+        decoded = decode_frame(octets, context)
+        answers = decoded.get("called_ap_invocation_id")
+        asked = self._asked.get((decoded.get("called_ap_title", ""), answers or 0))
+        if answers is not None and asked is not None:
+            return decode_frame(octets, replace(context, in_reply_to=asked))
+        if answers is None:
+            self._ask(decoded, pair)
+        return decoded
+
+    def _ask(self, decoded: dict[str, Any], pair: frozenset[_Title]) -> None:
+        services = [one.get("service", "") for one in decoded.get("services", [])]
+        caller = (decoded.get("calling_ap_title", ""), decoded["calling_ap_invocation_id"])
+        self._asked[caller] = services
+        if "logon" in services and "iv" in decoded:
+            self._sessions[pair] = decoded["key_id"], bytes.fromhex(decoded["iv"])
+        while len(self._asked) > MAX_OPEN:
+            self._asked.popitem(last=False)
+        while len(self._sessions) > MAX_OPEN:
+            self._sessions.popitem(last=False)
+
+    def _whole(self, apdu: Apdu, utc_us: int) -> bytes | None:
+        try:
+            return self._joiner.offer(apdu, utc_us)
+        except SegmentRefused:
+            return None  # its receiver says so, in the capture
+
+
+def _between(octets: bytes) -> frozenset[_Title]:
+    """Give the titles that a message goes between; none of one that is no message."""
+    try:
+        apdu = decode_apdu(octets)
+    except ApduRejected:
+        return frozenset()
+    return frozenset(one.absolute for one in (apdu.calling, apdu.called) if one is not None)
