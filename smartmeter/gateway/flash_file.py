@@ -107,7 +107,10 @@ class FlashFile:
         check_changes(changes)
         record = _record(changes)
         self._spend(len(record))
-        start = os.fstat(self._file).st_size
+        found = os.fstat(self._file)
+        if not found.st_nlink:
+            raise StorageError(str(self._path), "was removed", "a new one is begun")
+        start = found.st_size
         try:
             if self._medium.write(self._file, record) != len(record):
                 raise OSError(28, "No space left on device")
@@ -153,9 +156,11 @@ class FlashFile:
         """Write the pages anew; where that fails, the log stays and grows on."""
         with contextlib.suppress(OSError):
             self._rewrite()
-        # Whichever of the two has the name now is whole.
-        os.close(self._file)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        # Whichever of the two has the name now is whole; if none has, the next commit tells.
+        with contextlib.suppress(FileNotFoundError):
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+            os.close(self._file)
+            self._file = file
 
     def close(self) -> None:
         """Close the file."""

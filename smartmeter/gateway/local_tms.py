@@ -45,6 +45,11 @@ class LocalTms:
         self.server: TmsServer | None = None
         self._ready = asyncio.Event()
 
+    @property
+    def database(self) -> Path:
+        """Give the file of what it has collected."""
+        return self._data / "tms" / "tms.sqlite3"
+
     async def start(self, calendar: Calendar) -> None:
         """Listen on loopback, and know the gateway's modules; StorageError for a full disk."""
         server = TmsServer(

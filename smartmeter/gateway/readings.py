@@ -107,6 +107,11 @@ class Readings:
     def _fault(self, error: Exception) -> StorageError:
         return StorageError(str(self._path), str(error), "free some space, check the rights")
 
+    def _has_its_name(self) -> None:
+        """Refuse to work on a file that was removed: nothing of it would be there at the end."""
+        if not self._path.exists():
+            raise StorageError(str(self._path), "was removed", "the gateway begins anew")
+
     # What comes in.
 
     def taken(self, esn: str) -> tuple[int, int]:
@@ -119,6 +124,7 @@ class Readings:
 
         ``reports`` are number and services, in order of their numbers.
         """
+        self._has_its_name()
         try:
             self._db.execute("BEGIN IMMEDIATE")
             for number, services in reports:
@@ -282,6 +288,7 @@ class Readings:
     def after(self, table: str, number: int, limit: int = MAX_ROWS) -> list[sqlite3.Row]:
         """Give the rows of intervals, registers or happenings above a number, in order."""
         assert table in ("intervals", "registers", "happenings")
+        self._has_its_name()
         return self._all(
             f"SELECT * FROM {table} WHERE number > ? ORDER BY number LIMIT ?", number, limit
         )

@@ -14,6 +14,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import monotonic_us
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 MAINS_POLL_S = 0.2
 STATUS_S = 10.0
+#: How often it is looked whether the databases are still there.
+FILES_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ class Gateway:
         outlets = Outlets(settings.sinks, self._readings, self._journal, self._meters, self._utc_s)
         work = [seat.run() for seat in self._seats]
         work += [*outlets.runners(), self._feel_mains(self._sense), self._tell_manager()]
+        work.append(self._watch_files())
         if self.local is not None:
             work.append(self._begin_local(self.local))
             if self._page is not None:
@@ -168,6 +172,20 @@ class Gateway:
         while True:
             await asyncio.sleep(self._manager.period_s or STATUS_S)
             self._manager.alive(self._sentence())
+
+    async def _watch_files(self) -> None:
+        """Begin anew when a database was removed: what is written to it now has no name."""
+        paths = [self._settings.readings]
+        paths += [] if self.local is None else [self.local.database]
+        seen: set[Path] = set()
+        while True:
+            there = {path for path in paths if path.exists()}
+            if gone := seen - there:
+                self._journal.say(f"{min(gone)}: was removed; the gateway begins anew")
+                self._begin_again()
+                return
+            seen |= there
+            await asyncio.sleep(FILES_S)
 
     def _sentence(self) -> str:
         fresh = sum(seat.fresh for seat in self._seats)

@@ -215,6 +215,19 @@ def test_after_a_full_disk_the_same_file_goes_on(tmp_path: Path) -> None:
     assert FlashFile(tmp_path / "state").get("a") == b"3"
 
 
+def test_a_file_that_was_removed_takes_nothing_that_would_be_lost(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "state"
+    memory = FlashFile(path)
+    memory.commit({"a": b"1"})
+    path.unlink()
+    path.parent.rmdir()
+    with pytest.raises(StorageError, match="was removed"):
+        memory.commit({"a": b"2"})
+    again = FlashFile(path)
+    again.commit({"a": b"2"})
+    assert FlashFile(path).get("a") == b"2"
+
+
 def test_a_fault_that_writes_for_ever_is_stopped_and_let_go_on_later(tmp_path: Path) -> None:
     now_us = 0
     memory = FlashFile(tmp_path / "state", clock_us=lambda: now_us, day_octets=100_000)

@@ -1,0 +1,63 @@
+"""A gateway whose files are removed under way says so, begins anew and reads the meter again."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from tests.smartmeter.cli.served import meter_process
+from tests.smartmeter.test_kill import KEY
+
+RATE = 3600
+
+
+def sequences(data: Path) -> list[int]:
+    try:
+        with closing(sqlite3.connect(f"file:{data}/readings.sqlite3?mode=ro", uri=True)) as db:
+            rows = db.execute("SELECT sequence FROM intervals WHERE channel=0 ORDER BY sequence")
+            return [row[0] for row in rows]
+    except sqlite3.Error:
+        return []
+
+
+def until_there_are(count: int, data: Path) -> list[int]:
+    end = time.monotonic() + 60
+    while len(found := sequences(data)) < count:
+        assert time.monotonic() < end, f"{len(found)} intervals"
+        time.sleep(0.2)
+    return found
+
+
+def test_a_data_folder_that_is_removed_costs_nothing_that_the_meter_has(tmp_path: Path) -> None:
+    clock, data = f"{int(time.time())},{RATE}", tmp_path / "data"
+    with meter_process("--pty", str(tmp_path / "m"), "--clock", clock) as (port, _):
+        file = tmp_path / "g.toml"
+        file.write_text(
+            f'[gateway]\ndata = "{data}"\n[module]\nesn = "SM1"\n[meter]\nport = "{port}"\n'
+            f'[csv]\nfile = "{data}/i.csv"\n'
+        )
+        run = ("-u", "-m", "smartmeter", "gateway", "run", "--settings", str(file))
+        secrets = {"SMARTMETER_MODULE_KEY": KEY, "SMARTMETER_OPTICAL_PASSWORD": "master"}
+        gateway = subprocess.Popen(
+            [sys.executable, *run, "--clock", clock],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **secrets},
+        )
+        try:
+            before = until_there_are(4, data)
+            shutil.rmtree(data)
+            after = until_there_are(len(before) + 2, data)
+        finally:
+            gateway.send_signal(signal.SIGTERM)
+            out, _ = gateway.communicate(timeout=30)
+    assert gateway.returncode == 0 and "Traceback" not in out, out
+    assert after == list(range(after[-1] + 1)), "all that the meter recorded, once"
+    assert "readings.sqlite3: was removed; the gateway begins anew" in out, out
+    assert len((data / "i.csv").read_text().splitlines()) > len(after)
