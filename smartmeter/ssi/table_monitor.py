@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansi_tables import Context
+from ansi_tables import Context, name_of
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import Condition
 from smartmeter.ssi.conditions import Watched, whole
@@ -82,7 +82,7 @@ class TableMonitor:
         """
         refused = (one.monitor for one in self._watches if one.refused)
         return self._impossible + [
-            f"monitor {one['MONITOR_NBR']}: the meter does not give it ST-{one['TABLE']}"
+            f"monitor {one['MONITOR_NBR']}: the meter does not give it {name_of(one['TABLE'])}"
             for one in refused
         ]
 
@@ -185,13 +185,13 @@ class TableMonitor:
                 watch.next_us = min(watch.next_us, now_us)
         self._plan()
 
-    def answered(self, asked: Iterable[Span], read: Iterable[Span]) -> None:
-        """Note which of the spans that were ``asked`` for the meter gives."""
-        given, spans = set(read), list(asked)
+    def answered(self, asked: Iterable[Span], read: Iterable[tuple[Span, bytes]]) -> None:
+        """Note what of the spans that were ``asked`` for the meter gives."""
+        given = [Span(span.table, span.offset, len(octets)) for span, octets in read]
+        spans = list(asked)
         for watch in self._watches:
-            mine = [span for span in spans if _inside(watch.span, span)]
-            if mine:
-                watch.refused = given.isdisjoint(mine)
+            if any(_inside(watch.span, span) for span in spans):
+                watch.refused = not any(_inside(watch.span, span) for span in given)
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
         """Take what was read; give the changes.  Their states are to be made durable now."""

@@ -129,7 +129,7 @@ class Watching:
     def looked(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> bool:
         """Take what was read; True when something was told."""
         asked = self._rest(line_us, now_us)
-        self._monitor.answered(asked, (span for span, _ in read))
+        self._monitor.answered(asked, read)
         self._tell_faults(now_us)
         verdicts = self._monitor.judge(read, now_us)
         for verdict in verdicts:

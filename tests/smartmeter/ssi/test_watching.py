@@ -195,16 +195,22 @@ def test_monitors_of_two_tables_are_both_read_however_their_periods_meet() -> No
     assert reads == {23: 143, 28: 71}
 
 
-def test_a_monitor_that_the_meter_refuses_is_a_fault_that_is_told_once() -> None:
+def test_monitors_of_what_the_meter_does_not_give_are_faults_that_are_told_once() -> None:
     street = Street()
     street.run(10)
     away = monitor(1, TABLE=2047, PATH="", WIDTH=4, PERIOD_MS=500)
-    street.provision(MONITORS={"MONITORS": [away, monitor(2)]}, SCHEDULES=schedules(schedule()))
+    behind = monitor(3, PATH="", OFFSET=5000, WIDTH=2)
+    street.provision(
+        MONITORS={"MONITORS": [away, monitor(2), behind]}, SCHEDULES=schedules(schedule())
+    )
     street.run(1000)
-    (alarm,) = street.host.parts(SsiTable.ALARM)
-    assert alarm["CODE"] == ModuleAlarm.MONITOR_IMPOSSIBLE
-    assert alarm["TEXT"] == "monitor 1: the meter does not give it ST-2047"
-    assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 1
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert {one["CODE"] for one in alarms} == {ModuleAlarm.MONITOR_IMPOSSIBLE}
+    assert sorted(one["TEXT"] for one in alarms) == [
+        "monitor 1: the meter does not give it ST-2047",
+        "monitor 3: the meter does not give it ST-23",
+    ]
+    assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 2
 
 
 def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:
