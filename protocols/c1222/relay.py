@@ -94,9 +94,10 @@ class Relay:
     network service come out of ``events``.  ``ways`` gives paths that its owner knows, and
     ``members`` those to all below a title;
     ``seek`` begins to look for one and tells whether there is hope: then the message waits
-    until ``way_found`` or ``way_lost``.  ``moved`` is told of a title that has answered by a way
-    that was looked for, and not by the one that was known.  ``address_of`` gives the native
-    address of a path's far end, or with True the own one as seen from there.
+    until ``way_found`` or ``way_lost``.  ``call`` does the same for one whose way is silent, and
+    may only be slow.  ``moved`` is told of a title that has answered by a way that was looked
+    for, and not by the one that was known.  ``address_of`` gives the native address of a path's
+    far end, or with True the own one as seen from there.
     """
 
     def __init__(
@@ -108,11 +109,12 @@ class Relay:
         ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
         members: Callable[[_Title], set[Hashable]] = lambda prefix: set(),
         seek: Callable[[ApTitle], bool] = lambda title: False,
+        call: Callable[[ApTitle], bool] = lambda title: False,
         moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
         address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
-        self._members, self._moved = members, moved
+        self._members, self._call, self._moved = members, call, moved
         self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
@@ -312,7 +314,7 @@ class Relay:
         octets = tlv(APDU_TAG, b"".join(apdu.elements.values()))
         if self.upstream not in (None, asked.came):
             self._go_too(self.upstream, asked.came, apdu, octets, now_us)
-        elif apdu.called is not None and self._waiting.is_sought(apdu.called):
+        elif apdu.called is not None and self._call(apdu.called):
             self._waiting.take(asked.came, apdu, octets, now_us, went=True)
 
     def _go_too(

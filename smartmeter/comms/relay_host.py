@@ -82,6 +82,7 @@ class RelayHost:
             registrar,
             UPSTREAM if upstream else None,
             seek=self.finder.seek,
+            call=self.finder.call,
             address_of=_address_of,
         )
         self._bearer: Bearer | None = None

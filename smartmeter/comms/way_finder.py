@@ -63,7 +63,7 @@ class Seeker(Protocol):
 
 
 class WayFinder:
-    """Looks for nodes; ``seek`` begins, and tells whether there is hope.
+    """Looks for nodes; ``seek`` and ``call`` begin, and tell whether there is hope.
 
     ``known`` gives where a node said that it can be reached.
     """
@@ -85,19 +85,29 @@ class WayFinder:
 
     def seek(self, title: ApTitle) -> bool:
         """Begin to look for a node, or go on; False when nothing is known of it."""
-        if title.absolute in self._calls:
-            return True
-        address = self._known(title)
-        if address is not None and len(self._calls) < MAX_CALLS:
-            call = asyncio.get_running_loop().create_task(self._call(title, address))
-            self._calls[title.absolute] = call
-            return True
-        return self._wake(title)
+        return self._begin_call(title, then_wake=True) or self._wake(title)
+
+    def call(self, title: ApTitle) -> bool:
+        """Begin to call a node that may be slow only, so that it is not woken: that costs money.
+
+        False when it listens nowhere.
+        """
+        return self._begin_call(title, then_wake=False)
 
     async def stop(self) -> None:
         """Look for nobody any more; raise what a call failed with."""
         for error in await ended(*self._calls.values()):
             raise error
+
+    def _begin_call(self, title: ApTitle, then_wake: bool) -> bool:
+        if title.absolute in self._calls:
+            return True
+        address = self._known(title)
+        if address is None or len(self._calls) >= MAX_CALLS:
+            return False
+        call = asyncio.get_running_loop().create_task(self._call(title, address, then_wake))
+        self._calls[title.absolute] = call
+        return True
 
     def _wake(self, title: ApTitle) -> bool:
         number = self.ring.numbers.get(title.absolute) if self.ring is not None else None
@@ -110,7 +120,7 @@ class WayFinder:
             self.ring.bell.wake(number)
         return True
 
-    async def _call(self, title: ApTitle, address: NativeAddress) -> None:
+    async def _call(self, title: ApTitle, address: NativeAddress, then_wake: bool) -> None:
         path: Hashable | None = None
         try:
             if address.protocol == UDP:
@@ -124,7 +134,7 @@ class WayFinder:
         if path is not None:
             self._seeker.way_found(title, path)
             self._let_go_of_former(title, path)
-        elif not self._wake(title):
+        elif not then_wake or not self._wake(title):
             self._seeker.way_lost(title)
 
     def _let_go_of_former(self, title: ApTitle, path: Hashable) -> None:

@@ -195,6 +195,7 @@ class Collector:
             ways=self._way_to,
             members=self._members,
             seek=lambda title: self.seek(title),
+            call=lambda title: self.seek(title),
             moved=self._moved,
         )
         #: Begins to call a node that has no connection; tells whether there is hope.

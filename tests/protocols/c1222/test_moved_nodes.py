@@ -173,7 +173,7 @@ def test_a_node_whose_connection_is_silent_is_called_where_it_listens(
     relay = Relay(
         Node(MASTER, Ring(), Clock(), None, OPEN),
         Registrar(ApTitle.parse(".7")),
-        seek=lambda title: not sought.append(title),  # type: ignore[func-returns-value]
+        call=lambda title: not sought.append(title),  # type: ignore[func-returns-value]
         moved=lambda title, path: moved.append((title, path)),
     )
     node = Node(METER, Ring(), Clock(), SecurityState(9), OPEN)
@@ -216,7 +216,7 @@ def test_a_node_whose_connection_is_silent_is_called_where_it_listens(
 
 
 def test_who_cannot_be_called_either_may_still_answer_and_is_told_of_once() -> None:
-    relay = Relay(Node(MASTER, Ring(), Clock(), None, OPEN), seek=lambda title: True)
+    relay = Relay(Node(MASTER, Ring(), Clock(), None, OPEN), call=lambda title: True)
     relay.way_found(METER, "own", NOW_US)
     relay.receive("client", request([READ_1], called=METER), NOW_US)
     relay.expire(NOW_US + 10_000_000)

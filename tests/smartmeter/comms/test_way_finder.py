@@ -137,6 +137,20 @@ def test_nobody_is_called_at_the_address_of_many(host: str) -> None:
     assert native_address(ACCEPTS[UDP], one.encode()) == one
 
 
+async def test_a_node_that_may_only_be_slow_is_called_but_not_woken(tmp_path: Path) -> None:
+    class Bell:
+        rung = 0
+
+        def wake(self, number: str) -> None:
+            self.rung += 1
+
+    relay, bell = await master(tmp_path), Bell()
+    relay.finder.ring = Ring(bell, {METER.absolute: NODE_NUMBER})
+    assert not relay.finder.call(METER) and bell.rung == 0
+    assert relay.finder.seek(METER) and bell.rung == 1
+    await relay.stop()
+
+
 async def test_a_relay_that_ends_sees_the_calls_end_that_it_gives_up(tmp_path: Path) -> None:
     with socket.socket() as deaf, socket.socket() as first, socket.socket() as second:
         deaf.bind(("127.0.0.1", 0))
