@@ -9,7 +9,7 @@ from typing import Any
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
 from smartmeter.tms.commits import Commits
-from smartmeter.tms.jobs import DONE, FAILED, JobChanged
+from smartmeter.tms.jobs import DONE, FAILED, Job, JobChanged
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import PollDue
@@ -41,12 +41,12 @@ class JobOutcomes:
         polled: PolledSource,
         commits: Commits,
         on_outages: Callable[[str], None],
-        on_entries: Callable[[str], None],
+        on_kept: Callable[[str, Kind], None],
     ) -> None:
-        """Each of the last two is told whose outage log, or entries, have become durable."""
+        """``on_outages`` is told whose outage log is durable, ``on_kept`` of whom anything is."""
         self._store, self._template, self._contexts = store, template, contexts
         self._silence, self._polled = silence, polled
-        self._commits, self._on_outages, self._on_entries = commits, on_outages, on_entries
+        self._commits, self._on_outages, self._on_kept = commits, on_outages, on_kept
 
     @property
     def version(self) -> int:
@@ -71,19 +71,11 @@ class JobOutcomes:
                 row = (job.esn, self._template.version, job.cause, utc_s)
                 self._store.write(lambda c: store_unprovisioned(c, *row))
             case Kind.RECOVER:
-                self._recovered(job.esn, result if done else None, job.cause, utc_s)
+                self._recovered(job, result if done else None, utc_s)
             case Kind.OUTAGES if done:
-                self._keep_log(
-                    job.esn,
-                    lambda c: records.store_outage_log(c, job.esn, result, utc_s),
-                    self._on_outages,
-                )
+                self._keep(job, lambda c: records.store_outage_log(c, job.esn, result, utc_s))
             case Kind.EVENTS if done:
-                self._keep_log(
-                    job.esn,
-                    lambda c: records.store_events(c, job.esn, result, utc_s),
-                    self._on_entries,
-                )
+                self._keep(job, lambda c: records.store_events(c, job.esn, result, utc_s))
             case Kind.UPGRADE if done:
                 self._upgraded(job.esn, result, utc_s)
             case Kind.POLL if isinstance(job.about, PollDue):
@@ -106,24 +98,26 @@ class JobOutcomes:
         if not has_power(self._store, esn):
             self._silence.power(esn, False, utc_s)
 
-    def _recovered(
-        self, esn: str, parts: list[dict[str, Any]] | None, cause: str, utc_s: int
-    ) -> None:
+    def _recovered(self, job: Job, parts: list[dict[str, Any]] | None, utc_s: int) -> None:
         """A look at a silent SmartMeter has ended: keep what was fetched, name the state."""
+        esn = job.esn
         if parts is None:
-            text = f"does not answer: {cause}"
+            text = f"does not answer: {job.cause}"
+            self._store.write(lambda c: store_recovery(c, esn, (), text, utc_s))
         else:
             text = "answers when asked, but sends nothing by itself"
-        self._store.write(lambda c: store_recovery(c, esn, parts or (), text, utc_s))
+            self._keep(job, lambda c: store_recovery(c, esn, parts, text, utc_s))
         if self._silence.silent(esn):
             self._name_state(esn, State.SILENT, text, utc_s)
 
-    def _keep_log(self, esn: str, change: Change, told: Callable[[str], None]) -> None:
-        """Keep what a log has, and tell it."""
+    def _keep(self, job: Job, change: Change) -> None:
+        """Keep what a job brought, and tell whoever waits for it."""
 
         def after(future: Future[None]) -> None:
             if future.exception() is None:
-                told(esn)
+                self._on_kept(job.esn, Kind(job.kind))
+                if job.kind == Kind.OUTAGES:
+                    self._on_outages(job.esn)
 
         self._commits.write(change, after)
 

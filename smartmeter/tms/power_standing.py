@@ -23,7 +23,7 @@ class PowerStanding:
         silence: SilenceWatch,
         utc_s: Callable[[], int],
         set_state: Callable[[str, State, str], None],
-        ask_for_log: Callable[[str], None],
+        ask_for_log: Callable[[str], object],
     ) -> None:
         self._store, self._silence, self._utc_s = store, silence, utc_s
         self._set_state, self._ask_for_log = set_state, ask_for_log
