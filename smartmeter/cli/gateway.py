@@ -69,6 +69,10 @@ def run(name: str, clock: str, page: str | None) -> None:
     for seat in settings.seats:
         click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
     click.echo(f"towards the meter: {settings.permission}")
+    if page is not None and settings.bearers:
+        click.echo(
+            "[[tms]] of the settings is not used: with --with-tms the TMS is in this process"
+        )
     if settings.is_plain and page is None:
         leave_tls_out()
     import asyncio

@@ -3,7 +3,11 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
+from smartmeter.cli import group
 from smartmeter.gateway.local_tms import LocalTms
 from smartmeter.tms.store.sqlite import Store
 
@@ -41,3 +45,24 @@ def test_it_drops_what_is_old_and_under_a_wrong_clock_no_more_than_a_day(tmp_pat
     assert arrivals(tmp_path, NOW_S, None, 4) == [500, 499, 450, 3]
     assert arrivals(tmp_path, NOW_S + 36_525 * DAY_S, 400, 3) == [499, 450, 3]
     assert arrivals(tmp_path, NOW_S, 470, 2) == [450, 3]
+
+
+def test_a_tms_elsewhere_that_is_not_used_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text("00" * 16)
+    file = tmp_path / "g.toml"
+    file.write_text(
+        f'[gateway]\ndata = "{tmp_path}"\n[module]\nesn = "SM1"\nkey_file = "{tmp_path}/key"\n'
+        '[meter]\nport = "/dev/none"\n[[tms]]\naddress = "tcp:127.0.0.1:1"\n'
+    )
+
+    async def ends(*arguments: object) -> bool:
+        return False
+
+    monkeypatch.setattr("smartmeter.gateway.service.run_gateway", ends)
+    monkeypatch.setattr("smartmeter.gateway.beginning.leave_tls_out", lambda: None)
+    run = ("gateway", "run", "--settings", str(file))
+    told = "[[tms]] of the settings is not used"
+    assert told not in CliRunner().invoke(group, run).output
+    assert told in CliRunner().invoke(group, (*run, "--with-tms", "127.0.0.1:0")).output
