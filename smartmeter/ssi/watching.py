@@ -281,7 +281,8 @@ class Watching:
         """
         done_s = {DEMAND_RESET: self._memory.reset_s, SELF_READ: self._memory.self_read_s}
         asked_s = 0 if entry.manufacturer else done_s.get(entry.code, 0)
-        return entry.user_id == self._user_id or abs(entry.time_s - asked_s) <= EFFECT_S
+        is_effect = asked_s > 0 and abs(entry.time_s - asked_s) <= EFFECT_S
+        return entry.user_id == self._user_id or is_effect
 
 
 def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:

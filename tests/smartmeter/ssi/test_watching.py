@@ -289,6 +289,18 @@ def test_a_wrong_password_is_told_at_once_as_the_event_that_the_meter_logs() -> 
     assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.TAMPER_ATTEMPT)]
 
 
+def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> None:
+    resets = {"SOURCE": 1, "CODE": EventCode.DEMAND_RESET, "DISPOSITION": 2}
+    street = watching(DISPOSITION={"DEFAULT": 0, "ENTRIES": [resets]})
+    module = street.device.module
+    assert not module.memory.reset_s
+    sequence = (module.memory.events_judged or 0) + 1
+    entry = LogEntry(sequence, 0, 9, EventCode.DEMAND_RESET, False, b"")
+    module._job_done(JobDone("log", LogRead((entry,), sequence, 0), 0), street.world.now_us)
+    street.run(5)
+    assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.DEMAND_RESET)]
+
+
 def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_report() -> None:
     street = watching()
     module = street.device.module
