@@ -47,6 +47,8 @@ class Watched:
         self._extremes = Extremes(self._window_us)
         self._last: bytes | None = None
         self._changed_us = 0
+        #: What was told before a restart holds until so long: the window's values are gone.
+        self._holds_until_us = 0
         self._since_us: int | None = None
         self._told_us: deque[int] = deque(maxlen=max(1, monitor["MAX_PER_HOUR"]))
 
@@ -61,10 +63,11 @@ class Watched:
         if self._monitor["CONDITION"] == Condition.RATE:
             self._extremes.saw(self._number(value), now_us)
 
-    def was_silent(self, seen: bytes, now_us: int) -> None:
-        """Before anything was seen: take up a silence that was told, as of octets of then."""
+    def resume(self, told: bytes, now_us: int) -> None:
+        """Before anything was seen: take up what was told of the octets ``told``."""
         if self._last is None:
-            self._last, self._changed_us = seen, now_us - self._window_us
+            self._last, self._changed_us = told, now_us - self._window_us
+            self._holds_until_us = now_us + self._window_us
 
     def moved(self, old: Any, new: Any) -> bool:
         """Tell whether a value that is another one is so by more than the hysteresis."""
@@ -86,6 +89,8 @@ class Watched:
             case Condition.OUTSIDE:
                 return number < self._low + slack or number > self._high - slack
             case Condition.RATE:
+                if raised and now_us < self._holds_until_us:
+                    return True
                 return self._extremes.farthest(number, now_us) > self._low - slack
             case Condition.SILENT:
                 return now_us - self._changed_us >= self._window_us

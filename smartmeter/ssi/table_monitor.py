@@ -214,9 +214,9 @@ class TableMonitor:
         changes = monitor["CONDITION"] == Condition.CHANGED
         if value is None and monitor["CONDITION"] not in OF_OCTETS:
             return None
-        if raised and monitor["CONDITION"] == Condition.SILENT:
+        if raised:
             told = bytes.fromhex(last)
-            watched.was_silent(element.seen(told, element.value(told)), now_us)
+            watched.resume(element.seen(told, element.value(told)), now_us)
         watched.saw(element.seen(octets, value), value, now_us)
         if changes:
             holds = last is not None and self._moved(watch, bytes.fromhex(last), octets)

@@ -39,8 +39,9 @@ from smartmeter.base.tasks import DAY_S, Recurrence
 from smartmeter.base.zone import UTC_ZONE, Zone
 
 MAX_TEMPLATE_OCTETS = 1 << 20
-#: Days since 1970 that a zone is told for: 2025 to 2055.
-ZONE_DAYS = (20_089, 31_046)
+#: Days since 1970 that a zone is told for: 2016 to 2047, as many years as there is room for two
+#: changes of each.  Those gone by are for simulated calendars.
+ZONE_DAYS = (16_801, 28_489)
 #: The tables that the daily report carries whole: status, registers, the last demand reset's.
 DAILY_TABLES = [3, 23, 25]
 

@@ -128,6 +128,15 @@ def test_a_silence_that_was_told_is_not_over_because_the_module_starts_anew() ->
     assert raised(bound(memory=memory, **silent), (0, b"\7")) == [True]
 
 
+def test_a_rate_that_was_told_is_over_after_a_restart_when_its_window_is() -> None:
+    rate = {"CONDITION": Condition.RATE, "THRESHOLD": 9, "WINDOW_S": 60}
+    memory = Memory()
+    assert raised(bound(memory=memory, **rate), (0, b"\5"), (10, b"\x20")) == [False, True]
+    again = bound(memory=memory, **rate)
+    looks = [(20, b"\x20"), (79, b"\x20"), (81, b"\x20"), (90, b"\5")]
+    assert raised(again, *looks) == [False, False, True, True]
+
+
 def test_a_monitor_that_watches_something_else_now_knows_nothing_of_what_was() -> None:
     memory = Memory()
     assert raised(bound(memory=memory), (0, b"\5")) == [False]
