@@ -15,6 +15,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, TEST
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
+from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import (
     KeySuspected,
     MessageRejected,
@@ -200,6 +201,8 @@ class Collector:
         )
         #: Begins to call a node that has no connection; tells whether there is hope.
         self.seek: Callable[[ApTitle], bool] = lambda title: False
+        #: Gives where a node said that it can be called, or its datagrams came from.
+        self.listens_at: Callable[[ApTitle], NativeAddress | None] = lambda title: None
         #: Gives the native address of a path's far end, or of our own; empty: none.
         self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
         #: Tells that what goes by a path may lie in the network for a while.
@@ -508,7 +511,11 @@ class Collector:
         own = self.node.title
         if title is not None and own is not None and title.absolute == own.absolute:
             return self.address_of(asker, True)
-        path = self._way_to(title) if title is not None else None
+        if title is None:
+            return b""
+        if (place := self.listens_at(title)) is not None:
+            return place.encode()
+        path = self._way_to(title)
         return self.address_of(path, False) if path is not None else b""
 
     def _refusal_of_registration(

@@ -98,6 +98,7 @@ class HeadEnd:
         self._ids_until = first_id + RESERVED_IDS
         self.collector = Collector(self.meters, calendar, first_id)
         self.registrations = Registrations(store, self.collector)
+        self.collector.listens_at = self.native_address
         self.polled = PolledSource(store, template)
         self.jobs = JobRunner()
         self.silence = SilenceWatch()

@@ -231,6 +231,9 @@ async def test_a_node_without_a_connection_is_called_where_it_said(
     again = type(tms.head_end)(tms.store, tms.calendar, tms.head_end.template, lambda f: None)
     again.load(0)
     assert again.native_address(METER.title) == where, "known after a restart"
+    looked_for = request([encode_service(Resolve(METER.title))], 3, called=HOST_TITLE)
+    told = where.encode()
+    assert items(await asked(tms, looked_for)) == [bytes([0, len(told)]) + told]
     async with far.listening() as node:
         device = node.talk
         device.server.node.title, device.ring.ciphers = METER.title, {0: EaxPrime(METER.key)}
