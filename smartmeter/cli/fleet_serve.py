@@ -166,7 +166,9 @@ def _template(name: str | None) -> Template | None:
 
     if name is None:
         return None
-    return make_template() if name == "default" else read_template(text_of("--template", name))
+    if name == "default":
+        return make_template()
+    return read_template(text_of("--template", name), f"--template {name}")
 
 
 def _keys(path: Path, count: int, settings: ServedSettings) -> list[Shipped]:

@@ -157,7 +157,9 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     stop = asyncio.Event()
     on_stop(stop.set)
     shipment, poll, template = entries.shipment, entries.poll, entries.template
-    chosen = read_template(text_of("--template", template)) if template else make_template()
+    chosen = make_template()
+    if template:
+        chosen = read_template(text_of("--template", template), f"--template {template}")
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())

@@ -71,8 +71,9 @@ def from_json(text: str, name: str) -> Report:
         results = tuple(_result(each) for each in body["results"])
         return Report(results, dict(body["device"]), dict(body["run"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
+        why = f": {error!s:.80}" if isinstance(error, ValueError) else ""
         raise SettingsError(
-            name, f"no report of ours: {error!r:.80}", "make one: conformance PORT --json FILE"
+            name, f"is no report of ours{why}", "make one: conformance PORT --json FILE"
         ) from error
 
 

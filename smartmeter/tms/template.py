@@ -292,14 +292,17 @@ def _version(images: Mapping[SsiTable, bytes]) -> int:
     return int.from_bytes(ssi_tables.config_digest(images)[:4], "big") or 1
 
 
-def read_template(text: str) -> Template:
-    """Read a template file's text."""
+def read_template(text: str, place: str = "template") -> Template:
+    """Read a template file's text; SettingsError names the place and what is wrong."""
     if len(text) > MAX_TEMPLATE_OCTETS:
-        raise SettingsError("template", "is larger than 1 MiB", "make it smaller")
+        raise SettingsError(place, "is larger than 1 MiB", "make it smaller")
     try:
         changes = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        raise SettingsError("template", str(error), "write JSON") from error
+        raise SettingsError(place, str(error), "write JSON") from error
     if not isinstance(changes, dict):
-        raise SettingsError("template", "is no JSON object", "write {...}")
-    return make_template(changes)
+        raise SettingsError(place, "is no JSON object", "write {...}")
+    try:
+        return make_template(changes)
+    except SettingsError as error:
+        raise SettingsError(place, error.fault, error.remedy) from error

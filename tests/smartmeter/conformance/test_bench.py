@@ -380,8 +380,9 @@ def test_a_drawn_session_that_fails_is_shrunk_and_replays() -> None:
     ],
 )
 def test_a_wrong_file_is_refused_by_its_key(read: object, text: str, words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises(SettingsError, match=words) as caught:
         read(text, "file")  # type: ignore[operator]
+    assert "Error(" not in str(caught.value), "the words of a person, not of Python"
 
 
 def test_a_profile_that_lacks_a_service_makes_its_checks_not_applicable() -> None:

@@ -89,8 +89,8 @@ def test_any_text_is_a_shipment_or_one_clear_error(text: str) -> None:
 )
 def test_a_wrong_template_is_one_clear_error(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        read_template(text)
-    assert caught.value.place == "template" and "\n" not in str(caught.value)
+        read_template(text, "--template mine.json")
+    assert caught.value.place == "--template mine.json" and "\n" not in str(caught.value)
 
 
 def test_the_same_template_has_the_same_version_and_another_one_another() -> None:
