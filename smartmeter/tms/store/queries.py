@@ -111,17 +111,17 @@ def is_report_missing_before(
 
 
 def first_missing_entry(store: Store, esn: str) -> int:
-    """Give the sequence of the first entry of a meter's log that is missing, or comes next."""
+    """Give the sequence of the first entry of a meter's log that is missing, or comes next.
+
+    Logs count from 1 on: what is before the first entry that is stored is missing, too.
+    """
     newest = store.number("SELECT max(sequence) FROM events WHERE esn=?", esn)
-    if not newest:
-        return 0
+    begin = max(0, newest - MAX_LOOK_BACK)
     rows = store.read(
-        "SELECT sequence + 1 AS first, following AS end FROM"
-        " (SELECT sequence, lead(sequence) OVER (ORDER BY sequence) AS following FROM events"
-        "  WHERE esn=? AND sequence>?) WHERE following > sequence + 1 ORDER BY first LIMIT ?",
-        esn,
-        newest - MAX_LOOK_BACK,
-        MAX_GAPS,
+        "SELECT before + 1 AS first, sequence AS end FROM"
+        " (SELECT sequence, lag(sequence, 1, ?) OVER (ORDER BY sequence) AS before FROM events"
+        "  WHERE esn=? AND sequence>?) WHERE sequence > before + 1 ORDER BY first LIMIT ?",
+        *(begin, esn, begin, MAX_GAPS),
     )
     for row in rows:
         hole = row["first"], row["end"]

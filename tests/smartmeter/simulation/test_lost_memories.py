@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -11,10 +12,12 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.simulation.checks import Safety
 from smartmeter.simulation.count import compare
-from smartmeter.simulation.fleet import Fleet, FleetSettings
+from smartmeter.simulation.fleet import DRAIN_US, Fleet, FleetSettings
 from smartmeter.simulation.swarm import HOUR_US, MINUTE_US, Fault, Kind
 from smartmeter.ssi.factory import FACTORY_PAGE
+from smartmeter.ssi.module import Module
 from smartmeter.tms.shipment import Shipped, import_shipment
+from smartmeter.tms.store.records import Stored
 from smartmeter.tms.template import make_template
 
 ESN = "SM000001"
@@ -44,7 +47,7 @@ def test_an_outage_whose_end_was_acknowledged_after_the_backup_ends_when_it_come
 
 #: Intervals and the log, every hour.
 HOURLY = {"SCHEDULE_NBR": 1, "PERIOD_MIN": 60, "JITTER_S": 60, "CONTENT": 3}
-ENTRIES = "SELECT sequence, time_s, code, user_id, argument FROM events ORDER BY sequence"
+ENTRIES = "SELECT esn, sequence, time_s, code, user_id, argument FROM events ORDER BY 1, 2"
 
 
 @pytest.mark.parametrize("backup_h", [1, 4])
@@ -86,6 +89,45 @@ def test_what_was_asked_for_after_the_return_is_asked_again_when_it_was_cut_off(
     fleet.head_end = fleet._open_office()
     fleet.run(14 * HOUR_US)
     assert fleet.store.number(asked) == 2, "what was had is not asked for again"
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("seed", range(1, 45))
+def test_a_backup_that_is_put_back_at_a_drawn_moment_amid_faults_lacks_nothing_at_the_end(
+    seed: int,
+) -> None:
+    chance = Random(seed)
+    schedules = [HOURLY, HOURLY | {"SCHEDULE_NBR": 2, "PERIOD_MIN": 30, "CONTENT": 1}]
+    template = make_template({"schedules": schedules, "outage": {"VOLTAGE_PERIOD_MS": 900_000}})
+    fleet = Fleet(FleetSettings(3, 2, seed), template=template)
+    fleet.safety = Unwatched(fleet.journals)
+    made_us = chance.randrange(HOUR_US, 31 * HOUR_US)
+    fleet.run(made_us)
+    backup = fleet.store._connection.serialize()
+    fleet.run(made_us + chance.randrange(10 * MINUTE_US, 15 * HOUR_US))
+    entries = {tuple(row) for row in fleet.store.read(ENTRIES)}
+    fleet.store._connection.deserialize(backup)
+    fleet.head_end = fleet._open_office()
+    fleet.run(48 * HOUR_US)
+    fleet.stop_recording()
+    end_us = fleet.now_us + DRAIN_US
+    while fleet.now_us < end_us and not fleet.at_rest:
+        fleet.run(fleet.now_us + HOUR_US)
+    expected, stored, altered = compare(fleet.store, fleet.journals)
+    assert (stored, altered) == (expected, 0)
+    kept = [tuple(row) for row in fleet.store.read(ENTRIES)]
+    assert entries <= set(kept)
+    assert len({one[:2] for one in kept}) == len(kept), "no entry is there twice"
+
+
+class Unwatched(Safety):
+    """Reports that were acknowledged before a backup came back are not at the TMS."""
+
+    def stored(self, report: Stored, now_us: int) -> None:
+        """Let it be."""
+
+    def step(self, module: Module, now_us: int) -> None:
+        """Let it be."""
 
 
 def test_a_module_with_an_empty_memory_is_watched_though_nobody_tells_its_outage_s_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from ansi_tables.ssi_tables import Cause
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.tms.lost_data import KINDS, MAX_ASKS, LostData
 from smartmeter.tms.model import Kind
+from smartmeter.tms.store.pruned_numbers import Numbered, note_pruned
+from smartmeter.tms.store.queries import first_missing_entry
 
 ESN = "SM1"
 
@@ -81,3 +84,32 @@ def test_what_was_not_had_is_asked_again_with_later_reports_and_not_for_ever(des
     assert tries == [[Kind.RECOVER]] * (MAX_ASKS - 2) + [[]] * 2
     desk.lost.had(ESN, Kind.RECOVER)
     assert desk.tell(99) == [], "each is looked at once since the start"
+
+
+@pytest.mark.parametrize(
+    ("stored", "pruned", "first"),
+    [
+        ([], [], 1),
+        ([1, 2, 3], [], 4),
+        ([3, 4], [], 1),
+        ([1, 2, 5, 9], [], 3),
+        ([5, 9], [(1, 4), (6, 7)], 8),
+        ([5, 6], [(1, 4)], 7),
+        ([2, 3], [(1, 1)], 4),
+        ([7000, 7001], [], 2002),
+        (list(range(1, 5010)), [], 5010),
+    ],
+)
+def test_the_log_is_asked_for_from_its_first_hole_on(
+    desk: Desk, stored: list[int], pruned: list[tuple[int, int]], first: int
+) -> None:
+    def fill(connection: sqlite3.Connection) -> None:
+        for number in stored:
+            row = (ESN, number, 0, 1, 0, b"", 0)
+            connection.execute("INSERT INTO events VALUES (?,?,?,?,?,?,?)", row)
+        for begin, last in pruned:
+            rows = [(number, 0) for number in range(begin, last + 1)]
+            note_pruned(connection, (Numbered.EVENT, ESN, 0, 0), rows)
+
+    desk.store.write_now(fill)
+    assert first_missing_entry(desk.store, ESN) == first
