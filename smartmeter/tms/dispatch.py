@@ -81,8 +81,7 @@ class Dispatch:
         """A node that was called is reached by a path: it is used, unless the node came itself."""
         if esn not in self._paths:
             self.heard(esn, path, now_us)
-        elif self._paths.is_doubted(esn):
-            self._paths.found(esn, path)
+        elif self._paths.is_doubted(esn) and self._paths.found(esn, path):
             self._jobs.reachable(esn, now_us)
 
     def _is_called(self, job: Job) -> bool:

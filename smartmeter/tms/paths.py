@@ -63,15 +63,17 @@ class Paths:
         if esn in self._others:
             self._paths[esn], self._others[esn] = self._others[esn], path
 
-    def found(self, esn: str, path: Hashable) -> None:
-        """Another path may lead to a SmartMeter: try it now."""
+    def found(self, esn: str, path: Hashable) -> bool:
+        """A path may lead to a SmartMeter: try it now.  False when it is the one that it has."""
         before = self._paths.get(esn)
-        if before is None or before == path:
-            self.heard(esn, path)
-            return
+        if before == path:
+            return False
+        if before is None:
+            return self.heard(esn, path)
         self._leave(esn, self._others.get(esn))
         self._paths[esn], self._others[esn] = path, before
         self._behind[path].add(esn)
+        return True
 
     def forget(self, esn: str) -> None:
         """A SmartMeter has gone, whatever becomes of its path."""

@@ -122,3 +122,15 @@ def test_where_a_datagram_with_a_registration_came_from_is_kept_over_a_restart()
     )
     again.load(0)
     assert again.native_address(FACTORY.title) == source
+
+
+def test_who_is_found_only_where_it_was_silent_is_woken() -> None:
+    office = Switchboard()
+    store, number = office.head_end.store, "+15557654321"
+    store.write_now(lambda c: c.execute("UPDATE meters SET wake_number=?", (number,)).rowcount)
+    office.head_end.waking.load()
+    office.head_end.request(FACTORY.esn, Kind.PING, "ann")
+    assert office.later_by(0) == [OWN]
+    office.later_by(ANSWER_TIMEOUT_US)
+    office.head_end.way_found(FACTORY.title, OWN, office.now_us)
+    assert office.later_by(5 * US_PER_S) == [] and office.rung == [number]

@@ -43,10 +43,10 @@ def test_the_path_that_was_used_last_counts_and_one_that_is_doubted_takes_turns(
                     of.reverse()
                     doubted.add(esn)
             case "found":
-                paths.found(esn, path)
+                assert paths.found(esn, path) == (of[:1] != [path])
                 if of and of[0] != path:
                     known[esn] = [path, of[0]]
-        is_heard = step in ("heard", "answered") or (step == "found" and of[:1] in ([], [path]))
+        is_heard = step in ("heard", "answered") or (step == "found" and not of)
         if step == "forget" or (is_heard and (step != "answered" or path in of)):
             known[esn] = [path] if path else []
             doubted.discard(esn)
