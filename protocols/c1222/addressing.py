@@ -32,7 +32,7 @@ def addressed(
     """Tell whom a called title means; ``groups`` are the own multicast groups (ST-122).
 
     ``X.0`` is everybody below X, ``X.0.G`` the members of group G below X, where
-    0 is a whole arc.
+    0 is a whole arc.  Whether X itself is meant, no source tells: here it is not.
     """
     if called is None:
         return Addressed.HERE

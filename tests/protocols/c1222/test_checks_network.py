@@ -6,7 +6,7 @@ Those that take a relay stand in ``test_checks_relay.py``.
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocols.c1222.addressing import Addressed, addressed
@@ -256,13 +256,16 @@ def test_the_base_of_relative_titles_addresses_nobody() -> None:
     assert addressed(METER, ApTitle((), True)) is Addressed.ELSEWHERE
 
 
+@example([1], [1, 0])
+@example([1], [1, 0, 2])
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.lists(st.integers(0, 3), max_size=5))
 def test_a_group_title_means_only_what_is_below_it(own: list[int], called: list[int]) -> None:
     mine, title = ApTitle(tuple(own), True), ApTitle(tuple(called), True)
     found = addressed(mine, title, frozenset((2,)))
-    below = own[: len(called) - 1] == called[:-1]
+    below = len(own) >= len(called) and own[: len(called) - 1] == called[:-1]
     assert (found is Addressed.BROADCAST) == (called[-1:] == [0] and below and own != called)
-    ours = called[-2:] == [0, 2] and own[: len(called) - 2] == called[:-2]
+    member = len(own) >= len(called) - 1 and own[: len(called) - 2] == called[:-2]
+    ours = called[-2:] == [0, 2] and member
     assert (found is Addressed.MULTICAST) == (ours and own != called)
     assert (found is Addressed.HERE) == (own == called)
 
