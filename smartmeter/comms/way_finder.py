@@ -37,8 +37,12 @@ if TYPE_CHECKING:
 RING_AGAIN_US = 60_000_000
 #: Nodes that are called at once; the next ones are not.
 MAX_CALLS = 64
-#: Connection types of nodes that can be called.
-ACCEPTS = {
+#: Connection types of nodes that can be called, by protocol; None: by both.
+ACCEPTS: dict[int | None, ConnectionType] = {
+    None: ConnectionType.CONNECTION
+    | ConnectionType.ACCEPTS_CONNECTIONS
+    | ConnectionType.CONNECTIONLESS
+    | ConnectionType.ACCEPTS_CONNECTIONLESS,
     TCP: ConnectionType.CONNECTION | ConnectionType.ACCEPTS_CONNECTIONS,
     UDP: ConnectionType.CONNECTIONLESS | ConnectionType.ACCEPTS_CONNECTIONLESS,
 }
@@ -123,10 +127,7 @@ class WayFinder:
     async def _call(self, title: ApTitle, address: NativeAddress, then_wake: bool) -> None:
         path: Hashable | None = None
         try:
-            if address.protocol == UDP:
-                path = self._listener.datagram_path(address.host, address.port)
-            else:
-                path = await self._listener.connect(address.host, address.port, self._tls)
+            path = await self._reached(address)
         except OSError:
             self._counts["not reached at its address"] += 1
         finally:
@@ -137,6 +138,16 @@ class WayFinder:
         elif not then_wake or not self._wake(title):
             self._seeker.way_lost(title)
 
+    async def _reached(self, address: NativeAddress) -> Hashable | None:
+        """Give the path to an address: a connection, or else datagrams where it takes both."""
+        if address.protocol != UDP:
+            try:
+                return await self._listener.connect(address.host, address.port, self._tls)
+            except OSError:
+                if address.protocol == TCP:
+                    raise
+        return self._listener.datagram_path(address.host, address.port)
+
     def _let_go_of_former(self, title: ApTitle, path: Hashable) -> None:
         if isinstance(path, CalledPath):
             former = self._called.get(title.absolute)
@@ -146,7 +157,10 @@ class WayFinder:
 
 
 def native_address(connection_type: int, octets: bytes) -> NativeAddress | None:
-    """Give where a node can be reached and by what; None for one that only comes itself."""
+    """Give where a node can be reached and by what (protocol None: by both).
+
+    None for one that only comes itself.
+    """
     try:
         address = decode_address(octets)
     except ApduRejected:

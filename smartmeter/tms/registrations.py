@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 
-from protocols.c1222.native_address import TCP, NativeAddress
+from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType, Register
 from protocols.c1222.services import Deregister, encode_service
 from smartmeter.comms.way_finder import ACCEPTS, native_address
@@ -116,7 +116,7 @@ def store_registration(
         connection.execute("DELETE FROM notification_hosts WHERE esn=?", (esn,))
     connection.execute("DELETE FROM native_addresses WHERE esn=?", (esn,))
     if place is not None:
-        row = esn, int(ACCEPTS[place.protocol or TCP]), place.encode()
+        row = esn, int(ACCEPTS[place.protocol]), place.encode()
         connection.execute("INSERT INTO native_addresses VALUES (?, ?, ?)", row)
     sql = "SELECT config_version FROM meters WHERE esn=?"
     return int(connection.execute(sql, (esn,)).fetchone()[0])

@@ -91,6 +91,24 @@ async def test_a_node_that_can_be_called_is_reached_at_its_address_over_a_restar
     await relay.stop()
 
 
+async def test_a_node_that_takes_both_is_sent_datagrams_where_no_connection_opens(
+    tmp_path: Path,
+) -> None:
+    """Whoever registers both transports leaves the protocol out (RFC 6142)."""
+    far, relay = FarEnd("udp", free_port()), await master(tmp_path)
+    address = NativeAddress("127.0.0.1", far.port).encode()
+    register = Register(
+        METER, serial_uid("A1"), 3600, connection_type=ACCEPTS[None], address=address
+    )
+    async with far.listening():
+        registering = request([encode_service(register)], 1, called=TITLE, calling=METER)
+        assert items(await asked(relay, registering))[0][0] == 0
+        await until(lambda: not relay.relay.routes())
+        answer = decode_apdu(await asked(relay, request([READ_1], 2)))
+        assert answer.called_invocation_id == 2 and answer.calling == METER
+    await relay.stop()
+
+
 async def test_a_node_over_udp_is_reached_where_its_registration_came_from_over_a_restart(
     tmp_path: Path,
 ) -> None:
