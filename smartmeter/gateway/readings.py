@@ -26,6 +26,7 @@ from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import StorageError
+from smartmeter.base.file import is_there
 from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.store.interval_rows import is_same_interval
 from smartmeter.tms.store.records import Part
@@ -109,7 +110,7 @@ class Readings:
 
     def _has_its_name(self) -> None:
         """Refuse to work on a file that was removed: nothing of it would be there at the end."""
-        if not self._path.exists():
+        if not is_there(self._path):
             raise StorageError(str(self._path), "was removed", "the gateway begins anew")
 
     # What comes in.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import StorageError
+from smartmeter.base.file import is_there
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.event_loop import ended
@@ -179,7 +180,7 @@ class Gateway:
         paths += [] if self.local is None else [self.local.database]
         seen: set[Path] = set()
         while True:
-            there = {path for path in paths if path.exists()}
+            there = {path for path in paths if is_there(path)}
             if gone := seen - there:
                 self._journal.say(f"{min(gone)}: was removed; the gateway begins anew")
                 self._begin_again()

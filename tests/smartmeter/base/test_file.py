@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import parse_toml, read_file, read_text, replacing
+from smartmeter.base.file import is_there, parse_toml, read_file, read_text, replacing
 
 
 def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
@@ -75,3 +75,18 @@ def test_a_file_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(OSError), replacing(tmp_path / "none" / "x"):
         raise AssertionError("there is no such folder")
+
+
+def test_a_file_that_nobody_can_look_at_counts_as_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "kept"
+    assert not is_there(path)
+    path.touch()
+    assert is_there(path)
+
+    def locked(self: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "stat", locked)
+    assert is_there(path)
