@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from http.client import HTTPException
 from http.cookiejar import CookieJar
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
@@ -66,19 +67,28 @@ class TmsClient:
 
     def get(self, path: str, **query: str | int) -> Any:
         """Ask for something."""
-        return json.loads(self._ask(f"{path}?{urlencode(query)}"))
+        return self._value(self._ask(f"{path}?{urlencode(query)}"))
 
     def post(self, path: str, value: Any) -> Any:
         """Ask that something be done."""
-        return json.loads(self._ask(path, json.dumps(value).encode(), "application/json"))
+        return self._value(self._ask(path, json.dumps(value).encode(), "application/json"))
 
     def post_text(self, path: str, text: str) -> Any:
         """Give it the text of a file."""
-        return json.loads(self._ask(path, text.encode(), "text/csv"))
+        return self._value(self._ask(path, text.encode(), "text/csv"))
 
     def delete(self, path: str) -> Any:
         """Ask that something be forgotten."""
-        return json.loads(self._ask(path, method="DELETE"))
+        return self._value(self._ask(path, method="DELETE"))
+
+    def _value(self, octets: bytes) -> Any:
+        """Read an answer; one that was cut short is none."""
+        try:
+            return json.loads(octets)
+        except ValueError:
+            raise SmartMeterError(
+                self._url, "the answer is cut short, or no JSON", "is the TMS running there?"
+            ) from None
 
     def _ask(
         self, path: str, body: bytes | None = None, kind: str = "", method: str | None = None
@@ -93,7 +103,7 @@ class TmsClient:
             if error.code == LOGGED_IN:
                 return b""
             raise SmartMeterError(self._url, _told(error), _REMEDIES.get(error.code, "")) from None
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise SmartMeterError(self._url, str(reason), "is the TMS running there?") from None
 

@@ -1,0 +1,49 @@
+"""What a verb says of a TMS whose answers are none."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+import pytest
+
+from smartmeter.base.errors import SmartMeterError
+from smartmeter.cli.tms_client import PASSWORD_VARIABLE, TmsClient
+
+LOGGED_IN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that lets anybody log in, and then says the same whatever it is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            for octets in (LOGGED_IN, answer):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65_536)
+                    connection.sendall(octets)
+
+        Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n{"cut": ',
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n28\r\n{",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<html",
+        b"no HTTP at all\r\n\r\n",
+        b"",
+    ],
+)
+def test_an_answer_that_is_none_is_one_error_with_its_remedy(
+    answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, "a long password")
+    with answering(answer) as url:
+        client = TmsClient(url, "operator")
+        with pytest.raises(SmartMeterError, match="is the TMS running there"):
+            client.get("/api/meters")
