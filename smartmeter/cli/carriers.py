@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.log_line import log_line
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import Bell, Carrier, carrying
 from smartmeter.comms.listener import Listener
@@ -143,7 +144,7 @@ def _standing(kind: str, where: str) -> Standing:
 
 def tell(text: str) -> None:
     """Tell people who look at the log of a verb that goes on: on standard error."""
-    click.echo(text, err=True)
+    log_line(text, err=True)
 
 
 def _check_port(option: str, port: str) -> None:

@@ -17,6 +17,7 @@ from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.file_name import NAME
+from smartmeter.cli.log_line import log_line
 
 SETTINGS = click.option(
     "--settings",
@@ -64,7 +65,7 @@ def run(name: str, clock: str, page: str | None) -> None:
         # What only a launcher needs is not in memory for years.
         from smartmeter.gateway.launcher import Launcher
 
-        if not Launcher(settings, sys.argv[1:], click.echo).run():
+        if not Launcher(settings, sys.argv[1:], log_line).run():
             return
     for seat in settings.seats:
         click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
@@ -80,7 +81,7 @@ def run(name: str, clock: str, page: str | None) -> None:
     from smartmeter.gateway.service import run_gateway
 
     signals = (signal.SIGINT, signal.SIGTERM)
-    if asyncio.run(run_gateway(settings, rate, click.echo, signals, place)):
+    if asyncio.run(run_gateway(settings, rate, log_line, signals, place)):
         begin_again(sys.argv[1:])
     click.echo("stopped", err=True)
 

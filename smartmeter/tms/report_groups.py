@@ -50,14 +50,16 @@ class ReportGroups:
         utc_s = self._utc_s()
 
         def after(future: Future[list[bool]]) -> None:
-            if future.exception() is None:
-                for report, new in zip(group, future.result(), strict=True):
-                    self._stored(report, new)
-            elif len(group) == 1:
-                self._failed(group[0])
-            else:
-                for report in group:
-                    self._write([report], lambda: None)
-            then()
+            try:
+                if future.exception() is None:
+                    for report, new in zip(group, future.result(), strict=True):
+                        self._stored(report, new)
+                elif len(group) == 1:
+                    self._failed(group[0])
+                else:
+                    for report in group:
+                        self._write([report], lambda: None)
+            finally:  # what follows from a report may find a full disk: the next are stored even so
+                then()
 
         self._commits.write(lambda c: records.store_reports(c, group, utc_s), after)

@@ -173,7 +173,10 @@ class TmsServer:
     def _run_committed(self) -> None:
         self._woken = False
         while self._committed and not self._stopping:
-            self._committed.popleft()()
+            try:
+                self._committed.popleft()()
+            except StorageError:
+                self.listener.counts["store takes nothing"] += 1
         if not self._stopping:
             self.flush()
 

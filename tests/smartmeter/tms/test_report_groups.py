@@ -16,6 +16,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
 from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import StorageError
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.ssi.profile_reading import Interval
@@ -132,6 +133,21 @@ def test_a_report_that_cannot_be_stored_is_refused_alone(office: Office) -> None
         office.factories[0].esn: 2,
         office.factories[2].esn: 2,
     }
+
+
+def test_a_disk_that_is_full_when_work_is_to_begin_does_not_end_the_storing_of_reports(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(change: object) -> None:
+        raise StorageError("tms.sqlite3", "database or disk is full", "free some space")
+
+    office.send(0, 1, 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(office.store, "write_now", full)  # it is to be provisioned
+        with pytest.raises(StorageError):
+            office.settle()
+    office.send(1, 1, 0)
+    assert office.answers() == [(0, [0, 0]), (1, [0, 0])]
 
 
 def test_a_report_dated_years_ahead_excuses_no_silence_to_come(office: Office) -> None:
