@@ -237,9 +237,13 @@ class TmsServer:
     # What the listener tells.
 
     def receive(self, path: Hashable, octets: bytes) -> None:
-        """Take one APDU."""
-        if not self._stopping:
+        """Take one APDU; what a full disk keeps from being begun costs no connection."""
+        if self._stopping:
+            return
+        try:
             self.head_end.receive(path, octets, monotonic_us())
+        except StorageError:
+            self.listener.counts["store takes nothing"] += 1
 
     def received(self) -> None:
         """Send what there is to send."""

@@ -120,6 +120,17 @@ async def test_a_full_disk_does_not_end_what_is_done_when_it_is_due(
     assert server.counts["store takes nothing"] == 1
 
 
+async def test_a_full_disk_costs_nobody_its_connection(
+    server: TmsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def receive(path: object, octets: bytes, now_us: int) -> None:
+        raise StorageError("tms.sqlite3", "database or disk is full", "free some space")
+
+    monkeypatch.setattr(server.head_end, "receive", receive)
+    server.receive("a path", b"octets")
+    assert server.counts["store takes nothing"] == 1
+
+
 async def test_a_database_that_takes_nothing_is_told_once_and_so_is_that_it_does_again(
     tmp_path: Path,
 ) -> None:
