@@ -6,7 +6,7 @@ from protocols.c1222.security import EaxPrime
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.tms.collector import Collector
+from smartmeter.tms.collector import Collector, PathDoubted
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.source import Answered, Unanswered
 
@@ -34,7 +34,8 @@ def asked(collector: Collector, meter: Node, now_us: int) -> tuple[type, int]:
     assert due_us is not None
     if due_us < now_us + LATE_US:
         collector.expire(due_us)
-        [told] = collector.events()
+        doubted, told = collector.events()
+        assert doubted == PathDoubted(ESN)
         return type(told), due_us
     meter.answer(event.token, [b"\0\0\1\0\0"], now_us + LATE_US)
     [(_, answer)] = meter.outgoing()
