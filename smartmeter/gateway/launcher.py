@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from types import FrameType
 
 from smartmeter.base.errors import StorageError
@@ -31,6 +32,16 @@ MARGIN_S = 60
 REST_S = 1.0
 STORAGE_REST_S = 10.0
 PR_SET_PDEATHSIG = 1
+
+
+def die_with(launcher: int, prctl: Callable[[int, int], int]) -> None:
+    """Have this process, just forked, killed with its launcher: two must not share a meter.
+
+    The system tells of a death from now on; the launcher may have been killed before.
+    """
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != launcher:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Launcher:
@@ -83,14 +94,10 @@ class Launcher:
     def _try(self, boot: Boot) -> None:
         """Run a version on trial until it ends; one that hangs is left for good."""
         self._note(f"version {boot.version} is on trial, start {boot.starts}")
-        environment, libc = self._environment(boot, TRIAL), ctypes.CDLL(None)
-
-        def die_with_us() -> None:
-            # When the launcher is killed: two programs must not share a meter.
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
         self._child = subprocess.Popen(
-            command_of(self._arguments), env=environment, preexec_fn=die_with_us
+            command_of(self._arguments),
+            env=self._environment(boot, TRIAL),
+            preexec_fn=partial(die_with, os.getpid(), ctypes.CDLL(None).prctl),
         )
         try:
             if self._stopping:
