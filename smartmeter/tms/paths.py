@@ -45,6 +45,8 @@ class Paths:
     def heard(self, esn: str, path: Hashable) -> bool:
         """Remember that a SmartMeter was heard on a path; True when it is another than before."""
         is_new = self._paths.get(esn) != path
+        if not is_new and esn not in self._doubted and esn not in self._others:
+            return False  # as with nearly every report
         self.forget(esn)
         self._paths[esn] = path
         self._behind[path].add(esn)
