@@ -75,10 +75,11 @@ class RemoteProbe:
                     return
             except TimeoutError:
                 data = b""
-            payload = b"".join(manager.filter(data)) if data else b""
             now_us = time.monotonic_ns() // 1000
-            if payload and self._hears():
-                self.meter.receive(payload, now_us)
+            # One after the other: what came before a change of speed is heard at the old one.
+            for octet in manager.filter(data):
+                if self._hears():
+                    self.meter.receive(octet, now_us)
             due_us = self.meter.deadline_us()
             if due_us is not None and due_us <= now_us:
                 self.meter.expire(now_us)
