@@ -14,6 +14,7 @@ from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.relay import IN_CLEAR, IN_CLEAR_WITH_KEYS, Relay
+from protocols.transports.port import system_words
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
@@ -225,7 +226,7 @@ class RelayHost:
                     self.relay.path_failed(UPSTREAM, monotonic_us())
                     self._flush()
             except OSError as error:
-                self._way_up.fails(str(error))
+                self._way_up.fails(system_words(error))
             await asyncio.sleep(RECONNECT_S)
 
     def _let_nodes_go(self) -> None:
