@@ -15,6 +15,7 @@ from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.simulation.count import Count
 from smartmeter.simulation.demo import Demo, DemoSettings
+from smartmeter.tms.store.sqlite import FILE_NAME
 
 if TYPE_CHECKING:
     from smartmeter.tms.web.site import Site
@@ -67,7 +68,7 @@ def command(
     if headless and duration is None:
         raise click.UsageError("--headless needs --duration SECONDS")
     folder = Path(data) if data else Path(tempfile.mkdtemp(prefix="smartmeter-demo-"))
-    if (folder / "tms.sqlite3").exists():
+    if (folder / FILE_NAME).exists():
         raise click.UsageError(f"--data {folder}: holds a TMS already; give a fresh folder")
     claim(folder)
     click.echo(f"data in {folder}", err=as_json)

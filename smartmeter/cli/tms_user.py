@@ -86,8 +86,8 @@ def _password(name: str, password_file: str | None) -> str:
 @contextmanager
 def _users(data: str) -> Iterator[Users]:
     """Open the users of a TMS's folder; SettingsError for what is none of this program's."""
-    from smartmeter.tms.exports.archive import FILE_NAME, Archive
-    from smartmeter.tms.store.sqlite import Store
+    from smartmeter.tms.exports.archive import Archive
+    from smartmeter.tms.store.sqlite import FILE_NAME, Store
     from smartmeter.tms.users import Users
 
     path = Path(data) / FILE_NAME

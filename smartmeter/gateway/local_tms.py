@@ -20,6 +20,7 @@ from smartmeter.comms.tcp import TcpBearer
 from smartmeter.gateway.settings import LOCAL, SeatSettings
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.store.sqlite import FILE_NAME
 from smartmeter.tms.template import DEFAULT, Template, make_template
 
 LOOPBACK = "127.0.0.1"
@@ -48,7 +49,7 @@ class LocalTms:
     @property
     def database(self) -> Path:
         """Give the file of what it has collected."""
-        return self._data / "tms" / "tms.sqlite3"
+        return self._data / "tms" / FILE_NAME
 
     async def start(self, calendar: Calendar) -> None:
         """Listen on loopback, and know the gateway's modules; StorageError for a full disk."""

@@ -25,7 +25,7 @@ from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
 from smartmeter.tms.shipment import Shipped, import_shipment
-from smartmeter.tms.store.sqlite import CACHE_KIB, Store
+from smartmeter.tms.store.sqlite import CACHE_KIB, FILE_NAME, Store
 from smartmeter.tms.template import Template, make_template
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class TmsServer:
         cache_kib: int = CACHE_KIB,
         tell: Tell = tell_nobody,
     ) -> None:
-        self.store = Store(data / "tms.sqlite3", cache_kib)
+        self.store = Store(data / FILE_NAME, cache_kib)
         self._storing = Standing("database", tell, "takes nothing", True)
         self.calendar = calendar
         self._template = template or make_template()

@@ -14,9 +14,8 @@ from pathlib import Path
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.tms.exports.selection import Selection
 from smartmeter.tms.store.places import Tenure, in_its_place, tenure
-from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, newest_schema
+from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, FILE_NAME, newest_schema
 
-FILE_NAME = "tms.sqlite3"
 PAGE_ROWS = 500
 _TABLES = ("meters", "intervals", "readings", "events", "alarms", "outages")
 #: Before all keys.

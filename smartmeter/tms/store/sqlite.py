@@ -23,6 +23,8 @@ from smartmeter.base.errors import StorageError
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
 
+#: Of a TMS, in its folder.
+FILE_NAME = "tms.sqlite3"
 #: Changes that wait before callers are held back, and that share one commit.
 MAX_WAITING = 10_000
 MAX_GROUP = 500
