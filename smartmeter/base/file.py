@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 from smartmeter.base.errors import SettingsError
 
+MAX_PASSWORD_FILE_OCTETS = 4096
+
 
 def read_file(path: Path, limit: int, place: str = "") -> bytes:
     """Give the octets of a file, ``limit`` at most.
@@ -44,6 +46,11 @@ def read_text(path: Path, limit: int, place: str = "") -> str:
     except UnicodeDecodeError as error:
         place = place or str(path)
         raise SettingsError(place, "is no UTF-8 text", "check the name") from error
+
+
+def read_password(path: Path) -> str:
+    """Read a password from a file of its own, without the end of its line."""
+    return read_text(path, MAX_PASSWORD_FILE_OCTETS).rstrip("\r\n")
 
 
 def parse_toml(text: str, place: str) -> dict[str, Any]:

@@ -17,13 +17,12 @@ from protocols.transports.names import MODEM, open_port
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import read_password
 from smartmeter.cli.file_name import FILE_THERE
 
 if TYPE_CHECKING:
     from protocols.c1221.conversation import CallConversation
 
-MAX_PASSWORD_FILE_OCTETS = 4096
 PASSWORD_VARIABLE = "SMARTMETER_PASSWORD"
 #: A key for C12.21's Authenticate, ID=HEX; never from the command line.
 CALL_KEY_VARIABLE = "SMARTMETER_CALL_KEY"
@@ -64,7 +63,7 @@ def _password(password_file: str | None, ask: bool) -> bytes | None:
     if ask:
         text = click.prompt("Password", hide_input=True, err=True)
     elif password_file is not None:
-        text = read_text(Path(password_file), MAX_PASSWORD_FILE_OCTETS).rstrip("\r\n")
+        text = read_password(Path(password_file))
     else:
         return environment_password(PASSWORD_VARIABLE)
     return str(text).encode()

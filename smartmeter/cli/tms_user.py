@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import read_password
 from smartmeter.cli.file_name import FILE_THERE, NAME
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
     from smartmeter.tms.users import Users
-
-MAX_PASSWORD_FILE_OCTETS = 4096
 
 
 @click.group()
@@ -73,7 +71,7 @@ def remove_user(name: str, data: str) -> None:
 
 def _password(name: str, password_file: str | None) -> str:
     if password_file is not None:
-        return read_text(Path(password_file), MAX_PASSWORD_FILE_OCTETS).rstrip("\r\n")
+        return read_password(Path(password_file))
     given = os.environ.get(PASSWORD_VARIABLE)
     if given:
         return given
