@@ -19,10 +19,10 @@ from smartmeter.base.errors import SmartMeterError, StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.tms.collected import MAX_INTERVALS
 from smartmeter.tms.service import Service
+from smartmeter.tms.store.places import MAX_SECOND
 from smartmeter.tms.store.queries import UnknownMeter
 
 MAX_SHIPMENT_OCTETS = 8 << 20
-MAX_SECOND = 1 << 40
 
 
 class JobRequest(BaseModel):
