@@ -17,6 +17,9 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.security import CIPHERTEXT, EaxPrime, open_secured, split_services
 from protocols.c1222.services import NetworkSecurity, encode_service
 from protocols.errors import PortError
+from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Identify
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import (
     Basis,
@@ -57,6 +60,7 @@ class NetworkBench:
     password: bytes | None = field(default=None, repr=False)
     user_id: int = 0
     transcript: Transcript = field(default_factory=Transcript)
+    _key_fits: bool = field(default=False, init=False)
 
     @property
     def key_id(self) -> int:
@@ -66,9 +70,28 @@ class NetworkBench:
         return max(self.keys)
 
     def lock(self, mode: int = CIPHERTEXT) -> Lock:
-        """Give how a message is secured: the newest key, now."""
+        """Give how a message is secured: the newest key, now.
+
+        NotApplicable where the node has another key or time: what it then refuses is no fault.
+        """
         key_id = self.key_id
-        return Lock(self.keys[key_id], key_id, self.utc_s().to_bytes(4, "big"), mode)
+        lock = Lock(self.keys[key_id], key_id, self.utc_s().to_bytes(4, "big"), mode)
+        if not self._key_fits:
+            self._try_key(lock)
+        return lock
+
+    def _try_key(self, lock: Lock) -> None:
+        """Ask for what every node gives to who has its key."""
+        octets = self.build([encode_request(Identify())], lock)
+        self.send(octets)
+        found = self.receive(ANSWER_S)
+        code = self.items(found[0], octets, lock)[0][0] if found else None
+        if code in (None, ResponseCode.sme):
+            told = "sme" if found else "nothing"
+            raise NotApplicable(
+                f"the node answers {told} under the key: another key, or the clocks differ"
+            )
+        self._key_fits = True
 
     def build(
         self,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
@@ -51,9 +52,13 @@ class MemoryLine:
 
 
 def found(
-    asked: Change = bytes, said: Change = bytes, closes: bool = True, anew: bool = False
+    asked: Change = bytes,
+    said: Change = bytes,
+    closes: bool = True,
+    anew: bool = False,
+    key: bytes = KEY,
 ) -> dict[str, Verdict]:
-    line, keys = MemoryLine(asked, said, closes, anew), {KEY_ID: EaxPrime(KEY)}
+    line, keys = MemoryLine(asked, said, closes, anew), {KEY_ID: EaxPrime(key)}
     bench = NetworkBench(line, METER, lambda: 0, lambda: VECTOR_UTC_S, 1, keys, PASSWORD, 2)
     results = run_network(bench, NETWORK_CHECKS, {}, lambda result: None)
     return {result.check: result.verdict for result in results}
@@ -96,6 +101,18 @@ def other_mac(octets: bytes) -> bytes:
 )
 def test_a_node_that_is_wrong_is_caught_by_the_check(check: str, wrong: dict[str, object]) -> None:
     assert found(**wrong)[check].failed  # type: ignore[arg-type]
+
+
+def dropped_if_secured(octets: bytes) -> bytes:
+    """Reach a node that says nothing to what it cannot open."""
+    return b"\x60\0" if decode_apdu(octets).key_id is not None else octets
+
+
+@pytest.mark.parametrize("asked", [bytes, dropped_if_secured])
+def test_a_key_that_is_not_the_nodes_is_blamed_on_no_node(asked: Change) -> None:
+    verdicts = found(asked=asked, key=bytes(16))
+    assert not [check for check, verdict in verdicts.items() if verdict.failed], verdicts
+    assert verdicts["C37"] is verdicts["C22"] is Verdict.NOT_APPLICABLE
 
 
 def test_the_verb_tests_a_node_and_writes_its_report(tmp_path: Path) -> None:
