@@ -9,16 +9,24 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket
+from collections.abc import Callable
+from typing import NamedTuple
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
-from protocols.transports.capture import active
-from protocols.transports.ip_packets import endpoint
+from protocols.transports.capture import noting_apdus
 
 #: Connections at once: one meter needs one.
 MAX_CONNECTIONS = 8
 READ_OCTETS = 65_536
+
+
+class _Caller(NamedTuple):
+    """What belongs to a connection: its octets so far, and what notes its APDUs."""
+
+    stream: ApduStream
+    note: Callable[[bool, bytes], None]
 
 
 class AnswerDoor:
@@ -26,7 +34,7 @@ class AnswerDoor:
 
     def __init__(self, port: int, limit: int) -> None:
         self._limit = limit
-        self._streams: dict[socket.socket, ApduStream] = {}
+        self._callers: dict[socket.socket, _Caller] = {}
         self._selector = selectors.DefaultSelector()
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
@@ -55,7 +63,7 @@ class AnswerDoor:
             if own is not None:
                 self._selector.unregister(own)
         found: list[bytes] = []
-        for one in list(self._streams):
+        for one in list(self._callers):
             if one in ready:
                 found += self._read(one)
         if self._listens in ready:
@@ -64,37 +72,32 @@ class AnswerDoor:
 
     def close(self) -> None:
         """Listen no more."""
-        for one in (*self._streams, self._listens):
+        for one in (*self._callers, self._listens):
             one.close()
-        self._streams.clear()
+        self._callers.clear()
         self._selector.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
-            connection, _ = self._listens.accept()
-            if len(self._streams) >= MAX_CONNECTIONS:
+            connection, far_end = self._listens.accept()
+            if len(self._callers) >= MAX_CONNECTIONS:
                 connection.close()
                 return
             connection.setblocking(False)
-            self._streams[connection] = ApduStream(self._limit)
+            note = noting_apdus(connection, far_end, listens=True)
+            self._callers[connection] = _Caller(ApduStream(self._limit), note)
             self._selector.register(connection, selectors.EVENT_READ)
 
     def _read(self, connection: socket.socket) -> list[bytes]:
         """Give the APDUs of a connection; one that ends, or carries what is none, is closed."""
         with contextlib.suppress(OSError, ApduRejected):
             if data := connection.recv(READ_OCTETS):
-                found = self._streams[connection].feed(data)
-                _note(connection, found)
+                caller = self._callers[connection]
+                found = caller.stream.feed(data)
+                for octets in found:
+                    caller.note(False, octets)
                 return found
         self._selector.unregister(connection)
-        del self._streams[connection]
+        del self._callers[connection]
         connection.close()
         return []
-
-
-def _note(connection: socket.socket, found: list[bytes]) -> None:
-    """Put what came into the capture of this process, if there is one."""
-    if (capture := active()) is not None:
-        ends = endpoint(connection.getsockname()), endpoint(connection.getpeername())
-        for octets in found:
-            capture.apdu(False, *ends, True, octets, listens=True)

@@ -9,8 +9,7 @@ import time
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
-from protocols.transports.capture import active
-from protocols.transports.ip_packets import endpoint
+from protocols.transports.capture import noting_apdus
 
 CONNECT_TIMEOUT_S = 10.0
 READ_OCTETS = 65_536
@@ -31,6 +30,8 @@ class ApduConnection:
                 self._socket = socket.create_connection(self._address, CONNECT_TIMEOUT_S)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._stream = ApduStream()
+                far_end = self._socket.getpeername()
+                self._note = noting_apdus(self._socket, far_end, listens=False)
             self._note(True, octets)
             self._socket.sendall(octets)
         except (OSError, UnicodeError) as error:
@@ -66,9 +67,3 @@ class ApduConnection:
             with contextlib.suppress(OSError):
                 self._socket.close()
             self._socket = None
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        capture = active()
-        if capture is not None and self._socket is not None:
-            ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
-            capture.apdu(sent, *ends, True, octets, listens=False)

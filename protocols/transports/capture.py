@@ -8,6 +8,7 @@ out of the byte stream, so that each is one packet in the file.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from typing import BinaryIO
 
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.errors import PortError
-from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, PacketMaker
+from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, PacketMaker, endpoint
 from protocols.transports.pcapng import RAW_IP, USER_C1218, Captured, PcapngWriter
 from protocols.transports.port import Port
 
@@ -213,6 +214,25 @@ def noting() -> Callable[[bool, bytes], None]:
     """Give what puts a line of C12.18 into the capture of this process, if there is one."""
     capture = active()
     return LineCapture(capture).note if capture is not None else lambda sent, data: None
+
+
+def noting_apdus(
+    connection: socket.socket, far_end: tuple[str, int], *, listens: bool
+) -> Callable[[bool, bytes], None]:
+    """Give what puts the APDUs of a new TCP connection into the capture, if there is one.
+
+    The name of the far end is asked for when the connection is made: one that was reset has none,
+    and what it brought before is noted after that.
+    """
+    capture = active()
+    if capture is None:
+        return lambda sent, octets: None
+    ends = endpoint(connection.getsockname()), endpoint(far_end)
+
+    def note(sent: bool, octets: bytes) -> None:
+        capture.apdu(sent, *ends, True, octets, listens=listens)
+
+    return note
 
 
 class CapturingPort:

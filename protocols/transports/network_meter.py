@@ -58,8 +58,7 @@ from protocols.psem.services import (
     Security,
 )
 from protocols.transports.answer_door import AnswerDoor
-from protocols.transports.capture import active
-from protocols.transports.ip_packets import endpoint
+from protocols.transports.capture import noting_apdus
 
 #: The title that a reader has; not the TMS's own, so that no relay mistakes one for the other.
 READER_TITLE = ".65000"
@@ -423,13 +422,16 @@ class NetworkMeter:
             address = (self._target.host, self._target.port)
             try:
                 self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                far_end = self._socket.getpeername()
             except UnicodeError as error:
                 text = f"{self._name:.80}: nothing bears such a name; check the address"
                 raise PortError(text) from error
             except OSError as error:
+                self._hang_up()
                 raise PortError(f"{self._name}: {error.strerror or error}") from error
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._stream = ApduStream(MAX_TABLE_OCTETS)
+            self._note = noting_apdus(self._socket, far_end, listens=False)
         return self._socket
 
     def _hang_up(self) -> None:
@@ -482,12 +484,6 @@ class NetworkMeter:
             self._stream.check()
         except ApduRejected as error:
             raise self._lost(f"what came is no C12.22: {error}") from error
-
-    def _note(self, sent: bool, octets: bytes) -> None:
-        capture = active()
-        if capture is not None and self._socket is not None:
-            ends = endpoint(self._socket.getsockname()), endpoint(self._socket.getpeername())
-            capture.apdu(sent, *ends, True, octets, listens=False)
 
 
 def _has_ended(line: socket.socket) -> bool:

@@ -1,6 +1,7 @@
 """Answers that come on a connection of the meter's own, beside or instead of the first."""
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from protocols.c1222.security import EaxPrime
 from protocols.c1222.stream import ApduStream
 from protocols.errors import LinkError, PortError
 from protocols.transports import capture
+from protocols.transports.apdu_connection import ApduConnection
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.pcapng import read_capture
 from tests.protocols.c1222.conversation import KEY, KEY_ID, Talk
@@ -73,6 +75,37 @@ def test_an_answer_on_a_second_connection_is_taken_and_in_the_capture(
     capture.end()
     packets = read_capture((tmp_path / "read.pcapng").read_bytes())
     assert [one.outbound for one in packets] == [True, False, True, False]
+
+
+def reset_at_its_end(connection: socket.socket) -> None:
+    """Close at once, as a program does that ends with octets unread."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def test_what_a_connection_brought_before_it_was_reset_is_an_answer_also_with_a_capture(
+    port: int, tmp_path: Path
+) -> None:
+    capture.begin(tmp_path / "read.pcapng")
+
+    def by_another(connection: socket.socket, answer: bytes) -> None:
+        other = socket.create_connection(("127.0.0.1", port))
+        other.sendall(answer)
+        reset_at_its_end(other)
+
+    device = OtherWay(by_another)
+    with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+    device.close()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asking = ApduConnection(*server.getsockname())
+        asking.send(b"\x60\x00")
+        connection, _ = server.accept()
+        connection.sendall(b"\x60\x00")
+        reset_at_its_end(connection)
+        assert asking.receive(10) == [b"\x60\x00"]
+        asking.close()
+    capture.end()
 
 
 def test_the_first_connection_may_be_closed_before_the_answer_comes(port: int) -> None:
