@@ -186,8 +186,13 @@ def open_meter_async(
     user: bytes = b"",
     password: bytes | None = None,
     options: ClientOptions | None = None,
+    rts: bool = True,
+    dtr: bool = False,
     **more: Any,
 ) -> AsyncMeterPort:
-    """Give a meter on a port, for ``async with``; ``more`` goes to LogonSettings."""
+    """Give a meter on a port, for ``async with``; ``more`` goes to LogonSettings.
+
+    ``rts`` and ``dtr`` are the lines that many probes take their power from.
+    """
     settings = LogonSettings(user_id=user_id, user=user, password=password, **more)
-    return AsyncMeterPort(lambda: open_port(name), settings, options)
+    return AsyncMeterPort(lambda: open_port(name, rts, dtr), settings, options)

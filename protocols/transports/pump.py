@@ -182,8 +182,15 @@ def open_meter(
     user: bytes = b"",
     password: bytes | None = None,
     options: ClientOptions | None = None,
+    rts: bool = True,
+    dtr: bool = False,
     **more: Any,
 ) -> MeterPort:
-    """Give a meter on a port, to be used with ``with``; ``more`` goes to LogonSettings."""
+    """Give a meter on a port, to be used with ``with``; ``more`` goes to LogonSettings.
+
+    ``rts`` and ``dtr`` are the lines that many probes take their power from.
+    """
     settings = LogonSettings(user_id=user_id, user=user, password=password, **more)
-    return MeterPort(open_port(name), settings, options, reopen=lambda: open_port(name))
+    return MeterPort(
+        open_port(name, rts, dtr), settings, options, reopen=lambda: open_port(name, rts, dtr)
+    )

@@ -48,9 +48,9 @@ def read_text(path: Path, limit: int, place: str = "") -> str:
         raise SettingsError(place, "is no UTF-8 text", "check the name") from error
 
 
-def read_password(path: Path) -> str:
-    """Read a password from a file of its own, without the end of its line."""
-    return read_text(path, MAX_PASSWORD_FILE_OCTETS).rstrip("\r\n")
+def read_password(path: Path, place: str = "") -> str:
+    """Read a password from a file of its own, without the end of its line; SettingsError."""
+    return read_text(path, MAX_PASSWORD_FILE_OCTETS, place).rstrip("\r\n")
 
 
 def parse_toml(text: str, place: str) -> dict[str, Any]:

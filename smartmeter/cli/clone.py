@@ -30,7 +30,13 @@ from smartmeter.cli.logon import (
     logon_settings,
     open_any_port,
 )
-from smartmeter.cli.meter_line import NetworkOptions, network_meter, network_options
+from smartmeter.cli.meter_line import (
+    NetworkOptions,
+    network_meter,
+    network_options,
+    refuse_power,
+)
+from smartmeter.cli.probe_power import power_options
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange, NetworkCloning
 from smartmeter.meter.image import MeterImage
@@ -93,6 +99,7 @@ class ObservedPort:
 @click.argument("file", type=FILE)
 @logon_options
 @network_options
+@power_options
 @click.option("--with-secrets", is_flag=True, help="Keep passwords and keys in the image.")
 @click.option("--share", is_flag=True, help="Blank identity and customer data, to show the image.")
 @click.option("--no-bauds", is_flag=True, help="Do not ask which baud rates the meter can do.")
@@ -105,6 +112,8 @@ def command(
     key_file: str | None,
     answer_port: int | None,
     answer_timeout: int | None,
+    rts: bool,
+    dtr: bool,
     **logon: Any,
 ) -> int:
     """Save all readable tables of the meter at PORT, and how it behaves, to FILE.
@@ -119,12 +128,13 @@ def command(
         raise click.UsageError("--share leaves secrets out: give it, or --with-secrets")
     network = NetworkOptions(key_file, answer_port, answer_timeout)
     network.check(port)
+    refuse_power(port, rts, dtr)
     settings = logon_settings(**logon)
     way: _Way
     if is_network(port):
         way = _Network(port, settings, network)
     else:
-        way = _Line(port, settings, not no_bauds)
+        way = _Line(lambda: open_any_port(port, rts, dtr), port, settings, not no_bauds)
     target = _Target(Path(file), settings, with_secrets, share)
     cloning = _clone(way, target)
     image = cloning.image()
@@ -162,8 +172,10 @@ class _Line:
 
     kind: type[Cloning] = Cloning
 
-    def __init__(self, port: str, logon: LogonSettings, try_bauds: bool) -> None:
-        self._name = port
+    def __init__(
+        self, open_it: Callable[[], Port], port: str, logon: LogonSettings, try_bauds: bool
+    ) -> None:
+        self._open_it, self._name = open_it, port
         self.settings = CloneSettings(logon, try_bauds)
         call = call_conversation(port, logon)
         if call is not None:  # the speed is the modems' there
@@ -174,7 +186,7 @@ class _Line:
         return self._port.take() if self._port is not None else []
 
     def session(self, cloning: Cloning) -> None:
-        port = self._port = ObservedPort(open_any_port(self._name))
+        port = self._port = ObservedPort(self._open_it())
         call = call_conversation(self._name, self.settings.logon)
         # The script opens its session itself, because Negotiate is part of what it learns.
         meter = MeterPort(port, self.settings.logon, conversation=call)

@@ -18,6 +18,7 @@ import click
 from ansi_tables import Snapshot, TableError
 from ansi_tables.rendering import text_shown
 from protocols.transports.modem_port import call_name
+from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
@@ -26,6 +27,7 @@ from smartmeter.cli.file_name import FILE, FILE_THERE
 from smartmeter.cli.journal import FileJournal
 from smartmeter.cli.logon import call_key, environment_password, is_call, is_network, open_any_port
 from smartmeter.cli.meter_line import NetworkOptions
+from smartmeter.cli.probe_power import power_options
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -74,6 +76,7 @@ _REPORTS = {"json_file": Report.to_json, "junit_file": to_junit, "html_file": to
 @click.option("--diff", "diff_files", nargs=2, type=FILE, help="Compare two reports.")
 @click.option("--key-file", type=FILE_THERE, help="c1222: keys.")
 @click.option("--user-id", default=0, show_default=True, help="c1222: of the password.")
+@power_options
 @click.option("-v", "--verbose", is_flag=True, help="Print the octets of each failure.")
 @click.pass_context
 def command(context: click.Context, /, port: str | None, **options: Any) -> int:
@@ -189,7 +192,7 @@ def _bench(
     rules, identity = OPTICAL, 0
     if is_call(port):
         rules, identity = CALL, call_name(port).identity
-    bench = Bench.on(_line(port), seed, rules, identity)
+    bench = Bench.on(_line(port, options), seed, rules, identity)
     bench.call_key = call_key() if is_call(port) else None
     bench.profile, bench.permits = profile, permits
     bench.reader, bench.master = (
@@ -202,13 +205,16 @@ def _bench(
     return bench
 
 
-def _line(port: str) -> Line:
+def _line(port: str, options: dict[str, Any]) -> Line:
     """Open a port; a simulated meter is tested in virtual time, where silence costs nothing."""
     if is_simulated(port):
         now_us = monotonic_us()
         return SimulatedLine(meter_named(port, wall_utc_us(), now_us), now_us)
-    opened = open_any_port(port)
-    return PortLine(opened, monotonic_us, lambda: open_any_port(port), hangs_up=is_call(port))
+
+    def open_it() -> Port:
+        return open_any_port(port, options["rts"], options["dtr"])
+
+    return PortLine(open_it(), monotonic_us, open_it, hangs_up=is_call(port))
 
 
 def _ask_for_permits(bench: Bench, permits: frozenset[Permit], given: str | None) -> dict[str, str]:

@@ -23,7 +23,7 @@ from smartmeter.conformance.verdicts import Result
 #: Options that a network has no use for: its checks write nothing, draw nothing and repeat nothing.
 NOT_HERE = (
     *("allow_writes", "allow_procedures", "groups", "budget", "seed", "examples", "tries"),
-    *("failures", "profile_file", "yes_serial", "replay_file"),
+    *("failures", "profile_file", "yes_serial", "replay_file", "rts", "dtr"),
 )
 
 

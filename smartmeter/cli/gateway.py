@@ -18,6 +18,7 @@ from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.log_line import log_line
+from smartmeter.cli.probe_power import power_options
 
 SETTINGS = click.option(
     "--settings",
@@ -167,6 +168,7 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
     show_default=True,
     help="Of the optical port.",
 )
+@power_options
 @click.option("--yes", is_flag=True, help="Probe without asking.")
 def init(
     folder: str,
@@ -175,6 +177,8 @@ def init(
     esn: str,
     tms: str | None,
     user_id: int,
+    rts: bool,
+    dtr: bool,
     yes: bool,
 ) -> None:
     """Find a meter, and write settings, key and shipment file.
@@ -191,7 +195,8 @@ def init(
     agreed = [one for one in chosen if yes or click.confirm(f"Probe {one}?", default=False)]
     if not agreed:
         raise click.ClickException("no port was probed: nothing was written")
-    found = find_meters(agreed, os.environ.get("SMARTMETER_OPTICAL_PASSWORD", ""), user_id)
+    password = os.environ.get("SMARTMETER_OPTICAL_PASSWORD", "")
+    found = find_meters(agreed, password, user_id, rts, dtr)
     for one in found:
         click.echo(str(one))
     out = Path(folder)

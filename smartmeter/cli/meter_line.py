@@ -24,6 +24,7 @@ from smartmeter.cli.logon import (
     logon_settings,
     open_any_port,
 )
+from smartmeter.cli.probe_power import power_options
 
 if TYPE_CHECKING:
     from protocols.transports.network_meter import NetworkMeter
@@ -103,14 +104,18 @@ def line_options(verb: _Verb) -> _Verb:
         "metavar": "QUIRK",
     }
     for option in (
-        click.option("--dtr/--no-dtr", default=False, help="Power on DTR; default off."),
-        click.option("--rts/--no-rts", default=True, help="Power on RTS; default on."),
         click.option("--strict", **quirks, help="A quirk not to tolerate; see --assume."),
         click.option("--assume", **quirks, help="A quirk that it has, as doctor names it: echo …"),
         click.option("--baud", multiple=True, type=int, help="A speed to ask for, e.g. 57600."),
     ):
         verb = option(verb)
-    return logon_options(verb)
+    return logon_options(power_options(verb))
+
+
+def refuse_power(port: str, rts: bool, dtr: bool) -> None:
+    """Refuse modem lines for a meter on the network."""
+    if is_network(port) and (dtr or not rts):
+        raise click.UsageError(f"{port} has no line: leave --rts and --dtr out")
 
 
 class MeterLine:
@@ -135,8 +140,9 @@ class MeterLine:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
         self.network = NetworkOptions(key_file, answer_port, answer_timeout)
-        if self.is_network and (baud or assume or strict or dtr or not rts or logon["user"]):
-            raise click.UsageError(f"{port} has no line: leave speeds, quirks, --rts, --user out")
+        if self.is_network and (baud or assume or strict or logon["user"]):
+            raise click.UsageError(f"{port} has no line: leave speeds, quirks, --user out")
+        refuse_power(port, rts, dtr)
         self.network.check(port)
         #: What every opened port is put into, such as a recording.
         self.wrap: Callable[[Port], Port] = lambda port: port

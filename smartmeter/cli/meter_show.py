@@ -10,6 +10,7 @@ import click
 
 from protocols.transports.pump import MeterPort
 from smartmeter.cli.logon import logon_options, logon_settings, open_any_port
+from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.read import read_tables
 from smartmeter.meter.display import LISTS, TABLES, Screen, screens
 
@@ -29,7 +30,8 @@ SIMULATED_PASSWORD = b"reader"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @logon_options
-def show(port: str, which: str, as_json: bool, **logon: Any) -> int:
+@power_options
+def show(port: str, which: str, as_json: bool, rts: bool, dtr: bool, **logon: Any) -> int:
     """Show what the display of the meter at PORT scrolls through (ST-33 or ST-34).
 
     First the two digits by which people know an item, then its value and unit, as on the LCD; what
@@ -40,7 +42,7 @@ def show(port: str, which: str, as_json: bool, **logon: Any) -> int:
     settings = logon_settings(**logon)
     if settings.password is None and port.startswith("sim:"):
         settings = replace(settings, password=SIMULATED_PASSWORD)
-    with MeterPort(open_any_port(port), settings) as meter:
+    with MeterPort(open_any_port(port, rts, dtr), settings) as meter:
         found = read_tables(meter, list(TABLES), only_listed=True)
     shown = screens(found.snapshot, which)
     if as_json:

@@ -45,7 +45,7 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     images: dict[int, bytes] = {}
     locked: list[int] = []
     try:
-        with MeterPort(open_port(seat.port), logon, ClientOptions()) as meter:
+        with MeterPort(open_port(seat.port, seat.rts, seat.dtr), logon, ClientOptions()) as meter:
             opened = meter.opened
             images[0] = meter.read(0)
             used = Snapshot(images).context.fmt.std_tbls_used

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from protocols.errors import ProtocolError
 from protocols.machine import Machine, SetBaud
 from protocols.transports.port import Port
-from protocols.transports.pump import open_port
 from smartmeter.base.clock import monotonic_us
 
 #: How long the port is listened to at a time: less than a turn-around while a session is under
@@ -35,13 +34,13 @@ class Probe:
 
     def __init__(
         self,
-        name: str,
+        open_it: Callable[[], Port],
         machine: Machine,
         loop: asyncio.AbstractEventLoop,
         after: Callable[[], None],
         note: Callable[[str], None],
     ) -> None:
-        self._name, self._machine = name, machine
+        self._open_it, self._machine = open_it, machine
         self._loop, self._after, self._note = loop, after, note
         #: Whether the port is open now.
         self.is_open = False
@@ -91,7 +90,7 @@ class Probe:
 
     def _open_and_carry(self) -> None:
         """Use the port until it goes; ProtocolError says how it went, or why it did not open."""
-        port = open_port(self._name)
+        port = self._open_it()
         try:
             self.is_open = True
             self._carry(port)

@@ -20,6 +20,8 @@ from ansi_tables.ssi_tables import (
     UpgradeResult,
     UpgradeState,
 )
+from protocols.transports.names import open_port
+from protocols.transports.port import Port
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.bearer import Bearer
@@ -223,7 +225,7 @@ class Seat:
             tapped.expire(monotonic_us())
             host.step()
 
-        probe = Probe(self.settings.port, module.optical, loop, settle, self._note_port)
+        probe = Probe(self._open_port, module.optical, loop, settle, self._note_port)
         self._module, self._tapped, self._host, self._probe = module, tapped, host, probe
         if not self._mains:
             tapped.mains(False, monotonic_us())
@@ -256,6 +258,9 @@ class Seat:
             return
         tapped.mains(on, monotonic_us())
         host.step()
+
+    def _open_port(self) -> Port:
+        return open_port(self.settings.port, self.settings.rts, self.settings.dtr)
 
     def _note_port(self, text: str) -> None:
         self._journal.state(f"{self.esn} port", text)

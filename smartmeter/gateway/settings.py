@@ -102,6 +102,8 @@ class SeatSettings:
     state: Path
     port: str
     model: str = ""
+    rts: bool = True
+    dtr: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,7 +260,8 @@ def _seat(
         raise SettingsError(module.place, "the key is not hex", "write 32 hex digits") from None
     default = None if data is None else str(data / f"{factory.esn}.nvram")
     state = module.path("state", default)
-    return SeatSettings(factory, state, _port(meter), meter.text("model", ""))
+    power = meter.switch("rts", True), meter.switch("dtr", False)
+    return SeatSettings(factory, state, _port(meter), meter.text("model", ""), *power)
 
 
 def _no_longer(meter: Section, name: str, text: str, limit: int) -> str:

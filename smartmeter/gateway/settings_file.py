@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_text
+from smartmeter.base.file import read_password
 
 MAX_OCTETS = 65_536
 #: The longest name of a file, and what all parts of a path may have together: Linux' own limits.
@@ -16,7 +16,7 @@ MAX_PART_OCTETS, MAX_PATH_OCTETS = 255, 3000
 SECTIONS = {
     "gateway": {"data", "allow", "mains", "metrics", "socket", "keep_days"},
     "module": {"esn", "key_file", "state"},
-    "meter": {"port", "user_id", "user", "password_file", "model"},
+    "meter": {"port", "rts", "dtr", "user_id", "user", "password_file", "model"},
     "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}
     | {"when", "carries", "max_apdu", "segment", "node", "user", "password_file"},
     "csv": {"file"},
@@ -86,11 +86,18 @@ class Section:
             )
         return value
 
+    def switch(self, name: str, default: bool) -> bool:
+        """Give true or false."""
+        value = self._value.get(name, default)
+        if not isinstance(value, bool):
+            raise SettingsError(self.place, f"{name} is {value!r}", "write true or false")
+        return value
+
     def secret(self, name: str, variable: str = "", default: str | None = None) -> str:
         """Give what stands in a file, else in an environment variable, else the default."""
         if name in self._value:
             path = self.path(name)
-            return read_text(path, MAX_OCTETS, f"{self.place}, {name} {path}").strip()
+            return read_password(path, f"{self.place}, {name} {path}")
         if variable in self._environment:
             return self._environment[variable]
         if default is None:
@@ -101,7 +108,7 @@ class Section:
 
     def token(self, name: str, default: str | None = None) -> str:
         """Give a secret that goes into the line of a request: one word, which no fault may show."""
-        token = self.secret(name, default=default)
+        token = self.secret(name, default=default).strip()
         if name in self and not (
             token.isascii() and token.isprintable() and token.split() == [token]
         ):

@@ -40,6 +40,8 @@ class Found:
     text: str
     serial: str = ""
     model: str = ""
+    rts: bool = True
+    dtr: bool = False
 
     def __str__(self) -> str:
         return f"{self.port}: {self.text}"
@@ -55,18 +57,20 @@ def list_ports() -> list[str]:
     return [stable.get(str(Path(name).resolve()), name) for name in names]
 
 
-def find_meters(ports: Sequence[str], password: str, user_id: int) -> list[Found]:
+def find_meters(
+    ports: Sequence[str], password: str, user_id: int, rts: bool = True, dtr: bool = False
+) -> list[Found]:
     """Probe ports, one after the other."""
-    return [probe(port, password, user_id) for port in ports]
+    return [probe(port, password, user_id, rts, dtr) for port in ports]
 
 
-def probe(port: str, password: str, user_id: int) -> Found:
+def probe(port: str, password: str, user_id: int, rts: bool = True, dtr: bool = False) -> Found:
     """Look what is behind one port."""
     logon = LogonSettings(user_id, USER, password.encode() or None)
     images: dict[int, bytes] = {}
     locked: list[int] = []
     try:
-        with MeterPort(open_port(port), logon, ClientOptions()) as meter:
+        with MeterPort(open_port(port, rts, dtr), logon, ClientOptions()) as meter:
             for number in LOOKED_AT:
                 if _is_lacking(number, images):
                     continue
@@ -85,7 +89,7 @@ def probe(port: str, password: str, user_id: int) -> Found:
     told = f"meter {maker} {model}, serial {serial}"
     if locked:
         told += f"; locked without a password: {', '.join(f'ST-{n:02d}' for n in locked)}"
-    return Found(port, True, told, serial, f"{maker} {model}".strip())
+    return Found(port, True, told, serial, f"{maker} {model}".strip(), rts, dtr)
 
 
 def _is_lacking(number: int, images: dict[int, bytes]) -> bool:
@@ -182,6 +186,8 @@ def _settings(
                 key=_quoted(folder / f"{name}.key"),
                 state=_quoted(data / f"{name}.nvram"),
                 port=_quoted(lasting_name(one.port)),
+                rts=str(one.rts).lower(),
+                dtr=str(one.dtr).lower(),
                 user_id=user_id,
                 model=_quoted(one.model),
             )
@@ -221,6 +227,8 @@ esn = {esn}
 key_file = {key}
 state = {state}
 port = {port}
+rts = {rts}                                   # where the probe takes its power from
+dtr = {dtr}
 user_id = {user_id}
 model = {model}
 # password_file = "/etc/smartmeter/optical"  # where tables are locked without one

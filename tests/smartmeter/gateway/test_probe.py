@@ -4,8 +4,10 @@ import asyncio
 import socket
 import threading
 import time
+from functools import partial
 
 from protocols.machine import Event
+from protocols.transports.names import open_port
 from smartmeter.gateway.probe import Probe
 
 
@@ -50,7 +52,7 @@ async def test_a_port_that_babbles_without_end_leaves_the_loop_to_the_others() -
     machine = Listener()
     name = f"tcp:127.0.0.1:{server.getsockname()[1]}"
     loop = asyncio.get_running_loop()
-    probe = Probe(name, machine, loop, lambda: None, lambda text: None)
+    probe = Probe(partial(open_port, name), machine, loop, lambda: None, lambda text: None)
     probe.start()
     await machine.heard.wait()
     heard = machine.calls

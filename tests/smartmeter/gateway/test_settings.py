@@ -64,11 +64,19 @@ def test_segments_are_switched_on_beside_the_address_that_sends_them(tmp_path: P
     assert bearer.segment_octets == 1232 and bearer.way.has_segments
 
 
+def test_a_password_is_its_line_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "optical").write_text(" two words \r\n")
+    said = WORKS | {"meter": {"port": '"p"', "password_file": f'"{tmp_path / "optical"}"'}}
+    (seat,) = read_settings(settings_file(tmp_path, said), {}).seats
+    assert seat.factory.optical_password == b" two words "
+
+
 @pytest.mark.parametrize(
     ("section", "values", "told"),
     [
         ("meter", {"port": '"tcp:nowhere"'}, "tcp:HOST:PORT"),
         ("meter", {"port": '"tcp:host:99999"'}, "tcp:HOST:PORT"),
+        ("meter", {"port": '"p"', "dtr": '"on"'}, "write true or false"),
         ("influx", {"url": f'"{INFLUX}"'.replace("http", "ftp")}, "http://"),
         ("influx", {"url": '"http://h/write?precision=ns"'}, "precision=s"),
         ("influx", {"url": '"http://h:x/write?precision=s"'}, "http://"),
