@@ -58,7 +58,9 @@ class Outlets:
 
             found.append(self._feed("CSV file", csv_step))
         if sinks.influx is not None:
-            found.append(self._feed("InfluxDB", _influx_step(sinks.influx, readings)))
+            found.append(
+                self._feed("InfluxDB", _influx_step(sinks.influx, readings, self._journal))
+            )
         if sinks.home_assistant is not None:
             step = _statistics_step(sinks.home_assistant, readings)
             found.append(self._feed("Home Assistant", step))
@@ -110,15 +112,15 @@ class Outlets:
                     self._journal.say(str(error))
 
 
-def _influx_step(settings: InfluxSettings, readings: Readings) -> Step:
+def _influx_step(settings: InfluxSettings, readings: Readings, journal: Journal) -> Step:
     from smartmeter.gateway.sinks.influx import InfluxSink
 
     sink = InfluxSink(settings, readings)
 
     async def step() -> bool:
         lines, position = sink.batch()
-        if lines:
-            await asyncio.to_thread(sink.send, lines)
+        if lines and (told := await asyncio.to_thread(sink.send, lines)):
+            journal.say(f"InfluxDB keeps nothing as old as some of what it was sent: {told}")
         sink.sent(position)
         return bool(lines)
 

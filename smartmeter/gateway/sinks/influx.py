@@ -22,6 +22,9 @@ from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
 SINK = "influx"
 TIMEOUT_S = 15.0
 MAX_FAULT_OCTETS = 500
+#: How a server answers points that its retention policy would drop at once (1.6.7 seen to, 2 is
+#: documented to).
+TOO_OLD_CODES, TOO_OLD = (400, 422), "partial write: points beyond retention policy"
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\ "})
 
 
@@ -74,8 +77,13 @@ class InfluxSink:
             position["registers"] = registers[-1]["number"]
         return lines, position
 
-    def send(self, lines: Iterable[str]) -> None:
-        """Post lines, blocking; SinkRefused with one line when they were not taken."""
+    def send(self, lines: Iterable[str]) -> str:
+        """Post lines, blocking; SinkRefused with one line when they were not taken.
+
+        Give nothing, or what the server said when it took them but for those that are
+        older than it keeps anything: versions 1 and 2 answer that with an error, too, and
+        would answer the same for ever.
+        """
         body = "\n".join(lines).encode()
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._settings.token:
@@ -84,8 +92,11 @@ class InfluxSink:
             request = urllib.request.Request(self._settings.url, body, headers, method="POST")
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 answer.read(MAX_FAULT_OCTETS)
+            return ""
         except urllib.error.HTTPError as error:
             told = error.read(MAX_FAULT_OCTETS).decode("utf-8", "replace").replace("\n", " ")
+            if error.code in TOO_OLD_CODES and TOO_OLD in told:
+                return told.strip()
             raise SinkRefused(f"InfluxDB answered {error.code} {told}".strip()) from None
         except (OSError, ValueError, HTTPException) as error:
             raise SinkRefused(f"InfluxDB: {error or type(error).__name__}") from None

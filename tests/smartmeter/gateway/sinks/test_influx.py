@@ -1,5 +1,6 @@
 """Line protocol to an HTTP server: what was taken moves the cursor, what was refused does not."""
 
+import asyncio
 import re
 import socket
 import threading
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from smartmeter.gateway.journal import Journal
+from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.influx import InfluxSink
-from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
+from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused, Sinks
 from smartmeter.ssi.profile_reading import Interval
 from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile, recorded
 from tests.smartmeter.ssi.host import FACTORY
@@ -21,6 +24,7 @@ class Server(HTTPServer):
     """Keeps bodies; ``status`` is what it answers."""
 
     status = 204
+    fault = b"bucket\nmissing"
     bodies: list[str]
     tokens: list[str | None]
 
@@ -35,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(self.server.status)
         self.end_headers()
         if self.server.status >= 400:
-            self.wfile.write(b"bucket\nmissing")
+            self.wfile.write(self.server.fault)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -75,6 +79,43 @@ def test_points_are_sent_once_they_were_taken_and_again_when_they_were_not(
     sink.sent(position)
     assert sink.batch()[0] == []
     assert server.bodies == ["\n".join(lines)] * 2 and set(server.tokens) == {"Token secret"}
+
+
+@pytest.mark.parametrize(
+    "status, fault",
+    [
+        (400, b'{"error":"partial write: points beyond retention policy dropped=1"}'),
+        (
+            422,
+            b'{"code":"unprocessable entity","message":"failure writing points to database: '
+            b'partial write: points beyond retention policy dropped=7"}',
+        ),
+    ],
+)
+def test_points_that_are_older_than_the_server_keeps_hold_nothing_up(
+    server: Server, tmp_path: Path, status: int, fault: bytes
+) -> None:
+    readings = Readings(tmp_path / "r")
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    server.status, server.fault = status, fault
+    url = f"http://127.0.0.1:{server.server_port}/write?db=m&precision=s"
+    said: list[str] = []
+    told = asyncio.Event()
+    journal = Journal(lambda line: (said.append(line), told.set())[0], lambda: 0)
+    outlets = Outlets(Sinks(influx=InfluxSettings(url)), readings, journal, list, int)
+
+    async def until_it_is_told() -> None:
+        tasks = [asyncio.ensure_future(runner) for runner in outlets.runners()]
+        await told.wait()
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(asyncio.wait_for(until_it_is_told(), 10))
+    assert readings.position("influx")
+    assert said[0].startswith("InfluxDB keeps nothing as old as some of what it was sent: {")
+    server.status, server.fault = 400, b'{"error":"partial write: field type conflict"}'
+    with pytest.raises(SinkRefused, match="field type conflict"):
+        InfluxSink(InfluxSettings(url), readings).send(["x value=1 1"])
 
 
 def test_what_was_not_measured_is_no_point_and_an_end_that_comes_again_hides_no_other(
