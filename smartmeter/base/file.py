@@ -6,6 +6,7 @@ file system tells is not believed: no more than the limit is read.
 
 from __future__ import annotations
 
+import io
 import os
 import tomllib
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 from smartmeter.base.errors import SettingsError
 
 MAX_PASSWORD_FILE_OCTETS = 4096
+_READ_OCTETS = 1 << 16
 
 
 def read_file(path: Path, limit: int, place: str = "") -> bytes:
@@ -33,10 +35,12 @@ def read_file(path: Path, limit: int, place: str = "") -> bytes:
 
 def read_stream(stream: BinaryIO, limit: int, place: str) -> bytes:
     """Give what is left of an open stream, ``limit`` octets at most; SettingsError for more."""
-    octets = stream.read(limit + 1)
-    if len(octets) > limit:
+    found = io.BytesIO()  # grows with what is there: a whole limit may be more than there is memory
+    while octets := stream.read(min(_READ_OCTETS, limit + 1 - found.tell())):
+        found.write(octets)
+    if found.tell() > limit:
         raise SettingsError(place, f"is larger than {limit} octets", "check the name")
-    return octets
+    return found.getvalue()
 
 
 def read_text(path: Path, limit: int, place: str = "") -> str:

@@ -1,6 +1,7 @@
 """Files from a person are read up to a limit, whatever their name leads to."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,16 @@ def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
 def test_a_device_without_end_is_not_read_to_its_end() -> None:
     with pytest.raises(SettingsError, match="/dev/zero: is larger than 1000 octets"):
         read_file(Path("/dev/zero"), 1000)
+
+
+def test_a_file_takes_the_memory_of_its_octets_and_not_of_its_limit(tmp_path: Path) -> None:
+    path = tmp_path / "octets"
+    path.write_bytes(bytes(300_000))
+    tracemalloc.start()
+    found = read_file(path, 1 << 30)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == 300_000 and most < 1_000_000
 
 
 def test_a_pipe_is_read_like_a_file() -> None:
