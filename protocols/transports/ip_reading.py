@@ -10,7 +10,7 @@ from protocols.errors import PortError
 from protocols.transports.ip_packets import TCP, UDP, Segment
 from protocols.transports.tunnels import AUTHENTICATION, packet_inside, packet_over_udp
 
-#: Packets whose fragments are not all there; the oldest is forgotten.
+#: Packets whose fragments are not all there, and those that are; the oldest is forgotten.
 MAX_FRAGMENTED = 256
 MAX_PACKET_OCTETS = 65_535
 MAX_TUNNELS = 8
@@ -59,11 +59,16 @@ class IpReader:
 
     def __init__(self) -> None:
         self._parts: OrderedDict[tuple[object, ...], _Parts] = OrderedDict()
+        #: Packets that are whole: a recorder on several interfaces gives their fragments again.
+        self._done: OrderedDict[tuple[object, ...], _Parts] = OrderedDict()
         self._forgotten = 0
 
     def unfinished(self, port: int) -> int:
         """Give how many packets lack fragments, of those that can be to or from a port."""
-        return self._forgotten + sum(parts.may_be_of(port) for parts in self._parts.values())
+        return self._forgotten + sum(
+            parts.may_be_of(port) and not self._is_repeated(key)
+            for key, parts in self._parts.items()
+        )
 
     def read(self, packet: bytes) -> Segment | None:
         """Give what a packet carries, or makes whole; None for a part of what is not whole yet.
@@ -98,11 +103,20 @@ class IpReader:
             parts.size = ip.offset + len(ip.body)
         whole = parts.whole()
         if whole is not None:
-            del self._parts[key]
+            self._done[key] = self._parts.pop(key)
+            self._done.move_to_end(key)
+            if len(self._done) > MAX_FRAGMENTED:
+                self._done.popitem(last=False)
         elif len(self._parts) > MAX_FRAGMENTED:
-            self._parts.popitem(last=False)
-            self._forgotten += 1
+            oldest = next(iter(self._parts))
+            self._forgotten += not self._is_repeated(oldest)
+            del self._parts[oldest]
         return whole
+
+    def _is_repeated(self, key: tuple[object, ...]) -> bool:
+        """Tell whether the parts of a packet are those of one that was whole before."""
+        done = self._done.get(key)
+        return done is not None and self._parts[key].bodies.items() <= done.bodies.items()
 
 
 def _ip(packet: bytes) -> _Ip:

@@ -33,7 +33,10 @@ class _State:
 
 
 class StreamJoiner:
-    """All streams of one capture.  ``begin`` is how a message begins; None: with any octet."""
+    """All streams of one capture.  ``begin`` is how a message begins; None: with any octet.
+
+    Beyond MAX_STREAMS the one that was silent for longest is forgotten.
+    """
 
     def __init__(self, begin: int | None = None) -> None:
         self._begin = begin
@@ -49,8 +52,10 @@ class StreamJoiner:
             sequence = sequence + 1 & 0xFFFFFFFF
             self._ways[way] = _State(sequence)
         state = self._ways.setdefault(way, _State())
+        self._ways.move_to_end(way)
         if len(self._ways) > MAX_STREAMS:
-            self._ways.popitem(last=False)
+            old, forgotten = self._ways.popitem(last=False)
+            self.lost[old] += sum(map(len, forgotten.waiting.values()))
         if not segment.payload:
             return []
         if len(segment.payload) > len(state.waiting.get(sequence, b"")):

@@ -13,12 +13,12 @@ from typing import Any
 from protocols.c1222.envelope import Apdu, decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import Joiner, SegmentRefused
+from smartmeter.cli.captured_streams import MAX_APDU_OCTETS
 from smartmeter.cli.frame_c1222 import FrameContext, decode_frame
 from smartmeter.cli.frame_error import FrameError
 
 #: Requests whose answers may still come, and sessions.
 MAX_OPEN = 65_536
-MAX_APDU_OCTETS = 1 << 20
 _Title = tuple[int, ...]
 
 

@@ -22,6 +22,8 @@ _CONTEXT_OPTIONS = (
         "--session", metavar="ID=IV", help="C12.22: key id and IV of the session's logon."
     ),
 )
+#: How the JSON of a capture begins.
+_FRAMES = '{"frames": ['
 
 
 def _with_context(function: Any) -> Any:
@@ -73,12 +75,14 @@ def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
     from smartmeter.cli.decode_pcap import CaptureReader
     from smartmeter.cli.frame_c1222 import make_context
 
-    ok, found = True, []
+    ok, number = True, 0
     reader = CaptureReader(name, make_context(**context))
-    for shown in reader.frames():
+    for number, shown in enumerate(reader.frames(), 1):
         ok = ok and shown["ok"]
-        if as_json:
-            found.append(shown)
+        if as_json:  # each by itself: a capture may hold millions
+            click.echo(
+                f"{_FRAMES if number == 1 else ','}\n{json.dumps(shown, indent=1)}", nl=False
+            )
             continue
         ends = [shown[key] for key in ("source", "destination", "direction") if key in shown]
         click.secho(f"{shown['packet']}  {shown['protocol']}  {' > '.join(ends)}", bold=True)
@@ -88,8 +92,8 @@ def _capture(name: str, context: dict[str, Any], as_json: bool) -> int:
             say(whole)
     left_out, others = reader.left_out(), reader.others()
     if as_json:
-        shown = {"ok": ok, "frames": found, "left_out": left_out, "others": others}
-        click.echo(json.dumps(shown, indent=1))
+        rest = json.dumps({"ok": ok, "left_out": left_out, "others": others}, indent=1)
+        click.echo(f"{'' if number else _FRAMES}],{rest[1:]}")
     for told in left_out:
         click.echo(f"{name}: left out {told}", err=True)
     for told in others:

@@ -6,30 +6,26 @@ capture does not hold it is told, not passed over.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from protocols.c1222.envelope import APDU_TAG
-from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import DEFAULT_PORT
-from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
 from protocols.transports.ip_packets import Endpoint
 from protocols.transports.ip_reading import IpReader
 from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
-from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
+from protocols.transports.tcp_streams import Way
 from smartmeter.cli import frame_c1218
+from smartmeter.cli.captured_streams import CapturedStreams
 from smartmeter.cli.captured_talk import CapturedTalk
 from smartmeter.cli.frame_c1222 import FrameContext
 from smartmeter.cli.frame_error import FrameError
 from smartmeter.cli.image_file import given_octets
-
-#: Streams at once.
-MAX_OPEN = 65_536
 
 
 class CaptureReader:
@@ -37,15 +33,10 @@ class CaptureReader:
 
     def __init__(self, name: str, context: FrameContext) -> None:
         self._name, self._talk = name, CapturedTalk(context)
-        self._ip, self._joiner = IpReader(), StreamJoiner(APDU_TAG)
-        self._streams: OrderedDict[Way, ApduStream | None] = OrderedDict()
-        self._spoken: set[Way] = set()
+        self._ip, self._streams = IpReader(), CapturedStreams()
         self._left_out: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
-        self._segments: Counter[Way] = Counter()
         self._damage, self._utc_us = "", 0
-        #: Octets of streams that are none of ours, or go on after what is no message.
-        self._foreign: Counter[Way] = Counter()
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Decode frame by frame; click.UsageError when it is no capture."""
@@ -60,9 +51,8 @@ class CaptureReader:
             if not number:
                 raise click.UsageError(f"{self._name}: {error}") from error
             self._damage = str(error)  # as of a recorder that was killed: what is there counts
-        for way, piece in self._joiner.finish():
-            for apdu in self._cut_out(way, piece):
-                yield {"packet": number, "utc_us": self._utc_us} | self._shown(way, apdu)
+        for way, apdu in self._streams.finish():
+            yield {"packet": number, "utc_us": self._utc_us} | self._shown(way, apdu)
 
     def left_out(self) -> list[str]:
         """Give what was not decoded, once the frames have been given."""
@@ -70,24 +60,16 @@ class CaptureReader:
         told += [f"{count} packets: {why}" for why, count in self._left_out.items()]
         if fragments := self._ip.unfinished(DEFAULT_PORT):
             told.append(f"{fragments} packets: not all fragments were captured")
-        rest = Counter({way: one.pending for way, one in self._streams.items() if one is not None})
-        rest += self._joiner.lost
-        # What else a capture may hold is none of ours.
-        if octets := sum(count for way, count in rest.items() if self._is_ours(way)):
+        if octets := self._streams.cut_short:
             told.append(f"{octets} octets of TCP: not a whole message captured")
-        if octets := sum(count for way, count in self._foreign.items() if self._is_ours(way)):
+        if octets := self._streams.foreign:
             told.append(f"{octets} octets of TCP on C12.22's connections: no messages, perhaps TLS")
         return told
 
     def others(self) -> list[str]:
         """Give what the capture holds beside C12.22 and C12.18, once the frames have been given."""
-        rest = sum(count for way, count in self._segments.items() if not self._is_ours(way))
-        others = self._others + Counter({"TCP without C12.22 in it": rest})
+        others = self._others + Counter({"TCP without C12.22 in it": self._streams.others})
         return [f"{count} packets: {what}" for what, count in others.items()]
-
-    def _is_ours(self, way: Way) -> bool:
-        """Tell whether a stream carries C12.22: by its port, or by a message seen in it."""
-        return DEFAULT_PORT in (way[0][1], way[1][1]) or way in self._spoken
 
     def _packet(self, packet: Captured) -> Iterator[dict[str, Any]]:
         if packet.link_type == USER_C1218:
@@ -106,10 +88,8 @@ class CaptureReader:
             return
         way = (segment.source, segment.destination)
         if segment.is_stream:
-            self._segments[way] += 1
-            for piece in self._joiner.offer(segment):
-                for apdu in self._cut_out(way, piece):
-                    yield self._shown(way, apdu)
+            for apdu in self._streams.offer(segment):
+                yield self._shown(way, apdu)
         elif segment.payload[:1] == bytes([APDU_TAG]) or DEFAULT_PORT in (way[0][1], way[1][1]):
             yield self._shown(way, segment.payload, packet.cut)
         else:
@@ -120,29 +100,6 @@ class CaptureReader:
         if cut:
             return told | {"ok": False, "hex": apdu.hex(), "reason": "cut-by-capture"}
         return told | self._talk.shown(apdu, self._utc_us)
-
-    def _cut_out(self, way: Way, piece: Piece) -> list[bytes]:
-        """Give the APDUs that a piece completes; a stream that is none is left alone."""
-        if piece.anew or way not in self._streams:
-            before = self._streams.get(way)
-            self._joiner.lost[way] += before.pending if before is not None else 0
-            begins = piece.octets[0] == APDU_TAG
-            self._streams[way] = ApduStream() if begins else None
-            while len(self._streams) > MAX_OPEN:
-                self._streams.popitem(last=False)
-        stream = self._streams[way]
-        if stream is None:
-            self._foreign[way] += len(piece.octets)
-            return []
-        found: list[bytes] = []
-        try:
-            found = stream.feed(piece.octets)
-            stream.check()
-        except ApduRejected:
-            self._foreign[way] += stream.pending
-            self._streams[way] = None
-        self._spoken |= {way, way[::-1]} if found else set()
-        return found
 
     @staticmethod
     def _c1218(octets: bytes) -> dict[str, Any]:

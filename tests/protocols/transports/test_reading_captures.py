@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from protocols.transports.ip_reading import MAX_FRAGMENTED, MAX_TUNNELS, IpReade
 from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_UNPACKED_OCTETS, read_capture
 from protocols.transports.tcp_streams import StreamJoiner
+from smartmeter.cli.captured_streams import MAX_STREAMS, CapturedStreams
 from smartmeter.cli.decode import command
 from tests.protocols.c1222.conversation import READ_1, request
 
@@ -162,6 +164,17 @@ def test_fragments_are_joined_in_any_order_and_twice(order: list[int], version: 
     assert [one.payload for one in found] == [MESSAGE] and reader.unfinished(1153) == 0
 
 
+def test_fragments_that_were_captured_on_two_interfaces_lack_nothing() -> None:
+    first, last = ipv4(UDP_PART[:16], fragment=0x2000), ipv4(UDP_PART[16:], fragment=2)
+    reader = IpReader()
+    found = [reader.read(packet) for packet in (first, first, last, last)]
+    assert [one.payload for one in found if one is not None] == [MESSAGE]
+    assert reader.unfinished(1153) == 0
+    for number in range(2 * MAX_FRAGMENTED):
+        reader.read(ipv6(struct.pack(">BBHI", 17, 0, 1, number) + UDP_PART[:16], 44))
+    assert reader.unfinished(1153) == 2 * MAX_FRAGMENTED
+
+
 def test_fragments_without_their_rest_take_bounded_memory_and_are_counted() -> None:
     reader = IpReader()
     for number in range(2 * MAX_FRAGMENTED):
@@ -267,6 +280,33 @@ def test_what_is_no_message_on_the_port_of_c12_22_is_not_passed_over(tmp_path: P
     assert (status, frames) == (1, []) and "11 octets" in words and "perhaps TLS" in words
     status, frames, words = told(tmp_path, pcap([tcp(b"", 0, 2), tcp(MESSAGE + hello, 1)]))
     assert status == 1 and len(frames) == 1 and "perhaps TLS" in words
+
+
+def test_a_large_capture_is_shown_as_json_without_being_kept(tmp_path: Path) -> None:
+    file = tmp_path / "capture"
+    file.write_bytes(pcap([WHOLE] * 500))
+    with (tmp_path / "shown").open("w") as out, contextlib.redirect_stdout(out):
+        tracemalloc.start()
+        command.main(["frame", "--pcap", str(file), "--json"], standalone_mode=False)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert most < 1_000_000, "five hundred frames as values take three times as much"
+
+
+def test_connections_without_end_take_bounded_memory_and_are_counted() -> None:
+    streams, count = CapturedStreams(), MAX_STREAMS + 10
+    for number in range(count):
+        there = ("10.0.0.1", 80 if number else 1153)
+        streams.offer(Segment((f"10.{number}", 4000), there, True, b"GET", 1))
+    assert streams.others == 9 and streams.foreign == 0
+    assert not list(streams.finish())
+    assert (streams.others, streams.cut_short) == (count - 1, 3)
+
+
+def test_a_message_that_few_receivers_take_is_read_from_a_stream(tmp_path: Path) -> None:
+    long = request([b"\x40\x00\x40\xc3\x50" + bytes(50_000) + b"\x00"])
+    status, frames, _ = told(tmp_path, pcap([tcp(long[:40_000], 1), tcp(long[40_000:], 40_001)]))
+    assert status == 0 and [frame["hex"] for frame in frames] == [long.hex()]
 
 
 def test_a_packed_capture_is_read_and_a_damaged_or_endless_one_is_an_error() -> None:

@@ -1,0 +1,105 @@
+"""The TCP streams of a capture: their messages cut out, and what else they hold counted.
+
+A capture may hold millions of connections: what is known of those that were silent for longest
+is added up and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from protocols.c1222.envelope import APDU_TAG
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.native_address import DEFAULT_PORT
+from protocols.c1222.stream import ApduStream
+from protocols.transports.ip_packets import Segment
+from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
+
+#: Directions of connections at once.
+MAX_STREAMS = 65_536
+#: A receiver may take less; a capture tells what was sent.
+MAX_APDU_OCTETS = 1 << 20
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One direction of a connection; ``apdus`` is None where it begins with no message.
+
+    ``foreign``: octets that are no messages.
+    """
+
+    apdus: ApduStream | None = None
+    packets: int = 0
+    foreign: int = 0
+    speaks: bool = False
+
+
+class CapturedStreams:
+    """All streams of one capture.  The counts are whole after ``finish``.
+
+    ``cut_short`` and ``foreign`` are octets on connections of C12.22: of messages that were not
+    captured whole, and of what is none; ``others`` are packets of all other connections.
+    """
+
+    def __init__(self) -> None:
+        self._joiner = StreamJoiner(APDU_TAG)
+        self._streams: OrderedDict[Way, _Stream] = OrderedDict()
+        self.cut_short = self.foreign = self.others = 0
+
+    def offer(self, segment: Segment) -> list[bytes]:
+        """Give the messages that a segment completes."""
+        way = (segment.source, segment.destination)
+        stream = self._streams.setdefault(way, _Stream())
+        self._streams.move_to_end(way)
+        stream.packets += 1
+        while len(self._streams) > MAX_STREAMS:
+            self._add_up(next(iter(self._streams)))
+        return [apdu for piece in self._joiner.offer(segment) for apdu in self._cut_out(way, piece)]
+
+    def finish(self) -> Iterator[tuple[Way, bytes]]:
+        """The capture has ended: give what is there behind gaps."""
+        for way, piece in self._joiner.finish():
+            for apdu in self._cut_out(way, piece):
+                yield way, apdu
+        for way in list(self._streams):
+            self._add_up(way)
+
+    def _cut_out(self, way: Way, piece: Piece) -> list[bytes]:
+        """Give the APDUs that a piece completes; a stream that is none is left alone."""
+        stream = self._streams[way]
+        if piece.anew:
+            if stream.apdus is not None:
+                self._joiner.lost[way] += stream.apdus.pending
+            begins = piece.octets[0] == APDU_TAG
+            stream.apdus = ApduStream(MAX_APDU_OCTETS) if begins else None
+        if stream.apdus is None:
+            stream.foreign += len(piece.octets)
+            return []
+        found: list[bytes] = []
+        try:
+            found = stream.apdus.feed(piece.octets)
+            stream.apdus.check()
+        except ApduRejected:
+            stream.foreign += stream.apdus.pending
+            stream.apdus = None
+        stream.speaks |= bool(found)
+        return found
+
+    def _add_up(self, way: Way) -> None:
+        """Forget a stream, but for what it adds to the counts."""
+        is_ours, stream = self._is_ours(way), self._streams.pop(way)
+        rest = self._joiner.lost.pop(way, 0)
+        rest += stream.apdus.pending if stream.apdus is not None else 0
+        if is_ours:
+            self.cut_short += rest
+            self.foreign += stream.foreign
+        else:
+            self.others += stream.packets
+
+    def _is_ours(self, way: Way) -> bool:
+        """Tell whether a stream carries C12.22: by its port, or by a message seen in it."""
+        ends = (self._streams.get(one) for one in (way, way[::-1]))
+        spoken = any(one.speaks for one in ends if one is not None)
+        return spoken or DEFAULT_PORT in (way[0][1], way[1][1])
