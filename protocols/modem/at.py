@@ -21,6 +21,8 @@ COMMAND_US = 10_000_000
 DIAL_US = 60_000_000
 #: Silence around the escape sequence.
 GUARD_US = 1_100_000
+#: Ends the entry of a message's body; where none is awaited a modem may answer nothing.
+ESCAPE, ESCAPE_US = "\x1b", 1_000_000
 MAX_LINE_OCTETS = 2048
 MAX_QUEUED = 256
 #: No echo, results in words, DCD follows the carrier, DTR hangs up.
@@ -186,6 +188,8 @@ class AtModem:
             self._queue.appendleft(_Command("ATH", "ATH", COMMAND_US))
             self._next(now_us)
         elif self._current is not None:
+            if self._current.body is not None:  # the prompt may still come, and take what follows
+                self._queue.appendleft(_Command(ESCAPE, ESCAPE, ESCAPE_US))
             self._end_command(False, "no answer", now_us)
 
     def deadline_us(self) -> int | None:

@@ -6,22 +6,25 @@ nobody listens; each is deleted once it was given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event
-from protocols.modem.at import INITIALISE, AtModem, CommandDone, Told
+from protocols.modem.at import ESCAPE, ESCAPE_US, INITIALISE, AtModem, CommandDone, Told
 from protocols.modem.pdu import PartJoiner, delivered, submit
 
-#: PDUs, and a word when one has come; what is stored already is listed.
-_BEGIN = (INITIALISE, "AT+CMGF=0", "AT+CNMI=2,1,0,0,0", "AT+CMGL=4")
+#: What is stored is listed, and a modem says so when another message has come.  Not all take the
+#: other parameters of CNMI, and one that takes none is still listed.
+_LIST, _TELL = "AT+CMGL=4", "AT+CNMI=2,1"
+_BEGIN = (INITIALISE, "AT+CMGF=0", _TELL, _LIST)
 #: The network may take its time to accept a message.
 SEND_US = 60_000_000
 #: So often the store is listed again: a word of the modem may be lost.
 LIST_US = 60_000_000
 #: Failures in a row after which the modem is given up.
 MAX_FAILURES = 3
+_HEX = frozenset("0123456789ABCDEFabcdef")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class MessageLine:
         self._failures = 0
         self._list_us = now_us + LIST_US
         self._events: list[Event] = []
+        # It may still wait for the body of a message: who asked for that was ended then.
+        self._modem.command(ESCAPE, now_us, timeout_us=ESCAPE_US)
         for text in _BEGIN:
             self._modem.command(text, now_us)
 
@@ -100,7 +105,7 @@ class MessageLine:
         self._modem.expire(now_us)
         if now_us >= self._list_us:
             self._list_us = now_us + LIST_US
-            self._modem.command("AT+CMGL=4", now_us)
+            self._modem.command(_LIST, now_us)
         self._heed(now_us)
 
     def deadline_us(self) -> int | None:
@@ -133,12 +138,15 @@ class MessageLine:
         match event.token:
             case _Sending() as sending:
                 self._sent(sending, event)
-            case ("read", str(index)) if event.ok and len(event.lines) >= 2:
-                self._take(event.lines[1], index, now_us)
-            case "AT+CMGL=4" if event.ok:
+            case ("read", str(index)) if event.ok:
+                for _, pdu in _stored("+CMGR:", event.lines):
+                    self._take(pdu, index, now_us)
+            case str(text) if text == _LIST and event.ok:
                 self._take_list(event.lines, now_us)
+            case str(text) if text in (ESCAPE, _TELL):
+                return
         self._failures = 0 if event.ok else self._failures + 1
-        if event.token == _BEGIN[-1] and event.ok:
+        if event.token == _LIST and event.ok:
             self._events.append(Ready())
         elif (event.token in _BEGIN and not event.ok) or self._failures >= MAX_FAILURES:
             self._events.append(ModemFailed(f"the modem says {event.result} to {event.token}"))
@@ -151,9 +159,9 @@ class MessageLine:
             self._events.append(MessageSent(sending.number, sending.ok, sending.result))
 
     def _take_list(self, lines: Sequence[str], now_us: int) -> None:
-        for head, pdu in zip(lines[::2], lines[1::2], strict=False):
-            index = head.removeprefix("+CMGL:").partition(",")[0].strip()
-            if head.startswith("+CMGL:") and index.isascii() and index.isdecimal():
+        for head, pdu in _stored("+CMGL:", lines):
+            index = head.partition(",")[0].strip()
+            if index.isascii() and index.isdecimal():
                 self._take(pdu, index, now_us)
 
     def _take(self, pdu: str, index: str, now_us: int) -> None:
@@ -168,3 +176,17 @@ class MessageLine:
         whole = self._joiner.take(one, now_us)
         if whole:
             self._events.append(MessageCame(one.sender, whole))
+
+
+def _stored(name: str, lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give what stands behind a name, and the PDU that follows.
+
+    A modem may say other things in between: how well it hears, where it is.
+    """
+    head = None
+    for line in lines:
+        if line.startswith(name):
+            head = line.removeprefix(name)
+        elif head is not None and set(line) <= _HEX:
+            yield head, line
+            head = None

@@ -1,0 +1,74 @@
+"""Short messages by modems as they are: what they say in between, refuse, or still wait for."""
+
+from protocols.machine import Event
+from protocols.modem.at import ESCAPE_US, INITIALISE
+from protocols.modem.messages import SEND_US, MessageCame, MessageLine, Ready
+from protocols.modem.pdu import submit
+from tests.protocols.modem.test_pdu import as_delivered
+
+PDU = as_delivered(submit("+15550001", b"octets", 1)[0][1], "+15550002")
+CAME = MessageCame("+15550002", b"octets")
+
+
+def told(line: MessageLine, *lines: str) -> tuple[list[Event], str]:
+    """Let the modem say lines; give what happened, and what it is told then."""
+    line.receive(b"".join(b"\r\n" + text.encode() + b"\r\n" for text in lines), 1)
+    return list(line.events()), line.outgoing().decode()
+
+
+def ready() -> MessageLine:
+    line = MessageLine(0)
+    assert line.outgoing() == b"\x1b\r"
+    assert told(line, "ERROR")[1] == INITIALISE + "\r"
+    assert told(line, "OK")[1] == "AT+CMGF=0\r"
+    assert told(line, "OK")[1] == "AT+CNMI=2,1\r"
+    assert told(line, "OK")[1] == "AT+CMGL=4\r"
+    assert told(line, "OK") == ([Ready()], "")
+    return line
+
+
+def test_a_message_is_read_whatever_the_modem_says_before_it_and_then_deleted() -> None:
+    line = ready()
+    assert told(line, '+CMTI: "SM",3')[1] == "AT+CMGR=3\r"
+    found = told(line, "^RSSI:18", "+CMGR: 0,,26", "+CEREG: 1", PDU, "", "OK")
+    assert found == ([CAME], "AT+CMGD=3\r")
+
+
+def test_what_is_no_message_is_not_deleted_in_its_place() -> None:
+    line = ready()
+    assert told(line, '+CMTI: "SM",3')[1] == "AT+CMGR=3\r"
+    assert told(line, "^RSSI:18", '+CMGR: "REC UNREAD","+1"', "a text of text mode", "OK") == (
+        [],
+        "",
+    )
+
+
+def test_a_list_is_read_around_what_the_modem_says_within_it() -> None:
+    line = ready()
+    line.expire(60_000_000)
+    assert line.outgoing() == b"AT+CMGL=4\r"
+    listed = ["+CMGL: 1,0,,26", PDU, "^MODE:5,4", "+CMGL: 2,0,,26", PDU]
+    events, octets = told(line, "^RSSI:18", *listed, "OK")
+    assert events == [CAME, CAME, Ready()] and octets == "AT+CMGD=1\r"
+    assert told(line, "OK")[1] == "AT+CMGD=2\r"
+
+
+def test_a_modem_that_tells_of_no_message_is_listed_all_the_same() -> None:
+    line = MessageLine(0)
+    line.outgoing()
+    for answer in ("OK", "OK", "OK", "+CMS ERROR: 303"):
+        events, octets = told(line, answer)
+        assert events == []
+    assert octets == "AT+CMGL=4\r" and told(line, "OK")[0] == [Ready()]
+
+
+def test_a_modem_that_waits_for_a_body_that_nobody_sends_is_freed() -> None:
+    line = MessageLine(0)
+    assert line.outgoing() == b"\x1b\r"
+    line.expire(ESCAPE_US)  # one that waits for nothing may say nothing
+    assert line.outgoing() == INITIALISE.encode() + b"\r"
+    line = ready()
+    line.send("+15550001", b"octets", 1)
+    assert line.outgoing().startswith(b"AT+CMGS=")
+    line.expire(1 + SEND_US)
+    assert line.outgoing() == b"\x1b\r", "else the next command would be a message's body"
