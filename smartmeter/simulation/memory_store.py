@@ -25,7 +25,7 @@ class MemoryStore(Store):
         self._connection = sqlite3.connect(self.path, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
         self._reader = self._connection
-        migrate(self._connection)
+        migrate(self._connection, self.path)
 
     def write(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Carry a change out, whole or not at all."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.tms.exports.selection import Selection
+from smartmeter.tms.store.faults import storage_error
 from smartmeter.tms.store.places import Tenure, in_its_place, tenure
 from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, FILE_NAME, newest_schema
 
@@ -63,9 +64,7 @@ class Archive:
         try:
             return self._connection.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise StorageError(
-                str(self._path), str(error), "check its rights, or restore it from a copy"
-            ) from error
+            raise storage_error(self._path, error) from error
 
     def one(self, sql: str, *values: object) -> sqlite3.Row | None:
         """Give the first row of a query, or None."""
@@ -125,7 +124,7 @@ class Archive:
                 self._connection.backup(copy)
                 copy.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.Error as error:
-            raise StorageError(str(path), str(error), "free some space") from error
+            raise storage_error(path, error) from error
 
     def close(self) -> None:
         """End."""
@@ -142,6 +141,6 @@ def _open(path: Path, how: str) -> sqlite3.Connection:
             check_same_thread=False,
         )
     except sqlite3.Error as error:
-        raise StorageError(str(path), str(error), "check its rights") from error
+        raise storage_error(path, error) from error
     connection.row_factory = sqlite3.Row
     return connection

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smartmeter.base.errors import StorageError
+from smartmeter.tms.store.faults import OF_THE_CHANGE, storage_error
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
@@ -50,12 +51,13 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             self._reader = _connect(path, cache_kib)
-            migrate(self._reader)
+            migrate(self._reader, path)
             self._writer = _connect(path, cache_kib)
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(
-                str(path), str(error), "check the folder, its rights and its space"
-            ) from error
+        except sqlite3.Error as error:
+            raise storage_error(path, error) from error
+        except OSError as error:
+            fault = error.strerror or str(error)
+            raise StorageError(str(path), fault, "check the folder and its rights") from error
         self._queue: queue.Queue[tuple[Change, Future[Any]] | None] = queue.Queue(MAX_WAITING)
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
@@ -63,7 +65,11 @@ class Store:
     def write(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue a change; its future is done after the commit, or holds what went wrong."""
         future: Future[T] = Future()
-        self._queue.put((change, future), timeout=BUSY_TIMEOUT_S)
+        try:
+            self._queue.put((change, future), timeout=BUSY_TIMEOUT_S)
+        except queue.Full:
+            fault = f"{MAX_WAITING:,} changes wait for it"
+            raise StorageError(str(self.path), fault, "is its medium sound?") from None
         return future
 
     def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
@@ -75,18 +81,15 @@ class Store:
         try:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise self._unreadable(error) from error
+            raise storage_error(self.path, error) from error
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         """Give the first row of a query, or None."""
         try:
             row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
         except sqlite3.DatabaseError as error:
-            raise self._unreadable(error) from error
+            raise storage_error(self.path, error) from error
         return row
-
-    def _unreadable(self, error: sqlite3.DatabaseError) -> StorageError:
-        return StorageError(str(self.path), str(error), "restore it from a copy")
 
     def number(self, sql: str, *values: Any) -> int:
         """Give the one number that a query asks for, 0 when there is none."""
@@ -135,7 +138,7 @@ class Store:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self.fault = fault = self._unwritable(error)
+            self.fault = fault = storage_error(self.path, error)
             for _, future in group:
                 if not future.done():
                     future.set_exception(fault)
@@ -159,20 +162,20 @@ class Store:
             try:
                 results.append(change(connection))
                 done.append((change, future))
-            except sqlite3.OperationalError as error:
+            except OF_THE_CHANGE as error:
+                connection.execute("ROLLBACK TO change")
+                future.set_exception(error)
+            except sqlite3.Error as error:
                 if not connection.in_transaction:  # the disk is full: SQLite gave all of it up
                     raise
                 connection.execute("ROLLBACK TO change")
-                fault = self._unwritable(error)
+                self.fault = fault = storage_error(self.path, error)
                 future.set_exception(fault)
             except Exception as error:
                 connection.execute("ROLLBACK TO change")
                 future.set_exception(error)
             connection.execute("RELEASE change")
         return done, results, fault
-
-    def _unwritable(self, error: sqlite3.Error) -> StorageError:
-        return StorageError(str(self.path), str(error), "free some space")
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
@@ -197,7 +200,7 @@ def _scripts() -> list[Path]:
     return sorted(Path(__file__).with_name("schema").glob("*.sql"))
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a database to the newest schema; each file of ``schema/`` is one version.
 
     StorageError for a database that a newer program has written.
@@ -206,10 +209,10 @@ def migrate(connection: sqlite3.Connection) -> None:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > len(scripts):
         raise StorageError(
-            "the database",
+            str(path),
             f"has schema {version}, newer than this program's {len(scripts)}",
             "use the newer program",
         )
-    for number, path in enumerate(scripts[version:], version + 1):
-        script = path.read_text()
+    for number, file in enumerate(scripts[version:], version + 1):
+        script = file.read_text()
         connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")

@@ -54,7 +54,7 @@ def test_a_store_is_found_again_and_its_file_is_for_its_owner_only(tmp_path: Pat
 def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "tms.sqlite3"
     path.write_bytes(b"this is no database at all" * 100)
-    with pytest.raises(StorageError, match=r"tms\.sqlite3"):
+    with pytest.raises(StorageError, match=r"tms\.sqlite3: .*; restore it from a copy"):
         Store(path)
 
 
@@ -63,25 +63,47 @@ def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     Store(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version=99")
-    with pytest.raises(StorageError, match="newer"):
+    with pytest.raises(StorageError, match=r"tms\.sqlite3: has schema 99, newer"):
         Store(path)
 
 
-def test_a_database_that_is_torn_inside_is_one_clear_error_when_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "tms.sqlite3"
+def torn(path: Path, table: str) -> Store:
+    """Give a store of which the first page of a table is spoilt."""
     Store(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name='meters'")
+        [(page,)] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name=?", (table,))
         [(octets,)] = connection.execute("PRAGMA page_size")
     connection.close()
     with path.open("r+b") as file:
         file.seek((page - 1) * octets)
         file.write(b"\xff" * octets)
-    store = Store(path)
+    return Store(path)
+
+
+def test_a_database_that_is_torn_inside_is_one_clear_error_when_it_is_read(tmp_path: Path) -> None:
+    store = torn(tmp_path / "tms.sqlite3", "meters")
     for read in (store.read, store.one, store.number):
         with pytest.raises(StorageError, match=r"tms\.sqlite3: .*malformed; restore it"):
             read("SELECT * FROM meters")
+    store.close()
+
+
+def test_a_database_that_is_torn_inside_is_one_clear_error_when_it_is_written(
+    tmp_path: Path,
+) -> None:
+    store = torn(tmp_path / "tms.sqlite3", "settings")
+    with pytest.raises(StorageError, match=r"tms\.sqlite3: .*malformed; restore it"):
+        store.write_now(lambda c: put(c, "lost"))
+    assert "malformed" in str(store.fault)
+    store.close()
+
+
+def test_a_database_that_may_not_be_written_says_that_and_nothing_of_space(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    store.write_now(lambda c: c.execute("PRAGMA query_only=1").fetchall())
+    with pytest.raises(StorageError, match="readonly database; make folder and file writable"):
+        store.write_now(lambda c: put(c, "lost"))
     store.close()
 
 

@@ -1,0 +1,35 @@
+"""What SQLite could not do, as an error with the remedy that fits it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from smartmeter.base.errors import StorageError
+
+#: By the primary code of SQLite's error, the lower octet of the extended one.
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "free some space",
+    sqlite3.SQLITE_READONLY: "make folder and file writable",
+    sqlite3.SQLITE_PERM: "make folder and file writable",
+    sqlite3.SQLITE_CANTOPEN: "check the folder and its rights",
+    sqlite3.SQLITE_IOERR: "is its medium there, and sound?",
+    sqlite3.SQLITE_BUSY: "end the other program that holds it",
+    sqlite3.SQLITE_LOCKED: "end the other program that holds it",
+    sqlite3.SQLITE_CORRUPT: "restore it from a copy",
+    sqlite3.SQLITE_NOTADB: "restore it from a copy",
+}
+#: What is wrong with a change itself, and not with the database.
+OF_THE_CHANGE = (
+    sqlite3.IntegrityError,
+    sqlite3.ProgrammingError,
+    sqlite3.DataError,
+    sqlite3.NotSupportedError,
+)
+
+
+def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
+    """Give what is raised in the place of an error of SQLite."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    remedy = _REMEDIES.get(code, "check the folder, its rights and its space")
+    return StorageError(str(path), str(error), remedy)
