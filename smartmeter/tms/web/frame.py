@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from nicegui import events, ui
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import State
 
 COLOURS = {
@@ -75,16 +76,33 @@ PAGES = (
 class Visitor:
     """Who looks at a page, and whether the log-in that it was opened with still holds."""
 
-    user: str
+    name: str
     is_in: Callable[[], bool]
+
+    def asks(self) -> str:
+        """Give who asks that something be done; SettingsError once the log-in has ended.
+
+        The page's websocket outlives it: what comes over that is nobody's then.
+        """
+        if not self.is_in():
+            raise SettingsError("log-in", "has ended", "log in again")
+        return self.name
 
 
 @contextmanager
 def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[None]:
     """Draw a page's frame; its content goes inside, below a ``fault`` that concerns everything."""
 
+    client, has_left = ui.context.client, False
+
     def look() -> None:
+        nonlocal has_left
+        if has_left:
+            if client.has_socket_connection:  # a browser that stays is told and heard no more
+                client.delete()
+            return
         if not visitor.is_in():
+            has_left = True
             ui.navigate.to("/login")
         told = fault()
         banner.text = f"No report is acknowledged, and the SmartMeters keep them: {told}"
@@ -100,7 +118,7 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
                     ui.icon(icon).classes("q-mr-xs gt-xs")
                     ui.label(name)
         ui.space()
-        ui.label(visitor.user).classes("gt-xs q-mr-sm")
+        ui.label(visitor.name).classes("gt-xs q-mr-sm")
         with ui.element("form").props('method="post" action="/logout"'):
             ui.button("Log out").props('flat dense type="submit" color=white no-caps no-wrap')
     with ui.column().classes("w-full q-mx-auto gap-4").style("max-width: 1240px"):

@@ -13,7 +13,7 @@ from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
-from smartmeter.tms.web.frame import card, chip, downloads, fill, heading, table
+from smartmeter.tms.web.frame import Visitor, card, chip, downloads, fill, heading, table
 from smartmeter.tms.web.profile_chart import ProfileChart
 from smartmeter.tms.web.retiring import retiring
 
@@ -74,14 +74,14 @@ PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
 
 
 def draw(
-    service: Service, upgrades: FleetUpgrades, breaker: Breaker | None, esn: str, user: str
+    service: Service, upgrades: FleetUpgrades, breaker: Breaker | None, esn: str, visitor: Visitor
 ) -> None:
     """Draw the page and keep it live."""
     polled = service.meter(esn)["polled"]
     head = ui.row().classes("w-full items-center gap-3").mark("head")
     with ui.row().classes("gap-2"):
-        asking = _asking(service, esn, user, READING if polled else tuple(Kind))
-        show_service = retiring(service, esn, user)
+        asking = _asking(service, esn, visitor, READING if polled else tuple(Kind))
+        show_service = retiring(service, esn, visitor)
         if breaker is not None and not polled:
             _breaking(breaker, esn)
     with card("Load profile"):
@@ -104,13 +104,13 @@ def draw(
     ui.timer(REFRESH_S, refresh)
 
 
-def _asking(service: Service, esn: str, user: str, kinds: tuple[Kind, ...]) -> ui.row:
+def _asking(service: Service, esn: str, visitor: Visitor, kinds: tuple[Kind, ...]) -> ui.row:
     """Draw the buttons by which a meter is asked for something."""
     with ui.row().classes("gap-2") as row:
         for kind, label, icon in BUTTONS:
             if kind in kinds:
                 button = ui.button(
-                    label, icon=icon, on_click=lambda k=kind: _ask(service, esn, k, user)
+                    label, icon=icon, on_click=lambda k=kind: _ask(service, esn, k, visitor)
                 )
                 button.props("no-caps outline dense").classes("q-px-sm").mark(kind.value)
     return row
@@ -251,10 +251,10 @@ def _upgrade_text(told: dict[str, Any]) -> str:
     return text if told["last_result"] == "none" else f"{text}; the last: {told['last_result']}"
 
 
-def _ask(service: Service, esn: str, kind: Kind, user: str) -> None:
+def _ask(service: Service, esn: str, kind: Kind, visitor: Visitor) -> None:
     """Begin a job, and say how it ends."""
     try:
-        number = service.request(esn, kind, user)
+        number = service.request(esn, kind, visitor.asks())
     except SmartMeterError as error:
         ui.notify(str(error), type="warning")
         return

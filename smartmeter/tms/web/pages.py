@@ -40,7 +40,7 @@ def add_pages(
                     ui.label(str(error))
                     ui.link("Back to the overview", "/")
                 return
-            meter_page.draw(service, upgrades, breaker, esn, visitor.user)
+            meter_page.draw(service, upgrades, breaker, esn, visitor)
 
     @ui.page("/network")
     def network(request: Request) -> None:
@@ -51,4 +51,4 @@ def add_pages(
     def work(request: Request) -> None:
         visitor = visitor_of(request)
         with frame("Alarms and work", visitor, service.fault):
-            work_page.draw(service, visitor.user)
+            work_page.draw(service, visitor)

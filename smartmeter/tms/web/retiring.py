@@ -9,9 +9,10 @@ from nicegui import ui
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.model import State
 from smartmeter.tms.service import Service
+from smartmeter.tms.web.frame import Visitor
 
 
-def retiring(service: Service, esn: str, user: str) -> Callable[[str], None]:
+def retiring(service: Service, esn: str, visitor: Visitor) -> Callable[[str], None]:
     """Draw them; give what is to be told of the meter's state."""
     with ui.dialog().props('aria-label="Take out of service"') as dialog, ui.card():
         ui.label(f"Take {esn} out of service?").classes("text-weight-medium")
@@ -23,15 +24,23 @@ def retiring(service: Service, esn: str, user: str) -> Callable[[str], None]:
         ui.label("The history of this place goes on with the meter in its place.").classes("faint")
 
         def retire() -> None:
-            if _done(lambda: service.retire(esn, user, (replaced_by.value or "").strip())):
+            by = (replaced_by.value or "").strip()
+            if _done(lambda: service.retire(esn, visitor.asks(), by)):
                 dialog.close()
 
         with ui.row().classes("w-full justify-end"):
             ui.button("Cancel", on_click=dialog.close).props("flat no-caps")
             ui.button("Retire", on_click=retire).props("no-caps color=red-8").mark("retire-now")
 
+    def bring_back() -> None:
+        def act() -> None:
+            visitor.asks()
+            service.bring_back(esn)
+
+        _done(act)
+
     out = ui.button("Retire", icon="power_settings_new", on_click=dialog.open)
-    back = ui.button("Bring back", icon="restore", on_click=lambda: _back(service, esn))
+    back = ui.button("Bring back", icon="restore", on_click=bring_back)
     for button, mark in ((out, "retire"), (back, "return")):
         button.props("no-caps outline dense").classes("q-px-sm").mark(mark)
 
@@ -40,10 +49,6 @@ def retiring(service: Service, esn: str, user: str) -> Callable[[str], None]:
         out.set_visibility(state != State.RETIRED)
 
     return show
-
-
-def _back(service: Service, esn: str) -> None:
-    _done(lambda: service.bring_back(esn))
 
 
 def _done(act: Callable[[], None]) -> bool:

@@ -10,7 +10,7 @@ from nicegui import events, ui
 
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import ROWS, PagedTable, card, fill, heading, table
+from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, heading, table
 
 REFRESH_S = 1.5
 MAX_SHIPMENT_OCTETS = 8 << 20
@@ -22,10 +22,10 @@ CLOSE = (
 )
 
 
-def draw(service: Service, user: str) -> None:
+def draw(service: Service, visitor: Visitor) -> None:
     """Draw the page and keep it live."""
     heading("Alarms and work", 1)
-    refreshes = [_alarms(service, user), _jobs(service)]
+    refreshes = [_alarms(service, visitor), _jobs(service)]
     with ui.row().classes("w-full gap-4 items-start"):
         with ui.column().classes("col").style("min-width: min(20rem, 100%)"):
             unknown = _unknown(service)
@@ -45,7 +45,7 @@ def draw(service: Service, user: str) -> None:
     ui.timer(REFRESH_S, refresh)
 
 
-def _alarms(service: Service, user: str) -> Callable[[], None]:
+def _alarms(service: Service, visitor: Visitor) -> Callable[[], None]:
     """Draw the alarms, each to be closed by a person; give their refresh."""
 
     def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
@@ -55,7 +55,7 @@ def _alarms(service: Service, user: str) -> Callable[[], None]:
 
     def close(event: events.GenericEventArguments) -> None:
         try:
-            service.close_alarm(int(event.args), user)
+            service.close_alarm(int(event.args), visitor.asks())
         except (SmartMeterError, TypeError, ValueError) as error:
             ui.notify(str(error), type="warning")
         listed.refresh()
