@@ -135,6 +135,8 @@ class Service:
         self, offset: int = 0, limit: int = 25, state: str = "", search: str = ""
     ) -> dict[str, Any]:
         """Give one page of SmartMeters, and how many there are in all."""
+        if state and state not in list(State):
+            raise SettingsError("state", f"no {state!r:.40}", f"choose of {', '.join(State)}")
         chosen = {"esn LIKE ? ESCAPE '\\'": _like(search) if search else "", "state=?": state}
         values = [value for value in chosen.values() if value]
         where = " AND ".join(one for one, value in chosen.items() if value) or "TRUE"

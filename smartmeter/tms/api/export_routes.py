@@ -10,8 +10,9 @@ that nobody takes it for whole.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,20 +35,21 @@ MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
 
 class _Download(StreamingResponse):
-    """A file that ends, is cut off, or is given up; ``under_way`` counts those that are not."""
+    """A file that ends, is cut off, or is given up; ``ended`` is called then."""
 
-    def __init__(self, pieces: Iterator[str], name: str, media: str, under_way: set[Any]) -> None:
+    def __init__(
+        self, pieces: Iterator[str], name: str, media: str, ended: Callable[[], None]
+    ) -> None:
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         super().__init__(pieces, headers=headers, media_type=media)
-        self._under_way = under_way
-        under_way.add(self)
+        self._ended = ended
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Send it."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._under_way.discard(self)
+            self._ended()
 
     async def stream_response(self, send: Any) -> None:
         """Send the pieces; after a fault, and to nobody who takes them, the end is never told."""
@@ -79,13 +81,20 @@ def add_exports(app: FastAPI, database: Path) -> None:
             raise SettingsError("format", f"no {format_!r:.40}", f"choose of {', '.join(FORMATS)}")
         from_s = utc_second(from_, "from") if from_ else BEGIN
         to_s = utc_second(to, "to") if to else MAX_SECOND
+        chosen = Selection(tuple(esn) if esn else None, from_s, to_s, place)
         if len(under_way) >= MAX_DOWNLOADS:
             return JSONResponse({"error": "other exports are under way; try again soon"}, 429)
-        chosen = Selection(tuple(esn) if esn else None, from_s, to_s, place)
         pieces = _pieces(database, chosen, kind, format_)
-        first = await asyncio.to_thread(next, pieces, "")
+        # Already its first piece may take long: a look at all that is to be exported.
+        under_way.add(pieces)
+        try:
+            first = await asyncio.to_thread(next, pieces, "")
+        except BaseException:
+            under_way.discard(pieces)
+            raise
         name = f"{kind}-{esn[0] if esn and len(esn) == 1 else 'all'}.{format_}"
-        return _Download(chain([first], pieces), name, MEDIA_TYPES[format_], under_way)
+        ended = partial(under_way.discard, pieces)
+        return _Download(chain([first], pieces), name, MEDIA_TYPES[format_], ended)
 
 
 def _pieces(database: Path, chosen: Selection, kind: str, format_: str) -> Iterator[str]:

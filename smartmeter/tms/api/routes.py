@@ -1,43 +1,38 @@
-"""The REST API: the same functions of ``tms.service`` that the pages call.
-
-An error is ``{"error": text}`` with 400, or 404 for a SmartMeter that is not known, or 503 while
-the store takes or gives nothing.
-"""
+"""The REST API: the same functions of ``tms.service`` that the pages call."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.requests import ClientDisconnect
 
-from smartmeter.base.errors import SmartMeterError, StorageError
 from smartmeter.base.instant import utc_second
+from smartmeter.tms.api.wrong_requests import Asked, add_refusals
 from smartmeter.tms.collected import MAX_INTERVALS
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.places import MAX_SECOND
-from smartmeter.tms.store.queries import UnknownMeter
 
 MAX_SHIPMENT_OCTETS = 8 << 20
+Number = Annotated[int, Path(ge=0, le=MAX_SECOND)]
 
 
-class JobRequest(BaseModel):
+class JobRequest(Asked):
     """What a job is asked for with."""
 
     kind: str = Field(max_length=40)
 
 
-class Retirement(BaseModel):
+class Retirement(Asked):
     """What a meter is taken out of service with: the ESN of the one in its place, or nothing."""
 
     replaced_by: str = Field("", max_length=16)
 
 
-class Replacement(BaseModel):
+class Replacement(Asked):
     """Which meter is put in the place of another, and since when (ISO 8601; nothing: now)."""
 
     by: str = Field(max_length=16)
@@ -47,17 +42,7 @@ class Replacement(BaseModel):
 def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
     """Add the routes; ``user_of(request)`` gives who is logged in."""
 
-    @app.exception_handler(SmartMeterError)
-    async def wrong(request: Request, error: SmartMeterError) -> JSONResponse:
-        known = {UnknownMeter: 404, StorageError: 503}
-        return JSONResponse({"error": str(error)}, known.get(type(error), 400))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        return JSONResponse({"error": f"{place}: {first['msg']}"}, 400)
-
+    add_refusals(app)
     _add_reads(app, service)
     _add_network(app, service)
     _add_acts(app, service, user_of)
@@ -121,8 +106,8 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         return service.jobs(offset, limit, esn)
 
     @app.get("/api/jobs/{number}")
-    async def job(number: int) -> dict[str, Any]:
-        return service.job(min(max(number, 0), MAX_SECOND))
+    async def job(number: Number) -> dict[str, Any]:
+        return service.job(number)
 
     @app.get("/api/alarms")
     async def alarms(
@@ -169,8 +154,8 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
         return {"status": "in service"}
 
     @app.post("/api/alarms/{number}/close")
-    async def close_alarm(number: int, request: Request) -> dict[str, str]:
-        service.close_alarm(min(max(number, 0), MAX_SECOND), user_of(request))
+    async def close_alarm(number: Number, request: Request) -> dict[str, str]:
+        service.close_alarm(number, user_of(request))
         return {"status": "closed"}
 
     @app.post("/api/shipment")

@@ -6,9 +6,10 @@ import base64
 from typing import Any
 
 from fastapi import FastAPI, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.api.wrong_requests import Asked
 from smartmeter.tms.fleet_upgrades import MAX_LIST, MAX_SECOND, FleetUpgrades
 from smartmeter.tms.upgrades import MAX_IMAGE_OCTETS
 
@@ -16,7 +17,7 @@ from smartmeter.tms.upgrades import MAX_IMAGE_OCTETS
 MAX_TEXT = (MAX_IMAGE_OCTETS + 1024) * 4 // 3
 
 
-class UpgradeRequest(BaseModel):
+class UpgradeRequest(Asked):
     """``image`` is the image's file as base64; ``activation_s`` is a UTC second, 0 at once."""
 
     esns: list[str] = Field(min_length=1, max_length=MAX_LIST)

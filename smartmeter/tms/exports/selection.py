@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.tms.store.places import BEGIN, MAX_SECOND
 
 Row = dict[str, Any]
@@ -26,6 +27,11 @@ class Selection:
     from_s: int = BEGIN
     to_s: int = MAX_SECOND
     by_place: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a span that ends before it begins: it would hold nothing, whatever there is."""
+        if self.from_s > self.to_s:
+            raise SettingsError("to", "is before from", "give a later time")
 
 
 class Export(Protocol):

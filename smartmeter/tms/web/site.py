@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
 from smartmeter.tms.api.export_routes import add_exports
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.api.upgrade_routes import add_upgrades
+from smartmeter.tms.api.wrong_requests import BodyLimit, add_nowhere, known_query
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -69,7 +70,12 @@ class Site:
         from smartmeter.tms.web.frame import Visitor
         from smartmeter.tms.web.pages import add_pages
 
-        app = FastAPI(title="SmartMeter TMS", docs_url=None, redoc_url=None)
+        app = FastAPI(
+            title="SmartMeter TMS",
+            docs_url=None,
+            redoc_url=None,
+            dependencies=[Depends(known_query)],
+        )
         users = Users(self._server.store)
         hashes = _Hashes(users)
         table = SessionTable(lambda name, proof: hashes.get(name) == proof)
@@ -91,9 +97,11 @@ class Site:
         upgrades = FleetUpgrades(self._server)
         add_upgrades(app, upgrades, user_of)
         add_exports(app, self._server.store.path)
+        add_nowhere(app)
         add_pages(self._service, upgrades, self._breaker, visitor_of)
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)
+        app.add_middleware(BodyLimit)
         app.add_middleware(Guard, table=table)
         app.add_middleware(
             SessionMiddleware, secret_key=secret, same_site="strict", max_age=COOKIE_S

@@ -1,5 +1,6 @@
 """The whole site as a stranger and as an operator meet it: every path, and files that stream."""
 
+import asyncio
 import csv
 import io
 import sqlite3
@@ -10,17 +11,22 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.routing import APIRoute
+from nicegui import Client
+from socketio import AsyncClient
 
 from smartmeter.base.clock import Calendar, monotonic_us
 from smartmeter.tms.api import export_routes
 from smartmeter.tms.api.export_routes import MAX_DOWNLOADS
+from smartmeter.tms.api.wrong_requests import MAX_BODY_OCTETS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.users import Users
+from smartmeter.tms.web import frame
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.exports.test_exports import record
 from tests.smartmeter.tms.test_collected import EPOCH_S
+from tests.smartmeter.tms.test_server import eventually
 
 #: More than the system keeps of a connection that nobody reads, in rows of a kilobyte.
 ROWS, COUNTS = 12_000, str([123_456_789] * 24)
@@ -82,6 +88,34 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
     assert [(end - EPOCH_S) // 900 for end in answer.json()["end_s"]] == [2, 3], "the newest"
 
 
+#: Method, path, body; the answer's status, and what it tells.
+WRONG: list[tuple[str, str, bytes | None, int, str]] = [
+    ("GET", "/api/export/alarms?frm=2026-01-01", None, 400, "no 'frm' here; choose of esn, f"),
+    ("GET", "/api/overview?state=late", None, 400, "no 'state' here; leave it out"),
+    ("GET", "/api/meters?state=lost", None, 400, "no 'lost'; choose of shipped"),
+    ("GET", "/api/export/alarms?from=2026-02-01&to=2026-01-01", None, 400, "before from"),
+    ("GET", "/api/jobs/-1", None, 400, "path.number"),
+    ("GET", "/api/nothing", None, 404, "no '/api/nothing' here"),
+    ("PUT", "/api/meters", None, 405, "PUT cannot be asked here"),
+    ("POST", "/api/meters/SM1/retire", b'{"replacedby": "SM2"}', 400, "body.replacedby"),
+    ("POST", "/api/meters/SM1/jobs", b"[" * 100_000, 400, "parsing the body"),
+    ("POST", "/api/meters/SM1/jobs", b'"ping"', 400, "Content-Type: application/json"),
+    ("POST", "/api/meters/SM1/jobs", b" " * (MAX_BODY_OCTETS + 1), 413, "larger than 9 MiB"),
+]
+
+
+async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, tms, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    headers = {"content-type": "application/json"}
+    for method, path, body, status, told in WRONG:
+        answer = await client.request(method, path, content=body, headers=headers)
+        assert answer.status_code == status and told in answer.json()["error"], answer.text
+    assert tms.store.number("SELECT count(*) FROM meters WHERE state='retired'") == 0
+
+
 async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,8 +128,9 @@ async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
     path = "/api/export/intervals?format=jsonl"
     async with AsyncExitStack() as stuck:
-        for _ in range(MAX_DOWNLOADS):
-            await stuck.enter_async_context(client.stream("GET", path))
+        begun = [stuck.enter_async_context(client.stream("GET", path)) for _ in range(8)]
+        statuses = [answer.status_code for answer in await asyncio.gather(*begun)]
+        assert sorted(statuses) == [200] * MAX_DOWNLOADS + [429] * (8 - MAX_DOWNLOADS)
         assert (await client.get(path)).status_code == 429
         record(tms.store, [ROWS])  # the writer waits for no reader
         with closing(sqlite3.connect(tms.store.path)) as other:
@@ -127,3 +162,36 @@ async def test_a_page_stays_live_behind_a_reverse_proxy_and_for_no_other_site(
         ({"origin": "null"}, 400),
     ):
         assert (await client.get(shake, headers=headers)).status_code == status, headers
+
+
+async def test_a_page_whose_log_in_has_ended_is_heard_no_more_over_its_open_websocket(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame, "SESSION_S", 0.05)
+    client, tms, site = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    await client.get("/meter/SM1")
+    page = list(Client.instances.values())[-1]
+    address = f"http://127.0.0.1:{site.port}"
+    cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    socket = AsyncClient()
+    await socket.connect(
+        f"{address}?client_id={page.id}",
+        {"Cookie": cookie, "Origin": address},
+        socketio_path="/_nicegui_ws/socket.io",
+    )
+    about = {"client_id": page.id, "tab_id": "tab", "document_id": "document"}
+    assert await socket.call("handshake", about)
+    clicks = []
+    for label in ("Ping", "Trace"):
+        button = next(one for one in page.elements.values() if one.props.get("label") == label)
+        [listener] = button._event_listeners.values()
+        clicks.append({"client_id": page.id, "id": button.id, "listener_id": listener.id})
+    jobs = "SELECT count(*) FROM jobs"
+    await socket.emit("event", clicks[0])
+    await eventually(lambda: tms.store.number(jobs) == 1, "who is logged in is heard")
+    Users(tms.store).remove("ann")
+    await socket.emit("event", clicks[1])
+    await eventually(lambda: page.id not in Client.instances, "the page is let go of")
+    assert tms.store.number(jobs) == 1
+    await socket.disconnect()

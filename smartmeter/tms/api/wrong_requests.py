@@ -1,0 +1,95 @@
+"""What is asked wrongly of the REST API, each answered with ``{"error": text}``.
+
+400 for what is wrong itself (a query or a member that is not known, too), 404 for a path or a
+SmartMeter that is not there, 405 for a method that a path has not, 413 for a body that is too
+large, 503 while the store takes or gives nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
+from smartmeter.tms.store.queries import UnknownMeter
+
+#: The largest file that a page or a program may send (8 MiB), and what a form puts around it.
+MAX_BODY_OCTETS = 9 << 20
+NO_JSON = "send a JSON object, with Content-Type: application/json"
+
+
+class Asked(BaseModel):
+    """What is asked with a body: a member that is misspelt is refused, and not left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+async def known_query(request: Request) -> None:
+    """Refuse what is asked with a query that the path has not: a filter would be left out."""
+    known = {one.alias for one in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            remedy = f"choose of {', '.join(sorted(known))}" if known else "leave it out"
+            raise SettingsError("query", f"no {name!r:.40} here", remedy)
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Answer each error that a route raises as this file says."""
+
+    @app.exception_handler(SmartMeterError)
+    async def wrong(request: Request, error: SmartMeterError) -> JSONResponse:
+        known = {UnknownMeter: 404, StorageError: 503}
+        return JSONResponse({"error": str(error)}, known.get(type(error), 400))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        text = NO_JSON if first["type"] == "model_attributes_type" else first["msg"]
+        return JSONResponse({"error": f"{place:.80}: {text}"}, 400)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def add_nowhere(app: FastAPI) -> None:
+    """Answer what no route of ``app`` does below ``/api``; to be called when all are there."""
+    routes = list(app.routes)
+
+    async def nowhere(scope: Any, receive: Any, send: Any) -> None:
+        asked = {**scope, "root_path": scope["root_path"].removesuffix("/api")}
+        status, text = 404, f"no {scope['path']!r:.80} here; see /openapi.json"
+        if any(route.matches(asked)[0] is Match.PARTIAL for route in routes):
+            status, text = 405, f"{scope['method']:.20} cannot be asked here; see /openapi.json"
+        await JSONResponse({"error": text}, status)(scope, receive, send)
+
+    app.mount("/api", nowhere)
+
+
+class BodyLimit:
+    """ASGI middleware: a body that is too large is read no further, and never kept."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on; HTTPException for who reads too much of it."""
+        octets = 0
+
+        async def bounded() -> Any:
+            nonlocal octets
+            message = await receive()
+            octets += len(message.get("body", b""))
+            if octets > MAX_BODY_OCTETS:
+                text = f"the body is larger than {MAX_BODY_OCTETS >> 20} MiB"
+                raise HTTPException(413, text, {"Connection": "close"})
+            return message
+
+        await self._app(scope, bounded if scope["type"] == "http" else receive, send)
