@@ -179,6 +179,8 @@ class ModuleAlarm(IntEnum):
     SAG = 15
     SWELL = 16
     MONITOR_IMPOSSIBLE = 17
+    #: Another meter answers than before.
+    METER_CHANGED = 18
 
 
 class CommitResult(IntEnum):

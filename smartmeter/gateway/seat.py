@@ -40,6 +40,7 @@ from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
 from smartmeter.ssi.guard import Permission, WriteDenied
 from smartmeter.ssi.module import (
     MemoryFailed,
+    MeterChanged,
     Module,
     RestartWanted,
     SecurityNote,
@@ -276,6 +277,9 @@ class Seat:
                 self._journal.say(f"{self.esn}: refused a message: {event.reason}")
             elif isinstance(event, WriteDenied):
                 self._journal.say(f"{self.esn}: {event.what} was refused: no local permission")
+            elif isinstance(event, MeterChanged):
+                told = f"another meter answers: {event.serial}, before {event.before}"
+                self._journal.say(f"{self.esn}: {told}")
             elif isinstance(event, StateChanged):
                 self._say_state(event)
             elif isinstance(event, MemoryFailed):
@@ -373,6 +377,7 @@ class Seat:
                 "error": int(status["ERROR"]),
                 "warning": int(status["WARNING"]),
                 "meter_answers": bool(status["METER_LINK_FLAG"]),
+                "meter_serial": self._module.memory.meter_serial or None,
                 "password_accepted": self._module.optical.password_accepted,
                 "outbox": status["OUTBOX_COUNT"],
                 "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,

@@ -7,7 +7,7 @@ from functools import partial
 from ansi_tables.ssi_tables import Cause, ModuleAlarm
 from smartmeter.ssi import work
 from smartmeter.ssi.memory import Memory
-from smartmeter.ssi.meter_side import MeterDoor, Priority
+from smartmeter.ssi.meter_side import Jobs, Priority
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.profile_reading import profile_sets
 from smartmeter.ssi.reporter import Reporter
@@ -22,7 +22,7 @@ LAST_RANK = 255
 class GapFilling:
     """Fills one gap at a time, oldest first; a gap shrinks in the commit of its report."""
 
-    def __init__(self, memory: Memory, reporter: Reporter, outbox: Outbox, door: MeterDoor) -> None:
+    def __init__(self, memory: Memory, reporter: Reporter, outbox: Outbox, door: Jobs) -> None:
         self._memory, self._reporter = memory, reporter
         self._outbox, self._door = outbox, door
         self._under_way = False

@@ -9,9 +9,11 @@ reports.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ansi_tables.decades.d06_load_profile import SETS
 from smartmeter.base.nvram import DAMAGED_PAGE, Nvram
 
 MEMORY_PAGE = "module"
@@ -29,9 +31,18 @@ class Memory:
     member, which it leaves out, and no member changes its form.
     """
 
+    #: Maker and serial number of the meter that all of this is about, and that number for people;
+    #: empty: not known.  When it was seen last.
+    meter: str = ""
+    meter_serial: str = ""
+    meter_seen_s: int | None = None
     #: Ring epoch of each load-profile set, and the sequence that is read next, by set number.
     profile_epochs: dict[str, int] = field(default_factory=dict)
     profile_cursors: dict[str, int] = field(default_factory=dict)
+    #: What the meter recorded before this in another place is not read: first sequence by set
+    #: number, last entry of its log.
+    profile_begins: dict[str, int] = field(default_factory=dict)
+    events_before: int | None = None
     events_reported: int | None = None
     events_judged: int | None = None
     #: Last due time that was run, by schedule number.
@@ -79,8 +90,38 @@ class Memory:
         return self.profile_epochs.get(str(set_nbr), 1)
 
     def profile_next(self, set_nbr: int) -> int | None:
-        """Give the sequence of a set that is read next; None: all that the ring holds."""
+        """Give the sequence of a set that comes after those that were read; None: none was."""
         return self.profile_cursors.get(str(set_nbr))
+
+    def profile_first(self, set_nbr: int) -> int | None:
+        """Give the sequence from which on a set is read; None: all that the ring holds."""
+        following = self.profile_next(set_nbr)
+        return self.profile_begins.get(str(set_nbr)) if following is None else following
+
+    @property
+    def log_after(self) -> int | None:
+        """Give the entry of the log after which it is read; None: all of it."""
+        return self.events_before if self.events_reported is None else self.events_reported
+
+    def forget_meter(
+        self, begins: Mapping[str, int], events_before: int | None, events_judged: int | None
+    ) -> None:
+        """Forget what is of one meter, for another one: its rings have epochs of their own.
+
+        ``begins`` and ``events_before`` tell where its lists begin to be of this place.
+        """
+        self.profile_epochs = {str(one): self.profile_epoch(one) + 1 for one in SETS}
+        self.profile_begins, self.profile_cursors = dict(begins), {}
+        self.events_before, self.events_reported = events_before, None
+        self.events_judged = events_judged
+        # Those who watch hold these two.
+        self.watch.clear()
+        self.watched.clear()
+        self.nominal_v, self.nominal_version = {}, 0
+        self.status_bits, self.meter_down_s, self.gaps_logged = None, None, []
+        self.reset_s, self.self_read_s, self.reset_told = 0, 0, True
+        self.season, self.calendar = None, ""
+        self.context_sent = 0
 
     def page(self) -> bytes:
         """Give the page to commit."""

@@ -19,6 +19,10 @@ CLOCK_TABLE = 52
 LATEST_CLOCK_S = MAX_CALENDAR_S - 366 * 86_400
 
 
+class ClockNotSet(RemoteProtocolError):
+    """The meter does not know what time it is."""
+
+
 @dataclass
 class MeterContext:
     """What is needed to understand the meter's tables: images, decoded, and their name.
@@ -85,9 +89,9 @@ def read_saving(meter: MeterContext, limits: ClientLimits) -> Script[Record]:
 
 
 def read_clock(meter: MeterContext, limits: ClientLimits) -> Script[int]:
-    """Read the meter's clock as UTC seconds; RemoteProtocolError when it is not set."""
+    """Read the meter's clock as UTC seconds; ClockNotSet when nobody has set it."""
     clock = yield from read_saving(meter, limits)
     second = utc_seconds(clock.CLOCK_CALENDAR, meter.rules, meter.rules.dst_now)
     if not 0 < second < LATEST_CLOCK_S:
-        raise RemoteProtocolError("the meter's clock is not set")
+        raise ClockNotSet("the meter's clock is not set")
     return second

@@ -24,6 +24,7 @@ class MeterLink:
         self.failures = 0
         self._in_a_row = 0
         self._lost = self._locked = False
+        self._reading = False
 
     @property
     def answers(self) -> bool:
@@ -34,12 +35,23 @@ class MeterLink:
         """Let the meter's context be read anew: a table of it has changed."""
         self.read_due_us = now_us
 
+    def read_soon(self, now_us: int) -> None:
+        """Let it be read anew, unless that is under way or put off."""
+        if self.read_due_us is None and not self._reading:
+            self.read_due_us = now_us
+
     def put_off(self, now_us: int) -> None:
         """Too much else waits at the port: the meter's context is read a little later."""
+        self._reading = False
         self.read_due_us = now_us + FIRST_RETRY_US
+
+    def read_done(self) -> None:
+        """The meter's context was read."""
+        self._reading = False
 
     def read_failed(self, now_us: int) -> None:
         """The meter's context could not be read: it is tried again, each time after longer."""
+        self._reading = False
         pause_us = FIRST_RETRY_US << min(self._in_a_row - 1, MAX_DOUBLINGS)
         self.read_due_us = now_us + min(pause_us, MAX_RETRY_US)
 
@@ -47,7 +59,7 @@ class MeterLink:
         """Tell whether the meter's context is to be read now; it is then due no longer."""
         if self.read_due_us is None or now_us < self.read_due_us:
             return False
-        self.read_due_us = None
+        self.read_due_us, self._reading = None, True
         return True
 
     def answered(self, now_us: int) -> None:

@@ -54,12 +54,8 @@ class JobFailed(Event):
     line_us: int
 
 
-class MeterDoor(Machine, Protocol):
-    """A way to the meter's tables, as the module uses it."""
-
-    guard: Guard
-    #: What became of the password at the last log-on; None when there was none to give.
-    password_accepted: bool | None
+class Jobs(Protocol):
+    """Takes jobs for the meter."""
 
     def submit(
         self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
@@ -69,11 +65,19 @@ class MeterDoor(Machine, Protocol):
         Of one priority the lower ``rank`` goes first, then who came first.
         """
 
-    def ended(self) -> list[Event]:
-        """Give the jobs that have ended: JobDone and JobFailed."""
-
     def tells_changes(self, table: int) -> bool:
         """Tell whether the host tells of every change of a table (``Module.table_changed``)."""
+
+
+class MeterDoor(Machine, Jobs, Protocol):
+    """A way to the meter's tables, as the module uses it."""
+
+    guard: Guard
+    #: What became of the password at the last log-on; None when there was none to give.
+    password_accepted: bool | None
+
+    def ended(self) -> list[Event]:
+        """Give the jobs that have ended: JobDone and JobFailed."""
 
 
 class MeterSide:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -30,7 +31,9 @@ from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import load_factory
 from smartmeter.ssi.gap_filling import GapFilling
 from smartmeter.ssi.guard import Permission
+from smartmeter.ssi.identity import AnotherMeter
 from smartmeter.ssi.keys import ModuleKeys
+from smartmeter.ssi.known_meter import KnownMeter, MeterChanged
 from smartmeter.ssi.log_reading import LogRead
 from smartmeter.ssi.memory import load_memory
 from smartmeter.ssi.meter_data import MeterContext
@@ -68,6 +71,7 @@ from smartmeter.ssi.watching import Watching
 
 __all__ = [
     "MemoryFailed",
+    "MeterChanged",
     "Module",
     "PowerGone",
     "RestartWanted",
@@ -131,19 +135,20 @@ class Module:
             self.upgrade,
         )
         self.network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
-        self._serving = Serving(OwnTables(self, base), self.network, self.optical)
+        self._known = KnownMeter(self.memory, self._reporter, self.optical)
+        self._serving = Serving(OwnTables(self, base), self.network, self._known)
         self._outage = OutageDetector(self.esn, self.memory, calendar)
         self._power = Power(self._outage, self._reporter, self.network)
         self.tasks = TaskRunner(
-            self.esn, self.memory, self._reporter, self.outbox, calendar, self.optical
+            self.esn, self.memory, self._reporter, self.outbox, calendar, self._known
         )
-        self.gaps = GapFilling(self.memory, self._reporter, self.outbox, self.optical)
+        self.gaps = GapFilling(self.memory, self._reporter, self.outbox, self._known)
         self.link = MeterLink(self._reporter, self.tasks.scheduler, now_us)
         self.watching = Watching(
             self.memory,
             self._reporter,
             self._outage,
-            self.optical,
+            self._known,
             self.factory.optical_user_id,
             now_us,
         )
@@ -334,7 +339,9 @@ class Module:
     def _start_due(self, now_us: int) -> bool:
         """Start jobs that are due; True when something may have ended at once."""
         if self.link.take_due(now_us):
-            if self.optical.submit(Priority.REQUEST, work.start, "start", now_us):
+            seen_s, first = self.memory.meter_seen_s, self.meter is None
+            job = partial(work.begin, self.memory.meter, seen_s, first)
+            if self.optical.submit(Priority.REQUEST, job, "begin", now_us):
                 return True
             self.link.put_off(now_us)
         if self.meter is None or self._doubts(now_us):
@@ -356,10 +363,11 @@ class Module:
 
     def _job_done(self, event: JobDone, now_us: int) -> None:
         self.link.answered(now_us)
+        if event.token != "begin":
+            self._known.done(now_us)
         match event.token:
-            case "start":
-                meter, clock_s = event.result
-                self._started(meter, clock_s, now_us)
+            case "begin":
+                self._begun(event.result, now_us)
             case "log":
                 self._log_read(event.result, now_us)
             case Run() as run:
@@ -385,10 +393,13 @@ class Module:
             self.network.renew_stamps(now_us)
 
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
-        if self.link.failed(str(event.error), now_us):
+        if isinstance(event.error, AnotherMeter):
+            self.link.read_soon(now_us)
+        elif self.link.failed(str(event.error), now_us):
             self.network.poll(now_us)
+        self._known.failed()
         match event.token:
-            case "start":
+            case "begin":
                 self.link.read_failed(now_us)
                 self.life.set_error(ErrorCode.CONFIGURATION_FAILED, str(event.error))
             case Run() as run:
@@ -400,21 +411,41 @@ class Module:
             case ("gap", _, _):
                 self.gaps.failed()
 
-    def _started(self, meter: MeterContext, clock_s: int, now_us: int) -> None:
+    def _begun(self, read: work.Beginning, now_us: int) -> None:
         """The meter was read: the clock is set, and the module can speak."""
         first = self.meter is None
-        self._reporter.meter = meter
-        self.optical.guard.byte_order = meter.context.fmt.data_order
+        self._reporter.meter = read.meter
+        self.optical.guard.byte_order = read.meter.context.fmt.data_order
         self.life.clear(ErrorCode.CONFIGURATION_FAILED)
+        self.link.read_done()
+        self._known.read(read.identity, read.lists, now_us)
         if not first:
+            if self._take_over(now_us) and read.clock_s is not None:
+                self.tasks.clock.compare(read.clock_s, now_us)
             self._configure(now_us)
             return
+        assert read.clock_s is not None
+        clock_s = read.clock_s
         self.tasks.clock.set(clock_s, now_us)
         self.outbox.begin(clock_s, self.memory.pages())
         self._configure(now_us)
         self.network.start(now_us)
         self.life.set_state(State.REGISTERING)
         self.tasks.clock.doubt(now_us)
+
+    def _take_over(self, now_us: int) -> bool:
+        """Begin with another meter, if that was read and the time is known; True when it was."""
+        if self.tasks.clock.doubt_ends_us() is not None:
+            return False
+        changed = self._known.take_over(now_us)
+        if changed is None:
+            return False
+        self._events.append(changed)
+        self.tasks.resets.give_up()
+        self.tasks.scheduler.try_again(now_us)
+        self.watching.forget()
+        self._hello = True
+        return True
 
     def _mains_lost(self, now_us: int) -> None:
         self._trust_clock(now_us)  # the outage before this one ends first
@@ -433,6 +464,8 @@ class Module:
         since_us = self.tasks.clock.trust()
         if since_us is None:
             return
+        if self._take_over(now_us):
+            self._configure(now_us)
         for error, (code, text) in START_ALARMS.items():
             if self.life.has(error):
                 self._reporter.raise_own(code, text, now_us)

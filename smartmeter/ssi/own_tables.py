@@ -204,7 +204,8 @@ class OwnTables:
         if module.meter is None or not chosen:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
         count = min(chosen["COUNT"], MAX_SELECTED)
-        set_nbr, first = chosen["SET"], chosen["FIRST_SEQUENCE"]
+        set_nbr = chosen["SET"]
+        first = max(chosen["FIRST_SEQUENCE"], module.memory.profile_begins.get(str(set_nbr), 0))
         read = yield from read_profile(module.meter, set_nbr, first, count, limits)
         run, epoch = next(runs(read.intervals), ()), module.memory.profile_epoch(set_nbr)
         value = profile_part(set_nbr, run, read.interval_s, epoch, module.meter.id)
@@ -215,11 +216,13 @@ class OwnTables:
         meter, chosen, self._entries = self._module.meter, self._entries, None
         if meter is None or EVENT_LOG not in meter.context.fmt.std_tbls_used:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
+        before = self._module.memory.events_before
         if chosen is None:
-            read = yield from read_log(meter, None, limits)
+            read = yield from read_log(meter, before, limits)
         else:
             count = min(chosen["COUNT"], _LOG_PART_ENTRIES)
-            read = yield from read_log(meter, chosen["FIRST_SEQUENCE"] - 1, limits, count)
+            after = max(chosen["FIRST_SEQUENCE"] - 1, -1 if before is None else before)
+            read = yield from read_log(meter, after, limits, count)
         entries = [event_value(entry) for entry in read.entries[-_LOG_PART_ENTRIES:]]
         return ssi_tables.encode(SsiTable.EVENT_PART, {"ENTRIES": entries})
 

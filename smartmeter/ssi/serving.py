@@ -7,7 +7,7 @@ from functools import partial
 from protocols.c1218.steps import ClientLimits
 from protocols.psem.codes import ResponseCode
 from smartmeter.ssi.authority import Asked
-from smartmeter.ssi.meter_side import MeterDoor, Priority
+from smartmeter.ssi.meter_side import Jobs, Priority
 from smartmeter.ssi.network_side import NetworkSide
 from smartmeter.ssi.own_tables import OwnTables
 
@@ -15,7 +15,7 @@ from smartmeter.ssi.own_tables import OwnTables
 class Serving:
     """Joins the network's requests with the module's tables and the door to the meter's."""
 
-    def __init__(self, tables: OwnTables, network: NetworkSide, door: MeterDoor) -> None:
+    def __init__(self, tables: OwnTables, network: NetworkSide, door: Jobs) -> None:
         self._tables, self._network, self._door = tables, network, door
 
     def take(self, request: Asked, now_us: int) -> None:

@@ -8,7 +8,7 @@ time begin anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,10 @@ class TableMonitor:
                 self._impossible.append(f"monitor {monitor['MONITOR_NBR']}: {error}")
         self._plan()
 
+    def forget(self) -> None:
+        """Begin anew at the next ``configure``, with states that were forgotten."""
+        self._watches, self._images = [], {}
+
     def _forget_others(self, enabled: Sequence[Mapping[str, Any]]) -> None:
         """Forget what was told of monitors that are no more, or that watched something else."""
         now = {str(monitor["MONITOR_NBR"]): _watched(monitor) for monitor in enabled}
@@ -193,18 +197,39 @@ class TableMonitor:
             if any(_inside(watch.span, span) for span in spans):
                 watch.refused = not any(_inside(watch.span, span) for span in given)
 
+    def stirs(self, asked: Iterable[Span], read: Sequence[tuple[Span, bytes]], now_us: int) -> bool:
+        """Tell whether what was read may lead to something that is told or kept."""
+        given = [Span(span.table, span.offset, len(octets)) for span, octets in read]
+        spans = list(asked)
+        return any(
+            any(_inside(watch.span, span) for span in spans)
+            and watch.refused == any(_inside(watch.span, span) for span in given)
+            for watch in self._watches
+        ) or any(self._stirs(watch, mine, now_us) for watch, mine in self._each(read))
+
+    def _stirs(self, watch: _Watch, octets: bytes, now_us: int) -> bool:
+        condition = watch.monitor["CONDITION"]
+        raised, last = self._states.get(str(watch.monitor["MONITOR_NBR"]), [False, None])
+        if condition == Condition.CHANGED:
+            return bool(octets.hex() != last)
+        value = watch.element.value(octets)
+        if value is None and condition not in OF_OCTETS:
+            return False
+        return watch.watched.holds(value, bool(raised), now_us) != bool(raised)
+
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
         """Take what was read; give the changes.  Their states are to be made durable now."""
-        verdicts = []
+        verdicts = [self._judge(watch, mine, now_us) for watch, mine in self._each(read)]
+        return [verdict for verdict in verdicts if verdict is not None]
+
+    def _each(self, read: Iterable[tuple[Span, bytes]]) -> Iterator[tuple[_Watch, bytes]]:
+        """Give each watch whose octets were read, with them."""
         for span, octets in read:
             for watch in self._watches:
                 at = watch.span.offset - span.offset
                 mine = octets[at : at + watch.span.count] if at >= 0 else b""
                 if _inside(watch.span, span) and len(mine) == watch.span.count:
-                    verdict = self._judge(watch, mine, now_us)
-                    if verdict is not None:
-                        verdicts.append(verdict)
-        return verdicts
+                    yield watch, mine
 
     def _judge(self, watch: _Watch, octets: bytes, now_us: int) -> Verdict | None:
         monitor, watched, element = watch.monitor, watch.watched, watch.element

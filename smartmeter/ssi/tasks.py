@@ -14,7 +14,7 @@ from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.demand_reset import DemandResets
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import read_clock
-from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
+from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets
 from smartmeter.ssi.reporter import Reporter
@@ -33,7 +33,7 @@ class TaskRunner:
         reporter: Reporter,
         outbox: Outbox,
         calendar: Calendar,
-        door: MeterDoor,
+        door: Jobs,
     ) -> None:
         self._memory, self._reporter, self._outbox = memory, reporter, outbox
         self._calendar, self._door = calendar, door
@@ -111,9 +111,9 @@ class TaskRunner:
         content, memory = schedule["CONTENT"], self._memory
         sets = self._sets() if content & Content.LOAD_PROFILE else ()
         return work.Wanted(
-            {set_nbr: memory.profile_next(set_nbr) for set_nbr in sets},
+            {set_nbr: memory.profile_first(set_nbr) for set_nbr in sets},
             self._outbox.room * INTERVALS_PER_REPORT // max(1, len(sets)),
-            (memory.events_reported,) if content & Content.EVENT_LOG else None,
+            (memory.log_after,) if content & Content.EVENT_LOG else None,
             tuple(schedule["TABLES"]),
             tuple(Span(one["TABLE"], one["OFFSET"], one["COUNT"]) for one in schedule["PARTS"]),
         )
@@ -181,6 +181,8 @@ class TaskRunner:
         expected, epoch = memory.profile_next(set_nbr), memory.profile_epoch(set_nbr)
         if profile.anew:
             epoch += 1
+            begins = memory.profile_begins
+            memory.profile_begins = {n: at for n, at in begins.items() if n != str(set_nbr)}
             self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, "the load profile began anew", now_us)
         elif expected is not None and profile.oldest > expected:
             lost = profile.oldest - expected

@@ -12,11 +12,14 @@ from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import BLANK_MONITOR, AlarmSource, Disposition, ModuleAlarm
+from protocols.c1218.scripts import Script
+from protocols.c1218.steps import ClientLimits
 from smartmeter.ssi import work
+from smartmeter.ssi.known_meter import KnownMeter
 from smartmeter.ssi.log_reading import EVENT_LOG, LogEntry, LogRead, read_log, read_log_end
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
-from smartmeter.ssi.meter_side import MeterDoor, Priority
+from smartmeter.ssi.meter_side import Priority
 from smartmeter.ssi.outage import OutageDetector, Restored
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
@@ -48,7 +51,7 @@ class Watching:
         memory: Memory,
         reporter: Reporter,
         outage: OutageDetector,
-        door: MeterDoor,
+        door: KnownMeter,
         user_id: int,
         now_us: int,
     ) -> None:
@@ -94,6 +97,12 @@ class Watching:
             self._read_log(now_us)
         self._tell_faults(now_us)
 
+    def forget(self) -> None:
+        """Begin anew: it is another meter, whose state the memory has forgotten."""
+        self._monitor.forget()
+        self._told_faults.clear()
+        self._log_is_judged = self.season_changed = False
+
     def _tell_faults(self, now_us: int) -> None:
         """Tell of each fault once, however often it comes and goes."""
         for fault in self.faults:
@@ -118,13 +127,21 @@ class Watching:
         if due_us is None or now_us < due_us:
             return False
         spans = tuple(self._monitor.due(now_us))
-        if not self._door.submit(
-            Priority.WATCH, partial(work.watch, spans), ("watch", spans), now_us
-        ):
+        job = partial(self._look, spans, now_us)
+        if not self._door.submit(Priority.WATCH, job, ("watch", spans), now_us):
             self._rest_until_us = now_us + BUSY_US
             return False
         self._looking = spans
         return True
+
+    def _look(
+        self, spans: tuple[Span, ...], now_us: int, limits: ClientLimits
+    ) -> Script[list[tuple[Span, bytes]]]:
+        """Read what is watched; before anything of it is told, see that it is the same meter."""
+        read = yield from work.watch(spans, limits)
+        if self._monitor.stirs(spans, read, now_us):
+            yield from self._door.look(limits)
+        return read
 
     def looked(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> bool:
         """Take what was read; True when something was told."""
@@ -244,7 +261,7 @@ class Watching:
         if memory.events_judged is None:
             memory.events_judged = read.last
         elif read.last < memory.events_judged:  # the log began anew
-            memory.events_judged = -1
+            memory.events_judged, memory.events_before = -1, None
         for entry in read.entries:
             if entry.sequence > memory.events_judged:
                 memory.events_judged = entry.sequence

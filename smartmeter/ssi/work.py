@@ -11,8 +11,9 @@ from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, enco
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
+from smartmeter.ssi.identity import Identity, Lists, read_identity, read_lists
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log
-from smartmeter.ssi.meter_data import MeterContext, read_clock, read_context
+from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
 from smartmeter.ssi.profile_reading import ProfileRead, read_profile
 from smartmeter.ssi.table_monitor import Span
 
@@ -63,10 +64,38 @@ class Season:
     calendar: str
 
 
-def start(limits: ClientLimits) -> Script[tuple[MeterContext, int]]:
-    """Read the context and then the clock, so that the clock is fresh."""
+@dataclass(frozen=True)
+class Beginning:
+    """What a module reads of its meter first; ``clock_s`` None is a clock that is not set.
+
+    ``lists`` tells, of another meter than the one that was known, where its lists stand.
+    """
+
+    meter: MeterContext
+    identity: Identity | None
+    lists: Lists | None
+    clock_s: int | None
+
+
+def begin(
+    mark: str, seen_s: int | None, needs_clock: bool, limits: ClientLimits
+) -> Script[Beginning]:
+    """Read the context, who the meter is, and then the clock, so that the clock is fresh.
+
+    ``mark`` is that of the meter that was known, and seen last at ``seen_s``.
+    """
     meter = yield from read_context(limits)
-    return meter, (yield from read_clock(meter, limits))
+    identity = yield from read_identity(meter, limits)
+    lists = None
+    if mark and identity is not None and identity.mark != mark:
+        lists = yield from read_lists(meter, seen_s or 0, limits)
+    try:
+        clock_s = yield from read_clock(meter, limits)
+    except (ClockNotSet, ServiceRefused):
+        if needs_clock:
+            raise
+        clock_s = None
+    return Beginning(meter, identity, lists, clock_s)
 
 
 def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script[Collected]:

@@ -8,8 +8,7 @@ import pytest
 from ansi_tables.ssi_tables import CatchUp, Cause, Command, Content, ScheduleKind, SsiTable
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.zone import UTC_ZONE
-from smartmeter.ssi import work
-from smartmeter.ssi.meter_side import Priority
+from smartmeter.ssi.meter_side import MAX_JOBS, Priority
 from smartmeter.ssi.scheduler import Run, Scheduler
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -141,6 +140,6 @@ def test_a_port_at_which_too_many_jobs_wait_keeps_nobody_busy() -> None:
     street.run(5)
     street.device.meter.mains(False, street.world.now_us)
     now_us = street.world.now_us
-    while street.device.module.optical.submit(Priority.REQUEST, work.start, "start", now_us):
-        pass
+    for _ in range(MAX_JOBS + 1):
+        street.device.module.optical.submit(Priority.REQUEST, lambda limits: iter(()), "", now_us)
     run_bounded(street, 10)

@@ -1,0 +1,119 @@
+"""The one meter that the module knows: each job is done there, or not at all.
+
+A probe is moved to another meter, or the meter is exchanged: cursors, what monitors saw last and
+what was learned are the old one's then.  So each job looks at the serial number in its own session;
+one that only watches does so when it would have something to tell, or after a session that failed:
+between those nobody has moved a probe.  Where another meter answers the job is not done, the
+context is read anew, and all that was of the old meter is forgotten, in one commit with the alarm
+that names both.  What the new one recorded before the old one was seen last is not of this place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ansi_tables.ssi_tables import ModuleAlarm
+from protocols.c1218.scripts import Script, read_table
+from protocols.c1218.steps import ClientLimits
+from protocols.errors import ServiceRefused
+from protocols.machine import Event
+from smartmeter.ssi.identity import IDENTITY, AnotherMeter, Identity, Lists, firsts_since, mark_of
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
+from smartmeter.ssi.reporter import Reporter
+
+
+@dataclass(frozen=True)
+class MeterChanged(Event):
+    """Another meter is in the place of the one that was known; both by serial number."""
+
+    before: str
+    serial: str
+
+
+class KnownMeter:
+    """A door that leads to one meter; ``memory`` keeps which."""
+
+    def __init__(self, memory: Memory, reporter: Reporter, door: MeterDoor) -> None:
+        self._memory, self._reporter, self._door = memory, reporter, door
+        #: Whether the meter tells who it is; one that refuses is not asked in every session.
+        self._tells = False
+        #: Where ST-01 of the meter that was read last holds what tells it from others.
+        self._places: tuple[tuple[int, int], ...] = ()
+        #: A session has failed since the meter was known for sure.
+        self._doubtful = False
+        #: Another meter that was read and is still to be taken: who, its lists, and when.
+        self._other: tuple[Identity, Lists, int] | None = None
+
+    def submit(
+        self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
+    ) -> bool:
+        """Queue a job for the meter that is known now; see ``MeterDoor``."""
+        always = priority is not Priority.WATCH
+        job = partial(self._at, self._memory.meter, work, always)
+        return self._door.submit(priority, job, token, now_us, rank)
+
+    def tells_changes(self, table: int) -> bool:
+        """Tell whether the host tells of every change of a table."""
+        return self._door.tells_changes(table)
+
+    def _at(self, mark: str, work: Work, always: bool, limits: ClientLimits) -> Script[Any]:
+        if always or self._doubtful:
+            yield from self._look(mark, limits)
+        return (yield from work(limits))
+
+    def look(self, limits: ClientLimits) -> Script[None]:
+        """Look who the meter is, in the session that is open; AnotherMeter if it is not the one."""
+        yield from self._look(self._memory.meter, limits)
+
+    def _look(self, mark: str, limits: ClientLimits) -> Script[None]:
+        if not mark or not self._tells:
+            return
+        try:
+            image = yield from read_table(IDENTITY, limits)
+        except ServiceRefused:
+            self._tells = False
+            return
+        found = mark_of(image, self._places)
+        if found and found != mark:
+            raise AnotherMeter("another meter answers than the one that is known")
+
+    def done(self, now_us: int) -> None:
+        """A job was done, so the meter is where it was."""
+        self._doubtful = False
+        self._memory.meter_seen_s = self._reporter.utc_s(now_us) or self._memory.meter_seen_s
+
+    def failed(self) -> None:
+        """A session failed: whoever answers next is asked who it is."""
+        self._doubtful = True
+        self._tells = bool(self._places)
+
+    def read(self, identity: Identity | None, lists: Lists | None, now_us: int) -> None:
+        """The context was read, and who the meter is; what is known of none is learned silently."""
+        memory = self._memory
+        self._tells, self._other = identity is not None, None
+        if identity is None:
+            return
+        self._places = identity.places
+        if not memory.meter:
+            memory.meter, memory.meter_serial = identity.mark, identity.serial
+        if identity.mark != memory.meter:
+            self._other = identity, lists or Lists(), now_us
+
+    def take_over(self, now_us: int) -> MeterChanged | None:
+        """Know another meter that was read from now on, and tell of it, in one commit."""
+        if self._other is None:
+            return None
+        (identity, lists, read_us), self._other = self._other, None
+        memory, utc_s = self._memory, self._reporter.utc_s(read_us)
+        since_s = utc_s if memory.meter_seen_s is None else memory.meter_seen_s
+        change = MeterChanged(memory.meter_serial, identity.serial)
+        memory.forget_meter(firsts_since(lists, since_s, utc_s), lists.log_before, lists.log_last)
+        memory.meter, memory.meter_serial = identity.mark, identity.serial
+        memory.meter_seen_s = utc_s
+        text = f"meter {change.serial}, before {change.before}"
+        self._reporter.raise_own(ModuleAlarm.METER_CHANGED, text, now_us)
+        self._reporter.keep()
+        return change
