@@ -36,6 +36,11 @@ class CarrierOptions:
     modem: str | None = None
     multicast: bool = False
 
+    @property
+    def dialled(self) -> tuple[str | None, ...]:
+        """Give the addresses that are connected to."""
+        return (*self.call, self.mqtt)
+
 
 def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options; it takes them together, as ``reached_by``."""

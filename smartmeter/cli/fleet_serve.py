@@ -118,7 +118,7 @@ def serve(
     from smartmeter.simulation.plain_meter import Registering
     from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 
-    files = tls_files(**tls)
+    files = tls_files(**tls, dialled=(connect,), listens=listen is not None)
     node_title("--host-title", host_title)
     profile_named(profile, seed)
     settings = ServedSettings(

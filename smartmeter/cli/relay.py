@@ -90,7 +90,7 @@ def run(
     from smartmeter.base.title import node_title
     from smartmeter.comms.relay_host import RelayHost
 
-    files = tls_files(**tls)
+    files = tls_files(**tls, dialled=(upstream, *reached_by.dialled), listens=True)
     address = host_port("--listen", listen, "127.0.0.1:1153")
     numbers = _numbers(wake) if wake is not None else {}
     ring = _ring(keys) if keys is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,10 +27,27 @@ def tls_options(verb: _Verb) -> _Verb:
     return verb
 
 
-def tls_files(tls_certificate: str | None, tls_key: str | None, tls_ca: str | None) -> TlsFiles:
-    """Give the files; click.UsageError when one is missing."""
+def tls_files(
+    tls_certificate: str | None,
+    tls_key: str | None,
+    tls_ca: str | None,
+    dialled: Iterable[str | None] = (),
+    *,
+    listens: bool,
+) -> TlsFiles:
+    """Give the files; click.UsageError when one is missing, or none would be used.
+
+    ``dialled`` are the addresses that the verb connects to; ``listens``: others connect to it.
+    """
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("--tls-certificate and --tls-key belong together")
+    speaks = any((address or "").startswith(("tls:", "mqtts:")) for address in dialled)
+    if (tls_ca or tls_certificate) and not speaks and not (listens and tls_certificate):
+        # Whoever gives them must not believe that strangers are kept away.
+        raise click.UsageError(
+            "TLS files, but nothing here speaks TLS; give --tls-certificate and --tls-key where "
+            "it listens, or connect to tls:HOST:PORT"
+        )
     ca, certificate, key = (
         Path(name) if name is not None else None for name in (tls_ca, tls_certificate, tls_key)
     )

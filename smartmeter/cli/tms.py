@@ -118,7 +118,7 @@ def run(
         keep_days,
         metrics,
         reached_by,
-        tls_files(**tls),
+        tls_files(**tls, dialled=reached_by.dialled, listens=True),
     )
     run_server(_run(settings, _Entries(shipment, poll, template), clock))
 

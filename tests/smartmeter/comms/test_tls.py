@@ -6,6 +6,7 @@ import ipaddress
 import ssl
 from pathlib import Path
 
+import click
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +18,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.tls import tls_files
 from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.relay_host import RelayHost
@@ -110,6 +112,21 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
         client_tls(TlsFiles(own.key))
     done = smartmeter("tms", "run", "--data", str(tmp_path), "--tls-certificate", str(own.ca))
     assert done.returncode == 2 and "belong together" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "dialled", [(), ("tcp:127.0.0.1:1", None), ("mqtt:127.0.0.1:1", "udp:127.0.0.1:1")]
+)
+def test_files_that_would_protect_nobody_are_refused(dialled: tuple[str | None, ...]) -> None:
+    with pytest.raises(click.UsageError, match="nothing here speaks TLS"):
+        tls_files(None, None, "ca.pem", dialled, listens=True)
+    with pytest.raises(click.UsageError, match="nothing here speaks TLS"):
+        tls_files("a.pem", "b.pem", None, dialled, listens=False)
+
+
+@pytest.mark.parametrize("address", ["tls:127.0.0.1:1", "mqtts:127.0.0.1:1"])
+def test_authorities_check_who_is_connected_to(address: str) -> None:
+    assert tls_files(None, None, "ca.pem", (None, address), listens=True).ca == Path("ca.pem")
 
 
 def test_an_address_says_tcp_or_tls() -> None:
