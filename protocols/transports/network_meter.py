@@ -86,6 +86,8 @@ NETWORK_ANSWERS = {
 NOTHING_DONE = frozenset((ResponseCode.uat.name, ResponseCode.sme.name))
 
 
+#: What may be asked again when a connection ended before the answer.
+_READS = (FullRead, OffsetRead)
 _ISSS = bytes([ResponseCode.isss])
 
 
@@ -185,6 +187,8 @@ class NetworkMeter:
         self._node = Node(title, _Keys(keys), _Clock(), state, settings)
         self._node.joins_segments = True  # a relay may have them from a way by datagrams
         self._socket: socket.socket | None = None
+        #: Whether an answer has come on this connection.
+        self._has_answered = False
         self._answer_port, self._answer_timeout_s = answer_port, answer_timeout_s
         self._door: AnswerDoor | None = None
 
@@ -341,7 +345,14 @@ class NetworkMeter:
     def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
         """Send requests in one message, behind the password if there is one; give the answers."""
         services = [encode_service(request) for request in requests]
-        responses = self._behind_password(services)
+        try:
+            responses = self._behind_password(services)
+        except LinkError:
+            # A node may end its connection after each answer, while the next request is under way.
+            was_ended = self._socket is None and self._has_answered
+            if not was_ended or not all(isinstance(one, _READS) for one in requests):
+                raise
+            responses = self._behind_password(services)
         if responses[0] == _ISSS:  # nothing was done: there is no session, or none any more
             self._log_on()
             responses = self._behind_password(services)
@@ -407,6 +418,7 @@ class NetworkMeter:
                 raise LinkError(f"{error}{_told(refused)}") from error
             for event in self._node.events():
                 if isinstance(event, ResponseArrived) and event.transaction == number:
+                    self._has_answered = True
                     return event.responses
                 if isinstance(event, TransactionFailed) and event.transaction == number:
                     raise self._unreached(event.cause)
@@ -430,7 +442,7 @@ class NetworkMeter:
             except OSError as error:
                 self._hang_up()
                 raise PortError(f"{self._name}: {error.strerror or error}") from error
-            self._stream = ApduStream(MAX_TABLE_OCTETS)
+            self._stream, self._has_answered = ApduStream(MAX_TABLE_OCTETS), False
             self._note = noting_apdus(self._socket, far_end, listens=False)
         return self._socket
 

@@ -279,8 +279,11 @@ def test_write_procedure_and_shell_take_a_name_of_the_network() -> None:
 
 
 @contextmanager
-def answering_once(answer: Callable[[bytes], bytes]) -> Iterator[str]:
-    """Serve a device that closes every connection after one answer; gives its name."""
+def answering_once(answer: Callable[[bytes], bytes], reads_on: bool = False) -> Iterator[str]:
+    """Serve a device that closes every connection after one answer; gives its name.
+
+    ``reads_on``: it closes when the next request has come.
+    """
 
     def serve() -> None:
         with suppress(OSError):
@@ -288,6 +291,8 @@ def answering_once(answer: Callable[[bytes], bytes]) -> Iterator[str]:
                 line, _ = door.accept()
                 with line:
                     line.sendall(answer(line.recv(4096)))
+                    if reads_on:
+                        line.recv(4096)
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         thread = threading.Thread(target=serve)
@@ -306,6 +311,19 @@ def test_a_device_that_ends_each_connection_after_its_answer_is_read_on_the_next
     with answering as name, NetworkMeter(name, KEYS) as meter:
         assert meter.read(1)[:4] == b"SMOP"
         time.sleep(0.1)
+        assert meter.read(3) == bytes(5)
+
+
+def test_a_read_is_asked_anew_when_its_connection_ends_and_a_write_is_not() -> None:
+    talk = Talk(NodeSettings())
+    talk.clock.offset_us = time.time_ns() // 1000 - talk.now_us
+    answering = answering_once(lambda asked: talk.offer(asked)[0], reads_on=True)
+    with answering as name, NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
+        assert meter.read(1)[:4] == b"SMOP"
+        assert meter.read(3) == bytes(5)
+        assert meter.read_part(3, 0, 2) == bytes(2)
+        with pytest.raises(OutcomeUnknown):
+            meter.write(3, b"whole")
         assert meter.read(3) == bytes(5)
 
 
