@@ -11,10 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from protocols.c1222.envelope import Apdu, decode_apdu
-from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import Joiner, SegmentRefused
 from smartmeter.cli.captured_streams import MAX_APDU_OCTETS
-from smartmeter.cli.frame_c1222 import FrameContext, decode_frame
+from smartmeter.cli.frame_c1222 import FrameContext, decode_frame, titles_between
 from smartmeter.cli.frame_error import FrameError
 
 #: Requests whose answers may still come, and sessions.
@@ -44,7 +43,7 @@ class CapturedTalk:
         return told | ({"whole": self.shown(whole, utc_us)} if whole is not None else {})
 
     def _decoded(self, octets: bytes) -> dict[str, Any]:
-        context, pair = self._context, _between(octets)
+        context, pair = self._context, titles_between(octets)
         if context.session is None and pair in self._sessions:
             context = replace(context, session=self._sessions[pair])
         decoded = decode_frame(octets, context)
@@ -72,12 +71,3 @@ class CapturedTalk:
             return self._joiner.offer(apdu, utc_us)
         except SegmentRefused:
             return None  # its receiver says so, in the capture
-
-
-def _between(octets: bytes) -> frozenset[_Title]:
-    """Give the titles that a message goes between; none of one that is no message."""
-    try:
-        apdu = decode_apdu(octets)
-    except ApduRejected:
-        return frozenset()
-    return frozenset(one.absolute for one in (apdu.calling, apdu.called) if one is not None)

@@ -15,7 +15,7 @@ from protocols.transports.network_meter import parse_name
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
-from smartmeter.cli.frame_c1222 import make_context
+from smartmeter.cli.known_keys import read_keys
 from smartmeter.conformance.network_bench import NetworkBench, NetworkCheck, run_network
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Result
@@ -70,7 +70,7 @@ def run_on_network(
         monotonic_us,
         lambda: int(time.time()),
         SystemRandom().randrange(1, 0x7000),
-        make_context((), key_file, None, (), None).keys,
+        read_keys((), key_file).of_node(target.title),
         *logon,
     )
     try:

@@ -12,8 +12,14 @@ from smartmeter.cli.frame_error import FrameError
 
 #: Options that say what an APDU of C12.22 does not say itself.
 _CONTEXT_OPTIONS = (
-    click.option("--key", "keys", multiple=True, metavar="ID=HEX", help="C12.22: a key."),
-    click.option("--key-file", type=FILE_THERE, help="ID=HEX lines."),
+    click.option(
+        "--key",
+        "keys",
+        multiple=True,
+        metavar="ID=HEX",
+        help="C12.22: a key; nodes may differ under one id.",
+    ),
+    click.option("--key-file", type=FILE_THERE, help="ID=HEX lines, or CSV esn,title,key,model."),
     click.option("--base-oid", metavar="OID", help="C12.22: base of relative titles."),
     click.option(
         "--in-reply-to", multiple=True, metavar="SERVICE", help="C12.22: what this answers."

@@ -74,7 +74,9 @@ def network_options(verb: _Verb) -> _Verb:
             type=click.IntRange(0, 65_535),
             help="c1222: take answers on connections to this port too (1153).",
         ),
-        click.option("--key-file", type=FILE_THERE, help="c1222: keys, ID=HEX lines."),
+        click.option(
+            "--key-file", type=FILE_THERE, help="c1222: keys, ID=HEX lines or esn,title,key,model."
+        ),
     ):
         verb = option(verb)
     return verb
@@ -180,10 +182,10 @@ class MeterLine:
 
 def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> NetworkMeter:
     """Give a meter on the network, with the keys of the options or of the environment."""
-    from protocols.transports.network_meter import ANSWER_TIMEOUT_S, NetworkMeter
-    from smartmeter.cli.frame_c1222 import make_context
+    from protocols.transports.network_meter import ANSWER_TIMEOUT_S, NetworkMeter, parse_name
+    from smartmeter.cli.known_keys import read_keys
 
-    keys = make_context((), options.key_file, None, (), None).keys
+    keys = read_keys((), options.key_file).of_node(parse_name(name).title)
     if logon.password is not None and not keys:
         click.echo("without a key the password is not sent", err=True)
     timeout_s = options.answer_timeout or ANSWER_TIMEOUT_S

@@ -7,8 +7,13 @@ from typing import Any
 import click
 import pytest
 
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, Lock, build_apdu
+from protocols.c1222.security import EaxPrime
 from smartmeter.cli.frame_c1222 import decode_frame, make_context
 from smartmeter.cli.frame_error import FrameError
+from smartmeter.cli.known_keys import read_keys
+from tests.protocols.c1222.conversation import HOST, METER, READ_1
 from tests.smartmeter.cli.served import smartmeter
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "c1222_vectors.json"
@@ -52,6 +57,33 @@ def test_the_verb_prints_json_and_its_status_tells(tmp_path: Path) -> None:
     assert without.returncode == 1 and json.loads(without.stdout)["reason"] == "unknown-key-id"
     other_base = smartmeter(*verb, "--key", key, "--base-oid", "1.2.3")
     assert json.loads(other_base.stdout)["reason"] == "mac-mismatch"
+
+
+def test_nodes_with_different_keys_under_one_id_are_read_side_by_side(tmp_path: Path) -> None:
+    """Every node has a key 0 of its own: a capture of many, with the list of all of them."""
+    envelope = {METER: "01" * 16, ApTitle.parse(".7.43"): "02" * 16, HOST: "03" * 16}
+    sent = {
+        title: build_apdu(
+            Envelope(1, title, HOST), [READ_1], Lock(EaxPrime(bytes.fromhex(key)), 0, bytes(4))
+        )
+        for title, key in envelope.items()
+        if title != HOST
+    }
+    file = tmp_path / "keys.csv"
+    rows = [f"SM{n},{title},{key},M\n" for n, (title, key) in enumerate(envelope.items())]
+    file.write_text("\ufeffesn,title,key,model\n" + "".join(rows))
+    in_a_row = [f"0={key}" for key in envelope.values()]
+    for given in ({"key_file": str(file)}, {"keys": in_a_row}):
+        context = make_context(**{**options({}), **given})
+        for octets in sent.values():
+            assert decode_frame(octets, context)["services"][0]["service"] == "read"
+    context = make_context(**{**options({}), "keys": in_a_row[1:]})
+    with pytest.raises(FrameError, match="mac-mismatch"):
+        decode_frame(sent[METER], context)
+    known = read_keys((), str(file))
+    assert list(known.of_node(METER)) == [0]
+    with pytest.raises(click.UsageError, match=r"no key of \.7\.99"):
+        known.of_node(ApTitle.parse(".7.99"))
 
 
 def test_the_2006_draft_is_refused_with_a_diagnostic() -> None:
