@@ -52,7 +52,7 @@ def context_of(meter: Slow) -> Snapshot:
 @pytest.mark.parametrize("name", ORDERS)
 def test_a_load_profile_that_goes_on_while_it_is_read_is_what_was_recorded(name: str) -> None:
     bench = Bench(PROFILES[name], interval_min=5)
-    bench.run(60 * 24 * 30)
+    bench.run(60 * 24 * 5)
     meter = Slow(bench, 0)
     tables = context_of(meter)
     meter.minutes = 0.9
@@ -84,11 +84,11 @@ def test_a_log_that_grows_while_it_is_read_is_what_was_logged() -> None:
 
 
 def test_what_moves_at_every_look_is_told_and_ends() -> None:
-    bench = Bench(PROFILES["residential"])
-    bench.run(60 * 24 * 30)
+    bench = Bench(PROFILES["residential"], interval_min=1)
+    bench.run(60 * 24)
     meter = Slow(bench, 0)
     tables = context_of(meter)
-    meter.minutes = 2000
+    meter.minutes = 130
     _, steady = read_steady(meter, tables, 64)
     assert not steady
 
