@@ -13,7 +13,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
@@ -258,9 +258,12 @@ def _refuse_unknown(what: str, given: Iterable[str], known: Iterable[str]) -> No
 
 @cache
 def zone_table(name: str) -> dict[str, Any]:
-    """Give the ZONE table of a named time zone; SettingsError when there is none of that name."""
+    """Give the ZONE table of a named time zone; SettingsError when there is none of that name.
+
+    UTC, which the default names, needs no database of time zones: small systems have none.
+    """
     try:
-        local = ZoneInfo(name)
+        local: tzinfo = UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
         raise SettingsError(
             "template", f"no time zone {name!r:.60}", 'use a name like "America/New_York"'
@@ -274,12 +277,12 @@ def zone_table(name: str) -> dict[str, Any]:
     return {"OFFSET_S": offsets[0], "TRANSITIONS": transitions[:MAX_TRANSITIONS]}
 
 
-def _offset_s(local: ZoneInfo, day: int, second: int = 0) -> int:
+def _offset_s(local: tzinfo, day: int, second: int = 0) -> int:
     offset = datetime.fromtimestamp(day * DAY_S + second, local).utcoffset()
     return int(offset.total_seconds()) if offset is not None else 0
 
 
-def _change(local: ZoneInfo, day: int) -> int:
+def _change(local: tzinfo, day: int) -> int:
     """Give the instant of the change that comes within the day."""
     before = _offset_s(local, day)
     return day * DAY_S + bisect_left(
