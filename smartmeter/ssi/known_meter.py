@@ -2,8 +2,8 @@
 
 A probe is moved to another meter, or the meter is exchanged: cursors, what monitors saw last and
 what was learned are the old one's then.  So each job looks at the serial number in its own session;
-one that only watches does so when it would have something to tell, or after a session that failed:
-between those nobody has moved a probe.  Where another meter answers the job is not done, the
+one that only watches does so when it would have something to tell, after a session that failed, and
+every few minutes.  Where another meter answers the job is not done, the
 context is read anew, and all that was of the old meter is forgotten, in one commit with the alarm
 that names both.  What the new one recorded before the old one was seen last is not of this place.
 """
@@ -23,6 +23,9 @@ from smartmeter.ssi.identity import IDENTITY, AnotherMeter, Identity, Lists, fir
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
 from smartmeter.ssi.reporter import Reporter
+
+#: For so long a meter is taken for the same where sessions follow each other and only watch.
+SURE_US = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class KnownMeter:
         self._places: tuple[tuple[int, int], ...] = ()
         #: A session has failed since the meter was known for sure.
         self._doubtful = False
+        #: The serial number was looked at in the session of the job that ends next; and when it
+        #: was looked at last.
+        self._looked = False
+        self._sure_us = 0
         #: Another meter that was read and is still to be taken: who, its lists, and when.
         self._other: tuple[Identity, Lists, int] | None = None
 
@@ -51,7 +58,7 @@ class KnownMeter:
         self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
     ) -> bool:
         """Queue a job for the meter that is known now; see ``MeterDoor``."""
-        always = priority is not Priority.WATCH
+        always = priority is not Priority.WATCH or now_us - self._sure_us >= SURE_US
         job = partial(self._at, self._memory.meter, work, always)
         return self._door.submit(priority, job, token, now_us, rank)
 
@@ -79,15 +86,19 @@ class KnownMeter:
         found = mark_of(image, self._places)
         if found and found != mark:
             raise AnotherMeter("another meter answers than the one that is known")
+        self._looked = bool(found)
 
     def done(self, now_us: int) -> None:
-        """A job was done, so the meter is where it was."""
-        self._doubtful = False
+        """A job was done; where the serial number was looked at, the meter is where it was."""
+        if not self._looked:
+            return
+        self._looked = self._doubtful = False
+        self._sure_us = now_us
         self._memory.meter_seen_s = self._reporter.utc_s(now_us) or self._memory.meter_seen_s
 
     def failed(self) -> None:
         """A session failed: whoever answers next is asked who it is."""
-        self._doubtful = True
+        self._doubtful, self._looked = True, False
         self._tells = bool(self._places)
 
     def read(self, identity: Identity | None, lists: Lists | None, now_us: int) -> None:
