@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from ansi_tables.ids import name_of
 from protocols.c1218.scripts import LogonSettings, close_session
@@ -21,7 +18,8 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
-from smartmeter.base.file import read_text, replacing
+from smartmeter.base.file import replacing
+from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.logon import (
     call_conversation,
@@ -37,6 +35,7 @@ from smartmeter.cli.meter_line import (
     refuse_power,
 )
 from smartmeter.cli.probe_power import power_options
+from smartmeter.cli.terminal import CountedProgress
 from smartmeter.meter.blanking import shareable, without_secrets
 from smartmeter.meter.cloning import CloneSettings, Cloning, Exchange, NetworkCloning
 from smartmeter.meter.image import MeterImage
@@ -46,7 +45,6 @@ from smartmeter.meter.image import MeterImage
 SAVE_EVERY_S = 1.0
 LOST_LINES = 3
 FORGET_S = 6.5
-MAX_IMAGE_OCTETS = 128 << 20
 
 
 class ObservedPort:
@@ -225,14 +223,12 @@ def _clone(way: _Way, target: _Target) -> Cloning:
     """Read in as many sessions as it takes; a table that loses the line twice is left out."""
     lost_at: dict[int | None, int] = {}
     saved_s = time.monotonic()
-    progress = Progress(console=Console(stderr=True), disable=not sys.stderr.isatty())
-    with progress:
-        task = progress.add_task("tables", total=None)
+    with CountedProgress("tables") as progress:
 
         def step(done: int, total: int) -> None:
             nonlocal saved_s
             target.check_meter(cloning.tables)
-            progress.update(task, completed=done, total=total)
+            progress.reach(done, total)
             if time.monotonic() - saved_s >= SAVE_EVERY_S:
                 target.save_part(cloning.image())
                 saved_s = time.monotonic()
@@ -273,13 +269,13 @@ class _Target:
         if path.exists() and not path.is_file():
             raise SettingsError(str(path), "is no file", "choose another name")
         #: What the file holds already: an older clone of the same meter, or nothing.
-        self._former = read_image(path) if path.exists() else None
+        self._former = read_cloned(path) if path.exists() else None
 
     def earlier(self) -> MeterImage | None:
         """Give what an interrupted clone left."""
         if not self._part.exists():
             return None
-        return read_image(self._part)
+        return read_cloned(self._part)
 
     def check_meter(self, tables: Mapping[int, bytes]) -> None:
         """Raise SmartMeterError where the file holds the clone of another meter."""
@@ -320,8 +316,3 @@ def _write(path: Path, image: MeterImage) -> None:
             beside.write_text(image.to_json(), encoding="ascii")
     except OSError as error:
         raise SmartMeterError(str(path), str(error.strerror), "choose another file") from error
-
-
-def read_image(path: Path) -> MeterImage:
-    """Read an image file; SettingsError says what is wrong with it."""
-    return MeterImage.from_json(read_text(path, MAX_IMAGE_OCTETS), str(path))

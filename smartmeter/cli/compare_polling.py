@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 
 import click
-from rich import box
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 from protocols.transports.capture import active
 from smartmeter.cli.comparison_plot import check_plot, write_plot
 from smartmeter.cli.file_name import NAME
+from smartmeter.cli.terminal import CountedProgress, table
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.polling import Figures, compare
 
@@ -95,35 +91,26 @@ def command(
         check_plot(plot)
     found: list[Figures] = []
     cases = [(rate, loss) for rate in rates for loss in losses]
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("links", total=len(cases))
+    with CountedProgress("links", len(cases)) as progress:
         for case, (rate, loss) in enumerate(cases):
             link = LinkSettings(delay_ms * 1000, delay_ms * 500, loss, rate)
             found += compare(meters, days, seed, link, active(), case)
-            progress.advance(task)
+            progress.reach(case + 1)
     if plot is not None:
         told = f"meters: {meters}, days: {days}, seed {seed}, {delay_ms} ms one way"
         write_plot(plot, found, told)
     if as_json:
         click.echo(json.dumps([one.value() for one in found]))
         return
-    console = Console()
-    with console.capture() as shown:
-        for title, columns in _TABLES:
-            console.print(_table(title, (*_CASE, *columns), found))
-    click.echo(shown.get(), nl=False)
+    for title, columns in _TABLES:
+        click.echo(_table(title, (*_CASE, *columns), found), nl=False)
     click.echo(_plot(found))
     click.echo(_no_worse(found))
 
 
-def _table(title: str, columns: Sequence[tuple[str, str]], found: list[Figures]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE)
-    for _, heading in columns:
-        table.add_column(heading, justify="right")
-    for one in found:
-        value = one.value()
-        table.add_row(*(_shown(value[name]) for name, _ in columns))
-    return table
+def _table(title: str, columns: Sequence[tuple[str, str]], found: list[Figures]) -> str:
+    rows = [[_shown(one.value()[name]) for name, _ in columns] for one in found]
+    return table(title, [heading for _, heading in columns], rows)
 
 
 def _shown(value: float | str | None) -> str:

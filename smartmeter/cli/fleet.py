@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from protocols.transports.capture import active
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.fleet_serve import serve
+from smartmeter.cli.terminal import CountedProgress
 from smartmeter.cli.text_file import open_to_write
 from smartmeter.network.link import LinkSettings
 
@@ -88,15 +86,12 @@ def command(
         return
     with ExitStack() as stack:
         line = stack.enter_context(_trace_to(trace))
-        progress = stack.enter_context(
-            Progress(console=Console(stderr=True), disable=not sys.stderr.isatty())
-        )
-        task = progress.add_task("days", total=days)
+        progress = stack.enter_context(CountedProgress("days", days))
         try:
             count = run_fleet(
                 settings,
                 line,
-                lambda day: progress.update(task, completed=day),
+                progress.reach,
                 active(),
             )
         except FleetFailure as failure:

@@ -22,7 +22,7 @@ from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, shared_calen
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
-from smartmeter.cli.clone import read_image
+from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE_THERE, NAME
 from smartmeter.cli.logon import call_key, environment_password
 from smartmeter.cli.meter_show import show
@@ -168,7 +168,7 @@ def serve(
         profile_named(profile, seed)
     except SettingsError as error:
         raise click.UsageError(f"--profile: {error}") from None
-    cloned = read_image(Path(image)) if image else None
+    cloned = read_cloned(Path(image)) if image else None
     broken = control is not None or scenario is not None
     options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live, broken)
     ports = [("modem", modem)] if modem else _ports(pty_link, serial_device, tcp, count)

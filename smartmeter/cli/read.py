@@ -16,8 +16,8 @@ from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
 from smartmeter.cli.moving_table import read_steady
-from smartmeter.cli.progress import ReadingProgress
 from smartmeter.cli.tables import decoded_table, table_number, table_title
+from smartmeter.cli.terminal import ReadingProgress
 from smartmeter.cli.text_file import open_to_write
 
 #: Tables of every meter, whether ST-00 lists them or not.

@@ -11,7 +11,7 @@ from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME
-from smartmeter.cli.progress import WorkProgress
+from smartmeter.cli.terminal import WorkProgress
 from smartmeter.cli.whole_file import STANDARD_OUTPUT, whole_file
 
 #: As in ``smartmeter.tms.exports.kinds``, which is loaded only when it is used.
