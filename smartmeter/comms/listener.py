@@ -25,6 +25,7 @@ from smartmeter.comms.sockets import (
     PATIENCE_S,
     group_sockets,
     leave_groups_to_others,
+    leave_port_to_connected,
     listening_sockets,
 )
 from smartmeter.comms.tls_door import BACKLOG, TlsDoor
@@ -135,6 +136,12 @@ class Listener:
     def udp_address(self) -> tuple[str, int]:
         """Give the first address that datagrams are taken at."""
         return endpoint(self._datagrams[0].get_extra_info("sockname"))
+
+    def shared_udp_port(self) -> int | None:
+        """Give the port of our datagrams, for a socket connected to one peer; None without any."""
+        for transport in self._datagrams:
+            leave_port_to_connected(transport.get_extra_info("socket"))
+        return self.udp_address[1] if self._datagrams else None
 
     async def close(self) -> None:
         """Stop listening and end all connections."""

@@ -26,6 +26,7 @@ from smartmeter.comms.paths import TcpPath, native_address_of
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.standing import Standing, Tell, tell_nobody
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
+from smartmeter.comms.udp import UdpBearer
 from smartmeter.comms.way_finder import WayFinder, place_of
 
 MAX_APDU_OCTETS = 32_767
@@ -107,6 +108,8 @@ class RelayHost:
         context = server_tls(self._tls) if self._listen_tls else None
         await self.listener.listen(host, port, context)
         self._tasks.append(asyncio.create_task(self._tick()))
+        if isinstance(self._bearer, UdpBearer):
+            self._bearer.from_port = self.listener.shared_udp_port()
         if self._bearer is not None:
             self._tasks.append(asyncio.create_task(self._keep_upstream(self._bearer)))
 

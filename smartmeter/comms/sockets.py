@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+from collections.abc import Sequence
 
 from protocols.c1222.native_address import IPV4_GROUP, IPV6_SCOPES, multicast_group
 
@@ -73,6 +74,41 @@ def leave_groups_to_others(own: socket.socket) -> None:
     for level, option in ((socket.IPPROTO_IP, _IP_MULTICAST_ALL), _IPV6_MULTICAST_ALL):
         with contextlib.suppress(OSError):
             own.setsockopt(level, option, 0)
+
+
+def leave_port_to_connected(own: socket.socket) -> None:
+    """Let a socket that is connected to one peer have the port of our own: it hears that peer,
+    and our own everybody else."""
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def connected_datagrams(
+    places: Sequence[tuple[int, tuple[str | int, ...]]], from_port: int | None
+) -> socket.socket:
+    """Give a socket for datagrams to and from the first of a peer's places (family, address) that
+    there is a way to; OSError when there is none.
+
+    It sends from ``from_port`` where that is to be had (``leave_port_to_connected``).
+    """
+    for family, address in places[:-1]:
+        with contextlib.suppress(OSError):
+            return _connected(family, address, from_port)
+    return _connected(*places[-1], from_port)
+
+
+def _connected(family: int, address: tuple[str | int, ...], from_port: int | None) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        if from_port is not None:
+            with contextlib.suppress(OSError):
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                made.bind(("", from_port))
+        made.connect(address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def group_sockets(port: int) -> list[socket.socket]:

@@ -20,6 +20,7 @@ from protocols.c1222.segmentation import fitting
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
+from smartmeter.comms.sockets import connected_datagrams
 
 #: When a request without an answer is sent again, after the first time.
 REPEAT_AFTER_S = (1.0, 2.0, 4.0)
@@ -118,9 +119,14 @@ class UdpConnection(asyncio.DatagramProtocol):
 
 
 class UdpBearer:
-    """A TMS at a UDP address."""
+    """A TMS at a UDP address.
+
+    A relay sends from the port that it listens at (``from_port``; RFC 6142, digest 11.4),
+    so that whoever is above reaches it there after a restart too.
+    """
 
     stands_by = False
+    from_port: int | None = None
 
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
@@ -139,8 +145,11 @@ class UdpBearer:
                 lambda: UdpConnection(group, most), family=family, allow_broadcast=True
             )
         else:
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            places = [(one[0], cast(tuple[str | int, ...], one[4])) for one in found]
+            connected = connected_datagrams(places, self.from_port)
             _, connection = await loop.create_datagram_endpoint(
-                lambda: UdpConnection(segment_octets=most), remote_addr=self._address
+                lambda: UdpConnection(segment_octets=most), sock=connected
             )
         return connection
 

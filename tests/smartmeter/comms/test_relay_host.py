@@ -12,6 +12,7 @@ from urllib.request import urlopen
 import pytest
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.registrar import Change, Entry
 from protocols.c1222.registration import NodeType, Register, decode_registered, serial_uid
@@ -107,6 +108,40 @@ async def test_when_a_middle_relay_was_restarted_the_nodes_below_come_anew(tms: 
     assert len(registered) == 2
     await again.stop()
     await lowest.stop()
+
+
+async def test_over_udp_a_relay_is_reached_as_before_when_it_was_restarted() -> None:
+    """Nothing ends between datagrams: who is above goes on to where it has heard the relay."""
+    master = RelayHost(MASTER, domain=ApTitle.parse(".7"))
+    await master.start("127.0.0.1", 0)
+    above = f"udp:{master.address[0]}:{master.address[1]}"
+    middle = RelayHost(ApTitle.parse(".92"), above)
+    await middle.start("127.0.0.1", 0)
+    loop, place = asyncio.get_running_loop(), middle.address
+    node, register = ApTitle.parse(".7.42"), Register(ApTitle.parse(".7.42"), serial_uid("SM1"))
+    with socket.socket(type=socket.SOCK_DGRAM) as line:
+        line.setblocking(False)
+
+        async def asked(number: int, service: bytes) -> bytes:
+            octets = build_apdu(Envelope(number, MASTER, node), [service])
+            await loop.sock_sendto(line, octets, place)
+            async with asyncio.timeout(10):
+                return await loop.sock_recv(line, 4096)
+
+        await eventually(lambda: middle.connected, "the way up is open")
+        assert items(await asked(1, encode_service(register)))[0][0] == 0
+        await middle.stop()
+        middle = RelayHost(ApTitle.parse(".92"), above)
+        await middle.start(*place)
+        await eventually(lambda: middle.connected, "the way up is open again")
+        assert items(await asked(2, encode_request(Identify())))[0][0] == 0
+        _, writer = await asyncio.open_connection(*master.address)
+        writer.write(build_apdu(Envelope(3, node, ApTitle.parse(".5")), [b"\x20"]))
+        async with asyncio.timeout(5):
+            assert decode_apdu(await loop.sock_recv(line, 4096)).called == node
+        writer.close()
+    await middle.stop()
+    await master.stop()
 
 
 async def test_without_a_tms_nodes_are_told_that_it_cannot_be_reached(tms: TmsServer) -> None:
