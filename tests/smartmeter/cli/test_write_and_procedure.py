@@ -119,6 +119,7 @@ def test_a_shell_keeps_one_session_and_tells_which_lines_failed(
     def say(lines: str, *options: str) -> Done:
         return smartmeter("shell", port, *options, typed=lines)
 
+    assert say('write 5 "IDENTIFICATION=POLE 19"\n', "--yes").returncode == 0
     good = say("tables\nread ST-5\nhex 5 0 4\nwrite 5 504f4c45 --\nline\n")
     assert "ST-52" in good.stdout and "IDENTIFICATION" in good.stdout
     assert "50 4f 4c 45" in good.stdout and "1024 octets x 128 packets, 9600 baud" in good.stdout
