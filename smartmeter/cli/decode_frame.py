@@ -59,7 +59,7 @@ def frame(
     if pcap is not None:
         return _capture(pcap, context, as_json)
     try:
-        octets = bytes.fromhex("".join(hex_octets))
+        octets = bytes.fromhex("".join(hex_octets).replace(":", ""))
     except ValueError:
         raise click.UsageError("HEX: two hexadecimal digits an octet") from None
     shown: dict[str, Any]

@@ -19,7 +19,8 @@ from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.paths import CalledPath, Datagrams, Handler, Path, TcpPath, UdpPath
+from smartmeter.comms.datagrams import Address, DatagramSocket
+from smartmeter.comms.paths import CalledPath, Handler, Path, TcpPath, UdpPath, datagram_came
 from smartmeter.comms.sockets import (
     CONNECT_TIMEOUT_S,
     PATIENCE_S,
@@ -68,7 +69,7 @@ class Listener:
         self._pending = 0
         self._servers: list[asyncio.Server | TlsDoor] = []
         self._tcp_address = ("", 0)
-        self._datagrams: list[asyncio.DatagramTransport] = []
+        self._datagrams: list[DatagramSocket] = []
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def listen(
@@ -108,24 +109,28 @@ class Listener:
     async def listen_udp(self, host: str, port: int) -> None:
         """Listen for datagrams at all addresses of a host; OSError when one is taken."""
         for bound in listening_sockets(host, port, socket.SOCK_DGRAM):
-            await self._hear(bound, None)
+            self._hear(bound, None)
 
     async def listen_groups(self, port: int = DEFAULT_PORT) -> None:
         """Hear C12.22's multicast groups too, after ``listen_udp``; answers go to who asked."""
-        own = {one.get_extra_info("socket").family: one for one in self._datagrams}
-        for transport in self._datagrams:
-            leave_groups_to_others(transport.get_extra_info("socket"))
+        own = {one.socket.family: one for one in self._datagrams}
+        for one in self._datagrams:
+            leave_groups_to_others(one.socket)
         for bound in group_sockets(port):
             by = own.get(bound.family) or own.get(socket.AF_INET6)
             if by is not None:
-                await self._hear(bound, by)
+                self._hear(bound, by)
             else:
                 bound.close()
 
-    async def _hear(self, bound: socket.socket, by: asyncio.DatagramTransport | None) -> None:
-        loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: Datagrams(self, by), sock=bound)
-        self._datagrams.append(transport)
+    def _hear(self, bound: socket.socket, by: DatagramSocket | None) -> None:
+        """Hear a socket; ``by``: it is a group's, and this one answers."""
+
+        def take(octets: bytes, address: Address, at: bytes) -> None:
+            datagram_came(self, by or own, octets, address, at if by is None else b"")
+
+        own = DatagramSocket(bound, take)
+        self._datagrams.append(own)
 
     @property
     def tcp_address(self) -> tuple[str, int]:
@@ -135,12 +140,12 @@ class Listener:
     @property
     def udp_address(self) -> tuple[str, int]:
         """Give the first address that datagrams are taken at."""
-        return endpoint(self._datagrams[0].get_extra_info("sockname"))
+        return endpoint(self._datagrams[0].name)
 
     def shared_udp_port(self) -> int | None:
         """Give the port of our datagrams, for a socket connected to one peer; None without any."""
-        for transport in self._datagrams:
-            leave_port_to_connected(transport.get_extra_info("socket"))
+        for one in self._datagrams:
+            leave_port_to_connected(one.socket)
         return self.udp_address[1] if self._datagrams else None
 
     async def close(self) -> None:
@@ -149,8 +154,8 @@ class Listener:
             self._sweeper.cancel()
         for server in self._servers:
             server.close()
-        for transport in self._datagrams:
-            transport.close()
+        for one in self._datagrams:
+            one.close()
         for path in list(self.paths):
             path.close()
         await asyncio.sleep(0)
@@ -165,12 +170,12 @@ class Listener:
     def datagram_path(self, host: str, port: int) -> UdpPath | None:
         """Give the path to an IP address; None where no socket of ours can reach it."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        own = {one.get_extra_info("socket").family: one for one in self._datagrams}
+        own = {one.socket.family: one for one in self._datagrams}
         by = own.get(family) or own.get(socket.AF_INET6)
         if by is None:
             return None
-        address: tuple[str | int, ...] = (host, port)
-        if by.get_extra_info("socket").family == socket.AF_INET6:
+        address: Address = (host, port)
+        if by.socket.family == socket.AF_INET6:
             address = (host if ":" in host else f"::ffff:{host}", port, 0, 0)
         return UdpPath(self, (host, port), address, by)
 
@@ -232,7 +237,7 @@ class Listener:
             return
         for datagram in fitting(octets, self._segment_octets):
             self.tell(True, path, datagram)
-            path.by.sendto(datagram, path.address)
+            path.by.sendto(datagram, path.address, path.at)
 
     def _forget(self, path: TcpPath) -> None:
         self._owing.pop(path, None)

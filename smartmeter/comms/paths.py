@@ -17,6 +17,7 @@ from protocols.c1222.native_address import TCP, UDP, NativeAddress, acceptable_s
 from protocols.c1222.stream import ApduStream
 from protocols.errors import LocalProtocolError
 from protocols.transports.ip_packets import endpoint
+from smartmeter.comms.datagrams import Address, DatagramSocket
 from smartmeter.comms.sockets import MAX_UNSENT_OCTETS, keep_alive
 
 if TYPE_CHECKING:
@@ -169,44 +170,42 @@ class UdpPath:
 
     listener: Listener
     remote: tuple[str, int]
-    address: tuple[str | int, ...]
-    by: asyncio.DatagramTransport = field(compare=False, repr=False)
+    address: Address
+    by: DatagramSocket = field(compare=False, repr=False)
+    #: Our address that the datagram came to, and is answered from; empty where it is not known.
+    at: bytes = field(default=b"", compare=False, repr=False)
     is_stream = is_slow = False
 
     @property
     def local(self) -> tuple[str, int]:
         """Give the address that the datagram came to."""
-        return self.listener.udp_address
+        host, port = self.listener.udp_address
+        if self.at:
+            family = socket.AF_INET if len(self.at) == 4 else socket.AF_INET6
+            return endpoint((socket.inet_ntop(family, self.at), port))
+        return host, port
 
     def send(self, octets: bytes) -> None:
-        """Send one APDU as one datagram, from the port that it came to."""
+        """Send one APDU as one datagram, from the address and port that it came to."""
         self.listener.send_datagram(self, octets)
 
 
-class Datagrams(asyncio.DatagramProtocol):
-    """One socket; what comes by that of a group is answered by one of our own address."""
+def datagram_came(
+    listener: Listener, by: DatagramSocket, octets: bytes, address: Address, at: bytes
+) -> None:
+    """Give a datagram on; what is answered to it goes by one of our own sockets.
 
-    def __init__(self, listener: Listener, answer_by: asyncio.DatagramTransport | None) -> None:
-        self._listener = listener
-        self._answer_by = answer_by
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin; asyncio's call."""
-        # asyncio's own datagram transport is no subclass of DatagramTransport.
-        self._answer_by = self._answer_by or cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
-        """Give a datagram on; asyncio's call."""
-        listener, by = self._listener, self._answer_by
-        assert by is not None
-        remote = endpoint(addr)
-        if len(addr) == 2 and by.get_extra_info("socket").family == socket.AF_INET6:
-            addr = (f"::ffff:{addr[0]}", addr[1], 0, 0)  # answered by a socket for both families
-        if not acceptable_source(remote[1]):
-            listener.counts["datagram from port 0"] += 1
-            return
-        listener.take(UdpPath(listener, remote, addr, by), data)
-        listener.handler.received()
+    ``at`` is our address that it came to, as far as that is known.
+    """
+    remote = endpoint(address)
+    if len(address) == 2 and by.socket.family == socket.AF_INET6:
+        # Answered by a socket for both families.
+        address = (f"::ffff:{address[0]}", address[1], 0, 0)
+    if not acceptable_source(remote[1]):
+        listener.counts["datagram from port 0"] += 1
+        return
+    listener.take(UdpPath(listener, remote, address, by, at), octets)
+    listener.handler.received()
 
 
 def native_address_of(path: Path, own: bool) -> bytes:

@@ -164,8 +164,8 @@ async def test_check_77_a_datagram_is_answered_to_its_source() -> None:
 async def test_check_78_a_datagram_from_port_0_is_ignored() -> None:
     assert not acceptable_source(0) and acceptable_source(1153)
     async with serving() as served:
-        protocol = paths.Datagrams(served.listener, served.listener._datagrams[0])
-        protocol.datagram_received(request([READ_1]), ("127.0.0.1", 0))
+        own = served.listener._datagrams[0]
+        paths.datagram_came(served.listener, own, request([READ_1]), ("127.0.0.1", 0), b"")
         assert served.listener.counts["datagram from port 0"] == 1 and served.seen == []
 
 

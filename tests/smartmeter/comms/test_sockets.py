@@ -56,6 +56,23 @@ def _link() -> str:
     return able[0]
 
 
+@pytest.mark.parametrize(("host", "asked"), [("0.0.0.0", "127.0.0.2"), ("::", "127.0.0.2")])
+async def test_a_datagram_is_answered_from_the_address_that_it_came_to(
+    host: str, asked: str
+) -> None:
+    """A server may have several addresses, and who asks one takes no answer from another."""
+    handler = Answering()
+    listener = Listener(handler, LIMIT)
+    await listener.listen_udp(host, 0)
+    bearer = make_bearer(BearerSettings("alias", f"udp:{asked}:{listener.udp_address[1]}"))
+    async with connected(bearer) as (connection, arrived, _):
+        connection.send(request([READ_1]))
+        await until(lambda: arrived)
+        assert items(arrived[0])[0][0] == 0
+    assert [path.local for path in handler.paths] == [(asked, listener.udp_address[1])]
+    await listener.close()
+
+
 @pytest.mark.parametrize(
     ("group", "host"),
     [
