@@ -142,11 +142,11 @@ class Listener:
         """Give the first address that datagrams are taken at."""
         return endpoint(self._datagrams[0].name)
 
-    def shared_udp_port(self) -> int | None:
-        """Give the port of our datagrams, for a socket connected to one peer; None without any."""
+    def shared_udp_address(self) -> tuple[str, int] | None:
+        """Give where datagrams are taken, for a socket connected to one peer; None without any."""
         for one in self._datagrams:
             leave_port_to_connected(one.socket)
-        return self.udp_address[1] if self._datagrams else None
+        return self.udp_address if self._datagrams else None
 
     async def close(self) -> None:
         """Stop listening and end all connections."""

@@ -109,7 +109,7 @@ class RelayHost:
         await self.listener.listen(host, port, context)
         self._tasks.append(asyncio.create_task(self._tick()))
         if isinstance(self._bearer, UdpBearer):
-            self._bearer.from_port = self.listener.shared_udp_port()
+            self._bearer.own = self.listener.shared_udp_address()
         if self._bearer is not None:
             self._tasks.append(asyncio.create_task(self._keep_upstream(self._bearer)))
 

@@ -83,27 +83,39 @@ def leave_port_to_connected(own: socket.socket) -> None:
 
 
 def connected_datagrams(
-    places: Sequence[tuple[int, tuple[str | int, ...]]], from_port: int | None
+    places: Sequence[tuple[int, tuple[str | int, ...]]], own: tuple[str, int] | None
 ) -> socket.socket:
     """Give a socket for datagrams to and from the first of a peer's places (family, address) that
     there is a way to; OSError when there is none.
 
-    It sends from ``from_port`` where that is to be had (``leave_port_to_connected``).
+    It sends from ``own`` address and port where these are to be had and lead there
+    (``leave_port_to_connected``).
     """
-    for family, address in places[:-1]:
-        with contextlib.suppress(OSError):
-            return _connected(family, address, from_port)
-    return _connected(*places[-1], from_port)
+    fault = OSError("nobody bears the name")
+    for family, address in places:
+        for bound_to in (_of_family(own, family), None):
+            try:
+                return _connected(family, address, bound_to)
+            except OSError as error:
+                fault = error
+    raise fault
 
 
-def _connected(family: int, address: tuple[str | int, ...], from_port: int | None) -> socket.socket:
+def _of_family(own: tuple[str, int] | None, family: int) -> tuple[str, int] | None:
+    if own is None or own[0] in (*ANY, "0.0.0.0"):
+        return own and ("", own[1])
+    return own if (":" in own[0]) == (family == socket.AF_INET6) else None
+
+
+def _connected(
+    family: int, address: tuple[str | int, ...], bound_to: tuple[str, int] | None
+) -> socket.socket:
     made = socket.socket(family, socket.SOCK_DGRAM)
     try:
         made.setblocking(False)
-        if from_port is not None:
-            with contextlib.suppress(OSError):
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                made.bind(("", from_port))
+        if bound_to is not None:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            made.bind(bound_to)
         made.connect(address)
     except OSError:
         made.close()

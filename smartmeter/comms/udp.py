@@ -121,12 +121,12 @@ class UdpConnection(asyncio.DatagramProtocol):
 class UdpBearer:
     """A TMS at a UDP address.
 
-    A relay sends from the port that it listens at (``from_port``; RFC 6142, digest 11.4),
+    A relay sends from the address and port that it listens at (``own``; RFC 6142, digest 11.4),
     so that whoever is above reaches it there after a restart too.
     """
 
     stands_by = False
-    from_port: int | None = None
+    own: tuple[str, int] | None = None
 
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
@@ -147,7 +147,7 @@ class UdpBearer:
         else:
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
             places = [(one[0], cast(tuple[str | int, ...], one[4])) for one in found]
-            connected = connected_datagrams(places, self.from_port)
+            connected = connected_datagrams(places, self.own)
             _, connection = await loop.create_datagram_endpoint(
                 lambda: UdpConnection(segment_octets=most), sock=connected
             )
