@@ -25,8 +25,9 @@ GUARD_US = 1_100_000
 ESCAPE, ESCAPE_US = "\x1b", 1_000_000
 MAX_LINE_OCTETS = 2048
 MAX_QUEUED = 256
-#: No echo, results in words, DCD follows the carrier, DTR hangs up.
-INITIALISE = "ATZE0Q0V1&C1&D2"
+#: No echo, results in words, DCD follows the carrier, DTR hangs up, and no call is taken before
+#: ATA, which would end it.  Without Z: some modems leave out what stands behind it (V.250, 6.1.1).
+INITIALISE = "ATE0Q0V1&C1&D2S0=0"
 LOST = b"\r\nNO CARRIER\r\n"
 
 _GOOD = ("OK",)

@@ -144,11 +144,15 @@ class SmsConnection(TaskConnection):
     def _came(self, sender: str, octets: bytes) -> None:
         if octets == WAKE.encode():
             self._text(sender, WAKE)
-        elif sender == self._number:
+        elif self._is_ours(sender):
             self._inbox.put(octets)
 
+    def _is_ours(self, sender: str) -> bool:
+        """Tell whether that is the head-end; a network may leave the + out, or put it in."""
+        return sender.removeprefix("+") == self._number.removeprefix("+")
+
     def _text(self, sender: str, text: str) -> None:
-        if sender == self._number and text.strip().upper() == WAKE:
+        if self._is_ours(sender) and text.strip().upper() == WAKE:
             self._woken()
 
 

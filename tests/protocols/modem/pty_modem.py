@@ -38,6 +38,8 @@ class PtyModem:
         self.network: dict[str, PtyModem] = {}
         self.own_number = ""
         self.refuses_messages = False
+        #: S0 of its stored profile: it answers the first ring, unless told otherwise.
+        self.stored_profile_takes_calls = self.takes_calls_itself = False
         self._echo = True
         self._line = b""
         self._awaits_pdu = False
@@ -139,8 +141,12 @@ class PtyModem:
 
     def _command(self, text: str) -> None:
         self.commands.append(text)
-        if text.startswith("ATZ"):
+        if text.startswith("ATZ"):  # what is behind it is left out, as V.250 allows
+            self._echo, self.takes_calls_itself = True, self.stored_profile_takes_calls
+            self._say("OK")
+        elif text.startswith("ATE0"):
             self._echo = False
+            self.takes_calls_itself = self.takes_calls_itself and "S0=0" not in text
             self._say("OK")
         elif text.startswith("ATD"):
             make = self.numbers.get(text[3:])
@@ -149,6 +155,9 @@ class PtyModem:
             else:
                 self._say("CONNECT 9600")
                 self.far, self._quiet_since = make(), time.monotonic()
+        elif text == "ATA" and self.takes_calls_itself:
+            self._caller = None  # it was answering, and any character ends that
+            self._say("NO CARRIER")
         elif text == "ATA" and self._caller is not None:
             self._say("CONNECT 9600")
             self.far, self._caller = self._caller, None

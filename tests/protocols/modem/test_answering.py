@@ -114,6 +114,7 @@ class Caller:
 
 def test_meter_serve_answers_the_telephone_and_captures_the_call(tmp_path: Path) -> None:
     modem, file = PtyModem(), tmp_path / "call.pcapng"
+    modem.stored_profile_takes_calls = modem.takes_calls_itself = True
     with meter_process("--modem", modem.name, "--identity", "5", "--pcap", str(file)):
         end_s = time.monotonic() + 60  # the modem is told before anybody calls
         while not modem.commands and time.monotonic() < end_s:

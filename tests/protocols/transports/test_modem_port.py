@@ -32,7 +32,7 @@ def test_a_meter_is_read_in_a_call_with_its_key(modem: PtyModem) -> None:
         assert meter.read(2050) == b"for who has the password", "the key's rights"
         opened = meter.opened
         assert opened is not None and opened.identification[0] == 2
-    assert modem.commands[0].startswith("ATZ") and modem.commands[1] == f"ATD{NUMBER}"
+    assert modem.commands[0].startswith("ATE0") and modem.commands[1] == f"ATD{NUMBER}"
     assert modem.far is None, "hung up"
 
 

@@ -55,6 +55,19 @@ async def test_octets_of_a_stranger_and_what_is_no_message_are_not_taken(modems:
         assert modems.of_node.stored == {}, "what was read is deleted, whatever it was"
 
 
+async def test_the_head_end_is_known_with_and_without_the_plus_of_its_number(
+    modems: Modems,
+) -> None:
+    bare = HEAD_END_NUMBER.removeprefix("+")
+    bearer = SmsBearer(BearerSettings("sms", f"sms:{bare}@{modems.of_node.name}"))
+    async with connected(bearer) as (_, arrived, _taking):
+        pdu = submit(NODE_NUMBER, request([READ_1]), 1)[0][1]
+        for sender in (HEAD_END_NUMBER, bare, f"{bare}9"):
+            modems.of_node.deliver(as_delivered(pdu, sender))
+        await until(lambda: len(arrived) == 2 and not modems.of_node.stored)
+        assert arrived == [request([READ_1])] * 2
+
+
 async def test_what_came_while_nobody_listened_is_read_at_the_start(modems: Modems) -> None:
     pdu = submit(NODE_NUMBER, request([READ_1]), 1)[0][1]
     modems.of_node.deliver(as_delivered(pdu, HEAD_END_NUMBER))
