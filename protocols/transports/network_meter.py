@@ -108,11 +108,13 @@ def parse_name(name: str) -> NetworkName:
     """Read ``c1222://HOST[:PORT]/APTITLE``; PortError when it is none."""
     try:
         parts = urlsplit(name)
-        host, port = parts.hostname, DEFAULT_PORT if parts.port is None else parts.port
+        # In a URL the % before a link's name may be written %25 (RFC 6874).
+        host = unquote(parts.hostname or "")
+        port = DEFAULT_PORT if parts.port is None else parts.port
         title = ApTitle.parse(unquote(parts.path).removeprefix("/"))
         more = bool("@" in parts.netloc or parts.query or parts.fragment)
     except (ValueError, LocalProtocolError):
-        host, title, port, more = None, ApTitle((), True), 0, False
+        host, title, port, more = "", ApTitle((), True), 0, False
     if not name.lower().startswith("c1222://") or not host or not port or not title.arcs or more:
         raise PortError(f"{name}: write c1222://HOST[:PORT]/APTITLE, c1222://192.0.2.7/.7.42")
     return NetworkName(host, port, title)

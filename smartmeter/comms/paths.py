@@ -216,15 +216,18 @@ def native_address_of(path: Path, own: bool) -> bytes:
     host, port = path.local if own else path.remote
     try:
         if own and ipaddress.ip_address(host).is_unspecified:
-            host = _facing(path.remote)
+            host = _facing(path.address if isinstance(path, UdpPath) else path.remote)
         return NativeAddress(host, port, TCP if path.is_stream else UDP).encode()
     except (LocalProtocolError, OverflowError, ValueError, OSError):
         return b""
 
 
-def _facing(remote: tuple[str, int]) -> str:
-    """Give our address on the way to a peer, where we listen on all; nothing is sent."""
-    family = socket.AF_INET6 if ":" in remote[0] else socket.AF_INET
+def _facing(remote: Address) -> str:
+    """Give our address on the way to a peer, where we listen on all; nothing is sent.
+
+    Only the whole address of a peer says on which link it is (IPv6).
+    """
+    family = socket.AF_INET6 if ":" in str(remote[0]) else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         probe.connect(remote)
-        return str(probe.getsockname()[0])
+        return endpoint(probe.getsockname())[0]

@@ -240,6 +240,8 @@ def test_a_name_that_is_none_is_refused_with_an_example(name: str) -> None:
 
 
 def test_a_name_may_hold_ipv6_and_an_absolute_title() -> None:
+    for percent in ("%", "%25"):
+        assert parse_name(f"c1222://[fe80::7{percent}eth0]/.7.42").host == "fe80::7%eth0"
     name = parse_name("c1222://[2001:db8::5]/2.16.124.113620.1.22.0.7.42")
     assert (name.host, name.port, str(name.title)[:3]) == ("2001:db8::5", 1153, "2.1")
     assert parse_name("C1222://h/.7") == parse_name("c1222://h/.7")

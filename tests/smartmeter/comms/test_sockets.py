@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,6 +12,7 @@ from smartmeter.comms import sockets
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.listener import Listener
+from smartmeter.comms.paths import UdpPath, native_address_of
 from tests.protocols.c1222.conversation import READ_1, items, request
 from tests.smartmeter.comms.far_ends import LIMIT, Answering, connected, until
 
@@ -73,6 +75,26 @@ async def test_a_datagram_is_answered_from_the_address_that_it_came_to(
     await listener.close()
 
 
+def test_a_socket_to_one_peer_has_the_address_of_the_listener_where_that_leads_there() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        places = [(socket.AF_INET, peer.getsockname())]
+        for host, seen in (
+            ("0.0.0.0", "127.0.0.1"),
+            ("::", "127.0.0.1"),
+            ("127.0.0.2", "127.0.0.2"),
+        ):
+            [own] = sockets.listening_sockets(host, 0, socket.SOCK_DGRAM)
+            port = own.getsockname()[1]
+            with own:
+                sockets.leave_port_to_connected(own)
+                with sockets.connected_datagrams(places, (host, port)) as line:
+                    assert line.getsockname() == (seen, port)
+        for elsewhere in (("::1", port), ("192.0.2.99", port), None):
+            with sockets.connected_datagrams(places, elsewhere) as line:
+                assert line.getsockname()[0] == "127.0.0.1"
+
+
 @pytest.mark.parametrize(
     ("group", "host"),
     [
@@ -97,5 +119,8 @@ async def test_who_asks_the_group_is_answered_from_our_own_address(group: str, h
             assert items(arrived[0])[0][0] == 0
             await asyncio.sleep(0.05)
             assert len(handler.seen) == 1, "heard once, whatever the interfaces"
+            [path] = handler.paths
+            told = native_address_of(cast(UdpPath, path), True)
+            assert told and told[:4] != b"\xff" * 4, "who looks for a relay is told where it is"
     finally:
         await listener.close()
