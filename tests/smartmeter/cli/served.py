@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -26,6 +26,13 @@ def meter_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=20)
+
+
+def assert_one_clear_error(arguments: Sequence[str], status: int, words: str) -> None:
+    """Run the command line, which is to end with this status and these words, and no traceback."""
+    done = smartmeter(*arguments)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr and "Traceback" not in done.stderr
 
 
 def smartmeter(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from protocols.transports.pump import open_meter
-from tests.smartmeter.cli.served import meter_process, smartmeter
+from tests.smartmeter.cli.served import assert_one_clear_error, meter_process, smartmeter
 
 STANDING = ("--clock", "1767225600,0.000001")
 
@@ -111,6 +111,4 @@ def test_many_meters_are_served_at_once(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_use_is_one_clear_error(arguments: tuple[str, ...], status: int, words: str) -> None:
-    done = smartmeter(*arguments)
-    assert done.returncode == status, done.stderr
-    assert words in done.stderr and "Traceback" not in done.stderr
+    assert_one_clear_error(arguments, status, words)
