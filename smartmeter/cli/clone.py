@@ -233,7 +233,8 @@ def _clone(way: _Way, target: _Target) -> Cloning:
                 target.save_part(cloning.image())
                 saved_s = time.monotonic()
 
-        cloning = way.kind(way.settings, way.exchanges, step, target.earlier())
+        begun = target.earlier(), str(target.part)
+        cloning = way.kind(way.settings, way.exchanges, step, *begun)
         while True:
             try:
                 way.session(cloning)
@@ -260,7 +261,8 @@ class _Target:
 
     def __init__(self, path: Path, logon: LogonSettings, with_secrets: bool, share: bool) -> None:
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        #: What there is while tables are missing.
+        self.part = path.with_name(path.name + ".part")
         self._logon = logon
         self._with_secrets = with_secrets
         self._share = share
@@ -273,9 +275,9 @@ class _Target:
 
     def earlier(self) -> MeterImage | None:
         """Give what an interrupted clone left."""
-        if not self._part.exists():
+        if not self.part.exists():
             return None
-        return read_cloned(self._part)
+        return read_cloned(self.part)
 
     def check_meter(self, tables: Mapping[int, bytes]) -> None:
         """Raise SmartMeterError where the file holds the clone of another meter."""
@@ -290,7 +292,7 @@ class _Target:
     def save_part(self, image: MeterImage) -> None:
         """Keep an unfinished clone, where there is something to keep."""
         if 0 in image.tables:
-            _write(self._part, self._blanked(image, share=False))
+            _write(self.part, self._blanked(image, share=False))
 
     def save(self, image: MeterImage) -> None:
         """Keep a clone: under its name when it is whole."""
@@ -298,7 +300,7 @@ class _Target:
             self.save_part(image)
             return
         _write(self._path, self._blanked(image, self._share))
-        self._part.unlink(missing_ok=True)
+        self.part.unlink(missing_ok=True)
 
     def _blanked(self, image: MeterImage, share: bool) -> MeterImage:
         if share:

@@ -65,7 +65,8 @@ class Cloning:
     """What is known of a meter so far; ``script`` goes on from there, as often as needed.
 
     ``exchanges`` gives the exchanges observed since it was last called;
-    ``step`` is told (tables done, tables in all) after each.
+    ``step`` is told (tables done, tables in all) after each.  ``earlier`` is what an
+    interrupted clone left; SmartMeterError with its name when that is of another meter.
     """
 
     #: Refusals that tell of a lost session, not of a table.
@@ -77,11 +78,12 @@ class Cloning:
         exchanges: Callable[[], list[Exchange]],
         step: Callable[[int, int], None],
         earlier: MeterImage | None = None,
+        earlier_name: str = "the earlier clone",
     ) -> None:
         self._settings = settings
         self._exchanges = exchanges
         self._step = step
-        self._earlier = earlier
+        self._earlier, self._earlier_name = earlier, earlier_name
         start = earlier or MeterImage({})
         self.tables = dict(start.tables)
         self.refused = dict(start.refused)
@@ -148,7 +150,7 @@ class Cloning:
             response = yield identify
         identification = check(identify, response).data
         if self._earlier is not None and identification != self._earlier.link.identification:
-            raise _another_meter("its identification differs")
+            raise self._another_meter("its identification differs")
         refusals = dict(self.link.refusals)
         granted = yield Negotiate(LARGEST_PACKET, MOST_PACKETS)
         if not granted.ok or len(granted.data) < 3:
@@ -190,13 +192,17 @@ class Cloning:
                 "give the password: --ask-password",
             )
         if any(old is not None and old != self.tables.get(n) for n, old in before.items()):
-            raise _another_meter("ST-00 or ST-01 differs")
+            raise self._another_meter("ST-00 or ST-01 differs")
         try:
             fmt = DeviceFormat.from_table0(self.tables[0])
         except TableError as error:
             raise RemoteProtocolError(str(error)) from error
         listed = fmt.std_tbls_used | {n | MANUFACTURER_BIT for n in fmt.mfg_tbls_used} | {0, 1}
         self._listed = sorted(listed)
+
+    def _another_meter(self, why: str) -> SmartMeterError:
+        text = f"holds the clone of another meter: {why}"
+        return SmartMeterError(self._earlier_name, text, "choose another file, or remove this one")
 
     def _todo(self) -> Iterator[int]:
         for number in self._listed:
@@ -323,12 +329,6 @@ def _named(code: int) -> ResponseCode:
 
 def _on_grid(delay_us: float) -> int:
     return min(int(delay_us) // 1000 // GRID_MS * GRID_MS, MAX_DELAY_MS)
-
-
-def _another_meter(why: str) -> SmartMeterError:
-    return SmartMeterError(
-        "clone", f"the file holds another meter: {why}", "give a new file, or remove that one"
-    )
 
 
 def identity_of(tables: dict[int, bytes]) -> dict[str, Any]:

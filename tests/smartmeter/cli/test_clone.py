@@ -69,6 +69,11 @@ def test_a_clone_replaces_an_older_one_of_its_meter_and_no_other_file(tmp_path: 
     with meter_process("--tcp", "127.0.0.1:0", "--seed", "9") as (port, _):
         done = smartmeter("clone", port, str(image))
         assert done.returncode == 1 and "another meter" in done.stderr, done.stderr
+        part = tmp_path / "new.json.part"
+        part.write_bytes(kept)
+        done = smartmeter("clone", port, str(tmp_path / "new.json"))
+        assert f"{part}: holds the clone of another meter" in done.stderr, done.stderr
+        part.unlink()
     assert other.read_text() == "{}" and image.read_bytes() == kept
     assert sorted(tmp_path.iterdir()) == [image, other]
 
