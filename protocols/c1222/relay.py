@@ -179,7 +179,7 @@ class Relay:
             self._forward(path, apdu, octets, now_us)
         return True
 
-    def path_failed(self, path: Hashable, now_us: int) -> None:
+    def path_failed(self, path: Hashable) -> None:
         """A next hop cannot be reached: whoever waits for it is told ``netr``."""
         for asked in self._due.path_failed(path):
             self._error(asked.came, asked.apdu, ResponseCode.netr)

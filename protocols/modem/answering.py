@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from protocols.machine import Event, HangUp
+from protocols.machine import Event, HangUp, Machine
 from protocols.modem.at import (
     INITIALISE,
     AtModem,
@@ -21,20 +21,17 @@ RING = "RING"
 REMIND_US = 300_000_000
 
 
-class Called(Protocol):
+class Called(Machine, Protocol):
     """A machine that is called: a C12.21 device, or a host of C12.22.
 
     It is told when a call begins, and when one has ended; its event HangUp ends one.
     """
 
-    def receive(self, data: bytes, now_us: int) -> None: ...
-    def expire(self, now_us: int) -> None: ...
-    def deadline_us(self) -> int | None: ...
-    def outgoing(self) -> bytes: ...
-    def sent(self, now_us: int) -> None: ...
-    def events(self) -> Sequence[Event]: ...
-    def line_began(self, now_us: int) -> None: ...
-    def line_lost(self, now_us: int) -> None: ...
+    def line_began(self, now_us: int) -> None:
+        """A call begins."""
+
+    def line_lost(self, now_us: int) -> None:
+        """The call has ended."""
 
 
 class AnsweringModem:

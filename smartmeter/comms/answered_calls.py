@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
-from protocols.machine import Event, HangUp
+from protocols.machine import Event, HangUp, Machine
 from protocols.modem.answering import AnsweringModem
 from protocols.modem.at import CommandDone
 from protocols.transports.capture import active
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.carrier import begun_again
-from smartmeter.comms.machine_line import ByteMachine, run_on_port
+from smartmeter.comms.machine_line import run_on_port
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.sockets import MAX_UNSENT_OCTETS, PATIENCE_S
 from smartmeter.comms.standing import Standing
@@ -150,7 +150,7 @@ class CallCarrier:
     def _make(self, now_us: int) -> AnsweringModem:
         return AnsweringModem(self._line, now_us)
 
-    def _heed(self, machine: ByteMachine, event: Event) -> None:
+    def _heed(self, machine: Machine, event: Event) -> None:
         """Take note of how the modem does; the line tells its handler of calls itself."""
         match event:
             case CommandDone(ok=True):

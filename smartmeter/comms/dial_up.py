@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.stream import ApduStream
-from protocols.machine import Event
+from protocols.machine import Event, Machine
 from protocols.modem.at import INITIALISE, AtModem, CallEnded, CommandDone, Connected, DataArrived
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
-from smartmeter.comms.machine_line import ByteMachine, run_on_port
+from smartmeter.comms.machine_line import run_on_port
 from smartmeter.comms.sms import number_at_port
 from smartmeter.comms.task_connection import TaskConnection
 
@@ -23,7 +23,7 @@ CALL_TIMEOUT_S = 90.0
 
 
 class _Caller:
-    """A modem that dials at once; a ByteMachine."""
+    """A modem that dials at once; a Machine."""
 
     def __init__(self, number: str, now_us: int) -> None:
         self.modem = AtModem()
@@ -67,7 +67,7 @@ class DialledConnection(TaskConnection):
         self._caller = _Caller(self._number, now_us)
         return self._caller
 
-    def _heed(self, machine: ByteMachine, event: Event) -> None:
+    def _heed(self, machine: Machine, event: Event) -> None:
         match event:
             case Connected():
                 self._ready.set()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 from protocols.errors import PortError
-from protocols.machine import Event
+from protocols.machine import Event, Machine
 from protocols.transports.names import open_line
 from protocols.transports.port import Port
 from smartmeter.base.clock import US_PER_S, monotonic_us
@@ -16,19 +15,8 @@ from smartmeter.base.clock import US_PER_S, monotonic_us
 MAX_WAIT_S = 0.1
 
 
-class ByteMachine(Protocol):
-    """What is run."""
-
-    def receive(self, data: bytes, now_us: int) -> None: ...
-    def expire(self, now_us: int) -> None: ...
-    def deadline_us(self) -> int | None: ...
-    def outgoing(self) -> bytes: ...
-    def sent(self, now_us: int) -> None: ...
-    def events(self) -> Sequence[Event]: ...
-
-
 async def run_on_port(
-    name: str, make: Callable[[int], ByteMachine], heed: Callable[[ByteMachine, Event], None]
+    name: str, make: Callable[[int], Machine], heed: Callable[[Machine, Event], None]
 ) -> None:
     """Run a machine on a port until cancelled; OSError when the port cannot be had, or goes."""
     try:
@@ -47,7 +35,7 @@ async def run_on_port(
         port.close()
 
 
-async def _turn(port: Port, machine: ByteMachine) -> None:
+async def _turn(port: Port, machine: Machine) -> None:
     if octets := machine.outgoing():
         await asyncio.to_thread(port.write, octets)
         machine.sent(monotonic_us())

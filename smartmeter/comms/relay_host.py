@@ -160,7 +160,7 @@ class RelayHost:
 
     def closed(self, path: Hashable) -> None:
         """A node's connection has gone."""
-        self.relay.path_failed(path, monotonic_us())
+        self.relay.path_failed(path)
         self._flush()
 
     def refused(self, path: Hashable, reason: str) -> None:
@@ -197,7 +197,7 @@ class RelayHost:
             elif self._connection is not None:
                 self._connection.send(octets)
             else:
-                self.relay.path_failed(path, monotonic_us())
+                self.relay.path_failed(path)
                 asyncio.get_running_loop().call_soon(self._flush)
 
     async def _tick(self) -> None:
@@ -226,7 +226,7 @@ class RelayHost:
                     connection.close()
                     self._connection = None
                     self._unknown_above.clear()  # they would come anew to nothing
-                    self.relay.path_failed(UPSTREAM, monotonic_us())
+                    self.relay.path_failed(UPSTREAM)
                     self._flush()
             except OSError as error:
                 self._way_up.fails(system_words(error))

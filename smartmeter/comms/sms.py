@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from protocols.errors import LocalProtocolError
-from protocols.machine import Event
+from protocols.machine import Event, Machine
 from protocols.modem.messages import (
     MessageCame,
     MessageLine,
@@ -29,7 +29,7 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.carrier import begun_again
-from smartmeter.comms.machine_line import ByteMachine, run_on_port
+from smartmeter.comms.machine_line import run_on_port
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.task_connection import TaskConnection
@@ -104,7 +104,7 @@ class _Line:
         self._machine, self._waiting = MessageLine(now_us), 0
         return self._machine
 
-    def _heed(self, machine: ByteMachine, event: Event) -> None:
+    def _heed(self, machine: Machine, event: Event) -> None:
         match event:
             case Ready():
                 self._standing.works()

@@ -288,9 +288,9 @@ class Collector:
         """Give the title of a known node; KeyError for an unknown one."""
         return self._meters.title(esn)
 
-    def path_closed(self, path: Hashable, now_us: int) -> None:
+    def path_closed(self, path: Hashable) -> None:
         """A path has gone: who waits for somebody behind it is told."""
-        self.relay.path_failed(path, now_us)
+        self.relay.path_failed(path)
 
     def _way_to(self, title: ApTitle) -> Hashable | None:
         esn = self._meters.esn(title)

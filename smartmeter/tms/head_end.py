@@ -191,7 +191,7 @@ class HeadEnd:
 
     def disconnected(self, path: Hashable) -> None:
         """A connection has gone."""
-        self.collector.path_closed(path, self._now_us)
+        self.collector.path_closed(path)
         for esn in self._paths.closed(path):
             self.jobs.disconnected(esn, self._now_us)
         self._settle()

@@ -187,7 +187,7 @@ def test_check_65_a_next_hop_that_is_gone_is_netr_and_one_that_is_silent_nett() 
         chain.settle()
         assert chain.host.events() == []
         if code == b"\x0e":
-            chain.first.path_failed("meter", chain.now_us)
+            chain.first.path_failed("meter")
         else:
             chain.later(61)
         chain.settle()
@@ -368,7 +368,7 @@ def test_a_node_that_only_notifies_is_reached_from_upstream_where_it_was_heard()
     # From below nothing goes there: the title may well live upstream.
     relay.receive("host", asked, NOW_US)
     assert relay.outgoing() == [("up", asked)] and relay.routes() == {}
-    relay.path_failed("meter", NOW_US)
+    relay.path_failed("meter")
     relay.outgoing()
     relay.receive("up", request([READ_1], 9, called=METER), NOW_US)
     assert [items(octets) for _, octets in relay.outgoing()] == [[b"\x0c"]]
@@ -590,5 +590,5 @@ def test_a_relay_tells_its_own_address_for_whoever_answers_above_it() -> None:
     relay.receive("up", build_apdu(answer, [bytes.fromhex("0003010000")]), NOW_US)
     assert looked_for(MASTER, 2) == [b"\0\7" + own]
     assert looked_for(ApTitle.parse(".8"), 3) == []
-    relay.path_failed("up", NOW_US)
+    relay.path_failed("up")
     assert looked_for(MASTER, 4) == []

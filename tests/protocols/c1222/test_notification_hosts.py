@@ -87,6 +87,6 @@ def test_more_hosts_than_the_limit_are_busy_and_a_plain_node_is_not() -> None:
 def test_a_host_without_a_way_is_counted_and_stops_nobody() -> None:
     master = Master()
     master.register(".5", TOLD)
-    master.relay.path_failed(".5", NOW_US)
+    master.relay.path_failed(".5")
     assert master.register(".7.42") == [0]
     assert master.relay.counts["host not told"] == 1
