@@ -13,9 +13,10 @@ import click
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.log_line import log_line
-from smartmeter.comms.bearer import BearerSettings
+from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.carrier import Bell, Carrier, carrying
 from smartmeter.comms.listener import Listener
+from smartmeter.comms.mqtt_topics import broker_address
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
@@ -41,6 +42,29 @@ class CarrierOptions:
         """Give the addresses that are connected to."""
         return (*self.call, self.mqtt)
 
+    def check(self) -> None:
+        """Raise SettingsError for what cannot be opened, before anything has begun."""
+        if len(self.call) > MAX_CALLS:
+            fault = f"is given {len(self.call)} times"
+            raise SettingsError("--call", fault, f"give at most {MAX_CALLS}")
+        for address in self.call:
+            if not address.startswith(("tcp:", "tls:")):
+                fault = f"{address!r:.80} cannot be called"
+                raise SettingsError("--call", fault, "write tcp:HOST:PORT")
+            ip_address(address)
+        if self.mqtt is not None:
+            if not self.mqtt.startswith(("mqtt:", "mqtts:")):
+                fault = f"{self.mqtt!r:.80} is no broker"
+                raise SettingsError("--mqtt", fault, "write mqtt:HOST:PORT")
+            broker_address(self.mqtt)
+        for option, port in (("--sms", self.sms), ("--modem", self.modem)):
+            if port is not None and port.startswith("/") and not os.path.exists(port):
+                fault = f"{port} is not there"
+                raise SettingsError(option, fault, "plug the modem in, check its name")
+        if self.modem is not None and self.modem == self.sms:
+            fault = f"{self.modem} is --sms's too"
+            raise SettingsError("--modem", fault, "give each a modem of its own")
+
 
 def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options; it takes them together, as ``reached_by``."""
@@ -49,6 +73,7 @@ def carrier_options(verb: Callable[..., None]) -> Callable[..., None]:
     @wraps(verb)
     def gathered(**given: Any) -> None:
         reached_by = CarrierOptions(**{name: given.pop(name) for name in names})
+        reached_by.check()
         verb(reached_by=reached_by, **given)
 
     with_options: Callable[..., None] = gathered
@@ -85,7 +110,7 @@ async def reached(
     chosen: CarrierOptions,
     use_bell: Callable[[Bell | None], None],
 ) -> AsyncIterator[None]:
-    """Open what the options say while the block runs; SettingsError when it cannot be.
+    """Open what the options say while the block runs.
 
     ``use_bell`` is given, before anything arrives, what can wake a node: None where nothing can.
     """
@@ -98,43 +123,28 @@ async def reached(
 
 
 def make_carriers(listener: Listener, tls: TlsFiles, chosen: CarrierOptions) -> list[Carrier]:
-    """Give what the options say; SettingsError when it cannot be."""
-    carriers = _callers(listener, tls, chosen.call)
+    """Give what the options say, which were checked."""
+    from smartmeter.comms.caller import Caller
+
+    carriers: list[Carrier] = [
+        Caller(one, listener, tls, _standing("node", one)) for one in chosen.call
+    ]
     if chosen.mqtt is not None:
         carriers.append(_broker(listener, tls, chosen.mqtt, chosen.mqtt_user))
     if chosen.sms is not None:
         from smartmeter.comms.sms import SmsCarrier
 
-        _check_port("--sms", chosen.sms)
         standing = _standing("short messages", chosen.sms)
         carriers.append(SmsCarrier(chosen.sms, listener.counts, standing))
     if chosen.modem is not None:
         from smartmeter.comms.answered_calls import CallCarrier
 
-        _check_port("--modem", chosen.modem)
-        if chosen.modem == chosen.sms:
-            raise SettingsError(
-                "--modem", f"{chosen.modem} is --sms's too", "give each a modem of its own"
-            )
         standing = _standing("telephone", chosen.modem)
         carriers.append(CallCarrier(chosen.modem, listener.limit, listener.counts, standing))
     return carriers
 
 
-def _callers(listener: Listener, tls: TlsFiles, call: tuple[str, ...]) -> list[Carrier]:
-    from smartmeter.comms.caller import Caller
-
-    if len(call) > MAX_CALLS:
-        raise SettingsError("--call", f"is given {len(call)} times", f"give at most {MAX_CALLS}")
-    for address in call:
-        if not address.startswith(("tcp:", "tls:")):
-            raise SettingsError("--call", f"{address!r} cannot be called", "write tcp:HOST:PORT")
-    return [Caller(one, listener, tls, _standing("node", one)) for one in call]
-
-
 def _broker(listener: Listener, tls: TlsFiles, address: str, user: str) -> Carrier:
-    if not address.startswith(("mqtt:", "mqtts:")):
-        raise SettingsError("--mqtt", f"{address!r} is no broker", "write mqtt:HOST:PORT")
     from smartmeter.comms.mqtt_carrier import MqttCarrier
 
     password = os.environ.get(PASSWORD_VARIABLE, "")
@@ -150,8 +160,3 @@ def _standing(kind: str, where: str) -> Standing:
 def tell(text: str) -> None:
     """Tell people who look at the log of a verb that goes on: on standard error."""
     log_line(text, err=True)
-
-
-def _check_port(option: str, port: str) -> None:
-    if port.startswith("/") and not os.path.exists(port):
-        raise SettingsError(option, f"{port} is not there", "plug the modem in, check its name")

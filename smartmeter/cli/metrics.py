@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 EXAMPLE = "127.0.0.1:9119"
 metrics_option = click.option(
-    "--metrics", metavar="HOST:PORT", help="Tell Prometheus here what is counted (/metrics)."
+    "--metrics",
+    metavar="HOST:PORT",
+    callback=lambda _, option, text: (
+        text if text is None else host_port("--metrics", text, EXAMPLE)
+    ),
+    help="Tell Prometheus here what is counted (/metrics).",
 )
 
 
 @asynccontextmanager
 async def serving_metrics(
-    address: str | None, families: Callable[[], Iterable[Family]]
+    address: tuple[str, int] | None, families: Callable[[], Iterable[Family]]
 ) -> AsyncIterator[None]:
     """Serve while the block runs, where an address is given; SettingsError when it cannot be."""
     if address is None:
@@ -29,9 +34,8 @@ async def serving_metrics(
         return
     from smartmeter.comms.metrics import MetricsServer
 
-    host, port = host_port("--metrics", address, EXAMPLE)
     server = MetricsServer(families)
-    await server.start(host, port)
+    await server.start(*address)
     try:
         yield
     finally:

@@ -69,7 +69,7 @@ def run(
     keys: str | None,
     wake: str | None,
     segment: int | None,
-    metrics: str | None,
+    metrics: tuple[str, int] | None,
     reached_by: CarrierOptions,
     **tls: str | None,
 ) -> None:
@@ -79,27 +79,25 @@ def run(
     list in --data, and forgets no registration that it has answered.  A node that
     has no connection is reached at the address that it registered, or woken.
     """
-    if (master is None) == (upstream is None):
-        raise click.UsageError("give --upstream tcp:HOST:PORT, or --master DOMAIN for the top")
-    if master is not None and data is None:
-        raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
-    if keys is not None and master is None:
-        raise click.UsageError("--keys goes with --master: a plain relay registers nobody")
-    if wake is not None and reached_by.sms is None:
-        raise click.UsageError("--wake needs the modem that sends the short messages: --sms PORT")
+    _refuse_halves(upstream, master, data, keys, wake, reached_by)
     from smartmeter.base.title import node_title
+    from smartmeter.comms.bearers import check_address
     from smartmeter.comms.relay_host import RelayHost
 
     files = tls_files(**tls, dialled=(upstream, *reached_by.dialled), listens=True)
     address = host_port("--listen", listen, "127.0.0.1:1153")
     numbers = _numbers(wake) if wake is not None else {}
     ring = _ring(keys) if keys is not None else None
+    own = node_title("--title", title)
+    domain = node_title("--master", master) if master is not None else None
+    if upstream is not None:
+        check_address(upstream)
     if data is not None:
         claim(Path(data))
     relay = RelayHost(
-        node_title("--title", title),
+        own,
         upstream,
-        node_title("--master", master) if master is not None else None,
+        domain,
         Path(data) if data is not None else None,
         files,
         listen_tls=files.certificate is not None,
@@ -121,6 +119,25 @@ def run(
 
     kind = "tcp" if files.certificate is None else "tls"
     run_server(_run(relay, address, opened, kind))
+
+
+def _refuse_halves(
+    upstream: str | None,
+    master: str | None,
+    data: str | None,
+    keys: str | None,
+    wake: str | None,
+    reached_by: CarrierOptions,
+) -> None:
+    """Refuse options that want another one, or stand against it."""
+    if (master is None) == (upstream is None):
+        raise click.UsageError("give --upstream tcp:HOST:PORT, or --master DOMAIN for the top")
+    if master is not None and data is None:
+        raise click.UsageError("--master needs --data DIR: registrations must outlive a restart")
+    if keys is not None and master is None:
+        raise click.UsageError("--keys goes with --master: a plain relay registers nobody")
+    if wake is not None and reached_by.sms is None:
+        raise click.UsageError("--wake needs the modem that sends the short messages: --sms PORT")
 
 
 def _numbers(name: str) -> dict[tuple[int, ...], str]:

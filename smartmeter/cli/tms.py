@@ -105,7 +105,7 @@ def run(
     clock: str,
     keep_days: int | None,
     segment: int | None,
-    metrics: str | None,
+    metrics: tuple[str, int] | None,
     reached_by: CarrierOptions,
     **tls: str | None,
 ) -> None:
@@ -132,7 +132,7 @@ class _Settings:
     web: tuple[str, int] | None
     segment: int | None
     keep_days: int | None
-    metrics: str | None
+    metrics: tuple[str, int] | None
     reached_by: CarrierOptions
     tls: TlsFiles
 

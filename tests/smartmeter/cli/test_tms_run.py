@@ -5,11 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.node import Node, ResponseArrived
 from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.security import EaxPrime
 from smartmeter.base.clock import Calendar, wall_utc_us
+from smartmeter.base.errors import SettingsError
+from smartmeter.cli import group
 from smartmeter.cli.state_folder import claim
 from tests.protocols.c1222.conversation import Ring
 from tests.smartmeter.cli.served import smartmeter
@@ -25,6 +30,37 @@ def test_two_head_ends_do_not_share_a_folder(tmp_path: Path) -> None:
         " stop it, or give another folder\n"
     )
     assert not list(tmp_path.iterdir()), "nothing was written"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--call", "udp:h:1"),
+        ("--mqtt", "mqtt:h"),
+        ("--metrics", "h"),
+        ("--modem", "/dev/nothing-here"),
+        ("--sms", "modem", "--modem", "modem"),
+        ("--listen", "h"),
+    ],
+    ids=lambda options: options[0],
+)
+@pytest.mark.parametrize("verb", [("tms", "run"), ("relay", "run", "--master", ".7")])
+def test_a_wrong_way_to_reach_it_is_told_before_anything_is_made(
+    verb: tuple[str, ...], options: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    done = CliRunner().invoke(group, (*verb, "--data", str(folder), *options))
+    assert isinstance(done.exception, SettingsError), done.output
+    assert not folder.exists() and not done.output
+
+
+def test_a_relay_with_a_wrong_name_or_way_up_makes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for words in (("--title", "x"), ("--upstream", "telegraph:h")):
+        up = () if words[0] == "--upstream" else ("--upstream", "tcp:h:1")
+        done = CliRunner().invoke(group, ("relay", "run", "--data", str(folder), *words, *up))
+        assert isinstance(done.exception, SettingsError), done.output
+        assert not folder.exists()
 
 
 def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(

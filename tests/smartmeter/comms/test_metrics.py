@@ -47,7 +47,7 @@ async def test_a_tms_tells_what_it_refused_and_how_its_smartmeters_do(tmp_path: 
     writer = await send(tms.address, NO_APDU)
     await eventually(lambda: tms.counts.get("received", 0) > 0, "taken")
     port, service = free_port(), Service(tms)
-    async with serving_metrics(f"127.0.0.1:{port}", lambda: tms_families(service)):
+    async with serving_metrics(("127.0.0.1", port), lambda: tms_families(service)):
         told = await scraped(port)
     refused = {
         event[0]: value

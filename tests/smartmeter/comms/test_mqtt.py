@@ -11,16 +11,14 @@ import pytest
 
 from protocols.c1222.envelope import decode_apdu
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.carriers import CarrierOptions, make_carriers
+from smartmeter.cli.carriers import CarrierOptions
 from smartmeter.comms import mqtt_carrier
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import carrying
-from smartmeter.comms.listener import Listener
 from smartmeter.comms.mqtt import MqttBearer
 from smartmeter.comms.mqtt_carrier import MqttCarrier
 from smartmeter.comms.mqtt_client import WINDOW
 from smartmeter.comms.standing import Standing
-from smartmeter.comms.tls import TlsFiles
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.far_ends import LIMIT, NODE, Answering, connected, until
@@ -165,8 +163,7 @@ async def test_apdus_that_cannot_be_sent_are_counted(broker: Broker) -> None:
     assert carrier.counts["mqtt unsent"] == 1
 
 
-async def test_options_that_are_none_are_told() -> None:
-    listener = Listener(Answering(), LIMIT)
+def test_options_that_are_none_are_told() -> None:
     for call, mqtt, word in (
         (("udp:h:1",), None, "--call"),
         (("tcp:h",), None, "HOST:PORT"),
@@ -175,8 +172,8 @@ async def test_options_that_are_none_are_told() -> None:
         (("tcp:h:1",) * 1001, None, "1000"),
     ):
         with pytest.raises(SettingsError, match=word):
-            make_carriers(listener, TlsFiles(), CarrierOptions(call, mqtt))
+            CarrierOptions(call, mqtt).check()
     with pytest.raises(SettingsError, match="--sms"):
-        make_carriers(listener, TlsFiles(), CarrierOptions(sms="/dev/nothing-here"))
+        CarrierOptions(sms="/dev/nothing-here").check()
     with pytest.raises(SettingsError, match="cannot stand in a topic"):
         MqttBearer(BearerSettings("b", "mqtt:h:1", node="a/b"))
