@@ -15,10 +15,10 @@ from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
 from smartmeter.cli.meter_line import MeterLine, RemoteMeter, remote_options, warn_of_password
-from smartmeter.cli.moving_table import read_steady
 from smartmeter.cli.tables import decoded_table, table_number, table_title
 from smartmeter.cli.terminal import ReadingProgress
 from smartmeter.cli.text_file import open_to_write
+from smartmeter.meter.moving_table import read_steady
 
 #: Tables of every meter, whether ST-00 lists them or not.
 ALWAYS = (0, 1)
@@ -131,8 +131,7 @@ def _fetch(
         return
     try:
         follow = progress.of(number) if progress is not None else None
-        image, steady = read_steady(meter, found.snapshot, number, follow)
-        found.snapshot.images[number] = image
+        _, steady = read_steady(meter, found.snapshot, number, follow)
         if not steady:
             fault = "moved each time that it was read: parts of it may not fit together"
             click.echo(f"{name_of(number)} {fault}", err=True)

@@ -16,7 +16,7 @@ from typing import Any
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT
 from ansi_tables.rendering import text_shown
-from protocols.c1218.scripts import LogonSettings, read_table
+from protocols.c1218.scripts import LogonSettings, read_part, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.c1218.transfer import Script, check, read_block
 from protocols.errors import RemoteProtocolError, ServiceRefused, SessionEnded
@@ -36,6 +36,7 @@ from protocols.psem.services import (
 )
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.meter.image import MAX_DELAY_MS, MeterImage, Timings
+from smartmeter.meter.moving_table import MOVING, Part, settled
 
 #: What is asked for, to learn what is granted.
 LARGEST_PACKET, MOST_PACKETS = 8192, 255
@@ -106,6 +107,7 @@ class Cloning:
             yield from self._read(number, limits)
         if self._settings.logon.password is not None:
             yield from self._read_locked(self._settings.logon.password, limits)
+        yield from self._read_moved(limits)
         yield from self._read_unlisted()
         yield from self._read_at_the_end()
         yield from self._read_default(limits)
@@ -248,6 +250,27 @@ class Cloning:
             yield from self._read(number, limits)
             if number in self.tables:
                 self.locked[number] = code
+
+    def _read_moved(self, limits: ClientLimits) -> Script[None]:
+        """Read again what the meter has put into its lists while they were read."""
+        tables = Snapshot(self.tables)
+        parts = settled(tables, MOVING)
+        try:
+            part = next(parts)
+            while True:
+                part = parts.send((yield from self._read_part(part, limits)))
+        except StopIteration:
+            self.tables.update(tables.images)
+        except ServiceRefused as error:
+            if error.code in self.lost:
+                raise SessionEnded(str(error)) from error
+        except RemoteProtocolError:
+            return  # they stay as they were read
+
+    def _read_part(self, part: Part, limits: ClientLimits) -> Script[bytes]:
+        if part.octets is None:
+            return (yield from self._settings.read(part.table, limits))
+        return (yield from read_part(part.table, part.offset, part.octets, limits))
 
     def _read_unlisted(self) -> Script[None]:
         """Learn the code for a table that is not there; one that answers is left alone."""

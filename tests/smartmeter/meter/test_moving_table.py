@@ -6,11 +6,25 @@ import pytest
 
 from ansi_tables import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES
+from protocols.c1218.device import Refused
+from protocols.c1218.scripts import LogonSettings
 from protocols.c1218.transfer import Progress
-from smartmeter.cli.moving_table import read_steady
+from protocols.psem.codec import block
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import (
+    FullRead,
+    Identify,
+    Logon,
+    OffsetRead,
+    Request,
+    Response,
+    Security,
+)
+from smartmeter.meter.cloning import CloneSettings, Cloning
+from smartmeter.meter.moving_table import read_steady
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.tables import port_of
-from tests.smartmeter.ssi.test_reading_lists import ORDERS, Bench
+from tests.smartmeter.ssi.test_reading_lists import LIMITS, ORDERS, Bench
 
 PIECE_OCTETS = 2000
 
@@ -49,6 +63,16 @@ def context_of(meter: Slow) -> Snapshot:
     return tables
 
 
+def agrees(bench: Bench, tables: Snapshot) -> None:
+    """See that a load profile holds what its meter recorded."""
+    read = tables.load_profile(1)
+    recorded = {one.sequence: one.values for one in bench.journal}
+    columns = [channel.raw for channel in read.channels]
+    for n, sequence in enumerate(read.sequences):
+        assert tuple(column[n] for column in columns) == recorded[sequence]
+    assert len(read) > 100
+
+
 @pytest.mark.parametrize("name", ORDERS)
 def test_a_load_profile_that_goes_on_while_it_is_read_is_what_was_recorded(name: str) -> None:
     bench = Bench(PROFILES[name], interval_min=5)
@@ -58,12 +82,49 @@ def test_a_load_profile_that_goes_on_while_it_is_read_is_what_was_recorded(name:
     meter.minutes = 0.9
     tables.images[64], steady = read_steady(meter, tables, 64)
     assert steady
-    read = tables.load_profile(1)
-    recorded = {one.sequence: one.values for one in bench.journal}
-    columns = [channel.raw for channel in read.channels]
-    for n, sequence in enumerate(read.sequences):
-        assert tuple(column[n] for column in columns) == recorded[sequence]
-    assert len(read) > 100
+    agrees(bench, tables)
+
+
+class Line:
+    """Answers the script of a clone; each read takes some of the meter's time."""
+
+    def __init__(self, bench: Bench, minutes: float) -> None:
+        self.bench, self.minutes = bench, minutes
+
+    def answer(self, request: Request) -> Response:
+        port, now_us = port_of(self.bench.meter), self.bench.now_us
+        match request:
+            case Identify():
+                return Response(ResponseCode.ok, bytes((0, 1, 0, 0)))
+            case Security(password):
+                return Response(port.security(password, now_us))
+            case Logon():
+                return Response(ResponseCode.ok)
+            case FullRead(table) | OffsetRead(table):
+                self.bench.run(self.minutes)
+                try:
+                    image = port.read(table, self.bench.now_us)
+                except Refused as refusal:
+                    return Response(refusal.code)
+                if isinstance(request, OffsetRead):
+                    image = image[request.offset :][: request.count]
+                return Response(ResponseCode.ok, block(image))
+        return Response(ResponseCode.sns)
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_clone_of_a_meter_that_goes_on_holds_what_was_recorded(name: str) -> None:
+    bench = Bench(PROFILES[name], interval_min=15)
+    bench.run(60 * 24 * 3 + 80)
+    settings = CloneSettings(LogonSettings(password=b"reader".ljust(20)), try_bauds=False)
+    cloning = Cloning(settings, list, lambda done, total: None)
+    line, script = Line(bench, 1.7), cloning.script(LIMITS)
+    step = next(script)
+    try:
+        while True:
+            step = script.send(line.answer(step) if isinstance(step, Request) else Response(0))
+    except StopIteration:
+        agrees(bench, Snapshot(cloning.image().tables))
 
 
 def test_a_log_that_grows_while_it_is_read_is_what_was_logged() -> None:
@@ -78,7 +139,7 @@ def test_a_log_that_grows_while_it_is_read_is_what_was_logged() -> None:
 
     for _ in range(400):
         happens()
-    meter.at_read[meter.reads + 3] = happens
+    meter.at_read[meter.reads + 2] = happens
     tables.images[76], steady = read_steady(meter, tables, 76)
     assert steady and tables.images[76] == meter.read(76)
 
