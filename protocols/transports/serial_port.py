@@ -125,6 +125,23 @@ class SerialPort:
         return PortError(f"{self._url} has gone: {system_words(error)}; check the cable")
 
 
+def local_ports() -> list[str]:
+    """Give the names of this computer's serial ports, sorted."""
+    # Not at the top: it is wanted for set-up only, and looks far around.
+    from serial.tools.list_ports import comports
+
+    return sorted(port.device for port in comports())
+
+
+def opening_fault(name: str) -> str:
+    """Open a local port and close it, nothing sent; give why it cannot be, else nothing."""
+    try:
+        serial.Serial(name, timeout=0.1, dsrdtr=False, rtscts=False, exclusive=True).close()
+    except (serial.SerialException, OSError, ValueError) as error:
+        return str(error)
+    return ""
+
+
 def _demand_network_port(url: str) -> None:
     """Refuse a URL of the network without its port, of which pyserial's own errors say nothing."""
     scheme, colon, _ = url.partition("://")

@@ -62,15 +62,15 @@ def look_at_clock(utc_s: float) -> Finding:
 
 def look_at_ports() -> Iterator[Finding]:
     """Look at every serial port of this computer."""
-    from serial.tools.list_ports import comports
+    from protocols.transports.serial_port import local_ports
 
-    ports = sorted(comports())
+    ports = local_ports()
     if not ports:
         yield Finding(
             "serial ports", True, "none found", "plug in an optical probe to read a meter"
         )
     for port in ports:
-        yield look_at_port(port.device)
+        yield look_at_port(port)
 
 
 def look_at_port(name: str) -> Finding:
@@ -92,12 +92,10 @@ def look_at_port(name: str) -> Finding:
         if not os.access(path, os.R_OK | os.W_OK):
             remedy = "sudo usermod -aG dialout $USER, then log in again"
             return Finding(name, False, "no permission", remedy)
-    import serial
+    from protocols.transports.serial_port import opening_fault
 
-    try:
-        serial.Serial(name, timeout=0.1, dsrdtr=False, rtscts=False, exclusive=True).close()
-    except (serial.SerialException, OSError, ValueError) as error:
-        return Finding(name, False, str(error), "close the program that uses it, or check its name")
+    if fault := opening_fault(name):
+        return Finding(name, False, fault, "close the program that uses it, or check its name")
     return Finding(name, True, "opens")
 
 

@@ -22,6 +22,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
+from protocols.transports.serial_port import local_ports
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
@@ -49,12 +50,9 @@ class Found:
 
 def list_ports() -> list[str]:
     """Give the serial ports of this board, by a name that stays where there is one."""
-    from serial.tools.list_ports import comports
-
-    names = sorted(port.device for port in comports())
     by_id = Path("/dev/serial/by-id")
     stable = {str(link.resolve()): str(link) for link in by_id.glob("*")}
-    return [stable.get(str(Path(name).resolve()), name) for name in names]
+    return [stable.get(str(Path(name).resolve()), name) for name in local_ports()]
 
 
 def find_meters(
