@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended, run_server
 from smartmeter.comms.tls import TlsFiles, server_tls
+from smartmeter.comms.tls_renewal import keep_renewed
 
 if TYPE_CHECKING:
     from smartmeter.tms.server import TmsServer
@@ -174,8 +175,9 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
         if plain:
             click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
         async with (
-            _following(calendar, clock),
-            _keeping(server, settings.keep_days),
+            _beside(_follow(calendar, clock)),
+            _beside(server.keep_for(settings.keep_days) if settings.keep_days else None),
+            _beside(keep_renewed(context, settings.tls, tell) if context else None),
             _page(server, service, settings.web),
             _reached(server, service, settings),
         ):
@@ -187,33 +189,24 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
         click.echo("stopped", err=True)
 
 
-@asynccontextmanager
-async def _following(calendar: Calendar, clock: str) -> AsyncIterator[None]:
+async def _follow(calendar: Calendar, clock: str) -> None:
     """Let the calendar follow the wall clock where that is set, or the computer has slept."""
-
-    async def follow() -> None:
-        while True:
-            await asyncio.sleep(FOLLOW_S)
-            follow_wall(calendar, clock, wall_utc_us(), monotonic_us())
-
-    following = asyncio.create_task(follow())
-    try:
-        yield
-    finally:
-        await ended(following)
+    while True:
+        await asyncio.sleep(FOLLOW_S)
+        follow_wall(calendar, clock, wall_utc_us(), monotonic_us())
 
 
 @asynccontextmanager
-async def _keeping(server: TmsServer, days: int | None) -> AsyncIterator[None]:
-    """Drop what is older than so many days; None: nothing."""
-    if days is None:
+async def _beside(work: Coroutine[None, None, None] | None) -> AsyncIterator[None]:
+    """Let work without an end go on beside the server; None: there is none."""
+    if work is None:
         yield
         return
-    keeping = asyncio.create_task(server.keep_for(days))
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        await ended(keeping)
+        await ended(task)
 
 
 @asynccontextmanager

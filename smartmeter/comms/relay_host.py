@@ -26,6 +26,7 @@ from smartmeter.comms.paths import TcpPath, native_address_of
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.standing import Standing, Tell, tell_nobody
 from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
+from smartmeter.comms.tls_renewal import keep_renewed
 from smartmeter.comms.udp import UdpBearer
 from smartmeter.comms.way_finder import WayFinder, place_of
 
@@ -61,6 +62,7 @@ class RelayHost:
     ) -> None:
         self.title = title
         self._way_up = Standing(f"upstream {upstream}", tell)
+        self._tell = tell
         self._storing = Standing("list of registrations", tell, "takes nothing", True)
         now_us, utc_us = monotonic_us(), wall_utc_us()
         settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
@@ -107,6 +109,9 @@ class RelayHost:
         """Listen on TCP and UDP, or with TLS on TCP alone; SettingsError when it cannot be."""
         context = server_tls(self._tls) if self._listen_tls else None
         await self.listener.listen(host, port, context)
+        if context is not None:
+            renewing = keep_renewed(context, self._tls, self._tell)
+            self._tasks.append(asyncio.create_task(renewing))
         self._tasks.append(asyncio.create_task(self._tick()))
         if isinstance(self._bearer, UdpBearer):
             self._bearer.own = self.listener.shared_udp_address()

@@ -33,7 +33,7 @@ def server_tls(files: TlsFiles) -> ssl.SSLContext:
         raise SettingsError("TLS", "certificate and key belong together", "give both files")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _load(context, files)
+    load_files(context, files)
     if files.ca is not None:
         context.verify_mode = ssl.CERT_REQUIRED
     return context
@@ -47,11 +47,11 @@ def client_tls(files: TlsFiles) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if files.ca is None:
         context.load_default_certs()
-    _load(context, files)
+    load_files(context, files)
     return context
 
 
-def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
+def load_files(context: ssl.SSLContext, files: TlsFiles) -> None:
     """Load the files; SettingsError names the one that is wrong."""
     place = files.certificate
     try:

@@ -19,6 +19,7 @@ from protocols.psem.services import Identify
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.tls import tls_files
+from smartmeter.comms import tls_renewal
 from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.relay_host import RelayHost
@@ -97,6 +98,39 @@ async def _refused(address: str, files: TlsFiles) -> None:
     async with asyncio.timeout(5):
         with pytest.raises(OSError, match="certificate"):
             await connection.receive(lambda octets: pytest.fail("an answer"))
+
+
+async def test_a_listener_takes_a_certificate_that_was_renewed_up_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls_renewal, "LOOK_S", 0.01)
+    told: list[str] = []
+    own = make_authority(tmp_path, "own")
+    assert own.key is not None
+    host = RelayHost(ApTitle.parse(".91"), tls=own, listen_tls=True, tell=told.append)
+    await host.start("127.0.0.1", 0)
+    try:
+
+        async def shown() -> bytes | None:
+            _, writer = await asyncio.open_connection(*host.address, ssl=client_tls(own))
+            shown = writer.get_extra_info("ssl_object").getpeercert(True)
+            writer.close()
+            return bytes(shown)
+
+        first = await shown()
+        whole = own.key.read_bytes()
+        own.key.write_bytes(b"half")
+        await eventually(lambda: told, "a key that does not fit is told")
+        assert "the one before stays (TLS file" in told[0]
+        own.key.write_bytes(whole)
+        await eventually(lambda: told[-1] == "TLS certificate: renewed", "it fits again")
+        assert await shown() == first
+        told.clear()
+        make_authority(tmp_path, "own")
+        await eventually(lambda: told[-1:] == ["TLS certificate: renewed"], "it is renewed")
+        assert await shown() != first, "and its authority is believed"
+    finally:
+        await host.stop()
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""A listener's certificate is taken up again when its files have changed, without a start."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.comms.standing import Tell
+from smartmeter.comms.tls import TlsFiles, load_files, server_tls
+
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
+
+#: How often it is looked.
+LOOK_S = 10.0
+
+
+async def keep_renewed(context: ssl.SSLContext, files: TlsFiles, tell: Tell) -> None:
+    """Take a listener's files up again whenever they have changed, until cancelled.
+
+    Connections that begin then have the new certificate; those that are open stay.  A pair that
+    does not fit, as one of which half is written, is told and looked at again.
+    """
+    known, told = _stamps(files), ""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        found = _stamps(files)
+        if found == known:
+            continue
+        try:
+            server_tls(files)  # all of it is right before anything of it counts
+            load_files(context, files)
+        except SettingsError as error:
+            text = f"TLS certificate: the one before stays ({error})"
+        else:
+            known, text = found, "TLS certificate: renewed"
+        if text != told:
+            tell(text)
+        told = "" if found == known else text
+
+
+def _stamps(files: TlsFiles) -> list[tuple[int, int] | None]:
+    """Give what changes when a file is written or another takes its name; None: not there."""
+    stamps: list[tuple[int, int] | None] = []
+    for path in (files.ca, files.certificate, files.key):
+        try:
+            stamps.append((path.stat().st_mtime_ns, path.stat().st_ino) if path else None)
+        except OSError:
+            stamps.append(None)
+    return stamps
