@@ -34,7 +34,12 @@ def steps(
     """Give the steps that drop what is older than so many days, of all meters.
 
     ``a_day_at_most``: of each meter no more than the day of its oldest report.
+    A clock that is ahead by years drops nothing: no SmartMeter was heard under it, as none is
+    believed by it.
     """
+    newest_s = store.number("SELECT max(heard_s) FROM meters")
+    if newest_s:
+        utc_s = min(utc_s, newest_s)
     for esn in _meters(store):
         before_s = utc_s - keep_days * DAY_S
         if a_day_at_most:

@@ -75,6 +75,16 @@ def store() -> Iterator[Store]:
     opened.close()
 
 
+def test_a_clock_that_is_ahead_by_years_drops_nothing(store: Store) -> None:
+    sql = "INSERT INTO meters (esn, title, heard_s) VALUES ('SM1', '.7.1', ?)"
+    store.write_now(lambda c: c.execute(sql, (NOW_S,)).rowcount)
+    keep(store, part(0, [days_ago(40), days_ago(20), days_ago(1)]), days_ago(1))
+    keep(store, part(3, [NOW_S, NOW_S]), NOW_S)
+    store.write_now(lambda c: c.execute("UPDATE intervals SET received_s=end_s").rowcount)
+    prune(store, now_s=NOW_S + 7000 * DAY_S)
+    assert held(store) == [(1, 1), (1, 2), (1, 3), (1, 4)]
+
+
 @settings(max_examples=40)
 @given(NUMBERS)
 def test_ranges_hold_just_the_numbers_that_were_noted(batches: list[set[int]]) -> None:
@@ -177,6 +187,8 @@ def test_a_report_that_comes_again_after_it_was_dropped_is_acknowledged_and_stor
     for number in (1, 2, 4):
         office.send(0, number, 2 * number)
     assert office.answers() == [(0, [ResponseCode.ok] * 2)] * 3
+    heard = "UPDATE meters SET heard_s=?"
+    office.store.write_now(lambda c: c.execute(heard, (UTC_S + 60 * DAY_S,)).rowcount)
     prune(office.store, 30, UTC_S + 60 * DAY_S)
     assert office.store.number("SELECT count(*) FROM reports") == 1
     for number in (1, 2, 4, 3):
