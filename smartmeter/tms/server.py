@@ -114,7 +114,7 @@ class TmsServer:
             new = self.store.write_now(change)
         except sqlite3.IntegrityError as error:
             raise SettingsError(
-                "shipment file", f"contradicts what is stored: {error}", "mend the title"
+                "shipment file", f"contradicts what is stored: {error}", "mend the line"
             ) from error
         self.head_end.load_keys()
         return new

@@ -79,10 +79,13 @@ def write_shipment(shipped: Sequence[Shipped]) -> str:
 def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], now_s: int) -> int:
     """Enter SmartMeters that are new; known ones keep their state and get all else.
 
-    Gives how many were new.
+    Gives how many were new.  IntegrityError when a title is another's, or an ESN a plain meter's.
     """
     new = 0
+    plain = {row[0] for row in connection.execute("SELECT esn FROM polled_meters")}
     for one in shipped:
+        if one.esn in plain:
+            raise sqlite3.IntegrityError(f"{one.esn} is a plain meter, which is polled")
         title = str(ApTitle.parse(one.title))
         cursor = connection.execute(
             "INSERT INTO meters (esn, title, model, state_since_s) VALUES (?,?,?,?)"

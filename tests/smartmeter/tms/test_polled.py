@@ -44,6 +44,7 @@ from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
+from smartmeter.tms.shipment import import_shipment, read_shipment
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
 from tests.smartmeter.cli.served import meter_process
@@ -91,7 +92,9 @@ def test_any_text_is_a_list_or_one_clear_error(text: str) -> None:
         assert "\n" not in str(error) and "line" in str(error)
 
 
-def test_a_plain_meter_cannot_take_the_place_of_a_smartmeter(tmp_path: Path) -> None:
+def test_neither_a_plain_meter_nor_a_smartmeter_takes_the_place_of_the_other(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path / "tms.sqlite3")
     store.write_now(lambda c: c.execute("INSERT INTO meters (esn, title) VALUES ('SM1', '.7.1')"))
     taken = [PolledMeter("SM1", "socket://h:1", 2, b"", "")]
@@ -100,6 +103,10 @@ def test_a_plain_meter_cannot_take_the_place_of_a_smartmeter(tmp_path: Path) -> 
     plain = [PolledMeter("P1", "socket://h:1", 2, b"", "")]
     assert store.write_now(lambda c: import_polled(c, plain, 0)) == 1
     assert store.write_now(lambda c: import_polled(c, plain, 0)) == 0
+    shipped = read_shipment(f"esn,title,key,model\nP1,.7.9,{bytes(16).hex()},m\n")
+    with pytest.raises(sqlite3.IntegrityError, match="P1 is a plain meter"):
+        store.write_now(lambda c: import_shipment(c, shipped, 0))
+    assert store.number("SELECT count(*) FROM keys WHERE esn='P1'") == 0
     store.close()
 
 
