@@ -108,9 +108,10 @@ def serve(
     segment: int | None,
     **tls: str | None,
 ) -> None:
-    """Let meters report to a head-end of any make, until told to stop (Ctrl-C).
+    """Let meters report to a head-end of any make.
 
-    Each opens its own connection, registers and reports; what they send is in docs/reports.rst.
+    It goes on until told to stop (Ctrl-C).  Each meter opens its own connection, registers and
+    reports; what they send is in docs/reports.rst.
     """
     from smartmeter.base.title import node_title
     from smartmeter.comms.bearer import BearerSettings

@@ -32,7 +32,9 @@ SIMULATED_PASSWORD = b"reader"
 @logon_options
 @power_options
 def show(port: str, which: str, as_json: bool, rts: bool, dtr: bool, **logon: Any) -> int:
-    """Show what the display of the meter at PORT scrolls through (ST-33 or ST-34).
+    """Show what the display of the meter at PORT scrolls through.
+
+    That is what ST-33 or ST-34 lists.
 
     First the two digits by which people know an item, then its value and unit, as on the LCD; what
     it is comes after.

@@ -17,9 +17,10 @@ from smartmeter.cli.whole_file import whole_path
 )
 @click.option("--out", required=True, metavar="FILE", type=NAME, help="The copy, one file.")
 def command(data: str, out: str) -> None:
-    """Copy the database of a TMS as of one moment; FILE takes its name when it is whole.
+    """Copy the database of a TMS while it runs.
 
-    It holds the keys of all meters: keep it as safe as the database.
+    It is as of one moment, and FILE takes its name when it is whole.  It holds the keys of
+    all meters: keep it as safe as the database.
     """
     from smartmeter.tms.exports.archive import Archive
 

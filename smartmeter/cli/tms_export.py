@@ -55,10 +55,10 @@ def command(
     format_: str,
     out: str,
 ) -> None:
-    """Write what was collected of KIND, of the meters named or of all.
+    """Write what was collected as CSV or JSON lines.
 
-    Values are exact, in the unit that the meter told when it recorded them;
-    times are UTC, and the meter's own where it tells its zone.
+    KIND is what; it is of the meters named, or of all.  Values are exact, in the unit that the
+    meter told when it recorded them; times are UTC, and the meter's own where it tells its zone.
     """
     from smartmeter.tms.exports.archive import Archive
     from smartmeter.tms.exports.kinds import export_pieces

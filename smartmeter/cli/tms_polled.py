@@ -13,7 +13,7 @@ from smartmeter.cli.tms_client import TmsClient, client_options
 
 @click.group(name="polled")
 def command() -> None:
-    """Plain C12.18 meters behind TCP serial servers, of a TMS that runs."""
+    """Plain meters behind TCP serial servers, which the TMS polls."""
 
 
 @command.command(name="list")
@@ -36,7 +36,10 @@ def list_all(as_json: bool, url: str, user: str) -> None:
 @click.argument("file")
 @client_options
 def add(file: str, url: str, user: str) -> None:
-    """Enter those of FILE: CSV esn,address,user_id,password,model, as for tms run --poll."""
+    """Enter those of FILE, to be polled.
+
+    It is CSV: esn,address,user_id,password,model, as for tms run --poll.
+    """
     told = TmsClient(url, user).post_text("/api/polled", text_of("FILE", file))
     click.echo(f"{told['new']} of {told['read']} plain meters are new")
 
@@ -45,7 +48,9 @@ def add(file: str, url: str, user: str) -> None:
 @click.argument("esns", nargs=-1, required=True, metavar="ESN...")
 @client_options
 def remove(esns: tuple[str, ...], url: str, user: str) -> None:
-    """Poll them no more, and forget their addresses and passwords; what they told stays.
+    """Poll them no more.
+
+    Their addresses and passwords are forgotten; what they told stays.
 
     Take them out of the file of tms run --poll too: a start would enter them again.
     """

@@ -15,10 +15,11 @@ from smartmeter.cli.tms_client import TmsClient, client_options
 @click.option("--replaced-by", default="", metavar="ESN", help="The known meter in its place.")
 @client_options
 def retire(esns: tuple[str, ...], replaced_by: str, url: str, user: str) -> None:
-    """Take meters out of service: nothing is due of them, nothing asked, nothing taken from them.
+    """Take meters out of service.
 
-    What they sent stays, and is exported.  A SmartMeter that goes on sending is answered that it
-    may not, and keeps what it has for the day on which it is brought back.
+    Nothing is due of them, nothing asked, nothing taken from them.  What they sent stays, and is
+    exported.  A SmartMeter that goes on sending is answered that it may not, and keeps what it has
+    for the day on which it is brought back.
     """
     if replaced_by and len(esns) > 1:
         raise click.UsageError("--replaced-by takes the place of one meter")

@@ -23,13 +23,16 @@ PAGE = 200
 
 @click.group(name="upgrade")
 def command() -> None:
-    """Make, sign and send new versions, and tell what became of them."""
+    """New versions for SmartMeters: make, sign, send, follow them."""
 
 
 @command.command()
 @click.argument("file")
 def key(file: str) -> None:
-    """Make a key that signs images: FILE (keep it safe), and FILE.pub for the SmartMeters."""
+    """Make a key that signs images.
+
+    FILE is to be kept safe; FILE.pub is for the SmartMeters.
+    """
     from smartmeter.base import signing
 
     private = os.urandom(signing.KEY_OCTETS)
@@ -50,7 +53,10 @@ def key(file: str) -> None:
 @click.option("--model", default="", help="Of the modules; without: FILE is a wheel, for gateways.")
 @click.option("--version", default="", help="Of the image, with --model; a wheel tells its own.")
 def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
-    """Make a signed image of FILE: a wheel of SmartMeter, or with --model any octets."""
+    """Make a signed image of FILE.
+
+    That is a wheel of SmartMeter, or with --model any octets.
+    """
     from smartmeter.tms.upgrades import make_image, wheel_image
 
     if bool(model) != bool(version):
@@ -78,7 +84,7 @@ def send(
     url: str,
     user: str,
 ) -> None:
-    """Send the image FILE to SmartMeters, to be started at a set time."""
+    """Send the image FILE to SmartMeters, for a set time."""
     named = named_esns(esns, list_file)
     if not named:
         raise click.UsageError("name SmartMeters, or give --list FILE")
@@ -101,7 +107,7 @@ def send(
 @click.option("--json", "as_json", is_flag=True, help="A list, one object a SmartMeter.")
 @client_options
 def status(esn: str, as_json: bool, url: str, user: str) -> None:
-    """Tell how far upgrades are, and what each module last said of its own."""
+    """Tell how far upgrades are, as each module last said."""
     client = TmsClient(url, user)
     found: list[dict[str, Any]] = []
     while True:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Who may log in at the page and the REST API of a TMS, which may run meanwhile."""
+    """Who may log in at page and REST API.
+
+    The TMS may run meanwhile.
+    """
 
 
 def _data_option(verb: Callable[..., None]) -> Callable[..., None]:
@@ -44,7 +47,9 @@ def list_users(data: str, as_json: bool) -> None:
 @_data_option
 @click.option("--password-file", type=FILE_THERE, help="A file with the password.")
 def set_user(name: str, data: str, password_file: str | None) -> None:
-    """Enter a user, or give one another password, which ends all sessions under the old one.
+    """Enter a user, or give one another password.
+
+    That ends all sessions under the old one.
 
     Without a file the password comes from SMARTMETER_TMS_PASSWORD or a prompt.
     """
@@ -58,7 +63,10 @@ def set_user(name: str, data: str, password_file: str | None) -> None:
 @click.argument("name")
 @_data_option
 def remove_user(name: str, data: str) -> None:
-    """Let a user log in no more; what this person did stays under the name."""
+    """Let a user log in no more.
+
+    What this person did stays under the name.
+    """
     with _users(data) as users:
         if not users.remove(name):
             known = ", ".join(users.names()) or "nobody"

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from click import Group
 from click.testing import CliRunner
 
-from smartmeter.cli import EXTRAS, _once_more, group
+from smartmeter.cli import EXTRAS, _once_more, group, tms
 from smartmeter.cli.logon import logon_settings
 from smartmeter.cli.state_folder import claim
 
@@ -60,6 +61,15 @@ def test_what_the_system_refuses_is_told_in_its_words_with_the_name(tmp_path: Pa
         printed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert printed.returncode == 1
     assert printed.stderr == "smartmeter: output: No space left on device; free some space\n"
+
+
+def test_no_verb_of_the_head_end_is_told_by_half_a_sentence_in_the_list_of_its_group() -> None:
+    groups: list[Group] = [tms.command]
+    for one in groups:
+        told = CliRunner().invoke(one, ["--help"]).output
+        assert "..." not in told.partition("Commands:")[2], told
+        groups += [verb for verb in one.commands.values() if isinstance(verb, Group)]
+    assert len(groups) > 3
 
 
 def test_every_extra_that_is_named_is_there() -> None:
