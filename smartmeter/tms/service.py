@@ -13,9 +13,10 @@ from typing import Any
 
 from ansi_tables.errors import TableError
 from ansi_tables.rendering import to_json_value
-from ansi_tables.ssi_tables import AlarmSource, SsiTable, decode
+from ansi_tables.ssi_tables import SsiTable, decode
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.collected import Collected
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
@@ -30,13 +31,15 @@ from smartmeter.tms.store.queries import (
     profile_sets,
 )
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
-from smartmeter.tms.wording import alarm_text, code_words, iso, schedule_text
+from smartmeter.tms.wording import iso, schedule_text
 
 #: Plain meters in one list.
 MAX_POLLED = 10_000
 MAX_SEARCH = 64
 #: Bars of the arrivals chart, and how many seconds of wall time each holds.
 BARS, BAR_S = 30, 4
+#: Meters that the overview names, late or without power; the list of all has the rest.
+MAX_LISTED = 20
 LATE = (State.OVERDUE, State.SILENT, State.FAILED)
 
 
@@ -47,6 +50,7 @@ class Service:
         self._server = server
         self.store = server.store
         self.collected = Collected(self.store)
+        self.alarms = AlarmList(self.store)
         self._overview: tuple[int, dict[str, Any]] = (0, {})
 
     def overview(self) -> dict[str, Any]:
@@ -69,7 +73,7 @@ class Service:
         marks = ",".join("?" * len(LATE))
         late = store.read(
             f"SELECT esn, state, cause, state_since_s FROM meters WHERE state IN ({marks})"
-            " ORDER BY state_since_s LIMIT 20",
+            f" ORDER BY state_since_s LIMIT {MAX_LISTED}",
             *LATE,
         )
         outages = store.read(
@@ -79,7 +83,7 @@ class Service:
             " AND (epoch, outage_nbr) > (one.epoch, one.outage_nbr))"
             " AND NOT EXISTS (SELECT 1 FROM reports WHERE esn=one.esn AND epoch > one.epoch"
             " AND received_s >= one.told_s)"
-            " ORDER BY start_s DESC LIMIT 20",
+            f" ORDER BY start_s DESC LIMIT {MAX_LISTED}",
             State.RETIRED,
         )
         return {
@@ -102,7 +106,6 @@ class Service:
                 | {"since": iso(r["state_since_s"])}
                 for r in late
             ],
-            "open_alarms": store.number("SELECT count(*) FROM alarms WHERE closed_by=''"),
             "open_outages": [{"esn": r["esn"], "since": iso(r["start_s"])} for r in outages],
             "unknown_devices": store.number("SELECT count(*) FROM unknown_devices"),
         }
@@ -220,28 +223,6 @@ class Service:
             with suppress(TableError):  # a plain node may tell any octets of any table
                 known |= to_json_value(decode(table, row["image"])) if row is not None else {}
         return known
-
-    def alarms(self, offset: int = 0, limit: int = 50, only_open: bool = False) -> dict[str, Any]:
-        """Give one page of alarms, newest first."""
-        where = "WHERE closed_by=''" if only_open else ""
-        rows = self.store.read(
-            f"SELECT * FROM alarms {where} ORDER BY id DESC LIMIT ? OFFSET ?",
-            bounded(limit),
-            max(0, offset),
-        )
-        total = self.store.number(f"SELECT count(*) FROM alarms {where}")
-        return {"total": total, "alarms": [_alarm(r) for r in rows]}
-
-    def close_alarm(self, number: int, user: str) -> None:
-        """Close an alarm: somebody has seen to it."""
-
-        def change(connection: sqlite3.Connection) -> int:
-            return connection.execute(
-                "UPDATE alarms SET closed_by=? WHERE id=? AND closed_by=''", (user, number)
-            ).rowcount
-
-        if not self.store.write_now(change):
-            raise SettingsError(f"alarm {number}", "is not open", "look at the list again")
 
     def jobs(self, offset: int = 0, limit: int = 50, esn: str = "") -> dict[str, Any]:
         """Give one page of jobs, newest first."""
@@ -366,19 +347,6 @@ class Service:
 def _end(to_s: int) -> int:
     """Give the end of a time, 0 where it has none."""
     return to_s if to_s < MAX_SECOND else 0
-
-
-def _alarm(row: sqlite3.Row) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "esn": row["esn"],
-        "time": iso(row["time_s"]),
-        "source": code_words(AlarmSource, row["source"]),
-        "code": row["code"],
-        "text": alarm_text(row["source"], row["code"], row["text"]),
-        "value": row["value"],
-        "closed_by": row["closed_by"],
-    }
 
 
 def _like(search: str) -> str:

@@ -39,6 +39,13 @@ class Replacement(Asked):
     at: str = Field("", max_length=40)
 
 
+class Closing(Asked):
+    """Which open alarms are closed: those with numbers up to ``newest``, of all or one meter."""
+
+    newest: int = Field(ge=0, le=MAX_SECOND)
+    esn: str = Field("", max_length=16)
+
+
 def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
     """Add the routes; ``user_of(request)`` gives who is logged in."""
 
@@ -114,8 +121,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         offset: int = Query(0, ge=0, le=1 << 31),
         limit: int = Query(50, ge=1, le=200),
         only_open: bool = False,
+        esn: str = Query("", max_length=16),
     ) -> dict[str, Any]:
-        return service.alarms(offset, limit, only_open)
+        return service.alarms.page(offset, limit, only_open, esn)
 
 
 def _add_network(app: FastAPI, service: Service) -> None:
@@ -155,8 +163,17 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
 
     @app.post("/api/alarms/{number}/close")
     async def close_alarm(number: Number, request: Request) -> dict[str, str]:
-        service.close_alarm(number, user_of(request))
+        service.alarms.close(number, user_of(request))
         return {"status": "closed"}
+
+    @app.post("/api/alarms/close")
+    async def close_alarms(asked: Closing, request: Request) -> dict[str, int]:
+        user, closed = user_of(request), 0
+        while some := await asyncio.to_thread(
+            service.alarms.close_some, asked.newest, user, asked.esn
+        ):
+            closed += some
+        return {"closed": closed}
 
     @app.post("/api/shipment")
     async def shipment(request: Request) -> Any:

@@ -9,7 +9,7 @@ from nicegui import ui
 
 from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.model import State
-from smartmeter.tms.service import BAR_S, BARS, LATE, Service
+from smartmeter.tms.service import BAR_S, BARS, LATE, MAX_LISTED, Service
 from smartmeter.tms.web.frame import (
     ROWS,
     PagedTable,
@@ -64,6 +64,7 @@ def draw(service: Service) -> None:
             more = ui.label().classes("faint")
         with ui.column().classes("col").style("min-width: min(18rem, 100%)"), card("Without power"):
             outages = table([("esn", "SmartMeter"), ("since", "Since")], "No outage.")
+            older = ui.label().classes("faint")
     refresh_meters = _meters(service)
 
     def refresh() -> None:
@@ -79,6 +80,8 @@ def draw(service: Service) -> None:
         rest = sum(value["states"][state] for state in LATE) - len(value["late"])
         more.text = f"{rest:,} more, late for less long, are in the list below." if rest else ""
         fill(outages, value["open_outages"])
+        newest_only = len(value["open_outages"]) == MAX_LISTED
+        older.text = "The newest; older ones are in the list below." if newest_only else ""
         refresh_meters()
 
     refresh()

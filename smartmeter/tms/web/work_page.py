@@ -46,22 +46,30 @@ def draw(service: Service, visitor: Visitor) -> None:
 
 
 def _alarms(service: Service, visitor: Visitor) -> Callable[[], None]:
-    """Draw the alarms, each to be closed by a person; give their refresh."""
+    """Draw the alarms, to be closed by a person, one or all; give their refresh."""
+
+    def of_meter() -> str:
+        return (esn.value or "").strip()
 
     def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
-        found = service.alarms(offset, ROWS, bool(only_open.value))
+        found = service.alarms.page(offset, ROWS, bool(only_open.value), of_meter())
         # A browser's numbers are exact up to 2**53 only.
         return found["total"], [one | {"value": str(one["value"])} for one in found["alarms"]]
 
     def close(event: events.GenericEventArguments) -> None:
         try:
-            service.close_alarm(int(event.args), visitor.asks())
+            service.alarms.close(int(event.args), visitor.asks())
         except (SmartMeterError, TypeError, ValueError) as error:
             ui.notify(str(error), type="warning")
         listed.refresh()
 
     with card("Alarms"):
-        only_open = ui.switch("Open ones only").props("dense").mark("only-open")
+        with ui.row().classes("w-full items-center gap-4"):
+            only_open = ui.switch("Open ones only").props("dense").mark("only-open")
+            esn = ui.input("Of one ESN").props("dense clearable").mark("alarms-of")
+            ui.space()
+            closing = _closing_all(service, visitor, of_meter, lambda: listed.refresh())
+            ui.button("Close all", icon="done_all", on_click=closing).props("no-caps outline dense")
         listed = PagedTable(
             [
                 ("time", "Time"),
@@ -77,7 +85,46 @@ def _alarms(service: Service, visitor: Visitor) -> Callable[[], None]:
         listed.drawn.add_slot("body-cell-closed_by", CLOSE)
         listed.drawn.mark("alarms").on("close", close)
     only_open.on_value_change(listed.begin)
+    esn.on_value_change(listed.begin)
     return listed.refresh
+
+
+def _closing_all(
+    service: Service, visitor: Visitor, of_meter: Callable[[], str], closed: Callable[[], None]
+) -> Callable[[], None]:
+    """Draw what asks before all open alarms are closed; give what opens it."""
+    asked: dict[str, Any] = {}
+
+    async def close() -> None:
+        dialog.close()
+        try:
+            user = visitor.asks()
+            while await asyncio.to_thread(
+                service.alarms.close_some, asked["newest"], user, asked["esn"]
+            ):
+                pass
+        except SmartMeterError as error:
+            ui.notify(str(error), type="warning")
+        closed()
+
+    with ui.dialog().props('aria-label="Close all alarms"') as dialog, ui.card():
+        question = ui.label().classes("text-weight-medium")
+        ui.label("Those that come in meanwhile stay open.").classes("faint")
+        with ui.row().classes("w-full justify-end"):
+            ui.button("Cancel", on_click=dialog.close).props("flat no-caps")
+            ui.button("Close them", on_click=close).props("no-caps").mark("close-all-now")
+
+    def ask() -> None:
+        found = service.alarms.page(0, 1, True, of_meter())
+        if not found["total"]:
+            ui.notify("No alarm is open.", type="info")
+            return
+        asked.update(newest=found["alarms"][0]["id"], esn=of_meter())
+        whose = f" of {asked['esn']}" if asked["esn"] else ""
+        question.text = f"Close all {found['total']:,} open alarms{whose}?"
+        dialog.open()
+
+    return ask
 
 
 def _jobs(service: Service) -> Callable[[], None]:

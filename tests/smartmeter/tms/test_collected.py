@@ -110,7 +110,7 @@ async def test_an_alarm_is_told_in_the_words_of_who_saw_it(tmp_path: Path) -> No
     rows = [(source, source, texts[source]) for source in texts]
     try:
         tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
-        alarms = Service(tms).alarms()["alarms"][::-1]
+        alarms = Service(tms).alarms.page()["alarms"][::-1]
         assert [one["text"] for one in alarms] == list(texts.values())
     finally:
         await tms.stop()
