@@ -1,7 +1,8 @@
 """The shell of the polled source: sessions with plain meters, a bounded number at once.
 
 Who did not answer last time waits apart from the others: each of a thousand
-dead serial servers holds a session for as long as a connection may take.
+dead serial servers holds a session for as long as a connection may take.  A poll
+asks several times; what follows an answer waits behind no first question.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from protocols.transports.async_tcp import converse
 from smartmeter.comms.event_loop import ended
 from smartmeter.tms.polled_source import PolledSource, Question
 
-#: Sessions with those that answered last time, and with those that did not.
+#: Sessions with those that answered last time, with those that did not, and with those that
+#: have just answered and are asked on.
 MAX_SESSIONS = 64
 #: The longest session: a whole load profile over a slow line takes minutes.
 SESSION_S = 600.0
@@ -35,11 +37,13 @@ class Poller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MAX_SESSIONS)
         self._room_of_silent = asyncio.Semaphore(MAX_SESSIONS)
+        self._room_of_asked_on = asyncio.Semaphore(MAX_SESSIONS)
+        self._has_answered = ""
 
     def begin(self) -> None:
         """Begin what waits."""
         for question in self._source.take():
-            task = asyncio.create_task(self._ask(question))
+            task = asyncio.create_task(self._ask(question, self._room_for(question.meter.esn)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -47,11 +51,14 @@ class Poller:
         """End all sessions."""
         await ended(*self._tasks)
 
-    async def _ask(self, question: Question) -> None:
-        meter = question.meter
+    def _room_for(self, esn: str) -> asyncio.Semaphore:
+        if esn == self._has_answered:
+            return self._room_of_asked_on
+        return self._room_of_silent if esn in self._source.silent else self._room
+
+    async def _ask(self, question: Question, room: asyncio.Semaphore) -> None:
+        meter, silent = question.meter, self._source.silent
         settings = LogonSettings(meter.user_id, USER, meter.password or None)
-        silent = self._source.silent
-        room = self._room_of_silent if meter.esn in silent else self._room
         try:
             async with room, asyncio.timeout(SESSION_S):
                 items = await converse(
@@ -66,7 +73,9 @@ class Poller:
         else:
             silent.discard(meter.esn)
             self._source.answered(question.transaction, items)
+            self._has_answered = meter.esn  # what it is asked on begins before this returns
         self._settle()
+        self._has_answered = ""
 
 
 def _answers(conversation: Conversation, services: Sequence[bytes]) -> Script[list[bytes]]:

@@ -55,3 +55,46 @@ async def test_who_answers_is_asked_although_many_do_not(
             store.close()
             for one in dead:
                 one.close()
+
+
+async def test_a_poll_that_has_begun_goes_on_although_many_first_questions_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller, "MAX_SESSIONS", 1)
+    monkeypatch.setattr("protocols.transports.async_tcp.CONNECT_TIMEOUT_S", SECONDS)
+    dead = [socket.create_server(("127.0.0.1", 0)) for _ in range(DEAD)]
+    with meter_process("--tcp", "127.0.0.1:0") as (address, _):
+        meters = [PolledMeter("P1", address, 2, b"", "")]
+        meters += [
+            PolledMeter(f"D{n}", f"tcp:127.0.0.1:{one.getsockname()[1]}", 2, b"", "")
+            for n, one in enumerate(dead)
+        ]
+        store = Store(tmp_path / "tms.sqlite3")
+        store.write_now(lambda c: import_polled(c, meters, 0))
+        source = PolledSource(store, make_template())
+        source.load(0)
+        answers: list[Answered] = []
+        done = asyncio.Event()
+
+        def settle() -> None:
+            for event in source.events():
+                if isinstance(event, Answered):
+                    answers.append(event)
+                    source.ask("P1", [encode_request(FullRead(1))], 0)
+            asked.begin()
+            if len(answers) == 3:
+                done.set()
+
+        asked = Poller(source, settle)
+        try:
+            for one in meters:
+                source.ask(one.esn, [encode_request(FullRead(0))], 0)
+            asked.begin()
+            async with asyncio.timeout(30):
+                await done.wait()
+            assert len(source.silent) < DEAD, "it has not waited for all of the dead ones"
+        finally:
+            await asked.stop()
+            store.close()
+            for listening in dead:
+                listening.close()
