@@ -15,7 +15,7 @@ import aiomqtt
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.mqtt_client import WINDOW, broker_client
+from smartmeter.comms.mqtt_client import WINDOW, broker_client, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.task_connection import TaskConnection
 
@@ -58,8 +58,8 @@ class MqttConnection(TaskConnection):
                 timeout_s=CONNECT_TIMEOUT_S,
                 most=MAX_QUEUED,
             ) as client:
-                await client.subscribe(broker.down(self._node), qos=1)
-                await client.subscribe(broker.presence, qos=1)
+                await subscribe(client, broker.down(self._node))
+                await subscribe(client, broker.presence)
                 await self._converse(client)
         except aiomqtt.MqttError as error:
             raise OSError(f"{settings.address}: {error}") from error

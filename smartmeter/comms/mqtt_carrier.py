@@ -13,7 +13,7 @@ from protocols.transports.capture import active
 from protocols.transports.port import system_words
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended, told_to_end
-from smartmeter.comms.mqtt_client import WINDOW, broker_client
+from smartmeter.comms.mqtt_client import WINDOW, broker_client, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
@@ -107,8 +107,8 @@ class MqttCarrier:
             timeout_s=CONNECT_TIMEOUT_S,
             most=MAX_QUEUED,
         ) as client:
-            await client.subscribe(broker.up("+"), qos=1)
-            await client.subscribe(broker.gone("+"), qos=1)
+            await subscribe(client, broker.up("+"))
+            await subscribe(client, broker.gone("+"))
             await client.publish(broker.presence, ONLINE, qos=1, retain=True)
             self.connected = True
             self._standing.works()

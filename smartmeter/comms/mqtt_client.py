@@ -11,6 +11,8 @@ from smartmeter.comms.tls import client_tls
 #: APDUs that are sent and not yet confirmed by the broker; they stay in order.  (Above ten the
 #: library complains.)
 WINDOW = 8
+#: From here on what a broker grants is a refusal (MQTT 3.1.1, 3.9.3).
+_REFUSED = 0x80
 
 
 def broker_client(
@@ -39,3 +41,11 @@ def broker_client(
         max_queued_incoming_messages=most,
         max_queued_outgoing_messages=most,
     )
+
+
+async def subscribe(client: aiomqtt.Client, topic: str) -> None:
+    """Subscribe, each message at least once; MqttError when the broker will not."""
+    for granted in await client.subscribe(topic, qos=1):
+        code = granted if isinstance(granted, int) else granted.value
+        if code >= _REFUSED:
+            raise aiomqtt.MqttError(f"the broker refuses {topic}; look at its access rules")

@@ -1,6 +1,7 @@
 """A broker as carrier: what others may put there, a broker that goes and comes, two head-ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -67,6 +68,31 @@ async def test_what_strangers_publish_is_dropped_and_counted_and_disturbs_nobody
         async with connected(MqttBearer(settings(broker))) as (_, arrived, _taking):
             await asyncio.sleep(0.2)
             assert arrived == [] and late.seen == []
+
+
+async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A broker whose access rules grant no subscription (MQTT 3.1.1: SUBACK with 80H)."""
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        while True:
+            kind, size = await reader.readexactly(2)
+            body = await reader.readexactly(size)
+            if kind == 0x10:
+                writer.write(b"\x20\x02\0\0")
+            elif kind == 0x82:
+                writer.write(b"\x90\x03" + body[:2] + b"\x80")
+
+
+async def test_a_broker_that_refuses_a_topic_is_told_with_the_topic_by_both_ends() -> None:
+    server = await asyncio.start_server(_refuse, "127.0.0.1", 0)
+    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with pytest.raises(OSError, match=f"refuses c1222/down/{NODE}; look at its access rules"):
+        await MqttBearer(BearerSettings("b", address, node=NODE)).connect()
+    told: list[str] = []
+    carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: told)
+    assert "refuses c1222/up/+" in told[0] and not carrier.connected
+    server.close()
 
 
 async def test_a_broker_that_goes_and_comes_is_found_again_by_both_ends(broker: Broker) -> None:
