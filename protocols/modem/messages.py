@@ -24,6 +24,19 @@ SEND_US = 60_000_000
 LIST_US = 60_000_000
 #: Failures in a row after which the modem is given up.
 MAX_FAILURES = 3
+#: What people can mend, by the modem's number for it (3GPP 27.005, 3.2.5, and 27.007, 9.2).
+_MEANT = {
+    "+CMS ERROR: 310": "there is no SIM card",
+    "+CMS ERROR: 311": "the SIM card wants its PIN; switch that off",
+    "+CMS ERROR: 316": "the SIM card wants its PUK",
+    "+CMS ERROR: 322": "its memory is full",
+    "+CMS ERROR: 330": "the SIM card names no service centre",
+    "+CMS ERROR: 331": "there is no network",
+    "+CME ERROR: 10": "there is no SIM card",
+    "+CME ERROR: 11": "the SIM card wants its PIN; switch that off",
+    "+CME ERROR: 12": "the SIM card wants its PUK",
+    "+CME ERROR: 30": "there is no network",
+}
 _HEX = frozenset("0123456789ABCDEFabcdef")
 
 
@@ -149,7 +162,9 @@ class MessageLine:
         if event.token == _LIST and event.ok:
             self._events.append(Ready())
         elif (event.token in _BEGIN and not event.ok) or self._failures >= MAX_FAILURES:
-            self._events.append(ModemFailed(f"the modem says {event.result} to {event.token}"))
+            meant = _MEANT.get(event.result)
+            told = f"{event.result} ({meant})" if meant else event.result
+            self._events.append(ModemFailed(f"the modem says {told} to {event.token}"))
 
     def _sent(self, sending: _Sending, event: CommandDone) -> None:
         sending.left -= 1

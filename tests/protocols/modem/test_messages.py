@@ -2,7 +2,7 @@
 
 from protocols.machine import Event
 from protocols.modem.at import ESCAPE_US, INITIALISE
-from protocols.modem.messages import SEND_US, MessageCame, MessageLine, Ready
+from protocols.modem.messages import SEND_US, MessageCame, MessageLine, ModemFailed, Ready
 from protocols.modem.pdu import submit
 from tests.protocols.modem.test_pdu import as_delivered
 
@@ -60,6 +60,16 @@ def test_a_modem_that_tells_of_no_message_is_listed_all_the_same() -> None:
         events, octets = told(line, answer)
         assert events == []
     assert octets == "AT+CMGL=4\r" and told(line, "OK")[0] == [Ready()]
+
+
+def test_what_a_person_can_mend_is_told_in_words() -> None:
+    line = MessageLine(0)
+    for answer in ("OK", "OK", "OK", "OK"):
+        told(line, answer)
+    failed = ModemFailed(
+        "the modem says +CMS ERROR: 311 (the SIM card wants its PIN; switch that off) to AT+CMGL=4"
+    )
+    assert told(line, "+CMS ERROR: 311")[0] == [failed]
 
 
 def test_a_modem_that_waits_for_a_body_that_nobody_sends_is_freed() -> None:
