@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -107,11 +107,17 @@ class AnswersDue:
         """Tell whether what goes by a way has gone another before, and may be answered there."""
         return any(self._asked[key, came].too == way for came in self._askers.get(key, ()))
 
-    def take(self, key: Key, path: Hashable) -> list[Asked]:
+    def take(
+        self,
+        key: Key,
+        path: Hashable,
+        is_near: Callable[[Hashable, Hashable], bool] = lambda way, path: False,
+    ) -> list[Asked]:
         """Give who waits for the answer that came by ``path``; the right one is waited for no more.
 
         Deployed nodes answer on a connection of their own.  Where who asked can check a MAC,
-        such an answer goes on too, and the true one still finds its way if this was none.
+        such an answer goes on too, and the true one still finds its way if this was none.  In
+        clear it must come from near where the request went: ``is_near`` tells that of two paths.
         """
         waiting = [self._asked[key, came] for came in self._askers.get(key, ())]
         if found := [one for one in waiting if path in one.ways]:
@@ -120,7 +126,8 @@ class AnswersDue:
             return found
         if not key[0]:
             return []  # without a title the path is all that who asked is known by
-        waiting = [one for one in waiting if one.came != path and one.mode != CLEAR]
+        waiting = [one for one in waiting if one.came != path]
+        waiting = [one for one in waiting if one.mode != CLEAR or is_near(one.went, path)]
         found = [replace(one, answered=True) for one in waiting]
         for one in found:
             self._asked[key, one.came] = one

@@ -345,7 +345,8 @@ class Relay:
             return  # the first way may still bring the answer
         if path == self.upstream:
             self._ways.answered_from_above(apdu.calling, now_us)
-        waiting = self._due.take(key, path) or self._due.take(((), key[1]), path)
+        waiting = self._due.take(key, path, self._is_same_host)
+        waiting = waiting or self._due.take(((), key[1]), path)
         if len(waiting) == 1 and path in waiting[0].ways:
             self._learn(waiting[0], path, apdu, now_us)
         for asked in waiting:
@@ -363,6 +364,13 @@ class Relay:
             self.counts["dropped no-way-back"] += 1
         else:
             self._send(way, apdu, octets, now_us)
+
+    def _is_same_host(self, one: Hashable, other: Hashable) -> bool:
+        """Tell whether two paths lead to one address, whatever the ports and the protocols."""
+        addresses = (self._address_of(path, False) for path in (one, other))
+        # Port and protocol are the last three octets.
+        first, second = (address[:-3] for address in addresses)
+        return bool(first) and first == second
 
     def _learn(self, asked: Asked, path: Hashable, answer: Apdu, now_us: int) -> None:
         """Learn the way to who asked, from an answer that not everybody gets who asks."""

@@ -110,6 +110,42 @@ async def test_when_a_middle_relay_was_restarted_the_nodes_below_come_anew(tms: 
     await lowest.stop()
 
 
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"])
+async def test_an_answer_in_clear_may_come_by_another_port_of_the_host_that_was_asked(
+    source: str, kind: socket.SocketKind
+) -> None:
+    """Deployed nodes answer so; of another host anybody could have said it."""
+    master, node = RelayHost(MASTER, domain=ApTitle.parse(".7")), ApTitle.parse(".7.42")
+    await master.start("127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+
+    def line(host: str, kind: socket.SocketKind) -> socket.socket:
+        made = socket.socket(type=kind)
+        made.bind((host, 0))
+        made.connect(master.address)
+        made.setblocking(False)
+        return made
+
+    async def heard(by: socket.socket, wait_s: float = 5) -> bytes:
+        async with asyncio.timeout(wait_s):
+            return await loop.sock_recv(by, 4096)
+
+    host = line("127.0.0.1", socket.SOCK_STREAM)
+    with host, line("127.0.0.1", kind) as asked, line(source, kind) as answering:
+        register = encode_service(Register(node, serial_uid("SM1")))
+        asked.send(build_apdu(Envelope(1, MASTER, node), [register]))
+        await heard(asked)
+        host.send(build_apdu(Envelope(2, node, ApTitle.parse(".5")), [b"\x20"]))
+        await heard(asked)
+        answering.send(build_apdu(Envelope(3, ApTitle.parse(".5"), node, 2), [b"\0\3\1\0\0"]))
+        if source == "127.0.0.1":
+            assert items(await heard(host)) == [b"\0\3\1\0\0"]
+        else:
+            await eventually(lambda: master.relay.counts["dropped no-way-back"], "it is dropped")
+    await master.stop()
+
+
 async def test_over_udp_a_relay_is_reached_as_before_when_it_was_restarted() -> None:
     """Nothing ends between datagrams: who is above goes on to where it has heard the relay."""
     master = RelayHost(MASTER, domain=ApTitle.parse(".7"))
