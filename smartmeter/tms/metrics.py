@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from smartmeter.base.errors import StorageError
 from smartmeter.comms.metrics import Family, network_families
 from smartmeter.tms.service import Service
 
+_WORKS = "smartmeter_database_works", "Whether the database can be read, and takes changes"
+
 
 def tms_families(service: Service) -> list[Family]:
-    """Give all metrics, as the overview has them."""
-    view = service.overview()
+    """Give all metrics, as the overview has them; where that cannot be read, only this."""
+    try:
+        view = service.overview()
+    except StorageError:
+        return [Family(*_WORKS, [("", 0)])]
     alone = (
-        ("smartmeter_database_works", "Whether the database takes changes", int(not view["fault"])),
+        (*_WORKS, int(not view["fault"])),
         ("smartmeter_reports", "Reports that are stored", view["reports"]),
         ("smartmeter_intervals", "Intervals that are stored", view["intervals"]),
         ("smartmeter_open_alarms", "Alarms that nobody has closed", view["open_alarms"]),

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from nicegui import events, ui
 
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.tms.model import State
 
 COLOURS = {
@@ -126,7 +126,34 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
         banner.props("role=alert").style("overflow-wrap: anywhere")
         banner.set_visibility(False)
         ui.timer(SESSION_S, look)
-        yield
+        try:
+            yield
+        except StorageError as error:
+            with card("This page cannot be shown"):
+                ui.label(str(error)).style("overflow-wrap: anywhere")
+
+
+def live(seconds: float, refresh: Callable[[], None], begin_s: float = 0.0) -> None:
+    """Refresh every so often; while it cannot be read, that is said, and what was shown stays."""
+    told, shown = "", None
+
+    def look() -> None:
+        nonlocal told, shown
+        text = ""
+        try:
+            refresh()
+        except StorageError as error:
+            text = str(error)
+        if text == told:
+            return
+        told = text
+        if shown is not None:
+            shown.dismiss()
+        shown = ui.notification(text, type="negative", timeout=None) if text else None
+
+    if begin_s:
+        ui.timer(begin_s, look, once=True)
+    ui.timer(seconds, look)
 
 
 def heading(text: str, level: int = 2) -> None:

@@ -13,7 +13,7 @@ from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
-from smartmeter.tms.web.frame import Visitor, card, chip, downloads, fill, heading, table
+from smartmeter.tms.web.frame import Visitor, card, chip, downloads, fill, heading, live, table
 from smartmeter.tms.web.profile_chart import ProfileChart
 from smartmeter.tms.web.retiring import retiring
 
@@ -100,8 +100,7 @@ def draw(
             fill(parts[name], rows)
         chart.refresh(value["profile_sets"], value["intervals"])
 
-    ui.timer(0.1, refresh, once=True)
-    ui.timer(REFRESH_S, refresh)
+    live(REFRESH_S, refresh, 0.1)
 
 
 def _asking(service: Service, esn: str, visitor: Visitor, kinds: tuple[Kind, ...]) -> ui.row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import ui
 
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import card, fill, heading, table
+from smartmeter.tms.web.frame import card, fill, heading, live, table
 
 REFRESH_S = 5.0
 #: The tree is fetched by the browser: big data never goes through the page's own channel.
@@ -67,5 +67,4 @@ def draw(service: Service) -> None:
         fill(counts, [{"what": what, "count": f"{count:,}"} for what, count in network])
         ui.run_javascript(TREE_SCRIPT % {"id": chart.id})
 
-    ui.timer(0.2, refresh, once=True)
-    ui.timer(REFRESH_S, refresh)
+    live(REFRESH_S, refresh, 0.2)

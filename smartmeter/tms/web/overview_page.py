@@ -20,6 +20,7 @@ from smartmeter.tms.web.frame import (
     figure,
     fill,
     heading,
+    live,
     table,
 )
 
@@ -85,7 +86,7 @@ def draw(service: Service) -> None:
         refresh_meters()
 
     refresh()
-    ui.timer(REFRESH_S, refresh)
+    live(REFRESH_S, refresh)
 
 
 def _draw_states(row: ui.row, counts: dict[str, int]) -> None:

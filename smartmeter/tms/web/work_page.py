@@ -10,7 +10,7 @@ from nicegui import events, ui
 
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, heading, table
+from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, heading, live, table
 
 REFRESH_S = 1.5
 MAX_SHIPMENT_OCTETS = 8 << 20
@@ -42,7 +42,7 @@ def draw(service: Service, visitor: Visitor) -> None:
         fill(refused, service.security_events()[:ROWS])
 
     refresh()
-    ui.timer(REFRESH_S, refresh)
+    live(REFRESH_S, refresh)
 
 
 def _alarms(service: Service, visitor: Visitor) -> Callable[[], None]:

@@ -49,6 +49,9 @@ async def test_a_tms_tells_what_it_refused_and_how_its_smartmeters_do(tmp_path: 
     port, service = free_port(), Service(tms)
     async with serving_metrics(("127.0.0.1", port), lambda: tms_families(service)):
         told = await scraped(port)
+        tms.store.write_now(lambda c: c.execute("ALTER TABLE meters RENAME TO gone").fetchall())
+        service = Service(tms)
+        assert await scraped(port) == {("smartmeter_database_works",): 0}, "it cannot be read"
     refused = {
         event[0]: value
         for (name, *event), value in told.items()

@@ -87,6 +87,11 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
     answer = await client.get("/api/meters/SM1/load-profile?limit=2")
     assert [(end - EPOCH_S) // 900 for end in answer.json()["end_s"]] == [2, 3], "the newest"
 
+    tms.store.write_now(lambda c: c.execute("ALTER TABLE meters RENAME TO gone").fetchall())
+    for page in ("/", "/meter/SM1"):
+        answer = await client.get(page)
+        assert answer.status_code == 200 and "no such table: meters; check" in answer.text
+
 
 #: Method, path, body; the answer's status, and what it tells.
 WRONG: list[tuple[str, str, bytes | None, int, str]] = [
