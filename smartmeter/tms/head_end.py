@@ -121,8 +121,7 @@ class HeadEnd:
             self.silence,
             self.polled,
             self._commits,
-            self._power.log_read,
-            self._lost.had,
+            self._list_kept,
         )
         self.retirement = Retirement(
             store,
@@ -521,6 +520,11 @@ class HeadEnd:
         if kind == Kind.PROVISION and not self._keeps_to_template(esn):
             self._set_state(esn, State.PROVISIONING, "")
         return number if self.jobs.submit(job, self._now_us) else None
+
+    def _list_kept(self, esn: str, kind: Kind) -> None:
+        self._lost.had(esn, kind)
+        if kind is Kind.OUTAGES:
+            self._power.log_read(esn)
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s

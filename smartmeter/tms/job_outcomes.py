@@ -40,13 +40,12 @@ class JobOutcomes:
         silence: SilenceWatch,
         polled: PolledSource,
         commits: Commits,
-        on_outages: Callable[[str], None],
         on_kept: Callable[[str, Kind], None],
     ) -> None:
-        """``on_outages`` is told whose outage log is durable, ``on_kept`` of whom anything is."""
+        """``on_kept`` is told when what a job read of a meter's lists is durable."""
         self._store, self._template, self._contexts = store, template, contexts
         self._silence, self._polled = silence, polled
-        self._commits, self._on_outages, self._on_kept = commits, on_outages, on_kept
+        self._commits, self._on_kept = commits, on_kept
 
     @property
     def version(self) -> int:
@@ -116,8 +115,6 @@ class JobOutcomes:
         def after(future: Future[None]) -> None:
             if future.exception() is None:
                 self._on_kept(job.esn, Kind(job.kind))
-                if job.kind == Kind.OUTAGES:
-                    self._on_outages(job.esn)
 
         self._commits.write(change, after)
 
