@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import click
 
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tms_client import TmsClient, client_options
 
@@ -33,7 +34,7 @@ def list_all(as_json: bool, url: str, user: str) -> None:
 
 
 @command.command()
-@click.argument("file")
+@click.argument("file", type=NAME)
 @client_options
 def add(file: str, url: str, user: str) -> None:
     """Enter those of FILE, to be polled.

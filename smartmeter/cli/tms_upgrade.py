@@ -27,7 +27,7 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("file")
+@click.argument("file", type=NAME)
 def key(file: str) -> None:
     """Make a key that signs images.
 
@@ -45,7 +45,7 @@ def key(file: str) -> None:
 
 
 @command.command()
-@click.argument("file")
+@click.argument("file", type=NAME)
 @click.option(
     "--key", "key_file", required=True, metavar="FILE", type=NAME, help="The key that signs."
 )
@@ -69,7 +69,7 @@ def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
 
 
 @command.command()
-@click.argument("file")
+@click.argument("file", type=NAME)
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
 @click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
 @click.option("--at", default="", metavar="TIME", help="UTC, 2026-12-01T02:00; without: at once.")

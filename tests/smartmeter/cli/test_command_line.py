@@ -101,6 +101,8 @@ def test_a_ctrl_c_that_fell_where_nothing_can_be_raised_comes_again() -> None:
         ("read", "sim:", "--password-file", ""),
         ("relay", "run", "--master", ".7", "--data", ""),
         ("tms", "run", "--data", ""),
+        ("tms", "upgrade", "key", ""),
+        ("tms", "polled", "add", ""),
     ],
 )
 def test_an_empty_name_of_a_file_is_wrong_use(line: tuple[str, ...]) -> None:
