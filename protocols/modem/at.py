@@ -8,6 +8,7 @@ modem that talks for ever takes no memory.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ MAX_QUEUED = 256
 #: ATA, which would end it.  Without Z: some modems leave out what stands behind it (V.250, 6.1.1).
 INITIALISE = "ATE0Q0V1&C1&D2S0=0"
 LOST = b"\r\nNO CARRIER\r\n"
+#: What the modem says next may have come with it: a ring, where it is now.
+_LOST_AT_END = re.compile(re.escape(LOST) + rb"(?:\r\n[\r\n -~]*)?\Z")
 
 _GOOD = ("OK",)
 _BAD = ("ERROR", "NO CARRIER", "BUSY", "NO ANSWER", "NO DIALTONE", "NO DIAL TONE")
@@ -255,9 +258,11 @@ class AtModem:
         self._next(now_us)
 
     def _take_call(self, data: bytes, now_us: int) -> None:
-        self._tail = (self._tail + data)[-len(LOST) :]
-        lost = self._tail == LOST
-        octets = data.removesuffix(LOST)
+        before = len(self._tail)
+        heard = self._tail + data
+        self._tail = heard[-len(LOST) :]
+        lost = _LOST_AT_END.search(heard)
+        octets = data[: max(0, lost.start() - before)] if lost else data
         if octets:
             self._events.append(DataArrived(octets))
         if lost:

@@ -83,6 +83,17 @@ def test_a_call_that_is_not_answered_says_why(reason: str) -> None:
     assert modem.events() == [CallEnded("no answer")]
 
 
+@pytest.mark.parametrize("after", ["\r\n+CREG: 1\r\n", "\r\nRING\r\n\r\nRI"])
+def test_what_the_modem_says_at_once_behind_no_carrier_hides_no_end(after: str) -> None:
+    modem = online()
+    modem.receive(b"octets\r\nNO CARRIER\r\n" + after.encode(), 2)
+    assert modem.events() == [DataArrived(b"octets"), CallEnded("NO CARRIER")]
+    modem = online()
+    said = b"\r\nNO CARRIER\r\n\xee\0 of a message"
+    modem.receive(said, 2)
+    assert modem.events() == [DataArrived(said)]
+
+
 def test_octets_pass_through_a_call_until_the_carrier_is_lost() -> None:
     modem = online()
     modem.send(b"\xee\0\r\n")
