@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from http.cookiejar import CookieJar
 from typing import Any, TypeVar
@@ -26,6 +26,8 @@ PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
 TIMEOUT_S = 60.0
 LOGGED_IN = 303
 MAX_ANSWER_OCTETS = 16 << 20
+#: Meters that are named in one line.
+MAX_NAMED = 20
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 
@@ -42,6 +44,29 @@ def client_options(verb: _Verb) -> _Verb:
     ):
         verb = option(verb)
     return verb
+
+
+class Refused(SmartMeterError):
+    """The TMS answered that it does not do what was asked."""
+
+
+def for_each(esns: Sequence[str], act: Callable[[str], str]) -> None:
+    """Do something with each of several meters and print what it came to, whatever is refused.
+
+    ClickException at the end names those that were; a TMS that is not there ends it at once.
+    """
+    refused = []
+    for esn in esns:
+        try:
+            click.echo(act(esn))
+        except Refused as error:
+            if len(esns) == 1:
+                raise
+            click.echo(f"{esn}: not done: {error.fault}", err=True)
+            refused.append(esn)
+    if refused:
+        more = f" and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
+        raise click.ClickException(f"not done with {', '.join(refused[:MAX_NAMED])}{more}")
 
 
 class _GoesOn(HTTPRedirectHandler):
@@ -102,7 +127,7 @@ class TmsClient:
         except HTTPError as error:
             if error.code == LOGGED_IN:
                 return b""
-            raise SmartMeterError(self._url, _told(error), _REMEDIES.get(error.code, "")) from None
+            raise Refused(self._url, _told(error), _REMEDIES.get(error.code, "")) from None
         except (URLError, OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise SmartMeterError(self._url, str(reason), "is the TMS running there?") from None

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from smartmeter.cli.tms_client import TmsClient, client_options
+from smartmeter.cli.tms_client import Refused, TmsClient, client_options
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.model import Kind
 
@@ -26,11 +26,14 @@ def command(esns: tuple[str, ...], url: str, user: str) -> None:
     it when one was lost.
     """
     client = TmsClient(url, user)
-    begun = {}
+    begun, failed = {}, []
     for esn in esns:
-        asked = client.post(f"/api/meters/{quote(esn, safe='')}/jobs", {"kind": Kind.KEY})
-        begun[esn] = asked["job"]
-    failed = []
+        try:
+            asked = client.post(f"/api/meters/{quote(esn, safe='')}/jobs", {"kind": Kind.KEY})
+            begun[esn] = asked["job"]
+        except Refused as error:
+            click.echo(f"{esn:16} failed: {error.fault}")
+            failed.append(esn)
     for esn, number in begun.items():
         job = _ended(client, number)
         told = job["result"] if job["state"] == DONE else job["cause"]

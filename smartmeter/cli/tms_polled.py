@@ -9,7 +9,7 @@ import click
 
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.text_file import text_of
-from smartmeter.cli.tms_client import TmsClient, client_options
+from smartmeter.cli.tms_client import TmsClient, client_options, for_each
 
 
 @click.group(name="polled")
@@ -56,6 +56,9 @@ def remove(esns: tuple[str, ...], url: str, user: str) -> None:
     Take them out of the file of tms run --poll too: a start would enter them again.
     """
     client = TmsClient(url, user)
-    for esn in esns:
+
+    def act(esn: str) -> str:
         client.delete(f"/api/polled/{quote(esn, safe='')}")
-        click.echo(f"{esn} is polled no more")
+        return f"{esn} is polled no more"
+
+    for_each(esns, act)

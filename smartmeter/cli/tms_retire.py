@@ -7,7 +7,7 @@ from urllib.parse import quote
 import click
 
 from smartmeter.base.instant import utc_second
-from smartmeter.cli.tms_client import TmsClient, client_options
+from smartmeter.cli.tms_client import TmsClient, client_options, for_each
 
 
 @click.command()
@@ -24,9 +24,12 @@ def retire(esns: tuple[str, ...], replaced_by: str, url: str, user: str) -> None
     if replaced_by and len(esns) > 1:
         raise click.UsageError("--replaced-by takes the place of one meter")
     client = TmsClient(url, user)
-    for esn in esns:
+
+    def act(esn: str) -> str:
         client.post(f"/api/meters/{quote(esn, safe='')}/retire", {"replaced_by": replaced_by})
-        click.echo(f"{esn} is retired")
+        return f"{esn} is retired"
+
+    for_each(esns, act)
 
 
 @click.command()
@@ -52,6 +55,9 @@ def replace(old: str, new: str, at: str, url: str, user: str) -> None:
 def bring_back(esns: tuple[str, ...], url: str, user: str) -> None:
     """Put retired meters into service again."""
     client = TmsClient(url, user)
-    for esn in esns:
+
+    def act(esn: str) -> str:
         client.post(f"/api/meters/{quote(esn, safe='')}/return", {})
-        click.echo(f"{esn} is in service")
+        return f"{esn} is in service"
+
+    for_each(esns, act)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
+import click
 import pytest
 
 from smartmeter.base.errors import SmartMeterError
-from smartmeter.cli.tms_client import PASSWORD_VARIABLE, TmsClient
+from smartmeter.cli.tms_client import PASSWORD_VARIABLE, Refused, TmsClient, for_each
 
 LOGGED_IN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -47,3 +48,25 @@ def test_an_answer_that_is_none_is_one_error_with_its_remedy(
         client = TmsClient(url, "operator")
         with pytest.raises(SmartMeterError, match="is the TMS running there"):
             client.get("/api/meters")
+
+
+def test_what_is_refused_of_one_meter_keeps_nothing_from_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def act(esn: str) -> str:
+        if esn == "SM2":
+            raise Refused("http://tms", "SM2: is retired already")
+        if esn == "SM9":
+            raise SmartMeterError("http://tms", "Connection refused")
+        return f"{esn} is retired"
+
+    with pytest.raises(click.ClickException, match=r"not done with SM2$"):
+        for_each(["SM1", "SM2", "SM3"], act)
+    printed = capsys.readouterr()
+    assert printed.out == "SM1 is retired\nSM3 is retired\n"
+    assert printed.err == "SM2: not done: SM2: is retired already\n"
+    with pytest.raises(Refused, match="retired already"):
+        for_each(["SM2"], act)
+    with pytest.raises(SmartMeterError, match="Connection refused"):
+        for_each(["SM9", "SM1"], act)
+    assert not capsys.readouterr().out, "a TMS that has gone is not asked for each of a thousand"
