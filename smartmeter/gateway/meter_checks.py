@@ -16,6 +16,7 @@ from protocols.transports.pump import MeterPort
 from smartmeter.base.clock import US_PER_S, wall_utc_us
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.settings import SeatSettings
+from smartmeter.ssi.identity import IDENTITY, identity_of
 
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
 NEEDED = (0, 1, 3, 11, 12, 16, 21, 22, 23, 52, 61, 62, 63, 64, 71, 76)
@@ -66,6 +67,7 @@ def check_meter(seat: SeatSettings) -> Iterator[Finding]:
     if refused:
         yield Finding(seat.port, True, "the meter refuses the password", "mend password_file")
     yield from _locked(seat.port, locked, password is not None)
+    yield from _identity(seat.port, Snapshot(images))
     missing = [n for n in NEEDED if n not in used and n != CLOCK]
     if missing:
         told = f"the meter has no {_listed(missing)}: reports go without them"
@@ -101,6 +103,13 @@ def _clock(port: str, tables: Snapshot, board_s: int) -> Iterator[Finding]:
             + (clock.rules.note or "one of the two is wrong"),
             "if it is the meter's, have it set: intervals keep the times that it gives them",
         )
+
+
+def _identity(port: str, tables: Snapshot) -> Iterator[Finding]:
+    """Tell of a meter that cannot be told from another one."""
+    if identity_of(tables.images.get(IDENTITY, b""), tables.context) is None:
+        told = "it tells no serial number (ST-01): another meter in its place is not noticed"
+        yield Finding(port, False, told)
 
 
 def _locked(port: str, locked: list[int], with_password: bool) -> Iterator[Finding]:

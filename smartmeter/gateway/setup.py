@@ -80,7 +80,9 @@ def probe(port: str, password: str, user_id: int, rts: bool = True, dtr: bool = 
         return Found(port, False, f"no meter answers: {error}")
     try:
         identity = Snapshot(images)[1]
-    except (TableError, KeyError) as error:
+    except KeyError:
+        return Found(port, True, "a meter that does not show who it is (ST-01)")
+    except TableError as error:
         return Found(port, True, f"a meter without an identity that can be read: {error}")
     maker, model = (text_shown(identity.get(n, "")) for n in ("MANUFACTURER", "ED_MODEL"))
     serial = text_shown(identity.get("MFG_SERIAL_NUMBER", ""))

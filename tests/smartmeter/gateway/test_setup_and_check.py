@@ -19,7 +19,7 @@ from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
-from smartmeter.gateway.meter_checks import _clock, _history
+from smartmeter.gateway.meter_checks import _clock, _history, _identity
 from smartmeter.gateway.place_checks import check_places
 from smartmeter.gateway.settings import GatewaySettings, read_settings
 from smartmeter.gateway.setup import Found, write_files
@@ -170,6 +170,15 @@ def test_a_history_log_that_is_locked_is_not_said_to_be_none(
     known: dict[str, Any] = {"used": (71, 73), "locked": []} | fields
     found = _history("port", Snapshot({}), **known)
     assert told in found.text and not found.wrong
+
+
+def test_a_meter_that_cannot_be_told_from_another_is_told_of() -> None:
+    meter = Meter(MeterSettings(), MemoryNvram(), Calendar(US_PER_S), 0)
+    images = {number: meter.table(number, 0) for number in (0, 1)}
+    assert not list(_identity("port", Snapshot(images)))
+    for image in (images[1][:16] + b" " * 16, images[1][:10], b""):
+        [found] = _identity("port", Snapshot({**images, 1: image}))
+        assert "no serial number" in found.text and not found.wrong
 
 
 def test_a_gateway_never_asks_the_boards_clock_what_time_it_is() -> None:
