@@ -131,8 +131,8 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
     from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
     from smartmeter.gateway.sinks.statistics_link import import_statistics
 
-    #: By meter, set and channel: the energy of all intervals that ended up to an instant.
-    sums: dict[tuple[str, int, int], tuple[int, Decimal]] = {}
+    #: By meter, set and direction: the energy of all intervals that ended up to an instant.
+    sums: dict[tuple[str, int, str], tuple[int, Decimal]] = {}
 
     async def step() -> bool:
         """Send every hour from the first one on that new intervals have changed."""
@@ -145,21 +145,22 @@ def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Ste
                 hour_s = (row["end_s"] - 1) // 3600 * 3600
                 changed[key] = min(hour_s, changed.get(key, hour_s))
         for (esn, direction), first_s in changed.items():
-            # Several channels and sets may record it: one of them is the history.
-            channel = readings.energy_channel(esn, direction)
-            if channel is None:
+            # Several sets may record it: one of them is the history.
+            set_nbr = readings.energy_set(esn, direction)
+            if set_nbr is None:
                 continue
-            from_s, before = sums.get((esn, *channel), (0, Decimal(0)))
+            energy = esn, set_nbr, direction
+            from_s, before = sums.get(energy, (0, Decimal(0)))
             if first_s < from_s or not from_s:  # a gap was filled, or it is the first time
-                from_s, before = 0, readings.forgotten(esn, *channel)
-            rows = readings.hourly(esn, *channel, from_s)
+                from_s, before = 0, readings.forgotten(*energy)
+            rows = readings.hourly(*energy, from_s)
             if not rows:
                 continue
             entries = hourly_statistics(rows, first_s, before)
             await import_statistics(settings, statistic_metadata(esn, direction), entries)
             last_s = rows[-1]["hour_s"]
             earlier = (Decimal(row["value"]) for row in rows if row["hour_s"] < last_s)
-            sums[esn, *channel] = last_s, sum(earlier, before)
+            sums[energy] = last_s, sum(earlier, before)
         if fresh:
             readings.move(STATISTICS_SINK, {"intervals": fresh[-1]["number"]})
         return bool(fresh)

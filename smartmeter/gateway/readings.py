@@ -33,7 +33,7 @@ from smartmeter.tms.store.records import Part
 
 #: Beside this file: importlib.resources costs a board a megabyte.
 SCHEMA = Path(__file__).with_name("readings.sql")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 REGISTER_TABLES = (23, 25, 28)
 #: Rows that one look for new ones gives at the most.
 MAX_ROWS = 1000
@@ -343,12 +343,11 @@ class Readings:
                 return total
         return None
 
-    def energy_channel(self, esn: str, direction: str) -> tuple[int, int] | None:
-        """Give set and channel that record a direction's energy: the first of those that do."""
+    def energy_set(self, esn: str, direction: str) -> int | None:
+        """Give the set that records a direction's energy: the first of those that do."""
         for set_nbr in self._sets(esn):
-            row = energy_rows(self._newest_interval(esn, set_nbr)).get(direction)
-            if row is not None:
-                return set_nbr, row["channel"]
+            if direction in energy_rows(self._newest_interval(esn, set_nbr)):
+                return set_nbr
         return None
 
     def _sets(self, esn: str) -> Iterator[int]:
@@ -371,27 +370,32 @@ class Readings:
             set_nbr,
         )
 
-    def hourly(self, esn: str, set_nbr: int, channel: int, from_s: int = 0) -> list[sqlite3.Row]:
-        """Give the energy of a channel with the UTC hour in which each interval ended, in order.
+    def hourly(self, esn: str, set_nbr: int, direction: str, from_s: int = 0) -> list[sqlite3.Row]:
+        """Give the energy of a direction with the UTC hour in which each interval ended, in order.
 
-        An interval that ends on the hour belongs to the hour before.  What ended up to
-        ``from_s`` is left out.
+        Of several channels the first of each interval counts: another meter, or another
+        programme, may record it in another one.  An interval that ends on the hour belongs to
+        the hour before.  What ended up to ``from_s`` is left out.
         """
+        last = self._one("SELECT max(channel) AS channel FROM intervals WHERE esn=?", esn)
+        channels = range((last["channel"] if last and last["channel"] is not None else -1) + 1)
         return self._all(
-            "SELECT (end_s - 1) / 3600 * 3600 AS hour_s, value FROM intervals"
-            # The plus keeps SQLite with the index by time.
-            f" WHERE esn=? AND channel=? AND end_s > ? AND +set_nbr=? AND {_COUNTED}"
-            " ORDER BY end_s, number",
+            "SELECT (end_s - 1) / 3600 * 3600 AS hour_s, value FROM"
+            " (SELECT end_s, value, number, min(channel) FROM intervals"
+            # Each channel by its number, and the plus: they keep SQLite with the index by time.
+            f" WHERE esn=? AND channel IN ({','.join(map(str, channels))}) AND end_s > ?"
+            f" AND +set_nbr=? AND direction=? AND {_COUNTED}"
+            " GROUP BY ring_epoch, sequence) ORDER BY end_s, number",
             esn,
-            channel,
             from_s,
             set_nbr,
+            direction,
         )
 
-    def forgotten(self, esn: str, set_nbr: int, channel: int) -> Decimal:
-        """Give the energy of a channel in intervals that were here and are forgotten."""
-        sql = "SELECT value FROM forgotten WHERE esn=? AND set_nbr=? AND channel=?"
-        row = self._one(sql, esn, set_nbr, channel)
+    def forgotten(self, esn: str, set_nbr: int, direction: str) -> Decimal:
+        """Give the energy of a direction in intervals that were here and are forgotten."""
+        sql = "SELECT value FROM forgotten_energy WHERE esn=? AND set_nbr=? AND direction=?"
+        row = self._one(sql, esn, set_nbr, direction)
         return Decimal(row["value"]) if row is not None else Decimal(0)
 
     def meters(self) -> list[str]:
@@ -434,15 +438,16 @@ class Readings:
 
     def _add_forgotten(self, before_s: int) -> None:
         """Keep the sums of what is about to be forgotten."""
-        sums: dict[tuple[str, int, int], Decimal] = {}
-        sql = f"SELECT * FROM intervals WHERE end_s < ? AND {_COUNTED}"
+        sums: dict[tuple[str, int, str], Decimal] = {}
+        sql = f"SELECT *, min(channel) FROM intervals WHERE end_s < ? AND {_COUNTED}"
+        sql += " GROUP BY esn, set_nbr, ring_epoch, sequence, direction"
         for row in self._db.execute(sql, (before_s,)):
-            channel = row["esn"], row["set_nbr"], row["channel"]
-            known = sums[channel] if channel in sums else self.forgotten(*channel)
-            sums[channel] = known + Decimal(row["value"])
+            energy = row["esn"], row["set_nbr"], row["direction"]
+            known = sums[energy] if energy in sums else self.forgotten(*energy)
+            sums[energy] = known + Decimal(row["value"])
         self._db.executemany(
-            "INSERT OR REPLACE INTO forgotten VALUES (?,?,?,?)",
-            [(*channel, f"{total:f}") for channel, total in sums.items()],
+            "INSERT OR REPLACE INTO forgotten_energy VALUES (?,?,?,?)",
+            [(*energy, f"{total:f}") for energy, total in sums.items()],
         )
 
     def _all(self, sql: str, *values: Any) -> list[sqlite3.Row]:

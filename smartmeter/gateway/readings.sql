@@ -53,12 +53,12 @@ CREATE TABLE IF NOT EXISTS cursors (
     sink TEXT PRIMARY KEY,
     position TEXT NOT NULL
 ) WITHOUT ROWID;
--- What a channel recorded in the intervals that were forgotten for their age: sums go on from it.
-CREATE TABLE IF NOT EXISTS forgotten (
+-- The energy in the intervals that were forgotten for their age: sums go on from it.
+CREATE TABLE IF NOT EXISTS forgotten_energy (
     esn TEXT NOT NULL,
     set_nbr INTEGER NOT NULL,
-    channel INTEGER NOT NULL,
+    direction TEXT NOT NULL,
     value TEXT NOT NULL,
-    PRIMARY KEY (esn, set_nbr, channel)
+    PRIMARY KEY (esn, set_nbr, direction)
 ) WITHOUT ROWID;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -106,10 +106,9 @@ def test_intervals_of_a_ring_that_began_anew_are_kept_though_the_module_forgot_t
 def test_the_sets_of_a_meter_are_kept_apart(readings: Readings) -> None:
     readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 7]]))])
     readings.keep(ESN, 1, [(3, profile(3, 0, [[900, 0], [901, 0]], set_nbr=2))])
-    assert readings.energy_channel(ESN, "delivered") == (1, 0)
-    assert readings.energy_channel(ESN, "received") == (1, 1)
-    assert readings.energy_channel("SM000002", "delivered") is None
-    assert [row["value"] for row in readings.hourly(ESN, 1, 0)] == ["51"]
+    assert readings.energy_set(ESN, "delivered") == readings.energy_set(ESN, "received") == 1
+    assert readings.energy_set("SM000002", "delivered") is None
+    assert [row["value"] for row in readings.hourly(ESN, 1, "delivered")] == ["51"]
     last = readings.last_interval(ESN)
     assert last is not None and (last["set_nbr"], last["value"]) == (1, "51")
 
@@ -173,24 +172,24 @@ def test_a_clock_that_is_a_century_ahead_costs_the_oldest_day_and_not_all(
 def test_sums_go_on_from_what_was_forgotten(readings: Readings) -> None:
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
     readings.keep(ESN, 1, [(2, profile(2, 0, [[n, 2 * n] for n in range(1, 13)]))])
-    assert readings.forgotten(ESN, 1, 0) == 0
-    whole = hourly_statistics(readings.hourly(ESN, 1, 0))
+    assert readings.forgotten(ESN, 1, "delivered") == 0
+    whole = hourly_statistics(readings.hourly(ESN, 1, "delivered"))
     for hours in (1, 2):
         readings.prune(EPOCH_S + 800 * 86_400 + hours * 3600 + 1)
-        before = readings.forgotten(ESN, 1, 0)
+        before = readings.forgotten(ESN, 1, "delivered")
         assert before == sum(range(1, 4 * hours + 1))
-        assert readings.forgotten(ESN, 1, 1) == 2 * before
-        rest = hourly_statistics(readings.hourly(ESN, 1, 0), 0, before)
+        assert readings.forgotten(ESN, 1, "received") == 2 * before
+        rest = hourly_statistics(readings.hourly(ESN, 1, "delivered"), 0, before)
         assert rest == whole[hours:]
 
 
 def test_a_database_of_before_sums_were_kept_is_taken_over(tmp_path: Path) -> None:
     old = Readings(tmp_path / "readings.sqlite3")
     old.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
-    old._db.executescript("DROP TABLE forgotten; PRAGMA user_version = 1;")
+    old._db.executescript("DROP TABLE forgotten_energy; PRAGMA user_version = 1;")
     old.close()
     new = Readings(tmp_path / "readings.sqlite3")
-    assert len(rows(new)) == 2 and new.forgotten(ESN, 1, 0) == 0
+    assert len(rows(new)) == 2 and new.forgotten(ESN, 1, "delivered") == 0
 
 
 def test_the_power_is_what_is_delivered_less_what_is_received(readings: Readings) -> None:
@@ -264,7 +263,7 @@ def test_an_interval_without_a_time_has_none_in_the_csv_and_is_in_no_hour(
     readings._db.execute("UPDATE intervals SET end_s=0")
     CsvFile(tmp_path / "x.csv", readings).step()
     assert "SM000001,1,1,0,0,,900,01," in (tmp_path / "x.csv").read_text()
-    assert readings.hourly(ESN, 1, 0) == []
+    assert readings.hourly(ESN, 1, "delivered") == []
 
 
 def test_a_file_that_was_there_before_is_left_alone_until_it_is_moved_away(

@@ -122,8 +122,8 @@ async def test_history_that_comes_piece_by_piece_is_that_of_the_whole(tmp_path: 
         assert await step() and not await step()
         if number == 4:
             step = _statistics_step(settings(server), readings)
-    for channel, direction in enumerate(("delivered", "received")):
-        whole = hourly_statistics(readings.hourly(ESN, 1, channel))
+    for direction in ("delivered", "received"):
+        whole = hourly_statistics(readings.hourly(ESN, 1, direction))
         told = home.statistics[f"smartmeter:meter_sm000001_{direction}"]
         assert told == {one["start"]: (one["state"], one["sum"]) for one in whole}
         assert len(whole) == 12
@@ -133,6 +133,31 @@ async def test_history_that_comes_piece_by_piece_is_that_of_the_whole(tmp_path: 
     assert await step() and home.calls == calls + 2
     delivered = home.statistics["smartmeter:meter_sm000001_delivered"]
     assert delivered["2026-01-01T11:00:00+00:00"][1] == sum(range(48))
+    server.close()
+
+
+async def test_history_goes_on_when_another_meter_records_energy_in_another_channel(
+    tmp_path: Path,
+) -> None:
+    home = Home()
+    server = await home_server(home)
+    readings = Readings(tmp_path / "readings.sqlite3")
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[10, 3]] * 40))])
+    await _statistics_step(settings(server), readings)()
+    readings.keep(ESN, 1, [(3, profile(3, 40, [[3, 10]] * 8))])
+    readings._db.execute(
+        "UPDATE intervals SET channel = channel + 9 WHERE sequence >= 40 AND channel = 0"
+    )
+    readings._db.execute(
+        "UPDATE intervals SET direction = iif(channel = 1, 'delivered', 'received')"
+        " WHERE sequence >= 40"
+    )
+    await _statistics_step(settings(server), readings)()
+    for direction, wh in (("delivered", 10), ("received", 3)):
+        told = home.statistics[f"smartmeter:meter_sm000001_{direction}"].values()
+        assert [total for _, total in told] == [4 * wh * (n + 1) for n in range(12)]
+    readings.prune(EPOCH_S + 800 * 86_400 + 11 * 3600 + 1)
+    assert readings.forgotten(ESN, 1, "delivered") == 440
     server.close()
 
 
