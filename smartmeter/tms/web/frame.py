@@ -63,6 +63,14 @@ LINK = (
     '<q-td :props="props"><a class="text-primary" :href="\'/meter/\' + props.value">'
     "{{ props.value }}</a></q-td>"
 )
+#: Leads to the log-in where the session has ended while the connection was away, as with each
+#: start of the TMS: the page would try to connect, and be refused, for ever.
+COME_BACK = """
+window.socket.on('connect_error', async () => {
+  const answer = await fetch('/api/network').catch(() => null);
+  if (answer && answer.status === 401) window.location.reload();
+});
+"""
 #: How often an open page asks whether its reader has logged out elsewhere.
 SESSION_S = 2.0
 PAGES = (
@@ -126,6 +134,7 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
         banner.props("role=alert").style("overflow-wrap: anywhere")
         banner.set_visibility(False)
         ui.timer(SESSION_S, look)
+        ui.run_javascript(COME_BACK)
         try:
             yield
         except StorageError as error:
