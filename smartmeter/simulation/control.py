@@ -190,7 +190,10 @@ def _storm(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
 def _storm_of_a_twin(twin: Twin, code: int, count: int, now_us: int) -> int:
     try:
         image, taken = with_events(twin.device.present(now_us), code, count)
-    except (KeyError, TableError) as error:
+    except KeyError as missing:
+        remedy = "clone the meter again with its password"
+        raise ControlError(409, f"{missing.args[0]}: {remedy}") from None
+    except TableError as error:
         raise ControlError(409, f"the image has no event log that decodes: {error}") from None
     twin.device.put(LOG, image, now_us)
     return taken
