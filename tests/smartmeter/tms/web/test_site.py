@@ -114,6 +114,8 @@ async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
 ) -> None:
     client, tms, _ = browser
     await client.post("/login", data={"user": "ann", "password": "good enough"})
+    for path in ("/health?at=5", "/login?next=%2F"):
+        assert (await client.get(path)).status_code == 200
     headers = {"content-type": "application/json"}
     for method, path, body, status, told in WRONG:
         answer = await client.request(method, path, content=body, headers=headers)
