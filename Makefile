@@ -34,9 +34,9 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Three at a time: on two processors one waits for processes and two compute.
+# Four at a time: on two processors two wait for processes and two compute.
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 # The long campaigns, and properties on examples of their own; docs/test_night.rst keeps what the
 # last run came to.

@@ -1,5 +1,6 @@
 """Rules for the whole test suite: under REQUIRE_ALL=1 a skip is a failure."""
 
+import itertools
 import os
 from collections.abc import Generator
 
@@ -20,27 +21,40 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("EXAMPLES", "house"))
 
-#: What waits for processes more than it computes, the longest first: begun first, so that the
-#: other workers have the processor meanwhile, and nobody waits for it alone at the end.
+#: What waits for processes more than it computes, the longest first.  Half of the workers begin
+#: with these, so that the others have the processor meanwhile, and nobody waits for one alone at
+#: the end.
 WAITING = (
-    "tests/smartmeter/test_kill.py",
-    "tests/smartmeter/gateway/test_bad_month.py",
     "tests/smartmeter/gateway/test_upgrade.py",
     "tests/smartmeter/cli/test_demo.py",
+    "tests/smartmeter/gateway/test_bad_month.py",
+    "tests/smartmeter/test_kill.py",
     "tests/smartmeter/tms/web/",
     "tests/smartmeter/gateway/",
+    "tests/smartmeter/conformance/test_plugin.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that wait go first."""
-    places = {prefix: place for place, prefix in enumerate(WAITING)}
+    """Lay the tests so that the equal parts in which workers get them begin with what waits."""
 
     def place(item: pytest.Item) -> int:
-        found = (place for prefix, place in places.items() if item.nodeid.startswith(prefix))
+        found = (n for n, prefix in enumerate(WAITING) if item.nodeid.startswith(prefix))
         return next(found, len(WAITING))
 
-    items.sort(key=place)
+    files: dict[str, list[pytest.Item]] = {}
+    rest: list[pytest.Item] = []
+    for item in sorted(items, key=place):
+        (rest if place(item) == len(WAITING) else files.setdefault(str(item.path), [])).append(item)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for number, tests in enumerate(files.values()):
+        shares[number % max(1, workers // 2)] += tests
+    for share in shares:
+        missing = max(0, len(items) // workers - len(share))
+        share += rest[:missing]
+        del rest[:missing]
+    items[:] = [*itertools.chain(*shares), *rest]
 
 
 @pytest.hookimpl(hookwrapper=True)
