@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to print
+            _give_up_output()
             return 0
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -111,6 +111,15 @@ def _system_fault(error: OSError) -> str:
     if error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}; check the name and its rights"
     return str(error)
+
+
+def _give_up_output() -> None:
+    """Let what cannot be printed go: Python would fail on it once more at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _once_more(lost: sys.UnraisableHookArgs) -> None:
@@ -149,6 +158,7 @@ def main() -> None:
             text = _missing(error.name or "a module")
         elif isinstance(error, OSError):
             text = _system_fault(error) or text
+            _give_up_output()
         click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
         sys.exit(2 if isinstance(error, SettingsError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

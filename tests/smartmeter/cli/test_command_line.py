@@ -1,5 +1,6 @@
 """What every verb does alike: packages that are missing, Ctrl-C, names of files, folders in use."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -56,11 +57,15 @@ def test_what_the_system_refuses_is_told_in_its_words_with_the_name(tmp_path: Pa
     done = _run("tms", "upgrade", "key", str(tmp_path / "no" / "key"))
     assert done.returncode in (1, 2) and "Errno" not in done.stderr
     assert f"{tmp_path / 'no' / 'key'}" in done.stderr and "No such file" in done.stderr
-    with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "smartmeter", "decode", "frame", "--help"]
-        printed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert printed.returncode == 1
-    assert printed.stderr == "smartmeter: output: No space left on device; free some space\n"
+    command = [sys.executable, "-m", "smartmeter", "decode", "frame", "--help"]
+    for unbuffered in ("", "1"):  # containers often have it set
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        with open("/dev/full", "w") as full:
+            printed = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+            )
+        assert printed.returncode == 1
+        assert printed.stderr == "smartmeter: output: No space left on device; free some space\n"
 
 
 def test_no_verb_of_the_head_end_is_told_by_half_a_sentence_in_the_list_of_its_group() -> None:
