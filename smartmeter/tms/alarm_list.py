@@ -61,6 +61,13 @@ class AlarmList:
         row = (user, *values, newest)
         return self._store.write_now(lambda c: c.execute(sql, row).rowcount)
 
+    def close_all(self, newest: int, user: str, esn: str = "") -> int:
+        """Close all of them, a change at a time, in a thread that may wait; give how many."""
+        closed = 0
+        while some := self.close_some(newest, user, esn):
+            closed += some
+        return closed
+
 
 def _where(only_open: bool, esn: str) -> tuple[str, list[str]]:
     """Give which alarms are meant; those of one meter are found by its key."""

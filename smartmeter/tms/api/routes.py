@@ -168,12 +168,8 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
 
     @app.post("/api/alarms/close")
     async def close_alarms(asked: Closing, request: Request) -> dict[str, int]:
-        user, closed = user_of(request), 0
-        while some := await asyncio.to_thread(
-            service.alarms.close_some, asked.newest, user, asked.esn
-        ):
-            closed += some
-        return {"closed": closed}
+        whose = asked.newest, user_of(request), asked.esn
+        return {"closed": await asyncio.to_thread(service.alarms.close_all, *whose)}
 
     @app.post("/api/shipment")
     async def shipment(request: Request) -> Any:

@@ -98,11 +98,8 @@ def _closing_all(
     async def close() -> None:
         dialog.close()
         try:
-            user = visitor.asks()
-            while await asyncio.to_thread(
-                service.alarms.close_some, asked["newest"], user, asked["esn"]
-            ):
-                pass
+            whose = asked["newest"], visitor.asks(), asked["esn"]
+            await asyncio.to_thread(service.alarms.close_all, *whose)
         except SmartMeterError as error:
             ui.notify(str(error), type="warning")
         closed()
