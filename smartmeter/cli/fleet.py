@@ -88,12 +88,7 @@ def command(
         line = stack.enter_context(_trace_to(trace))
         progress = stack.enter_context(CountedProgress("days", days))
         try:
-            count = run_fleet(
-                settings,
-                line,
-                progress.reach,
-                active(),
-            )
+            count = run_fleet(settings, line, progress.reach, active())
         except FleetFailure as failure:
             raise click.ClickException(str(failure)) from failure
     click.echo(count.json() if as_json else sentence(count))

@@ -52,7 +52,8 @@ def make_context(
 def decode_frame(octets: bytes, context: FrameContext) -> dict[str, Any]:
     """Give everything an APDU says; FrameError with one word when it must not be processed."""
     fault: ApduRejected | None = None
-    for keys in context.keys.attempts(titles_between(octets)):
+    titles = titles_between(octets) if context.keys.by_title else frozenset()
+    for keys in context.keys.attempts(titles):
         try:
             return dissect(
                 octets,

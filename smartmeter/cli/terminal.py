@@ -1,7 +1,7 @@
 """What a terminal shows beside the answer: how far long work is; and tables.
 
-Alone here is *rich*, and it is loaded when there is something to show: without it a verb starts
-in half the time.
+Alone here is *rich*, and it is loaded when there is something to show: a verb starts sooner
+without it.
 """
 
 from __future__ import annotations
