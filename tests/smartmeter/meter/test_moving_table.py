@@ -131,15 +131,9 @@ def test_a_log_that_grows_while_it_is_read_is_what_was_logged() -> None:
     bench = Bench(PROFILES["residential"])
     meter = Slow(bench, 0)
     tables = context_of(meter)
-
-    def happens() -> None:
-        bench.meter.mains(False, bench.now_us)
-        bench.run(1)
-        bench.meter.mains(True, bench.now_us)
-
     for _ in range(400):
-        happens()
-    meter.at_read[meter.reads + 2] = happens
+        bench.interrupt()
+    meter.at_read[meter.reads + 2] = bench.interrupt
     tables.images[76], steady = read_steady(meter, tables, 76)
     assert steady and tables.images[76] == meter.read(76)
 

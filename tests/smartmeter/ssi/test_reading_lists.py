@@ -71,6 +71,12 @@ class Bench:
         self.now_us += int(minutes * 60) * US_PER_S
         self.meter.expire(self.now_us)
 
+    def interrupt(self) -> None:
+        """Cut the mains for a minute, which puts entries into the meter's logs."""
+        self.meter.mains(False, self.now_us)
+        self.run(1)
+        self.meter.mains(True, self.now_us)
+
     def script(self, script: Script[Any]) -> Any:
         try:
             request = next(script)
@@ -281,14 +287,8 @@ def log(bench: Bench, after: int | None) -> LogRead:
 @pytest.mark.parametrize("name", ORDERS)
 def test_the_event_log_is_read_whichever_way_it_runs_and_while_it_grows(name: str) -> None:
     bench = Bench(PROFILES[name])
-
-    def happen() -> None:
-        bench.meter.mains(False, bench.now_us)
-        bench.run(1)
-        bench.meter.mains(True, bench.now_us)
-
     for _ in range(70):
-        happen()
+        bench.interrupt()
     capacity = bench.context.context.table(71).NBR_EVENT_ENTRIES
     whole = log(bench, None)
     assert len(whole.entries) == capacity and whole.last == whole.entries[-1].sequence
@@ -296,9 +296,9 @@ def test_the_event_log_is_read_whichever_way_it_runs_and_while_it_grows(name: st
     assert times == sorted(times) and times[-1] >= EPOCH_S + 69 * 60
     after, found = whole.last, [entry.sequence for entry in whole.entries]
     for _ in range(10):
-        happen()
+        bench.interrupt()
         moves = iter([False, True])
-        bench.between = lambda table, m=moves: happen() if next(m, False) else None  # type: ignore[misc]
+        bench.between = lambda table, m=moves: bench.interrupt() if next(m, False) else None  # type: ignore[misc]
         read = log(bench, after)
         assert not read.missed
         found += [entry.sequence for entry in read.entries]
