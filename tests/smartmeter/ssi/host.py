@@ -225,7 +225,7 @@ def small_outbox(monkeypatch: pytest.MonkeyPatch, capacity: int, reserve: int) -
 def raise_alarms(street: Street, count: int) -> None:
     """Let the module raise so many alarms of its own."""
     for number in range(count):
-        street.device.module._reporter.raise_own(
+        street.device.module.reporter.raise_own(
             ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us
         )
 

@@ -296,7 +296,8 @@ def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> Non
     assert not module.memory.reset_s
     sequence = (module.memory.events_judged or 0) + 1
     entry = LogEntry(sequence, 0, 9, EventCode.DEMAND_RESET, False, b"")
-    module._job_done(JobDone("log", LogRead((entry,), sequence, 0), 0), street.world.now_us)
+    read = JobDone("log", LogRead((entry,), sequence, 0), 0)
+    module._outcomes.job_done(read, street.world.now_us)
     street.run(5)
     assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.DEMAND_RESET)]
 
@@ -436,7 +437,7 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
         sequence = (module.memory.events_judged or 0) + 1
         entry = LogEntry(sequence, time_s, 0, code, False, b"")
         job = JobDone("log", LogRead((entry,), sequence, 0), 0)
-        module._job_done(job, street.world.now_us)
+        module._outcomes.job_done(job, street.world.now_us)
         street.device.restart(street.world.now_us)
         street.run(60)
     told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]

@@ -1,0 +1,163 @@
+"""What follows when a job at the meter has ended, and when the network has news."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansi_tables.ssi_tables import Cause, Task
+from protocols.c1222.node import MessageRejected
+from protocols.machine import Event
+from smartmeter.ssi import work
+from smartmeter.ssi.authority import Asked
+from smartmeter.ssi.identity import AnotherMeter
+from smartmeter.ssi.log_reading import LogRead
+from smartmeter.ssi.meter_side import JobDone, JobFailed
+from smartmeter.ssi.network_side import (
+    RegisteredWithTms,
+    RegistrationRefused,
+    ReportAcknowledged,
+    TimeTold,
+)
+from smartmeter.ssi.parts import Parts
+from smartmeter.ssi.scheduler import Run
+from smartmeter.ssi.serving import Serving
+from smartmeter.ssi.starting import Starting
+from smartmeter.ssi.states import TOLD_ONCE, ErrorCode, State
+
+
+@dataclass(frozen=True)
+class SecurityNote(Event):
+    """A message that was refused, and why."""
+
+    path: Hashable
+    reason: str
+
+
+class Outcomes:
+    """Gives each part what concerns it; ``shown`` gives status and health."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        starting: Starting,
+        serving: Serving,
+        shown: Callable[[], Mapping[str, Any]],
+    ) -> None:
+        self._parts, self._starting, self._serving = parts, starting, serving
+        self._shown = shown
+
+    def take(self, now_us: int) -> bool:
+        """Act on what the parts have to say; True when one of them said something."""
+        ended = self._parts.optical.ended()
+        for event in ended:
+            if isinstance(event, JobDone):
+                self.job_done(event, now_us)
+            elif isinstance(event, JobFailed):
+                self._job_failed(event, now_us)
+            else:
+                self._parts.told.append(event)
+        news = self._parts.network.events()
+        for event in news:
+            self._network_event(event, now_us)
+        return bool(ended or news)
+
+    def job_done(self, event: JobDone, now_us: int) -> None:
+        """A job at the meter has brought what it was to bring."""
+        parts = self._parts
+        parts.link.answered(now_us)
+        if event.token != "begin":
+            parts.known.done(now_us)
+        match event.token:
+            case "begin":
+                self._starting.begun(event.result, now_us)
+            case "log":
+                self._log_read(event.result, now_us)
+            case Run() as run:
+                if isinstance(event.result, work.Collected) and event.result.log is not None:
+                    # Where reports take the whole port, nothing else looks at the log.  Judged
+                    # before it counts as reported: what is not reported is read again.
+                    self._log_read(event.result.log, now_us)
+                parts.tasks.done(run, event.result, self._shown, now_us)
+            case Asked() as request:
+                self._serving.done(request, event.result, now_us)
+            case ("watch", _):
+                parts.watching.looked(event.result, event.line_us, now_us)
+            case ("gap", int() as set_nbr, int() as first):
+                parts.gaps.done(event.result, set_nbr, first, now_us)
+        if parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None:
+            parts.link.logged_on(parts.optical.password_accepted, now_us)
+        self._renew_stamps(now_us)
+        parts.network.poll(now_us)
+
+    def _renew_stamps(self, now_us: int) -> None:
+        clock = self._parts.tasks.clock
+        if clock.renew_stamps:
+            clock.renew_stamps = False
+            self._parts.network.renew_stamps(now_us)
+
+    def _job_failed(self, event: JobFailed, now_us: int) -> None:
+        parts = self._parts
+        if isinstance(event.error, AnotherMeter):
+            parts.link.read_soon(now_us)
+        elif parts.link.failed(str(event.error), now_us):
+            parts.network.poll(now_us)
+        parts.known.failed()
+        match event.token:
+            case "begin":
+                parts.link.read_failed(now_us)
+                parts.life.set_error(ErrorCode.CONFIGURATION_FAILED, str(event.error))
+            case Run() as run:
+                parts.tasks.failed(run, now_us)
+            case Asked() as request:
+                self._serving.failed(request, now_us)
+            case ("watch", _) | "log" as token:
+                parts.watching.failed(token, event.line_us, now_us)
+            case ("gap", _, _):
+                parts.gaps.failed()
+
+    def _log_read(self, read: LogRead, now_us: int) -> None:
+        """Judge a log; if it has another season, look what that left where a schedule asks so."""
+        parts = self._parts
+        parts.watching.log_read(read, parts.tasks.clock.ahead_s, now_us)
+        if parts.watching.season_changed:
+            parts.watching.season_changed = False
+            for number in parts.tasks.scheduler.numbers(Task.FOLLOW_UP):
+                parts.tasks.run_now(number, Cause.SCHEDULE, now_us)
+
+    def _network_event(self, event: Event, now_us: int) -> None:
+        parts, starting = self._parts, self._starting
+        match event:
+            case TimeTold(utc_s, within_s):
+                parts.tasks.clock.tms_told(utc_s, within_s, now_us)
+                self._renew_stamps(now_us)
+                starting.trust_clock(now_us)
+            case RegisteredWithTms():
+                starting.trust_clock(now_us)
+                self._registered(now_us)
+            case RegistrationRefused(cause):
+                parts.life.set_error(ErrorCode.REGISTRATION_FAILED, cause)
+                starting.trust_clock(now_us)
+            case ReportAcknowledged(number):
+                parts.memory.acknowledged_s = parts.calendar.utc_s(now_us) or 0
+                parts.outbox.acknowledged(number, parts.memory.pages())
+                parts.life.clear(*TOLD_ONCE)
+                parts.upgrade.reached()
+                starting.tell_upgrade(now_us)
+                parts.network.poll(now_us)
+            case MessageRejected():
+                parts.told.append(SecurityNote(event.path, event.told))
+            case Asked():
+                self._serving.take(event, now_us)
+
+    def _registered(self, now_us: int) -> None:
+        """The TMS knows the module: it is told who that is, where it does not know so yet."""
+        parts, meter = self._parts, self._parts.reporter.meter
+        parts.life.clear(ErrorCode.REGISTRATION_FAILED)
+        provisioned = parts.configuration.version > 0
+        parts.life.set_state(State.PROVISIONED if provisioned else State.REGISTERED)
+        unknown = meter is not None and parts.memory.context_sent != meter.id
+        if unknown or parts.upgrade.on_trial:
+            self._starting.hello = True
+        parts.network.poll(now_us)

@@ -1,0 +1,118 @@
+"""From the meter's first answer to work: its clock is taken, believed, and the tables are applied.
+
+Another meter at the probe, and another configuration, go the later part of the same way.
+"""
+
+from __future__ import annotations
+
+from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, UpgradeResult
+from smartmeter.ssi import work
+from smartmeter.ssi.parts import Parts
+from smartmeter.ssi.states import START_ALARMS, ErrorCode, State
+
+
+class Starting:
+    """Brings the parts of a module to work, each when what it needs to know is known."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        #: A configuration is to be taken over, and a hello to be sent, before anything else.
+        self.reconfigure = self.hello = False
+
+    def begun(self, read: work.Beginning, now_us: int) -> None:
+        """The meter was read: the clock is set, and the module can speak."""
+        parts = self._parts
+        first = parts.reporter.meter is None
+        parts.reporter.meter = read.meter
+        parts.optical.guard.byte_order = read.meter.context.fmt.data_order
+        parts.life.clear(ErrorCode.CONFIGURATION_FAILED)
+        parts.link.read_done()
+        parts.known.read(read.identity, read.lists, now_us)
+        if not first:
+            if self._take_over(now_us) and read.clock_s is not None:
+                parts.tasks.clock.compare(read.clock_s, now_us)
+            self.configure(now_us)
+            return
+        assert read.clock_s is not None
+        clock_s = read.clock_s
+        parts.tasks.clock.set(clock_s, now_us)
+        parts.outbox.begin(clock_s, parts.memory.pages())
+        self.configure(now_us)
+        parts.network.start(now_us)
+        parts.life.set_state(State.REGISTERING)
+        parts.tasks.clock.doubt(now_us)
+
+    def doubts(self, now_us: int) -> bool:
+        """Tell whether the TMS's word on the time is still awaited."""
+        ends_us = self._parts.tasks.clock.doubt_ends_us()
+        if ends_us is not None and now_us >= ends_us:
+            self.trust_clock(now_us)
+            return False
+        return ends_us is not None
+
+    def trust_clock(self, now_us: int) -> None:
+        """The TMS has told its time, or nobody does: what needs to know the time begins."""
+        parts = self._parts
+        since_us = parts.tasks.clock.trust()
+        if since_us is None:
+            return
+        if self._take_over(now_us):
+            self.configure(now_us)
+        for error, (code, text) in START_ALARMS.items():
+            if parts.life.has(error):
+                parts.reporter.raise_own(code, text, now_us)
+        self.tell_upgrade(now_us)
+        if not parts.memory.reset_told:
+            parts.tasks.report_reset(now_us)
+        if parts.outage.mains_on:
+            parts.power.back(now_us, since_us)
+
+    def _take_over(self, now_us: int) -> bool:
+        """Begin with another meter, if that was read and the time is known; True when it was."""
+        parts = self._parts
+        if parts.tasks.clock.doubt_ends_us() is not None:
+            return False
+        changed = parts.known.take_over(now_us)
+        if changed is None:
+            return False
+        parts.told.append(changed)
+        parts.tasks.resets.give_up()
+        parts.tasks.scheduler.try_again(now_us)
+        parts.watching.forget()
+        self.hello = True
+        return True
+
+    def tell_upgrade(self, now_us: int) -> None:
+        """Tell what became of an upgrade: the truth, from whichever version runs now."""
+        upgrade = self._parts.upgrade
+        news = upgrade.news
+        if news is None:
+            return
+        well = news is UpgradeResult.CONFIRMED
+        code = ModuleAlarm.UPGRADED if well else ModuleAlarm.UPGRADE_FAILED
+        text = f"{news.name.lower().replace('_', ' ')}: runs {upgrade.boot.version}"
+        self._parts.reporter.raise_own(code, text, now_us, news)
+        upgrade.news_told()
+        self.hello = True
+
+    def configure(self, now_us: int) -> None:
+        """Give every part its active table."""
+        parts = self._parts
+        meter, configuration = parts.reporter.meter, parts.configuration
+        assert meter is not None
+        self.reconfigure = False
+        utc_s = parts.calendar.utc_s(now_us)
+        assert utc_s is not None
+        value, general = configuration.value, configuration.value(SsiTable.GENERAL)
+        outage = value(SsiTable.OUTAGE)
+        schedules = value(SsiTable.SCHEDULES)["SCHEDULES"]
+        parts.tasks.configure(schedules, configuration.zone(meter.rules, utc_s), utc_s)
+        parts.tasks.clock.configure(general)
+        parts.outage.configure(outage)
+        parts.reporter.alarms.configure(value(SsiTable.DISPOSITION))
+        monitors, version = value(SsiTable.MONITORS)["MONITORS"], configuration.version
+        parts.watching.configure(monitors, outage, general, version, now_us)
+        parts.network.configure(general)
+        if parts.network.registered and configuration.version:
+            parts.life.set_state(State.PROVISIONED)
+        parts.reporter.keep()
