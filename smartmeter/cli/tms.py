@@ -22,6 +22,7 @@ from smartmeter.base.clock import (
 )
 from smartmeter.cli import (
     tms_backup,
+    tms_cancel,
     tms_export,
     tms_key,
     tms_polled,
@@ -59,6 +60,7 @@ command.add_command(tms_upgrade.command)
 command.add_command(tms_user.command, name="user")
 command.add_command(tms_polled.command)
 command.add_command(tms_key.command)
+command.add_command(tms_cancel.command, name="cancel")
 command.add_command(tms_export.command)
 command.add_command(tms_backup.command)
 command.add_command(tms_retire.retire)

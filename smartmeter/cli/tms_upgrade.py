@@ -1,4 +1,4 @@
-"""``smartmeter tms upgrade key|image|send|status``: new versions for SmartMeters."""
+"""``smartmeter tms upgrade key|image|send|withdraw|status``: new versions for SmartMeters."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.tms_client import TmsClient, client_options
+from smartmeter.cli.tms_orders import carry_out
+from smartmeter.tms.model import Kind
 
 MAX_FILE_OCTETS = 1 << 24
 PAGE = 200
@@ -100,6 +102,21 @@ def send(
         click.echo(f"{begun['version']} is on its way to {len(begun['jobs'])} SmartMeters")
     if begun["busy"]:
         raise click.ClickException(f"an upgrade is under way at {', '.join(begun['busy'][:20])}")
+
+
+@command.command()
+@click.argument("esns", nargs=-1, metavar="[ESN]...")
+@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
+@client_options
+def withdraw(esns: tuple[str, ...], list_file: str | None, url: str, user: str) -> None:
+    """Have SmartMeters forget an image that they have not started yet.
+
+    What is still being sent is cancelled first.
+    """
+    named = named_esns(esns, list_file)
+    if not named:
+        raise click.UsageError("name SmartMeters, or give --list FILE")
+    carry_out(TmsClient(url, user), named, Kind.WITHDRAW, "no image was withdrawn at")
 
 
 @command.command()

@@ -102,7 +102,7 @@ class PolledFleet(Fleet):
             return
         esn = self._turn[self._at]
         self._at += 1
-        if self.head_end.look_after(esn, attempts=MAX_ATTEMPTS) is not None:
+        if self.head_end.orders.look_after(esn, attempts=MAX_ATTEMPTS) is not None:
             self._asked = esn
             self.head_end.expire(now_us)
         self._agenda.put(POLLER, now_us + STEP_US)

@@ -12,16 +12,16 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ansi_tables.ssi_tables import DEFAULT_BASE, Command, SsiTable
+from ansi_tables.ssi_tables import Command, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import StorageError
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way_finder import place_of
-from smartmeter.tms import exchanges, key_changes, upgrades
+from smartmeter.tms import exchanges
 from smartmeter.tms.collector import (
     Collector,
     DeregistrationAsked,
@@ -37,12 +37,13 @@ from smartmeter.tms.commits import Commits
 from smartmeter.tms.dispatch import Dispatch
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
-from smartmeter.tms.jobs import DONE, WAITING, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.jobs import DONE, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.lost_data import LostData
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.model import Figures, Kind, State
+from smartmeter.tms.orders import SYSTEM, Orders
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.power_standing import PowerStanding
@@ -54,8 +55,7 @@ from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.invocation_ids import RESERVED_IDS, reserve_ids
-from smartmeter.tms.store.job_rows import end_cut_off_jobs, store_job
-from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.job_rows import end_cut_off_jobs
 from smartmeter.tms.store.records import Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
@@ -63,16 +63,11 @@ from smartmeter.tms.template import Template
 from smartmeter.tms.upgrades import Image
 from smartmeter.tms.waking import Waking
 
-#: An upgrade goes on where it stood, so it is worth trying often.
-UPGRADE_ATTEMPTS = 20
-KEY_ATTEMPTS = 4
-SYSTEM = "system"
 #: Scheduled polls are no work that somebody asked for: they stand in a table of their own.
 UNLISTED = 0
 #: A calendar that is set by more changes what is due when.
 CLOCK_SET_US = 60_000_000
 POLL_ATTEMPTS = 2
-READ_TABLES = [23, 28, 52]
 
 
 class HeadEnd:
@@ -110,10 +105,6 @@ class HeadEnd:
             self.collector, self.polled, self.registrations, self.jobs, self.waking, self.figures
         )
         self._contexts = MeterContexts(store)
-        self._lost = LostData(store, self._ask, lambda esn: self.look_after(esn, attempts=2))
-        self._power = PowerStanding(
-            store, self.silence, lambda: self.utc_s, self._set_state, self._lost.ask_for_outages
-        )
         self._outcomes = JobOutcomes(
             store,
             template,
@@ -131,6 +122,20 @@ class HeadEnd:
             self.silence,
             self.jobs,
             self._outcomes,
+        )
+        self.orders = Orders(
+            store,
+            template,
+            self.jobs,
+            self.polled,
+            self._keys,
+            self.retirement,
+            lambda: self.collector.node.title,
+            lambda: (self.utc_s, self._now_us),
+        )
+        self._lost = LostData(store, self.orders.ask, partial(self.orders.look_after, attempts=2))
+        self._power = PowerStanding(
+            store, self.silence, lambda: self.utc_s, self._set_state, self._lost.ask_for_outages
         )
         self._groups = ReportGroups(
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
@@ -280,7 +285,7 @@ class HeadEnd:
 
     def _key_changed(self, esn: str) -> None:
         """Ask something under the new key: the module lets go of the old one then."""
-        self._submit(esn, Kind.PING, SYSTEM, exchanges.ping)
+        self.orders.submit(esn, Kind.PING, SYSTEM, exchanges.ping)
 
     def _collected(self, event: Any) -> None:
         if isinstance(event, ReportArrived):
@@ -311,7 +316,7 @@ class HeadEnd:
 
     def _key_lost(self, esn: str) -> None:
         if esn in self._paths and self._keys.may_give_anew(esn, self._now_us):
-            self.change_key(esn, SYSTEM)
+            self.orders.change_key(esn, SYSTEM)
 
     def _registration(self, event: RegistrationAsked) -> None:
         utc_s, esn, register = self.utc_s, event.esn, event.register
@@ -330,7 +335,7 @@ class HeadEnd:
             self.jobs.reachable(esn, self._now_us)
             is_meter = register.node_type & NodeType.END_DEVICE
             if is_meter and future.result() != self.template.version:
-                self.provision(esn, SYSTEM)
+                self.orders.provision(esn, SYSTEM)
 
         self._commits.write(lambda c: store_registration(c, esn, register, place, utc_s), after)
 
@@ -385,9 +390,9 @@ class HeadEnd:
             self._power.reported(esn, is_due=header["DUE_TIME"] > 0)
         if not keeps:
             self.silence.forget(esn)
-            self.provision(esn, SYSTEM)
+            self.orders.provision(esn, SYSTEM)
         if not self._contexts.knows(esn, header["CONTEXT_ID"]):
-            self._ask(esn, Kind.CONTEXT, partial(_command, code=Command.SEND_CONTEXT))
+            self.orders.ask(esn, Kind.CONTEXT, partial(_command, code=Command.SEND_CONTEXT))
         self._lost.reported(esn, header, report.parts)
 
     # Silence.
@@ -398,17 +403,7 @@ class HeadEnd:
             number, due_s = event.schedule_nbr, event.due_s
             self.store.write(lambda c: store_silence(c, esn, number, due_s, utc_s))
             self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
-        self.look_after(esn, attempts=2)
-
-    def look_after(self, esn: str, attempts: int) -> int | None:
-        """Ping a SmartMeter and fetch what is missing of it; give the job's number."""
-        base, missing = self._base(esn), gaps_by_set(self.store, esn)
-
-        def script() -> Exchange[list[dict[str, Any]]]:
-            yield from exchanges.ping()
-            return (yield from exchanges.back_fill(base, missing))
-
-        return self._submit(esn, Kind.RECOVER, SYSTEM, script, attempts=attempts)
+        self.orders.look_after(esn, attempts=2)
 
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
@@ -430,96 +425,26 @@ class HeadEnd:
         else:
             self.polled.end(due)
 
-    # Jobs.
-
-    def provision(self, esn: str, requested_by: str) -> int | None:
-        """Bring a SmartMeter to the template; give the job's number."""
-        base, template = self._base(esn), self.template
-        return self._submit(
-            esn, Kind.PROVISION, requested_by, lambda: exchanges.provision(base, template)
-        )
-
-    def change_key(self, esn: str, requested_by: str) -> int | None:
-        """Give a SmartMeter a new key in the place of the one that it has; the job's number."""
-        if self.jobs.has(esn, Kind.KEY):
-            return None
-        base, offered = self._base(esn), self._keys.offer(esn)
-
-        def script() -> Exchange[str]:
-            return key_changes.change_key(base, *offered)
-
-        return self._submit(esn, Kind.KEY, requested_by, script, KEY_ATTEMPTS)
+    # What people order.
 
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
-        """Begin what a person asked for; SettingsError when it cannot be."""
-        base = self._base(esn)
-        scripts: dict[Kind, Callable[[], Exchange[Any]]] = {
-            Kind.READ: lambda: exchanges.read_tables(READ_TABLES),
-            Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
-            Kind.PROVISION: lambda: exchanges.provision(base, self.template),
-            Kind.PING: exchanges.ping,
-            Kind.TRACE: lambda: exchanges.trace(self.collector.node.title),
-        }
-        if esn in self.polled.meters and kind not in (Kind.READ, Kind.PING):
-            raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
-        if (
-            kind not in (*scripts, Kind.KEY)
-            or self.store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None
-        ):
-            raise SettingsError(esn, f"no {kind} of this SmartMeter", "choose a known one")
-        if kind is Kind.KEY:
-            number = self.change_key(esn, requested_by)
-        else:
-            number = self._submit(esn, kind, requested_by, scripts[kind])
+        """Begin what a person asked for, give the job's number; SettingsError if it cannot be."""
+        number = self.orders.request(esn, kind, requested_by)
         self._settle()
-        if number is None:
-            raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
         return number
 
     def upgrade(
         self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
     ) -> dict[str, int]:
         """Send an image to a list of SmartMeters; give the number of each job that was begun."""
-        numbers: dict[str, int] = {}
-        for esn in esns:
-            base = self._base(esn)
-            number = self._submit(
-                esn,
-                Kind.UPGRADE,
-                requested_by,
-                partial(upgrades.send, base, image, activation_s),
-                UPGRADE_ATTEMPTS,
-                f"image {image.value['VERSION']}",
-            )
-            if number is not None:
-                numbers[esn] = number
+        numbers = self.orders.upgrade(esns, image, activation_s, requested_by)
         self._settle()
         return numbers
 
-    def _ask(self, esn: str, kind: Kind, script: Callable[[int], Exchange[Any]]) -> bool:
-        """Begin a script that is given where the module's tables begin; False when it cannot."""
-        base = self._base(esn)
-        return self._submit(esn, kind, SYSTEM, lambda: script(base)) is not None
-
-    def _submit(
-        self,
-        esn: str,
-        kind: Kind,
-        requested_by: str,
-        script: Callable[[], Exchange[Any]],
-        attempts: int = 3,
-        about: str = "",
-    ) -> int | None:
-        if self.jobs.has(esn, kind) or esn in self.retirement:
-            return None
-        utc_s = self.utc_s
-
-        row = (esn, kind, WAITING, requested_by, utc_s, about)
-        number = self.store.write_now(lambda c: store_job(c, row))
-        job = Job(number, esn, kind, script, requested_by, attempts)
-        if kind == Kind.PROVISION and not self._keeps_to_template(esn):
-            self._set_state(esn, State.PROVISIONING, "")
-        return number if self.jobs.submit(job, self._now_us) else None
+    def cancel(self, jobs: Sequence[Job], requested_by: str) -> None:
+        """End jobs that have not ended, for a person."""
+        self.orders.cancel(jobs, requested_by)
+        self._settle()
 
     def _list_kept(self, esn: str, kind: Kind) -> None:
         self._lost.had(esn, kind)
@@ -529,13 +454,6 @@ class HeadEnd:
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s
         self.store.write(lambda c: store_state(c, esn, state, cause, utc_s))
-
-    def _keeps_to_template(self, esn: str) -> bool:
-        sql = "SELECT config_version FROM meters WHERE esn=?"
-        return self.store.number(sql, esn) == self.template.version
-
-    def _base(self, esn: str) -> int:
-        return self.store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE
 
 
 def _command(base: int, code: Command) -> Exchange[None]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
 from smartmeter.tms.commits import Commits
-from smartmeter.tms.jobs import DONE, FAILED, Job, JobChanged
+from smartmeter.tms.jobs import DONE, ENDED, Job, JobChanged
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import PollDue
@@ -54,7 +54,7 @@ class JobOutcomes:
 
     def changed(self, event: JobChanged, utc_s: int) -> None:
         """Keep what became of a job: what it brought is durable before it is said to be done."""
-        job, ended = event.job, event.job.state in (DONE, FAILED)
+        job, ended = event.job, event.job.state in ENDED
         if ended:
             self._ended(event, utc_s)
         text = result_text(event.result)
@@ -75,7 +75,7 @@ class JobOutcomes:
                 self._keep(job, lambda c: records.store_outage_log(c, job.esn, result, utc_s))
             case Kind.EVENTS if done:
                 self._keep(job, lambda c: records.store_events(c, job.esn, result, utc_s))
-            case Kind.UPGRADE if done:
+            case Kind.UPGRADE | Kind.WITHDRAW if done:
                 self._upgraded(job.esn, result, utc_s)
             case Kind.POLL if isinstance(job.about, PollDue):
                 self._polled_once(job.about, result if done else None, job.cause, utc_s)

@@ -16,6 +16,9 @@ from protocols.machine import Event
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+#: A person ended it; the cause says who, and what had gone out by then.
+CANCELLED = "cancelled"
+ENDED = (DONE, FAILED, CANCELLED)
 MAX_ATTEMPTS = 3
 RETRY_PAUSE_US = 2_000_000
 #: Jobs that wait for one SmartMeter.
@@ -67,6 +70,10 @@ class _Line:
     transaction: int | None = None
     retry_us: int | None = None
 
+    def jobs(self) -> list[Job]:
+        """Give all that have not ended."""
+        return [*([self.running] if self.running else []), *self.waiting]
+
 
 class JobRunner:
     """All jobs that have not ended."""
@@ -81,8 +88,11 @@ class JobRunner:
         line = self._lines.get(esn)
         if line is None:
             return False
-        jobs = [*line.waiting, *([line.running] if line.running else [])]
-        return any(job.kind == kind for job in jobs)
+        return any(job.kind == kind for job in line.jobs())
+
+    def under_way(self) -> list[Job]:
+        """Give all jobs that have not ended."""
+        return [job for line in self._lines.values() for job in line.jobs()]
 
     def submit(self, job: Job, now_us: int) -> bool:
         """Queue a job; False when too many wait for this SmartMeter."""
@@ -135,6 +145,19 @@ class JobRunner:
         if line is not None and line.retry_us is not None:
             line.retry_us = now_us
             self.expire(now_us)
+
+    def cancel(self, job: Job, cause: str, now_us: int) -> None:
+        """End a job that has not ended; an answer that comes to what it has sent is nobody's."""
+        line = self._lines[job.esn]
+        # One that another job's end has just begun has sent nothing yet.
+        self._events = [e for e in self._events if not (isinstance(e, Send) and e.job is job)]
+        if line.running is job:
+            line.transaction = line.retry_us = None
+            self._end(line, CANCELLED, cause, None, now_us)
+        else:
+            line.waiting.remove(job)
+            job.state, job.cause = CANCELLED, cause
+            self._events.append(JobChanged(job))
 
     def drop(self, esn: str) -> None:
         """Forget all that was to be done with a SmartMeter; answers that come are nobody's."""

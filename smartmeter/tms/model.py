@@ -40,6 +40,7 @@ class Kind(StrEnum):
     DEMAND_RESET = "demand reset"
     PING = "ping"
     UPGRADE = "upgrade"
+    WITHDRAW = "withdraw upgrade"
     POLL = "poll"
     TRACE = "trace"
     KEY = "change key"

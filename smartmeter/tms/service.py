@@ -18,6 +18,7 @@ from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.collected import Collected
+from smartmeter.tms.job_list import JobList
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
@@ -51,6 +52,7 @@ class Service:
         self.store = server.store
         self.collected = Collected(self.store)
         self.alarms = AlarmList(self.store)
+        self.work = JobList(server)
         self._overview: tuple[int, dict[str, Any]] = (0, {})
 
     def overview(self) -> dict[str, Any]:
@@ -223,42 +225,6 @@ class Service:
             with suppress(TableError):  # a plain node may tell any octets of any table
                 known |= to_json_value(decode(table, row["image"])) if row is not None else {}
         return known
-
-    def jobs(self, offset: int = 0, limit: int = 50, esn: str = "") -> dict[str, Any]:
-        """Give one page of jobs, newest first."""
-        where, values = ("WHERE esn=?", [esn]) if esn else ("", [])
-        rows = self.store.read(
-            f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ? OFFSET ?",
-            *values,
-            bounded(limit),
-            max(0, offset),
-        )
-        total = self.store.number(f"SELECT count(*) FROM jobs {where}", *values)
-        return {
-            "total": total,
-            "jobs": [
-                {
-                    "id": r["id"],
-                    "esn": r["esn"],
-                    "kind": r["kind"],
-                    "state": r["state"],
-                    "cause": r["cause"],
-                    "requested_by": r["requested_by"],
-                    "created": iso(r["created_s"]),
-                    "ended": iso(r["ended_s"]),
-                    "attempts": r["attempts"],
-                }
-                for r in rows
-            ],
-        }
-
-    def job(self, number: int) -> dict[str, Any]:
-        """Give one job, with its result as text."""
-        row = self.store.one("SELECT * FROM jobs WHERE id=?", number)
-        if row is None:
-            raise SettingsError(f"job {number}", "is not known", "look at the list again")
-        names = ("id", "esn", "kind", "state", "cause", "attempts", "result")
-        return {name: row[name] for name in names}
 
     def request(self, esn: str, kind: str, user: str) -> int:
         """Begin a job that a person asked for; give its number."""

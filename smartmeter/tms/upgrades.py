@@ -13,12 +13,12 @@ from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
-from ansi_tables.ssi_tables import GATEWAY_MODEL, SsiTable, UpgradeResult, UpgradeState
+from ansi_tables.ssi_tables import GATEWAY_MODEL, Command, SsiTable, UpgradeResult, UpgradeState
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, FullWrite
 from smartmeter.base import signing
 from smartmeter.base.errors import SettingsError
-from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, read_own
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, command, read_own
 from smartmeter.tms.wording import code_words
 
 #: A slot of a module, and one piece, as the module takes them.
@@ -145,6 +145,18 @@ def send(base: int, image: Image, activation_s: int) -> Exchange[dict[str, Any]]
             ssi_tables.encode(SsiTable.UPGRADE_ACTIVATE, order),
         )
     )
+
+
+def withdraw(base: int) -> Exchange[dict[str, Any]]:
+    """Have a module forget an image that it has not started yet; give UPGRADE_STATUS then."""
+    cancel = command(base, Command.UPGRADE_CANCEL)
+    answers = yield [cancel, encode_request(FullRead(base + SsiTable.UPGRADE_STATUS))]
+    status = yield from read_own(base, SsiTable.UPGRADE_STATUS, answers[1])
+    if answers[0][:1] != b"\0":
+        state = code_words(UpgradeState, status["STATE"])
+        text = f"there is nothing to withdraw: {state}, and runs {status['RUNNING_VERSION']}"
+        raise ExchangeRefused(text)
+    return status
 
 
 def _write(base: int, table: SsiTable, octets: bytes) -> Exchange[dict[str, Any]]:

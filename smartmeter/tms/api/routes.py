@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from smartmeter.base.instant import utc_second
 from smartmeter.tms.api.wrong_requests import Asked, add_refusals
 from smartmeter.tms.collected import MAX_INTERVALS
+from smartmeter.tms.fleet_upgrades import MAX_LIST
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.places import MAX_SECOND
 
@@ -24,6 +25,13 @@ class JobRequest(Asked):
     """What a job is asked for with."""
 
     kind: str = Field(max_length=40)
+
+
+class Cancellation(Asked):
+    """Which jobs are cancelled: of a kind, of some meters, or both."""
+
+    kind: str = Field("", max_length=40)
+    esns: list[Annotated[str, Field(max_length=16)]] = Field([], max_length=MAX_LIST)
 
 
 class Retirement(Asked):
@@ -110,11 +118,11 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         limit: int = Query(50, ge=1, le=200),
         esn: str = Query("", max_length=16),
     ) -> dict[str, Any]:
-        return service.jobs(offset, limit, esn)
+        return service.work.page(offset, limit, esn)
 
     @app.get("/api/jobs/{number}")
     async def job(number: Number) -> dict[str, Any]:
-        return service.job(number)
+        return service.work.one(number)
 
     @app.get("/api/alarms")
     async def alarms(
@@ -144,6 +152,14 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
     @app.post("/api/meters/{esn}/jobs", status_code=202)
     async def begin(esn: str, asked: JobRequest, request: Request) -> dict[str, int]:
         return {"job": service.request(esn, asked.kind, user_of(request))}
+
+    @app.post("/api/jobs/{number}/cancel")
+    async def cancel(number: Number, request: Request) -> dict[str, str]:
+        return {"status": "cancelled", "cause": service.work.cancel(number, user_of(request))}
+
+    @app.post("/api/jobs/cancel")
+    async def cancel_all(asked: Cancellation, request: Request) -> dict[str, Any]:
+        return {"cancelled": service.work.cancel_all(user_of(request), asked.kind, asked.esns)}
 
     @app.post("/api/meters/{esn}/retire")
     async def retire(esn: str, asked: Retirement, request: Request) -> dict[str, str]:

@@ -10,9 +10,11 @@ from nicegui import ui
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
+from smartmeter.tms.jobs import DONE, ENDED
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.breaking import Breaker
+from smartmeter.tms.web.cancelling import can_be_cancelled
 from smartmeter.tms.web.frame import Visitor, card, chip, downloads, fill, heading, live, table
 from smartmeter.tms.web.profile_chart import ProfileChart
 from smartmeter.tms.web.retiring import retiring
@@ -88,6 +90,7 @@ def draw(
         chart = ProfileChart(esn)
         downloads([kind for kind in KINDS if not polled or kind not in MODULES_OWN], esn)
     parts, identity = _parts("polls" if polled else "messages")
+    can_be_cancelled(parts["work"], service, visitor)
     shown: dict[str, Any] = {}
 
     def refresh() -> None:
@@ -144,7 +147,7 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
             for one in registers
         ],
         "schedules": value["schedules"],
-        "work": service.jobs(0, 8, esn)["jobs"],
+        "work": service.work.page(0, 8, esn)["jobs"],
         **(
             {"polls": service.collected.polls(esn, 12)}
             if value["polled"]
@@ -260,17 +263,17 @@ def _ask(service: Service, esn: str, kind: Kind, visitor: Visitor) -> None:
     ui.notify(f"{kind} was begun", type="info")
 
     def look() -> None:
-        job = service.job(number)
-        if job["state"] not in ("done", "failed"):
+        job = service.work.one(number)
+        if job["state"] not in ENDED:
             return
         timer.cancel()
-        if job["state"] == "done":
+        if job["state"] == DONE:
             tables = json.loads(job["result"]) if job["result"].startswith("{") else {}
             text = f": {', '.join(f'ST-{n}' for n in tables)} read" if tables else ""
             text = f": {job['result']}" if kind is Kind.TRACE else text
             ui.notify(f"{kind}: done{text}", type="positive")
         else:
-            ui.notify(f"{kind} failed: {job['cause']}", type="negative")
+            ui.notify(f"{kind} {job['state']}: {job['cause']}", type="negative")
 
     timer = ui.timer(0.3, look)
 

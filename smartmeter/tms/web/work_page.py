@@ -10,6 +10,7 @@ from nicegui import events, ui
 
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.service import Service
+from smartmeter.tms.web.cancelling import can_be_cancelled, cancelling
 from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, heading, live, table
 
 REFRESH_S = 1.5
@@ -25,7 +26,7 @@ CLOSE = (
 def draw(service: Service, visitor: Visitor) -> None:
     """Draw the page and keep it live."""
     heading("Alarms and work", 1)
-    refreshes = [_alarms(service, visitor), _jobs(service)]
+    refreshes = [_alarms(service, visitor), _jobs(service, visitor)]
     with ui.row().classes("w-full gap-4 items-start"):
         with ui.column().classes("col").style("min-width: min(20rem, 100%)"):
             unknown = _unknown(service)
@@ -124,15 +125,16 @@ def _closing_all(
     return ask
 
 
-def _jobs(service: Service) -> Callable[[], None]:
+def _jobs(service: Service, visitor: Visitor) -> Callable[[], None]:
     """Draw what was done and is under way; give its refresh."""
 
     def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
-        found = service.jobs(offset, ROWS)
+        found = service.work.page(offset, ROWS)
         return found["total"], found["jobs"]
 
     with card("Work"):
-        return PagedTable(
+        cancelling(service, visitor)
+        listed = PagedTable(
             [
                 ("created", "Time"),
                 ("esn", "SmartMeter"),
@@ -144,7 +146,9 @@ def _jobs(service: Service) -> Callable[[], None]:
             ],
             "No work was done yet.",
             rows_of,
-        ).refresh
+        )
+        can_be_cancelled(listed.drawn.mark("work"), service, visitor)
+    return listed.refresh
 
 
 def _unknown(service: Service) -> ui.table:

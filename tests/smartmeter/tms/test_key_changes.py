@@ -234,7 +234,7 @@ async def test_the_verb_waits_for_the_new_key_and_says_whose_was_not_changed(
     site = Site(server, Service(server))
     await site.start("127.0.0.1", 0)
     verb = ["change-key", ESN, "--url", f"http://127.0.0.1:{site.port}"]
-    monkeypatch.setattr("smartmeter.tms.head_end.KEY_ATTEMPTS", 1)
+    monkeypatch.setattr("smartmeter.tms.orders.KEY_ATTEMPTS", 1)
     try:
         done = await asyncio.to_thread(lambda: CliRunner().invoke(command, verb))
         assert done.exit_code == 1 and "failed: not connected" in done.output

@@ -371,8 +371,8 @@ async def test_meters_are_read_and_traced_through_the_tms_and_its_relays(tms: Tm
         with pytest.raises(LinkError, match="uat"):
             await asyncio.to_thread(read, ".7.9.9")
         number = service.request(METER.esn, "trace", "ann")
-        await eventually(lambda: service.job(number)["state"] == "done", "it is traced")
-        assert service.job(number)["result"] == f".1 > .92 > .91 > {METER.title}"
+        await eventually(lambda: service.work.one(number)["state"] == "done", "it is traced")
+        assert service.work.one(number)["result"] == f".1 > .92 > .91 > {METER.title}"
     finally:
         await ended(running)
         for relay in (far, near):

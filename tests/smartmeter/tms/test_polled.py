@@ -402,7 +402,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
             assert service.overview()["late"][0]["esn"] == "P2"
             assert service.overview()["polls"] == 0, "these are no polls by exception"
             number = service.request("P1", "on-demand read", "ann")
-            await eventually(lambda: service.job(number)["state"] == "done", "it can be read")
+            await eventually(lambda: service.work.one(number)["state"] == "done", "it can be read")
             assert service.collected.registers("P1")["registers"]
             with pytest.raises(SettingsError, match="plain meter"):
                 service.request("P1", "demand reset", "ann")

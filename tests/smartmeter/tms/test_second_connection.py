@@ -79,7 +79,7 @@ async def test_answers_on_a_second_connection_end_the_jobs_that_asked(tms: TmsSe
         service = Service(tms)
         number = service.request(FACTORY.esn, str(Kind.READ), "a person")
         tms.flush()
-        await until(lambda: service.job(number)["state"] == "done")
+        await until(lambda: service.work.one(number)["state"] == "done")
         assert bearer.made[0].answered >= 2 and len(bearer.made) == 1
     finally:
         await ended(running)

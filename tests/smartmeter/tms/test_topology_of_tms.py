@@ -59,7 +59,7 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
         await eventually(lambda: tms.store.number(state) == 2, "both are ready")
         number = service.request("SM000001", "trace", "ann")
-        await eventually(lambda: service.job(number)["state"] == "done", "one is traced")
+        await eventually(lambda: service.work.one(number)["state"] == "done", "one is traced")
         assert [uppers(tms)[esn] for esn in ESNS[:2]] == [".91", ".91"]
         silent = "UPDATE meters SET state='silent' WHERE esn='SM000001'"
         tms.store.write_now(lambda c: c.execute(silent))

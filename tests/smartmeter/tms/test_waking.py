@@ -96,7 +96,7 @@ def test_a_job_of_many_tries_rings_twice() -> None:
 
 def test_a_look_after_silence_wakes_once() -> None:
     office = Office()
-    office.head_end.look_after(FACTORY.esn, attempts=2)
+    office.head_end.orders.look_after(FACTORY.esn, attempts=2)
     for _ in range(3):
         office.later_by(COME_US)
     assert office.rung == [NUMBER] and office.head_end.figures.polls == 0

@@ -1,0 +1,196 @@
+"""What is ordered of SmartMeters, by people and the TMS itself: each order is a job in the store.
+
+A job is durable before anything goes out for it, and so is its end when a person cancels it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Any
+
+from ansi_tables.ssi_tables import DEFAULT_BASE
+from protocols.c1222.ap_title import ApTitle
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms import exchanges, key_changes, upgrades
+from smartmeter.tms.exchanges import Exchange
+from smartmeter.tms.jobs import CANCELLED, MAX_ATTEMPTS, WAITING, Job, JobRunner
+from smartmeter.tms.key_changes import KeyChanges
+from smartmeter.tms.model import Kind, State
+from smartmeter.tms.polled_source import PolledSource
+from smartmeter.tms.retirement import Retirement
+from smartmeter.tms.store.job_rows import store_job, update_job
+from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.silences import store_state
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import Template
+from smartmeter.tms.upgrades import Image
+
+#: An upgrade goes on where it stood, so it is worth trying often.
+UPGRADE_ATTEMPTS = 20
+KEY_ATTEMPTS = 4
+#: Who orders what no person did.
+SYSTEM = "system"
+READ_TABLES = [23, 28, 52]
+
+
+class Orders:
+    """``now`` gives the UTC second and the monotonic time, ``own_title`` the TMS's own title."""
+
+    def __init__(
+        self,
+        store: Store,
+        template: Template,
+        jobs: JobRunner,
+        polled: PolledSource,
+        keys: KeyChanges,
+        retirement: Retirement,
+        own_title: Callable[[], ApTitle | None],
+        now: Callable[[], tuple[int, int]],
+    ) -> None:
+        self._store, self._template, self._jobs = store, template, jobs
+        self._polled, self._keys, self._retirement = polled, keys, retirement
+        self._own_title, self._now = own_title, now
+
+    def request(self, esn: str, kind: Kind, requested_by: str) -> int:
+        """Begin what a person asked for; SettingsError when it cannot be."""
+        base = self._base(esn)
+        scripts: dict[Kind, Callable[[], Exchange[Any]]] = {
+            Kind.READ: lambda: exchanges.read_tables(READ_TABLES),
+            Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
+            Kind.PROVISION: lambda: exchanges.provision(base, self._template),
+            Kind.PING: exchanges.ping,
+            Kind.TRACE: lambda: exchanges.trace(self._own_title()),
+            Kind.WITHDRAW: lambda: upgrades.withdraw(base),
+        }
+        if esn in self._polled.meters and kind not in (Kind.READ, Kind.PING):
+            raise SettingsError(esn, f"is a plain meter: no {kind}", "the TMS only reads it")
+        if (
+            kind not in (*scripts, Kind.KEY)
+            or self._store.one("SELECT 1 FROM meters WHERE esn=?", esn) is None
+        ):
+            raise SettingsError(esn, f"no {kind} of this SmartMeter", "choose a known one")
+        if kind is Kind.WITHDRAW:
+            self.cancel(self.of_people(Kind.UPGRADE, [esn]), requested_by)
+        if kind is Kind.KEY:
+            number = self.change_key(esn, requested_by)
+        else:
+            number = self.submit(esn, kind, requested_by, scripts[kind])
+        if number is None:
+            raise SettingsError(esn, f"{kind} is under way already", "wait for its end")
+        return number
+
+    def upgrade(
+        self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
+    ) -> dict[str, int]:
+        """Send an image to a list of SmartMeters; give the number of each job that was begun."""
+        numbers: dict[str, int] = {}
+        for esn in esns:
+            base = self._base(esn)
+            number = self.submit(
+                esn,
+                Kind.UPGRADE,
+                requested_by,
+                partial(upgrades.send, base, image, activation_s),
+                UPGRADE_ATTEMPTS,
+                f"image {image.value['VERSION']}",
+            )
+            if number is not None:
+                numbers[esn] = number
+        return numbers
+
+    def provision(self, esn: str, requested_by: str) -> int | None:
+        """Bring a SmartMeter to the template; give the job's number."""
+        base, template = self._base(esn), self._template
+        return self.submit(
+            esn, Kind.PROVISION, requested_by, lambda: exchanges.provision(base, template)
+        )
+
+    def change_key(self, esn: str, requested_by: str) -> int | None:
+        """Give a SmartMeter a new key in the place of the one that it has; the job's number."""
+        if self._jobs.has(esn, Kind.KEY):
+            return None
+        base, offered = self._base(esn), self._keys.offer(esn)
+
+        def script() -> Exchange[str]:
+            return key_changes.change_key(base, *offered)
+
+        return self.submit(esn, Kind.KEY, requested_by, script, KEY_ATTEMPTS)
+
+    def look_after(self, esn: str, attempts: int) -> int | None:
+        """Ping a SmartMeter and fetch what is missing of it; give the job's number."""
+        base, missing = self._base(esn), gaps_by_set(self._store, esn)
+
+        def script() -> Exchange[list[dict[str, Any]]]:
+            yield from exchanges.ping()
+            return (yield from exchanges.back_fill(base, missing))
+
+        return self.submit(esn, Kind.RECOVER, SYSTEM, script, attempts)
+
+    def ask(self, esn: str, kind: Kind, script: Callable[[int], Exchange[Any]]) -> bool:
+        """Begin a script that is given where the module's tables begin; False when it cannot."""
+        base = self._base(esn)
+        return self.submit(esn, kind, SYSTEM, lambda: script(base)) is not None
+
+    def submit(
+        self,
+        esn: str,
+        kind: Kind,
+        requested_by: str,
+        script: Callable[[], Exchange[Any]],
+        attempts: int = MAX_ATTEMPTS,
+        about: str = "",
+    ) -> int | None:
+        """Begin a job; give its number, None where such a one is under way or cannot be."""
+        if self._jobs.has(esn, kind) or esn in self._retirement:
+            return None
+        utc_s, now_us = self._now()
+        row = (esn, kind, WAITING, requested_by, utc_s, about)
+        number = self._store.write_now(lambda c: store_job(c, row))
+        job = Job(number, esn, kind, script, requested_by, attempts)
+        if kind == Kind.PROVISION and not self._keeps_to_template(esn):
+            self._store.write(lambda c: store_state(c, esn, State.PROVISIONING, "", utc_s))
+        return number if self._jobs.submit(job, now_us) else None
+
+    def of_people(self, kind: str = "", esns: Collection[str] = ()) -> list[Job]:
+        """Give what people ordered and has not ended, of a kind, of some meters, or of all."""
+        return [
+            job
+            for job in self._jobs.under_way()
+            if job.requested_by != SYSTEM
+            and (not kind or job.kind == kind)
+            and (not esns or job.esn in esns)
+        ]
+
+    def cancel(self, jobs: Sequence[Job], requested_by: str) -> None:
+        """End jobs that have not ended; durable before it is so, or StorageError and none has.
+
+        What went out for them is not taken back, and the cause says so.
+        """
+        utc_s, now_us = self._now()
+        causes = [f"by {requested_by}; {_gone_out(job)}" for job in jobs]
+
+        def change(connection: sqlite3.Connection) -> None:
+            for job, cause in zip(jobs, causes, strict=True):
+                row = (CANCELLED, cause, utc_s, job.attempts, job.polls, "")
+                update_job(connection, job.id, row)
+
+        self._store.write_now(change)
+        for job, cause in zip(jobs, causes, strict=True):
+            self._jobs.cancel(job, cause, now_us)
+
+    def _keeps_to_template(self, esn: str) -> bool:
+        sql = "SELECT config_version FROM meters WHERE esn=?"
+        return self._store.number(sql, esn) == self._template.version
+
+    def _base(self, esn: str) -> int:
+        return self._store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE
+
+
+def _gone_out(job: Job) -> str:
+    """Tell what of a job no longer lies with the TMS."""
+    if not job.polls:
+        return "nothing had gone out"
+    messages = "1 message" if job.polls == 1 else f"{job.polls:,} messages"
+    return f"{messages} had gone out, and what came of it stays"
