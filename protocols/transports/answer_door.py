@@ -53,8 +53,8 @@ class AnswerDoor:
         """Give the port that is listened at."""
         return int(self._listens.getsockname()[1])
 
-    def wait(self, own: socket.socket | None, wait_s: float) -> tuple[bool, list[bytes]]:
-        """Wait for octets; tell whether ``own`` has some, and give the APDUs that came here."""
+    def wait(self, own: socket.socket | None, wait_s: float) -> list[bytes]:
+        """Wait for octets, here or at ``own``; give the APDUs that came here."""
         if own is not None:
             self._selector.register(own, selectors.EVENT_READ)
         try:
@@ -68,7 +68,7 @@ class AnswerDoor:
                 found += self._read(one)
         if self._listens in ready:
             self._accept()
-        return own in ready, found
+        return found
 
     def close(self) -> None:
         """Listen no more."""

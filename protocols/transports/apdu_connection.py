@@ -1,69 +1,225 @@
-"""One TCP connection that carries APDUs, blocking: for a bench that sends what no client should."""
+"""What carries APDUs to one far end, blocking: TCP, TLS on it, or UDP (RFC 6142).
+
+Over UDP a datagram is an APDU, and a request is sent again, the same octets, until something
+answers it: whoever has seen it serves it once.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import socket
+import ssl
 import time
+from contextlib import suppress
 
+from protocols.c1222.builder import NEVER
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
+from protocols.c1222.node_events import MAX_APDU_OCTETS
 from protocols.c1222.stream import ApduStream
 from protocols.errors import PortError
 from protocols.transports.capture import noting_apdus
+from protocols.transports.network_name import Carried, NetworkName
+from protocols.transports.port import system_words
 
 CONNECT_TIMEOUT_S = 10.0
 READ_OCTETS = 65_536
+#: UDP: when a request without an answer is sent again, after the time before.
+REPEAT_AFTER_S = (1.0, 2.0, 4.0)
 
 
 class ApduConnection:
-    """Sends octets and gives the APDUs that come; opened again when it is used after its end."""
+    """Sends octets and gives the APDUs that come; made anew when it is used after its end.
 
-    def __init__(self, host: str, port: int) -> None:
-        self._address = (host, port)
+    ``why_ended`` says how it ended, if it has.  ``tls`` is for a name that asks for TLS.
+    """
+
+    def __init__(
+        self, name: NetworkName, tls: ssl.SSLContext | None = None, limit: int = MAX_APDU_OCTETS
+    ) -> None:
+        self._name, self._limit = name, limit
+        self._tls = (tls or ssl.create_default_context()) if name.carried is Carried.TLS else None
         self._socket: socket.socket | None = None
-        self._stream = ApduStream()
+        self._found: list[bytes] = []
+        self._asked: _Asked | None = None
+        self.why_ended = ""
+
+    @property
+    def line(self) -> socket.socket | None:
+        """Give what can be waited for, or None while there is no connection."""
+        return self._socket
+
+    def open(self) -> bool:
+        """Connect where there is no connection, or where the far end has closed it; PortError.
+
+        Tell whether the connection is a new one.
+        """
+        if self._socket is not None and self._name.carried is not Carried.UDP:
+            self._socket.setblocking(False)
+            self._found += self._read() or []
+        if self._socket is not None:
+            return False
+        try:
+            self._socket = self._connected()
+            far_end = self._socket.getpeername()
+        except UnicodeError as error:
+            raise PortError("nothing bears such a name; check the address") from error
+        except OSError as error:
+            self.close()
+            raise PortError(_words(error)) from error
+        self._stream, self._found, self._asked = ApduStream(self._limit), [], None
+        self._has_heard = False
+        is_stream = self._name.carried is not Carried.UDP
+        self._note = noting_apdus(self._socket, far_end, listens=False, is_stream=is_stream)
+        return True
 
     def send(self, octets: bytes) -> None:
         """Send octets, on a new connection if there is none; PortError."""
+        self.open()
+        assert self._socket is not None
+        self._asked = _Asked.of(octets) if self._name.carried is Carried.UDP else None
         try:
-            if self._socket is None:
-                self._socket = socket.create_connection(self._address, CONNECT_TIMEOUT_S)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._stream = ApduStream()
-                far_end = self._socket.getpeername()
-                self._note = noting_apdus(self._socket, far_end, listens=False)
+            self._socket.settimeout(CONNECT_TIMEOUT_S)
             self._note(True, octets)
             self._socket.sendall(octets)
-        except (OSError, UnicodeError) as error:
+        except OSError as error:
             self.close()
-            raise PortError(f"{self._address[0]}:{self._address[1]}: {error}") from error
+            raise PortError(_words(error)) from error
 
     def receive(self, within_s: float) -> list[bytes] | None:
-        """Give the APDUs that come next, none in time, or None when the peer has closed."""
-        if self._socket is None:
-            return None
+        """Give the APDUs that come next, none in time, or None when the connection has ended."""
         deadline_s = time.monotonic() + within_s
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            self._socket.settimeout(left_s)
-            try:
-                data = self._socket.recv(READ_OCTETS)
-                found = self._stream.feed(data) if data else None
-            except TimeoutError:
-                return []
-            except (OSError, ApduRejected):
-                found = None
-            if found is None:
-                self.close()
-                return None
-            for octets in found:
-                self._note(False, octets)
-            if found:
-                return found
-        return []
+        while not self._found and self._socket is not None:
+            wait_s = max(0.0, deadline_s - time.monotonic())
+            self._socket.settimeout(min(wait_s, self._ask_again()))
+            self._found += self._read() or []
+            if not wait_s:
+                break
+        if not self._found and self._socket is None:
+            return None
+        found, self._found = self._found, []
+        return found
 
     def close(self) -> None:
         """End it."""
         if self._socket is not None:
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 self._socket.close()
             self._socket = None
+
+    def _connected(self) -> socket.socket:
+        host, port = self._name.host, self._name.port
+        if self._name.carried is Carried.UDP:
+            return _datagrams(host, port)
+        made = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
+        try:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                return self._tls.wrap_socket(made, server_hostname=host.partition("%")[0])
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def _ask_again(self) -> float:
+        """Send a request again when it is time, and give when it will be time once more (s)."""
+        assert self._socket is not None
+        if self._asked is None or self._asked.due_s is None:
+            return CONNECT_TIMEOUT_S
+        if self._asked.due_s <= time.monotonic():
+            self._asked.repeated()
+            self._note(True, self._asked.octets)
+            with suppress(OSError):  # what is wrong shows in what is read
+                self._socket.sendall(self._asked.octets)
+        return max(0.01, (self._asked.due_s or float("inf")) - time.monotonic())
+
+    def _read(self) -> list[bytes] | None:
+        """Give the APDUs of what has come, none where nothing has; None at the end."""
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(READ_OCTETS)
+            found = self._apdus(data)
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+            return []
+        except OSError as error:
+            found, self.why_ended = None, _words(error)
+        except ApduRejected as error:
+            found, self.why_ended = None, f"what came is no C12.22: {error}"
+        if found is None:
+            self.close()
+            return None
+        for octets in found:
+            self._has_heard = True
+            self._note(False, octets)
+        return found
+
+    def _apdus(self, data: bytes) -> list[bytes] | None:
+        if self._name.carried is Carried.UDP:
+            if self._asked is not None and self._asked.is_answered_by(data):
+                self._asked = None
+            return [data]
+        if not data:
+            self.why_ended = "the connection was closed"
+            if self._tls is not None and not self._has_heard:
+                # Many servers do not say why; TLS 1.3 tells a client only when it reads.
+                self.why_ended += ": is our certificate one that is wanted? see --tls-certificate"
+            return None
+        found = self._stream.feed(data)
+        if not found:
+            self._stream.check()
+        return found
+
+
+class _Asked:
+    """A request over UDP that may be sent again."""
+
+    def __init__(self, octets: bytes, own_id: int) -> None:
+        self.octets, self._own_id, self._turn = octets, own_id, 0
+        self.due_s: float | None = time.monotonic() + REPEAT_AFTER_S[0]
+
+    @classmethod
+    def of(cls, octets: bytes) -> _Asked | None:
+        """Give what a message is of that waits for an answer; None for another."""
+        try:
+            apdu = decode_apdu(octets)
+        except ApduRejected:
+            return None
+        silent = apdu.is_response or apdu.is_segment or apdu.user_information[0] & 3 == NEVER
+        return None if silent else cls(octets, apdu.calling_invocation_id)
+
+    def repeated(self) -> None:
+        """It is sent once more."""
+        self._turn += 1
+        more = self._turn < len(REPEAT_AFTER_S)
+        self.due_s = time.monotonic() + REPEAT_AFTER_S[self._turn] if more else None
+
+    def is_answered_by(self, octets: bytes) -> bool:
+        """Tell whether a datagram answers it."""
+        try:
+            return decode_apdu(octets).called_invocation_id == self._own_id
+        except ApduRejected:
+            return False
+
+
+def _datagrams(host: str, port: int) -> socket.socket:
+    """Give a socket that is connected to the first address of a host that there is a way to."""
+    fault = OSError("nobody bears the name")
+    for family, kind, number, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM):
+        made = socket.socket(family, kind, number)
+        try:
+            made.connect(address)
+        except OSError as error:
+            made.close()
+            fault = error
+        else:
+            return made
+    raise fault
+
+
+def _words(error: OSError) -> str:
+    """Give what a failure is; what TLS says of itself stands without the place in its source."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message.rstrip('.')}; see --tls-ca"
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or str(error)).lower().replace("_", " ")
+        return f"TLS: {reason}"
+    return system_words(error)

@@ -217,10 +217,11 @@ def noting() -> Callable[[bool, bytes], None]:
 
 
 def noting_apdus(
-    connection: socket.socket, far_end: tuple[str, int], *, listens: bool
+    connection: socket.socket, far_end: tuple[str, int], *, listens: bool, is_stream: bool = True
 ) -> Callable[[bool, bytes], None]:
-    """Give what puts the APDUs of a new TCP connection into the capture, if there is one.
+    """Give what puts the APDUs of a new connection into the capture, if there is one.
 
+    It is one of TCP, or of UDP without ``is_stream``.
     The name of the far end is asked for when the connection is made: one that was reset has none,
     and what it brought before is noted after that.
     """
@@ -230,7 +231,7 @@ def noting_apdus(
     ends = endpoint(connection.getsockname()), endpoint(far_end)
 
     def note(sent: bool, octets: bytes) -> None:
-        capture.apdu(sent, *ends, True, octets, listens=listens)
+        capture.apdu(sent, *ends, is_stream, octets, listens=listens)
 
     return note
 

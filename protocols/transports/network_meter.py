@@ -1,27 +1,24 @@
 """A meter read and written over the network, blocking: ``c1222://HOST[:PORT]/APTITLE``.
 
-One TCP connection to the node itself, or to a relay that knows it; every
+One connection (TCP, TLS or UDP) to the node itself, or to a relay that knows it; every
 message is secured when there is a key.
 """
 
 from __future__ import annotations
 
 import secrets
-import socket
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
-from urllib.parse import unquote, urlsplit
 
+from protocols.c1218.client import BUSY_PAUSE_US, BUSY_REPEATS
 from protocols.c1218.scripts import PROCEDURE_POLL_US, PROCEDURE_POLLS
 from protocols.c1218.transfer import Progress, Script, T, check
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import NodeIdentification, decode_identification
 from protocols.c1222.keys import SecurityState
-from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.node import (
     MessageRejected,
     Node,
@@ -36,7 +33,6 @@ from protocols.c1222.services import (
     decode_blocks,
     encode_service,
 )
-from protocols.c1222.stream import ApduStream
 from protocols.errors import (
     LinkError,
     LocalProtocolError,
@@ -58,12 +54,14 @@ from protocols.psem.services import (
     Security,
 )
 from protocols.transports.answer_door import AnswerDoor
-from protocols.transports.capture import noting_apdus
+from protocols.transports.apdu_connection import ApduConnection
+from protocols.transports.network_name import parse_name
 
 #: The title that a reader has; not the TMS's own, so that no relay mistakes one for the other.
 READER_TITLE = ".65000"
-CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 15.0
-READ_OCTETS = 65_536
+ANSWER_TIMEOUT_S = 15.0
+#: How long is waited at both at once, where answers may come by another connection.
+LOOK_S = 0.5
 #: Reasons why messages were refused that an error tells.
 MAX_TOLD = 4
 #: A session ends after so long without a message.
@@ -89,35 +87,15 @@ NOTHING_DONE = frozenset((ResponseCode.uat.name, ResponseCode.sme.name))
 #: What may be asked again when a connection ended before the answer.
 _READS = (FullRead, OffsetRead)
 _ISSS = bytes([ResponseCode.isss])
+_BUSY = (ResponseCode.bsy, ResponseCode.dnr)
+
+
+class _NetworkBusy(LinkError):
+    """Somebody without the key says that the meter, or the way to it, is busy: a hint."""
 
 
 class NotReached(LinkError):
     """A request did not come to the meter, or was not looked at: nothing was done."""
-
-
-@dataclass(frozen=True)
-class NetworkName:
-    """What a ``c1222:`` URL says."""
-
-    host: str
-    port: int
-    title: ApTitle
-
-
-def parse_name(name: str) -> NetworkName:
-    """Read ``c1222://HOST[:PORT]/APTITLE``; PortError when it is none."""
-    try:
-        parts = urlsplit(name)
-        # In a URL the % before a link's name may be written %25 (RFC 6874).
-        host = unquote(parts.hostname or "")
-        port = DEFAULT_PORT if parts.port is None else parts.port
-        title = ApTitle.parse(unquote(parts.path).removeprefix("/"))
-        more = bool("@" in parts.netloc or parts.query or parts.fragment)
-    except (ValueError, LocalProtocolError):
-        host, title, port, more = "", ApTitle((), True), 0, False
-    if not name.lower().startswith("c1222://") or not host or not port or not title.arcs or more:
-        raise PortError(f"{name}: write c1222://HOST[:PORT]/APTITLE, c1222://192.0.2.7/.7.42")
-    return NetworkName(host, port, title)
 
 
 def read_table(table: int) -> Script[bytes]:
@@ -178,8 +156,10 @@ class NetworkMeter:
         answer_port: int | None = None,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         user: bytes = b"",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._name, self._target = name, parse_name(name)
+        self._name, target = name, parse_name(name)
+        self._title, self._line = target.title, ApduConnection(target, tls, MAX_TABLE_OCTETS)
         self._key_id = max(keys, default=None)
         self._password, self._user_id, self._user = password, user_id, user
         self._in_session = False
@@ -188,7 +168,6 @@ class NetworkMeter:
         title = ApTitle.parse(READER_TITLE)
         self._node = Node(title, _Keys(keys), _Clock(), state, settings)
         self._node.joins_segments = True  # a relay may have them from a way by datagrams
-        self._socket: socket.socket | None = None
         #: Whether an answer has come on this connection.
         self._has_answered = False
         self._answer_port, self._answer_timeout_s = answer_port, answer_timeout_s
@@ -198,7 +177,7 @@ class NetworkMeter:
         if self._answer_port is not None:
             self._door = AnswerDoor(self._answer_port, MAX_TABLE_OCTETS)
         try:
-            self._connected()
+            self._connect()
         except PortError:
             self._close_door()
             raise
@@ -213,7 +192,7 @@ class NetworkMeter:
         if self._in_session and error is None:
             with suppress(LinkError, PortError):
                 self._exchange([encode_service(Logoff())], self._key_id)
-        self._hang_up()
+        self._line.close()
         self._close_door()
 
     def read(self, table: int, progress: Progress | None = None) -> bytes:
@@ -327,7 +306,7 @@ class NetworkMeter:
         self, request: Request, table: int, offset: int = 0, also: Sequence[Request] = ()
     ) -> tuple[bytes, ...]:
         """Send a Write, and what is to be asked with it; give the answers."""
-        self._connected()
+        self._connect()
         try:
             return self._secured([request, *also])
         except NotReached:
@@ -345,14 +324,35 @@ class NetworkMeter:
         return responses
 
     def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
-        """Send requests in one message, behind the password if there is one; give the answers."""
+        """Send requests in one message; give the answers.
+
+        What the meter is too busy for was not done, and is asked again a few times.
+        """
+        answers = list(self._answered(requests))
+        for _ in range(BUSY_REPEATS):
+            again = [at for at, answer in enumerate(answers) if answer[0] in _BUSY]
+            if not again:
+                break
+            again += range(len(answers), len(requests))
+            time.sleep(BUSY_PAUSE_US / 1e6)
+            for at, answer in zip(
+                again, self._answered([requests[at] for at in again]), strict=False
+            ):
+                answers[at : at + 1] = [answer]
+        return tuple(answers)
+
+    def _answered(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
+        """Send requests in one message, once if it changes something; give the answers."""
+        are_reads = all(isinstance(one, _READS) for one in requests)
         services = [encode_service(request) for request in requests]
         try:
             responses = self._behind_password(services)
-        except LinkError:
+        except LinkError as error:
+            if isinstance(error, _NetworkBusy) and are_reads:
+                return (bytes([ResponseCode.bsy]),)
             # A node may end its connection after each answer, while the next request is under way.
-            was_ended = self._socket is None and self._has_answered
-            if not was_ended or not all(isinstance(one, _READS) for one in requests):
+            was_ended = self._line.line is None and self._has_answered
+            if not was_ended or not are_reads:
                 raise
             responses = self._behind_password(services)
         if responses[0] == _ISSS:  # nothing was done: there is no session, or none any more
@@ -368,6 +368,8 @@ class NetworkMeter:
         responses = self._exchange(led + services, self._key_id)
         if responses and responses[0] == _ISSS:
             return responses
+        if responses and all(one[0] in _BUSY for one in responses):
+            return responses[-len(services) :]
         if led and responses:
             self._refused(responses[0], "security")
             responses = responses[1:]
@@ -398,13 +400,15 @@ class NetworkMeter:
         """Give the error of a cause: a code of the network, or what the node found wrong."""
         meaning = {code.name: text for code, text in NETWORK_ANSWERS.items()}.get(cause)
         text = f"{self._name}: answered {cause}" + (f": {meaning}" if meaning else "")
+        if cause == ResponseCode.bsy.name:
+            return _NetworkBusy(text)
         return (NotReached if cause in NOTHING_DONE else LinkError)(text)
 
     def _exchange(self, services: list[bytes], key_id: int | None) -> tuple[bytes, ...]:
         now_us = time.monotonic_ns() // 1000
         number = self._node.request(
             services,
-            self._target.title,
+            self._title,
             None,
             now_us,
             key_id=key_id,
@@ -428,89 +432,41 @@ class NetworkMeter:
                     refused.add(event.told)
         raise LinkError(f"{self._name}: no answer in time{_told(refused)}")
 
-    def _connected(self) -> socket.socket:
-        """Give the connection, made anew where it has been lost, or ended after an answer."""
-        if self._socket is not None and _has_ended(self._socket):
-            self._hang_up()
-        if self._socket is None:
-            address = (self._target.host, self._target.port)
-            try:
-                self._socket = socket.create_connection(address, CONNECT_TIMEOUT_S)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                far_end = self._socket.getpeername()
-            except UnicodeError as error:
-                text = f"{self._name:.80}: nothing bears such a name; check the address"
-                raise PortError(text) from error
-            except OSError as error:
-                self._hang_up()
-                raise PortError(f"{self._name}: {error.strerror or error}") from error
-            self._stream, self._has_answered = ApduStream(MAX_TABLE_OCTETS), False
-            self._note = noting_apdus(self._socket, far_end, listens=False)
-        return self._socket
-
-    def _hang_up(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+    def _connect(self) -> None:
+        """Connect anew where the connection has been lost, or ended after an answer."""
+        try:
+            if self._line.open():
+                self._has_answered = False
+        except PortError as error:
+            raise PortError(f"{self._name:.80}: {error}") from error
 
     def _close_door(self) -> None:
         if self._door is not None:
             self._door.close()
             self._door = None
 
-    def _lost(self, why: object) -> LinkError:
-        self._hang_up()
-        return LinkError(f"{self._name}: {why}")
-
     def _send(self) -> None:
-        line = self._connected()
+        self._connect()
         for _, octets in self._node.outgoing():
-            self._note(True, octets)
             try:
-                line.sendall(octets)
-            except OSError as error:
-                raise self._lost(error.strerror or error) from error
+                self._line.send(octets)
+            except PortError as error:
+                raise LinkError(f"{self._name}: {error}") from error
 
     def _receive(self, wait_s: float) -> None:
+        """Take what comes in a time; LinkError where the connection ends and no other may come."""
+        wait_s = max(0.01, wait_s)
         if self._door is not None:
-            own, found = self._door.wait(self._socket, max(0.01, wait_s))
-            for octets in found:
-                self._node.receive(None, octets, time.monotonic_ns() // 1000)
-            if not own:
-                return
-        assert self._socket is not None
-        self._socket.settimeout(max(0.01, wait_s))
-        try:
-            data = self._socket.recv(READ_OCTETS)
-        except TimeoutError:
-            return
-        except OSError as error:
-            raise self._lost(error.strerror or error) from error
-        if not data and self._door is not None:
-            self._hang_up()  # the answer may still come at the door
-            return
-        if not data:
-            raise self._lost("the connection was closed")
-        try:
-            for octets in self._stream.feed(data):
-                self._note(False, octets)
-                self._node.receive(None, octets, time.monotonic_ns() // 1000)
-            self._stream.check()
-        except ApduRejected as error:
-            raise self._lost(f"what came is no C12.22: {error}") from error
+            self._take(self._door.wait(self._line.line, min(wait_s, LOOK_S)))
+            wait_s = 0.0
+        found = self._line.receive(wait_s)
+        if found is None and self._door is None:
+            raise LinkError(f"{self._name}: {self._line.why_ended}")
+        self._take(found or [])
 
-
-def _has_ended(line: socket.socket) -> bool:
-    """Tell whether the far end has closed a connection on which nothing is under way."""
-    line.setblocking(False)
-    try:
-        return not line.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    finally:
-        line.settimeout(CONNECT_TIMEOUT_S)
+    def _take(self, found: list[bytes]) -> None:
+        for octets in found:
+            self._node.receive(None, octets, time.monotonic_ns() // 1000)
 
 
 def _told(refused: set[str]) -> str:

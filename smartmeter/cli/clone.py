@@ -107,12 +107,9 @@ def command(
     with_secrets: bool,
     share: bool,
     no_bauds: bool,
-    key_file: str | None,
-    answer_port: int | None,
-    answer_timeout: int | None,
     rts: bool,
     dtr: bool,
-    **logon: Any,
+    **rest: Any,
 ) -> int:
     """Save all readable tables of the meter at PORT, and how it behaves, to FILE.
 
@@ -124,10 +121,10 @@ def command(
     """
     if with_secrets and share:
         raise click.UsageError("--share leaves secrets out: give it, or --with-secrets")
-    network = NetworkOptions(key_file, answer_port, answer_timeout)
+    network = NetworkOptions.of(rest)
     network.check(port)
     refuse_power(port, rts, dtr)
-    settings = logon_settings(**logon)
+    settings = logon_settings(**rest)
     way: _Way
     if is_network(port):
         way = _Network(port, settings, network)

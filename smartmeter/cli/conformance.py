@@ -28,6 +28,7 @@ from smartmeter.cli.journal import FileJournal
 from smartmeter.cli.logon import call_key, environment_password, is_call, is_network, open_any_port
 from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.probe_power import power_options
+from smartmeter.cli.tls import dialling_tls_options
 from smartmeter.conformance import replaying
 from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
@@ -75,6 +76,7 @@ _REPORTS = {"json_file": Report.to_json, "junit_file": to_junit, "html_file": to
 @click.option("--replay", "replay_file", type=FILE, help="Run the failures of a report again.")
 @click.option("--diff", "diff_files", nargs=2, type=FILE, help="Compare two reports.")
 @click.option("--key-file", type=FILE_THERE, help="c1222: keys.")
+@dialling_tls_options
 @click.option("--user-id", default=0, show_default=True, help="c1222: of the password.")
 @power_options
 @click.option("-v", "--verbose", is_flag=True, help="Print the octets of each failure.")
@@ -98,9 +100,10 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
         _check_reports(options)
     # Hypothesis keeps facts about texts in files: not in the user's folder.
     os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{gettempdir()}/smartmeter-hypothesis")
+    network = NetworkOptions.of(options)
+    network.check(port or "")
     if port is not None and is_network(port):
-        return _on_network(context, port, options)
-    NetworkOptions(options["key_file"]).check(port or "")
+        return _on_network(context, port, network, options)
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
     if options["plan_only"]:
@@ -126,7 +129,9 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
         bench.tester.line.close()
 
 
-def _on_network(context: click.Context, port: str, options: dict[str, Any]) -> int:
+def _on_network(
+    context: click.Context, port: str, network: NetworkOptions, options: dict[str, Any]
+) -> int:
     """Run the checks of C12.22, and write the reports."""
     from smartmeter.cli.conformance_network import (
         chosen_checks,
@@ -145,7 +150,7 @@ def _on_network(context: click.Context, port: str, options: dict[str, Any]) -> i
     logon = environment_password(READER_VARIABLE), options["user_id"]
     waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
     tell = _teller(len(checks), options["verbose"])
-    results, device = run_on_network(port, checks, waivers, logon, options["key_file"], tell)
+    results, device = run_on_network(port, checks, waivers, logon, network, tell)
     report = Report(tuple(results), device, how_it_ran(port))
     _write(report, options)
     click.echo(report.summary())

@@ -11,11 +11,12 @@ import click
 
 from protocols.errors import PortError
 from protocols.transports.apdu_connection import ApduConnection
-from protocols.transports.network_meter import parse_name
+from protocols.transports.network_name import parse_name
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.known_keys import read_keys
+from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.conformance.network_bench import NetworkBench, NetworkCheck, run_network
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Result
@@ -59,18 +60,18 @@ def run_on_network(
     checks: list[NetworkCheck],
     waivers: Mapping[str, str],
     logon: tuple[bytes | None, int],
-    key_file: str | None,
+    network: NetworkOptions,
     told: Callable[[Result], None],
 ) -> tuple[list[Result], dict[str, Any]]:
     """Run the checks; give the results, and whose node it is as far as it tells."""
     target = parse_name(name)
     bench = NetworkBench(
-        ApduConnection(target.host, target.port),
+        ApduConnection(target, network.tls(name)),
         target.title,
         monotonic_us,
         lambda: int(time.time()),
         SystemRandom().randrange(1, 0x7000),
-        read_keys((), key_file).of_node(target.title),
+        read_keys((), network.key_file).of_node(target.title),
         *logon,
     )
     try:

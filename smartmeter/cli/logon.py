@@ -31,7 +31,7 @@ _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 
 def is_network(port: str) -> bool:
     """Tell whether a port's name is that of a meter on the network."""
-    return port[:6].lower() == "c1222:"
+    return port[:6].lower() in ("c1222:", "c1222+")
 
 
 def logon_options(verb: _Verb) -> _Verb:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
@@ -25,9 +25,13 @@ from smartmeter.cli.logon import (
     open_any_port,
 )
 from smartmeter.cli.probe_power import power_options
+from smartmeter.cli.tls import dialling_tls_options, tls_files
 
 if TYPE_CHECKING:
+    import ssl
+
     from protocols.transports.network_meter import NetworkMeter
+    from smartmeter.comms.tls import TlsFiles
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
 _QUIRKS = {quirk.label: quirk for quirk in Quirk}
@@ -79,7 +83,7 @@ def network_options(verb: _Verb) -> _Verb:
         ),
     ):
         verb = option(verb)
-    return verb
+    return dialling_tls_options(verb)
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,38 @@ class NetworkOptions:
     key_file: str | None = None
     answer_port: int | None = None
     answer_timeout: int | None = None
+    tls_certificate: str | None = None
+    tls_key: str | None = None
+    tls_ca: str | None = None
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> NetworkOptions:
+        """Take them out of what a verb was given."""
+        return cls(**{option.name: given.pop(option.name, None) for option in fields(cls)})
 
     def check(self, port: str) -> None:
         """Refuse what only a meter on the network has, for one at a port."""
+        if is_network(port):
+            self.tls_files(port)
+            return
         for name, value in vars(self).items():
-            if value is not None and not is_network(port):
+            if value is not None:
                 option = f"--{name.replace('_', '-')}"
                 raise click.UsageError(f"{option} is for c1222://HOST[:PORT]/APTITLE")
+
+    def tls_files(self, port: str) -> TlsFiles:
+        """Give the files of TLS; click.UsageError where one is missing, or none would be used."""
+        return tls_files(
+            self.tls_certificate, self.tls_key, self.tls_ca, [port.lower()], listens=False
+        )
+
+    def tls(self, port: str) -> ssl.SSLContext | None:
+        """Give how TLS is spoken with a meter on the network, or None if it is not."""
+        if not port.lower().startswith("c1222+tls:"):
+            return None
+        from smartmeter.comms.tls import client_tls
+
+        return client_tls(self.tls_files(port))
 
 
 def line_options(verb: _Verb) -> _Verb:
@@ -132,23 +161,20 @@ class MeterLine:
         strict: tuple[str, ...],
         rts: bool,
         dtr: bool,
-        key_file: str | None = None,
-        answer_port: int | None = None,
-        answer_timeout: int | None = None,
-        **logon: Any,
+        **rest: Any,
     ) -> None:
         for speed in baud:
             if speed not in BAUD_CODES:
                 raise click.UsageError(f"--baud {speed}: one of {', '.join(map(str, BAUD_CODES))}")
         self.port, self.rts, self.dtr = port, rts, dtr
-        self.network = NetworkOptions(key_file, answer_port, answer_timeout)
-        if self.is_network and (baud or assume or strict or logon["user"]):
+        self.network = NetworkOptions.of(rest)
+        if self.is_network and (baud or assume or strict or rest["user"]):
             raise click.UsageError(f"{port} has no line: leave speeds, quirks, --user out")
         refuse_power(port, rts, dtr)
         self.network.check(port)
         #: What every opened port is put into, such as a recording.
         self.wrap: Callable[[Port], Port] = lambda port: port
-        self.logon: LogonSettings = replace(logon_settings(**logon), bauds=baud)
+        self.logon: LogonSettings = replace(logon_settings(**rest), bauds=baud)
         self.options = ClientOptions(
             assume=frozenset(_QUIRKS[label] for label in assume),
             strict=frozenset(_QUIRKS[label] for label in strict),
@@ -182,7 +208,8 @@ class MeterLine:
 
 def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> NetworkMeter:
     """Give a meter on the network, with the keys of the options or of the environment."""
-    from protocols.transports.network_meter import ANSWER_TIMEOUT_S, NetworkMeter, parse_name
+    from protocols.transports.network_meter import ANSWER_TIMEOUT_S, NetworkMeter
+    from protocols.transports.network_name import parse_name
     from smartmeter.cli.known_keys import read_keys
 
     keys = read_keys((), options.key_file).of_node(parse_name(name).title)
@@ -190,7 +217,14 @@ def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> N
         click.echo("without a key the password is not sent", err=True)
     timeout_s = options.answer_timeout or ANSWER_TIMEOUT_S
     return NetworkMeter(
-        name, keys, logon.password, logon.user_id, options.answer_port, timeout_s, logon.user
+        name,
+        keys,
+        logon.password,
+        logon.user_id,
+        options.answer_port,
+        timeout_s,
+        logon.user,
+        options.tls(name),
     )
 
 

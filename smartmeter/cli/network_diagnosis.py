@@ -18,7 +18,8 @@ from ansi_tables import TableError
 from protocols.c1222.identification import NodeIdentification
 from protocols.errors import PortError, ProtocolError
 from protocols.psem.services import Security
-from protocols.transports.network_meter import NetworkMeter, parse_name
+from protocols.transports.network_meter import NetworkMeter
+from protocols.transports.network_name import Carried, parse_name
 from smartmeter.cli.finding import Finding
 from smartmeter.cli.meter_line import MeterLine, network_meter
 from smartmeter.cli.read import Found, read_tables
@@ -48,7 +49,10 @@ def talk_over_network(line: MeterLine) -> Iterator[Finding]:
         return
     try:
         with meter:
-            yield Finding("connection", True, f"{name.host} port {name.port} takes it (TCP)")
+            told = f"{name.host} port {name.port} takes it ({name.carried.name})"
+            if name.carried is Carried.UDP:  # nobody knows before an answer
+                told = f"datagrams go to {name.host} port {name.port} (UDP)"
+            yield Finding("connection", True, told)
             yield from _of_the_meter(meter, line.logon.password)
     except PortError as error:
         remedy = "is a meter, a relay or a TMS listening there, and no firewall between?"

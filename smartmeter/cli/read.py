@@ -36,7 +36,8 @@ def command(
     """Read TABLES (23, ST-23, MT-5 …) of the meter at PORT.
 
     PORT is a device, tcp:HOST:PORT, any URL that pyserial knows, sim: (or
-    sim:PROFILE) for a simulated meter, or c1222://HOST[:PORT]/APTITLE for one on the network.
+    sim:PROFILE) for a simulated meter, or c1222://HOST[:PORT]/APTITLE for one on the network
+    (c1222+udp:// over UDP, c1222+tls:// inside TLS).
     Without TABLES an overview is printed.  The password comes from a file (an empty one:
     blanks), a prompt or the variable SMARTMETER_PASSWORD (an empty one: none), keys of the
     network from a file or SMARTMETER_C1222_KEYS.

@@ -27,6 +27,19 @@ def tls_options(verb: _Verb) -> _Verb:
     return verb
 
 
+def dialling_tls_options(verb: _Verb) -> _Verb:
+    """Give a verb that only connects the options; :func:`tls_files` takes them."""
+    for option in (
+        click.option("--tls-key", type=FILE_THERE, help="TLS: the key of the own certificate."),
+        click.option("--tls-certificate", type=FILE_THERE, help="TLS: the own certificate (PEM)."),
+        click.option(
+            "--tls-ca", type=FILE_THERE, help="TLS: whom to trust (PEM); default: the system's."
+        ),
+    ):
+        verb = option(verb)
+    return verb
+
+
 def tls_files(
     tls_certificate: str | None,
     tls_key: str | None,
@@ -41,13 +54,17 @@ def tls_files(
     """
     if (tls_certificate is None) != (tls_key is None):
         raise click.UsageError("--tls-certificate and --tls-key belong together")
-    speaks = any((address or "").startswith(("tls:", "mqtts:")) for address in dialled)
+    speaks = any(
+        (address or "").startswith(("tls:", "mqtts:", "c1222+tls:")) for address in dialled
+    )
     if (tls_ca or tls_certificate) and not speaks and not (listens and tls_certificate):
         # Whoever gives them must not believe that strangers are kept away.
-        raise click.UsageError(
-            "TLS files, but nothing here speaks TLS; give --tls-certificate and --tls-key where "
-            "it listens, or connect to tls:HOST:PORT"
-        )
+        remedy = "connect to tls:HOST:PORT, or read c1222+tls://HOST[:PORT]/APTITLE"
+        if listens:
+            remedy = (
+                "give --tls-certificate and --tls-key where it listens, or connect to tls:HOST:PORT"
+            )
+        raise click.UsageError(f"TLS files, but nothing here speaks TLS; {remedy}")
     ca, certificate, key = (
         Path(name) if name is not None else None for name in (tls_ca, tls_certificate, tls_key)
     )

@@ -16,6 +16,7 @@ from protocols.errors import LinkError, PortError
 from protocols.transports import capture
 from protocols.transports.apdu_connection import ApduConnection
 from protocols.transports.network_meter import NetworkMeter
+from protocols.transports.network_name import parse_name
 from protocols.transports.pcapng import read_capture
 from tests.protocols.c1222.conversation import KEY, KEY_ID, Talk
 from tests.smartmeter.comms.far_ends import free_port
@@ -98,7 +99,7 @@ def test_what_a_connection_brought_before_it_was_reset_is_an_answer_also_with_a_
         assert meter.read(1)[:4] == b"SMOP"
     device.close()
     with socket.create_server(("127.0.0.1", 0)) as server:
-        asking = ApduConnection(*server.getsockname())
+        asking = ApduConnection(parse_name(f"c1222://127.0.0.1:{server.getsockname()[1]}/.1"))
         asking.send(b"\x60\x00")
         connection, _ = server.accept()
         connection.sendall(b"\x60\x00")

@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from protocols.c1222.access import Rights
+from protocols.c1222.builder import Envelope, build_apdu
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import NodeSettings
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import Refused
 from protocols.c1222.sessions import SessionTable
 from protocols.errors import LinkError, OutcomeUnknown, PortError, ServiceRefused
 from protocols.psem.codes import ResponseCode
-from protocols.transports.network_meter import NetworkMeter, parse_name
+from protocols.transports import apdu_connection, network_meter
+from protocols.transports.network_meter import NetworkMeter
+from protocols.transports.network_name import Carried, parse_name
 from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, READ_1, Tables, Talk, request
 from tests.protocols.c1222.wireshark import tshark
 from tests.smartmeter.cli.served import smartmeter
@@ -245,6 +249,125 @@ def test_a_name_may_hold_ipv6_and_an_absolute_title() -> None:
     name = parse_name("c1222://[2001:db8::5]/2.16.124.113620.1.22.0.7.42")
     assert (name.host, name.port, str(name.title)[:3]) == ("2001:db8::5", 1153, "2.1")
     assert parse_name("C1222://h/.7") == parse_name("c1222://h/.7")
+
+
+def test_a_name_says_what_carries_the_messages() -> None:
+    assert parse_name("c1222+udp://h/.7").carried is Carried.UDP
+    assert parse_name("C1222+TLS://h:20000/.7").carried is Carried.TLS
+    for wrong in ("c1222s://h/.7", "c1222+sms://h/.7", "udp://h/.7", "c1222+udp:h/.7"):
+        with pytest.raises(PortError, match="c1222\\+udp://"):
+            parse_name(wrong)
+
+
+def by_datagrams(name: str, served: Served) -> str:
+    """Give the name of the same device by UDP."""
+    own = name[name.index("127") : name.rindex("/")]
+    host, port = served.listener.udp_address
+    return name.replace("c1222:", "c1222+udp:").replace(own, f"{host}:{port}")
+
+
+def test_a_meter_is_read_and_written_by_datagrams() -> None:
+    with device(NodeSettings()) as (name, served):
+        with NetworkMeter(by_datagrams(name, served), KEYS, PASSWORD, 2) as meter:
+            meter.write(3, b"whole")
+            assert meter.read(3) == b"whole"
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            nobody = f"c1222+udp://127.0.0.1:{free.getsockname()[1]}/.7.42"
+        with NetworkMeter(nobody, KEYS) as meter, pytest.raises(LinkError, match="refused"):
+            meter.read(1)
+
+
+def test_a_datagram_that_is_lost_is_sent_again_and_served_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(apdu_connection, "REPEAT_AFTER_S", (0.02, 0.02, 10.0))
+    talk = Talk(NodeSettings())
+    talk.clock.offset_us = time.time_ns() // 1000 - talk.now_us
+    asked: list[bytes] = []
+
+    def lose_the_first() -> None:
+        while len(asked) < 3:
+            octets, peer = served.recvfrom(4096)
+            asked.append(octets)
+            if len(asked) > 1:
+                served.sendto(b"\x60\x00", peer)  # rubbish ends nothing
+                served.sendto(talk.offer(octets)[0], peer)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as served:
+        served.bind(("127.0.0.1", 0))
+        served.settimeout(10)
+        thread = threading.Thread(target=lose_the_first)
+        thread.start()
+        name = f"c1222+udp://127.0.0.1:{served.getsockname()[1]}/.7.42"
+        with NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
+            meter.write(3, b"whole")
+            assert meter.read(3) == b"whole"
+        thread.join()
+    assert asked[0] == asked[1] != asked[2]
+
+
+class Busy(Tables):
+    """A device that is busy, or has no data, so often at first."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def read(self, table: int, rights: Rights, now_us: int) -> bytes:
+        self._refuse(ResponseCode.dnr)
+        return super().read(table, rights, now_us)
+
+    def write(
+        self, table: int, offset: int | None, data: bytes, rights: Rights, now_us: int
+    ) -> None:
+        self._refuse(ResponseCode.bsy)
+        super().write(table, offset, data, rights, now_us)
+
+    def _refuse(self, code: ResponseCode) -> None:
+        self.times -= 1
+        if self.times >= 0:
+            raise Refused(code)
+
+
+def test_a_busy_device_is_asked_again_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_meter, "BUSY_PAUSE_US", 0)
+    tables = Busy(3)
+    with (
+        device(NodeSettings(), tables) as (name, _),
+        NetworkMeter(name, KEYS, PASSWORD, 2) as meter,
+    ):
+        assert meter.read(3) == bytes(5) and tables.times == -1
+        tables.times = 3
+        meter.write(3, b"whole")
+        assert tables.times == -1 and tables.images[3] == b"whole"
+        tables.times = 1000
+        with pytest.raises(ServiceRefused, match="bsy"):
+            meter.write(3, b"wrong")
+        assert tables.times == 1000 - 1 - network_meter.BUSY_REPEATS
+
+
+def test_where_a_relay_has_no_room_a_read_is_asked_again_and_a_write_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network_meter, "BUSY_PAUSE_US", 0)
+    talk = Talk(NodeSettings())
+    talk.clock.offset_us = time.time_ns() // 1000 - talk.now_us
+    asked: list[bytes] = []
+
+    def answer(octets: bytes) -> bytes:
+        asked.append(octets)
+        if len(asked) % 2 == 0:
+            return talk.offer(octets)[0]
+        apdu = decode_apdu(octets)
+        envelope = Envelope(9, apdu.calling, apdu.called, apdu.calling_invocation_id)
+        return build_apdu(envelope, [bytes([ResponseCode.bsy])])
+
+    with answering_once(answer) as name, NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
+        assert meter.read(3) == bytes(5) and len(asked) == 2
+        with pytest.raises(OutcomeUnknown, match="bsy"):
+            meter.write(3, b"whole")
+        assert len(asked) == 3
 
 
 def test_the_verb_reads_and_captures(tmp_path: object) -> None:

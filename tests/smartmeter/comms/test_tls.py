@@ -14,10 +14,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.security import EaxPrime
+from protocols.errors import LinkError, PortError
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
+from protocols.transports.network_meter import NetworkMeter
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.tls import tls_files
 from smartmeter.comms import tls_renewal
 from smartmeter.comms.bearer import BearerSettings, ip_address
@@ -28,7 +32,9 @@ from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
+from tests.protocols.c1222.conversation import KEY, KEY_ID
 from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.comms.test_listener import Served
 from tests.smartmeter.comms.test_relay_host import Through
 from tests.smartmeter.tms.test_server import eventually
 
@@ -98,6 +104,45 @@ async def _refused(address: str, files: TlsFiles) -> None:
     async with asyncio.timeout(5):
         with pytest.raises(OSError, match="certificate"):
             await connection.receive(lambda octets: pytest.fail("an answer"))
+
+
+async def test_a_meter_is_read_over_tls_by_whoever_shows_a_certificate_that_is_wanted(
+    tmp_path: Path,
+) -> None:
+    own, other = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    served = Served()
+    served.talk.clock.offset_us = wall_utc_us() - served.talk.now_us
+    await served.listener.listen_tcp("127.0.0.1", 0, server_tls(own))
+    name = f"c1222+tls://127.0.0.1:{served.listener.tcp_address[1]}/.7.42"
+
+    def read(files: TlsFiles) -> bytes:
+        with NetworkMeter(name, {KEY_ID: EaxPrime(KEY)}, tls=client_tls(files)) as meter:
+            return meter.read(1)
+
+    try:
+        assert (await asyncio.to_thread(read, own))[:4] == b"SMOP"
+        with pytest.raises(PortError, match=r"certificate is not trusted.*--tls-ca"):
+            await asyncio.to_thread(read, other)
+        with pytest.raises(LinkError, match="certificate"):
+            await asyncio.to_thread(read, TlsFiles(own.ca))
+        done = await asyncio.to_thread(
+            smartmeter,
+            *("read", name, "1", "--json", "--tls-ca", str(own.ca)),
+            *("--tls-certificate", str(own.certificate), "--tls-key", str(own.key)),
+            SMARTMETER_C1222_KEYS=f"{KEY_ID}={KEY.hex()}",
+        )
+        assert b"SMOP".hex() in done.stdout, done.stderr
+    finally:
+        await served.listener.close()
+    NetworkOptions(tls_ca=str(own.ca)).check(name)
+    for wrong, fault in (
+        (NetworkOptions(tls_key=str(own.key)), "belong together"),
+        (NetworkOptions(tls_ca=str(own.ca)), "nothing here speaks TLS"),
+    ):
+        with pytest.raises(click.UsageError, match=fault):
+            wrong.check(name.replace("+tls", ""))
+    with pytest.raises(click.UsageError, match="--tls-ca is for c1222"):
+        NetworkOptions(tls_ca=str(own.ca)).check("sim:")
 
 
 async def test_a_listener_takes_a_certificate_that_was_renewed_up_by_itself(
