@@ -17,6 +17,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import NoKeys, SecurityState
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.relay import IN_CLEAR, Relay
+from protocols.machine import earliest
 from protocols.transports.capture import Capture
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.load_profile import Interval
@@ -58,7 +59,7 @@ EPOCH_US = 1_767_225_600 * US_PER_S
 QUIET_US = 2 * HOUR_US
 #: After the last fault everything has arrived within so long.
 DRAIN_US = 40 * HOUR_US
-#: The head-end looks at its clocks so often.
+#: The head-end looks at its calendar so often.
 TICK_US = 60 * US_PER_S
 OFFICE, FAULTS = "office", "faults"
 TMS = "TMS"
@@ -217,8 +218,11 @@ class Fleet:
         draw_key = partial(self._key_chance.randbytes, KEY_OCTETS)
         head_end = HeadEnd(self.store, self._calendar, self.template, self._call_soon, draw_key)
         head_end.on_stored = self._stored
+        # A link that loses messages is one of datagrams, as UdpPath is.
+        head_end.collector.is_lossy = lambda path: self.settings.link.loss_percent > 0
         head_end.load(self.now_us)
-        self._agenda.put(OFFICE, self.now_us + TICK_US)
+        self._tick_us = self.now_us + TICK_US
+        self._agenda.put(OFFICE, self._tick_us)
         return head_end
 
     def _call_soon(self, function: Callable[[], None]) -> None:
@@ -263,7 +267,7 @@ class Fleet:
     def _act(self, actor: Hashable) -> None:
         if actor == OFFICE:
             self.head_end.expire(self.now_us)
-            self._agenda.put(OFFICE, self.now_us + TICK_US)
+            self._tick_us = self.now_us + TICK_US
         elif actor == FAULTS:
             self._strike()
         elif actor in self.relays:
@@ -333,6 +337,7 @@ class Fleet:
             house.link.put(octets, False, self.now_us)
             if esn != current:
                 self._plan(esn, house)
+        self._agenda.put(OFFICE, earliest(self._tick_us, self.head_end.deadline_us()))
 
     def _tap(self, below: str, above: str, outward: bool, octets: bytes) -> None:
         if self.tap is not None:

@@ -70,8 +70,9 @@ SIGNATURE = b"SSI1"
 #: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
 REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
 ANSWER_TIMEOUT_US, SLOW_ANSWER_US = 15_000_000, 180_000_000
-#: How often a request in a datagram is sent again in that time: the same octets, served once.
-REPEATS = 4
+#: How often a request in a datagram is sent again in that time: the same octets, served once.  So
+#: there are five seconds for an answer over a slow network before it is asked for again.
+REPEATS = 2
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
 #: What anybody may ask in clear: it changes nothing.

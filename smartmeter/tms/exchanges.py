@@ -1,8 +1,8 @@
 """What the TMS does with one SmartMeter, as scripts: services out, responses in.
 
 A script is a generator that yields the services of one APDU and is given one
-response item for each; ExchangeFailed is raised in it when none came.  It
-knows no connection and no time.
+response item for each.  It knows no connection and no time, and of an answer that did not
+come nothing either: the same services are sent again, so it must not matter if they act twice.
 """
 
 from __future__ import annotations

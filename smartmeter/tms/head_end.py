@@ -16,6 +16,7 @@ from ansi_tables.ssi_tables import Command, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
+from protocols.machine import earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
@@ -222,6 +223,10 @@ class HeadEnd:
         refused = self._refusals.take(self.utc_s)
         if refused is not None:
             self.store.write(refused)
+
+    def deadline_us(self) -> int | None:
+        """Give when a wait for an answer or another try is over; the rest is by the calendar."""
+        return earliest(self.collector.deadline_us(), self.jobs.deadline_us())
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its connection."""

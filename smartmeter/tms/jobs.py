@@ -1,7 +1,8 @@
 """Work with single SmartMeters: one script at a time each, bounded tries, a named end.
 
 A machine around scripts of ``exchanges``: it is given answers and the time,
-and says what to send.  What it does is durable through its owner, which is
+and says what to send.  A message that nobody answers is sent again, and the work goes on
+from there; what was refused begins anew.  What it does is durable through its owner, which is
 told of every change of a job.
 """
 
@@ -27,7 +28,11 @@ MAX_QUEUE = 16
 
 @dataclass
 class Job:
-    """One piece of work; ``id`` is its row in the store."""
+    """One piece of work; ``id`` is its row in the store.
+
+    ``max_attempts`` are for one message: one that brought the work further than it was before has
+    them all again.  ``attempts`` are those of the whole work, its first message's first included.
+    """
 
     id: int
     esn: str
@@ -66,7 +71,12 @@ class _Line:
     waiting: deque[Job] = field(default_factory=deque)
     running: Job | None = None
     script: Exchange[Any] | None = None
-    services: int = 0
+    #: The message under way.
+    services: list[bytes] = field(default_factory=list)
+    tries: int = 0
+    #: Messages of the script that were answered, and the most that ever were of this job.
+    answers: int = 0
+    furthest: int = 0
     transaction: int | None = None
     retry_us: int | None = None
 
@@ -114,8 +124,8 @@ class JobRunner:
         line = self._take(transaction)
         if line is None:
             return
-        if len(responses) != line.services:
-            fault = ExchangeFailed(f"{len(responses)} answers to {line.services} services")
+        if len(responses) != len(line.services):
+            fault = ExchangeFailed(f"{len(responses)} answers to {len(line.services)} services")
             self._step(line, fault, now_us)
         else:
             self._step(line, responses, now_us)
@@ -124,14 +134,14 @@ class JobRunner:
         """Tell a job that no answer came."""
         line = self._take(transaction)
         if line is not None:
-            self._step(line, ExchangeFailed(cause), now_us)
+            self._failed(line, cause, now_us)
 
     def failed(self, job: Job, cause: str, now_us: int, pause_us: int | None = None) -> None:
         """Tell a job that its services could not be sent, and how long to wait before a retry.
 
         It is shorter when the SmartMeter is ``reachable`` before.
         """
-        self._step(self._lines[job.esn], ExchangeFailed(cause), now_us, pause_us)
+        self._failed(self._lines[job.esn], cause, now_us, pause_us)
 
     def disconnected(self, esn: str, now_us: int) -> None:
         """The connection that an answer would come over has gone."""
@@ -171,6 +181,11 @@ class JobRunner:
                 line.retry_us = None
                 self._begin(line, now_us)
 
+    def deadline_us(self) -> int | None:
+        """Give when ``expire`` is wanted."""
+        dues = (line.retry_us for line in self._lines.values())
+        return min((due for due in dues if due is not None), default=None)
+
     def events(self) -> list[Event]:
         """Give what is to be sent and what has changed."""
         events, self._events = self._events, []
@@ -187,23 +202,23 @@ class JobRunner:
     def _next(self, line: _Line, now_us: int) -> None:
         if line.running is None and line.waiting:
             line.running = line.waiting.popleft()
+            line.tries = line.furthest = 0
             self._begin(line, now_us)
 
     def _begin(self, line: _Line, now_us: int) -> None:
+        """Begin the script, or send again what it said last."""
         job = line.running
         assert job is not None
         job.state, job.attempts = RUNNING, job.attempts + 1
-        line.script = job.script()
+        line.tries += 1
         self._events.append(JobChanged(job))
+        if line.script is not None:
+            self._events.append(Send(job, line.services))
+            return
+        line.script, line.answers = job.script(), 0
         self._step(line, None, now_us)
 
-    def _step(
-        self,
-        line: _Line,
-        answer: list[bytes] | ExchangeFailed | None,
-        now_us: int,
-        pause_us: int | None = None,
-    ) -> None:
+    def _step(self, line: _Line, answer: list[bytes] | ExchangeFailed | None, now_us: int) -> None:
         job, script = line.running, line.script
         if job is None or script is None:
             return
@@ -218,18 +233,29 @@ class JobRunner:
             self._end(line, DONE, "", stop.value, now_us)
             return
         except ExchangeFailed as error:
-            job.cause = str(error)
-            final = isinstance(error, ExchangeRefused)
-            if job.attempts < job.max_attempts and not final:
-                job.state = WAITING
-                pause_us = RETRY_PAUSE_US * job.attempts if pause_us is None else pause_us
-                line.script, line.retry_us = None, now_us + pause_us
-                self._events.append(JobChanged(job))
-            else:
+            line.script = None
+            if isinstance(error, ExchangeRefused):
                 self._end(line, FAILED, str(error), None, now_us)
+            else:
+                self._failed(line, str(error), now_us)
             return
-        line.services = len(services)
+        line.answers += answer is not None
+        if line.answers > line.furthest:
+            line.furthest, line.tries = line.answers, 1
+        line.services = services
         self._events.append(Send(job, services))
+
+    def _failed(self, line: _Line, cause: str, now_us: int, pause_us: int | None = None) -> None:
+        """Wait for another try, or end."""
+        job = line.running
+        if job is None:
+            return
+        if line.tries >= job.max_attempts:
+            self._end(line, FAILED, cause, None, now_us)
+            return
+        job.state, job.cause = WAITING, cause
+        line.retry_us = now_us + (RETRY_PAUSE_US * line.tries if pause_us is None else pause_us)
+        self._events.append(JobChanged(job))
 
     def _end(self, line: _Line, state: str, cause: str, result: Any, now_us: int) -> None:
         job = line.running

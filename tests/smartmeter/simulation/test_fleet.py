@@ -15,6 +15,7 @@ from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Violation
 from smartmeter.simulation.count import compare
 from smartmeter.simulation.fleet import (
+    QUIET_US,
     Fleet,
     FleetFailure,
     FleetSettings,
@@ -54,6 +55,14 @@ def test_over_a_slow_network_modules_report_by_themselves_too(
     count = run_fleet(FleetSettings(1, 1, 5, faults=False, link=link, relays=relays))
     assert count.sound and count.reports >= 96
     assert (count.polls, count.silences) == (0, 0)
+
+
+def test_over_a_link_that_loses_two_of_five_messages_all_are_provisioned_soon() -> None:
+    link = LinkSettings(500_000, 200_000, 40, 9600)
+    fleet = Fleet(FleetSettings(6, 1, 1, faults=False, link=link))
+    fleet.run(QUIET_US)
+    sql = "SELECT count(*) FROM meters WHERE state='provisioned'"
+    assert fleet.store.number(sql) == 6
 
 
 def test_the_same_seed_gives_the_same_trace_and_count_in_any_process(tmp_path: Path) -> None:

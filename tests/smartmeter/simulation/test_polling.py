@@ -74,7 +74,7 @@ def test_what_polling_takes_for_an_outage_begins_with_a_poll_that_fails_after_a_
 
 
 def test_where_most_is_lost_polling_sees_outages_that_are_none() -> None:
-    link = LinkSettings(500_000, 200_000, 40, 9600)
+    link = LinkSettings(500_000, 200_000, 70, 9600)
     fleet = PolledFleet(FleetSettings(1, 1, 1, link=link, faults=False))
     fleet.run(12 * HOUR_US)
     claims = unanswered(fleet)

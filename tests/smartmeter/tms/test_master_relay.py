@@ -253,7 +253,7 @@ async def test_a_request_in_a_datagram_that_is_lost_is_sent_again_and_in_a_strea
 ) -> None:
     collector, udp = tms.head_end.collector, tms.listener.datagram_path("127.0.0.1", free_port())
     assert udp is not None
-    for path, times in ((udp, 5), (TcpPath(tms.listener), 1)):
+    for path, times in ((udp, 3), (TcpPath(tms.listener), 1)):
         now_us = monotonic_us()
         collector.request(METER.esn, [encode_request(Identify())], path, now_us)
         sent = []

@@ -1,0 +1,120 @@
+"""Work with one SmartMeter over bad links: what is sent again, and when it is given up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
+from smartmeter.tms.jobs import DONE, FAILED, Job, JobChanged, JobRunner, Send
+
+ESN = "SM000001"
+OK, REFUSED = b"\0", b"\3"
+
+
+def steps(count: int) -> Exchange[str]:
+    """Say so many messages, one after the other; fail when one is refused."""
+    for number in range(count):
+        [answer] = yield [bytes([number])]
+        if answer == REFUSED:
+            raise ExchangeFailed(f"message {number} was refused")
+    return "all said"
+
+
+class World:
+    """A runner and its one job; ``said`` are the messages that went out."""
+
+    def __init__(self, script: Callable[[], Exchange[Any]], max_attempts: int = 3) -> None:
+        self.runner, self.now_us = JobRunner(), 0
+        self.job = Job(1, ESN, "work", script, max_attempts=max_attempts)
+        self.said: list[int] = []
+        self.result: Any = None
+        self.runner.submit(self.job, 0)
+
+    def run(self, answer: Callable[[int], bytes | None]) -> str:
+        """Let it end; ``answer`` gives what a message is answered, None for nothing."""
+        while self.job.state not in (DONE, FAILED):
+            for event in self.runner.events():
+                if isinstance(event, Send):
+                    self._send(event, answer)
+                elif isinstance(event, JobChanged) and event.result is not None:
+                    self.result = event.result
+            due_us = self.runner.deadline_us()
+            if due_us is not None:
+                self.now_us = due_us
+                self.runner.expire(due_us)
+        for event in self.runner.events():
+            self.result = getattr(event, "result", None) or self.result
+        return self.job.state
+
+    def _send(self, event: Send, answer: Callable[[int], bytes | None]) -> None:
+        [service] = event.services
+        self.said.append(service[0])
+        transaction = len(self.said)
+        self.runner.sent(event.job, transaction)
+        given = answer(service[0])
+        if given is None:
+            self.runner.unanswered(transaction, "no answer in time", self.now_us)
+        else:
+            self.runner.answered(transaction, [given], self.now_us)
+
+
+def test_a_message_that_nobody_answers_is_sent_again_and_the_work_goes_on_from_there() -> None:
+    world = World(lambda: steps(4))
+    lost = iter([False, False, True, True, False, True, False])
+    assert world.run(lambda number: None if next(lost) else OK) == DONE
+    assert world.said == [0, 1, 2, 2, 2, 3, 3]
+    assert (world.result, world.job.attempts, world.job.polls) == ("all said", 4, 7)
+
+
+def test_a_message_that_is_never_answered_ends_the_work_after_its_tries() -> None:
+    world = World(lambda: steps(4))
+    assert world.run(lambda number: None if number == 2 else OK) == FAILED
+    assert world.said == [0, 1, 2, 2, 2]
+    assert world.job.cause == "no answer in time"
+    assert world.now_us == 2_000_000 + 4_000_000
+    assert not world.runner.has(ESN, "work") and world.runner.deadline_us() is None
+
+
+def test_what_is_refused_begins_anew_and_not_more_often_than_it_may() -> None:
+    world = World(lambda: steps(4))
+    assert world.run(lambda number: REFUSED if number == 2 else OK) == FAILED
+    assert world.said == [0, 1, 2] * 3
+    assert world.job.cause == "message 2 was refused"
+
+
+def test_what_another_try_would_not_change_is_not_tried_again() -> None:
+    def refused() -> Exchange[None]:
+        yield [b"\0"]
+        raise ExchangeRefused("the wrong model")
+
+    world = World(refused)
+    assert world.run(lambda number: OK) == FAILED
+    assert (world.said, world.job.cause) == ([0], "the wrong model")
+
+
+def test_silence_and_refusals_in_turn_come_to_an_end() -> None:
+    world = World(lambda: steps(3))
+    turns = iter([OK, None, OK, REFUSED] * 100)
+    assert world.run(lambda number: next(turns)) == FAILED
+    assert len(world.said) < 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_long_work_ends_well_over_a_link_that_loses_a_third_of_all(seed: int) -> None:
+    chance = Random(seed)
+    world = World(lambda: steps(200), max_attempts=12)
+    assert world.run(lambda number: None if chance.random() < 1 / 3 else OK) == DONE
+    assert sorted(set(world.said)) == list(range(200))
+    assert world.said == sorted(world.said)
+
+
+def test_answers_in_the_wrong_number_count_as_a_refusal() -> None:
+    world = World(lambda: steps(1), max_attempts=1)
+    [event] = [one for one in world.runner.events() if isinstance(one, Send)]
+    world.runner.sent(event.job, 7)
+    world.runner.answered(7, [OK, OK], 0)
+    assert (world.job.state, world.job.cause) == (FAILED, "2 answers to 1 services")
