@@ -157,6 +157,8 @@ class AlarmSource(IntEnum):
     MONITOR = 3
     #: A bit of ST-03: 0..15 ED_STD_STATUS1, 16..23 ED_STD_STATUS2, from 32 on ED_MFG_STATUS.
     METER_STATUS = 4
+    #: The head-end itself, of a meter that it polls: in its own lists, and in no table of a module.
+    TMS = 255
 
 
 class ModuleAlarm(IntEnum):

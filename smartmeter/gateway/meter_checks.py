@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator
 from fractions import Fraction
 
 from ansi_tables.errors import TableError
+from ansi_tables.meaning.identity import IDENTITY, identity_of
 from ansi_tables.snapshot import Snapshot
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import LogonSettings
@@ -16,7 +17,6 @@ from protocols.transports.pump import MeterPort
 from smartmeter.base.clock import US_PER_S, wall_utc_us
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.settings import SeatSettings
-from smartmeter.ssi.identity import IDENTITY, identity_of
 
 #: What the default provisioning reads: formats, sources, registers, clock, load profile, logs.
 NEEDED = (0, 1, 3, 11, 12, 16, 21, 22, 23, 52, 61, 62, 63, 64, 71, 76)

@@ -1,17 +1,11 @@
-"""Which meter it is: maker and serial number, as the maker has written them into ST-01.
-
-The versions in ST-01 change with the meter's firmware, and what ST-05 and ST-06 call the device
-is the utility's to write: neither makes it another meter.  A meter without ST-01, or that
-refuses it, or whose serial number is blank, cannot be told from another.
-"""
+"""Who the meter at the probe is, and where the lists of another one stand when it is seen first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ansi_tables import Context, layout_for
-from ansi_tables.errors import TableError
+from ansi_tables.meaning.identity import IDENTITY, Identity, first_since, identity_of
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
@@ -19,26 +13,9 @@ from smartmeter.ssi.log_reading import EVENT_LOG, read_log
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets, read_profile
 
-IDENTITY = 1
-MAKER, SERIAL = "MANUFACTURER", "MFG_SERIAL_NUMBER"
-#: What a serial number consists of that nobody has written.
-_BLANK = b"\x00 0\xff"
-
 
 class AnotherMeter(RemoteProtocolError):
     """Another meter answers than the one that the module knows."""
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Maker and serial number: ``mark`` is both as the meter holds them, in hex.
-
-    ``places`` are where they lie in ST-01, offset and width each.
-    """
-
-    mark: str
-    serial: str
-    places: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -52,25 +29,6 @@ class Lists:
     rings: tuple[ProfileRead, ...] = ()
     log_before: int | None = None
     log_last: int | None = None
-
-
-def mark_of(image: bytes, places: Sequence[tuple[int, int]]) -> str:
-    """Give the mark of an image of ST-01; empty where it holds no serial number."""
-    maker, serial = (image[offset : offset + width] for offset, width in places)
-    return (maker + serial).hex() if serial.strip(_BLANK) else ""
-
-
-def identity_of(image: bytes, context: Context) -> Identity | None:
-    """Give who a meter is by its ST-01; None where that does not tell."""
-    try:
-        layout = layout_for(IDENTITY, context)
-        places = tuple(layout.field(name) for name in (MAKER, SERIAL))
-        mark = mark_of(image, places)
-        serial = str(layout.decode(image)[SERIAL]) if mark else ""
-    except TableError:
-        return None
-    shown = "".join(c for c in serial if c.isprintable()).strip()
-    return Identity(mark, shown, places) if mark else None
 
 
 def read_identity(meter: MeterContext, limits: ClientLimits) -> Script[Identity | None]:
@@ -102,16 +60,9 @@ def read_lists(meter: MeterContext, since_s: int, limits: ClientLimits) -> Scrip
     return Lists(tuple(rings), min(later, default=log.last + 1) - 1, log.last)
 
 
-def first_since(ring: ProfileRead, since_s: int, utc_s: int) -> int:
-    """Give the sequence of the first interval of a ring that ended after an instant.
-
-    ``utc_s`` is when the ring was read.  By their number, as its clock may have been wrong.
-    """
-    step_s = ring.interval_s
-    ended = max(0, utc_s // step_s - since_s // step_s) if step_s else 0
-    return max(ring.following - ended, ring.oldest)
-
-
 def firsts_since(lists: Lists, since_s: int, utc_s: int) -> Mapping[str, int]:
-    """Give these sequences by the number of their set."""
-    return {str(one.set_nbr): first_since(one, since_s, utc_s) for one in lists.rings}
+    """Give these sequences by the number of their set, of rings that were read at ``utc_s``."""
+    return {
+        str(one.set_nbr): first_since(one.oldest, one.following, one.interval_s, (since_s, utc_s))
+        for one in lists.rings
+    }

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from ansi_tables.meaning.identity import IDENTITY, Identity, mark_of
 from ansi_tables.ssi_tables import ModuleAlarm
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import ServiceRefused
 from protocols.machine import Event
-from smartmeter.ssi.identity import IDENTITY, AnotherMeter, Identity, Lists, firsts_since, mark_of
+from smartmeter.ssi.identity import AnotherMeter, Lists, firsts_since
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
 from smartmeter.ssi.reporter import Reporter

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ansi_tables import layout_for
+from ansi_tables.meaning.identity import Identity
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
-from smartmeter.ssi.identity import Identity, Lists, read_identity, read_lists
+from smartmeter.ssi.identity import Lists, read_identity, read_lists
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log
 from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
 from smartmeter.ssi.profile_reading import ProfileRead, read_profile

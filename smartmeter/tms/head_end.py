@@ -423,7 +423,7 @@ class HeadEnd:
         """
         if not self.polled.begin(due):
             return
-        script = self.polled.script(due)
+        script = self.polled.script(due, lambda: self.utc_s)
         job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
         if self.jobs.submit(job, self._now_us):
             self.figures.scheduled_polls += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.errors import TableError
+from ansi_tables.meaning.identity import first_since
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.profile_blocks import ProfileShape, shape_of
 from protocols.psem.codec import encode_request
@@ -26,18 +27,23 @@ class PolledRing:
     """One load-profile set of a meter, and what is missing of it.
 
     ``images`` are the tables that tell its shape; ``anew`` tells, once it was read, that the
-    ring ends before what is known of it: it was cleared.
+    ring ends before what is known of it: it was cleared.  ``begin`` is the first interval of
+    another meter's ring that is of this place.
     """
 
     def __init__(self, set_nbr: int, images: Mapping[int, bytes], gaps: Gaps) -> None:
         self._set, self._table = set_nbr, PROFILE_STATUS + set_nbr
         self._images, self._gaps = images, gaps
         self.anew = False
+        self.begin: int | None = None
 
-    def read(self, context_id: int, is_another: bool) -> Exchange[tuple[dict[str, Any], ...]]:
+    def read(
+        self, context_id: int, since: tuple[int, int] | None
+    ) -> Exchange[tuple[dict[str, Any], ...]]:
         """Read the intervals that are missing, as runs; none where the meter refuses its tables.
 
-        Of a meter that ``is_another`` than the one that was known here, all of them are.
+        Of another meter than the one that was known here, those are that ended ``since`` that
+        was heard last: these UTC seconds, and those of now.
         """
         for _ in range(ATTEMPTS):
             [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
@@ -46,10 +52,13 @@ class PolledRing:
             status = {PROFILE_STATUS: image_of(answer, "ST-63")}
             try:
                 tables = Snapshot({**self._images, **status})
-                self.anew = is_another or self._began_anew(tables)
+                self.anew = since is not None or self._began_anew(tables)
                 missing = EVERYTHING if self.anew else self._gaps
                 data = yield from self._ring(tables, () if self.anew else missing)
                 read = Snapshot({**tables.images, self._table: data}).load_profile(self._set)
+                if since is not None:
+                    self.begin = _first_since(read, since)
+                    missing = ((self.begin, None),)
             except TableError as error:
                 raise ExchangeFailed(f"the load profile of the meter: {error}") from error
             if (yield [encode_request(FullRead(PROFILE_STATUS))]) == before:
@@ -128,6 +137,12 @@ class PolledRing:
             run["INTERVALS"].append({"END_TIME": end_s, "STATUS": status, "VALUES": values})
         if run:
             yield run
+
+
+def _first_since(read: LoadProfile, since: tuple[int, int]) -> int:
+    oldest = read.sequences[0] if read.sequences else 0
+    following = read.sequences[-1] + 1 if read.sequences else 0
+    return first_since(oldest, following, read.interval_s, since)
 
 
 def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:

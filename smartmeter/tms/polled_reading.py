@@ -15,6 +15,7 @@ from typing import Any
 from ansi_tables import Snapshot
 from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.errors import MissingContextError, TableError
+from ansi_tables.meaning.identity import IDENTITY
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
@@ -22,8 +23,9 @@ from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
 from smartmeter.tms.polled import PollSchedule
 from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing
 from smartmeter.tms.store.queries import Gaps
+from smartmeter.tms.taking_over import TakenOver, identity_in, log_before, of_this_place
 
-GENERAL, IDENTITY, EVENT_LOG = 0, 1, 76
+GENERAL, EVENT_LOG = 0, 76
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PlainReading:
     """What a poll brought.  ``context`` is empty where the known one still holds.
 
     ``profile`` has runs of intervals, ``anew`` the sets whose ring ends before what is known
-    of it (it was cleared), or is that of another meter.
+    of it (it was cleared); where another meter has ``taken_over``, all are.
     """
 
     context_id: int
@@ -40,15 +42,23 @@ class PlainReading:
     profile: tuple[Mapping[str, Any], ...] = ()
     events: tuple[Mapping[str, Any], ...] = ()
     anew: frozenset[int] = frozenset()
+    taken_over: TakenOver | None = None
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the store has already: the context's images, what is missing of each set, and ST-01."""
+    """What the store has already: the context's images, what is missing of each set, and ST-01.
+
+    ``heard_s`` is when the meter answered last, and ``utc_s`` is now, both in UTC seconds; of its
+    log the entries up to ``log_before`` are of another place.
+    """
 
     context: Mapping[int, bytes]
     gaps: Mapping[int, Gaps]
     identity: bytes | None = None
+    heard_s: int = 0
+    utc_s: int = 0
+    log_before: int | None = None
 
 
 def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
@@ -59,8 +69,9 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
         raise ExchangeFailed("the meter refuses ST-00")
     general = identity.pop(GENERAL)
     used = _used(general)
-    serials = {_serial(general, one) for one in (identity.get(IDENTITY), known.identity)}
-    is_another = len(serials - {None}) > 1
+    changed = _changed(general, identity.get(IDENTITY), known)
+    is_another = changed is not None
+    since = (known.heard_s or known.utc_s, known.utc_s) if is_another else None
     context = dict(known.context)
     if context.get(GENERAL) != general or schedule.tables or is_another:
         others = tuple(table for table in CONTEXT_TABLES if table in used and table != GENERAL)
@@ -71,25 +82,33 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     images = {**identity, **(yield from _tables(tuple(sorted(wanted - {IDENTITY}))))}
     profile: list[Mapping[str, Any]] = []
     anew: set[int] = set()
+    begins: dict[int, int] = {}
     name = context_id(context)
-    if schedule.load_profile and PROFILE_STATUS in used:
+    # Which poll sees another meter first has its lists cut, whatever it was for.
+    if (schedule.load_profile or is_another) and PROFILE_STATUS in used:
         for set_nbr in (one for one in SETS if PROFILE_STATUS + one in used):
             ring = PolledRing(set_nbr, {**context, **images}, known.gaps.get(set_nbr, EVERYTHING))
-            profile += yield from ring.read(name, is_another)
+            profile += yield from ring.read(name, since)
             anew |= {set_nbr} if ring.anew else set()
+            begins |= {set_nbr: ring.begin} if ring.begin is not None else {}
     events: tuple[Mapping[str, Any], ...] = ()
-    if schedule.event_log and EVENT_LOG in used:
+    log_end = known.log_before
+    if (schedule.event_log or is_another) and EVENT_LOG in used:
         log = yield from _tables((EVENT_LOG,))
-        events = _events({**context, **images, **log})
-    return PlainReading(name, fresh, images, tuple(profile), events, frozenset(anew))
+        entries = _events({**context, **images, **log})
+        log_end = log_before(entries, since[0]) if since else log_end
+        events = of_this_place(entries, log_end)
+    taken = TakenOver(*changed, begins, log_end) if changed else None
+    return PlainReading(name, fresh, images, tuple(profile), events, frozenset(anew), taken)
 
 
-def _serial(general: bytes, identity: bytes | None) -> Any:
-    """Give the serial number of ST-01; None where it is not known."""
-    try:
-        return Snapshot({GENERAL: general, IDENTITY: identity or b""})[IDENTITY].MFG_SERIAL_NUMBER
-    except TableError:
+def _changed(general: bytes, identity: bytes | None, known: Known) -> tuple[str, str] | None:
+    """Give the serial numbers of who was known here and who answers, where that is another."""
+    old = {GENERAL: known.context.get(GENERAL, general), IDENTITY: known.identity or b""}
+    before, found = identity_in(old), identity_in({GENERAL: general, IDENTITY: identity or b""})
+    if before is None or found is None or before.mark == found.mark:
         return None
+    return before.serial, found.serial
 
 
 def _tables(numbers: tuple[int, ...]) -> Exchange[dict[int, bytes]]:

@@ -13,18 +13,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansi_tables.meaning.identity import IDENTITY
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.model import State
 from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules, polled_meters
-from smartmeter.tms.polled_reading import IDENTITY, Known, PlainReading, poll
+from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
-from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.queries import Gaps, gaps_by_set
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.taking_over import Begins, newest_epoch, store_taken_over
 from smartmeter.tms.template import Template
 
 POLL = "poll"
@@ -126,11 +128,17 @@ class PolledSource:
         """Note that a poll has ended."""
         self._under_way.discard((due.esn, due.schedule.number))
 
-    def script(self, due: PollDue) -> Callable[[], Exchange[PlainReading]]:
+    def script(
+        self, due: PollDue, utc_s: Callable[[], int]
+    ) -> Callable[[], Exchange[PlainReading]]:
         """Give the script of a poll; what is known is looked up when it begins."""
 
         def begin() -> Exchange[PlainReading]:
-            row = self._store.one("SELECT context_id FROM meters WHERE esn=?", due.esn)
+            row = self._store.one(
+                "SELECT context_id, heard_s, taken_over FROM meters JOIN polled_meters USING (esn)"
+                " WHERE esn=?",
+                due.esn,
+            )
             images = self._store.read(
                 "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?",
                 due.esn,
@@ -145,9 +153,27 @@ class PolledSource:
             sql = "SELECT image FROM images WHERE esn=? AND table_nbr=?"
             told = self._store.one(sql, due.esn, IDENTITY)
             identity = bytes(told["image"]) if told is not None else None
-            return poll(schedule, Known(context, gaps_by_set(self._store, due.esn), identity))
+            begins = Begins.of(row["taken_over"]) if row is not None else Begins()
+            known = Known(
+                context,
+                self._gaps(due.esn, begins),
+                identity,
+                row["heard_s"] if row is not None else 0,
+                utc_s(),
+                begins.log_before,
+            )
+            return poll(schedule, known)
 
         return begin
+
+    def _gaps(self, esn: str, begins: Begins) -> Mapping[int, Gaps]:
+        """Give what is missing of each set; of a ring that was taken over, nothing before."""
+        found = gaps_by_set(self._store, esn)
+        sql = "SELECT 1 FROM intervals WHERE esn=? AND set_nbr=? AND ring_epoch>=? LIMIT 1"
+        for set_nbr, (epoch, first) in begins.rings.items():
+            if self._store.one(sql, esn, set_nbr, epoch) is None:
+                found[set_nbr] = ((first, None),)
+        return found
 
 
 def store_poll(
@@ -162,12 +188,16 @@ def store_poll(
         "INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)",
         [(esn, reading.context_id, table, image) for table, image in reading.context.items()],
     )
+    if reading.taken_over is not None:
+        store_taken_over(connection, esn, reading.taken_over, utc_s)
     stored = 0
     epochs: dict[int, int] = {}
     for run in reading.profile:
         set_nbr = run["SET"]
         if set_nbr not in epochs:
-            epochs[set_nbr] = _ring_epoch(connection, esn, set_nbr) + (set_nbr in reading.anew)
+            # The epoch of a meter that took over was told just now.
+            is_next = set_nbr in reading.anew and reading.taken_over is None
+            epochs[set_nbr] = newest_epoch(connection, esn, set_nbr) + is_next
         part: Mapping[str, Any] = {**run, "RING_EPOCH": epochs[set_nbr]}
         stored += store_intervals(connection, esn, part, POLL, utc_s)
     if reading.events:
@@ -180,13 +210,6 @@ def store_poll(
         "UPDATE meters SET heard_s=?, context_id=? WHERE esn=?", (utc_s, reading.context_id, esn)
     )
     _hear(connection, esn, stored, utc_s)
-
-
-def _ring_epoch(connection: sqlite3.Connection, esn: str, set_nbr: int) -> int:
-    """Give the newest epoch of a ring: it counts how often the ring began anew, from 1 on."""
-    sql = "SELECT max(ring_epoch) FROM intervals WHERE esn=? AND set_nbr=?"
-    newest = connection.execute(sql, (esn, set_nbr)).fetchone()[0]
-    return int(newest or 1)
 
 
 def _hear(connection: sqlite3.Connection, esn: str, stored: int, utc_s: int) -> None:

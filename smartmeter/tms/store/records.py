@@ -141,7 +141,7 @@ def _store_part(
         case SsiTable.EVENT_PART:
             store_events(connection, esn, part.value, received_s)
         case SsiTable.ALARM:
-            _store_alarm(connection, esn, header["OUTBOX_EPOCH"], part.value, received_s)
+            store_alarm(connection, esn, header["OUTBOX_EPOCH"], part.value, received_s)
         case SsiTable.OUTAGE_RECORD:
             _store_outage(connection, esn, header["OUTBOX_EPOCH"], part.value, received_s)
         case None if part.offset is None:
@@ -226,13 +226,14 @@ def _store_octets(connection: sqlite3.Connection, esn: str, part: Part, received
     )
 
 
-def _store_alarm(
+def store_alarm(
     connection: sqlite3.Connection,
     esn: str,
     epoch: int,
     value: Mapping[str, Any],
     received_s: int,
 ) -> None:
+    """Write the value of an ALARM; one that is there stays."""
     connection.execute(
         "INSERT OR IGNORE INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
         " monitor_nbr, value, text, received_s) VALUES (?,?,?,?,?,?,?,?,?,?,?)",

@@ -31,7 +31,7 @@ BUTTONS = (
 #: What a plain meter can be asked for.
 READING = (Kind.READ, Kind.PING)
 #: What only a module tells.
-MODULES_OWN = ("alarms", "outages")
+MODULES_OWN = ("outages",)
 #: Title, columns and what is said of an empty one, by the name of its rows.
 PARTS: dict[str, tuple[str, list[tuple[str, str]], str]] = {
     "registers": (
@@ -225,7 +225,7 @@ def identity_lines(
         return (
             ("Reached at", value["title"]),
             ("Model", value["model"] or "-"),
-            ("Module", "none: it reports nothing by itself, and tells no outage or alarm"),
+            ("Module", "none: it reports nothing by itself, and tells no outage"),
             *came,
         )
     module = value["module"]

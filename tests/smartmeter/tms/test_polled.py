@@ -262,20 +262,6 @@ def test_a_ring_that_was_cleared_is_read_whole_and_said_to_be_another() -> None:
     assert second.anew and 0 < len(flat(second)) < 20
 
 
-def test_another_meter_in_the_same_place_is_known_by_its_serial_number() -> None:
-    bench = Bench()
-    bench.run(3)
-    first = bench.poll(1)
-    known = Known(first.context, {1: [(flat(first)[-1][0] + 1, None)]}, first.images[1])
-    exchanged = Bench(serial="9999")
-    exchanged.run(24)  # its ring is longer: what was known would be a part of it
-    second = exchanged.poll(1, known)
-    assert second.anew == {1} and len(flat(second)) > 90
-    bench.run(1)
-    again = bench.poll(1, known)
-    assert not again.anew and len(flat(again)) == 4
-
-
 @pytest.mark.parametrize("refused", [71, 76])
 def test_a_log_that_the_meter_refuses_costs_no_load_profile(refused: int) -> None:
     bench = Bench()
@@ -339,9 +325,9 @@ def test_whichever_poll_ends_a_silence_fills_its_gap(tmp_path: Path) -> None:
     source, bench = PolledSource(store, make_template()), Bench()
     bench.run(5)
     daily = PollDue("P1", SCHEDULES[2], EPOCH_S)
-    assert not bench.run_script(source.script(daily)()).profile
+    assert not bench.run_script(source.script(daily, lambda: EPOCH_S)()).profile
     store.write_now(lambda c: store_failed_poll(c, daily, "nobody", EPOCH_S))
-    reading = bench.run_script(source.script(daily)())
+    reading = bench.run_script(source.script(daily, lambda: EPOCH_S)())
     assert len(flat(reading)) == 20
     store.write_now(lambda c: store_poll(c, daily, reading, EPOCH_S + 18_000))
     ended = store.one("SELECT filled, ended_s FROM silences")

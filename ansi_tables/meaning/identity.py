@@ -1,0 +1,62 @@
+"""Which meter it is: maker and serial number, as the maker has written them into ST-01.
+
+The versions in ST-01 change with the meter's firmware, and what ST-05 and ST-06 call the device
+is the utility's to write: neither makes it another meter.  A meter without ST-01, or that
+refuses it, or whose serial number is blank, cannot be told from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansi_tables.context import Context
+from ansi_tables.errors import TableError
+from ansi_tables.layout import layout_for
+
+IDENTITY = 1
+MAKER, SERIAL = "MANUFACTURER", "MFG_SERIAL_NUMBER"
+#: What a serial number consists of that nobody has written.
+_BLANK = b"\x00 0\xff"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Maker and serial number: ``mark`` is both as the meter holds them, in hex.
+
+    ``places`` are where they lie in ST-01, offset and width each.
+    """
+
+    mark: str
+    serial: str
+    places: tuple[tuple[int, int], ...]
+
+
+def mark_of(image: bytes, places: Sequence[tuple[int, int]]) -> str:
+    """Give the mark of an image of ST-01; empty where it holds no serial number."""
+    maker, serial = (image[offset : offset + width] for offset, width in places)
+    return (maker + serial).hex() if serial.strip(_BLANK) else ""
+
+
+def identity_of(image: bytes, context: Context) -> Identity | None:
+    """Give who a meter is by its ST-01; None where that does not tell."""
+    try:
+        layout = layout_for(IDENTITY, context)
+        places = tuple(layout.field(name) for name in (MAKER, SERIAL))
+        mark = mark_of(image, places)
+        serial = str(layout.decode(image)[SERIAL]) if mark else ""
+    except TableError:
+        return None
+    shown = "".join(c for c in serial if c.isprintable()).strip()
+    return Identity(mark, shown, places) if mark else None
+
+
+def first_since(oldest: int, following: int, interval_s: int, between: tuple[int, int]) -> int:
+    """Give the sequence of the first interval of a ring that ended after an instant.
+
+    The ring holds [oldest, following) at the second of the two instants (UTC seconds).  It is
+    found by numbers, as the meter's clock may have been wrong; of no length, it is ``following``.
+    """
+    since_s, utc_s = between
+    ended = max(0, utc_s // interval_s - since_s // interval_s) if interval_s else 0
+    return max(following - ended, oldest)

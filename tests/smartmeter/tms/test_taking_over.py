@@ -1,0 +1,123 @@
+"""Another meter at the address of a plain one: its lists are cut at the change, and it is told."""
+
+from pathlib import Path
+
+import pytest
+
+from ansi_tables.meaning.identity import first_since
+from smartmeter.tms.alarm_list import AlarmList
+from smartmeter.tms.polled import PollDue, PolledMeter, import_polled
+from smartmeter.tms.polled_reading import Known
+from smartmeter.tms.polled_source import PolledSource, store_poll
+from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.template import make_template
+from tests.smartmeter.tms.test_polled import EPOCH_S, SCHEDULES, US_PER_S, Bench, flat
+
+HOUR_S = 3600
+INTERVALS, DAILY = 1, 2
+
+
+class Place:
+    """A place that is polled, and whichever meter stands there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder / "tms.sqlite3")
+        meters = [PolledMeter("P1", "socket://h:1", 2, b"", "")]
+        self.store.write_now(lambda c: import_polled(c, meters, EPOCH_S))
+        self.source = PolledSource(self.store, make_template())
+        self.source.load(EPOCH_S)
+
+    def poll(self, bench: Bench, utc_s: int, schedule: int = INTERVALS) -> None:
+        """Poll the meter that is there at a second."""
+        bench.run((utc_s - EPOCH_S) / 3600 - bench.now_us / 3600 / US_PER_S)
+        due = PollDue("P1", SCHEDULES[schedule], utc_s)
+        reading = bench.run_script(self.source.script(due, lambda: utc_s)())
+        self.store.write_now(lambda c: store_poll(c, due, reading, utc_s))
+
+    def ends(self) -> list[tuple[int, int]]:
+        """Give the epoch of each interval, and its end in hours."""
+        sql = "SELECT ring_epoch, end_s FROM intervals ORDER BY ring_epoch, sequence"
+        return [(row[0], (row[1] - EPOCH_S) / HOUR_S) for row in self.store.read(sql)]  # type: ignore[misc]
+
+    def alarms(self) -> list[tuple[str, str]]:
+        page = AlarmList(self.store).page()
+        return [(one["source"], one["text"]) for one in page["alarms"]]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def meter(serial: str) -> Bench:
+    return Bench(interval_min=60, serial=serial)
+
+
+@pytest.mark.parametrize("first_seen_by", [INTERVALS, DAILY])
+def test_what_another_meter_recorded_before_the_change_is_not_of_this_place(
+    place: Place, first_seen_by: int
+) -> None:
+    old, new = meter("1"), meter("9999")
+    place.poll(old, EPOCH_S + 10 * HOUR_S + 60)
+    # The new one has been on a bench all the time, with a longer ring; it came between two polls.
+    place.poll(new, EPOCH_S + 12 * HOUR_S + 60, first_seen_by)
+    place.poll(new, EPOCH_S + 13 * HOUR_S + 60)
+    assert place.ends() == [(1, h) for h in range(1, 11)] + [(2, 11), (2, 12), (2, 13)]
+    assert place.alarms() == [("tms", "meter 9999, before 1")]
+
+
+def test_another_meter_that_has_recorded_nothing_since_goes_on_in_an_epoch_of_its_own(
+    place: Place,
+) -> None:
+    old, new = meter("1"), meter("9999")
+    place.poll(old, EPOCH_S + 3 * HOUR_S + 60)
+    place.poll(new, EPOCH_S + 3 * HOUR_S + 900)
+    place.poll(new, EPOCH_S + 3 * HOUR_S + 1800)
+    assert place.ends() == [(1, 1), (1, 2), (1, 3)]
+    place.poll(new, EPOCH_S + 5 * HOUR_S + 60)
+    assert place.ends()[3:] == [(2, 4), (2, 5)]
+    # The former one comes back: what it recorded meanwhile is not added to what the other did.
+    place.poll(old, EPOCH_S + 6 * HOUR_S + 60)
+    assert place.ends()[5:] == [(3, 6)]
+    texts = [text for _, text in place.alarms()]
+    assert texts == ["meter 1, before 9999", "meter 9999, before 1"]
+
+
+def test_entries_of_its_log_from_before_the_change_are_not_of_this_place(place: Place) -> None:
+    old, new = meter("1"), meter("9999")
+    for bench, hours in ((old, 1), (new, 2)):
+        bench.run(hours)
+        interrupt(bench)
+    place.poll(old, EPOCH_S + 10 * HOUR_S, DAILY)
+    of_old = place.store.number("SELECT count(*) FROM events")
+    new.run(9)
+    interrupt(new)
+    for hours in (12, 13):
+        place.poll(new, EPOCH_S + hours * HOUR_S, DAILY)
+        sql = "SELECT time_s FROM events ORDER BY received_s, sequence"
+        of_new = [row["time_s"] for row in place.store.read(sql)][of_old:]
+        assert of_old and len(of_new) == of_old and min(of_new) >= EPOCH_S + 11 * HOUR_S
+
+
+def interrupt(bench: Bench) -> None:
+    """Cut the mains for a minute, which puts entries into the meter's log."""
+    bench.meter.mains(False, bench.now_us)
+    bench.run(1 / 60)
+    bench.meter.mains(True, bench.now_us)
+
+
+def test_a_meter_whose_serial_number_is_blank_cannot_be_told_from_another(place: Place) -> None:
+    place.poll(meter("1"), EPOCH_S + 3 * HOUR_S + 60)
+    place.poll(meter("0"), EPOCH_S + 5 * HOUR_S + 60)
+    assert {epoch for epoch, _ in place.ends()} == {1} and place.alarms() == []
+
+
+def test_of_a_meter_that_was_never_heard_what_ends_from_now_on_counts() -> None:
+    bench = meter("9999")
+    bench.run(5)
+    first = bench.poll(INTERVALS)
+    another = meter("8")
+    another.run(5)
+    known = Known(first.context, {}, first.images[1], 0, EPOCH_S + 5 * HOUR_S)
+    assert flat(another.poll(INTERVALS, known)) == []
+    assert first_since(3, 9, 0, (0, 100)) == 9 and first_since(3, 9, 10, (15, 100)) == 3
