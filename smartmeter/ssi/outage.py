@@ -10,7 +10,7 @@ module on another supply, or killed without a word) becomes a record like any.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ US_PER_MS = 1000
 GASP_SHARE_PERCENT = 60
 #: How far the clocks of meter and module may be apart for their losses to be one.
 SAME_LOSS_S = 120
-#: How far after the end of a loss that the log has told of already another of its entries may lie.
+#: How far before or after a loss that the log tells of by itself another of its entries may lie.
 NEXT_LOSS_S = 3
 #: For so long a loss is still known after the log was read: clocks may differ, and be set.
 FORGET_S = 3600
@@ -70,6 +70,8 @@ class OutageDetector:
         self._settings: Mapping[str, Any] = {"ENABLED": 0, "THRESHOLD_S": 0, "HOLD_UP_MS": 0}
         self._gasp_us: int | None = None
         self._gone_us: int | None = None
+        #: The starts of known losses that a read of the log, which is being judged, has as its own.
+        self._in_log: frozenset[int] = frozenset()
 
     def configure(self, settings: Mapping[str, Any]) -> None:
         """Take the OUTAGE table."""
@@ -112,6 +114,18 @@ class OutageDetector:
         memory.power_gaps = [*memory.power_gaps, [start_s, utc_s]][-MAX_POWER_GAPS:]
         return self._ended(start_s, utc_s, reported)
 
+    def log_tells(self, starts_s: Sequence[int], ahead_s: int) -> None:
+        """Know, before a read of the meter's log is judged, when the losses in it began.
+
+        A known loss that began with one of them is that one, and not another shortly before it.
+        """
+        moments_s = [*starts_s, *(start_s - ahead_s for start_s in starts_s)]
+        self._in_log = frozenset(
+            a
+            for a, _ in self._memory.power_gaps
+            if any(abs(a - moment_s) <= NEXT_LOSS_S for moment_s in moments_s)
+        )
+
     def evidence(self, power_up: bool, time_s: int, ahead_s: int = 0) -> Event | None:
         """Take a power event of the meter's log; tell what it ends that the module did not see.
 
@@ -148,15 +162,16 @@ class OutageDetector:
     def _saw(self, start_s: int, end_s: int) -> bool:
         """Tell whether a loss of the meter's log is one that the sense saw.
 
-        What flickers at its end lies inside.  A further one may follow closely, without a word
-        from a module that had no energy left: it is another when the log has told of this one.
+        What flickers at its end lies inside.  Another may come shortly before, or follow without
+        a word from a module that had no energy left: it is another when the log tells of this one.
         """
         memory, last_s = self._memory, self._memory.outage_start_s
         if last_s is not None and last_s - SAME_LOSS_S <= end_s:
             return True
         for a, b in memory.power_gaps:
+            early_s = NEXT_LOSS_S if a in self._in_log else SAME_LOSS_S
             late_s = NEXT_LOSS_S if a in memory.gaps_logged else SAME_LOSS_S
-            if a - SAME_LOSS_S <= start_s <= b + late_s or a <= end_s <= b + SAME_LOSS_S:
+            if a - early_s <= start_s <= b + late_s or a <= end_s <= b + late_s:
                 memory.gaps_logged = [*memory.gaps_logged, a]
                 return True
         return False

@@ -262,10 +262,12 @@ class Watching:
             memory.events_judged = read.last
         elif read.last < memory.events_judged:  # the log began anew
             memory.events_judged, memory.events_before = -1, None
-        for entry in read.entries:
-            if entry.sequence > memory.events_judged:
-                memory.events_judged = entry.sequence
-                self._judge_entry(entry, ahead_s, now_us)
+        fresh = [entry for entry in read.entries if entry.sequence > memory.events_judged]
+        losses = [one for one in fresh if one.code == POWER_DOWN and not one.manufacturer]
+        self._outage.log_tells([one.time_s for one in losses], ahead_s)
+        for entry in fresh:
+            memory.events_judged = entry.sequence
+            self._judge_entry(entry, ahead_s, now_us)
         memory.events_judged = read.last
         self._outage.log_was_read(self._reporter.utc_s(now_us))
         self._reporter.keep()

@@ -457,6 +457,35 @@ def test_a_loss_without_a_word_soon_after_one_that_was_seen_is_another(lasted_s:
     assert sense.evidence(True, end_s) == Restored(1, begin_s + 45, end_s)
 
 
+@pytest.mark.parametrize("meter_only_first", [True, False])
+def test_losses_that_only_the_meter_saw_close_to_one_that_both_saw_are_counted(
+    meter_only_first: bool,
+) -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.run(1000)
+    for meter_only in (meter_only_first, not meter_only_first, True):
+        loser = street.device.meter if meter_only else street.device
+        loser.mains(False, street.world.now_us)
+        street.run(2)
+        loser.mains(True, street.world.now_us)
+        street.run(15)
+    street.run(600)
+    assert street.device.module.memory.momentaries == 3
+    assert not street.host.parts(SsiTable.OUTAGE_RECORD)
+
+
+def test_what_flickers_before_a_loss_is_that_one_where_the_clocks_are_apart() -> None:
+    """By the meter's clock, a minute behind, all of it lies before what the sense has seen."""
+    sense, _, _ = detector()
+    begin_s = EPOCH_US // S
+    sense.lost(0)
+    assert isinstance(sense.returned(40 * S), Restored)
+    log_s = [begin_s - 60 + after_s for after_s in (0, 3, 6, 40)]
+    sense.log_tells(log_s[::2], 0)
+    told = [sense.evidence(bool(n % 2), moment_s) for n, moment_s in enumerate(log_s)]
+    assert not any(told)
+
+
 @pytest.mark.parametrize(("duration_s", "kind"), [(10, Momentary), (29, Momentary), (31, Restored)])
 def test_the_threshold_parts_momentary_from_sustained_for_both_witnesses(
     duration_s: int, kind: type
