@@ -66,6 +66,9 @@ class Padding(Enum):
     NULS = "nuls"
 
 
+SPACES, NULS = b" ", b"\0"
+
+
 @dataclass(frozen=True)
 class LogonSettings:
     """How to open a session; a ``password`` of 20 octets is sent as it is.
@@ -167,22 +170,31 @@ def _log_on(settings: LogonSettings, bauds: tuple[int, ...] | None, quirks: Quir
 
 def prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | None]:
     """Send the password; give whether it was accepted, or None where there is no Security."""
-    nuls_first = padding is Padding.NULS or (padding is Padding.AUTO and quirks.on(Quirk.PADDING))
-    filled = password.ljust(PASSWORD_OCTETS, b"\0" if nuls_first else b" ")
-    response = yield Security(filled)
-    if response.code == ResponseCode.sns:
-        quirks.note(Quirk.SERVICE_MISSING)
-        return None
-    if response.ok:
-        return True
-    if response.code != ResponseCode.err:
-        quirks.note(Quirk.OTHER_REFUSAL)
-    other = padding is Padding.AUTO and not nuls_first and len(password) < PASSWORD_OCTETS
-    if other and quirks.tolerates(Quirk.PADDING):
-        response = yield Security(password.ljust(PASSWORD_OCTETS, b"\0"))
+    for fill in _fills(len(password), padding, quirks):
+        response = yield Security(password.ljust(PASSWORD_OCTETS, fill))
+        if response.code == ResponseCode.sns:
+            quirks.note(Quirk.SERVICE_MISSING)
+            return None
         if response.ok:
-            quirks.note(Quirk.PADDING)
-    return response.ok
+            if fill == NULS and padding is Padding.AUTO:
+                quirks.note(Quirk.PADDING)
+            elif fill == SPACES:
+                quirks.met.pop(Quirk.PADDING, None)
+            return True
+        if response.code != ResponseCode.err:
+            quirks.note(Quirk.OTHER_REFUSAL)
+    return False
+
+
+def _fills(octets: int, padding: Padding, quirks: Quirks) -> tuple[bytes, ...]:
+    """Give what a password of so many octets is filled up with, first what was right last."""
+    if padding is not Padding.AUTO:
+        return (SPACES if padding is Padding.SPACES else NULS,)
+    if Quirk.PADDING in quirks.assume:
+        return (NULS,)
+    fills = (NULS, SPACES) if quirks.on(Quirk.PADDING) else (SPACES, NULS)
+    several = octets < PASSWORD_OCTETS and quirks.tolerates(Quirk.PADDING)
+    return fills if several else fills[:1]
 
 
 def close_session(quirks: Quirks | None = None) -> Script[None]:

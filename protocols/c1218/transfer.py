@@ -77,7 +77,9 @@ def read_block(request: Request, limits: ClientLimits) -> Script[bytes]:
         response = check(request, (yield request))
         looks += 1
         try:
-            return table_data(response.data)
+            data = table_data(response.data)
+            quirks.met.pop(Quirk.ONES_COMPLEMENT, None)  # it was another meter
+            return data
         except TableChecksumError as error:
             sure = looks == 2 or quirks.on(Quirk.ONES_COMPLEMENT)
             if sure and error.ones_complement and quirks.tolerates(Quirk.ONES_COMPLEMENT):

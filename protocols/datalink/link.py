@@ -221,6 +221,11 @@ class Link:
         """Wait no longer for the acknowledgment of a message."""
         self._stop_sending()
 
+    def doubt_echo(self) -> None:
+        """Nothing came that was waited for: a probe that has not echoed does not any more."""
+        if self._echo.forget() and Quirk.ECHO not in self.quirks.assume:
+            self.quirks.met.pop(Quirk.ECHO, None)
+
     def poke(self, now_us: int) -> None:
         """Send a NAK unasked: it makes a meter repeat its last packet."""
         self._put(bytes((NAK,)), now_us)
@@ -245,8 +250,7 @@ class Link:
             self._take(item, now_us)
         due_us = self._response_due_us()
         if due_us is not None and now_us >= due_us:
-            if self._echo.forget() and Quirk.ECHO not in self.quirks.assume:
-                self.quirks.met.pop(Quirk.ECHO, None)  # it does not echo any more
+            self.doubt_echo()
             self._repeat(now_us)
 
     def deadline_us(self) -> int | None:
@@ -316,6 +320,7 @@ class Link:
             return  # it has not left yet: one copy is enough
         if self._sendings > self.timing.retries:
             self._stop_sending()
+            self._met = False  # who answers next may be another device
             self._events.append(LinkFailed())
             return
         if self._current is not None:
@@ -333,7 +338,8 @@ class Link:
 
     def _acknowledged(self, now_us: int) -> None:
         if self._tries_swapping:
-            self._note_swapped_crc()
+            self._tries_swapping = False
+            self._swap_crc()
         self._note_wake_up()
         self._met = True
         self._events.append(PacketPassed())
@@ -349,16 +355,20 @@ class Link:
             self.quirks.note(Quirk.WAKE_UP)
         self._wake = False
 
-    def _note_swapped_crc(self) -> None:
-        self.quirks.note(Quirk.CRC_SWAPPED)
-        self._crc_swapped = True
+    def _swap_crc(self) -> None:
+        """The device has its checksums in the other order: Q23, or as they should be again."""
+        self._crc_swapped = not self._crc_swapped
+        if self._crc_swapped:
+            self.quirks.note(Quirk.CRC_SWAPPED)
+        else:
+            self.quirks.met.pop(Quirk.CRC_SWAPPED, None)
 
     # Receiving.
 
     def _take(self, item: Signal | Received, now_us: int) -> None:
         if item not in (Signal.ACK, Signal.NAK) and not self._is_for_us():
             return
-        if isinstance(item, Received) and item.crc_swapped != self._crc_swapped:
+        if isinstance(item, Received) and item.crc_swapped not in (None, self._crc_swapped):
             item = self._accept_other_crc(item)
         after_us = self._parser.last_us + self.timing.turn_around_us
         self._quiet_until_us = max(self._quiet_until_us, after_us)
@@ -384,9 +394,9 @@ class Link:
 
     def _accept_other_crc(self, item: Received) -> Received | Signal:
         """Take a packet whose checksum comes in the other order, if that is tolerated (Q23)."""
-        if not item.crc_swapped or not self.quirks.tolerates(Quirk.CRC_SWAPPED):
+        if not self.quirks.tolerates(Quirk.CRC_SWAPPED):
             return Signal.BAD
-        self._note_swapped_crc()
+        self._swap_crc()
         return item
 
     def _take_packet(self, received: Received, now_us: int) -> None:

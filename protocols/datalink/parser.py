@@ -32,11 +32,14 @@ _SIGNALS = {ACK: Signal.ACK, NAK: Signal.NAK}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A packet with a right checksum, its octets, and whether the checksum came high first."""
+    """A packet with a right checksum, its octets, and whether the checksum came high first.
+
+    None: its two octets are equal, which is either order.
+    """
 
     packet: Packet
     octets: bytes
-    crc_swapped: bool = False
+    crc_swapped: bool | None = False
 
 
 class Parser:
@@ -124,8 +127,9 @@ class Parser:
         octets = bytes(self._buffer)
         self._buffer.clear()
         want = crc16(octets[:-2])
+        swapped: bool | None
         if octets[-2] == want & 0xFF and octets[-1] == want >> 8:
-            swapped = False
+            swapped = None if octets[-2] == octets[-1] else False
         elif octets[-2] == want >> 8 and octets[-1] == want & 0xFF:
             swapped = True
         else:

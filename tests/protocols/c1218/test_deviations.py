@@ -2,13 +2,19 @@
 
 from itertools import combinations
 from random import Random
+from typing import Any
 
 import pytest
 
-from protocols.c1218.client import ClientOptions, ScriptDone, ScriptFailed
+from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.conversation import Conversation
-from protocols.errors import OutcomeUnknown, ServiceRefused
-from protocols.quirks import Quirk
+from protocols.c1218.scripts import Padding, prove
+from protocols.datalink.link import Collision, Link, MessageReceived
+from protocols.datalink.packet import Packet
+from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Response
+from protocols.quirks import Quirk, Quirks
 from tests.protocols.c1218.deviations import (
     CONTRADICTION,
     IMAGES,
@@ -21,6 +27,8 @@ from tests.protocols.c1218.line import Line
 
 PAIRS = [pair for two in combinations(MADE, 2) if (pair := frozenset(two)) != CONTRADICTION]
 DRAWN = Random(18).sample(PAIRS, 60)
+#: What a client does otherwise, once it has met it: a meter that is not so would not understand.
+SWAYING = [Quirk.ECHO, Quirk.CRC_SWAPPED, Quirk.ONES_COMPLEMENT]
 NEW = b"twenty octets anew.."
 
 
@@ -28,11 +36,17 @@ def label(quirks: frozenset[Quirk]) -> str:
     return "+".join(sorted(quirk.label for quirk in quirks))
 
 
-def visit(quirks: frozenset[Quirk], options: ClientOptions | None = None) -> Conversation:
+def visit(
+    quirks: frozenset[Quirk],
+    options: ClientOptions | None = None,
+    client: Client | None = None,
+    begin_us: int = 0,
+) -> Conversation:
     """Make a whole visit to a deviating meter, and hold that all of it is right."""
     talk = Conversation(settings_for(quirks), options)
+    talk.client = client or talk.client
     far = Deviant(quirks, client_baud=lambda: talk.client.baud)
-    line = Line(talk.client, far, Random(1))  # type: ignore[arg-type]
+    line = Line(talk.client, far, Random(1), now_us=begin_us)  # type: ignore[arg-type]
 
     def done(script: object) -> object:
         end = line.run(script)
@@ -73,6 +87,46 @@ def test_a_client_copes_with_a_deviation_and_names_it(quirk: Quirk) -> None:
 
 def test_a_plain_meter_shows_no_deviation() -> None:
     assert not visit(frozenset()).client.quirks.met
+
+
+@pytest.mark.parametrize("quirk", SWAYING, ids=lambda quirk: quirk.label)
+@pytest.mark.parametrize("goes", [True, False], ids=["goes", "comes"])
+def test_a_client_that_was_moved_to_another_meter_learns_what_that_is_like(
+    quirk: Quirk, goes: bool
+) -> None:
+    kinds = frozenset({quirk}), frozenset[Quirk]()
+    before, after = kinds if goes else reversed(kinds)
+    client = visit(before).client
+    for attempt in range(1, 4):  # as a module tries again
+        try:
+            talk = visit(after, None, client, attempt * 1_000_000_000)
+            break
+        except LinkError:
+            continue
+    assert talk.opened is not None and talk.opened.password_accepted
+    assert (quirk in talk.client.quirks.met) != goes
+
+
+def test_a_checksum_of_two_equal_octets_is_read_from_a_meter_that_swaps_them() -> None:
+    packets = (Packet(n.to_bytes(2, "big")) for n in range(1 << 16))
+    octets = next(one.encode() for one in packets if one.encode() == one.encode(crc_swapped=True))
+    quirks = Quirks(frozenset({Quirk.CRC_SWAPPED}))
+    for link in (Link(Collision.REPEAT, quirks=quirks), Link(Collision.REPEAT, quirks=Quirks())):
+        assert any(isinstance(event, MessageReceived) for event in link.receive(octets, 0))
+
+
+def test_a_password_wanted_with_nuls_is_given_with_spaces_to_a_meter_that_wants_those() -> None:
+    quirks = Quirks()
+    quirks.note(Quirk.PADDING)
+    script, tried = prove(b"secret", Padding.AUTO, quirks), []
+    request: Any = next(script)
+    with pytest.raises(StopIteration) as end:
+        while True:
+            tried.append(request.password)
+            right = request.password == b"secret".ljust(20)
+            request = script.send(Response(0 if right else ResponseCode.err))
+    assert end.value.value is True and tried == [b"secret".ljust(20, b"\0"), b"secret".ljust(20)]
+    assert not quirks.on(Quirk.PADDING)
 
 
 def holds_of_a_pair(pair: frozenset[Quirk]) -> None:
