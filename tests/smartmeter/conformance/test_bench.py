@@ -390,3 +390,10 @@ def test_a_profile_that_lacks_a_service_makes_its_checks_not_applicable() -> Non
     bench.profile = read_profile("lacks = ['Wait']", "profile")
     (result,) = run(bench, plan(frozenset(), names=frozenset({"D85"})))
     assert result.verdict is Verdict.NOT_APPLICABLE and "Wait" in result.text
+
+
+def test_a_log_of_sessions_that_moves_is_no_deviation() -> None:
+    """Each session with this device is an entry of its history log, which the check has drawn."""
+    settings = MeterSettings(profile=profile_named(RANDOM, 26))
+    bench = bench_on(measured_meter(settings, NOON_UTC_US, 0), ALL, 26)
+    assert failures(run(bench, plan(ALL, names=frozenset({"A02"}), seed=26))) == []
