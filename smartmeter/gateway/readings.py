@@ -23,7 +23,7 @@ from ansi_tables.meaning.channels import ChannelSource, channel_sources
 from ansi_tables.meaning.register_tables import readings as register_readings
 from ansi_tables.meaning.scale import Exact
 from ansi_tables.snapshot import Snapshot
-from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
+from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, SsiTable
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import StorageError
 from smartmeter.base.file import is_there
@@ -33,7 +33,7 @@ from smartmeter.tms.store.records import Part
 
 #: Beside this file: importlib.resources costs a board a megabyte.
 SCHEMA = Path(__file__).with_name("readings.sql")
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 REGISTER_TABLES = (23, 25, 28)
 #: Rows that one look for new ones gives at the most.
 MAX_ROWS = 1000
@@ -43,6 +43,7 @@ NEWEST_ROWS = 10_000
 KEEP_DAYS = 800
 DAY_S = 86_400
 MAX_DIGITS = 60
+_METER_CHANGED = (AlarmSource.MODULE, ModuleAlarm.METER_CHANGED)
 _PRUNED = ("intervals", "end_s"), ("registers", "time_s"), ("happenings", "time_s")
 #: Intervals that a sum counts: energy, at a time that is known.
 _COUNTED = "unit='Wh' AND end_s > 0"
@@ -172,6 +173,12 @@ class Readings:
             case SsiTable.ALARM:
                 identity = f"{header['OUTBOX_EPOCH']}/{value['ALARM_NBR']}"
                 self._happening(esn, "alarm", identity, value["TIME"], value["TEXT"])
+                if (value["SOURCE"], value["CODE"]) == _METER_CHANGED:
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO meter_before"
+                        " SELECT ?, coalesce(max(number), 0) FROM registers",
+                        (esn,),
+                    )
             case SsiTable.OUTAGE_RECORD:
                 back = bool(value["END_TIME"])
                 identity = f"{header['OUTBOX_EPOCH']}/{value['OUTAGE_NBR']}/{int(back)}"
@@ -303,13 +310,19 @@ class Readings:
         )
 
     def newest(self, esn: str) -> dict[str, sqlite3.Row]:
-        """Give the newest row of each register of a meter, by name, among the last rows."""
+        """Give the newest row of each register of a meter, by name, among the last rows.
+
+        What was read of another meter in its place is not of this one.
+        """
         # The plus keeps SQLite from the index by ESN, which leads through years.
         rows = self._all(
             "SELECT *, max(number) FROM registers WHERE +esn=?"
-            " AND number > (SELECT max(number) FROM registers) - ? GROUP BY name, unit",
+            " AND number > (SELECT max(number) FROM registers) - ?"
+            " AND number > coalesce((SELECT last_register FROM meter_before WHERE esn=?), 0)"
+            " GROUP BY name, unit",
             esn,
             NEWEST_ROWS,
+            esn,
         )
         return {row["name"]: row for row in rows}
 

@@ -44,6 +44,11 @@ CREATE TABLE IF NOT EXISTS contexts (
     image BLOB NOT NULL,
     PRIMARY KEY (esn, context_id, table_nbr)
 ) WITHOUT ROWID;
+-- The last register that was read of the meter before the one that is there now.
+CREATE TABLE IF NOT EXISTS meter_before (
+    esn TEXT PRIMARY KEY,
+    last_register INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS taken (
     esn TEXT PRIMARY KEY,
     epoch INTEGER NOT NULL,
@@ -61,4 +66,4 @@ CREATE TABLE IF NOT EXISTS forgotten_energy (
     value TEXT NOT NULL,
     PRIMARY KEY (esn, set_nbr, direction)
 ) WITHOUT ROWID;
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;

@@ -13,20 +13,23 @@ from random import Random
 
 import pytest
 
+from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm, SsiTable
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.readings import Readings, number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics
+from smartmeter.meter.tables import port_of
 from smartmeter.ssi.profile_reading import Interval
 from tests.smartmeter.gateway.reports import (
     EPOCH_S,
     QUARTER_S,
+    header,
     hello,
     meter_images,
     profile,
     recorded,
 )
-from tests.smartmeter.ssi.host import FACTORY
+from tests.smartmeter.ssi.host import FACTORY, Street
 
 ESN = FACTORY.esn
 FULL = [b"\x01"] * 4
@@ -197,6 +200,27 @@ def test_the_power_is_what_is_delivered_less_what_is_received(readings: Readings
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
     readings.keep(ESN, 1, [(2, profile(2, 0, [[1000, 0], [3, 50]]))])
     assert readings.power_w(ESN) == -188
+
+
+def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_own(
+    readings: Readings,
+) -> None:
+    street = Street()
+    street.run(10)
+    module = street.device.module
+    assert module.meter is not None
+    make, image = module.reporter.make, port_of(street.device.meter).read(23, street.world.now_us)
+    readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
+    readings.keep(ESN, 1, [(2, [header(2), *make.table(23, image)])])
+    names = set(readings.newest(ESN))
+    assert "active energy delivered" in names
+    alarm = module.reporter.alarms.value(
+        AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM, EPOCH_S, "another"
+    )
+    readings.keep(ESN, 1, [(3, [header(3), make.own(SsiTable.ALARM, alarm)])])
+    assert not readings.newest(ESN)
+    readings.keep(ESN, 1, [(4, [header(4), *make.table(23, image)])])
+    assert set(readings.newest(ESN)) == names
 
 
 def test_the_newest_interval_is_the_last_although_the_clock_was_set_back(
