@@ -8,6 +8,7 @@
         TableChecksumError     a table's octets and their checksum differ
       LinkError                the line gave no answer: time-out, retries used up
         NotAcknowledged        no acknowledgment after all repetitions
+          PacketRefused        each of them was NAKed: the peer never had the message
         NotAnswered            acknowledged, but no answer came
         SessionEnded           the peer ended the session
         OutcomeUnknown         the line failed while a write was under way
@@ -45,6 +46,10 @@ class LinkError(ProtocolError):
 
 class NotAcknowledged(LinkError):
     """Nobody acknowledged our packet, however often it was sent."""
+
+
+class PacketRefused(NotAcknowledged):
+    """The peer refused each copy of our packet: what was asked was not carried out."""
 
 
 class NotAnswered(LinkError):

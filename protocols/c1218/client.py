@@ -30,6 +30,7 @@ from protocols.errors import (
     LocalProtocolError,
     NotAcknowledged,
     NotAnswered,
+    PacketRefused,
     ProtocolError,
     RemoteProtocolError,
     SessionEnded,
@@ -298,15 +299,18 @@ class Client:
             if self._answer_due_us is None:  # or it was our refusal of a request of the device
                 self._await_answer(now_us)
         elif isinstance(event, LinkFailed):
-            times = self._link.timing.retries + 1
-            error = NotAcknowledged(
-                f"nobody acknowledges, {times} transmissions; smartmeter doctor PORT tells why"
-            )
-            self.line_lost(error, now_us)
+            self.line_lost(self._not_acknowledged(event), now_us)
         elif isinstance(event, MessageReceived):
             self._take(event.data, now_us)
         elif isinstance(event, PacketPassed):
             self._be_patient(now_us)
+
+    def _not_acknowledged(self, event: LinkFailed) -> NotAcknowledged:
+        times = self._link.timing.retries + 1
+        doctor = f"{times} transmissions; smartmeter doctor PORT tells why"
+        if event.refused:
+            return PacketRefused(f"each copy of our packet was refused (NAK), {doctor}")
+        return NotAcknowledged(f"nobody acknowledges, {doctor}")
 
     def _be_patient(self, now_us: int) -> None:
         """Wait anew after each further packet of an answer: a long one takes its time."""

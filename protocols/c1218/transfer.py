@@ -3,7 +3,8 @@
 A transfer is an object that remembers how far it came: after a lost link its
 script is run again in a new session and goes on where it stopped.  A write
 that was under way when the link failed is never repeated: whether it was
-carried out is not known, and only its caller may decide (OutcomeUnknown).
+carried out is not known, and only its caller may decide (OutcomeUnknown).  One
+whose packet was NAKed each time was not carried out: a new session goes on with it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from protocols.errors import (
     LinkError,
     LocalProtocolError,
     OutcomeUnknown,
+    PacketRefused,
     RemoteProtocolError,
     ServiceRefused,
     TableChecksumError,
@@ -102,9 +104,12 @@ class TableReading:
     count: int | None = None
     progress: Progress | None = None
     data: bytearray = field(default_factory=bytearray)
+    by_elements: bool = False
 
     def script(self, limits: ClientLimits) -> Script[bytes]:
-        """Read what is still missing."""
+        """Read what is still missing; what came element by element is begun anew."""
+        if self.by_elements:
+            self.data.clear()
         if self.count is not None or self.data:
             return (yield from self._part(limits))
         try:
@@ -119,6 +124,7 @@ class TableReading:
         except ServiceRefused as refusal:
             if self.data or refusal.code not in _CANNOT:
                 raise
+        self.by_elements = True
         yield from self._by_indices((), limits)
         if not self.data:
             raise ServiceRefused(ResponseCode.onp, "onp", "read in full, by offset and by index")
@@ -218,6 +224,8 @@ class TableWriting:
     def _write(self, request: Request, octets: int) -> Script[None]:
         try:
             check(request, (yield request))
+        except PacketRefused:
+            raise  # it was not carried out: a new session may write it
         except LinkError as error:
             what = f"write of table {self.table}"
             raise OutcomeUnknown(what, self.written, error) from error

@@ -94,7 +94,9 @@ class PacketDamaged(Event):
 
 @dataclass(frozen=True)
 class LinkFailed(Event):
-    """Our packet was not acknowledged after all repetitions."""
+    """Our packet was not acknowledged after all repetitions; ``refused``: each one was NAKed."""
+
+    refused: bool
 
 
 class Link:
@@ -321,7 +323,7 @@ class Link:
         if self._sendings > self.timing.retries:
             self._stop_sending()
             self._met = False  # who answers next may be another device
-            self._events.append(LinkFailed())
+            self._events.append(LinkFailed(self._naks == self._sendings))
             return
         if self._current is not None:
             strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
@@ -382,7 +384,7 @@ class Link:
         elif self._current is None or (self._copy_waits and self._sendings == 1):
             return  # an ACK or NAK that nobody waits for
         elif item is Signal.NAK:
-            self._naks += 1
+            self._naks += not self._copy_waits  # one that comes twice counts once
             self._repeat(now_us)
         else:
             self._acknowledged(now_us)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1218.client import Client, ScriptDone, ScriptFailed
+from protocols.c1218.conversation import Conversation
 from protocols.c1218.device import DeviceChoices
 from protocols.c1218.scripts import (
     LogonSettings,
@@ -16,9 +17,12 @@ from protocols.c1218.scripts import (
     run_procedure,
     write_table,
 )
-from protocols.c1218.server import Server, ServerOptions
+from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.c1218.session import State
 from protocols.errors import LinkError, ServiceRefused
+from protocols.psem.codes import ResponseCode
+from protocols.psem.services import OffsetRead
+from tests.protocols.c1218.device_bench import IndexedModel
 from tests.protocols.c1218.line import Line, Tables
 
 IMAGES = {0: bytes(range(40)), 3: b"\1\2\3", 5: b"ID" * 10, 64: bytes(3000), 2050: b"private"}
@@ -119,6 +123,43 @@ def test_a_procedure_is_asked_for_until_the_answer_is_its_own() -> None:
     device(line).tables[8] = b"\x09\x00\x10\x00"
     failed = line.run(run_procedure(b"\x09\x00\x11\x01", line.client.limits))
     assert isinstance(failed, ScriptFailed)
+
+
+def test_a_write_after_a_rest_that_ended_the_session_is_carried_out_in_a_new_one_once() -> None:
+    line = a_line()
+    device(line).tables[64] = bytes(200)
+    talk = Conversation(LogonSettings(password=b"secret"), None)
+    line.client = talk.client
+    line.run(talk.open())
+    line.now_us += 8_000_000
+    line.server.expire(line.now_us)
+    assert line.server.state is State.BASE
+    image = bytes(range(200))  # longer than what a device in Base takes: it is NAKed
+    assert isinstance(line.run(talk.write(64, image)), ScriptDone)
+    assert [data for _, _, data in device(line).writes] == [image]
+
+
+def test_a_table_read_by_its_elements_is_begun_anew_after_a_lost_session() -> None:
+    class Forgetful(IndexedModel):
+        asked = 0
+
+        def span(
+            self, table: int, indices: tuple[int, ...], count: int, now_us: int
+        ) -> tuple[int, int]:
+            self.asked += 1
+            if self.asked == 20:
+                raise Refused(ResponseCode.rno)
+            return super().span(table, indices, count, now_us)
+
+    image = bytes(range(200))
+    options = ServerOptions(
+        max_packet_octets=64, max_packets=1, refusals={OffsetRead: ResponseCode.sns}
+    )
+    talk = Conversation(LogonSettings(), None)
+    line = Line(talk.client, Server(Forgetful({0: image}), options), Random(1))
+    line.run(talk.open())
+    done = line.run(talk.read(0))
+    assert isinstance(done, ScriptDone) and done.result == image
 
 
 @given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.08), damage=st.floats(0, 0.08))
