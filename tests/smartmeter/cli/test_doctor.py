@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 
-from smartmeter.cli.doctor import look_at_clock, look_at_port
+from click.testing import CliRunner
+
+from smartmeter.cli.doctor import command, look_at_clock, look_at_port
 
 
 def test_a_clock_of_1970_is_wrong_and_one_of_today_is_right() -> None:
@@ -28,6 +30,12 @@ def test_the_verb_prints_json_and_its_status_says_whether_all_is_well() -> None:
     findings = json.loads(done.stdout)
     assert {"smartmeter", "construct", "clock", os.devnull} <= {f["subject"] for f in findings}
     assert done.returncode == (0 if all(f["well"] for f in findings) else 1)
+
+
+def test_options_of_a_line_are_refused_where_no_port_is_named() -> None:
+    for option in (("--baud", "57600"), ("--no-rts",), ("--user-id", "2"), ("--answer-port", "0")):
+        done = CliRunner().invoke(command, option)
+        assert done.exit_code == 2 and "name its PORT" in done.output
 
 
 def test_wrong_use_is_one_line_and_status_2() -> None:
