@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 
 from protocols.transports.port import system_words
 from smartmeter.comms.bearer import ip_address
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
-from smartmeter.comms.tls import TlsFiles, client_tls
+from smartmeter.comms.tls import TlsFiles
+from smartmeter.comms.tls_renewal import ClientTls
 
 RECONNECT_S = (0.25, 30.0)
 
@@ -28,16 +28,15 @@ class Caller:
         self._host, self._port = ip_address(address)
         self._listener = listener
         self._standing = standing or Standing()
-        self._tls: ssl.SSLContext | None = None
-        if address.startswith("tls:"):
-            self._tls = client_tls(tls or TlsFiles())
+        self._tls = ClientTls(tls or TlsFiles()) if address.startswith("tls:") else None
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; ``handler`` is the listener's own."""
         rest_s = RECONNECT_S[0]
         while True:
             try:
-                path = await self._listener.connect(self._host, self._port, self._tls)
+                context = self._tls.context() if self._tls else None
+                path = await self._listener.connect(self._host, self._port, context)
                 rest_s = RECONNECT_S[0]
                 self._standing.works()
                 await path.ended.wait()

@@ -18,6 +18,7 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.comms.mqtt_client import WINDOW, broker_client, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.task_connection import TaskConnection
+from smartmeter.comms.tls_renewal import ClientTls
 
 CONNECT_TIMEOUT_S = 10.0
 #: How long the head-end's presence, which is retained, may take to come.
@@ -29,9 +30,9 @@ MAX_QUEUED = 256
 class MqttConnection(TaskConnection):
     """One session with the broker, while a head-end listens there."""
 
-    def __init__(self, settings: BearerSettings) -> None:
+    def __init__(self, settings: BearerSettings, tls: ClientTls | None) -> None:
         super().__init__(settings.address)
-        self._settings = settings
+        self._settings, self._tls = settings, tls
         self._broker = broker_address(settings.address)
         self._node = check_node(settings.node)
         self._out: asyncio.Queue[bytes] = asyncio.Queue(MAX_QUEUED)
@@ -53,6 +54,7 @@ class MqttConnection(TaskConnection):
             async with broker_client(
                 settings,
                 broker,
+                self._tls,
                 f"node/{self._node}",
                 aiomqtt.Will(broker.gone(self._node), b"", qos=1),
                 timeout_s=CONNECT_TIMEOUT_S,
@@ -110,11 +112,11 @@ class MqttBearer:
 
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
-        broker_address(settings.address)
+        self._tls = ClientTls(settings.tls) if broker_address(settings.address).tls else None
         check_node(settings.node)
 
     async def connect(self) -> Connection:
         """Open a session; OSError when there is no broker, or no head-end at it."""
-        connection = MqttConnection(self.settings)
+        connection = MqttConnection(self.settings, self._tls)
         await connection.opened()
         return connection

@@ -17,6 +17,7 @@ from smartmeter.comms.mqtt_client import WINDOW, broker_client, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
+from smartmeter.comms.tls_renewal import ClientTls
 
 CONNECT_TIMEOUT_S = 5.0
 #: A broker that answers no more is not waited for when we go.
@@ -63,6 +64,7 @@ class MqttCarrier:
     ) -> None:
         self.broker = broker_address(settings.address)
         self._settings, self._limit = settings, limit
+        self._tls = ClientTls(settings.tls) if self.broker.tls else None
         self.counts = Counter() if counts is None else counts
         self._standing = standing or Standing()
         self.connected = False
@@ -102,6 +104,7 @@ class MqttCarrier:
         async with broker_client(
             settings,
             broker,
+            self._tls,
             "host",
             aiomqtt.Will(broker.presence, OFFLINE, qos=1, retain=True),
             timeout_s=CONNECT_TIMEOUT_S,

@@ -6,7 +6,7 @@ import aiomqtt
 
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.mqtt_topics import Broker
-from smartmeter.comms.tls import client_tls
+from smartmeter.comms.tls_renewal import ClientTls
 
 #: APDUs that are sent and not yet confirmed by the broker; they stay in order.  (Above ten the
 #: library complains.)
@@ -18,6 +18,7 @@ _REFUSED = 0x80
 def broker_client(
     settings: BearerSettings,
     broker: Broker,
+    tls: ClientTls | None,
     name: str,
     will: aiomqtt.Will,
     *,
@@ -26,7 +27,8 @@ def broker_client(
 ) -> aiomqtt.Client:
     """Give a client that is not connected yet.
 
-    ``name`` is its own below the base; ``most`` APDUs wait each way.
+    ``tls`` is for a broker that speaks it, ``name`` is its own below the base; ``most`` APDUs
+    wait each way.
     """
     return aiomqtt.Client(
         broker.host,
@@ -36,7 +38,7 @@ def broker_client(
         password=settings.password or None,
         clean_session=True,
         timeout=timeout_s,
-        tls_context=client_tls(settings.tls) if broker.tls else None,
+        tls_context=tls.context() if tls else None,
         will=will,
         max_queued_incoming_messages=most,
         max_queued_outgoing_messages=most,

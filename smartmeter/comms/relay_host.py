@@ -25,8 +25,8 @@ from smartmeter.comms.paths import Path as ApduPath
 from smartmeter.comms.paths import TcpPath, native_address_of
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.standing import Standing, Tell, tell_nobody
-from smartmeter.comms.tls import TlsFiles, client_tls, server_tls
-from smartmeter.comms.tls_renewal import keep_renewed
+from smartmeter.comms.tls import TlsFiles, server_tls
+from smartmeter.comms.tls_renewal import ClientTls, keep_renewed
 from smartmeter.comms.udp import UdpBearer
 from smartmeter.comms.way_finder import WayFinder, place_of
 
@@ -79,7 +79,7 @@ class RelayHost:
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
         node.joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
-        to_nodes = client_tls(self._tls) if listen_tls else None
+        to_nodes = ClientTls(self._tls) if listen_tls else None
         self.finder = WayFinder(self._native, self.listener, self, to_nodes)
         self.relay = Relay(
             node,

@@ -12,7 +12,7 @@ from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.sockets import CONNECT_TIMEOUT_S, MAX_UNSENT_OCTETS, keep_alive
-from smartmeter.comms.tls import client_tls
+from smartmeter.comms.tls_renewal import ClientTls
 
 READ_OCTETS = 65_536
 
@@ -72,14 +72,14 @@ class TcpBearer:
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
         self._host, self._port = ip_address(settings.address)
-        self._tls = client_tls(settings.tls) if settings.address.startswith("tls:") else None
+        self._tls = ClientTls(settings.tls) if settings.address.startswith("tls:") else None
 
     async def connect(self) -> Connection:
         """Open a connection; OSError when nobody answers in time."""
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls
+                    self._host, self._port, ssl=self._tls.context() if self._tls else None
                 )
         except TimeoutError as error:
             raise OSError(f"{self.settings.address}: no answer") from error

@@ -1,13 +1,18 @@
-"""A listener's certificate is taken up again when its files have changed, without a start."""
+"""Certificates that were renewed on disk are taken up without a start.
+
+A listener looks every few seconds, as it serves all that come with one context; who connects
+looks each time that it does.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.standing import Tell
-from smartmeter.comms.tls import TlsFiles, load_files, server_tls
+from smartmeter.comms.tls import TlsFiles, client_tls, load_files, server_tls
 
 if TYPE_CHECKING:
     import ssl  # megabytes of a small board, which only who speaks TLS loads
@@ -38,6 +43,26 @@ async def keep_renewed(context: ssl.SSLContext, files: TlsFiles, tell: Tell) -> 
         if text != told:
             tell(text)
         told = "" if found == known else text
+
+
+class ClientTls:
+    """What who connects shows and trusts; SettingsError at first for files that are wrong."""
+
+    def __init__(self, files: TlsFiles) -> None:
+        self._files, self._known = files, _stamps(files)
+        self._context = client_tls(files)
+
+    def context(self) -> ssl.SSLContext:
+        """Give the context of a connection that begins now.
+
+        Files that do not fit since, as a pair of which half is written, are looked at again by the
+        next connection; until then the ones before count.
+        """
+        found = _stamps(self._files)
+        if found != self._known:
+            with contextlib.suppress(SettingsError):
+                self._context, self._known = client_tls(self._files), found
+        return self._context
 
 
 def _stamps(files: TlsFiles) -> list[tuple[int, int] | None]:

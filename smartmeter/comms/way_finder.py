@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.errors import ApduRejected
@@ -28,10 +28,8 @@ from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import CalledPath
+from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.comms.udp import EVERYBODY
-
-if TYPE_CHECKING:
-    import ssl  # megabytes of a small board, which only who speaks TLS loads
 
 #: A node is rung no more often: each short message costs money.
 RING_AGAIN_US = 60_000_000
@@ -77,7 +75,7 @@ class WayFinder:
         known: Callable[[ApTitle], NativeAddress | None],
         listener: Listener,
         seeker: Seeker,
-        tls: ssl.SSLContext | None,
+        tls: ClientTls | None,
     ) -> None:
         self._known, self._listener, self._seeker = known, listener, seeker
         self._tls, self._counts = tls, listener.counts
@@ -142,7 +140,8 @@ class WayFinder:
         """Give the path to an address: a connection, or else datagrams where it takes both."""
         if address.protocol != UDP:
             try:
-                return await self._listener.connect(address.host, address.port, self._tls)
+                context = self._tls.context() if self._tls else None
+                return await self._listener.connect(address.host, address.port, context)
             except OSError:
                 if address.protocol == TCP:
                     raise

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -176,6 +177,35 @@ async def test_a_listener_takes_a_certificate_that_was_renewed_up_by_itself(
         assert await shown() != first, "and its authority is believed"
     finally:
         await host.stop()
+
+
+async def test_who_connects_shows_a_certificate_that_was_renewed(tmp_path: Path) -> None:
+    own, following = make_authority(tmp_path, "own"), make_authority(tmp_path, "next")
+    listener = make_authority(tmp_path, "listener")
+    shown: list[bytes] = []
+
+    def taken(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        shown.append(writer.get_extra_info("ssl_object").getpeercert(True))
+        writer.close()
+
+    context = server_tls(replace(listener, ca=own.ca))
+    context.load_verify_locations(following.ca)
+    server = await asyncio.start_server(taken, "127.0.0.1", 0, ssl=context)
+    address = f"tls:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    bearer = TcpBearer(BearerSettings("up", address, tls=replace(own, ca=listener.ca)))
+
+    async def connect(times: int) -> bytes:
+        (await bearer.connect()).close()
+        await eventually(lambda: len(shown) == times, "it has come in")
+        return shown[-1]
+
+    assert own.certificate and own.key and following.certificate and following.key
+    first = await connect(1)
+    following.key.rename(own.key)
+    assert await connect(2) == first, "half a pair is none"
+    following.certificate.rename(own.certificate)
+    assert await connect(3) != first
+    server.close()
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
