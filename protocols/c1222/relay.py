@@ -19,7 +19,6 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
-from protocols.c1222.identification import answer_of_node
 from protocols.c1222.in_clear import (
     asks_for,
     gathered_titles,
@@ -31,33 +30,21 @@ from protocols.c1222.in_clear import (
 )
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.passages import Passages
-from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
-from protocols.c1222.registration import REGISTER, Register
+from protocols.c1222.registration import REGISTER
+from protocols.c1222.relay_services import RelayServices
 from protocols.c1222.security import CLEAR, check_control
 from protocols.c1222.services import (
     DEREGISTER,
-    RESOLVE,
-    TRACE,
-    Deregister,
-    Resolve,
-    Trace,
-    decode_service,
     encode_service,
 )
 from protocols.c1222.waiting import WaitingRoom
 from protocols.c1222.ways import Ways
 from protocols.machine import Event
-from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 
 US_PER_S = 1_000_000
-#: What anybody may ask a relay in clear: who are you, where is, which way, take me in.
-IN_CLEAR = frozenset((IDENTIFY, REGISTER, DEREGISTER, RESOLVE, TRACE))
-#: The same where nodes have keys: who comes and goes must show its own.
-IN_CLEAR_WITH_KEYS = frozenset((IDENTIFY, RESOLVE, TRACE))
-_OK = bytes([ResponseCode.ok])
 _Title = tuple[int, ...]
 
 
@@ -126,7 +113,9 @@ class Relay:
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
-        self._changes: list[Change] = []
+        self._services = RelayServices(
+            node, registrar, self._ways, self.counts, self._registered_by, address_of
+        )
 
     def routes(self) -> dict[_Title, Hashable]:
         """Give the routes that were learned: title to path."""
@@ -209,7 +198,7 @@ class Relay:
                 self._error(one.came, one.apdu, ResponseCode.nett)
         if self.registrar is not None:
             self.registrar.expire(now_us)
-            self._take_changes(None, now_us)
+            self._services.take_changes(None, now_us)
         for asked in self._due.to_try_elsewhere(now_us):
             self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
@@ -239,7 +228,7 @@ class Relay:
     def changes(self) -> list[Change]:
         """Give what changed in the registrar's list, to be made durable before ``outgoing`` is
         sent, and forget it."""
-        changes, self._changes = self._changes, []
+        changes, self._services.changes = self._services.changes, []
         return changes
 
     # Forwarding.
@@ -392,6 +381,9 @@ class Relay:
         if title is not None and own[: len(title.absolute)] != title.absolute:
             self._learn_route(title, asked.came, mode != CLEAR, now_us)
 
+    def _registered_by(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        self._learn_route(title, path, False, now_us)
+
     def _learn_route(self, title: ApTitle, path: Hashable, proven: bool, now_us: int) -> None:
         if not self._ways.routes.learn(title.absolute, path, proven, now_us):
             self.counts["refused another's title"] += 1
@@ -466,7 +458,7 @@ class Relay:
         self.node.receive(path, octets, now_us)
         for event in self.node.events():
             if isinstance(event, RequestArrived):
-                items = [self._serve(event, service, now_us) for service in event.services]
+                items = [self._services.serve(event, service, now_us) for service in event.services]
                 if b"" not in items:
                     self.node.answer(event.token, items, now_us)
                 else:
@@ -475,87 +467,6 @@ class Relay:
                 self._ways.answered_from_above(event.calling, now_us)
             else:
                 self._events.append(event)
-
-    def _serve(self, event: RequestArrived, octets: bytes, now_us: int) -> bytes:
-        """Give the response to one service; nothing at all means silence."""
-        try:
-            service = decode_service(octets)
-        except MalformedRequest as error:
-            return bytes([error.answer])
-        match service:
-            case Identify() | Trace():
-                return answer_of_node(service, self.node.title)
-            case Resolve(title):
-                return self._resolve(event, title, now_us)
-            case Register() if self.registrar is not None:
-                return self._register(event, service, now_us)
-            case Deregister(title) if self.registrar is not None:
-                answer = self.registrar.deregister(title, event.calling)
-                self._take_changes(None, now_us)
-                return answer
-        return bytes([ResponseCode.sns])
-
-    def _register(self, event: RequestArrived, asked: Register, now_us: int) -> bytes:
-        assert self.registrar is not None
-        proven = event.key_id is not None and asked.title is not None
-        # A key proves one title, and gives no right to another.
-        if proven and _absolute(event.calling) != _absolute(asked.title):
-            self.counts["refused another's title"] += 1
-            return bytes([ResponseCode.isc])
-        heard_at = self._address_of(event.path, False)
-        answer = self.registrar.register(asked, now_us, heard_at)
-        self._take_changes(event.path, now_us)
-        return answer
-
-    def _take_changes(self, path: Hashable | None, now_us: int) -> None:
-        """Keep routes in step with the list; whoever registered is reached by ``path``."""
-        assert self.registrar is not None
-        for change in self.registrar.changes():
-            self._changes.append(change)
-            if not change.present:
-                self._ways.routes.forget(change.entry.title.absolute)
-            elif path is not None:
-                self._ways.routes.forget(change.entry.title.absolute)
-                self._learn_route(change.entry.title, path, False, now_us)
-            self._tell_hosts(change, now_us)
-
-    def _tell_hosts(self, change: Change, now_us: int) -> None:
-        """Tell notification hosts who came (27H, as it registered) and who went (24H).
-
-        The standard's own exchange is not public; this one is a choice of ours.
-        """
-        assert self.registrar is not None
-        entry = change.entry
-        service = encode_service(
-            entry.registration(now_us) if change.present else Deregister(entry.title)
-        )
-        for host in self.registrar.notification_hosts():
-            way = self._ways.to(host.title, now_us)
-            if host.title == entry.title:
-                continue
-            if way is None:
-                self.counts["host not told"] += 1
-                continue
-            self.node.request([service], host.title, way, now_us, response_control=NEVER)
-
-    def _resolve(self, event: RequestArrived, title: ApTitle | None, now_us: int) -> bytes:
-        """Answer with an address; where everybody was asked, who does not know is silent."""
-        address = self._address(title, event.path, now_us) if title is not None else b""
-        if address:
-            return _OK + bytes([len(address)]) + address
-        asked_everybody = event.group or event.called is None
-        return b"" if asked_everybody else bytes([ResponseCode.uat])
-
-    def _address(self, title: ApTitle, asker: Hashable, now_us: int) -> bytes:
-        """Give where the asker may reach a title: at its own address, or through this relay."""
-        entry = self.registrar.find(title) if self.registrar is not None else None
-        if entry is not None and any(entry.address):  # a field of zeros is no address
-            return entry.address
-        here = self.node.title is not None and title.absolute == self.node.title.absolute
-        above = self._ways.is_above(title, now_us)
-        if here or above or entry is not None or self._ways.known(title, now_us) is not None:
-            return self._address_of(asker, True)
-        return b""
 
 
 def _key_of(apdu: Apdu) -> Key:

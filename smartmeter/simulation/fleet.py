@@ -16,7 +16,8 @@ from random import Random
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.keys import NoKeys, SecurityState
 from protocols.c1222.node import Node, NodeSettings
-from protocols.c1222.relay import IN_CLEAR, Relay
+from protocols.c1222.relay import Relay
+from protocols.c1222.relay_services import IN_CLEAR
 from protocols.machine import earliest
 from protocols.transports.capture import Capture
 from smartmeter.base.clock import US_PER_S, Calendar

@@ -15,7 +15,8 @@ from protocols.c1222.keys import NoKeys, SecurityState, TitleKeys
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.registration import Register, serial_uid
-from protocols.c1222.relay import IN_CLEAR_WITH_KEYS, Relay
+from protocols.c1222.relay import Relay
+from protocols.c1222.relay_services import IN_CLEAR_WITH_KEYS
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
 from protocols.c1222.services import Deregister, Service, encode_service
 from protocols.psem.codes import ResponseCode
