@@ -186,10 +186,10 @@ class Node:
         except SegmentOutOfRange as error:
             offset, size = error.apdu.segment_offset or 0, len(error.apdu.user_information)
             self._refuse(path, error.apdu, segmentation_error(offset, size))
-            self._reject(MessageRejected(path, error.apdu.calling, error.reason))
+            self._reject(MessageRejected(path, error.apdu.calling, error.reason, error.told))
         except ApduRejected as error:
             calling = apdu.calling if apdu is not None else None
-            self._reject(MessageRejected(path, calling, error.reason, error.draft))
+            self._reject(MessageRejected(path, calling, error.reason, error.told))
 
     def path_closed(self, path: Hashable) -> None:
         """A path has gone for good: nothing is kept for it."""

@@ -106,17 +106,12 @@ class TransactionFailed(Event):
 
 @dataclass(frozen=True)
 class MessageRejected(Event):
-    """A message that was not served; ``reason`` is one word, ``draft`` as ApduRejected has it."""
+    """A message that was not served; ``reason`` is one word, ``told`` as ApduRejected has it."""
 
     path: Hashable
     calling: ApTitle | None
     reason: str
-    draft: str = ""
-
-    @property
-    def told(self) -> str:
-        """Give what a person is told who looks why a peer is not understood."""
-        return f"{self.reason}: {self.draft}" if self.draft else self.reason
+    told: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
