@@ -23,6 +23,9 @@ CONNECT_TIMEOUT_S = 5.0
 #: A broker that answers no more is not waited for when we go.
 FAREWELL_S = 1.0
 RECONNECT_S = (0.25, 30.0)
+#: A session that ended sooner is no success: two head-ends of one topic would end each other's
+#: four times a second.  Longer than any rest, or their turns would count as success.
+SHORT_S = 60.0
 #: APDUs that wait for the broker, and from it.
 MAX_QUEUED = 4096
 #: Nodes that are remembered, to tell that they have gone; the oldest is forgotten.
@@ -83,8 +86,9 @@ class MqttCarrier:
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; connects again by itself."""
-        rest_s = RECONNECT_S[0]
+        rest_s, clock = RECONNECT_S[0], asyncio.get_running_loop().time
         while True:
+            begin_s = clock()
             try:
                 await self._session(handler)
             except aiomqtt.MqttError as error:
@@ -93,7 +97,8 @@ class MqttCarrier:
                 self.counts["mqtt broker lost"] += self.connected
                 self._standing.fails(system_words(error))
             finally:
-                rest_s = RECONNECT_S[0] if self.connected else rest_s
+                if self.connected and clock() - begin_s >= SHORT_S:
+                    rest_s = RECONNECT_S[0]
                 self.connected = False
                 self._forget_all(handler)
             await asyncio.sleep(rest_s)
@@ -117,8 +122,16 @@ class MqttCarrier:
             self._standing.works()
             sending = [asyncio.create_task(self._send_all(client)) for _ in range(WINDOW)]
             try:
+                # What an end of ours left there, or anybody else, must not keep nodes away.
+                await client.subscribe(broker.presence, qos=1)
                 async for message in client.messages:
-                    self._heed(message, handler)
+                    if message.topic.value != broker.presence:
+                        self._heed(message, handler)
+                    elif message.payload != ONLINE:
+                        await client.publish(broker.presence, ONLINE, qos=1, retain=True)
+            except aiomqtt.MqttError as error:
+                fault = "the broker ended the session; does another head-end serve this topic?"
+                raise aiomqtt.MqttError(fault) from error
             finally:
                 await ended(*sending)
                 with contextlib.suppress(aiomqtt.MqttError):

@@ -176,11 +176,43 @@ async def test_many_at_once_arrive_in_order_with_several_unconfirmed(
 
 
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
-    first, second = (MqttCarrier(settings(broker), LIMIT) for _ in range(2))
+    told: list[str] = []
+    first, second = (
+        MqttCarrier(settings(broker), LIMIT, standing=Standing(tell=told.append)) for _ in range(2)
+    )
     async with carrying([first], Answering()):
         await until(lambda: first.connected)
         async with carrying([second], Answering()):
             await until(lambda: second.connected and first.counts["mqtt broker lost"] > 0)
+            await until(lambda: any("another head-end" in line for line in told))
+
+
+async def test_two_head_ends_of_a_topic_end_each_other_less_and_less(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt_carrier, "RECONNECT_S", (0.02, 0.4))
+    clock, lost = asyncio.get_running_loop().time, []
+
+    def tell(text: str) -> None:
+        if "is away" in text:
+            lost.append(clock())
+
+    ends = [MqttCarrier(settings(broker), LIMIT, standing=Standing(tell=tell)) for _ in range(2)]
+    async with carrying(ends, Answering()):
+        await until(lambda: len(lost) >= 9)
+    assert lost[-1] - lost[-4] > 0.4, "after a few times each waits long"
+
+
+async def test_nodes_find_the_head_end_again_whatever_others_say_of_its_presence(
+    broker: Broker,
+) -> None:
+    carrier = MqttCarrier(settings(broker), LIMIT)
+    async with carrying([carrier], Answering()), aiomqtt.Client("127.0.0.1", broker.port) as other:
+        await until(lambda: carrier.connected)
+        for wrong in (b"offline", b"", b"online?"):
+            await other.publish("c1222/host", wrong, qos=1, retain=True)
+            async with connected(MqttBearer(settings(broker))):
+                pass
 
 
 async def test_apdus_that_cannot_be_sent_are_counted(broker: Broker) -> None:
