@@ -183,8 +183,10 @@ class PlainMeter:
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
         dues = [self.meter.deadline_us()]
+        if self.meter.mains_on:
+            dues.append(self.server.deadline_us())
         if self.meter.mains_on and self._paths:
-            dues += [self.server.deadline_us(), self._notification_due_us()]
+            dues.append(self._notification_due_us())
             if self.settings.registering is not Registering.OFF:
                 dues.append(self.registrant.deadline_us())
         return min((due for due in dues if due is not None), default=None)

@@ -246,8 +246,10 @@ class NetworkSide:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        if self._node is None or not self._ways:
+        if self._node is None:
             return None
+        if not self._ways:  # who asks may have come another way
+            return self._node.deadline_us()
         send_us = lapses_us = None
         if self._idle:
             if self._choice(not self.registered) is not None:

@@ -363,11 +363,22 @@ def test_where_a_relay_has_no_room_a_read_is_asked_again_and_a_write_is_not(
         envelope = Envelope(9, apdu.calling, apdu.called, apdu.calling_invocation_id)
         return build_apdu(envelope, [bytes([ResponseCode.bsy])])
 
-    with answering_once(answer) as name, NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
-        assert meter.read(3) == bytes(5) and len(asked) == 2
-        with pytest.raises(OutcomeUnknown, match="bsy"):
-            meter.write(3, b"whole")
-        assert len(asked) == 3
+    def serve() -> None:
+        line, _ = door.accept()
+        with line:
+            for _ in range(3):
+                line.sendall(answer(line.recv(4096)))
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        name = f"c1222://127.0.0.1:{door.getsockname()[1]}/.7.42"
+        with NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
+            assert meter.read(3) == bytes(5) and len(asked) == 2
+            with pytest.raises(OutcomeUnknown, match="bsy"):
+                meter.write(3, b"whole")
+        thread.join()
+    assert len(asked) == 3
 
 
 def test_the_verb_reads_and_captures(tmp_path: object) -> None:

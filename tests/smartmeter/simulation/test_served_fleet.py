@@ -435,6 +435,15 @@ def test_what_a_plain_meter_has_heard_is_not_carried_out_again_after_its_restart
     assert bench.ask(services[0], write) == (b"\0",) * 2, "what is new is"
 
 
+def test_a_plain_meter_answers_everybody_s_question_also_while_no_head_end_is_there() -> None:
+    bench = Bench()
+    identify = [encode_request(Identify())]
+    bench.host.request(identify, ApTitle.parse(".7.0"), "x", bench.now_us, timeout_us=20 * S)
+    bench.run(10)
+    [answer] = bench.got
+    assert isinstance(answer, ResponseArrived) and answer.responses[0][:2] == b"\0\3"
+
+
 async def test_what_is_for_everybody_comes_to_every_meter_and_is_never_uat() -> None:
     settings = ServedSettings(BearerSettings("head-end", "tcp:127.0.0.1:1"), ".1", 1, True)
     calendar = Calendar(wall_utc_us(), 1, monotonic_us())

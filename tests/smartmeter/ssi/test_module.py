@@ -14,6 +14,7 @@ from ansi_tables.ssi_tables import (
     ModuleAlarm,
     SsiTable,
 )
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.identification import identification
 from protocols.c1222.services import Disconnect, NetworkLogon, NetworkSecurity, encode_service
 from protocols.c1222.sessions import MAX_SESSIONS
@@ -27,6 +28,7 @@ from protocols.psem.services import (
     Logoff,
     OffsetRead,
 )
+from smartmeter.base.clock import US_PER_S
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
@@ -350,6 +352,19 @@ def test_a_meter_is_given_up_at_the_third_failure_in_a_row_and_once() -> None:
     assert not link.answers and link.failures == 6
     link.answered(now_us)
     assert link.answers
+
+
+def test_what_is_for_everybody_is_answered_also_by_a_module_without_its_bearer() -> None:
+    street = Street()
+    street.run(60)
+    street.device.bearer_down("link", street.world.now_us)
+    begin_us = street.world.now_us
+    number = street.host.node.request(
+        [encode_request(Identify())], ApTitle.parse(".7.0"), "link", begin_us
+    )
+    street.world.run(begin_us + 10 * US_PER_S, lambda: number in street.host.answers)
+    assert street.host.answers[number][0][:2] == b"\0\3"
+    assert street.world.now_us < begin_us + 10 * US_PER_S, "not when something else was due"
 
 
 def test_garbage_from_the_network_is_noted_and_answered_by_nobody() -> None:
