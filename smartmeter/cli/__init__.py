@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -51,6 +52,8 @@ EXTRAS = {
     "hypothesis": "conformance",
     "numpy": "numpy",
 }
+#: Verbs that soon want more than the network's packages -> the extra that brings those, too.
+WHOLE_EXTRAS = {"tms": "tms", "demo": "tms", "gateway": "gateway"}
 SOON_S = 0.05
 
 #: What a shell gives for a program that Ctrl-C ended.
@@ -97,10 +100,14 @@ def group(debug: bool) -> None:
     """
 
 
-def _missing(module: str) -> str:
-    """Tell of a module that is not there, and what brings it."""
+def _missing(module: str, arguments: Sequence[str]) -> str:
+    """Tell of a module that is not there, and what brings it and all that the verb wants."""
     package = module.partition(".")[0]
-    remedy = f'pip install "smartmeter[{EXTRAS[package]}]"' if package in EXTRAS else "install it"
+    extra = EXTRAS.get(package, "")
+    if extra == "network":
+        verb = next((one for one in arguments if one in VERBS), "")
+        extra = WHOLE_EXTRAS.get(verb, extra)
+    remedy = f'pip install "smartmeter[{extra}]"' if extra else "install it"
     return f"{package} is not installed; {remedy}"
 
 
@@ -155,7 +162,7 @@ def main() -> None:
             raise
         text = str(error) or type(error).__name__
         if isinstance(error, ModuleNotFoundError):
-            text = _missing(error.name or "a module")
+            text = _missing(error.name or "a module", sys.argv[1:])
         elif isinstance(error, OSError):
             text = _system_fault(error) or text
             _give_up_output()

@@ -14,7 +14,7 @@ import pytest
 from click import Group
 from click.testing import CliRunner
 
-from smartmeter.cli import EXTRAS, _once_more, group, tms
+from smartmeter.cli import EXTRAS, _missing, _once_more, group, tms
 from smartmeter.cli.logon import logon_settings
 from smartmeter.cli.state_folder import claim
 
@@ -32,6 +32,22 @@ def test_a_package_that_is_missing_is_named_with_what_installs_it() -> None:
     done = _run("decode", "frame", "00", "--protocol", "c1222", without="cryptography")
     told = 'smartmeter: cryptography is not installed; pip install "smartmeter[network]"\n'
     assert (done.returncode, done.stderr) == (1, told)
+
+
+@pytest.mark.parametrize(
+    ("line", "module", "extra"),
+    [
+        ("--debug tms run --data ./tms", "cryptography.x509", "tms"),
+        ("demo", "aiomqtt", "tms"),
+        ("gateway run", "cryptography", "gateway"),
+        ("gateway run --with-tms off", "nicegui", "tms"),
+        ("relay run", "cryptography", "network"),
+    ],
+)
+def test_what_brings_all_that_a_verb_wants_is_named_at_once(
+    line: str, module: str, extra: str
+) -> None:
+    assert _missing(module, line.split()).endswith(f'pip install "smartmeter[{extra}]"')
 
 
 def test_the_bench_of_an_optical_port_needs_nothing_of_the_network() -> None:
