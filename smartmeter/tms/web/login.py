@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.requests import ClientDisconnect, HTTPConnection
 
+from smartmeter.tms.web.plain_page import nothing_there, plain_page
 from smartmeter.tms.web.sessions import FailureLimit, SessionTable
 
 #: Longest form that is read, in octets; user and password fit many times.
@@ -37,30 +38,13 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Log in - SmartMeter TMS</title><style>
-:root {{ color-scheme: light dark }}
-body {{ font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; min-height: 100vh;
-  display: grid; place-items: center; background: #eef2f7; color: #1a2330 }}
-main {{ background: #fff; padding: 2.2rem; border-radius: 12px; width: min(20rem, 80vw);
-  box-shadow: 0 2px 18px #0002 }}
-h1 {{ font-size: 1.3rem; margin: 0 }} p {{ color: #56657a; margin: .2rem 0 1.2rem }}
-label {{ display: block; margin: .8rem 0 .2rem; font-weight: 600; font-size: .9rem }}
-input {{ width: 100%; box-sizing: border-box; padding: .6rem; font: inherit; color: inherit;
-  border: 1px solid #b9c4d2; border-radius: 6px; background: #fff }}
-button {{ margin-top: 1.4rem; width: 100%; padding: .7rem; font: inherit; font-weight: 600;
-  border: 0; border-radius: 6px; background: #1565c0; color: #fff; cursor: pointer }}
-.error {{ background: #fdecea; color: #8c1d13; padding: .6rem; border-radius: 6px }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #10161e; color: #e6ebf2 }}
-  main {{ background: #1a222d }} input {{ background: #10161e; border-color: #41506a }}
-  p {{ color: #9fb0c6 }} }}
-</style></head><body><main><h1>SmartMeter TMS</h1><p>Log in to see the meters.</p>{error}
+FORM = """<p>Log in to see the meters.</p>{error}
 <form method="post" action="/login"><label for="user">User</label>
 <input id="user" name="user" autocomplete="username" required autofocus maxlength="64">
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required
- maxlength="256"><button type="submit">Log in</button></form></main></body></html>"""
+ maxlength="256"><button type="submit">Log in</button></form>"""
+FORGED = "This was asked by a page of another site, and nothing was done."
 
 
 class Guard:
@@ -73,7 +57,9 @@ class Guard:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request pass, send it to the log-in, or refuse what another site's page asks."""
         if scope["type"] == "http" and _is_forged(HTTPConnection(scope), scope["method"]):
-            answer = Response('{"error": "asked by a page of another site"}', 403)
+            answer: Response = nothing_there("Refused", FORGED, 403)
+            if scope["path"].startswith("/api/"):
+                answer = JSONResponse({"error": "asked by a page of another site"}, 403)
             await answer(scope, receive, send)
             return
         if scope["type"] not in ("http", "websocket") or scope["path"] in OPEN_PATHS:
@@ -85,7 +71,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 4401})
         elif scope["path"].startswith("/api/"):
-            await Response('{"error": "log in first"}', 401)(scope, receive, send)
+            await JSONResponse({"error": "log in first"}, 401)(scope, receive, send)
         else:
             await RedirectResponse("/login", 303)(scope, receive, send)
 
@@ -127,7 +113,7 @@ def add_login(
 
     def form(error: str = "", status: int = 200) -> HTMLResponse:
         text = f'<p class="error" role="alert">{html.escape(error)}</p>' if error else ""
-        return HTMLResponse(PAGE.format(error=text), status)
+        return plain_page("Log in", FORM.format(error=text), status)
 
     @app.get("/login")
     async def login_page() -> HTMLResponse:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import Request
-from nicegui import ui
+from fastapi.responses import HTMLResponse
+from nicegui import app, ui
 
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.service import Service
@@ -13,6 +14,7 @@ from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.web import meter_page, network_page, overview_page, work_page
 from smartmeter.tms.web.breaking import Breaker
 from smartmeter.tms.web.frame import Visitor, card, frame, heading
+from smartmeter.tms.web.plain_page import nothing_there
 
 
 def add_pages(
@@ -21,7 +23,16 @@ def add_pages(
     breaker: Breaker | None,
     visitor_of: Callable[[Request], Visitor],
 ) -> None:
-    """Register all pages."""
+    """Register all pages, and what is said where there is none."""
+
+    @app.exception_handler(404)
+    async def no_page(request: Request, error: Exception) -> HTMLResponse:
+        return nothing_there("No page", f"There is no page {request.url.path:.80}", 404)
+
+    @app.exception_handler(405)
+    async def no_such_act(request: Request, error: Exception) -> HTMLResponse:
+        text = f"{request.method:.20} cannot be asked of {request.url.path:.80}"
+        return nothing_there("Not possible", text, 405)
 
     @ui.page("/")
     def overview(request: Request) -> None:

@@ -114,6 +114,7 @@ class Site:
             storage_secret=secret,
             title="SmartMeter TMS",
             dark=None,
+            language="en-US",
             reconnect_timeout=RECONNECT_S,
             show_welcome_message=False,
         )
@@ -144,7 +145,7 @@ class _Hashes:
 
 
 class _Headers:
-    """ASGI middleware: the security headers on every answer."""
+    """ASGI middleware: the security headers on every answer; HEAD is GET without the body."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -158,4 +159,6 @@ class _Headers:
                 message["headers"] = [*message.get("headers", []), *self._headers]
             await send(message)
 
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the server leaves the body out
         await self._app(scope, receive, add if scope["type"] == "http" else send)

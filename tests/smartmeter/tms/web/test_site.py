@@ -123,6 +123,32 @@ async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
     assert tms.store.number("SELECT count(*) FROM meters WHERE state='retired'") == 0
 
 
+async def test_where_there_is_no_page_a_page_says_so_and_leads_back(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, _, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    clients = len(Client.instances)
+    for method, path, status, told in (
+        ("GET", "/nowhere/%3Cscript%3E", 404, "There is no page /nowhere/&lt;script&gt;<"),
+        ("GET", "/meter/", 404, "no page"),
+        ("DELETE", "/work", 405, "DELETE cannot be asked of /work"),
+    ):
+        answer = await client.request(method, path)
+        assert (answer.status_code, told in answer.text) == (status, True), answer.text
+        assert '<html lang="en">' in answer.text and '<a href="/">' in answer.text
+    headers = {"sec-fetch-site": "cross-site"}
+    answer = await client.post("/logout", headers=headers)
+    assert answer.status_code == 403 and "nothing was done" in answer.text
+    answer = await client.post("/api/polled", headers=headers)
+    assert answer.status_code == 403 and "another site" in answer.json()["error"]
+    assert len(Client.instances) == clients, "nobody is kept in memory for it"
+    # As monitors and proxies ask whether it is there.
+    for path in ("/health", "/login", "/api/overview"):
+        answer = await client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
 async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
