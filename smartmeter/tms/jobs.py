@@ -159,8 +159,6 @@ class JobRunner:
     def cancel(self, job: Job, cause: str, now_us: int) -> None:
         """End a job that has not ended; an answer that comes to what it has sent is nobody's."""
         line = self._lines[job.esn]
-        # One that another job's end has just begun has sent nothing yet.
-        self._events = [e for e in self._events if not (isinstance(e, Send) and e.job is job)]
         if line.running is job:
             line.transaction = line.retry_us = None
             self._end(line, CANCELLED, cause, None, now_us)
@@ -189,7 +187,8 @@ class JobRunner:
     def events(self) -> list[Event]:
         """Give what is to be sent and what has changed."""
         events, self._events = self._events, []
-        return events
+        # Nothing for a job that was cancelled in the moment in which its turn came.
+        return [e for e in events if not (isinstance(e, Send) and e.job.state == CANCELLED)]
 
     def _take(self, transaction: int) -> _Line | None:
         esn = self._by_transaction.pop(transaction, None)

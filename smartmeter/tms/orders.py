@@ -85,19 +85,20 @@ class Orders:
         self, esns: Sequence[str], image: Image, activation_s: int, requested_by: str
     ) -> dict[str, int]:
         """Send an image to a list of SmartMeters; give the number of each job that was begun."""
-        numbers: dict[str, int] = {}
-        for esn in esns:
-            base = self._base(esn)
-            number = self.submit(
-                esn,
-                Kind.UPGRADE,
-                requested_by,
-                partial(upgrades.send, base, image, activation_s),
-                UPGRADE_ATTEMPTS,
-                f"image {image.value['VERSION']}",
-            )
-            if number is not None:
-                numbers[esn] = number
+        utc_s, now_us = self._now()
+        about = f"image {image.value['VERSION']}"
+        able = [esn for esn in dict.fromkeys(esns) if self._takes(esn, Kind.UPGRADE)]
+
+        def change(connection: sqlite3.Connection) -> list[int]:
+            rows = [(esn, Kind.UPGRADE, WAITING, requested_by, utc_s, about) for esn in able]
+            return [store_job(connection, row) for row in rows]
+
+        # One commit: thousands of them would hold up reports for as many seconds.
+        numbers = dict(zip(able, self._store.write_now(change), strict=True))
+        for esn, number in numbers.items():
+            script = partial(upgrades.send, self._base(esn), image, activation_s)
+            job = Job(number, esn, Kind.UPGRADE, script, requested_by, UPGRADE_ATTEMPTS)
+            self._jobs.submit(job, now_us)
         return numbers
 
     def provision(self, esn: str, requested_by: str) -> int | None:
@@ -143,7 +144,7 @@ class Orders:
         about: str = "",
     ) -> int | None:
         """Begin a job; give its number, None where such a one is under way or cannot be."""
-        if self._jobs.has(esn, kind) or esn in self._retirement:
+        if not self._takes(esn, kind):
             return None
         utc_s, now_us = self._now()
         row = (esn, kind, WAITING, requested_by, utc_s, about)
@@ -179,6 +180,9 @@ class Orders:
         self._store.write_now(change)
         for job, cause in zip(jobs, causes, strict=True):
             self._jobs.cancel(job, cause, now_us)
+
+    def _takes(self, esn: str, kind: Kind) -> bool:
+        return not self._jobs.has(esn, kind) and esn not in self._retirement
 
     def _keeps_to_template(self, esn: str) -> bool:
         sql = "SELECT config_version FROM meters WHERE esn=?"

@@ -15,8 +15,9 @@ PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 :root {{ color-scheme: light dark }}
 body {{ font: 16px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 0; min-height: 100vh;
   display: grid; place-items: center; background: #eef2f7; color: #1a2330 }}
-main {{ background: #fff; padding: 2.2rem; border-radius: 12px; width: min(20rem, 80vw);
-  box-shadow: 0 2px 18px #0002; overflow-wrap: anywhere }}
+main {{ background: #fff; padding: min(2.2rem, 8vw); border-radius: 12px;
+  width: min(24.4rem, 94vw); box-sizing: border-box; box-shadow: 0 2px 18px #0002;
+  overflow-wrap: anywhere }}
 h1 {{ font-size: 1.3rem; margin: 0 }} p {{ color: #56657a; margin: .2rem 0 1.2rem }}
 label {{ display: block; margin: .8rem 0 .2rem; font-weight: 600; font-size: .9rem }}
 input {{ width: 100%; box-sizing: border-box; padding: .6rem; font: inherit; color: inherit;

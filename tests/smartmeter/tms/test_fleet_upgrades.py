@@ -50,6 +50,18 @@ async def test_what_cannot_be_is_refused(
         FleetUpgrades(server).begin(esns, octets, second, "ann")
 
 
+async def test_a_list_of_upgrades_takes_one_commit(server: TmsServer) -> None:
+    """Each would hold up reports and pages for milliseconds, and a list is of thousands."""
+    esns = [f"SM{n:06}" for n in range(1, 201)]
+    shipped = [Shipped(esn, str(relative_title(esn)), bytes(16), "M") for esn in esns[1:]]
+    server.import_shipment(shipped)
+    commits: list[int] = []
+    write_now = server.store.write_now
+    server.store.write_now = lambda change: commits.append(1) or write_now(change)  # type: ignore
+    begun = FleetUpgrades(server).begin(esns, IMAGE, 0, "ann")
+    assert (list(begun["jobs"]), len(commits)) == (esns, 1)
+
+
 async def test_an_upgrade_is_begun_once_and_shows_what_the_module_said(server: TmsServer) -> None:
     upgrades = FleetUpgrades(server)
     begun = upgrades.begin([ESN, ESN], IMAGE, 0, "ann")
