@@ -136,14 +136,17 @@ def _bcd(octet: int) -> int:
 
 
 def encode_time(kind: str, value: object, tm_format: int, order: Order, unit_s: int = 1) -> bytes:
-    """Encode a TableTime (its octets), a datetime, a time, or None (all zero: not set)."""
+    """Encode a TableTime (its octets), a datetime, a time, or None (not set).
+
+    That is all zero, and all ones for a time of day, since zero is midnight.
+    """
     size = size_of_time(kind, tm_format)
     if isinstance(value, TableTime):
         if len(value.raw) != size:
             raise TableValueError(f"{len(value.raw)} octets for a {kind} of {size}")
         return value.raw
     if value is None or size == 0:
-        return bytes(size)
+        return (b"\xff" if kind in _OF_DAY else b"\0") * size
     if isinstance(value, datetime) and kind not in _OF_DAY:
         return _encode_moment(kind, value, tm_format, order)
     if isinstance(value, time) and kind in _OF_DAY:
@@ -160,6 +163,8 @@ def _encode_moment(kind: str, value: datetime, tm_format: int, order: Order) -> 
     if tm_format in (1, 2):
         if value.year not in YEARS:
             raise TableValueError(f"year {value.year} has no two digits around the pivot")
+        if value.tzinfo is not None:
+            raise TableValueError(f"{value} has a zone: give the meter's own time, without one")
         parts = [value.year % 100, value.month, value.day, value.hour, value.minute, value.second]
         parts.append(value.microsecond // _HUNDREDTH_US)
         return _octets(parts[: size_of_time(kind, tm_format)], tm_format)

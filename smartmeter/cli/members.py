@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ansi_tables.numbers import RawNumber
 from ansi_tables.values import TableTime
 
 
@@ -53,7 +54,7 @@ def _value(old: Any, text: str, path: str) -> Any:
             return frozenset(int(member) for member in json.loads(text))
         if isinstance(old, str):
             return text
-        return json.loads(text)
+        return json.loads(text, parse_float=Decimal if isinstance(old, RawNumber) else None)
     except (ValueError, TypeError, InvalidOperation):
         raise click.UsageError(f"{path}: {text!r} is not {_wanted(old)}") from None
 

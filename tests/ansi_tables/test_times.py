@@ -1,11 +1,21 @@
 """Times: a time that is not read yet is the time that it will be, and the short way is the long."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansi_tables.times import SIZES, decode_time, encode_time, time_reader, time_value
+from ansi_tables.errors import TableValueError
+from ansi_tables.times import (
+    SIZES,
+    decode_time,
+    encode_time,
+    size_of_time,
+    time_reader,
+    time_value,
+)
 from ansi_tables.values import TableTime, UnreadTime
 
 
@@ -41,3 +51,20 @@ def test_a_second_beyond_its_minute_is_no_time_in_any_format(minutes: int, secon
         time_value("LTIME_DATE", bytes([26, 1, 1, 0, 0, second]), 2, "little") is None
         or second < 60
     )
+
+
+@pytest.mark.parametrize("tm_format", [1, 2, 3, 4])
+@pytest.mark.parametrize("kind", ["STIME_DATE", "LTIME_DATE", "TIME"])
+def test_what_is_not_set_is_written_so_that_it_reads_as_not_set(kind: str, tm_format: int) -> None:
+    octets = encode_time(kind, None, tm_format, "little")
+    assert len(octets) == size_of_time(kind, tm_format)
+    assert time_value(kind, octets, tm_format, "little") is None
+
+
+def test_a_zone_is_not_dropped_silently_where_a_time_has_none() -> None:
+    moment = datetime(2026, 2, 3, 4, 5, 6, tzinfo=timezone(timedelta(hours=2)))
+    with pytest.raises(TableValueError, match="has a zone"):
+        encode_time("LTIME_DATE", moment, 2, "little")
+    assert decode_time(
+        "LTIME_DATE", encode_time("LTIME_DATE", moment, 4, "big"), 4, "big"
+    ).value == datetime(2026, 2, 3, 2, 5, 6, tzinfo=UTC)

@@ -5,14 +5,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import click
 import pytest
 
-from ansi_tables import name_of
+from ansi_tables import Record, name_of
+from ansi_tables.numbers import RawNumber
 from protocols.transports.pump import open_meter
 from smartmeter.cli import main
+from smartmeter.cli.members import set_members
 from smartmeter.cli.tables import table_number
 from tests.smartmeter.cli.served import meter_process
 
@@ -135,8 +138,18 @@ def test_times_are_written_as_people_write_them(port: str, smartmeter: Callable[
     given = ("SET_MASK=3", "TIME_DATE_QUAL=0")
     done = smartmeter("procedure", port, "10", *given, "DATE_TIME=2026-02-03T04:05:06", "--yes")
     assert done.returncode == 0 and "2026-02-03T04:05:06" in done.stdout
-    wrong = smartmeter("procedure", port, "10", *given, "DATE_TIME=yesterday", "--yes")
-    assert wrong.returncode == 2 and "write 2026-02-03T04:05:06" in wrong.stderr
+    for text, told in (
+        ("yesterday", "write 2026-02-03T04:05:06"),
+        ("2026-02-03T04:05:06+02:00", "has a zone"),
+    ):
+        wrong = smartmeter("procedure", port, "10", *given, f"DATE_TIME={text}", "--yes")
+        assert wrong.returncode == 2 and told in wrong.stderr
+
+
+def test_a_decimal_takes_the_place_of_a_register_that_was_never_set_exactly() -> None:
+    unset = Record(VALUE=RawNumber(b"      "))
+    assert set_members(unset, ("VALUE=85.87",)) == {"VALUE": Decimal("85.87")}
+    assert set_members(unset, ("VALUE=85",)) == {"VALUE": 85}
 
 
 def test_a_table_is_named_in_any_of_the_ways_in_which_it_is_printed() -> None:
