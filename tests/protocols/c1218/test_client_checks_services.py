@@ -489,6 +489,8 @@ def test_a_slow_write_is_waited_for_and_a_first_err_is_asked_again() -> None:
     answers = iter(["01", b"\0" + block(b"hi")])
     serve(bench, bench.run(read_table(5, bench.client.limits)), lambda r: next(answers))
     assert bench.result == b"hi" and "Q26" in bench.met
+    asked = serve(bench, bench.run(read_table(5, bench.client.limits)), always("01"))
+    assert isinstance(bench.error, ServiceRefused) and len(asked) == 1, "only at first"
 
 
 def test_one_s_complement_checksums_are_taken_after_a_second_look_and_then_sent_so() -> None:

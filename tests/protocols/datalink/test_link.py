@@ -1,0 +1,62 @@
+"""One end of a line alone: what it ignores, what it waits for, what it repeats."""
+
+from protocols.datalink.link import Collision, Link, LinkFailed
+from protocols.datalink.packet import TOGGLE, Packet
+
+ACK, NAK = b"\x06", b"\x15"
+RESPONSE_US = 2_000_000
+
+
+def sending(now_us: int = 0) -> tuple[Link, bytes]:
+    """A device's link whose packet has just left."""
+    link = Link(Collision.GIVE_UP)
+    link.send(b"answer", now_us)
+    packet = link.outgoing()
+    link.sent(now_us)
+    return link, packet
+
+
+def heard(link: Link, octets: bytes, now_us: int) -> list[object]:
+    return list(link.receive(octets, now_us))
+
+
+def test_an_ack_or_nak_that_nobody_waits_for_is_nothing() -> None:
+    link = Link(Collision.GIVE_UP)
+    assert heard(link, ACK + NAK + ACK, 0) == []
+    assert link.quiet and not link.busy and link.deadline_us() is None
+
+
+def test_a_device_repeats_its_packet_and_no_octet_beside_it() -> None:
+    link, packet = sending()
+    for number in range(1, 4):
+        link.expire(number * RESPONSE_US)
+        assert link.outgoing() == packet
+        link.sent(number * RESPONSE_US)
+    link.expire(4 * RESPONSE_US)
+    assert link.events() == [LinkFailed(refused=False)] and link.outgoing() == b""
+
+
+def test_a_packet_that_is_on_its_way_is_heard_out_before_ours_is_repeated() -> None:
+    link, _ = sending()
+    request = Packet(b"next", TOGGLE).encode()
+    assert heard(link, request[:7], RESPONSE_US - 1) == []
+    link.expire(RESPONSE_US)
+    assert link.outgoing() == b""
+    assert heard(link, request[7:], RESPONSE_US + 400_000) and not link.busy
+
+
+def test_an_acknowledgment_of_ours_does_not_lengthen_the_wait_for_theirs() -> None:
+    link = Link(Collision.IMPLIED_ACK)
+    copied = Packet(b"old", TOGGLE).encode()
+    heard(link, copied, 0)
+    link.expire(175)
+    assert link.outgoing() == ACK
+    link.send(b"request", 1_000)
+    packet = link.outgoing()
+    link.sent(1_000)
+    heard(link, copied, RESPONSE_US - 2_000)
+    link.expire(RESPONSE_US - 1_000)
+    assert link.outgoing() == ACK
+    link.sent(RESPONSE_US - 1_000)
+    link.expire(RESPONSE_US + 1_000)
+    assert link.outgoing() == packet
