@@ -7,19 +7,6 @@
 
     @given(strategies.offset_reads(table=1, size=32, beyond=0))
     def test_a_slice_is_a_slice(request): ...
-
-============================= ====================================================
-``table_numbers()``            ids of tables, standard and manufacturer
-``device_formats()``           what an ST-00 may declare
-``table_images(number, ctx)``  octets of the size that a table has on a device
-``offset_reads(table, size)``  reads of parts, also behind the end
-``requests(numbers)``          requests that change nothing
-``psem_messages()``            requests as octets, also malformed ones
-``packets()``                  packets of any header that is legal in C12.18
-``damaged(packets())``         octets of a packet that no receiver may take
-``faults()``                   what happens on the line during a step
-``sessions(numbers, …)``       sessions from Base on, mostly legal
-============================= ====================================================
 """
 
 from __future__ import annotations
