@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from math import isfinite
@@ -30,7 +30,14 @@ from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.tls import dialling_tls_options
 from smartmeter.conformance import replaying
-from smartmeter.conformance.bench import GROUPS, Bench, Permit, Profile, all_checks
+from smartmeter.conformance.bench import (
+    CALL_GROUP,
+    GROUPS,
+    Bench,
+    Permit,
+    Profile,
+    all_checks,
+)
 from smartmeter.conformance.html_report import to_html
 from smartmeter.conformance.line import Line, PortLine, SimulatedLine
 from smartmeter.conformance.line_rules import CALL, OPTICAL
@@ -112,6 +119,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
         return 0
     if port is None:
         raise click.UsageError("give the PORT of the device, or --diff with two reports")
+    _refuse_an_empty_run(chosen, options["names"])
     if options["failures"] > options["tries"]:
         raise click.UsageError("--failures cannot be more than --tries")
     profile = read_profile(*_text(options["profile_file"])) if options["profile_file"] else None
@@ -189,6 +197,19 @@ def _chosen(port: str, permits: frozenset[Permit], options: dict[str, Any]) -> P
     waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
     groups, names = frozenset(options["groups"]), frozenset(options["names"])
     return plan(permits, groups, names, seed, options["budget"], waivers, is_call(port))
+
+
+def _refuse_an_empty_run(chosen: Plan, names: Iterable[str]) -> None:
+    """Refuse to run nothing: it would look like a pass."""
+    if chosen.checks:
+        return
+    for each in all_checks():
+        if each.name in names:
+            needs = f", and needs --allow-{each.needs.value}" if each.needs else ""
+            where = ", for a port modem:…" if each.group == CALL_GROUP else ""
+            told = f"{each.name} would not be run: it is of the group {each.group}{where}{needs}"
+            raise click.UsageError(told)
+    raise click.UsageError("no check of these groups is for this port; see --plan")
 
 
 def _bench(

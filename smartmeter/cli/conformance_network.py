@@ -40,11 +40,14 @@ def chosen_checks(names: tuple[str, ...], attacks: bool) -> list[NetworkCheck]:
     """Give the checks that are wanted and allowed."""
     if unknown := set(names) - {one.name for one in NETWORK_CHECKS}:
         raise click.UsageError(f"{min(unknown)} is no check of a network; see --plan")
-    return [
+    chosen = [
         one
         for one in NETWORK_CHECKS
         if (attacks or not one.attack) and (not names or one.name in names)
     ]
+    if not chosen:
+        raise click.UsageError(f"{names[0]} would not be run: it needs --allow-attacks")
+    return chosen
 
 
 def plan_lines(checks: list[NetworkCheck]) -> list[str]:

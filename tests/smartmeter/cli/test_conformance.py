@@ -67,6 +67,10 @@ def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:
     [
         ((), 2, "PORT"),
         (("sim:", "--check", "Z1"), 2, "Z1"),
+        (("sim:", "--check", "D07", "--group", "line"), 2, "of the group packet"),
+        (("sim:", "--check", "D55"), 2, "needs --allow-attacks"),
+        (("sim:", "--check", "D101"), 2, "for a port modem:"),
+        (("sim:", "--group", "call"), 2, "for this port"),
         (("sim:", "--tries", "1", "--failures", "2"), 2, "--failures"),
         (("sim:", "--waivers", "/no/such"), 2, "/no/such"),
         (("sim:", "--replay", "/no/such"), 2, "/no/such"),

@@ -128,6 +128,9 @@ def test_the_verb_tests_a_node_and_writes_its_report(tmp_path: Path) -> None:
         assert done.return_value == 0 and "6 passed" in done.output, done.output
         refused = verb(name, "--allow-writes")
         assert "for a line" in str(refused.exception)
+        attack = next(one.name for one in NETWORK_CHECKS if one.attack)
+        refused = verb(name, "--check", attack)
+        assert "needs --allow-attacks" in str(refused.exception)
         secrets["SMARTMETER_C1222_KEYS"] = f"{KEY_ID}={bytes(16).hex()}"
         done = verb(name, "--check", "C30", "-v")
         assert done.return_value == 0 and "another key" in done.output
