@@ -107,7 +107,8 @@ class Readings:
         self._db.close()
 
     def _fault(self, error: Exception) -> StorageError:
-        return StorageError(str(self._path), str(error), "free some space, check the rights")
+        told = getattr(error, "strerror", None) or str(error)
+        return StorageError(str(self._path), told, "free some space, check the rights")
 
     def _has_its_name(self) -> None:
         """Refuse to work on a file that was removed: nothing of it would be there at the end."""

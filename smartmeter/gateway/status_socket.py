@@ -80,12 +80,14 @@ def _short_name(path: Path) -> Iterator[str]:
 
 
 def answers(path: Path) -> bool:
-    """Tell whether a gateway runs with these settings."""
+    """Tell whether a gateway runs with these settings, perhaps another user's or one that hangs."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(TIMEOUT_S)
         try:
             with _short_name(path) as name:
                 asking.connect(name)
+        except (PermissionError, TimeoutError):
+            return True
         except OSError:
             return False
         return True
@@ -101,8 +103,16 @@ def ask_status(path: Path) -> dict[str, Any]:
                 asking.connect(name)
             while (data := asking.recv(65_536)) and len(octets) <= MAX_STATUS_OCTETS:
                 octets += data
-        value: dict[str, Any] = json.loads(octets)
-    except (OSError, ValueError) as error:
-        told = getattr(error, "strerror", None) or str(error)
+        value = json.loads(octets)
+    except PermissionError:
+        raise SmartMeterError(
+            str(path), "no permission to ask", "ask as the gateway's user, or as one of its group"
+        ) from None
+    except OSError as error:
+        told = error.strerror or str(error)
         raise SmartMeterError(str(path), f"no gateway answers: {told}", "is it running?") from None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or "meters" not in value:
+        raise SmartMeterError(str(path), "what answers is no gateway", "is it running?")
     return value

@@ -248,6 +248,20 @@ async def test_the_status_is_asked_over_a_socket_that_replaces_a_dead_one(tmp_pa
         ask_status(path)
 
 
+@pytest.mark.parametrize("octets", [b"", b"[1, 2]", b"{}", b"\xff\xfe{{", b"[" * 100_000])
+async def test_what_answers_a_socket_and_is_no_gateway_is_told_as_such(
+    tmp_path: Path, octets: bytes
+) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(octets)
+        writer.close()
+
+    path = tmp_path / "gateway.sock"
+    async with await asyncio.start_unix_server(serve, str(path)):
+        with pytest.raises(SmartMeterError, match="what answers is no gateway"):
+            await asyncio.to_thread(ask_status, path)
+
+
 async def test_a_socket_in_a_folder_of_a_long_name_is_reached_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / ("f" * 60) / ("g" * 60) / "gateway.sock"
     with pytest.raises(SmartMeterError, match="is it running"):
