@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from protocols.errors import ProtocolError
 from protocols.machine import Machine, SetBaud
@@ -70,10 +71,18 @@ class Probe:
                 self._put(event.baud)
 
     def _put(self, item: bytes | int) -> None:
+        if not self.is_open:
+            self._forget_waiting()
         try:
             self._out.put_nowait(item)
         except queue.Full:
             return  # nobody is there: the machine's own time-outs tell
+
+    def _forget_waiting(self) -> None:
+        """Nobody was there for it: a meter that comes back must not be told all of it at once."""
+        with suppress(queue.Empty):
+            while True:
+                self._out.get_nowait()
 
     def _work(self) -> None:
         while not self._stop.is_set():

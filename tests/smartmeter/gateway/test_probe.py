@@ -6,16 +6,20 @@ import threading
 import time
 from functools import partial
 
+import pytest
+
 from protocols.machine import Event
 from protocols.transports.names import open_port
+from protocols.transports.port import Port
 from smartmeter.gateway.probe import Probe
 
 
 class Listener:
-    """A byte machine that only counts."""
+    """A byte machine that only counts, and says what it is told to."""
 
     def __init__(self) -> None:
         self.calls = 0
+        self.says = b""
         self.heard = asyncio.Event()
 
     def receive(self, data: bytes, now_us: int) -> None:
@@ -28,7 +32,7 @@ class Listener:
         return None
 
     def outgoing(self) -> bytes:
-        return b""
+        return self.says
 
     def sent(self, now_us: int) -> None: ...
 
@@ -60,4 +64,30 @@ async def test_a_port_that_babbles_without_end_leaves_the_loop_to_the_others() -
     await asyncio.sleep(0)
     assert machine.calls <= heard + 1, "what waits for the loop is bounded"
     await asyncio.to_thread(probe.stop)
+    server.close()
+
+
+async def test_what_was_said_while_the_port_was_away_is_not_told_all_at_once() -> None:
+    server = socket.create_server(("127.0.0.1", 0))
+    machine, opens = Listener(), threading.Event()
+    name = f"tcp:127.0.0.1:{server.getsockname()[1]}"
+
+    def open_it() -> Port:
+        assert opens.wait(30)
+        return open_port(name)
+
+    loop = asyncio.get_running_loop()
+    probe = Probe(open_it, machine, loop, lambda: None, lambda text: None)
+    probe.start()
+    for number in range(1200):
+        machine.says = b"%04d" % number
+        probe.flush()
+    opens.set()
+    connection, _ = await asyncio.to_thread(server.accept)
+    assert await asyncio.to_thread(connection.recv, 100) == b"1199"
+    connection.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        connection.recv(100)
+    await asyncio.to_thread(probe.stop)
+    connection.close()
     server.close()
