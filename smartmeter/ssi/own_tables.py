@@ -92,7 +92,7 @@ class OwnTables:
         return any(isinstance(one, Task) and self._needs_meter(one.request) for one in items)
 
     def _needs_meter(self, request: Service) -> bool:
-        if isinstance(request, FullRead) and self._own(request.table) is not None:
+        if isinstance(request, FullRead | OffsetRead) and self._own(request.table) is not None:
             return self._own(request.table) in (SsiTable.LOAD_PROFILE_PART, SsiTable.EVENT_PART)
         if isinstance(request, FullWrite) and self._own(request.table) is SsiTable.COMMAND:
             return request.data[:1] == bytes([Command.DEMAND_RESET])

@@ -263,6 +263,18 @@ def test_intervals_can_be_asked_for_in_one_message() -> None:
     ]
 
 
+@pytest.mark.parametrize("table", [SsiTable.LOAD_PROFILE_PART, SsiTable.EVENT_PART])
+def test_what_a_module_reads_of_its_meter_is_read_in_parts_too(table: SsiTable) -> None:
+    street = provisioned()
+    street.run(2 * HOUR_S)
+    street.device.meter.note(EventCode.REVERSE_ROTATION, street.world.now_us)
+    select = own_write(SsiTable.COMMAND, command(Command.SELECT_INTERVALS, COUNT=4))
+    part = encode_request(OffsetRead(ssi_tables.DEFAULT_BASE + table, 3, 9))
+    _, whole = street.ask(select, own_read(table))
+    [cut] = street.ask(part)
+    assert table_data(cut[1:]) == table_data(whole[1:])[3:12] and len(table_data(cut[1:])) == 9
+
+
 def test_entries_of_the_log_can_be_asked_for_from_any_on() -> None:
     street = provisioned()
     for _ in range(9):
