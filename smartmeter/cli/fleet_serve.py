@@ -191,13 +191,15 @@ def _keys(path: Path, count: int, settings: ServedSettings) -> list[Shipped]:
 
 def _memories(folder: Path) -> Callable[[str], tuple[Nvram, Nvram]]:
     """Give where each meter keeps its two memories; only who serves the fleet may read them."""
-    from smartmeter.gateway.flash_file import FlashFile
+    from smartmeter.gateway.flash_file import FlashFile, WriteBudget
 
     claim(folder)
 
     def of(esn: str) -> tuple[Nvram, Nvram]:
         names = f"{esn}.module", f"{esn}.meter"
-        module, meter = (FlashFile(folder / name, clock_us=monotonic_us) for name in names)
+        module, meter = (
+            FlashFile(folder / name, budget=WriteBudget(monotonic_us)) for name in names
+        )
         return module, meter
 
     return of

@@ -259,11 +259,11 @@ def _memory(state: str | None, calendar: Calendar) -> Nvram:
     """Give a memory; that in a folder is this process's alone, and may be written at any pace."""
     if state is None:
         return MemoryNvram()
-    from smartmeter.gateway.flash_file import DAY_OCTETS, FlashFile
+    from smartmeter.gateway.flash_file import DAY_OCTETS, FlashFile, WriteBudget
 
     claim(Path(state))
-    day_octets = DAY_OCTETS * max(1, int(calendar.rate))
-    return FlashFile(Path(state) / "meter.nvram", clock_us=monotonic_us, day_octets=day_octets)
+    budget = WriteBudget(monotonic_us, DAY_OCTETS * max(1, int(calendar.rate)))
+    return FlashFile(Path(state) / "meter.nvram", budget=budget)
 
 
 def _ports(

@@ -12,8 +12,9 @@ has lost it.  What else is whole counts, and ``DAMAGED_PAGE`` says that pages ma
 be older than they were.
 
 Flash wears out, so what is written is counted and bounded: a token bucket of
-``DAY_OCTETS`` a day.  A fault that writes for ever is stopped by it long before
-the medium is worn; the module then works on when the bucket has filled again.
+``DAY_OCTETS`` a day, which is not full again because the file was opened again.  A fault
+that writes for ever is stopped by it long before the medium is worn; the module then works
+on when the bucket has filled again.
 """
 
 from __future__ import annotations
@@ -61,27 +62,42 @@ class Medium:
         source.replace(target)
 
 
+class WriteBudget:
+    """What may be written to a medium in a day; ``clock_us`` gives monotonic microseconds."""
+
+    def __init__(self, clock_us: Callable[[], int], day_octets: int = DAY_OCTETS) -> None:
+        self._clock_us, self.day_octets = clock_us, day_octets
+        self._left, self._since_us = day_octets, clock_us()
+
+    def take(self, octets: int) -> bool:
+        """Take so much of it; False, and nothing is taken, when less is left."""
+        now_us = self._clock_us()
+        filled = (now_us - self._since_us) * self.day_octets // DAY_US
+        if filled > 0:
+            self._left = min(self.day_octets, self._left + filled)
+            self._since_us = now_us
+        if octets > self._left:
+            return False
+        self._left -= octets
+        return True
+
+
 class FlashFile:
     """An ``smartmeter.base.nvram.Nvram`` on one file of mode 0600.
 
-    ``commits`` and ``octets`` count what was written since it was opened.
-    ``clock_us`` gives monotonic microseconds, for the bound on wear.
+    ``commits`` and ``octets`` count what was written since it was opened.  Who opens the file
+    again and again gives it the same ``budget`` each time.
     """
 
     def __init__(
-        self,
-        path: Path,
-        medium: Medium | None = None,
-        clock_us: Callable[[], int] = lambda: 0,
-        day_octets: int = DAY_OCTETS,
+        self, path: Path, medium: Medium | None = None, budget: WriteBudget | None = None
     ) -> None:
         self._path = path
         self._medium = medium or Medium()
         self._pages: dict[str, bytes] = {}
         self.commits = self.octets = 0
         self._torn = False
-        self._clock_us, self._day_octets = clock_us, day_octets
-        self._budget, self._budget_us = day_octets, clock_us()
+        self._budget = budget or WriteBudget(lambda: 0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if _holds_pages(path):
@@ -137,18 +153,12 @@ class FlashFile:
         """Take from the day's budget; StorageError when it is used up, or the file is torn."""
         if self._torn:
             raise StorageError(str(self._path), "ends in a torn record", "open it again")
-        now_us = self._clock_us()
-        filled = (now_us - self._budget_us) * self._day_octets // DAY_US
-        if filled > 0:
-            self._budget = min(self._day_octets, self._budget + filled)
-            self._budget_us = now_us
-        if octets > self._budget:
+        if not self._budget.take(octets):
             raise StorageError(
                 str(self._path),
-                f"{self._day_octets} octets were written within a day",
+                f"{self._budget.day_octets} octets were written within a day",
                 "nothing was changed; find out what writes so much",
             )
-        self._budget -= octets
         self.octets += octets
         self.commits += 1
 

@@ -28,7 +28,7 @@ from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
-from smartmeter.gateway.flash_file import FlashFile
+from smartmeter.gateway.flash_file import FlashFile, WriteBudget
 from smartmeter.gateway.freshness import is_fresh
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.probe import Probe
@@ -56,12 +56,13 @@ MAX_CAUSES = 10
 DAY_S, MINUTE_S = 86_400, 60
 
 
-def prepare_memory(settings: SeatSettings) -> FlashFile:
-    """Open the state file; a new one gets the factory memory of the settings.
+def prepare_memory(settings: SeatSettings, budget: WriteBudget) -> FlashFile:
+    """Open the state file, to write no more than the budget.
 
-    SettingsError when the file belongs to another module.
+    A new one gets the factory memory of the settings.  SettingsError when the file belongs to
+    another module.
     """
-    nvram = FlashFile(settings.state, clock_us=monotonic_us)
+    nvram = FlashFile(settings.state, budget=budget)
     page = settings.factory.page()
     if nvram.get(FACTORY_PAGE) is not None and load_factory(nvram).esn != settings.factory.esn:
         raise SettingsError(
@@ -173,6 +174,7 @@ class Seat:
         self._module: Module | None = None
         self._tapped: TappedModule | None = None
         self._nvram: FlashFile | None = None
+        self._budget = WriteBudget(monotonic_us)
         self._host: NodeHost | None = None
         self._probe: Probe | None = None
         self._mains = True
@@ -184,7 +186,7 @@ class Seat:
         subject = f"{self.esn} storage"
         while True:
             try:
-                self._nvram = prepare_memory(self.settings)
+                self._nvram = prepare_memory(self.settings, self._budget)
                 self._journal.state(subject, "works")
                 try:
                     await self._run_module(self._nvram)

@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import DAMAGED_PAGE
-from smartmeter.gateway.flash_file import COMPACT_OCTETS, MAGIC, FlashFile, Medium, read_pages
+from smartmeter.gateway.flash_file import (
+    COMPACT_OCTETS,
+    MAGIC,
+    FlashFile,
+    Medium,
+    WriteBudget,
+    read_pages,
+)
 
 WRITER = """
 import sys
@@ -230,7 +237,8 @@ def test_a_file_that_was_removed_takes_nothing_that_would_be_lost(tmp_path: Path
 
 def test_a_fault_that_writes_for_ever_is_stopped_and_let_go_on_later(tmp_path: Path) -> None:
     now_us = 0
-    memory = FlashFile(tmp_path / "state", clock_us=lambda: now_us, day_octets=100_000)
+    budget = WriteBudget(lambda: now_us, day_octets=100_000)
+    memory = FlashFile(tmp_path / "state", budget=budget)
     written = 0
     with pytest.raises(StorageError, match="within a day"):
         for number in range(1000):
@@ -238,6 +246,9 @@ def test_a_fault_that_writes_for_ever_is_stopped_and_let_go_on_later(tmp_path: P
             written = number
     assert 20 < written < 100 and memory.octets <= 100_000
     assert memory.get("n") == str(written).encode()
+    memory = FlashFile(tmp_path / "state", budget=budget)
+    with pytest.raises(StorageError, match="within a day"):
+        memory.commit({"a": b"x" * 1000})
     now_us += 3600 * 1_000_000
     memory.commit({"n": b"later"})
     assert FlashFile(tmp_path / "state").get("n") == b"later"
