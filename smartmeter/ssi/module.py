@@ -249,7 +249,7 @@ class Module(Parts):
         if self.upgrade.start_due(utc_s):
             self._restart()
             return False
-        started = self.tasks.start_due(utc_s, now_us)
+        started = self.tasks.start_due(utc_s, self._status.both, now_us)
         started = self.gaps.start_due(now_us) or started
         return self.watching.start_due(now_us) or started
 

@@ -22,6 +22,8 @@ from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPa
 from smartmeter.ssi.scheduler import Run, Scheduler
 from smartmeter.ssi.table_monitor import Span
 
+#: Gives the members of the tables that show how the module does.
+Shown = Callable[[], Mapping[str, Any]]
 
 class TaskRunner:
     """Runs what is due.  Cursors move in the commit of the report that they belong to."""
@@ -64,14 +66,14 @@ class TaskRunner:
         schedule |= {"PRIORITY": 0, "CONTENT": 0, "TABLES": [], "PARTS": [], **what}
         self.scheduler.ask(Run(schedule, self._reporter.utc_s(now_us), cause, asked=True))
 
-    def start_due(self, utc_s: int, now_us: int) -> bool:
+    def start_due(self, utc_s: int, shown: Shown, now_us: int) -> bool:
         """Start what is due; True when something may have ended at once."""
         started = False
         for run in self.scheduler.due(utc_s, now_us):
-            started = self._start(run, utc_s, now_us) or started
+            started = self._start(run, utc_s, shown, now_us) or started
         return started
 
-    def _start(self, run: Run, utc_s: int, now_us: int) -> bool:
+    def _start(self, run: Run, utc_s: int, shown: Shown, now_us: int) -> bool:
         task = run.schedule["TASK"]
         if task == Task.DEMAND_RESET and not self.resets.may_begin(utc_s):
             self.scheduler.mark(run)
@@ -83,6 +85,10 @@ class TaskRunner:
         if task in (Task.REPORT, Task.HEALTH) and not self._outbox.room:
             self.scheduler.failed(run, now_us)
             return False
+        if task == Task.HEALTH:
+            # Told of a meter that does not answer, too: nothing is asked of it.
+            self.done(run, work.Collected((), None, {}, []), shown, now_us)
+            return True
         job, rank = self._work(run, utc_s), run.schedule["PRIORITY"]
         if not self._door.submit(Priority.SCHEDULE, job, run, now_us, rank):
             self.failed(run, now_us)
@@ -103,8 +109,6 @@ class TaskRunner:
                 return partial(read_clock, meter)
             case Task.FOLLOW_UP:
                 return partial(work.look_at_season, meter)
-            case Task.HEALTH:
-                return partial(work.collect, meter, work.Wanted())
         return partial(work.collect, meter, self._wanted(run.schedule))
 
     def _wanted(self, schedule: Mapping[str, Any]) -> work.Wanted:
@@ -131,10 +135,8 @@ class TaskRunner:
             self.resets.failed()
         self.scheduler.failed(run, now_us)
 
-    def done(
-        self, run: Run, result: Any, shown: Callable[[], Mapping[str, Any]], now_us: int
-    ) -> None:
-        """A run was done: make its outcome durable.  ``shown`` gives status and health."""
+    def done(self, run: Run, result: Any, shown: Shown, now_us: int) -> None:
+        """A run was done: make its outcome durable."""
         self.scheduler.mark(run)
         self.scheduler.ended(run)
         task = run.schedule["TASK"]

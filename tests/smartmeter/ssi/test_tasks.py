@@ -222,6 +222,15 @@ def test_a_health_report_tells_how_the_module_does() -> None:
     assert decoded(SsiTable.MODULE_HEALTH, asked)["NBR_RESTARTS"] == 2
 
 
+def test_a_health_report_is_told_beside_a_meter_that_does_not_answer() -> None:
+    street = provisioned(schedule(TASK=Task.HEALTH, KIND=ScheduleKind.HOURLY, AT_MINUTE=5))
+    street.run(300)
+    street.device.meter.mains(False, street.world.now_us)  # the module has another supply
+    before = len(street.host.parts(SsiTable.MODULE_HEALTH))
+    street.run(2 * HOUR_S)
+    assert len(street.host.parts(SsiTable.MODULE_HEALTH)) == before + 2
+
+
 def test_a_part_of_a_table_is_reported_with_its_offset() -> None:
     parts = [{"TABLE": 23, "OFFSET": 1, "COUNT": 6}]
     street = provisioned(schedule(CONTENT=0, PARTS=parts))
