@@ -52,15 +52,17 @@ class ReportMaker:
 
     def table(self, number: int, image: bytes) -> list[bytes]:
         """Give the services that carry a meter's table: one, or pieces from offset 0 on."""
-        room = ROOM_OCTETS - _AROUND
-        if len(image) <= room:
+        if len(image) <= ROOM_OCTETS - _AROUND:
             return [encode_request(FullWrite(number, image))]
-        pieces = range(0, len(image), room)
-        return [encode_request(OffsetWrite(number, at, image[at : at + room])) for at in pieces]
+        return self.part(number, 0, image)
 
-    def part(self, number: int, offset: int, octets: bytes) -> bytes:
-        """Give the service that carries octets of a meter's table from an offset on."""
-        return encode_request(OffsetWrite(number, offset, octets[: ROOM_OCTETS - _AROUND]))
+    def part(self, number: int, offset: int, octets: bytes) -> list[bytes]:
+        """Give the services that carry octets of a meter's table from an offset on."""
+        room = ROOM_OCTETS - _AROUND
+        return [
+            encode_request(OffsetWrite(number, offset + at, octets[at : at + room]))
+            for at in range(0, len(octets), room)
+        ]
 
     def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[IntervalPart]:
         """Give load-profile parts, each without a jump and small enough for an APDU."""

@@ -25,6 +25,7 @@ from smartmeter.ssi.table_monitor import Span
 #: Gives the members of the tables that show how the module does.
 Shown = Callable[[], Mapping[str, Any]]
 
+
 class TaskRunner:
     """Runs what is due.  Cursors move in the commit of the report that they belong to."""
 
@@ -172,7 +173,7 @@ class TaskRunner:
         for number, image in read.tables.items():
             services += make.table(number, image)
         for span, octets in read.parts:
-            services.append(make.part(span.table, span.offset, octets))
+            services += make.part(span.table, span.offset, octets)
         if 25 in read.tables:
             memory.reset_told = True
         return services

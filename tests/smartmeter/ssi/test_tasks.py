@@ -17,6 +17,8 @@ from ansi_tables.ssi_tables import (
     SsiTable,
     Task,
 )
+from protocols.psem.codec import encode_request, table_data
+from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.network.faults import Partition
 from smartmeter.ssi.states import ErrorCode
@@ -239,6 +241,15 @@ def test_a_part_of_a_table_is_reported_with_its_offset() -> None:
     now = street.device.meter.table(23, street.world.now_us)
     [(number, octets)] = report.parts
     assert number == 23 and len(octets) == 6 and octets[2:] == now[3:7]
+
+
+def test_a_part_that_no_message_holds_is_reported_in_pieces() -> None:
+    parts = [{"TABLE": 64, "OFFSET": 5, "COUNT": 4500}]
+    street = provisioned(schedule(CONTENT=0, PARTS=parts))
+    street.run(16 * 60)
+    [asked] = street.ask(encode_request(OffsetRead(64, 5, 4500)))
+    told = [octets for report in reported(street, Cause.SCHEDULE) for _, octets in report.parts]
+    assert len(told) > 2 and b"".join(told) == table_data(asked[1:])
 
 
 # Time zones and missed runs.
