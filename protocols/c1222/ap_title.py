@@ -42,11 +42,10 @@ class ApTitle:
         relative = text.startswith(".")
         digits = text.removeprefix(".")
         try:
-            arcs = tuple(int(arc) for arc in digits.split(".")) if digits else ()
+            arcs = tuple(map(_arc, digits.split("."))) if digits else ()
         except ValueError:
             raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124") from None
-        bad_root = not relative and (len(arcs) < 2 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] > 39))
-        if any(arc < 0 for arc in arcs) or bad_root:
+        if not relative and (len(arcs) < 2 or arcs[0] > 2 or (arcs[0] < 2 and arcs[1] > 39)):
             raise LocalProtocolError(f"{text!r} is no title; write .7.42 or 2.16.124")
         return cls(arcs, relative)
 
@@ -115,6 +114,13 @@ def _sub_identifier(arc: int) -> bytes:
     while arc := arc >> 7:
         octets.append(arc & 0x7F | 0x80)
     return bytes(reversed(octets))
+
+
+def _arc(text: str) -> int:
+    """Read plain digits: Python's numbers have signs, blanks and the digits of other scripts."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError
+    return int(text)
 
 
 @lru_cache(maxsize=TITLES_KEPT)

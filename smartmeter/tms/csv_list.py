@@ -16,9 +16,13 @@ def read_rows(
 ) -> Iterator[tuple[str, list[str]]]:
     """Give the place of each row and its cells, as many as there are columns; blank rows go.
 
-    An ``optional`` column may follow the others; where a file has none, its cells are empty.
+    Lines end as on any system, and semicolons may stand for commas, as some spreadsheets write
+    them.  An ``optional`` column may follow the others; where a file has none, its cells are empty.
     """
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff")))
+    lines = io.StringIO(text.removeprefix("\ufeff"), newline=None)
+    first = next(lines, "")
+    lines.seek(0)
+    reader = csv.reader(lines, delimiter=";" if ";" in first and "," not in first else ",")
     try:
         header = next(reader, [])
         found = [column.strip().lower() for column in header]

@@ -33,7 +33,7 @@ class Meters:
         A key that is known already stays the one whose uses are counted.
         """
         parsed, old = ApTitle.parse(title), self._titles.get(esn)
-        if old is not None and old.absolute != parsed.absolute:
+        if old is not None and self._esns.get(old.absolute) == esn:  # or it is another's by now
             del self._esns[old.absolute]
         self._esns[parsed.absolute] = esn
         self._titles[esn] = parsed

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import BASE_ARCS, ApTitle
 from protocols.modem.pdu import is_number
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.title import node_title
@@ -82,11 +82,21 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
     Gives how many were new.  IntegrityError when a title is another's, or an ESN a plain meter's.
     """
     new = 0
+    titles = {one.esn: ApTitle.parse(one.title) for one in shipped}
+    # Two of them may have changed places: neither is in the other's way.
+    connection.executemany(
+        "UPDATE meters SET title='#' || esn WHERE esn=? AND title!=?",
+        [(esn, str(title)) for esn, title in titles.items()],
+    )
     plain = {row[0] for row in connection.execute("SELECT esn FROM polled_meters")}
     for one in shipped:
         if one.esn in plain:
             raise sqlite3.IntegrityError(f"{one.esn} is a plain meter, which is polled")
-        title = str(ApTitle.parse(one.title))
+        title, spelt = str(titles[one.esn]), _spellings(titles[one.esn])
+        sql = "SELECT esn FROM meters WHERE title IN (?,?) AND esn!=?"
+        other = connection.execute(sql, (*spelt, one.esn)).fetchone()
+        if other is not None:
+            raise sqlite3.IntegrityError(f"{title} of {one.esn} is the title of {other[0]}")
         cursor = connection.execute(
             "INSERT INTO meters (esn, title, model, state_since_s) VALUES (?,?,?,?)"
             " ON CONFLICT (esn) DO NOTHING",
@@ -101,5 +111,12 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
         )
         sql = "INSERT OR REPLACE INTO keys (esn, key_id, key) VALUES (?,0,?)"
         connection.execute(sql, (one.esn, one.key))
-        connection.execute("DELETE FROM unknown_devices WHERE title=?", (title,))
+        connection.execute("DELETE FROM unknown_devices WHERE title IN (?,?)", spelt)
     return new
+
+
+def _spellings(title: ApTitle) -> tuple[str, str]:
+    """Give a title as it may be written: absolute, and relative where it is below our base."""
+    arcs, depth = title.absolute, len(BASE_ARCS)
+    absolute, relative = ApTitle(arcs, False), ApTitle(arcs[depth:], True)
+    return str(absolute), str(relative if arcs[:depth] == BASE_ARCS else absolute)

@@ -1,14 +1,19 @@
 """Shipment files, templates and gateway settings: read whole, or refused with the place."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.errors import SettingsError
 from smartmeter.gateway.settings import read_settings
-from smartmeter.tms.shipment import Shipped, read_shipment, write_shipment
+from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.tms.meters import Meters
+from smartmeter.tms.shipment import Shipped, import_shipment, read_shipment, write_shipment
+from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template, read_template
 
 HEADER = "esn,title,key,model\n"
@@ -20,6 +25,37 @@ def test_a_shipment_file_is_read_and_written_back() -> None:
     shipped = read_shipment("\ufeff" + GOOD + "\nSM2,2.16.124,ffeeddccbbaa99887766554433221100,\n")
     assert shipped[0] == Shipped("SM1", ".7.1", bytes.fromhex(KEY), "M")
     assert read_shipment(write_shipment(shipped)) == shipped
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_a_shipment_file_may_come_from_any_system_and_spreadsheet(end: str) -> None:
+    text = GOOD + f'SM2,.7.2,{KEY},"a, b"\n'
+    assert read_shipment(text.replace("\n", end)) == read_shipment(text)
+    assert read_shipment(GOOD.replace(",", ";").replace("\n", end)) == read_shipment(GOOD)
+
+
+def enter(store: Store, text: str) -> int:
+    return store.write_now(lambda c: import_shipment(c, read_shipment(HEADER + text), 0))
+
+
+def test_a_title_is_one_however_it_is_written_and_its_owner_is_named() -> None:
+    store = MemoryStore()
+    enter(store, f"SM1,.7.1,{KEY},M\nSM2,2.16.124.113620.1.22.0.7.2,{KEY},M\n")
+    for title, owner in (("2.16.124.113620.1.22.0.7.1", "SM1"), (".7.2", "SM2"), (".7.1", "SM1")):
+        with pytest.raises(sqlite3.IntegrityError) as caught:
+            enter(store, f"SM3,{title},{KEY},M\n")
+        assert str(caught.value) == f"{title} of SM3 is the title of {owner}"
+    assert store.number("SELECT count(*) FROM meters") == 2
+
+
+def test_two_modules_that_were_exchanged_are_entered_with_one_file() -> None:
+    store, meters = MemoryStore(), Meters()
+    for text in ("SM1,.7.1,{0},M\nSM2,.7.2,{0},M\n", "SM1,.7.2,{0},M\nSM2,.7.1,{0},M\n"):
+        enter(store, text.format(KEY))
+        for row in store.read("SELECT esn, title FROM meters ORDER BY esn"):
+            meters.add(row["esn"], row["title"], 0, bytes(16))
+    titles = [ApTitle.parse(one) for one in (".7.1", ".7.2")]
+    assert [meters.esn(title) for title in titles] == ["SM2", "SM1"]
 
 
 def test_a_fifth_column_may_hold_the_number_that_wakes_a_smart_meter() -> None:
@@ -41,6 +77,9 @@ def test_a_fifth_column_may_hold_the_number_that_wakes_a_smart_meter() -> None:
         (f"{HEADER}SM1,.7.1,xyz,M\n", "line 2"),
         (f"{HEADER}SM1,.7.1,{KEY[:-2]},M\n", "line 2"),
         (f"{HEADER}SM1,nonsense,{KEY},M\n", "line 2"),
+        (f"{HEADER}SM1,.7.+1,{KEY},M\n", "line 2"),
+        (f"{HEADER}SM1,.7.1_0,{KEY},M\n", "line 2"),
+        (f"{HEADER}SM1,.7.\u0661,{KEY},M\n", "line 2"),
         (f"{HEADER}S M/1,.7.1,{KEY},M\n", "line 2"),
         (f"{GOOD}SM1,.7.2,{KEY},M\n", "line 3"),
         (f"{GOOD}SM2,.7.1,{KEY},M\n", "line 3"),
