@@ -34,8 +34,8 @@ class TcpPort:
 
     def read(self, timeout_s: float) -> bytes:
         """Give what has arrived, waiting at most so long."""
-        self._socket.settimeout(max(timeout_s, 0.0001))
         try:
+            self._socket.settimeout(max(timeout_s, 0.0001))
             data = self._socket.recv(READ_OCTETS)
         except TimeoutError:
             return b""
