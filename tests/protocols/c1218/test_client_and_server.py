@@ -139,6 +139,27 @@ def test_a_write_after_a_rest_that_ended_the_session_is_carried_out_in_a_new_one
     assert [data for _, _, data in device(line).writes] == [image]
 
 
+def test_a_refusal_that_is_of_no_lost_session_begins_none_anew() -> None:
+    line = a_line()
+    talk = Conversation(LogonSettings(), None)
+    line.client = talk.client
+    line.run(talk.open())
+    line.log.clear()
+    assert isinstance(line.run(talk.read(99)), ScriptFailed)
+    assert len([data for way, data in line.log if way == "c2d"]) == 2  # the request, and an ACK
+
+
+def test_a_table_as_long_as_one_write_may_be_is_written_at_once() -> None:
+    line = a_line(options=ServerOptions(max_packet_octets=64, max_packets=1))
+    line.run(open_session(LogonSettings()))
+    most = line.client.limits.max_write
+    for octets, writes in ((most, 1), (most + 1, 2)):
+        device(line).tables[64], device(line).writes = bytes(octets), []
+        line.run(write_table(64, bytes(octets), line.client.limits))
+        assert len(device(line).writes) == writes
+        assert (device(line).writes[0][1] is None) == (writes == 1)
+
+
 def test_a_table_read_by_its_elements_is_begun_anew_after_a_lost_session() -> None:
     class Forgetful(IndexedModel):
         asked = 0
