@@ -9,8 +9,22 @@ from dataclasses import asdict, dataclass
 from smartmeter.meter.load_profile import Interval
 from smartmeter.tms.store.sqlite import Store
 
-#: A meter's intervals as it measured them, by sequence.
-Journal = Mapping[int, Interval]
+
+class Journal(dict[int, Interval]):
+    """A meter's intervals as it measured them, by sequence, kept outside the system."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._closed = False
+
+    def record(self, interval: Interval) -> None:
+        """Take an interval that the meter has finished."""
+        if not self._closed:
+            self[interval.sequence] = interval
+
+    def close(self) -> None:
+        """Take no more: what the meter finishes from now on does not count."""
+        self._closed = True
 
 
 @dataclass(frozen=True)

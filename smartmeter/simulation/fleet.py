@@ -21,7 +21,6 @@ from protocols.c1222.relay_services import IN_CLEAR
 from protocols.machine import earliest
 from protocols.transports.capture import Capture
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import RESIDENTIAL
@@ -41,7 +40,7 @@ from smartmeter.network.relay_node import UPSTREAM, RelayNode
 from smartmeter.network.topology import Place, Topology, Way
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Safety, Violation
-from smartmeter.simulation.count import Count, compare, count, settled
+from smartmeter.simulation.count import Count, Journal, compare, count, settled
 from smartmeter.simulation.link_capture import LinkCapture
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.smart_meter import SmartMeter
@@ -129,7 +128,7 @@ class House:
 
     device: SmartMeter
     link: Link
-    journal: dict[int, Interval] = field(default_factory=dict)
+    journal: Journal
     faults: dict[Kind, Wrapper] = field(default_factory=dict)
     octets: int = 0
     #: The relay that it is behind; empty: none.
@@ -160,7 +159,6 @@ class Fleet:
         self.tap: Callable[[str, str, bytes, int], None] | None = None
         self.now_us = 0
         self._agenda = Agenda()
-        self._recording = True
         self.houses: dict[str, House] = {}
         self.store = MemoryStore()
         self.template = template or fleet_template()
@@ -189,12 +187,7 @@ class Fleet:
             plain = factory_of(number, settings.seed, "tcp:127.0.0.1:1")
             factory = replace(plain, upgrade_key=self._upgrade_key)
             chance = Random(f"{settings.seed}/{number}")
-            journal: dict[int, Interval] = {}
-
-            def record(interval: Interval, journal: dict[int, Interval] = journal) -> None:
-                if self._recording:
-                    journal[interval.sequence] = interval
-
+            journal = Journal()
             meter = MeterSettings(
                 serial=factory.esn,
                 seed=chance.randrange(1 << 30),
@@ -204,7 +197,9 @@ class Fleet:
                 load_step_min=settings.load_step_min,
             )
             calendar = Calendar(EPOCH_US)
-            device = SmartMeter(factory, meter, calendar, 0, on_interval=record, direct=True)
+            device = SmartMeter(
+                factory, meter, calendar, 0, on_interval=journal.record, direct=True
+            )
             link = Link(settings.link, chance)
             relay = list(self.relays)[number % len(self.relays)] if self.relays else ""
             self.houses[factory.esn] = House(device, link, journal, relay=relay)
@@ -239,10 +234,11 @@ class Fleet:
 
     def stop_recording(self) -> None:
         """Close the journals: what meters finish from now on does not count."""
-        self._recording = False
+        for house in self.houses.values():
+            house.journal.close()
 
     @property
-    def journals(self) -> dict[str, dict[int, Interval]]:
+    def journals(self) -> dict[str, Journal]:
         """Give what each meter measured."""
         return {esn: house.journal for esn, house in self.houses.items()}
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from smartmeter.base.clock import Calendar, monotonic_us
@@ -16,11 +16,11 @@ from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.tcp import TcpBearer
-from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.tables import port_of
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import Link, LinkSettings
+from smartmeter.simulation.count import Journal
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.ssi.factory import Factory, TmsAddress
 
@@ -35,7 +35,7 @@ class House:
 
     device: SmartMeter
     link: Link
-    journal: dict[int, Interval] = field(default_factory=dict)
+    journal: Journal
     host: NodeHost | None = None
     power: bool = True
     cut: Partition | None = None
@@ -55,7 +55,6 @@ class Street:
     def __init__(self, meters: int, seed: int, calendar: Calendar, address: str) -> None:
         self._calendar = calendar
         self._seed = seed
-        self._recording = True
         self.houses: dict[str, House] = {}
         now_us = monotonic_us()
         for number in range(1, meters + 1):
@@ -68,13 +67,8 @@ class Street:
         settings = MeterSettings(
             serial=factory.esn, seed=chance.randrange(1 << 30), master_password=MASTER
         )
-        journal: dict[int, Interval] = {}
-
-        def record(interval: Interval) -> None:
-            if self._recording:
-                journal[interval.sequence] = interval
-
-        device = SmartMeter(factory, settings, self._calendar, now_us, on_interval=record)
+        journal = Journal()
+        device = SmartMeter(factory, settings, self._calendar, now_us, on_interval=journal.record)
         link = Link(LinkSettings(delay_us=5_000, jitter_us=15_000), chance)
         return House(device, link, journal)
 
@@ -91,8 +85,9 @@ class Street:
             await ended(*tasks)
 
     def stop_recording(self) -> None:
-        """Close the journal: what meters finish from now on does not count."""
-        self._recording = False
+        """Close the journals: what meters finish from now on does not count."""
+        for house in self.houses.values():
+            house.journal.close()
 
     def mains(self, esn: str, on: bool) -> None:
         """Cut or return the mains of one house."""
