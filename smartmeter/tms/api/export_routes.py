@@ -66,7 +66,11 @@ def add_exports(app: FastAPI, database: Path) -> None:
     """Add the route."""
     under_way: set[Any] = set()
 
-    @app.get("/api/export/{kind}")
+    @app.get(
+        "/api/export/{kind}",
+        response_class=StreamingResponse,
+        responses={200: {"content": {one: {} for one in MEDIA_TYPES.values()}}},
+    )
     async def export(
         kind: str,
         esn: Annotated[list[str] | None, Query(max_length=MAX_NAMED)] = None,

@@ -18,7 +18,15 @@ from smartmeter.tms.service import Service
 from smartmeter.tms.store.places import MAX_SECOND
 
 MAX_SHIPMENT_OCTETS = 8 << 20
+#: How the OpenAPI document describes a body that is read here as it comes.
+CSV_BODY = {
+    "requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": True}
+}
 Number = Annotated[int, Path(ge=0, le=MAX_SECOND)]
+
+
+class _Graph(PlainTextResponse):
+    media_type = "text/vnd.graphviz"
 
 
 class JobRequest(Asked):
@@ -143,9 +151,9 @@ def _add_network(app: FastAPI, service: Service) -> None:
     async def topology() -> dict[str, Any]:
         return service.topology()
 
-    @app.get("/api/topology.dot")
-    async def topology_dot() -> PlainTextResponse:
-        return PlainTextResponse(service.topology_dot(), media_type="text/vnd.graphviz")
+    @app.get("/api/topology.dot", response_class=_Graph)
+    async def topology_dot() -> _Graph:
+        return _Graph(service.topology_dot())
 
 
 def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
@@ -187,14 +195,14 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
         whose = asked.newest, user_of(request), asked.esn
         return {"closed": await asyncio.to_thread(service.alarms.close_all, *whose)}
 
-    @app.post("/api/shipment")
+    @app.post("/api/shipment", openapi_extra=CSV_BODY)
     async def shipment(request: Request) -> Any:
         text = await _text(request, "the shipment file")
         if isinstance(text, JSONResponse):
             return text
         return await asyncio.to_thread(service.import_shipment, text)
 
-    @app.post("/api/polled")
+    @app.post("/api/polled", openapi_extra=CSV_BODY)
     async def polled(request: Request) -> Any:
         text = await _text(request, "the list of polled meters")
         # In the loop itself: the plan of polls is the loop's.

@@ -24,6 +24,22 @@ MAX_BODY_OCTETS = 9 << 20
 NO_JSON = "send a JSON object, with Content-Type: application/json"
 
 
+_TOLD = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {"error": {"type": "string"}},
+            "required": ["error"],
+        }
+    }
+}
+#: How the OpenAPI document describes them.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"content": _TOLD, "description": "Asked wrongly, or not there"},
+    503: {"content": _TOLD, "description": "The database takes or gives nothing"},
+}
+
+
 class Asked(BaseModel):
     """What is asked with a body: a member that is misspelt is refused, and not left out."""
 

@@ -71,6 +71,10 @@ window.socket.on('connect_error', async () => {
   if (answer && answer.status === 401) window.location.reload();
 });
 """
+#: Said where nothing is drawn: the pages are live, and the browser's own part of them is a script.
+NO_SCRIPT = (
+    "<noscript>These pages need JavaScript; without it the REST API has the same.</noscript>"
+)
 #: How often an open page asks whether its reader has logged out elsewhere.
 SESSION_S = 2.0
 PAGES = (
@@ -117,6 +121,7 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
         banner.set_visibility(bool(told))
 
     ui.add_css(STYLE)
+    ui.add_body_html(NO_SCRIPT)
     ui.page_title(f"{title} - SmartMeter TMS")
     with ui.header().classes("items-center no-wrap q-py-xs"):
         ui.label("SmartMeter TMS").classes("text-weight-bold gt-xs q-mr-md")

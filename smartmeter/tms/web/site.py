@@ -19,7 +19,7 @@ from starlette.requests import HTTPConnection
 from smartmeter.tms.api.export_routes import add_exports
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.api.upgrade_routes import add_upgrades
-from smartmeter.tms.api.wrong_requests import BodyLimit, add_nowhere, known_query
+from smartmeter.tms.api.wrong_requests import REFUSALS, BodyLimit, add_nowhere, known_query
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -75,6 +75,7 @@ class Site:
             docs_url=None,
             redoc_url=None,
             dependencies=[Depends(known_query)],
+            responses=REFUSALS,
         )
         users = Users(self._server.store)
         hashes = _Hashes(users)

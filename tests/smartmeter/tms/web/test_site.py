@@ -149,6 +149,30 @@ async def test_where_there_is_no_page_a_page_says_so_and_leads_back(
         assert (answer.status_code, answer.content) == (200, b"")
 
 
+async def test_the_openapi_document_says_what_is_sent_and_what_may_be_answered(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, _, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    for path, methods in paths.items():
+        for method, told in methods.items():
+            assert "422" not in told["responses"], "it is answered with 400, and another shape"
+            refusal = told["responses"]["4XX"]["content"]["application/json"]["schema"]
+            assert refusal["required"] == ["error"], (path, method)
+    assert "text/csv" in paths["/api/shipment"]["post"]["requestBody"]["content"]
+    for path in ("/api/export/{kind}", "/api/topology.dot"):
+        answer = await client.get(path.format(kind="alarms"))
+        media = paths[path]["get"]["responses"]["200"]["content"]
+        assert answer.headers["content-type"] in {
+            *media,
+            *(f"{one}; charset=utf-8" for one in media),
+        }
+        assert "application/json" not in media
+    page = await client.get("/")
+    assert "<noscript>These pages need JavaScript" in page.text
+
+
 async def test_files_that_nobody_takes_hold_up_neither_each_other_nor_reports(
     browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
