@@ -73,6 +73,13 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
     IntegrityError when an ESN or an address is another meter's.
     """
     new = 0
+    # Addresses may have been given to others of the list: nobody is in the way of those.
+    for table, column in (("polled_meters", "address"), ("meters", "title")):
+        connection.executemany(
+            f"UPDATE {table} SET {column}='#' || esn WHERE esn=? AND {column}!=?"
+            " AND esn IN (SELECT esn FROM polled_meters)",
+            [(one.esn, one.address) for one in meters],
+        )
     for one in meters:
         row = connection.execute(
             "SELECT polled_meters.esn FROM meters LEFT JOIN polled_meters USING (esn)"
@@ -81,6 +88,11 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
         ).fetchone()
         if row is not None and row[0] is None:
             raise sqlite3.IntegrityError(f"{one.esn} is a SmartMeter, which reports by itself")
+        sql = "SELECT esn FROM meters WHERE title=? AND esn!=?"
+        other = connection.execute(sql, (one.address, one.esn)).fetchone()
+        if other is not None:
+            text = f"{one.address} of {one.esn} is the address of {other[0]}"
+            raise sqlite3.IntegrityError(text)
         new += row is None
         connection.execute(
             "INSERT INTO meters (esn, title, model, state, state_since_s) VALUES (?,?,?,?,?)"

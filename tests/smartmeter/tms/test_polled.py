@@ -26,6 +26,7 @@ from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.tables import port_of
+from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.ssi.meter_data import read_context
 from smartmeter.ssi.profile_reading import Interval, read_profile
 from smartmeter.tms.api.routes import add_api
@@ -108,6 +109,24 @@ def test_neither_a_plain_meter_nor_a_smartmeter_takes_the_place_of_the_other(
         store.write_now(lambda c: import_shipment(c, shipped, 0))
     assert store.number("SELECT count(*) FROM keys WHERE esn='P1'") == 0
     store.close()
+
+
+def test_meters_may_take_the_addresses_of_each_other_and_the_owner_of_a_taken_one_is_told() -> None:
+    store = MemoryStore()
+
+    def enter(**addresses: str) -> None:
+        meters = [PolledMeter(esn, one, 2, b"", "") for esn, one in addresses.items()]
+        store.write_now(lambda c: import_polled(c, meters, 0))
+
+    enter(P1="socket://h:1", P2="socket://h:2", P3="socket://h:3")
+    enter(P1="socket://h:2", P2="socket://h:1")
+    sql = "SELECT esn, address, title FROM polled_meters JOIN meters USING (esn) ORDER BY esn"
+    held = [("P1", "socket://h:2"), ("P2", "socket://h:1"), ("P3", "socket://h:3")]
+    assert [tuple(row) for row in store.read(sql)] == [(*one, one[1]) for one in held]
+    with pytest.raises(sqlite3.IntegrityError) as caught:
+        enter(P2="socket://h:4", P4="socket://h:3")
+    assert str(caught.value) == "socket://h:3 of P4 is the address of P3"
+    assert [tuple(row)[:2] for row in store.read(sql)] == held
 
 
 # The plan.
