@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -38,12 +38,12 @@ class PolledRing:
         self.begin: int | None = None
 
     def read(
-        self, context_id: int, since: tuple[int, int] | None
+        self, context_id: int, since_s: int | None, now_s: Callable[[], int]
     ) -> Exchange[tuple[dict[str, Any], ...]]:
         """Read the intervals that are missing, as runs; none where the meter refuses its tables.
 
-        Of another meter than the one that was known here, those are that ended ``since`` that
-        was heard last: these UTC seconds, and those of now.
+        Of another meter than the one that was known here, those are that ended after that was
+        heard last, at ``since_s``.  Seconds are of UTC.
         """
         for _ in range(ATTEMPTS):
             [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
@@ -52,12 +52,12 @@ class PolledRing:
             status = {PROFILE_STATUS: image_of(answer, "ST-63")}
             try:
                 tables = Snapshot({**self._images, **status})
-                self.anew = since is not None or self._began_anew(tables)
+                self.anew = since_s is not None or self._began_anew(tables)
                 missing = EVERYTHING if self.anew else self._gaps
                 data = yield from self._ring(tables, () if self.anew else missing)
                 read = Snapshot({**tables.images, self._table: data}).load_profile(self._set)
-                if since is not None:
-                    self.begin = _first_since(read, since)
+                if since_s is not None:  # a session may have been waited for, so it counts now
+                    self.begin = _first_since(read, (since_s, now_s()))
                     missing = ((self.begin, None),)
             except TableError as error:
                 raise ExchangeFailed(f"the load profile of the meter: {error}") from error
@@ -139,10 +139,10 @@ class PolledRing:
             yield run
 
 
-def _first_since(read: LoadProfile, since: tuple[int, int]) -> int:
+def _first_since(read: LoadProfile, between: tuple[int, int]) -> int:
     oldest = read.sequences[0] if read.sequences else 0
     following = read.sequences[-1] + 1 if read.sequences else 0
-    return first_since(oldest, following, read.interval_s, since)
+    return first_since(oldest, following, read.interval_s, between)
 
 
 def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:

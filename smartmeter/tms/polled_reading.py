@@ -7,7 +7,7 @@ by block sequence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -49,15 +49,15 @@ class PlainReading:
 class Known:
     """What the store has already: the context's images, what is missing of each set, and ST-01.
 
-    ``heard_s`` is when the meter answered last, and ``utc_s`` is now, both in UTC seconds; of its
-    log the entries up to ``log_before`` are of another place.
+    ``heard_s`` is when the meter answered last, and ``now_s`` gives the present, both in UTC
+    seconds; of its log the entries up to ``log_before`` are of another place.
     """
 
     context: Mapping[int, bytes]
     gaps: Mapping[int, Gaps]
     identity: bytes | None = None
     heard_s: int = 0
-    utc_s: int = 0
+    now_s: Callable[[], int] = lambda: 0
     log_before: int | None = None
 
 
@@ -71,7 +71,7 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     used = _used(general)
     changed = _changed(general, identity.get(IDENTITY), known)
     is_another = changed is not None
-    since = (known.heard_s or known.utc_s, known.utc_s) if is_another else None
+    since_s = (known.heard_s or known.now_s()) if is_another else None
     context = dict(known.context)
     if context.get(GENERAL) != general or schedule.tables or is_another:
         others = tuple(table for table in CONTEXT_TABLES if table in used and table != GENERAL)
@@ -88,7 +88,7 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     if (schedule.load_profile or is_another) and PROFILE_STATUS in used:
         for set_nbr in (one for one in SETS if PROFILE_STATUS + one in used):
             ring = PolledRing(set_nbr, {**context, **images}, known.gaps.get(set_nbr, EVERYTHING))
-            profile += yield from ring.read(name, since)
+            profile += yield from ring.read(name, since_s, known.now_s)
             anew |= {set_nbr} if ring.anew else set()
             begins |= {set_nbr: ring.begin} if ring.begin is not None else {}
     events: tuple[Mapping[str, Any], ...] = ()
@@ -96,7 +96,7 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     if (schedule.event_log or is_another) and EVENT_LOG in used:
         log = yield from _tables((EVENT_LOG,))
         entries = _events({**context, **images, **log})
-        log_end = log_before(entries, since[0]) if since else log_end
+        log_end = log_end if since_s is None else log_before(entries, since_s)
         events = of_this_place(entries, log_end)
     taken = TakenOver(*changed, begins, log_end) if changed else None
     return PlainReading(name, fresh, images, tuple(profile), events, frozenset(anew), taken)

@@ -129,7 +129,7 @@ class PolledSource:
         self._under_way.discard((due.esn, due.schedule.number))
 
     def script(
-        self, due: PollDue, utc_s: Callable[[], int]
+        self, due: PollDue, now_s: Callable[[], int]
     ) -> Callable[[], Exchange[PlainReading]]:
         """Give the script of a poll; what is known is looked up when it begins."""
 
@@ -159,7 +159,7 @@ class PolledSource:
                 self._gaps(due.esn, begins),
                 identity,
                 row["heard_s"] if row is not None else 0,
-                utc_s(),
+                now_s,
                 begins.log_before,
             )
             return poll(schedule, known)

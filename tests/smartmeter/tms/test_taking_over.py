@@ -112,12 +112,25 @@ def test_a_meter_whose_serial_number_is_blank_cannot_be_told_from_another(place:
     assert {epoch for epoch, _ in place.ends()} == {1} and place.alarms() == []
 
 
+def test_a_session_that_was_waited_for_costs_no_interval(place: Place) -> None:
+    place.poll(meter("1"), EPOCH_S + 3 * HOUR_S + 60)
+    new, waited_s = meter("9999"), 2 * HOUR_S
+    begun_s = EPOCH_S + 5 * HOUR_S + 60
+    new.run((begun_s + waited_s - EPOCH_S) / HOUR_S)
+    due = PollDue("P1", SCHEDULES[INTERVALS], begun_s)
+    script = place.source.script(due, lambda: begun_s + waited_s * (len(new.asked) > 0))()
+    reading = new.run_script(script)
+    assert [end_s for _, end_s, _, _ in flat(reading)] == [
+        EPOCH_S + hours * HOUR_S for hours in (4, 5, 6, 7)
+    ]
+
+
 def test_of_a_meter_that_was_never_heard_what_ends_from_now_on_counts() -> None:
     bench = meter("9999")
     bench.run(5)
     first = bench.poll(INTERVALS)
     another = meter("8")
     another.run(5)
-    known = Known(first.context, {}, first.images[1], 0, EPOCH_S + 5 * HOUR_S)
+    known = Known(first.context, {}, first.images[1], 0, lambda: EPOCH_S + 5 * HOUR_S)
     assert flat(another.poll(INTERVALS, known)) == []
     assert first_since(3, 9, 0, (0, 100)) == 9 and first_since(3, 9, 10, (15, 100)) == 3
