@@ -41,7 +41,7 @@ class ApduConnection:
         self._socket: socket.socket | None = None
         self._found: list[bytes] = []
         self._asked: _Asked | None = None
-        self.why_ended = ""
+        self.is_stream, self.why_ended = name.carried is not Carried.UDP, ""
 
     @property
     def line(self) -> socket.socket | None:
@@ -53,7 +53,7 @@ class ApduConnection:
 
         Tell whether the connection is a new one.
         """
-        if self._socket is not None and self._name.carried is not Carried.UDP:
+        if self._socket is not None and self.is_stream:
             self._socket.setblocking(False)
             self._found += self._read() or []
         if self._socket is not None:
@@ -68,15 +68,14 @@ class ApduConnection:
             raise PortError(_words(error)) from error
         self._stream, self._found, self._asked = ApduStream(self._limit), [], None
         self._has_heard = False
-        is_stream = self._name.carried is not Carried.UDP
-        self._note = noting_apdus(self._socket, far_end, listens=False, is_stream=is_stream)
+        self._note = noting_apdus(self._socket, far_end, listens=False, is_stream=self.is_stream)
         return True
 
     def send(self, octets: bytes) -> None:
         """Send octets, on a new connection if there is none; PortError."""
         self.open()
         assert self._socket is not None
-        self._asked = _Asked.of(octets) if self._name.carried is Carried.UDP else None
+        self._asked = None if self.is_stream else _Asked.of(octets)
         try:
             self._socket.settimeout(CONNECT_TIMEOUT_S)
             self._note(True, octets)
@@ -108,7 +107,7 @@ class ApduConnection:
 
     def _connected(self) -> socket.socket:
         host, port = self._name.host, self._name.port
-        if self._name.carried is Carried.UDP:
+        if not self.is_stream:
             return _datagrams(host, port)
         made = socket.create_connection((host, port), CONNECT_TIMEOUT_S)
         try:
@@ -153,7 +152,7 @@ class ApduConnection:
         return found
 
     def _apdus(self, data: bytes) -> list[bytes] | None:
-        if self._name.carried is Carried.UDP:
+        if not self.is_stream:
             if self._asked is not None and self._asked.is_answered_by(data):
                 self._asked = None
             return [data]

@@ -37,6 +37,9 @@ GROUP = "network"
 class ApduLine(Protocol):
     """What the bench asks of a connection."""
 
+    #: Whether octets come as a stream, not as datagrams.
+    is_stream: bool
+
     def send(self, octets: bytes) -> None:
         """Send octets, on a new connection if there is none; PortError."""
 
@@ -92,6 +95,11 @@ class NetworkBench:
                 f"the node answers {told} under the key: another key, or the clocks differ"
             )
         self._key_fits = True
+
+    def needs_stream(self) -> None:
+        """Want a connection; NotApplicable over datagrams, each of which stands alone."""
+        if not self.line.is_stream:
+            raise NotApplicable("datagrams keep their boundaries")
 
     def build(
         self,

@@ -1,4 +1,4 @@
-"""Checks of a C12.22 node from outside, over one TCP connection; numbered as in our list."""
+"""Checks of a C12.22 node from outside, over one connection; numbered as in our list."""
 
 from __future__ import annotations
 
@@ -70,6 +70,7 @@ def identify(bench: NetworkBench) -> None:
 @_check("C74", "an APDU that comes octet by octet is answered the same")
 def octet_by_octet(bench: NetworkBench) -> None:
     """TCP keeps no boundaries."""
+    bench.needs_stream()
     octets = bench.build([IDENTIFY])
     for at in range(len(octets)):
         bench.send(octets[at : at + 1])
@@ -79,6 +80,7 @@ def octet_by_octet(bench: NetworkBench) -> None:
 @_check("C75", "three APDUs in one segment are three messages, answered in order")
 def three_at_once(bench: NetworkBench) -> None:
     """Each answer is matched with its own request."""
+    bench.needs_stream()
     asked = [bench.build([IDENTIFY]) for _ in range(3)]
     bench.send(b"".join(asked))
     found: list[bytes] = []
@@ -94,12 +96,14 @@ def three_at_once(bench: NetworkBench) -> None:
 @_check("C83", "an octet other than 60 where an APDU begins closes the connection")
 def other_octet(bench: NetworkBench) -> None:
     """It cannot be recovered (RFC 6142)."""
+    bench.needs_stream()
     bench.closes(b"\x61\x00", "61")
 
 
 @_check("C4", "an indefinite length closes the connection")
 def indefinite(bench: NetworkBench) -> None:
     """So does one of 2^64."""
+    bench.needs_stream()
     bench.closes(b"\x60\x80", "an indefinite length")
     bench.closes(b"\x60\x88" + b"\xff" * 8, "a length of eight octets")
 

@@ -18,13 +18,15 @@ from smartmeter.conformance.network_bench import NetworkBench, run_network
 from smartmeter.conformance.network_checks import NETWORK_CHECKS
 from smartmeter.conformance.verdicts import Verdict
 from tests.protocols.c1222.conversation import KEY, KEY_ID, METER, PASSWORD, VECTOR_UTC_S, Talk
-from tests.protocols.transports.test_network_meter import device
+from tests.protocols.transports.test_network_meter import by_datagrams, device
 
 Change = Callable[[bytes], bytes]
 
 
 class MemoryLine:
     """A node in memory; ``asked`` and ``said`` change what passes, to make it wrong."""
+
+    is_stream = True
 
     def __init__(self, asked: Change, said: Change, closes: bool, anew: bool) -> None:
         self._asked, self._said, self._closes, self._anew = asked, said, closes, anew
@@ -123,7 +125,9 @@ def test_the_verb_tests_a_node_and_writes_its_report(tmp_path: Path) -> None:
     def verb(*arguments: str) -> Result:
         return CliRunner().invoke(command, arguments, env=secrets, standalone_mode=False)
 
-    with device(NodeSettings()) as (name, _):
+    with device(NodeSettings()) as (name, served):
+        done = verb(by_datagrams(name, served), *checks)
+        assert done.return_value == 0 and "3 passed, 3 not applicable" in done.output, done.output
         done = verb(name, *checks, "--json", str(file))
         assert done.return_value == 0 and "6 passed" in done.output, done.output
         refused = verb(name, "--allow-writes")
