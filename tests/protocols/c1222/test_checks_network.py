@@ -15,6 +15,7 @@ from protocols.c1222.builder import ALWAYS, NEVER, NOTIFICATION, ON_EXCEPTION
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import Node, NodeSettings, RequestArrived, ResponseArrived
 from protocols.c1222.registrant import Registrant, RegistrantSettings, State
+from protocols.c1222.registrar import Registrar
 from protocols.c1222.registration import (
     ConnectionType,
     Register,
@@ -75,9 +76,16 @@ def test_check_59_invalid_connection_flags_are_iar(nibble: int) -> None:
 
 
 def test_check_60_the_serial_number_names_the_node_whatever_title_it_wishes() -> None:
-    first = Register(None, serial_uid("SM000001"))
-    again = Register(ApTitle.parse(".9.9"), serial_uid("SM000001"))
-    assert decode_register(first.encode()).serial == decode_register(again.encode()).serial
+    registrar = Registrar(ApTitle.parse(".7"))
+
+    def given(wished: str | None, serial: str) -> ApTitle:
+        asked = Register(ApTitle.parse(wished) if wished else None, serial_uid(serial))
+        title = decode_registered(registrar.register(decode_register(asked.encode()), NOW_US)).title
+        assert title is not None
+        return title
+
+    first = given(None, "SM000001")
+    assert given(".7.99", "SM000001") == first != given(None, "SM000002")
 
 
 def test_check_62_unanswered_registrations_are_spaced_1_2_4_4_of_a_random_base() -> None:

@@ -50,6 +50,15 @@ def test_check_54_an_offset_out_of_range_or_an_overrun_is_sgerr() -> None:
     [answer] = talk.offer(vector("bad-segment-offset-range"))
     assert items(answer) == [bytes.fromhex("12012c000a")]
     assert talk.rejections() == ["segment-offset-range"]
+    # The last one begins below the total, and ends beyond it.
+    last = decode_apdu(SEGMENTS[2])
+    offset, size = last.segment_offset or 0, len(last.user_information)
+    assert offset + size == len(WHOLE)
+    at = SEGMENTS[2].index(b"\x02\x02" + offset.to_bytes(2, "big")) + 2
+    over = SEGMENTS[2][:at] + (offset + 1).to_bytes(2, "big") + SEGMENTS[2][at + 2 :]
+    [answer] = talk.offer(over)
+    wanted = b"\x12" + (offset + 1).to_bytes(2, "big") + size.to_bytes(2, "big")
+    assert items(answer) == [wanted] and talk.rejections() == ["segment-overrun"]
     other = bytearray(SEGMENTS[0])
     other[-1] ^= 1
     joiner = Joiner(2048)
