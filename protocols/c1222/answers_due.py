@@ -107,6 +107,10 @@ class AnswersDue:
         """Tell whether what goes by a way has gone another before, and may be answered there."""
         return any(self._asked[key, came].too == way for came in self._askers.get(key, ()))
 
+    def is_due(self, key: Key, way: Hashable) -> bool:
+        """Tell whether an answer may come by a way."""
+        return any(way in self._asked[key, came].ways for came in self._askers.get(key, ()))
+
     def take(
         self,
         key: Key,

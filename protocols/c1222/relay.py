@@ -158,11 +158,14 @@ class Relay:
         except ApduRejected:
             return False
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
-        if apdu.called is None or where is not Addressed.ELSEWHERE:
+        if apdu.called is None:  # who has asked without a title is answered to none
+            if not apdu.is_response or not self._due.is_due(_key_of_answer(apdu), path):
+                return False
+        elif where is not Addressed.ELSEWHERE:
             return False
         if apdu.is_response:
             self._return(path, apdu, octets, now_us)
-        elif is_group(apdu.called):
+        elif apdu.called is not None and is_group(apdu.called):
             self._spread(path, apdu, octets, where, now_us)
         else:
             self._forward(path, apdu, octets, now_us)
@@ -328,7 +331,7 @@ class Relay:
         if _is_own(self.node.title, apdu.calling):
             self.counts["dropped own-title"] += 1
             return  # nobody else answers in our name
-        key = (_absolute(apdu.called), apdu.called_invocation_id or 0)
+        key = _key_of_answer(apdu)
         if is_network_error(apdu) and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
             return  # the first way may still bring the answer
@@ -472,6 +475,10 @@ class Relay:
 def _key_of(apdu: Apdu) -> Key:
     """Give what the answer to a request says of it."""
     return _absolute(apdu.calling), apdu.calling_invocation_id
+
+
+def _key_of_answer(apdu: Apdu) -> Key:
+    return _absolute(apdu.called), apdu.called_invocation_id or 0
 
 
 def _is_own(own: ApTitle | None, title: ApTitle | None) -> bool:
