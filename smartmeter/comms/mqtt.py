@@ -15,7 +15,7 @@ import aiomqtt
 from protocols.transports.capture import active
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.mqtt_client import WINDOW, broker_client, subscribe
+from smartmeter.comms.mqtt_client import WINDOW, broker_session, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
 from smartmeter.comms.task_connection import TaskConnection
 from smartmeter.comms.tls_renewal import ClientTls
@@ -51,7 +51,7 @@ class MqttConnection(TaskConnection):
     async def _run(self) -> None:
         settings, broker = self._settings, self._broker
         try:
-            async with broker_client(
+            async with broker_session(
                 settings,
                 broker,
                 self._tls,

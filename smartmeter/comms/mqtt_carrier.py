@@ -13,7 +13,7 @@ from protocols.transports.capture import active
 from protocols.transports.port import system_words
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.event_loop import ended, told_to_end
-from smartmeter.comms.mqtt_client import WINDOW, broker_client, subscribe
+from smartmeter.comms.mqtt_client import WINDOW, broker_session, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address
 from smartmeter.comms.paths import Handler
 from smartmeter.comms.standing import Standing
@@ -106,7 +106,7 @@ class MqttCarrier:
 
     async def _session(self, handler: Handler) -> None:
         settings, broker = self._settings, self.broker
-        async with broker_client(
+        async with broker_session(
             settings,
             broker,
             self._tls,

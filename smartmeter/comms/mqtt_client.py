@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import aiomqtt
 
 from smartmeter.comms.bearer import BearerSettings
@@ -15,7 +19,20 @@ WINDOW = 8
 _REFUSED = 0x80
 
 
-def broker_client(
+class _Said(logging.Handler):
+    """Keeps what the library last said of its socket: its error alone is "timed out"."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a line; logging's call."""
+        self.last = record.getMessage()
+
+
+@asynccontextmanager
+async def broker_session(
     settings: BearerSettings,
     broker: Broker,
     tls: ClientTls | None,
@@ -24,13 +41,15 @@ def broker_client(
     *,
     timeout_s: float,
     most: int,
-) -> aiomqtt.Client:
-    """Give a client that is not connected yet.
+) -> AsyncIterator[aiomqtt.Client]:
+    """Give a client while it is connected; MqttError when it cannot be, or is no more.
 
     ``tls`` is for a broker that speaks it, ``name`` is its own below the base; ``most`` APDUs
     wait each way.
     """
-    return aiomqtt.Client(
+    logger, said = logging.Logger("mqtt"), _Said()
+    logger.addHandler(said)
+    client = aiomqtt.Client(
         broker.host,
         broker.port,
         identifier=f"{broker.base}/{name}",
@@ -42,7 +61,16 @@ def broker_client(
         will=will,
         max_queued_incoming_messages=most,
         max_queued_outgoing_messages=most,
+        logger=logger,
     )
+    try:
+        async with client:
+            said.last = ""
+            yield client
+    except aiomqtt.MqttError as error:
+        if not said.last:
+            raise
+        raise aiomqtt.MqttError(said.last) from error
 
 
 async def subscribe(client: aiomqtt.Client, topic: str) -> None:
