@@ -215,10 +215,5 @@ def _datagrams(host: str, port: int) -> socket.socket:
 
 
 def _words(error: OSError) -> str:
-    """Give what a failure is; what TLS says of itself stands without the place in its source."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message.rstrip('.')}; see --tls-ca"
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or str(error)).lower().replace("_", " ")
-        return f"TLS: {reason}"
-    return system_words(error)
+    hint = "; see --tls-ca" if isinstance(error, ssl.SSLCertVerificationError) else ""
+    return system_words(error) + hint

@@ -37,8 +37,15 @@ def drop_leftovers(port: Port) -> None:
 def system_words(error: Exception) -> str:
     """Give what the system says of a failure, in its words alone.
 
-    pyserial, asyncio and others wrap them, with the number and the name, once or twice.
+    pyserial, asyncio and others wrap them, with the number and the name, once or twice.  What TLS
+    says of itself has numbers that are not the system's.
     """
+    if isinstance(distrust := getattr(error, "verify_message", None), str):
+        return f"its certificate is not trusted: {distrust.rstrip('.')}"
+    if getattr(error, "library", None) and isinstance(
+        reason := getattr(error, "reason", None), str
+    ):
+        return f"TLS: {reason.lower().replace('_', ' ')}"
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number > 0:
         return os.strerror(number)

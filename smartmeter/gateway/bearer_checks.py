@@ -6,7 +6,9 @@ import os
 import socket
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
+from protocols.transports.port import system_words
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import BearerSettings, When, ip_address
 from smartmeter.comms.mqtt_topics import broker_address
@@ -15,17 +17,22 @@ from smartmeter.comms.tls import client_tls, server_tls
 from smartmeter.comms.way import Carries
 from smartmeter.gateway.finding import Finding
 
+if TYPE_CHECKING:
+    import ssl  # megabytes of a small board, which only who speaks TLS loads
+
 CONNECT_TIMEOUT_S = 5.0
+#: A certificate that is not wanted is refused behind TLS 1.3's handshake, after so long at most.
+REFUSAL_S = 1.0
 #: A usual report; a bearer for less carries what is short, and alarms.
 USUAL_APDU_OCTETS = 2048
 
 
 def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
     """Look whether a bearer could be opened."""
-    kind = bearer.address.partition(":")[0]
+    kind, tls = bearer.address.partition(":")[0], None
     try:
         if kind in ("tls", "mqtts"):
-            client_tls(bearer.tls)
+            tls = client_tls(bearer.tls)
         elif kind == "listen" and bearer.tls.certificate is not None:
             server_tls(bearer.tls)
     except SettingsError as error:
@@ -40,20 +47,37 @@ def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
             yield Finding(bearer.address, True, "needs the package aiomqtt", remedy)
             return
         broker = broker_address(bearer.address)
-        yield _takes_connections(bearer.address, (broker.host, broker.port), "the broker")
+        yield _takes_connections(bearer.address, (broker.host, broker.port), "the broker", tls)
     elif kind in ("sms", "modem"):
         yield _has_modem(bearer.address)
     else:
-        yield _takes_connections(bearer.address, ip_address(bearer.address), "the TMS")
+        yield _takes_connections(bearer.address, ip_address(bearer.address), "the TMS", tls)
 
 
-def _takes_connections(name: str, place: tuple[str, int], whom: str) -> Finding:
+def _takes_connections(
+    name: str, place: tuple[str, int], whom: str, tls: ssl.SSLContext | None
+) -> Finding:
     try:
-        socket.create_connection(place, CONNECT_TIMEOUT_S).close()
+        with socket.create_connection(place, CONNECT_TIMEOUT_S) as line:
+            if tls is not None and _ends_at_once(line, place[0], tls):
+                told = "ends the connection at once: is our certificate one that is wanted?"
+                return Finding(name, True, told, "look at tls_certificate and tls_key")
     except OSError as error:
-        told = error.strerror or str(error)
-        return Finding(name, True, told, f"check address, network and {whom}")
+        remedy = f"check address, network and {whom}"
+        if getattr(error, "library", None):  # it is TLS that says so
+            remedy = "look at tls_ca, tls_certificate and the name in the address"
+        return Finding(name, True, system_words(error), remedy)
     return Finding(name, False, "takes connections")
+
+
+def _ends_at_once(line: socket.socket, host: str, tls: ssl.SSLContext) -> bool:
+    """Speak TLS; tell whether the far end goes then, as TLS 1.3 refuses our certificate."""
+    with tls.wrap_socket(line, server_hostname=host) as secured:
+        secured.settimeout(REFUSAL_S)
+        try:
+            return not secured.recv(1)
+        except TimeoutError:
+            return False
 
 
 def _can_listen(address: str) -> Finding:

@@ -4,9 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
-import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +21,12 @@ from smartmeter.comms.mqtt import MqttBearer
 from smartmeter.comms.mqtt_carrier import MqttCarrier
 from smartmeter.comms.mqtt_client import WINDOW
 from smartmeter.comms.standing import Standing
-from smartmeter.comms.tls import TlsFiles, server_tls
+from smartmeter.comms.tls import TlsFiles
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.far_ends import LIMIT, NODE, Answering, connected, until
 from tests.smartmeter.comms.test_node_host import Node, running
-from tests.smartmeter.comms.test_tls import make_authority
+from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
 
 pytestmark = NEEDS_MOSQUITTO
 
@@ -107,23 +104,11 @@ async def test_a_broker_that_wants_another_certificate_is_told_with_what_it_said
     monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 0.5)
     own, told = make_authority(tmp_path, "own"), list[str]()
 
-    def serve() -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                line, _ = door.accept()
-                with line, contextlib.suppress(ssl.SSLError):
-                    server_tls(own).wrap_socket(line, server_side=True)
-
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        thread = threading.Thread(target=serve)
-        thread.start()
-        address = f"mqtts:127.0.0.1:{door.getsockname()[1]}"
-        settings = BearerSettings("b", address, tls=TlsFiles(own.ca))
+    with speaking_tls(own) as port:
+        settings = BearerSettings("b", f"mqtts:127.0.0.1:{port}", tls=TlsFiles(own.ca))
         carrier = MqttCarrier(settings, LIMIT, None, Standing("mqtt", told.append))
         async with carrying([carrier], Answering()):
             await until(lambda: told)
-        door.shutdown(socket.SHUT_RDWR)
-        thread.join()
     assert "certificate required" in told[0] and not capfd.readouterr().err
 
 

@@ -1,9 +1,13 @@
 """TLS below C12.22: certificates on both ends, strangers refused, nothing else changed."""
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
+import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +76,40 @@ def make_authority(folder: Path, name: str) -> TlsFiles:
         )
     )
     return files
+
+
+@contextlib.contextmanager
+def speaking_tls(files: TlsFiles) -> Iterator[int]:
+    """Speak TLS, and nothing in it, on a port; with the alerts that asyncio leaves out."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = door.accept()
+                with line, contextlib.suppress(OSError):
+                    server_tls(files).wrap_socket(line, server_side=True).recv(100)
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield door.getsockname()[1]
+        finally:
+            door.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+async def test_a_relay_says_in_words_why_tls_does_not_come_about(tmp_path: Path) -> None:
+    own, other = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    for files, word in ((other, "certificate is not trusted"), (TlsFiles(own.ca), "certificate")):
+        told: list[str] = []
+        with speaking_tls(own) as port:
+            address = f"tls:127.0.0.1:{port}"
+            relay = RelayHost(ApTitle.parse(".91"), address, tls=files, tell=told.append)
+            await relay.start("127.0.0.1", 0)
+            await eventually(lambda: any("is away" in line for line in told), "it is told")  # noqa: B023
+            await relay.stop()
+        assert any(word in line for line in told), told
 
 
 async def test_a_relay_reaches_the_tms_over_tls_and_a_stranger_does_not(tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """What ``gateway check`` says of bearers: whether each can be opened, and who carries what."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from smartmeter.comms.bearer import BearerSettings, When
+from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import Carries
+from smartmeter.gateway import bearer_checks
 from smartmeter.gateway.bearer_checks import check_bearer, check_order
 from tests.smartmeter.comms.far_ends import free_port
+from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
 
 SMS = BearerSettings("sms", "sms:+15551234@/dev/null", 50, 1072, carries=Carries.URGENT)
 TCP = BearerSettings("tcp", "tcp:127.0.0.1:1", 1)
@@ -21,6 +25,25 @@ def test_what_cannot_be_opened_is_wrong_and_says_what_to_do(kind: str) -> None:
     [without] = check_bearer(BearerSettings("a", f"{kind}:127.0.0.1:{free_port()}"))
     wrong, right = (while_there, without) if kind == "listen" else (without, while_there)
     assert wrong.wrong and wrong.remedy and not right.wrong
+
+
+@pytest.mark.parametrize("kind", ["tls", "mqtts"])
+def test_certificates_that_do_not_fit_are_found_before_the_gateway_runs(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bearer_checks, "REFUSAL_S", 0.2)
+    own, other = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    for files, word in (
+        (own, "takes connections"),
+        (TlsFiles(other.ca, own.certificate, own.key), "not trusted"),
+        (TlsFiles(own.ca, other.certificate, other.key), "TLS"),
+        (TlsFiles(own.ca), "certificate required"),
+    ):
+        with speaking_tls(own) as port:
+            bearer = BearerSettings("a", f"{kind}:127.0.0.1:{port}", tls=files)
+            [finding] = check_bearer(bearer)
+        assert finding.wrong is (files is not own) and word in finding.text, finding
+        assert bool(finding.remedy) is finding.wrong
 
 
 @pytest.mark.parametrize(
