@@ -220,7 +220,8 @@ class RelayHost:
         while True:
             try:
                 connection = self._connection = await bearer.connect()
-                self._way_up.works()
+                if not bearer.settings.address.startswith("tls:"):
+                    self._way_up.works()  # TLS 1.3 refuses a certificate later: see what comes
                 if was_open:
                     self._let_nodes_go()
                 was_open = True
@@ -249,5 +250,6 @@ class RelayHost:
         self._unknown_above = deque(known)
 
     def _from_upstream(self, octets: bytes) -> None:
+        self._way_up.works()
         self.relay.receive(UPSTREAM, octets, monotonic_us())
         self._flush()

@@ -40,8 +40,13 @@ class TcpConnection:
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give APDUs until the connection ends or carries what is none; OSError if it broke."""
-        await self._receive(take)
-        if not self._heard and self._writer.get_extra_info("ssl_object") is not None:
+        is_tls = self._writer.get_extra_info("ssl_object") is not None
+        try:
+            await self._receive(take)
+        except ConnectionError:
+            if self._heard or not is_tls:
+                raise
+        if not self._heard and is_tls:
             # asyncio's servers close without the alert that would say so.
             raise ConnectionAbortedError("ended at once: is our certificate one that is wanted?")
 
