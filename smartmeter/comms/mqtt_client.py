@@ -68,6 +68,11 @@ async def broker_session(
             said.last = ""
             yield client
     except aiomqtt.MqttError as error:
+        # The library leaves its own word of the end unread where we waited for something else, and
+        # asyncio would print that.
+        end = getattr(client, "_disconnected", None)
+        if end is not None and end.done() and not end.cancelled():
+            end.exception()
         if not said.last:
             raise
         raise aiomqtt.MqttError(said.last) from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -95,6 +96,31 @@ async def test_a_broker_that_refuses_a_topic_is_told_with_the_topic_by_both_ends
     async with carrying([carrier], Answering()):
         await until(lambda: told)
     assert "refuses c1222/up/+" in told[0] and not carrier.connected
+    server.close()
+
+
+async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A broker that takes a client, and goes when it is asked for something."""
+    await reader.readexactly((await reader.readexactly(2))[1])
+    writer.write(b"\x20\x02\0\0")
+    await reader.read(1)
+    writer.close()
+
+
+async def test_a_broker_that_goes_amid_a_question_leaves_nothing_on_the_standard_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 0.3)
+    server = await asyncio.start_server(_leave, "127.0.0.1", 0)
+    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    told, printed = list[str](), list[str]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, of: printed.append(of["message"]))
+    carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: told)
+    del carrier
+    gc.collect()
+    assert "is away" in told[0] and not printed
     server.close()
 
 
