@@ -214,8 +214,9 @@ class Fleet:
         draw_key = partial(self._key_chance.randbytes, KEY_OCTETS)
         head_end = HeadEnd(self.store, self._calendar, self.template, self._call_soon, draw_key)
         head_end.on_stored = self._stored
-        # A link that loses messages is one of datagrams, as UdpPath is.
-        head_end.collector.is_lossy = lambda path: self.settings.link.loss_percent > 0
+        # A way that loses messages is one of datagrams, as UdpPath is.
+        lossy = self.settings.link.loss_percent + self.settings.backhaul.loss_percent > 0
+        head_end.collector.is_lossy = lambda path: lossy
         head_end.load(self.now_us)
         self._tick_us = self.now_us + TICK_US
         self._agenda.put(OFFICE, self._tick_us)
