@@ -205,6 +205,8 @@ def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tup
         return shape.end_value(data[at : at + shape.end_octets]) is not None
 
     element, sequence = status["LAST_BLOCK_ELEMENT"], status["LAST_BLOCK_SEQ_NBR"]
+    if not status["NBR_VALID_INT"] and element <= shape.blocks:
+        return element % shape.blocks, sequence  # it was only begun, and has no time for that
     if element < shape.blocks and (shape.end_octets == 0 or has_time(element)):
         return element, sequence
     if element <= shape.blocks and has_time((element + older) % shape.blocks):

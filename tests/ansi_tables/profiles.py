@@ -123,9 +123,10 @@ def rows_of(drawn: Drawn) -> list[dict[str, Any]]:
     element, sequence = status.LAST_BLOCK_ELEMENT, status.LAST_BLOCK_SEQ_NBR
     before = (element - 1) % count if order == 0 else (element + 1) % count
     times = [block.BLK_END_TIME.value for block in blocks]
-    if drawn.context.fmt.tm_format and times[element] is None and times[before] is not None:
-        element, sequence = before, sequence - 1
     used = min(status.NBR_VALID_INT, size)
+    lacks_time = drawn.context.fmt.tm_format and times[element] is None
+    if used and lacks_time and times[before] is not None:
+        element, sequence = before, sequence - 1
     for age in range(min(status.NBR_VALID_BLOCKS, count)):
         block = blocks[element]
         if age:

@@ -102,6 +102,14 @@ def test_a_pointer_one_past_the_newest_block_is_stepped_back_once() -> None:
         assert list(columns.values[0]) == [1, 2] and list(columns.sequences) == [0, 1]
 
 
+def test_a_block_that_was_only_begun_has_no_time_and_takes_nothing_from_the_one_before() -> None:
+    context = profile_context(FMT, 1, 2, 2, 1)
+    filled, begun = at(1, 30) + octets(1, 2), bytes(9)
+    for element, data in ((1, filled + begun), (0, begun + filled), (2, begun + filled)):
+        columns = profile_columns(context, 1, data, status_of(2, element, 1, 0))
+        assert list(columns.values[0]) == [1, 2] and list(columns.sequences) == [0, 1]
+
+
 def test_a_pointer_outside_the_ring_is_refused_by_name() -> None:
     context = profile_context(FMT, 1, 2, 2, 1)
     for element in (2, 9):
