@@ -424,7 +424,8 @@ class HeadEnd:
         if not self.polled.begin(due):
             return
         script = self.polled.script(due, lambda: self.utc_s)
-        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
+        # Whether the meter is silent, and what it lacks, may be another matter at the next try.
+        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, True, about=due)
         if self.jobs.submit(job, self._now_us):
             self.figures.scheduled_polls += 1
         else:

@@ -2,8 +2,8 @@
 
 A machine around scripts of ``exchanges``: it is given answers and the time,
 and says what to send.  A message that nobody answers is sent again, and the work goes on
-from there; what was refused begins anew.  What it does is durable through its owner, which is
-told of every change of a job.
+from there; what was refused, or had no answer yet, begins anew.  What it does is durable through
+its owner, which is told of every change of a job.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Job:
     script: Callable[[], Exchange[Any]] = field(repr=False)
     requested_by: str = "system"
     max_attempts: int = MAX_ATTEMPTS
+    #: Nothing is sent again: what the script knew when it began counts no longer by then.
+    begins_anew: bool = False
     state: str = WAITING
     attempts: int = 0
     polls: int = 0
@@ -253,6 +255,8 @@ class JobRunner:
             self._end(line, FAILED, cause, None, now_us)
             return
         job.state, job.cause = WAITING, cause
+        if job.begins_anew or not line.answers:
+            line.script = None
         line.retry_us = now_us + (RETRY_PAUSE_US * line.tries if pause_us is None else pause_us)
         self._events.append(JobChanged(job))
 

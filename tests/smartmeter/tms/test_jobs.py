@@ -27,9 +27,14 @@ def steps(count: int) -> Exchange[str]:
 class World:
     """A runner and its one job; ``said`` are the messages that went out."""
 
-    def __init__(self, script: Callable[[], Exchange[Any]], max_attempts: int = 3) -> None:
+    def __init__(
+        self,
+        script: Callable[[], Exchange[Any]],
+        max_attempts: int = 3,
+        begins_anew: bool = False,
+    ) -> None:
         self.runner, self.now_us = JobRunner(), 0
-        self.job = Job(1, ESN, "work", script, max_attempts=max_attempts)
+        self.job = Job(1, ESN, "work", script, "ann", max_attempts, begins_anew)
         self.said: list[int] = []
         self.result: Any = None
         self.runner.submit(self.job, 0)
@@ -110,6 +115,29 @@ def test_a_long_work_ends_well_over_a_link_that_loses_a_third_of_all(seed: int) 
     assert world.run(lambda number: None if chance.random() < 1 / 3 else OK) == DONE
     assert sorted(set(world.said)) == list(range(200))
     assert world.said == sorted(world.said)
+
+
+def test_what_was_known_before_the_first_answer_is_looked_up_at_each_try() -> None:
+    known = iter(["nobody is silent", "somebody is silent"])
+
+    def told() -> Exchange[str]:
+        looked_up = next(known)
+        yield [b"\0"]
+        return looked_up
+
+    world, lost = World(told), iter([True, False])
+    assert world.run(lambda number: None if next(lost) else OK) == DONE
+    assert world.result == "somebody is silent"
+
+
+def test_work_that_begins_anew_does_so_wherever_it_was_and_comes_to_an_end() -> None:
+    world = World(lambda: steps(3), begins_anew=True)
+    lost = iter([False, True, False, False, False])
+    assert world.run(lambda number: None if next(lost) else OK) == DONE
+    assert world.said == [0, 1, 0, 1, 2]
+    world = World(lambda: steps(3), begins_anew=True)
+    assert world.run(lambda number: None if number == 1 else OK) == FAILED
+    assert world.said == [0, 1] * 3
 
 
 def test_answers_in_the_wrong_number_count_as_a_refusal() -> None:
