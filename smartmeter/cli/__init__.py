@@ -146,8 +146,8 @@ def main() -> None:
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort as error:
-        # Click makes one of Ctrl-C, and one of a question whose answer never came.
-        if isinstance(error.__cause__, KeyboardInterrupt):
+        # Click makes one of Ctrl-C, and of a question whose answer never came; 8.1 hides the cause.
+        if isinstance(error.__context__, KeyboardInterrupt):
             click.echo("smartmeter: stopped", err=True)
             sys.exit(INTERRUPTED)
         click.echo("smartmeter: a question was not answered; nothing more was done", err=True)
