@@ -140,9 +140,20 @@ class PolledRing:
 
 
 def _first_since(read: LoadProfile, between: tuple[int, int]) -> int:
-    oldest = read.sequences[0] if read.sequences else 0
-    following = read.sequences[-1] + 1 if read.sequences else 0
-    return first_since(oldest, following, read.interval_s, between)
+    """Give the first interval of another meter that is of this place, by number and by its time.
+
+    By number alone, one too many where that which ends just now is not in the ring yet.
+    """
+    since_s, sequences = between[0], read.sequences
+    following = sequences[-1] + 1 if sequences else 0
+    oldest = sequences[0] if sequences else 0
+    first = first_since(oldest, following, read.interval_s, between)
+    later = (
+        sequence
+        for sequence, end_s in zip(sequences, read.ends_utc_s, strict=True)
+        if sequence >= first and (not end_s or end_s > since_s)
+    )
+    return next(later, following)
 
 
 def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:

@@ -112,6 +112,16 @@ def test_a_meter_whose_serial_number_is_blank_cannot_be_told_from_another(place:
     assert {epoch for epoch, _ in place.ends()} == {1} and place.alarms() == []
 
 
+def test_no_end_of_an_interval_comes_from_two_meters(place: Place) -> None:
+    """The clock of the new one is a second slow: by number alone, one too many would be read."""
+    place.poll(meter("1"), EPOCH_S + 3 * HOUR_S + 1800)
+    new, now_s = meter("9999"), EPOCH_S + 4 * HOUR_S
+    new.run(4 - 1 / HOUR_S)
+    script = place.source.script(PollDue("P1", SCHEDULES[INTERVALS], now_s), lambda: now_s)
+    reading = new.run_script(script())
+    assert reading.taken_over is not None and flat(reading) == []
+
+
 def test_a_session_that_was_waited_for_costs_no_interval(place: Place) -> None:
     place.poll(meter("1"), EPOCH_S + 3 * HOUR_S + 60)
     new, waited_s = meter("9999"), 2 * HOUR_S
