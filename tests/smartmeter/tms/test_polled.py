@@ -414,7 +414,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
         await eventually(lambda: polls(tms, "P1", good=False) >= 1, "its silence is seen")
         assert Service(tms).meter("P1")["state"] == State.SILENT
         with meter_process(*options[:1], address, *options[2:]):
-            holes = "SELECT filled FROM silences WHERE esn='P1' AND ended_s != 0"
+            holes = "SELECT sum(filled) FROM silences WHERE esn='P1' AND ended_s != 0"
             await eventually(lambda: tms.store.number(holes) > 0, "the gap is filled")
             assert Service(tms).meter("P1")["state"] == State.POLLED
             profile = Service(tms).collected.load_profile("P1")
