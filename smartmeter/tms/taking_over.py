@@ -18,7 +18,6 @@ from ansi_tables.meaning.identity import IDENTITY, Identity, identity_of
 from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm
 from smartmeter.tms.store.records import store_alarm
 
-GENERAL = 0
 #: Alarms of the TMS itself have an outbox epoch that no module has.
 OWN_EPOCH = 0
 _NEWEST_EPOCH = "SELECT max(ring_epoch) FROM intervals WHERE esn=? AND set_nbr=?"
