@@ -17,7 +17,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.services import TRACE, Trace, decode_service, encode_service
 from protocols.errors import ProtocolError
 from protocols.psem.codec import encode_request, table_data
-from protocols.psem.codes import code_name
+from protocols.psem.codes import ResponseCode, code_name
 from protocols.psem.services import FullRead, FullWrite, Identify
 from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.template import Template
@@ -118,7 +118,15 @@ def command(base: int, code: Command, **fields: int) -> bytes:
 
 def demand_reset(base: int) -> Exchange[None]:
     """Reset the demand now."""
-    checked((yield [command(base, Command.DEMAND_RESET)]), "demand reset")
+    before = yield from read_own(base, SsiTable.MODULE_HEALTH)
+    health = encode_request(FullRead(base + SsiTable.MODULE_HEALTH))
+    reset, answer = yield [command(base, Command.DEMAND_RESET), health]
+    # A second one within a day is refused, also where only the answer to the first was lost.
+    if reset[:1] == bytes([ResponseCode.onp]):
+        after = yield from read_own(base, SsiTable.MODULE_HEALTH, answer)
+        if after["LAST_DEMAND_RESET_TIME"] != before["LAST_DEMAND_RESET_TIME"]:
+            return
+    checked([reset], "demand reset")
 
 
 def intervals(base: int, set_nbr: int, first: int, count: int) -> Exchange[dict[str, Any]]:

@@ -35,6 +35,11 @@ _FINAL = (
     UpgradeResult.NOT_NEWER,
     UpgradeResult.TOO_LARGE,
     UpgradeResult.NO_KEY,
+    # It was started, which the module said in an answer that was lost, and left again.
+    UpgradeResult.ROLLED_BACK,
+    UpgradeResult.SELF_TEST_FAILED,
+    UpgradeResult.IMAGE_CORRUPT,
+    UpgradeResult.NOT_UNPACKED,
 )
 
 
@@ -149,10 +154,14 @@ def send(base: int, image: Image, activation_s: int) -> Exchange[dict[str, Any]]
 
 def withdraw(base: int) -> Exchange[dict[str, Any]]:
     """Have a module forget an image that it has not started yet; give UPGRADE_STATUS then."""
+    before = yield from read_own(base, SsiTable.UPGRADE_STATUS)
     cancel = command(base, Command.UPGRADE_CANCEL)
     answers = yield [cancel, encode_request(FullRead(base + SsiTable.UPGRADE_STATUS))]
     status = yield from read_own(base, SsiTable.UPGRADE_STATUS, answers[1])
-    if answers[0][:1] != b"\0":
+    # A first answer that was lost leaves nothing for the second message to withdraw.
+    had_image = before["STATE"] not in (UpgradeState.IDLE, UpgradeState.TRIAL)
+    withdrawn = (status["STATE"], status["RESULT"]) == (UpgradeState.IDLE, UpgradeResult.CANCELLED)
+    if answers[0][:1] != b"\0" and not (had_image and withdrawn):
         state = code_words(UpgradeState, status["STATE"])
         text = f"there is nothing to withdraw: {state}, and runs {status['RUNNING_VERSION']}"
         raise ExchangeRefused(text)
