@@ -126,7 +126,10 @@ class _Running:
 
 
 class Client:
-    """Runs scripts one after the other; a write is never repeated by itself."""
+    """Runs scripts one after the other.
+
+    A write that may have been carried out is never repeated.
+    """
 
     def __init__(self, options: ClientOptions | None = None) -> None:
         self._options = options or ClientOptions()
@@ -308,9 +311,12 @@ class Client:
     def _not_acknowledged(self, event: LinkFailed) -> NotAcknowledged:
         times = self._link.timing.retries + 1
         doctor = f"{times} transmissions; smartmeter doctor PORT tells why"
-        if event.refused:
-            return PacketRefused(f"each copy of our packet was refused (NAK), {doctor}")
-        return NotAcknowledged(f"nobody acknowledges, {doctor}")
+        if not event.refused:
+            return NotAcknowledged(f"nobody acknowledges, {doctor}")
+        refused = f"each copy of our packet was refused (NAK), {doctor}"
+        if self._answer_due_us is not None:  # it was what we said to a request of the device:
+            return NotAcknowledged(refused)  # our own request was taken before
+        return PacketRefused(refused)
 
     def _be_patient(self, now_us: int) -> None:
         """Wait anew after each further packet of an answer: a long one takes its time."""

@@ -216,7 +216,8 @@ def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]])
     """Do work that remembers how far it came, in new sessions where the old one is lost.
 
     A session is lost with its link, and when the device wants to begin anew (rno)
-    or has forgotten it (isss).  A write under way is not repeated: OutcomeUnknown.
+    or has forgotten it (isss).  A write that may have been carried out is never repeated:
+    OutcomeUnknown.
     """
     for left in range(RESUMES, -1, -1):
         try:

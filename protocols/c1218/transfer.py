@@ -1,10 +1,10 @@
 """Whole tables and parts of them, whatever their size, in pieces that the device can do.
 
 A transfer is an object that remembers how far it came: after a lost link its
-script is run again in a new session and goes on where it stopped.  A write
-that was under way when the link failed is never repeated: whether it was
-carried out is not known, and only its caller may decide (OutcomeUnknown).  One
-whose packet was NAKed each time was not carried out: a new session goes on with it.
+script is run again in a new session and goes on where it stopped.  A write that
+may have been carried out when the link failed is never repeated: only its caller
+may decide (OutcomeUnknown).  One whose packet was NAKed each time was not carried
+out: a new session goes on with it.
 """
 
 from __future__ import annotations

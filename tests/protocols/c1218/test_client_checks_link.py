@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from protocols.c1218.client import ClientOptions, EndedByMeter
+from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, read_table, write_table
 from protocols.datalink.packet import FIRST, MULTI, TOGGLE, Packet
 from protocols.errors import (
@@ -343,6 +344,18 @@ def test_requests_of_the_meter_do_not_make_the_client_wait_for_ever() -> None:
     assert bench.ended is None
     bench.wait(1.1)
     assert isinstance(bench.error, NotAnswered)
+
+
+def test_a_refused_answer_of_ours_says_nothing_about_the_write_that_waits_for_its_own() -> None:
+    bench, talk = ClientBench(), Conversation(None, None)
+    bench.client = talk.client
+    bench.run(talk.write(5, b"hello"))
+    said = bench.hear(ACK, bench.answer("20"))
+    assert said[:1] == ACK and message_of(said[1:]) == b"\x02"
+    for _ in range(3):
+        assert bench.hear(NAK) == said[1:]
+    assert bench.hear(NAK) + bench.wait(60) == b"", "no new session, and no second write"
+    assert isinstance(bench.error, OutcomeUnknown)
 
 
 @check("C35", CHOICE)
