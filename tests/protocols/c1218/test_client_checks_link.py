@@ -109,7 +109,15 @@ def test_refusals_and_silence_count_together_up_to_four_transmissions() -> None:
     bench, request = reading()
     assert bench.hear(NAK) == request and bench.wait(2.1) == request
     assert bench.hear(NAK) == request
-    assert bench.hear(NAK) == b"" and isinstance(bench.error, NotAcknowledged)
+    assert bench.hear(NAK) == b"" and type(bench.error) is NotAcknowledged
+
+
+def test_a_write_whose_copies_were_refused_but_for_one_has_an_unknown_outcome() -> None:
+    bench = ClientBench()
+    request = bench.run(write_table(5, b"hello", bench.client.limits))
+    assert bench.wait(2.1) == request, "of the first copy nothing is known"
+    assert bench.hear(NAK) == bench.hear(NAK) == request
+    assert bench.hear(NAK) == b"" and isinstance(bench.error, OutcomeUnknown)
 
 
 @check("C12", TWO)

@@ -36,6 +36,26 @@ def test_a_device_repeats_its_packet_and_no_octet_beside_it() -> None:
     assert link.events() == [LinkFailed(refused=False)] and link.outgoing() == b""
 
 
+def test_a_packet_is_refused_where_each_of_its_copies_was() -> None:
+    link, packet = sending()
+    for number in range(1, 4):
+        assert heard(link, NAK, number * 1_000) == []
+        link.expire(number * 1_000 + 175)
+        assert link.outgoing() == packet
+        link.sent(number * 1_000 + 175)
+    assert heard(link, NAK, 4_000) == [LinkFailed(refused=True)]
+
+
+def test_a_second_nak_while_a_copy_waits_refuses_no_copy() -> None:
+    link, packet = sending()
+    for now_us, octets in ((1_000, NAK + NAK), (RESPONSE_US + 10_000, b""), (3_000_000, NAK)):
+        assert heard(link, octets, now_us) == []
+        link.expire(now_us + 175)
+        assert link.outgoing() == packet
+        link.sent(now_us + 175)
+    assert heard(link, NAK, 3_001_000) == [LinkFailed(refused=False)]
+
+
 def test_a_packet_that_is_on_its_way_is_heard_out_before_ours_is_repeated() -> None:
     link, _ = sending()
     request = Packet(b"next", TOGGLE).encode()
