@@ -10,7 +10,7 @@ from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFail
 from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import Padding, prove
 from protocols.datalink.link import Collision, Link, MessageReceived
-from protocols.datalink.packet import Packet
+from protocols.datalink.packet import TOGGLE, Packet
 from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Response
@@ -107,12 +107,20 @@ def test_a_client_that_was_moved_to_another_meter_learns_what_that_is_like(
     assert (quirk in talk.client.quirks.met) != goes
 
 
-def test_a_checksum_of_two_equal_octets_is_read_from_a_meter_that_swaps_them() -> None:
-    packets = (Packet(n.to_bytes(2, "big")) for n in range(1 << 16))
-    octets = next(one.encode() for one in packets if one.encode() == one.encode(crc_swapped=True))
-    quirks = Quirks(frozenset({Quirk.CRC_SWAPPED}))
-    for link in (Link(Collision.REPEAT, quirks=quirks), Link(Collision.REPEAT, quirks=Quirks())):
+@pytest.mark.parametrize("swaps", [True, False], ids=["swaps", "plain"])
+def test_a_checksum_of_two_equal_octets_does_not_change_what_is_known_of_their_order(
+    swaps: bool,
+) -> None:
+    packets = (Packet(n.to_bytes(2, "big"), TOGGLE) for n in range(1 << 16))
+    equal = next(one.encode() for one in packets if one.encode() == one.encode(crc_swapped=True))
+    link = Link(Collision.REPEAT, quirks=Quirks())
+    for octets in (Packet(b"learnt from this").encode(crc_swapped=swaps), equal):
         assert any(isinstance(event, MessageReceived) for event in link.receive(octets, 0))
+    link.expire(1_000)
+    assert link.outgoing() == b"\x06\x06"
+    link.send(b"request", 1_000)
+    assert link.outgoing() == Packet(b"request").encode(crc_swapped=swaps)
+    assert link.quirks.on(Quirk.CRC_SWAPPED) == swaps
 
 
 def test_a_password_wanted_with_nuls_is_given_with_spaces_to_a_meter_that_wants_those() -> None:
