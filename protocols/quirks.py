@@ -120,6 +120,11 @@ class Quirks:
         """Count a quirk that was met."""
         self.met[quirk] += 1
 
+    def forget(self, quirk: Quirk) -> None:
+        """Unlearn a quirk that the peer turns out not to have; what is assumed stays."""
+        if quirk not in self.assume:
+            self.met.pop(quirk, None)
+
     def tolerates(self, quirk: Quirk) -> bool:
         """Tell whether to adapt to a quirk when it shows."""
         return quirk not in self.strict

@@ -179,7 +179,7 @@ def prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | No
             if fill == NULS and padding is Padding.AUTO:
                 quirks.note(Quirk.PADDING)
             elif fill == SPACES:
-                quirks.met.pop(Quirk.PADDING, None)
+                quirks.forget(Quirk.PADDING)
             return True
         if response.code != ResponseCode.err:
             quirks.note(Quirk.OTHER_REFUSAL)

@@ -80,7 +80,7 @@ def read_block(request: Request, limits: ClientLimits) -> Script[bytes]:
         looks += 1
         try:
             data = table_data(response.data)
-            quirks.met.pop(Quirk.ONES_COMPLEMENT, None)  # it was another meter
+            quirks.forget(Quirk.ONES_COMPLEMENT)  # it was another meter
             return data
         except TableChecksumError as error:
             sure = looks == 2 or quirks.on(Quirk.ONES_COMPLEMENT)

@@ -225,8 +225,8 @@ class Link:
 
     def doubt_echo(self) -> None:
         """Nothing came that was waited for: a probe that has not echoed does not any more."""
-        if self._echo.forget() and Quirk.ECHO not in self.quirks.assume:
-            self.quirks.met.pop(Quirk.ECHO, None)
+        if self._echo.forget():
+            self.quirks.forget(Quirk.ECHO)
 
     def poke(self, now_us: int) -> None:
         """Send a NAK unasked: it makes a meter repeat its last packet."""
@@ -363,7 +363,7 @@ class Link:
         if self._crc_swapped:
             self.quirks.note(Quirk.CRC_SWAPPED)
         else:
-            self.quirks.met.pop(Quirk.CRC_SWAPPED, None)
+            self.quirks.forget(Quirk.CRC_SWAPPED)
 
     # Receiving.
 

@@ -63,5 +63,16 @@ def test_a_quirk_is_on_when_assumed_or_met_and_off_when_strict(quirk: Quirk) -> 
     assert plain.on(quirk) and not strict.on(quirk) and not strict.tolerates(quirk)
 
 
+def test_a_quirk_that_was_learnt_can_be_unlearnt_and_one_that_is_assumed_stays() -> None:
+    quirk = Quirk.ECHO
+    learnt, assumed = Quirks(), Quirks(frozenset({quirk}))
+    learnt.forget(quirk)
+    for quirks in (learnt, assumed):
+        quirks.note(quirk)
+        quirks.forget(quirk)
+    assert not learnt.on(quirk) and not learnt.met
+    assert assumed.on(quirk) and assumed.met[quirk] == 1
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
