@@ -303,9 +303,9 @@ class NetworkMeter:
         return decode_blocks(self._secured([request])[-1][1:])
 
     def _change(
-        self, request: Request, table: int, offset: int = 0, also: Sequence[Request] = ()
+        self, request: Request, table: int, offset: int = 0, also: Sequence[FullRead] = ()
     ) -> tuple[bytes, ...]:
-        """Send a Write, and what is to be asked with it; give the answers."""
+        """Send a Write, and what is to be read behind it; give the answers."""
         self._connect()
         try:
             return self._secured([request, *also])
@@ -324,21 +324,18 @@ class NetworkMeter:
         return responses
 
     def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
-        """Send requests in one message; give the answers.
+        """Send requests, of which none but the first may change something, in one message.
 
-        What the meter is too busy for was not done, and is asked again a few times.
+        What the meter is too busy for was not done: from there on they are asked again a few
+        times, as what was read behind a Write that was not done is of before it.
         """
         answers = list(self._answered(requests))
         for _ in range(BUSY_REPEATS):
-            again = [at for at, answer in enumerate(answers) if answer[0] in _BUSY]
-            if not again:
+            at = next((n for n, answer in enumerate(answers) if answer[0] in _BUSY), None)
+            if at is None:
                 break
-            again += range(len(answers), len(requests))
             time.sleep(BUSY_PAUSE_US / 1e6)
-            for at, answer in zip(
-                again, self._answered([requests[at] for at in again]), strict=False
-            ):
-                answers[at : at + 1] = [answer]
+            answers[at:] = self._answered(requests[at:])
         return tuple(answers)
 
     def _answered(self, requests: Sequence[Request]) -> tuple[bytes, ...]:

@@ -5,7 +5,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,16 +14,25 @@ import pytest
 from protocols.c1222.access import Rights
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
-from protocols.c1222.node import NodeSettings
+from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.security import EaxPrime
-from protocols.c1222.server import Refused
+from protocols.c1222.server import Refused, Server
 from protocols.c1222.sessions import SessionTable
 from protocols.errors import LinkError, OutcomeUnknown, PortError, ServiceRefused
 from protocols.psem.codes import ResponseCode
 from protocols.transports import apdu_connection, network_meter
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.network_name import Carried, parse_name
-from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, READ_1, Tables, Talk, request
+from tests.protocols.c1222.conversation import (
+    KEY,
+    KEY_ID,
+    METER,
+    PASSWORD,
+    READ_1,
+    Tables,
+    Talk,
+    request,
+)
 from tests.protocols.c1222.wireshark import tshark
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.comms.test_listener import Served, serving
@@ -345,6 +354,43 @@ def test_a_busy_device_is_asked_again_and_not_for_ever(monkeypatch: pytest.Monke
         with pytest.raises(ServiceRefused, match="bsy"):
             meter.write(3, b"wrong")
         assert tables.times == 1000 - 1 - network_meter.BUSY_REPEATS
+
+
+class BusyOnce(Tables):
+    """A device that is too busy for its first procedure, and has the result of one before."""
+
+    waiting = True
+
+    def write(
+        self, table: int, offset: int | None, data: bytes, rights: Rights, now_us: int
+    ) -> None:
+        if self.waiting:
+            self.waiting = False
+            raise Refused(ResponseCode.bsy)
+        self.images[8] = data[:3] + b"\0new"
+
+
+class EndsAtRefusal(Node):
+    """A node that leaves out what it was asked behind something that it refused."""
+
+    def answer(self, token: int, responses: Sequence[bytes], now_us: int) -> None:
+        refused = [n for n, one in enumerate(responses) if one[0] != ResponseCode.ok]
+        super().answer(token, responses[: min(refused, default=len(responses)) + 1], now_us)
+
+
+@pytest.mark.parametrize("node", [Node, EndsAtRefusal])
+def test_the_result_of_a_procedure_that_was_busy_at_first_is_not_the_one_from_before(
+    node: type[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_meter, "BUSY_PAUSE_US", 0)
+    initiate = b"\x0b\x00\x21"
+    tables = BusyOnce()
+    tables.images[8] = initiate + b"\0old"
+    with device(NodeSettings(), tables) as (name, served):
+        talk = served.talk
+        talk.server = Server(node(METER, talk.ring, talk.clock, None, talk.settings), tables)
+        with NetworkMeter(name, KEYS) as meter:
+            assert meter.procedure(initiate) == initiate + b"\0new"
 
 
 def test_where_a_relay_has_no_room_a_read_is_asked_again_and_a_write_is_not(
