@@ -175,11 +175,7 @@ class Readings:
                 identity = f"{header['OUTBOX_EPOCH']}/{value['ALARM_NBR']}"
                 self._happening(esn, "alarm", identity, value["TIME"], value["TEXT"])
                 if (value["SOURCE"], value["CODE"]) == _METER_CHANGED:
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO meter_before"
-                        " SELECT ?, coalesce(max(number), 0) FROM registers",
-                        (esn,),
-                    )
+                    self._meter_changed(esn, value["TIME"] or header["TIME"], header["TIME"])
             case SsiTable.OUTAGE_RECORD:
                 back = bool(value["END_TIME"])
                 identity = f"{header['OUTBOX_EPOCH']}/{value['OUTAGE_NBR']}/{int(back)}"
@@ -190,6 +186,19 @@ class Readings:
                 self._registers(esn, header, part)
             case _:
                 pass
+
+    def _meter_changed(self, esn: str, changed_s: int, told_s: int) -> None:
+        """Note which registers are another meter's: an advisory comes behind the new one's.
+
+        The old meter's clock may have been ahead: what is later than the report is its, too.
+        """
+        self._db.execute(
+            "INSERT OR REPLACE INTO meter_before SELECT ?, coalesce("
+            # From the newest on: the plus keeps SQLite from the index by ESN and time.
+            "(SELECT number FROM registers WHERE +esn=? AND time_s NOT BETWEEN ? AND ?"
+            " ORDER BY number DESC LIMIT 1), 0)",
+            (esn, esn, changed_s, told_s),
+        )
 
     def _intervals(self, esn: str, value: Mapping[str, Any]) -> None:
         """Keep intervals, in the newest epoch that is kept at least."""

@@ -15,7 +15,9 @@ CONTEXT_ID = 77
 QUARTER_S = 900
 
 
-def header(number: int, cause: Cause = Cause.SCHEDULE, epoch: int = 1) -> bytes:
+def header(
+    number: int, cause: Cause = Cause.SCHEDULE, epoch: int = 1, time_s: int = EPOCH_S
+) -> bytes:
     value = {
         "SIGNATURE": b"SSI1",
         "BASE": ssi_tables.DEFAULT_BASE,
@@ -24,8 +26,8 @@ def header(number: int, cause: Cause = Cause.SCHEDULE, epoch: int = 1) -> bytes:
         "REPORT_NBR": number,
         "CAUSE": cause,
         "SCHEDULE_NBR": 1,
-        "TIME": EPOCH_S,
-        "DUE_TIME": EPOCH_S,
+        "TIME": time_s,
+        "DUE_TIME": time_s,
         "CONFIG_VERSION": 1,
         "CONTEXT_ID": CONTEXT_ID,
         "STATE": 6,

@@ -202,25 +202,45 @@ def test_the_power_is_what_is_delivered_less_what_is_received(readings: Readings
     assert readings.power_w(ESN) == -188
 
 
+@pytest.mark.parametrize("old_s", [EPOCH_S, EPOCH_S + 99 * QUARTER_S])  # a clock that was ahead
+@pytest.mark.parametrize("changed_s", [EPOCH_S + QUARTER_S, EPOCH_S + 3 * QUARTER_S, 0])
+@pytest.mark.parametrize("sharing", ["alarm", "one report", "two reports"])
 def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_own(
-    readings: Readings,
+    readings: Readings, old_s: int, changed_s: int, sharing: str
 ) -> None:
+    """The alarm comes by itself, or as an advisory behind what was read of the new meter."""
     street = Street()
     street.run(10)
     module = street.device.module
     assert module.meter is not None
     make, image = module.reporter.make, port_of(street.device.meter).read(23, street.world.now_us)
     readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
-    readings.keep(ESN, 1, [(2, [header(2), *make.table(23, image)])])
-    names = set(readings.newest(ESN))
-    assert "active energy delivered" in names
-    alarm = module.reporter.alarms.value(
-        AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM, EPOCH_S, "another"
+    readings.keep(ESN, 1, [(2, [header(2, time_s=old_s), *make.table(23, image)])])
+    old = readings.newest(ESN)
+    assert "active energy delivered" in old
+    alarm = make.own(
+        SsiTable.ALARM,
+        module.reporter.alarms.value(
+            AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM, changed_s, "another"
+        ),
     )
-    readings.keep(ESN, 1, [(3, [header(3), make.own(SsiTable.ALARM, alarm)])])
-    assert not readings.newest(ESN)
-    readings.keep(ESN, 1, [(4, [header(4), *make.table(23, image)])])
-    assert set(readings.newest(ESN)) == names
+    new, told_s = make.table(23, image), EPOCH_S + 3 * QUARTER_S
+    if sharing == "alarm":
+        first = [header(3, time_s=changed_s), alarm]
+        readings.keep(ESN, 1, [(3, first)])
+        assert not readings.newest(ESN)
+        second = [header(4, time_s=told_s), *new]
+    elif sharing == "one report":
+        first, second = [header(3, time_s=told_s), *new, alarm], []
+    else:
+        first = [header(3, time_s=told_s), *new]
+        second = [header(4, time_s=told_s), alarm]
+    readings.keep(ESN, 1, [(3, first)])
+    if second:
+        readings.keep(ESN, 1, [(4, second)])
+    shown = readings.newest(ESN)
+    assert set(shown) == set(old)
+    assert min(row["number"] for row in shown.values()) > max(row["number"] for row in old.values())
 
 
 def test_the_newest_interval_is_the_last_although_the_clock_was_set_back(
