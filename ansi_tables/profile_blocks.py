@@ -254,3 +254,14 @@ def written_intervals(shape: ProfileShape, data: bytes, at: int) -> int:
         if any(code in _WRITTEN_CODES for code in codes):
             return index + 1
     return valid
+
+
+def first_since(oldest: int, following: int, interval_s: int, between: tuple[int, int]) -> int:
+    """Give the sequence of the first interval of a ring that ended after an instant.
+
+    The ring holds [oldest, following) at the second of the two instants (UTC seconds).  It is
+    found by numbers, as the meter's clock may have been wrong; of no length, it is ``following``.
+    """
+    since_s, utc_s = between
+    ended = max(0, utc_s // interval_s - since_s // interval_s) if interval_s else 0
+    return max(following - ended, oldest)

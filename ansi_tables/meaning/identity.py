@@ -49,14 +49,3 @@ def identity_of(image: bytes, context: Context) -> Identity | None:
         return None
     shown = "".join(c for c in serial if c.isprintable()).strip()
     return Identity(mark, shown, places) if mark else None
-
-
-def first_since(oldest: int, following: int, interval_s: int, between: tuple[int, int]) -> int:
-    """Give the sequence of the first interval of a ring that ended after an instant.
-
-    The ring holds [oldest, following) at the second of the two instants (UTC seconds).  It is
-    found by numbers, as the meter's clock may have been wrong; of no length, it is ``following``.
-    """
-    since_s, utc_s = between
-    ended = max(0, utc_s // interval_s - since_s // interval_s) if interval_s else 0
-    return max(following - ended, oldest)

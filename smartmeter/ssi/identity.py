@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ansi_tables.meaning.identity import IDENTITY, Identity, first_since, identity_of
+from ansi_tables.meaning.identity import IDENTITY, Identity, identity_of
+from ansi_tables.profile_blocks import first_since
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused

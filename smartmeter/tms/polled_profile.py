@@ -8,9 +8,8 @@ from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.errors import TableError
-from ansi_tables.meaning.identity import first_since
 from ansi_tables.meaning.load_profile import LoadProfile
-from ansi_tables.profile_blocks import ProfileShape, shape_of
+from ansi_tables.profile_blocks import ProfileShape, first_since, shape_of
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, OffsetRead
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of

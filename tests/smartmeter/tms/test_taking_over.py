@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ansi_tables.meaning.identity import first_since
+from ansi_tables.profile_blocks import first_since
 from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.polled import PollDue, PolledMeter, import_polled
 from smartmeter.tms.polled_reading import Known
