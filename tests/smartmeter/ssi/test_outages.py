@@ -1,0 +1,259 @@
+"""Outages with two witnesses, the mains sense and the meter's log: told once, when due."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ansi_tables.ssi_tables import AlarmSource, Content, SsiTable
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.ssi.log_reading import LogEntry, LogRead
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.meter_side import JobDone
+from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
+from smartmeter.ssi.watching import POWER_DOWN, POWER_FAILURE_BIT, POWER_UP
+from tests.smartmeter.ssi.host import EPOCH_US, GENERAL, OUTAGE, Street, schedule, schedules
+from tests.smartmeter.ssi.test_watching import codes, watching
+
+HOUR_S = 3600
+S = US_PER_S
+EVENTS_OF_A_SHIFT = schedule(PERIOD_MIN=480, CONTENT=Content.EVENT_LOG)
+
+
+def detector(threshold_s: int = 30) -> tuple[OutageDetector, Memory, Calendar]:
+    memory, calendar = Memory(), Calendar(EPOCH_US)
+    one = OutageDetector("SM1", memory, calendar)
+    one.configure({**OUTAGE, "THRESHOLD_S": threshold_s})
+    return one, memory, calendar
+
+
+def test_an_outage_that_both_have_seen_is_told_once() -> None:
+    """By the sense, by the log, and by the flag in ST-03."""
+    flag = {"SOURCE": AlarmSource.METER_STATUS, "CODE": POWER_FAILURE_BIT, "DISPOSITION": 2}
+    street = watching(OUTAGE=OUTAGE, DISPOSITION={"DEFAULT": 0, "ENTRIES": [flag]})
+    street.run(1000)
+    street.device.mains(False, street.world.now_us)
+    street.run(1200)
+    street.device.mains(True, street.world.now_us)
+    street.run(2000)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert len({record["OUTAGE_NBR"] for record in records}) == 1
+    assert [record["RESTORED"] for record in records].count(1) == 1
+    assert not codes(street)
+
+
+def test_many_outages_before_the_log_is_read_are_each_told_once() -> None:
+    street = watching(OUTAGE=OUTAGE, GENERAL=GENERAL, SCHEDULES=schedules(EVENTS_OF_A_SHIFT))
+    for _ in range(25):
+        street.device.mains(False, street.world.now_us)
+        street.run(40)
+        street.device.mains(True, street.world.now_us)
+        street.run(200)
+    street.run(8 * HOUR_S)
+    records = [one["START_TIME"] for one in street.host.parts(SsiTable.OUTAGE_RECORD)]
+    assert sorted(records) == sorted(2 * list(set(records))) and len(set(records)) == 25
+
+
+def test_an_outage_that_only_the_meter_saw_is_told_from_its_log() -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.run(1000)
+    street.device.meter.mains(False, street.world.now_us)  # the module has another supply
+    street.run(400)
+    street.device.meter.mains(True, street.world.now_us)
+    street.run(1000)
+    [record] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert record["RESTORED"] == 1 and abs(record["DURATION_S"] - 400) <= 2
+
+
+def test_where_nothing_watches_the_reports_own_look_at_the_log_tells_of_outages() -> None:
+    street = Street()
+    street.run(30)
+    content = Content.LOAD_PROFILE | Content.EVENT_LOG
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=content)), OUTAGE=OUTAGE)
+    assert not GENERAL["STATUS_PERIOD_MS"]
+    for _ in range(2):
+        street.run(HOUR_S)
+        street.device.meter.mains(False, street.world.now_us)
+        street.run(400)
+        street.device.meter.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert [record["OUTAGE_NBR"] for record in records] == [1, 2]
+    assert all(abs(record["DURATION_S"] - 400) <= 2 for record in records)
+
+
+def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(OUTAGE=OUTAGE, SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    begin_s = street.device.module.utc_s or 0
+    for code, time_s in ((POWER_DOWN, begin_s), (POWER_UP, begin_s + 600)):
+        module = street.device.module
+        sequence = (module.memory.events_judged or 0) + 1
+        entry = LogEntry(sequence, time_s, 0, code, False, b"")
+        job = JobDone("log", LogRead((entry,), sequence, 0), 0)
+        module._outcomes.job_done(job, street.world.now_us)
+        street.device.restart(street.world.now_us)
+        street.run(60)
+    told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]
+    assert [(one["START_TIME"], one["DURATION_S"]) for one in told] == [(begin_s, 600)]
+
+
+@pytest.mark.parametrize("lasted_s", [100, 7200])
+def test_a_loss_without_a_word_soon_after_one_that_was_seen_is_another(lasted_s: int) -> None:
+    """A recloser's: the module has no energy left for the second."""
+    sense, _, _ = detector()
+    begin_s = EPOCH_US // S
+    sense.lost(0)
+    assert isinstance(sense.returned(5 * S), Momentary)
+    for power_up, moment_s in ((False, begin_s), (True, begin_s + 5), (False, begin_s + 45)):
+        assert sense.evidence(power_up, moment_s) is None
+    end_s = begin_s + 45 + lasted_s
+    assert sense.evidence(True, end_s) == Restored(1, begin_s + 45, end_s)
+
+
+@pytest.mark.parametrize(
+    ("tables", "read_within_s"),
+    [
+        ({}, 600),
+        (
+            {"GENERAL": GENERAL, "SCHEDULES": schedules(EVENTS_OF_A_SHIFT)},
+            8 * HOUR_S,
+        ),  # all at once
+    ],
+)
+@pytest.mark.parametrize("meter_only_first", [True, False])
+def test_losses_that_only_the_meter_saw_close_to_one_that_both_saw_are_counted(
+    meter_only_first: bool, tables: dict[str, Any], read_within_s: int
+) -> None:
+    street = watching(OUTAGE=OUTAGE, **tables)
+    street.run(1000)
+    for meter_only in (meter_only_first, not meter_only_first, True):
+        loser = street.device.meter if meter_only else street.device
+        loser.mains(False, street.world.now_us)
+        street.run(2)
+        loser.mains(True, street.world.now_us)
+        street.run(15)
+    street.run(read_within_s)
+    assert street.device.module.memory.momentaries == 3
+    assert not street.host.parts(SsiTable.OUTAGE_RECORD)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "by_the_meters_s"), [(0, 0), (200, 200), (200, 0), (-200, -200)]
+)
+def test_a_loss_that_only_the_meter_saw_shortly_before_one_that_both_saw_is_another(
+    ahead_s: int, by_the_meters_s: int
+) -> None:
+    """Also where the meter's clock is ahead, or was set so only after it had logged them."""
+    sense, memory, _ = detector()
+    begin_s = EPOCH_US // S
+    sense.lost(20 * S)
+    assert isinstance(sense.returned(22 * S), Momentary)
+    log_s = [begin_s + by_the_meters_s + after_s for after_s in (0, 2, 20, 22)]
+    sense.log_tells(log_s[::2], ahead_s)
+    told = [sense.evidence(bool(n % 2), at_s, ahead_s) for n, at_s in enumerate(log_s)]
+    assert told == [None, Momentary(2), None, None] and memory.momentaries == 2
+
+
+def test_what_flickers_before_a_loss_is_that_one_where_the_clocks_are_apart() -> None:
+    """By the meter's clock, a minute behind, all of it lies before what the sense has seen."""
+    sense, _, _ = detector()
+    begin_s = EPOCH_US // S
+    sense.lost(0)
+    assert isinstance(sense.returned(40 * S), Restored)
+    log_s = [begin_s - 60 + after_s for after_s in (0, 3, 6, 40)]
+    sense.log_tells(log_s[::2], 0)
+    told = [sense.evidence(bool(n % 2), moment_s) for n, moment_s in enumerate(log_s)]
+    assert not any(told)
+
+
+@pytest.mark.parametrize(("duration_s", "kind"), [(10, Momentary), (29, Momentary), (31, Restored)])
+def test_the_threshold_parts_momentary_from_sustained_for_both_witnesses(
+    duration_s: int, kind: type
+) -> None:
+    sense, _, _ = detector()
+    sense.lost(0)
+    assert isinstance(sense.returned(duration_s * S), kind)
+    log, memory, _ = detector()
+    assert log.evidence(False, 1000) is None
+    assert isinstance(log.evidence(True, 1000 + duration_s), kind)
+    assert memory.momentaries == (kind is Momentary)
+
+
+def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() -> None:
+    moments: dict[str, list[int]] = {}
+    for esn in ("SM1", "SM2", "SM3"):
+        one = OutageDetector(esn, Memory(), Calendar(EPOCH_US))
+        one.configure({**OUTAGE, "LAST_GASP_COUNT": 5, "LAST_GASP_SPREAD_MS": 500})
+        at, found = 0, []
+        for wait_us in one._waits_us(7):
+            at += wait_us
+            found.append(at // 1000)
+        moments[esn] = found
+    for found in moments.values():
+        assert len(found) == 5
+        assert all(500 * n <= moment < 500 * (n + 1) for n, moment in enumerate(found))
+    assert len({tuple(found) for found in moments.values()}) == 3
+
+
+@pytest.mark.parametrize("gasps", [0, 1, 4])
+def test_no_more_last_gasps_than_the_energy_allows_each_in_its_window(gasps: int) -> None:
+    threshold_s, spread_ms = 3, 500
+    outage = {
+        "LAST_GASP_COUNT": gasps,
+        "THRESHOLD_S": threshold_s,
+        "LAST_GASP_SPREAD_MS": spread_ms,
+    }
+    street = watching(OUTAGE=OUTAGE | outage)
+    street.host.refusing = True
+    begin_us = street.world.now_us
+    street.device.mains(False, begin_us)
+    moments = []
+    for _ in range(gasps):
+        sent = street.sent
+        assert street.world.run(begin_us + 50 * S, lambda sent=sent: street.sent > sent)
+        moments.append((street.world.now_us - begin_us) / 1000 - 1000 * threshold_s)
+    assert all(spread_ms * n <= one < spread_ms * (n + 1) for n, one in enumerate(moments))
+    sent = street.sent
+    street.run(50)
+    assert street.sent == sent
+    street.host.refusing = False
+    street.device.mains(True, street.world.now_us)
+    street.run(60)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert [record["RESTORED"] for record in records] == [0, 1]
+
+
+@pytest.mark.parametrize("outages", [3, 20])
+def test_the_last_outages_are_kept(outages: int) -> None:
+    sense, memory, _ = detector()
+    at_us = 0
+    for _ in range(outages):
+        sense.lost(at_us)
+        at_us += 100 * S
+        sense.returned(at_us)
+        at_us += 1000 * S
+    assert len(memory.outages) == min(outages, 16) >= min(outages, 5)
+    assert [entry[0] for entry in memory.outages][-1] == outages
+
+
+def test_an_outage_that_took_meter_and_module_is_told_after_the_restart() -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.run(60)
+    street.device.meter.mains(False, street.world.now_us)
+    street.world.run(street.world.now_us + 3600 * S)
+    street.device.meter.mains(True, street.world.now_us)
+    # A board without a supply of its own: nothing of the outage was seen, and the log has moved.
+    street.device.nvram.commit({"module": without_the_log_monitor(street)})
+    street.device.restart(street.world.now_us)
+    street.run(60)
+    [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert told["RESTORED"] and told["DURATION_S"] == 3600
+
+
+def without_the_log_monitor(street: Street) -> bytes:
+    page = json.loads(street.device.nvram.get("module") or b"{}")
+    page["watch"] = {}
+    return json.dumps(page).encode()
