@@ -43,8 +43,8 @@ from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.lost_data import LostData
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.meters import Meters
-from smartmeter.tms.model import Figures, Kind, State
-from smartmeter.tms.orders import SYSTEM, Orders
+from smartmeter.tms.model import SYSTEM, Figures, Kind, State
+from smartmeter.tms.orders import Orders
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.power_standing import PowerStanding

@@ -15,6 +15,7 @@ from typing import Any
 
 from protocols.machine import Event
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
+from smartmeter.tms.model import SYSTEM
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 #: A person ended it; the cause says who, and what had gone out by then.
@@ -38,7 +39,7 @@ class Job:
     esn: str
     kind: str
     script: Callable[[], Exchange[Any]] = field(repr=False)
-    requested_by: str = "system"
+    requested_by: str = SYSTEM
     max_attempts: int = MAX_ATTEMPTS
     #: Nothing is sent again: what the script knew when it began counts no longer by then.
     begins_anew: bool = False

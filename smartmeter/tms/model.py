@@ -9,6 +9,8 @@ from enum import StrEnum
 US_PER_S = 1_000_000
 #: Seconds over which arrivals are counted for the overview.
 RATE_SECONDS = 600
+#: Who orders what no person did.
+SYSTEM = "system"
 
 
 class State(StrEnum):

@@ -17,7 +17,7 @@ from smartmeter.tms import exchanges, key_changes, upgrades
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.jobs import CANCELLED, MAX_ATTEMPTS, WAITING, Job, JobRunner
 from smartmeter.tms.key_changes import KeyChanges
-from smartmeter.tms.model import Kind, State
+from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.retirement import Retirement
 from smartmeter.tms.store.job_rows import store_job, update_job
@@ -30,8 +30,6 @@ from smartmeter.tms.upgrades import Image
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 KEY_ATTEMPTS = 4
-#: Who orders what no person did.
-SYSTEM = "system"
 READ_TABLES = [23, 28, 52]
 
 

@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.model import SYSTEM
 from smartmeter.tms.store.sqlite import Store
 
 MIN_PASSWORD = 8
@@ -49,6 +50,8 @@ class Users:
             raise SettingsError(
                 "user", f"{name!r:.80} is no name", f"take 1 to {MAX_NAME} printable characters"
             )
+        if name == SYSTEM:
+            raise SettingsError("user", f"{SYSTEM} is the TMS itself", "take another name")
         if len(password) > MAX_PASSWORD:
             raise SettingsError(
                 f"password of {name}", "is too long", f"use at most {MAX_PASSWORD} characters"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nicegui import events, ui
 
 from smartmeter.base.errors import SmartMeterError
-from smartmeter.tms.orders import SYSTEM
+from smartmeter.tms.model import SYSTEM
 from smartmeter.tms.service import Service
 from smartmeter.tms.web.frame import Visitor
 

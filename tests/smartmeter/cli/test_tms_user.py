@@ -76,6 +76,7 @@ def test_what_is_no_user_or_no_password_is_one_clear_error(tmp_path: Path) -> No
         ("ann", "x" * 257, "at most 256"),
         ("", "good enough", "1 to 64 printable"),
         ("a\nb", "good enough", "1 to 64 printable"),
+        ("system", "good enough", "system is the TMS itself"),
     ):
         with pytest.raises(SettingsError, match=told):
             user(tmp_path, "set", name, password=password)
