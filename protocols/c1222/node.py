@@ -43,7 +43,7 @@ from protocols.c1222.reception import (
 )
 from protocols.c1222.security import CIPHERTEXT, CLEAR, MAX_KEY_USES
 from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
-from protocols.c1222.transactions import Open, Transactions
+from protocols.c1222.transactions import ABANDONED, Open, Transactions
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event, UtcClock, earliest
 from protocols.psem.codes import ResponseCode
@@ -160,6 +160,11 @@ class Node:
             )
             self._transactions.add(own, entry)
         return own
+
+    def abandon(self, transaction: int) -> None:
+        """Repeat a request no more and await no answer; TransactionFailed says so."""
+        if self._transactions.drop(transaction):
+            self._events.append(TransactionFailed(transaction, ABANDONED))
 
     def waits(self, token: int) -> bool:
         """Tell whether a request that arrived still waits for its answer; not for ever."""

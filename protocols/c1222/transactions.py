@@ -34,6 +34,8 @@ HINTS = frozenset(
 
 #: Why a transaction ends that nobody answers.
 NO_ANSWER = "no answer in time"
+#: Why one ends whose answer nobody wants any more.
+ABANDONED = "abandoned"
 
 
 @dataclass
@@ -68,6 +70,10 @@ class Transactions:
     def add(self, own: int, entry: Open) -> None:
         """Note a request that went out."""
         self._open[own] = entry
+
+    def drop(self, own: int) -> bool:
+        """Forget a request; False for one that is not open."""
+        return self._open.pop(own, None) is not None
 
     def security(self, apdu: Apdu) -> tuple[int, bytes] | None:
         """Give key id and IV of the request that is answered, for an answer that carries none."""

@@ -257,6 +257,11 @@ class Collector:
             raise LocalProtocolError("not connected")
         return self.request(esn, services, path, now_us, key_id)
 
+    def abandon(self, transaction: int, now_us: int) -> None:
+        """Repeat a request no more and await no answer: Unanswered follows."""
+        self.node.abandon(transaction)
+        self._drain(now_us)
+
     def begin(self, now_us: int) -> None:
         """Note when it starts, or when the clock was set: what was stamped before is from before.
 

@@ -47,12 +47,13 @@ class Dispatch:
             self._jobs.failed(job, "is being called", now_us, CALL_US)
             return
         path = None if self._paths.is_doubted(job.esn) else self._paths.of(job.esn)
-        again = job.attempts <= min(MAX_RINGS, job.max_attempts - 1)
-        slow_is_tried = job.attempts > 1 and path is not None
+        again = job.rings < MAX_RINGS and job.tries < job.max_attempts
+        slow_is_tried = job.tries > 1 and path is not None
         if again and not slow_is_tried and self._waking.ring(job.esn, path):
+            job.rings += 1
             self._jobs.failed(job, "is being woken", now_us, COME_US)
             return
-        source: Source = self._polled if job.esn in self._polled.meters else self._collector
+        source = self._source(job.esn)
         try:
             if job.kind == Kind.KEY and job.attempts % 2 == 0:
                 # It may not have the key that it should.
@@ -65,6 +66,13 @@ class Dispatch:
         if job.kind in POLLS:
             self._figures.polls += 1
         self._jobs.sent(job, transaction)
+
+    def abandon(self, esn: str, transaction: int, now_us: int) -> None:
+        """Nobody wants the answer to a request any more."""
+        self._source(esn).abandon(transaction, now_us)
+
+    def _source(self, esn: str) -> Source:
+        return self._polled if esn in self._polled.meters else self._collector
 
     def heard(self, esn: str, path: Hashable, now_us: int) -> None:
         """A SmartMeter was heard: what waits for it goes on, if that is another path."""
@@ -86,7 +94,7 @@ class Dispatch:
 
     def _is_called(self, job: Job) -> bool:
         """Tell whether a node that has no connection is called, in the first try of a job."""
-        if job.attempts != 1 or job.max_attempts == 1 or job.esn in self._paths:
+        if job.tries != 1 or job.max_attempts == 1 or job.esn in self._paths:
             return False
         takes_calls = self._registrations.address(job.esn) is not None
         return takes_calls and self._collector.seek(self._collector.title_of(job.esn))

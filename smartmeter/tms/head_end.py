@@ -83,9 +83,7 @@ class HeadEnd:
         call_soon: Callable[[Callable[[], None]], None],
         draw_key: Callable[[], bytes] | None = None,
     ) -> None:
-        self.store = store
-        self.calendar = calendar
-        self.template = template
+        self.store, self.calendar, self.template = store, calendar, template
         self.figures = Figures()
         self.meters = Meters()
         self._commits = Commits(store, call_soon, self._settle)
@@ -113,7 +111,7 @@ class HeadEnd:
             self.silence,
             self.polled,
             self._commits,
-            self._list_kept,
+            self._kept,
         )
         self.retirement = Retirement(
             store,
@@ -133,6 +131,7 @@ class HeadEnd:
             self.retirement,
             lambda: self.collector.node.title,
             lambda: (self.utc_s, self._now_us),
+            self._dispatch.abandon,
         )
         self._lost = LostData(store, self.orders.ask, partial(self.orders.look_after, attempts=2))
         self._power = PowerStanding(
@@ -452,7 +451,11 @@ class HeadEnd:
         self.orders.cancel(jobs, requested_by)
         self._settle()
 
-    def _list_kept(self, esn: str, kind: Kind) -> None:
+    def _kept(self, esn: str, kind: Kind) -> None:
+        """What a job brought is durable; of a poll also that it cannot be made so."""
+        if kind is Kind.POLL:
+            self.jobs.kept(esn, self._now_us)
+            return
         self._lost.had(esn, kind)
         if kind is Kind.OUTAGES:
             self._power.log_read(esn)

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
+from smartmeter.base.errors import StorageError
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.jobs import DONE, ENDED, Job, JobChanged
 from smartmeter.tms.meter_contexts import MeterContexts
@@ -42,7 +43,7 @@ class JobOutcomes:
         commits: Commits,
         on_kept: Callable[[str, Kind], None],
     ) -> None:
-        """``on_kept`` is told when what a job read of a meter's lists is durable."""
+        """``on_kept`` is told when what a job read of lists is durable, and of each poll's end."""
         self._store, self._template, self._contexts = store, template, contexts
         self._silence, self._polled = silence, polled
         self._commits, self._on_kept = commits, on_kept
@@ -125,13 +126,26 @@ class JobOutcomes:
         self._keep_images(esn, {base + SsiTable.UPGRADE_STATUS: image}, utc_s)
 
     def _polled_once(self, due: PollDue, reading: Any, cause: str, utc_s: int) -> None:
+        """Keep what a poll came to; the next looks up what is known when that is durable."""
         self._polled.end(due)
+
+        def go_on(future: Future[None] | None) -> None:
+            self._on_kept(due.esn, Kind.POLL)
+
+        def change(connection: sqlite3.Connection) -> None:
+            if reading is not None:
+                store_poll(connection, due, reading, utc_s)
+            else:
+                store_failed_poll(connection, due, cause, utc_s)
+
         if due.esn not in self._polled.meters:
-            return  # it was removed meanwhile
-        if reading is not None:
-            self._store.write(lambda c: store_poll(c, due, reading, utc_s))
-        else:
-            self._store.write(lambda c: store_failed_poll(c, due, cause, utc_s))
+            go_on(None)  # it was removed meanwhile
+            return
+        try:
+            self._commits.write(change, go_on)
+        except StorageError:
+            go_on(None)
+            raise
 
     def _keep_images(self, esn: str, images: Mapping[int, bytes], utc_s: int) -> None:
         context_id = self._store.number("SELECT context_id FROM meters WHERE esn=?", esn)

@@ -3,7 +3,8 @@
 A machine around scripts of ``exchanges``: it is given answers and the time,
 and says what to send.  A message that nobody answers is sent again, and the work goes on
 from there; what was refused, or had no answer yet, begins anew.  What it does is durable through
-its owner, which is told of every change of a job.
+its owner, which is told of every change of a job.  Nothing else is sent to a SmartMeter
+while an answer may still come.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ MAX_QUEUE = 16
 class Job:
     """One piece of work; ``id`` is its row in the store.
 
-    ``max_attempts`` are for one message: one that brought the work further than it was before has
-    them all again.  ``attempts`` are those of the whole work, its first message's first included.
+    So many attempts as ``max_attempts`` has each message, and so often the work may begin anew.
+    ``tries`` are those of the message under way, ``attempts`` those of the whole work, ``rings``
+    how often the SmartMeter was woken for it.
     """
 
     id: int
@@ -41,10 +43,13 @@ class Job:
     script: Callable[[], Exchange[Any]] = field(repr=False)
     requested_by: str = SYSTEM
     max_attempts: int = MAX_ATTEMPTS
-    #: Nothing is sent again: what the script knew when it began counts no longer by then.
+    #: Nothing is sent again, for what the script knew when it began counts no longer by then; and
+    #: what comes after it begins when the owner says ``kept``.
     begins_anew: bool = False
     state: str = WAITING
     attempts: int = 0
+    tries: int = 0
+    rings: int = 0
     polls: int = 0
     cause: str = ""
     #: What the owner wants to know again when it has ended.
@@ -71,16 +76,18 @@ class JobChanged(Event):
 class _Line:
     """What one SmartMeter has to do."""
 
+    esn: str
     waiting: deque[Job] = field(default_factory=deque)
     running: Job | None = None
     script: Exchange[Any] | None = None
     #: The message under way.
     services: list[bytes] = field(default_factory=list)
-    tries: int = 0
-    #: Messages of the script that were answered, and the most that ever were of this job.
+    #: Messages of the script that were answered, and how often one that had answers began anew.
     answers: int = 0
-    furthest: int = 0
+    passes: int = 0
     transaction: int | None = None
+    #: What the job before brought is not durable yet, and the next may build upon it.
+    rests: bool = False
     retry_us: int | None = None
 
     def jobs(self) -> list[Job]:
@@ -109,7 +116,7 @@ class JobRunner:
 
     def submit(self, job: Job, now_us: int) -> bool:
         """Queue a job; False when too many wait for this SmartMeter."""
-        line = self._lines.setdefault(job.esn, _Line())
+        line = self._lines.setdefault(job.esn, _Line(job.esn))
         if len(line.waiting) >= MAX_QUEUE:
             return False
         line.waiting.append(job)
@@ -124,7 +131,7 @@ class JobRunner:
 
     def answered(self, transaction: int, responses: list[bytes], now_us: int) -> None:
         """Give a job its answers."""
-        line = self._take(transaction)
+        line = self._take(transaction, now_us)
         if line is None:
             return
         if len(responses) != len(line.services):
@@ -135,7 +142,7 @@ class JobRunner:
 
     def unanswered(self, transaction: int, cause: str, now_us: int) -> None:
         """Tell a job that no answer came."""
-        line = self._take(transaction)
+        line = self._take(transaction, now_us)
         if line is not None:
             self._failed(line, cause, now_us)
 
@@ -159,16 +166,28 @@ class JobRunner:
             line.retry_us = now_us
             self.expire(now_us)
 
-    def cancel(self, job: Job, cause: str, now_us: int) -> None:
-        """End a job that has not ended; an answer that comes to what it has sent is nobody's."""
+    def cancel(self, job: Job, cause: str, now_us: int) -> int | None:
+        """End a job that has not ended; give the transaction that it leaves under way.
+
+        What waits goes on when that has ended: an answer that comes is nobody's.
+        """
         line = self._lines[job.esn]
         if line.running is job:
-            line.transaction = line.retry_us = None
+            line.retry_us = None
+            left = line.transaction
             self._end(line, CANCELLED, cause, None, now_us)
-        else:
-            line.waiting.remove(job)
-            job.state, job.cause = CANCELLED, cause
-            self._events.append(JobChanged(job))
+            return left
+        line.waiting.remove(job)
+        job.state, job.cause = CANCELLED, cause
+        self._events.append(JobChanged(job))
+        return None
+
+    def kept(self, esn: str, now_us: int) -> None:
+        """What a job that ``begins_anew`` came to is durable, or cannot be made so."""
+        line = self._lines.get(esn)
+        if line is not None:
+            line.rests = False
+            self._next(line, now_us)
 
     def drop(self, esn: str) -> None:
         """Forget all that was to be done with a SmartMeter; answers that come are nobody's."""
@@ -193,26 +212,33 @@ class JobRunner:
         # Nothing for a job that was cancelled in the moment in which its turn came.
         return [e for e in events if not (isinstance(e, Send) and e.job.state == CANCELLED)]
 
-    def _take(self, transaction: int) -> _Line | None:
+    def _take(self, transaction: int, now_us: int) -> _Line | None:
+        """Give the line whose job a transaction is of."""
         esn = self._by_transaction.pop(transaction, None)
         line = self._lines.get(esn) if esn is not None else None
         if line is None or line.transaction != transaction:
             return None
         line.transaction = None
+        if line.running is None:  # it was cancelled
+            self._next(line, now_us)
+            return None
         return line
 
     def _next(self, line: _Line, now_us: int) -> None:
-        if line.running is None and line.waiting:
-            line.running = line.waiting.popleft()
-            line.tries = line.furthest = 0
-            self._begin(line, now_us)
+        """Begin the next job where nothing is under way; forget a line that has none."""
+        if line.running is not None or line.transaction is not None or line.rests:
+            return
+        if not line.waiting:
+            del self._lines[line.esn]
+            return
+        line.running, line.passes = line.waiting.popleft(), 0
+        self._begin(line, now_us)
 
     def _begin(self, line: _Line, now_us: int) -> None:
         """Begin the script, or send again what it said last."""
         job = line.running
         assert job is not None
-        job.state, job.attempts = RUNNING, job.attempts + 1
-        line.tries += 1
+        job.state, job.attempts, job.tries = RUNNING, job.attempts + 1, job.tries + 1
         self._events.append(JobChanged(job))
         if line.script is not None:
             self._events.append(Send(job, line.services))
@@ -235,30 +261,40 @@ class JobRunner:
             self._end(line, DONE, "", stop.value, now_us)
             return
         except ExchangeFailed as error:
-            line.script = None
             if isinstance(error, ExchangeRefused):
                 self._end(line, FAILED, str(error), None, now_us)
             else:
-                self._failed(line, str(error), now_us)
+                self._failed(line, str(error), now_us, refused=True)
             return
-        line.answers += answer is not None
-        if line.answers > line.furthest:
-            line.furthest, line.tries = line.answers, 1
+        if answer is not None:
+            line.answers, job.tries = line.answers + 1, 1
         line.services = services
         self._events.append(Send(job, services))
 
-    def _failed(self, line: _Line, cause: str, now_us: int, pause_us: int | None = None) -> None:
+    def _failed(
+        self,
+        line: _Line,
+        cause: str,
+        now_us: int,
+        pause_us: int | None = None,
+        refused: bool = False,
+    ) -> None:
         """Wait for another try, or end."""
         job = line.running
         if job is None:
             return
-        if line.tries >= job.max_attempts:
+        anew = refused or job.begins_anew
+        line.passes += anew and line.answers > 0
+        if max(job.tries, line.passes) >= job.max_attempts:
             self._end(line, FAILED, cause, None, now_us)
             return
-        job.state, job.cause = WAITING, cause
-        if job.begins_anew or not line.answers:
+        if pause_us is None:
+            pause_us = RETRY_PAUSE_US * max(job.tries, line.passes)
+        if anew and line.answers:
+            job.tries = 0
+        if anew or not line.answers:
             line.script = None
-        line.retry_us = now_us + (RETRY_PAUSE_US * line.tries if pause_us is None else pause_us)
+        job.state, job.cause, line.retry_us = WAITING, cause, now_us + pause_us
         self._events.append(JobChanged(job))
 
     def _end(self, line: _Line, state: str, cause: str, result: Any, now_us: int) -> None:
@@ -266,11 +302,9 @@ class JobRunner:
         assert job is not None
         job.state, job.cause = state, cause
         line.running = line.script = None
+        line.rests = job.begins_anew and state != CANCELLED
         self._events.append(JobChanged(job, result))
-        if line.waiting:
-            self._next(line, now_us)
-        else:
-            del self._lines[job.esn]
+        self._next(line, now_us)
 
 
 def _is_about(event: Event, esn: str) -> bool:

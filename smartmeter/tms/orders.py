@@ -34,7 +34,10 @@ READ_TABLES = [23, 28, 52]
 
 
 class Orders:
-    """``now`` gives the UTC second and the monotonic time, ``own_title`` the TMS's own title."""
+    """``now`` gives the UTC second and the monotonic time, ``own_title`` the TMS's own title.
+
+    ``abandon`` is told of a request that nobody wants an answer to any more.
+    """
 
     def __init__(
         self,
@@ -46,10 +49,11 @@ class Orders:
         retirement: Retirement,
         own_title: Callable[[], ApTitle | None],
         now: Callable[[], tuple[int, int]],
+        abandon: Callable[[str, int, int], None],
     ) -> None:
         self._store, self._template, self._jobs = store, template, jobs
         self._polled, self._keys, self._retirement = polled, keys, retirement
-        self._own_title, self._now = own_title, now
+        self._own_title, self._now, self._abandon = own_title, now, abandon
 
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
         """Begin what a person asked for; SettingsError when it cannot be."""
@@ -177,7 +181,9 @@ class Orders:
 
         self._store.write_now(change)
         for job, cause in zip(jobs, causes, strict=True):
-            self._jobs.cancel(job, cause, now_us)
+            left = self._jobs.cancel(job, cause, now_us)
+            if left is not None:
+                self._abandon(job.esn, left, now_us)
 
     def _takes(self, esn: str, kind: Kind) -> bool:
         return not self._jobs.has(esn, kind) and esn not in self._retirement

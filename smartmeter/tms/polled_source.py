@@ -20,7 +20,7 @@ from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.model import State
 from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules, polled_meters
 from smartmeter.tms.polled_reading import Known, PlainReading, poll
-from smartmeter.tms.source import Answered, Unanswered
+from smartmeter.tms.source import ABANDONED, Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
 from smartmeter.tms.store.queries import Gaps, gaps_by_set
@@ -94,6 +94,11 @@ class PolledSource:
         question = Question(self._transaction, self.meters[esn], tuple(services))
         self._waiting[self._transaction] = question
         return self._transaction
+
+    def abandon(self, transaction: int, now_us: int) -> None:
+        """Ask no question that still waits; a session that was begun goes on to its end."""
+        if self._waiting.pop(transaction, None) is not None:
+            self.unanswered(transaction, ABANDONED)
 
     def take(self) -> list[Question]:
         """Give what is to be asked, and forget it."""

@@ -13,6 +13,9 @@ from typing import Protocol
 
 from protocols.machine import Event
 
+#: Why a request has no answer that nobody wants any more.
+ABANDONED = "nobody waits for it"
+
 
 @dataclass(frozen=True)
 class Answered(Event):
@@ -38,6 +41,9 @@ class Source(Protocol):
 
         LocalProtocolError or KeyError when it cannot be asked.
         """
+
+    def abandon(self, transaction: int, now_us: int) -> None:
+        """Send a request no more; Unanswered tells when no answer can come any longer."""
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""

@@ -48,6 +48,16 @@ def test_what_waits_ends_and_what_went_out_is_told() -> None:
     assert office.head_end.store.number("SELECT ended_s FROM jobs WHERE id=?", read)
 
 
+def test_a_datagram_of_what_was_cancelled_is_sent_no_more() -> None:
+    office = Office("")
+    office.head_end.collector.is_lossy = lambda path: True
+    office.heard("udp")
+    office.head_end.request(FACTORY.esn, Kind.DEMAND_RESET, "ann")
+    assert office.later_by(0) == ["udp"]
+    office.head_end.cancel(office.head_end.orders.of_people(), "ann")
+    assert [office.later_by(1_000_000) for _ in range(20)] == [[]] * 20
+
+
 def test_what_waited_behind_it_goes_on_at_once() -> None:
     office = Office("")
     office.head_end.upgrade([ESN], IMAGE, 0, "ann")

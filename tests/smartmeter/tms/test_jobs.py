@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
-from smartmeter.tms.jobs import DONE, FAILED, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.jobs import CANCELLED, DONE, FAILED, Job, JobChanged, JobRunner, Send
 
 ESN = "SM000001"
 OK, REFUSED = b"\0", b"\3"
@@ -146,3 +146,58 @@ def test_answers_in_the_wrong_number_count_as_a_refusal() -> None:
     world.runner.sent(event.job, 7)
     world.runner.answered(7, [OK, OK], 0)
     assert (world.job.state, world.job.cause) == (FAILED, "2 answers to 1 services")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_refusal_on_the_way_takes_no_tries_from_the_messages_after_it(seed: int) -> None:
+    chance, refusals, done = Random(seed), iter([REFUSED]), [0]
+
+    def resumed() -> Exchange[None]:
+        while done[0] < 60:
+            [answer] = yield [bytes(done)]
+            if answer == REFUSED:
+                raise ExchangeFailed("busy")
+            done[0] += 1
+
+    def answer(number: int) -> bytes | None:
+        if number == 30 and (refused := next(refusals, None)) is not None:
+            return refused
+        return None if chance.random() < 1 / 3 else OK
+
+    world = World(resumed, max_attempts=12)
+    assert world.run(answer) == DONE, world.job.cause
+
+
+def sends(runner: JobRunner) -> list[Send]:
+    return [event for event in runner.events() if isinstance(event, Send)]
+
+
+def test_what_waits_behind_a_cancelled_job_begins_when_no_answer_can_come_any_more() -> None:
+    world = World(lambda: steps(2))
+    runner, job = world.runner, world.job
+    runner.submit(Job(2, ESN, "more", lambda: steps(1)), 0)
+    [event] = sends(runner)
+    runner.sent(event.job, 7)
+    assert runner.cancel(job, "by ann", 0) == 7
+    assert job.state == CANCELLED and sends(runner) == []
+    runner.answered(7, [OK], 0)
+    assert [event.job.id for event in sends(runner)] == [2]
+
+
+def test_what_follows_a_poll_begins_when_that_is_kept() -> None:
+    world = World(lambda: steps(1), begins_anew=True)
+    runner = world.runner
+    looked_up: list[str] = []
+
+    def second() -> Exchange[None]:
+        looked_up.append("now")
+        yield [b"\0"]
+
+    runner.submit(Job(2, ESN, "poll", second), 0)
+    [event] = sends(runner)
+    runner.sent(event.job, 7)
+    runner.answered(7, [OK], 0)
+    assert world.job.state == DONE and not looked_up
+    runner.kept(ESN, 0)
+    assert looked_up
+    runner.kept("SM000099", 0)

@@ -371,6 +371,39 @@ def test_polls_of_a_slow_meter_do_not_pile_up(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_poll_that_waited_behind_another_knows_what_that_one_brought(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    later: list[Callable[[], None]] = []
+    plain = [PolledMeter("P1", "socket://h:1", 2, b"", "")]
+    store.write_now(lambda c: import_polled(c, plain, EPOCH_S))
+    calendar = Calendar(EPOCH_S * US_PER_S)
+    head_end = HeadEnd(store, calendar, make_template(), later.append)
+    head_end.load(0)
+
+    def poll(bench: Bench, hours: float, *schedules: int) -> None:
+        bench.run(hours - bench.now_us / 3600 / US_PER_S)
+        now_us = int(hours * 3600 * US_PER_S)
+        head_end.polled.plan = PollPlan(())
+        head_end.expire(now_us)
+        for schedule in schedules:
+            head_end._poll(PollDue("P1", SCHEDULES[schedule], EPOCH_S + int(hours) * 3600))
+        for _ in range(50):
+            head_end.expire(now_us)
+            for question in head_end.polled.take():
+                answers = [bench.answer(one) for one in question.services]
+                head_end.polled.answered(question.transaction, answers)
+            store.write_now(lambda c: None)
+            while later:
+                later.pop(0)()
+
+    poll(Bench(interval_min=60, serial="1"), 10.5, 1)
+    poll(Bench(interval_min=60, serial="9999"), 23.5, 1, 2)
+    assert store.number("SELECT count(*) FROM alarms") == 1
+    assert store.number("SELECT max(ring_epoch) FROM intervals") == 2
+    assert store.number("SELECT count(*) FROM polls WHERE cause=''") == 3
+    store.close()
+
+
 # The whole, with meters as processes.
 
 

@@ -5,10 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from protocols.c1222.transactions import NO_ANSWER
+from protocols.psem.codec import encode_request
+from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.tms.collector import ANSWER_TIMEOUT_US, SLOW_ANSWER_US
+from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
 from smartmeter.tms.shipment import Shipped, import_shipment
@@ -66,6 +69,32 @@ def test_a_person_who_asks_has_it_woken_and_is_answered_as_soon_as_it_has_come()
     office.heard("its socket")
     assert office.later_by(0) == ["its socket"] and office.job(number)[0] == "running"
     assert office.rung == [NUMBER]
+
+
+@pytest.mark.parametrize("losses", [0, 1, 5])
+def test_it_is_woken_in_the_middle_of_a_work_whatever_was_lost_before(losses: int) -> None:
+    office = Office()
+    office.heard("socket")
+    runner, answers = office.head_end.jobs, losses + 1
+
+    def work() -> Exchange[None]:
+        for _ in range(answers + 1):
+            yield [encode_request(Identify())]
+
+    number = office.head_end.orders.submit(FACTORY.esn, Kind.READ, "ann", work)
+    assert number is not None
+    for lost in range(answers):
+        office.later_by(0)
+        if lost < losses:
+            runner.unanswered(max(runner._by_transaction), "no answer in time", office.now_us)
+            office.later_by(2_000_000)
+        runner.answered(max(runner._by_transaction), [b"\0"], office.now_us)
+    office.later_by(0)
+    office.head_end.disconnected("socket")
+    for _ in range(4):
+        office.later_by(COME_US)
+    assert office.rung == [NUMBER], "the lost connection was the first of three tries"
+    assert office.job(number)[:2] == ("failed", "not connected")
 
 
 def test_who_does_not_come_is_woken_once_more_and_then_the_job_fails() -> None:
