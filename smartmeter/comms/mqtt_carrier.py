@@ -26,6 +26,9 @@ RECONNECT_S = (0.25, 30.0)
 #: A session that ended sooner is no success: two head-ends of one topic would end each other's
 #: four times a second.  Longer than any rest, or their turns would count as success.
 SHORT_S = 60.0
+#: Asked when a short session follows a short one: a broker that was stopped, or answers late, ends
+#: one and then takes none.
+RIVAL = "; does another head-end serve this topic?"
 #: APDUs that wait for the broker, and from it.
 MAX_QUEUED = 4096
 #: Nodes that are remembered, to tell that they have gone; the oldest is forgotten.
@@ -67,9 +70,9 @@ class MqttCarrier:
     ) -> None:
         self.broker = broker_address(settings.address)
         self._settings, self._limit = settings, limit
+        self._standing = standing or Standing()
         self._tls = ClientTls(settings.tls) if self.broker.tls else None
         self.counts = Counter() if counts is None else counts
-        self._standing = standing or Standing()
         self.connected = False
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(MAX_QUEUED)
         self._paths: OrderedDict[str, MqttPath] = OrderedDict()
@@ -86,7 +89,7 @@ class MqttCarrier:
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; connects again by itself."""
-        rest_s, clock = RECONNECT_S[0], asyncio.get_running_loop().time
+        rest_s, shorts, clock = RECONNECT_S[0], 0, asyncio.get_running_loop().time
         while True:
             begin_s = clock()
             try:
@@ -95,7 +98,8 @@ class MqttCarrier:
                 if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 self.counts["mqtt broker lost"] += self.connected
-                self._standing.fails(system_words(error))
+                shorts = shorts + 1 if self.connected and clock() - begin_s < SHORT_S else 0
+                self._standing.fails(system_words(error) + (RIVAL if shorts > 1 else ""))
             finally:
                 if self.connected and clock() - begin_s >= SHORT_S:
                     rest_s = RECONNECT_S[0]
@@ -129,9 +133,6 @@ class MqttCarrier:
                         self._heed(message, handler)
                     elif message.payload != ONLINE:
                         await client.publish(broker.presence, ONLINE, qos=1, retain=True)
-            except aiomqtt.MqttError as error:
-                fault = "the broker ended the session; does another head-end serve this topic?"
-                raise aiomqtt.MqttError(fault) from error
             finally:
                 await ended(*sending)
                 with contextlib.suppress(aiomqtt.MqttError):

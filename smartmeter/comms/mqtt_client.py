@@ -68,14 +68,29 @@ async def broker_session(
             said.last = ""
             yield client
     except aiomqtt.MqttError as error:
-        # The library leaves its own word of the end unread where we waited for something else, and
-        # asyncio would print that.
-        end = getattr(client, "_disconnected", None)
-        if end is not None and end.done() and not end.cancelled():
-            end.exception()
-        if not said.last:
+        text = said.last or _words(_end(client))
+        if not text:
             raise
-        raise aiomqtt.MqttError(said.last) from error
+        raise aiomqtt.MqttError(text) from error
+    finally:
+        _end(client)
+
+
+def _end(client: aiomqtt.Client) -> BaseException | None:
+    """Give the library's own word of an end that we did not want, None where there is none.
+
+    It leaves it unread where we waited for something else, and asyncio would print that.
+    """
+    end = getattr(client, "_disconnected", None)
+    return end.exception() if end is not None and end.done() and not end.cancelled() else None
+
+
+def _words(end: BaseException | None) -> str:
+    """Say it: the library tells no more than two from each other."""
+    if end is None:
+        return ""
+    is_silent = "keep alive" in str(end).lower()
+    return "the broker answers no more" if is_silent else "the broker ended the session"
 
 
 async def subscribe(client: aiomqtt.Client, topic: str) -> None:

@@ -157,6 +157,8 @@ async def test_a_broker_that_goes_during_the_farewell_keeps_nobody(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 1.0)
+    printed: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, of: printed.append(of["message"]))
     carrier = MqttCarrier(settings(broker), LIMIT)
     task = asyncio.create_task(carrier.run(Answering()))
     await until(lambda: carrier.connected)
@@ -166,6 +168,9 @@ async def test_a_broker_that_goes_during_the_farewell_keeps_nobody(
     broker.process.kill()
     await asyncio.wait_for(asyncio.wait((task,)), 30)
     assert task.cancelled()
+    del task
+    gc.collect()
+    assert not printed
 
 
 async def test_a_broker_that_hesitates_makes_neither_end_mute(
@@ -228,6 +233,41 @@ async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broke
         async with carrying([second], Answering()):
             await until(lambda: second.connected and first.counts["mqtt broker lost"] > 0)
             await until(lambda: any("another head-end" in line for line in told))
+
+
+async def test_a_broker_that_stops_is_no_other_head_end(broker: Broker) -> None:
+    told: list[str] = []
+    carrier = MqttCarrier(settings(broker), LIMIT, standing=Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: carrier.connected)
+        broker.stop()
+        await until(lambda: len(told) == 2)
+    assert told[1] == "mqtt: is away (the broker ended the session)"
+
+
+async def test_a_session_that_ends_for_want_of_an_answer_is_told_with_that_cause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(mqtt_carrier, "FAREWELL_S", 0.1)
+
+    async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Grant the topics and confirm the presence; answer nothing then."""
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            for answer in ("2002 0000", "9003 0001 01", "9003 0002 01", "4002 0003"):
+                await reader.readexactly((await reader.readexactly(2))[1])
+                writer.write(bytes.fromhex(answer))
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(late, "127.0.0.1", 0)
+    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    told: list[str] = []
+    carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: len(told) == 2)
+    assert told == ["mqtt: works", "mqtt: is away (Operation timed out)"]
+    server.close()
 
 
 async def test_two_head_ends_of_a_topic_end_each_other_less_and_less(
