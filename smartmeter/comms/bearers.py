@@ -8,40 +8,41 @@ from dataclasses import replace
 from smartmeter.base.errors import SettingsError
 from smartmeter.comms.bearer import Bearer, BearerSettings, ip_address
 from smartmeter.comms.mqtt_topics import broker_address
+from smartmeter.comms.standing import Tell, tell_nobody
 
 
 # Who only reads settings loads no bearer, and a board no other than its own.
-def _tcp(settings: BearerSettings) -> Bearer:
+def _tcp(settings: BearerSettings, tell: Tell) -> Bearer:
     from smartmeter.comms.tcp import TcpBearer
 
-    return TcpBearer(settings)
+    return TcpBearer(settings, tell)
 
 
-def _udp(settings: BearerSettings) -> Bearer:
+def _udp(settings: BearerSettings, _: Tell) -> Bearer:
     from smartmeter.comms.udp import UdpBearer
 
     return UdpBearer(settings)
 
 
-def _mqtt(settings: BearerSettings) -> Bearer:
+def _mqtt(settings: BearerSettings, tell: Tell) -> Bearer:
     from smartmeter.comms.mqtt import MqttBearer
 
-    return MqttBearer(settings)
+    return MqttBearer(settings, tell)
 
 
-def _sms(settings: BearerSettings) -> Bearer:
+def _sms(settings: BearerSettings, _: Tell) -> Bearer:
     from smartmeter.comms.sms import SmsBearer
 
     return SmsBearer(settings)
 
 
-def _dial_up(settings: BearerSettings) -> Bearer:
+def _dial_up(settings: BearerSettings, _: Tell) -> Bearer:
     from smartmeter.comms.dial_up import DialUpBearer
 
     return DialUpBearer(settings)
 
 
-def _listening(settings: BearerSettings) -> Bearer:
+def _listening(settings: BearerSettings, _: Tell) -> Bearer:
     from smartmeter.comms.listening import ListeningBearer
 
     return ListeningBearer(settings)
@@ -54,7 +55,7 @@ def _number_at_port(address: str) -> object:
 
 
 #: Kind of address: how it is checked, and what makes its bearer.
-KINDS: dict[str, tuple[Callable[[str], object], Callable[[BearerSettings], Bearer]]] = {
+KINDS: dict[str, tuple[Callable[[str], object], Callable[[BearerSettings, Tell], Bearer]]] = {
     "tcp": (ip_address, _tcp),
     "tls": (ip_address, _tcp),
     "udp": (ip_address, _udp),
@@ -77,13 +78,18 @@ def check_address(address: str) -> str:
     return kind
 
 
-def make_bearer(settings: BearerSettings) -> Bearer:
-    """Give the bearer of an address; SettingsError when there is none."""
-    return KINDS[check_address(settings.address)][1](settings)
+def make_bearer(settings: BearerSettings, tell: Tell = tell_nobody) -> Bearer:
+    """Give the bearer of an address; SettingsError when there is none.
+
+    It tells of certificates that were renewed and do not fit.
+    """
+    return KINDS[check_address(settings.address)][1](settings, tell)
 
 
-def make_bearers(settings: Sequence[BearerSettings], node: str = "") -> list[Bearer]:
+def make_bearers(
+    settings: Sequence[BearerSettings], node: str = "", tell: Tell = tell_nobody
+) -> list[Bearer]:
     """Give the bearers of a node by its name; SettingsError when none is set."""
     if not settings:
         raise SettingsError("bearers", "none is set", "give the address of a TMS")
-    return [make_bearer(replace(one, node=one.node or node)) for one in settings]
+    return [make_bearer(replace(one, node=one.node or node), tell) for one in settings]

@@ -28,7 +28,8 @@ class Caller:
         self._host, self._port = ip_address(address)
         self._listener = listener
         self._standing = standing or Standing()
-        self._tls = ClientTls(tls or TlsFiles()) if address.startswith("tls:") else None
+        is_tls = address.startswith("tls:")
+        self._tls = ClientTls(tls or TlsFiles(), self._standing.tell) if is_tls else None
 
     async def run(self, handler: Handler) -> None:
         """Work until cancelled; ``handler`` is the listener's own."""

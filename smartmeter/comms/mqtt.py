@@ -17,6 +17,7 @@ from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.mqtt_client import WINDOW, broker_session, subscribe
 from smartmeter.comms.mqtt_topics import OFFLINE, ONLINE, broker_address, check_node
+from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.task_connection import TaskConnection
 from smartmeter.comms.tls_renewal import ClientTls
 
@@ -110,9 +111,10 @@ class MqttBearer:
 
     stands_by = False
 
-    def __init__(self, settings: BearerSettings) -> None:
+    def __init__(self, settings: BearerSettings, tell: Tell = tell_nobody) -> None:
         self.settings = settings
-        self._tls = ClientTls(settings.tls) if broker_address(settings.address).tls else None
+        is_tls = broker_address(settings.address).tls
+        self._tls = ClientTls(settings.tls, tell) if is_tls else None
         check_node(settings.node)
 
     async def connect(self) -> Connection:

@@ -99,7 +99,9 @@ class RelayHost:
                     tls=self._tls,
                     node=str(title),
                     segment_octets=segment_octets,
-                )
+                ),
+                # A listener tells of the same files by itself.
+                tell_nobody if listen_tls else tell,
             )
         self._connection: Connection | None = None
         #: Connections whose nodes nobody above knows any more.

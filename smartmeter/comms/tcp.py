@@ -12,6 +12,7 @@ from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.sockets import CONNECT_TIMEOUT_S, MAX_UNSENT_OCTETS, keep_alive
+from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls_renewal import ClientTls
 
 READ_OCTETS = 65_536
@@ -74,10 +75,11 @@ class TcpBearer:
 
     stands_by = False
 
-    def __init__(self, settings: BearerSettings) -> None:
+    def __init__(self, settings: BearerSettings, tell: Tell = tell_nobody) -> None:
         self.settings = settings
         self._host, self._port = ip_address(settings.address)
-        self._tls = ClientTls(settings.tls) if settings.address.startswith("tls:") else None
+        is_tls = settings.address.startswith("tls:")
+        self._tls = ClientTls(settings.tls, tell) if is_tls else None
 
     async def connect(self) -> Connection:
         """Open a connection; OSError when nobody answers in time."""

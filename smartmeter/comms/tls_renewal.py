@@ -7,11 +7,10 @@ looks each time that it does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.standing import Tell
+from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls import TlsFiles, client_tls, load_files, server_tls
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 #: How often it is looked.
 LOOK_S = 10.0
+RENEWED = "TLS certificate: renewed"
 
 
 async def keep_renewed(context: ssl.SSLContext, files: TlsFiles, tell: Tell) -> None:
@@ -37,19 +37,23 @@ async def keep_renewed(context: ssl.SSLContext, files: TlsFiles, tell: Tell) -> 
             server_tls(files)  # all of it is right before anything of it counts
             load_files(context, files)
         except SettingsError as error:
-            text = f"TLS certificate: the one before stays ({error})"
+            text = _stays(error)
         else:
-            known, text = found, "TLS certificate: renewed"
+            known, text = found, RENEWED
         if text != told:
             tell(text)
         told = "" if found == known else text
 
 
 class ClientTls:
-    """What who connects shows and trusts; SettingsError at first for files that are wrong."""
+    """What who connects shows and trusts; SettingsError at first for files that are wrong.
 
-    def __init__(self, files: TlsFiles) -> None:
+    Files that are wrong later are told once, and that they are right again.
+    """
+
+    def __init__(self, files: TlsFiles, tell: Tell = tell_nobody) -> None:
         self._files, self._known = files, _stamps(files)
+        self._told, self._tell = self._known, tell
         self._context = client_tls(files)
 
     def context(self) -> ssl.SSLContext:
@@ -60,9 +64,21 @@ class ClientTls:
         """
         found = _stamps(self._files)
         if found != self._known:
-            with contextlib.suppress(SettingsError):
-                self._context, self._known = client_tls(self._files), found
+            try:
+                self._context = client_tls(self._files)
+            except SettingsError as error:
+                if found != self._told:
+                    self._tell(_stays(error))
+            else:
+                if self._told != self._known:
+                    self._tell(RENEWED)
+                self._known = found
+            self._told = found
         return self._context
+
+
+def _stays(error: SettingsError) -> str:
+    return f"TLS certificate: the one before stays ({error})"
 
 
 def _stamps(files: TlsFiles) -> list[tuple[int, int] | None]:

@@ -99,7 +99,7 @@ class Gateway:
         """Give a meter's own bearers: at a broker each has its name."""
         if self.local is not None:
             return [self.local.bearer()]
-        return make_bearers(self._settings.bearers, seat.factory.esn)
+        return make_bearers(self._settings.bearers, seat.factory.esn, self._journal.say)
 
     async def run(self) -> None:
         """Work until told to stop."""

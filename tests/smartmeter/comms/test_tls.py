@@ -8,7 +8,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -28,7 +27,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.tls import tls_files
-from smartmeter.comms import relay_host, tls_renewal
+from smartmeter.comms import relay_host
 from smartmeter.comms.bearer import BearerSettings, ip_address
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.relay_host import RelayHost
@@ -195,68 +194,6 @@ async def test_a_meter_is_read_over_tls_by_whoever_shows_a_certificate_that_is_w
             wrong.check(name.replace("+tls", ""))
     with pytest.raises(click.UsageError, match="--tls-ca is for c1222"):
         NetworkOptions(tls_ca=str(own.ca)).check("sim:")
-
-
-async def test_a_listener_takes_a_certificate_that_was_renewed_up_by_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tls_renewal, "LOOK_S", 0.01)
-    told: list[str] = []
-    own = make_authority(tmp_path, "own")
-    assert own.key is not None
-    host = RelayHost(ApTitle.parse(".91"), tls=own, listen_tls=True, tell=told.append)
-    await host.start("127.0.0.1", 0)
-    try:
-
-        async def shown() -> bytes | None:
-            _, writer = await asyncio.open_connection(*host.address, ssl=client_tls(own))
-            shown = writer.get_extra_info("ssl_object").getpeercert(True)
-            writer.close()
-            return bytes(shown)
-
-        first = await shown()
-        whole = own.key.read_bytes()
-        own.key.write_bytes(b"half")
-        await eventually(lambda: told, "a key that does not fit is told")
-        assert "the one before stays (TLS file" in told[0]
-        own.key.write_bytes(whole)
-        await eventually(lambda: told[-1] == "TLS certificate: renewed", "it fits again")
-        assert await shown() == first
-        told.clear()
-        make_authority(tmp_path, "own")
-        await eventually(lambda: told[-1:] == ["TLS certificate: renewed"], "it is renewed")
-        assert await shown() != first, "and its authority is believed"
-    finally:
-        await host.stop()
-
-
-async def test_who_connects_shows_a_certificate_that_was_renewed(tmp_path: Path) -> None:
-    own, following = make_authority(tmp_path, "own"), make_authority(tmp_path, "next")
-    listener = make_authority(tmp_path, "listener")
-    shown: list[bytes] = []
-
-    def taken(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        shown.append(writer.get_extra_info("ssl_object").getpeercert(True))
-        writer.close()
-
-    context = server_tls(replace(listener, ca=own.ca))
-    context.load_verify_locations(following.ca)
-    server = await asyncio.start_server(taken, "127.0.0.1", 0, ssl=context)
-    address = f"tls:127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    bearer = TcpBearer(BearerSettings("up", address, tls=replace(own, ca=listener.ca)))
-
-    async def connect(times: int) -> bytes:
-        (await bearer.connect()).close()
-        await eventually(lambda: len(shown) == times, "it has come in")
-        return shown[-1]
-
-    assert own.certificate and own.key and following.certificate and following.key
-    first = await connect(1)
-    following.key.rename(own.key)
-    assert await connect(2) == first, "half a pair is none"
-    following.certificate.rename(own.certificate)
-    assert await connect(3) != first
-    server.close()
 
 
 def test_files_that_do_not_fit_are_named(tmp_path: Path) -> None:
