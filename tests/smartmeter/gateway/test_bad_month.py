@@ -293,7 +293,9 @@ def every_interval_arrived_once(month: Month) -> None:
     rows = month.rows("SELECT sequence, end_s, raw FROM intervals ORDER BY sequence")
     assert [sequence for sequence, _, _ in rows] == list(range(len(rows)))
     # The book goes on while gateway and TMS are being ended: four or five intervals a second.
-    assert len(rows) > len(month.book) - 60
+    # Where more is on its way, the ring went on faster than a busy machine could read it.
+    if len(rows) <= len(month.book) - 60:
+        raise TooFast
     for sequence, end_s, raw in rows:
         recorded_s, values = month.book[sequence]
         assert tuple(json.loads(raw)) == values, sequence
