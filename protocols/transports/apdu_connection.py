@@ -11,7 +11,7 @@ import ssl
 import time
 from contextlib import suppress
 
-from protocols.c1222.builder import NEVER
+from protocols.c1222.datagrams import REPEAT_AFTER_S, awaited_id
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.node_events import MAX_APDU_OCTETS
@@ -23,8 +23,6 @@ from protocols.transports.port import system_words
 
 CONNECT_TIMEOUT_S = 10.0
 READ_OCTETS = 65_536
-#: UDP: when a request without an answer is sent again, after the time before.
-REPEAT_AFTER_S = (1.0, 2.0, 4.0)
 
 
 class ApduConnection:
@@ -178,12 +176,8 @@ class _Asked:
     @classmethod
     def of(cls, octets: bytes) -> _Asked | None:
         """Give what a message is of that waits for an answer; None for another."""
-        try:
-            apdu = decode_apdu(octets)
-        except ApduRejected:
-            return None
-        silent = apdu.is_response or apdu.is_segment or apdu.user_information[0] & 3 == NEVER
-        return None if silent else cls(octets, apdu.calling_invocation_id)
+        own_id = awaited_id(octets)
+        return None if own_id is None else cls(octets, own_id)
 
     def repeated(self) -> None:
         """It is sent once more."""

@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from protocols.c1222.builder import NEVER
+from protocols.c1222.datagrams import REPEAT_AFTER_S, awaited_id
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.segmentation import fitting
@@ -22,8 +22,6 @@ from protocols.transports.ip_packets import endpoint
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.sockets import connected_datagrams
 
-#: When a request without an answer is sent again, after the first time.
-REPEAT_AFTER_S = (1.0, 2.0, 4.0)
 #: The limited broadcast of IPv4.
 EVERYBODY = "255.255.255.255"
 #: Requests that wait for an answer at once; a node has one or two.
@@ -72,13 +70,9 @@ class UdpConnection(asyncio.DatagramProtocol):
     def send(self, octets: bytes) -> None:
         """Send one APDU; a request that may be answered is sent again until it is."""
         self._write(octets)
-        try:
-            apdu = decode_apdu(octets)
-        except ApduRejected:
-            return
-        silent = apdu.is_segment or apdu.user_information[0] & 3 == NEVER
-        if not apdu.is_response and not silent and len(self._timers) < MAX_WAITING:
-            self._again_later(apdu.calling_invocation_id, octets, 0)
+        own_id = awaited_id(octets)
+        if own_id is not None and len(self._timers) < MAX_WAITING:
+            self._again_later(own_id, octets, 0)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the socket is closed, or nobody listens at its other end."""
