@@ -115,6 +115,17 @@ class EndedByMeter(Event):
     """The device ended the session while nothing was asked of it."""
 
 
+@dataclass(frozen=True)
+class Exchanged:
+    """When a request was first given to the line, and when its answer was there.
+
+    The device made its answer between the two: one that was lost was sent again as it was.
+    """
+
+    asked_us: int
+    answered_us: int
+
+
 @dataclass
 class _Running:
     script: Generator[Step, Response, Any]
@@ -145,6 +156,9 @@ class Client:
         self._first_read = False
         self._queue: deque[_Running] = deque()
         self._running: _Running | None = None
+        #: The last request that was answered.
+        self.exchanged = Exchanged(0, 0)
+        self._asked_us = 0
         self._delivered_us = 0
         self._answer_due_us: int | None = None
         self._gathered = 0
@@ -279,6 +293,7 @@ class Client:
         octets = encode_request(request, ones_complement)
         if self._link.busy:
             self._link.abandon()  # our answer to a Logoff of the device: it is settled anyway
+        self._asked_us = now_us
         self._link.send(octets, now_us, wake=isinstance(request, Identify))
 
     def _after_pause(self, now_us: int) -> None:
@@ -356,6 +371,7 @@ class Client:
         except RemoteProtocolError as error:
             self._step(error, now_us)
             return
+        self.exchanged = Exchanged(self._asked_us, now_us)
         if self._asks_again(running, response):
             running.repeats += 1
             self._pause_until_us = now_us + BUSY_PAUSE_US

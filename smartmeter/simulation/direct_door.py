@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansi_tables.errors import TableError
+from protocols.c1218.client import Exchanged
 from protocols.c1218.device import Device, IndexedDevice, Refused
 from protocols.c1218.scripts import LogonSettings, Script
 from protocols.c1218.steps import ClientLimits
@@ -82,7 +83,7 @@ class DirectDoor:
             device.security(password.ljust(PASSWORD_OCTETS), now_us)
         try:
             script = guarded(work(self._limits), self.guard, self._denied)
-            return JobDone(token, _run(script, device, now_us), 0)
+            return JobDone(token, _run(script, device, now_us), 0, Exchanged(now_us, now_us))
         except ProtocolError as error:
             return JobFailed(token, error, 0)
         except TableError as error:

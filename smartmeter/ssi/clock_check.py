@@ -2,7 +2,9 @@
 
 Up to CLOCK_SILENT_S apart the module follows the meter and says nothing; up to
 CLOCK_REFUSE_S it follows and says so; beyond, it refuses to follow (error 6)
-until the two agree again or someone sets one of them.
+until the two agree again or someone sets one of them.  What the meter shows is held
+against the time at which it was read, which lies between request and answer: where the
+answer was lost and sent again, or the session was long in ending, now is seconds later.
 
 A module that starts has no time but the meter's, which may be wrong by years.
 Each registration is answered with the TMS's own time, in a stamp that only who
@@ -17,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ansi_tables.ssi_tables import ModuleAlarm
+from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.ssi.reporter import Reporter
@@ -46,16 +49,18 @@ class ClockCheck:
         self._silent_s = general["CLOCK_SILENT_S"]
         self._refuse_s = min(general["CLOCK_REFUSE_S"], stamp_window_s(self._calendar))
 
-    def set(self, meter_s: int, now_us: int) -> None:
-        """Set the calendar from the meter's clock."""
-        own_s = self._calendar.utc_s(now_us)
-        self.renew_stamps = self.renew_stamps or (own_s is not None and meter_s < own_s)
-        self._set(meter_s, now_us)
+    def begin(self, meter_s: int, last: Exchanged, now_us: int) -> None:
+        """Set the calendar for the first time, from the meter's clock as it was at ``last``."""
+        self._calendar.set(meter_s * US_PER_S, last.answered_us)
+        self._told(now_us)
         self.ahead_s = 0
 
-    def _set(self, utc_s: int, now_us: int) -> None:
-        self._calendar.set(utc_s * US_PER_S, now_us)
-        self._scheduler.clock_set(utc_s)
+    def _set(self, utc_us: int, now_us: int) -> None:
+        self._calendar.set(utc_us, now_us)
+        self._told(now_us)
+
+    def _told(self, now_us: int) -> None:
+        self._scheduler.clock_set(self._reporter.utc_s(now_us))
 
     def doubt(self, now_us: int) -> None:
         """Doubt a time that was just taken from the meter, until the TMS has told its own."""
@@ -78,14 +83,15 @@ class ClockCheck:
         own_s = self._reporter.utc_s(now_us)
         if abs(tms_s - own_s) - within_s > self._refuse_s:
             meter_s = own_s + self.ahead_s
-            self._set(tms_s, now_us)
+            self._set(tms_s * US_PER_S, now_us)
             self.renew_stamps = True
-            self.compare(meter_s, now_us)
+            self.compare(meter_s, Exchanged(now_us, now_us), now_us)
             self._reporter.keep()
 
-    def compare(self, meter_s: int, now_us: int) -> None:
-        """Compare the clocks: follow the meter silently, flag it, or refuse."""
-        offset_s = self.offset_s = meter_s - self._reporter.utc_s(now_us)
+    def compare(self, meter_s: int, last: Exchanged, now_us: int) -> None:
+        """Compare the clocks as at ``last``: follow the meter silently, flag it, or refuse."""
+        offset_us = self._offset_us(meter_s, last)
+        offset_s = self.offset_s = -(-offset_us // US_PER_S)
         if abs(offset_s) > self._refuse_s:
             self.ahead_s = offset_s
             if not self._reporter.life.has(ErrorCode.CLOCK_OFF):
@@ -95,8 +101,25 @@ class ClockCheck:
         self._reporter.life.clear(ErrorCode.CLOCK_OFF)
         if abs(offset_s) > self._silent_s:
             self._raise("the meter's clock was set", offset_s, now_us)
-        if offset_s:
-            self.set(meter_s, now_us)
+        self.ahead_s = 0
+        if offset_us:
+            self.renew_stamps = self.renew_stamps or offset_us < 0
+            self._set(self._own_us(now_us) + offset_us, now_us)
+
+    def _offset_us(self, meter_s: int, last: Exchanged) -> int:
+        """Give by how much the meter is ahead; 0 where the two may well be equal.
+
+        Of what is possible the least: who runs ahead of the meter reads an interval before
+        the meter has ended it.
+        """
+        least_us = meter_s * US_PER_S - self._own_us(last.answered_us)
+        most_us = (meter_s + 1) * US_PER_S - self._own_us(last.asked_us)
+        return 0 if least_us <= 0 <= most_us else least_us
+
+    def _own_us(self, at_us: int) -> int:
+        own_us = self._calendar.utc_us(at_us)
+        assert own_us is not None  # nothing is compared before the clock was set
+        return own_us
 
     def _raise(self, text: str, offset_s: int, now_us: int) -> None:
         self._reporter.raise_own(ModuleAlarm.CLOCK_OFF, text, now_us, offset_s)

@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from ansi_tables.errors import TableError
-from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
+from protocols.c1218.client import Client, ClientOptions, Exchanged, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
 from protocols.c1218.steps import ClientLimits
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
@@ -38,11 +38,15 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True)
 class JobDone(Event):
-    """A job's result; ``line_us`` is how long the port was taken."""
+    """A job's result; ``line_us`` is how long the port was taken.
+
+    ``last`` is when what it read last was read: to close a session may take seconds more.
+    """
 
     token: object
     result: Any
     line_us: int
+    last: Exchanged
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class MeterSide:
         self._order = 0
         self._active: object = None
         self._since_us = 0
+        self._last = Exchanged(0, 0)
         self._events: list[Event] = []
         self._speeds: list[Event] = []
 
@@ -169,6 +174,7 @@ class MeterSide:
         try:
             job = guarded(work(self.client.limits), self.guard, self._denied)
             result = yield from job
+            self._last = self.client.exchanged
         except (ProtocolError, TableError) as error:
             yield from close_session()
             if isinstance(error, TableError):
@@ -183,7 +189,8 @@ class MeterSide:
     def _drain(self, now_us: int) -> None:
         for event in self.client.events():
             if isinstance(event, ScriptDone):
-                self._events.append(JobDone(event.token, event.result, now_us - self._since_us))
+                taken_us = now_us - self._since_us
+                self._events.append(JobDone(event.token, event.result, taken_us, self._last))
                 self._active = None
             elif isinstance(event, ScriptFailed):
                 self._events.append(JobFailed(event.token, event.error, now_us - self._since_us))

@@ -71,7 +71,7 @@ class Outcomes:
             parts.known.done(now_us)
         match event.token:
             case "begin":
-                self._starting.begun(event.result, now_us)
+                self._starting.begun(event.result, event.last, now_us)
             case "log":
                 self._log_read(event.result, now_us)
             case Run() as run:
@@ -79,7 +79,7 @@ class Outcomes:
                     # Where reports take the whole port, nothing else looks at the log.  Judged
                     # before it counts as reported: what is not reported is read again.
                     self._log_read(event.result.log, now_us)
-                parts.tasks.done(run, event.result, self._shown, now_us)
+                parts.tasks.done(run, event.result, event.last, self._shown, now_us)
             case Asked() as request:
                 self._serving.done(request, event.result, now_us)
             case ("watch", _):

@@ -6,6 +6,7 @@ Another meter at the probe, and another configuration, go the later part of the 
 from __future__ import annotations
 
 from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, UpgradeResult
+from protocols.c1218.client import Exchanged
 from smartmeter.ssi import work
 from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.states import START_ALARMS, ErrorCode, State
@@ -19,8 +20,8 @@ class Starting:
         #: A configuration is to be taken over, and a hello to be sent, before anything else.
         self.reconfigure = self.hello = False
 
-    def begun(self, read: work.Beginning, now_us: int) -> None:
-        """The meter was read: the clock is set, and the module can speak."""
+    def begun(self, read: work.Beginning, last: Exchanged, now_us: int) -> None:
+        """The meter was read, its clock at ``last``: the clock is set, and the module can speak."""
         parts = self._parts
         first = parts.reporter.meter is None
         parts.reporter.meter = read.meter
@@ -30,12 +31,12 @@ class Starting:
         parts.known.read(read.identity, read.lists, now_us)
         if not first:
             if self._take_over(now_us) and read.clock_s is not None:
-                parts.tasks.clock.compare(read.clock_s, now_us)
+                parts.tasks.clock.compare(read.clock_s, last, now_us)
             self.configure(now_us)
             return
         assert read.clock_s is not None
         clock_s = read.clock_s
-        parts.tasks.clock.set(clock_s, now_us)
+        parts.tasks.clock.begin(clock_s, last, now_us)
         parts.outbox.begin(clock_s, parts.memory.pages())
         self.configure(now_us)
         parts.network.start(now_us)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import Cause, Content, ModuleAlarm, SsiTable, Task
+from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import Calendar
 from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
@@ -88,7 +89,8 @@ class TaskRunner:
             return False
         if task == Task.HEALTH:
             # Told of a meter that does not answer, too: nothing is asked of it.
-            self.done(run, work.Collected((), None, {}, []), shown, now_us)
+            at_once = Exchanged(now_us, now_us)
+            self.done(run, work.Collected((), None, {}, []), at_once, shown, now_us)
             return True
         job, rank = self._work(run, utc_s), run.schedule["PRIORITY"]
         if not self._door.submit(Priority.SCHEDULE, job, run, now_us, rank):
@@ -136,13 +138,13 @@ class TaskRunner:
             self.resets.failed()
         self.scheduler.failed(run, now_us)
 
-    def done(self, run: Run, result: Any, shown: Shown, now_us: int) -> None:
-        """A run was done: make its outcome durable."""
+    def done(self, run: Run, result: Any, last: Exchanged, shown: Shown, now_us: int) -> None:
+        """A run was done, and read its last at ``last``: make its outcome durable."""
         self.scheduler.mark(run)
         self.scheduler.ended(run)
         task = run.schedule["TASK"]
         if task == Task.CLOCK_CHECK:
-            self.clock.compare(result, now_us)
+            self.clock.compare(result, last, now_us)
         elif task == Task.DEMAND_RESET:
             self._once(run.cause, now_us, TABLES=list(work.RESET_TABLES))
         elif task == Task.FOLLOW_UP:

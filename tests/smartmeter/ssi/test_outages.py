@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ansi_tables.ssi_tables import AlarmSource, Content, SsiTable
+from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.ssi.log_reading import LogEntry, LogRead
 from smartmeter.ssi.memory import Memory
@@ -92,7 +93,7 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
         module = street.device.module
         sequence = (module.memory.events_judged or 0) + 1
         entry = LogEntry(sequence, time_s, 0, code, False, b"")
-        job = JobDone("log", LogRead((entry,), sequence, 0), 0)
+        job = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
         module._outcomes.job_done(job, street.world.now_us)
         street.device.restart(street.world.now_us)
         street.run(60)

@@ -21,6 +21,7 @@ from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.network.faults import Partition
+from smartmeter.ssi.module import Module
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
@@ -181,6 +182,12 @@ def test_the_clock_error_ends_when_the_clocks_agree_again() -> None:
     assert module.error is ErrorCode.NONE
 
 
+def set_clock(module: Module, utc_s: int, now_us: int) -> None:
+    module.calendar.set(utc_s * US_PER_S, now_us)
+    module.tasks.scheduler.clock_set(utc_s)
+    module.tasks.clock.renew_stamps = True
+
+
 @pytest.mark.parametrize("step_s", [-2 * DAY_S, -1800, -60, 60, 1800, 5 * DAY_S])
 def test_reports_go_on_at_once_after_any_clock_set(step_s: int) -> None:
     check = schedule(2, TASK=Task.CLOCK_CHECK, KIND=ScheduleKind.HOURLY, AT_MINUTE=50)
@@ -189,13 +196,13 @@ def test_reports_go_on_at_once_after_any_clock_set(step_s: int) -> None:
     module, now_us = street.device.module, street.world.now_us
     utc_s = module.calendar.utc_s(now_us)
     assert utc_s is not None
-    module.tasks.clock.set(utc_s + step_s, now_us)
+    set_clock(module, utc_s + step_s, now_us)
     before = module.memory.reports
     street.run(HOUR_S)
     assert 3 <= module.memory.reports - before <= 6
     # The TMS takes nothing whose stamp is far off; with the clock right again it all arrives.
     street.run(2 * HOUR_S)
-    module.tasks.clock.set(utc_s + 3 * HOUR_S, street.world.now_us)
+    set_clock(module, utc_s + 3 * HOUR_S, street.world.now_us)
     street.run(HOUR_S)
     expected = [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
     assert street.host.intervals() == expected

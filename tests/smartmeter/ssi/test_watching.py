@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables.ssi_tables import AlarmSource, Condition, ModuleAlarm, SsiTable
+from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import MeterSettings
@@ -292,7 +293,7 @@ def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> Non
     assert not module.memory.reset_s
     sequence = (module.memory.events_judged or 0) + 1
     entry = LogEntry(sequence, 0, 9, EventCode.DEMAND_RESET, False, b"")
-    read = JobDone("log", LogRead((entry,), sequence, 0), 0)
+    read = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
     module._outcomes.job_done(read, street.world.now_us)
     street.run(5)
     assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.DEMAND_RESET)]

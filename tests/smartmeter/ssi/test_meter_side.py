@@ -1,0 +1,109 @@
+"""When what a job read was read: the module's hand at the optical port, and its clock."""
+
+from typing import Any
+
+import pytest
+
+from protocols.c1218.client import Exchanged
+from protocols.c1218.scripts import LogonSettings, Script, read_table
+from protocols.c1218.steps import ClientLimits
+from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.nvram import MemoryNvram
+from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.ssi.meter_side import JobDone, MeterSide, Priority
+from tests.smartmeter.ssi.host import EPOCH_US, Street
+
+LOGON = LogonSettings(2, b"SSI", b"master")
+
+
+class Line:
+    """A meter at a line that can be cut for a while, and that can lose the meter's next packet."""
+
+    def __init__(self) -> None:
+        self.meter = Meter(MeterSettings(), MemoryNvram(), Calendar(EPOCH_US), 0)
+        self.side = MeterSide(LOGON)
+        self.loses = False
+        self.now_us = self.cut_until_us = 0
+
+    def run(self) -> JobDone:
+        """Go on until a job has ended."""
+        while not (ended := self.side.ended()):
+            if not self._carry():
+                dues_us = (self.side.deadline_us(), self.meter.deadline_us())
+                self.now_us = max(self.now_us, min(due for due in dues_us if due is not None))
+                self.side.expire(self.now_us)
+                self.meter.expire(self.now_us)
+        [event] = ended
+        assert isinstance(event, JobDone)
+        return event
+
+    def _carry(self) -> bool:
+        out = self.side.outgoing()
+        self.side.sent(self.now_us)
+        if out and self.now_us >= self.cut_until_us:
+            self.meter.receive(out, self.now_us)
+        back = self.meter.outgoing()
+        self.meter.sent(self.now_us)
+        if len(back) > 1 and self.loses:
+            self.loses = False
+        elif back:
+            self.side.receive(back, self.now_us)
+        return bool(out or back)
+
+
+def test_a_session_that_is_long_in_ending_makes_what_it_read_no_younger() -> None:
+    line = Line()
+
+    def work(limits: ClientLimits) -> Script[Any]:
+        image = yield from read_table(52, limits)
+        line.cut_until_us = line.now_us + 5 * US_PER_S
+        return image
+
+    line.side.submit(Priority.SCHEDULE, work, "clock", 0)
+    done = line.run()
+    assert line.now_us >= 5 * US_PER_S
+    assert done.last.asked_us <= done.last.answered_us < US_PER_S
+
+
+def test_an_answer_that_was_lost_is_from_between_the_request_and_its_repetition() -> None:
+    line = Line()
+
+    def work(limits: ClientLimits) -> Script[Any]:
+        yield from read_table(1, limits)
+        line.loses = True
+        return (yield from read_table(52, limits))
+
+    line.side.submit(Priority.SCHEDULE, work, "clock", 0)
+    done = line.run()
+    assert done.last.asked_us < US_PER_S < done.last.answered_us <= line.now_us
+
+
+@pytest.mark.parametrize("asked_ago_s", [7, 9])
+@pytest.mark.parametrize(("set_s", "told_s"), [(0, 0), (-30, -30), (30, 30)])
+def test_a_clock_is_compared_as_it_was_when_it_was_read(
+    asked_ago_s: int, set_s: int, told_s: int
+) -> None:
+    street = Street()
+    street.run(100)
+    module, now_us = street.device.module, street.world.now_us
+    before_us = module.calendar.utc_us(now_us)
+    assert before_us is not None
+    last = Exchanged(now_us - asked_ago_s * US_PER_S, now_us - 7 * US_PER_S)
+    shown_s = (before_us - 7 * US_PER_S) // US_PER_S + set_s
+    module.tasks.clock.compare(shown_s, last, now_us)
+    after_us = module.calendar.utc_us(now_us)
+    assert after_us is not None
+    assert module.tasks.clock.offset_s == told_s
+    assert 0 <= told_s * US_PER_S - (after_us - before_us) < US_PER_S
+
+
+def test_an_answer_that_came_late_sets_no_clock_that_is_right() -> None:
+    street = Street()
+    street.run(100)
+    module, now_us = street.device.module, street.world.now_us
+    before_us = module.calendar.utc_us(now_us)
+    assert before_us is not None
+    shown_s = before_us // US_PER_S - 3  # as it was made; its repetition came 4 s later
+    module.tasks.clock.compare(shown_s, Exchanged(now_us - 4 * US_PER_S, now_us), now_us)
+    assert module.calendar.utc_us(now_us) == before_us
+    assert module.tasks.clock.offset_s == 0
