@@ -7,7 +7,7 @@ password must be the one that the module itself has for the meter.
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from protocols.c1222.access import Rights, Task
 from protocols.c1222.node import RequestArrived
@@ -20,12 +20,14 @@ from smartmeter.ssi.keys import ModuleKeys, Role
 class Asked(Event):
     """A request from the network: for each service its answer already, or a task.
 
-    ``node`` counts the nodes that the module had: each counts its tokens anew.
+    ``node`` counts the nodes that the module had: each counts its tokens anew.  ``served``
+    are the answers of those services that were served before the meter was heard no more.
     """
 
     token: int
     items: tuple[bytes | Task, ...]
     node: int
+    served: list[bytes] = field(default_factory=list, compare=False)
 
 
 class ModuleAuthority:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Protocol
@@ -17,7 +18,14 @@ from protocols.c1218.client import Client, ClientOptions, Exchanged, ScriptDone,
 from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
 from protocols.c1218.steps import ClientLimits
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
-from protocols.errors import ProtocolError, RemoteProtocolError
+from protocols.errors import (
+    LinkError,
+    NotAcknowledged,
+    OutcomeUnknown,
+    PacketRefused,
+    ProtocolError,
+    RemoteProtocolError,
+)
 from protocols.machine import Event, Machine, SetBaud
 from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
 
@@ -176,12 +184,18 @@ class MeterSide:
             result = yield from job
             self._last = self.client.exchanged
         except (ProtocolError, TableError) as error:
-            yield from close_session()
+            if not _nobody_there(error):
+                yield from self._end_session()
             if isinstance(error, TableError):
                 raise RemoteProtocolError(f"a table of the meter: {error}") from error
             raise
-        yield from close_session()
+        yield from self._end_session()
         return result
+
+    def _end_session(self) -> Script[None]:
+        """End the session; what was done in it was done, also where the meter is heard no more."""
+        with suppress(LinkError):
+            yield from close_session(self.client.quirks)
 
     def _denied(self, event: WriteDenied) -> None:
         self._events.append(event)
@@ -198,3 +212,9 @@ class MeterSide:
             elif isinstance(event, SetBaud):
                 self._speeds.append(event)
         self._next(now_us)
+
+
+def _nobody_there(error: Exception) -> bool:
+    """Tell whether nobody was heard any more: to end a session takes eight seconds in vain."""
+    cause = error.__cause__ if isinstance(error, OutcomeUnknown) else error
+    return isinstance(cause, NotAcknowledged) and not isinstance(cause, PacketRefused)

@@ -19,7 +19,13 @@ from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.c1222.access import Task
 from protocols.c1222.services import Service
-from protocols.errors import ProtocolError, ServiceRefused
+from protocols.errors import (
+    LinkError,
+    OutcomeUnknown,
+    PacketRefused,
+    ProtocolError,
+    ServiceRefused,
+)
 from protocols.psem.codec import block, encode_response
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
@@ -30,6 +36,8 @@ from protocols.psem.services import (
     IndexWrite,
     OffsetRead,
     OffsetWrite,
+    Request,
+    Response,
 )
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
@@ -67,9 +75,18 @@ class OwnTables:
         self._selection: dict[str, int] = {}
         self._entries: dict[str, int] | None = None
 
-    def serve(self, items: tuple[bytes | Task, ...], limits: ClientLimits) -> Script[list[bytes]]:
-        """Serve all services of one APDU as one exchange; give an answer for each."""
-        answers: list[bytes] = []
+    def serve(
+        self,
+        items: tuple[bytes | Task, ...],
+        limits: ClientLimits,
+        served: list[bytes] | None = None,
+    ) -> Script[list[bytes]]:
+        """Serve all services of one APDU as one exchange; give an answer for each.
+
+        Where the meter is heard no more, ``served`` has the answers until then.  A write that
+        may have been carried out has its own, err: who was told dnr would write again.
+        """
+        answers = [] if served is None else served
         size = 0
         for item in items:
             try:
@@ -80,6 +97,9 @@ class OwnTables:
             except StorageError as error:
                 self._module.memory_failed(error)
                 answer = bytes([ResponseCode.err])
+            except OutcomeUnknown:
+                answers.append(bytes([ResponseCode.err]))
+                raise
             size += len(answer)
             if size > MAX_ANSWER_OCTETS:
                 answer = _TOO_LARGE
@@ -135,7 +155,7 @@ class OwnTables:
                 case OffsetRead() | FullWrite() | OffsetWrite() | IndexRead() | IndexWrite():
                     if self._in_block(request.table):
                         return bytes([ResponseCode.onp])
-                    answer = yield request
+                    answer = yield from _asked(request, writes)
                     if writes and answer.ok:
                         self._module.table_written(request.table)
                     return encode_response(answer)
@@ -293,14 +313,28 @@ class OwnTables:
         tasks.resets.begin(utc_s)
         try:
             yield from tasks.resets.script(module.meter, 0x77, limits)
-        except ProtocolError:
+        except ProtocolError as error:
             if tasks.resets.failed():
                 # What became of it is seen in what is reported; whoever asked may force another.
                 tasks.resets.give_up()
                 tasks.report_reset(module.latest_us)
+                if isinstance(error, LinkError):
+                    raise OutcomeUnknown("demand reset", 0, error) from error
             raise
         tasks.report_reset(module.latest_us)
         return ResponseCode.ok
+
+
+def _asked(request: Request, writes: bool) -> Script[Response]:
+    """Ask the meter; OutcomeUnknown when the line fails while it may be writing."""
+    try:
+        return (yield request)
+    except PacketRefused:
+        raise  # it was not carried out
+    except LinkError as error:
+        if writes:
+            raise OutcomeUnknown("write", 0, error) from error
+        raise
 
 
 def version_value(esn: str, upgrade: Upgrade) -> dict[str, Any]:

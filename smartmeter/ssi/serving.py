@@ -27,7 +27,7 @@ class Serving:
             except StopIteration as stop:
                 self.done(request, stop.value, now_us)
             return
-        job = partial(self._tables.serve, request.items)
+        job = partial(self._tables.serve, request.items, served=request.served)
         if not self._door.submit(Priority.REQUEST, job, request, now_us):
             self._refuse(request, ResponseCode.bsy, now_us)
 
@@ -36,8 +36,9 @@ class Serving:
         self._network.answer(request, answers, now_us)
 
     def failed(self, request: Asked, now_us: int) -> None:
-        """The meter did not answer, so its tables are not ready."""
+        """The meter did not answer: what was served before was, and the rest is not ready."""
         self._refuse(request, ResponseCode.dnr, now_us)
 
     def _refuse(self, request: Asked, code: ResponseCode, now_us: int) -> None:
-        self._network.answer(request, [bytes([code])] * len(request.items), now_us)
+        rest = len(request.items) - len(request.served)
+        self._network.answer(request, request.served + [bytes([code])] * rest, now_us)

@@ -1,5 +1,6 @@
-"""When what a job read was read: the module's hand at the optical port, and its clock."""
+"""The module's hand at the optical port: how old a reading is, and what a lost meter leaves."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,11 +8,13 @@ import pytest
 from protocols.c1218.client import Exchanged
 from protocols.c1218.scripts import LogonSettings, Script, read_table
 from protocols.c1218.steps import ClientLimits
+from protocols.psem.codec import encode_request
+from protocols.psem.services import FullRead, FullWrite
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.ssi.meter_side import JobDone, MeterSide, Priority
-from tests.smartmeter.ssi.host import EPOCH_US, Street
+from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street
 
 LOGON = LogonSettings(2, b"SSI", b"master")
 
@@ -107,3 +110,48 @@ def test_an_answer_that_came_late_sets_no_clock_that_is_right() -> None:
     module.tasks.clock.compare(shown_s, Exchanged(now_us - 4 * US_PER_S, now_us), now_us)
     assert module.calendar.utc_us(now_us) == before_us
     assert module.tasks.clock.offset_s == 0
+
+
+POLE = b"POLE 17".ljust(20)
+
+
+def lost_when(lost: Callable[[Meter], bool]) -> tuple[list[bytes], bytes]:
+    """Ask three things of a meter that is lost meanwhile; give the answers, and its ST-05."""
+    street = Street(baud=9600)
+    street.run(30)
+    meter, node = street.device.meter, street.host.node
+    services = [FullRead(1), FullWrite(5, POLE), FullRead(1)]
+    asked = [encode_request(one) for one in services]
+    number = node.request(asked, FACTORY.title, "link", street.world.now_us, key_id=0)
+    street.world.run(street.world.now_us + 60 * US_PER_S, lambda: lost(meter))
+    meter.mains(False, street.world.now_us)
+    street.device._line.clear()
+    street.run(40)
+    answer = street.host.answers[number]
+    assert not isinstance(answer, str)
+    meter.mains(True, street.world.now_us)
+    return list(answer), meter.table(5, street.world.now_us)
+
+
+def test_a_write_beside_which_the_meter_is_lost_is_not_told_as_one_to_do_again() -> None:
+    answers, pole = lost_when(lambda meter: meter.table(5, 0) == POLE)
+    assert pole == POLE
+    assert answers[0][:1] == b"\0" and len(answers[0]) > 30, "it was read before"
+    assert answers[1:] == [b"\1", b"\7"], "err: it may be done; dnr: it was not tried"
+
+
+def test_nothing_was_tried_at_a_meter_that_does_not_answer() -> None:
+    answers, pole = lost_when(lambda meter: True)
+    assert pole != POLE and answers == [b"\7"] * 3
+
+
+def test_what_was_done_before_the_meter_was_lost_was_done() -> None:
+    line = Line()
+
+    def work(limits: ClientLimits) -> Script[Any]:
+        image = yield from read_table(52, limits)
+        line.cut_until_us = line.now_us + 60 * US_PER_S
+        return image
+
+    line.side.submit(Priority.REQUEST, work, "clock", 0)
+    assert len(line.run().result) == 7
