@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from protocols.machine import Machine
 
 BITS_A_BYTE = 10
+#: Who waits must hear that something comes: at 300 baud a packet takes longer than any answer may.
+PIECES_A_SECOND = 4
 US_PER_S = 1_000_000
 
 
@@ -17,6 +19,7 @@ class _Piece:
     sender: Machine
     receiver: Machine
     data: bytes
+    is_last: bool
 
 
 class OpticalLine:
@@ -38,7 +41,8 @@ class OpticalLine:
                 self._put(sender, receiver, data, now_us)
         while self._pieces and self._pieces[0].due_us <= now_us:
             piece = self._pieces.popleft()
-            piece.sender.sent(now_us)
+            if piece.is_last:
+                piece.sender.sent(now_us)
             piece.receiver.receive(piece.data, now_us)
             moved = True
         return moved
@@ -46,9 +50,14 @@ class OpticalLine:
     def _put(self, sender: Machine, receiver: Machine, data: bytes, now_us: int) -> None:
         # Half duplex in time: what is sent next waits for what is on its way.
         self._free_us = max(self._free_us, now_us)
-        if self._baud is not None:
-            self._free_us += len(data) * BITS_A_BYTE * US_PER_S // self._baud
-        self._pieces.append(_Piece(self._free_us, sender, receiver, data))
+        bytes_a_second = (self._baud or 0) // BITS_A_BYTE
+        octets = bytes_a_second // PIECES_A_SECOND or len(data)
+        for at in range(0, len(data), octets):
+            piece = data[at : at + octets]
+            if bytes_a_second:
+                self._free_us += len(piece) * US_PER_S // bytes_a_second
+            is_last = at + octets >= len(data)
+            self._pieces.append(_Piece(self._free_us, sender, receiver, piece, is_last))
 
     def deadline_us(self) -> int | None:
         """Give when the next bytes arrive."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ansi_tables.ssi_tables import Content
 from protocols.c1218.client import Exchanged
 from protocols.c1218.scripts import LogonSettings, Script, read_table
 from protocols.c1218.steps import ClientLimits
@@ -14,8 +15,9 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.ssi.meter_side import JobDone, MeterSide, Priority
-from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street
+from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street, schedule, schedules
 
+HOUR_S = 3600
 LOGON = LogonSettings(2, b"SSI", b"master")
 
 
@@ -155,3 +157,14 @@ def test_what_was_done_before_the_meter_was_lost_was_done() -> None:
 
     line.side.submit(Priority.REQUEST, work, "clock", 0)
     assert len(line.run().result) == 7
+
+
+def test_at_three_hundred_baud_intervals_of_a_minute_arrive_too() -> None:
+    street = Street(baud=300, meter=MeterSettings(interval_min=1))
+    street.run(120)
+    content = int(Content.LOAD_PROFILE)
+    street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=5, CONTENT=content)))
+    street.run(HOUR_S)
+    expected = [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+    found = street.host.intervals()
+    assert len(found) >= 55 and found == expected[: len(found)]
