@@ -65,6 +65,9 @@ BUSY_PAUSE_US = 500_000
 BAUD_PAUSE_US = 50_000
 #: The smallest packet that a meter is known to grant; the standard says 64.
 MIN_PACKET_OCTETS = 32
+#: After such a rest a session may be over by the time a request has arrived: the
+#: channel traffic time-out, less a second.
+REST_US = 5_000_000
 #: Scripts waiting for their turn.
 MAX_QUEUED = 64
 #: Packets of one answer, whatever was negotiated.
@@ -158,6 +161,8 @@ class Client:
         self._running: _Running | None = None
         #: The last request that was answered.
         self.exchanged = Exchanged(0, 0)
+        #: The script that runs began after a rest, and nothing was answered since.
+        self.rested = False
         self._asked_us = 0
         self._delivered_us = 0
         self._answer_due_us: int | None = None
@@ -245,6 +250,7 @@ class Client:
     def _start_next(self, now_us: int) -> None:
         if self._queue:
             self._running = self._queue.popleft()
+            self.rested = now_us - self.exchanged.answered_us > REST_US
             self._step(None, now_us)
         else:
             self._running = None
@@ -371,7 +377,7 @@ class Client:
         except RemoteProtocolError as error:
             self._step(error, now_us)
             return
-        self.exchanged = Exchanged(self._asked_us, now_us)
+        self.exchanged, self.rested = Exchanged(self._asked_us, now_us), False
         if self._asks_again(running, response):
             running.repeats += 1
             self._pause_until_us = now_us + BUSY_PAUSE_US

@@ -7,6 +7,7 @@ how it waits is its only business.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from protocols.c1218.client import Client, ClientOptions, ScriptDone, ScriptFailed
 from protocols.c1218.scripts import (
@@ -20,8 +21,13 @@ from protocols.c1218.scripts import (
     read_index,
     resumed,
 )
+from protocols.c1218.steps import START_BAUD, ClientLimits
 from protocols.c1218.transfer import Progress, Script, TableReading, TableWriting
 from protocols.machine import SetBaud
+
+T = TypeVar("T")
+#: The channel traffic time-out: a Wait of less would shorten it on some devices.
+AT_LEAST_S = 6
 
 
 class Conversation:
@@ -77,19 +83,29 @@ class Conversation:
     def write(self, table: int, data: bytes, progress: Progress | None = None) -> Script[None]:
         """Write a whole table; OutcomeUnknown when the line fails meanwhile."""
         writing = TableWriting(table, data, progress=progress)
-        return resumed(lambda: writing.script(self.client.limits), self.open)
+        return resumed(lambda: self._written(writing.script), self.open)
 
     def write_part(
         self, table: int, offset: int, data: bytes, progress: Progress | None = None
     ) -> Script[None]:
         """Write octets of a table; OutcomeUnknown when the line fails meanwhile."""
         writing = TableWriting(table, data, offset, progress)
-        return resumed(lambda: writing.script(self.client.limits), self.open)
+        return resumed(lambda: self._written(writing.script), self.open)
 
     def procedure(self, initiate: bytes, ask: bool = True) -> Script[bytes]:
         """Run a procedure once: the image of ST-07 in, the image of ST-08 out."""
         call = ProcedureCall(initiate, ask)
-        return resumed(lambda: call.script(self.client.limits), self.open)
+        return resumed(lambda: self._written(call.script), self.open)
+
+    def _written(self, work: Callable[[ClientLimits], Script[T]]) -> Script[T]:
+        """Write; after a rest at another speed only once the session is seen to be there still.
+
+        A device in Base hears nothing at that speed: a write that it did not hear could not be
+        told from one whose acknowledgment was lost.
+        """
+        if self.client.rested and self.client.baud != START_BAUD:
+            yield from keep_alive(self.client.limits, AT_LEAST_S)
+        return (yield from work(self.client.limits))
 
     def keep_alive(self, seconds: int) -> Script[None]:
         """Keep the session for an idle time, up to 255 s where the meter has Wait."""

@@ -133,6 +133,7 @@ class Link:
         self._octets = self._last_sent = b""
         self._sendings = 0
         self._naks = 0
+        self._unheard = 0
         self._copy_waits = False
         self._copy_leaves = False
         self._due_us: int | None = None
@@ -220,7 +221,8 @@ class Link:
         self._send_next(now_us)
 
     def abandon(self) -> None:
-        """Wait no longer for the acknowledgment of a message."""
+        """Wait no longer for the acknowledgment of a message; a NAK may still come for it."""
+        self._unheard = int(self._current is not None)
         self._stop_sending()
 
     def doubt_echo(self) -> None:
@@ -297,7 +299,8 @@ class Link:
     def _send_next(self, now_us: int) -> None:
         self._current = self._waiting.popleft()
         self._octets = self._current.encode(self._crc_swapped)
-        self._sendings = self._naks = 0
+        self._sendings, self._naks = 0, -self._unheard  # that NAK is not for this packet
+        self._unheard = 0
         self._tries_swapping = False
         self._transmit(now_us)
 

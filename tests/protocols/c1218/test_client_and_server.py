@@ -1,7 +1,9 @@
 """Client and device together on a simulated line, clean and faulty."""
 
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,6 +139,35 @@ def test_a_write_after_a_rest_that_ended_the_session_is_carried_out_in_a_new_one
     image = bytes(range(200))  # longer than what a device in Base takes: it is NAKed
     assert isinstance(line.run(talk.write(64, image)), ScriptDone)
     assert [data for _, _, data in device(line).writes] == [image]
+
+
+class DeafAtOtherSpeeds(Line):
+    """A line on which nobody hears what comes at another speed than his own."""
+
+    def _carry(self, way: str, sender: Any, receiver: Any) -> bool:
+        self.loss = float(self.client.baud != self.server.limits.baud)
+        return super()._carry(way, sender, receiver)
+
+
+@pytest.mark.parametrize("rest_s, session_ends", [(8, True), (8, False), (5, False)])
+def test_a_write_after_a_rest_at_another_speed_is_carried_out_once(
+    rest_s: int, session_ends: bool
+) -> None:
+    options = ServerOptions(bauds=(9600, 57600))
+    talk = Conversation(LogonSettings(password=b"secret", bauds=(9600, 57600)), None)
+    server = Server(Tables(dict(IMAGES)), options)
+    line = DeafAtOtherSpeeds(talk.client, server, Random(1))
+    line.run(talk.open())
+    assert server.limits.baud == talk.client.baud == 57600
+    if not session_ends:
+        line.run(talk.keep_alive(60))
+    line.now_us += rest_s * 1_000_000
+    server.expire(line.now_us)
+    assert (server.state is State.BASE) == session_ends
+    line.log.clear()
+    assert isinstance(line.run(talk.write(3, b"new")), ScriptDone)
+    assert [data for _, _, data in device(line).writes] == [b"new"]
+    assert (len(line.log) < 10) != session_ends, "a session that is there is not begun anew"
 
 
 def test_a_refusal_that_is_of_no_lost_session_begins_none_anew() -> None:

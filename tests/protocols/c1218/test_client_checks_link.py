@@ -366,6 +366,19 @@ def test_a_refused_answer_of_ours_says_nothing_about_the_write_that_waits_for_it
     assert isinstance(bench.error, OutcomeUnknown)
 
 
+def test_a_refusal_of_what_was_given_up_says_nothing_about_the_write_behind_it() -> None:
+    bench, talk = ClientBench(), Conversation(None, None)
+    bench.client = talk.client
+    said = bench.hear(bench.answer("55 55"))
+    assert said[:1] == ACK and message_of(said[1:]) == b"\x02"
+    write = bench.run(talk.write(5, b"hello"))
+    assert message_of(write)[0] == 0x40
+    for _ in range(3):
+        assert bench.hear(NAK) == write, "the first of them may be for what was said before"
+    assert bench.hear(NAK) + bench.wait(60) == b"", "no new session, and no second write"
+    assert isinstance(bench.error, OutcomeUnknown)
+
+
 @check("C35", CHOICE)
 def test_the_result_does_not_depend_on_how_octets_and_time_are_cut() -> None:
     def run(pieces: int) -> list[object]:
