@@ -18,7 +18,8 @@ for register in meter.registers().where(tier=None):
 profile = meter.load_profile()
 for channel in profile.channels:
     bad = sum(1 for status in channel.statuses if status)
-    print("channel ", channel.name, sum(channel.values), channel.unit, f"({bad} intervals not ok)")
+    total = sum(value for value in channel.values if value is not None)
+    print("channel ", channel.name, total, channel.unit, f"({bad} intervals not ok)")
 
 for event in meter.events():
     print("event   ", event)
