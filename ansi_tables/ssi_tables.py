@@ -183,6 +183,8 @@ class ModuleAlarm(IntEnum):
     MONITOR_IMPOSSIBLE = 17
     #: Another meter answers than before.
     METER_CHANGED = 18
+    #: The TMS takes other reports and not this one, which waits set aside; the value is its number.
+    REPORT_REFUSED = 19
 
 
 class CommitResult(IntEnum):

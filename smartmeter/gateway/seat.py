@@ -42,6 +42,7 @@ from smartmeter.ssi.module import (
     MemoryFailed,
     MeterChanged,
     Module,
+    ReportSetAside,
     RestartWanted,
     SecurityNote,
     StateChanged,
@@ -282,6 +283,9 @@ class Seat:
             elif isinstance(event, MeterChanged):
                 told = f"another meter answers: {event.serial}, before {event.before}"
                 self._journal.say(f"{self.esn}: {told}")
+            elif isinstance(event, ReportSetAside):
+                told = f"report {event.number} is set aside, the TMS answers {event.cause}"
+                self._journal.say(f"{self.esn}: {told}")
             elif isinstance(event, StateChanged):
                 self._say_state(event)
             elif isinstance(event, MemoryFailed):
@@ -382,6 +386,7 @@ class Seat:
                 "meter_serial": self._module.memory.meter_serial or None,
                 "password_accepted": self._module.optical.password_accepted,
                 "outbox": status["OUTBOX_COUNT"],
+                "set_aside": len(self._module.outbox.set_aside),
                 "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
                 "configuration": status["CONFIG_VERSION"],
                 "clock_offset_s": status["CLOCK_OFFSET_S"],

@@ -33,7 +33,7 @@ from smartmeter.ssi.known_meter import MeterChanged
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import MeterDoor, Priority
 from smartmeter.ssi.outage import PowerGone
-from smartmeter.ssi.outcomes import Outcomes, SecurityNote
+from smartmeter.ssi.outcomes import Outcomes, ReportSetAside, SecurityNote
 from smartmeter.ssi.own_tables import OwnTables
 from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.serving import Serving
@@ -47,6 +47,7 @@ __all__ = [
     "MeterChanged",
     "Module",
     "PowerGone",
+    "ReportSetAside",
     "RestartWanted",
     "SecurityNote",
     "StateChanged",

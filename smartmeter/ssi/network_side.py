@@ -2,6 +2,7 @@
 
 One report is under way at a time.  It is repeated, each time with a fresh
 invocation id and IV, until every item of an answer that is secured says ok.
+One that is refused while others are taken is to be set aside.
 Invocation ids are reserved in blocks in the non-volatile memory, so that none
 is used twice over restarts.
 """
@@ -37,7 +38,7 @@ from protocols.c1222.services import Deregister, Disconnect, Trace, encode_servi
 from protocols.c1222.transactions import NO_ANSWER
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import ResponseCode, code_name
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited, Patience
@@ -47,12 +48,17 @@ from smartmeter.ssi.authority import Asked, ModuleAuthority
 from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys, Role
 from smartmeter.ssi.outbox import Entry, Outbox
+from smartmeter.ssi.refusals import Refusals
 from smartmeter.ssi.reports import MAX_APDU_OCTETS
 
 IDS_PAGE = "ids"
 _OK = bytes([ResponseCode.ok])
 RESERVED_IDS, MAX_IDS = 1024, 1 << 62
 FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
+#: How long after one that was set aside was refused the next of those is tried.
+ASIDE_PAUSE_US = 3600 * US_PER_S
+#: Refusals that are of the moment and not of the report.
+_LATER = frozenset(bytes([one]) for one in (ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk))
 #: A bearer that is down at the first try needs a moment; so does a TMS that restarts.
 REGISTER_TIMEOUT_US = 15 * US_PER_S
 #: Requests in a row without an answer, after which a bearer is doubted.
@@ -88,6 +94,14 @@ class ReportAcknowledged(Event):
     number: int
 
 
+@dataclass(frozen=True)
+class ReportRefused(Event):
+    """The TMS takes other reports and not this one."""
+
+    number: int
+    cause: str
+
+
 class NetworkSide:
     """One C12.22 node, towards one TMS, over whichever bearer is up."""
 
@@ -119,6 +133,9 @@ class NetworkSide:
         self._register_transaction: int | None = None
         self._under_way: tuple[int, Entry] | None = None
         self._patience = Patience()
+        self._refusals = Refusals()
+        #: The report that was set aside and tried last, and when the next one is.
+        self._aside_tried, self._aside_us = 0, 0
         #: For the answer to the last registration or report.
         self._wait = Awaited(None, 0, 0, 0)
         self._pause_us = FIRST_PAUSE_US
@@ -183,6 +200,7 @@ class NetworkSide:
         if self._node is not None and way.has_segments:
             self._node.joins_segments = True
         self._unanswered.pop(path, None)
+        self._refusals.forget()
         self._not_before_us = now_us
         self._pause_us = FIRST_PAUSE_US
         self.poll(now_us)
@@ -192,6 +210,7 @@ class NetworkSide:
         self._ways.pop(path, None)
         self._unseen.discard(path)
         self._unanswered.pop(path, None)
+        self._refusals.forget()
         if self._wait.whom == path:
             self._under_way = self._register_transaction = None
         self.poll(now_us)
@@ -202,7 +221,8 @@ class NetworkSide:
             return Need.NOTHING
         if self._outbox.first(only_urgent=True) is not None:
             return Need.URGENT
-        return Need.ROUTINE if len(self._outbox) or self._owes(now_us) else Need.NOTHING
+        waits = self._outbox.waiting or (self._outbox.set_aside and now_us >= self._aside_us)
+        return Need.ROUTINE if waits or self._owes(now_us) else Need.NOTHING
 
     def doubted(self) -> list[Hashable]:
         """Give the bearers that have come to be doubted."""
@@ -254,6 +274,8 @@ class NetworkSide:
         if self._idle:
             if self._choice(not self.registered) is not None:
                 send_us = self._not_before_us
+            elif self._choice(False, tries_aside=True) is not None:
+                send_us = max(self._not_before_us, self._aside_us)
             if self._choice(True) is not None:
                 lapses_us = self._registered_us + self._registration_us
                 lapses_us = max(self._not_before_us, lapses_us)
@@ -289,7 +311,7 @@ class NetworkSide:
         if self._node is None or not self._idle or now_us < self._not_before_us:
             return
         owes = self._owes(now_us)
-        choice = self._choice(owes)
+        choice = self._choice(owes, now_us >= self._aside_us)
         if choice is not None:
             path, entry = choice
             if owes or entry is None:
@@ -297,7 +319,9 @@ class NetworkSide:
             else:
                 self._send(entry, path, now_us)
 
-    def _choice(self, owes: bool) -> tuple[Hashable, Entry | None] | None:
+    def _choice(
+        self, owes: bool, tries_aside: bool = False
+    ) -> tuple[Hashable, Entry | None] | None:
         """Give the cheapest bearer that has something to carry, and the report if there is one.
 
         ``owes``: a registration goes first, over a dear bearer only for what is urgent.  Without
@@ -315,16 +339,23 @@ class NetworkSide:
             turn = self._gasps_sent % len(ways)
             ways = ways[turn:] + ways[:turn]
         for path, way in ways:
-            most = way.max_apdu_octets
-            # Reports were made to fit the usual limit.
-            room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
-            entry = self._outbox.first(way.urgent_only or gasping, room)
-            registers = (owes or path == unseen) and most >= REGISTRATION_OCTETS
+            entry = self._first_for(way, gasping)
+            if entry is None and tries_aside and not (way.urgent_only or gasping):
+                entry = self._outbox.next_aside(self._aside_tried)
+            registers = (owes or path == unseen) and way.max_apdu_octets >= REGISTRATION_OCTETS
             if (entry is not None and (registers or not owes)) or (
                 registers and not way.urgent_only
             ):
                 return path, entry
         return None
+
+    def _first_for(self, way: Way, gasping: bool) -> Entry | None:
+        """Give the report that a bearer takes next; none that lets others go first."""
+        most = way.max_apdu_octets
+        # Reports were made to fit the usual limit.
+        room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
+        passed_over = self._refusals.passed_over
+        return self._outbox.first(way.urgent_only or gasping, room, passed_over)
 
     def _unseen_way(self) -> Hashable | None:
         """Give the cheapest bearer of what is routine, if nobody has seen us on it."""
@@ -428,17 +459,21 @@ class NetworkSide:
             self.registered, self._registered_us = True, now_us
             if answer.period_s:
                 self._registration_us = min(self._registration_us, answer.period_s * US_PER_S // 2)
-            self._went_well(now_us)
+            self._not_before_us = now_us
+            if not self._refusals.lasting:
+                self._pause_us = FIRST_PAUSE_US
             self._events.append(RegisteredWithTms())
         elif self._under_way is not None and event.transaction == self._under_way[0]:
             entry = self._under_way[1]
             if len(event.responses) != len(entry.services) or any(
                 response[:1] != b"\0" for response in event.responses
             ):
+                self._refused(entry, event.responses, now_us)
                 self._failed(event.transaction, "not all items are ok", now_us)
                 return
             self._under_way = None
-            self._went_well(now_us)
+            self._refusals.taken(entry.number)
+            self._pause_us, self._not_before_us = FIRST_PAUSE_US, now_us
             self._events.append(ReportAcknowledged(entry.number))
             return
         self.poll(now_us)
@@ -458,8 +493,21 @@ class NetworkSide:
         if (refused and beyond_s + within_s > 0) or (taken_in and beyond_s <= within_s):
             self._events.append(TimeTold(tms_s, within_s))
 
-    def _went_well(self, now_us: int) -> None:
-        self._pause_us, self._not_before_us = FIRST_PAUSE_US, now_us
+    def _refused(self, entry: Entry, responses: Sequence[bytes], now_us: int) -> None:
+        """Let others go first where that may help; tell when the report is at fault."""
+        if entry.set_aside:
+            self._aside_tried, self._aside_us = entry.number, now_us + ASIDE_PAUSE_US
+            return
+        codes = {one[:1] for one in responses} - {_OK}
+        if self._gasps_left is not None or codes <= _LATER:
+            return
+        way = self._ways.get(self._wait.whom)
+        if self._refusals.refused(entry.number):
+            self._aside_tried, self._aside_us = entry.number, now_us + ASIDE_PAUSE_US
+            told = ", ".join(sorted(code_name(one[0]) for one in codes if one))
+            self._events.append(ReportRefused(entry.number, told))
+        elif way is None or self._first_for(way, gasping=False) is None:
+            self._refusals.forget()
 
     def _failed(self, transaction: int, cause: str, now_us: int) -> None:
         """Pause, twice as long each time; a refused report may mean that the TMS forgot us."""

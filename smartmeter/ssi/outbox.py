@@ -11,13 +11,17 @@ exceptions.  When even those are taken, scheduled reports give way to further
 exceptions, oldest first; the intervals that they carried are remembered as a
 gap and read from the meter again.  Only when nothing but exceptions is left do
 old ones go.
+
+A report that the TMS refuses for what it is (``refusals``) is *set aside*: it is kept, holds
+nothing up, takes no place from scheduled data, is tried now and then, and gives way first.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from ansi_tables import ssi_tables
@@ -51,6 +55,7 @@ class Entry:
     urgent: bool
     services: tuple[bytes, ...]
     intervals: tuple[IntervalRange, ...] = ()
+    set_aside: bool = False
 
     @property
     def octets(self) -> int:
@@ -81,6 +86,7 @@ class Outbox:
         self.epoch = 0
         self.next_number = 1
         self._entries: dict[int, Entry] = {}
+        self._aside: set[int] = set()
         self.damaged = False
         self._load()
 
@@ -95,7 +101,17 @@ class Outbox:
     @property
     def room(self) -> int:
         """Give how many scheduled reports may still be added."""
-        return max(0, CAPACITY - RESERVE - len(self._entries))
+        return max(0, CAPACITY - RESERVE - self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """Give how many reports wait that are not set aside."""
+        return len(self._entries) - len(self._aside)
+
+    @property
+    def set_aside(self) -> list[int]:
+        """Give the numbers of the reports that are set aside, the first one first."""
+        return sorted(self._aside)
 
     def begin(self, epoch_s: int, also: Mapping[str, bytes | None]) -> None:
         """Give a new outbox its epoch: the UTC second of its first use, never the same twice.
@@ -113,11 +129,16 @@ class Outbox:
         self.epoch = 0
 
     def victims(self, count: int) -> list[Entry]:
-        """Give the reports that must give way when ``count`` are added: scheduled ones first."""
+        """Give the reports that must give way when ``count`` are added.
+
+        Those that are set aside go first, then scheduled ones.
+        """
         excess = len(self._entries) + count - CAPACITY
         if excess <= 0:
             return []
-        return sorted(self._entries.values(), key=lambda one: (one.urgent, one.number))[:excess]
+        return sorted(
+            self._entries.values(), key=lambda one: (not one.set_aside, one.urgent, one.number)
+        )[:excess]
 
     def add(self, drafts: Sequence[Draft], also: Mapping[str, bytes | None]) -> list[int]:
         """Number the drafts and make them durable, with other pages, in one commit.
@@ -136,19 +157,28 @@ class Outbox:
         self._nvram.commit(changes)
         for number in gone:
             del self._entries[number]
+            self._aside.discard(number)
         self._entries |= {entry.number: entry for entry in entries}
         return [entry.number for entry in entries]
 
-    def first(self, only_urgent: bool = False, octets: int | None = None) -> Entry | None:
-        """Give the report to send next: exceptions first, then by number.
+    def first(
+        self,
+        only_urgent: bool = False,
+        octets: int | None = None,
+        without: Collection[int] = (),
+    ) -> Entry | None:
+        """Give the report to send next: exceptions first, then by number; none that is set aside.
 
-        ``octets`` leaves out those whose services are longer.
+        ``octets`` leaves out those whose services are longer, ``without`` those numbers.
         """
         return min(
             (
                 entry
                 for entry in self._entries.values()
-                if (entry.urgent or not only_urgent) and (octets is None or entry.octets <= octets)
+                if (entry.urgent or not only_urgent)
+                and (octets is None or entry.octets <= octets)
+                and not entry.set_aside
+                and entry.number not in without
             ),
             key=lambda entry: (not entry.urgent, entry.number),
             default=None,
@@ -163,7 +193,21 @@ class Outbox:
     def acknowledged(self, number: int, also: Mapping[str, bytes | None]) -> None:
         """Forget a report that the TMS has; an unknown number changes nothing."""
         if self._entries.pop(number, None) is not None:
+            self._aside.discard(number)
             self._nvram.commit({**also, _page_name(number): None})
+
+    def put_aside(self, number: int, also: Mapping[str, bytes | None]) -> None:
+        """Set a report aside, durably, with other pages in one commit."""
+        entry = replace(self._entries[number], set_aside=True)
+        self._nvram.commit({**also, _page_name(number): _page(entry)})
+        self._entries[number] = entry
+        self._aside.add(number)
+
+    def next_aside(self, number: int) -> Entry | None:
+        """Give the report that is set aside and comes after a number, in a circle."""
+        aside = self.set_aside
+        place = bisect_right(aside, number)
+        return self._entries[aside[place % len(aside)]] if aside else None
 
     def _number(self, draft: Draft, number: int) -> Entry:
         header = {**draft.header, "SIGNATURE": b"SSI1", "BASE": self._base}
@@ -190,6 +234,7 @@ class Outbox:
         except (ValueError, KeyError, TypeError):
             self.damaged = True
             self.epoch, self.next_number, self._entries = 0, 1, {}
+        self._aside = {number for number, one in self._entries.items() if one.set_aside}
 
 
 def _page_name(number: int) -> str:
@@ -203,6 +248,8 @@ def _page(entry: Entry) -> bytes:
     }
     if entry.intervals:
         value["intervals"] = [astuple(carried) for carried in entry.intervals]
+    if entry.set_aside:
+        value["set_aside"] = True
     return json.dumps(value).encode()
 
 
@@ -210,4 +257,5 @@ def _entry(number: int, page: bytes) -> Entry:
     value = json.loads(page)
     services = tuple(bytes.fromhex(octets) for octets in value["services"])
     intervals = tuple(IntervalRange(*map(int, one)) for one in value.get("intervals", ()))
-    return Entry(number, bool(value["urgent"]), services, intervals)
+    aside = bool(value.get("set_aside"))
+    return Entry(number, bool(value["urgent"]), services, intervals, aside)

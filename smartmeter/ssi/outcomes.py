@@ -18,6 +18,7 @@ from smartmeter.ssi.network_side import (
     RegisteredWithTms,
     RegistrationRefused,
     ReportAcknowledged,
+    ReportRefused,
     TimeTold,
 )
 from smartmeter.ssi.parts import Parts
@@ -33,6 +34,14 @@ class SecurityNote(Event):
 
     path: Hashable
     reason: str
+
+
+@dataclass(frozen=True)
+class ReportSetAside(Event):
+    """A report that the TMS refused while it took others, and with which codes."""
+
+    number: int
+    cause: str
 
 
 class Outcomes:
@@ -145,6 +154,10 @@ class Outcomes:
                 parts.life.clear(*TOLD_ONCE)
                 parts.upgrade.reached()
                 starting.tell_upgrade(now_us)
+                parts.network.poll(now_us)
+            case ReportRefused(number, cause):
+                parts.reporter.set_aside(number, cause, now_us)
+                parts.told.append(ReportSetAside(number, cause))
                 parts.network.poll(now_us)
             case MessageRejected():
                 parts.told.append(SecurityNote(event.path, event.told))

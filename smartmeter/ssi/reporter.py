@@ -96,10 +96,24 @@ class Reporter:
         if victims:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
         self._outbox.add(drafts, memory.pages())
-        alarms = self.alarms.take(Disposition.ALARM) if tells else []
+        if tells:
+            self._tell_kept(now_us)
+
+    def _tell_kept(self, now_us: int) -> None:
+        alarms = self.alarms.take(Disposition.ALARM)
         if alarms:
             told = [self.make.own(SsiTable.ALARM, value) for value in alarms]
             self.report(self.header(Cause.ALARM, now_us), told, now_us, urgent=True, tells=False)
+
+    def set_aside(self, number: int, cause: str, now_us: int) -> None:
+        """Set a report aside that the TMS refuses; the first of several is told, in that commit."""
+        if number not in self._outbox.numbers:  # it has given way meanwhile
+            return
+        if not self._outbox.set_aside:
+            text = f"a report is refused: {cause}"
+            self.keep_own(ModuleAlarm.REPORT_REFUSED, text, now_us, number)
+        self._outbox.put_aside(number, self._memory.pages())
+        self._tell_kept(now_us)
 
     def waiting_advisories(self) -> list[bytes]:
         """Give the services that carry the advisories which wait, and forget them."""

@@ -1,6 +1,6 @@
 """A TMS of the tests: one C12.22 node that takes reports, and a world with one SmartMeter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -73,6 +73,9 @@ class Host:
     #: What it registered as last.
     connection_type: int = 0
     refusing: bool = False
+    #: Reports that are answered with iar, and how often one was.
+    refuses: Callable[[Report], bool] = lambda report: False
+    refusals: int = 0
     answers: dict[int, tuple[bytes, ...] | str] = field(default_factory=dict)
 
     def drain(self, now_us: int) -> None:
@@ -107,6 +110,10 @@ class Host:
                     report.parts.append((service.table, value))
             else:
                 report.parts.append((service.table, service.data))
+        if self.refuses(report):
+            self.refusals += 1
+            self.node.answer(event.token, [b"\x05"] * len(services), now_us)
+            return
         mark = (report.header["OUTBOX_EPOCH"], report.header["REPORT_NBR"])
         self.repeats += mark in self.seen
         if mark not in self.seen:

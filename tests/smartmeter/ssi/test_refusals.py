@@ -1,0 +1,131 @@
+"""Reports that the TMS refuses: others go on, nothing is lost, and the first is told."""
+
+import pytest
+
+from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable
+from smartmeter.comms.way import Need
+from smartmeter.ssi.module import ReportSetAside
+from tests.smartmeter.ssi.host import (
+    Report,
+    Street,
+    raise_alarms,
+    schedule,
+    schedules,
+    small_outbox,
+)
+from tests.smartmeter.ssi.test_life import PowerCut, cut_nvram
+
+HOUR_S = 3600
+
+
+def quarter_hourly() -> Street:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    return street
+
+
+def refuse_the_next(street: Street, count: int = 1) -> set[int]:
+    """Let the TMS never take the next reports of intervals; give their numbers."""
+    numbers: set[int] = set()
+
+    def refuses(report: Report) -> bool:
+        number = report.header["REPORT_NBR"]
+        if report.header["CAUSE"] == Cause.SCHEDULE and len(numbers) < count:
+            numbers.add(number)
+        return number in numbers
+
+    street.host.refuses = refuses
+    return numbers
+
+
+def told(street: Street) -> list[tuple[int, int]]:
+    alarms = street.host.parts(SsiTable.ALARM)
+    return [(one["CODE"], one["VALUE"]) for one in alarms]
+
+
+def assert_all_told_once(street: Street) -> None:
+    intervals = [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+    assert sorted(street.host.intervals()) == intervals
+
+
+def test_a_report_that_is_refused_is_set_aside_when_another_was_taken_and_is_told_once() -> None:
+    street = quarter_hourly()
+    refused = refuse_the_next(street, 3)
+    street.run(3 * HOUR_S)
+    module = street.device.module
+    assert module.outbox.set_aside == sorted(refused) and module.outbox.waiting == 0
+    assert told(street) == [(ModuleAlarm.REPORT_REFUSED, min(refused))]
+    assert len(street.host.intervals()) == len(street.journal) - 3
+    assert sum(isinstance(one, ReportSetAside) for one in street.device.events()) == 3
+    street.host.refuses = lambda report: False
+    street.run(2 * HOUR_S)
+    assert not len(module.outbox)
+    assert_all_told_once(street)
+
+
+def test_a_tms_that_refuses_everything_for_hours_has_nothing_set_aside_and_is_asked_calmly() -> (
+    None
+):
+    street = quarter_hourly()
+    street.host.refuses = lambda report: True
+    raise_alarms(street, 2)
+    street.run(4 * HOUR_S)
+    assert street.host.refusals < 4 * 60 + 10 > street.host.registrations
+    assert not street.device.module.outbox.set_aside
+    street.host.refuses = lambda report: False
+    street.run(HOUR_S)
+    assert [code for code, _ in told(street)] == [ModuleAlarm.METER_SECURITY] * 2
+    assert_all_told_once(street)
+
+
+def test_what_is_set_aside_calls_for_a_bearer_once_an_hour_only() -> None:
+    street = quarter_hourly()
+    refuse_the_next(street)
+    street.run(HOUR_S)
+    network = street.device.module.network
+    before = street.host.refusals
+    assert street.device.module.outbox.set_aside
+    assert network.need(street.world.now_us) is Need.NOTHING
+    street.run(10 * HOUR_S)
+    assert street.host.refusals == before + 10
+
+
+def test_what_is_set_aside_gives_way_first_and_its_intervals_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
+    street = quarter_hourly()
+    refuse_the_next(street, 2)
+    street.run(2 * HOUR_S)
+    module = street.device.module
+    assert len(module.outbox.set_aside) == 2 and module.outbox.room == 8
+    street.host.refusing = True
+    raise_alarms(street, 12)
+    assert not module.outbox.set_aside and module.memory.reports_dropped == 2
+    street.host.refusing = False
+    street.run(HOUR_S)
+    assert_all_told_once(street)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_power_cut_at_any_write_around_a_refused_report_loses_and_doubles_nothing(
+    step: int, after: bool
+) -> None:
+    street = quarter_hourly()
+    refused = refuse_the_next(street)
+    cutting = cut_nvram(street)
+    cutting.cut_in, cutting.after = step, after
+    try:
+        street.run(2 * HOUR_S)
+    except PowerCut:
+        street.device.restart(street.world.now_us)
+        street.run(2 * HOUR_S)
+    assert street.device.module.outbox.set_aside == sorted(refused)
+    assert told(street) == [(ModuleAlarm.REPORT_REFUSED, min(refused))]
+    street.host.refuses = lambda report: False
+    street.run(2 * HOUR_S)
+    assert_all_told_once(street)
