@@ -17,6 +17,7 @@ from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.file_name import NAME
+from smartmeter.cli.log_line import log_line
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
@@ -231,10 +232,10 @@ async def _run(
         running = asyncio.create_task(fleet.run())
         patience = asyncio.create_task(_tell_when_nobody_answers(fleet, settings))
         hindrances = asyncio.create_task(tell_hindrances(fleet))
-        click.echo("; ".join(told))
+        log_line("; ".join(told))
         await stop.wait()
         await ended(patience, hindrances, running)
-    click.echo("stopped", err=True)
+    log_line("stopped", err=True)
 
 
 async def _tell_when_nobody_answers(fleet: ServedFleet, settings: ServedSettings) -> None:
@@ -242,7 +243,7 @@ async def _tell_when_nobody_answers(fleet: ServedFleet, settings: ServedSettings
     if not any(member.line.counts["in"] for member in fleet.members):
         [bearer] = fleet.members[0].host.bearers()
         why = f" ({bearer['fault']})" if bearer["fault"] else ""
-        click.echo(
+        log_line(
             f"{settings.connect.address}: nobody has answered yet{why}; is the head-end listening,"
             " and does it know the keys?  The meters go on trying",
             err=True,
@@ -261,7 +262,7 @@ async def tell_hindrances(fleet: ServedFleet) -> None:
                 by_cause.setdefault(member.hindrance, []).append(member.shipped.esn)
         for cause, esns in by_cause.items():
             more = f" and {len(esns) - MAX_NAMED} more" if len(esns) > MAX_NAMED else ""
-            click.echo(
+            log_line(
                 f"{', '.join(esns[:MAX_NAMED])}{more}: the module waits for its meter and reports"
                 f" nothing (error {ErrorCode.CONFIGURATION_FAILED}): {cause}; another --seed or"
                 " --profile makes another meter",

@@ -69,12 +69,10 @@ def run(name: str, clock: str, page: str | None) -> None:
         if not Launcher(settings, sys.argv[1:], log_line).run():
             return
     for seat in settings.seats:
-        click.echo(f"ready module {seat.factory.esn} title {seat.factory.title}")
-    click.echo(f"towards the meter: {settings.permission}")
+        log_line(f"ready module {seat.factory.esn} title {seat.factory.title}")
+    log_line(f"towards the meter: {settings.permission}")
     if page is not None and settings.bearers:
-        click.echo(
-            "[[tms]] of the settings is not used: with --with-tms the TMS is in this process"
-        )
+        log_line("[[tms]] of the settings is not used: with --with-tms the TMS is in this process")
     if settings.is_plain and page is None:
         leave_tls_out()
     import asyncio
@@ -84,7 +82,7 @@ def run(name: str, clock: str, page: str | None) -> None:
     signals = (signal.SIGINT, signal.SIGTERM)
     if asyncio.run(run_gateway(settings, rate, log_line, signals, place)):
         begin_again(sys.argv[1:])
-    click.echo("stopped", err=True)
+    log_line("stopped", err=True)
 
 
 @command.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from smartmeter.base.file import read_text
 from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE_THERE, NAME
+from smartmeter.cli.log_line import log_line
 from smartmeter.cli.logon import call_key, environment_password
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.state_folder import claim
@@ -317,8 +317,7 @@ def _ready(served: _Served, port: str) -> None:
     if served.control is not None:
         served.control.port = port
         text = f"{text}; control {served.control.url}" if served.control.url else text
-    click.echo(f"ready {port} {text}")
-    sys.stdout.flush()
+    log_line(f"ready {port} {text}")
 
 
 async def _all(
@@ -350,4 +349,4 @@ async def _until_told(work: Coroutine[Any, Any, None]) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await task
         return
-    click.echo("stopped", err=True)
+    log_line("stopped", err=True)

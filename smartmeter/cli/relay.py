@@ -14,6 +14,7 @@ from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
 from smartmeter.cli.file_name import NAME
+from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
@@ -191,9 +192,9 @@ async def _run(
     await relay.start(*address)
     try:
         async with opened():
-            click.echo(f"ready {kind}:{shown(*relay.address)} relay {relay.title}")
+            log_line(f"ready {kind}:{shown(*relay.address)} relay {relay.title}")
             await stop.wait()
     finally:
         await relay.stop()
         told = ", ".join(f"{what} {count}" for what, count in sorted(relay.counts.items()))
-        click.echo(f"stopped; {told or 'nothing passed'}", err=True)
+        log_line(f"stopped; {told or 'nothing passed'}", err=True)

@@ -32,6 +32,7 @@ from smartmeter.cli import (
 )
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
 from smartmeter.cli.file_name import NAME
+from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
@@ -173,9 +174,9 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     await server.start(*settings.listen, context)
     try:
         if shipped:
-            click.echo(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
+            log_line(f"{server.import_shipment(shipped)} of {len(shipped)} SmartMeters are new")
         if plain:
-            click.echo(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
+            log_line(f"{server.import_polled(plain)} of {len(plain)} plain meters are new")
         async with (
             _beside(_follow(calendar, clock)),
             _beside(server.keep_for(settings.keep_days) if settings.keep_days else None),
@@ -184,11 +185,11 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
             _reached(server, service, settings),
         ):
             kind = "tcp" if context is None else "tls"
-            click.echo(f"ready {kind}:{shown(*server.address)} data {settings.data}")
+            log_line(f"ready {kind}:{shown(*server.address)} data {settings.data}")
             await stop.wait()
     finally:
         await server.stop()
-        click.echo("stopped", err=True)
+        log_line("stopped", err=True)
 
 
 async def _follow(calendar: Calendar, clock: str) -> None:
@@ -224,10 +225,10 @@ async def _page(
 
     told = Users(server.store).first(os.environ)
     if told is not None:
-        click.echo(told)
+        log_line(told)
     site = Site(server, service)
     await site.start(*address)
-    click.echo(f"page http://{shown(address[0], site.port)}/")
+    log_line(f"page http://{shown(address[0], site.port)}/")
     try:
         yield
     finally:

@@ -2,7 +2,12 @@
 
 import errno
 import io
+import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -21,14 +26,30 @@ class Failing(io.StringIO):
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
-def test_a_log_on_a_full_disk_ends_nothing_and_one_that_nobody_reads_is_told(
+def test_a_log_on_a_full_disk_or_that_nobody_reads_ends_nothing(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(sys, name, Failing(errno.ENOSPC))
     log_line("a line", err=name == "stderr")
     monkeypatch.setattr(sys, name, Failing(errno.EPIPE))
-    with pytest.raises(BrokenPipeError):
-        log_line("a line", err=name == "stderr")
+    log_line("a line", err=name == "stderr")
     monkeypatch.setattr(sys, name, stream := io.StringIO())
     log_line("a line", err=name == "stderr")
     assert stream.getvalue() == "a line\n"
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_meter_is_served_where_nothing_can_be_printed(tmp_path: Path, is_read: bool) -> None:
+    link = tmp_path / "port"
+    command = [sys.executable, "-m", "smartmeter", "meter", "serve", "--pty", str(link)]
+    reader, writer = os.pipe()
+    full = os.open("/dev/full", os.O_WRONLY)
+    os.close(reader)
+    with subprocess.Popen(command, stdout=full if is_read else writer, stderr=full) as process:
+        os.close(writer)
+        os.close(full)
+        while not link.is_symlink():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
