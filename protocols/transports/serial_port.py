@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import re
+import sys
 import time
 from urllib.parse import urlsplit
 
@@ -19,6 +20,12 @@ import serial
 
 from protocols.errors import PortError
 from protocols.transports.port import system_words
+
+if sys.platform == "win32":
+    TerminalError = OSError
+else:
+    # What pyserial lets pass of a port that goes while it is drained or set; it is no OSError.
+    from termios import error as TerminalError
 
 READ_OCTETS = 4096
 BITS_AN_OCTET = 10
@@ -32,6 +39,7 @@ TURN_AROUND_S = 0.020
 #: How a port of a serial server (RFC 2217) begins, and pyserial's option for one that never
 #: confirms the modem lines that it was told.
 FAR, IGNORED = "rfc2217://", "ign_set_control"
+FAULTS = (serial.SerialException, OSError, TerminalError)
 
 
 class SerialPort:
@@ -62,7 +70,7 @@ class SerialPort:
                 xonxoff=False,
                 exclusive=True,
             )
-        except (serial.SerialException, OSError, ValueError, re.error) as error:
+        except (*FAULTS, ValueError, re.error) as error:
             if getattr(error, "errno", None) == errno.EWOULDBLOCK:
                 raise PortError(f"{url}: another program uses it; end that first") from error
             raise PortError(f"{url}: {_fault(url, error)}; {_remedy(url, error)}") from error
@@ -75,7 +83,7 @@ class SerialPort:
         for line, state in (("rts", rts), ("dtr", dtr)):
             try:
                 setattr(self._serial, line, state)
-            except (OSError, serial.SerialException):
+            except FAULTS:
                 return False
         far = self._url.startswith(FAR)  # a real line, at the other end of a network
         return far or isinstance(self._serial, serial.Serial)
@@ -87,7 +95,7 @@ class SerialPort:
             data = self._serial.read(1)
             if data and (waiting := self._serial.in_waiting):
                 data += self._serial.read(min(waiting, READ_OCTETS))
-        except (serial.SerialException, OSError, TypeError) as error:
+        except (*FAULTS, TypeError) as error:
             raise self._gone(error) from error
         if data:
             self._heard_s = time.monotonic()
@@ -102,7 +110,7 @@ class SerialPort:
         try:
             self._serial.write(data)
             self._serial.flush()
-        except (serial.SerialException, OSError) as error:
+        except FAULTS as error:
             raise self._gone(error) from error
         if self.is_line:
             bits_s = len(data) * BITS_AN_OCTET / self._serial.baudrate
@@ -114,15 +122,15 @@ class SerialPort:
             time.sleep(USB_TIMER_S)
         try:
             self._serial.baudrate = baud
-        except (serial.SerialException, OSError, ValueError) as error:
-            raise PortError(f"{self._url}: {baud} baud is not possible: {error}") from error
+        except (*FAULTS, ValueError) as error:
+            raise PortError(f"{self._url}: {baud} baud is not possible: {_words(error)}") from error
 
     def close(self) -> None:
         """Let the port go."""
         self._serial.close()
 
     def _gone(self, error: Exception) -> PortError:
-        return PortError(f"{self._url} has gone: {system_words(error)}; check the cable")
+        return PortError(f"{self._url} has gone: {_words(error)}; check the cable")
 
 
 def local_ports() -> list[str]:
@@ -137,7 +145,7 @@ def opening_fault(name: str) -> str:
     """Open a local port and close it, nothing sent; give why it cannot be, else nothing."""
     try:
         serial.Serial(name, timeout=0.1, dsrdtr=False, rtscts=False, exclusive=True).close()
-    except (serial.SerialException, OSError, ValueError) as error:
+    except (*FAULTS, ValueError) as error:
         return str(error)
     return ""
 
@@ -158,7 +166,11 @@ def _demand_network_port(url: str) -> None:
 
 def _fault(url: str, error: Exception) -> str:
     """Give why a port cannot be opened; pyserial says the name again."""
-    return system_words(error).removeprefix(f"Could not open port {url}: ")
+    return _words(error).removeprefix(f"Could not open port {url}: ")
+
+
+def _words(error: Exception) -> str:
+    return system_words(OSError(*error.args) if isinstance(error, TerminalError) else error)
 
 
 def _remedy(url: str, error: Exception) -> str:
