@@ -240,7 +240,7 @@ class Client:
         """The session is gone: the script that runs is told, and may begin a new one."""
         self._stop_waiting()
         self._pause_until_us = None
-        self._link.doubt_echo()
+        self._link.doubt_meter()
         self._to_base()
         if self._running is not None:
             self._step(error, now_us)

@@ -144,6 +144,8 @@ class Link:
         # Receiving: the last packet, and the message that is not complete.
         self._last: tuple[int, int, bytes] | None = None
         self._asked_anew = False
+        #: The peer's toggle bit was seen to change: what looks like a copy is one.
+        self._alternates = False
         self._partial: list[bytes] = []
         self._next: tuple[int, int] | None = None
 
@@ -224,6 +226,11 @@ class Link:
         """Wait no longer for the acknowledgment of a message; a NAK may still come for it."""
         self._unheard = int(self._current is not None)
         self._stop_sending()
+
+    def doubt_meter(self) -> None:
+        """The session was lost: another probe or meter may be there by now."""
+        self._alternates = False
+        self.doubt_echo()
 
     def doubt_echo(self) -> None:
         """Nothing came that was waited for: a probe that has not echoed does not any more."""
@@ -430,6 +437,7 @@ class Link:
     def _is_new_after_all(self) -> bool:
         """Tell a new answer that looks like a copy: the meter's toggle is stuck (Q8)."""
         stuck = self.quirks.on(Quirk.TOGGLE_STUCK) or self.quirks.on(Quirk.SAME_ANSWER)
+        stuck = stuck and not self._alternates
         implied = self._current is not None and self.quirks.on(Quirk.IMPLIED_ACK)
         asked = self._asked_anew or implied
         if not (stuck and asked and self.quirks.tolerates(Quirk.SAME_ANSWER)):
@@ -462,7 +470,11 @@ class Link:
         if self._last is None:
             if toggle and self._collision is not Collision.GIVE_UP:
                 self.quirks.note(Quirk.TOGGLE_FROM_1)
-        elif self._last[1] == toggle:
+        elif self._last[1] != toggle:
+            self._alternates = True
+            self.quirks.forget(Quirk.TOGGLE_STUCK)
+            self.quirks.forget(Quirk.SAME_ANSWER)
+        elif not self._alternates:  # or a packet between the two was lost
             self.quirks.note(Quirk.TOGGLE_STUCK)
         if octets > self.packet_octets:
             close = octets <= self.packet_octets + OVERHEAD_OCTETS

@@ -1,7 +1,8 @@
 """One end of a line alone: what it ignores, what it waits for, what it repeats."""
 
-from protocols.datalink.link import Collision, Link, LinkFailed
+from protocols.datalink.link import Collision, Link, LinkFailed, MessageReceived
 from protocols.datalink.packet import TOGGLE, Packet
+from protocols.quirks import Quirk, Quirks
 
 ACK, NAK = b"\x06", b"\x15"
 RESPONSE_US = 2_000_000
@@ -80,3 +81,44 @@ def test_an_acknowledgment_of_ours_does_not_lengthen_the_wait_for_theirs() -> No
     link.sent(RESPONSE_US - 1_000)
     link.expire(RESPONSE_US + 1_000)
     assert link.outgoing() == packet
+
+
+def answered(link: Link, data: bytes, toggle: int, now_us: int) -> list[bytes]:
+    """Ask once more, and hear the acknowledgment and an answer; give the messages taken."""
+    link.send(b"ask", now_us)
+    link.expire(now_us)
+    link.outgoing()
+    link.sent(now_us)
+    events = heard(link, ACK + Packet(data, toggle).encode(), now_us)
+    return [one.data for one in events if isinstance(one, MessageReceived)]
+
+
+def test_a_copy_from_a_meter_whose_toggle_changes_is_no_answer_after_a_loss_either() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    assert answered(link, b"0", 0, 0) == [b"0"]
+    assert answered(link, b"1", TOGGLE, 1_000) == [b"1"]
+    # The answer between these two was lost, and given up.
+    assert answered(link, b"3", TOGGLE, 2_000) == [b"3"]
+    assert answered(link, b"3", TOGGLE, 3_000) == []
+    assert not link.quirks.on(Quirk.TOGGLE_STUCK)
+
+
+def test_a_toggle_that_seemed_stuck_at_the_start_is_not_once_it_changes() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    answered(link, b"0", 0, 0)
+    answered(link, b"1", 0, 1_000)
+    assert link.quirks.on(Quirk.TOGGLE_STUCK)
+    answered(link, b"2", TOGGLE, 2_000)
+    assert not link.quirks.on(Quirk.TOGGLE_STUCK)
+    assert answered(link, b"2", TOGGLE, 3_000) == []
+
+
+def test_of_another_meter_after_a_lost_session_it_is_learnt_anew() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    answered(link, b"0", 0, 0)
+    answered(link, b"1", TOGGLE, 1_000)
+    link.doubt_meter()
+    link.forget()
+    assert answered(link, b"identity", 0, 2_000) == [b"identity"]
+    assert answered(link, b"ok", 0, 3_000) == [b"ok"]
+    assert answered(link, b"ok", 0, 4_000) == [b"ok"]

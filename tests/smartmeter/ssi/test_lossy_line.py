@@ -1,0 +1,50 @@
+"""A module at an optical line that loses what is sent: nothing is taken for what it is not."""
+
+from random import Random
+
+import pytest
+
+from ansi_tables.ssi_tables import Content, ModuleAlarm, SsiTable, Task
+from protocols.machine import Machine
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.simulation.optical_line import OpticalLine
+from tests.smartmeter.ssi.host import Street, schedule, schedules
+
+HOUR_S, BAUD = 3600, 19_200
+
+
+class LossyLine(OpticalLine):
+    """Loses a share of all that is written to it, or its end."""
+
+    def __init__(self, random: Random, share: float) -> None:
+        super().__init__(BAUD)
+        self._random, self.share = random, share
+
+    def _put(self, sender: Machine, receiver: Machine, data: bytes, now_us: int) -> None:
+        if self._random.random() >= self.share:
+            super()._put(sender, receiver, data, now_us)
+            return
+        left = data[: self._random.choice((0, self._random.randrange(len(data))))]
+        if left:
+            super()._put(sender, receiver, left, now_us)
+        else:
+            sender.sent(now_us)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 4, 17])
+def test_every_interval_arrives_once_and_no_ring_begins_anew(seed: int) -> None:
+    random = Random(seed)
+    street = Street(baud=BAUD, meter=MeterSettings(seed=seed, interval_min=5))
+    street.run(120)
+    content = int(Content.LOAD_PROFILE | Content.EVENT_LOG)
+    check = schedule(2, TASK=Task.CLOCK_CHECK)
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=content), check))
+    street.device._line = line = LossyLine(random, random.choice((0.1, 0.2)))
+    street.run(6 * HOUR_S)
+    line.share = 0
+    street.run(HOUR_S)
+    expected = [(one.sequence, one.end_utc_s, list(one.values)) for one in street.journal]
+    found = street.host.intervals()
+    assert found == expected[: len(found)] and len(expected) - len(found) <= 3
+    told = {alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)}
+    assert told <= {ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK}
