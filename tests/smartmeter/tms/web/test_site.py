@@ -132,6 +132,7 @@ async def test_where_there_is_no_page_a_page_says_so_and_leads_back(
     for method, path, status, told in (
         ("GET", "/nowhere/%3Cscript%3E", 404, "There is no page /nowhere/&lt;script&gt;<"),
         ("GET", "/meter/", 404, "no page"),
+        ("GET", "/meter/SM%3Cb%3E", 404, "SmartMeter SM&lt;b&gt;: is not known"),
         ("DELETE", "/work", 405, "DELETE cannot be asked of /work"),
     ):
         answer = await client.request(method, path)
