@@ -26,6 +26,8 @@ from smartmeter.tms.template import Template
 
 COLUMNS = ["esn", "address", "user_id", "password", "model"]
 MAX_ROWS = 100_000
+#: Stands before the ESN of a meter whose address another one has: no address looks so.
+NO_ADDRESS = "none: "
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,22 @@ def _read_row(cells: Sequence[str], place: str) -> PolledMeter:
 def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter], now_s: int) -> int:
     """Enter plain meters; known ones get address, password and model.  Gives how many were new.
 
-    IntegrityError when an ESN or an address is another meter's.
+    A retired one yields its address.  IntegrityError when an ESN or an address is another meter's.
     """
     new = 0
-    # Addresses may have been given to others of the list: nobody is in the way of those.
+    listed = [(one.esn, one.address) for one in meters]
     for table, column in (("polled_meters", "address"), ("meters", "title")):
+        # Addresses may have been given to others of the list: nobody is in the way of those.
         connection.executemany(
-            f"UPDATE {table} SET {column}='#' || esn WHERE esn=? AND {column}!=?"
+            f"UPDATE {table} SET {column}=? || esn WHERE esn=? AND {column}!=?"
             " AND esn IN (SELECT esn FROM polled_meters)",
-            [(one.esn, one.address) for one in meters],
+            [(NO_ADDRESS, *row) for row in listed],
+        )
+        connection.executemany(
+            f"UPDATE {table} SET {column}=? || esn WHERE {column}=? AND esn!=?"
+            " AND esn IN (SELECT esn FROM polled_meters)"
+            " AND esn IN (SELECT esn FROM meters WHERE state=?)",
+            [(NO_ADDRESS, address, esn, State.RETIRED) for esn, address in listed],
         )
     for one in meters:
         row = connection.execute(
@@ -92,7 +101,7 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
         other = connection.execute(sql, (one.address, one.esn)).fetchone()
         if other is not None:
             text = f"{one.address} of {one.esn} is the address of {other[0]}"
-            raise sqlite3.IntegrityError(text)
+            raise sqlite3.IntegrityError(f"{text}, which has it until it is retired")
         new += row is None
         connection.execute(
             "INSERT INTO meters (esn, title, model, state, state_since_s) VALUES (?,?,?,?,?)"

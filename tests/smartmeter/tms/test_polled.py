@@ -125,7 +125,8 @@ def test_meters_may_take_the_addresses_of_each_other_and_the_owner_of_a_taken_on
     assert [tuple(row) for row in store.read(sql)] == [(*one, one[1]) for one in held]
     with pytest.raises(sqlite3.IntegrityError) as caught:
         enter(P2="socket://h:4", P4="socket://h:3")
-    assert str(caught.value) == "socket://h:3 of P4 is the address of P3"
+    told = "socket://h:3 of P4 is the address of P3, which has it until it is retired"
+    assert str(caught.value) == told
     assert [tuple(row)[:2] for row in store.read(sql)] == held
 
 

@@ -156,6 +156,36 @@ async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
         await tms.stop()
 
 
+async def test_a_retired_plain_meter_yields_its_address_to_the_one_that_replaces_it(
+    tmp_path: Path,
+) -> None:
+    tms = TmsServer(tmp_path, Calendar(1_767_225_600_000_000))
+    await tms.start("127.0.0.1", 0)
+    try:
+        service, newer, elsewhere = (
+            Service(tms),
+            LIST.replace("P1", "P2"),
+            LIST.replace(":1,", ":3,"),
+        )
+        service.import_polled(LIST)
+        with pytest.raises(SettingsError, match="address of P1, which has it until it is retired"):
+            service.import_polled(newer)
+        service.retire("P1", "ann")
+        assert service.import_polled(newer)["new"] == 1
+        service.replace("P1", "P2", "ann")
+        assert service.meter("P1")["title"] == "none: P1"
+        assert [one["esn"] for one in service.meter("P2")["place"]] == ["P2", "P1"]
+        with pytest.raises(SettingsError, match="P1: has no address: another meter has it now"):
+            service.bring_back("P1")
+        service.import_polled(elsewhere)
+        service.bring_back("P1")
+        told = service.meter("P1")
+        assert (told["title"], told["state"]) == ("socket://127.0.0.1:3", "polled")
+        assert tms.head_end.polled.meters["P2"].address == "socket://127.0.0.1:1"
+    finally:
+        await tms.stop()
+
+
 def test_who_was_retired_or_replaced_stays_so_when_the_tms_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
