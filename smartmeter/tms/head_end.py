@@ -223,6 +223,11 @@ class HeadEnd:
         if refused is not None:
             self.store.write(refused)
 
+    def plain_answered(self, now_us: int) -> None:
+        """Take what the shell of the plain meters has brought; what is due waits for its turn."""
+        self._now_us = now_us
+        self._settle()
+
     def deadline_us(self) -> int | None:
         """Give when a wait for an answer or another try is over; the rest is by the calendar."""
         return earliest(self.collector.deadline_us(), self.jobs.deadline_us())

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
 from smartmeter.tms.model import SYSTEM
 
@@ -102,6 +102,8 @@ class JobRunner:
         self._lines: dict[str, _Line] = {}
         self._by_transaction: dict[int, str] = {}
         self._events: list[Event] = []
+        #: No retry is due before this; how many jobs there are must not make each answer dear.
+        self._retry_us: int | None = None
 
     def has(self, esn: str, kind: str) -> bool:
         """Tell whether a SmartMeter has such a job that has not ended."""
@@ -163,8 +165,8 @@ class JobRunner:
         """A SmartMeter has connected: what waits for a retry is tried now."""
         line = self._lines.get(esn)
         if line is not None and line.retry_us is not None:
-            line.retry_us = now_us
-            self.expire(now_us)
+            line.retry_us = None
+            self._begin(line, now_us)
 
     def cancel(self, job: Job, cause: str, now_us: int) -> int | None:
         """End a job that has not ended; give the transaction that it leaves under way.
@@ -196,10 +198,13 @@ class JobRunner:
 
     def expire(self, now_us: int) -> None:
         """Try again what is due."""
+        if self._retry_us is None or now_us < self._retry_us:
+            return
         for line in list(self._lines.values()):
             if line.retry_us is not None and now_us >= line.retry_us:
                 line.retry_us = None
                 self._begin(line, now_us)
+        self._retry_us = self.deadline_us()
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
@@ -295,6 +300,7 @@ class JobRunner:
         if anew or not line.answers:
             line.script = None
         job.state, job.cause, line.retry_us = WAITING, cause, now_us + pause_us
+        self._retry_us = earliest(self._retry_us, line.retry_us)
         self._events.append(JobChanged(job))
 
     def _end(self, line: _Line, state: str, cause: str, result: Any, now_us: int) -> None:

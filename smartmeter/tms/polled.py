@@ -26,6 +26,8 @@ from smartmeter.tms.template import Template
 
 COLUMNS = ["esn", "address", "user_id", "password", "model"]
 MAX_ROWS = 100_000
+#: Polls that begin in one turn of the loop: each takes it a fraction of a millisecond.
+MAX_DUE = 500
 #: Stands before the ESN of a meter whose address another one has: no address looks so.
 NO_ADDRESS = "none: "
 
@@ -177,6 +179,9 @@ class PollPlan:
         self._heap: list[tuple[int, str, int, int]] = []
         self._known: set[str] = set()
 
+    def __contains__(self, esn: str) -> bool:
+        return esn in self._known
+
     def add(self, esn: str, polled: Mapping[int, int], utc_s: int) -> None:
         """Begin with a meter; ``polled`` gives the last due second that was served, by schedule.
 
@@ -199,9 +204,9 @@ class PollPlan:
         heapq.heapify(self._heap)
 
     def tick(self, utc_s: int) -> list[PollDue]:
-        """Give what is due."""
-        found = []
-        while self._heap and self._heap[0][0] <= utc_s:
+        """Give what is due, the first ``MAX_DUE`` of it: the rest is given in the next turns."""
+        found: list[PollDue] = []
+        while len(found) < MAX_DUE and self._heap and self._heap[0][0] <= utc_s:
             _, esn, number, due_s = heapq.heappop(self._heap)
             schedule = self._schedules[number]
             found.append(PollDue(esn, schedule, due_s))

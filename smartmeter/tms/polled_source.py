@@ -62,7 +62,8 @@ class PolledSource:
         rows = self._store.read("SELECT * FROM polled_meters JOIN meters USING (esn)")
         self.meters = polled_meters(rows)
         self.silent.update(row["esn"] for row in rows if row["state"] == State.SILENT)
-        for esn in (row["esn"] for row in rows if row["state"] != State.RETIRED):
+        new = (row["esn"] for row in rows if row["state"] != State.RETIRED)
+        for esn in (esn for esn in new if esn not in self.plan):
             last = self._store.read(
                 "SELECT schedule_nbr, max(due_s) AS due_s FROM polls WHERE esn=?"
                 " GROUP BY schedule_nbr",

@@ -21,7 +21,7 @@ from smartmeter.comms.paths import UdpPath, native_address_of
 from smartmeter.comms.standing import Standing, Tell, tell_nobody
 from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
-from smartmeter.tms.polled import PolledMeter, import_polled, remove_polled
+from smartmeter.tms.polled import PolledMeter, import_polled, read_polled, remove_polled
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
 from smartmeter.tms.shipment import Shipped, import_shipment
@@ -121,15 +121,35 @@ class TmsServer:
 
     def import_polled(self, meters: list[PolledMeter]) -> int:
         """Enter plain meters to be polled; gives how many were new."""
+        new = self._store_polled(meters)
+        self._poll_stored()
+        return new
+
+    async def enter_polled(self, text: str) -> tuple[int, int]:
+        """Read a list of plain meters and enter them, both in a thread.
+
+        Gives how many were read and how many of them are new.
+        """
+
+        def enter() -> tuple[int, int]:
+            meters = read_polled(text)
+            return len(meters), self._store_polled(meters)
+
+        entered = await asyncio.to_thread(enter)
+        self._poll_stored()  # the plan of polls is the loop's
+        return entered
+
+    def _store_polled(self, meters: list[PolledMeter]) -> int:
         utc_s = self.calendar.utc_s(monotonic_us()) or 0
         try:
-            new = self.store.write_now(lambda c: import_polled(c, meters, utc_s))
+            return self.store.write_now(lambda c: import_polled(c, meters, utc_s))
         except sqlite3.IntegrityError as error:
             raise SettingsError(
                 "list of polled meters", f"contradicts what is stored: {error}", "mend the line"
             ) from error
-        self.head_end.polled.load(utc_s)
-        return new
+
+    def _poll_stored(self) -> None:
+        self.head_end.polled.load(self.calendar.utc_s(monotonic_us()) or 0)
 
     def remove_polled(self, esn: str) -> None:
         """Forget a plain meter that is polled; what it told stays."""
@@ -160,7 +180,7 @@ class TmsServer:
     def _polled(self) -> None:
         """A plain meter has answered, or has not."""
         if not self._stopping:
-            self.head_end.expire(monotonic_us())
+            self.head_end.plain_answered(monotonic_us())
             self.flush()
 
     def _call_soon(self, function: Callable[[], None]) -> None:

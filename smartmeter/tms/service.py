@@ -271,6 +271,11 @@ class Service:
         meters = read_polled(text)
         return {"read": len(meters), "new": self._server.import_polled(meters)}
 
+    async def enter_polled(self, text: str) -> dict[str, int]:
+        """Do the same, and let the loop go on while a long list is read and stored."""
+        read, new = await self._server.enter_polled(text)
+        return {"read": read, "new": new}
+
     def polled(self) -> list[dict[str, Any]]:
         """Give the plain meters that are polled, without their passwords."""
         source = self._server.head_end.polled

@@ -205,8 +205,7 @@ def _add_acts(app: FastAPI, service: Service, user_of: Any) -> None:
     @app.post("/api/polled", openapi_extra=CSV_BODY)
     async def polled(request: Request) -> Any:
         text = await _text(request, "the list of polled meters")
-        # In the loop itself: the plan of polls is the loop's.
-        return text if isinstance(text, JSONResponse) else service.import_polled(text)
+        return text if isinstance(text, JSONResponse) else await service.enter_polled(text)
 
     @app.delete("/api/polled/{esn}")
     async def remove_polled(esn: str) -> dict[str, str]:

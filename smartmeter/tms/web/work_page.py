@@ -161,11 +161,8 @@ def _unknown(service: Service) -> ui.table:
         async def shipment(text: str) -> dict[str, int]:
             return await asyncio.to_thread(service.import_shipment, text)
 
-        async def polled(text: str) -> dict[str, int]:
-            return service.import_polled(text)  # the plan of polls is the loop's
-
         _upload("Import a shipment file (CSV)", shipment, "SmartMeters")
-        _upload("Import plain meters to poll (CSV)", polled, "plain meters")
+        _upload("Import plain meters to poll (CSV)", service.enter_polled, "plain meters")
     return drawn
 
 

@@ -145,6 +145,15 @@ def test_what_was_missed_is_polled_once_and_then_each_due_time() -> None:
     assert dues == [EPOCH_S + 900 * n for n in range(1, 9)]
 
 
+def test_the_polls_of_a_long_list_begin_in_several_turns_each_once() -> None:
+    plan = PollPlan([SCHEDULES[1]])
+    for number in range(1200):
+        plan.add(f"P{number}", {}, EPOCH_S + 100)
+    turns = [plan.tick(EPOCH_S + 100) for _ in range(4)]
+    assert [len(turn) for turn in turns] == [500, 500, 200, 0]
+    assert len({due.esn for turn in turns for due in turn}) == 1200
+
+
 def test_what_was_polled_before_a_restart_is_not_polled_again() -> None:
     plan = PollPlan([SCHEDULES[1]])
     plan.add("P1", {1: EPOCH_S}, EPOCH_S + 300)
