@@ -9,9 +9,8 @@ own zone is taken; what is left out is as in the default.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from functools import cache, cached_property
@@ -21,7 +20,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
-from ansi_tables.ssi_layouts import MAX_TRANSITIONS
+from ansi_tables.ssi_layouts import (
+    DISPOSITION,
+    GENERAL,
+    MAX_TRANSITIONS,
+    MONITOR,
+    OUTAGE,
+    SCHEDULE,
+)
 from ansi_tables.ssi_tables import (
     BLANK_MONITOR,
     CONFIG_TABLES,
@@ -37,6 +43,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.provisioning import fault, recurrence, zone
 from smartmeter.base.tasks import DAY_S, Recurrence
 from smartmeter.base.zone import UTC_ZONE, Zone
+from smartmeter.tms.template_form import entries, entry, read_object, refuse_unknown
 
 MAX_TEMPLATE_OCTETS = 1 << 20
 #: Days since 1970 that a zone is told for: 2016 to 2047, as many years as there is room for two
@@ -213,21 +220,23 @@ class Template:
 def make_template(changes: Mapping[str, Any] | None = None) -> Template:
     """Make a template from the default and changes; SettingsError names what cannot be."""
     changes = changes or {}
-    _refuse_unknown("part", changes, _PARTS)
+    refuse_unknown("part", changes, _PARTS)
     parts = {name: changes.get(name, DEFAULT[name]) for name in _PARTS}
+    if not isinstance(parts["zone"], str):
+        raise SettingsError("template", f"zone: {parts['zone']!r:.40} is no text", "name a zone")
     try:
         values = {
             SsiTable.SCHEDULES: {
-                "SCHEDULES": [_entry("schedule", _SCHEDULE, one) for one in parts["schedules"]]
+                "SCHEDULES": entries("schedules", parts["schedules"], _SCHEDULE, SCHEDULE)
             },
             SsiTable.MONITORS: {
-                "MONITORS": [_entry("monitor", _MONITOR, one) for one in parts["monitors"]]
+                "MONITORS": entries("monitors", parts["monitors"], _MONITOR, MONITOR)
             },
-            SsiTable.OUTAGE: _entry("outage", DEFAULT["outage"], parts["outage"]),
-            SsiTable.DISPOSITION: _entry(
-                "disposition", DEFAULT["disposition"], parts["disposition"]
+            SsiTable.OUTAGE: entry("outage", parts["outage"], DEFAULT["outage"], OUTAGE),
+            SsiTable.DISPOSITION: entry(
+                "disposition", parts["disposition"], DEFAULT["disposition"], DISPOSITION
             ),
-            SsiTable.GENERAL: _entry("general", DEFAULT["general"], parts["general"]),
+            SsiTable.GENERAL: entry("general", parts["general"], DEFAULT["general"], GENERAL),
             SsiTable.ZONE: zone_table(parts["zone"]),
         }
         images = {table: ssi_tables.encode(table, values[table]) for table in CONFIG_TABLES}
@@ -239,21 +248,6 @@ def make_template(changes: Mapping[str, Any] | None = None) -> Template:
     if impossible:
         raise SettingsError("template", f"{impossible}; no SmartMeter could do it", "mend it")
     return Template(_version(images), images)
-
-
-def _entry(what: str, usual: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an entry with all its elements; what is not given is as usual."""
-    entry = {**usual, **given}
-    _refuse_unknown(f"element of {what}", entry, usual)
-    return entry
-
-
-def _refuse_unknown(what: str, given: Iterable[str], known: Iterable[str]) -> None:
-    unknown = set(given) - set(known)
-    if unknown:
-        raise SettingsError(
-            "template", f"unknown {what} {min(unknown)!r:.60}", f"use {', '.join(known)}"
-        )
 
 
 @cache
@@ -300,11 +294,9 @@ def read_template(text: str, place: str = "template") -> Template:
     if len(text) > MAX_TEMPLATE_OCTETS:
         raise SettingsError(place, "is larger than 1 MiB", "make it smaller")
     try:
-        changes = json.loads(text.removeprefix("\ufeff"))
+        changes = read_object(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise SettingsError(place, str(error), "write JSON") from error
-    if not isinstance(changes, dict):
-        raise SettingsError(place, "is no JSON object", "write {...}")
     try:
         return make_template(changes)
     except SettingsError as error:

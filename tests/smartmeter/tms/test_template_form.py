@@ -1,0 +1,44 @@
+"""What is wrong with a template is told by its place in the file, and what to write there."""
+
+import json
+from typing import Any
+
+import pytest
+
+from smartmeter.base.errors import SettingsError
+from smartmeter.tms.template import read_template
+
+PART = {"TABLE": 23, "OFFSET": 0, "COUNT": 4}
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"schedules": 5}, "schedules: 5 is no list; write [...]"),
+    ({"schedules": {}}, "schedules: {} is no list; write [...]"),
+    ({"monitors": ""}, "monitors: '' is no list; write [...]"),
+    ({"schedules": [{"SCHEDULE_NBR": 1}, "ab"]}, "schedules, entry 2: 'ab' is no object"),
+    ({"outage": []}, "outage: [] is no object; write {...}"),
+    ({"zone": ["UTC"]}, "zone: ['UTC'] is no text; name a zone"),
+    ({"monitors": [{"PATH": 1}]}, "monitors, entry 1: PATH: 1 is no text"),
+    (
+        {"schedules": [{"PERIOD_MIN": -1}]},
+        "schedules, entry 1: PERIOD_MIN: -1 is none that fits; give a whole number, 0 to 65535",
+    ),
+    ({"outage": {"THRESHOLD_S": 1.5}}, "outage: THRESHOLD_S: 1.5 is none that fits"),
+    ({"monitors": [{"POWER": 128}]}, "give a whole number, -128 to 127"),
+    ({"schedules": [{"TABLES": [1, 65536]}]}, "schedules, entry 1: TABLES 2: 65536 is none that"),
+    ({"schedules": [{"PARTS": [{"TABLE": 23}]}]}, "PARTS 1: has other elements than TABLE, OFFSET"),
+    ({"schedules": [{"PARTS": [PART, PART | {"X": 1}]}]}, "entry 1: PARTS 2: has other elements"),
+    ({"schedules": [{"PARTS": [PART | {"OFFSET": 1 << 24}]}]}, "PARTS 1: OFFSET: 16777216 is none"),
+    ({"disposition": {"ENTRIES": [7]}}, "disposition: ENTRIES 1: 7 is no object; write {...}"),
+]
+
+
+@pytest.mark.parametrize(("changes", "told"), WRONG)
+def test_what_is_wrong_is_named_by_its_place(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_template(json.dumps(changes), "--template t.json")
+    assert str(caught.value).startswith("--template t.json: ")
+    assert told in str(caught.value)
+
+
+def test_a_name_that_comes_twice_is_refused_as_one_of_them_would_do_nothing() -> None:
+    with pytest.raises(SettingsError, match="'zone' comes twice in one object; write JSON"):
+        read_template('{"zone": "UTC", "zone": "Europe/Berlin"}')
