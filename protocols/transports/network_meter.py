@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
@@ -141,7 +141,9 @@ class NetworkMeter:
     """A meter's tables over C12.22; used with ``with``.
 
     The newest key, that with the highest id, secures the requests; without a
-    key they go in clear, and then no password is sent.  A node that serves nothing
+    key they go in clear, and then no password is sent.  One that is refused when something
+    is read is not sent again (``password_accepted``): too many tries lock a meter, and what
+    needs no right is read without.  A node that serves nothing
     outside sessions (``isss``) is logged on to, as ``user``.  With ``answer_port`` an
     answer may also come on a connection that the meter opens to that port.  An
     answer is awaited for ``answer_timeout_s``.
@@ -162,6 +164,10 @@ class NetworkMeter:
         self._title, self._line = target.title, ApduConnection(target, tls, MAX_TABLE_OCTETS)
         self._key_id = max(keys, default=None)
         self._password, self._user_id, self._user = password, user_id, user
+        #: None while the password was not tried.
+        self.password_accepted: bool | None = None
+        #: Called when it is refused, and all goes on without rights.
+        self.on_password_refused: Callable[[], None] | None = None
         self._in_session = False
         state = SecurityState(1 + secrets.randbelow(0x7FFF))
         settings = NodeSettings(max_apdu_octets=MAX_TABLE_OCTETS)
@@ -343,7 +349,7 @@ class NetworkMeter:
         are_reads = all(isinstance(one, _READS) for one in requests)
         services = [encode_service(request) for request in requests]
         try:
-            responses = self._behind_password(services)
+            responses = self._behind_password(services, are_reads)
         except LinkError as error:
             if isinstance(error, _NetworkBusy) and are_reads:
                 return (bytes([ResponseCode.bsy]),)
@@ -351,13 +357,13 @@ class NetworkMeter:
             was_ended = self._line.line is None and self._has_answered
             if not was_ended or not are_reads:
                 raise
-            responses = self._behind_password(services)
+            responses = self._behind_password(services, are_reads)
         if responses[0] == _ISSS:  # nothing was done: there is no session, or none any more
             self._log_on()
-            responses = self._behind_password(services)
+            responses = self._behind_password(services, are_reads)
         return responses
 
-    def _behind_password(self, services: list[bytes]) -> tuple[bytes, ...]:
+    def _behind_password(self, services: list[bytes], are_reads: bool) -> tuple[bytes, ...]:
         """Send services; in a session the password was given at its beginning."""
         led: list[bytes] = []
         if self._password is not None and self._key_id is not None and not self._in_session:
@@ -368,7 +374,14 @@ class NetworkMeter:
         if responses and all(one[0] in _BUSY for one in responses):
             return responses[-len(services) :]
         if led and responses:
-            self._refused(responses[0], "security")
+            self._reached(responses[0])
+            self.password_accepted = responses[0][0] == ResponseCode.ok
+            if are_reads and not self.password_accepted:
+                self._password = None
+                if self.on_password_refused is not None:
+                    self.on_password_refused()
+                return self._behind_password(services, are_reads)
+            self._refused(responses[0], "the password")
             responses = responses[1:]
         if not responses:
             raise LinkError(f"{self._name}: an answer without items")
@@ -379,8 +392,9 @@ class NetworkMeter:
         services = [encode_service(NetworkLogon(self._user_id, self._user, SESSION_IDLE_S))]
         if self._password is not None and self._key_id is not None:
             services.append(encode_service(NetworkSecurity(self._password)))
-        for answer in self._exchange(services, self._key_id):
-            self._refused(answer, "logon")
+        answers = self._exchange(services, self._key_id)
+        for answer, what in zip(answers, ("logon", "the password"), strict=False):
+            self._refused(answer, what)
         self._in_session = True
 
     def _refused(self, response: bytes, request: str) -> None:

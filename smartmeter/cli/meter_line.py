@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from smartmeter.comms.tls import TlsFiles
 
 _Verb = TypeVar("_Verb", bound=Callable[..., Any])
+PASSWORD_REFUSED = "the meter refused the password; going on without rights"
 _QUIRKS = {quirk.label: quirk for quirk in Quirk}
 
 
@@ -216,7 +217,7 @@ def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> N
     if logon.password is not None and not keys:
         click.echo("without a key the password is not sent", err=True)
     timeout_s = options.answer_timeout or ANSWER_TIMEOUT_S
-    return NetworkMeter(
+    meter = NetworkMeter(
         name,
         keys,
         logon.password,
@@ -226,12 +227,14 @@ def network_meter(name: str, logon: LogonSettings, options: NetworkOptions) -> N
         logon.user,
         options.tls(name),
     )
+    meter.on_password_refused = lambda: click.echo(PASSWORD_REFUSED, err=True)
+    return meter
 
 
 def warn_of_password(meter: RemoteMeter) -> None:
     """Say so when the meter has refused the password at its port, or the key in a call."""
     opened = meter.opened if isinstance(meter, MeterPort) else None
     if opened is not None and opened.password_accepted is False:
-        click.echo("the meter refused the password; going on without rights", err=True)
+        click.echo(PASSWORD_REFUSED, err=True)
     if opened is not None and opened.key_accepted is False:
         click.echo("the meter refused the key; going on without what it opens", err=True)

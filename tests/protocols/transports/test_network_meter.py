@@ -75,12 +75,24 @@ def test_tables_are_read_secured_and_refusals_are_named() -> None:
             meter.read(42)
     with device(NodeSettings()) as (name, _), NetworkMeter(name, KEYS, PASSWORD, 2) as meter:
         assert meter.read(0) == b"zero"
-    with (
-        device(NodeSettings()) as (name, _),
-        NetworkMeter(name, KEYS, b"wrong") as meter,
-        pytest.raises(ServiceRefused, match="security"),
-    ):
-        meter.read(0)
+
+
+def test_a_password_that_is_refused_is_tried_once_and_what_needs_no_right_is_read() -> None:
+    with device(NodeSettings()) as (name, served):
+        with NetworkMeter(name, KEYS, b"wrong") as meter:
+            assert meter.read(1)[:4] == b"SMOP" and meter.password_accepted is False
+            with pytest.raises(ServiceRefused, match="isc"):
+                meter.read(42)
+        with (
+            NetworkMeter(name, KEYS, b"wrong") as meter,
+            pytest.raises(ServiceRefused, match="the password"),
+        ):
+            meter.write(3, b"whole")
+        told = {"SMARTMETER_C1222_KEYS": f"{KEY_ID}={KEY.hex()}", "SMARTMETER_PASSWORD": "wrong"}
+        served.talk.tables.images[0] = original().table(0, 0)
+        done = smartmeter("read", name, "1", **told)
+        assert done.returncode == 0 and "MANUFACTURER" in done.stdout, done.stderr
+        assert done.stderr.count("the meter refused the password") == 1
 
 
 def test_tables_are_written_whole_and_in_part_and_only_with_the_right_to_it() -> None:
@@ -123,8 +135,8 @@ def test_a_device_that_serves_nothing_outside_sessions_is_logged_on_to_and_off()
             meter.write(3, b"whole")
             assert meter.read(3) == b"whole" and len(tables.sessions) == 1
         assert len(tables.sessions) == 0
-        with NetworkMeter(name, KEYS, b"wrong") as meter, pytest.raises(ServiceRefused):
-            meter.read(1)
+        with NetworkMeter(name, KEYS, b"wrong") as meter:
+            assert meter.read(1)[:4] == b"SMOP" and meter.password_accepted is False
 
 
 class Procedures(Tables):
