@@ -44,6 +44,9 @@ class TaskRunner:
         self.scheduler = Scheduler(esn, memory.marks)
         self.clock = ClockCheck(reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory, reporter)
+        #: The run that reads from the cursors, and those that wait until it has moved them.
+        self._reading: Run | None = None
+        self._behind: list[Run] = []
 
     def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
         """Take the SCHEDULES table."""
@@ -71,8 +74,12 @@ class TaskRunner:
     def start_due(self, utc_s: int, shown: Shown, now_us: int) -> bool:
         """Start what is due; True when something may have ended at once."""
         started = False
-        for run in self.scheduler.due(utc_s, now_us):
-            started = self._start(run, utc_s, shown, now_us) or started
+        runs, self._behind = self._behind, []
+        for run in runs + self.scheduler.due(utc_s, now_us):
+            if self._reading is not None and _moves_cursors(run):
+                self._behind.append(run)
+            else:
+                started = self._start(run, utc_s, shown, now_us) or started
         return started
 
     def _start(self, run: Run, utc_s: int, shown: Shown, now_us: int) -> bool:
@@ -96,6 +103,8 @@ class TaskRunner:
         if not self._door.submit(Priority.SCHEDULE, job, run, now_us, rank):
             self.failed(run, now_us)
             return False
+        if _moves_cursors(run):
+            self._reading = run
         return True
 
     def _work(self, run: Run, utc_s: int) -> Work:
@@ -137,11 +146,17 @@ class TaskRunner:
         if run.schedule["TASK"] == Task.DEMAND_RESET:
             self.resets.failed()
         self.scheduler.failed(run, now_us)
+        self._read(run)
+
+    def _read(self, run: Run) -> None:
+        if run is self._reading:
+            self._reading = None
 
     def done(self, run: Run, result: Any, last: Exchanged, shown: Shown, now_us: int) -> None:
         """A run was done, and read its last at ``last``: make its outcome durable."""
         self.scheduler.mark(run)
         self.scheduler.ended(run)
+        self._read(run)
         task = run.schedule["TASK"]
         if task == Task.CLOCK_CHECK:
             self.clock.compare(result, last, now_us)
@@ -206,3 +221,9 @@ class TaskRunner:
         memory.season, memory.calendar = season.season, season.calendar
         if changed and not first:
             self._once(Cause.SCHEDULE, now_us, TABLES=list(work.SEASON_TABLES))
+
+
+def _moves_cursors(run: Run) -> bool:
+    """Tell whether a run reports what only one report is to have: intervals, entries of the log."""
+    once = Content.LOAD_PROFILE | Content.EVENT_LOG
+    return run.schedule["TASK"] == Task.REPORT and bool(run.schedule["CONTENT"] & once)

@@ -328,6 +328,24 @@ def test_a_run_that_comes_later_goes_before_those_of_less_priority_that_wait() -
     assert numbers.index(9) <= 2 and [n for n in numbers if n != 9] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("baud", [None, 9600])
+def test_intervals_and_entries_that_two_schedules_ask_for_at_once_are_in_one_report_only(
+    baud: int | None,
+) -> None:
+    street = Street(baud=baud)
+    street.run(10)
+    content = Content.LOAD_PROFILE | Content.EVENT_LOG
+    both = schedules(schedule(CONTENT=content), schedule(2, PERIOD_MIN=30, CONTENT=content))
+    street.provision(SCHEDULES=both)
+    street.run(2 * HOUR_S + 60)
+    told = [sequence for sequence, _, _ in street.host.intervals()]
+    assert told == [one.sequence for one in street.journal]
+    entries = [e["SEQUENCE"] for p in street.host.parts(SsiTable.EVENT_PART) for e in p["ENTRIES"]]
+    assert len(entries) == len(set(entries))
+    numbers = [report.header["SCHEDULE_NBR"] for report in street.host.reports]
+    assert numbers.count(1) >= 8 and numbers.count(2) >= 4
+
+
 # A full outbox.
 
 
