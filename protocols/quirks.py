@@ -76,7 +76,9 @@ class Quirk(Enum):
     ERR_AT_FIRST = Lore("Q26", "err at the first read of a session", "asked once more")
     SLOW = Lore("Q27", "more than 6 s until a write is answered", "waited for, up to 20 s")
     ACK_TOO_FAST = Lore(
-        "Q28", "our acknowledgments are missed", "sent later: the turn-around delay is raised"
+        "Q28",
+        "our acknowledgments are missed",
+        "sent later: the turn-around delay is raised, and tried lower",
     )
     SESSION_OPEN = Lore("Q29", "an earlier session was still open", "terminated, and begun again")
     SILENT_AT_FIRST = Lore(

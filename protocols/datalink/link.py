@@ -50,6 +50,11 @@ WAKE_UP = 0x55
 WAKE_PAUSE_US = 50_000
 #: A line that was quiet for so long may have to be woken.
 REST_US = 1_000_000
+#: Packets without a copy after which a shorter turn-around is tried again, and how many times as
+#: many it takes when that was too short: a loss is not a way of the meter.
+PACKETS_TO_HURRY, HURRY_LATER = 100, 8
+#: A copy among so many packets after that shows that it was too short.
+PACKETS_ON_TRIAL = 4
 #: A packet NAKed so often at the start may be wanted with its checksum swapped.
 NAKS_BEFORE_SWAPPING = 2
 
@@ -114,6 +119,11 @@ class Link:
         self._choices = choices or LinkChoices()
         self.quirks = quirks or Quirks(strict=frozenset(Quirk))
         self.timing = timing
+        # How far the turn-around was raised, and how many packets came since it last changed.
+        self._given_turn_around_us = timing.turn_around_us
+        self._since_change = 0
+        self._to_hurry = PACKETS_TO_HURRY
+        self._on_trial = False
         self._parser = Parser(max_packet, self.timing)
         self._echo = EchoFilter()
         self.identity = 0
@@ -163,8 +173,13 @@ class Link:
 
     def set_timing(self, timing: Timing) -> None:
         """Change the time-outs, from now on."""
+        self._given_turn_around_us = timing.turn_around_us
+        self._use(timing)
+
+    def _use(self, timing: Timing) -> None:
         self.timing = timing
         self._parser.timing = timing
+        self._since_change = 0
 
     @property
     def max_message(self) -> int:
@@ -429,6 +444,9 @@ class Link:
             self._refuse(now_us, NAK if self._choices.nak_out_of_sequence else ACK)
             return
         self._note_peculiarities(packet, len(octets))
+        self._since_change += 1
+        if self._since_change > self._to_hurry:
+            self._hurry()
         self._last, self._asked_anew, self._met = mark, False, True
         self._put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
@@ -459,11 +477,26 @@ class Link:
 
     def _slow_down(self) -> None:
         """Our acknowledgment was missed: perhaps the meter was still sending (Q28)."""
+        if self._on_trial and self._since_change <= PACKETS_ON_TRIAL:
+            self._to_hurry *= HURRY_LATER
+        self._on_trial = False
         for turn_around_us in SLOWER_TURN_AROUNDS_US:
             if turn_around_us > self.timing.turn_around_us:
                 self.quirks.note(Quirk.ACK_TOO_FAST)
-                self.set_timing(replace(self.timing, turn_around_us=turn_around_us))
+                self._use(replace(self.timing, turn_around_us=turn_around_us))
                 return
+        self._since_change = 0
+
+    def _hurry(self) -> None:
+        """Nothing was missed for long: try the next shorter turn-around, down to the given one."""
+        raised_us, given_us = self.timing.turn_around_us, self._given_turn_around_us
+        if raised_us == given_us:
+            return
+        shorter = (one for one in SLOWER_TURN_AROUNDS_US if given_us < one < raised_us)
+        self._use(replace(self.timing, turn_around_us=max(shorter, default=given_us)))
+        self._on_trial = True
+        if self.timing.turn_around_us == given_us:
+            self.quirks.forget(Quirk.ACK_TOO_FAST)
 
     def _note_peculiarities(self, packet: Packet, octets: int) -> None:
         toggle = packet.ctrl & TOGGLE

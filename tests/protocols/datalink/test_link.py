@@ -122,3 +122,33 @@ def test_of_another_meter_after_a_lost_session_it_is_learnt_anew() -> None:
     assert answered(link, b"identity", 0, 2_000) == [b"identity"]
     assert answered(link, b"ok", 0, 3_000) == [b"ok"]
     assert answered(link, b"ok", 0, 4_000) == [b"ok"]
+
+
+def packets(link: Link, count: int, misses_below_us: int = 0) -> int:
+    """Hear packets from a meter that misses acknowledgments sent sooner; give its copies."""
+    copies = 0
+    for number in range(count):
+        octets = Packet(b"%d" % number, TOGGLE * (number & 1)).encode()
+        heard(link, octets, number)
+        while link.timing.turn_around_us < misses_below_us:
+            link._out.clear()
+            link._held.clear()
+            heard(link, octets, number)
+            copies += 1
+        link._out.clear()
+        link._held.clear()
+    return copies
+
+
+def test_after_acknowledgments_that_were_lost_the_turn_around_is_short_again() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    assert packets(link, 1, misses_below_us=150_000) == 3
+    assert link.timing.turn_around_us == 150_000 and link.quirks.on(Quirk.ACK_TOO_FAST)
+    packets(link, 310)
+    assert link.timing.turn_around_us == 175 and not link.quirks.on(Quirk.ACK_TOO_FAST)
+
+
+def test_a_meter_that_misses_what_is_sent_too_soon_is_seldom_tried_again() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    assert packets(link, 5_000, misses_below_us=30_000) <= 2 + 3
+    assert link.timing.turn_around_us == 50_000
