@@ -24,6 +24,7 @@ from protocols.c1222.node_events import (
     SERVING_S,
     US_PER_S,
     WINDOW_S,
+    AnsweredLate,
     KeySuspected,
     MessageRejected,
     NodeSettings,
@@ -50,6 +51,7 @@ from protocols.psem.codes import ResponseCode
 
 __all__ = [
     "WINDOW_S",
+    "AnsweredLate",
     "KeySuspected",
     "MessageRejected",
     "Node",
@@ -152,6 +154,7 @@ class Node:
                 (lock.key_id, lock.iv) if lock is not None else None,
                 lock.mode if lock is not None else CLEAR,
                 called is not None and 0 in called.arcs[-2:] and called.relative,
+                now_us,
                 now_us + timeout_us,
                 octets,
                 repeats,
@@ -265,7 +268,7 @@ class Node:
         self._transactions.expect(apdu, self.title)
         security = self._transactions.security(apdu)
         responses = self._reception.open_response(path, apdu, security, now_us)
-        self._events.append(self._transactions.take(apdu, responses))
+        self._events += self._transactions.take(apdu, responses, now_us)
 
     def _take_request(self, path: Hashable, apdu: Apdu, group: bool, now_us: int) -> None:
         try:

@@ -97,6 +97,20 @@ class ResponseArrived(Event):
 
 
 @dataclass(frozen=True)
+class AnsweredLate(Event):
+    """An answer, as in ResponseArrived, to a request whose time was over, and that has failed.
+
+    ``sent_us`` is when it was sent first.
+    """
+
+    transaction: int
+    responses: tuple[bytes, ...]
+    secured: bool
+    calling: ApTitle | None
+    sent_us: int
+
+
+@dataclass(frozen=True)
 class TransactionFailed(Event):
     """An own request without an answer, or with one that cannot be trusted."""
 

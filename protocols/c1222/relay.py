@@ -40,7 +40,6 @@ from protocols.c1222.services import (
 )
 from protocols.c1222.waiting import WaitingRoom
 from protocols.c1222.ways import Ways
-from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 
@@ -77,9 +76,8 @@ class _Group:
 class Relay:
     """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
 
-    ``node`` is its own title, keys and transactions; its events that are no
-    network service come out of ``events``.  ``ways`` gives paths that its owner knows, and
-    ``members`` those to all below a title;
+    ``node`` is its own title, keys and transactions.  ``ways`` gives paths that its owner
+    knows, and ``members`` those to all below a title;
     ``seek`` begins to look for one and tells whether there is hope: then the message waits
     until ``way_found`` or ``way_lost``.  ``call`` does the same for one whose way is silent, and
     may only be slow.  ``moved`` is told of a title that has answered by a way that was looked
@@ -112,7 +110,6 @@ class Relay:
         self._groups: OrderedDict[Hashable, _Group] = OrderedDict()
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
-        self._events: list[Event] = []
         self._services = RelayServices(
             node, registrar, self._ways, self.counts, self._registered_by, address_of
         )
@@ -222,11 +219,6 @@ class Relay:
         out = self._urgent + self.node.outgoing() + self._out
         self._urgent, self._out = [], []
         return out
-
-    def events(self) -> list[Event]:
-        """Give what happened at the relay's own node, and forget it."""
-        events, self._events = self._events, []
-        return events
 
     def changes(self) -> list[Change]:
         """Give what changed in the registrar's list, to be made durable before ``outgoing`` is
@@ -468,8 +460,6 @@ class Relay:
                     self.node.forget(event.token)
             elif isinstance(event, ResponseArrived) and path == self.upstream:
                 self._ways.answered_from_above(event.calling, now_us)
-            else:
-                self._events.append(event)
 
 
 def _key_of(apdu: Apdu) -> Key:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from smartmeter.base.clock import US_PER_S
 
 #: What silence alone may raise a wait to, and what an answer may.  Who is dead must be found so
-#: before long; who has answered late is known to live.
-MAX_UNHEARD_US, MAX_WAIT_US = 60 * US_PER_S, 240 * US_PER_S
+#: before long; who has answered late is known to live.  A message that is longer on its way is
+#: refused for its stamp.
+MAX_UNHEARD_US, MAX_WAIT_US = 60 * US_PER_S, 900 * US_PER_S
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ is used twice over restarts.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +19,7 @@ from protocols.c1222.builder import NOTIFICATION, URGENT
 from protocols.c1222.identification import answer_of_node, identification
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
+    AnsweredLate,
     MessageRejected,
     Node,
     NodeSettings,
@@ -35,7 +36,7 @@ from protocols.c1222.registration import (
     serial_uid,
 )
 from protocols.c1222.services import Deregister, Disconnect, Trace, encode_service
-from protocols.c1222.transactions import NO_ANSWER
+from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode, code_name
@@ -63,6 +64,8 @@ _LATER = frozenset(bytes([one]) for one in (ResponseCode.bsy, ResponseCode.dnr, 
 REGISTER_TIMEOUT_US = 15 * US_PER_S
 #: Requests in a row without an answer, after which a bearer is doubted.
 UNANSWERED_BEFORE_DOUBT = 2
+#: Requests without an answer in time whose answer still counts when it comes.
+MAX_LATE = 8
 #: Octets that a message may have around its services, and a registration's in all.
 ENVELOPE_OCTETS, REGISTRATION_OCTETS = 128, 192
 
@@ -138,6 +141,8 @@ class NetworkSide:
         self._aside_tried, self._aside_us = 0, 0
         #: For the answer to the last registration or report.
         self._wait = Awaited(None, 0, 0, 0)
+        #: What was given up, oldest first: its wait, and the report if it was one.
+        self._late: OrderedDict[int, tuple[Awaited, Entry | None]] = OrderedDict()
         self._pause_us = FIRST_PAUSE_US
         self._not_before_us = 0
         #: Waits before further last gasps, how many messages the energy allows, and were sent;
@@ -163,6 +168,7 @@ class NetworkSide:
         """
         if self._node is not None:
             self._under_way = self._register_transaction = None
+            self._late.clear()
             self._make_node(self._node.next_invocation_id, now_us)
 
     def _make_node(self, next_id: int, now_us: int) -> None:
@@ -415,6 +421,8 @@ class NetworkSide:
         for event in self._node.events():
             if isinstance(event, ResponseArrived):
                 self._answered(event, now_us)
+            elif isinstance(event, AnsweredLate):
+                self._answered_late(event, now_us)
             elif isinstance(event, TransactionFailed):
                 self._failed(event.transaction, event.cause, now_us)
             elif isinstance(event, RequestArrived) and self._desk is not None:
@@ -439,11 +447,14 @@ class NetworkSide:
                 if isinstance(asked, Disconnect) and self._node is not None:
                     self._node.sessions.end_all()
                 # It answers, and begins anew.
+                self._late.clear()
                 self.registered, self._not_before_us = False, now_us + FIRST_PAUSE_US
                 return _OK
         return item
 
     def _answered(self, event: ResponseArrived, now_us: int) -> None:
+        if self._late.pop(event.transaction, None) is not None:
+            return  # an earlier answer has said the same
         self._patience.answered(self._wait, now_us)
         self._unanswered.pop(self._wait.whom, None)
         self._unseen.discard(self._wait.whom)
@@ -455,28 +466,62 @@ class NetworkSide:
             except RemoteProtocolError as error:
                 self._failed(event.transaction, str(error), now_us)
                 return
-            self._register_transaction = None
-            self.registered, self._registered_us = True, now_us
-            if answer.period_s:
-                self._registration_us = min(self._registration_us, answer.period_s * US_PER_S // 2)
-            self._not_before_us = now_us
-            if not self._refusals.lasting:
-                self._pause_us = FIRST_PAUSE_US
-            self._events.append(RegisteredWithTms())
+            self._taken_in(answer.period_s, now_us)
         elif self._under_way is not None and event.transaction == self._under_way[0]:
             entry = self._under_way[1]
-            if len(event.responses) != len(entry.services) or any(
-                response[:1] != b"\0" for response in event.responses
-            ):
+            if not _is_taken(entry, event.responses):
                 self._refused(entry, event.responses, now_us)
                 self._failed(event.transaction, "not all items are ok", now_us)
                 return
             self._under_way = None
-            self._refusals.taken(entry.number)
-            self._pause_us, self._not_before_us = FIRST_PAUSE_US, now_us
-            self._events.append(ReportAcknowledged(entry.number))
+            self._acknowledged(entry, now_us)
             return
         self.poll(now_us)
+
+    def _acknowledged(self, entry: Entry, now_us: int) -> None:
+        self._refusals.taken(entry.number)
+        self._pause_us, self._not_before_us = FIRST_PAUSE_US, now_us
+        self._events.append(ReportAcknowledged(entry.number))
+
+    def _taken_in(self, period_s: int, now_us: int) -> None:
+        """The TMS has registered the module for ``period_s``; 0: for ever."""
+        self._register_transaction = None
+        self.registered, self._registered_us = True, now_us
+        if period_s:
+            self._registration_us = min(self._registration_us, period_s * US_PER_S // 2)
+        self._not_before_us = now_us
+        if not self._refusals.lasting:
+            self._pause_us = FIRST_PAUSE_US
+        self._events.append(RegisteredWithTms())
+
+    def _answered_late(self, event: AnsweredLate, now_us: int) -> None:
+        """An answer tells how slow its way is, and what the TMS has done, also when nobody waits
+        for it any more: where a message takes longer than any wait, it is the only one."""
+        late = self._late.pop(event.transaction, None)
+        if late is None:
+            return
+        wait, entry = late
+        self._patience.answered(wait, now_us)
+        self._unanswered.pop(wait.whom, None)
+        self._unseen.discard(wait.whom)
+        if entry is None:
+            self._registered_late(b"".join(event.responses[:1]), now_us)
+            return
+        if not _is_taken(entry, event.responses):
+            return
+        if self._under_way is not None and self._under_way[1].number == entry.number:
+            transaction, self._under_way = self._under_way[0], None
+            self._late[transaction] = self._wait, entry
+        self._acknowledged(entry, now_us)
+
+    def _registered_late(self, response: bytes, now_us: int) -> None:
+        try:
+            answer = decode_registered(response)
+        except RemoteProtocolError:
+            return
+        if self._register_transaction is not None:
+            self._late[self._register_transaction] = self._wait, None
+        self._taken_in(answer.period_s, now_us)
 
     def _tell_time(self, response: bytes, iv: bytes | None, now_us: int) -> None:
         """Tell the time that the TMS stamped its answer with, if it is one.
@@ -511,17 +556,22 @@ class NetworkSide:
 
     def _failed(self, transaction: int, cause: str, now_us: int) -> None:
         """Pause, twice as long each time; a refused report may mean that the TMS forgot us."""
+        entry = None
         if transaction == self._register_transaction:
             self._register_transaction = None
             self._events.append(RegistrationRefused(cause))
         elif self._under_way is not None and transaction == self._under_way[0]:
-            self._under_way = None
-            if cause != NO_ANSWER:
+            entry, self._under_way = self._under_way[1], None
+            if cause not in UNANSWERED:
                 self.registered = False
         else:
             return
         path = self._wait.whom
-        if cause == NO_ANSWER and self._gasps_left is None and path in self._ways:
+        if cause in UNANSWERED:
+            self._late[transaction] = self._wait, entry
+            if len(self._late) > MAX_LATE:
+                self._late.popitem(last=False)
+        if cause in UNANSWERED and self._gasps_left is None and path in self._ways:
             self._patience.unanswered(self._wait)
             self._unanswered[path] += 1
             if self._unanswered[path] == UNANSWERED_BEFORE_DOUBT:
@@ -532,3 +582,8 @@ class NetworkSide:
             self._not_before_us = now_us + self._pause_us
             self._pause_us = min(2 * self._pause_us, MAX_PAUSE_US)
         self.poll(now_us)
+
+
+def _is_taken(entry: Entry, responses: Sequence[bytes]) -> bool:
+    """Tell whether the TMS has every item of a report."""
+    return len(responses) == len(entry.services) and all(one[:1] == _OK for one in responses)

@@ -17,6 +17,7 @@ from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import (
+    AnsweredLate,
     KeySuspected,
     MessageRejected,
     Node,
@@ -37,7 +38,7 @@ from protocols.c1222.services import (
     decode_service,
     whole_write,
 )
-from protocols.c1222.transactions import NO_ANSWER
+from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
@@ -81,9 +82,7 @@ IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
 #: Why a transaction ends when the path does not lead to the node; the last three are what a relay
 #: says, a hint.
-_NOT_REACHED = frozenset(
-    (NO_ANSWER, *map(code_name, (ResponseCode.uat, ResponseCode.nett, ResponseCode.netr)))
-)
+_NOT_REACHED = frozenset((*UNANSWERED, code_name(ResponseCode.uat), code_name(ResponseCode.netr)))
 _OK = b"\0"
 _NOT_CLEARED = bytes([ResponseCode.isc])
 
@@ -353,9 +352,11 @@ class Collector:
             elif isinstance(event, ResponseArrived):
                 self._answered(event, now_us)
                 self._events.append(Answered(event.transaction, event.responses))
+            elif isinstance(event, AnsweredLate):
+                self._answered_late(event, now_us)
             elif isinstance(event, TransactionFailed):
                 asked = self._waits.pop(event.transaction, None)
-                if asked is not None and event.cause == NO_ANSWER:
+                if asked is not None and event.cause in UNANSWERED:
                     self.patience.unanswered(asked.wait)
                 if asked is not None and event.cause in _NOT_REACHED:
                     self.paths.unanswered(asked.esn, asked.path)
@@ -381,6 +382,13 @@ class Collector:
         self.patience.answered(asked.wait, now_us)
         if event.secured and self._current is not None:
             self.paths.answered(asked.esn, self._current[0])
+
+    def _answered_late(self, event: AnsweredLate, now_us: int) -> None:
+        """Learn how slow the network is from an answer that nobody waits for any more."""
+        esn = self._meters.esn(event.calling)
+        if esn is not None and event.secured:
+            wait = Awaited(esn, event.sent_us, ANSWER_TIMEOUT_US, ANSWER_TIMEOUT_US)
+            self.patience.answered(wait, now_us)
 
     def _went_on(self, reason: str, now_us: int) -> bool:
         """Tell whether what the own node has no use for was somebody else's, and went on."""

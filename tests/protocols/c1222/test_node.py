@@ -7,6 +7,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER, ON_EXCEPTION, Envelope, build_apdu
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import (
+    AnsweredLate,
     MessageRejected,
     Node,
     NodeSettings,
@@ -15,7 +16,9 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.security import EaxPrime
+from protocols.c1222.transactions import LATE_US, MAX_LATE, NO_ANSWER
 from protocols.errors import LocalProtocolError
+from protocols.psem.codes import ResponseCode
 from tests.protocols.c1222.conversation import Clock, Ring
 
 METER, HOST = ApTitle.parse(".7.42"), ApTitle.parse(".1")
@@ -145,3 +148,58 @@ def test_a_node_that_has_started_again_refuses_what_was_stamped_before() -> None
     rejected, arrived = restarted.events()
     assert isinstance(rejected, MessageRejected) and rejected.reason == "outside-window"
     assert isinstance(arrived, RequestArrived)
+
+
+def an_answer_that_is_late(meter: Node, host: Node) -> tuple[int, bytes]:
+    """Ask, give up, and only then answer: give the request's number and the answer."""
+    number = host.request([READ], METER, "tcp", NOW_US, key_id=0)
+    meter.receive("line", only(host), NOW_US)
+    [arrived] = meter.events()
+    assert isinstance(arrived, RequestArrived)
+    host.expire(NOW_US + 15_000_000)
+    assert host.events() == [TransactionFailed(number, NO_ANSWER)]
+    meter.answer(arrived.token, [b"\3"], NOW_US + 15_000_000)
+    return number, only(meter)
+
+
+def test_an_answer_that_comes_too_late_is_known_as_one_and_told_once() -> None:
+    host, meter = a_pair()
+    number, answer = an_answer_that_is_late(meter, host)
+    wrong = answer[:-1] + bytes([answer[-1] ^ 1])
+    in_clear = build_apdu(Envelope(9, HOST, METER, number), [b"\0"])
+    for octets in (wrong, in_clear, answer, answer):
+        host.receive("tcp", octets, NOW_US + 600_000_000)
+    told = [getattr(event, "reason", event) for event in host.events()]
+    late = AnsweredLate(number, (b"\3",), True, METER, NOW_US)
+    assert told == ["mac-mismatch", "no-such-transaction", late, "no-such-transaction"]
+
+
+def test_an_answer_is_known_for_half_an_hour_and_of_a_thousand_requests() -> None:
+    host, meter = a_pair()
+    _, answer = an_answer_that_is_late(meter, host)
+    host.expire(NOW_US + 15_000_000 + LATE_US)
+    host.receive("tcp", answer, NOW_US + 15_000_000 + LATE_US)
+    assert [type(event) for event in host.events()] == [MessageRejected]
+    _, answer = an_answer_that_is_late(meter, host)
+    for _ in range(MAX_LATE):
+        host.request([READ], METER, "tcp", NOW_US, key_id=0, timeout_us=1)
+        host.expire(NOW_US + 1)
+    host.events()
+    host.receive("tcp", answer, NOW_US + 1)
+    assert [type(event) for event in host.events()] == [MessageRejected]
+
+
+def test_who_waits_longer_than_a_relay_goes_on_waiting_when_that_waits_no_more() -> None:
+    host, meter = a_pair()
+    for timeout_us, outcome in ((60_000_000, AnsweredLate), (61_000_000, ResponseArrived)):
+        number = host.request([READ], METER, "tcp", NOW_US, key_id=0, timeout_us=timeout_us)
+        meter.receive("line", only(host), NOW_US)
+        [arrived] = meter.events()
+        assert isinstance(arrived, RequestArrived)
+        of_relay = build_apdu(Envelope(9, HOST, METER, number), [bytes([ResponseCode.nett])])
+        host.receive("tcp", of_relay, NOW_US + 5)
+        gave_up = [TransactionFailed(number, "nett")] if outcome is AnsweredLate else []
+        assert host.events() == gave_up
+        meter.answer(arrived.token, [b"\3"], NOW_US + 5)
+        host.receive("tcp", only(meter), NOW_US + 6)
+        assert [type(event) for event in host.events()] == [outcome]

@@ -57,6 +57,21 @@ def test_over_a_slow_network_modules_report_by_themselves_too(
     assert (count.polls, count.silences) == (0, 0)
 
 
+@pytest.mark.parametrize(
+    ("link", "relays"),
+    [
+        (LinkSettings(rate_bps=50), 0),
+        (LinkSettings(delay_us=12_000_000, duty_period_us=900_000_000, duty_open_us=45_000_000), 1),
+    ],
+)
+def test_over_a_network_that_answers_after_every_wait_all_arrives(
+    link: LinkSettings, relays: int
+) -> None:
+    # A full message takes minutes, or waits for a link that opens each quarter of an hour.
+    count = run_fleet(FleetSettings(1, 1, 14, link=link, relays=relays))
+    assert count.sound and count.provisioned == 1 and count.reports >= 80
+
+
 def test_over_a_link_that_loses_two_of_five_messages_all_are_provisioned_soon() -> None:
     link = LinkSettings(500_000, 200_000, 40, 9600)
     fleet = Fleet(FleetSettings(6, 1, 1, faults=False, link=link))
