@@ -71,6 +71,8 @@ class Listener:
         self._tcp_address = ("", 0)
         self._datagrams: list[DatagramSocket] = []
         self._sweeper: asyncio.TimerHandle | None = None
+        #: What came before is left from then on: who is behind us may have ended, too.
+        self.is_closed = False
 
     async def listen(
         self, host: str, port: int, tls: ssl.SSLContext | None = None, place: str = ""
@@ -150,6 +152,7 @@ class Listener:
 
     async def close(self) -> None:
         """Stop listening and end all connections."""
+        self.is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         for server in self._servers:

@@ -109,6 +109,8 @@ class TcpPath(asyncio.BufferedProtocol):
     def _give(self, found: list[bytes], is_rest: bool = False) -> None:
         """Give APDUs on, so many at a time that nobody else waits long; then read on."""
         listener = self._listener
+        if listener.is_closed:
+            return
         for octets in found[:APDUS_A_TURN]:
             listener.take(self, octets)
         if found:

@@ -113,6 +113,19 @@ async def test_check_75_three_apdus_in_one_read_are_three_messages_in_order() ->
         client.writer.close()
 
 
+async def test_what_came_before_the_end_is_given_to_nobody_after_it() -> None:
+    async with serving() as served:
+        greedy = await Client.connect(served)
+        greedy.writer.write(b"".join(request([READ_1], n) for n in range(1, 10 * APDUS_A_TURN)))
+        await greedy.apdus(1)
+        await served.listener.close()
+        seen = len(served.seen)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(served.seen) == seen < 10 * APDUS_A_TURN - 1
+        greedy.writer.close()
+
+
 async def test_who_sends_very_much_lets_others_have_their_turn() -> None:
     async with serving() as served:
         greedy, modest = await Client.connect(served), await Client.connect(served)
