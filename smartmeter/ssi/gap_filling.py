@@ -32,6 +32,8 @@ class GapFilling:
         memory, meter = self._memory, self._reporter.meter
         if not memory.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
             return False
+        if not self._outbox.spare:  # what is set aside would give way, and be a gap again
+            return False
         assert meter is not None
         set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
         if ring_epoch != memory.profile_epoch(set_nbr) or set_nbr not in profile_sets(meter):

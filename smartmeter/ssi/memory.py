@@ -9,7 +9,7 @@ reports.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -122,6 +122,23 @@ class Memory:
         self.reset_s, self.self_read_s, self.reset_told = 0, 0, True
         self.season, self.calendar = None, ""
         self.context_sent = 0
+
+    def add_gap(self, gap: Sequence[int]) -> int:
+        """Remember intervals (set, ring epoch, first, end) that are to be read again.
+
+        They become one gap with what they adjoin.  Of too many gaps the oldest is forgotten:
+        gives how many intervals that gives up.
+        """
+        set_nbr, ring_epoch, first, end = gap
+        gaps, place = [], len(self.profile_gaps)
+        for index, one in enumerate(self.profile_gaps):
+            if one[:2] == [set_nbr, ring_epoch] and one[2] <= end and first <= one[3]:
+                first, end, place = min(first, one[2]), max(end, one[3]), min(place, index)
+            else:
+                gaps.append(one)
+        gaps.insert(place, [set_nbr, ring_epoch, first, end])
+        self.profile_gaps = gaps[-MAX_GAPS:]
+        return sum(one[3] - one[2] for one in gaps[:-MAX_GAPS])
 
     def page(self) -> bytes:
         """Give the page to commit."""

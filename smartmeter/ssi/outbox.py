@@ -104,6 +104,11 @@ class Outbox:
         return max(0, CAPACITY - RESERVE - self.waiting)
 
     @property
+    def spare(self) -> int:
+        """Give how many of those would take the place of nothing that is set aside."""
+        return max(0, CAPACITY - RESERVE - len(self._entries))
+
+    @property
     def waiting(self) -> int:
         """Give how many reports wait that are not set aside."""
         return len(self._entries) - len(self._aside)

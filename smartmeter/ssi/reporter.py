@@ -11,7 +11,7 @@ from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi.alarms import NO_MONITOR, Alarms
 from smartmeter.ssi.configuration import Configuration
-from smartmeter.ssi.memory import MAX_GAPS, MAX_OUTAGES, Memory
+from smartmeter.ssi.memory import MAX_OUTAGES, Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.outbox import Outbox
 from smartmeter.ssi.own_tables import version_value
@@ -88,13 +88,14 @@ class Reporter:
         """
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
-        for victim in victims:
-            lost = [list(astuple(carried)) for carried in victim.intervals]
-            memory.profile_gaps = [*memory.profile_gaps, *lost][-MAX_GAPS:]
+        carried = (astuple(one) for victim in victims for one in victim.intervals)
+        given_up = sum(memory.add_gap(one) for one in carried)
         memory.reports += len(drafts)
         memory.reports_dropped += len(victims)
         if victims:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
+        if given_up:
+            self.keep_own(ModuleAlarm.GAP, "there are too many gaps", now_us, given_up)
         self._outbox.add(drafts, memory.pages())
         if tells:
             self._tell_kept(now_us)

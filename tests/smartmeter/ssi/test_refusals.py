@@ -2,7 +2,7 @@
 
 import pytest
 
-from ansi_tables.ssi_tables import Cause, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import DEFAULT_BASE, Cause, ModuleAlarm, SsiTable, Task
 from smartmeter.comms.way import Need
 from smartmeter.ssi.module import ReportSetAside
 from tests.smartmeter.ssi.host import (
@@ -126,6 +126,29 @@ def test_a_power_cut_at_any_write_around_a_refused_report_loses_and_doubles_noth
         street.run(2 * HOUR_S)
     assert street.device.module.outbox.set_aside == sorted(refused)
     assert told(street) == [(ModuleAlarm.REPORT_REFUSED, min(refused))]
+    street.host.refuses = lambda report: False
+    street.run(2 * HOUR_S)
+    assert_all_told_once(street)
+
+
+def test_reports_that_are_refused_for_long_give_way_to_one_gap_that_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
+    monkeypatch.setattr("smartmeter.ssi.memory.MAX_GAPS", 4)
+    street = quarter_hourly()
+    health = schedule(2, TASK=Task.HEALTH, PERIOD_MIN=30)
+    street.provision(SCHEDULES=schedules(schedule(), health))
+    street.host.refuses = lambda report: any(
+        number == DEFAULT_BASE + SsiTable.LOAD_PROFILE_PART for number, _ in report.parts
+    )
+    street.run(8 * HOUR_S)
+    module = street.device.module
+    made = module.outbox.next_number
+    street.run(HOUR_S)
+    assert module.outbox.set_aside and len(module.memory.profile_gaps) == 1
+    assert module.outbox.next_number == made + 6  # what is due, and nothing read again
     street.host.refuses = lambda report: False
     street.run(2 * HOUR_S)
     assert_all_told_once(street)
