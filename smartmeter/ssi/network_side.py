@@ -347,7 +347,7 @@ class NetworkSide:
         for path, way in ways:
             entry = self._first_for(way, gasping)
             if entry is None and tries_aside and not (way.urgent_only or gasping):
-                entry = self._outbox.next_aside(self._aside_tried)
+                entry = self._outbox.next_aside(self._aside_tried, _room(way))
             registers = (owes or path == unseen) and way.max_apdu_octets >= REGISTRATION_OCTETS
             if (entry is not None and (registers or not owes)) or (
                 registers and not way.urgent_only
@@ -357,11 +357,8 @@ class NetworkSide:
 
     def _first_for(self, way: Way, gasping: bool) -> Entry | None:
         """Give the report that a bearer takes next; none that lets others go first."""
-        most = way.max_apdu_octets
-        # Reports were made to fit the usual limit.
-        room = None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
         passed_over = self._refusals.passed_over
-        return self._outbox.first(way.urgent_only or gasping, room, passed_over)
+        return self._outbox.first(way.urgent_only or gasping, _room(way), passed_over)
 
     def _unseen_way(self) -> Hashable | None:
         """Give the cheapest bearer of what is routine, if nobody has seen us on it."""
@@ -582,6 +579,15 @@ class NetworkSide:
             self._not_before_us = now_us + self._pause_us
             self._pause_us = min(2 * self._pause_us, MAX_PAUSE_US)
         self.poll(now_us)
+
+
+def _room(way: Way) -> int | None:
+    """Give for how many octets of services a bearer has room; None: for every report.
+
+    Reports were made to fit the usual limit.
+    """
+    most = way.max_apdu_octets
+    return None if most >= MAX_APDU_OCTETS else most - ENVELOPE_OCTETS
 
 
 def _is_taken(entry: Entry, responses: Sequence[bytes]) -> bool:

@@ -208,9 +208,13 @@ class Outbox:
         self._entries[number] = entry
         self._aside.add(number)
 
-    def next_aside(self, number: int) -> Entry | None:
-        """Give the report that is set aside and comes after a number, in a circle."""
-        aside = self.set_aside
+    def next_aside(self, number: int, octets: int | None = None) -> Entry | None:
+        """Give the report that is set aside and comes after a number, in a circle.
+
+        ``octets`` leaves out those whose services are longer.
+        """
+        fits = [one for one in self._aside if octets is None or self._entries[one].octets <= octets]
+        aside = sorted(fits)
         place = bisect_right(aside, number)
         return self._entries[aside[place % len(aside)]] if aside else None
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ansi_tables.ssi_tables import DEFAULT_BASE, Cause, ModuleAlarm, SsiTable, Task
-from smartmeter.comms.way import Need
+from smartmeter.comms.way import Need, Way
 from smartmeter.ssi.module import ReportSetAside
 from tests.smartmeter.ssi.host import (
     Report,
@@ -152,3 +152,20 @@ def test_reports_that_are_refused_for_long_give_way_to_one_gap_that_is_read_agai
     street.host.refuses = lambda report: False
     street.run(2 * HOUR_S)
     assert_all_told_once(street)
+
+
+def test_a_bearer_that_has_no_room_for_what_is_set_aside_is_not_tried_with_it() -> None:
+    street = quarter_hourly()
+    refuse_the_next(street)
+    hourly = schedule(PERIOD_MIN=60, TABLES=[23, 15, 51, 1])
+    street.provision(SCHEDULES=schedules(hourly))
+    street.run(3 * HOUR_S)
+    assert street.device.module.outbox.set_aside
+    before = street.host.refusals
+    street.device.bearer_down("link", street.world.now_us)
+    street.device.bearer_up("link", street.world.now_us, Way(max_apdu_octets=200))
+    street.run(2 * HOUR_S)
+    assert street.host.refusals == before
+    street.device.bearer_up("link", street.world.now_us, Way())
+    street.run(HOUR_S)
+    assert street.host.refusals > before
