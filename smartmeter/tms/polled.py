@@ -88,7 +88,8 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
         connection.executemany(
             f"UPDATE {table} SET {column}=? || esn WHERE {column}=? AND esn!=?"
             " AND esn IN (SELECT esn FROM polled_meters)"
-            " AND esn IN (SELECT esn FROM meters WHERE state=?)",
+            # Asked of the one meter: a list of all retired ones would be made for each line.
+            f" AND (SELECT state FROM meters AS one WHERE one.esn={table}.esn)=?",
             [(NO_ADDRESS, address, esn, State.RETIRED) for esn, address in listed],
         )
     for one in meters:

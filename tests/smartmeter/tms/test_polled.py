@@ -111,6 +111,26 @@ def test_neither_a_plain_meter_nor_a_smartmeter_takes_the_place_of_the_other(
     store.close()
 
 
+def test_a_long_list_at_the_addresses_of_retired_meters_costs_no_more_for_each_line() -> None:
+    def steps(meters: int) -> int:
+        store, taken = MemoryStore(), []
+
+        def enter(connection: sqlite3.Connection, letter: str) -> None:
+            listed = [PolledMeter(f"{letter}{n}", f"tcp:h{n}:1", 2, b"", "") for n in range(meters)]
+            import_polled(connection, listed, 0)
+
+        def replace_all(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE meters SET state=?", (State.RETIRED,))
+            connection.set_progress_handler(lambda: taken.append(1), 100)
+            enter(connection, "Q")
+
+        store.write_now(lambda c: enter(c, "P"))
+        store.write_now(replace_all)
+        return len(taken)
+
+    assert 0 < steps(400) < 3 * steps(200)
+
+
 def test_meters_may_take_the_addresses_of_each_other_and_the_owner_of_a_taken_one_is_told() -> None:
     store = MemoryStore()
 
