@@ -293,10 +293,7 @@ def read_template(text: str, place: str = "template") -> Template:
     """Read a template file's text; SettingsError names the place and what is wrong."""
     if len(text) > MAX_TEMPLATE_OCTETS:
         raise SettingsError(place, "is larger than 1 MiB", "make it smaller")
-    try:
-        changes = read_object(text.removeprefix("\ufeff"))
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(place, str(error), "write JSON") from error
+    changes = read_object(text.removeprefix("\ufeff"), place)
     try:
         return make_template(changes)
     except SettingsError as error:

@@ -7,6 +7,7 @@ What a part means, and what no SmartMeter could do, is told after it
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,21 +23,23 @@ _ITEMS: Mapping[str, int | Mapping[str, int]] = {
 _SIGNED = ("POWER", "THRESHOLD", "THRESHOLD_HIGH", "HYSTERESIS")
 
 
-def read_object(text: str) -> dict[str, Any]:
-    """Read a JSON object; ValueError for other text, and where a name comes twice in an object."""
-    value = json.loads(text, object_pairs_hook=_each_once)
+def read_object(text: str, place: str) -> dict[str, Any]:
+    """Read a JSON object; SettingsError for other text, and where a name comes twice in one."""
+
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+            raise SettingsError(place, f"{twice!r:.60} comes twice in one object", "drop one")
+        return found
+
+    try:
+        value = json.loads(text, object_pairs_hook=each_once)
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(place, str(error), "write JSON") from error
     if not isinstance(value, dict):
-        raise ValueError("is no JSON object")
+        raise SettingsError(place, "is no JSON object", "write {...}")
     return value
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r:.60} comes twice in one object")
-    return found
 
 
 def entries(part: str, given: Any, usual: Mapping[str, Any], layout: Any) -> list[dict[str, Any]]:

@@ -40,5 +40,11 @@ def test_what_is_wrong_is_named_by_its_place(changes: dict[str, Any], told: str)
 
 
 def test_a_name_that_comes_twice_is_refused_as_one_of_them_would_do_nothing() -> None:
-    with pytest.raises(SettingsError, match="'zone' comes twice in one object; write JSON"):
+    with pytest.raises(SettingsError, match="'zone' comes twice in one object; drop one"):
         read_template('{"zone": "UTC", "zone": "Europe/Berlin"}')
+    # Each of many names is looked at once, and the whole file has its own remedy.
+    many = "".join(f'"{number}": 0, ' for number in range(10_000))
+    with pytest.raises(SettingsError, match="'9999' comes twice in one object; drop one"):
+        read_template(f'{{"outage": {{{many} "9999": 0}}}}')
+    with pytest.raises(SettingsError, match=r"is no JSON object; write \{\.\.\.\}"):
+        read_template("[]")
