@@ -32,7 +32,9 @@ class Quirk(Enum):
     )
     ECHO = Lore("Q3", "our own octets come back", "filtered out; a two-wire or reflecting probe")
     WAKE_UP = Lore(
-        "Q4", "the first packet is lost after a rest", "a wake-up character goes before it"
+        "Q4",
+        "the first packet is lost after a rest",
+        "a wake-up character goes before it; now and then tried without",
     )
     IMPLIED_ACK = Lore(
         "Q5", "an answer comes where its acknowledgment is due", "taken as both at once"

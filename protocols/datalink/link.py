@@ -33,6 +33,7 @@ from protocols.datalink.packet import (
     Packet,
 )
 from protocols.datalink.parser import Parser, Received, Signal
+from protocols.datalink.sleep import Sleep
 from protocols.datalink.timing import (
     DEFAULT_TIMING,
     SLOWER_TURN_AROUNDS_US,
@@ -55,6 +56,8 @@ REST_US = 1_000_000
 PACKETS_TO_HURRY, HURRY_LATER = 100, 8
 #: A copy among so many packets after that shows that it was too short.
 PACKETS_ON_TRIAL = 4
+#: Answers in a row in place of acknowledgments that make it the meter's way (Q5).
+IMPLIED_TO_EXPECT = 2
 #: A packet NAKed so often at the start may be wanted with its checksum swapped.
 NAKS_BEFORE_SWAPPING = 2
 
@@ -148,6 +151,7 @@ class Link:
         self._copy_leaves = False
         self._due_us: int | None = None
         self._wake = False
+        self._sleep = Sleep(self.quirks)
         self._met = False
         self._crc_swapped = Quirk.CRC_SWAPPED in self.quirks.assume
         self._tries_swapping = False
@@ -156,6 +160,10 @@ class Link:
         self._asked_anew = False
         #: The peer's toggle bit was seen to change: what looks like a copy is one.
         self._alternates = False
+        #: Answers in a row that came where an acknowledgment was due: one may be a lost ACK.
+        self._implied = 0
+        #: The last message was sent more than once: its answer may come as often.
+        self._repeated = self._sent_again = False
         self._partial: list[bytes] = []
         self._next: tuple[int, int] | None = None
 
@@ -235,6 +243,7 @@ class Link:
             self._waiting.append(Packet(piece, ctrl, last - index, self.identity))
         self._wake = wake
         self._asked_anew = False
+        self._repeated, self._sent_again = self._sent_again, False
         self._send_next(now_us)
 
     def abandon(self) -> None:
@@ -330,6 +339,7 @@ class Link:
         self._sendings += 1
         rested = now_us - max(self._parser.last_us, self._sent_us) > REST_US
         known = rested and self.quirks.on(Quirk.WAKE_UP)
+        known = known and not (self._wake and self._sleep.is_doubted())
         if known or (self._wake and self._sendings == 2):
             self._out.append(WAKE_UP)
             self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
@@ -350,6 +360,7 @@ class Link:
             self._met = False  # who answers next may be another device
             self._events.append(LinkFailed(self._naks == self._sendings))
             return
+        self._sent_again = True
         if self._current is not None:
             strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
             self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
@@ -363,7 +374,17 @@ class Link:
         self._due_us = None
         self._wake = False
 
+    def _withdraw_copy(self) -> None:
+        """Our packet is settled: a copy that has not left yet would be answered once more."""
+        if self._copy_waits:
+            for octets in (self._held, self._out):
+                at = octets.rfind(self._octets)
+                if at >= 0:
+                    del octets[at : at + len(self._octets)]
+        self._copy_waits = False
+
     def _acknowledged(self, now_us: int) -> None:
+        self._withdraw_copy()
         if self._tries_swapping:
             self._tries_swapping = False
             self._swap_crc()
@@ -375,11 +396,12 @@ class Link:
             return
         self._stop_sending()
         self._asked_anew = True
+        self._implied = 0
         self._events.append(MessageDelivered())
 
     def _note_wake_up(self) -> None:
-        if self._wake and self._sendings > 1 and not self._naks:
-            self.quirks.note(Quirk.WAKE_UP)
+        if self._wake:
+            self._sleep.was_asleep(self._sendings > 1 and not self._naks)
         self._wake = False
 
     def _swap_crc(self) -> None:
@@ -456,9 +478,9 @@ class Link:
         """Tell a new answer that looks like a copy: the meter's toggle is stuck (Q8)."""
         stuck = self.quirks.on(Quirk.TOGGLE_STUCK) or self.quirks.on(Quirk.SAME_ANSWER)
         stuck = stuck and not self._alternates
-        implied = self._current is not None and self.quirks.on(Quirk.IMPLIED_ACK)
-        asked = self._asked_anew or implied
-        if not (stuck and asked and self.quirks.tolerates(Quirk.SAME_ANSWER)):
+        implied = self._implied >= IMPLIED_TO_EXPECT or Quirk.IMPLIED_ACK in self.quirks.assume
+        asked = self._asked_anew or (implied and self._current is not None)
+        if self._repeated or not (stuck and asked and self.quirks.tolerates(Quirk.SAME_ANSWER)):
             return False
         self.quirks.note(Quirk.SAME_ANSWER)
         return True
@@ -522,6 +544,8 @@ class Link:
         if self._collision is Collision.REPEAT or self._waiting:
             return False  # or our request is not complete: this cannot be its answer
         self.quirks.note(Quirk.IMPLIED_ACK)
+        self._implied += 1
+        self._withdraw_copy()
         self._note_wake_up()
         self._stop_sending()
         self._events.append(MessageDelivered())

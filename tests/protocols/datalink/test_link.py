@@ -2,6 +2,7 @@
 
 from protocols.datalink.link import Collision, Link, LinkFailed, MessageReceived
 from protocols.datalink.packet import TOGGLE, Packet
+from protocols.datalink.timing import Timing
 from protocols.quirks import Quirk, Quirks
 
 ACK, NAK = b"\x06", b"\x15"
@@ -152,3 +153,93 @@ def test_a_meter_that_misses_what_is_sent_too_soon_is_seldom_tried_again() -> No
     link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
     assert packets(link, 5_000, misses_below_us=30_000) <= 2 + 3
     assert link.timing.turn_around_us == 50_000
+
+
+def messages(link: Link, octets: bytes, now_us: int) -> list[bytes]:
+    return [one.data for one in heard(link, octets, now_us) if isinstance(one, MessageReceived)]
+
+
+def asked(link: Link, data: bytes, now_us: int, times: int = 1) -> int:
+    """Send a request so often, each copy when nothing was heard; give the time then."""
+    link.send(data, now_us)
+    for number in range(times):
+        now_us += RESPONSE_US * bool(number)
+        link.expire(now_us)
+        link.expire(now_us + 50_000)  # after a wake-up character, if there is one
+        link.outgoing()
+        link.sent(now_us)
+    return now_us
+
+
+def test_a_copy_that_has_not_left_when_the_answer_is_there_does_not_leave() -> None:
+    link = Link(Collision.IMPLIED_ACK, timing=Timing(turn_around_us=150_000), quirks=Quirks())
+    asked(link, b"ask", 0)
+    heard(link, NAK, 1_000)
+    assert messages(link, Packet(b"answer").encode(), 2_000) == [b"answer"]
+    link.expire(200_000)
+    assert link.outgoing() == ACK
+
+
+def stuck() -> Link:
+    """Give a client's link to a meter whose toggle bit stands still, after two answers."""
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    assert answered(link, b"0", 0, 0) == [b"0"]
+    assert answered(link, b"1", 0, 1_000) == [b"1"]
+    assert link.quirks.on(Quirk.TOGGLE_STUCK)
+    return link
+
+
+def test_of_a_request_sent_twice_the_second_answer_is_not_taken_for_that_of_the_next() -> None:
+    link, answer = stuck(), Packet(b"2").encode()
+    now_us = asked(link, b"ask", 2_000, times=2)
+    assert messages(link, answer, now_us) == [b"2"]  # it crossed our copy
+    asked(link, b"next", now_us)
+    assert messages(link, ACK + answer, now_us) == []  # which is answered too
+    assert messages(link, ACK + Packet(b"3").encode(), now_us) == [b"3"]
+    assert answered(link, b"3", 0, now_us + 100_000) == [b"3"]  # the same, to what was asked once
+
+
+def test_one_lost_acknowledgment_does_not_make_copies_of_a_stuck_toggle_answers() -> None:
+    link, answer = stuck(), Packet(b"2").encode()
+    asked(link, b"ask", 2_000)
+    assert messages(link, answer, 2_000) == [b"2"]
+    asked(link, b"next", 3_000)
+    assert messages(link, answer, 3_000) == []
+
+
+def test_a_meter_that_acknowledges_nothing_may_answer_the_same_with_its_toggle_stuck() -> None:
+    link = stuck()
+    for number, data in enumerate((b"one", b"2", b"2")):
+        asked(link, b"ask", number)
+        assert messages(link, Packet(data).encode(), number) == [data]
+    assert link.quirks.met[Quirk.SAME_ANSWER] == 1
+
+
+def begun(link: Link, now_us: int, sleeps: bool) -> bool:
+    """Begin a session after a rest; tell whether the first packet had to be repeated."""
+    link.send(b"identify", now_us, wake=True)
+    lost = sleeps and link.outgoing()[:1] != b"\x55"
+    link.expire(now_us + 50_000)
+    link.outgoing()
+    link.sent(now_us + 50_000)
+    if lost:
+        now_us += RESPONSE_US + 50_000
+        link.expire(now_us)
+    link.outgoing()
+    heard(link, ACK, now_us + 60_000)
+    link.expire(now_us + 70_000)
+    return lost
+
+
+def test_a_first_packet_that_was_lost_once_does_not_make_the_line_a_sleeping_one_for_good() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    assert begun(link, 10_000_000, sleeps=True) and link.quirks.on(Quirk.WAKE_UP)
+    for number in range(20):
+        begun(link, (number + 2) * 10_000_000, sleeps=False)
+    assert not link.quirks.on(Quirk.WAKE_UP)
+
+
+def test_a_line_that_sleeps_is_seldom_tried_without_waking_it() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    lost = [begun(link, (number + 1) * 10_000_000, sleeps=True) for number in range(1_000)]
+    assert sum(lost) <= 10 and link.quirks.on(Quirk.WAKE_UP)
