@@ -61,7 +61,7 @@ class SessionEnded(LinkError):
 
 
 class OutcomeUnknown(LinkError):
-    """The line failed during a write: it may have been carried out, or not.
+    """The line failed during a write, or its answer cannot be read: it was carried out, or not.
 
     Never repeated silently.  ``confirmed`` octets had been acknowledged before.
     """

@@ -226,7 +226,7 @@ class TableWriting:
             check(request, (yield request))
         except PacketRefused:
             raise  # it was not carried out: a new session may write it
-        except LinkError as error:
+        except (LinkError, RemoteProtocolError) as error:  # no answer, or none that can be read
             what = f"write of table {self.table}"
             raise OutcomeUnknown(what, self.written, error) from error
         self.written += octets

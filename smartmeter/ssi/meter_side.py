@@ -193,8 +193,8 @@ class MeterSide:
         return result
 
     def _end_session(self) -> Script[None]:
-        """End the session; what was done in it was done, also where the meter is heard no more."""
-        with suppress(LinkError):
+        """End the session; what was done in it was done, whatever the meter says, if anything."""
+        with suppress(LinkError, RemoteProtocolError):
             yield from close_session(self.client.quirks)
 
     def _denied(self, event: WriteDenied) -> None:

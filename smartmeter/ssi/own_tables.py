@@ -24,6 +24,7 @@ from protocols.errors import (
     OutcomeUnknown,
     PacketRefused,
     ProtocolError,
+    RemoteProtocolError,
     ServiceRefused,
 )
 from protocols.psem.codec import block, encode_response
@@ -326,12 +327,12 @@ class OwnTables:
 
 
 def _asked(request: Request, writes: bool) -> Script[Response]:
-    """Ask the meter; OutcomeUnknown when the line fails while it may be writing."""
+    """Ask the meter; OutcomeUnknown when it may have written and no answer can be read."""
     try:
         return (yield request)
     except PacketRefused:
         raise  # it was not carried out
-    except LinkError as error:
+    except (LinkError, RemoteProtocolError) as error:
         if writes:
             raise OutcomeUnknown("write", 0, error) from error
         raise

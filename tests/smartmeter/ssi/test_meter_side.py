@@ -9,6 +9,9 @@ from ansi_tables.ssi_tables import Content
 from protocols.c1218.client import Exchanged
 from protocols.c1218.scripts import LogonSettings, Script, read_table
 from protocols.c1218.steps import ClientLimits
+from protocols.c1218.transfer import TableWriting
+from protocols.datalink.packet import STP, TOGGLE, Packet
+from protocols.errors import OutcomeUnknown
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, FullWrite
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -22,12 +25,15 @@ LOGON = LogonSettings(2, b"SSI", b"master")
 
 
 class Line:
-    """A meter at a line that can be cut for a while, and that can lose the meter's next packet."""
+    """A meter at a line that can be cut for a while.
+
+    ``loses`` the meter's next packet; ``garbles``: each of its answers is no response code.
+    """
 
     def __init__(self) -> None:
         self.meter = Meter(MeterSettings(), MemoryNvram(), Calendar(EPOCH_US), 0)
         self.side = MeterSide(LOGON)
-        self.loses = False
+        self.loses = self.garbles = False
         self.now_us = self.cut_until_us = 0
 
     def run(self) -> JobDone:
@@ -51,6 +57,10 @@ class Line:
         self.meter.sent(self.now_us)
         if len(back) > 1 and self.loses:
             self.loses = False
+        elif len(back) > 1 and self.garbles:
+            begin = back.index(STP)
+            packet = Packet(b"\x99", back[begin + 2] & TOGGLE)
+            self.side.receive(back[:begin] + packet.encode(), self.now_us)
         elif back:
             self.side.receive(back, self.now_us)
         return bool(out or back)
@@ -157,6 +167,34 @@ def test_what_was_done_before_the_meter_was_lost_was_done() -> None:
 
     line.side.submit(Priority.REQUEST, work, "clock", 0)
     assert len(line.run().result) == 7
+
+
+def test_what_was_done_was_done_also_where_the_meter_says_nonsense_at_the_end() -> None:
+    line = Line()
+
+    def work(limits: ClientLimits) -> Script[Any]:
+        image = yield from read_table(52, limits)
+        line.garbles = True
+        return image
+
+    line.side.submit(Priority.REQUEST, work, "clock", 0)
+    assert len(line.run().result) == 7
+
+
+def test_a_write_that_is_answered_with_nonsense_may_have_been_carried_out() -> None:
+    line = Line()
+    errors: list[OutcomeUnknown] = []
+
+    def work(limits: ClientLimits) -> Script[Any]:
+        line.garbles = True
+        try:
+            yield from TableWriting(5, POLE).script(limits)
+        except OutcomeUnknown as error:
+            errors.append(error)
+
+    line.side.submit(Priority.REQUEST, work, "pole", 0)
+    line.run()
+    assert line.meter.table(5, line.now_us) == POLE and errors
 
 
 def test_at_three_hundred_baud_intervals_of_a_minute_arrive_too() -> None:
