@@ -464,4 +464,5 @@ class Client:
         """Return to what holds before Identify; the speed changes when all has left."""
         self._link.forget()
         self._set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS)
+        self.limits.offset_reads = True  # who is identified next may be another meter
         self._baud_after_sent = START_BAUD if self._baud != START_BAUD else None

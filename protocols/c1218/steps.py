@@ -37,8 +37,8 @@ Step: TypeAlias = Request | Pause | Speed
 class ClientLimits:
     """What the device granted, kept up to date by the client; scripts split by it.
 
-    ``quirks`` and the methods that the device was seen to lack are kept here too,
-    so that a script need not learn them again.
+    ``quirks`` and, for a session, the methods that the device was seen to lack are kept here
+    too, so that a script need not learn them again.
     """
 
     packet_octets: int = DEFAULT_PACKET_OCTETS

@@ -23,7 +23,7 @@ from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.c1218.session import State
 from protocols.errors import LinkError, ServiceRefused
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import OffsetRead
+from protocols.psem.services import IndexRead, OffsetRead
 from tests.protocols.c1218.device_bench import IndexedModel
 from tests.protocols.c1218.line import Line, Tables
 
@@ -212,6 +212,19 @@ def test_a_table_read_by_its_elements_is_begun_anew_after_a_lost_session() -> No
     line.run(talk.open())
     done = line.run(talk.read(0))
     assert isinstance(done, ScriptDone) and done.result == image
+
+
+def test_after_a_meter_without_offset_reads_another_is_read_by_offsets() -> None:
+    image, client = bytes(range(200)), Client()
+    for lacks in (OffsetRead, IndexRead):
+        options = ServerOptions(
+            max_packet_octets=64, max_packets=1, refusals={lacks: ResponseCode.sns}
+        )
+        line = Line(client, Server(IndexedModel({0: image}), options), Random(1))
+        line.run(open_session(LogonSettings()))
+        done = line.run(read_table(0, client.limits))
+        assert isinstance(done, ScriptDone) and done.result == image
+        line.run(close_session())
 
 
 @given(seed=st.integers(0, 2**32), loss=st.floats(0, 0.08), damage=st.floats(0, 0.08))
