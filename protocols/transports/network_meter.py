@@ -359,7 +359,7 @@ class NetworkMeter:
                 raise
             responses = self._behind_password(services, are_reads)
         if responses[0] == _ISSS:  # nothing was done: there is no session, or none any more
-            self._log_on()
+            self._log_on(are_reads)
             responses = self._behind_password(services, are_reads)
         return responses
 
@@ -374,28 +374,37 @@ class NetworkMeter:
         if responses and all(one[0] in _BUSY for one in responses):
             return responses[-len(services) :]
         if led and responses:
-            self._reached(responses[0])
-            self.password_accepted = responses[0][0] == ResponseCode.ok
-            if are_reads and not self.password_accepted:
-                self._password = None
-                if self.on_password_refused is not None:
-                    self.on_password_refused()
+            if not self._is_let_in(responses[0], are_reads):
                 return self._behind_password(services, are_reads)
-            self._refused(responses[0], "the password")
             responses = responses[1:]
         if not responses:
             raise LinkError(f"{self._name}: an answer without items")
         return responses
 
-    def _log_on(self) -> None:
+    def _is_let_in(self, answer: bytes, are_reads: bool) -> bool:
+        """Note whether the password is accepted; False where reads go on without it."""
+        self._reached(answer)
+        self.password_accepted = answer[0] == ResponseCode.ok
+        if self.password_accepted:
+            return True
+        if not are_reads:
+            self._refused(answer, "the password")
+        self._password = None
+        if self.on_password_refused is not None:
+            self.on_password_refused()
+        return False
+
+    def _log_on(self, are_reads: bool) -> None:
         """Open a session; ServiceRefused when the node has none for us."""
         services = [encode_service(NetworkLogon(self._user_id, self._user, SESSION_IDLE_S))]
         if self._password is not None and self._key_id is not None:
             services.append(encode_service(NetworkSecurity(self._password)))
         answers = self._exchange(services, self._key_id)
-        for answer, what in zip(answers, ("logon", "the password"), strict=False):
-            self._refused(answer, what)
+        for answer in answers[:1]:
+            self._refused(answer, "logon")
         self._in_session = True
+        for answer in answers[1:]:
+            self._is_let_in(answer, are_reads)
 
     def _refused(self, response: bytes, request: str) -> None:
         self._reached(response)

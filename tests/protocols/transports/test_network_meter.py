@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from protocols.c1222.access import Rights
+from protocols.c1222.access import AccessDesk, Rights, Task
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
-from protocols.c1222.node import Node, NodeSettings
+from protocols.c1222.node import Node, NodeSettings, RequestArrived
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import Refused, Server
 from protocols.c1222.sessions import SessionTable
@@ -39,6 +39,8 @@ from tests.smartmeter.comms.test_listener import Served, serving
 from tests.smartmeter.meter.sessions import original
 
 KEYS = {KEY_ID: EaxPrime(KEY)}
+#: The first octet of a Security request.
+SECURITY = 0x51
 
 
 @contextmanager
@@ -123,6 +125,36 @@ class InSession(Tables):
         if not len(self.sessions):
             raise Refused(ResponseCode.isss)
         super().write(table, offset, data, rights, now_us)
+
+
+class SessionDesk(AccessDesk):
+    """A desk that takes passwords in sessions alone."""
+
+    passwords = 0
+
+    def screen(self, message: RequestArrived, now_us: int) -> list[bytes | Task]:
+        first = message.services[0][0]
+        if first == SECURITY and self.sessions.get(message.calling, now_us) is None:
+            return [bytes([ResponseCode.isss])]
+        self.passwords += sum(one[0] == SECURITY for one in message.services)
+        return super().screen(message, now_us)
+
+
+def test_a_password_that_is_refused_in_a_session_is_tried_once_and_the_session_is_ended() -> None:
+    tables = InSession()
+    with device(NodeSettings(), tables) as (name, served):
+        server = served.talk.server
+        tables.sessions = server.node.sessions
+        desk = server._desk = SessionDesk(tables.sessions, tables, b"")
+        with NetworkMeter(name, KEYS, b"wrong") as meter:
+            assert meter.read(1)[:4] == b"SMOP" and meter.password_accepted is False
+            assert meter.read(1)[:4] == b"SMOP" and desk.passwords == 1
+        assert len(tables.sessions) == 0
+        with (
+            NetworkMeter(name, KEYS, b"wrong") as meter,
+            pytest.raises(ServiceRefused, match="the password"),
+        ):
+            meter.write(3, b"whole")
 
 
 def test_a_device_that_serves_nothing_outside_sessions_is_logged_on_to_and_off() -> None:
