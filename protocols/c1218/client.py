@@ -44,13 +44,16 @@ from protocols.psem.services import (
     Identify,
     IndexRead,
     IndexWrite,
+    Logoff,
     Logon,
     Negotiate,
     OffsetRead,
     OffsetWrite,
     Request,
     Response,
+    Security,
     Terminate,
+    Wait,
 )
 from protocols.quirks import Quirk, Quirks
 
@@ -75,6 +78,9 @@ MAX_PACKETS = 255
 
 READS = (FullRead, IndexRead, OffsetRead)
 WRITES = (FullWrite, IndexWrite, OffsetWrite)
+#: What is answered by a code alone; of Logon two octets of idle time may follow it.
+PLAINLY_ANSWERED = (Logon, Security, Logoff, Terminate, Wait, *WRITES)
+MAX_PLAIN_OCTETS = 3
 #: The codes of Logoff, Terminate and Disconnect: the only requests that a device may send.
 ENDINGS = (0x52, 0x21, 0x22)
 
@@ -366,8 +372,8 @@ class Client:
         if running is None or running.request is None or self._answer_due_us is None:
             self.quirks.note(Quirk.STALE_ANSWER)  # an answer to nobody
             return
-        if isinstance(running.request, Identify) and data[0] == 0 and len(data) < 3:
-            self.quirks.note(Quirk.STALE_ANSWER)  # too short to be the answer: waited on
+        if data[0] == ResponseCode.ok and _is_of_another(running.request, data):
+            self.quirks.note(Quirk.STALE_ANSWER)  # the answer is still to come: waited on
             return
         if now_us - self._delivered_us > ANSWER_TIMEOUT_US:
             self.quirks.note(Quirk.SLOW)
@@ -466,3 +472,10 @@ class Client:
         self._set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS)
         self.limits.offset_reads = True  # who is identified next may be another meter
         self._baud_after_sent = START_BAUD if self._baud != START_BAUD else None
+
+
+def _is_of_another(request: Request, answer: bytes) -> bool:
+    """Tell an ``ok`` that by its length cannot be the answer to a request."""
+    if isinstance(request, PLAINLY_ANSWERED):
+        return len(answer) > MAX_PLAIN_OCTETS
+    return isinstance(request, Identify) and len(answer) < 3

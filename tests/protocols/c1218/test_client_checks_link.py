@@ -6,7 +6,7 @@ import pytest
 
 from protocols.c1218.client import ClientOptions, EndedByMeter
 from protocols.c1218.conversation import Conversation
-from protocols.c1218.scripts import LogonSettings, read_table, write_table
+from protocols.c1218.scripts import LogonSettings, Script, open_session, read_table, write_table
 from protocols.datalink.packet import FIRST, MULTI, TOGGLE, Packet
 from protocols.errors import (
     LinkError,
@@ -406,3 +406,19 @@ def test_a_script_may_begin_a_new_session_after_a_lost_link() -> None:
     assert said.endswith(IDENTIFY)
     bench.replies(IDENTIFICATION)
     assert bench.result is True
+
+
+def test_a_late_identification_is_neither_the_answer_to_logon_nor_a_table() -> None:
+    """The second answer to an Identify of before; as table data it is one octet, rightly summed."""
+    bench = ClientBench()
+    settings = LogonSettings(negotiate=False)
+
+    def visit() -> Script[bytes]:
+        yield from open_session(settings)
+        return (yield from read_table(5, bench.client.limits))
+
+    bench.run(visit())
+    assert message_of(bench.replies(IDENTIFICATION))[0] == 0x50
+    assert bench.replies(IDENTIFICATION) == b"" and "Q6" in bench.met
+    assert message_of(bench.hear(bench.answer("00"))[1:])[0] == 0x30
+    assert bench.replies(OK_5) == b"" and bench.result == b"hello"
