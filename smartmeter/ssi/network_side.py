@@ -137,8 +137,8 @@ class NetworkSide:
         self._under_way: tuple[int, Entry] | None = None
         self._patience = Patience()
         self._refusals = Refusals()
-        #: The report that was set aside and tried last, and when the next one is.
-        self._aside_tried, self._aside_us = 0, 0
+        #: When the next of the reports that are set aside is tried.
+        self._aside_us = 0
         #: For the answer to the last registration or report.
         self._wait = Awaited(None, 0, 0, 0)
         #: What was given up, oldest first: its wait, and the report if it was one.
@@ -347,7 +347,7 @@ class NetworkSide:
         for path, way in ways:
             entry = self._first_for(way, gasping)
             if entry is None and tries_aside and not (way.urgent_only or gasping):
-                entry = self._outbox.next_aside(self._aside_tried, _room(way))
+                entry = self._outbox.next_aside(_room(way))
             registers = (owes or path == unseen) and way.max_apdu_octets >= REGISTRATION_OCTETS
             if (entry is not None and (registers or not owes)) or (
                 registers and not way.urgent_only
@@ -538,14 +538,16 @@ class NetworkSide:
     def _refused(self, entry: Entry, responses: Sequence[bytes], now_us: int) -> None:
         """Let others go first where that may help; tell when the report is at fault."""
         if entry.set_aside:
-            self._aside_tried, self._aside_us = entry.number, now_us + ASIDE_PAUSE_US
+            self._outbox.tried(entry.number)
+            self._aside_us = now_us + ASIDE_PAUSE_US
             return
         codes = {one[:1] for one in responses} - {_OK}
         if self._gasps_left is not None or codes <= _LATER:
             return
         way = self._ways.get(self._wait.whom)
         if self._refusals.refused(entry.number):
-            self._aside_tried, self._aside_us = entry.number, now_us + ASIDE_PAUSE_US
+            if not self._outbox.set_aside:  # else those before it have their turn as they had
+                self._aside_us = now_us + ASIDE_PAUSE_US
             told = ", ".join(sorted(code_name(one[0]) for one in codes if one))
             self._events.append(ReportRefused(entry.number, told))
         elif way is None or self._first_for(way, gasping=False) is None:

@@ -19,7 +19,6 @@ nothing up, takes no place from scheduled data, is tried now and then, and gives
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
@@ -86,7 +85,8 @@ class Outbox:
         self.epoch = 0
         self.next_number = 1
         self._entries: dict[int, Entry] = {}
-        self._aside: set[int] = set()
+        #: What is set aside, in the order in which it is tried.
+        self._aside: dict[int, None] = {}
         self.damaged = False
         self._load()
 
@@ -162,7 +162,7 @@ class Outbox:
         self._nvram.commit(changes)
         for number in gone:
             del self._entries[number]
-            self._aside.discard(number)
+            self._aside.pop(number, None)
         self._entries |= {entry.number: entry for entry in entries}
         return [entry.number for entry in entries]
 
@@ -198,7 +198,7 @@ class Outbox:
     def acknowledged(self, number: int, also: Mapping[str, bytes | None]) -> None:
         """Forget a report that the TMS has; an unknown number changes nothing."""
         if self._entries.pop(number, None) is not None:
-            self._aside.discard(number)
+            self._aside.pop(number, None)
             self._nvram.commit({**also, _page_name(number): None})
 
     def put_aside(self, number: int, also: Mapping[str, bytes | None]) -> None:
@@ -206,17 +206,22 @@ class Outbox:
         entry = replace(self._entries[number], set_aside=True)
         self._nvram.commit({**also, _page_name(number): _page(entry)})
         self._entries[number] = entry
-        self._aside.add(number)
+        self._aside[number] = None
 
-    def next_aside(self, number: int, octets: int | None = None) -> Entry | None:
-        """Give the report that is set aside and comes after a number, in a circle.
+    def tried(self, number: int) -> None:
+        """A report that is set aside was refused again: all others are tried before it."""
+        if number in self._aside:
+            del self._aside[number]
+            self._aside[number] = None
+
+    def next_aside(self, octets: int | None = None) -> Entry | None:
+        """Give the report that is set aside and to be tried next.
 
         ``octets`` leaves out those whose services are longer.
         """
-        fits = [one for one in self._aside if octets is None or self._entries[one].octets <= octets]
-        aside = sorted(fits)
-        place = bisect_right(aside, number)
-        return self._entries[aside[place % len(aside)]] if aside else None
+        entries = (self._entries[number] for number in self._aside)
+        fits = (entry for entry in entries if octets is None or entry.octets <= octets)
+        return next(fits, None)
 
     def _number(self, draft: Draft, number: int) -> Entry:
         header = {**draft.header, "SIGNATURE": b"SSI1", "BASE": self._base}
@@ -243,7 +248,7 @@ class Outbox:
         except (ValueError, KeyError, TypeError):
             self.damaged = True
             self.epoch, self.next_number, self._entries = 0, 1, {}
-        self._aside = {number for number, one in self._entries.items() if one.set_aside}
+        self._aside = dict.fromkeys(n for n, one in sorted(self._entries.items()) if one.set_aside)
 
 
 def _page_name(number: int) -> str:

@@ -40,6 +40,11 @@ def refuse_the_next(street: Street, count: int = 1) -> set[int]:
     return numbers
 
 
+def has_intervals(report: Report) -> bool:
+    part = DEFAULT_BASE + SsiTable.LOAD_PROFILE_PART
+    return any(number == part for number, _ in report.parts)
+
+
 def told(street: Street) -> list[tuple[int, int]]:
     alarms = street.host.parts(SsiTable.ALARM)
     return [(one["CODE"], one["VALUE"]) for one in alarms]
@@ -140,9 +145,7 @@ def test_reports_that_are_refused_for_long_give_way_to_one_gap_that_is_read_agai
     street = quarter_hourly()
     health = schedule(2, TASK=Task.HEALTH, PERIOD_MIN=30)
     street.provision(SCHEDULES=schedules(schedule(), health))
-    street.host.refuses = lambda report: any(
-        number == DEFAULT_BASE + SsiTable.LOAD_PROFILE_PART for number, _ in report.parts
-    )
+    street.host.refuses = has_intervals
     street.run(8 * HOUR_S)
     module = street.device.module
     made = module.outbox.next_number
@@ -169,3 +172,16 @@ def test_a_bearer_that_has_no_room_for_what_is_set_aside_is_not_tried_with_it() 
     street.device.bearer_up("link", street.world.now_us, Way())
     street.run(HOUR_S)
     assert street.host.refusals > before
+
+
+def test_what_is_set_aside_is_tried_every_hour_also_where_more_is_set_aside_each_hour() -> None:
+    street = quarter_hourly()
+    hourly, health = schedule(PERIOD_MIN=60), schedule(2, TASK=Task.HEALTH, PERIOD_MIN=30)
+    street.provision(SCHEDULES=schedules(hourly, health))
+    street.host.refuses = has_intervals
+    street.run(3 * HOUR_S)
+    outbox = street.device.module.outbox
+    first = outbox.set_aside[0]
+    street.host.refuses = lambda one: one.header["REPORT_NBR"] != first and has_intervals(one)
+    street.run(5 * HOUR_S)
+    assert first not in outbox.set_aside and len(outbox.set_aside) > 1
