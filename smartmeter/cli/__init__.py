@@ -120,6 +120,16 @@ def _system_fault(error: OSError) -> str:
     return str(error)
 
 
+def _fill_closed_streams() -> None:
+    """Put the null device where a standard stream is closed, as ``>&-`` does.
+
+    Libraries fail where there is none, and on a socket or a file of ours that has its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def _give_up_output() -> None:
     """Let what cannot be printed go: Python would fail on it once more at its end."""
     try:
@@ -143,6 +153,7 @@ def _once_more(lost: sys.UnraisableHookArgs) -> None:
 def main() -> None:
     """Run the command line; the console script's entry point."""
     sys.unraisablehook = _once_more
+    _fill_closed_streams()
     try:
         status = group.main(standalone_mode=False)
     except click.exceptions.Abort as error:

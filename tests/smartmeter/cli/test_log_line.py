@@ -53,3 +53,15 @@ def test_a_meter_is_served_where_nothing_can_be_printed(tmp_path: Path, is_read:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+def test_nothing_of_ours_takes_the_number_of_a_standard_stream_that_is_closed() -> None:
+    program = """import os
+from smartmeter import cli
+try:
+    cli.main()
+except SystemExit:
+    os._exit(os.open("/", os.O_RDONLY))
+"""
+    closed = 'exec "$0" -c "$1" --version <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", closed, sys.executable, program]).returncode > 2
