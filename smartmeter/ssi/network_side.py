@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from protocols.c1222.access import AccessDesk, Task
 from protocols.c1222.ap_title import ApTitle
@@ -48,6 +48,13 @@ from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.ssi.authority import Asked, ModuleAuthority
 from smartmeter.ssi.factory import Factory
 from smartmeter.ssi.keys import FACTORY_KEY, ModuleKeys, Role
+from smartmeter.ssi.network_news import (
+    RegisteredWithTms,
+    RegistrationRefused,
+    ReportAcknowledged,
+    ReportRefused,
+    time_told,
+)
 from smartmeter.ssi.outbox import Entry, Outbox
 from smartmeter.ssi.refusals import Refusals
 from smartmeter.ssi.reports import MAX_APDU_OCTETS
@@ -68,41 +75,6 @@ UNANSWERED_BEFORE_DOUBT = 2
 MAX_LATE = 8
 #: Octets that a message may have around its services, and a registration's in all.
 ENVELOPE_OCTETS, REGISTRATION_OCTETS = 128, 192
-
-
-@dataclass(frozen=True)
-class RegisteredWithTms(Event):
-    """The TMS has taken the module in."""
-
-
-@dataclass(frozen=True)
-class RegistrationRefused(Event):
-    """The TMS, or the way to it, refused the registration."""
-
-    cause: str
-
-
-@dataclass(frozen=True)
-class TimeTold(Event):
-    """What time it is at the TMS, by its own word and key; ``within_s`` old at most."""
-
-    utc_s: int
-    within_s: int
-
-
-@dataclass(frozen=True)
-class ReportAcknowledged(Event):
-    """The TMS has the report durably."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class ReportRefused(Event):
-    """The TMS takes other reports and not this one."""
-
-    number: int
-    cause: str
 
 
 class NetworkSide:
@@ -521,19 +493,13 @@ class NetworkSide:
         self._taken_in(answer.period_s, now_us)
 
     def _tell_time(self, response: bytes, iv: bytes | None, now_us: int) -> None:
-        """Tell the time that the TMS stamped its answer with, if it is one.
-
-        Who takes us in has a time near ours, who refuses our stamp one that is far from it.
-        """
         own_s, asked_s = self._calendar.utc_s(now_us), self._calendar.utc_s(self._wait.since_us)
         if iv is None or own_s is None or asked_s is None:
             return
-        tms_s, within_s = int.from_bytes(iv, "big"), own_s - asked_s
-        beyond_s = abs(tms_s - own_s) - stamp_window_s(self._calendar)
-        refused = response == bytes([ResponseCode.sme])
-        taken_in = response[:1] == _OK
-        if (refused and beyond_s + within_s > 0) or (taken_in and beyond_s <= within_s):
-            self._events.append(TimeTold(tms_s, within_s))
+        window_s = stamp_window_s(self._calendar)
+        told = time_told(response, int.from_bytes(iv, "big"), own_s, own_s - asked_s, window_s)
+        if told is not None:
+            self._events.append(told)
 
     def _refused(self, entry: Entry, responses: Sequence[bytes], now_us: int) -> None:
         """Let others go first where that may help; tell when the report is at fault."""

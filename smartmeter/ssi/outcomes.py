@@ -14,7 +14,7 @@ from smartmeter.ssi.authority import Asked
 from smartmeter.ssi.identity import AnotherMeter
 from smartmeter.ssi.log_reading import LogRead
 from smartmeter.ssi.meter_side import JobDone, JobFailed
-from smartmeter.ssi.network_side import (
+from smartmeter.ssi.network_news import (
     RegisteredWithTms,
     RegistrationRefused,
     ReportAcknowledged,
