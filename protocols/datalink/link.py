@@ -376,11 +376,12 @@ class Link:
 
     def _withdraw_copy(self) -> None:
         """Our packet is settled: a copy that has not left yet would be answered once more."""
-        if self._copy_waits:
-            for octets in (self._held, self._out):
-                at = octets.rfind(self._octets)
-                if at >= 0:
-                    del octets[at : at + len(self._octets)]
+        if not self._copy_waits or self._sendings == 1:
+            return
+        for octets in (self._held, self._out):
+            at = octets.rfind(self._octets)
+            if at >= 0:
+                del octets[at : at + len(self._octets)]
         self._copy_waits = False
 
     def _acknowledged(self, now_us: int) -> None:

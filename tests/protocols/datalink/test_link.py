@@ -243,3 +243,14 @@ def test_a_line_that_sleeps_is_seldom_tried_without_waking_it() -> None:
     link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
     lost = [begun(link, (number + 1) * 10_000_000, sleeps=True) for number in range(1_000)]
     assert sum(lost) <= 10 and link.quirks.on(Quirk.WAKE_UP)
+
+
+def test_what_came_before_a_packet_could_leave_does_not_keep_it_back() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    answer = Packet(b"ok", 0).encode()
+    heard(link, answer, 0)
+    link.forget()  # the session is over; the next begins at once
+    link.send(b"identify", 0)
+    heard(link, answer, 0)  # once more
+    link.expire(175)
+    assert Packet(b"identify", 0).encode() in link.outgoing()
