@@ -61,6 +61,16 @@ def check(request: Request, response: Response) -> Response:
     return response
 
 
+def ask_to_write(request: Request, table: int, confirmed: int = 0) -> Script[Response]:
+    """Send a Write; OutcomeUnknown when no answer comes, or none that can be read."""
+    try:
+        return (yield request)
+    except PacketRefused:
+        raise  # it was not carried out: a new session may write it
+    except (LinkError, RemoteProtocolError) as error:
+        raise OutcomeUnknown(f"write of table {table}", confirmed, error) from error
+
+
 def _told(request: Request) -> str:
     """Name a service for a person, with the table that it asks for if it asks for one."""
     table = getattr(request, "table", None)
@@ -222,13 +232,7 @@ class TableWriting:
             yield from self._write(OffsetWrite(self.table, at, piece), len(piece))
 
     def _write(self, request: Request, octets: int) -> Script[None]:
-        try:
-            check(request, (yield request))
-        except PacketRefused:
-            raise  # it was not carried out: a new session may write it
-        except (LinkError, RemoteProtocolError) as error:  # no answer, or none that can be read
-            what = f"write of table {self.table}"
-            raise OutcomeUnknown(what, self.written, error) from error
+        check(request, (yield from ask_to_write(request, self.table, self.written)))
         self.written += octets
         if self.progress is not None:
             self.progress(self.written, len(self.data))

@@ -17,14 +17,13 @@ from ansi_tables.ssi_tables import (
 )
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
+from protocols.c1218.transfer import ask_to_write
 from protocols.c1222.access import Task
 from protocols.c1222.services import Service
 from protocols.errors import (
     LinkError,
     OutcomeUnknown,
-    PacketRefused,
     ProtocolError,
-    RemoteProtocolError,
     ServiceRefused,
 )
 from protocols.psem.codec import block, encode_response
@@ -37,8 +36,6 @@ from protocols.psem.services import (
     IndexWrite,
     OffsetRead,
     OffsetWrite,
-    Request,
-    Response,
 )
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
@@ -156,8 +153,10 @@ class OwnTables:
                 case OffsetRead() | FullWrite() | OffsetWrite() | IndexRead() | IndexWrite():
                     if self._in_block(request.table):
                         return bytes([ResponseCode.onp])
-                    answer = yield from _asked(request, writes)
-                    if writes and answer.ok:
+                    if not writes:
+                        return encode_response((yield request))
+                    answer = yield from ask_to_write(request, request.table)
+                    if answer.ok:
                         self._module.table_written(request.table)
                     return encode_response(answer)
         except ServiceRefused as error:
@@ -324,18 +323,6 @@ class OwnTables:
             raise
         tasks.report_reset(module.latest_us)
         return ResponseCode.ok
-
-
-def _asked(request: Request, writes: bool) -> Script[Response]:
-    """Ask the meter; OutcomeUnknown when it may have written and no answer can be read."""
-    try:
-        return (yield request)
-    except PacketRefused:
-        raise  # it was not carried out
-    except (LinkError, RemoteProtocolError) as error:
-        if writes:
-            raise OutcomeUnknown("write", 0, error) from error
-        raise
 
 
 def version_value(esn: str, upgrade: Upgrade) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The module's hand at the optical port: how old a reading is, and what a lost meter leaves."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -66,15 +67,16 @@ class Line:
         return bool(out or back)
 
 
+def clock_and_cut(line: Line, cut_s: int, limits: ClientLimits) -> Script[bytes]:
+    """Read the clock, and let the line be cut behind that."""
+    image = yield from read_table(52, limits)
+    line.cut_until_us = line.now_us + cut_s * US_PER_S
+    return image
+
+
 def test_a_session_that_is_long_in_ending_makes_what_it_read_no_younger() -> None:
     line = Line()
-
-    def work(limits: ClientLimits) -> Script[Any]:
-        image = yield from read_table(52, limits)
-        line.cut_until_us = line.now_us + 5 * US_PER_S
-        return image
-
-    line.side.submit(Priority.SCHEDULE, work, "clock", 0)
+    line.side.submit(Priority.SCHEDULE, partial(clock_and_cut, line, 5), "clock", 0)
     done = line.run()
     assert line.now_us >= 5 * US_PER_S
     assert done.last.asked_us <= done.last.answered_us < US_PER_S
@@ -159,13 +161,7 @@ def test_nothing_was_tried_at_a_meter_that_does_not_answer() -> None:
 
 def test_what_was_done_before_the_meter_was_lost_was_done() -> None:
     line = Line()
-
-    def work(limits: ClientLimits) -> Script[Any]:
-        image = yield from read_table(52, limits)
-        line.cut_until_us = line.now_us + 60 * US_PER_S
-        return image
-
-    line.side.submit(Priority.REQUEST, work, "clock", 0)
+    line.side.submit(Priority.REQUEST, partial(clock_and_cut, line, 60), "clock", 0)
     assert len(line.run().result) == 7
 
 
