@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
+from protocols.datalink.copies import Copies
 from protocols.datalink.echo import EchoFilter
 from protocols.datalink.packet import (
     ACK,
@@ -34,12 +35,8 @@ from protocols.datalink.packet import (
 )
 from protocols.datalink.parser import Parser, Received, Signal
 from protocols.datalink.sleep import Sleep
-from protocols.datalink.timing import (
-    DEFAULT_TIMING,
-    SLOWER_TURN_AROUNDS_US,
-    LinkChoices,
-    Timing,
-)
+from protocols.datalink.timing import DEFAULT_TIMING, LinkChoices, Timing
+from protocols.datalink.turn_around import TurnAround
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.quirks import Quirk, Quirks
@@ -51,13 +48,6 @@ WAKE_UP = 0x55
 WAKE_PAUSE_US = 50_000
 #: A line that was quiet for so long may have to be woken.
 REST_US = 1_000_000
-#: Packets without a copy after which a shorter turn-around is tried again, and how many times as
-#: many it takes when that was too short: a loss is not a way of the meter.
-PACKETS_TO_HURRY, HURRY_LATER = 100, 8
-#: A copy among so many packets after that shows that it was too short.
-PACKETS_ON_TRIAL = 4
-#: Answers in a row in place of acknowledgments that make it the meter's way (Q5).
-IMPLIED_TO_EXPECT = 2
 #: A packet NAKed so often at the start may be wanted with its checksum swapped.
 NAKS_BEFORE_SWAPPING = 2
 
@@ -122,11 +112,7 @@ class Link:
         self._choices = choices or LinkChoices()
         self.quirks = quirks or Quirks(strict=frozenset(Quirk))
         self.timing = timing
-        # How far the turn-around was raised, and how many packets came since it last changed.
-        self._given_turn_around_us = timing.turn_around_us
-        self._since_change = 0
-        self._to_hurry = PACKETS_TO_HURRY
-        self._on_trial = False
+        self._turn_around = TurnAround(self.quirks, timing.turn_around_us)
         self._parser = Parser(max_packet, self.timing)
         self._echo = EchoFilter()
         self.identity = 0
@@ -156,14 +142,7 @@ class Link:
         self._crc_swapped = Quirk.CRC_SWAPPED in self.quirks.assume
         self._tries_swapping = False
         # Receiving: the last packet, and the message that is not complete.
-        self._last: tuple[int, int, bytes] | None = None
-        self._asked_anew = False
-        #: The peer's toggle bit was seen to change: what looks like a copy is one.
-        self._alternates = False
-        #: Answers in a row that came where an acknowledgment was due: one may be a lost ACK.
-        self._implied = 0
-        #: The last message was sent more than once: its answer may come as often.
-        self._repeated = self._sent_again = False
+        self._copies = Copies(self.quirks)
         self._partial: list[bytes] = []
         self._next: tuple[int, int] | None = None
 
@@ -181,13 +160,14 @@ class Link:
 
     def set_timing(self, timing: Timing) -> None:
         """Change the time-outs, from now on."""
-        self._given_turn_around_us = timing.turn_around_us
-        self._use(timing)
-
-    def _use(self, timing: Timing) -> None:
         self.timing = timing
         self._parser.timing = timing
-        self._since_change = 0
+        self._turn_around.give(timing.turn_around_us)
+
+    @property
+    def turn_around_us(self) -> int:
+        """Give how long what answers a packet is held: as given, or longer where that is missed."""
+        return self._turn_around.delay_us
 
     @property
     def max_message(self) -> int:
@@ -216,7 +196,7 @@ class Link:
         """
         self._stop_sending()
         if not keep_last:
-            self._last = None
+            self._copies.forget_last()
         self._drop_partial()
         self._parser.reset()
         self._echo.forget()
@@ -242,8 +222,7 @@ class Link:
             piece = message[index * room : (index + 1) * room]
             self._waiting.append(Packet(piece, ctrl, last - index, self.identity))
         self._wake = wake
-        self._asked_anew = False
-        self._repeated, self._sent_again = self._sent_again, False
+        self._copies.message_begins()
         self._send_next(now_us)
 
     def abandon(self) -> None:
@@ -253,7 +232,7 @@ class Link:
 
     def doubt_meter(self) -> None:
         """The session was lost: another probe or meter may be there by now."""
-        self._alternates = False
+        self._copies.doubt()
         self.doubt_echo()
 
     def doubt_echo(self) -> None:
@@ -360,7 +339,7 @@ class Link:
             self._met = False  # who answers next may be another device
             self._events.append(LinkFailed(self._naks == self._sendings))
             return
-        self._sent_again = True
+        self._copies.sent_again()
         if self._current is not None:
             strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
             self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
@@ -396,8 +375,7 @@ class Link:
             self._send_next(now_us)
             return
         self._stop_sending()
-        self._asked_anew = True
-        self._implied = 0
+        self._copies.delivered()
         self._events.append(MessageDelivered())
 
     def _note_wake_up(self) -> None:
@@ -420,7 +398,7 @@ class Link:
             return
         if isinstance(item, Received) and item.crc_swapped not in (None, self._crc_swapped):
             item = self._accept_other_crc(item)
-        after_us = self._parser.last_us + self.timing.turn_around_us
+        after_us = self._parser.last_us + self._turn_around.delay_us
         self._quiet_until_us = max(self._quiet_until_us, after_us)
         if isinstance(item, Received):
             self._take_packet(item, now_us)
@@ -457,8 +435,7 @@ class Link:
         if octets == self._last_sent and self._collision is not Collision.GIVE_UP:
             self.quirks.note(Quirk.ECHO)  # our own octets, given back by the probe
             return
-        mark = (packet.identity, packet.ctrl & TOGGLE, octets[-2:])
-        if mark == self._last and not self._is_new_after_all():
+        if self._copies.is_copy(packet, octets[-2:], self.busy):
             self._take_copy(packet, now_us)
             return
         if self._current is not None and not self._resolve_collision():
@@ -466,25 +443,14 @@ class Link:
         if packet.is_multi and not self._continues(packet):
             self._refuse(now_us, NAK if self._choices.nak_out_of_sequence else ACK)
             return
-        self._note_peculiarities(packet, len(octets))
-        self._since_change += 1
-        if self._since_change > self._to_hurry:
-            self._hurry()
-        self._last, self._asked_anew, self._met = mark, False, True
+        self._copies.note_toggle(packet, begins_with_0=self._collision is not Collision.GIVE_UP)
+        self._note_size(len(octets))
+        self._turn_around.packet_came()
+        self._copies.take(packet, octets[-2:])
+        self._met = True
         self._put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
         self._assemble(packet)
-
-    def _is_new_after_all(self) -> bool:
-        """Tell a new answer that looks like a copy: the meter's toggle is stuck (Q8)."""
-        stuck = self.quirks.on(Quirk.TOGGLE_STUCK) or self.quirks.on(Quirk.SAME_ANSWER)
-        stuck = stuck and not self._alternates
-        implied = self._implied >= IMPLIED_TO_EXPECT or Quirk.IMPLIED_ACK in self.quirks.assume
-        asked = self._asked_anew or (implied and self._current is not None)
-        if self._repeated or not (stuck and asked and self.quirks.tolerates(Quirk.SAME_ANSWER)):
-            return False
-        self.quirks.note(Quirk.SAME_ANSWER)
-        return True
 
     def _take_copy(self, packet: Packet, now_us: int) -> None:
         if self._copy_waits and self._sendings == 1:
@@ -495,43 +461,9 @@ class Link:
             self._repeat(now_us)
         elif self._current is None and not packet.is_multi:
             self._events.append(RepeatReceived(packet.data))
-        if self.quirks.tolerates(Quirk.ACK_TOO_FAST):
-            self._slow_down()
+        self._turn_around.copy_came()
 
-    def _slow_down(self) -> None:
-        """Our acknowledgment was missed: perhaps the meter was still sending (Q28)."""
-        if self._on_trial and self._since_change <= PACKETS_ON_TRIAL:
-            self._to_hurry *= HURRY_LATER
-        self._on_trial = False
-        for turn_around_us in SLOWER_TURN_AROUNDS_US:
-            if turn_around_us > self.timing.turn_around_us:
-                self.quirks.note(Quirk.ACK_TOO_FAST)
-                self._use(replace(self.timing, turn_around_us=turn_around_us))
-                return
-        self._since_change = 0
-
-    def _hurry(self) -> None:
-        """Nothing was missed for long: try the next shorter turn-around, down to the given one."""
-        raised_us, given_us = self.timing.turn_around_us, self._given_turn_around_us
-        if raised_us == given_us:
-            return
-        shorter = (one for one in SLOWER_TURN_AROUNDS_US if given_us < one < raised_us)
-        self._use(replace(self.timing, turn_around_us=max(shorter, default=given_us)))
-        self._on_trial = True
-        if self.timing.turn_around_us == given_us:
-            self.quirks.forget(Quirk.ACK_TOO_FAST)
-
-    def _note_peculiarities(self, packet: Packet, octets: int) -> None:
-        toggle = packet.ctrl & TOGGLE
-        if self._last is None:
-            if toggle and self._collision is not Collision.GIVE_UP:
-                self.quirks.note(Quirk.TOGGLE_FROM_1)
-        elif self._last[1] != toggle:
-            self._alternates = True
-            self.quirks.forget(Quirk.TOGGLE_STUCK)
-            self.quirks.forget(Quirk.SAME_ANSWER)
-        elif not self._alternates:  # or a packet between the two was lost
-            self.quirks.note(Quirk.TOGGLE_STUCK)
+    def _note_size(self, octets: int) -> None:
         if octets > self.packet_octets:
             close = octets <= self.packet_octets + OVERHEAD_OCTETS
             default = self.packet_octets == DEFAULT_PACKET_OCTETS
@@ -545,7 +477,7 @@ class Link:
         if self._collision is Collision.REPEAT or self._waiting:
             return False  # or our request is not complete: this cannot be its answer
         self.quirks.note(Quirk.IMPLIED_ACK)
-        self._implied += 1
+        self._copies.answered_at_once()
         self._withdraw_copy()
         self._note_wake_up()
         self._stop_sending()

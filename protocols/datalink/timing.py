@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Turn-around delays tried one after the other where a meter misses acknowledgments.
-SLOWER_TURN_AROUNDS_US = (20_000, 50_000, 150_000)
-
 
 @dataclass(frozen=True)
 class Timing:

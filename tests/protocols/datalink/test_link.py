@@ -131,7 +131,7 @@ def packets(link: Link, count: int, misses_below_us: int = 0) -> int:
     for number in range(count):
         octets = Packet(b"%d" % number, TOGGLE * (number & 1)).encode()
         heard(link, octets, number)
-        while link.timing.turn_around_us < misses_below_us:
+        while link.turn_around_us < misses_below_us:
             link._out.clear()
             link._held.clear()
             heard(link, octets, number)
@@ -144,15 +144,24 @@ def packets(link: Link, count: int, misses_below_us: int = 0) -> int:
 def test_after_acknowledgments_that_were_lost_the_turn_around_is_short_again() -> None:
     link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
     assert packets(link, 1, misses_below_us=150_000) == 3
-    assert link.timing.turn_around_us == 150_000 and link.quirks.on(Quirk.ACK_TOO_FAST)
+    assert link.turn_around_us == 150_000 and link.quirks.on(Quirk.ACK_TOO_FAST)
     packets(link, 310)
-    assert link.timing.turn_around_us == 175 and not link.quirks.on(Quirk.ACK_TOO_FAST)
+    assert link.turn_around_us == 175 and not link.quirks.on(Quirk.ACK_TOO_FAST)
+
+
+def test_other_time_outs_leave_what_was_learnt_of_the_turn_around() -> None:
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    packets(link, 1, misses_below_us=150_000)
+    link.set_timing(Timing(response_us=4_000_000))
+    assert link.turn_around_us == 150_000
+    packets(link, 310)
+    assert link.turn_around_us == 175
 
 
 def test_a_meter_that_misses_what_is_sent_too_soon_is_seldom_tried_again() -> None:
     link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
     assert packets(link, 5_000, misses_below_us=30_000) <= 2 + 3
-    assert link.timing.turn_around_us == 50_000
+    assert link.turn_around_us == 50_000
 
 
 def messages(link: Link, octets: bytes, now_us: int) -> list[bytes]:
