@@ -52,7 +52,7 @@ def make_context(
 def decode_frame(octets: bytes, context: FrameContext) -> dict[str, Any]:
     """Give everything an APDU says; FrameError with one word when it must not be processed."""
     fault: ApduRejected | None = None
-    titles = titles_between(octets) if context.keys.by_title else frozenset()
+    titles = titles_between(octets, context.base) if context.keys.by_title else frozenset()
     for keys in context.keys.attempts(titles):
         try:
             return dissect(
@@ -70,13 +70,13 @@ def decode_frame(octets: bytes, context: FrameContext) -> dict[str, Any]:
     raise FrameError(fault.reason, None, str(fault)) from fault
 
 
-def titles_between(octets: bytes) -> frozenset[tuple[int, ...]]:
+def titles_between(octets: bytes, base: tuple[int, ...]) -> frozenset[tuple[int, ...]]:
     """Give the absolute titles that a message goes between; none of one that is no message."""
     try:
         apdu = decode_apdu(octets)
     except ApduRejected:
         return frozenset()
-    return frozenset(one.absolute for one in (apdu.calling, apdu.called) if one is not None)
+    return frozenset(one.based(base) for one in (apdu.calling, apdu.called) if one is not None)
 
 
 def _base(text: str) -> tuple[int, ...]:
