@@ -27,7 +27,7 @@ class MemoryStore(Store):
         self._reader = self._connection
         migrate(self._connection, self.path)
 
-    def write(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def write(self, change: Callable[[sqlite3.Connection], T], again: bool = False) -> Future[T]:
         """Carry a change out, whole or not at all."""
         future: Future[T] = Future()
         connection = self._connection

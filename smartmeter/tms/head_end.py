@@ -265,27 +265,26 @@ class HeadEnd:
     # What happens.
 
     def _settle(self) -> None:
+        """Let everything that happened have its consequences.
+
+        What the store keeps from one of them is raised when the others were had.
+        """
+        fault = None
         busy = True
         while busy:
             busy = False
-            for event in self.collector.events() + self.polled.events():
-                busy = True
-                self._collected(event)
-            for event in self.silence.events():
-                busy = True
-                if isinstance(event, Overdue):
-                    self._overdue(event)
-                elif isinstance(event, HeardAgain):
-                    self._heard_again(event.esn)
-            for event in self.jobs.events():
-                busy = True
-                if isinstance(event, Send):
-                    self._dispatch.send(event, self._now_us)
-                elif isinstance(event, JobChanged):
-                    self._job_changed(event)
+            for part in (self.collector, self.polled, self.silence, self.jobs):
+                for event in part.events():
+                    busy = True
+                    try:
+                        self._happened(event)
+                    except StorageError as error:
+                        fault = error
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
             with suppress(StorageError):  # half a block is left, and every message asks again
                 self._ids_until = self.store.write_now(reserve_ids) + RESERVED_IDS
+        if fault is not None:
+            raise fault
 
     def _job_changed(self, event: JobChanged) -> None:
         self._outcomes.changed(event, self.utc_s)
@@ -295,6 +294,18 @@ class HeadEnd:
     def _key_changed(self, esn: str) -> None:
         """Ask something under the new key: the module lets go of the old one then."""
         self.orders.submit(esn, Kind.PING, SYSTEM, exchanges.ping)
+
+    def _happened(self, event: Any) -> None:
+        if isinstance(event, Send):
+            self._dispatch.send(event, self._now_us)
+        elif isinstance(event, JobChanged):
+            self._job_changed(event)
+        elif isinstance(event, Overdue):
+            self._overdue(event)
+        elif isinstance(event, HeardAgain):
+            self._heard_again(event.esn)
+        else:
+            self._collected(event)
 
     def _collected(self, event: Any) -> None:
         if isinstance(event, ReportArrived):
@@ -410,13 +421,13 @@ class HeadEnd:
         utc_s, esn = self.utc_s, event.esn
         if not event.again:
             number, due_s = event.schedule_nbr, event.due_s
-            self.store.write(lambda c: store_silence(c, esn, number, due_s, utc_s))
+            self.store.write(lambda c: store_silence(c, esn, number, due_s, utc_s), again=True)
             self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
         self.orders.look_after(esn, attempts=2)
 
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
-        self.store.write(lambda c: end_silence(c, esn, utc_s))
+        self.store.write(lambda c: end_silence(c, esn, utc_s), again=True)
         if not self.silence.powerless(esn):
             self._set_state(esn, State.PROVISIONED, "")
 
@@ -440,7 +451,7 @@ class HeadEnd:
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
         """Begin what a person asked for, give the job's number; SettingsError if it cannot be."""
         number = self.orders.request(esn, kind, requested_by)
-        self._settle()
+        self._settle_for_a_person()
         return number
 
     def upgrade(
@@ -448,13 +459,18 @@ class HeadEnd:
     ) -> dict[str, int]:
         """Send an image to a list of SmartMeters; give the number of each job that was begun."""
         numbers = self.orders.upgrade(esns, image, activation_s, requested_by)
-        self._settle()
+        self._settle_for_a_person()
         return numbers
 
     def cancel(self, jobs: Sequence[Job], requested_by: str) -> None:
         """End jobs that have not ended, for a person."""
         self.orders.cancel(jobs, requested_by)
-        self._settle()
+        self._settle_for_a_person()
+
+    def _settle_for_a_person(self) -> None:
+        """What was ordered is durable: that the store takes nothing else now is not its fault."""
+        with suppress(StorageError):
+            self._settle()
 
     def _kept(self, esn: str, kind: Kind) -> None:
         """What a job brought is durable; of a poll also that it cannot be made so."""
@@ -467,7 +483,7 @@ class HeadEnd:
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s
-        self.store.write(lambda c: store_state(c, esn, state, cause, utc_s))
+        self.store.write(lambda c: store_state(c, esn, state, cause, utc_s), again=True)
 
 
 def _command(base: int, code: Command) -> Exchange[None]:

@@ -10,7 +10,7 @@ from typing import Any
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.commits import Commits
-from smartmeter.tms.jobs import DONE, ENDED, Job, JobChanged
+from smartmeter.tms.jobs import DONE, ENDED, FAILED, Job, JobChanged
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import PollDue
@@ -60,7 +60,11 @@ class JobOutcomes:
             self._ended(event, utc_s)
         text = result_text(event.result)
         row = (job.state, job.cause, utc_s if ended else 0, job.attempts, job.polls, text)
-        self._store.write(lambda c: update_job(c, job.id, row))
+        self._note(lambda c: update_job(c, job.id, row))
+
+    def _note(self, change: Change) -> None:
+        """Write what nobody would tell again, as soon as the database takes it."""
+        self._store.write(change, again=True)
 
     def _ended(self, event: JobChanged, utc_s: int) -> None:
         job, result, done = event.job, event.result, event.job.state == DONE
@@ -69,24 +73,27 @@ class JobOutcomes:
                 self.provisioned(job.esn, utc_s)
             case Kind.PROVISION:
                 row = (job.esn, self._template.version, job.cause, utc_s)
-                self._store.write(lambda c: store_unprovisioned(c, *row))
+                self._note(lambda c: store_unprovisioned(c, *row))
             case Kind.RECOVER:
                 self._recovered(job, result if done else None, utc_s)
             case Kind.OUTAGES if done:
-                self._keep(job, lambda c: records.store_outage_log(c, job.esn, result, utc_s))
+                self._keep(
+                    job, lambda c: records.store_outage_log(c, job.esn, result, utc_s), utc_s
+                )
             case Kind.EVENTS if done:
-                self._keep(job, lambda c: records.store_events(c, job.esn, result, utc_s))
+                self._keep(job, lambda c: records.store_events(c, job.esn, result, utc_s), utc_s)
             case Kind.UPGRADE | Kind.WITHDRAW if done:
-                self._upgraded(job.esn, result, utc_s)
+                self._upgraded(job, result, utc_s)
             case Kind.POLL if isinstance(job.about, PollDue):
-                self._polled_once(job.about, result if done else None, job.cause, utc_s)
+                reading = result if done else None
+                self._polled_once(job.about, reading, job.cause, utc_s, asked=job.polls > 0)
             case Kind.READ if done:
-                self._keep_images(job.esn, result, utc_s)
+                self._keep_images(job, result, utc_s)
 
     def provisioned(self, esn: str, utc_s: int) -> None:
         """A SmartMeter keeps to the template: from now on its reports are due."""
         version = self._template.version
-        self._store.write(lambda c: store_provisioned(c, esn, version, utc_s))
+        self._note(lambda c: store_provisioned(c, esn, version, utc_s))
         self.watch(esn, utc_s, utc_s)
         if not self._silence.powerless(esn):
             self._name_state(esn, State.PROVISIONED, "", utc_s)
@@ -103,29 +110,33 @@ class JobOutcomes:
         esn = job.esn
         if parts is None:
             text = f"does not answer: {job.cause}"
-            self._store.write(lambda c: store_recovery(c, esn, (), text, utc_s))
+            self._note(lambda c: store_recovery(c, esn, (), text, utc_s))
         else:
             text = "answers when asked, but sends nothing by itself"
-            self._keep(job, lambda c: store_recovery(c, esn, parts, text, utc_s))
+            self._keep(job, lambda c: store_recovery(c, esn, parts, text, utc_s), utc_s)
         if self._silence.silent(esn):
             self._name_state(esn, State.SILENT, text, utc_s)
 
-    def _keep(self, job: Job, change: Change) -> None:
-        """Keep what a job brought, and tell whoever waits for it."""
+    def _keep(self, job: Job, change: Change, utc_s: int) -> None:
+        """Keep what a job brought, and tell whoever waits for it; else the job has failed."""
 
         def after(future: Future[None]) -> None:
-            if future.exception() is None:
+            error = future.exception()
+            if error is None:
                 self._on_kept(job.esn, Kind(job.kind))
+            else:
+                row = (FAILED, f"not kept: {error}", utc_s, job.attempts, job.polls, "")
+                self._note(lambda c: update_job(c, job.id, row))
 
         self._commits.write(change, after)
 
-    def _upgraded(self, esn: str, told: Mapping[str, Any], utc_s: int) -> None:
+    def _upgraded(self, job: Job, told: Mapping[str, Any], utc_s: int) -> None:
         sql = "SELECT base FROM meters WHERE esn=?"
-        base = self._store.number(sql, esn) or DEFAULT_BASE
+        base = self._store.number(sql, job.esn) or DEFAULT_BASE
         image = encode(SsiTable.UPGRADE_STATUS, told)
-        self._keep_images(esn, {base + SsiTable.UPGRADE_STATUS: image}, utc_s)
+        self._keep_images(job, {base + SsiTable.UPGRADE_STATUS: image}, utc_s)
 
-    def _polled_once(self, due: PollDue, reading: Any, cause: str, utc_s: int) -> None:
+    def _polled_once(self, due: PollDue, reading: Any, cause: str, utc_s: int, asked: bool) -> None:
         """Keep what a poll came to; the next looks up what is known when that is durable."""
         self._polled.end(due)
 
@@ -138,8 +149,8 @@ class JobOutcomes:
             else:
                 store_failed_poll(connection, due, cause, utc_s)
 
-        if due.esn not in self._polled.meters:
-            go_on(None)  # it was removed meanwhile
+        if due.esn not in self._polled.meters or not asked:
+            go_on(None)  # it was removed meanwhile, or is not to blame
             return
         try:
             self._commits.write(change, go_on)
@@ -147,7 +158,8 @@ class JobOutcomes:
             go_on(None)
             raise
 
-    def _keep_images(self, esn: str, images: Mapping[int, bytes], utc_s: int) -> None:
+    def _keep_images(self, job: Job, images: Mapping[int, bytes], utc_s: int) -> None:
+        esn = job.esn
         context_id = self._store.number("SELECT context_id FROM meters WHERE esn=?", esn)
 
         def keep(connection: sqlite3.Connection) -> None:
@@ -155,7 +167,7 @@ class JobOutcomes:
                 records.store_image(connection, esn, table, image, utc_s)
                 keep_reading(connection, esn, table, utc_s, context_id, utc_s)
 
-        self._store.write(keep)
+        self._keep(job, keep, utc_s)
 
     def _name_state(self, esn: str, state: State, cause: str, utc_s: int) -> None:
-        self._store.write(lambda c: store_state(c, esn, state, cause, utc_s))
+        self._note(lambda c: store_state(c, esn, state, cause, utc_s))

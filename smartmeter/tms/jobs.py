@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from protocols.machine import Event, earliest
+from smartmeter.base.errors import StorageError
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused
 from smartmeter.tms.model import SYSTEM
 
@@ -248,7 +249,11 @@ class JobRunner:
         if line.script is not None:
             self._events.append(Send(job, line.services))
             return
-        line.script, line.answers = job.script(), 0
+        try:
+            line.script, line.answers = job.script(), 0
+        except StorageError as error:  # it looks up what is known
+            self._failed(line, str(error), now_us)
+            return
         self._step(line, None, now_us)
 
     def _step(self, line: _Line, answer: list[bytes] | ExchangeFailed | None, now_us: int) -> None:

@@ -153,7 +153,9 @@ class Orders:
         number = self._store.write_now(lambda c: store_job(c, row))
         job = Job(number, esn, kind, script, requested_by, attempts)
         if kind == Kind.PROVISION and not self._keeps_to_template(esn):
-            self._store.write(lambda c: store_state(c, esn, State.PROVISIONING, "", utc_s))
+            self._store.write(
+                lambda c: store_state(c, esn, State.PROVISIONING, "", utc_s), again=True
+            )
         return number if self._jobs.submit(job, now_us) else None
 
     def of_people(self, kind: str = "", esns: Collection[str] = ()) -> list[Job]:

@@ -19,6 +19,15 @@ _REMEDIES = {
     sqlite3.SQLITE_CORRUPT: "restore it from a copy",
     sqlite3.SQLITE_NOTADB: "restore it from a copy",
 }
+#: What goes by when there is room again, or nobody else holds the database.
+_PASSING = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+)
 #: What is wrong with a change itself, and not with the database.
 OF_THE_CHANGE = (
     sqlite3.IntegrityError,
@@ -28,8 +37,17 @@ OF_THE_CHANGE = (
 )
 
 
+def may_pass(error: sqlite3.Error) -> bool:
+    """Tell whether the same change may be taken later."""
+    return _code(error) in _PASSING
+
+
 def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     """Give what is raised in the place of an error of SQLite."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    remedy = _REMEDIES.get(code, "check the folder, its rights and its space")
+    remedy = _REMEDIES.get(_code(error), "check the folder, its rights and its space")
     return StorageError(str(path), str(error), remedy)
+
+
+def _code(error: sqlite3.Error) -> int:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF

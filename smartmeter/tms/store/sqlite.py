@@ -6,6 +6,9 @@ synchronisation for all of them), and only then tells their callers.  If one of
 them fails, the transaction is undone and done again with a savepoint for each,
 so that it alone is lost.  What was told is there after kill -9 and power loss; what was not is
 there whole or not at all.
+
+What the TMS notes for itself (a state, the end of a job) nobody repeats: the writer keeps it
+while the database takes nothing, and then nothing overtakes it.
 """
 
 from __future__ import annotations
@@ -15,11 +18,12 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from smartmeter.base.errors import StorageError
-from smartmeter.tms.store.faults import OF_THE_CHANGE, storage_error
+from smartmeter.tms.store.faults import OF_THE_CHANGE, may_pass, storage_error
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
@@ -30,11 +34,23 @@ FILE_NAME = "tms.sqlite3"
 MAX_WAITING = 10_000
 MAX_GROUP = 500
 BUSY_TIMEOUT_S = 10.0
+#: Changes that are kept while the database takes nothing, and how often they are tried.
+MAX_OWED = 100_000
+AGAIN_S = 1.0
 #: Pages that stay in memory, and how many are logged (32 MB) before they are put in their places:
 #: a page that many reports change is then written there once for all of them.
 CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 8192
 _STOP = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A change that waits; ``again``: it is kept while the database takes nothing."""
+
+    change: Change
+    again: bool
+    future: Future[Any] = field(default_factory=Future)
 
 
 class Store:
@@ -58,19 +74,25 @@ class Store:
         except OSError as error:
             fault = error.strerror or str(error)
             raise StorageError(str(path), fault, "check the folder and its rights") from error
-        self._queue: queue.Queue[tuple[Change, Future[Any]] | None] = queue.Queue(MAX_WAITING)
+        self._queue: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
+        #: Of the writing thread: what comes before all that waits.
+        self._owed: list[_Entry] = []
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
-    def write(self, change: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Queue a change; its future is done after the commit, or holds what went wrong."""
-        future: Future[T] = Future()
+    def write(self, change: Callable[[sqlite3.Connection], T], again: bool = False) -> Future[T]:
+        """Queue a change; its future is done after the commit, or holds what went wrong.
+
+        ``again`` is for what nobody else would repeat: while the database takes nothing (it is
+        full, locked) it is kept in memory and tried each second, and nothing is done before it.
+        """
+        entry = _Entry(change, again)
         try:
-            self._queue.put((change, future), timeout=BUSY_TIMEOUT_S)
+            self._queue.put(entry, timeout=BUSY_TIMEOUT_S)
         except queue.Full:
             fault = f"{MAX_WAITING:,} changes wait for it"
             raise StorageError(str(self.path), fault, "is its medium sound?") from None
-        return future
+        return entry.future
 
     def write_now(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Carry a change out and wait for its commit."""
@@ -106,74 +128,84 @@ class Store:
     def _work(self) -> None:
         stopping = False
         while not stopping:
-            first = self._queue.get()
-            group: list[tuple[Change, Future[Any]]] = []
-            entry = first
-            while True:
-                if entry is _STOP:
-                    stopping = True
-                    break
-                group.append(entry)
-                if len(group) >= MAX_GROUP:
-                    break
-                try:
+            group: list[_Entry] = []
+            try:
+                entry = self._queue.get(timeout=AGAIN_S if self._owed else None)
+                while True:
+                    if entry is _STOP:
+                        stopping = True
+                        break
+                    group.append(entry)
+                    if len(group) >= MAX_GROUP:
+                        break
                     entry = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if group:
+            except queue.Empty:
+                pass
+            if group or self._owed:
                 self._carry_out(group)
 
-    def _carry_out(self, group: list[tuple[Change, Future[Any]]]) -> None:
+    def _carry_out(self, group: list[_Entry]) -> None:
         connection, fault = self._writer, None
+        group, self._owed = self._owed + group, []
+        done = group
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                results = [change(connection) for change, _ in group]
+                results = [entry.change(connection) for entry in group]
             except Exception:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 connection.execute("BEGIN IMMEDIATE")
-                group, results, fault = self._one_by_one(group)
+                done, results, fault = self._one_by_one(group)
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self.fault = fault = storage_error(self.path, error)
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(fault)
+            self._refuse(group, error)
             return
         self.fault = fault
-        for (_, future), result in zip(group, results, strict=True):
-            future.set_result(result)
+        for entry, result in zip(done, results, strict=True):
+            entry.future.set_result(result)
+
+    def _refuse(self, group: list[_Entry], error: sqlite3.Error) -> None:
+        """Keep of a group that the database did not take what is to be tried again."""
+        self.fault = fault = storage_error(self.path, error)
+        for entry in group:
+            if entry.future.done():
+                continue
+            if entry.again and may_pass(error) and len(self._owed) < MAX_OWED:
+                self._owed.append(entry)
+            else:
+                entry.future.set_exception(fault)
 
     def _one_by_one(
-        self, group: list[tuple[Change, Future[Any]]]
-    ) -> tuple[list[tuple[Change, Future[Any]]], list[Any], StorageError | None]:
+        self, group: list[_Entry]
+    ) -> tuple[list[_Entry], list[Any], StorageError | None]:
         """Carry each change out in a savepoint; give those that went well, and their results.
 
         And what the database could not do, where a change failed by it and not by itself.
         """
         connection, fault = self._writer, None
-        done: list[tuple[Change, Future[Any]]] = []
+        done: list[_Entry] = []
         results: list[Any] = []
-        for change, future in group:
+        for entry in group:
             connection.execute("SAVEPOINT change")
             try:
-                results.append(change(connection))
-                done.append((change, future))
+                results.append(entry.change(connection))
+                done.append(entry)
             except OF_THE_CHANGE as error:
                 connection.execute("ROLLBACK TO change")
-                future.set_exception(error)
+                entry.future.set_exception(error)
             except sqlite3.Error as error:
-                if not connection.in_transaction:  # the disk is full: SQLite gave all of it up
+                # The disk is full, and SQLite gave all of it up; or nothing may come before this.
+                if not connection.in_transaction or (entry.again and may_pass(error)):
                     raise
                 connection.execute("ROLLBACK TO change")
                 self.fault = fault = storage_error(self.path, error)
-                future.set_exception(fault)
+                entry.future.set_exception(fault)
             except Exception as error:
                 connection.execute("ROLLBACK TO change")
-                future.set_exception(error)
+                entry.future.set_exception(error)
             connection.execute("RELEASE change")
         return done, results, fault
 

@@ -141,3 +141,38 @@ def test_a_full_database_refuses_names_why_and_is_well_again_with_the_first_chan
     store.write_now(lambda c: put(c, big))
     assert store.fault is None
     store.close()
+
+
+def test_what_nobody_would_tell_again_is_kept_until_there_is_room_and_nothing_overtakes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "AGAIN_S", 0.01)
+    store = Store(tmp_path / "tms.sqlite3")
+    few = int(store.write_now(lambda c: c.execute("PRAGMA page_count").fetchone()[0])) + 2
+
+    def limit(pages: int) -> None:
+        sql = f"PRAGMA max_page_count={pages}"
+        store._writer.execute(sql).fetchall()  # beside the queue, in which it would come last
+
+    limit(few)
+    first = store.write(lambda c: put(c, "x" * 100_000), again=True)
+    with pytest.raises(StorageError, match="is full"):
+        store.write_now(lambda c: put(c, "small"))
+    second = store.write(lambda c: put(c, "small"), again=True)
+    with pytest.raises(StorageError, match="is full"):
+        store.write_now(lambda c: put(c, "x"))
+    assert not first.done() and not second.done()
+    limit(1_000_000)
+    second.result(timeout=10)
+    assert first.done() and store.fault is None
+    assert store.number("SELECT count(*) FROM settings WHERE length(name) IN (5, 100000)") == 2
+    store.close()
+
+
+def test_what_is_wrong_in_itself_is_not_tried_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "tms.sqlite3")
+    for wrong in ("INSERT INTO nothing VALUES (1)", "INSERT INTO meters (esn) VALUES (NULL)"):
+        future = store.write(lambda c, sql=wrong: c.execute(sql).rowcount, again=True)
+        assert future.exception(timeout=10) is not None
+    store.write_now(lambda c: put(c, "kept"))
+    store.close()
