@@ -1,9 +1,9 @@
 """Demand resets: one in 24 hours that nobody forced, and each that is meant is done once.
 
-The intention is durable before the meter is told, so that a power cut in between cannot lead
-to a second reset.  An answer that the line lost leaves open whether the meter has done it: its
-own count of resets (ST-23) tells when it is tried again, and a meter without such a count is
-taken to have done it.
+The intention is durable before the meter is told, and how many resets the meter had counted
+(ST-23) with it.  An answer that the line lost, and a power cut before it came, leave open whether
+the meter has done it: its own count tells when it is tried again.  A meter without such a count
+is taken to have done it.  A module that was cut off before it had told the meter tells it again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 from ansi_tables import layout_for
 from protocols.c1218.scripts import Script, read_part
 from protocols.c1218.steps import ClientLimits
-from protocols.errors import ServiceRefused
+from protocols.errors import RemoteProtocolError, ServiceRefused
+from smartmeter.base.errors import StorageError
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
@@ -29,50 +30,68 @@ class DemandResets:
 
     def __init__(self, memory: Memory, reporter: Reporter) -> None:
         self._memory, self._reporter = memory, reporter
-        #: The meter was asked, and what it did is not known; how many it had counted before.
-        self._open = False
-        self._count: int | None = None
-        #: When the one before was.
-        self._before_s = 0
+        self._fault: StorageError | None = None
+        if memory.reset_before_s is not None and not memory.reset_open:  # cut off before it asked
+            self._undo()
 
     def may_begin(self, utc_s: int) -> bool:
         """Tell whether the last demand reset is long enough ago, or is still to be found out."""
         last_s = self._memory.reset_s
-        return self._open or not last_s or abs(utc_s - last_s) >= INTERVAL_S
+        return self._memory.reset_open or not last_s or abs(utc_s - last_s) >= INTERVAL_S
 
     def begin(self, utc_s: int) -> None:
-        """Note that the meter is about to reset its demand."""
+        """Take note that a reset is meant; the meter is not asked yet."""
         memory = self._memory
-        self._open = self._open and abs(utc_s - memory.reset_s) < INTERVAL_S
-        if not self._open:
-            self._before_s = memory.reset_s
-        memory.reset_s, memory.reset_told = utc_s, False
-        self._reporter.keep()
+        if abs(utc_s - memory.reset_s) >= INTERVAL_S:
+            memory.reset_open = False
+        if not memory.reset_open:
+            memory.reset_before_s = memory.reset_s
+        memory.reset_s = utc_s
 
     def script(self, meter: MeterContext, sequence: int, limits: ClientLimits) -> Script[None]:
         """Reset the demand; what it was before stands in ST-25 then."""
+        memory = self._memory
         count = yield from _count(meter, limits)
-        if self._open and (count is None or count != self._count):
-            self._open = False
-            return
-        self._open, self._count = True, count
+        if not memory.reset_open or (count is not None and count == memory.reset_count):
+            self._ask(count)
+            try:
+                yield from remote_reset(meter, DEMAND_RESET_BIT, sequence, limits)
+            except (ServiceRefused, ProcedureRefused):
+                memory.reset_open, memory.reset_told = False, True
+                raise
+        self.give_up()
+
+    def _ask(self, count: int | None) -> None:
+        """Make durable that the meter is about to be asked."""
+        memory = self._memory
+        memory.reset_open, memory.reset_count, memory.reset_told = True, count, False
         try:
-            yield from remote_reset(meter, DEMAND_RESET_BIT, sequence, limits)
-        except (ServiceRefused, ProcedureRefused):
-            self._open = False
-            raise
-        self._open = False
+            self._reporter.keep()
+        except StorageError as error:
+            # In a session with the meter nobody takes this: ``failed`` raises it.
+            memory.reset_open, self._fault = False, error
+            raise RemoteProtocolError("what is asked cannot be made durable") from error
 
     def failed(self) -> bool:
-        """A reset came to no good end; True when the meter may have done it all the same."""
-        if not self._open:
-            self._memory.reset_s, self._memory.reset_told = self._before_s, True
+        """A reset came to no good end; True when the meter may have done it all the same.
+
+        StorageError when the memory did not take that it was meant.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if not self._memory.reset_open:
+            self._undo()
             self._reporter.keep()
-        return self._open
+        return self._memory.reset_open
+
+    def _undo(self) -> None:
+        """It was not done: the one before it is the last."""
+        self._memory.reset_s = self._memory.reset_before_s or 0
+        self._memory.reset_before_s = None
 
     def give_up(self) -> None:
         """Nobody will ask again what became of a reset: it counts as done."""
-        self._open = False
+        self._memory.reset_open, self._memory.reset_before_s = False, None
 
 
 def _count(meter: MeterContext, limits: ClientLimits) -> Script[int | None]:

@@ -73,6 +73,11 @@ class Memory:
     self_read_s: int = 0
     #: A demand reset whose ST-25 is still to be reported.
     reset_told: bool = True
+    #: When the one before it was, while one is meant and not done; whether the meter was asked
+    #: and what it did is not known; how many it had counted then.
+    reset_before_s: int | None = None
+    reset_open: bool = False
+    reset_count: int | None = None
     season: int | None = None
     calendar: str = ""
     status_bits: str | None = None

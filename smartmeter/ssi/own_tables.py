@@ -308,7 +308,9 @@ class OwnTables:
         utc_s = module.utc_s
         if module.meter is None or utc_s is None:
             return ResponseCode.dnr
-        if not value["FORCE"] and not tasks.resets.may_begin(utc_s):
+        if value["FORCE"]:
+            tasks.resets.give_up()
+        elif not tasks.resets.may_begin(utc_s):
             return ResponseCode.onp
         tasks.resets.begin(utc_s)
         try:

@@ -160,7 +160,7 @@ class TaskRunner:
         task = run.schedule["TASK"]
         if task == Task.CLOCK_CHECK:
             self.clock.compare(result, last, now_us)
-        elif task == Task.DEMAND_RESET:
+        elif task == Task.DEMAND_RESET and not self._memory.reset_told:
             self._once(run.cause, now_us, TABLES=list(work.RESET_TABLES))
         elif task == Task.FOLLOW_UP:
             self._followed(result, now_us)

@@ -36,6 +36,7 @@ from tests.smartmeter.ssi.host import (
     schedules,
     small_outbox,
 )
+from tests.smartmeter.ssi.test_life import PowerCut, cut_nvram
 
 HOUR_S, DAY_S = 3600, 86_400
 EPOCH_S = EPOCH_US // US_PER_S
@@ -102,6 +103,28 @@ def test_a_power_cut_between_reset_and_report_resets_once_and_reports() -> None:
     assert [r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]
 
 
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_power_cut_at_any_write_of_a_reset_resets_once_and_tells_nothing_wrong(
+    step: int, after: bool
+) -> None:
+    street = Street()
+    cutting = cut_nvram(street)
+    street.run(10)
+    monthly = {"KIND": ScheduleKind.MONTHLY, "DAY": 1, "AT_MINUTE": 30}
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, **monthly)))
+    street.run(1500)
+    cutting.cut_in, cutting.after = step, after
+    with pytest.raises(PowerCut):
+        street.run(HOUR_S)
+    cutting.cut_in = 0
+    street.device.restart(street.world.now_us)
+    street.run(2 * HOUR_S)
+    assert street.device.meter.metering.registers.resets == 1
+    assert alarm_codes(street) == []
+    assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
+
+
 @pytest.mark.parametrize("lost", ["request", "answer"])
 def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
     """What the meter has done is found out when it answers again: by its own count of resets."""
@@ -110,7 +133,7 @@ def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, AT_MINUTE=5)))
     meter, module = street.device.meter, street.device.module
     lose_at = {
-        "request": lambda: module.memory.reset_s and module.tasks.resets._open,
+        "request": lambda: module.memory.reset_open,
         "answer": lambda: meter.metering.registers.resets == 1,
     }
     assert street.world.run(street.world.now_us + HOUR_S * US_PER_S, lose_at[lost])
