@@ -49,17 +49,13 @@ class ClockCheck:
         self._silent_s = general["CLOCK_SILENT_S"]
         self._refuse_s = min(general["CLOCK_REFUSE_S"], stamp_window_s(self._calendar))
 
-    def begin(self, meter_s: int, last: Exchanged, now_us: int) -> None:
+    def begin(self, meter_s: int, last: Exchanged) -> None:
         """Set the calendar for the first time, from the meter's clock as it was at ``last``."""
         self._calendar.set(meter_s * US_PER_S, last.answered_us)
-        self._told(now_us)
         self.ahead_s = 0
 
     def _set(self, utc_us: int, now_us: int) -> None:
         self._calendar.set(utc_us, now_us)
-        self._told(now_us)
-
-    def _told(self, now_us: int) -> None:
         self._scheduler.clock_set(self._reporter.utc_s(now_us))
 
     def doubt(self, now_us: int) -> None:
@@ -70,9 +66,14 @@ class ClockCheck:
         """Give when a doubt ends by itself; None without one."""
         return None if self._doubt_since_us is None else self._doubt_since_us + DOUBT_US
 
-    def trust(self) -> int | None:
-        """End the doubt; give since when it lasted, None when there was none."""
+    def trust(self, now_us: int) -> int | None:
+        """End the doubt; give since when it lasted, None when there was none.
+
+        Not before does the scheduler hear of the time: by a wrong one it would forget its runs.
+        """
         since_us, self._doubt_since_us = self._doubt_since_us, None
+        if since_us is not None:
+            self._scheduler.clock_set(self._reporter.utc_s(now_us))
         return since_us
 
     def tms_told(self, tms_s: int, within_s: int, now_us: int) -> None:

@@ -36,7 +36,7 @@ class Starting:
             return
         assert read.clock_s is not None
         clock_s = read.clock_s
-        parts.tasks.clock.begin(clock_s, last, now_us)
+        parts.tasks.clock.begin(clock_s, last)
         parts.outbox.begin(clock_s, parts.memory.pages())
         self.configure(now_us)
         parts.network.start(now_us)
@@ -54,7 +54,7 @@ class Starting:
     def trust_clock(self, now_us: int) -> None:
         """The TMS has told its time, or nobody does: what needs to know the time begins."""
         parts = self._parts
-        since_us = parts.tasks.clock.trust()
+        since_us = parts.tasks.clock.trust(now_us)
         if since_us is None:
             return
         if self._take_over(now_us):

@@ -3,11 +3,12 @@
 import pytest
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import ModuleAlarm, SsiTable, Task
+from ansi_tables.ssi_tables import CatchUp, ModuleAlarm, ScheduleKind, SsiTable, Task
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, Lock, build_apdu
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.security import EaxPrime
+from smartmeter.base.clock import Calendar
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.states import ErrorCode, State
@@ -90,6 +91,27 @@ def test_it_follows_the_meter_again_when_somebody_has_set_it() -> None:
     street.run(HOUR_S)
     assert street.device.module.error is ErrorCode.NONE
     assert abs(apart_s(street) + 60) <= 1 and len(clock_alarms(street)) == 2
+
+
+@pytest.mark.parametrize("wrong_s", [-DAY_S, -1200, DAY_S])
+def test_what_was_run_is_not_run_again_by_a_module_that_starts_beside_a_wrong_clock(
+    wrong_s: int,
+) -> None:
+    street = Street()
+    street.run(10)
+    hourly = schedule(KIND=ScheduleKind.HOURLY, CATCH_UP=CatchUp.RUN_ALL)
+    once = schedule(2, KIND=ScheduleKind.ONCE, ONCE_TIME=EPOCH_US // 10**6 + 7000)
+    street.provision(SCHEDULES=schedules(hourly, once))
+    street.run(2 * HOUR_S)
+    now_us = street.world.now_us
+    street.device.meter.clock.calendar = Calendar(
+        (street.calendar.utc_us(now_us) or 0) + wrong_s * 10**6, 1, now_us
+    )
+    street.device.restart(now_us)
+    street.run(HOUR_S)
+    assert street.device.module.error is ErrorCode.CLOCK_OFF and abs(apart_s(street)) <= 1
+    told = [one.header["SCHEDULE_NBR"] for one in street.host.reports]
+    assert (told.count(1), told.count(2)) == (3, 1)
 
 
 def test_a_tms_that_was_wrong_itself_is_followed_back() -> None:
