@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed, Step
+from protocols.c1218.transfer import SESSION_LOST
 from protocols.datalink.link import (
     DEFAULT_PACKET_OCTETS,
     DEFAULT_PACKETS,
@@ -213,7 +214,8 @@ class Client:
         if self._pause_until_us is not None and now_us >= self._pause_until_us:
             self._pause_until_us = None
             self._after_pause(now_us)
-        if self._answer_due_us is not None and now_us >= self._answer_due_us:
+        answer_due_us = self._silence_due_us()
+        if answer_due_us is not None and now_us >= answer_due_us:
             self.line_lost(NotAnswered("no answer after the request was acknowledged"), now_us)
         if self._poke_due_us is not None and now_us >= self._poke_due_us:
             self._poke_due_us = now_us + self._link.timing.response_us
@@ -222,10 +224,15 @@ class Client:
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
         due_us = self._link.deadline_us()
-        for other_us in (self._answer_due_us, self._poke_due_us, self._pause_until_us):
+        silence_us = self._silence_due_us()
+        for other_us in (silence_us, self._poke_due_us, self._pause_until_us):
             if other_us is not None and (due_us is None or other_us < due_us):
                 due_us = other_us
         return due_us
+
+    def _silence_due_us(self) -> int | None:
+        """Give when an answer is overdue: not while a packet of it is coming."""
+        return None if self._link.receiving else self._answer_due_us
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""
@@ -384,7 +391,10 @@ class Client:
             self._step(error, now_us)
             return
         self.exchanged, self.rested = Exchanged(self._asked_us, now_us), False
-        if self._asks_again(running, response):
+        if isinstance(running.request, WRITES) and self._may_be_done(response):
+            text = "the meter had ended the session when a copy of the write came"
+            self.line_lost(SessionEnded(text), now_us)
+        elif self._asks_again(running, response):
             running.repeats += 1
             self._pause_until_us = now_us + BUSY_PAUSE_US
         elif response.ok and self._adopt(running.request, response):
@@ -405,6 +415,10 @@ class Client:
             self.line_lost(SessionEnded("the meter ended the session"), now_us)
         else:
             self._events.append(EndedByMeter())
+
+    def _may_be_done(self, response: Response) -> bool:
+        """Tell whether a copy was refused for want of a session, and the first may be done."""
+        return response.code in SESSION_LOST and self._link.repeated
 
     def _asks_again(self, running: _Running, response: Response) -> bool:
         """Tell whether a request was not carried out and is to be sent again after a pause."""

@@ -28,13 +28,16 @@ from protocols.errors import (
     LinkError,
     NotAnswered,
     OutcomeUnknown,
+    ProtocolError,
     RemoteProtocolError,
     ServiceRefused,
+    SessionEnded,
 )
 from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.psem.codes import BAUD_CODES, ResponseCode
 from protocols.psem.services import (
     DefaultRead,
+    FullRead,
     Identify,
     IndexRead,
     Logoff,
@@ -241,6 +244,37 @@ def _terminate() -> Script[None]:
         yield Terminate()
     except LinkError:
         return  # Identify will tell
+
+
+def in_session(script: Script[T]) -> Script[T]:
+    """Run a script of one session; SessionEnded where a refusal only says that it is over.
+
+    On a bad line a meter may have given the session up, and its rno or isss tells nothing of the
+    table that was asked for.  One that still answers to something else refuses that one thing.
+    """
+    try:
+        step = next(script)
+        while True:
+            try:
+                answer = yield step
+                if answer.code in SESSION_LOST and (yield from _is_over(answer)):
+                    raise SessionEnded(f"the meter has ended the session: {answer.code:02X}H")
+            except ProtocolError as error:
+                step = script.throw(error)
+            else:
+                step = script.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    finally:
+        script.close()
+
+
+def _is_over(answer: Response) -> Script[bool]:
+    if answer.code == ResponseCode.rno:
+        return True
+    again = yield FullRead(1)
+    return again.code in SESSION_LOST
 
 
 def read_table(table: int, limits: ClientLimits) -> Script[bytes]:

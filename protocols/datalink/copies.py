@@ -26,8 +26,8 @@ class Copies:
         self._alternates = False
         # Answers in a row that came where an acknowledgment was due: one may be a lost ACK.
         self._implied = 0
-        # The last message was sent more than once: its answer may come as often.
-        self._repeated = self._sent_again = False
+        # The message before was sent more than once: its answer may come as often; and the last.
+        self._repeated_before = self.repeated = False
 
     def forget_last(self) -> None:
         """Take what comes next for new."""
@@ -40,11 +40,11 @@ class Copies:
     def message_begins(self) -> None:
         """Note that a message of ours goes out."""
         self._asked_anew = False
-        self._repeated, self._sent_again = self._sent_again, False
+        self._repeated_before, self.repeated = self.repeated, False
 
     def sent_again(self) -> None:
         """Note that a packet of ours goes out once more."""
-        self._sent_again = True
+        self.repeated = True
 
     def delivered(self) -> None:
         """Note that our message was acknowledged."""
@@ -86,7 +86,7 @@ class Copies:
         implied = self._implied >= IMPLIED_TO_EXPECT or Quirk.IMPLIED_ACK in self._quirks.assume
         asked = self._asked_anew or (implied and sending)
         tolerated = self._quirks.tolerates(Quirk.SAME_ANSWER)
-        if self._repeated or not (stuck and asked and tolerated):
+        if self._repeated_before or not (stuck and asked and tolerated):
             return False
         self._quirks.note(Quirk.SAME_ANSWER)
         return True

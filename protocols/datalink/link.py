@@ -50,6 +50,8 @@ WAKE_PAUSE_US = 50_000
 REST_US = 1_000_000
 #: A packet NAKed so often at the start may be wanted with its checksum swapped.
 NAKS_BEFORE_SWAPPING = 2
+#: What an octet takes at 300 baud.
+SLOWEST_OCTET_US = 33_334
 
 
 class Collision(Enum):
@@ -178,6 +180,16 @@ class Link:
     def gathered(self) -> int:
         """Give the packets of a longer message that are here, while it is not whole."""
         return len(self._partial)
+
+    @property
+    def receiving(self) -> bool:
+        """Tell whether a packet has begun to come and is not over."""
+        return self._parser.inside
+
+    @property
+    def repeated(self) -> bool:
+        """Tell whether a packet of the last message went out more than once."""
+        return self._copies.repeated
 
     @property
     def quiet(self) -> bool:
@@ -325,7 +337,9 @@ class Link:
         self._put(self._octets, now_us)
         self._last_sent = self._octets
         self._copy_waits = True
-        self._due_us = now_us + self.timing.response_us
+        # Until the host says that it has left: a long packet takes its time.
+        leaving_us = len(self._octets) * SLOWEST_OCTET_US
+        self._due_us = now_us + self.timing.response_us + leaving_us
 
     def _response_due_us(self) -> int | None:
         """Give when the acknowledgment is overdue; not before our packet has left."""

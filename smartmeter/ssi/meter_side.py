@@ -15,7 +15,13 @@ from typing import Any, Protocol
 
 from ansi_tables.errors import TableError
 from protocols.c1218.client import Client, ClientOptions, Exchanged, ScriptDone, ScriptFailed
-from protocols.c1218.scripts import LogonSettings, Script, close_session, open_session
+from protocols.c1218.scripts import (
+    LogonSettings,
+    Script,
+    close_session,
+    in_session,
+    open_session,
+)
 from protocols.c1218.steps import ClientLimits
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.errors import (
@@ -180,7 +186,7 @@ class MeterSide:
         opened = yield from open_session(logon, self.client.quirks)
         self.password_accepted = opened.password_accepted
         try:
-            job = guarded(work(self.client.limits), self.guard, self._denied)
+            job = guarded(in_session(work(self.client.limits)), self.guard, self._denied)
             result = yield from job
             self._last = self.client.exchanged
         except (ProtocolError, TableError) as error:

@@ -21,7 +21,8 @@ from protocols.c1218.scripts import (
 )
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.c1218.session import State
-from protocols.errors import LinkError, ServiceRefused
+from protocols.datalink.timing import Timing
+from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import IndexRead, OffsetRead
 from tests.protocols.c1218.device_bench import IndexedModel
@@ -139,6 +140,28 @@ def test_a_write_after_a_rest_that_ended_the_session_is_carried_out_in_a_new_one
     image = bytes(range(200))  # longer than what a device in Base takes: it is NAKed
     assert isinstance(line.run(talk.write(64, image)), ScriptDone)
     assert [data for _, _, data in device(line).writes] == [image]
+
+
+class DeafFor(Line):
+    """A line on which the client hears nothing until a moment."""
+
+    until_us = 0
+
+    def _carry(self, way: str, sender: Any, receiver: Any) -> bool:
+        self.loss = float(way == "d2c" and self.now_us < self.until_us)
+        return super()._carry(way, sender, receiver)
+
+
+def test_a_write_whose_copy_finds_the_session_over_is_not_written_again() -> None:
+    """The meter gave the session up as its answer was lost: isss tells nothing of the first."""
+    impatient = ServerOptions(timing=Timing(response_us=1_000_000, retries=0))
+    talk = Conversation(LogonSettings(), None)
+    line = DeafFor(talk.client, Server(Tables(dict(IMAGES)), impatient), Random(1))
+    line.run(talk.open())
+    line.until_us = line.now_us + 1_500_000
+    done = line.run(talk.write(3, b"abc"))
+    assert isinstance(done, ScriptFailed) and isinstance(done.error, OutcomeUnknown)
+    assert len(device(line).writes) == 1
 
 
 class DeafAtOtherSpeeds(Line):

@@ -38,6 +38,18 @@ def test_a_device_repeats_its_packet_and_no_octet_beside_it() -> None:
     assert link.events() == [LinkFailed(refused=False)] and link.outgoing() == b""
 
 
+def test_a_long_packet_is_not_repeated_while_it_leaves() -> None:
+    link = Link(Collision.GIVE_UP)
+    link.set_limits(1024, 1, 1024)
+    link.send(bytes(1000), 0)
+    packet = link.outgoing()
+    left_us = len(packet) * 8_333  # at 1200 baud
+    link.expire(left_us - 1)
+    assert link.quiet
+    link.sent(left_us)
+    assert link.deadline_us() == left_us + RESPONSE_US
+
+
 def test_a_packet_is_refused_where_each_of_its_copies_was() -> None:
     link, packet = sending()
     for number in range(1, 4):

@@ -11,6 +11,8 @@ from smartmeter.simulation.optical_line import OpticalLine
 from tests.smartmeter.ssi.host import Street, schedule, schedules
 
 HOUR_S, BAUD = 3600, 19_200
+#: The log of events: longer than one packet, by which it is read.
+LONG_TABLE, LONG_TABLE_OCTETS = 76, 1611
 
 
 class LossyLine(OpticalLine):
@@ -48,3 +50,15 @@ def test_every_interval_arrives_once_and_no_ring_begins_anew(seed: int) -> None:
     assert found == expected[: len(found)] and len(expected) - len(found) <= 3
     told = {alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)}
     assert told <= {ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK}
+
+
+def test_a_table_that_takes_longer_than_a_response_time_out_is_reported() -> None:
+    """A table in one packet, at 1200 baud: nobody asks again, or gives up, while it comes."""
+    street = Street(baud=1200)
+    street.run(120)
+    content = int(Content.LOAD_PROFILE)
+    street.provision(SCHEDULES=schedules(schedule(CONTENT=content, TABLES=[LONG_TABLE])))
+    street.run(HOUR_S // 2)
+    found = [part for report in street.host.reports for part in report.parts]
+    images = [image for number, image in found if number == LONG_TABLE]
+    assert [len(image) for image in images] == [LONG_TABLE_OCTETS] * 2

@@ -12,13 +12,15 @@ from protocols.c1218.scripts import LogonSettings, Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.c1218.transfer import TableWriting
 from protocols.datalink.packet import STP, TOGGLE, Packet
-from protocols.errors import OutcomeUnknown
+from protocols.errors import OutcomeUnknown, SessionEnded
+from protocols.machine import Event
 from protocols.psem.codec import encode_request
-from protocols.psem.services import FullRead, FullWrite
+from protocols.psem.services import FullRead, FullWrite, Negotiate, Request, Terminate
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.ssi.meter_side import JobDone, MeterSide, Priority
+from smartmeter.ssi.meter_side import JobDone, JobFailed, MeterSide, Priority
+from smartmeter.ssi.work import read_tables
 from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street, schedule, schedules
 
 HOUR_S = 3600
@@ -38,6 +40,12 @@ class Line:
         self.now_us = self.cut_until_us = 0
 
     def run(self) -> JobDone:
+        """Go on until a job has ended; it was done."""
+        event = self.end()
+        assert isinstance(event, JobDone)
+        return event
+
+    def end(self) -> Event:
         """Go on until a job has ended."""
         while not (ended := self.side.ended()):
             if not self._carry():
@@ -46,7 +54,6 @@ class Line:
                 self.side.expire(self.now_us)
                 self.meter.expire(self.now_us)
         [event] = ended
-        assert isinstance(event, JobDone)
         return event
 
     def _carry(self) -> bool:
@@ -65,6 +72,24 @@ class Line:
         elif back:
             self.side.receive(back, self.now_us)
         return bool(out or back)
+
+
+def read_after(request: Request, limits: ClientLimits) -> Script[dict[int, bytes]]:
+    """Ask for something, whatever the answer, and read a table that may be refused."""
+    yield request
+    return (yield from read_tables([52], limits))
+
+
+def test_a_meter_that_has_given_the_session_up_refuses_no_table() -> None:
+    line = Line()
+    line.side.submit(Priority.SCHEDULE, partial(read_after, Terminate()), "tables", 0)
+    failed = line.end()
+    assert isinstance(failed, JobFailed) and isinstance(failed.error, SessionEnded)
+    # What the meter refuses in a session that it goes on with is no end of it.
+    line.side.submit(
+        Priority.SCHEDULE, partial(read_after, Negotiate(64, 1, ())), "tables", line.now_us
+    )
+    assert list(line.run().result) == [52]
 
 
 def clock_and_cut(line: Line, cut_s: int, limits: ClientLimits) -> Script[bytes]:
