@@ -70,9 +70,10 @@ def fault(images: Mapping[SsiTable, bytes]) -> str | None:
 
 
 def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
+    for name, kinds in (("TASK", Task), ("KIND", Kind), ("CATCH_UP", CatchUp)):
+        if schedule[name] not in set(kinds):
+            return f"schedule {schedule['SCHEDULE_NBR']}: unknown {name}"
     try:
-        Task(schedule["TASK"])
-        CatchUp(schedule["CATCH_UP"])
         impossible = recurrence(schedule, local).fault()
     except ValueError as error:
         impossible = str(error)

@@ -18,6 +18,7 @@ from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_password
+from smartmeter.cli.ask_password import ask_password
 from smartmeter.cli.file_name import FILE_THERE
 
 if TYPE_CHECKING:
@@ -61,12 +62,12 @@ def logon_settings(
 
 def _password(password_file: str | None, ask: bool) -> bytes | None:
     if ask:
-        text = click.prompt("Password", hide_input=True, err=True)
+        text = ask_password("Password")
     elif password_file is not None:
         text = read_password(Path(password_file))
     else:
         return environment_password(PASSWORD_VARIABLE)
-    return str(text).encode()
+    return text.encode()
 
 
 def environment_password(variable: str) -> bytes | None:

@@ -84,6 +84,7 @@ def run(
     from smartmeter.base.title import node_title
     from smartmeter.comms.bearers import check_address
     from smartmeter.comms.relay_host import RelayHost
+    from smartmeter.comms.sockets import check_listening
 
     files = tls_files(**tls, dialled=(upstream, *reached_by.dialled), listens=True)
     address = host_port("--listen", listen, "127.0.0.1:1153")
@@ -93,6 +94,7 @@ def run(
     domain = node_title("--master", master) if master is not None else None
     if upstream is not None:
         check_address(upstream)
+    check_listening(f"--listen {listen}", *address)
     if data is not None:
         claim(Path(data))
     relay = RelayHost(

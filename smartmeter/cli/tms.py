@@ -41,6 +41,7 @@ from smartmeter.cli.text_file import text_of
 from smartmeter.cli.tls import tls_files, tls_options
 from smartmeter.comms.carrier import Bell
 from smartmeter.comms.event_loop import ended, run_server
+from smartmeter.comms.sockets import check_listening
 from smartmeter.comms.tls import TlsFiles, server_tls
 from smartmeter.comms.tls_renewal import keep_renewed
 
@@ -167,6 +168,9 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
+    check_listening("--listen " + shown(*settings.listen), *settings.listen)
+    if settings.web is not None:
+        check_listening("--web " + shown(*settings.web), *settings.web)
     claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment, tell=tell)
     service = Service(server)

@@ -21,6 +21,7 @@ from urllib.request import (
 import click
 
 from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.cli.ask_password import ask_password
 
 PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
 TIMEOUT_S = 60.0
@@ -84,9 +85,7 @@ class TmsClient:
             raise SettingsError("--url", f"{url!r:.80} is no address", "write http://HOST:PORT")
         self._url = url.rstrip("/")
         self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(CookieJar()), _GoesOn())
-        password = os.environ.get(PASSWORD_VARIABLE) or click.prompt(
-            f"Password of {user}", hide_input=True, err=True
-        )
+        password = os.environ.get(PASSWORD_VARIABLE) or ask_password(f"Password of {user}")
         form = urlencode({"user": user, "password": password}).encode()
         self._ask("/login", form, "application/x-www-form-urlencoded")
 

@@ -33,14 +33,19 @@ def command() -> None:
 def key(file: str) -> None:
     """Make a key that signs images.
 
-    FILE is to be kept safe; FILE.pub is for the SmartMeters.
+    FILE is to be kept safe; FILE.pub is for the SmartMeters.  Of a FILE that is there without
+    it, as one whose making was cut off, FILE.pub is made.
     """
     from smartmeter.base import signing
 
-    private = os.urandom(signing.KEY_OCTETS)
     public = Path(f"{file}.pub")
     if public.exists():
         raise SettingsError(str(public), "is there already", "choose another name")
+    if Path(file).exists():
+        _write(public, signing.public_key(_private_key(file)).hex() + "\n", 0o644)
+        click.echo(f"wrote {public}, of the key in {file}")
+        return
+    private = os.urandom(signing.KEY_OCTETS)
     _write(Path(file), private.hex() + "\n", 0o600)
     _write(public, signing.public_key(private).hex() + "\n", 0o644)
     click.echo(f"wrote {file} (mode 0600) and {public}")

@@ -13,6 +13,7 @@ import click
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_password
+from smartmeter.cli.ask_password import ask_password
 from smartmeter.cli.file_name import FILE_THERE, NAME
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
 
@@ -83,10 +84,7 @@ def _password(name: str, password_file: str | None) -> str:
     given = os.environ.get(PASSWORD_VARIABLE)
     if given:
         return given
-    asked: str = click.prompt(
-        f"New password of {name}", hide_input=True, confirmation_prompt=True, err=True
-    )
-    return asked
+    return ask_password(f"New password of {name}", twice=True)
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from protocols.c1222.segmentation import fitting
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
 from smartmeter.base.address import shown
-from smartmeter.base.errors import SettingsError
 from smartmeter.comms.datagrams import Address, DatagramSocket
 from smartmeter.comms.paths import CalledPath, Handler, Path, TcpPath, UdpPath, datagram_came
 from smartmeter.comms.sockets import (
     CONNECT_TIMEOUT_S,
     PATIENCE_S,
+    cannot_listen,
     group_sockets,
     leave_groups_to_others,
     leave_port_to_connected,
@@ -86,11 +86,7 @@ class Listener:
             if tls is None:
                 await self.listen_udp(host, self.tcp_address[1])
         except OSError as error:
-            raise SettingsError(
-                place or shown(host, port),
-                f"cannot listen: {error.strerror}",
-                "choose another port",
-            ) from error
+            raise cannot_listen(place or shown(host, port), error) from error
 
     async def listen_tcp(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen for connections at all addresses of a host; OSError when one is taken."""

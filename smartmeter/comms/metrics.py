@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from smartmeter.base.errors import SettingsError
+from smartmeter.comms.sockets import cannot_listen
 
 MAX_REQUEST_OCTETS = 8192
 REQUEST_TIMEOUT_S = 5.0
@@ -75,9 +75,7 @@ class MetricsServer:
                 self._serve, host, port, limit=MAX_REQUEST_OCTETS
             )
         except OSError as error:
-            raise SettingsError(
-                f"metrics {host}:{port}", f"cannot listen: {error.strerror}", "choose another port"
-            ) from error
+            raise cannot_listen(f"metrics {host}:{port}", error) from error
 
     @property
     def port(self) -> int:

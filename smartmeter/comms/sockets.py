@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 from collections.abc import Sequence
 
 from protocols.c1222.native_address import IPV4_GROUP, IPV6_SCOPES, multicast_group
+from smartmeter.base.errors import SettingsError
 
 ANY = ("::", "*", "")
 LINK_SCOPE = 2
@@ -55,6 +57,25 @@ def listening_sockets(host: str, port: int, kind: int) -> list[socket.socket]:
             one.close()
         raise
     return made
+
+
+def check_listening(place: str, host: str, port: int) -> None:
+    """Raise SettingsError where a TCP port cannot be had, before anything is made for it."""
+    try:
+        for one in listening_sockets(host, port, socket.SOCK_STREAM):
+            one.close()
+    except OSError as error:
+        raise cannot_listen(place, error) from error
+
+
+def cannot_listen(place: str, error: OSError) -> SettingsError:
+    """Give the error of an address that cannot be listened on, with the remedy that fits."""
+    remedy = "choose another port"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        remedy = "name an address of this computer"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        remedy = "choose a port above 1023"
+    return SettingsError(place, f"cannot listen: {error.strerror}", remedy)
 
 
 def keep_alive(connected: socket.socket | None) -> None:

@@ -20,7 +20,6 @@ from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.collected import Collected
 from smartmeter.tms.job_list import JobList
 from smartmeter.tms.model import Kind, State
-from smartmeter.tms.polled import read_polled
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
@@ -266,13 +265,8 @@ class Service:
         shipped = read_shipment(text)
         return {"read": len(shipped), "new": self._server.import_shipment(shipped)}
 
-    def import_polled(self, text: str) -> dict[str, int]:
-        """Enter the plain meters of a list, to be polled."""
-        meters = read_polled(text)
-        return {"read": len(meters), "new": self._server.import_polled(meters)}
-
     async def enter_polled(self, text: str) -> dict[str, int]:
-        """Do the same, and let the loop go on while a long list is read and stored."""
+        """Enter the plain meters of a list; a long one holds up nothing else."""
         read, new = await self._server.enter_polled(text)
         return {"read": read, "new": new}
 

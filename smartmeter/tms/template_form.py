@@ -19,6 +19,8 @@ _ITEMS: Mapping[str, int | Mapping[str, int]] = {
     "PARTS": {"TABLE": 1 << 16, "OFFSET": 1 << 24, "COUNT": 1 << 16},
     "ENTRIES": {"SOURCE": 1 << 8, "CODE": 1 << 16, "DISPOSITION": 1 << 8},
 }
+#: Numbers that may be written as true and false.
+_FLAGS = ("ENABLED", "LOCAL", "SIGNED", "SCALED")
 #: Numbers that may be below nothing.
 _SIGNED = ("POWER", "THRESHOLD", "THRESHOLD_HIGH", "HYSTERESIS")
 
@@ -35,8 +37,13 @@ def read_object(text: str, place: str) -> dict[str, Any]:
 
     try:
         value = json.loads(text, object_pairs_hook=each_once)
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise SettingsError(place, str(error), "write JSON") from error
+    except RecursionError:
+        raise SettingsError(place, "is nested too deep", "write {...}") from None
+    except ValueError:
+        fault = "holds a number of too many digits"
+        raise SettingsError(place, fault, "give one that fits") from None
     if not isinstance(value, dict):
         raise SettingsError(place, "is no JSON object", "write {...}")
     return value
@@ -90,12 +97,25 @@ def _check(place: str, value: Any, usual: Any, field: Any) -> None:
             for name, bound in kind.items():
                 _number(f"{within}: {name}", item[name], range(bound))
     elif isinstance(usual, str):
-        if not isinstance(value, str):
-            raise SettingsError("template", f"{place}: {value!r:.40} is no text", "write a text")
+        _text(place, value, field.sizeof())
+    elif field.name in _FLAGS and isinstance(value, bool):
+        return
     else:
         bits = 8 * field.sizeof()
         low = -(1 << bits - 1) if field.name in _SIGNED else 0
         _number(place, value, range(low, low + (1 << bits)))
+
+
+def _text(place: str, value: Any, room: int) -> None:
+    if not isinstance(value, str):
+        raise SettingsError("template", f"{place}: {value!r:.40} is no text", "write a text")
+    octets = len(value.encode("utf-8", "surrogatepass"))
+    if octets > room:
+        fault = f"{place}: {value!r:.40} has {octets} octets"
+        raise SettingsError("template", fault, f"at most {room} fit")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        fault = f"{place}: {value!r:.40} has half a character"
+        raise SettingsError("template", fault, "write the whole one")
 
 
 def _list(place: str, given: Any) -> list[Any]:
@@ -111,6 +131,6 @@ def _object(place: str, given: Any) -> dict[str, Any]:
 
 
 def _number(place: str, value: Any, room: range) -> None:
-    if not isinstance(value, int) or value not in room:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in room:
         remedy = f"give a whole number, {room[0]} to {room[-1]}"
         raise SettingsError("template", f"{place}: {value!r:.40} is none that fits", remedy)

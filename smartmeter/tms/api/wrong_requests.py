@@ -24,6 +24,9 @@ MAX_BODY_OCTETS = 9 << 20
 NO_JSON = "send a JSON object, with Content-Type: application/json"
 
 
+#: How the libraries below say that a body is no JSON object, or no text at all.
+_NO_OBJECT = ("model_attributes_type", "json_invalid")
+_NO_TEXT = "There was an error parsing the body"
 _TOLD = {
     "application/json": {
         "schema": {
@@ -41,9 +44,12 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 class Asked(BaseModel):
-    """What is asked with a body: a member that is misspelt is refused, and not left out."""
+    """What is asked with a body: a member that is misspelt is refused, and not left out.
 
-    model_config = ConfigDict(extra="forbid")
+    So is one of another kind: true is no number, nor is a text.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 async def known_query(request: Request) -> None:
@@ -72,12 +78,13 @@ def add_refusals(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        text = NO_JSON if first["type"] == "model_attributes_type" else first["msg"]
+        text = NO_JSON if first["type"] in _NO_OBJECT else first["msg"]
         return JSONResponse({"error": f"{place:.80}: {text}"}, 400)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        detail = f"body: {NO_JSON}" if error.detail == _NO_TEXT else error.detail
+        return JSONResponse({"error": detail}, error.status_code, error.headers)
 
 
 def add_nowhere(app: FastAPI) -> None:

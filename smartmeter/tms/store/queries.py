@@ -25,7 +25,8 @@ class UnknownMeter(SettingsError):
     """An ESN that the TMS does not know."""
 
     def __init__(self, esn: str) -> None:
-        super().__init__(f"SmartMeter {esn:.16}", "is not known", "import its shipment file")
+        shown = esn if esn.isprintable() else repr(esn)
+        super().__init__(f"SmartMeter {shown:.16}", "is not known", "import its shipment file")
 
 
 def meter_row(store: Store, esn: str) -> sqlite3.Row:

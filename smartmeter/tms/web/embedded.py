@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.sockets import listening_sockets
+from smartmeter.comms.sockets import cannot_listen, listening_sockets
 
 #: How long a browser may take to let go at the end.
 GRACE_S = 3
@@ -92,8 +92,7 @@ class WebServer:
             # uvicorn would print a line of its own about an address that is taken.
             sockets = listening_sockets(self._host, self._port, socket.SOCK_STREAM)
         except OSError as error:
-            text = f"cannot listen on {address}: {error.strerror}"
-            raise SettingsError("web page", text, "choose another port") from error
+            raise cannot_listen(f"web page {address}", error) from error
         self._task = asyncio.create_task(self._serve(sockets))
         end = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not self._server.started:

@@ -41,6 +41,7 @@ def test_two_head_ends_do_not_share_a_folder(tmp_path: Path) -> None:
         ("--modem", "/dev/nothing-here"),
         ("--sms", "modem", "--modem", "modem"),
         ("--listen", "h"),
+        ("--listen", "192.0.2.1:0"),  # of no computer
     ],
     ids=lambda options: options[0],
 )

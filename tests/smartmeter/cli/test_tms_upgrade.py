@@ -33,10 +33,19 @@ def test_a_key_is_for_its_owner_alone_and_never_replaced(tmp_path: Path) -> None
     assert signing.public_key(private) == public
     with pytest.raises(SettingsError, match="is there already"):
         run("key", str(key))
+
+
+def test_a_key_whose_making_was_cut_off_gets_its_public_half(tmp_path: Path) -> None:
+    key = made_key(tmp_path)
+    public = Path(f"{key}.pub").read_text()
     Path(f"{key}.pub").unlink()
-    with pytest.raises(SettingsError, match="File exists"):
-        run("key", str(key))
-    assert not Path(f"{key}.pub").exists()
+    assert "of the key in" in run("key", str(key))
+    assert Path(f"{key}.pub").read_text() == public
+    other = tmp_path / "other"
+    other.write_text("no key")
+    with pytest.raises(SettingsError, match="is no key"):
+        run("key", str(other))
+    assert not Path(f"{other}.pub").exists()
 
 
 def test_a_wheel_becomes_an_image_for_gateways_with_its_own_version(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """``smartmeter tms user``: entered, changed and removed beside a TMS that runs."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,8 +17,26 @@ from smartmeter.cli.tms import command
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
+from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.tms.test_collected import EPOCH_S
+
+
+def test_a_password_that_comes_by_standard_input_is_taken_without_a_warning(
+    tmp_path: Path,
+) -> None:
+    Store(tmp_path / FILE_NAME).close()
+    words = [sys.executable, "-m", "smartmeter", "tms", "user", "set", "ann"]
+    done = subprocess.run(
+        [*words, "--data", str(tmp_path)],
+        input="good enough\ngood enough\n",
+        env={name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE},
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # so that no terminal is there to ask at
+    )
+    assert (done.returncode, done.stdout) == (0, "ann may log in\n")
+    assert "arning" not in done.stderr
 
 
 @pytest.fixture

@@ -458,7 +458,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
         with meter_process(*options) as (port, _):
             address = port.removeprefix("tcp:")
             text = f"P1,socket://{address},2,reader,kV\nP2,tcp:127.0.0.1:{nobody},2,,none\n"
-            assert Service(tms).import_polled(HEADER + text) == {"read": 2, "new": 2}
+            assert await Service(tms).enter_polled(HEADER + text) == {"read": 2, "new": 2}
             await eventually(lambda: polls(tms, "P1", good=True) >= 3, "it is polled")
             await eventually(lambda: polls(tms, "P2", good=False) >= 1, "nobody is there")
             service = Service(tms)

@@ -50,7 +50,7 @@ async def test_a_removed_meter_is_not_known_any_more_and_its_history_is_kept(
     tms: TmsServer,
 ) -> None:
     service, counted = Service(tms), "SELECT count(*) FROM polls WHERE esn='P1'"
-    service.import_polled(LIST)
+    await service.enter_polled(LIST)
     await eventually(lambda: tms.store.number(counted) > 0, "a poll has failed")
     service.remove_polled("P1")
     with pytest.raises(UnknownMeter):
@@ -62,7 +62,7 @@ async def test_a_removed_meter_is_not_known_any_more_and_its_history_is_kept(
     tms.head_end.expire(monotonic_us() + 3600 * 1_000_000)
     await asyncio.sleep(0.1)
     assert tms.store.number(counted) == before
-    assert service.import_polled(LIST) == {"read": 1, "new": 1}
+    assert await service.enter_polled(LIST) == {"read": 1, "new": 1}
     with pytest.raises(SettingsError, match="not polled"):
         service.remove_polled("SM1")
     with pytest.raises(UnknownMeter):

@@ -137,11 +137,11 @@ async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
         assert service.topology()["out_of_reach"] == [{"esn": "SM2", "state": "shipped"}]
         with pytest.raises(SettingsError, match="SM1: is retired; bring it back first"):
             service.request("SM1", Kind.READ, "ann")
-        service.import_polled(LIST)
+        await service.enter_polled(LIST)
         await eventually(lambda: tms.store.number(polls) > 0, "a poll has failed")
         service.retire("P1", "ann")
         assert service.meter("P1")["polled"]
-        service.import_polled(LIST)  # as each start with --poll does
+        await service.enter_polled(LIST)  # as each start with --poll does
         assert service.meter("P1")["state"] == "retired"
         assert not [due for due in tms.head_end.polled.plan.tick(1 << 33) if due.esn == "P1"]
         service.bring_back("P1")
@@ -149,7 +149,7 @@ async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
         assert [due for due in tms.head_end.polled.plan.tick(1 << 33) if due.esn == "P1"]
         service.retire("P1", "ann")
         service.remove_polled("P1")
-        service.import_polled(LIST)
+        await service.enter_polled(LIST)
         assert service.meter("P1")["state"] == "polled", "entered anew, it is a new one"
         assert "P1" not in tms.head_end.retirement
     finally:
@@ -167,17 +167,17 @@ async def test_a_retired_plain_meter_yields_its_address_to_the_one_that_replaces
             LIST.replace("P1", "P2"),
             LIST.replace(":1,", ":3,"),
         )
-        service.import_polled(LIST)
+        await service.enter_polled(LIST)
         with pytest.raises(SettingsError, match="address of P1, which has it until it is retired"):
-            service.import_polled(newer)
+            await service.enter_polled(newer)
         service.retire("P1", "ann")
-        assert service.import_polled(newer)["new"] == 1
+        assert (await service.enter_polled(newer))["new"] == 1
         service.replace("P1", "P2", "ann")
         assert service.meter("P1")["title"] == "none: P1"
         assert [one["esn"] for one in service.meter("P2")["place"]] == ["P2", "P1"]
         with pytest.raises(SettingsError, match="P1: has no address: another meter has it now"):
             service.bring_back("P1")
-        service.import_polled(elsewhere)
+        await service.enter_polled(elsewhere)
         service.bring_back("P1")
         told = service.meter("P1")
         assert (told["title"], told["state"]) == ("socket://127.0.0.1:3", "polled")

@@ -24,6 +24,7 @@ from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.event_loop import ended
 from smartmeter.simulation.street import MODEL, Street, factory_of
 from smartmeter.tms.api.routes import add_api
+from smartmeter.tms.api.wrong_requests import NO_JSON
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
@@ -248,6 +249,14 @@ async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) 
         jobs = "/api/meters/SM000001/jobs"
         for body in (b"", b"{", b'{"kind": "explode"}', b'{"kind": 5}', b"\xff" * 10):
             assert (await client.post(jobs, content=body)).status_code == 400, body
+        as_json = {"Content-Type": "application/json"}
+        for body in (b"{", b"\xff" * 10):
+            answer = await client.post(jobs, content=body, headers=as_json)
+            assert answer.json()["error"].endswith(NO_JSON), body
+        for newest in (True, 1.5, "5"):
+            answer = await client.post("/api/alarms/close", json={"newest": newest})
+            assert answer.status_code == 400, newest
+        assert (await client.get("/api/meters/X%0D%0AY")).json()["error"].isprintable()
         assert (await client.post("/api/shipment", content=b"\xff")).status_code == 400
         assert (await client.post("/api/shipment", content=b"esn")).status_code == 400
         assert (await client.post("/api/alarms/5/close")).status_code == 400

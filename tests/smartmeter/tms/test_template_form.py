@@ -27,6 +27,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"schedules": [{"PARTS": [{"TABLE": 23}]}]}, "PARTS 1: has other elements than TABLE, OFFSET"),
     ({"schedules": [{"PARTS": [PART, PART | {"X": 1}]}]}, "entry 1: PARTS 2: has other elements"),
     ({"schedules": [{"PARTS": [PART | {"OFFSET": 1 << 24}]}]}, "PARTS 1: OFFSET: 16777216 is none"),
+    ({"schedules": [{"PERIOD_MIN": True}]}, "entry 1: PERIOD_MIN: True is none that fits"),
+    ({"schedules": [{"TABLES": [True]}]}, "entry 1: TABLES 1: True is none that fits"),
+    ({"schedules": [{"TASK": 99}]}, "schedule 0: unknown TASK"),
+    ({"schedules": [{"KIND": 0}]}, "schedule 0: unknown KIND"),
+    (
+        {"monitors": [{"PATH": "\u00e9" * 33}]},
+        "entry 1: PATH: '" + "\u00e9" * 33 + "' has 66 octets",
+    ),
+    ({"monitors": [{"PATH": "\ud800"}]}, r"entry 1: PATH: '\ud800' has half a character"),
     ({"disposition": {"ENTRIES": [7]}}, "disposition: ENTRIES 1: 7 is no object; write {...}"),
 ]
 
@@ -37,6 +46,20 @@ def test_what_is_wrong_is_named_by_its_place(changes: dict[str, Any], told: str)
         read_template(json.dumps(changes), "--template t.json")
     assert str(caught.value).startswith("--template t.json: ")
     assert told in str(caught.value)
+
+
+def test_a_flag_may_be_written_as_true_or_false() -> None:
+    entry = {"SCHEDULE_NBR": 1, "ENABLED": True, "LOCAL": False}
+    plain = {"SCHEDULE_NBR": 1, "ENABLED": 1, "LOCAL": 0}
+    images = [read_template(json.dumps({"schedules": [one]})).images for one in (entry, plain)]
+    assert images[0] == images[1]
+
+
+def test_a_number_of_too_many_digits_is_told_in_plain_words() -> None:
+    with pytest.raises(SettingsError, match="holds a number of too many digits"):
+        read_template('{"schedules": ' + "9" * 5000 + "}")
+    with pytest.raises(SettingsError, match="is nested too deep"):
+        read_template("[" * 100_000)
 
 
 def test_a_name_that_comes_twice_is_refused_as_one_of_them_would_do_nothing() -> None:

@@ -47,7 +47,7 @@ async def test_a_relay_has_no_name_before_a_trace_and_its_title_after(tms: TmsSe
     behind = Street(2, SEED, tms.calendar, tcp(relay.address))
     running = asyncio.create_task(behind.run())
     service = Service(tms)
-    service.import_polled("esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,,\n")
+    await service.enter_polled("esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,,\n")
     try:
         await eventually(lambda: len(tms.head_end.collector.paths) == 2, "both register")
         known = uppers(tms)

@@ -103,7 +103,7 @@ WRONG: list[tuple[str, str, bytes | None, int, str]] = [
     ("GET", "/api/nothing", None, 404, "no '/api/nothing' here"),
     ("PUT", "/api/meters", None, 405, "PUT cannot be asked here"),
     ("POST", "/api/meters/SM1/retire", b'{"replacedby": "SM2"}', 400, "body.replacedby"),
-    ("POST", "/api/meters/SM1/jobs", b"[" * 100_000, 400, "parsing the body"),
+    ("POST", "/api/meters/SM1/jobs", b"[" * 100_000, 400, "body: send a JSON object"),
     ("POST", "/api/meters/SM1/jobs", b'"ping"', 400, "Content-Type: application/json"),
     ("POST", "/api/meters/SM1/jobs", b" " * (MAX_BODY_OCTETS + 1), 413, "larger than 9 MiB"),
 ]
