@@ -17,6 +17,10 @@ from smartmeter.comms.tls_renewal import ClientTls
 WINDOW = 8
 #: From here on what a broker grants is a refusal (MQTT 3.1.1, 3.9.3).
 _REFUSED = 0x80
+#: A broker of MQTT 5 alone, or of QoS 0 alone, ends the connection.  What it says, if anything, the
+#: library keeps to itself: it tells that as no answer.
+_UNANSWERED = "Operation timed out"
+_HUNG_UP = "the broker hung up at once; it must take MQTT 3.1.1, QoS 1 and what is retained"
 
 
 class _Said(logging.Handler):
@@ -63,12 +67,15 @@ async def broker_session(
         max_queued_outgoing_messages=most,
         logger=logger,
     )
+    opened = False
     try:
         async with client:
-            said.last = ""
+            said.last, opened = "", True
             yield client
     except aiomqtt.MqttError as error:
         text = said.last or _words(_end(client))
+        if not text and not opened and str(error) == _UNANSWERED and _has_hung_up(client):
+            text = _HUNG_UP
         if not text:
             raise
         raise aiomqtt.MqttError(text) from error
@@ -83,6 +90,12 @@ def _end(client: aiomqtt.Client) -> BaseException | None:
     """
     end = getattr(client, "_disconnected", None)
     return end.exception() if end is not None and end.done() and not end.cancelled() else None
+
+
+def _has_hung_up(client: aiomqtt.Client) -> bool:
+    """Tell whether there was a connection, and is none any more."""
+    connection = getattr(client, "_client", None)
+    return connection is not None and connection.socket() is None
 
 
 def _words(end: BaseException | None) -> str:

@@ -270,6 +270,28 @@ async def test_a_session_that_ends_for_want_of_an_answer_is_told_with_that_cause
     server.close()
 
 
+@pytest.mark.parametrize("answer", ["", "20020001"], ids=["nothing", "wrong version"])
+async def test_a_broker_that_hangs_up_at_once_is_told_with_what_it_must_be(
+    answer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As brokers of MQTT 5, or of QoS 0, alone do."""
+    monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 0.2)
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(bytes.fromhex(answer))
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    told: list[str] = []
+    carrier = MqttCarrier(BearerSettings("b", address), LIMIT, None, Standing("mqtt", told.append))
+    async with carrying([carrier], Answering()):
+        await until(lambda: bool(told))
+    assert "hung up at once; it must take MQTT 3.1.1, QoS 1" in told[0]
+    server.close()
+
+
 async def test_two_head_ends_of_a_topic_end_each_other_less_and_less(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
