@@ -66,7 +66,7 @@ LOOK_S = 0.5
 MAX_TOLD = 4
 #: A session ends after so long without a message.
 SESSION_IDLE_S = 60
-#: A table that does not fit an answer is read in pieces of so many octets.
+#: A table that does not fit an answer is read in pieces of so many octets, or else of the half.
 PIECE_OCTETS = 400
 MAX_TABLE_OCTETS = 1 << 24
 #: What a meter may answer to a piece that crosses the end of its table: a shorter one may go.
@@ -108,9 +108,10 @@ def read_table(table: int) -> Script[bytes]:
     while len(data) < MAX_TABLE_OCTETS:
         request = OffsetRead(table, len(data), size)
         response = yield request
-        if data and response.code in PAST_THE_END:
-            if size == 1:
-                break
+        is_past_the_end = bool(data) and response.code in PAST_THE_END
+        if is_past_the_end and size == 1:
+            break
+        if size > 1 and (is_past_the_end or response.code == ResponseCode.rstl):
             size //= 2
             continue
         piece = decode_blocks(check(request, response).data)
@@ -225,10 +226,21 @@ class NetworkMeter:
         except ServiceRefused as refused:
             if refused.code != ResponseCode.rqtl:
                 raise
-            for at in range(0, len(data), PIECE_OCTETS):
-                self.write_part(table, at, data[at : at + PIECE_OCTETS])
-                if progress is not None:
-                    progress(min(at + PIECE_OCTETS, len(data)), len(data))
+            self._write_in_pieces(table, data, progress)
+
+    def _write_in_pieces(self, table: int, data: bytes, progress: Progress | None) -> None:
+        at, size = 0, PIECE_OCTETS
+        while at < len(data):
+            try:
+                self.write_part(table, at, data[at : at + size])
+            except ServiceRefused as refused:
+                if refused.code != ResponseCode.rqtl or size == 1:
+                    raise
+                size //= 2
+                continue
+            at = min(at + size, len(data))
+            if progress is not None:
+                progress(at, len(data))
 
     def write_part(self, table: int, offset: int, data: bytes) -> None:
         """Write octets of a table; OutcomeUnknown when no answer comes."""

@@ -237,13 +237,26 @@ def test_what_was_refused_while_an_answer_was_waited_for_is_told() -> None:
         thread.join()
 
 
-def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces() -> None:
-    small = NodeSettings(max_apdu_octets=512)
+@pytest.mark.parametrize("most", [200, 512])
+def test_a_table_that_does_not_fit_an_answer_is_read_in_pieces_that_do(most: int) -> None:
+    small = NodeSettings(max_apdu_octets=most)
     with device(small) as (name, served), NetworkMeter(name, KEYS) as meter:
         served.talk.tables.images[9] = bytes(range(250)) * 8
         told: list[tuple[int, int | None]] = []
         read = meter.read(9, lambda done, whole: told.append((done, whole)))
         assert read == bytes(range(250)) * 8 and told == [(2000, 2000)]
+
+
+def test_a_table_that_does_not_fit_a_request_is_written_in_pieces_that_do() -> None:
+    class Parts(Tables):
+        def write(self, table: int, offset: int | None, data: bytes, *context: object) -> None:
+            if len(data) > 120:
+                raise Refused(ResponseCode.rqtl)
+            self.images[table] = self.images[table][: offset or 0] + data
+
+    with device(NodeSettings(), Parts()) as (name, served), NetworkMeter(name, KEYS) as meter:
+        meter.write(7, bytes(range(250)) * 2)
+        assert served.talk.tables.images[7] == bytes(range(250)) * 2
 
 
 def test_the_end_of_a_table_in_pieces_is_there_although_no_piece_may_cross_it() -> None:
