@@ -113,13 +113,20 @@ class Outlets:
 
 
 def _influx_step(settings: InfluxSettings, readings: Readings, journal: Journal) -> Step:
-    from smartmeter.gateway.sinks.influx import InfluxSink
+    from smartmeter.gateway.sinks.influx import WHOLE_TIMEOUT_S, InfluxSink
 
     sink = InfluxSink(settings, readings)
 
     async def step() -> bool:
         lines, position = sink.batch()
-        if lines and (told := await asyncio.to_thread(sink.send, lines)):
+        try:
+            async with asyncio.timeout(WHOLE_TIMEOUT_S):
+                told = await asyncio.to_thread(sink.send, lines) if lines else ""
+        except TimeoutError:
+            raise SinkRefused("InfluxDB does not come to the end of its answer") from None
+        finally:
+            sink.hang_up()
+        if told:
             journal.say(f"InfluxDB keeps nothing as old as some of what it was sent: {told}")
         sink.sent(position)
         return bool(lines)

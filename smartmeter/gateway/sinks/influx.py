@@ -10,17 +10,22 @@ that the meter marks as skipped was not measured, and is no point.
 from __future__ import annotations
 
 import sqlite3
-import urllib.error
-import urllib.request
 from collections.abc import Iterable
-from http.client import HTTPException
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from socket import SHUT_RDWR
+from urllib.parse import SplitResult, urlsplit
 
 from ansi_tables.meaning.load_profile import IntervalStatus
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
 
 SINK = "influx"
-TIMEOUT_S = 15.0
+#: How long the server may be silent, at the beginning and later.
+CONNECT_TIMEOUT_S, TIMEOUT_S = 5.0, 15.0
+#: How long all of a request may take, however busily the server sends.
+WHOLE_TIMEOUT_S = 60.0
+TAKEN = 204
 MAX_FAULT_OCTETS = 500
 #: How a server answers points that its retention policy would drop at once (1.6.7 seen to, 2 is
 #: documented to).
@@ -55,10 +60,11 @@ def _tags(tags: dict[str, object]) -> str:
 
 
 class InfluxSink:
-    """Sends what is new; called in a thread of its own, given rows and not the database."""
+    """Sends what is new; ``send`` in a thread of its own, given lines and not the database."""
 
     def __init__(self, settings: InfluxSettings, readings: Readings) -> None:
         self._settings, self._readings = settings, readings
+        self._connection: HTTPConnection | None = None
 
     def batch(self) -> tuple[list[str], dict[str, int]]:
         """Give the next lines, and the position after them."""
@@ -85,26 +91,65 @@ class InfluxSink:
         would answer the same for ever.
         """
         body = "\n".join(lines).encode()
-        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        headers = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
         if self._settings.token:
             headers["Authorization"] = f"Token {self._settings.token}"
         try:
-            request = urllib.request.Request(self._settings.url, body, headers, method="POST")
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-                answer.read(MAX_FAULT_OCTETS)
-            return ""
-        except urllib.error.HTTPError as error:
-            told = error.read(MAX_FAULT_OCTETS).decode("utf-8", "replace").replace("\n", " ")
-            if error.code in TOO_OLD_CODES and TOO_OLD in told:
-                return told.strip()
-            raise SinkRefused(f"InfluxDB answered {error.code} {told}".strip()) from None
+            url = urlsplit(self._settings.url)
+            self._connection = connection = _connect(url)
+            try:
+                target = url._replace(scheme="", netloc="", path=url.path or "/").geturl()
+                connection.request("POST", target, body, headers)
+                return _judge(connection.getresponse())
+            finally:
+                connection.close()
         except (OSError, ValueError, HTTPException) as error:
             raise SinkRefused(f"InfluxDB: {error or type(error).__name__}") from None
+
+    def hang_up(self) -> None:
+        """End what is being sent: its thread must hold nobody up."""
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            with suppress(OSError):
+                connection.sock.shutdown(SHUT_RDWR)
 
     def sent(self, position: dict[str, int]) -> None:
         """Note that everything up to a position has arrived."""
         if position != self._readings.position(SINK):
             self._readings.move(SINK, position)
+
+
+def _connect(url: SplitResult) -> HTTPConnection:
+    """Give an open connection; OSError, or ValueError where the URL names no host."""
+    if not url.hostname:
+        raise ValueError("its URL names no host")
+    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    connection = kind(url.hostname, url.port, timeout=CONNECT_TIMEOUT_S)
+    connection.connect()
+    connection.sock.settimeout(TIMEOUT_S)
+    return connection
+
+
+def _judge(answer: HTTPResponse) -> str:
+    """Give nothing, or what is too old, when lines were taken; SinkRefused otherwise.
+
+    A place elsewhere is not gone to: who follows with what was posted would post it, and the
+    token, to whomever the answer names.
+    """
+    page = answer.headers.get_content_type() == "text/html"
+    if answer.status == TAKEN or (200 <= answer.status < 300 and not page):
+        return ""
+    try:
+        told = answer.read(MAX_FAULT_OCTETS).decode("utf-8", "replace").replace("\n", " ").strip()
+    except (OSError, HTTPException):
+        told = ""  # the answer is known, its words were cut off
+    if answer.status in TOO_OLD_CODES and TOO_OLD in told:
+        return told
+    if 300 <= answer.status < 400:
+        told = f"it is at {answer.headers.get('Location', 'another place')}: write that as url"
+    elif page:
+        told = "with a web page: its url is no place to write to"
+    raise SinkRefused(f"InfluxDB answered {answer.status} {told}".strip())
 
 
 def _is_point(row: sqlite3.Row) -> bool:

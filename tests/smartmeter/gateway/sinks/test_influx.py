@@ -4,7 +4,9 @@ import asyncio
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -163,16 +165,73 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         InfluxSink(InfluxSettings("no url"), Readings(tmp_path / "r")).send(["x value=1 1"])
 
 
-def test_a_server_that_speaks_no_http_is_a_refusal(tmp_path: Path) -> None:
+@contextmanager
+def answering(octets: bytes, stays: bool = False) -> Iterator[str]:
+    """Give the URL of a server that answers every request with these octets."""
+    kept = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
-            with listening.accept()[0] as connection:
-                connection.recv(1000)
-                connection.sendall(b"220 mail server\r\n\r\n")
+            with suppress(OSError):
+                while True:
+                    connection = listening.accept()[0]
+                    connection.recv(10_000)
+                    connection.sendall(octets)
+                    if stays:
+                        kept.append(connection)
+                    else:
+                        connection.close()
 
         threading.Thread(target=answer, daemon=True).start()
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}/?precision=s"
-        sink = InfluxSink(InfluxSettings(url, ""), Readings(tmp_path / "r"))
-        with pytest.raises(SinkRefused, match="220 mail server"):
-            sink.send(["x value=1 1"])
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/write?precision=s"
+        listening.shutdown(socket.SHUT_RDWR)
+    for connection in kept:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"220 mail server\r\n\r\n", "220 mail server"),
+        # Who goes there by GET, as browsers do, has posted nothing.
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: https://i/write\r\n\r\n",
+            "302 it is at https://i/write",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>", "200 with a web page"),
+        (b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "answered 500"),
+        (b"HTTP/1.1 500 Oops\r\n" + b"X: y\r\n" * 500 + b"\r\n", "more than 100 headers"),
+    ],
+)
+def test_an_answer_that_takes_nothing_is_a_refusal(
+    tmp_path: Path, answer: bytes, told: str
+) -> None:
+    with answering(answer) as url, pytest.raises(SinkRefused, match=told):
+        InfluxSink(InfluxSettings(url), Readings(tmp_path / "r")).send(["x value=1 1"])
+
+
+def test_the_words_of_a_refusal_may_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.sinks.influx.TIMEOUT_S", 0.1)
+    head = b"HTTP/1.1 500 Oops\r\nContent-Length: 1000\r\n\r\nabc"
+    with answering(head, stays=True) as url, pytest.raises(SinkRefused, match="answered 500"):
+        InfluxSink(InfluxSettings(url), Readings(tmp_path / "r")).send(["x value=1 1"])
+
+
+def test_a_server_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
+    readings = Readings(tmp_path / "r")
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    with answering(b"HTTP/1.1 ", stays=True) as url:
+        outlets = Outlets(
+            Sinks(influx=InfluxSettings(url)), readings, Journal(print, lambda: 0), list, int
+        )
+
+        async def for_a_moment() -> None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await asyncio.gather(*outlets.runners())
+
+        before = time.monotonic()
+        asyncio.run(for_a_moment())
+        assert time.monotonic() - before < 5
