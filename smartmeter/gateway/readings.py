@@ -43,6 +43,11 @@ NEWEST_ROWS = 10_000
 KEEP_DAYS = 800
 DAY_S = 86_400
 MAX_DIGITS = 60
+#: How long another program's write is waited for: meanwhile nothing else is done.
+BUSY_S = 0.5
+_TAKEN = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+#: A table that is missing or of another form is SQLITE_ERROR.
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _METER_CHANGED = (AlarmSource.MODULE, ModuleAlarm.METER_CHANGED)
 _PRUNED = ("intervals", "end_s"), ("registers", "time_s"), ("happenings", "time_s")
 #: Intervals that a sum counts: energy, at a time that is known.
@@ -92,7 +97,7 @@ class Readings:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
             self._db.row_factory = sqlite3.Row
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
@@ -108,7 +113,12 @@ class Readings:
 
     def _fault(self, error: Exception) -> StorageError:
         told = getattr(error, "strerror", None) or str(error)
-        return StorageError(str(self._path), told, "free some space, check the rights")
+        remedy = "free some space, check the rights"
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            remedy = "move it away, the -wal and -shm beside it too; a new one is begun"
+        elif getattr(error, "sqlite_errorcode", 0) & 0xFF in _TAKEN:
+            remedy = "find out which program works on it"
+        return StorageError(str(self._path), told, remedy)
 
     def _has_its_name(self) -> None:
         """Refuse to work on a file that was removed: nothing of it would be there at the end."""
@@ -121,6 +131,21 @@ class Readings:
         """Give epoch and number of the last report that is here; zeros for none."""
         row = self._one("SELECT epoch, report FROM taken WHERE esn=?", esn)
         return (row["epoch"], row["report"]) if row is not None else (0, 0)
+
+    def knows(self, esn: str) -> bool:
+        """Tell whether anything is known of the tables of a meter."""
+        return self._one("SELECT 1 FROM contexts WHERE esn=? LIMIT 1", esn) is not None
+
+    def learn(self, esn: str, context_id: int, images: Mapping[int, bytes]) -> None:
+        """Keep the tables by which what a meter's reports carry is understood."""
+        self._has_its_name()
+        rows = [(esn, context_id, number, image) for number, image in images.items()]
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)", rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._undone(error) from error
 
     def keep(self, esn: str, epoch: int, reports: Iterable[tuple[int, Sequence[bytes]]]) -> None:
         """Write what reports carry, in one commit; StorageError when the medium takes no more.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -91,6 +92,10 @@ class TappedModule:
             # Another module's, or this one's, which begins an epoch where its medium fell back to.
             anew = not module.outbox.epoch
             self._taken = min(self._taken, module.outbox.next_number - 1) if anew else 0
+        #: What the readings know of the meter, whose tables the module tells of only once: they
+        #: may be younger than that.
+        self._context: int | None = None
+        self._understands = readings.knows(module.esn)
 
     def _do(self, action: Callable[[], None]) -> None:
         if self._stopped:
@@ -103,9 +108,12 @@ class TappedModule:
             self._failed(error)
 
     def _take(self) -> None:
-        outbox = self._module.outbox
+        outbox, meter = self._module.outbox, self._module.meter
+        if meter is not None and meter.id != self._context:
+            self._readings.learn(self._module.esn, meter.id, meter.images)
+            self._context, self._understands = meter.id, True
         fresh = outbox.after(self._taken)
-        if fresh:
+        if fresh and self._understands:
             reports = [(entry.number, entry.services) for entry in fresh]
             self._readings.keep(self._module.esn, outbox.epoch, reports)
             self._taken = fresh[-1].number
@@ -117,7 +125,8 @@ class TappedModule:
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path; all that they carry is kept already."""
         self._do(lambda: None)
-        return [] if self._stopped else self._module.outgoing()
+        waits = self._stopped or self._module.outbox.after(self._taken)
+        return [] if waits else self._module.outgoing()
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
@@ -344,7 +353,10 @@ class Seat:
         if utc_s is None or self._module is None:
             return False
         meter_s = utc_s + self._module.tasks.clock.ahead_s
-        return is_fresh(self._readings, self.esn, self.period_s, utc_s, meter_s)
+        try:
+            return is_fresh(self._readings, self.esn, self.period_s, utc_s, meter_s)
+        except StorageError:
+            return False  # the module says so; its values cannot be told
 
     def _upgrade_status(self, upgrade: Upgrade) -> str:
         if not self.settings.factory.upgrade_key:
@@ -358,9 +370,16 @@ class Seat:
             told += f" {status['IMAGE_VERSION']} ({octets})"
         return f"{told}, last: {result}".lower().replace("_", " ")
 
+    def _last_read(self) -> dict[str, int | None]:
+        last, read_s = None, None
+        with suppress(StorageError):  # the module says so
+            last = self._readings.last_interval(self.esn)
+            read_s = self._readings.registers_read_s(self.esn)
+        end_s = last["end_s"] if last is not None else None
+        return {"last_interval_end_s": end_s, "registers_read_s": read_s}
+
     def status(self) -> dict[str, Any]:
         """Give how this meter does, for people and programs."""
-        last = self._readings.last_interval(self.esn)
         port_open = self._probe is not None and self._probe.is_open
         value: dict[str, Any] = {
             "esn": self.esn,
@@ -368,8 +387,7 @@ class Seat:
             "port": self.settings.port,
             "port_open": port_open,
             "fresh": self.fresh,
-            "last_interval_end_s": last["end_s"] if last is not None else None,
-            "registers_read_s": self._readings.registers_read_s(self.esn),
+            **self._last_read(),
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
             "bearers": self._host.bearers() if self._host is not None else [],

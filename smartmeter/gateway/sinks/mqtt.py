@@ -16,6 +16,7 @@ from typing import Protocol
 
 import aiomqtt
 
+from smartmeter.base.errors import StorageError
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import (
@@ -61,6 +62,8 @@ class MqttSink:
         self._states: dict[str, tuple[int, str]] = {}
         self._told_lost = False
         self._rest_s = RECONNECT_S[0]
+        #: How far it has come, which the readings may be unable to note for a while.
+        self._position: dict[str, int] | None = None
 
     async def run(self) -> None:
         """Keep the broker told."""
@@ -87,8 +90,6 @@ class MqttSink:
 
     async def _connected(self, client: aiomqtt.Client) -> None:
         settings = self._settings
-        self._note("is connected")
-        self._told_lost, self._rest_s = False, RECONNECT_S[0]
         self._shown.clear()
         await client.publish(f"{settings.base}/gateway", ONLINE, qos=1, retain=True)
         if settings.discovery:
@@ -96,7 +97,13 @@ class MqttSink:
         births = asyncio.create_task(self._births(client))
         try:
             while not births.done():
-                await self._step(client)
+                try:
+                    await self._step(client)
+                    self._note("is connected")
+                    self._told_lost, self._rest_s = False, RECONNECT_S[0]
+                except StorageError as error:
+                    # Its module says so, too, and rests; the broker has nothing to do with it.
+                    self._note(f"is connected, and waits for the readings: {error}")
                 await asyncio.sleep(POLL_S)
             births.result()
         finally:
@@ -123,13 +130,15 @@ class MqttSink:
                 await self._show(client, discovery_topic(settings.discovery, view.esn), payload)
             await self._show(client, f"{base}/availability", ONLINE if view.fresh else OFFLINE)
             await self._show(client, f"{base}/state", self._state(view.esn))
-        position = self._readings.position(SINK)
+        if self._position is None:
+            self._position = self._readings.position(SINK)
+        position = self._position
         for table, topic in (("intervals", "interval"), ("happenings", "happening")):
             rows = self._readings.after(table, position.get(table, 0))
             for row in rows:
                 await client.publish(f"{settings.base}/{row['esn']}/{topic}", _json(row), qos=1)
+                position[table] = row["number"]
             if rows:
-                position[table] = rows[-1]["number"]
                 self._readings.move(SINK, position)
 
     def _state(self, esn: str) -> str:

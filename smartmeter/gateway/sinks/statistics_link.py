@@ -64,7 +64,10 @@ async def _import(
 
 
 def _object(text: str | bytes) -> dict[str, Any]:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        value = None
     if not isinstance(value, dict):
         raise SinkRefused("Home Assistant sent what is no message")
     return value

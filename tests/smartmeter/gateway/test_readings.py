@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -136,6 +138,29 @@ def test_a_database_that_takes_no_more_is_one_clear_fault_and_nothing_half_writt
     with pytest.raises(StorageError, match="free some space"):
         readings.keep(ESN, 1, [(n, profile(n, 200 * n, many)) for n in range(1, 9)])
     assert readings.taken(ESN) == (0, 0) and not rows(readings)
+
+
+def test_a_database_that_another_program_holds_is_told_and_holds_up_nobody(
+    readings: Readings, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "readings.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        before = time.monotonic()
+        with pytest.raises(StorageError, match="find out which program"):
+            readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+        assert time.monotonic() - before < 3
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    assert len(rows(readings)) == 2
+
+
+def test_a_damaged_database_is_told_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "readings.sqlite3").write_bytes(bytes(range(256)) * 64)
+    with pytest.raises(StorageError, match="not a database; move it away"):
+        Readings(tmp_path / "readings.sqlite3")
+    whole = Readings(tmp_path / "whole.sqlite3")
+    whole._db.execute("DROP TABLE cursors")
+    with pytest.raises(StorageError, match="no such table: cursors; move it away"):
+        whole.position("csv")
 
 
 def test_exact_values_become_plain_digits() -> None:

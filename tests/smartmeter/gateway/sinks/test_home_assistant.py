@@ -199,3 +199,12 @@ def test_rounding_never_adds_up_and_a_later_start_gives_the_same_hours(
     first_s = data.draw(st.sampled_from([hour_s for hour_s, _ in rows]))
     begin = datetime.fromtimestamp(first_s, UTC).isoformat()
     assert hourly_statistics(rows, first_s) == [e for e in entries if e["start"] >= begin]
+
+
+async def test_a_message_that_is_nested_beyond_reason_is_a_refusal() -> None:
+    async def babble(socket: ServerConnection) -> None:
+        await socket.send("[" * 100_000)
+
+    async with serve(babble, "127.0.0.1", 0) as server:
+        with pytest.raises(SinkRefused, match="what is no message"):
+            await import_statistics(settings(server), statistic_metadata(ESN, "delivered"), [{}])

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,3 +172,23 @@ async def test_it_ends_when_told_although_the_broker_takes_no_farewell(
         task.cancel()
         broker.process.send_signal(signal.SIGCONT)
         readings.close()
+
+
+async def test_readings_that_note_nothing_for_a_while_end_nothing_and_double_nothing(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    notes: list[str] = []
+    mqtt, readings = sink(broker, tmp_path, View(), notes)
+    with closing(sqlite3.connect(tmp_path / "readings.sqlite3", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        task = asyncio.create_task(mqtt.run())
+        await until(lambda: any("waits for the readings" in note for note in notes))
+        await asyncio.sleep(1.2)  # it looks again
+        other.execute("ROLLBACK")
+    readings.keep(ESN, 1, [(3, profile(3, 1, [[100, 0]]))])
+    await until(lambda: readings.position("mqtt").get("intervals") == 4)
+    told = [p for t, p in listener.messages if t == f"smartmeter/{ESN}/interval"]
+    assert [json.loads(one)["number"] for one in told] == [1, 2, 3, 4]
+    assert notes[-1] == "is connected"
+    await ended(task)
+    readings.close()
