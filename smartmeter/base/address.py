@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import string
+
 from smartmeter.base.errors import SettingsError
 
 MAX_PORT = 65_535
+#: The underscore is in no host's name by the letter, and in many by use.
+_IN_NAMES = frozenset(b"-._" + string.ascii_letters.encode() + string.digits.encode())
 
 
 def host_port(place: str, text: str, example: str) -> tuple[str, int]:
@@ -22,12 +26,20 @@ def host_port(place: str, text: str, example: str) -> tuple[str, int]:
 
 
 def may_be_a_name(host: str) -> bool:
-    """Tell whether a resolver would look a name up: labels of 1 to 63 octets."""
+    """Tell whether it is an IPv6 address, or what a resolver looks up: labels of 1 to 63 octets."""
+    if ":" in host:
+        from ipaddress import AddressValueError, IPv6Address
+
+        try:
+            IPv6Address(host)
+        except AddressValueError:
+            return False
+        return True
     try:
-        host.encode("idna")
+        octets = host.encode("idna")
     except UnicodeError:
         return False
-    return True
+    return bool(octets) and set(octets) <= _IN_NAMES
 
 
 def shown(host: str, port: int) -> str:

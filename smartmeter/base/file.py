@@ -60,7 +60,7 @@ def read_password(path: Path, place: str = "") -> str:
 def parse_toml(text: str, place: str) -> dict[str, Any]:
     """Give what a TOML text says; SettingsError names the place and what is wrong there."""
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))  # some editors begin a text with it
     except tomllib.TOMLDecodeError as error:
         fault = str(error)
     except RecursionError:

@@ -176,7 +176,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         seats,
         bearers,
         data,
-        gateway.path("socket", str(data / "gateway.sock")),
+        gateway.file("socket", str(data / "gateway.sock")),
         read_permission(gateway.path("allow")) if "allow" in gateway else LocalPermission(),
         check_sense(f"{gateway.place}, mains", gateway.text("mains", "meter")),
         _listen(gateway) if "metrics" in gateway else None,
@@ -259,7 +259,7 @@ def _seat(
     except ValueError:
         raise SettingsError(module.place, "the key is not hex", "write 32 hex digits") from None
     default = None if data is None else str(data / f"{factory.esn}.nvram")
-    state = module.path("state", default)
+    state = module.file("state", default)
     power = meter.switch("rts", True), meter.switch("dtr", False)
     return SeatSettings(factory, state, _port(meter), meter.text("model", ""), *power)
 

@@ -62,12 +62,25 @@ class Section:
 
     def path(self, name: str, default: str | None = None) -> Path:
         """Give the name of a file or folder, no longer than a system takes."""
-        path = Path(self.text(name, default))
+        text = self.text(name, default)
+        if not text.strip():
+            raise SettingsError(self.place, f"{name} is empty", f'write {name} = "..."')
+        path = Path(text)
+        if path.parts and path.parts[0].startswith("~"):  # only a shell knows whose home that is
+            fault = f"{name} begins with {path.parts[0]!r:.80}"
+            raise SettingsError(self.place, fault, "write the whole path")
         octets = [len(os.fsencode(part)) for part in path.parts]
         if max(octets, default=0) > MAX_PART_OCTETS or sum(octets) > MAX_PATH_OCTETS:
             raise SettingsError(
                 self.place, f"{name} is longer than a file's name", f'write {name} = "..."'
             )
+        return path
+
+    def file(self, name: str, default: str | None = None) -> Path:
+        """Give the name of a file that is made here, and not that of a folder."""
+        path = self.path(name, default)
+        if not path.name or path.name == "..":
+            raise SettingsError(self.place, f"{name} names a folder", f'write {name} = "..."')
         return path
 
     def choice(self, name: str, known: Sequence[str]) -> str:

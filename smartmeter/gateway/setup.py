@@ -138,8 +138,8 @@ def write_files(
     ]
     texts = dict(zip(keys, (key + "\n" for key in made), strict=True))
     texts[shipment] = "esn,title,key,model\n" + "".join(rows)
-    texts[settings] = _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id)
     try:
+        texts[settings] = _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id)
         for path in (settings, shipment, *keys):
             if path.exists():
                 raise SettingsError(str(path), "is there already", "choose another folder")
@@ -147,6 +147,8 @@ def write_files(
         _write_all(texts)
     except OSError as error:
         raise SettingsError(str(folder), str(error.strerror), "check its rights") from error
+    except RuntimeError as error:  # what Python before 3.13 says of links that lead to themselves
+        raise SettingsError("--out or --data", str(error), "name another folder") from error
     return [settings, shipment, *keys]
 
 

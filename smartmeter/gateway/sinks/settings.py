@@ -59,14 +59,15 @@ class Sinks:
 def _host(mqtt: Section) -> str:
     host = mqtt.text("host")
     if not may_be_a_name(host):
-        raise SettingsError(f"{mqtt.place}, host", f"{host!r:.80} is none", "write its name")
+        raise SettingsError(f"{mqtt.place}, host", f"{host!r:.80} is none", "write its name alone")
     return host
 
 
 def _topic(mqtt: Section, name: str, default: str) -> str:
     """Give what topics begin with; ``discovery = ""`` turns discovery off."""
     topic = mqtt.text(name, default)
-    if (not topic and name == "base") or set(topic) & set("+#") or len(topic) > MAX_TOPIC:
+    wrong = set(topic) & set("+#") or topic.startswith("$") or len(topic) > MAX_TOPIC
+    if wrong or (not topic and name == "base"):
         fault = f"{topic!r:.80} is no beginning of a topic"
         raise SettingsError(f"{mqtt.place}, {name}", fault, f'write {name} = "{default}"')
     return topic
@@ -100,10 +101,10 @@ def read_sinks(file: SettingsFile) -> Sinks:
     """Read the sections of all sinks; SettingsError names place, fault and remedy."""
     csv, mqtt = file.optional("csv"), file.optional("mqtt")
     influx, home = file.optional("influx"), file.optional("home_assistant")
-    if mqtt is not None and "password_file" in mqtt and "user" not in mqtt:
+    if mqtt is not None and "password_file" in mqtt and not mqtt.text("user", ""):
         raise SettingsError(mqtt.place, "a password is of nobody", "give user, too")
     return Sinks(
-        None if csv is None else csv.path("file"),
+        None if csv is None else csv.file("file"),
         None
         if mqtt is None
         else MqttSettings(

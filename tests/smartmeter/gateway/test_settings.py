@@ -26,6 +26,7 @@ INFLUX = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
 
 def settings_file(folder: Path, sections: dict[str, dict[str, str]]) -> Path:
     (folder / "key").write_text("00" * 16)
+    (folder / "public").write_text("00" * 32)
     (folder / "octets").write_bytes(b"\xff\xfe")
     (folder / "words").write_text("secret\nwords")
     (folder / "empty").write_text("\n")
@@ -49,6 +50,21 @@ def test_a_file_with_all_that_is_needed_is_read(tmp_path: Path) -> None:
     settings = read_settings(settings_file(tmp_path, WORKS | sinks), {})
     assert settings.sinks.influx is not None and settings.sinks.influx.url == INFLUX
     assert settings.seats[0].port == "/dev/smartmeter0"
+
+
+@pytest.mark.parametrize(
+    "host", ["h", "b_1.local", "192.0.2.1", "::1", "fe80::1%eth0", "bücher.de"]
+)
+def test_a_broker_may_have_any_name_and_address(tmp_path: Path, host: str) -> None:
+    path = settings_file(tmp_path, WORKS | {"mqtt": {"host": f'"{host}"'}})
+    mqtt = read_settings(path, {}).sinks.mqtt
+    assert mqtt is not None and mqtt.host == host
+
+
+def test_a_file_that_begins_as_some_editors_begin_it_is_read(tmp_path: Path) -> None:
+    path = settings_file(tmp_path, WORKS)
+    path.write_text("\ufeff" + path.read_text())
+    assert read_settings(path, {}).seats
 
 
 def test_how_long_everything_is_kept_can_be_said(tmp_path: Path) -> None:
@@ -86,6 +102,18 @@ def test_a_password_is_its_line_as_it_stands(tmp_path: Path) -> None:
         ("csv", {"file": f'"/tmp/{"x" * 256}"'}, "file is longer than a file's name"),
         ("gateway", {"data": f'"{"/xyz" * 1024}"'}, "data is longer than a file's name"),
         ("mqtt", {"host": f'"{"x" * 64}"'}, "write its name"),
+        *(
+            ("mqtt", {"host": f'"{host}"'}, "write its name")
+            for host in ("http://h", "h/x", "h:1883", "[::1]", "a b", " ", "fe80::x", "*")
+        ),
+        ("mqtt", {"host": '"h"', "user": '""', "password_file": '"{folder}/key"'}, "give user"),
+        ("mqtt", {"host": '"h"', "base": '"$SYS"'}, 'base = "smartmeter"'),
+        ("gateway", {"data": '"{folder}"', "socket": '""'}, "socket is empty"),
+        ("gateway", {"data": '"{folder}"', "socket": '"/run/.."'}, "socket names a folder"),
+        ("gateway", {"data": '" "'}, "data is empty"),
+        ("gateway", {"data": '"~/smartmeter"'}, "write the whole path"),
+        ("csv", {"file": '"."'}, "file names a folder"),
+        ("upgrade", {"public_key_file": '"{folder}/public"', "slots": '""'}, "slots is empty"),
         ("gateway", {"data": '"{folder}"', "mains": '"gpio:x"'}, "power_supply"),
         ("gateway", {"data": r'"a\u0000b"'}, "cannot be seen"),
         ("gateway", {"data": '"{folder}"', "keep_days": "6"}, "from 7 to"),
