@@ -19,6 +19,7 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.file_name import NAME
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.probe_power import power_options
+from smartmeter.cli.state_folder import claim, claim_file
 
 SETTINGS = click.option(
     "--settings",
@@ -68,13 +69,20 @@ def run(name: str, clock: str, page: str | None) -> None:
 
         if not Launcher(settings, sys.argv[1:], log_line).run():
             return
+    if settings.is_plain and page is None:
+        leave_tls_out()
+    from smartmeter.gateway.status_socket import answers
+
+    if not answers(settings.socket):
+        # Another one with these settings is told as such; others may share a file with it.
+        claim(settings.data)
+        for seat in settings.seats:
+            claim_file(seat.state)
     for seat in settings.seats:
         log_line(f"ready module {seat.factory.esn} title {seat.factory.title}")
     log_line(f"towards the meter: {settings.permission}")
     if page is not None and settings.bearers:
         log_line("[[tms]] of the settings is not used: with --with-tms the TMS is in this process")
-    if settings.is_plain and page is None:
-        leave_tls_out()
     import asyncio
 
     from smartmeter.gateway.service import run_gateway

@@ -1,4 +1,4 @@
-"""A folder that holds the state of one running process, and of no second one at a time."""
+"""A folder or file with the state of one running process, and of no second one at a time."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from pathlib import Path
 
 from smartmeter.base.errors import StorageError
 
-#: What holds the claims of this process: the system takes them back when it ends, by kill -9 too.
-_CLAIMS: list[int] = []
+#: What holds the claims of this process, by device and inode: the system takes them back when it
+#: ends, by kill -9 too.
+_CLAIMS: dict[tuple[int, int], int] = {}
 
 
 def claim(folder: Path) -> None:
     """Make a folder this process's own; StorageError when another has it, or it cannot be made."""
-    try:
-        import fcntl
-    except ImportError:
-        return  # a system without: nobody is warned there
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)
@@ -24,14 +21,38 @@ def claim(folder: Path) -> None:
         raise StorageError(
             str(folder), str(error.strerror), "check the folder and its rights"
         ) from error
+    _keep(descriptor, folder, "folder")
+
+
+def claim_file(path: Path) -> None:
+    """Make a file this process's own; StorageError when another has it.
+
+    What is held is a file beside it: the file itself may give its name to another.  Where
+    nothing can be written, nothing is claimed.
+    """
     try:
+        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDONLY | os.O_CREAT, 0o600)
+    except OSError:
+        return
+    _keep(descriptor, path, "name")
+
+
+def _keep(descriptor: int, path: Path, kind: str) -> None:
+    """Hold what is open until this process ends."""
+    found = os.fstat(descriptor)
+    if (found.st_dev, found.st_ino) in _CLAIMS:
+        os.close(descriptor)
+        return
+    try:
+        import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
         raise StorageError(
-            str(folder), "another process keeps its state there", "stop it, or give another folder"
+            str(path), "another process keeps its state there", f"stop it, or give another {kind}"
         ) from error
-    except OSError:
-        os.close(descriptor)  # a file system without locks
+    except (ImportError, OSError):
+        os.close(descriptor)  # a system or a file system without locks: nobody is warned there
         return
-    _CLAIMS.append(descriptor)
+    _CLAIMS[found.st_dev, found.st_ino] = descriptor

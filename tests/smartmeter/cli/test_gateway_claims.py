@@ -1,0 +1,45 @@
+"""Two gateways never work on one state file, or one database, whatever else their settings say."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.test_kill import KEY
+
+pytest.importorskip("fcntl", reason="a system without such locks warns nobody")
+
+
+def settings(folder: Path, name: str, data: str, state: str) -> Path:
+    file = folder / f"{name}.toml"
+    file.write_text(
+        f'[gateway]\ndata = "{folder}/{data}"\nsocket = "{folder}/{name}.sock"\n'
+        f'[module]\nesn = "SM1"\nstate = "{folder}/{state}"\n'
+        f'[meter]\nport = "{folder}/none"\n[[tms]]\naddress = "tcp:127.0.0.1:1"\n'
+    )
+    return file
+
+
+def test_a_second_gateway_at_the_same_files_is_refused(tmp_path: Path) -> None:
+    run = ("gateway", "run", "--settings")
+    first = subprocess.Popen(
+        [sys.executable, "-m", "smartmeter", *run, settings(tmp_path, "a", "data", "state")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SMARTMETER_MODULE_KEY": KEY, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert first.stdout is not None and first.stdout.readline().startswith("ready")
+        for name, data, state in (("b", "data", "other"), ("c", "more", "state")):
+            file = settings(tmp_path, name, data, state)
+            second = smartmeter(*run, str(file), SMARTMETER_MODULE_KEY=KEY)
+            assert second.returncode == 1 and "ready" not in second.stdout
+            assert f"{tmp_path}/{data if name == 'b' else state}: another process" in second.stderr
+    finally:
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=20)
+    assert first.returncode == 0
