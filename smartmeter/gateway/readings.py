@@ -27,13 +27,14 @@ from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, Ssi
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import StorageError
 from smartmeter.base.file import is_there
+from smartmeter.gateway.energy_totals import EnergyTotals
 from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.store.interval_rows import is_same_interval
 from smartmeter.tms.store.records import Part
 
 #: Beside this file: importlib.resources costs a board a megabyte.
 SCHEMA = Path(__file__).with_name("readings.sql")
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 REGISTER_TABLES = (23, 25, 28)
 #: Rows that one look for new ones gives at the most.
 MAX_ROWS = 1000
@@ -99,6 +100,7 @@ class Readings:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
             self._db.row_factory = sqlite3.Row
+            self._totals = EnergyTotals(self._db)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             if self._db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
@@ -217,6 +219,7 @@ class Readings:
 
         The old meter's clock may have been ahead: what is later than the report is its, too.
         """
+        before = self._meter_before(esn)
         self._db.execute(
             "INSERT OR REPLACE INTO meter_before SELECT ?, coalesce("
             # From the newest on: the plus keeps SQLite from the index by ESN and time.
@@ -224,6 +227,19 @@ class Readings:
             " ORDER BY number DESC LIMIT 1), 0)",
             (esn, esn, changed_s, told_s),
         )
+        self._totals.meter_changed(esn, before, self._meter_before(esn))
+
+    def _meter_before(self, esn: str) -> int:
+        """Give the last register that is of the meter before the one that is there now."""
+        row = self._one("SELECT last_register FROM meter_before WHERE esn=?", esn)
+        return row["last_register"] if row is not None else 0
+
+    def energy_steps(self, esn: str) -> dict[str, Decimal]:
+        """Give what a meter's energy registers lack, by name, to go on from those before it."""
+        try:
+            return self._totals.steps(esn)
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
 
     def _intervals(self, esn: str, value: Mapping[str, Any]) -> None:
         """Keep intervals, in the newest epoch that is kept at least."""
@@ -307,6 +323,7 @@ class Readings:
                 for one in found
             ],
         )
+        self._totals.began(esn, self._meter_before(esn))
 
     def _happening(self, esn: str, kind: str, identity: str, time_s: int, text: str) -> None:
         self._db.execute(

@@ -49,6 +49,14 @@ CREATE TABLE IF NOT EXISTS meter_before (
     esn TEXT PRIMARY KEY,
     last_register INTEGER NOT NULL
 ) WITHOUT ROWID;
+-- What the meters before the one that is there now had counted, and what this one showed at first.
+CREATE TABLE IF NOT EXISTS energy_before (
+    esn TEXT NOT NULL,
+    name TEXT NOT NULL,
+    total TEXT NOT NULL,
+    begin TEXT,
+    PRIMARY KEY (esn, name)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS taken (
     esn TEXT PRIMARY KEY,
     epoch INTEGER NOT NULL,
@@ -66,4 +74,4 @@ CREATE TABLE IF NOT EXISTS forgotten_energy (
     value TEXT NOT NULL,
     PRIMARY KEY (esn, set_nbr, direction)
 ) WITHOUT ROWID;
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;

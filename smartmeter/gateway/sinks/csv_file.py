@@ -6,6 +6,8 @@ row.  At start, what stands in the file beyond that row is cut off and written
 again.  A file that was moved away is followed by a new one, with what is new.
 A file that stands there before the first line was written is somebody's, and
 is left alone: its place is noted as ours before anything is written to it.
+So is one that does not end, up to that row, as it was written: who edits it may
+have moved every octet.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import csv
 import io
 import os
 import stat
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from smartmeter.base.errors import StorageError
 from smartmeter.gateway.readings import Readings
 
 SINK = "csv"
+#: How much of the file's end is looked at before something is added to it.
+END_OCTETS = 4096
 COLUMNS = (
     *("esn", "set", "ring_epoch", "sequence", "channel", "end_utc", "length_s", "status"),
     *("quantity", "direction", "unit", "value", "raw"),
@@ -54,9 +59,11 @@ class CsvFile:
                     *(row[name] for name in ("quantity", "direction", "unit", "value", "raw")),
                 )
             )
-        size = self._append(out.getvalue().encode(), size)
+        octets = out.getvalue().encode()
+        end = self._append(octets, size, position.get("end_crc"))
         number = rows[-1]["number"] if rows else position.get("number", 0)
-        self._readings.move(SINK, {"number": number, "octets": size})
+        crc = zlib.crc32(end)
+        self._readings.move(SINK, {"number": number, "octets": size + len(octets), "end_crc": crc})
         return bool(rows)
 
     def _begin(self) -> dict[str, int]:
@@ -78,14 +85,18 @@ class CsvFile:
         except OSError:
             return True  # what is wrong with it, the attempt to write tells
 
-    def _append(self, octets: bytes, size: int) -> int:
-        """Write after ``size`` octets, whatever stands there; give the file's new size."""
+    def _append(self, octets: bytes, size: int, end_crc: int | None) -> bytes:
+        """Write after ``size`` octets, whatever stands there; give the file's last octets."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o640)
             with os.fdopen(descriptor, "r+b") as file:
                 if os.fstat(descriptor).st_size < size:
                     raise OSError(0, "is shorter than what was written to it; move it away")
+                file.seek(max(0, size - END_OCTETS))
+                end = file.read(min(size, END_OCTETS))
+                if size and end_crc is not None and zlib.crc32(end) != end_crc:
+                    raise OSError(0, "is not as it was written; move it away")
                 file.truncate(size)
                 file.seek(size)
                 file.write(octets)
@@ -97,7 +108,7 @@ class CsvFile:
             raise StorageError(
                 str(self._path), str(error.strerror), "free some space, check the rights"
             ) from error
-        return size + len(octets)
+        return (end + octets)[-END_OCTETS:]
 
 
 def holds_lines(path: Path) -> bool:

@@ -10,7 +10,7 @@ add up and an hour sent again is the same hour.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -82,17 +82,23 @@ def _energy(esn: str, name: str, text: str) -> dict[str, str]:
 
 
 def state_payload(
-    registers: dict[str, sqlite3.Row], interval: sqlite3.Row | None, power_w: Decimal | None
+    registers: dict[str, sqlite3.Row],
+    interval: sqlite3.Row | None,
+    power_w: Decimal | None,
+    steps: Mapping[str, Decimal],
 ) -> dict[str, Any]:
     """Give what the entities show now: totals from the registers, power from the last interval.
 
+    ``steps`` is what registers lack since another meter was in this one's place.
     Numbers are text, energy exact, power to a tenth of a watt; what is not known is null.
     """
     state: dict[str, Any] = {"delivered_wh": None, "received_wh": None}
     for row in registers.values():
         for direction in ("delivered", "received"):
             if row["name"] == f"active energy {direction}" and row["unit"] == "Wh":
-                state[f"{direction}_wh"] = row["value"]
+                step = steps.get(row["name"])
+                total = row["value"] if step is None else f"{Decimal(row['value']) + step:f}"
+                state[f"{direction}_wh"] = total
     state |= {"power_w": None, "interval_end": None}
     if power_w is not None:
         state["power_w"] = str(power_w.quantize(Decimal("0.1")))

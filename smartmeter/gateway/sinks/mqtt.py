@@ -149,7 +149,10 @@ class MqttSink:
             kept = readings.kept
             state = json.dumps(
                 state_payload(
-                    readings.newest(esn), readings.last_interval(esn), readings.power_w(esn)
+                    readings.newest(esn),
+                    readings.last_interval(esn),
+                    readings.power_w(esn),
+                    readings.energy_steps(esn),
                 )
             )
             self._states[esn] = kept, state

@@ -15,11 +15,12 @@ from random import Random
 
 import pytest
 
+from ansi_tables import layout_for
 from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm, SsiTable
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.readings import Readings, number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
-from smartmeter.gateway.sinks.home_assistant import hourly_statistics
+from smartmeter.gateway.sinks.home_assistant import hourly_statistics, state_payload
 from smartmeter.meter.tables import port_of
 from smartmeter.ssi.profile_reading import Interval
 from tests.smartmeter.gateway.reports import (
@@ -267,6 +268,37 @@ def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_ow
     assert set(readings.newest(ESN)) == names
 
 
+@pytest.mark.parametrize("advisory", [False, True])
+def test_the_energy_goes_on_where_another_meter_takes_a_meters_place(
+    readings: Readings, advisory: bool
+) -> None:
+    """Three meters in turn, the first one again at the end; an advisory comes behind readings."""
+    street = Street()
+    street.run(10)
+    module = street.device.module
+    assert module.meter is not None
+    make, shown, number = module.reporter.make, [], 1
+    layout = layout_for(23, module.meter.context)
+    value = layout.decode(port_of(street.device.meter).read(23, street.world.now_us))
+    readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
+    for meter, counts in enumerate([(700, 710), (5, 6), (99_000,), (800, 803)]):
+        for index, count in enumerate(counts):
+            number += 1
+            time_s = EPOCH_S + number * QUARTER_S
+            value.TOT_DATA_BLOCK.SUMMATIONS[0] = count
+            told = make.table(23, layout.encode(value))
+            if meter and not index:
+                alarm = module.reporter.alarms.value(
+                    *(AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM),
+                    *(time_s - 1, "another"),
+                )
+                told.insert(len(told) if advisory else 0, make.own(SsiTable.ALARM, alarm))
+            readings.keep(ESN, 1, [(number, [header(number, time_s=time_s), *told])])
+            state = state_payload(readings.newest(ESN), None, None, readings.energy_steps(ESN))
+            shown.append(state["delivered_wh"])
+    assert shown == ["700", "710", "710", "711", "711", "711", "714"]
+
+
 def test_the_newest_interval_is_the_last_although_the_clock_was_set_back(
     readings: Readings,
 ) -> None:
@@ -346,6 +378,26 @@ def test_a_file_that_was_there_before_is_left_alone_until_it_is_moved_away(
     path.rename(tmp_path / "old.csv")
     CsvFile(path, readings).step()
     assert len(path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("edited", [b"\r\n", b"\n\n"])
+def test_a_csv_file_that_was_edited_is_left_alone_until_it_is_moved_away(
+    readings: Readings, tmp_path: Path, edited: bytes
+) -> None:
+    path = tmp_path / "out.csv"
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    file = CsvFile(path, readings)
+    assert file.step() and not file.step()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"\n", edited))  # as a spreadsheet may write it
+    readings.keep(ESN, 1, [(2, profile(2, 1, [[3, 4]]))])
+    with pytest.raises(StorageError, match="is not as it was written; move it away"):
+        file.step()
+    assert path.read_bytes() == whole.replace(b"\n", edited)
+    path.unlink()
+    assert file.step() and len(path.read_text().splitlines()) == 3
+    readings.keep(ESN, 1, [(3, profile(3, 2, [[5, 6]]))])
+    assert file.step() and len(path.read_text().splitlines()) == 5
 
 
 def test_a_csv_file_that_was_shortened_by_somebody_is_left_alone(
