@@ -66,15 +66,15 @@ class ClockCheck:
         """Give when a doubt ends by itself; None without one."""
         return None if self._doubt_since_us is None else self._doubt_since_us + DOUBT_US
 
-    def trust(self, now_us: int) -> int | None:
-        """End the doubt; give since when it lasted, None when there was none.
+    def trust(self, now_us: int) -> bool:
+        """End the doubt; True when there was one.
 
         Not before does the scheduler hear of the time: by a wrong one it would forget its runs.
         """
-        since_us, self._doubt_since_us = self._doubt_since_us, None
-        if since_us is not None:
+        doubted, self._doubt_since_us = self._doubt_since_us is not None, None
+        if doubted:
             self._scheduler.clock_set(self._reporter.utc_s(now_us))
-        return since_us
+        return doubted
 
     def tms_told(self, tms_s: int, within_s: int, now_us: int) -> None:
         """Take the TMS's time, at most ``within_s`` old, if the own clock is too far from it.

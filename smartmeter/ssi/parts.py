@@ -42,6 +42,8 @@ class Parts:
         program: Program | None,
         timing: Timing,
     ) -> None:
+        #: Since when there has been power, as far as the module knows.
+        self.started_us = now_us
         self.factory = load_factory(nvram)
         self.upgrade = Upgrade(nvram, self.factory.upgrade_key, program or Program(), now_us)
         self.esn = self.factory.esn

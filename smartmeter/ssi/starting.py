@@ -54,8 +54,7 @@ class Starting:
     def trust_clock(self, now_us: int) -> None:
         """The TMS has told its time, or nobody does: what needs to know the time begins."""
         parts = self._parts
-        since_us = parts.tasks.clock.trust(now_us)
-        if since_us is None:
+        if not parts.tasks.clock.trust(now_us):
             return
         if self._take_over(now_us):
             self.configure(now_us)
@@ -66,7 +65,8 @@ class Starting:
         if not parts.memory.reset_told:
             parts.tasks.report_reset(now_us)
         if parts.outage.mains_on:
-            parts.power.back(now_us, since_us)
+            # The meter may have been long in answering, and the TMS in telling its time.
+            parts.power.back(now_us, parts.started_us)
 
     def _take_over(self, now_us: int) -> bool:
         """Begin with another meter, if that was read and the time is known; True when it was."""

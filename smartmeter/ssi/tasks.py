@@ -21,6 +21,7 @@ from smartmeter.ssi.profile_reading import ProfileRead, profile_sets
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPart
 from smartmeter.ssi.scheduler import Run, Scheduler
+from smartmeter.ssi.self_read import SelfReads
 from smartmeter.ssi.table_monitor import Span
 
 #: Gives the members of the tables that show how the module does.
@@ -44,6 +45,7 @@ class TaskRunner:
         self.scheduler = Scheduler(esn, memory.marks)
         self.clock = ClockCheck(reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory, reporter)
+        self.self_reads = SelfReads()
         #: The run that reads from the cursors, and those that wait until it has moved them.
         self._reading: Run | None = None
         self._behind: list[Run] = []
@@ -116,7 +118,7 @@ class TaskRunner:
                 return partial(self.resets.script, meter, run.due_s)
             case Task.SELF_READ:
                 self._memory.self_read_s = utc_s
-                return partial(work.remote_reset, meter, work.SELF_READ_BIT, run.due_s)
+                return partial(self.self_reads.script, meter, run.due_s)
             case Task.CLOCK_CHECK:
                 return partial(read_clock, meter)
             case Task.FOLLOW_UP:

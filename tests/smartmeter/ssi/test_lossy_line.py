@@ -8,7 +8,7 @@ from ansi_tables.ssi_tables import Content, ModuleAlarm, SsiTable, Task
 from protocols.machine import Machine
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.simulation.optical_line import OpticalLine
-from tests.smartmeter.ssi.host import Street, schedule, schedules
+from tests.smartmeter.ssi.host import OUTAGE, Street, schedule, schedules
 
 HOUR_S, BAUD = 3600, 19_200
 #: The log of events: longer than one packet, by which it is read.
@@ -62,3 +62,19 @@ def test_a_table_that_takes_longer_than_a_response_time_out_is_reported() -> Non
     found = [part for report in street.host.reports for part in report.parts]
     images = [image for number, image in found if number == LONG_TABLE]
     assert [len(image) for image in images] == [LONG_TABLE_OCTETS] * 2
+
+
+def test_an_outage_lasts_until_the_power_came_back_and_not_until_the_meter_was_heard() -> None:
+    street = Street(baud=BAUD)
+    street.run(120)
+    street.provision(OUTAGE=OUTAGE)
+    street.device.mains(False, street.world.now_us)
+    street.run(400)
+    assert street.device.module.dead
+    street.device._line = line = LossyLine(Random(1), 1)
+    street.device.mains(True, street.world.now_us)
+    street.run(300)
+    line.share = 0
+    street.run(300)
+    told = [one for one in street.host.parts(SsiTable.OUTAGE_RECORD) if one["RESTORED"]]
+    assert [one["DURATION_S"] for one in told] == [400]

@@ -146,6 +146,28 @@ def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
     assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
 
 
+@pytest.mark.parametrize("lost", ["request", "answer"])
+def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
+    street = Street(baud=9600)
+    street.run(30)
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.SELF_READ, PERIOD_MIN=60)))
+    meter, module = street.device.meter, street.device.module
+    reads = meter.metering.billing.self_reads.pointers
+    lose_at = {
+        "request": lambda: module.tasks.self_reads._open is not None,
+        "answer": lambda: reads.added == 1,
+    }
+    assert street.world.run(street.world.now_us + 2 * HOUR_S * US_PER_S, lose_at[lost])
+    meter.mains(False, street.world.now_us)
+    street.device._line.clear()
+    street.run(40)
+    meter.mains(True, street.world.now_us)
+    street.run(HOUR_S // 2)
+    assert reads.added == 1
+    street.run(HOUR_S)
+    assert reads.added == 2
+
+
 def test_a_reset_that_failed_leaves_the_last_one_known() -> None:
     street = provisioned(schedule())
     forced = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=1))
