@@ -34,6 +34,9 @@ FILE_NAME = "tms.sqlite3"
 MAX_WAITING = 10_000
 MAX_GROUP = 500
 BUSY_TIMEOUT_S = 10.0
+#: How long a lock of another program is waited for once it has outlasted that: a head-end
+#: whose loop waits for a commit would answer nobody.
+LOCKED_TIMEOUT_S = 0.1
 #: Changes that are kept while the database takes nothing, and how often they are tried.
 MAX_OWED = 100_000
 AGAIN_S = 1.0
@@ -77,6 +80,7 @@ class Store:
         self._queue: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
         #: Of the writing thread: what comes before all that waits.
         self._owed: list[_Entry] = []
+        self._lock_timeout_s = BUSY_TIMEOUT_S
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -163,12 +167,19 @@ class Store:
                 connection.execute("ROLLBACK")
             self._refuse(group, error)
             return
+        self._wait_for_locks(BUSY_TIMEOUT_S)
         self.fault = fault
         for entry, result in zip(done, results, strict=True):
             entry.future.set_result(result)
 
+    def _wait_for_locks(self, timeout_s: float) -> None:
+        if timeout_s != self._lock_timeout_s:
+            self._writer.execute(f"PRAGMA busy_timeout={round(timeout_s * 1000)}")
+            self._lock_timeout_s = timeout_s
+
     def _refuse(self, group: list[_Entry], error: sqlite3.Error) -> None:
         """Keep of a group that the database did not take what is to be tried again."""
+        self._wait_for_locks(LOCKED_TIMEOUT_S)
         self.fault = fault = storage_error(self.path, error)
         for entry in group:
             if entry.future.done():

@@ -176,3 +176,24 @@ def test_what_is_wrong_in_itself_is_not_tried_again(tmp_path: Path) -> None:
         assert future.exception(timeout=10) is not None
     store.write_now(lambda c: put(c, "kept"))
     store.close()
+
+
+def test_a_lock_that_outlasts_its_time_is_waited_for_no_longer_until_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
+    store = Store(tmp_path / "tms.sqlite3")
+
+    def patience_ms() -> int:
+        return int(store._writer.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    other = sqlite3.connect(tmp_path / "tms.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="is locked; end the other program that holds it"):
+        store.write_now(lambda c: put(c, "locked"))
+    assert patience_ms() == 100
+    other.execute("ROLLBACK")
+    store.write_now(lambda c: put(c, "free"))
+    assert patience_ms() == 200
+    other.close()
+    store.close()
