@@ -57,6 +57,8 @@ class Scheduler:
         #: Before this second no schedule is due; 0 when the next due seconds must be looked at.
         self._quiet_until_s = 0
         self._running: Counter[int] = Counter()
+        #: Those of them that were due, and are to be marked when they are done.
+        self._taken: dict[int, Run] = {}
         self._asked: list[Run] = []
         self._retry: dict[int, tuple[int, int]] = {}
 
@@ -91,11 +93,19 @@ class Scheduler:
         A small step back runs nothing twice, and no step runs again what is to run once.
         """
         for number, mark in self._marks.items():
-            due = self._recurrences.get(int(number))
-            was_run = due is not None and due.kind is Kind.ONCE and due.once_s == mark
-            if mark > utc_s + SMALL_STEP_S and not was_run:
+            if self._not_to_come(int(number), mark, utc_s):
                 self._marks[number] = utc_s
+        # The mark of a run that is under way would lie there again.
+        for taken, run in list(self._taken.items()):
+            if self._not_to_come(taken, run.due_s, utc_s):
+                del self._taken[taken]
         self._next_s, self._quiet_until_s = {}, 0
+
+    def _not_to_come(self, number: int, due_s: int, utc_s: int) -> bool:
+        """Tell whether a due second has become one of the future, and may be due again."""
+        one = self._recurrences.get(number)
+        is_once = one is not None and one.kind is Kind.ONCE and one.once_s == due_s
+        return due_s > utc_s + SMALL_STEP_S and not is_once
 
     def schedule(self, number: int) -> Mapping[str, Any] | None:
         """Give an enabled schedule by its number."""
@@ -125,6 +135,7 @@ class Scheduler:
             run = self._due(number, schedule, utc_s)
             if run is not None:
                 self._running[number] += 1
+                self._taken[number] = run
                 runs.append(run)
         first_s = earliest(*map(self._next, self._schedules))
         self._quiet_until_s = NEVER_S if first_s is None else first_s
@@ -160,7 +171,7 @@ class Scheduler:
     def mark(self, run: Run) -> None:
         """Note that a run's outcome is being made durable."""
         mark = str(run.number)
-        if mark in self._marks and not run.asked:
+        if mark in self._marks and self._taken.get(run.number) is run:
             self._marks[mark] = max(self._marks[mark], run.due_s)
             self._forget(run.number)
 
@@ -171,13 +182,18 @@ class Scheduler:
 
     def ended(self, run: Run) -> None:
         """Free a schedule whose run was done."""
-        self._running[run.number] -= 1
+        self._free(run)
         self._retry.pop(run.number, None)
+
+    def _free(self, run: Run) -> None:
+        self._running[run.number] -= 1
+        if self._taken.get(run.number) is run:
+            del self._taken[run.number]
 
     def failed(self, run: Run, now_us: int) -> None:
         """Free a schedule whose run failed; it is tried again after a pause that doubles."""
         number = run.number
-        self._running[number] -= 1
+        self._free(run)
         if not self._runs(number):
             return
         if run.asked:

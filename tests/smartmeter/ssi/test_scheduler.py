@@ -87,6 +87,15 @@ def test_what_is_to_run_once_runs_once_however_the_clock_is_set() -> None:
     assert found.due(BEGIN_S + 3 * HOUR_S, 0) == [] and found.next_utc_s() is None
 
 
+def test_a_run_under_way_while_the_clock_is_set_back_holds_up_none_of_the_time_that_comes() -> None:
+    found = scheduler(schedule())
+    (run,) = found.due(BEGIN_S + 365 * DAY_S, 0)
+    found.clock_set(BEGIN_S + MINUTE_S)
+    found.mark(run)
+    found.ended(run)
+    assert found.next_utc_s() == BEGIN_S + 15 * MINUTE_S
+
+
 def test_of_all_missed_runs_one_that_fails_is_done_before_the_next() -> None:
     found = scheduler(schedule(KIND=ScheduleKind.HOURLY, CATCH_UP=CatchUp.RUN_ALL))
     utc_s, now_us, done = BEGIN_S + 4 * HOUR_S, 0, []
