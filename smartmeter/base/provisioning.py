@@ -5,6 +5,7 @@ The TMS refuses a template that every module would refuse, where a person reads 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
 MIN_WATCH_PERIOD_MS = 100
 MAX_OUTAGE_THRESHOLD_S = 300
 MIN_REGISTRATION_PERIOD_S = 10
-#: Bits of the longest element that a monitor watches by octets.
+#: Bits of the longest element that a monitor watches.
 MAX_BITS = 8 * 255
 #: Numbers from here on are the module's own monitors (sags, swells, status); 255 is none.
 FIRST_OWN_MONITOR = 224
@@ -75,6 +76,8 @@ def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
             return f"schedule {schedule['SCHEDULE_NBR']}: unknown {name}"
     try:
         impossible = recurrence(schedule, local).fault()
+        if not all(part["COUNT"] for part in schedule["PARTS"]):
+            impossible = impossible or "a part with COUNT 0"
     except ValueError as error:
         impossible = str(error)
     return f"schedule {schedule['SCHEDULE_NBR']}: {impossible}" if impossible else None
@@ -82,6 +85,7 @@ def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
 
 def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
     fault = ""
+    bits = MAX_BITS if monitor["PATH"] else 8 * monitor["WIDTH"]
     if monitor["PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
         fault = f"PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
     elif monitor["CONDITION"] not in set(Condition):
@@ -95,9 +99,15 @@ def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
     elif monitor["SCALED"] and not monitor["PATH"]:
         fault = "SCALED without PATH"
     elif monitor["CONDITION"] in (Condition.BIT_SET, Condition.BIT_CLEAR) and not (
-        0 <= monitor["THRESHOLD"] < MAX_BITS
+        0 <= monitor["THRESHOLD"] < bits
     ):
-        fault = f"THRESHOLD is no bit, 0..{MAX_BITS - 1}"
+        fault = f"THRESHOLD is no bit, 0..{bits - 1}"
+    elif monitor["CONDITION"] == Condition.OUTSIDE and (
+        monitor["THRESHOLD"] > monitor["THRESHOLD_HIGH"]
+    ):
+        fault = "THRESHOLD above THRESHOLD_HIGH, so that everything is OUTSIDE"
+    elif monitor["CONDITION"] == Condition.RATE and monitor["THRESHOLD"] < 0:
+        fault = "THRESHOLD of a RATE below 0"
     elif monitor["HYSTERESIS"] < 0:
         fault = "HYSTERESIS below 0"
     elif monitor["DISPOSITION"] not in set(Disposition):
@@ -108,7 +118,11 @@ def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
 def _disposition_fault(table: Mapping[str, Any]) -> str | None:
     given = {table["DEFAULT"], *(entry["DISPOSITION"] for entry in table["ENTRIES"])}
     unknown = given - set(Disposition)
-    return f"DISPOSITION: {min(unknown)} is none" if unknown else None
+    if unknown:
+        return f"DISPOSITION: {min(unknown)} is none"
+    places = Counter((entry["SOURCE"], entry["CODE"]) for entry in table["ENTRIES"])
+    twice = [place for place, times in places.items() if times > 1]
+    return f"DISPOSITION: SOURCE {twice[0][0]}, CODE {twice[0][1]} comes twice" if twice else None
 
 
 def _general_fault(outage: Mapping[str, Any], general: Mapping[str, Any]) -> str | None:
@@ -116,6 +130,8 @@ def _general_fault(outage: Mapping[str, Any], general: Mapping[str, Any]) -> str
         return "OUTAGE: unknown DISPOSITION"
     if outage["THRESHOLD_S"] > MAX_OUTAGE_THRESHOLD_S:
         return f"THRESHOLD_S above {MAX_OUTAGE_THRESHOLD_S}"
+    if 0 < outage["SWELL_PERMILLE"] <= outage["SAG_PERMILLE"]:
+        return "SWELL_PERMILLE not above SAG_PERMILLE, so that every voltage is a sag or a swell"
     if outage["VOLTAGE_PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
         return f"VOLTAGE_PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
     if not 1 <= general["DUTY_PERMILLE"] <= 1000 or general["ACK_TIMEOUT_MS"] < 100:

@@ -29,10 +29,12 @@ from protocols.psem.services import (
     OffsetRead,
 )
 from smartmeter.base.clock import US_PER_S
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.meter.event_log import EventCode
 from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import LinkSettings
+from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.own_tables import MAX_ANSWER_OCTETS
 from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
@@ -316,9 +318,16 @@ def test_a_commit_with_a_wrong_digest_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"PERIOD_MIN": 0}, {"KIND": 9}, {"TASK": 77}, {"AT_MINUTE": 2000}, {"CATCH_UP": 3}],
+    [
+        {"PERIOD_MIN": 0},
+        {"KIND": 9},
+        {"TASK": 77},
+        {"AT_MINUTE": 2000},
+        {"CATCH_UP": 3},
+        {"PARTS": [{"TABLE": 23, "OFFSET": 0, "COUNT": 0}]},
+    ],
 )
-def test_an_impossible_schedule_is_not_committed(changes: dict[str, int]) -> None:
+def test_an_impossible_schedule_is_not_committed(changes: dict[str, object]) -> None:
     street = Street()
     street.run(10)
     assert street.provision(SCHEDULES=schedules(schedule(**changes)))[-1] == b"\4"
@@ -330,6 +339,9 @@ def test_an_impossible_schedule_is_not_committed(changes: dict[str, int]) -> Non
     [
         {"CONDITION": Condition.BIT_SET, "THRESHOLD": -1},
         {"CONDITION": Condition.BIT_CLEAR, "THRESHOLD": 1 << 40},
+        {"CONDITION": Condition.BIT_CLEAR, "THRESHOLD": 16, "PATH": "", "WIDTH": 2},
+        {"CONDITION": Condition.OUTSIDE, "THRESHOLD": 1},
+        {"CONDITION": Condition.RATE, "THRESHOLD": -1, "WINDOW_S": 60},
         {"HYSTERESIS": -1},
         {"DISPOSITION": 3},
     ],
@@ -341,10 +353,24 @@ def test_an_impossible_monitor_is_not_committed(changes: dict[str, int]) -> None
     assert street.provision(MONITORS=monitors)[-1] == b"\4"
     disposition = {"DEFAULT": 0, "ENTRIES": [{"SOURCE": 1, "CODE": 2, "DISPOSITION": 9}]}
     assert street.provision(MONITORS={"MONITORS": []}, DISPOSITION=disposition)[-1] == b"\4"
-    outage = OUTAGE | {"DISPOSITION": 7}
-    assert street.provision(OUTAGE=outage)[-1] == b"\4"
+    twice = {"DEFAULT": 0, "ENTRIES": [{"SOURCE": 1, "CODE": 2, "DISPOSITION": 1}] * 2}
+    assert street.provision(MONITORS={"MONITORS": []}, DISPOSITION=twice)[-1] == b"\4"
+    for wrong in ({"DISPOSITION": 7}, {"SAG_PERMILLE": 900, "SWELL_PERMILLE": 900}):
+        assert street.provision(OUTAGE=OUTAGE | wrong)[-1] == b"\4"
     general = GENERAL | {"REGISTRATION_PERIOD_S": 0}
     assert street.provision(GENERAL=general)[-1] == b"\4"
+
+
+def test_a_configuration_kept_from_an_older_program_goes_on_though_it_would_be_refused_now() -> (
+    None
+):
+    factory = Configuration(MemoryNvram()).active
+    twice = {"DEFAULT": 0, "ENTRIES": [{"SOURCE": 1, "CODE": 2, "DISPOSITION": 1}] * 2}
+    images = factory | {SsiTable.DISPOSITION: ssi_tables.encode(SsiTable.DISPOSITION, twice)}
+    pages = {f"active.{table}": image for table, image in images.items()}
+    pages["config"] = b"\0\0\0\7\0" + ssi_tables.config_digest(images)
+    kept = Configuration(MemoryNvram(pages))
+    assert (kept.version, kept.damaged, kept.active) == (7, False, images)
 
 
 def test_a_meter_that_cannot_be_reached_is_told_of() -> None:

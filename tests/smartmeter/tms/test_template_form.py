@@ -8,6 +8,7 @@ import pytest
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.template import read_template
 
+EVENT = {"SOURCE": 1, "CODE": 7, "DISPOSITION": 2}
 PART = {"TABLE": 23, "OFFSET": 0, "COUNT": 4}
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"schedules": 5}, "schedules: 5 is no list; write [...]"),
@@ -36,6 +37,24 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "entry 1: PATH: '" + "\u00e9" * 33 + "' has 66 octets",
     ),
     ({"monitors": [{"PATH": "\ud800"}]}, r"entry 1: PATH: '\ud800' has half a character"),
+    (
+        {"monitors": [{"TABLE": 3, "WIDTH": 1, "CONDITION": 4, "THRESHOLD": 9}]},
+        "monitor 0: THRESHOLD above THRESHOLD_HIGH, so that everything is OUTSIDE",
+    ),
+    (
+        {"monitors": [{"WIDTH": 1, "CONDITION": 8, "WINDOW_S": 9, "THRESHOLD": -1}]},
+        "monitor 0: THRESHOLD of a RATE below 0",
+    ),
+    (
+        {"monitors": [{"TABLE": 3, "WIDTH": 1, "CONDITION": 6, "THRESHOLD": 8}]},
+        "monitor 0: THRESHOLD is no bit, 0..7",
+    ),
+    ({"schedules": [{"PARTS": [PART | {"COUNT": 0}]}]}, "schedule 0: a part with COUNT 0"),
+    (
+        {"outage": {"SAG_PERMILLE": 1100, "SWELL_PERMILLE": 900}},
+        "SWELL_PERMILLE not above SAG_PERMILLE",
+    ),
+    ({"disposition": {"ENTRIES": [EVENT, {**EVENT, "DISPOSITION": 0}]}}, "CODE 7 comes twice"),
     ({"disposition": {"ENTRIES": [7]}}, "disposition: ENTRIES 1: 7 is no object; write {...}"),
 ]
 
@@ -71,3 +90,10 @@ def test_a_name_that_comes_twice_is_refused_as_one_of_them_would_do_nothing() ->
         read_template(f'{{"outage": {{{many} "9999": 0}}}}')
     with pytest.raises(SettingsError, match=r"is no JSON object; write \{\.\.\.\}"):
         read_template("[]")
+
+
+def test_a_band_of_one_value_the_last_bit_and_a_swell_alone_are_taken() -> None:
+    octet = {"TABLE": 3, "WIDTH": 1, "CONDITION": 6, "THRESHOLD": 7}
+    band = {"MONITOR_NBR": 1, "WIDTH": 1, "CONDITION": 4, "THRESHOLD": 9, "THRESHOLD_HIGH": 9}
+    swell = {"SAG_PERMILLE": 0, "SWELL_PERMILLE": 1}
+    read_template(json.dumps({"monitors": [octet, band], "outage": swell}))
