@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 CHANGED = (
     "protocols.datalink.packet",
     "protocols.datalink.parser",
+    "protocols.datalink.copies",
     "protocols.datalink.link",
     "protocols.psem.codec",
     "protocols.c1218.server",
@@ -48,17 +49,22 @@ SESSION = "protocols.c1218.session"
 CLIENTS = re.compile(
     r"quirk|echo|_wake|_met\b|_naks|noise|swap|_note_|LocalProtocolError|max_message|PacketDamaged"
     r"|Signal\.CUT|_flush_from_us is not None|_last_sent|want >> 8 and|_current is not None\s*$"
-    r"|MAX_SEND_DATA|self\.busy|super\(\)|peculiar|_asked_anew|TABLE_OCTETS|nak_incomplete|_copy_"
+    r"|MAX_SEND_DATA|self\.busy|super\(\)|note_toggle|TABLE_OCTETS|nak_incomplete|_copy_"
     r"|_is_for_us|self\.identity = self\._buffer|self\.accepts",
     re.IGNORECASE,
 )
 CLIENTS_FUNCTIONS = {
-    "_note_peculiarities",
+    "answered_at_once",
+    "delivered",
+    "doubt",
+    "message_begins",
+    "note_toggle",
+    "sent_again",
+    "_note_size",
     "_note_wake_up",
     "_note_swapped_crc",
     "_is_new_after_all",
     "_accept_other_crc",
-    "_slow_down",
 }
 #: A mutant that takes longer hangs, in the processor's time; a whole bench takes one second.
 HANGS_AFTER_S = 6
