@@ -17,6 +17,17 @@ class Copies:
     it answers was itself sent more than once.
     """
 
+    # A street has one for each of very many meters.
+    __slots__ = (
+        "_alternates",
+        "_asked_anew",
+        "_implied",
+        "_last",
+        "_quirks",
+        "_repeated_before",
+        "repeated",
+    )
+
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
         self._last: tuple[int, int, bytes] | None = None

@@ -11,6 +11,8 @@ WAKINGS_TO_DOUBT, WAKINGS_WHEN_SURE = 16, 128
 class Sleep:
     """Learns from first packets whether a wake-up character is needed, and forgets it again."""
 
+    __slots__ = ("_doubts", "_quirks", "_to_doubt", "_woken")
+
     def __init__(self, quirks: Quirks) -> None:
         self._quirks = quirks
         self._woken = 0

@@ -19,6 +19,8 @@ class TurnAround:
     ``delay_us`` is what is to be waited now, never less than what was given.
     """
 
+    __slots__ = ("_given_us", "_on_trial", "_quirks", "_since_change", "_to_hurry", "delay_us")
+
     def __init__(self, quirks: Quirks, given_us: int) -> None:
         self._quirks = quirks
         self._given_us = self.delay_us = given_us
