@@ -3,6 +3,7 @@
 import sqlite3
 from concurrent.futures import wait
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -37,6 +38,16 @@ def test_a_change_that_fails_is_undone_and_its_neighbours_are_kept(tmp_path: Pat
     assert isinstance(futures[1].exception(), ValueError)
     names = {row["name"] for row in store.read("SELECT name FROM settings")}
     assert {"before", "after"} <= names and "half" not in names
+    store.close()
+
+
+def test_who_no_longer_waits_for_a_change_ends_no_other(tmp_path: Path) -> None:
+    store, go = Store(tmp_path / "tms.sqlite3"), Event()
+    store.write(lambda c: go.wait(5))
+    store.write(lambda c: put(c, "left alone")).cancel()
+    go.set()
+    assert store.write(lambda c: 2).result(5) == 2
+    assert store.number("SELECT count(*) FROM settings WHERE name='left alone'") == 1
     store.close()
 
 
