@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from socket import SHUT_RDWR
+from socket import SHUT_RDWR, socket
 from urllib.parse import SplitResult, urlsplit
 
 from ansi_tables.meaning.load_profile import IntervalStatus
@@ -64,7 +64,8 @@ class InfluxSink:
 
     def __init__(self, settings: InfluxSettings, readings: Readings) -> None:
         self._settings, self._readings = settings, readings
-        self._connection: HTTPConnection | None = None
+        #: Of the last request: its connection lets go of it before the answer is read.
+        self._socket: socket | None = None
 
     def batch(self) -> tuple[list[str], dict[str, int]]:
         """Give the next lines, and the position after them."""
@@ -96,7 +97,8 @@ class InfluxSink:
             headers["Authorization"] = f"Token {self._settings.token}"
         try:
             url = urlsplit(self._settings.url)
-            self._connection = connection = _connect(url)
+            connection = _connect(url)
+            self._socket = connection.sock
             try:
                 target = url._replace(scheme="", netloc="", path=url.path or "/").geturl()
                 connection.request("POST", target, body, headers)
@@ -108,10 +110,9 @@ class InfluxSink:
 
     def hang_up(self) -> None:
         """End what is being sent: its thread must hold nobody up."""
-        connection = self._connection
-        if connection is not None and connection.sock is not None:
+        if self._socket is not None:
             with suppress(OSError):
-                connection.sock.shutdown(SHUT_RDWR)
+                self._socket.shutdown(SHUT_RDWR)
 
     def sent(self, position: dict[str, int]) -> None:
         """Note that everything up to a position has arrived."""
@@ -124,7 +125,9 @@ def _connect(url: SplitResult) -> HTTPConnection:
     if not url.hostname:
         raise ValueError("its URL names no host")
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    connection = kind(url.hostname, url.port, timeout=CONNECT_TIMEOUT_S)
+    # Without a port, the last group of an IPv6 address would be taken for it.
+    port = url.port or kind.default_port
+    connection = kind(url.hostname, port, timeout=CONNECT_TIMEOUT_S)
     connection.connect()
     connection.sock.settimeout(TIMEOUT_S)
     return connection

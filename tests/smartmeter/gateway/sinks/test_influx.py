@@ -219,6 +219,25 @@ def test_the_words_of_a_refusal_may_be_missing(
         InfluxSink(InfluxSettings(url), Readings(tmp_path / "r")).send(["x value=1 1"])
 
 
+def test_a_refusal_whose_words_do_not_end_can_be_hung_up(tmp_path: Path) -> None:
+    head = b"HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Length: 1000\r\n\r\nabc"
+    with answering(head, stays=True) as url:
+        sink = InfluxSink(InfluxSettings(url), Readings(tmp_path / "r"))
+        timer = threading.Timer(0.3, sink.hang_up)
+        timer.start()
+        before = time.monotonic()
+        with pytest.raises(SinkRefused, match="answered 500"):
+            sink.send(["x value=1 1"])
+        assert time.monotonic() - before < 5
+        timer.join()
+
+
+def test_an_ipv6_address_needs_no_port(tmp_path: Path) -> None:
+    sink = InfluxSink(InfluxSettings("https://[::1]/write"), Readings(tmp_path / "r"))
+    with pytest.raises(SinkRefused, match="refused"):  # and not: unknown
+        sink.send(["x value=1 1"])
+
+
 def test_a_server_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
     readings = Readings(tmp_path / "r")
     readings.keep(FACTORY.esn, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
