@@ -234,8 +234,9 @@ def test_a_refusal_whose_words_do_not_end_can_be_hung_up(tmp_path: Path) -> None
 
 def test_an_ipv6_address_needs_no_port(tmp_path: Path) -> None:
     sink = InfluxSink(InfluxSettings("https://[::1]/write"), Readings(tmp_path / "r"))
-    with pytest.raises(SinkRefused, match="refused"):  # and not: unknown
+    with pytest.raises(SinkRefused) as told:
         sink.send(["x value=1 1"])
+    assert "not known" not in str(told.value)  # the host; whether one listens is another thing
 
 
 def test_a_server_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
