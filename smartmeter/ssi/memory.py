@@ -125,6 +125,7 @@ class Memory:
         self.nominal_v, self.nominal_version = {}, 0
         self.status_bits, self.meter_down_s, self.gaps_logged = None, None, []
         self.reset_s, self.self_read_s, self.reset_told = 0, 0, True
+        self.reset_before_s, self.reset_open, self.reset_count = None, False, None
         self.season, self.calendar = None, ""
         self.context_sent = 0
 

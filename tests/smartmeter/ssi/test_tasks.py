@@ -21,6 +21,7 @@ from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.network.faults import Partition
+from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.module import Module
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
@@ -101,6 +102,12 @@ def test_a_power_cut_between_reset_and_report_resets_once_and_reports() -> None:
     street.run(2 * HOUR_S)
     assert street.device.meter.metering.registers.resets == 1
     assert [r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]
+
+
+def test_what_became_of_a_reset_is_not_asked_of_another_meter() -> None:
+    memory = Memory(reset_before_s=0, reset_open=True, reset_count=5, reset_s=1, reset_told=False)
+    memory.forget_meter({}, None, None)
+    assert (memory.reset_before_s, memory.reset_open, memory.reset_count) == (None, False, None)
 
 
 @pytest.mark.parametrize("after", [False, True])
