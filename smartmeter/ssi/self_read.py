@@ -1,7 +1,8 @@
 """Self-reads: each that is due is done once, also where the line loses the meter's answer.
 
 Whether the meter has done it is open then: the sequence number of its newest self-read (ST-26)
-tells when it is tried again, and a meter without one is taken to have done it.
+tells when it is tried again, and a meter without one is taken to have done it.  This is kept in
+memory only: a module that starts anew in between may have a self-read done twice.
 """
 
 from __future__ import annotations
