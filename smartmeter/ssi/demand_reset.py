@@ -8,8 +8,7 @@ is taken to have done it.  A module that was cut off before it had told the mete
 
 from __future__ import annotations
 
-from ansi_tables import layout_for
-from protocols.c1218.scripts import Script, read_part
+from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.base.errors import StorageError
@@ -17,7 +16,7 @@ from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.work import DEMAND_RESET_BIT, ProcedureRefused, remote_reset
+from smartmeter.ssi.work import DEMAND_RESET_BIT, ProcedureRefused, read_count, remote_reset
 
 #: Between two resets that nobody forced (a common rule of utilities): 24 hours, with a minute
 #: for what was tried again the day before.
@@ -51,7 +50,7 @@ class DemandResets:
     def script(self, meter: MeterContext, sequence: int, limits: ClientLimits) -> Script[None]:
         """Reset the demand; what it was before stands in ST-25 then."""
         memory = self._memory
-        count = yield from _count(meter, limits)
+        count = yield from read_count(meter, REGISTERS, COUNT, limits)
         if not memory.reset_open or (count is not None and count == memory.reset_count):
             self._ask(count)
             try:
@@ -92,17 +91,3 @@ class DemandResets:
     def give_up(self) -> None:
         """Nobody will ask again what became of a reset: it counts as done."""
         self._memory.reset_open, self._memory.reset_before_s = False, None
-
-
-def _count(meter: MeterContext, limits: ClientLimits) -> Script[int | None]:
-    """Read how many resets the meter has counted; None where it does not count."""
-    if REGISTERS not in meter.context.fmt.std_tbls_used:
-        return None
-    layout = layout_for(REGISTERS, meter.context)
-    if not layout.has(COUNT):
-        return None
-    try:
-        octets = yield from read_part(REGISTERS, *layout.field(COUNT), limits)
-    except ServiceRefused:
-        return None
-    return int(layout.value_at(COUNT, octets))

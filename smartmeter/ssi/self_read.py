@@ -7,12 +7,11 @@ memory only: a module that starts anew in between may have a self-read done twic
 
 from __future__ import annotations
 
-from ansi_tables import layout_for
-from protocols.c1218.scripts import Script, read_part
+from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import ServiceRefused
 from smartmeter.ssi.meter_data import MeterContext
-from smartmeter.ssi.work import SELF_READ_BIT, ProcedureRefused, remote_reset
+from smartmeter.ssi.work import SELF_READ_BIT, ProcedureRefused, read_count, remote_reset
 
 SELF_READS, NEWEST = 26, "LAST_ENTRY_SEQ_NBR"
 
@@ -26,7 +25,7 @@ class SelfReads:
 
     def script(self, meter: MeterContext, due_s: int, limits: ClientLimits) -> Script[None]:
         """Let the meter read itself, unless it has done so when it was asked before."""
-        newest = yield from _newest(meter, limits)
+        newest = yield from read_count(meter, SELF_READS, NEWEST, limits)
         asked, self._open = self._open, None
         if asked is not None and asked[0] == due_s and (newest is None or newest != asked[1]):
             return
@@ -37,17 +36,3 @@ class SelfReads:
             self._open = None
             raise
         self._open = None
-
-
-def _newest(meter: MeterContext, limits: ClientLimits) -> Script[int | None]:
-    """Read the number of the newest self-read; None where the meter tells none."""
-    if SELF_READS not in meter.context.fmt.std_tbls_used:
-        return None
-    layout = layout_for(SELF_READS, meter.context)
-    if not layout.has(NEWEST):
-        return None
-    try:
-        octets = yield from read_part(SELF_READS, *layout.field(NEWEST), limits)
-    except ServiceRefused:
-        return None
-    return int(layout.value_at(NEWEST, octets))

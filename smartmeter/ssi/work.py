@@ -167,6 +167,22 @@ def watch(spans: Sequence[Span], limits: ClientLimits) -> Script[list[tuple[Span
     return found
 
 
+def read_count(
+    meter: MeterContext, table: int, name: str, limits: ClientLimits
+) -> Script[int | None]:
+    """Read a number by which the meter counts what it has done; None where it does not count."""
+    if table not in meter.context.fmt.std_tbls_used:
+        return None
+    layout = layout_for(table, meter.context)
+    if not layout.has(name):
+        return None
+    try:
+        octets = yield from read_part(table, *layout.field(name), limits)
+    except ServiceRefused:
+        return None
+    return int(layout.value_at(name, octets))
+
+
 def remote_reset(
     meter: MeterContext, bits: int, sequence: int, limits: ClientLimits
 ) -> Script[bytes]:
