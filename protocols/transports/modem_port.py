@@ -20,8 +20,7 @@ from protocols.modem.at import (
     DataArrived,
     Line,
 )
-from protocols.transports.names import MODEM
-from protocols.transports.port import Port
+from protocols.transports.port import MODEM, Port
 
 #: The longest single wait on the port.
 MAX_WAIT_S = 0.2

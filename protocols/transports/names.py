@@ -6,11 +6,9 @@ import re
 
 from protocols.errors import PortError
 from protocols.transports.capture import captured
-from protocols.transports.port import Port
+from protocols.transports.port import MODEM, Port
 from protocols.transports.tcp import TcpPort
 
-#: Before the number that is to be dialled.
-MODEM = "modem:"
 MAX_TCP_PORT = 65_535
 
 

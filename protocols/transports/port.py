@@ -6,6 +6,9 @@ import os
 import re
 from typing import Protocol
 
+#: How the name of a port begins behind which a number is dialled.
+MODEM = "modem:"
+
 
 class Port(Protocol):
     """A serial line, a socket or an end of a pipe.  PortError when it has gone."""

@@ -14,8 +14,7 @@ from dataclasses import replace
 from protocols.datalink.packet import ACK, NAK, STP
 from protocols.errors import LinkError, PortError, ProtocolError, ServiceRefused
 from protocols.psem.identification import parse_identification
-from protocols.transports.names import MODEM
-from protocols.transports.port import Port
+from protocols.transports.port import MODEM, Port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import SerialPort
 from smartmeter.cli.finding import Finding

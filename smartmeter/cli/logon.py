@@ -13,8 +13,8 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.errors import PortError
 from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.transports.modem_port import call_name
-from protocols.transports.names import MODEM, open_port
-from protocols.transports.port import Port
+from protocols.transports.names import open_port
+from protocols.transports.port import MODEM, Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_password
