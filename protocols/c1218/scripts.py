@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed
+from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed, Step
 from protocols.c1218.transfer import (
     SESSION_LOST,
     T,
@@ -252,13 +252,26 @@ def in_session(script: Script[T]) -> Script[T]:
     On a bad line a meter may have given the session up, and its rno or isss tells nothing of the
     table that was asked for.  One that still answers to something else refuses that one thing.
     """
+
+    def ask(step: Step) -> Script[Response]:
+        answer = yield step
+        if answer.code in SESSION_LOST and (yield from _is_over(answer)):
+            raise SessionEnded(f"the meter has ended the session: {answer.code:02X}H")
+        return answer
+
+    return asked_by(script, ask)
+
+
+def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Script[T]:
+    """Run a script, each of whose steps goes through ``ask``, which is one too.
+
+    What ``ask`` raises of the protocol (ProtocolError) is raised where the script waits.
+    """
     try:
         step = next(script)
         while True:
             try:
-                answer = yield step
-                if answer.code in SESSION_LOST and (yield from _is_over(answer)):
-                    raise SessionEnded(f"the meter has ended the session: {answer.code:02X}H")
+                answer = yield from ask(step)
             except ProtocolError as error:
                 step = script.throw(error)
             else:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from protocols.c1218.scripts import Script
-from protocols.errors import ProtocolError
+from protocols.c1218.scripts import Script, asked_by
+from protocols.c1218.steps import Step
 from protocols.machine import Event
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
@@ -107,22 +107,12 @@ class Guard:
 
 def guarded(script: Script[T], guard: Guard, denied: Callable[[WriteDenied], None]) -> Script[T]:
     """Run a script, and answer its forbidden requests with ``isc`` in the meter's place."""
-    try:
-        step = next(script)
-        while True:
-            what = guard.judge(step) if isinstance(step, Request) else None
-            if what is not None:
-                denied(WriteDenied(what))
-                step = script.send(Response(ResponseCode.isc))
-                continue
-            try:
-                answer = yield step
-            except ProtocolError as error:
-                step = script.throw(error)
-            else:
-                step = script.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-    finally:
-        script.close()
+
+    def ask(step: Step) -> Script[Response]:
+        what = guard.judge(step) if isinstance(step, Request) else None
+        if what is None:
+            return (yield step)
+        denied(WriteDenied(what))
+        return Response(ResponseCode.isc)
+
+    return asked_by(script, ask)
