@@ -72,22 +72,28 @@ class SessionTable:
 
 @dataclass
 class FailureLimit:
-    """Counts failed log-ins, so that passwords cannot be tried in bulk."""
+    """Counts failed log-ins, so that passwords cannot be tried in bulk.
+
+    One that is still being checked counts as failed: a hundred at once are no way around it.
+    """
 
     _failures: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
 
-    def refuses(self, address: str, user: str, now_s: float) -> bool:
-        """Tell whether this address has failed too often for this user in the last minute."""
-        times = self._failures.get((address, user))
+    def admits(self, address: str, user: str, now_s: float) -> bool:
+        """Count a try; False where this address failed too often for this user a minute ago."""
+        times = self._failures.pop((address, user), None) or deque()
         while times and now_s - times[0] > FAILURE_WINDOW_S:
             times.popleft()
-        if times is not None and not times:
-            del self._failures[address, user]
-        return bool(times) and len(times or ()) >= MAX_FAILURES
+        admitted = len(times) < MAX_FAILURES
+        if admitted:
+            times.append(now_s)
+        while len(self._failures) >= MAX_WATCHED_PAIRS:
+            del self._failures[next(iter(self._failures))]
+        self._failures[address, user] = times
+        return admitted
 
-    def failed(self, address: str, user: str, now_s: float) -> None:
-        """Count one failure."""
-        if len(self._failures) >= MAX_WATCHED_PAIRS:
-            self._failures.pop(next(iter(self._failures)))
-        times = self._failures.setdefault((address, user), deque(maxlen=MAX_FAILURES))
-        times.append(now_s)
+    def succeeded(self, address: str, user: str) -> None:
+        """Take back the newest try: it was none that failed."""
+        times = self._failures.get((address, user))
+        if times:
+            times.pop()

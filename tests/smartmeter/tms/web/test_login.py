@@ -1,5 +1,6 @@
 """The log-in stands before every page, and cannot be tried in bulk."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -58,6 +59,19 @@ async def test_five_failures_close_the_door_for_a_minute(browser: httpx.AsyncCli
     ]
     good = {"user": "ann", "password": "good"}
     assert (await browser.post("/login", data=good)).status_code == 429
+
+
+async def test_guesses_that_come_at_once_are_no_way_around_the_five(
+    browser: httpx.AsyncClient,
+) -> None:
+    forms = [{"user": "ann", "password": f"guess {number}"} for number in range(30)]
+    answers = await asyncio.gather(*(browser.post("/login", data=form) for form in forms))
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 25
+
+
+async def test_who_logs_in_often_is_not_kept_out(browser: httpx.AsyncClient) -> None:
+    good = {"user": "ann", "password": "good"}
+    assert {(await browser.post("/login", data=good)).status_code for _ in range(12)} == {303}
 
 
 @pytest.mark.parametrize("body", [b"", b"user=ann", b"\xff\xfe", b"user=a&" * MAX_FORM_OCTETS])
