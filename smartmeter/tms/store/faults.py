@@ -48,6 +48,34 @@ def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     return StorageError(str(path), str(error), remedy)
 
 
+def foreign(path: Path) -> StorageError:
+    """Give what is raised for a database that another program has made."""
+    return StorageError(str(path), "is no database of a TMS", "name another folder")
+
+
+def moved(path: Path) -> StorageError:
+    """Give what is raised where a name leads no longer to the file that was opened."""
+    return StorageError(
+        str(path), "it, or its -wal, was removed or replaced", "put it back, or start again"
+    )
+
+
+def own_files(path: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Give which files the names of a database and of its log lead to, None for nothing.
+
+    Who has a file open goes on with it when its name is gone, and SQLite with a log does not look.
+    """
+    return tuple(_file(one) for one in (path, path.with_name(f"{path.name}-wal")))
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _code(error: sqlite3.Error) -> int:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF

@@ -7,6 +7,9 @@ them fails, the transaction is undone and done again with a savepoint for each,
 so that it alone is lost.  What was told is there after kill -9 and power loss; what was not is
 there whole or not at all.
 
+A database that was removed, or replaced, under its name is written no more: what it took would
+be gone with the last program that holds it.
+
 What the TMS notes for itself (a state, the end of a job) nobody repeats: the writer keeps it
 while the database takes nothing, and then nothing overtakes it.
 """
@@ -23,7 +26,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from smartmeter.base.errors import StorageError
-from smartmeter.tms.store.faults import OF_THE_CHANGE, may_pass, storage_error
+from smartmeter.tms.store.faults import (
+    OF_THE_CHANGE,
+    foreign,
+    may_pass,
+    moved,
+    own_files,
+    storage_error,
+)
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], Any]
@@ -72,6 +82,7 @@ class Store:
             self._reader = _connect(path, cache_kib)
             migrate(self._reader, path)
             self._writer = _connect(path, cache_kib)
+            self._files = own_files(path)
         except sqlite3.Error as error:
             raise storage_error(path, error) from error
         except OSError as error:
@@ -154,6 +165,9 @@ class Store:
         connection, fault = self._writer, None
         group, self._owed = self._owed + group, []
         done = group
+        if own_files(self.path) != self._files:
+            self._refuse(group, moved(self.path), passing=True)
+            return
         try:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -167,7 +181,7 @@ class Store:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self._refuse(group, error)
+            self._refuse(group, storage_error(self.path, error), may_pass(error))
             return
         self._wait_for_locks(BUSY_TIMEOUT_S)
         self.fault = fault
@@ -179,14 +193,14 @@ class Store:
             self._writer.execute(f"PRAGMA busy_timeout={round(timeout_s * 1000)}")
             self._lock_timeout_s = timeout_s
 
-    def _refuse(self, group: list[_Entry], error: sqlite3.Error) -> None:
+    def _refuse(self, group: list[_Entry], fault: StorageError, passing: bool) -> None:
         """Keep of a group that the database did not take what is to be tried again."""
         self._wait_for_locks(LOCKED_TIMEOUT_S)
-        self.fault = fault = storage_error(self.path, error)
+        self.fault = fault
         for entry in group:
             if entry.future.done():
                 continue
-            if entry.again and may_pass(error) and len(self._owed) < MAX_OWED:
+            if entry.again and passing and len(self._owed) < MAX_OWED:
                 self._owed.append(entry)
             else:
                 entry.future.set_exception(fault)
@@ -248,16 +262,20 @@ def _scripts() -> list[Path]:
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring a database to the newest schema; each file of ``schema/`` is one version.
 
-    StorageError for a database that a newer program has written.
+    StorageError for a database that a newer program has written, or another one.
     """
     scripts = _scripts()
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     if version > len(scripts):
         raise StorageError(
             str(path),
             f"has schema {version}, newer than this program's {len(scripts)}",
             "use the newer program",
         )
+    # Each version is one transaction: who has none has no table yet.
+    if version < 0 or bool(version) != ("meters" in tables) or (tables and not version):
+        raise foreign(path)
     for number, file in enumerate(scripts[version:], version + 1):
         script = file.read_text()
         connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")

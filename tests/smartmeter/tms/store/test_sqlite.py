@@ -78,6 +78,40 @@ def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
         Store(path)
 
 
+@pytest.mark.parametrize("version", [0, 5, -3])
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "tms.sqlite3"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE bookmarks (name)")
+        connection.execute(f"PRAGMA user_version={version}")
+    with pytest.raises(StorageError, match=r"tms\.sqlite3: is no database of a TMS; name another"):
+        Store(path)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("bookmarks",)]
+
+
+@pytest.mark.parametrize("name", ["tms.sqlite3", "tms.sqlite3-wal"])
+def test_a_database_whose_files_were_removed_acknowledges_nothing_until_they_are_back(
+    tmp_path: Path, name: str
+) -> None:
+    path, away = tmp_path / "tms.sqlite3", tmp_path / "away"
+    store = Store(path)
+    store.write_now(lambda c: put(c, "before"))
+    (tmp_path / name).rename(away)
+    noted = store.write(lambda c: put(c, "noted"), again=True)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="removed or replaced; put it back, or start again"):
+            store.write_now(lambda c: put(c, "lost"))
+        (tmp_path / name).touch()  # another file in its place
+    assert not noted.done()
+    away.rename(tmp_path / name)
+    store.write_now(lambda c: put(c, "after"))
+    store.close()
+    store = Store(path)
+    names = {row[0] for row in store.read("SELECT name FROM settings")}
+    assert names >= {"before", "noted", "after"} and "lost" not in names
+    store.close()
+
+
 def torn(path: Path, table: str) -> Store:
     """Give a store of which the first page of a table is spoilt."""
     Store(path).close()
