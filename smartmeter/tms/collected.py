@@ -25,6 +25,11 @@ from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.wording import code_name, iso
 
 MAX_INTERVALS = 40_000
+#: Another meter in the place numbers its log anew, and a clock may have been wrong: none is newer
+#: than when it came.
+_NEWEST_ENTRY = (
+    "CASE WHEN time_s BETWEEN 1 AND received_s THEN time_s ELSE received_s END DESC, sequence DESC"
+)
 #: What pages and the API call a register whose kind has a longer name.
 _REGISTER_KINDS = {
     RegisterKind.SUMMATION: "register",
@@ -139,7 +144,7 @@ class Collected:
 
     def events(self, esn: str, limit: int = 50) -> list[dict[str, Any]]:
         """Give the newest entries of the meter's log, newest first."""
-        rows = self._newest("events", "sequence DESC", esn, limit)
+        rows = self._newest("events", _NEWEST_ENTRY, esn, limit)
         return [
             {
                 "sequence": r["sequence"],

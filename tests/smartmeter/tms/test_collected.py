@@ -78,6 +78,15 @@ def test_intervals_of_a_context_that_never_came_are_raw_counts_beside_the_others
     assert shown["length_s"] == [QUARTER_S] * 4
 
 
+def test_the_newest_entries_of_a_log_are_those_of_the_meter_that_came_last(store: Store) -> None:
+    # The old meter's log, one of its entries by a clock far ahead; the new one counts from 1 again.
+    entries = [(900, 10, 20), (901, 4_000_000_000, 30), (1, 40, 50), (2, 45, 50), (3, 0, 60)]
+    sql = "INSERT INTO events VALUES ('SM1',?,?,1,0,x'',?)"
+    store.write_now(lambda c: c.executemany(sql, entries) and None)
+    told = [one["sequence"] for one in Collected(store).events("SM1")]
+    assert told == [3, 2, 1, 901, 900]
+
+
 async def test_octets_that_are_no_table_of_a_module_break_no_page(tmp_path: Path) -> None:
     tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
     await tms.start("127.0.0.1", 0)
