@@ -18,6 +18,8 @@ _Name = tuple[Key, Hashable]
 #: Paths that wait for one answer: a node may ask again on a new connection, and anybody
 #: may write another's title and id into a request.
 MAX_ASKERS = 4
+#: Answered requests that are remembered, for another answer.
+MAX_ANSWERED = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class AnswersDue:
         self._askers: dict[Key, list[Hashable]] = {}
         self._by_asker: dict[Hashable, set[Key]] = {}
         self._by_way: dict[Hashable, set[_Name]] = {}
+        self._answered: OrderedDict[Key, list[Asked]] = OrderedDict()
 
     def has_room(self, came: Hashable) -> bool:
         """Tell whether one more request of a path can be remembered."""
@@ -116,26 +119,41 @@ class AnswersDue:
         key: Key,
         path: Hashable,
         is_near: Callable[[Hashable, Hashable], bool] = lambda way, path: False,
+        belongs: Callable[[Asked], bool] = lambda asked: True,
     ) -> list[Asked]:
         """Give who waits for the answer that came by ``path``; the right one is waited for no more.
+
+        Others may stand behind the same path, and guess what is asked of a node.  So an answer that
+        does not belong, as it is another node's, goes on and the right one is waited for; and
+        a second one to a secured request goes on too, as only who asked can check a MAC.
 
         Deployed nodes answer on a connection of their own.  Where who asked can check a MAC,
         such an answer goes on too, and the true one still finds its way if this was none.  In
         clear it must come from near where the request went: ``is_near`` tells that of two paths.
         """
         waiting = [self._asked[key, came] for came in self._askers.get(key, ())]
-        if found := [one for one in waiting if path in one.ways]:
+        if on_way := [one for one in waiting if path in one.ways]:
+            found = [one for one in on_way if belongs(one)]
             for one in found:
                 self._remove((key, one.came))
-            return found
-        if not key[0]:
-            return []  # without a title the path is all that who asked is known by
-        waiting = [one for one in waiting if one.came != path]
+            self._remember(key, [one for one in found if one.mode != CLEAR])
+            return found or on_way
+        again = [one for one in self._answered.get(key, ()) if belongs(one)]
+        if not key[0]:  # without a title the path is all that who asked is known by
+            return [one for one in again if path in one.ways]
+        waiting = [one for one in waiting if one.came != path and belongs(one)]
         waiting = [one for one in waiting if one.mode != CLEAR or is_near(one.went, path)]
         found = [replace(one, answered=True) for one in waiting]
         for one in found:
             self._asked[key, one.came] = one
-        return found
+        return found or [one for one in again if one.came != path]
+
+    def _remember(self, key: Key, answered: list[Asked]) -> None:
+        if answered:
+            self._answered[key] = answered
+            self._answered.move_to_end(key)
+            if len(self._answered) > MAX_ANSWERED:
+                self._answered.popitem(last=False)
 
     def asking(self, title: _Title, path: Hashable) -> list[Hashable]:
         """Give the paths by which a title has asked what went by ``path``, for what has no A4."""
@@ -163,6 +181,8 @@ class AnswersDue:
     def overdue(self, now_us: int) -> list[Asked]:
         """Give the requests that were not answered in time, and forget them."""
         found = []
+        while self._answered and now_us >= next(iter(self._answered.values()))[0].due_us:
+            self._answered.popitem(last=False)
         while self._asked:
             name, one = next(iter(self._asked.items()))
             if now_us < one.due_us:

@@ -329,13 +329,15 @@ class Relay:
             return  # the first way may still bring the answer
         if path == self.upstream:
             self._ways.answered_from_above(apdu.calling, now_us)
-        waiting = self._due.take(key, path, self._is_same_host)
-        waiting = waiting or self._due.take(((), key[1]), path)
+        waiting = self._due.take(key, path, self._is_same_host, lambda one: _belongs(one, apdu))
+        waiting = waiting or self._due.take(
+            ((), key[1]), path, belongs=lambda one: _belongs(one, apdu)
+        )
         if len(waiting) == 1 and path in waiting[0].ways:
             self._learn(waiting[0], path, apdu, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
-            if asked.too == path:
+            if asked.too == path and _belongs(asked, apdu):
                 self._is_elsewhere(asked, now_us)
         if waiting or self._told_group(key, path, apdu, octets, now_us):
             return
@@ -469,6 +471,11 @@ def _key_of(apdu: Apdu) -> Key:
 
 def _key_of_answer(apdu: Apdu) -> Key:
     return _absolute(apdu.called), apdu.called_invocation_id or 0
+
+
+def _belongs(asked: Asked, answer: Apdu) -> bool:
+    """Tell whether an answer can be the one that was asked for; any relay may say it has no way."""
+    return is_network_error(answer) or answers_for(asked.apdu.called, answer.calling)
 
 
 def _is_own(own: ApTitle | None, title: ApTitle | None) -> bool:
