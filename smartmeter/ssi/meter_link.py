@@ -52,7 +52,7 @@ class MeterLink:
     def read_failed(self, now_us: int) -> None:
         """The meter's context could not be read: it is tried again, each time after longer."""
         self._reading = False
-        pause_us = FIRST_RETRY_US << min(self._in_a_row - 1, MAX_DOUBLINGS)
+        pause_us = FIRST_RETRY_US << min(max(0, self._in_a_row - 1), MAX_DOUBLINGS)
         self.read_due_us = now_us + min(pause_us, MAX_RETRY_US)
 
     def take_due(self, now_us: int) -> bool:
@@ -78,9 +78,14 @@ class MeterLink:
         if accepted is not None:
             self._locked = not accepted
 
-    def failed(self, cause: str, now_us: int) -> bool:
-        """A job at the meter failed; True when that makes the meter unreachable."""
+    def failed(self, cause: str, now_us: int, in_outage: bool = False) -> bool:
+        """A job at the meter failed; True when that makes the meter unreachable.
+
+        One that is silent in an outage has lost its mains: that is told as the outage.
+        """
         self.failures += 1
+        if in_outage:
+            return False
         self._in_a_row += 1
         if self._in_a_row < UNREACHABLE_AFTER or self._lost or self._reporter.meter is None:
             return False

@@ -87,6 +87,11 @@ class OutageDetector:
         """Tell whether the mains are there, as far as the module knows."""
         return self._gone_us is None
 
+    @property
+    def tells(self) -> bool:
+        """Tell whether the mains are away, and that is told where it lasts."""
+        return self.enabled and not self.mains_on
+
     def lost(self, now_us: int) -> None:
         """The mains are lost: note when; ``memory`` is to be made durable now."""
         if self._gone_us is not None:

@@ -110,7 +110,7 @@ class Outcomes:
         parts = self._parts
         if isinstance(event.error, AnotherMeter):
             parts.link.read_soon(now_us)
-        elif parts.link.failed(str(event.error), now_us):
+        elif parts.link.failed(str(event.error), now_us, parts.outage.tells):
             parts.network.poll(now_us)
         parts.known.failed()
         match event.token:
