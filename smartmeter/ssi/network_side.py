@@ -122,6 +122,8 @@ class NetworkSide:
         self._gasps: deque[int] = deque()
         self._gasps_left: int | None = None
         self._gasps_sent = 0
+        #: The report that is the last gasp.
+        self._gasp = 0
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []
 
@@ -220,11 +222,13 @@ class NetworkSide:
             self._node.answer(asked.token, responses, now_us)
             self._reserve()
 
-    def hurry(self, waits_us: Sequence[int], now_us: int) -> None:
+    def hurry(self, report: int, waits_us: Sequence[int], now_us: int) -> None:
         """Last gasp: send what is urgent, and again, each time after the next of these waits.
 
+        The ``report`` that tells of the loss goes first: older alarms would use up the energy.
         No more messages than waits, whatever comes of them, until the mains are back.
         """
+        self._gasp = report
         self._gasps, self._gasps_left, self._gasps_sent = deque(waits_us), len(waits_us), 0
         self._under_way = None
         self._not_before_us = now_us + (self._gasps.popleft() if self._gasps else 0)
@@ -330,7 +334,8 @@ class NetworkSide:
     def _first_for(self, way: Way, gasping: bool) -> Entry | None:
         """Give the report that a bearer takes next; none that lets others go first."""
         passed_over = self._refusals.passed_over
-        return self._outbox.first(way.urgent_only or gasping, _room(way), passed_over)
+        ahead = self._gasp if gasping else 0
+        return self._outbox.first(way.urgent_only or gasping, _room(way), passed_over, ahead)
 
     def _unseen_way(self) -> Hashable | None:
         """Give the cheapest bearer of what is routine, if nobody has seen us on it."""

@@ -171,10 +171,12 @@ class Outbox:
         only_urgent: bool = False,
         octets: int | None = None,
         without: Collection[int] = (),
+        ahead: int = 0,
     ) -> Entry | None:
         """Give the report to send next: exceptions first, then by number; none that is set aside.
 
-        ``octets`` leaves out those whose services are longer, ``without`` those numbers.
+        ``octets`` leaves out those whose services are longer, ``without`` those numbers; the
+        number that is ``ahead`` goes before all others.
         """
         return min(
             (
@@ -185,7 +187,7 @@ class Outbox:
                 and not entry.set_aside
                 and entry.number not in without
             ),
-            key=lambda entry: (not entry.urgent, entry.number),
+            key=lambda entry: (entry.number != ahead, not entry.urgent, entry.number),
             default=None,
         )
 

@@ -36,8 +36,9 @@ class Power:
         lasts = True
         for event in self._outage.expire(now_us):
             if isinstance(event, LastGasp):
-                if self._reporter.outage(event.number, event.start_s, None, now_us):
-                    self._network.hurry(event.waits_us, now_us)
+                report = self._reporter.outage(event.number, event.start_s, None, now_us)
+                if report is not None:
+                    self._network.hurry(report, event.waits_us, now_us)
             else:
                 lasts = False
         return lasts

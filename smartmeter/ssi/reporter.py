@@ -80,11 +80,11 @@ class Reporter:
         now_us: int,
         urgent: bool = False,
         tells: bool = True,
-    ) -> None:
+    ) -> int:
         """Put a report into the outbox, with the cursors as they stand, in one commit.
 
         After it go the alarms that were kept for that commit; what ``tells`` of them tells of
-        no more.
+        no more.  Gives its number, of several that it takes the first one's.
         """
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
@@ -96,9 +96,10 @@ class Reporter:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
         if given_up:
             self.keep_own(ModuleAlarm.GAP, "there are too many gaps", now_us, given_up)
-        self._outbox.add(drafts, memory.pages())
+        number = self._outbox.add(drafts, memory.pages())[0]
         if tells:
             self._tell_kept(now_us)
+        return number
 
     def _tell_kept(self, now_us: int) -> None:
         alarms = self.alarms.take(Disposition.ALARM)
@@ -160,13 +161,32 @@ class Reporter:
             self.alarms.keep(alarm)
             return
         service = self.make.own(SsiTable.ALARM, alarm)
-        self.report(self.header(Cause.ALARM, now_us), [service], now_us, urgent=True)
+        if self._together is None:
+            self.report(self.header(Cause.ALARM, now_us), [service], now_us, urgent=True)
+        else:
+            self._together.append(service)
 
-    def outage(self, number: int, start_s: int, end_s: int | None, now_us: int) -> bool:
+    @contextmanager
+    def together(self, now_us: int) -> Iterator[None]:
+        """Make all that is raised within durable in one commit, and the memory with it.
+
+        What one look has found is kept with the state that says so: after a power cut between
+        two commits the rest of it would count as told.
+        """
+        alarms: list[bytes] = []
+        self._together = alarms
+        yield
+        self._together = None
+        if alarms:
+            self.report(self.header(Cause.ALARM, now_us), alarms, now_us, urgent=True)
+        else:
+            self.keep()
+
+    def outage(self, number: int, start_s: int, end_s: int | None, now_us: int) -> int | None:
         """Act on a loss (``end_s`` None) or a restoration, times in UTC seconds.
 
-        True when it is told at once.  As an advisory, an outage rides on the next report when it
-        is over; the log of outages has each.
+        Gives the number of the report, when it is told at once.  As an advisory, an outage rides
+        on the next report when it is over; the log of outages has each.
         """
         memory, settings = self._memory, self._configuration.value(SsiTable.OUTAGE)
         if settings["DISPOSITION"] != Disposition.ALARM:
@@ -174,10 +194,9 @@ class Reporter:
                 waiting = [*memory.outages_waiting, [number, start_s, end_s]]
                 memory.outages_waiting = waiting[-MAX_OUTAGES:]
             self.keep()
-            return False
+            return None
         service = self._outage_record(number, start_s, end_s)
-        self.report(self.header(Cause.OUTAGE, now_us), [service], now_us, urgent=True)
-        return True
+        return self.report(self.header(Cause.OUTAGE, now_us), [service], now_us, urgent=True)
 
     def _outage_record(self, number: int, start_s: int, end_s: int | None) -> bytes:
         record = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ansi_tables.ssi_tables import AlarmSource, Content, SsiTable
+from ansi_tables.ssi_tables import AlarmSource, Cause, Content, ModuleAlarm, SsiTable
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.ssi.log_reading import LogEntry, LogRead
@@ -13,7 +13,15 @@ from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
 from smartmeter.ssi.watching import POWER_DOWN, POWER_FAILURE_BIT, POWER_UP
-from tests.smartmeter.ssi.host import EPOCH_US, GENERAL, OUTAGE, Street, schedule, schedules
+from tests.smartmeter.ssi.host import (
+    EPOCH_US,
+    GENERAL,
+    OUTAGE,
+    Street,
+    raise_alarms,
+    schedule,
+    schedules,
+)
 from tests.smartmeter.ssi.test_watching import codes, watching
 
 HOUR_S = 3600
@@ -225,6 +233,33 @@ def test_no_more_last_gasps_than_the_energy_allows_each_in_its_window(gasps: int
     street.run(60)
     records = street.host.parts(SsiTable.OUTAGE_RECORD)
     assert [record["RESTORED"] for record in records] == [0, 1]
+
+
+def test_alarms_that_wait_do_not_use_up_the_energy_of_the_last_gasp() -> None:
+    street = watching(OUTAGE=OUTAGE)
+    street.host.refusing = True
+    raise_alarms(street, OUTAGE["LAST_GASP_COUNT"])
+    street.run(200)
+    street.host.refusing = False
+    street.device.mains(False, street.world.now_us)
+    street.run(50)
+    told = [report.header["CAUSE"] for report in street.host.reports][-3:]
+    assert told == [Cause.OUTAGE, Cause.ALARM, Cause.ALARM]
+
+
+def test_a_meter_that_is_silent_in_an_outage_is_told_as_the_outage_alone() -> None:
+    street = watching(OUTAGE=OUTAGE | {"HOLD_UP_MS": 3_600_000})
+    street.device.mains(False, street.world.now_us)
+    street.run(1200)
+    street.device.mains(True, street.world.now_us)
+    street.run(1200)
+    assert len(street.host.parts(SsiTable.OUTAGE_RECORD)) == 2
+    assert not codes(street)
+    street.device.mains(False, street.world.now_us)
+    street.run(1200)
+    street.device.module.mains(True, street.world.now_us)
+    street.run(300)
+    assert codes(street) == [(AlarmSource.MODULE, ModuleAlarm.METER_UNREACHABLE)]
 
 
 @pytest.mark.parametrize("outages", [3, 20])
