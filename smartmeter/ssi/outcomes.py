@@ -92,7 +92,8 @@ class Outcomes:
             case Asked() as request:
                 self._serving.done(request, event.result, now_us)
             case ("watch", _):
-                parts.watching.looked(event.result, event.line_us, now_us)
+                read_us = event.last.answered_us
+                parts.watching.looked(event.result, event.line_us, read_us, now_us)
             case ("gap", int() as set_nbr, int() as first):
                 parts.gaps.done(event.result, set_nbr, first, now_us)
         if parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None:

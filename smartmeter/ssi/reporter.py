@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any
 
@@ -42,6 +43,8 @@ class Reporter:
         self.make = ReportMaker(base)
         self.life, self.upgrade = life, upgrade
         self.meter: MeterContext | None = None
+        #: Alarms that are to leave together.
+        self._together: list[bytes] | None = None
 
     def utc_s(self, now_us: int) -> int:
         """Give the module's UTC second, 0 while its clock is not set."""

@@ -74,6 +74,8 @@ class TableMonitor:
         #: When the first monitor is due; asked at every step, so kept.
         self._next_us = NEVER_US
         self._impossible: list[str] = []
+        #: What was judged last has given a monitor the value that its changes are told against.
+        self.begun = False
 
     @property
     def faults(self) -> list[str]:
@@ -218,7 +220,11 @@ class TableMonitor:
         return watch.watched.holds(value, bool(raised), now_us) != bool(raised)
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
-        """Take what was read; give the changes.  Their states are to be made durable now."""
+        """Take what was read; give the changes.  Their states are to be made durable now.
+
+        So are they when monitors have ``begun``.
+        """
+        self.begun = False
         verdicts = [self._judge(watch, mine, now_us) for watch, mine in self._each(read)]
         return [verdict for verdict in verdicts if verdict is not None]
 
@@ -249,6 +255,7 @@ class TableMonitor:
             holds = watched.holds(value, bool(raised), now_us)
         if last is None and changes:
             self._states[number] = [False, octets.hex()]
+            self.begun = True
         if not watched.lasts(holds != bool(raised), now_us):
             return None
         if holds and not watched.may_tell(now_us):

@@ -143,19 +143,24 @@ class Watching:
             yield from self._door.look(limits)
         return read
 
-    def looked(self, read: list[tuple[Span, bytes]], line_us: int, now_us: int) -> bool:
-        """Take what was read; True when something was told."""
+    def looked(
+        self, read: list[tuple[Span, bytes]], line_us: int, read_us: int, now_us: int
+    ) -> bool:
+        """Take what was read at ``read_us``; True when something was told.
+
+        To end the session may have taken seconds more, which no window of time is to count.
+        """
         asked = self._rest(line_us, now_us)
         self._monitor.answered(asked, read)
         self._tell_faults(now_us)
-        verdicts = self._monitor.judge(read, now_us)
-        for verdict in verdicts:
-            self._judged(verdict, now_us)
-        if self._learned:
-            self._learned = False
-            self._take_again(now_us)
-        if verdicts:
-            self._reporter.keep()
+        verdicts = self._monitor.judge(read, read_us)
+        if verdicts or self._monitor.begun:
+            with self._reporter.together(now_us):
+                for verdict in verdicts:
+                    self._judged(verdict, now_us)
+                if self._learned:
+                    self._learned = False
+                    self._take_again(now_us)
         if any(span.table == EVENT_LOG for span, _ in read):
             changed = any(verdict.monitor["TABLE"] == EVENT_LOG for verdict in verdicts)
             if changed or not self._log_is_judged:

@@ -1,6 +1,6 @@
 """A TMS of the tests: one C12.22 node that takes reports, and a world with one SmartMeter."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -34,6 +34,8 @@ from protocols.c1222.services import decode_service
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import FullRead, FullWrite, OffsetWrite
 from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.errors import StorageError
+from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.network.link import Link, LinkSettings
@@ -221,6 +223,41 @@ class Street:
         writes = [own_write(t + STAGING_OFFSET, image) for t, image in images.items()]
         commit_image = ssi_tables.encode(SsiTable.COMMIT, commit)
         return self.ask(*writes, own_write(SsiTable.COMMIT, commit_image))
+
+
+class FailingNvram(MemoryNvram):
+    """Fails at the n-th commit from now, once."""
+
+    fails_in = 0
+
+    def commit(self, changes: Mapping[str, bytes | None]) -> None:
+        self.fails_in -= 1
+        if self.fails_in == 0:
+            raise StorageError("the flash", "is worn out")
+        super().commit(changes)
+
+
+def failing_memory(street: Street) -> FailingNvram:
+    """Give the module a memory that can fail; it starts anew on it."""
+    held = street.device.nvram
+    pages = {name: held.get(name) or b"" for name in held.names()}
+    street.device.nvram = failing = FailingNvram(pages)
+    street.device.restart(street.world.now_us)
+    street.run(60)
+    return failing
+
+
+def script_table(street: Street, number: int) -> list[bytes]:
+    """Let the meter show whatever stands in the list given, first what it shows now."""
+    meter = street.device.meter
+    genuine = meter.table
+    shown = [genuine(number, street.world.now_us)]
+
+    def table(asked: int, now_us: int) -> bytes:
+        return shown[0] if asked == number else genuine(asked, now_us)
+
+    meter.table = table  # type: ignore[method-assign]
+    return shown
 
 
 def small_outbox(monkeypatch: pytest.MonkeyPatch, capacity: int, reserve: int) -> None:

@@ -23,7 +23,15 @@ from smartmeter.ssi.factory import FACTORY_PAGE
 from smartmeter.ssi.module import MemoryFailed, Module
 from smartmeter.ssi.states import ErrorCode, Life, StartCause, State, WarningCode, warning
 from tests.smartmeter.ssi import host
-from tests.smartmeter.ssi.host import FACTORY, GENERAL, OUTAGE, Street, schedule, schedules
+from tests.smartmeter.ssi.host import (
+    FACTORY,
+    GENERAL,
+    OUTAGE,
+    FailingNvram,
+    Street,
+    schedule,
+    schedules,
+)
 
 HOUR_S = 3600
 
@@ -89,18 +97,6 @@ def test_states_03_to_06_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 # Errors.
-
-
-class FailingNvram(MemoryNvram):
-    """Fails at the n-th commit from now, once."""
-
-    fails_in = 0
-
-    def commit(self, changes: Mapping[str, bytes | None]) -> None:
-        self.fails_in -= 1
-        if self.fails_in == 0:
-            raise StorageError("the flash", "is worn out")
-        super().commit(changes)
 
 
 @pytest.mark.parametrize("fails_in", [1, 2, 3, 5])

@@ -14,7 +14,7 @@ from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.tables import port_of
-from smartmeter.ssi.alarms import NUISANCES, Alarms
+from smartmeter.ssi.alarms import NO_MONITOR, NUISANCES, Alarms
 from smartmeter.ssi.conditions import Watched, exact, whole
 from smartmeter.ssi.log_reading import LogEntry, LogRead
 from smartmeter.ssi.memory import Memory
@@ -26,9 +26,11 @@ from tests.smartmeter.ssi.host import (
     GENERAL,
     OUTAGE,
     Street,
+    failing_memory,
     monitor,
     schedule,
     schedules,
+    script_table,
 )
 
 HOUR_S = 3600
@@ -227,6 +229,49 @@ def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:
     street.run(60)
     raised = {alarm["MONITOR_NBR"] for alarm in street.host.parts(SsiTable.ALARM)}
     assert raised == {2}, "a hundred and some volts, whatever the raw number"
+
+
+@pytest.mark.parametrize("fails_in", [1, 2, 3])
+def test_what_one_look_finds_is_told_whichever_write_fails(fails_in: int) -> None:
+    """Two monitors see the same change; a power cut may come before any write."""
+    street = Street()
+    street.run(10)
+    memory, shown = failing_memory(street), script_table(street, 23)
+    street.provision(MONITORS={"MONITORS": [monitor(1), monitor(2)]})
+    street.run(60)
+    shown[0] = bytes([shown[0][0] + 1]) + shown[0][1:]
+    memory.fails_in = fails_in
+    street.run(60)
+    told = [alarm["MONITOR_NBR"] for alarm in street.host.parts(SsiTable.ALARM)]
+    assert sorted(n for n in told if n != NO_MONITOR) == [1, 2]
+
+
+def test_a_change_right_after_a_restart_is_a_change() -> None:
+    street = Street()
+    street.run(10)
+    shown = script_table(street, 23)
+    street.provision(MONITORS={"MONITORS": [monitor(1)]})
+    street.run(60)
+    shown[0] = bytes([shown[0][0] + 1]) + shown[0][1:]
+    street.device.restart(street.world.now_us)
+    street.run(60)
+    assert [alarm["MONITOR_NBR"] for alarm in street.host.parts(SsiTable.ALARM)] == [1]
+
+
+def test_a_rate_counts_from_when_a_value_was_read_and_not_from_when_the_session_ended() -> None:
+    rate = monitor(CONDITION=Condition.RATE, THRESHOLD=10, WINDOW_S=10, PERIOD_MS=3_600_000)
+    street = Street()
+    street.run(10)
+    street.provision(MONITORS={"MONITORS": [rate]})
+    street.run(60)
+    module, begin_us = street.device.module, street.world.now_us
+    span = Span(23, 0, 1)
+    for value, read_s, ended_s in ((1, 0, 8), (20, 11, 12), (40, 20, 29)):
+        read_us, ended_us = begin_us + read_s * S, begin_us + ended_s * S
+        read = JobDone(("watch", (span,)), [(span, bytes([value]))], 0, Exchanged(read_us, read_us))
+        module._outcomes.job_done(read, ended_us)
+    street.run(60)
+    assert [alarm["VALUE"] for alarm in street.host.parts(SsiTable.ALARM)] == [40]
 
 
 def test_watching_keeps_to_its_share_of_the_port() -> None:
