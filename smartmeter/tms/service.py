@@ -24,7 +24,6 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
 from smartmeter.tms.store.queries import (
-    MAX_PAGE,
     bounded,
     in_service,
     meter_row,
@@ -129,7 +128,7 @@ class Service:
         """Give the ways to the meters as a tree below the TMS, and who is out of reach."""
         graph, left_out = topology_of(self._server)
         lost = [{"esn": place.name, "state": place.text} for place in out_of_reach(graph)]
-        return {"tree": tree_of(graph), "out_of_reach": lost[:MAX_PAGE], "left_out": left_out}
+        return {"tree": tree_of(graph), "out_of_reach": lost, "left_out": left_out}
 
     def topology_dot(self) -> str:
         """Give the same as Graphviz text."""

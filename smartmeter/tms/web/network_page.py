@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from nicegui import ui
 
 from smartmeter.tms.service import Service
-from smartmeter.tms.web.frame import card, fill, heading, live, table
+from smartmeter.tms.web.frame import ROWS, PagedTable, card, fill, heading, live, table
 
 REFRESH_S = 5.0
 #: The tree is fetched by the browser: big data never goes through the page's own channel.
@@ -42,6 +44,11 @@ TREE_SCRIPT = """
 
 def draw(service: Service) -> None:
     """Draw the page and keep it live."""
+    out_of_reach: list[dict[str, Any]] = []
+
+    def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
+        return len(out_of_reach), out_of_reach[offset : offset + ROWS]
+
     heading("Network", 1)
     with card("Ways to the meters"):
         ui.label(
@@ -51,16 +58,18 @@ def draw(service: Service) -> None:
         left_out = ui.label().classes("faint")
         ui.link("The same as Graphviz text", "/api/topology.dot").classes("text-primary")
     with card("Out of reach"):
-        lost = table(
+        lost = PagedTable(
             [("esn", "SmartMeter"), ("state", "State")],
             "Nobody who is drawn is silent, without power or without a way.",
+            rows_of,
         )
     with card("What passed and what was refused"):
         counts = table([("what", "What"), ("count", "Times")], "Nothing yet.")
 
     def refresh() -> None:
         value = service.topology()
-        fill(lost, value["out_of_reach"])
+        out_of_reach[:] = value["out_of_reach"]
+        lost.refresh()
         more = value["left_out"]
         left_out.text = f"{more:,} more meters are not drawn." if more else ""
         network = service.network().items()

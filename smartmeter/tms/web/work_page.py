@@ -15,6 +15,7 @@ from smartmeter.tms.web.frame import ROWS, PagedTable, Visitor, card, fill, head
 
 REFRESH_S = 1.5
 MAX_SHIPMENT_OCTETS = 8 << 20
+NOT_TAKEN = "The file was not taken: it must be one CSV file (.csv), of 8 MiB at most."
 CLOSE = (
     '<q-td :props="props"><q-btn v-if="!props.row.closed_by" dense no-caps outline size="sm"'
     ' color="primary" label="Close" :aria-label="\'Close alarm \' + props.row.id"'
@@ -184,4 +185,5 @@ def _upload(label: str, take: Callable[[str], Awaitable[dict[str, int]]], what: 
         auto_upload=True,
         max_file_size=MAX_SHIPMENT_OCTETS,
         on_upload=taken,
+        on_rejected=lambda: ui.notify(NOT_TAKEN, type="negative"),
     ).props("flat bordered accept=.csv color=blue-9").classes("w-full")

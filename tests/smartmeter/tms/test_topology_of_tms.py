@@ -19,7 +19,7 @@ from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
-from smartmeter.tms.topology import TMS, topology_of
+from smartmeter.tms.topology import MAX_METERS, TMS, topology_of
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.tms.test_server import eventually
 
@@ -108,3 +108,9 @@ async def test_the_picture_is_served_as_graphviz_text(tms: TmsServer) -> None:
         assert answer.headers["content-type"].startswith("text/vnd.graphviz")
         assert answer.text.startswith('graph "SmartMeter TMS" {') and ESNS[0] in answer.text
         assert (await client.get("/api/topology")).json()["left_out"] == 0
+
+
+async def test_of_the_meters_that_are_drawn_none_out_of_reach_is_left_out(tms: TmsServer) -> None:
+    tms.import_shipment([Shipped(f"X{n:03}", f".8.{n}", bytes(16), "") for n in range(1, 600)])
+    told = Service(tms).topology()
+    assert len(told["out_of_reach"]) == MAX_METERS and told["left_out"] == 103
