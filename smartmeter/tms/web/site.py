@@ -146,7 +146,10 @@ class _Hashes:
 
 
 class _Headers:
-    """ASGI middleware: the security headers on every answer; HEAD is GET without the body."""
+    """ASGI middleware: the security headers on every answer; HEAD is GET without the body.
+
+    A session that began over TLS (a reverse proxy on this machine says so) is told over it only.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -157,7 +160,10 @@ class _Headers:
 
         async def add(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers]
+                told = message.get("headers", [])
+                if scope["scheme"] == "https":
+                    told = [(k, v + b"; secure" * (k == b"set-cookie")) for k, v in told]
+                message["headers"] = [*told, *self._headers]
             await send(message)
 
         if scope["type"] == "http" and scope["method"] == "HEAD":

@@ -222,6 +222,16 @@ async def test_a_page_stays_live_behind_a_reverse_proxy_and_for_no_other_site(
         assert (await client.get(shake, headers=headers)).status_code == status, headers
 
 
+async def test_a_session_that_began_over_tls_is_told_over_it_only(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    form = {"user": "ann", "password": "good enough"}
+    for headers, told in (({}, False), ({"x-forwarded-proto": "https"}, True)):
+        answer = await browser[0].post("/login", data=form, headers=headers)
+        flags = answer.headers["set-cookie"].split("; ")[1:]
+        assert ("secure" in flags) is told and {"httponly", "samesite=strict"} <= set(flags)
+
+
 async def test_a_page_whose_log_in_has_ended_is_heard_no_more_over_its_open_websocket(
     browser: tuple[httpx.AsyncClient, TmsServer, Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
