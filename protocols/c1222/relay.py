@@ -81,7 +81,8 @@ class Relay:
     ``seek`` begins to look for one and tells whether there is hope: then the message waits
     until ``way_found`` or ``way_lost``.  ``call`` does the same for one whose way is silent, and
     may only be slow.  ``moved`` is told of a title that has answered by a way that was looked
-    for, and not by the one that was known.  ``address_of`` gives the native address of a path's
+    for, and not by the one that was known, ``learned`` of one whose way was learned from what
+    passed.  ``address_of`` gives the native address of a path's
     far end, or with True the own one as seen from there.
     """
 
@@ -96,10 +97,12 @@ class Relay:
         seek: Callable[[ApTitle], bool] = lambda title: False,
         call: Callable[[ApTitle], bool] = lambda title: False,
         moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
+        learned: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
         address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
-        self._members, self._call, self._moved = members, call, moved
+        self._members, self._call = members, call
+        self._moved, self._learned = moved, learned
         self._waiting, self._address_of = WaitingRoom(seek), address_of
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
@@ -385,6 +388,7 @@ class Relay:
         if not self._ways.routes.learn(title.absolute, path, proven, now_us):
             self.counts["refused another's title"] += 1
         else:
+            self._learned(title, path)
             self._go_on(title, path, now_us)
 
     def _go_on(self, title: ApTitle, path: Hashable, now_us: int) -> None:

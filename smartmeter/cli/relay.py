@@ -44,7 +44,12 @@ def command() -> None:
 @click.option("--title", default=".90", show_default=True, help="The relay's own ApTitle.")
 @click.option("--upstream", metavar="tcp:HOST:PORT", help="The next relay, or the TMS.")
 @click.option("--master", metavar="DOMAIN", help="Register nodes; titles are given below DOMAIN.")
-@click.option("--data", metavar="DIR", type=NAME, help="Keep registrations in this folder.")
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=NAME,
+    help="Keep registrations, or with --upstream the ways to nodes over UDP, here.",
+)
 @click.option(
     "--keys",
     metavar="FILE",
@@ -77,7 +82,8 @@ def run(
     """Forward messages by title until told to stop (Ctrl-C).
 
     Without --master, registrations go upstream too.  A master relay keeps its
-    list in --data, and forgets no registration that it has answered.  A node that
+    list in --data, and forgets no registration that it has answered; another keeps
+    there where it has heard the nodes over UDP, who do not notice a restart.  A node that
     has no connection is reached at the address that it registered, or woken.
     """
     _refuse_halves(upstream, master, data, keys, wake, reached_by)

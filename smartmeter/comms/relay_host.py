@@ -13,7 +13,7 @@ from protocols.c1222.keys import KeyRing, NoKeys, SecurityState
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
-from protocols.c1222.relay import Relay
+from protocols.c1222.relay import US_PER_S, Relay, RelaySettings
 from protocols.c1222.relay_services import IN_CLEAR, IN_CLEAR_WITH_KEYS
 from protocols.transports.port import system_words
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
@@ -21,6 +21,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
 from smartmeter.comms.event_loop import ended
+from smartmeter.comms.known_ways import KnownWays
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Path as ApduPath
 from smartmeter.comms.paths import TcpPath, native_address_of
@@ -46,6 +47,8 @@ def _address_of(path: Hashable, own: bool) -> bytes:
 class RelayHost:
     """One relay; a master relay when it is given the domain in which it gives titles.
 
+    ``data`` is the folder where a master keeps its registrations, and another where it has heard
+    the nodes of datagrams.
     With ``keys`` nodes register and leave secured only, each under its own title.
     """
 
@@ -64,19 +67,28 @@ class RelayHost:
         self.title = title
         self._way_up = Standing(f"upstream {upstream}", tell)
         self._tell = tell
-        self._storing = Standing("list of registrations", tell, "takes nothing", True)
+        kept, fails = (
+            ("list of registrations", "takes nothing")
+            if domain
+            else ("list of ways", "is not kept")
+        )
+        self._storing = Standing(kept, tell, fails, True)
         now_us, utc_us = monotonic_us(), wall_utc_us()
         settings = NodeSettings(clear_services=IN_CLEAR if keys is None else IN_CLEAR_WITH_KEYS)
         # Ids need no memory: a fresh start by the clock is unlike any before.
         state = SecurityState(utc_us // 1000 & 0x7FFFFFFF)
         node = Node(title, keys or NoKeys(), Calendar(utc_us, 1, now_us), state, settings)
-        self._file = None
+        self._file, self._known_ways = None, None
         registrar = Registrar(domain, own=title) if domain is not None else None
         self._registrar = registrar
-        if registrar is not None and data is not None:
+        if data is not None:
             data.mkdir(parents=True, exist_ok=True)
+        if registrar is not None and data is not None:
             self._file = RegistrationFile(data / "registrations.jsonl", utc_us - now_us)
             registrar.load(self._file.load())
+        elif data is not None:
+            keep_us = RelaySettings.route_s * US_PER_S
+            self._known_ways = KnownWays(data / "ways.jsonl", utc_us - now_us, keep_us)
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
         node.joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
@@ -88,6 +100,7 @@ class RelayHost:
             UPSTREAM if upstream else None,
             seek=self.finder.seek,
             call=self.finder.call,
+            learned=self._learned,
             address_of=_address_of,
         )
         self._bearer: Bearer | None = None
@@ -147,10 +160,13 @@ class RelayHost:
         for error in await ended(*self._tasks):
             raise error
         await self.listener.close()
-        if self._file is not None:
-            self._file.close()
+        for file in (self._file, self._known_ways):
+            if file is not None:
+                file.close()
 
     def _native(self, title: ApTitle) -> NativeAddress | None:
+        if self._known_ways is not None:
+            return self._known_ways.place(title, monotonic_us())
         entry = self._registrar.find(title) if self._registrar is not None else None
         if entry is None:
             return None
@@ -189,7 +205,7 @@ class RelayHost:
     # Inside.
 
     def _flush(self) -> None:
-        """Make registrations durable, then send."""
+        """Make registrations and ways durable, then send."""
         relay, changes = self.relay, self.relay.changes()
         if self._file is not None and relay.registrar is not None and changes:
             try:
@@ -199,6 +215,8 @@ class RelayHost:
                 # Not durable, so not answered: the nodes ask again.
                 relay.counts["not stored"] += len(relay.outgoing())
                 self._storing.fails(str(error))
+        if self._known_ways is not None:
+            self._write_ways(self._known_ways)
         for path, octets in relay.outgoing():
             if path != UPSTREAM:
                 cast(ApduPath, path).send(octets)
@@ -207,6 +225,17 @@ class RelayHost:
             else:
                 self.relay.path_failed(path)
                 asyncio.get_running_loop().call_soon(self._flush)
+
+    def _learned(self, title: ApTitle, path: Hashable) -> None:
+        if self._known_ways is not None:
+            self._known_ways.learned(title, _address_of(path, False), monotonic_us())
+
+    def _write_ways(self, known: KnownWays) -> None:
+        try:
+            if known.write():
+                self._storing.works()
+        except StorageError as error:
+            self._storing.fails(str(error))  # what passes is no less true
 
     async def _tick(self) -> None:
         while True:

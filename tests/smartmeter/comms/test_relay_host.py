@@ -14,6 +14,7 @@ import pytest
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
+from protocols.c1222.native_address import UDP, NativeAddress
 from protocols.c1222.registrar import Change, Entry
 from protocols.c1222.registration import NodeType, Register, decode_registered, serial_uid
 from protocols.c1222.services import Trace, encode_service
@@ -22,6 +23,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
+from smartmeter.comms.known_ways import KnownWays
 from smartmeter.comms.registrations import RegistrationFile
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.street import MODEL, factory_of
@@ -224,10 +226,13 @@ async def test_a_relay_answers_for_itself_over_tcp_and_udp(tms: TmsServer) -> No
 
 
 def relay_process(
-    data: Path, metrics: int | None = None, more: Sequence[str] = ()
+    data: Path,
+    metrics: int | None = None,
+    more: Sequence[str] = (),
+    place: Sequence[str] = ("--title", ".1", "--master", ".7"),
+    port: int = 0,
 ) -> tuple["subprocess.Popen[str]", tuple[str, int]]:
-    options = ["--listen", "127.0.0.1:0", "--title", ".1", "--master", ".7", "--data", str(data)]
-    options += more
+    options = ["--listen", f"127.0.0.1:{port}", *place, "--data", str(data), *more]
     if metrics is not None:
         options += ["--metrics", f"127.0.0.1:{metrics}"]
     process = subprocess.Popen(
@@ -272,6 +277,62 @@ def test_a_master_relay_that_is_killed_forgets_no_registration_that_it_answered(
             process.send_signal(signal.SIGKILL)
             process.communicate(timeout=20)
     assert len(set(titles.values())) == len(titles) == 15
+
+
+async def test_a_middle_relay_that_is_killed_reaches_nodes_of_datagrams_that_say_nothing(
+    tmp_path: Path,
+) -> None:
+    """They do not notice; and what is above sends on to where it has heard the relay."""
+    master = RelayHost(MASTER, domain=ApTitle.parse(".7"))
+    await master.start("127.0.0.1", 0)
+    place = ("--title", ".92", "--upstream", f"udp:{master.address[0]}:{master.address[1]}")
+    process, address = relay_process(tmp_path, place=place)
+    loop, node = asyncio.get_running_loop(), ApTitle.parse(".7.42")
+    try:
+        with socket.socket(type=socket.SOCK_DGRAM) as line:
+            line.setblocking(False)
+            registering = encode_service(Register(node, serial_uid("SM1")))
+            octets = build_apdu(Envelope(1, MASTER, node), [registering])
+            async with asyncio.timeout(30):
+                answer = b""
+                while not answer or items(answer)[0][0] != 0:  # until the way up is open
+                    await loop.sock_sendto(line, octets, address)
+                    answer = await loop.sock_recv(line, 4096)
+                process.kill()
+                process.communicate()
+                process, _ = relay_process(tmp_path, place=place, port=address[1])
+                _, writer = await asyncio.open_connection(*master.address)
+                writer.write(asked := build_apdu(Envelope(3, node, ApTitle.parse(".5")), [b"\x20"]))
+                assert await loop.sock_recv(line, 4096) == asked
+            writer.close()
+    finally:
+        process.kill()
+        process.communicate()
+        await master.stop()
+
+
+def test_the_way_to_a_node_of_datagrams_is_kept_until_it_has_another_or_is_old(
+    tmp_path: Path,
+) -> None:
+    heard, later, stream = (
+        bytes.fromhex(x) for x in ("0a0000010481 11", "0a000002048111", "0a000001048106")
+    )
+    one, two, three = (ApTitle.parse(f".7.{number}") for number in (1, 2, 3))
+    ways = KnownWays(tmp_path / "w", 0, 100)
+    for title in (one, two, three):
+        ways.learned(title, heard, 0)
+    ways.learned(two, later, 10)
+    ways.learned(three, stream, 10)
+    assert ways.write() and not ways.write()
+    ways.learned(one, heard, 20)
+    assert not ways.write(), "it is fresh enough"
+    ways.close()
+    ways = KnownWays(tmp_path / "w", 0, 100)
+    told = [ways.place(title, 99) for title in (one, two, three)]
+    assert told[:2] == [NativeAddress("10.0.0.1", 1153, UDP), NativeAddress("10.0.0.2", 1153, UDP)]
+    assert told[2] is None, "it has a connection now, and comes anew"
+    assert ways.place(one, 100) is None
+    ways.close()
 
 
 def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_path: Path) -> None:
