@@ -155,6 +155,7 @@ class HeadEnd:
         self.load_keys()
         self._lost.load()
         self.retirement.load()
+        self._outcomes.load()
         self.registrations.load(now_us)
         self.polled.load(utc_s)
         # Who fell silent while nobody watched is late, when it had time to speak again.
@@ -163,10 +164,11 @@ class HeadEnd:
         self.store.write_now(lambda c: end_cut_off_jobs(c, cause, utc_s, version))
 
     def _watch_all(self, since_s: Callable[[int], int]) -> None:
-        """Watch over all that keep to the template, each from an instant by when it was heard."""
-        sql = "SELECT esn, heard_s FROM meters WHERE config_version=? AND state!=?"
-        for row in self.store.read(sql, self.template.version, State.RETIRED):
-            self._outcomes.watch(row["esn"], since_s(row["heard_s"]), self.utc_s)
+        """Watch over all, each by the template that it keeps to, from when it was heard."""
+        sql = "SELECT esn, heard_s, config_version FROM meters WHERE state!=?"
+        for row in self.store.read(sql, State.RETIRED):
+            since = since_s(row["heard_s"])
+            self._outcomes.watch(row["esn"], row["config_version"], since, self.utc_s)
         for row in self.store.read("SELECT DISTINCT esn FROM silences WHERE ended_s = 0"):
             self.silence.resume(row["esn"], self.utc_s)
 
@@ -399,7 +401,7 @@ class HeadEnd:
         if not new or esn in self.retirement:
             return
         keeps = header["CONFIG_VERSION"] == self.template.version
-        if keeps and not self.silence.watches(esn):
+        if keeps and self.silence.version(esn) != self.template.version:
             self._outcomes.provisioned(esn, self.utc_s)  # also when its answer was lost
         latest_s = self.utc_s + stamp_window_s(self.calendar)
         due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
@@ -428,7 +430,7 @@ class HeadEnd:
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
         self.store.write(lambda c: end_silence(c, esn, utc_s), again=True)
-        if not self.silence.powerless(esn):
+        if self.silence.version(esn) and not self.silence.powerless(esn):
             self._set_state(esn, State.PROVISIONED, "")
 
     def _poll(self, due: PollDue) -> None:

@@ -11,6 +11,7 @@ from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.jobs import DONE, ENDED, FAILED, Job, JobChanged
+from smartmeter.tms.kept_templates import keep_template, kept_templates
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import Kind, State
 from smartmeter.tms.polled import PollDue
@@ -47,6 +48,12 @@ class JobOutcomes:
         self._store, self._template, self._contexts = store, template, contexts
         self._silence, self._polled = silence, polled
         self._commits, self._on_kept = commits, on_kept
+        self._templates: dict[int, Template] = {}
+
+    def load(self) -> None:
+        """Take up the templates before this one, and keep this one for when there is another."""
+        self._store.write_now(lambda c: keep_template(c, self._template))
+        self._templates = kept_templates(self._store)
 
     @property
     def version(self) -> int:
@@ -94,13 +101,17 @@ class JobOutcomes:
         """A SmartMeter keeps to the template: from now on its reports are due."""
         version = self._template.version
         self._note(lambda c: store_provisioned(c, esn, version, utc_s))
-        self.watch(esn, utc_s, utc_s)
+        self.watch(esn, version, utc_s, utc_s)
         if not self._silence.powerless(esn):
             self._name_state(esn, State.PROVISIONED, "", utc_s)
 
-    def watch(self, esn: str, since_s: int, utc_s: int) -> None:
-        """Watch over one that keeps to the template; dues up to ``since_s`` do not count."""
-        kept = self._contexts.as_kept_by(esn, self._template, utc_s)
+    def watch(self, esn: str, version: int, since_s: int, utc_s: int) -> None:
+        """Watch over one that keeps to a template, if it is known; dues up to ``since_s`` do not
+        count."""
+        template = self._templates.get(version)
+        if template is None:
+            return
+        kept = self._contexts.as_kept_by(esn, template, utc_s)
         self._silence.watch(esn, kept, since_s, utc_s)
         if not has_power(self._store, esn):
             self._silence.power(esn, False, utc_s)

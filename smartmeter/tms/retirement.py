@@ -103,10 +103,11 @@ class Retirement:
         version = self._outcomes.version
         state = self._store.write_now(lambda c: store_brought_back(c, esn, version, utc_s))
         self._esns.discard(esn)
-        if state == State.PROVISIONED:
-            self._outcomes.watch(esn, utc_s, utc_s)
-        elif state == State.POLLED:
+        if state == State.POLLED:
             self._polled.load(utc_s)
+            return
+        kept = self._store.number("SELECT config_version FROM meters WHERE esn=?", esn)
+        self._outcomes.watch(esn, kept, utc_s, utc_s)
 
 
 def store_retired(connection: sqlite3.Connection, esn: str, cause: str, utc_s: int) -> None:

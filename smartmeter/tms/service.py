@@ -210,8 +210,9 @@ class Service:
         head_end = self._server.head_end
         if row["state"] == State.RETIRED:
             return ()
-        known = row["config_version"] == head_end.template.version
-        return head_end.template.reports() if known or row["esn"] in head_end.polled.meters else ()
+        if row["esn"] in head_end.polled.meters:
+            return head_end.template.reports()
+        return head_end.silence.reports(row["esn"])
 
     def _module(self, esn: str, base: int) -> dict[str, Any]:
         """Give what the module last said of itself."""

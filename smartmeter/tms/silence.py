@@ -77,9 +77,15 @@ class SilenceWatch:
         """Watch no more: it keeps to another configuration."""
         self._watched.pop(esn, None)
 
-    def watches(self, esn: str) -> bool:
-        """Tell whether a SmartMeter is watched."""
-        return esn in self._watched
+    def version(self, esn: str) -> int:
+        """Give the version of the template by which a SmartMeter is watched; 0: it is not."""
+        entry = self._watched.get(esn)
+        return 0 if entry is None else entry.template.version
+
+    def reports(self, esn: str) -> tuple[DueSchedule, ...]:
+        """Give the schedules on which reports of a SmartMeter are due; none of who is unwatched."""
+        entry = self._watched.get(esn)
+        return () if entry is None else entry.template.reports()
 
     def powerless(self, esn: str) -> bool:
         """Tell whether a SmartMeter that is watched has no mains."""

@@ -75,7 +75,7 @@ def test_nothing_is_due_or_asked_and_what_it_sends_is_refused_until_it_is_back(
     assert tuple(refused) == ("retired", 2)
 
     bring_back(street)
-    assert street.state == "provisioned" and street.head_end.silence.watches(street.esn)
+    assert street.state == "provisioned" and street.head_end.silence.version(street.esn)
     street.number -= 1  # the module kept the report that was refused
     street.report(version)
     assert set(answered(street)) == {ResponseCode.ok}

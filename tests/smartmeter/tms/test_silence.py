@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables.ssi_tables import Task
+from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.zone import Zone
+from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.tms.head_end import HeadEnd
+from smartmeter.tms.model import State
+from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.silence import HeardAgain, Overdue, SilenceWatch
 from smartmeter.tms.template import make_template
 
@@ -165,3 +170,24 @@ def test_local_schedules_without_a_zone_are_watched_in_the_meters_own() -> None:
     assert due.recurrence.following(1_767_225_600) == 1_767_225_600 + 6 * 3600
     named = make_template({"schedules": [daily], "zone": "America/New_York"})
     assert not named.goes_by_meters_zone and not make_template().goes_by_meters_zone
+
+
+def test_who_keeps_to_an_older_template_and_never_comes_is_named_by_what_it_was_told() -> None:
+    store = MemoryStore()
+    hourly = make_template({"schedules": [{"SCHEDULE_NBR": 7, "CONTENT": 1, "PERIOD_MIN": 60}]})
+    shipped = [Shipped("SM1", ".7.1", bytes(16), "")]
+    store.write_now(lambda c: import_shipment(c, shipped, EPOCH_S) and None)
+    row = (hourly.version, EPOCH_S, State.PROVISIONED)
+    sql = "UPDATE meters SET config_version=?, heard_s=?, state=?"
+    store.write_now(lambda c: c.execute(sql, row) and None)
+    for template in (hourly, make_template()):  # the TMS begins again with another one
+        head_end = HeadEnd(store, Calendar(EPOCH_S * US_PER_S), template, lambda call: call())
+        head_end.load(0)
+    head_end.expire(3000 * US_PER_S)  # a quarter of an hour is what only the new one says
+    assert store.number("SELECT count(*) FROM silences") == 0
+    head_end.expire((3600 + template.grace_s) * US_PER_S)
+    told = store.one("SELECT state, cause FROM meters")
+    assert told is not None and tuple(told) == ("overdue", "report of schedule 7 is late")
+    head_end.expire((3600 + 2 * template.grace_s) * US_PER_S)
+    told = store.one("SELECT state, cause FROM meters")
+    assert told is not None and tuple(told) == ("silent", "does not answer: not connected")

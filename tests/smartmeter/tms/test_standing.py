@@ -106,7 +106,7 @@ def test_a_report_with_the_template_tells_that_it_is_provisioned_when_no_answer_
     street.go_on(120)
     assert street.state == "not provisioned"
     street.report(version)
-    assert street.state == "provisioned" and street.head_end.silence.watches(street.esn)
+    assert street.state == "provisioned" and street.head_end.silence.version(street.esn)
 
 
 def test_who_is_provisioned_stays_so_when_doing_it_again_fails(
