@@ -34,7 +34,7 @@ from protocols.errors import (
     SessionEnded,
 )
 from protocols.psem.codec import PASSWORD_OCTETS
-from protocols.psem.codes import BAUD_CODES, ResponseCode
+from protocols.psem.codes import BAUD_CODES, ResponseCode, code_name
 from protocols.psem.services import (
     DefaultRead,
     FullRead,
@@ -44,6 +44,7 @@ from protocols.psem.services import (
     Logon,
     Negotiate,
     OffsetRead,
+    Request,
     Response,
     Security,
     Terminate,
@@ -112,10 +113,9 @@ def open_session(settings: LogonSettings, quirks: Quirks | None = None) -> Scrip
         try:
             yield from _log_on(settings, bauds if negotiate else None, quirks)
             break
-        except (LinkError, ServiceRefused) as error:
-            fell_back = not isinstance(error, ServiceRefused) or error.code == ResponseCode.isss
+        except LinkError as error:
             unanswered = isinstance(error, NotAnswered) and negotiate
-            if not ((bauds and fell_back) or unanswered):
+            if not (bauds or unanswered):
                 raise
             # The meter may be at another speed than we are: it is in Base after a while (Q10).
             quirks.note(Quirk.BAUD_CHANGE_FAILED if bauds else Quirk.SERVICE_MISSING)
@@ -145,7 +145,7 @@ def _identify(settings: LogonSettings, quirks: Quirks) -> Script[bytes]:
     if response.code == ResponseCode.isss:
         quirks.note(Quirk.SESSION_OPEN)
         yield from _terminate()
-        response = yield Identify()
+        response = yield from asked(Identify())
     return check(Identify(), response).data
 
 
@@ -168,16 +168,31 @@ def _log_on(settings: LogonSettings, bauds: tuple[int, ...] | None, quirks: Quir
         if response.code == ResponseCode.sns:
             quirks.note(Quirk.SERVICE_MISSING)
     logon = Logon(settings.user_id, settings.user)
-    check(logon, (yield logon))
+    check(logon, (yield from asked(logon)))
+
+
+def asked(request: Request) -> Script[Response]:
+    """Ask for a step of a log-on; SessionEnded where the meter has given up the one before it."""
+    response = yield request
+    if response.code in SESSION_LOST:
+        raise _ended(response.code)
+    return response
 
 
 def prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | None]:
-    """Send the password; give whether it was accepted, or None where there is no Security."""
+    """Send the password; give whether it was accepted, or None where there is no Security.
+
+    A session that is over, and a meter that is busy throughout, tell nothing of the password.
+    """
     for fill in _fills(len(password), padding, quirks):
         response = yield Security(password.ljust(PASSWORD_OCTETS, fill))
         if response.code == ResponseCode.sns:
             quirks.note(Quirk.SERVICE_MISSING)
             return None
+        if response.code in SESSION_LOST and (yield from _is_over(response.code)):
+            raise _ended(response.code)
+        if response.code == ResponseCode.bsy:
+            check(Security(password), response)
         if response.ok:
             if fill == NULS and padding is Padding.AUTO:
                 quirks.note(Quirk.PADDING)
@@ -232,10 +247,19 @@ def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]])
                 raise
             yield Pause(REOPEN_PAUSE_US)
         except ServiceRefused as refusal:
-            if not left or refusal.code not in SESSION_LOST:
+            if refusal.code not in SESSION_LOST:
+                raise
+            if not left and (yield from _is_over(refusal.code)):
+                raise _ended(refusal.code) from refusal
+            if not left:
                 raise
             yield from _terminate()
-        yield from reopen()
+        try:
+            yield from reopen()
+        except ServiceRefused as refusal:  # not of the work
+            raise SessionEnded(
+                f"the session was lost, and no new one begins: {refusal}"
+            ) from refusal
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -255,8 +279,8 @@ def in_session(script: Script[T]) -> Script[T]:
 
     def ask(step: Step) -> Script[Response]:
         answer = yield step
-        if answer.code in SESSION_LOST and (yield from _is_over(answer)):
-            raise SessionEnded(f"the meter has ended the session: {answer.code:02X}H")
+        if answer.code in SESSION_LOST and (yield from _is_over(answer.code)):
+            raise _ended(answer.code)
         return answer
 
     return asked_by(script, ask)
@@ -283,11 +307,15 @@ def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Scri
         script.close()
 
 
-def _is_over(answer: Response) -> Script[bool]:
-    if answer.code == ResponseCode.rno:
+def _is_over(code: int) -> Script[bool]:
+    if code == ResponseCode.rno:
         return True
     again = yield FullRead(1)
     return again.code in SESSION_LOST
+
+
+def _ended(code: int) -> SessionEnded:
+    return SessionEnded(f"the meter has ended the session: {code_name(code)} ({code:02X}H)")
 
 
 def read_table(table: int, limits: ClientLimits) -> Script[bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
-from protocols.c1218.scripts import Padding, Script, prove
+from protocols.c1218.scripts import Padding, Script, asked, prove
 from protocols.c1218.transfer import check
 from protocols.c1221.authentication import BLOCK_OCTETS, proof
 from protocols.c1221.profile import AUTHENTICATES, DES
@@ -24,7 +24,6 @@ from protocols.psem.services import (
     Logoff,
     Logon,
     Negotiate,
-    Response,
     Terminate,
     TimingSetup,
 )
@@ -71,7 +70,7 @@ def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[Op
     if response.code == ResponseCode.isss:
         quirks.note(Quirk.SESSION_OPEN)
         yield Terminate()
-        response = yield Identify()
+        response = yield from asked(Identify())
     identification = parse_identification(check(Identify(), response).data)
     if settings.timing is not None:
         response = yield settings.timing
@@ -81,7 +80,7 @@ def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[Op
     if response.code == ResponseCode.sns:
         quirks.note(Quirk.SERVICE_MISSING)
     logon = Logon(settings.user_id, settings.user)
-    check(logon, (yield logon))
+    check(logon, (yield from asked(logon)))
     authenticated = accepted = None
     if settings.key is not None:
         authenticated = yield from authenticate(settings.key_id, settings.key, identification)
@@ -100,7 +99,9 @@ def authenticate(key_id: int, key: bytes, device: Identification) -> Script[bool
             f"{len(device.ticket)} octets; DES with 8 is known here"
         )
     block = proof(key, device.ticket)
-    response: Response = yield Authenticate(key_id, block)
+    response = yield from asked(Authenticate(key_id, block))
+    if response.code == ResponseCode.bsy:
+        check(Authenticate(key_id, block), response)
     if not response.ok:
         return False
     wanted = bytes((1 + BLOCK_OCTETS, key_id)) + proof(key, block)

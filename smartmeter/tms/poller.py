@@ -80,15 +80,20 @@ class Poller:
 
 def _answers(conversation: Conversation, services: Sequence[bytes]) -> Script[list[bytes]]:
     """Carry services out one after the other; an item for each, as over C12.22."""
-    items = []
-    if conversation.opened is not None and conversation.opened.password_accepted is False:
-        raise RemoteProtocolError("the meter refuses the password")
+    items: list[bytes] = []
+    _check_password(conversation)
     for octets in services:
         try:
             items.append((yield from _answer(conversation, octets)))
         except ServiceRefused as refused:
+            _check_password(conversation)  # it may have been asked for in a new session
             items.append(bytes([refused.code]))
     return items
+
+
+def _check_password(conversation: Conversation) -> None:
+    if conversation.opened is not None and conversation.opened.password_accepted is False:
+        raise RemoteProtocolError("the meter refuses the password")
 
 
 def _answer(conversation: Conversation, octets: bytes) -> Script[bytes]:

@@ -12,17 +12,20 @@ from protocols.c1218.conversation import Conversation
 from protocols.c1218.device import DeviceChoices
 from protocols.c1218.scripts import (
     LogonSettings,
+    Padding,
     close_session,
     open_session,
+    prove,
     read_part,
     read_table,
+    resumed,
     run_procedure,
     write_table,
 )
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.c1218.session import State
 from protocols.datalink.timing import Timing
-from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused
+from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused, SessionEnded
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import IndexRead, OffsetRead
 from tests.protocols.c1218.device_bench import IndexedModel
@@ -84,6 +87,48 @@ def test_a_wrong_password_leaves_the_session_open_and_the_tables_closed() -> Non
     assert isinstance(refused.error, ServiceRefused) and refused.error.name == "isc"
     open_table = line.run(read_table(3, line.client.limits))
     assert isinstance(open_table, ScriptDone)
+
+
+def nothing() -> Any:
+    """A new session that is none."""
+    yield from ()
+
+
+def test_what_is_asked_in_a_session_that_is_over_is_not_refused() -> None:
+    line = a_line()
+    limits, quirks = line.client.limits, line.client.quirks
+    for script in (
+        prove(b"secret", Padding.AUTO, quirks),
+        resumed(lambda: read_table(3, limits), nothing),
+    ):
+        done = line.run(script)
+        assert isinstance(done, ScriptFailed) and isinstance(done.error, SessionEnded)
+    assert not quirks.met
+
+
+def test_a_refusal_at_the_beginning_of_a_new_session_is_not_one_of_the_table() -> None:
+    talk = Conversation(LogonSettings(), None)
+    line = Line(talk.client, Server(Tables(dict(IMAGES))), Random(1))
+    line.run(talk.open())
+    line.run(close_session())
+    talk.settings = LogonSettings(user_id=200)
+    done = line.run(talk.read(3))
+    assert isinstance(done, ScriptFailed) and isinstance(done.error, SessionEnded)
+    assert "Logon: the meter answered iar" in str(done.error)
+
+
+def test_a_table_that_alone_is_refused_with_isss_is_refused() -> None:
+    class OutOfSequence(Tables):
+        def read(self, table: int, now_us: int) -> bytes:
+            if table == 5:
+                raise Refused(ResponseCode.isss)
+            return super().read(table, now_us)
+
+    talk = Conversation(LogonSettings(), None)
+    line = Line(talk.client, Server(OutOfSequence(dict(IMAGES))), Random(1))
+    line.run(talk.open())
+    done = line.run(talk.read(5))
+    assert isinstance(done, ScriptFailed) and isinstance(done.error, ServiceRefused)
 
 
 def test_a_session_that_a_crashed_client_left_open_is_ended_and_begun_again() -> None:

@@ -297,6 +297,14 @@ def test_a_refused_password_is_told_and_the_session_stays(code: str) -> None:
     assert [r[-1] for r in asked if r[0] == 0x51] == [0x20, 0]
 
 
+@check("C54", TWO)
+def test_a_meter_that_is_busy_throughout_does_not_refuse_the_password() -> None:
+    bench = ClientBench()
+    said = bench.open(LogonSettings(password=b"secret"))
+    serve(bench, said, lambda r: "06" if r[0] == 0x51 else usual(r))
+    assert isinstance(bench.error, ServiceRefused) and bench.error.name == "bsy"
+
+
 @check("C55", TWO)
 def test_without_security_the_session_goes_on_without_rights() -> None:
     bench = ClientBench()

@@ -6,15 +6,26 @@ import pytest
 
 from protocols.c1218.client import ClientOptions
 from protocols.c1218.scripts import read_table, write_table
-from protocols.c1221 import scripts
 from protocols.c1221.authentication import proof
 from protocols.c1221.profile import TIMING, TRAFFIC_US
-from protocols.c1221.scripts import CallSettings, NotGenuine, close_call, open_call
-from protocols.errors import LinkError, LocalProtocolError, OutcomeUnknown, ServiceRefused
+from protocols.c1221.scripts import (
+    CallSettings,
+    NotGenuine,
+    authenticate,
+    close_call,
+    open_call,
+)
+from protocols.errors import (
+    LinkError,
+    LocalProtocolError,
+    OutcomeUnknown,
+    ServiceRefused,
+    SessionEnded,
+)
 from protocols.machine import HangUp
 from protocols.psem.codes import ResponseCode
 from protocols.psem.identification import Identification
-from protocols.psem.services import Negotiate, Request, TimingSetup
+from protocols.psem.services import Negotiate, Request, Response, TimingSetup
 from protocols.quirks import Quirk
 from tests.protocols.c1218.checks import ONE, TWO, check
 from tests.protocols.c1218.device_bench import ModelDevice
@@ -60,7 +71,7 @@ def test_authenticate_is_sent_only_when_announced_and_is_des_of_the_ticket() -> 
 def test_a_device_that_does_not_prove_the_key_is_left() -> None:
     call = Call()
     call.bench.server._authenticate = (  # type: ignore[method-assign]
-        lambda key_id, block, now_us: scripts.Response(ResponseCode.ok, b"\x09\x00" + bytes(8))
+        lambda key_id, block, now_us: Response(ResponseCode.ok, b"\x09\x00" + bytes(8))
     )
     with pytest.raises(NotGenuine, match="not genuine"):
         call.run(open_call(WITH_KEY))
@@ -75,13 +86,20 @@ def test_a_refused_proof_is_not_tried_again_with_the_same_ticket() -> None:
     assert requests(call).count(0x53) == 1
 
 
+def test_a_session_that_is_over_tells_nothing_of_the_key() -> None:
+    call = Call()
+    device = Identification(2, auth_type=1, auth_algorithm=0, ticket=TICKET)
+    with pytest.raises(SessionEnded):
+        call.run(authenticate(0, KEY, device))
+
+
 @check("C80", TWO)
 @pytest.mark.parametrize(("ticket", "algorithm"), [(b"seven77", 0), (bytes(16), 0), (TICKET, 0xFF)])
 def test_a_ticket_that_is_none_for_des_is_refused_here(ticket: bytes, algorithm: int) -> None:
     call = Call()
     answer = Identification(2, auth_type=1, auth_algorithm=algorithm, ticket=ticket).encode()
     call.bench.server._identification = (  # type: ignore[method-assign]
-        lambda: scripts.Response(ResponseCode.ok, answer)
+        lambda: Response(ResponseCode.ok, answer)
     )
     with pytest.raises(LocalProtocolError, match="DES with 8"):
         call.run(open_call(WITH_KEY))

@@ -3,9 +3,14 @@
 import asyncio
 import socket
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from protocols.c1218.client import ScriptFailed
+from protocols.c1218.conversation import Conversation
+from protocols.c1218.scripts import LogonSettings
+from protocols.c1218.server import Server
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
 from smartmeter.tms import poller
@@ -16,6 +21,7 @@ from smartmeter.tms.poller import Poller
 from smartmeter.tms.source import Answered
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
+from tests.protocols.c1218.line import Line, Tables
 from tests.smartmeter.cli.served import meter_process
 
 DEAD, SECONDS = 6, 2.0
@@ -98,3 +104,14 @@ async def test_a_poll_that_has_begun_goes_on_although_many_first_questions_wait(
             store.close()
             for listening in dead:
                 listening.close()
+
+
+def test_a_password_that_is_refused_within_a_poll_is_no_refusal_of_a_table() -> None:
+    talk = Conversation(LogonSettings(2, b"TMS", b"secret"), None)
+    device = Tables({3: b"", 2050: b"private"})
+    line = Line(talk.client, Server(device), Random(1))
+    line.run(talk.open())
+    line.run(talk.close())
+    device.password = b"another".ljust(20)
+    done = line.run(poller._answers(talk, [encode_request(FullRead(2050))]))
+    assert isinstance(done, ScriptFailed) and "refuses the password" in str(done.error)
