@@ -42,8 +42,11 @@ class PolledRing:
         """Read the intervals that are missing, as runs; none where the meter refuses its tables.
 
         Of another meter than the one that was known here, those are that ended after that was
-        heard last, at ``since_s``.  Seconds are of UTC.
+        heard last, at ``since_s``.  Seconds are of UTC.  Of a ring that moved meanwhile the blocks
+        that it did not touch are kept, and only the others are read again.
         """
+        kept: list[dict[str, Any]] = []
+        left: Gaps | None = None
         for _ in range(ATTEMPTS):
             [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
             if answer[:1] != b"\0":
@@ -52,19 +55,39 @@ class PolledRing:
             try:
                 tables = Snapshot({**self._images, **status})
                 self.anew = since_s is not None or self._began_anew(tables)
-                missing = EVERYTHING if self.anew else self._gaps
-                data = yield from self._ring(tables, () if self.anew else missing)
+                missing = left if left is not None else EVERYTHING if self.anew else self._gaps
+                data = yield from self._ring(tables, () if self.anew and left is None else missing)
                 read = Snapshot({**tables.images, self._table: data}).load_profile(self._set)
                 if since_s is not None:  # a session may have been waited for, so it counts now
                     self.begin = _first_since(read, (since_s, now_s()))
                     missing = ((self.begin, None),)
             except TableError as error:
                 raise ExchangeFailed(f"the load profile of the meter: {error}") from error
-            if (yield [encode_request(FullRead(PROFILE_STATUS))]) == before:
-                block = f"LP_DATA_SET{self._set}.0.LP_INT.0"
-                extended = tables.layout(self._table).has(f"{block}.EXTENDED_INT_STATUS")
-                return tuple(self._runs(read, missing, context_id, extended))
+            after = yield [encode_request(FullRead(PROFILE_STATUS))]
+            block = f"LP_DATA_SET{self._set}.0.LP_INT.0"
+            extended = tables.layout(self._table).has(f"{block}.EXTENDED_INT_STATUS")
+            if after == before:
+                return (*kept, *self._runs(read, missing, context_id, extended))
+            still = self._untouched(tables, read, after[0]) if since_s is None else range(0)
+            if still:
+                kept += self._runs(read, _within(missing, still), context_id, extended)
+                left = _without(missing, still)
+        if kept:
+            return tuple(kept)  # what is missing yet, the next poll brings
         raise ExchangeFailed("the load profile moved each time that it was read")
+
+    def _untouched(self, before: Snapshot, read: LoadProfile, answer: bytes) -> range:
+        """Give the intervals of the blocks that the meter did not write to while they were read."""
+        shape, status = shape_of(before.layout(self._table), self._set), self._status_of(before)
+        image = image_of(answer, "ST-63")
+        after = self._status_of(Snapshot({**self._images, PROFILE_STATUS: image}))
+        step = after.LAST_BLOCK_SEQ_NBR - status.LAST_BLOCK_SEQ_NBR
+        if shape is None or step < 0 or status.LP_SET_STATUS_FLAGS.ORDER or not read.sequences:
+            return range(0)
+        overwritten = after.LAST_BLOCK_SEQ_NBR - shape.blocks
+        oldest = max(read.sequences[0] // shape.intervals, overwritten + 1)
+        newest = read.sequences[-1] // shape.intervals
+        return range(oldest * shape.intervals, newest * shape.intervals)
 
     def _status_of(self, tables: Snapshot) -> Any:
         return tables[PROFILE_STATUS][f"LP_STATUS_SET{self._set}"]
@@ -92,7 +115,7 @@ class PolledRing:
         held = min(status.NBR_VALID_BLOCKS, shape.blocks)
         blocks = range(newest - held + 1, newest + 1)
         wanted = [one for one in blocks if one == newest or _is_missing(one, shape, gaps)]
-        if 2 * len(wanted) > held:
+        if 2 * len(wanted) > shape.blocks:
             return (yield from self._whole())
         image = bytearray(layout.size)
         begin = layout.field(f"LP_DATA_SET{self._set}.0")[0]
@@ -153,6 +176,25 @@ def _first_since(read: LoadProfile, between: tuple[int, int]) -> int:
         if sequence >= first and (not end_s or end_s > since_s)
     )
     return next(later, following)
+
+
+def _within(gaps: Gaps, part: range) -> Gaps:
+    """Give what of gaps lies in a part."""
+    return [
+        (max(begin, part.start), min(part.stop, part.stop if end is None else end))
+        for begin, end in gaps
+    ]
+
+
+def _without(gaps: Gaps, part: range) -> Gaps:
+    """Give what of gaps lies beside a part."""
+    found: list[tuple[int, int | None]] = []
+    for begin, end in gaps:
+        if begin < part.start:
+            found.append((begin, part.start if end is None else min(end, part.start)))
+        if end is None or end > part.stop:
+            found.append((max(begin, part.stop), end))
+    return found
 
 
 def _is_missing(block: int, shape: ProfileShape, gaps: Gaps) -> bool:
