@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import Field
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from smartmeter.base.instant import utc_second
@@ -143,6 +144,13 @@ def _add_reads(app: FastAPI, service: Service) -> None:
 
 
 def _add_network(app: FastAPI, service: Service) -> None:
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        # Asked without a log-in, so it tells nothing of the fault itself.
+        if service.fault():
+            raise HTTPException(503, "the database takes nothing, and no report is acknowledged")
+        return {"status": "ok"}
+
     @app.get("/api/network")
     async def network() -> dict[str, int]:
         return service.network()

@@ -143,10 +143,6 @@ def add_login(
         table.close(request.session.pop("id", None))
         return RedirectResponse("/login", 303)
 
-    @app.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
 
 async def read_form(request: Request) -> tuple[str, str] | None:
     """Give user and password of a posted form, or None when it is none, too long or too slow."""

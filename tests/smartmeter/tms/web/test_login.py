@@ -39,7 +39,6 @@ async def test_without_a_session_only_the_form_is_reached(browser: httpx.AsyncCl
     assert (await browser.get("/")).headers["location"] == "/login"
     assert (await browser.get("/api/meters")).status_code == 401
     assert (await browser.get("/login")).status_code == 200
-    assert (await browser.get("/health")).json() == {"status": "ok"}
 
 
 async def test_the_right_password_opens_and_the_log_out_closes(browser: httpx.AsyncClient) -> None:

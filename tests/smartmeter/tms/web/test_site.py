@@ -15,6 +15,7 @@ from nicegui import Client
 from socketio import AsyncClient
 
 from smartmeter.base.clock import Calendar, monotonic_us
+from smartmeter.base.errors import StorageError
 from smartmeter.tms.api import export_routes
 from smartmeter.tms.api.export_routes import MAX_DOWNLOADS
 from smartmeter.tms.api.wrong_requests import MAX_BODY_OCTETS
@@ -220,6 +221,17 @@ async def test_a_page_stays_live_behind_a_reverse_proxy_and_for_no_other_site(
         ({"origin": "null"}, 400),
     ):
         assert (await client.get(shake, headers=headers)).status_code == status, headers
+
+
+async def test_a_monitor_hears_without_a_log_in_whether_reports_are_acknowledged(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, tms, _ = browser
+    assert (await client.get("/health")).json() == {"status": "ok"}
+    tms.store.fault = StorageError("tms.sqlite3", "database or disk is full", "free some space")
+    answer = await client.get("/health")
+    assert answer.status_code == 503 and "takes nothing" in answer.json()["error"]
+    assert "sqlite" not in answer.text
 
 
 async def test_a_session_that_began_over_tls_is_told_over_it_only(
