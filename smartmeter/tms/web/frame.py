@@ -71,6 +71,16 @@ window.socket.on('connect_error', async () => {
   if (answer && answer.status === 401) window.location.reload();
 });
 """
+#: NiceGUI makes a new component of a cell's template whenever anything on the page changes, each
+#: second mostly: the cell in which the focus is, or a selection, would be another one.
+KEEP_CELLS = """
+const cells = new Map(), {h} = Vue;
+globalThis.Vue = {...Vue, h: (type, ...rest) => {
+  const isCell = type?.template && type.props?.props && Object.keys(type).length === 2;
+  if (isCell && !cells.has(type.template)) cells.set(type.template, type);
+  return h(isCell ? cells.get(type.template) : type, ...rest);
+}};
+"""
 #: Said where nothing is drawn: the pages are live, and the browser's own part of them is a script.
 NO_SCRIPT = (
     "<noscript>These pages need JavaScript; without it the REST API has the same.</noscript>"
@@ -139,6 +149,7 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
         banner.props("role=alert").style("overflow-wrap: anywhere")
         banner.set_visibility(False)
         ui.timer(SESSION_S, look)
+        ui.run_javascript(KEEP_CELLS)
         ui.run_javascript(COME_BACK)
         try:
             yield

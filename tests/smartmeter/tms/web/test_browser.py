@@ -61,6 +61,8 @@ fetch('/api/shipment', {method: 'POST', body: 'esn,title,key,model\\n' + argumen
 """
 
 
+FOCUS = "window.chosen = document.querySelector('td a'); window.chosen.focus()"
+HAS_FOCUS = "return document.activeElement === window.chosen"
 #: As another tab would; and as a start of the TMS would, with which all sessions end.
 LOGGED_OUT = "fetch('/logout', {method: 'POST'})"
 LOGGED_OUT_AND_CUT = "fetch('/logout', {method: 'POST'}).then(() => socket.io.engine.close())"
@@ -181,6 +183,10 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     assert "SN000030" in text_of(browser) and "SM000002" not in listed(browser)
     wait(browser, lambda: turn(browser, "Previous page"), "the page is turned back")
     wait(browser, lambda: "SM000002" in listed(browser), "the first page is shown again")
+    browser.execute_script(FOCUS)
+    before = browser.page_source
+    wait(browser, lambda: browser.page_source != before, "something on the page changes")
+    assert browser.execute_script(HAS_FOCUS), "a person without a mouse goes on from there"
     browser.get(f"{address}meter/NOBODY")
     wait(browser, lambda: "is not known" in text_of(browser), "an unknown meter is said so")
     browser.get(f"{address}work")
