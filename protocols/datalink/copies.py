@@ -64,6 +64,7 @@ class Copies:
 
     def answered_at_once(self) -> None:
         """Note that an answer came in place of the acknowledgment."""
+        self._asked_anew = True
         self._implied += 1
 
     def is_copy(self, packet: Packet, checksum: bytes, sending: bool) -> bool:
@@ -78,16 +79,18 @@ class Copies:
     def note_toggle(self, packet: Packet, begins_with_0: bool) -> None:
         """Learn from a new packet's toggle bit, before it is taken.
 
-        ``begins_with_0``: the peer's first one should be clear.
+        ``begins_with_0``: the peer's first one should be clear.  A bit that differs from the last
+        packet's tells something where both belong to us: an answer left over (Q6) may have any.
         """
         toggle = packet.ctrl & TOGGLE
         if self._last is None:
             if toggle and begins_with_0:
                 self._quirks.note(Quirk.TOGGLE_FROM_1)
         elif self._last[1] != toggle:
-            self._alternates = True
-            self._quirks.forget(Quirk.TOGGLE_STUCK)
-            self._quirks.forget(Quirk.SAME_ANSWER)
+            if self._asked_anew or (packet.is_multi and not packet.is_first):
+                self._alternates = True
+                self._quirks.forget(Quirk.TOGGLE_STUCK)
+                self._quirks.forget(Quirk.SAME_ANSWER)
         elif not self._alternates:  # or a packet between the two was lost
             self._quirks.note(Quirk.TOGGLE_STUCK)
 

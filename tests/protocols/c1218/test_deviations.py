@@ -148,6 +148,10 @@ def test_a_client_copes_with_two_deviations_at_once(pair: frozenset[Quirk]) -> N
     holds_of_a_pair(pair)
 
 
+def test_an_answer_left_over_does_not_hide_that_the_toggle_bit_stands_still() -> None:
+    holds_of_a_pair(frozenset({Quirk.STALE_ANSWER, Quirk.TOGGLE_STUCK}))
+
+
 @pytest.mark.night
 @pytest.mark.parametrize("pair", PAIRS, ids=label)
 def test_a_client_copes_with_every_pair_of_deviations(pair: frozenset[Quirk]) -> None:
