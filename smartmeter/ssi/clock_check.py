@@ -42,6 +42,8 @@ class ClockCheck:
         self.ahead_s = 0
         #: The clock was set so that the network's face must begin anew, and has not.
         self.renew_stamps = False
+        #: By how much it was set since the parts that keep times of their own were told.
+        self.moved_s = 0
         self._doubt_since_us: int | None = None
 
     def configure(self, general: Mapping[str, int]) -> None:
@@ -55,6 +57,7 @@ class ClockCheck:
         self.ahead_s = 0
 
     def _set(self, utc_us: int, now_us: int) -> None:
+        self.moved_s += round((utc_us - self._own_us(now_us)) / US_PER_S)
         self._calendar.set(utc_us, now_us)
         self._scheduler.clock_set(self._reporter.utc_s(now_us))
 

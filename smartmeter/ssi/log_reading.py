@@ -12,7 +12,8 @@ that is asked before its log is read, and the changes in the log tell the rest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -22,13 +23,19 @@ from ansi_tables.meaning.logs import is_unwritten
 from ansi_tables.values import Record
 from protocols.c1218.scripts import Script, read_part
 from protocols.c1218.steps import ClientLimits
-from protocols.errors import RemoteProtocolError
-from smartmeter.ssi.meter_data import MeterContext, read_saving, utc_seconds
+from protocols.errors import RemoteProtocolError, ServiceRefused
+from smartmeter.ssi.meter_data import (
+    ClockNotSet,
+    MeterContext,
+    read_clock,
+    read_saving,
+    utc_seconds,
+)
 from smartmeter.ssi.moving_list import read_moving
 
 EVENT_LOG = 76
 #: Standard events.
-CLOCK_WAS_SET, CLOCK_IS_SET, DST_ON, DST_OFF = 3, 4, 22, 23
+POWER_DOWN, POWER_UP, CLOCK_WAS_SET, CLOCK_IS_SET, DST_ON, DST_OFF = 1, 2, 3, 4, 22, 23
 #: Entries that are read between two looks at the head of the log.
 ENTRIES_A_LOOK = 32
 #: Entries before the cursor that are read to know which of two equal hours it is.
@@ -49,11 +56,15 @@ class LogEntry:
 
 @dataclass(frozen=True)
 class LogRead:
-    """New entries in order, the sequence of the newest, and how many were overwritten unread."""
+    """New entries in order, the sequence of the newest, and how many were overwritten unread.
+
+    ``clock_s`` is the meter's clock, UTC seconds, where that was read right after the log.
+    """
 
     entries: tuple[LogEntry, ...]
     last: int
     missed: int
+    clock_s: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,20 @@ def read_log(
         for (n, entry), time_s in zip(items.items(), times_s, strict=True)
     )
     return LogRead(entries[:count], last, first - 1 - begin)
+
+
+def read_log_and_clock(
+    meter: MeterContext, after: int | None, limits: ClientLimits
+) -> Script[LogRead]:
+    """Read the log after a sequence, and the clock when the log tells of a loss of power.
+
+    What the module knows of that loss is dated by its own clock.
+    """
+    read = yield from read_log(meter, after, limits)
+    if any(one.code == POWER_UP and not one.manufacturer for one in read.entries):
+        with suppress(ClockNotSet, ServiceRefused):
+            return replace(read, clock_s=(yield from read_clock(meter, limits)))
+    return read
 
 
 def read_log_end(meter: MeterContext, limits: ClientLimits) -> Script[LogRead]:

@@ -107,6 +107,18 @@ class OutageDetector:
         threshold_us = self._calendar.deadline_us(utc_us + self._settings["THRESHOLD_S"] * US_PER_S)
         self._gasp_us = min(threshold_us, now_us + hold_us * GASP_SHARE_PERCENT // 100)
 
+    def clock_set(self, step_s: int) -> None:
+        """The clock was set: a loss that lasts began as long ago as before.
+
+        The meter may have logged a loss that ended before by the time that the clock has now.
+        """
+        memory = self._memory
+        if self._gone_us is not None and memory.outage_start_s is not None:
+            memory.outage_start_s += step_s
+        if abs(step_s) > NEXT_LOSS_S:
+            moved = [[a + step_s, b + step_s] for a, b in memory.power_gaps]
+            memory.power_gaps = [*memory.power_gaps, *moved][-MAX_POWER_GAPS:]
+
     def returned(self, now_us: int) -> Event | None:
         """The mains are there, also at a start; tell what that ends, once the clock is set."""
         self._gone_us = self._gasp_us = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables.ssi_tables import Cause, Task
+from protocols.c1218.client import Exchanged
 from protocols.c1222.node import MessageRejected
 from protocols.machine import Event
 from smartmeter.ssi import work
@@ -82,12 +83,12 @@ class Outcomes:
             case "begin":
                 self._starting.begun(event.result, event.last, now_us)
             case "log":
-                self._log_read(event.result, now_us)
+                self._log_read(event.result, event.last, now_us)
             case Run() as run:
                 if isinstance(event.result, work.Collected) and event.result.log is not None:
                     # Where reports take the whole port, nothing else looks at the log.  Judged
                     # before it counts as reported: what is not reported is read again.
-                    self._log_read(event.result.log, now_us)
+                    self._log_read(event.result.log, event.last, now_us)
                 parts.tasks.done(run, event.result, event.last, self._shown, now_us)
             case Asked() as request:
                 self._serving.done(request, event.result, now_us)
@@ -98,11 +99,16 @@ class Outcomes:
                 parts.gaps.done(event.result, set_nbr, first, now_us)
         if parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None:
             parts.link.logged_on(parts.optical.password_accepted, now_us)
-        self._renew_stamps(now_us)
+        self._clock_set(now_us)
         parts.network.poll(now_us)
 
-    def _renew_stamps(self, now_us: int) -> None:
+    def _clock_set(self, now_us: int) -> None:
+        """Tell who keeps times of its own that the clock was set, if it was."""
         clock = self._parts.tasks.clock
+        if clock.moved_s:
+            self._parts.outage.clock_set(clock.moved_s)
+            clock.moved_s = 0
+            self._parts.reporter.keep()
         if clock.renew_stamps:
             clock.renew_stamps = False
             self._parts.network.renew_stamps(now_us)
@@ -127,9 +133,12 @@ class Outcomes:
             case ("gap", _, _):
                 parts.gaps.failed()
 
-    def _log_read(self, read: LogRead, now_us: int) -> None:
+    def _log_read(self, read: LogRead, last: Exchanged, now_us: int) -> None:
         """Judge a log; if it has another season, look what that left where a schedule asks so."""
         parts = self._parts
+        if read.clock_s is not None:
+            parts.tasks.clock.compare(read.clock_s, last, now_us)
+            self._clock_set(now_us)
         parts.watching.log_read(read, parts.tasks.clock.ahead_s, now_us)
         if parts.watching.season_changed:
             parts.watching.season_changed = False
@@ -141,7 +150,7 @@ class Outcomes:
         match event:
             case TimeTold(utc_s, within_s):
                 parts.tasks.clock.tms_told(utc_s, within_s, now_us)
-                self._renew_stamps(now_us)
+                self._clock_set(now_us)
                 starting.trust_clock(now_us)
             case RegisteredWithTms():
                 starting.trust_clock(now_us)

@@ -16,7 +16,15 @@ from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from smartmeter.ssi import work
 from smartmeter.ssi.known_meter import KnownMeter
-from smartmeter.ssi.log_reading import EVENT_LOG, LogEntry, LogRead, read_log, read_log_end
+from smartmeter.ssi.log_reading import (
+    EVENT_LOG,
+    POWER_DOWN,
+    POWER_UP,
+    LogEntry,
+    LogRead,
+    read_log_and_clock,
+    read_log_end,
+)
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import Priority
@@ -26,7 +34,7 @@ from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
 from smartmeter.ssi.voltages import LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
 
 STATUS_TABLE = 3
-POWER_DOWN, POWER_UP, DEMAND_RESET, SELF_READ, SEASON_CHANGED = 1, 2, 20, 21, 24
+DEMAND_RESET, SELF_READ, SEASON_CHANGED = 20, 21, 24
 #: An event this close to the module's own reset or self-read is its effect.
 EFFECT_S = 120
 #: The first octet of ST-03 is the mode; the status octets follow.
@@ -188,7 +196,9 @@ class Watching:
         """Read what is new in the log; the first time, only where it ends."""
         meter, after = self._reporter.meter, self._memory.events_judged
         assert meter is not None
-        job = partial(read_log_end, meter) if after is None else partial(read_log, meter, after)
+        job = partial(read_log_end, meter)
+        if after is not None:
+            job = partial(read_log_and_clock, meter, after)
         return self._door.submit(Priority.EXCEPTION, job, LOG_JOB, now_us)
 
     def _judged(self, verdict: Verdict, now_us: int) -> None:

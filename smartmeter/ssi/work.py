@@ -13,7 +13,7 @@ from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.identity import Lists, read_identity, read_lists
-from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log
+from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log_and_clock
 from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
 from smartmeter.ssi.profile_reading import ProfileRead, read_profile
 from smartmeter.ssi.table_monitor import Span
@@ -111,10 +111,10 @@ def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script
     for set_nbr, first in wanted.profiles.items():
         read = yield from _read_set(meter, set_nbr, first, wanted.intervals, limits)
         found += [read] if read is not None else []
-    if wanted.log_after is not None and EVENT_LOG in used:
-        log = yield from read_log(meter, wanted.log_after[0], limits)
     images = yield from read_tables(wanted.tables, limits)
     parts = yield from watch(wanted.parts, limits)
+    if wanted.log_after is not None and EVENT_LOG in used:  # last, so that its clock is fresh
+        log = yield from read_log_and_clock(meter, wanted.log_after[0], limits)
     return Collected(tuple(found), log, images, parts)
 
 

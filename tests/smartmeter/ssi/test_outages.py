@@ -235,6 +235,33 @@ def test_no_more_last_gasps_than_the_energy_allows_each_in_its_window(gasps: int
     assert [record["RESTORED"] for record in records] == [0, 1]
 
 
+@pytest.mark.parametrize("step_s", [-900, 250])
+@pytest.mark.parametrize("tables", [{}, {"GENERAL": GENERAL}], ids=["watched", "reported"])
+def test_an_outage_after_the_meters_clock_was_set_is_told_once(
+    step_s: int, tables: dict[str, Any]
+) -> None:
+    """The meter's log dates it otherwise than the module does, which has not heard of the set."""
+    by_reports = schedules(schedule(CONTENT=Content.EVENT_LOG))
+    street = watching(OUTAGE=OUTAGE, SCHEDULES=by_reports, **tables)
+    meter = street.device.meter
+    meter.set_clock(meter.clock.utc_us(street.world.now_us) + step_s * S, street.world.now_us)
+    street.device.mains(False, street.world.now_us)
+    street.run(50)
+    street.device.mains(True, street.world.now_us)
+    street.run(2000)
+    records = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert [record["RESTORED"] for record in records] == [0, 1]
+    assert records[1]["DURATION_S"] == 50
+
+
+def test_a_clock_that_is_set_in_an_outage_does_not_change_its_length() -> None:
+    sense, _, calendar = detector()
+    sense.lost(0)
+    calendar.set(EPOCH_US + 900 * S, 40 * S)
+    sense.clock_set(860)
+    assert sense.returned(100 * S) == Restored(1, EPOCH_US // S + 860, EPOCH_US // S + 960)
+
+
 def test_alarms_that_wait_do_not_use_up_the_energy_of_the_last_gasp() -> None:
     street = watching(OUTAGE=OUTAGE)
     street.host.refusing = True
