@@ -52,11 +52,13 @@ class DemandResets:
         memory = self._memory
         count = yield from read_count(meter, REGISTERS, COUNT, limits)
         if not memory.reset_open or (count is not None and count == memory.reset_count):
+            told = memory.reset_told
             self._ask(count)
             try:
                 yield from remote_reset(meter, DEMAND_RESET_BIT, sequence, limits)
             except (ServiceRefused, ProcedureRefused):
-                memory.reset_open, memory.reset_told = False, True
+                # What an earlier one has left may still have to be reported.
+                memory.reset_open, memory.reset_told = False, told
                 raise
         self.give_up()
 

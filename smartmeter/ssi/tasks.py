@@ -170,6 +170,9 @@ class TaskRunner:
             self._reporter.keep()
             return
         services = self._collected(result, now_us)
+        if run.number == NO_SCHEDULE and run.schedule["TABLES"] == list(work.SEASON_TABLES):
+            assert self._reporter.meter is not None
+            self._know_season(work.season_of(self._reporter.meter, result.tables))
         if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
             services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, shown()))
         if task == Task.HEALTH:
@@ -216,13 +219,18 @@ class TaskRunner:
         return self._reporter.make.intervals(profile, epoch, meter.id)
 
     def _followed(self, season: work.Season, now_us: int) -> None:
-        """Report what a change of season or calendar leaves; the first look only takes note."""
+        """Report what a change of season or calendar leaves; the first look only takes note.
+
+        It is known with that report and not before: a power cut between would lose it.
+        """
         memory = self._memory
-        first = not memory.calendar
-        changed = (season.season, season.calendar) != (memory.season, memory.calendar)
-        memory.season, memory.calendar = season.season, season.calendar
-        if changed and not first:
+        if not memory.calendar:
+            self._know_season(season)
+        elif (season.season, season.calendar) != (memory.season, memory.calendar):
             self._once(Cause.SCHEDULE, now_us, TABLES=list(work.SEASON_TABLES))
+
+    def _know_season(self, season: work.Season) -> None:
+        self._memory.season, self._memory.calendar = season.season, season.calendar
 
 
 def _moves_cursors(run: Run) -> bool:

@@ -146,6 +146,11 @@ def read_tables(tables: Iterable[int], limits: ClientLimits) -> Script[dict[int,
 def look_at_season(meter: MeterContext, limits: ClientLimits) -> Script[Season]:
     """Read which season it is, and whether the TOU calendar is still the same."""
     images = yield from read_tables((CALENDAR_TABLE, CLOCK_STATE_TABLE), limits)
+    return season_of(meter, images)
+
+
+def season_of(meter: MeterContext, images: Mapping[int, bytes]) -> Season:
+    """Tell the season from the tables that the meter gave."""
     season = None
     if CLOCK_STATE_TABLE in images:
         layout = layout_for(CLOCK_STATE_TABLE, meter.context)

@@ -20,6 +20,7 @@ from ansi_tables.ssi_tables import (
 from protocols.psem.codec import encode_request, table_data
 from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
+from smartmeter.gateway.permissions import LocalPermission
 from smartmeter.network.faults import Partition
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.module import Module
@@ -271,6 +272,32 @@ def test_a_change_of_the_season_is_followed_by_a_report_of_what_it_left() -> Non
     street.run(3 * HOUR_S)
     [report] = reported(street, Cause.SCHEDULE)
     assert 55 in {number for number, _ in report.parts}
+
+
+def test_a_season_that_a_power_cut_came_before_the_report_of_is_reported_all_the_same() -> None:
+    street = Street()
+    cutting = cut_nvram(street)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.FOLLOW_UP, PERIOD_MIN=60)))
+    street.run(3 * HOUR_S)
+    street.device.module.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.reporter.keep()
+    cutting.cut_in, cutting.after = 1, True
+    with pytest.raises(PowerCut):
+        street.run(2 * HOUR_S)
+    street.device.restart(street.world.now_us)
+    street.run(3 * HOUR_S)
+    assert len(reported(street, Cause.SCHEDULE)) == 1
+
+
+def test_a_reset_that_is_refused_leaves_what_an_earlier_one_has_to_report() -> None:
+    street = Street(permission=LocalPermission())
+    street.run(10)
+    street.device.module.memory.reset_told = False
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, PERIOD_MIN=5)))
+    street.run(400)
+    assert street.device.meter.metering.registers.resets == 0
+    assert not street.device.module.memory.reset_told
 
 
 def test_a_health_report_tells_how_the_module_does() -> None:
