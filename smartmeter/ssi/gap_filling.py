@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from ansi_tables.ssi_tables import Cause, ModuleAlarm
@@ -70,9 +71,12 @@ class GapFilling:
             self._reporter.keep_own(
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
-        if profile is None or not profile.intervals:
+        # Where the ring has lost the beginning, as many after the gap were read: not of it.
+        filled = [one for one in profile.intervals if one.sequence < end] if profile else []
+        if profile is None or not filled:
             self._reporter.keep()
             return
         header = self._reporter.header(Cause.CATCH_UP, now_us)
+        profile = replace(profile, intervals=tuple(filled))
         services = self._reporter.make.intervals(profile, ring_epoch, meter.id)
         self._reporter.report(header, services, now_us)

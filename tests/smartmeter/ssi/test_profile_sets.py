@@ -101,6 +101,21 @@ def test_what_was_read_for_a_gap_that_made_room_is_not_taken_for_the_next_ones()
         assert [one for one in told if one[0] < 8] == again
 
 
+def test_a_gap_whose_beginning_was_overwritten_is_filled_to_its_end_and_no_further() -> None:
+    street = provisioned("commercial")
+    street.run(3 * HOUR_S)
+    module = street.device.module
+    before = street.host.intervals()
+    # What lies before the first interval of the ring is gone like what it has overwritten.
+    module.memory.profile_gaps = [[1, module.memory.profile_epoch(1), -3, 2]]
+    assert module.gaps.start_due(street.world.now_us)
+    street.run(600)
+    assert street.host.intervals()[len(before) :] == [one for one in before if one[0] < 2]
+    street.run(HOUR_S)
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert [(alarm["CODE"], alarm["VALUE"]) for alarm in alarms] == [(ModuleAlarm.GAP, 3)]
+
+
 def test_a_gap_of_intervals_that_the_meter_does_not_have_is_told_and_no_empty_report_is_sent() -> (
     None
 ):
