@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
@@ -142,12 +143,8 @@ class Readings:
         """Keep the tables by which what a meter's reports carry is understood."""
         self._has_its_name()
         rows = [(esn, context_id, number, image) for number, image in images.items()]
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._commit():
             self._db.executemany("INSERT OR REPLACE INTO contexts VALUES (?,?,?,?)", rows)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._undone(error) from error
 
     def keep(self, esn: str, epoch: int, reports: Iterable[tuple[int, Sequence[bytes]]]) -> None:
         """Write what reports carry, in one commit; StorageError when the medium takes no more.
@@ -155,23 +152,27 @@ class Readings:
         ``reports`` are number and services, in order of their numbers.
         """
         self._has_its_name()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._commit():
             for number, services in reports:
                 self._keep_one(esn, services)
                 self._db.execute(
                     "INSERT OR REPLACE INTO taken VALUES (?,?,?)", (esn, epoch, number)
                 )
-            self._db.execute("COMMIT")
-            self.kept += 1
-        except sqlite3.Error as error:
-            raise self._undone(error) from error
+        self.kept += 1
 
-    def _undone(self, error: sqlite3.Error) -> StorageError:
-        """Take back what was begun, and give the fault."""
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-        return self._fault(error)
+    @contextmanager
+    def _commit(self) -> Iterator[None]:
+        """Commit all that is done within, or nothing of it where anything fails; StorageError."""
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._fault(error) from error
+        finally:
+            # What only looked something up failed with a StorageError already.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def _keep_one(self, esn: str, services: Sequence[bytes]) -> None:
         try:
@@ -483,8 +484,7 @@ class Readings:
         Of each table its oldest day at the most: the clock is the meter's, and one that is
         a century ahead for an hour must not cost two years of readings.
         """
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._commit():
             for table, column in _PRUNED:
                 before_s = min(
                     now_s - self._keep_days * DAY_S, self._oldest_s(table, column) + DAY_S
@@ -492,9 +492,6 @@ class Readings:
                 if table == "intervals":
                     self._add_forgotten(before_s)
                 self._db.execute(f"DELETE FROM {table} WHERE {column} < ?", (before_s,))
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._undone(error) from error
 
     def _oldest_s(self, table: str, column: str) -> int:
         sql = f"SELECT min({column}) FROM {table} WHERE {column} > 0"

@@ -164,6 +164,15 @@ def test_a_damaged_database_is_told_with_what_helps(tmp_path: Path) -> None:
         whole.position("csv")
 
 
+def test_a_look_that_fails_within_a_commit_takes_back_what_was_begun(readings: Readings) -> None:
+    readings._db.execute("ALTER TABLE intervals RENAME TO elsewhere")
+    with pytest.raises(StorageError, match="no such table: intervals"):
+        readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    readings._db.execute("ALTER TABLE elsewhere RENAME TO intervals")
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    assert len(rows(readings)) == 2 and readings.taken(ESN) == (1, 1)
+
+
 def test_exact_values_become_plain_digits() -> None:
     assert number_text(Fraction(1, 8)) == "0.125"
     assert number_text(Decimal("1E+3")) == "1000"
