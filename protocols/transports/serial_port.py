@@ -11,6 +11,7 @@ is anyway) for as long as it is open.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 import time
@@ -40,6 +41,8 @@ TURN_AROUND_S = 0.020
 #: confirms the modem lines that it was told.
 FAR, IGNORED = "rfc2217://", "ign_set_control"
 FAULTS = (serial.SerialException, OSError, TerminalError)
+#: What pyserial says where a port opens and takes no speed: a cause of the system's in its text.
+_UNSET = re.compile(r"Could not configure port: \((\d+), ")
 
 
 class SerialPort:
@@ -146,7 +149,7 @@ def opening_fault(name: str) -> str:
     try:
         serial.Serial(name, timeout=0.1, dsrdtr=False, rtscts=False, exclusive=True).close()
     except (*FAULTS, ValueError) as error:
-        return str(error)
+        return _fault(name, error)
     return ""
 
 
@@ -165,8 +168,14 @@ def _demand_network_port(url: str) -> None:
 
 
 def _fault(url: str, error: Exception) -> str:
-    """Give why a port cannot be opened; pyserial says the name again."""
-    return _words(error).removeprefix(f"Could not open port {url}: ")
+    """Give why a port cannot be opened; pyserial says the name again, or a number for its cause."""
+    if getattr(error, "errno", None) == errno.EWOULDBLOCK:
+        return "another program uses it"
+    told = _words(error).removeprefix(f"Could not open port {url}: ")
+    if cause := _UNSET.match(told):
+        number = int(cause[1])
+        return "is no serial port" if number == errno.ENOTTY else os.strerror(number)
+    return told
 
 
 def _words(error: Exception) -> str:

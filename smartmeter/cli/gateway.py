@@ -193,7 +193,7 @@ def init(
     an uninterruptible power supply.  A probe identifies, reads a few tables
     and writes nothing.
     """
-    from smartmeter.gateway.setup import find_meters, list_ports, write_files
+    from smartmeter.gateway.setup import list_ports, probe, write_files
 
     chosen = list(port) or list_ports()
     if not chosen:
@@ -202,9 +202,11 @@ def init(
     if not agreed:
         raise click.ClickException("no port was probed: nothing was written")
     password = os.environ.get("SMARTMETER_OPTICAL_PASSWORD", "")
-    found = find_meters(agreed, password, user_id, rts, dtr)
-    for one in found:
-        click.echo(str(one))
+    found = []
+    for name in agreed:
+        # Told as it is known: one where nobody answers takes half a minute.
+        found.append(probe(name, password, user_id, rts, dtr))
+        click.echo(str(found[-1]))
     out = Path(folder)
     kept = Path(data) if data else out / "data"
     files = write_files(out, kept, [one for one in found if one.meter], esn, tms, user_id)

@@ -55,13 +55,6 @@ def list_ports() -> list[str]:
     return [stable.get(str(Path(name).resolve()), name) for name in local_ports()]
 
 
-def find_meters(
-    ports: Sequence[str], password: str, user_id: int, rts: bool = True, dtr: bool = False
-) -> list[Found]:
-    """Probe ports, one after the other."""
-    return [probe(port, password, user_id, rts, dtr) for port in ports]
-
-
 def probe(port: str, password: str, user_id: int, rts: bool = True, dtr: bool = False) -> Found:
     """Look what is behind one port."""
     logon = LogonSettings(user_id, USER, password.encode() or None)
@@ -146,7 +139,9 @@ def write_files(
         folder.mkdir(parents=True, exist_ok=True)
         _write_all(texts)
     except OSError as error:
-        raise SettingsError(str(folder), str(error.strerror), "check its rights") from error
+        taken = isinstance(error, FileExistsError | NotADirectoryError)
+        remedy = "name a folder" if taken else "check its rights"
+        raise SettingsError(str(folder), str(error.strerror), remedy) from error
     except RuntimeError as error:  # what Python before 3.13 says of links that lead to themselves
         raise SettingsError("--out or --data", str(error), "name another folder") from error
     return [settings, shipment, *keys]

@@ -7,7 +7,7 @@ import pytest
 import serial
 
 from protocols.errors import PortError
-from protocols.transports.serial_port import SerialPort
+from protocols.transports.serial_port import SerialPort, opening_fault
 
 
 class PulledOut(serial.Serial):
@@ -32,3 +32,20 @@ def test_a_cable_that_is_pulled_out_behind_a_write_is_told_as_a_port_that_has_go
     with pytest.raises(PortError, match="Input/output error"):
         port.set_baud(19200)
     port.close()
+
+
+def test_what_is_no_serial_port_is_told_so_and_not_in_a_librarys_words() -> None:
+    with pytest.raises(PortError, match="^/dev/null: is no serial port; check its name"):
+        SerialPort("/dev/null")
+    assert opening_fault("/dev/null") == "is no serial port"
+    assert opening_fault("/dev") == "Is a directory"
+
+
+def test_a_port_that_another_program_has_is_told_so() -> None:
+    far_end, near_end = pty.openpty()
+    name = os.ttyname(near_end)
+    port = SerialPort(name)
+    assert opening_fault(name) == "another program uses it"
+    port.close()
+    os.close(near_end)
+    os.close(far_end)

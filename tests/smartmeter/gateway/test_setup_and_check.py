@@ -111,7 +111,7 @@ def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=told):
             write_files(tmp_path / "g", tmp_path / "kept", meters, esn, tms, 2)
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="check its rights"):
+    with pytest.raises(SettingsError, match="Not a directory; name a folder"):
         write_files(tmp_path / "file" / "g", tmp_path / "kept", [one], "", None, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     with pytest.raises(SettingsError, match="check its rights"):
