@@ -5,6 +5,7 @@
     SmartMeterError          place, what is wrong, and the remedy
       SettingsError          a setting, argument or file of ours is wrong
       StorageError           non-volatile memory cannot be read or written
+        DamagedError         nor ever will be
 """
 
 from __future__ import annotations
@@ -27,3 +28,7 @@ class SettingsError(SmartMeterError):
 
 class StorageError(SmartMeterError):
     """Non-volatile memory cannot be read or written as it must be."""
+
+
+class DamagedError(StorageError):
+    """What was kept is damaged: no later try can read it."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from smartmeter.base.clock import Calendar
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.standing import Tell
@@ -39,22 +39,35 @@ class LocalTms:
     """The server, and the bearer that leads to it.  ``keep_days`` None: it keeps everything."""
 
     def __init__(
-        self, data: Path, seats: Sequence[SeatSettings], tell: Tell, keep_days: int | None = None
+        self, folder: Path, seats: Sequence[SeatSettings], tell: Tell, keep_days: int | None = None
     ) -> None:
-        self._data, self._seats, self._tell, self._keep_days = data, seats, tell, keep_days
+        self._folder, self._seats, self._tell, self._keep_days = folder, seats, tell, keep_days
         self._keeping: asyncio.Task[None] | None = None
         self.server: TmsServer | None = None
+        self._damaged = False
         self._ready = asyncio.Event()
 
     @property
     def database(self) -> Path:
         """Give the file of what it has collected."""
-        return self._data / "tms" / FILE_NAME
+        return self._folder / FILE_NAME
+
+    @property
+    def damaged(self) -> bool:
+        """Tell whether a part of its database was found that cannot be read any more."""
+        return self._damaged or (self.server is not None and self.server.store.damaged)
 
     async def start(self, calendar: Calendar) -> None:
         """Listen on loopback, and know the gateway's modules; StorageError for a full disk."""
+        try:
+            await self._start(calendar)
+        except DamagedError:
+            self._damaged = True
+            raise
+
+    async def _start(self, calendar: Calendar) -> None:
         server = TmsServer(
-            self._data / "tms",
+            self._folder,
             calendar,
             local_template(),
             cache_kib=CACHE_KIB,

@@ -15,9 +15,11 @@ from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.flash_file import read_pages
+from smartmeter.gateway.set_aside import aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.sinks.csv_file import holds_lines
 from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
+from smartmeter.tms.store.sqlite import FILE_NAME
 
 MIN_FREE_OCTETS = 64 << 20
 
@@ -35,6 +37,10 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
         yield from _state(seat)
     if settings.sinks.csv is not None:
         yield from _csv(settings.sinks.csv, settings.readings)
+    for database in (settings.readings, settings.local_tms / FILE_NAME):
+        for path in aside(database):
+            remedy = "look at its medium; sqlite3 FILE .recover reads what is left, or remove it"
+            yield Finding(str(path), False, "was damaged, and set aside", remedy)
     yield from _socket(settings.socket)
 
 

@@ -26,7 +26,7 @@ from ansi_tables.meaning.scale import Exact
 from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, SsiTable
 from protocols.psem.codec import MalformedRequest
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.base.file import is_there
 from smartmeter.gateway.energy_totals import EnergyTotals
 from smartmeter.tms.report_reader import read_report
@@ -48,8 +48,7 @@ MAX_DIGITS = 60
 #: How long another program's write is waited for: meanwhile nothing else is done.
 BUSY_S = 0.5
 _TAKEN = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-#: A table that is missing or of another form is SQLITE_ERROR.
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _METER_CHANGED = (AlarmSource.MODULE, ModuleAlarm.METER_CHANGED)
 _PRUNED = ("intervals", "end_s"), ("registers", "time_s"), ("happenings", "time_s")
 #: Intervals that a sum counts: energy, at a time that is known.
@@ -96,6 +95,8 @@ class Readings:
         self._path, self._keep_days = path, keep_days
         #: Counts upwards whenever something was kept: sinks look only then.
         self.kept = 0
+        #: Whether a part of it was found that cannot be read any more.
+        self.damaged = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -108,6 +109,8 @@ class Readings:
                 script = SCHEMA.read_text(encoding="utf-8")
                 self._db.executescript(f"BEGIN; {script} COMMIT;")
         except (sqlite3.Error, OSError) as error:
+            if hasattr(self, "_db"):
+                self._db.close()
             raise self._fault(error) from error
 
     def close(self) -> None:
@@ -116,10 +119,14 @@ class Readings:
 
     def _fault(self, error: Exception) -> StorageError:
         told = getattr(error, "strerror", None) or str(error)
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED:
+            self.damaged = True
+            return DamagedError(str(self._path), told, "it is set aside, and a new one is begun")
         remedy = "free some space, check the rights"
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        if code == sqlite3.SQLITE_ERROR:  # a table is missing, or of another form
             remedy = "move it away, the -wal and -shm beside it too; a new one is begun"
-        elif getattr(error, "sqlite_errorcode", 0) & 0xFF in _TAKEN:
+        elif code in _TAKEN:
             remedy = "find out which program works on it"
         return StorageError(str(self._path), told, remedy)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import monotonic_us
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.base.file import is_there
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.bearers import make_bearers
@@ -29,6 +29,7 @@ from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import KEEP_DAYS, Readings
 from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
+from smartmeter.gateway.set_aside import set_aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.status_socket import StatusSocket
 from smartmeter.version import VERSION
@@ -65,14 +66,14 @@ class Gateway:
         self._journal = Journal(note, monotonic_us)
         self._manager = ServiceManager(os.environ)
         self._sense = make_sense(settings.mains)
-        self._readings = Readings(settings.readings, settings.keep_days or KEEP_DAYS)
+        self._readings = self._open_readings()
         self.local: LocalTms | None = None
         if page is not None or not settings.bearers:
             # A gateway with a TMS elsewhere does not load one.
             from smartmeter.gateway.local_tms import LocalTms
 
             self.local = LocalTms(
-                settings.data, settings.seats, self._journal.say, settings.keep_days
+                settings.local_tms, settings.seats, self._journal.say, settings.keep_days
             )
         self._seats = [
             Seat(
@@ -90,6 +91,30 @@ class Gateway:
         #: Set to end the run; ``again``: to begin anew, perhaps with another version.
         self.stop = asyncio.Event()
         self.again = False
+
+    def _open_readings(self) -> Readings:
+        settings = self._settings
+        try:
+            return Readings(settings.readings, settings.keep_days or KEEP_DAYS)
+        except DamagedError as error:
+            self._journal.say(str(error))
+            self._set_readings_aside()
+            return Readings(settings.readings, settings.keep_days or KEEP_DAYS)
+
+    def _set_readings_aside(self) -> None:
+        """Let new ones begin; the CSV file cannot go on as what is in it is no longer known."""
+        settings = self._settings
+        self._note(f"kept as {set_aside(settings.readings, settings.sinks.csv)}")
+
+    def _set_damaged_aside(self) -> None:
+        """At the end, when nothing is open any more."""
+        try:
+            if self._readings.damaged:
+                self._set_readings_aside()
+            if self.local is not None and self.local.damaged:
+                self._note(f"kept as {set_aside(self.local.database)}")
+        except StorageError as error:
+            self._note(str(error))
 
     def _begin_again(self) -> None:
         self.again = True
@@ -141,6 +166,7 @@ class Gateway:
                 metrics.stop()
             self._sense.close()
             self._readings.close()
+            self._set_damaged_aside()
 
     async def _begin_local(self, local: LocalTms) -> None:
         clocks = [asyncio.create_task(seat.clock_known.wait()) for seat in self._seats]
@@ -175,7 +201,7 @@ class Gateway:
             self._manager.alive(self._sentence())
 
     async def _watch_files(self) -> None:
-        """Begin anew when a database was removed: what is written to it now has no name."""
+        """Begin anew when a database was removed or is damaged: what is written to it is lost."""
         paths = [self._settings.readings]
         paths += [] if self.local is None else [self.local.database]
         seen: set[Path] = set()
@@ -183,6 +209,10 @@ class Gateway:
             there = {path for path in paths if is_there(path)}
             if gone := seen - there:
                 self._journal.say(f"{min(gone)}: was removed; the gateway begins anew")
+                self._begin_again()
+                return
+            if self._readings.damaged or (self.local is not None and self.local.damaged):
+                self._journal.say("a database is damaged; the gateway begins anew without it")
                 self._begin_again()
                 return
             seen |= there

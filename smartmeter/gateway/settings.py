@@ -139,6 +139,11 @@ class GatewaySettings:
         return self.data / "readings.sqlite3"
 
     @property
+    def local_tms(self) -> Path:
+        """Give the folder of a TMS in the gateway's own process."""
+        return self.data / "tms"
+
+    @property
     def is_plain(self) -> bool:
         """Tell whether nothing that is set could come to speak TLS; its own TMS needs none."""
         kinds = {one.address.partition(":")[0] for one in self.bearers}

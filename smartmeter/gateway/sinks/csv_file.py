@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from smartmeter.base.errors import StorageError
+from smartmeter.base.file import sync_folder
 from smartmeter.gateway.readings import Readings
 
 SINK = "csv"
@@ -103,7 +104,7 @@ class CsvFile:
                 file.flush()
                 os.fsync(descriptor)
             if not size:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
         except OSError as error:
             raise StorageError(
                 str(self._path), str(error.strerror), "free some space, check the rights"
@@ -118,15 +119,6 @@ def holds_lines(path: Path) -> bool:
     except OSError:
         return False
     return stat.S_ISREG(found.st_mode) and found.st_size > 0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Return when a new name in a folder is on the medium, too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _end(end_s: int) -> str:

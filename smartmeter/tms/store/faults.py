@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import DamagedError, StorageError
 
 #: By the primary code of SQLite's error, the lower octet of the extended one.
 _REMEDIES = {
@@ -16,9 +16,8 @@ _REMEDIES = {
     sqlite3.SQLITE_IOERR: "is its medium there, and sound?",
     sqlite3.SQLITE_BUSY: "end the other program that holds it",
     sqlite3.SQLITE_LOCKED: "end the other program that holds it",
-    sqlite3.SQLITE_CORRUPT: "restore it from a copy",
-    sqlite3.SQLITE_NOTADB: "restore it from a copy",
 }
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 #: What goes by when there is room again, or nobody else holds the database.
 _PASSING = (
     sqlite3.SQLITE_FULL,
@@ -44,6 +43,8 @@ def may_pass(error: sqlite3.Error) -> bool:
 
 def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     """Give what is raised in the place of an error of SQLite."""
+    if _code(error) in _DAMAGED:
+        return DamagedError(str(path), str(error), "restore it from a copy")
     remedy = _REMEDIES.get(_code(error), "check the folder, its rights and its space")
     return StorageError(str(path), str(error), remedy)
 

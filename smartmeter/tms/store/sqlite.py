@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from smartmeter.base.errors import StorageError
+from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.tms.store.faults import (
     OF_THE_CHANGE,
     foreign,
@@ -76,6 +76,8 @@ class Store:
         self.path = path
         #: Why the last changes were not carried out; None when they were.
         self.fault: StorageError | None = None
+        #: Whether a part of it was found that cannot be read any more.
+        self.damaged = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -120,15 +122,20 @@ class Store:
         try:
             return self._reader.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise storage_error(self.path, error) from error
+            raise self._fault_of(error) from error
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         """Give the first row of a query, or None."""
         try:
             row: sqlite3.Row | None = self._reader.execute(sql, values).fetchone()
         except sqlite3.DatabaseError as error:
-            raise storage_error(self.path, error) from error
+            raise self._fault_of(error) from error
         return row
+
+    def _fault_of(self, error: sqlite3.Error) -> StorageError:
+        fault = storage_error(self.path, error)
+        self.damaged |= isinstance(fault, DamagedError)
+        return fault
 
     def number(self, sql: str, *values: Any) -> int:
         """Give the one number that a query asks for, 0 when there is none."""
@@ -181,7 +188,7 @@ class Store:
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            self._refuse(group, storage_error(self.path, error), may_pass(error))
+            self._refuse(group, self._fault_of(error), may_pass(error))
             return
         self._wait_for_locks(BUSY_TIMEOUT_S)
         self.fault = fault
@@ -228,7 +235,7 @@ class Store:
                 if not connection.in_transaction or (entry.again and may_pass(error)):
                     raise
                 connection.execute("ROLLBACK TO change")
-                self.fault = fault = storage_error(self.path, error)
+                self.fault = fault = self._fault_of(error)
                 entry.future.set_exception(fault)
             except Exception as error:
                 connection.execute("ROLLBACK TO change")

@@ -35,7 +35,7 @@ def test_a_cable_that_is_pulled_out_behind_a_write_is_told_as_a_port_that_has_go
 
 
 def test_what_is_no_serial_port_is_told_so_and_not_in_a_librarys_words() -> None:
-    with pytest.raises(PortError, match="^/dev/null: is no serial port; check its name"):
+    with pytest.raises(PortError, match=r"^/dev/null: is no serial port; check its name"):
         SerialPort("/dev/null")
     assert opening_fault("/dev/null") == "is no serial port"
     assert opening_fault("/dev") == "Is a directory"

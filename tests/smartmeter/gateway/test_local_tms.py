@@ -17,7 +17,7 @@ REPORT = "INSERT INTO reports VALUES (?,1,?,2,1,?,?,1,1,?,'')"
 
 def arrivals(data: Path, now_s: int, keep_days: int | None, left: int) -> list[int]:
     """Run the TMS until so many reports are left; give the days before NOW_S that they came."""
-    local = LocalTms(data, [], print, keep_days)
+    local = LocalTms(data / "tms", [], print, keep_days)
     sql = "SELECT (?-received_s)/86400 FROM reports ORDER BY received_s"
 
     async def run() -> list[int]:

@@ -156,7 +156,7 @@ def test_a_database_that_another_program_holds_is_told_and_holds_up_nobody(
 
 def test_a_damaged_database_is_told_with_what_helps(tmp_path: Path) -> None:
     (tmp_path / "readings.sqlite3").write_bytes(bytes(range(256)) * 64)
-    with pytest.raises(StorageError, match="not a database; move it away"):
+    with pytest.raises(StorageError, match="not a database; it is set aside"):
         Readings(tmp_path / "readings.sqlite3")
     whole = Readings(tmp_path / "whole.sqlite3")
     whole._db.execute("DROP TABLE cursors")
