@@ -53,8 +53,9 @@ class MqttConnection(TaskConnection):
         settings, broker = self._settings, self._broker
         try:
             async with broker_session(
-                settings,
                 broker,
+                settings.user,
+                settings.password,
                 self._tls,
                 f"node/{self._node}",
                 aiomqtt.Will(broker.gone(self._node), b"", qos=1),

@@ -111,8 +111,9 @@ class MqttCarrier:
     async def _session(self, handler: Handler) -> None:
         settings, broker = self._settings, self.broker
         async with broker_session(
-            settings,
             broker,
+            settings.user,
+            settings.password,
             self._tls,
             "host",
             aiomqtt.Will(broker.presence, OFFLINE, qos=1, retain=True),

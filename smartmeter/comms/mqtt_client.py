@@ -1,4 +1,4 @@
-"""A clean session with a broker that carries APDUs, for a node and for a head-end alike."""
+"""A clean session with a broker: of a node, a head-end, or a gateway that tells its readings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 
-from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.mqtt_topics import Broker
 from smartmeter.comms.tls_renewal import ClientTls
 
@@ -37,8 +36,9 @@ class _Said(logging.Handler):
 
 @asynccontextmanager
 async def broker_session(
-    settings: BearerSettings,
     broker: Broker,
+    user: str,
+    password: str,
     tls: ClientTls | None,
     name: str,
     will: aiomqtt.Will,
@@ -48,8 +48,8 @@ async def broker_session(
 ) -> AsyncIterator[aiomqtt.Client]:
     """Give a client while it is connected; MqttError when it cannot be, or is no more.
 
-    ``tls`` is for a broker that speaks it, ``name`` is its own below the base; ``most`` APDUs
-    wait each way.
+    ``user`` is empty for none, ``tls`` is for a broker that speaks it, ``name`` is its own below
+    the base; ``most`` messages wait each way.
     """
     logger, said = logging.Logger("mqtt"), _Said()
     logger.addHandler(said)
@@ -57,8 +57,8 @@ async def broker_session(
         broker.host,
         broker.port,
         identifier=f"{broker.base}/{name}",
-        username=settings.user or None,
-        password=settings.password or None,
+        username=user or None,
+        password=password or None,
         clean_session=True,
         timeout=timeout_s,
         tls_context=tls.context() if tls else None,

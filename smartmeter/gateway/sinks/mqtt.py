@@ -3,7 +3,8 @@
 Under ``base``/ESN: ``state`` (JSON, retained), ``availability`` (online or
 offline, retained), ``interval`` and ``happening`` (JSON, one message each,
 in order; QoS 1, so after a cut one may come twice: it carries its number).
-``base``/gateway is online while the gateway runs; the broker sets it offline.
+``base``/gateway is online while the gateway runs; the broker sets it offline.  Gateways at one
+broker have each a ``base`` of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import aiomqtt
 
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.event_loop import ended, told_to_end
+from smartmeter.comms.mqtt_client import broker_session
+from smartmeter.comms.mqtt_topics import Broker
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import (
     discovery_payload,
@@ -31,6 +34,8 @@ POLL_S = 1.0
 RECONNECT_S = (1.0, 60.0)
 #: How long the broker may take to answer.
 ANSWER_S = 5.0
+#: Messages that wait each way; of those to us only Home Assistant's births come.
+MAX_QUEUED = 100
 ONLINE, OFFLINE = "online", "offline"
 
 
@@ -57,6 +62,7 @@ class MqttSink:
     ) -> None:
         self._settings, self._readings, self._meters = settings, readings, meters
         self._note = note
+        self._presence = f"{settings.base}/gateway"
         self._shown: dict[str, str] = {}
         #: What each meter shows, by ESN, and after which change of the readings.
         self._states: dict[str, tuple[int, str]] = {}
@@ -68,15 +74,20 @@ class MqttSink:
     async def run(self) -> None:
         """Keep the broker told."""
         settings = self._settings
+        broker = Broker(settings.host, settings.port, False, settings.base)
         while True:
+            # A name that no other gateway has: the broker would take turns with the two.
+            name = f"gateway/{next(iter(self._meters())).esn}"
             try:
-                async with aiomqtt.Client(
-                    settings.host,
-                    settings.port,
-                    username=settings.user or None,
-                    password=settings.password or None,
-                    will=aiomqtt.Will(f"{settings.base}/gateway", OFFLINE, qos=1, retain=True),
-                    timeout=ANSWER_S,
+                async with broker_session(
+                    broker,
+                    settings.user,
+                    settings.password,
+                    None,
+                    name,
+                    aiomqtt.Will(self._presence, OFFLINE, qos=1, retain=True),
+                    timeout_s=ANSWER_S,
+                    most=MAX_QUEUED,
                 ) as client:
                     await self._connected(client)
             except aiomqtt.MqttError as error:
@@ -89,36 +100,48 @@ class MqttSink:
                 self._rest_s = min(2 * self._rest_s, RECONNECT_S[1])
 
     async def _connected(self, client: aiomqtt.Client) -> None:
-        settings = self._settings
-        self._shown.clear()
-        await client.publish(f"{settings.base}/gateway", ONLINE, qos=1, retain=True)
-        if settings.discovery:
-            await client.subscribe(f"{settings.discovery}/status", qos=1)
+        telling = asyncio.create_task(self._tell(client))
         births = asyncio.create_task(self._births(client))
         try:
-            while not births.done():
-                try:
-                    await self._step(client)
-                    self._note("is connected")
-                    self._told_lost, self._rest_s = False, RECONNECT_S[0]
-                except StorageError as error:
-                    # Its module says so, too, and rests; the broker has nothing to do with it.
-                    self._note(f"is connected, and waits for the readings: {error}")
-                await asyncio.sleep(POLL_S)
-            births.result()
+            # What hears the broker ends with it; who waits for its answer would wait on.
+            done, _ = await asyncio.wait((telling, births), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            await ended(births)
+            await ended(telling, births)
             await self._farewell(client)
+
+    async def _tell(self, client: aiomqtt.Client) -> None:
+        """Tell what is new until the broker goes."""
+        settings = self._settings
+        self._shown.clear()
+        await client.publish(self._presence, ONLINE, qos=1, retain=True)
+        if settings.discovery:
+            await client.subscribe(f"{settings.discovery}/status", qos=1)
+        # What an end of ours left with the broker comes late, and must not hide what we tell.
+        await client.subscribe(self._presence, qos=1)
+        while True:
+            try:
+                await self._step(client)
+                self._note("is connected")
+                self._told_lost, self._rest_s = False, RECONNECT_S[0]
+            except StorageError as error:
+                # Its module says so, too, and rests; the broker has nothing to do with it.
+                self._note(f"is connected, and waits for the readings: {error}")
+            await asyncio.sleep(POLL_S)
 
     async def _farewell(self, client: aiomqtt.Client) -> None:
         """Say that the gateway goes, when it goes by itself and the broker is still there."""
         if told_to_end():
-            await client.publish(f"{self._settings.base}/gateway", OFFLINE, qos=1, retain=True)
+            await client.publish(self._presence, OFFLINE, qos=1, retain=True)
 
     async def _births(self, client: aiomqtt.Client) -> None:
-        """When Home Assistant starts anew, everything is told again."""
+        """When Home Assistant starts anew, or we are said to be gone, it is told again."""
         async for message in client.messages:
-            if message.payload == ONLINE.encode():
+            if message.topic.value == self._presence:
+                if message.payload == OFFLINE.encode():
+                    await client.publish(self._presence, ONLINE, qos=1, retain=True)
+            elif message.payload == ONLINE.encode():
                 self._shown.clear()
 
     async def _step(self, client: aiomqtt.Client) -> None:

@@ -192,3 +192,39 @@ async def test_readings_that_note_nothing_for_a_while_end_nothing_and_double_not
     assert notes[-1] == "is connected"
     await ended(task)
     readings.close()
+
+
+async def test_a_broker_that_hangs_up_is_told_at_once_and_with_what_it_did(tmp_path: Path) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)  # CONNECT
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK: accepted
+        await asyncio.sleep(0.1)
+        writer.close()
+
+    notes: list[str] = []
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    readings = Readings(tmp_path / "readings.sqlite3")
+    settings = MqttSettings("127.0.0.1", server.sockets[0].getsockname()[1])
+    task = asyncio.create_task(MqttSink(settings, readings, lambda: [View()], notes.append).run())
+    async with asyncio.timeout(2):
+        while not notes:  # noqa: ASYNC110 - the sink sets no event
+            await asyncio.sleep(0.02)
+    await ended(task)
+    server.close()
+    assert notes[0] in (
+        "is lost: the broker ended the session",
+        "is lost: Connection reset by peer",
+    )
+
+
+async def test_what_an_earlier_session_left_with_the_broker_does_not_hide_a_gateway_that_runs(
+    broker: Broker, listener: Listener, tmp_path: Path
+) -> None:
+    mqtt, _ = sink(broker, tmp_path, View(), [])
+    task = asyncio.create_task(mqtt.run())
+    assert await listener.wait("smartmeter/gateway", "online")
+    async with aiomqtt.Client("127.0.0.1", broker.port) as other:
+        await other.publish("smartmeter/gateway", "offline", qos=1, retain=True)
+    told = ["online", "offline", "online"]
+    await until(lambda: [p for t, p in listener.messages if t == "smartmeter/gateway"] == told)
+    await ended(task)
