@@ -9,7 +9,8 @@ takes the old one's place by an atomic rename, the folder synchronised too.
 
 An unreadable record with whole ones behind it was acknowledged, and the medium
 has lost it.  What else is whole counts, and ``DAMAGED_PAGE`` says that pages may
-be older than they were.
+be older than they were.  The same where the file's own beginning was lost; what
+holds no record of ours is left alone.
 
 Flash wears out, so what is written is counted and bounded: a token bucket of
 ``DAY_OCTETS`` a day, which is not full again because the file was opened again.  A fault
@@ -231,11 +232,10 @@ def _read(path: Path) -> tuple[dict[str, bytes], int, bool]:
     if path.stat().st_size > MAX_FILE_OCTETS:
         raise StorageError(str(path), "far too large for a state file", "move it away")
     data = path.read_bytes()
-    if data[: len(MAGIC)] != MAGIC:
-        raise StorageError(str(path), "no state file, or of another version", "move it away")
     pages: dict[str, bytes] = {}
     at = whole = len(MAGIC)
     damaged = False
+    is_ours = data[: len(MAGIC)] == MAGIC
     while at >= 0:
         changes = _read_record(data, at)
         if changes is None:
@@ -245,7 +245,10 @@ def _read(path: Path) -> tuple[dict[str, bytes], int, bool]:
         at += RECORD_HEAD_OCTETS + int.from_bytes(data[at : at + 4], "big")
         whole = at
         _apply(changes, pages)
-    return pages, whole, damaged
+    if not is_ours and whole == len(MAGIC):
+        raise StorageError(str(path), "no state file, or of another version", "move it away")
+    # Records tell whose it is, where the medium has lost the file's first octets.
+    return pages, whole, damaged or not is_ours
 
 
 def _next_body(data: bytes, at: int) -> int:

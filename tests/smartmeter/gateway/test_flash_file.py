@@ -252,3 +252,16 @@ def test_a_fault_that_writes_for_ever_is_stopped_and_let_go_on_later(tmp_path: P
     now_us += 3600 * 1_000_000
     memory.commit({"n": b"later"})
     assert FlashFile(tmp_path / "state").get("n") == b"later"
+
+
+@pytest.mark.parametrize("at", range(len(MAGIC)))
+def test_a_beginning_that_was_lost_takes_no_record_with_it(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "state"
+    memory = FlashFile(path)
+    memory.commit({"a": b"1"})
+    memory.commit({"b": b"2"})
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+    for _ in range(2):
+        assert pages(FlashFile(path)) == {"a": b"1", "b": b"2", DAMAGED_PAGE: b"1"}
+    assert path.read_bytes().startswith(MAGIC)
