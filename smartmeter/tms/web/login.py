@@ -126,13 +126,14 @@ def add_login(
             return form("The form could not be read. Try again.", 400)
         user, password = fields
         address = request.client.host if request.client else ""
-        if not limit.admits(address, user, time.monotonic()):
-            return form("Too many failed log-ins. Wait a minute, then try again.", 429)
-        async with hashing:
+        async with hashing:  # programs of one user that come at once wait for each other
+            if not limit.admits(address, user, time.monotonic()):
+                return form("Too many failed log-ins. Wait a minute, then try again.", 429)
             proof = await asyncio.to_thread(check, user, password)
+            if proof is not None:
+                limit.succeeded(address, user)
         if proof is None:
             return form("User or password is wrong.", 401)
-        limit.succeeded(address, user)
         table.close(request.session.get("id"))
         request.session["id"] = secrets.token_urlsafe(32)
         table.open(request.session["id"], user, proof, time.monotonic())
