@@ -488,8 +488,9 @@ class Link:
         if self._collision is Collision.GIVE_UP:
             self._stop_sending()
             return True
-        if self._collision is Collision.REPEAT or self._waiting:
-            return False  # or our request is not complete: this cannot be its answer
+        unheard = self._waiting or (self._copy_waits and self._sendings == 1)
+        if self._collision is Collision.REPEAT or unheard:
+            return False  # or our request has not left, or not whole: this cannot be its answer
         self.quirks.note(Quirk.IMPLIED_ACK)
         self._copies.answered_at_once()
         self._withdraw_copy()

@@ -201,6 +201,19 @@ def test_a_copy_that_has_not_left_when_the_answer_is_there_does_not_leave() -> N
     assert link.outgoing() == ACK
 
 
+def test_what_comes_before_a_request_has_left_is_not_its_answer() -> None:
+    """A meter that had a NAK says its last answer once more, and a line gives that out late."""
+    link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
+    assert answered(link, b"0", 0, 0) == [b"0"]
+    assert answered(link, b"1", TOGGLE, 1_000) == [b"1"]
+    link.send(b"ask", 2_000)
+    assert not messages(link, Packet(b"0").encode(), 2_000)
+    link.expire(3_000)
+    link.outgoing()
+    link.sent(3_000)
+    assert messages(link, ACK + Packet(b"2").encode(), 4_000) == [b"2"]
+
+
 def stuck() -> Link:
     """Give a client's link to a meter whose toggle bit stands still, after two answers."""
     link = Link(Collision.IMPLIED_ACK, quirks=Quirks())
