@@ -39,6 +39,7 @@ NUISANCES |= frozenset((49, 58, 59, 60, 63, 64, 65, 68, 69, 70, 73, 74, 75, 76))
 #: The standard event that says the same as a bit of ED_STD_STATUS1 (C12.19 ST-03 and table A).
 EVENT_OF_STATUS: Mapping[int, int] = {
     **{bit: 36 + bit for bit in range(1, 11)},
+    11: 1,
     12: 47,
     13: 48,
 }

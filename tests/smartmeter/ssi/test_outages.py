@@ -254,6 +254,18 @@ def test_an_outage_after_the_meters_clock_was_set_is_told_once(
     assert records[1]["DURATION_S"] == 50
 
 
+def test_a_loss_is_told_by_the_meters_log_alone_where_outages_are_not_watched() -> None:
+    everything = {"DEFAULT": 2, "ENTRIES": []}
+    street = watching(OUTAGE=OUTAGE | {"ENABLED": 0}, DISPOSITION=everything)
+    before = len(codes(street))
+    street.device.mains(False, street.world.now_us)
+    street.run(50)
+    street.device.mains(True, street.world.now_us)
+    street.run(200)
+    meter = AlarmSource.METER_STANDARD
+    assert codes(street)[before:] == [(meter, POWER_DOWN), (meter, POWER_UP)]
+
+
 def test_a_clock_that_is_set_in_an_outage_does_not_change_its_length() -> None:
     sense, _, calendar = detector()
     sense.lost(0)
