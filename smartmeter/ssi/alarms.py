@@ -117,6 +117,18 @@ class Alarms:
         image = ssi_tables.encode(SsiTable.ALARM, value).hex()
         self._memory.advisories = [*self._memory.advisories, image][-MAX_ADVISORIES:]
 
+    def add_to(self, code: ModuleAlarm, value: int) -> bool:
+        """Add to the value of an exception of the module's own that waits; False: none does."""
+        images = list(self._memory.advisories)
+        for index, image in enumerate(images):
+            waiting = ssi_tables.decode(SsiTable.ALARM, bytes.fromhex(image))
+            if (waiting["SOURCE"], waiting["CODE"]) == (AlarmSource.MODULE, code):
+                waiting["VALUE"] += value
+                images[index] = ssi_tables.encode(SsiTable.ALARM, waiting).hex()
+                self._memory.advisories = images
+                return True
+        return False
+
     def take(self, disposition: Disposition) -> list[dict[str, Any]]:
         """Give the exceptions of a disposition that wait, as values, and forget them."""
         if not self._memory.advisories:

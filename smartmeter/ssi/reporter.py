@@ -95,7 +95,8 @@ class Reporter:
         given_up = sum(memory.add_gap(one) for one in carried)
         memory.reports += len(drafts)
         memory.reports_dropped += len(victims)
-        if victims:
+        # While one waits to be told it counts those that follow: they may be hundreds.
+        if victims and not self.alarms.add_to(ModuleAlarm.OUTBOX_OVERFLOW, len(victims)):
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
         if given_up:
             self.keep_own(ModuleAlarm.GAP, "there are too many gaps", now_us, given_up)
