@@ -115,9 +115,11 @@ class OutageDetector:
         memory = self._memory
         if self._gone_us is not None and memory.outage_start_s is not None:
             memory.outage_start_s += step_s
-        if abs(step_s) > NEXT_LOSS_S:
+        if abs(step_s) > SAME_LOSS_S:
             moved = [[a + step_s, b + step_s] for a, b in memory.power_gaps]
             memory.power_gaps = [*memory.power_gaps, *moved][-MAX_POWER_GAPS:]
+            # By how much is known: what follows one of these is another.
+            memory.gaps_logged = [*memory.gaps_logged, *(a for a, _ in moved)]
 
     def returned(self, now_us: int) -> Event | None:
         """The mains are there, also at a start; tell what that ends, once the clock is set."""
