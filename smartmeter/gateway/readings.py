@@ -69,6 +69,11 @@ def number_text(value: Exact | None) -> str | None:
     return None if value is None else f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
+def database_files(path: Path) -> tuple[Path, Path]:
+    """Give the files of an open database: its own, and the log that holds what is newest."""
+    return path, path.with_name(f"{path.name}-wal")
+
+
 def energy_rows(rows: Iterable[sqlite3.Row]) -> dict[str, sqlite3.Row]:
     """Give the first channel that records energy, by its direction."""
     found: dict[str, sqlite3.Row] = {}
@@ -131,9 +136,10 @@ class Readings:
         return StorageError(str(self._path), told, remedy)
 
     def _has_its_name(self) -> None:
-        """Refuse to work on a file that was removed: nothing of it would be there at the end."""
-        if not is_there(self._path):
-            raise StorageError(str(self._path), "was removed", "the gateway begins anew")
+        """Refuse to work on files that were removed: nothing of it would be there at the end."""
+        for path in database_files(self._path):
+            if not is_there(path):
+                raise StorageError(str(path), "was removed", "the gateway begins anew")
 
     # What comes in.
 

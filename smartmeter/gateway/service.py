@@ -26,7 +26,7 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
-from smartmeter.gateway.readings import KEEP_DAYS, Readings
+from smartmeter.gateway.readings import KEEP_DAYS, Readings, database_files
 from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.set_aside import set_aside
@@ -202,8 +202,10 @@ class Gateway:
 
     async def _watch_files(self) -> None:
         """Begin anew when a database was removed or is damaged: what is written to it is lost."""
-        paths = [self._settings.readings]
-        paths += [] if self.local is None else [self.local.database]
+        databases = [self._settings.readings]
+        databases += [] if self.local is None else [self.local.database]
+        # Of a log that was removed, all is in the database when this has been closed.
+        paths = [file for path in databases for file in database_files(path)]
         seen: set[Path] = set()
         while True:
             there = {path for path in paths if is_there(path)}

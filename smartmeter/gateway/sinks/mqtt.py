@@ -17,6 +17,7 @@ from typing import Protocol
 
 import aiomqtt
 
+from protocols.transports.port import system_words
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.mqtt_client import broker_session
@@ -94,7 +95,7 @@ class MqttSink:
                 if told_to_end():  # the broker went while we said farewell: we go all the same
                     raise asyncio.CancelledError from error
                 if not self._told_lost:
-                    self._note(f"is lost: {error}")
+                    self._note(f"is lost: {system_words(error)}")
                 self._told_lost = True
                 await asyncio.sleep(self._rest_s)
                 self._rest_s = min(2 * self._rest_s, RECONNECT_S[1])

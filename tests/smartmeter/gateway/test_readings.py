@@ -154,6 +154,18 @@ def test_a_database_that_another_program_holds_is_told_and_holds_up_nobody(
     assert len(rows(readings)) == 2
 
 
+def test_a_log_that_is_removed_under_way_takes_nothing_more_and_loses_nothing(
+    readings: Readings, tmp_path: Path
+) -> None:
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    (tmp_path / "readings.sqlite3-wal").unlink()
+    with pytest.raises(StorageError, match="sqlite3-wal: was removed; the gateway begins anew"):
+        readings.keep(ESN, 1, [(2, profile(2, 1, [[1, 2]]))])
+    readings.close()
+    again = Readings(tmp_path / "readings.sqlite3")
+    assert len(rows(again)) == 2 and again.taken(ESN) == (1, 1)
+
+
 def test_a_damaged_database_is_told_with_what_helps(tmp_path: Path) -> None:
     (tmp_path / "readings.sqlite3").write_bytes(bytes(range(256)) * 64)
     with pytest.raises(StorageError, match="not a database; it is set aside"):
