@@ -7,6 +7,7 @@ One object a key keeps the key schedule and the two masks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from hmac import compare_digest
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -178,7 +179,28 @@ def open_secured(
     iv: bytes,
     base: tuple[int, ...] = BASE_ARCS,
 ) -> bytes:
-    """Do what ``open_apdu`` does, of an APDU that is secured, under a key that was found."""
+    """Do what ``open_apdu`` does, of an APDU that is secured, under a key that was found.
+
+    Where an element has a longer length than it needs, its MAC may cover the length as it was
+    sent (C12Adapter) or in its shortest form (Wireshark); both are taken.
+    """
+    try:
+        return _opened(apdu, cipher, key_id, iv, base)
+    except ApduRejected as error:
+        shortest = {tag: _shortest(element) for tag, element in apdu.elements.items()}
+        if error.reason != "mac-mismatch" or shortest == apdu.elements:
+            raise
+        return _opened(replace(apdu, elements=shortest), cipher, key_id, iv, base)
+
+
+def _shortest(element: bytes) -> bytes:
+    """Give an element with its length in the shortest form."""
+    return element if element[1] < 0x80 else tlv(element[0], element[take_length(element, 1)[1] :])
+
+
+def _opened(
+    apdu: Apdu, cipher: EaxPrime | None, key_id: int, iv: bytes, base: tuple[int, ...]
+) -> bytes:
     information = apdu.user_information
     if cipher is None:
         raise ApduRejected("unknown-key-id", str(key_id))

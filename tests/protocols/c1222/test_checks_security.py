@@ -1,5 +1,7 @@
 """Conformance checks 21 to 34: EAX', keys, replay, the window, and what an attacker is told."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,6 +94,26 @@ def test_check_23_a_title_whose_form_a_relay_changed_is_still_accepted() -> None
     talk = Talk(STRICT)
     [answer] = talk.offer(tlv(0x60, body))
     assert items(answer)[0][0] == 0
+
+
+@pytest.mark.parametrize("covered", ["as it was sent", "in its shortest form"])
+def test_check_23_a_mac_may_cover_a_longer_length_in_both_ways_that_others_do(covered: str) -> None:
+    octets = request([READ_1], 9, lock())
+    apdu = decode_apdu(octets)
+    elements = dict(apdu.elements)
+    elements[0xA8] = b"\xa8\x81" + elements[0xA8][1:]
+    if covered == "as it was sent":
+        text = replace(apdu, elements=elements)
+        header = canonified_cleartext(text, KEY_ID, lock().iv)
+        cipher, mac = EaxPrime(KEY).seal(header, open_apdu(apdu, Ring().ciphers.get))
+        size = len(cipher + mac)
+        elements[0xBE] = elements[0xBE][:-size] + cipher + mac
+    octets = tlv(0x60, b"".join(elements.values()))
+    talk = Talk()
+    [answer] = talk.offer(octets)
+    assert items(answer)[0][0] == 0
+    spoilt = octets[:-1] + bytes([octets[-1] ^ 1])
+    assert [items(told) for told in Talk().offer(spoilt)] == [[b"\x0b"]]
 
 
 def test_check_24_an_unknown_key_id_is_answered_sme() -> None:
