@@ -1,6 +1,8 @@
 """Which bearers to open and which to close: the cheapest that works, and no dearer one beside it.
 
 A machine without bytes: told of what becomes of its bearers, asked for a plan.
+Where the longest report that waits is too long for those that work, the next that takes it is
+opened beside them.
 A bearer that cannot be opened rests, each time twice as long; so does one that
 is open and over which nothing comes back.  Only a message that came shows that
 a bearer works: then the dearer ones are closed.  One that is opened when it is
@@ -11,7 +13,7 @@ are opened less and less for nothing's sake, and at once when something waits.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -56,6 +58,15 @@ class _Health:
 
 
 @dataclass(frozen=True)
+class Lengths:
+    """What a bearer must carry, in octets, for the longest report and the longest urgent one that
+    wait and are not too long for all."""
+
+    any: int = 0
+    urgent: int = 0
+
+
+@dataclass(frozen=True)
 class Plan:
     """Names of bearers to open and to close now, and when to ask again."""
 
@@ -74,18 +85,34 @@ class Failover:
         self._all = {one.name: _Health(one, one.name in standing_by) for one in ordered}
         self._line = [one for one in self._all.values() if not one.stands_by]
         self._need = Need.NOTHING
+        every = [one.settings for one in self._line]
+        most_any = (one.max_apdu_octets for one in every if one.carries is Carries.ALL)
+        most_urgent = (one.max_apdu_octets for one in every)
+        self._most = Lengths(max(most_any, default=0), max(most_urgent, default=0))
+        self._alike = len({one.max_apdu_octets for one in every}) < 2
 
-    def plan(self, need: Need, now_us: int) -> Plan:
+    def lengths(self, longest: Callable[[bool, int], int]) -> Lengths:
+        """Ask a node how long its longest reports are, where that matters to the plan.
+
+        ``longest`` is told whether only urgent ones count, and the most octets.
+        """
+        if self._alike:
+            return Lengths()
+        return Lengths(longest(False, self._most.any), longest(True, self._most.urgent))
+
+    def plan(self, need: Need, now_us: int, lengths: Lengths = Lengths()) -> Plan:
         """Tell what to do for what waits; what is to be opened counts as opening from now on."""
         self._need = need
         to_open, to_close = [], []
-        taken = settled = False
-        for one in self._line:
+        taken, carried = False, Lengths(-1, -1)  # what those that work carry
+        for one in self._in_order():
             live = one.phase in (Phase.OPENING, Phase.UP)
-            if not self._wanted(one, need, now_us) or settled:
+            if not self._wanted(one, need, now_us) or not _adds(one, carried, lengths):
                 to_close += [one] * live
+            elif live and one.phase is Phase.UP and one.proven:
+                taken, carried = False, _with(one, carried)
             elif live:
-                taken, settled = True, one.phase is Phase.UP and one.proven
+                taken = True
             elif not taken and _rested(one, now_us):
                 to_open.append(one)
                 taken = True
@@ -166,6 +193,14 @@ class Failover:
             for one in self._all.values()
         ]
 
+    def _in_order(self) -> list[_Health]:
+        """Give the line by cost; of those that cost the same one that works goes first."""
+
+        def works(one: _Health) -> bool:
+            return one.proven and one.settings.carries is Carries.ALL
+
+        return sorted(self._line, key=lambda one: (one.settings.cost, not works(one)))
+
     def _wanted(self, one: _Health, need: Need, now_us: int) -> bool:
         settings = one.settings
         if settings.carries is Carries.ALL:
@@ -212,6 +247,20 @@ def _closed_idle(one: _Health, now_us: int) -> None:
 
 def _is_quiet(one: _Health, now_us: int) -> bool:
     return one.closed_idle_us is not None and now_us < one.closed_idle_us + one.quiet_us
+
+
+def _adds(one: _Health, carried: Lengths, lengths: Lengths) -> bool:
+    """Tell whether a bearer takes what those before it do not."""
+    carries, wanted = carried.any, lengths.any
+    if one.settings.carries is Carries.URGENT:
+        carries, wanted = carried.urgent, lengths.urgent
+    return carries < 0 or carries < wanted <= one.settings.max_apdu_octets
+
+
+def _with(one: _Health, carried: Lengths) -> Lengths:
+    """Give what is carried with one more bearer."""
+    octets, is_for_all = one.settings.max_apdu_octets, one.settings.carries is Carries.ALL
+    return Lengths(octets if is_for_all else carried.any, max(octets, carried.urgent))
 
 
 def _rested(one: _Health, now_us: int) -> bool:

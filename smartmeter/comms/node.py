@@ -11,7 +11,7 @@ from protocols.transports.port import system_words
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.failover import Failover
+from smartmeter.comms.failover import Failover, Lengths
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 
 #: The longest sleep; a deadline on a scaled calendar moves under it.
@@ -38,6 +38,12 @@ class SmartNode(Protocol):
 
     def need(self, now_us: int) -> Need:
         """Tell what waits for a bearer."""
+
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        """Give what a bearer must carry for the longest report that waits and fits ``most_octets``.
+
+        0 when there is none.
+        """
 
     def doubted(self) -> list[Hashable]:
         """Give the bearers over which several requests in a row were not answered."""
@@ -88,7 +94,7 @@ class NodeHost:
         self._connections: dict[str, Connection] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
-        self._need = Need.NOTHING
+        self._need, self._lengths = Need.NOTHING, Lengths()
         self._timer: asyncio.TimerHandle | None = None
         self._stopped = False
         self._woken_us = -MIN_WAKE_US
@@ -103,7 +109,7 @@ class NodeHost:
             while True:
                 self._changed.clear()
                 now_us = monotonic_us()
-                plan = self._failover.plan(self._need, now_us)
+                plan = self._failover.plan(self._need, now_us, self._lengths)
                 for name in plan.open:
                     self._tasks[name] = asyncio.create_task(self._use(name))
                 for name in plan.close:
@@ -209,9 +215,9 @@ class NodeHost:
 
     def _heed(self, now_us: int) -> None:
         """Take note of what the node needs, and of bearers that it has come to doubt."""
-        need = self._node.need(now_us)
-        if need is not self._need:
-            self._need = need
+        need, lengths = self._node.need(now_us), self._failover.lengths(self._node.longest)
+        if need is not self._need or lengths != self._lengths:
+            self._need, self._lengths = need, lengths
             self._changed.set()
         for path in self._node.doubted():
             connection = self._connections.get(str(path))

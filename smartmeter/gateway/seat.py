@@ -140,6 +140,10 @@ class TappedModule:
         """Tell what waits for a bearer."""
         return Need.NOTHING if self._stopped else self._module.network.need(now_us)
 
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        """Give what a bearer must carry for the longest report that waits and fits."""
+        return 0 if self._stopped else self._module.network.longest(only_urgent, most_octets)
+
     def doubted(self) -> list[Hashable]:
         """Give the bearers over which nothing came back."""
         return self._module.network.doubted()

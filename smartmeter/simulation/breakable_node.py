@@ -170,6 +170,10 @@ class BreakableNode:
         """Tell what waits for a bearer."""
         return self.inner.need(now_us)
 
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        """Give what a bearer must carry for the longest report that waits and fits."""
+        return self.inner.longest(only_urgent, most_octets)
+
     def doubted(self) -> list[Hashable]:
         """Give the bearers over which nothing came back."""
         return self.inner.doubted()

@@ -145,6 +145,10 @@ class PlainMeter:
         waits = any(due_us is not None and due_us <= now_us for due_us in dues)
         return Need.ROUTINE if waits else Need.NOTHING
 
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        """Give 0: every bearer carries a registration and a notification."""
+        return 0
+
     def doubted(self) -> list[Hashable]:
         """Give no bearer: a plain meter keeps no account of them."""
         return []

@@ -199,7 +199,7 @@ class _Heard:
         self._line = line
         self.receive, self.expire = line.receive, line.expire
         self.bearer_up, self.bearer_down = line.bearer_up, line.bearer_down
-        self.need, self.doubted = line.need, line.doubted
+        self.need, self.longest, self.doubted = line.need, line.longest, line.doubted
         self.deadline_us = line.deadline_us
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:

@@ -145,6 +145,10 @@ class SmartMeter:
         """Tell what waits for a bearer."""
         return self.module.network.need(now_us)
 
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        """Give what a bearer must carry for the longest report that waits and fits."""
+        return self.module.network.longest(only_urgent, most_octets)
+
     def doubted(self) -> list[Hashable]:
         """Give the bearers over which nothing came back."""
         return self.module.network.doubted()

@@ -204,6 +204,15 @@ class NetworkSide:
         waits = self._outbox.waiting or (self._outbox.set_aside and now_us >= self._aside_us)
         return Need.ROUTINE if waits or self._owes(now_us) else Need.NOTHING
 
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        """Give what a bearer must carry for the longest report that waits and fits ``most_octets``.
+
+        0 when there is none.
+        """
+        sizes = self._outbox.sizes(only_urgent, self._refusals.passed_over)
+        needed = (min(size + ENVELOPE_OCTETS, MAX_APDU_OCTETS) for size in sizes)
+        return max((octets for octets in needed if octets <= most_octets), default=0)
+
     def doubted(self) -> list[Hashable]:
         """Give the bearers that have come to be doubted."""
         doubted, self._doubted = self._doubted, []

@@ -191,6 +191,16 @@ class Outbox:
             default=None,
         )
 
+    def sizes(self, only_urgent: bool, without: Collection[int]) -> list[int]:
+        """Give the octets of the reports that wait, but for what is set aside and those numbers."""
+        return [
+            entry.octets
+            for entry in self._entries.values()
+            if (entry.urgent or not only_urgent)
+            and not entry.set_aside
+            and entry.number not in without
+        ]
+
     def after(self, number: int) -> list[Entry]:
         """Give the reports with higher numbers that wait, by number."""
         if number + 1 == self.next_number:

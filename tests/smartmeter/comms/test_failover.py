@@ -1,6 +1,7 @@
 """Which bearers are opened and closed: rules one by one, then any history by seed with a model."""
 
 from copy import deepcopy
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -14,6 +15,8 @@ from smartmeter.comms.failover import (
     MAX_QUIET_US,
     MAX_REST_US,
     Failover,
+    Lengths,
+    Plan,
 )
 from smartmeter.comms.way import Carries, Need
 
@@ -22,6 +25,39 @@ NEXT = BearerSettings("next", "udp:a:1", cost=2)
 DEAR = BearerSettings("dear", "mqtt:a:1", cost=9, carries=Carries.URGENT)
 CALLED = BearerSettings("called", "tcp:b:1", cost=3, when=When.WANTED)
 SECOND = 1_000_000
+
+
+def test_of_two_that_cost_the_same_the_one_that_works_is_kept_alone() -> None:
+    failover = Failover([CHEAP, replace(NEXT, cost=CHEAP.cost)])
+    assert failover.plan(Need.ROUTINE, 0).open == ("cheap",)
+    failover.failed("cheap", "down", 0)
+    assert failover.plan(Need.ROUTINE, 0).open == ("next",)
+    failover.up("next")
+    assert failover.plan(Need.ROUTINE, SECOND).open == ("cheap",), "nobody knows that it works"
+    failover.up("cheap")
+    failover.heard("next")
+    plan = failover.plan(Need.ROUTINE, SECOND)
+    assert (plan.open, plan.close) == ((), ("cheap",))
+
+
+def test_a_report_that_is_too_long_opens_the_next_that_takes_it_and_no_other() -> None:
+    narrow, middle = replace(CHEAP, max_apdu_octets=300), replace(NEXT, max_apdu_octets=600)
+    wide, dear = replace(CALLED, cost=5), replace(DEAR, max_apdu_octets=700)
+    failover = Failover([narrow, middle, wide, dear])
+    asked: list[tuple[bool, int]] = []
+    failover.lengths(lambda urgent, most: asked.append((urgent, most)) or 0)  # type: ignore[func-returns-value]
+    assert asked == [(False, 2048), (True, 2048)]
+    assert failover.plan(Need.URGENT, 0).open == ("cheap",)
+    failover.up("cheap")
+    failover.heard("cheap")
+    assert failover.plan(Need.URGENT, 0, Lengths(300, 300)).open == ()
+    assert failover.plan(Need.ROUTINE, 0, Lengths(2000, 300)).open == ("called",)
+    failover.up("called")
+    failover.heard("called")
+    assert failover.plan(Need.URGENT, 0, Lengths(2000, 650)) == Plan((), (), LINGER_US)
+    assert failover.plan(Need.ROUTINE, 0, Lengths(100, 0)).close == ("called",)
+    failover.closed("called")
+    assert failover.plan(Need.URGENT, 0, Lengths(600, 600)).open == ("next",)
 
 
 def test_the_cheapest_is_opened_alone_and_the_next_when_it_fails() -> None:

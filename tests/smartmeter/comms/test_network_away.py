@@ -4,6 +4,8 @@ A SmartMeter with a cheap bearer and a dear one, in virtual time; what the TMS
 has is compared with the meter's own journal.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -27,12 +29,17 @@ class Connected(Street):
     A network that goes leaves connections open that carry nothing, or ends them, by chance.
     """
 
-    def __init__(self, seed: int, standing_by: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        seed: int,
+        standing_by: tuple[str, ...] = (),
+        bearers: Sequence[BearerSettings] = (CHEAP, DEAR),
+    ) -> None:
         super().__init__()
         self.device.bearer_down("link", 0)
         self.chance = Random(seed)
-        self.failover = Failover([CHEAP, DEAR], standing_by)
-        self.settings = {one.name: one for one in (CHEAP, DEAR)}
+        self.failover = Failover(bearers, standing_by)
+        self.settings = {one.name: one for one in bearers}
         self.links = {name: Link(LinkSettings(), self.chance) for name in self.settings}
         self.works = dict.fromkeys(self.settings, True)
         self.live: set[str] = set()
@@ -57,7 +64,8 @@ class Connected(Street):
             if name in self.live:
                 self.failover.doubted(name, now_us)
                 self._end(name)
-        plan = self.failover.plan(self.device.need(now_us), now_us)
+        lengths = self.failover.lengths(self.device.longest)
+        plan = self.failover.plan(self.device.need(now_us), now_us, lengths)
         self.again_us = plan.again_us
         for name in plan.close:
             self.live.discard(name)
@@ -174,6 +182,21 @@ def test_thirteen_hours_without_a_network_lose_nothing_and_alarms_take_the_dear_
     assert all(got[sequence] == wanted[sequence] for sequence in got)
     assert street.failover.status(street.world.now_us)[0]["works"]
     assert street.live == {"cheap"}, "the dear one is closed again"
+
+
+def test_what_is_too_long_for_the_cheap_way_goes_by_a_dearer_one_that_is_opened_for_it() -> None:
+    wide = BearerSettings("wide", "tcp:b:1", cost=5)
+    street = Connected(1, bearers=(replace(CHEAP, max_apdu_octets=300), wide))
+    street.run(120)
+    street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=60)))
+    street.run(HOUR_S)
+    assert len(street.device.module.outbox) == 0, "the meter's context is a long report"
+    used = {name for name, _, octets in street.sent if octets > 300}
+    assert used == {"wide"}
+    before = len(street.sent)
+    street.run(2 * HOUR_S)
+    assert {name for name, _, _ in street.sent[before:]} == {"cheap"}
+    assert street.live == {"cheap"}
 
 
 def test_a_last_gasp_takes_each_bearer_in_turn_as_the_mains_may_have_fed_the_way() -> None:

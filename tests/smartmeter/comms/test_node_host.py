@@ -43,6 +43,9 @@ class Node:
     def need(self, now_us: int) -> Need:
         return self.waits
 
+    def longest(self, only_urgent: bool, most_octets: int) -> int:
+        return 0
+
     def doubted(self) -> list[Hashable]:
         doubted, self.distrusts = self.distrusts, []
         return doubted
