@@ -112,10 +112,10 @@ class Failover:
             elif live and one.phase is Phase.UP and one.proven:
                 taken, carried = False, _with(one, carried)
             elif live:
-                taken = True
+                taken = taken or _takes(one, lengths)
             elif not taken and _rested(one, now_us):
                 to_open.append(one)
-                taken = True
+                taken = _takes(one, lengths)
         standing = (one for one in self._all.values() if one.stands_by)
         to_open += [one for one in standing if one.phase is Phase.IDLE and _rested(one, now_us)]
         for one in to_open:
@@ -143,9 +143,10 @@ class Failover:
     def doubted(self, name: str, now_us: int) -> None:
         """Nothing came back over an open bearer; its host closes it."""
         first_us, most_us = FIRST_DOUBT_REST_US, MAX_DOUBT_REST_US
-        if sum(one.settings.carries is Carries.ALL for one in self._line) < 2:
+        doubted = self._all[name]
+        if sum(one.settings.carries is doubted.settings.carries for one in self._line) < 2:
             first_us, most_us = FIRST_REST_US, MAX_REST_US
-        self._rest(self._all[name], first_us, most_us, "no answer came", now_us)
+        self._rest(doubted, first_us, most_us, "no answer came", now_us)
 
     def ended(self, name: str, now_us: int, fault: str = "") -> None:
         """An open bearer has gone: one that worked is tried again after the shortest rest.
@@ -251,10 +252,15 @@ def _is_quiet(one: _Health, now_us: int) -> bool:
 
 def _adds(one: _Health, carried: Lengths, lengths: Lengths) -> bool:
     """Tell whether a bearer takes what those before it do not."""
-    carries, wanted = carried.any, lengths.any
     if one.settings.carries is Carries.URGENT:
-        carries, wanted = carried.urgent, lengths.urgent
-    return carries < 0 or carries < wanted <= one.settings.max_apdu_octets
+        return carried.urgent < 0 or (carried.urgent < lengths.urgent and _takes(one, lengths))
+    return carried.any < 0 or (carried.any < lengths.any and _takes(one, lengths))
+
+
+def _takes(one: _Health, lengths: Lengths) -> bool:
+    """Tell whether a bearer takes the longest report that it is good for."""
+    is_for_all = one.settings.carries is Carries.ALL
+    return (lengths.any if is_for_all else lengths.urgent) <= one.settings.max_apdu_octets
 
 
 def _with(one: _Health, carried: Lengths) -> Lengths:

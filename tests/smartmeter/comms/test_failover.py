@@ -60,6 +60,32 @@ def test_a_report_that_is_too_long_opens_the_next_that_takes_it_and_no_other() -
     assert failover.plan(Need.URGENT, 0, Lengths(600, 600)).open == ("next",)
 
 
+def test_one_over_which_the_longest_report_cannot_go_keeps_none_from_being_opened() -> None:
+    """Nothing is sent over it, so nothing shows whether it works."""
+    narrow, wide = replace(DEAR, cost=0, max_apdu_octets=300), replace(DEAR, name="wide")
+    failover = Failover([narrow, CHEAP, wide])
+    assert failover.plan(Need.URGENT, 0, Lengths(500, 500)).open == ("dear", "cheap")
+    failover.up("dear")
+    failover.failed("cheap", "down", 0)
+    assert failover.plan(Need.URGENT, 0, Lengths(500, 500)).open == ("wide",)
+
+
+def test_two_silent_bearers_do_not_take_turns_for_ever_beside_one_that_works() -> None:
+    dear = [replace(DEAR, name=name, cost=9) for name in ("first", "second", "third")]
+    failover, now_us, tried = Failover([CHEAP, *dear]), 0, list[str]()
+    while "third" not in tried:
+        assert now_us < 1800 * SECOND, tried[-6:]
+        for name in failover.plan(Need.URGENT, now_us).open:
+            if name == "cheap":
+                failover.failed(name, "down", now_us)
+                continue
+            tried.append(name)
+            failover.up(name)
+            now_us += 120 * SECOND  # two requests without an answer
+            failover.doubted(name, now_us)
+        now_us += SECOND
+
+
 def test_the_cheapest_is_opened_alone_and_the_next_when_it_fails() -> None:
     failover = Failover([NEXT, CHEAP])
     assert failover.plan(Need.NOTHING, 0).open == ("cheap",)
