@@ -144,7 +144,7 @@ class Failover:
         """Nothing came back over an open bearer; its host closes it."""
         first_us, most_us = FIRST_DOUBT_REST_US, MAX_DOUBT_REST_US
         doubted = self._all[name]
-        if sum(one.settings.carries is doubted.settings.carries for one in self._line) < 2:
+        if not any(_may_replace(one, doubted) for one in self._all.values()):
             first_us, most_us = FIRST_REST_US, MAX_REST_US
         self._rest(doubted, first_us, most_us, "no answer came", now_us)
 
@@ -267,6 +267,13 @@ def _with(one: _Health, carried: Lengths) -> Lengths:
     """Give what is carried with one more bearer."""
     octets, is_for_all = one.settings.max_apdu_octets, one.settings.carries is Carries.ALL
     return Lengths(octets if is_for_all else carried.any, max(octets, carried.urgent))
+
+
+def _may_replace(one: _Health, doubted: _Health) -> bool:
+    """Tell whether a bearer may carry what another one did not."""
+    is_like = one.settings.carries is doubted.settings.carries
+    is_open = one.phase is Phase.UP and (is_like or one.settings.carries is Carries.ALL)
+    return one is not doubted and (is_open or (is_like and not one.stands_by))
 
 
 def _rested(one: _Health, now_us: int) -> bool:

@@ -86,6 +86,23 @@ def test_two_silent_bearers_do_not_take_turns_for_ever_beside_one_that_works() -
         now_us += SECOND
 
 
+@pytest.mark.parametrize("standing_by", [(), ("cheap",)])
+def test_a_silent_bearer_for_alarms_rests_long_beside_a_dearer_one_that_is_up(
+    standing_by: tuple[str, ...],
+) -> None:
+    silent = replace(DEAR, cost=0)
+    failover, up_us, now_us = Failover([silent, CHEAP], standing_by), 0, 0
+    failover.up("cheap")
+    failover.heard("cheap")
+    for _ in range(6):
+        while "dear" not in failover.plan(Need.URGENT, now_us).open:
+            now_us, up_us = now_us + SECOND, up_us + SECOND
+        failover.up("dear")
+        now_us += 120 * SECOND
+        failover.doubted("dear", now_us)
+    assert up_us > 900 * SECOND, "the alarm has time to go by the other"
+
+
 def test_the_cheapest_is_opened_alone_and_the_next_when_it_fails() -> None:
     failover = Failover([NEXT, CHEAP])
     assert failover.plan(Need.NOTHING, 0).open == ("cheap",)
