@@ -41,6 +41,8 @@ MAX_RECORD_OCTETS = 1 << 26
 DAY_OCTETS = 256 << 20
 DAY_US = 86_400 * 1_000_000
 MAX_FILE_OCTETS = 1 << 28
+#: The first and the last octet of a record's body: it is JSON.
+_BODY = b"{}"
 
 
 class Medium:
@@ -256,7 +258,7 @@ def _next_body(data: bytes, at: int) -> int:
 
     Pages stand in it as hex digits, so that its first octet is seldom another's.
     """
-    return data.find(b"{", at + RECORD_HEAD_OCTETS + 1)
+    return data.find(_BODY[:1], at + RECORD_HEAD_OCTETS + 1)
 
 
 def _apply(changes: Mapping[str, bytes | None], pages: dict[str, bytes]) -> None:
@@ -275,10 +277,15 @@ def _record(changes: Mapping[str, bytes | None]) -> bytes:
 
 def _read_record(data: bytes, at: int) -> dict[str, bytes | None] | None:
     """Give the changes of the record at an offset, or None where no whole record is."""
+    begin = at + RECORD_HEAD_OCTETS
     length = int.from_bytes(data[at : at + 4], "big")
-    body = data[at + RECORD_HEAD_OCTETS : at + RECORD_HEAD_OCTETS + length]
-    if not 0 < length <= MAX_RECORD_OCTETS or len(body) != length:  # zeros are no record
+    # Zeros are no record.  Each brace of a large file that is not ours may begin one, so what is
+    # cheap to see comes before a copy.
+    if not 0 < length <= min(MAX_RECORD_OCTETS, len(data) - begin):
         return None
+    if data[begin] != _BODY[0] or data[begin + length - 1] != _BODY[-1]:
+        return None
+    body = data[begin : begin + length]
     if zlib.crc32(body) != int.from_bytes(data[at + 4 : at + 8], "big"):
         return None
     changes = json.loads(body)

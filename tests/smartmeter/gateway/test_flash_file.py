@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from random import Random
 
@@ -265,3 +266,12 @@ def test_a_beginning_that_was_lost_takes_no_record_with_it(tmp_path: Path, at: i
     for _ in range(2):
         assert pages(FlashFile(path)) == {"a": b"1", "b": b"2", DAMAGED_PAGE: b"1"}
     assert path.read_bytes().startswith(MAGIC)
+
+
+def test_a_large_file_that_is_no_state_file_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(b'"a":[{"b":1}],' * (1 << 18))
+    began_s = time.process_time()
+    with pytest.raises(StorageError, match="move it away"):
+        read_pages(path)
+    assert time.process_time() - began_s < 3  # a copy of all the rest at each brace takes 12
