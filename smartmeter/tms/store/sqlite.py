@@ -249,6 +249,7 @@ def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
+    schema_version(connection, path)  # what is not ours keeps its kind of journal, too
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
@@ -266,23 +267,32 @@ def _scripts() -> list[Path]:
     return sorted(Path(__file__).with_name("schema").glob("*.sql"))
 
 
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring a database to the newest schema; each file of ``schema/`` is one version.
+def schema_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Give the version of a database's schema, 0 for a new one; nothing of it is changed.
 
     StorageError for a database that a newer program has written, or another one.
     """
-    scripts = _scripts()
+    newest = newest_schema()
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
-    if version > len(scripts):
+    if version > newest:
         raise StorageError(
             str(path),
-            f"has schema {version}, newer than this program's {len(scripts)}",
+            f"has schema {version}, newer than this program's {newest}",
             "use the newer program",
         )
     # Each version is one transaction: who has none has no table yet.
     if version < 0 or bool(version) != ("meters" in tables) or (tables and not version):
         raise foreign(path)
-    for number, file in enumerate(scripts[version:], version + 1):
+    return version
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring a database to the newest schema; each file of ``schema/`` is one version.
+
+    StorageError as for ``schema_version``.
+    """
+    version = schema_version(connection, path)
+    for number, file in enumerate(_scripts()[version:], version + 1):
         script = file.read_text()
         connection.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
