@@ -29,7 +29,7 @@ from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import KEEP_DAYS, Readings, database_files
 from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
-from smartmeter.gateway.set_aside import set_aside
+from smartmeter.gateway.set_aside import has_room, no_room, set_aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.status_socket import StatusSocket
 from smartmeter.version import VERSION
@@ -98,23 +98,29 @@ class Gateway:
             return Readings(settings.readings, settings.keep_days or KEEP_DAYS)
         except DamagedError as error:
             self._journal.say(str(error))
-            self._set_readings_aside()
+            self._set_aside(settings.readings, settings.sinks.csv)
             return Readings(settings.readings, settings.keep_days or KEEP_DAYS)
 
-    def _set_readings_aside(self) -> None:
-        """Let new ones begin; the CSV file cannot go on as what is in it is no longer known."""
-        settings = self._settings
-        self._note(f"kept as {set_aside(settings.readings, settings.sinks.csv)}")
+    def _damaged(self) -> Iterator[tuple[Path, Path | None]]:
+        """Give the damaged databases, each with the file that was made of it.
+
+        The CSV file cannot go on where what is in it is no longer known.
+        """
+        if self._readings.damaged:
+            yield self._settings.readings, self._settings.sinks.csv
+        if self.local is not None and self.local.damaged:
+            yield self.local.database, None
+
+    def _set_aside(self, database: Path, follower: Path | None) -> None:
+        self._note(f"kept as {set_aside(database, follower)}")
 
     def _set_damaged_aside(self) -> None:
-        """At the end, when nothing is open any more."""
-        try:
-            if self._readings.damaged:
-                self._set_readings_aside()
-            if self.local is not None and self.local.damaged:
-                self._note(f"kept as {set_aside(self.local.database)}")
-        except StorageError as error:
-            self._note(str(error))
+        """At the end, when nothing is open any more: let new ones begin."""
+        for database, follower in self._damaged():
+            try:
+                self._set_aside(database, follower)
+            except StorageError as error:
+                self._note(str(error))
 
     def _begin_again(self) -> None:
         self.again = True
@@ -213,10 +219,13 @@ class Gateway:
                 self._journal.say(f"{min(gone)}: was removed; the gateway begins anew")
                 self._begin_again()
                 return
-            if self._readings.damaged or (self.local is not None and self.local.damaged):
-                self._journal.say("a database is damaged; the gateway begins anew without it")
-                self._begin_again()
-                return
+            for database, follower in self._damaged():
+                if has_room(database, follower):
+                    self._journal.say("a database is damaged; the gateway begins anew without it")
+                    self._begin_again()
+                    return
+                # It would be there again, and what does without it goes on.
+                self._journal.state(database.name, str(no_room(database)))
             seen |= there
             await asyncio.sleep(FILES_S)
 

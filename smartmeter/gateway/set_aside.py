@@ -24,12 +24,10 @@ def set_aside(database: Path, follower: Path | None = None) -> Path:
     ``follower`` is a file that was written from it, and cannot go on without it.  It goes
     first: a database that is still there is found damaged again.
     """
-    # A link to a better medium stays, and leads to the new file, too.
-    files = [Path(os.path.realpath(path)) for path in (follower, database) if path is not None]
-    number = next((n for n in range(1, MAX_ASIDE + 1) if not any(_taken(files, n))), None)
+    files = _files(database, follower)
+    number = _free_number(files)
     if number is None:
-        fault = f"is damaged, and {MAX_ASIDE} were set aside already"
-        raise StorageError(str(database), fault, "look at its medium, move them away")
+        raise no_room(database)
     try:
         for path in files:
             if path.exists():
@@ -46,6 +44,17 @@ def set_aside(database: Path, follower: Path | None = None) -> Path:
     return _aside(files[-1], number)
 
 
+def has_room(database: Path, follower: Path | None = None) -> bool:
+    """Tell whether there is a name left for a database to be set aside under."""
+    return _free_number(_files(database, follower)) is not None
+
+
+def no_room(database: Path) -> StorageError:
+    """Give what is told of a damaged database that stays where it is."""
+    fault = f"is damaged, and {MAX_ASIDE} were set aside already"
+    return StorageError(str(database), fault, "look at its medium, move them away")
+
+
 def aside(database: Path) -> list[Path]:
     """Give what of a database was set aside and is still there."""
     file = Path(os.path.realpath(database))
@@ -53,8 +62,16 @@ def aside(database: Path) -> list[Path]:
     return [path for path in numbered if os.path.exists(path)]
 
 
-def _taken(files: list[Path], number: int) -> list[bool]:
-    return [os.path.lexists(_aside(path, number)) for path in files]
+def _files(database: Path, follower: Path | None) -> list[Path]:
+    # A link to a better medium stays, and leads to the new file, too.
+    return [Path(os.path.realpath(path)) for path in (follower, database) if path is not None]
+
+
+def _free_number(files: list[Path]) -> int | None:
+    for number in range(1, MAX_ASIDE + 1):
+        if not any(os.path.lexists(_aside(path, number)) for path in files):
+            return number
+    return None
 
 
 def _aside(path: Path, number: int) -> Path:

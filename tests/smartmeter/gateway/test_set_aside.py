@@ -84,6 +84,33 @@ async def test_a_gateway_that_meets_damage_begins_anew_without_the_database(
     assert [(one.wrong, one.text) for one in told] == [(False, "was damaged, and set aside")]
 
 
+async def test_a_damaged_database_that_there_is_no_room_to_set_aside_begins_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.service.FILES_S", 0.05)
+
+    class Said(list[str]):
+        def append(self, line: str) -> None:
+            if "set aside already" in line:
+                gateway.stop.set()
+
+    said = Said()
+    data = tmp_path / "data"
+    gateway_with_readings(tmp_path, said)._readings.close()
+    Store(data / "tms" / "tms.sqlite3").close()
+    spoil(data / "tms" / "tms.sqlite3", 0)
+    for number in range(1, MAX_ASIDE + 1):
+        (data / "tms" / f"tms.sqlite3.aside-{number}").touch()
+    gateway = gateway_with_readings(tmp_path, said)
+    seat = gateway._seats[0]
+    seat.calendar.set(EPOCH_US, monotonic_us())
+    seat.clock_known.set()
+    async with asyncio.timeout(20):
+        await gateway.run()
+    assert not gateway.again
+    assert (data / "tms" / "tms.sqlite3").read_bytes()[:1] == JUNK
+
+
 def test_what_is_set_aside_keeps_its_log_and_takes_no_other_files_name(tmp_path: Path) -> None:
     database = tmp_path / "r"
     for number in range(1, MAX_ASIDE + 1):
