@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import aiomqtt
 
+from protocols.transports.port import system_words
 from smartmeter.comms.mqtt_topics import Broker
 from smartmeter.comms.tls_renewal import ClientTls
 
@@ -76,6 +77,8 @@ async def broker_session(
         text = said.last or _words(_end(client))
         if not text and not opened and str(error) == _UNANSWERED and _has_hung_up(client):
             text = _HUNG_UP
+        if not text and isinstance(error.__context__, OSError):  # said once, and in words
+            text = system_words(error.__context__)
         if not text:
             raise
         raise aiomqtt.MqttError(text) from error

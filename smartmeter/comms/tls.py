@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protocols.transports.port import system_words
 from smartmeter.base.errors import SettingsError
 
 if TYPE_CHECKING:
     import ssl  # megabytes of a small board, which only who speaks TLS loads
+
+#: OpenSSL's own words are a number of a line.
+_BARE = "there is no certificate in it, or no key for it"
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,21 @@ def client_tls(files: TlsFiles) -> ssl.SSLContext:
 
 def load_files(context: ssl.SSLContext, files: TlsFiles) -> None:
     """Load the files; SettingsError names the one that is wrong."""
-    place = files.certificate
+    place = None
     try:
+        for place in filter(None, (files.key, files.certificate, files.ca)):
+            place.open("rb").close()  # TLS does not say which of two it cannot read
+        place = files.certificate
         if files.certificate is not None:
-            context.load_cert_chain(files.certificate, files.key)
+            context.load_cert_chain(files.certificate, files.key, _no_pass_phrase)
         place = files.ca
         if files.ca is not None:
             context.load_verify_locations(files.ca)
     except OSError as error:  # what TLS itself has to say is one, too
-        fault = error.strerror or str(error)
+        fault = _BARE if "PEM lib" in str(error) else system_words(error)
         raise SettingsError(f"TLS file {place}", fault, "give PEM files that fit") from error
+
+
+def _no_pass_phrase() -> str:
+    """Without it OpenSSL would ask whoever sits at the terminal, and wait."""
+    raise OSError("its key has a pass phrase, which nobody could type when it starts by itself")
