@@ -47,16 +47,17 @@ def check_bearer(bearer: BearerSettings) -> Iterator[Finding]:
             yield Finding(bearer.address, True, "needs the package aiomqtt", remedy)
             return
         broker = broker_address(bearer.address)
-        yield _takes_connections(bearer.address, (broker.host, broker.port), "the broker", tls)
+        yield takes_connections(bearer.address, (broker.host, broker.port), "the broker", tls)
     elif kind in ("sms", "modem"):
         yield _has_modem(bearer.address)
     else:
-        yield _takes_connections(bearer.address, ip_address(bearer.address), "the TMS", tls)
+        yield takes_connections(bearer.address, ip_address(bearer.address), "the TMS", tls)
 
 
-def _takes_connections(
+def takes_connections(
     name: str, place: tuple[str, int], whom: str, tls: ssl.SSLContext | None
 ) -> Finding:
+    """Tell whether ``whom`` takes connections there, inside TLS where it is given."""
     try:
         with socket.create_connection(place, CONNECT_TIMEOUT_S) as line:
             if tls is not None and _ends_at_once(line, place[0], tls):

@@ -9,12 +9,19 @@ from urllib.parse import urlsplit
 
 from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
-from smartmeter.gateway.bearer_checks import check_bearer, check_order, listen_fault
+from smartmeter.comms.tls import client_tls
+from smartmeter.gateway.bearer_checks import (
+    check_bearer,
+    check_order,
+    listen_fault,
+    takes_connections,
+)
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.mains import MeterAlone, make_sense
 from smartmeter.gateway.meter_checks import check_meter
 from smartmeter.gateway.place_checks import check_places
 from smartmeter.gateway.settings import GatewaySettings
+from smartmeter.gateway.sinks.settings import MqttSettings
 from smartmeter.gateway.status_socket import answers
 
 CONNECT_TIMEOUT_S = 5.0
@@ -86,12 +93,22 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
                 name, True, f"needs the package {package}", 'pip install "smartmeter[gateway]"'
             )
     if sinks.mqtt is not None:
-        yield _reached("broker", sinks.mqtt.host, sinks.mqtt.port)
+        yield check_broker(sinks.mqtt)
     for name, sink in (("InfluxDB", sinks.influx), ("Home Assistant", sinks.home_assistant)):
         if sink is not None:
             url = urlsplit(sink.url)
             usual = 443 if url.scheme in ("https", "wss") else 80
             yield _reached(name, url.hostname or "", url.port or usual)
+
+
+def check_broker(mqtt: MqttSettings) -> Finding:
+    """Look whether the broker of the sink would be reached, and would trust and be trusted."""
+    subject = f"broker {shown(mqtt.host, mqtt.port)}"
+    try:
+        tls = client_tls(mqtt.tls) if mqtt.tls is not None else None
+    except SettingsError as error:
+        return Finding(subject, True, f"{error.place}: {error.fault}", error.remedy)
+    return takes_connections(subject, (mqtt.host, mqtt.port), "the broker", tls)
 
 
 def _reached(name: str, host: str, port: int) -> Finding:

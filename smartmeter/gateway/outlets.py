@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.address import shown
 from smartmeter.base.errors import StorageError
@@ -20,6 +20,9 @@ from smartmeter.gateway.sinks.settings import (
     Sinks,
 )
 
+if TYPE_CHECKING:
+    from smartmeter.gateway.sinks.mqtt import MqttSink
+
 POLL_S = 1.0
 PRUNE_S = 3600.0
 FIRST_REST_S, MAX_REST_S = 2.0, 300.0
@@ -30,7 +33,7 @@ Step = Callable[[], Coroutine[Any, Any, bool]]
 
 
 class Outlets:
-    """All sinks of one gateway, as tasks."""
+    """All sinks of one gateway, as tasks; SettingsError for TLS files that are wrong."""
 
     def __init__(
         self,
@@ -43,6 +46,13 @@ class Outlets:
         self._sinks, self._readings, self._journal = sinks, readings, journal
         self._meters, self._utc_s = meters, utc_s
         self._last: list[CsvFile] = []
+        self._mqtt: MqttSink | None = None
+        if sinks.mqtt is not None:
+            # Here, so that a gateway without a broker does not load the client.
+            from smartmeter.gateway.sinks.mqtt import MqttSink
+
+            broker = f"MQTT broker {shown(sinks.mqtt.host, sinks.mqtt.port)}"
+            self._mqtt = MqttSink(sinks.mqtt, readings, meters, partial(journal.state, broker))
 
     def runners(self) -> list[Coroutine[Any, Any, None]]:
         """Give what is to be run: one coroutine a sink that is set."""
@@ -64,13 +74,8 @@ class Outlets:
         if sinks.home_assistant is not None:
             step = _statistics_step(sinks.home_assistant, readings)
             found.append(self._feed("Home Assistant", step))
-        if sinks.mqtt is not None:
-            # Here, so that a gateway without a broker does not load the client.
-            from smartmeter.gateway.sinks.mqtt import MqttSink
-
-            broker = f"MQTT broker {shown(sinks.mqtt.host, sinks.mqtt.port)}"
-            note = partial(self._journal.state, broker)
-            found.append(MqttSink(sinks.mqtt, readings, self._meters, note).run())
+        if self._mqtt is not None:
+            found.append(self._mqtt.run())
         return found
 
     def finish(self) -> None:

@@ -88,6 +88,9 @@ class Gateway:
             )
             for one in settings.seats
         ]
+        self._outlets = Outlets(
+            settings.sinks, self._readings, self._journal, self._meters, self._utc_s
+        )
         #: Set to end the run; ``again``: to begin anew, perhaps with another version.
         self.stop = asyncio.Event()
         self.again = False
@@ -144,9 +147,8 @@ class Gateway:
 
             metrics = MetricsServer(lambda: meter_families(self.status()))
             await metrics.start(*settings.metrics)
-        outlets = Outlets(settings.sinks, self._readings, self._journal, self._meters, self._utc_s)
         work = [seat.run() for seat in self._seats]
-        work += [*outlets.runners(), self._feel_mains(self._sense), self._tell_manager()]
+        work += [*self._outlets.runners(), self._feel_mains(self._sense), self._tell_manager()]
         work.append(self._watch_files())
         if self.local is not None:
             work.append(self._begin_local(self.local))
@@ -166,7 +168,7 @@ class Gateway:
             await ended(*tasks, stopping)
             if self.local is not None:
                 await self.local.stop()
-            outlets.finish()
+            self._outlets.finish()
             socket.stop()
             if metrics is not None:
                 metrics.stop()

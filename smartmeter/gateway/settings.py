@@ -40,7 +40,7 @@
     [csv]
     file = "/var/lib/smartmeter/intervals.csv"
     [mqtt]
-    host = "127.0.0.1"
+    host = "127.0.0.1"                  # tls = true inside TLS, with files as of tls:…
     [influx]
     url = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
     [home_assistant]
@@ -220,13 +220,19 @@ def _bearer(number: int, host: Section) -> BearerSettings:
         dear = check_address(address) == "sms"
     except SettingsError as error:
         raise SettingsError(f"{host.place}, {error.place}", error.fault, error.remedy) from None
-    names = ("tls_ca", "tls_certificate", "tls_key")
+    tls = host.tls_files()
+    kind = address.partition(":")[0]
+    speaks = kind in ("tls", "mqtts") or (kind == "listen" and tls.certificate is not None)
+    if tls != TlsFiles() and not speaks:
+        # Whoever gives them must not believe that strangers are kept away.
+        remedy = "write tls: or mqtts:, or listen: with tls_certificate and tls_key"
+        raise SettingsError(host.place, f"TLS files, but {kind}: speaks none", remedy)
     return BearerSettings(
         f"tms{number}",
         address,
         host.number("cost", number, 0, 1 << 16),
         host.number("max_apdu", DEFAULT_MAX_APDU_OCTETS, MIN_APDU_OCTETS, 32_767),
-        TlsFiles(*(host.path(name) if name in host else None for name in names)),
+        tls,
         When(host.choice("when", [one.value for one in When])),
         Carries(host.choice("carries", ["urgent", "all"] if dear else ["all", "urgent"])),
         host.text("node", ""),

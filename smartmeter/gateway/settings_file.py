@@ -9,6 +9,7 @@ from typing import Any
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_password
+from smartmeter.comms.tls import TlsFiles
 
 MAX_OCTETS = 65_536
 #: The longest name of a file, and what all parts of a path may have together: Linux' own limits.
@@ -20,7 +21,8 @@ SECTIONS = {
     "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}
     | {"when", "carries", "max_apdu", "segment", "node", "user", "password_file"},
     "csv": {"file"},
-    "mqtt": {"host", "port", "user", "password_file", "base", "discovery"},
+    "mqtt": {"host", "port", "user", "password_file", "base", "discovery"}
+    | {"tls", "tls_ca", "tls_certificate", "tls_key"},
     "influx": {"url", "token_file"},
     "home_assistant": {"url", "token_file"},
     "upgrade": {"public_key_file", "slots", "trial_s"},
@@ -118,6 +120,13 @@ class Section:
                 self.place, f"{name} is missing", f"give it, or set {variable}" if variable else ""
             )
         return default
+
+    def tls_files(self) -> TlsFiles:
+        """Give the PEM files that are named; they are not looked at here."""
+        if "tls_key" in self and "tls_certificate" not in self:
+            raise SettingsError(self.place, "tls_key is of nothing", "give tls_certificate, too")
+        names = ("tls_ca", "tls_certificate", "tls_key")
+        return TlsFiles(*(self.path(name) if name in self else None for name in names))
 
     def token(self, name: str, default: str | None = None) -> str:
         """Give a secret that goes into the line of a request: one word, which no fault may show."""

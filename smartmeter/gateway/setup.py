@@ -248,6 +248,8 @@ file = {csv}
 
 # [mqtt]                                     # with Home Assistant's discovery
 # host = "127.0.0.1"
+# tls = true                                 # a broker away from home; its port is then 8883
+# tls_ca = "/etc/smartmeter/broker.ca"       # where the system does not know its authority
 # [influx]
 # url = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
 # token_file = "/etc/smartmeter/influx"

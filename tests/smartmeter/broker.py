@@ -4,6 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,17 +13,23 @@ NEEDS_MOSQUITTO = pytest.mark.skipif(not MOSQUITTO, reason="needs the Debian pac
 
 
 class Broker:
-    """mosquitto on a port of its own; may be stopped and started again."""
+    """mosquitto on a port of its own, with what else its file says; may be started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None, *more: str) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
+        self._said = ["-p", str(self.port)]
+        if folder is not None:
+            file = folder / "mosquitto.conf"
+            listener = f"listener {self.port} 127.0.0.1", "allow_anonymous true", "user root"
+            file.write_text("\n".join((*listener, *more, "")))
+            self._said = ["-c", str(file)]
         self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [str(MOSQUITTO), "-p", str(self.port)],
+            [str(MOSQUITTO), *self._said],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -22,6 +22,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.event_loop import ended, told_to_end
 from smartmeter.comms.mqtt_client import broker_session
 from smartmeter.comms.mqtt_topics import Broker
+from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import (
     discovery_payload,
@@ -52,7 +53,10 @@ class MeterView(Protocol):
 
 
 class MqttSink:
-    """Publishes until cancelled; connects again by itself.  ``note`` hears how the broker does."""
+    """Publishes until cancelled; connects again by itself.  ``note`` hears how the broker does.
+
+    SettingsError for TLS files that are wrong.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class MqttSink:
     ) -> None:
         self._settings, self._readings, self._meters = settings, readings, meters
         self._note = note
+        self._tls = ClientTls(settings.tls, note) if settings.tls is not None else None
         self._presence = f"{settings.base}/gateway"
         self._shown: dict[str, str] = {}
         #: What each meter shows, by ESN, and after which change of the readings.
@@ -75,7 +80,7 @@ class MqttSink:
     async def run(self) -> None:
         """Keep the broker told."""
         settings = self._settings
-        broker = Broker(settings.host, settings.port, False, settings.base)
+        broker = Broker(settings.host, settings.port, settings.tls is not None, settings.base)
         while True:
             # A name that no other gateway has: the broker would take turns with the two.
             name = f"gateway/{next(iter(self._meters())).esn}"
@@ -84,7 +89,7 @@ class MqttSink:
                     broker,
                     settings.user,
                     settings.password,
-                    None,
+                    self._tls,
                     name,
                     aiomqtt.Will(self._presence, OFFLINE, qos=1, retain=True),
                     timeout_s=ANSWER_S,

@@ -8,10 +8,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from smartmeter.base.address import may_be_a_name
 from smartmeter.base.errors import SettingsError
+from smartmeter.comms.tls import TlsFiles
 from smartmeter.gateway.settings_file import Section, SettingsFile
 
 #: What is put before a meter's name and a word in topics of 65,535 octets at most.
 MAX_TOPIC = 200
+#: Where brokers listen, as registered: mqtt and secure-mqtt.
+PORT, TLS_PORT = 1883, 8883
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,15 @@ class InfluxSettings:
 
 @dataclass(frozen=True)
 class MqttSettings:
-    """A broker; ``discovery`` is Home Assistant's prefix, empty for none."""
+    """A broker; ``discovery`` is Home Assistant's prefix, empty for none; ``tls`` None is plain."""
 
     host: str
-    port: int = 1883
+    port: int = PORT
     user: str = ""
     password: str = field(default="", repr=False)
     base: str = "smartmeter"
     discovery: str = "homeassistant"
+    tls: TlsFiles | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,32 @@ def _topic(mqtt: Section, name: str, default: str) -> str:
     return topic
 
 
+def _broker_tls(mqtt: Section) -> TlsFiles | None:
+    """Give the files of a broker that speaks TLS: it is said, or one of them is named."""
+    files = mqtt.tls_files()
+    is_named = files != TlsFiles()
+    if mqtt.switch("tls", is_named):
+        return files
+    if is_named:  # whoever gives them must not believe that strangers are kept away
+        raise SettingsError(f"{mqtt.place}, tls", "is false, and there are TLS files", "write true")
+    return None
+
+
+def _broker(mqtt: Section) -> MqttSettings:
+    if "password_file" in mqtt and not mqtt.text("user", ""):
+        raise SettingsError(mqtt.place, "a password is of nobody", "give user, too")
+    tls = _broker_tls(mqtt)
+    return MqttSettings(
+        _host(mqtt),
+        mqtt.number("port", PORT if tls is None else TLS_PORT, 1, 65_535),
+        mqtt.text("user", ""),
+        mqtt.secret("password_file", default=""),
+        _topic(mqtt, "base", "smartmeter"),
+        _topic(mqtt, "discovery", "homeassistant"),
+        tls,
+    )
+
+
 def _url(section: Section, schemes: tuple[str, ...], example: str) -> str:
     text = section.text("url")
     try:
@@ -101,20 +131,9 @@ def read_sinks(file: SettingsFile) -> Sinks:
     """Read the sections of all sinks; SettingsError names place, fault and remedy."""
     csv, mqtt = file.optional("csv"), file.optional("mqtt")
     influx, home = file.optional("influx"), file.optional("home_assistant")
-    if mqtt is not None and "password_file" in mqtt and not mqtt.text("user", ""):
-        raise SettingsError(mqtt.place, "a password is of nobody", "give user, too")
     return Sinks(
         None if csv is None else csv.file("file"),
-        None
-        if mqtt is None
-        else MqttSettings(
-            _host(mqtt),
-            mqtt.number("port", 1883, 1, 65_535),
-            mqtt.text("user", ""),
-            mqtt.secret("password_file", default=""),
-            _topic(mqtt, "base", "smartmeter"),
-            _topic(mqtt, "discovery", "homeassistant"),
-        ),
+        None if mqtt is None else _broker(mqtt),
         None
         if influx is None
         else InfluxSettings(_influx_url(influx), influx.token("token_file", "")),

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli import group
+from smartmeter.comms.tls import TlsFiles
 from smartmeter.gateway.checks import check_settings
 from smartmeter.gateway.flash_file import FlashFile
 from smartmeter.gateway.settings import read_settings
@@ -59,6 +60,29 @@ def test_a_broker_may_have_any_name_and_address(tmp_path: Path, host: str) -> No
     path = settings_file(tmp_path, WORKS | {"mqtt": {"host": f'"{host}"'}})
     mqtt = read_settings(path, {}).sinks.mqtt
     assert mqtt is not None and mqtt.host == host
+
+
+@pytest.mark.parametrize(
+    ("said", "tls", "port"),
+    [
+        ({}, None, 1883),
+        ({"tls": "false"}, None, 1883),
+        ({"tls": "true"}, TlsFiles(), 8883),
+        ({"tls": "true", "port": "443"}, TlsFiles(), 443),
+        ({"tls_ca": '"/ca"'}, TlsFiles(Path("/ca")), 8883),
+        (
+            {"tls_certificate": '"/c"', "tls_key": '"/k"'},
+            TlsFiles(None, Path("/c"), Path("/k")),
+            8883,
+        ),
+    ],
+)
+def test_a_broker_speaks_tls_where_that_is_said_or_a_file_for_it_is_named(
+    said: dict[str, str], tls: TlsFiles | None, port: int, tmp_path: Path
+) -> None:
+    path = settings_file(tmp_path, WORKS | {"mqtt": {"host": '"h"'} | said})
+    mqtt = read_settings(path, {}).sinks.mqtt
+    assert mqtt is not None and (mqtt.tls, mqtt.port) == (tls, port)
 
 
 def test_a_file_that_begins_as_some_editors_begin_it_is_read(tmp_path: Path) -> None:
@@ -125,6 +149,11 @@ def test_a_password_is_its_line_as_it_stands(tmp_path: Path) -> None:
         ("mqtt", {"host": '"h"', "base": '""'}, 'base = "smartmeter"'),
         ("mqtt", {"host": '"h"', "discovery": '"#"'}, 'discovery = "homeassistant"'),
         ("mqtt", {"host": '"h"', "password_file": '"{folder}/key"'}, "give user"),
+        ("mqtt", {"host": '"h"', "tls": '"yes"'}, "write true or false"),
+        ("mqtt", {"host": '"h"', "tls": "false", "tls_ca": '"/ca"'}, "write true"),
+        ("mqtt", {"host": '"h"', "tls_ca": '""'}, "tls_ca"),
+        ("mqtt", {"host": '"h"', "tls_key": '"/key"'}, "give tls_certificate"),
+        ("mqtt", {"host": '"h"', "ca": '"/ca"'}, "tls_ca"),
         ("influx", {"url": f'"{INFLUX}"', "token_file": '"{folder}/words"'}, "one word"),
         ("influx", {"url": f'"{INFLUX}"'.replace("127", "user:word@127")}, "http://HOST"),
         ("influx", {"url": f'"{INFLUX}"'.replace("home", "my home")}, "http://HOST"),
@@ -146,6 +175,8 @@ def test_a_wrong_setting_is_named_with_its_remedy(
     ("values", "told"),
     [
         ({"address": '"foo"'}, "number 1, address 'foo'"),
+        ({"address": '"tcp:h:1"', "tls_ca": '"/ca"'}, "number 1: TLS files, but tcp: speaks none"),
+        ({"address": '"tls:h:1"', "tls_key": '"/k"'}, "number 1: tls_key is of nothing"),
         ({"address": '"tcp:h:1"', "title": '"x"'}, "number 1: 'x' is no title"),
         ({"address": '"tcp:h:1"', "segment": "1232"}, "number 1, segment: is for udp: alone"),
         ({"address": '"udp:h:1"', "segment": "99"}, "segment"),

@@ -2,23 +2,34 @@
 
 import asyncio
 import json
+import re
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiomqtt
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from smartmeter.base.errors import SettingsError
 from smartmeter.comms.event_loop import ended
+from smartmeter.comms.tls import TlsFiles
+from smartmeter.gateway.checks import check_broker
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.mqtt import MqttSink
 from smartmeter.gateway.sinks.settings import MqttSettings, Sinks
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
+from tests.smartmeter.comms.test_tls import make_authority
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
 from tests.smartmeter.ssi.host import FACTORY
 
@@ -228,3 +239,62 @@ async def test_what_an_earlier_session_left_with_the_broker_does_not_hide_a_gate
     told = ["online", "offline", "online"]
     await until(lambda: [p for t, p in listener.messages if t == "smartmeter/gateway"] == told)
     await ended(task)
+
+
+async def test_a_broker_inside_tls_is_told_and_one_that_is_not_trusted_is_named_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.bearer_checks.REFUSAL_S", 0.2)
+    monkeypatch.setattr("smartmeter.gateway.sinks.mqtt.ANSWER_S", 0.5)
+    own, other = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    files = (f"certfile {own.certificate}", f"keyfile {own.key}", f"cafile {own.ca}")
+    broker = Broker(tmp_path, *files, "require_certificate true")
+    readings = Readings(tmp_path / "readings.sqlite3")
+    readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
+    for shown, told, checked in (
+        (replace(own, ca=other.ca), "is lost: its certificate is not trusted: self-signed", ""),
+        (TlsFiles(own.ca), "is lost: failed to receive on socket: [SSL", "certificate required"),
+        (own, "is connected", "takes connections"),
+    ):
+        notes: list[str] = []
+        settings = MqttSettings("127.0.0.1", broker.port, tls=shown)
+        made = MqttSink(settings, readings, lambda: [View()], notes.append)
+        task = asyncio.create_task(made.run())
+        await until(lambda notes=notes: bool(notes))
+        await ended(task)
+        assert notes[0].startswith(told)
+        assert bool(readings.position("mqtt")) is (shown is own)
+        finding = check_broker(settings)
+        assert finding.wrong is (shown is not own) and (checked or "not trusted") in finding.text
+    readings.close()
+    broker.stop()
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"ca": "none"}, "none: No such file or directory"),
+        ({"ca": "text"}, "text: TLS: no certificate or crl found"),
+        ({"certificate": "text"}, "text: there is no certificate in it"),
+        ({"key": "none"}, "none: No such file or directory"),
+        ({"key": "other.key"}, "own.pem: TLS: key values mismatch"),
+        ({"key": "locked"}, "own.pem: its key has a pass phrase"),
+    ],
+)
+def test_tls_files_of_a_broker_that_cannot_be_used_are_named_before_and_at_the_start(
+    files: dict[str, str], told: str, tmp_path: Path
+) -> None:
+    own, _ = make_authority(tmp_path, "own"), make_authority(tmp_path, "other")
+    (tmp_path / "text").write_text("no certificate")
+    assert own.key is not None
+    key = load_pem_private_key(own.key.read_bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+    (tmp_path / "locked").write_bytes(locked)
+    tls = replace(own, **{name: tmp_path / file for name, file in files.items()})
+    settings = MqttSettings("127.0.0.1", 1, tls=tls)
+    finding = check_broker(settings)
+    assert finding.wrong and finding.remedy and told in finding.text
+    readings = Readings(tmp_path / "readings.sqlite3")
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        MqttSink(settings, readings, list, print)
+    readings.close()
