@@ -9,9 +9,11 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm, SsiTable
 from smartmeter.ssi.memory import Memory
 
-#: Advisories that wait for a report; the oldest gives way.
+#: Advisories that wait for a report; the oldest gives way, and is counted.
 MAX_ADVISORIES = 64
 NO_MONITOR = 255
+#: Exceptions of the module's own that count: while one waits, what follows adds to its value.
+_COUNTS = frozenset((ModuleAlarm.OUTBOX_OVERFLOW, ModuleAlarm.GAP))
 
 #: What the module tells of itself when the TMS has set nothing else.
 _OWN: Mapping[int, Disposition] = {
@@ -113,21 +115,49 @@ class Alarms:
         }
 
     def keep(self, value: Mapping[str, Any]) -> None:
-        """Keep an advisory for the next report, an alarm until it may be told; to be committed."""
-        image = ssi_tables.encode(SsiTable.ALARM, value).hex()
-        self._memory.advisories = [*self._memory.advisories, image][-MAX_ADVISORIES:]
+        """Keep an advisory for the next report, an alarm until it may be told; to be committed.
 
-    def add_to(self, code: ModuleAlarm, value: int) -> bool:
-        """Add to the value of an exception of the module's own that waits; False: none does."""
-        images = list(self._memory.advisories)
-        for index, image in enumerate(images):
-            waiting = ssi_tables.decode(SsiTable.ALARM, bytes.fromhex(image))
-            if (waiting["SOURCE"], waiting["CODE"]) == (AlarmSource.MODULE, code):
-                waiting["VALUE"] += value
+        What counts is added to the same that waits.  Of too many the oldest give way, counted in
+        one more exception.
+        """
+        if not self._added(value):
+            image = ssi_tables.encode(SsiTable.ALARM, value).hex()
+            self._memory.advisories = [*self._memory.advisories, image]
+        while len(self._memory.advisories) > MAX_ADVISORIES:
+            self._drop_oldest(value["TIME"])
+
+    def _added(self, value: Mapping[str, Any]) -> bool:
+        """Add a count to the one that waits; False: none does, or it is no count.
+
+        It takes the later number: under the earlier one the TMS may have it without this.
+        """
+        if not _counts(value):
+            return False
+        same, images = ("SOURCE", "CODE", "DISPOSITION", "TEXT"), list(self._memory.advisories)
+        for index, waiting in enumerate(self._waiting()):
+            if all(waiting[name] == value[name] for name in same):
+                waiting["VALUE"] += value["VALUE"]
+                waiting["ALARM_NBR"] = max(waiting["ALARM_NBR"], value["ALARM_NBR"])
                 images[index] = ssi_tables.encode(SsiTable.ALARM, waiting).hex()
                 self._memory.advisories = images
                 return True
         return False
+
+    def _drop_oldest(self, time_s: int) -> None:
+        waiting = self._waiting()
+        others = (index for index, one in enumerate(waiting) if not _counts(one))
+        oldest = min(others, key=lambda index: int(waiting[index]["ALARM_NBR"]))
+        images = self._memory.advisories
+        self._memory.advisories = images[:oldest] + images[oldest + 1 :]
+        source, code = AlarmSource.MODULE, ModuleAlarm.OUTBOX_OVERFLOW
+        disposition = self.disposition(source, code)
+        if disposition is not Disposition.LOG:
+            text = "advisories were dropped"
+            self.keep(self.value(source, code, disposition, time_s, text, value=1))
+
+    def _waiting(self) -> list[dict[str, Any]]:
+        images = map(bytes.fromhex, self._memory.advisories)
+        return [ssi_tables.decode(SsiTable.ALARM, image) for image in images]
 
     def take(self, disposition: Disposition) -> list[dict[str, Any]]:
         """Give the exceptions of a disposition that wait, as values, and forget them."""
@@ -138,3 +168,7 @@ class Alarms:
         taken = [image for image in images if values[image]["DISPOSITION"] == disposition]
         self._memory.advisories = [image for image in images if image not in taken]
         return [values[image] for image in taken]
+
+
+def _counts(value: Mapping[str, Any]) -> bool:
+    return value["SOURCE"] == AlarmSource.MODULE and value["CODE"] in _COUNTS

@@ -1,4 +1,7 @@
-"""Gaps: intervals that left the outbox unsent are read from the meter again, while it has them."""
+"""Gaps: what left the outbox unsent is read from the meter again, while it has it.
+
+Intervals that it has no more are told as lost, entries of its log are counted as missed.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from functools import partial
 from ansi_tables.ssi_tables import Cause, ModuleAlarm
 from smartmeter.ssi import work
 from smartmeter.ssi.memory import Memory
-from smartmeter.ssi.meter_side import Jobs, Priority
-from smartmeter.ssi.outbox import Outbox
+from smartmeter.ssi.meter_side import Jobs, Priority, Work
+from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import profile_sets
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.reports import INTERVALS_PER_REPORT
+from smartmeter.ssi.reports import INTERVALS_PER_REPORT, IntervalPart
 
 #: A gap is filled while so many places of the outbox are free.
 FILL_ROOM = 64
 #: What is old already goes after all that is due now.
 LAST_RANK = 255
+#: Up to where a gap is dealt with, where what the meter has of it begins, and that as services.
+_Filled = tuple[int, int, list[IntervalPart]]
 
 
 class GapFilling:
@@ -37,14 +42,20 @@ class GapFilling:
             return False
         assert meter is not None
         set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
-        if ring_epoch != memory.profile_epoch(set_nbr) or set_nbr not in profile_sets(meter):
+        known = (LOG_SET, *profile_sets(meter))
+        if ring_epoch != memory.profile_epoch(set_nbr) or set_nbr not in known:
             memory.profile_gaps = memory.profile_gaps[1:]
-            self._reporter.raise_own(
-                ModuleAlarm.GAP, "a gap cannot be filled: the ring began anew", now_us, end - first
-            )
+            if set_nbr == LOG_SET:
+                memory.events_missed += end - first
+                self._reporter.keep()
+            else:
+                text = "a gap cannot be filled: the ring began anew"
+                self._reporter.raise_own(ModuleAlarm.GAP, text, now_us, end - first)
             return False
         count = min(end - first, INTERVALS_PER_REPORT)
-        job = partial(work.collect, meter, work.Wanted({set_nbr: first}, count))
+        job: Work = partial(work.collect, meter, work.Wanted({set_nbr: first}, count))
+        if set_nbr == LOG_SET:
+            job = partial(work.read_again, meter, first, count)
         token = ("gap", set_nbr, first)
         self._under_way = self._door.submit(Priority.SCHEDULE, job, token, now_us, LAST_RANK)
         return self._under_way
@@ -62,21 +73,37 @@ class GapFilling:
         of_set, ring_epoch, begin, end = memory.profile_gaps[0]
         if (of_set, begin) != (set_nbr, first):
             return
-        profile = next((one for one in read.profiles if not one.anew), None)
-        reached, oldest = (profile.reached, profile.oldest) if profile else (end, end)
+        parts = self._entries if set_nbr == LOG_SET else self._intervals
+        reached, oldest, services = parts(read, memory.profile_gaps[0], meter.id)
         rest = [[set_nbr, ring_epoch, reached, end]] if reached < end else []
         memory.profile_gaps = rest + memory.profile_gaps[1:]
-        if oldest > first:
-            lost = min(oldest, end) - first
-            self._reporter.keep_own(
-                ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
-            )
-        # Where the ring has lost the beginning, as many after the gap were read: not of it.
-        filled = [one for one in profile.intervals if one.sequence < end] if profile else []
-        if profile is None or not filled:
+        lost = min(oldest, end) - first
+        if lost > 0 and set_nbr == LOG_SET:
+            memory.events_missed += lost
+        elif lost > 0:
+            text = "intervals were overwritten unread"
+            self._reporter.keep_own(ModuleAlarm.GAP, text, now_us, lost)
+        if not services:
             self._reporter.keep()
             return
         header = self._reporter.header(Cause.CATCH_UP, now_us)
-        profile = replace(profile, intervals=tuple(filled))
-        services = self._reporter.make.intervals(profile, ring_epoch, meter.id)
         self._reporter.report(header, services, now_us)
+
+    def _intervals(self, read: work.Collected, gap: list[int], context_id: int) -> _Filled:
+        _, ring_epoch, _, end = gap
+        profile = next((one for one in read.profiles if not one.anew), None)
+        if profile is None:
+            return end, end, []
+        # Where the ring has lost the beginning, as many after the gap were read: not of it.
+        filled = tuple(one for one in profile.intervals if one.sequence < end)
+        profile, make = replace(profile, intervals=filled), self._reporter.make
+        return profile.reached, profile.oldest, make.intervals(profile, ring_epoch, context_id)
+
+    def _entries(self, read: work.Collected, gap: list[int], _: int) -> _Filled:
+        _, log_epoch, first, end = gap
+        found = read.log.entries if read.log is not None else ()
+        entries = tuple(one for one in found if first <= one.sequence < end)
+        if read.log is None or not entries:
+            return end, end, []
+        parts = self._reporter.make.events(replace(read.log, entries=entries), log_epoch)
+        return entries[-1].sequence + 1, entries[0].sequence, parts

@@ -15,6 +15,7 @@ from typing import Any
 
 from ansi_tables.decades.d06_load_profile import SETS
 from smartmeter.base.nvram import DAMAGED_PAGE, Nvram
+from smartmeter.ssi.outbox import LOG_SET
 
 MEMORY_PAGE = "module"
 MAX_OUTAGES = 16
@@ -36,7 +37,8 @@ class Memory:
     meter: str = ""
     meter_serial: str = ""
     meter_seen_s: int | None = None
-    #: Ring epoch of each load-profile set, and the sequence that is read next, by set number.
+    #: Ring epoch of each load-profile set (and of the log), and the sequence that is read next,
+    #: by set number.
     profile_epochs: dict[str, int] = field(default_factory=dict)
     profile_cursors: dict[str, int] = field(default_factory=dict)
     #: What the meter recorded before this in another place is not read: first sequence by set
@@ -67,7 +69,7 @@ class Memory:
     #: The starts of those of which the meter's log has told.
     gaps_logged: list[int] = field(default_factory=list)
     acknowledged_s: int = 0
-    #: Intervals that left the outbox unsent: [set, ring epoch, first, end) each.
+    #: Intervals and log entries that left the outbox unsent: [set, ring epoch, first, end) each.
     profile_gaps: list[list[int]] = field(default_factory=list)
     reset_s: int = 0
     self_read_s: int = 0
@@ -91,7 +93,7 @@ class Memory:
     events_missed: int = 0
 
     def profile_epoch(self, set_nbr: int) -> int:
-        """Give the ring epoch of a load-profile set: counted up whenever its ring begins anew."""
+        """Give the ring epoch of a set or of the log: counted up whenever that begins anew."""
         return self.profile_epochs.get(str(set_nbr), 1)
 
     def profile_next(self, set_nbr: int) -> int | None:
@@ -115,7 +117,7 @@ class Memory:
 
         ``begins`` and ``events_before`` tell where its lists begin to be of this place.
         """
-        self.profile_epochs = {str(one): self.profile_epoch(one) + 1 for one in SETS}
+        self.profile_epochs = {str(one): self.profile_epoch(one) + 1 for one in (LOG_SET, *SETS)}
         self.profile_begins, self.profile_cursors = dict(begins), {}
         self.events_before, self.events_reported = events_before, None
         self.events_judged = events_judged
@@ -130,10 +132,10 @@ class Memory:
         self.context_sent = 0
 
     def add_gap(self, gap: Sequence[int]) -> int:
-        """Remember intervals (set, ring epoch, first, end) that are to be read again.
+        """Remember intervals or log entries (set, ring epoch, first, end) to be read again.
 
         They become one gap with what they adjoin.  Of too many gaps the oldest is forgotten:
-        gives how many intervals that gives up.
+        gives how many intervals that gives up; entries of the log are counted as missed.
         """
         set_nbr, ring_epoch, first, end = gap
         gaps, place = [], len(self.profile_gaps)
@@ -144,7 +146,9 @@ class Memory:
                 gaps.append(one)
         gaps.insert(place, [set_nbr, ring_epoch, first, end])
         self.profile_gaps = gaps[-MAX_GAPS:]
-        return sum(one[3] - one[2] for one in gaps[:-MAX_GAPS])
+        given_up = gaps[:-MAX_GAPS]
+        self.events_missed += sum(one[3] - one[2] for one in given_up if one[0] == LOG_SET)
+        return sum(one[3] - one[2] for one in given_up if one[0] != LOG_SET)
 
     def page(self) -> bytes:
         """Give the page to commit."""

@@ -8,8 +8,9 @@ outbox epoch, number).
 When it is full: scheduled data is not taken any more; it stays in the meter,
 whose lists are longer, and the cursor waits.  The last places are kept for
 exceptions.  When even those are taken, scheduled reports give way to further
-exceptions, oldest first; the intervals that they carried are remembered as a
-gap and read from the meter again.  Only when nothing but exceptions is left do
+exceptions, oldest first; the intervals and log entries that they carried are
+remembered as a gap and read from the meter again, and the advisories that rode on them
+ride on the next report.  Only when nothing but exceptions is left do
 old ones go.
 
 A report that the TMS refuses for what it is (``refusals``) is *set aside*: it is kept, holds
@@ -34,11 +35,13 @@ ENTRY_PREFIX = "out."
 CAPACITY = 256
 #: Places that only exceptions may take.
 RESERVE = 32
+#: In the place of a set's number: entries of the meter's log.
+LOG_SET = 0
 
 
 @dataclass(frozen=True)
 class IntervalRange:
-    """Intervals [first, end) of a set's ring epoch."""
+    """Intervals [first, end) of a set's ring epoch, or of LOG_SET entries of the log."""
 
     set_nbr: int
     ring_epoch: int

@@ -14,7 +14,7 @@ from smartmeter.ssi.alarms import NO_MONITOR, Alarms
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.memory import MAX_OUTAGES, Memory
 from smartmeter.ssi.meter_data import MeterContext
-from smartmeter.ssi.outbox import Outbox
+from smartmeter.ssi.outbox import Entry, Outbox
 from smartmeter.ssi.own_tables import version_value
 from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart, ReportMaker, pack
 from smartmeter.ssi.states import Life, warning
@@ -86,6 +86,7 @@ class Reporter:
     ) -> int:
         """Put a report into the outbox, with the cursors as they stand, in one commit.
 
+        In that commit goes what gives way to it, and what that carried is kept: see ``outbox``.
         After it go the alarms that were kept for that commit; what ``tells`` of them tells of
         no more.  Gives its number, of several that it takes the first one's.
         """
@@ -95,8 +96,10 @@ class Reporter:
         given_up = sum(memory.add_gap(one) for one in carried)
         memory.reports += len(drafts)
         memory.reports_dropped += len(victims)
-        # While one waits to be told it counts those that follow: they may be hundreds.
-        if victims and not self.alarms.add_to(ModuleAlarm.OUTBOX_OVERFLOW, len(victims)):
+        for victim in victims:
+            if not victim.urgent:
+                self._give_back(victim, now_us)
+        if victims:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
         if given_up:
             self.keep_own(ModuleAlarm.GAP, "there are too many gaps", now_us, given_up)
@@ -104,6 +107,24 @@ class Reporter:
         if tells:
             self._tell_kept(now_us)
         return number
+
+    def _give_back(self, victim: Entry, now_us: int) -> None:
+        """Let the advisories and outages of a report that gives way ride on the next."""
+        for service in victim.services:
+            alarm = self.make.told(service, SsiTable.ALARM)
+            if alarm is not None:
+                self.alarms.keep(alarm)
+            outage = self.make.told(service, SsiTable.OUTAGE_RECORD)
+            if outage is not None:
+                known = [outage[name] for name in ("OUTAGE_NBR", "START_TIME", "END_TIME")]
+                self._let_wait(known, now_us)
+
+    def _let_wait(self, outage: list[int], now_us: int) -> None:
+        """Keep an outage (number, start, end) for the next report; the oldest give way, counted."""
+        waiting = sorted([*self._memory.outages_waiting, outage])
+        self._memory.outages_waiting = waiting[-MAX_OUTAGES:]
+        if waiting[:-MAX_OUTAGES]:
+            self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "outages were dropped", now_us, 1)
 
     def _tell_kept(self, now_us: int) -> None:
         alarms = self.alarms.take(Disposition.ALARM)
@@ -192,11 +213,10 @@ class Reporter:
         Gives the number of the report, when it is told at once.  As an advisory, an outage rides
         on the next report when it is over; the log of outages has each.
         """
-        memory, settings = self._memory, self._configuration.value(SsiTable.OUTAGE)
+        settings = self._configuration.value(SsiTable.OUTAGE)
         if settings["DISPOSITION"] != Disposition.ALARM:
             if settings["DISPOSITION"] == Disposition.ADVISORY and end_s is not None:
-                waiting = [*memory.outages_waiting, [number, start_s, end_s]]
-                memory.outages_waiting = waiting[-MAX_OUTAGES:]
+                self._let_wait([number, start_s, end_s], now_us)
             self.keep()
             return None
         service = self._outage_record(number, start_s, end_s)

@@ -11,10 +11,10 @@ from ansi_tables.errors import TableValueError
 from ansi_tables.ssi_fast import raw_octets
 from ansi_tables.ssi_layouts import COMPACT, MAX_COMPACT_VALUES, RAW
 from ansi_tables.ssi_tables import SsiTable
-from protocols.psem.codec import encode_request
+from protocols.psem.codec import decode_request, encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
 from smartmeter.ssi.log_reading import LogEntry, LogRead
-from smartmeter.ssi.outbox import Draft, IntervalRange
+from smartmeter.ssi.outbox import LOG_SET, Draft, IntervalRange
 from smartmeter.ssi.profile_reading import Interval, ProfileRead
 
 #: The largest APDU that a report makes, and what envelope, header table and MAC take of it.
@@ -33,7 +33,7 @@ MANUFACTURER_BIT = 0x0800
 
 @dataclass(frozen=True)
 class IntervalPart:
-    """A service that carries intervals, and which."""
+    """A service that carries intervals or entries of the log, and which."""
 
     service: bytes
     carried: IntervalRange
@@ -49,6 +49,13 @@ class ReportMaker:
         """Give the service that writes an SSI table."""
         octets = ssi_tables.encode(table, value)
         return encode_request(FullWrite(self._base + table, octets))
+
+    def told(self, service: bytes, table: SsiTable) -> dict[str, Any] | None:
+        """Give the value with which a service writes that SSI table; None: it does not."""
+        request = decode_request(service)
+        if not isinstance(request, FullWrite) or request.table != self._base + table:
+            return None
+        return ssi_tables.decode(table, request.data)
 
     def table(self, number: int, image: bytes) -> list[bytes]:
         """Give the services that carry a meter's table: one, or pieces from offset 0 on."""
@@ -86,20 +93,23 @@ class ReportMaker:
                 waiting[:0] = [piece[:half], piece[half:]]
         return parts
 
-    def events(self, read: LogRead) -> list[bytes]:
+    def events(self, read: LogRead, log_epoch: int) -> list[IntervalPart]:
         """Give event parts, each small enough for an APDU."""
-        parts: list[bytes] = []
-        piece: list[dict[str, Any]] = []
-        size = 0
+        pieces: list[list[LogEntry]] = []
+        size = ROOM_OCTETS
         for entry in read.entries:
             one = 17 + len(entry.argument)
-            if piece and size + one > ROOM_OCTETS - _AROUND:
-                parts.append(self.own(SsiTable.EVENT_PART, {"ENTRIES": piece}))
-                piece, size = [], 0
-            piece.append(event_value(entry))
+            if size + one > ROOM_OCTETS - _AROUND:
+                pieces.append([])
+                size = 0
+            pieces[-1].append(entry)
             size += one
-        if piece:
-            parts.append(self.own(SsiTable.EVENT_PART, {"ENTRIES": piece}))
+        parts = []
+        for piece in pieces:
+            value = {"ENTRIES": [event_value(entry) for entry in piece]}
+            first, end = piece[0].sequence, piece[-1].sequence + 1
+            carried = IntervalRange(LOG_SET, log_epoch, first, end)
+            parts.append(IntervalPart(self.own(SsiTable.EVENT_PART, value), carried))
         return parts
 
 

@@ -16,7 +16,7 @@ from smartmeter.ssi.demand_reset import DemandResets
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import read_clock
 from smartmeter.ssi.meter_side import Jobs, Priority, Work
-from smartmeter.ssi.outbox import Outbox
+from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPart
@@ -189,7 +189,7 @@ class TaskRunner:
         for profile in read.profiles:
             services += self._intervals(profile, now_us)
         if read.log is not None:
-            services += make.events(read.log)
+            services += make.events(read.log, memory.profile_epoch(LOG_SET))
             memory.events_reported = read.log.last
             memory.events_missed += read.log.missed
         for number, image in read.tables.items():

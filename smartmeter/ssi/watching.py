@@ -29,6 +29,7 @@ from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import Priority
 from smartmeter.ssi.outage import OutageDetector, Restored
+from smartmeter.ssi.outbox import LOG_SET
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
 from smartmeter.ssi.voltages import LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
@@ -277,6 +278,8 @@ class Watching:
             memory.events_judged = read.last
         elif read.last < memory.events_judged:  # the log began anew
             memory.events_judged, memory.events_before = -1, None
+            epoch = memory.profile_epoch(LOG_SET) + 1
+            memory.profile_epochs = {**memory.profile_epochs, str(LOG_SET): epoch}
         fresh = [entry for entry in read.entries if entry.sequence > memory.events_judged]
         losses = [one for one in fresh if one.code == POWER_DOWN and not one.manufacturer]
         self._outage.log_tells([one.time_s for one in losses], ahead_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ansi_tables import layout_for
@@ -13,7 +14,7 @@ from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.identity import Lists, read_identity, read_lists
-from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log_and_clock
+from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log, read_log_and_clock
 from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
 from smartmeter.ssi.profile_reading import ProfileRead, read_profile
 from smartmeter.ssi.table_monitor import Span
@@ -116,6 +117,16 @@ def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script
     if wanted.log_after is not None and EVENT_LOG in used:  # last, so that its clock is fresh
         log = yield from read_log_and_clock(meter, wanted.log_after[0], limits)
     return Collected(tuple(found), log, images, parts)
+
+
+def read_again(
+    meter: MeterContext, first: int, count: int, limits: ClientLimits
+) -> Script[Collected]:
+    """Read entries of the log from a sequence on; what a meter refuses is left out."""
+    log = None
+    with suppress(ServiceRefused):
+        log = yield from read_log(meter, first - 1, limits, count)
+    return Collected((), log, {}, [])
 
 
 def _read_set(

@@ -1,0 +1,104 @@
+"""What reports carried that had to give way comes with later ones, once, or is counted."""
+
+import pytest
+
+from ansi_tables import ssi_tables
+from ansi_tables.ssi_tables import AlarmSource, Content, Disposition, ModuleAlarm, SsiTable
+from smartmeter.ssi.alarms import MAX_ADVISORIES, Alarms
+from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.outbox import LOG_SET
+from tests.smartmeter.ssi.host import (
+    OUTAGE,
+    Street,
+    raise_alarms,
+    schedule,
+    schedules,
+    small_outbox,
+)
+
+HOUR_S, PERIOD_S = 3600, 900
+EXCEPTIONS = 9
+CONTENT = Content.LOAD_PROFILE | Content.EVENT_LOG
+
+
+def full_outbox(monkeypatch: pytest.MonkeyPatch) -> Street:
+    """Have a module with six scheduled reports of advisories, outages and the log pushed out."""
+    small_outbox(monkeypatch, 12, 4)
+    monkeypatch.setattr("smartmeter.ssi.gap_filling.FILL_ROOM", 2)
+    street = Street()
+    street.run(10)
+    outage = {**OUTAGE, "DISPOSITION": Disposition.ADVISORY}
+    street.provision(OUTAGE=outage, SCHEDULES=schedules(schedule(CONTENT=CONTENT)))
+    street.run(HOUR_S)
+    street.host.refusing = True
+    for number in range(6):
+        now_us = street.world.now_us
+        street.device.module.reporter.raise_own(ModuleAlarm.SAG, f"sag {number}", now_us)
+        street.device.meter.mains(False, now_us)
+        street.run(100)
+        street.device.meter.mains(True, street.world.now_us)
+        street.run(PERIOD_S - 100)
+    street.run(HOUR_S)
+    raise_alarms(street, EXCEPTIONS)
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    assert street.device.module.memory.reports_dropped
+    return street
+
+
+def test_advisories_outages_and_the_log_of_reports_that_give_way_come_later_and_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = full_outbox(monkeypatch)
+    street.host.refusing = False
+    street.run(2 * HOUR_S)
+    told = street.host.parts(SsiTable.ALARM)
+    sags = sorted(one["TEXT"] for one in told if one["CODE"] == ModuleAlarm.SAG)
+    assert sags == [f"sag {number}" for number in range(6)]
+    outages = sorted(one["OUTAGE_NBR"] for one in street.host.parts(SsiTable.OUTAGE_RECORD))
+    assert outages == list(range(1, 7))
+    parts = street.host.parts(SsiTable.EVENT_PART)
+    sequences = sorted(entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"])
+    assert sequences == list(range(sequences[0], sequences[-1] + 1))
+    assert sequences[-1] == street.device.module.memory.events_reported
+    memory = street.device.module.memory
+    assert not memory.profile_gaps and not memory.events_missed
+    dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
+    assert dropped == [memory.reports_dropped]
+
+
+def test_entries_of_them_that_the_meter_has_no_more_are_counted_as_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = full_outbox(monkeypatch)
+    memory = street.device.module.memory
+    [lost] = [gap for gap in memory.profile_gaps if gap[0] == LOG_SET]
+    assert not memory.events_missed
+    street.device.meter.logs.event.list.pointers.clear()
+    street.host.refusing = False
+    street.run(2 * HOUR_S)
+    parts = street.host.parts(SsiTable.EVENT_PART)
+    sequences = {entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"]}
+    assert sequences and not sequences.intersection(range(*lost[2:]))
+    assert memory.events_missed == lost[3] - lost[2] and not memory.profile_gaps
+
+
+def test_advisories_that_are_too_many_are_counted_and_lost_intervals_are_one_number() -> None:
+    memory = Memory()
+    alarms = Alarms(memory)
+
+    def keep(code: ModuleAlarm, value: int = 0) -> None:
+        alarm = alarms.value(
+            AlarmSource.MODULE, code, Disposition.ADVISORY, 1, f"{code}", value=value
+        )
+        alarms.keep(alarm)
+
+    keep(ModuleAlarm.GAP, 4)
+    for _ in range(MAX_ADVISORIES + 5):
+        keep(ModuleAlarm.SAG)
+    keep(ModuleAlarm.GAP, 7)
+    waiting = [ssi_tables.decode(SsiTable.ALARM, bytes.fromhex(one)) for one in memory.advisories]
+    values = {one["CODE"]: one["VALUE"] for one in waiting}
+    sags = [one for one in waiting if one["CODE"] == ModuleAlarm.SAG]
+    assert len(waiting) == MAX_ADVISORIES and values[ModuleAlarm.GAP] == 11
+    assert values[ModuleAlarm.OUTBOX_OVERFLOW] == MAX_ADVISORIES + 5 - len(sags)
