@@ -128,7 +128,8 @@ class OutageDetector:
         start_s = memory.outage_start_s
         if start_s is None or utc_s is None:
             return None
-        memory.outage_start_s = None
+        # Where the clock went back meanwhile nobody knows for how long, but that it ends now.
+        start_s, memory.outage_start_s = min(start_s, utc_s), None
         reported, memory.outage_reported = memory.outage_reported, False
         memory.power_gaps = [*memory.power_gaps, [start_s, utc_s]][-MAX_POWER_GAPS:]
         return self._ended(start_s, utc_s, reported)
@@ -187,10 +188,16 @@ class OutageDetector:
         memory, last_s = self._memory, self._memory.outage_start_s
         if last_s is not None and last_s - SAME_LOSS_S <= end_s:
             return True
-        for a, b in memory.power_gaps:
+        for index, (a, b) in enumerate(memory.power_gaps):
             early_s = NEXT_LOSS_S if a in self._in_log else SAME_LOSS_S
             late_s = NEXT_LOSS_S if a in memory.gaps_logged else SAME_LOSS_S
-            if a - early_s <= start_s <= b + late_s or a <= end_s <= b + late_s:
+            begins = a - early_s <= start_s <= b + late_s
+            if begins or a <= end_s <= b + late_s:
+                if begins and not a - NEXT_LOSS_S <= start_s <= b + NEXT_LOSS_S:
+                    # The clocks are apart, or one was set: what follows is beside it in the log.
+                    a, b = start_s, start_s + b - a
+                    before, after = memory.power_gaps[:index], memory.power_gaps[index + 1 :]
+                    memory.power_gaps = [*before, [a, b], *after]
                 memory.gaps_logged = [*memory.gaps_logged, a]
                 return True
         return False

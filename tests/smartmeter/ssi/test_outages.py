@@ -274,6 +274,37 @@ def test_a_clock_that_is_set_in_an_outage_does_not_change_its_length() -> None:
     assert sense.returned(100 * S) == Restored(1, EPOCH_US // S + 860, EPOCH_US // S + 960)
 
 
+def test_an_outage_over_which_the_clock_went_back_does_not_end_before_it_began() -> None:
+    """A module without hold-up comes back with the time of a meter that was set meanwhile."""
+    sense, memory, calendar = detector(threshold_s=0)
+    sense.lost(200 * S)
+    calendar.set(EPOCH_US, 201 * S)
+    restarted = OutageDetector("SM1", memory, calendar)
+    restarted.configure({**OUTAGE, "THRESHOLD_S": 0})
+    began_s = EPOCH_US // S
+    assert restarted.returned(201 * S) == Restored(1, began_s, began_s)
+    assert restarted.evidence(False, began_s - 1) is None
+    assert restarted.evidence(True, began_s) is None, "the meter's log tells of the same"
+
+
+@pytest.mark.parametrize("step_s", [-100, -30, 0, 30, 100])
+def test_a_loss_soon_after_another_is_told_also_where_the_clock_was_set_before_both(
+    step_s: int,
+) -> None:
+    """The second only the meter saw, and the module learns of the set when it reads of both."""
+    sense, _, _ = detector(threshold_s=1)
+    sense.lost(1000 * S)
+    seen = sense.returned(1020 * S)
+    assert isinstance(seen, Restored)
+    sense.clock_set(step_s)
+    begins_s = [seen.start_s + step_s, seen.start_s + step_s + 24]
+    sense.log_tells(begins_s, 0)
+    told = []
+    for begin_s, end_s in ((begins_s[0], seen.end_s + step_s), (begins_s[1], begins_s[1] + 100)):
+        told += [sense.evidence(False, begin_s), sense.evidence(True, end_s)]
+    assert told == [None, None, None, Restored(2, begins_s[1], begins_s[1] + 100)]
+
+
 def test_alarms_that_wait_do_not_use_up_the_energy_of_the_last_gasp() -> None:
     street = watching(OUTAGE=OUTAGE)
     street.host.refusing = True
