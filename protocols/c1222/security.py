@@ -238,22 +238,23 @@ def check_control(control: int) -> int:
 
 def split_services(control: int, text: bytes) -> tuple[bytes | None, list[bytes], bytes]:
     """Give ED class (if included), the octets of each service, and the padding."""
-    ed_class = None
+    ed_class, at = None, 0
     if control & 0x10:
         if len(text) < 4:
             raise ApduRejected("ed-class-missing")
-        ed_class, text = text[:4], text[4:]
+        ed_class, at = text[:4], 4
     services: list[bytes] = []
-    while text:
-        length, at = take_length(text, 0)
+    # The rest is never copied: a message may hold sixteen thousand services of one octet.
+    while at < len(text):
+        length, begin = take_length(text, at)
         if length == 0:
-            if any(text[at:]):
+            if any(text[begin:]):
                 raise ApduRejected("nonzero-padding")
             break
-        if at + length > len(text):
+        if begin + length > len(text):
             raise ApduRejected("service-length-overrun")
-        services.append(text[at : at + length])
-        text = text[at + length :]
+        at = begin + length
+        services.append(text[begin:at])
     if not services:
         raise ApduRejected("no-service")
-    return ed_class, services, text
+    return ed_class, services, text[at:]

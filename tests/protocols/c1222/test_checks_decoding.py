@@ -1,5 +1,7 @@
 """Conformance checks 1 to 20: what a decoder accepts, and what a node says to what it does not."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +141,26 @@ def test_check_17_a_zero_length_ends_the_list_and_padding_is_ignored() -> None:
     talk = Talk()
     [answer] = talk.offer(vector("own-multi-service-with-padding"))
     assert [item[0] for item in items(answer)] == [0, 0, 0x0A]
+
+
+class Sliced(bytes):
+    """Octets that count how many of them were copied."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(found, int):
+            return found
+        Sliced.copied += len(found)
+        return Sliced(found)
+
+
+def test_the_work_on_a_list_of_services_grows_with_its_length_only() -> None:
+    text = Sliced(bytes(4) + b"\x01\x20" * 16_000 + b"\0\0")
+    ed_class, services, padding = split_services(0x90, text)
+    assert (ed_class, services, padding) == (bytes(4), [b"\x20"] * 16_000, b"\0\0")
+    assert Sliced.copied <= len(text)
 
 
 @pytest.mark.parametrize("form", ["81{:02x}", "82{:04x}", "83{:06x}"])
