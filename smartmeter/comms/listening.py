@@ -21,7 +21,7 @@ from smartmeter.comms.tcp import TcpConnection
 from smartmeter.comms.tls import server_tls
 from smartmeter.comms.tls_door import TlsDoor
 
-#: Connections at once, with the one that is the way; more are closed.
+#: Connections at once, with the one that is the way; for another the oldest of the rest is closed.
 MAX_CANDIDATES = 8
 
 
@@ -30,7 +30,8 @@ class ListeningConnection:
 
     def __init__(self) -> None:
         self._server: asyncio.Server | TlsDoor | None = None
-        self._all: set[TcpConnection] = set()
+        #: In the order in which they came.
+        self._all: dict[TcpConnection, None] = {}
         self._way: TcpConnection | None = None
         self._inbox = Inbox()
         self._opened, self._ended = asyncio.Event(), asyncio.Event()
@@ -73,11 +74,16 @@ class ListeningConnection:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = TcpConnection(reader, writer)
-        if self._ended.is_set() or len(self._all) >= MAX_CANDIDATES:
+        if self._ended.is_set():
             connection.close()
             return
         keep_alive(writer.get_extra_info("socket"))
-        self._all.add(connection)
+        if len(self._all) >= MAX_CANDIDATES:
+            # Never the newest: strangers that say nothing would keep the host out.
+            oldest = next(one for one in self._all if one is not self._way)
+            del self._all[oldest]
+            oldest.close()
+        self._all[connection] = None
         if self._way is None:
             self._way = connection
             self._opened.set()
@@ -87,7 +93,7 @@ class ListeningConnection:
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await connection.receive(lambda octets: self._heard(connection, octets))
         timer.cancel()
-        self._all.discard(connection)
+        self._all.pop(connection, None)
         connection.close()
         if connection is self._way:
             self._ended.set()

@@ -53,8 +53,8 @@ async def test_who_only_connects_does_not_take_the_hosts_place() -> None:
         await asyncio.sleep(0.1)
         connection.send(request([READ_1]))
         assert await asyncio.wait_for(host_reader.read(100), 30) == request([READ_1])
-        over = strangers[-1][0]
-        assert await asyncio.wait_for(over.read(1), 30) == b"", "more than the limit are closed"
+        first = strangers[1][0]
+        assert await asyncio.wait_for(first.read(1), 10) == b"", "of too many the oldest is closed"
         assert not task.done() and arrived == []
         task.cancel()
         host.close()
@@ -75,6 +75,23 @@ async def test_a_host_that_comes_back_takes_its_place_with_its_first_message() -
         second.close()
         await asyncio.wait_for(asyncio.wait((task,)), 30)
         first.close()
+
+
+async def test_strangers_that_only_connect_do_not_keep_the_host_from_coming_back() -> None:
+    async with listened() as (port, connecting):
+        _, first = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        strangers = [await call(port) for _ in range(MAX_CANDIDATES)]
+        reader, again = await call(port)
+        again.write(request([READ_1], 1))
+        await until(lambda: arrived == [request([READ_1], 1)])
+        connection.send(request([READ_1], 2))
+        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1], 2)
+        for writer in (first, again, *(writer for _, writer in strangers)):
+            writer.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 30)
 
 
 async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
