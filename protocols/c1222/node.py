@@ -103,7 +103,7 @@ class Node:
         self._serving: dict[int, _Serving] = {}
         self._next_token = 1
         self.joins_segments = self.settings.segment_octets is not None
-        self._joiner = Joiner(self.settings.max_apdu_octets)
+        self._joiner = Joiner(self.settings.max_apdu_octets, self.counts)
         self._later: list[tuple[int, int, Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._events: list[Event] = []

@@ -8,7 +8,7 @@ information is a piece of the whole APDU.  Security is applied before cutting.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 from protocols.c1222.envelope import (
@@ -86,10 +86,14 @@ class _Partial:
 
 
 class Joiner:
-    """Collects segments by calling title and invocation id, in any order."""
+    """Collects segments by calling title and invocation id, in any order.
 
-    def __init__(self, max_octets: int) -> None:
+    Messages whose rest did not come in time, or for which there was no room, are in ``counts``.
+    """
+
+    def __init__(self, max_octets: int, counts: Counter[str] | None = None) -> None:
         self._max_octets = max_octets
+        self._counts = Counter() if counts is None else counts
         self._partials: OrderedDict[tuple[tuple[int, ...], int], _Partial] = OrderedDict()
         self._octets = 0
 
@@ -121,7 +125,7 @@ class Joiner:
     def expire(self, now_us: int) -> None:
         """Drop partial messages whose time is over."""
         for key in [key for key, one in self._partials.items() if now_us >= one.due_us]:
-            self._drop(key)
+            self._give_up(key)
 
     def deadline_us(self) -> int | None:
         """Give when the next partial message is dropped."""
@@ -135,7 +139,7 @@ class Joiner:
             while self._partials and (
                 len(self._partials) >= MAX_PARTIALS or self._octets + total > MAX_PARTIAL_OCTETS
             ):
-                self._drop(next(iter(self._partials)))
+                self._give_up(next(iter(self._partials)))
             due_us = now_us + REASSEMBLY_TIMEOUT_S * US_PER_S
             partial = self._partials[key] = _Partial(total, due_us, bytearray(total))
             self._octets += total
@@ -161,6 +165,10 @@ class Joiner:
         if len(merged) > MAX_RANGES:
             raise ApduRejected("segment-ranges", f"more than {MAX_RANGES} holes")
         partial.ranges = merged
+
+    def _give_up(self, key: tuple[tuple[int, ...], int]) -> None:
+        self._counts["dropped segments-missing"] += 1
+        self._drop(key)
 
     def _drop(self, key: tuple[tuple[int, ...], int]) -> None:
         partial = self._partials.pop(key, None)

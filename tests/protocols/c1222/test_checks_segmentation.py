@@ -1,6 +1,7 @@
 """Conformance checks 52 to 57: the 2008 draft's segments, where they are switched on."""
 
 import itertools
+from collections import Counter
 from random import Random
 
 import pytest
@@ -84,12 +85,13 @@ def test_check_55_a4_8b_or_ac_in_a_segment_is_rejected() -> None:
 
 
 def test_check_56_a_message_that_is_not_completed_is_dropped_and_its_memory_free() -> None:
-    joiner = Joiner(2048)
+    counts: Counter[str] = Counter()
+    joiner = Joiner(2048, counts)
     offer(joiner, *SEGMENTS[:2])
     due_us = joiner.deadline_us()
     assert due_us == NOW_US + REASSEMBLY_TIMEOUT_S * 1_000_000
     joiner.expire(due_us)
-    assert joiner.deadline_us() is None
+    assert joiner.deadline_us() is None and counts == {"dropped segments-missing": 1}
     assert offer(joiner, SEGMENTS[2]) == [None]
 
 
@@ -157,11 +159,13 @@ def test_a_conversation_with_segments_both_ways() -> None:
 
 
 def test_partial_messages_are_bounded_and_the_oldest_goes() -> None:
-    joiner = Joiner(2048)
+    talk = Talk(NodeSettings(demand_security=False, segment_octets=200))
+    joiner, counts = talk.server.node._joiner, talk.server.node.counts
     long = encode_request(FullWrite(9, bytes(500)))
     firsts = [split(request([long], number), 200)[0] for number in range(2 * MAX_PARTIALS)]
     offer(joiner, *firsts)
     assert len(joiner._partials) == MAX_PARTIALS
+    assert counts == {"dropped segments-missing": MAX_PARTIALS}
 
 
 def test_a_segment_of_another_total_or_with_other_titles_is_refused() -> None:
