@@ -1,8 +1,9 @@
 """C12.22 over TCP where the host opens the connection: the node listens (RFC 6142, 3).
 
-One connection is the way to the host.  While there is one, another must show
-an APDU first, and then takes its place: a host that lost its connection is
-back at once, and who only connects disturbs nobody.
+One connection is the way to the host: the last that carried an APDU.  Another
+must show one first, and then takes its place: a host that lost its connection is
+back at once, and who only connects disturbs nobody.  Until an APDU came, what is
+sent goes to all: the host answers.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class ListeningConnection:
         #: In the order in which they came.
         self._all: dict[TcpConnection, None] = {}
         self._way: TcpConnection | None = None
+        self._was_heard = False
         self._inbox = Inbox()
         self._opened, self._ended = asyncio.Event(), asyncio.Event()
 
@@ -51,9 +53,10 @@ class ListeningConnection:
             raise
 
     def send(self, octets: bytes) -> None:
-        """Send one APDU by the way of now."""
+        """Send one APDU by the way of now, or to all while none of them has spoken."""
         if self._way is not None:
-            self._way.send(octets)
+            for connection in (self._way,) if self._was_heard else tuple(self._all):
+                connection.send(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the host has gone."""
@@ -99,6 +102,7 @@ class ListeningConnection:
             self._ended.set()
 
     def _heard(self, connection: TcpConnection, octets: bytes) -> None:
+        self._was_heard = True
         if connection is not self._way:
             before, self._way = self._way, connection
             if before is not None:

@@ -94,6 +94,23 @@ async def test_strangers_that_only_connect_do_not_keep_the_host_from_coming_back
         await asyncio.wait_for(asyncio.wait((task,)), 30)
 
 
+async def test_a_stranger_who_came_first_does_not_hide_the_node_from_its_silent_host() -> None:
+    async with listened() as (port, connecting):
+        _, stranger = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        reader, host = await call(port)
+        await until(lambda: len(connection._all) == 2)
+        connection.send(request([READ_1], 1))  # the host waits for a registration
+        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1], 1)
+        host.write(request([READ_1], 2))
+        await until(lambda: arrived == [request([READ_1], 2)])
+        for writer in (stranger, host):
+            writer.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 30)
+
+
 async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "PATIENCE_S", 0.1)
     async with listened() as (port, connecting):
