@@ -10,7 +10,7 @@ module on another supply, or killed without a word) becomes a record like any.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,9 +117,9 @@ class OutageDetector:
             memory.outage_start_s += step_s
         if abs(step_s) > SAME_LOSS_S:
             moved = [[a + step_s, b + step_s] for a, b in memory.power_gaps]
-            memory.power_gaps = [*memory.power_gaps, *moved][-MAX_POWER_GAPS:]
+            memory.power_gaps = [*moved, *memory.power_gaps][-MAX_POWER_GAPS:]
             # By how much is known: what follows one of these is another.
-            memory.gaps_logged = [*memory.gaps_logged, *(a for a, _ in moved)]
+            self._note_logged(a for a, _ in moved)
 
     def returned(self, now_us: int) -> Event | None:
         """The mains are there, also at a start; tell what that ends, once the clock is set."""
@@ -168,9 +168,9 @@ class OutageDetector:
     def log_was_read(self, utc_s: int) -> None:
         """The meter's log has told what it had: losses that ended before need not be known."""
         memory = self._memory
-        memory.power_gaps = [gap for gap in memory.power_gaps if gap[1] > utc_s - FORGET_S]
-        starts = {start_s for start_s, _ in memory.power_gaps}
-        memory.gaps_logged = sorted(starts.intersection(memory.gaps_logged))
+        # One of the future was dated, or moved, by a clock that was far off.
+        memory.power_gaps = [gap for gap in memory.power_gaps if abs(gap[1] - utc_s) < FORGET_S]
+        self._note_logged(())
 
     def knows(self, time_s: int) -> bool:
         """Tell whether an instant lies in a loss that the sense saw, or in the one that lasts."""
@@ -198,9 +198,15 @@ class OutageDetector:
                     a, b = start_s, start_s + b - a
                     before, after = memory.power_gaps[:index], memory.power_gaps[index + 1 :]
                     memory.power_gaps = [*before, [a, b], *after]
-                memory.gaps_logged = [*memory.gaps_logged, a]
+                self._note_logged((a,))
                 return True
         return False
+
+    def _note_logged(self, starts_s: Iterable[int]) -> None:
+        """Note the starts of known losses that the log has told of; others are forgotten."""
+        memory = self._memory
+        known = {start_s for start_s, _ in memory.power_gaps}
+        memory.gaps_logged = sorted(known.intersection((*memory.gaps_logged, *starts_s)))
 
     def _ended(self, start_s: int, end_s: int, reported: bool) -> Event:
         memory = self._memory

@@ -9,7 +9,7 @@ from ansi_tables.ssi_tables import AlarmSource, Cause, Content, ModuleAlarm, Ssi
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.ssi.log_reading import LogEntry, LogRead
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import MAX_POWER_GAPS, Memory
 from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
 from smartmeter.ssi.watching import POWER_DOWN, POWER_FAILURE_BIT, POWER_UP
@@ -24,7 +24,7 @@ from tests.smartmeter.ssi.host import (
 )
 from tests.smartmeter.ssi.test_watching import codes, watching
 
-HOUR_S = 3600
+HOUR_S, DAY_S = 3600, 86_400
 S = US_PER_S
 EVENTS_OF_A_SHIFT = schedule(PERIOD_MIN=480, CONTENT=Content.EVENT_LOG)
 
@@ -303,6 +303,24 @@ def test_a_loss_soon_after_another_is_told_also_where_the_clock_was_set_before_b
     for begin_s, end_s in ((begins_s[0], seen.end_s + step_s), (begins_s[1], begins_s[1] + 100)):
         told += [sense.evidence(False, begin_s), sense.evidence(True, end_s)]
     assert told == [None, None, None, Restored(2, begins_s[1], begins_s[1] + 100)]
+
+
+def test_what_is_known_of_losses_stays_bounded_however_often_the_clock_is_set() -> None:
+    """A meter that logs nothing, and has no time after a loss: the TMS tells it each time."""
+    sense, memory, _ = detector()
+    for n in range(20):
+        sense.lost(n * 1000 * S)
+        sense.returned((n * 1000 + 100) * S)
+        sense.clock_set(DAY_S)
+    assert len(memory.power_gaps) <= MAX_POWER_GAPS and len(memory.gaps_logged) <= MAX_POWER_GAPS
+    # Those of the future say nothing of what the log will have.
+    sense.log_was_read(EPOCH_US // S + 19_200)
+    assert [start_s - EPOCH_US // S for start_s, _ in memory.power_gaps] == [
+        16_000,
+        17_000,
+        18_000,
+        19_000,
+    ]
 
 
 def test_alarms_that_wait_do_not_use_up_the_energy_of_the_last_gasp() -> None:
