@@ -19,13 +19,19 @@ from smartmeter.comms.registrations import RegistrationFile
 class KnownWays:
     """At most ``MAX_ENTRIES`` titles, each for ``keep_us`` from when it was written down.
 
-    ``offset_us`` is calendar time less monotonic time.  StorageError names a file that is damaged.
+    ``offset_us`` is calendar time less monotonic time.  What the medium has damaged is left out,
+    and heard again in time.
     """
 
     def __init__(self, path: Path, offset_us: int, keep_us: int) -> None:
         self._file, self._keep_us = RegistrationFile(path, offset_us), keep_us
-        self._entries = OrderedDict((one.title.absolute, one) for one in self._file.load())
+        self._entries = OrderedDict((one.title.absolute, one) for one in self._file.load(True))
         self._changes: list[Change] = []
+
+    @property
+    def left_out(self) -> int:
+        """Give how many damaged lines were left out."""
+        return self._file.left_out
 
     def learned(self, title: ApTitle, address: bytes, now_us: int) -> None:
         """Note the way to a title: a native address; one that is no datagram's ends what was."""

@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.native_address import decode_address
 from protocols.c1222.registrar import Change, Entry
-from protocols.errors import LocalProtocolError
+from protocols.errors import ProtocolError
 from smartmeter.base.errors import StorageError
 from smartmeter.base.file import replacing
 
 MAX_FILE_OCTETS = 1 << 28
 #: Lines beyond what the list holds, after which the file is written anew.
 SLACK_LINES = 10_000
+#: What a line is that says something else than it was written with.
+DAMAGES = (ValueError, KeyError, TypeError, AttributeError, ProtocolError)
 
 
 class RegistrationFile:
@@ -31,19 +34,29 @@ class RegistrationFile:
         self._path, self._offset_us = path, offset_us
         self._lines = 0
         self._file: BinaryIO
+        #: Damaged lines that were left out.
+        self.left_out = 0
 
-    def load(self) -> list[Entry]:
-        """Read what was kept, write it anew without what is gone, and open it for changes."""
-        entries: dict[str, dict[str, Any]] = {}
+    def load(self, leaves_out: bool = False) -> list[Entry]:
+        """Read what was kept, write it anew without what is gone, and open it for changes.
+
+        A damaged line is a StorageError, or is one that it ``leaves_out``.
+        """
+        entries: dict[str, Entry] = {}
         try:
             if self._path.exists():
                 if self._path.stat().st_size > MAX_FILE_OCTETS:
                     raise StorageError(str(self._path), "is far too large", "move it away")
                 for line in self._path.read_bytes().split(b"\n")[:-1]:
-                    self._apply(json.loads(line), entries)
-            kept = [self._entry(value) for value in entries.values()]
+                    try:
+                        self._apply(json.loads(line), entries)
+                    except DAMAGES:
+                        if not leaves_out:
+                            raise
+                        self.left_out += 1
+            kept = list(entries.values())
             self._rewrite(kept)
-        except (OSError, ValueError, KeyError, TypeError, LocalProtocolError) as error:
+        except (OSError, *DAMAGES) as error:
             raise StorageError(str(self._path), str(error), "move the file away") from error
         return kept
 
@@ -73,10 +86,9 @@ class RegistrationFile:
         self._file = self._path.open("ab")
         self._lines = 0
 
-    @staticmethod
-    def _apply(value: dict[str, Any], entries: dict[str, dict[str, Any]]) -> None:
+    def _apply(self, value: dict[str, Any], entries: dict[str, Entry]) -> None:
         if value["present"]:
-            entries[value["title"]] = value
+            entries[value["title"]] = self._entry(value)
         else:
             entries.pop(value["title"], None)
 
@@ -97,7 +109,8 @@ class RegistrationFile:
         return json.dumps(value).encode() + b"\n"
 
     def _entry(self, value: dict[str, Any]) -> Entry:
-        lapses = value["lapses_utc_us"]
+        lapses, heard_at = value["lapses_utc_us"], bytes.fromhex(value.get("heard_at", ""))
+        decode_address(heard_at)
         return Entry(
             ApTitle.parse(value["title"]),
             ApTitle.parse(value["serial"]) if value["serial"] else None,
@@ -106,5 +119,5 @@ class RegistrationFile:
             bytes.fromhex(value["device_class"]),
             bytes.fromhex(value["address"]),
             lapses - self._offset_us if lapses is not None else None,
-            bytes.fromhex(value.get("heard_at", "")),
+            heard_at,
         )

@@ -89,6 +89,8 @@ class RelayHost:
         elif data is not None:
             keep_us = RelaySettings.route_s * US_PER_S
             self._known_ways = KnownWays(data / "ways.jsonl", utc_us - now_us, keep_us)
+            if lost := self._known_ways.left_out:
+                tell(f"{data / 'ways.jsonl'}: {lost} damaged ways to nodes were left out")
         self._tls, self._listen_tls = tls or TlsFiles(), listen_tls
         node.joins_segments = segment_octets is not None
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)

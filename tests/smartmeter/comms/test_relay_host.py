@@ -335,6 +335,26 @@ def test_the_way_to_a_node_of_datagrams_is_kept_until_it_has_another_or_is_old(
     ways.close()
 
 
+def test_damaged_ways_are_left_out_and_told_and_the_others_are_known(tmp_path: Path) -> None:
+    file, heard = tmp_path / "ways.jsonl", bytes.fromhex("0a000001048111")
+    one, two = (ApTitle.parse(f".7.{number}") for number in (1, 2))
+    ways = KnownWays(file, 0, 100)
+    ways.learned(one, heard, 0)
+    ways.learned(two, heard, 0)
+    assert ways.write()
+    ways.close()
+    first, second, _ = file.read_bytes().split(b"\n")
+    for damaged in (b"no json", first.replace(heard.hex().encode(), b"ff" * 21), first[1:], b"[]"):
+        file.write_bytes(damaged + b"\n" + second + b"\n")
+        ways = KnownWays(file, 0, 100)
+        assert ways.left_out == 1 and ways.place(two, 50) and not ways.place(one, 50)
+        ways.close()
+    file.write_bytes(b"no json\n")
+    told: list[str] = []
+    RelayHost(MASTER, data=tmp_path, tell=told.append)
+    assert told == [f"{file}: 1 damaged ways to nodes were left out"]
+
+
 def test_a_line_that_was_cut_short_is_left_out_and_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     file = RegistrationFile(path, 0)
