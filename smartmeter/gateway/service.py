@@ -210,12 +210,14 @@ class Gateway:
 
     async def _watch_files(self) -> None:
         """Begin anew when a database was removed or is damaged: what is written to it is lost."""
-        databases = [self._settings.readings]
-        databases += [] if self.local is None else [self.local.database]
-        # Of a log that was removed, all is in the database when this has been closed.
-        paths = [file for path in databases for file in database_files(path)]
         seen: set[Path] = set()
         while True:
+            databases = [self._settings.readings]
+            if self.local is not None and self.local.server is not None:
+                # Before it works, a log comes and goes with whoever looks into its database.
+                databases.append(self.local.database)
+            # Of a log that was removed, all is in the database when this has been closed.
+            paths = [file for path in databases for file in database_files(path)]
             there = {path for path in paths if is_there(path)}
             if gone := seen - there:
                 self._journal.say(f"{min(gone)}: was removed; the gateway begins anew")

@@ -84,6 +84,20 @@ async def test_a_gateway_that_meets_damage_begins_anew_without_the_database(
     assert [(one.wrong, one.text) for one in told] == [(False, "was damaged, and set aside")]
 
 
+async def test_who_looks_into_a_database_before_it_is_open_here_makes_nothing_begin_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.service.FILES_S", 0.01)
+    gateway = gateway_with_readings(tmp_path, [])
+    other = Store(tmp_path / "data" / "tms" / "tms.sqlite3")
+    watching = asyncio.create_task(gateway._watch_files())
+    assert await asyncio.wait([watching], timeout=0.1) == (set(), {watching})
+    other.close()  # and its log is gone
+    assert await asyncio.wait([watching], timeout=0.1) == (set(), {watching})
+    watching.cancel()
+    gateway._readings.close()
+
+
 async def test_a_damaged_database_that_there_is_no_room_to_set_aside_begins_nothing_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
