@@ -62,7 +62,7 @@ class PolledRing:
                     self.begin = _first_since(read, (since_s, now_s()))
                     missing = ((self.begin, None),)
             except TableError as error:
-                raise ExchangeFailed(f"the load profile of the meter: {error}") from error
+                raise _nonsense(error) from error
             after = yield [encode_request(FullRead(PROFILE_STATUS))]
             block = f"LP_DATA_SET{self._set}.0.LP_INT.0"
             extended = tables.layout(self._table).has(f"{block}.EXTENDED_INT_STATUS")
@@ -80,7 +80,10 @@ class PolledRing:
         """Give the intervals of the blocks that the meter did not write to while they were read."""
         shape, status = shape_of(before.layout(self._table), self._set), self._status_of(before)
         image = image_of(answer, "ST-63")
-        after = self._status_of(Snapshot({**self._images, PROFILE_STATUS: image}))
+        try:
+            after = self._status_of(Snapshot({**self._images, PROFILE_STATUS: image}))
+        except TableError as error:
+            raise _nonsense(error) from error
         step = after.LAST_BLOCK_SEQ_NBR - status.LAST_BLOCK_SEQ_NBR
         if shape is None or step < 0 or status.LP_SET_STATUS_FLAGS.ORDER or not read.sequences:
             return range(0)
@@ -159,6 +162,10 @@ class PolledRing:
             run["INTERVALS"].append({"END_TIME": end_s, "STATUS": status, "VALUES": values})
         if run:
             yield run
+
+
+def _nonsense(error: TableError) -> ExchangeFailed:
+    return ExchangeFailed(f"the load profile of the meter: {error}")
 
 
 def _first_since(read: LoadProfile, between: tuple[int, int]) -> int:

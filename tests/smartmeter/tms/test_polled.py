@@ -357,6 +357,21 @@ def test_of_a_ring_that_moves_each_time_what_it_left_alone_is_kept() -> None:
     ]
 
 
+@pytest.mark.parametrize("image", [b"", b"\1", bytes(range(40))])
+def test_a_status_that_makes_no_sense_behind_a_ring_fails_the_poll_alone(image: bytes) -> None:
+    bench = Bench(interval_min=1)
+    bench.run(24)
+    answer = bench.answer
+
+    def spoilt(octets: bytes) -> bytes:
+        is_second = decode_request(octets) == FullRead(63) and FullRead(64) in bench.asked
+        return b"\0" + block(image) if is_second else answer(octets)
+
+    bench.answer = spoilt  # type: ignore[method-assign]
+    with pytest.raises(ExchangeFailed):
+        bench.poll(1)
+
+
 def test_the_daily_poll_brings_registers_and_the_log() -> None:
     bench = Bench()
     bench.run(2)
