@@ -99,7 +99,10 @@ class ListeningConnection:
         self._all.pop(connection, None)
         connection.close()
         if connection is self._way:
-            self._ended.set()
+            # While nobody has spoken, any of the others may be the host.
+            self._way = None if self._was_heard else next(iter(self._all), None)
+            if self._way is None:
+                self._ended.set()
 
     def _heard(self, connection: TcpConnection, octets: bytes) -> None:
         self._was_heard = True

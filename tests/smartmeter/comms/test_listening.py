@@ -111,6 +111,22 @@ async def test_a_stranger_who_came_first_does_not_hide_the_node_from_its_silent_
         await asyncio.wait_for(asyncio.wait((task,)), 30)
 
 
+async def test_a_stranger_who_came_first_and_goes_leaves_the_host_connected() -> None:
+    async with listened() as (port, connecting):
+        _, stranger = await call(port)
+        connection = await connecting
+        task = taking(connection, [])
+        reader, host = await call(port)
+        await until(lambda: len(connection._all) == 2)
+        stranger.close()
+        await until(lambda: len(connection._all) == 1)
+        connection.send(request([READ_1]))
+        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1])
+        assert not task.done(), "the host is still there"
+        host.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 30)
+
+
 async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "PATIENCE_S", 0.1)
     async with listened() as (port, connecting):
