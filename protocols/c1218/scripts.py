@@ -185,12 +185,10 @@ def prove(password: bytes, padding: Padding, quirks: Quirks) -> Script[bool | No
     A session that is over, and a meter that is busy throughout, tell nothing of the password.
     """
     for fill in _fills(len(password), padding, quirks):
-        response = yield Security(password.ljust(PASSWORD_OCTETS, fill))
+        response = yield from _within(Security(password.ljust(PASSWORD_OCTETS, fill)))
         if response.code == ResponseCode.sns:
             quirks.note(Quirk.SERVICE_MISSING)
             return None
-        if response.code in SESSION_LOST and (yield from _is_over(response.code)):
-            raise _ended(response.code)
         if response.code == ResponseCode.bsy:
             check(Security(password), response)
         if response.ok:
@@ -249,9 +247,9 @@ def resumed(work: Callable[[], Script[T]], reopen: Callable[[], Script[object]])
         except ServiceRefused as refusal:
             if refusal.code not in SESSION_LOST:
                 raise
-            if not left and (yield from _is_over(refusal.code)):
-                raise _ended(refusal.code) from refusal
             if not left:
+                if (yield from _is_over(refusal.code)):
+                    raise _ended(refusal.code) from refusal
                 raise
             yield from _terminate()
         try:
@@ -276,14 +274,7 @@ def in_session(script: Script[T]) -> Script[T]:
     On a bad line a meter may have given the session up, and its rno or isss tells nothing of the
     table that was asked for.  One that still answers to something else refuses that one thing.
     """
-
-    def ask(step: Step) -> Script[Response]:
-        answer = yield step
-        if answer.code in SESSION_LOST and (yield from _is_over(answer.code)):
-            raise _ended(answer.code)
-        return answer
-
-    return asked_by(script, ask)
+    return asked_by(script, _within)
 
 
 def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Script[T]:
@@ -305,6 +296,14 @@ def asked_by(script: Script[T], ask: Callable[[Step], Script[Response]]) -> Scri
         return result
     finally:
         script.close()
+
+
+def _within(step: Step) -> Script[Response]:
+    """Ask for a step within a session; SessionEnded where that is over."""
+    answer = yield step
+    if answer.code in SESSION_LOST and (yield from _is_over(answer.code)):
+        raise _ended(answer.code)
+    return answer
 
 
 def _is_over(code: int) -> Script[bool]:

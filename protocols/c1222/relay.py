@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import partial
 
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
@@ -332,15 +333,14 @@ class Relay:
             return  # the first way may still bring the answer
         if path == self.upstream:
             self._ways.answered_from_above(apdu.calling, now_us)
-        waiting = self._due.take(key, path, self._is_same_host, lambda one: _belongs(one, apdu))
-        waiting = waiting or self._due.take(
-            ((), key[1]), path, belongs=lambda one: _belongs(one, apdu)
-        )
+        belongs = partial(_belongs, apdu)
+        waiting = self._due.take(key, path, self._is_same_host, belongs)
+        waiting = waiting or self._due.take(((), key[1]), path, belongs=belongs)
         if len(waiting) == 1 and path in waiting[0].ways:
             self._learn(waiting[0], path, apdu, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
-            if asked.too == path and _belongs(asked, apdu):
+            if asked.too == path and belongs(asked):
                 self._is_elsewhere(asked, now_us)
         if waiting or self._told_group(key, path, apdu, octets, now_us):
             return
@@ -477,7 +477,7 @@ def _key_of_answer(apdu: Apdu) -> Key:
     return _absolute(apdu.called), apdu.called_invocation_id or 0
 
 
-def _belongs(asked: Asked, answer: Apdu) -> bool:
+def _belongs(answer: Apdu, asked: Asked) -> bool:
     """Tell whether an answer can be the one that was asked for; any relay may say it has no way."""
     return is_network_error(answer) or answers_for(asked.apdu.called, answer.calling)
 
