@@ -78,17 +78,21 @@ def run(name: str, clock: str, page: str | None) -> None:
         claim(settings.data)
         for seat in settings.seats:
             claim_file(seat.state)
-    for seat in settings.seats:
-        log_line(f"ready module {seat.factory.esn} title {seat.factory.title}")
-    log_line(f"towards the meter: {settings.permission}")
-    if page is not None and settings.bearers:
-        log_line("[[tms]] of the settings is not used: with --with-tms the TMS is in this process")
     import asyncio
 
     from smartmeter.gateway.service import run_gateway
 
+    def ready() -> None:
+        for seat in settings.seats:
+            log_line(f"ready module {seat.factory.esn} title {seat.factory.title}")
+        log_line(f"towards the meter: {settings.permission}")
+        if page is not None and settings.bearers:
+            log_line(
+                "[[tms]] of the settings is not used: with --with-tms the TMS is in this process"
+            )
+
     signals = (signal.SIGINT, signal.SIGTERM)
-    if asyncio.run(run_gateway(settings, rate, log_line, signals, place)):
+    if asyncio.run(run_gateway(settings, rate, log_line, ready, signals, place)):
         begin_again(sys.argv[1:])
     log_line("stopped", err=True)
 

@@ -268,16 +268,19 @@ async def run_gateway(
     settings: GatewaySettings,
     rate: Fraction,
     note: Callable[[str], None],
+    ready: Callable[[], None],
     signals: Sequence[signal.Signals],
     page: tuple[str, int] | None = None,
 ) -> bool:
     """Run until one of these signals; True when it is to begin again, with what is to run then.
 
-    ``note`` takes one line for each thing that happens; ``page`` is where a TMS
-    in this process shows its page, None for no page.
+    ``note`` takes one line for each thing that happens; ``ready`` is called when it
+    can be told to stop, before anything else; ``page`` is where a TMS in this process
+    shows its page, None for no page.
     """
     gateway = Gateway(settings, rate, note, page)
     for number in signals:
         asyncio.get_running_loop().add_signal_handler(number, gateway.stop.set)
+    ready()
     await gateway.run()
     return gateway.again
