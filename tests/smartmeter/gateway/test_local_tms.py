@@ -1,6 +1,7 @@
 """The TMS inside a gateway: what it keeps."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,10 @@ def test_a_tms_elsewhere_that_is_not_used_is_told(
         '[meter]\nport = "/dev/none"\n[[tms]]\naddress = "tcp:127.0.0.1:1"\n'
     )
 
-    async def ends(*arguments: object) -> bool:
+    async def ends(
+        settings: object, rate: object, note: object, ready: Callable[[], None], *more: object
+    ) -> bool:
+        ready()
         return False
 
     monkeypatch.setattr("smartmeter.gateway.service.run_gateway", ends)
