@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from smartmeter.base.address import shown
 from smartmeter.base.errors import SettingsError
-from smartmeter.comms.tls import client_tls
+from smartmeter.comms.tls import TlsFiles, client_tls
 from smartmeter.gateway.bearer_checks import (
     check_bearer,
     check_order,
@@ -21,10 +20,8 @@ from smartmeter.gateway.mains import MeterAlone, make_sense
 from smartmeter.gateway.meter_checks import check_meter
 from smartmeter.gateway.place_checks import check_places
 from smartmeter.gateway.settings import GatewaySettings
-from smartmeter.gateway.sinks.settings import MqttSettings
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, MqttSettings
 from smartmeter.gateway.status_socket import answers
-
-CONNECT_TIMEOUT_S = 5.0
 
 
 def check_settings(settings: GatewaySettings, ask_meters: bool) -> list[Finding]:
@@ -96,30 +93,29 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
         yield check_broker(sinks.mqtt)
     for name, sink in (("InfluxDB", sinks.influx), ("Home Assistant", sinks.home_assistant)):
         if sink is not None:
-            url = urlsplit(sink.url)
-            usual = 443 if url.scheme in ("https", "wss") else 80
-            yield _reached(name, url.hostname or "", url.port or usual)
+            yield check_url(name, sink)
 
 
 def check_broker(mqtt: MqttSettings) -> Finding:
     """Look whether the broker of the sink would be reached, and would trust and be trusted."""
-    subject = f"broker {shown(mqtt.host, mqtt.port)}"
+    return _reached("broker", (mqtt.host, mqtt.port), "the broker", mqtt.tls)
+
+
+def check_url(name: str, sink: InfluxSettings | HomeAssistantSettings) -> Finding:
+    """Look whether what a URL leads to would be reached, and would trust and be trusted."""
+    url = urlsplit(sink.url)
+    secured = url.scheme in ("https", "wss")
+    place = url.hostname or "", url.port or (443 if secured else 80)
+    return _reached(name, place, name, sink.tls if secured else None)
+
+
+def _reached(name: str, place: tuple[str, int], whom: str, files: TlsFiles | None) -> Finding:
+    subject = f"{name} {shown(*place)}"
     try:
-        tls = client_tls(mqtt.tls) if mqtt.tls is not None else None
+        tls = client_tls(files) if files is not None else None
     except SettingsError as error:
         return Finding(subject, True, f"{error.place}: {error.fault}", error.remedy)
-    return takes_connections(subject, (mqtt.host, mqtt.port), "the broker", tls)
-
-
-def _reached(name: str, host: str, port: int) -> Finding:
-    """Tell whether somebody takes connections there."""
-    subject = f"{name} {shown(host, port)}"
-    try:
-        socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
-    except (OSError, UnicodeError) as error:  # a name may be none that the network can look up
-        told = str(getattr(error, "strerror", None) or error)
-        return Finding(subject, True, told, "start it, check the address")
-    return Finding(subject, False, "takes connections")
+    return takes_connections(subject, place, whom, tls)
 
 
 def _upgrade(settings: GatewaySettings) -> Finding:

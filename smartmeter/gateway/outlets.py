@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from decimal import Decimal
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.csv_file import CsvFile
-from smartmeter.gateway.sinks.settings import (
-    HomeAssistantSettings,
-    InfluxSettings,
-    SinkRefused,
-    Sinks,
-)
+from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused, Sinks
 
 if TYPE_CHECKING:
     from smartmeter.gateway.sinks.mqtt import MqttSink
@@ -26,8 +20,6 @@ if TYPE_CHECKING:
 POLL_S = 1.0
 PRUNE_S = 3600.0
 FIRST_REST_S, MAX_REST_S = 2.0, 300.0
-STATISTICS_SINK = "home_assistant"
-DIRECTIONS = ("delivered", "received")
 
 Step = Callable[[], Coroutine[Any, Any, bool]]
 
@@ -53,27 +45,33 @@ class Outlets:
 
             broker = f"MQTT broker {shown(sinks.mqtt.host, sinks.mqtt.port)}"
             self._mqtt = MqttSink(sinks.mqtt, readings, meters, partial(journal.state, broker))
+        self._steps = dict(self._make_steps())
 
-    def runners(self) -> list[Coroutine[Any, Any, None]]:
-        """Give what is to be run: one coroutine a sink that is set."""
+    def _make_steps(self) -> Iterator[tuple[str, Step]]:
+        """Give what feeds each sink that is set, beside the broker, by its name."""
         sinks, readings = self._sinks, self._readings
-        found = [self._prune()]
         if sinks.csv is not None:
             file = CsvFile(sinks.csv, readings)
+            self._last.append(file)
 
             async def csv_step() -> bool:
                 return file.step()
 
-            self._last.append(file)
-
-            found.append(self._feed("CSV file", csv_step))
+            yield "CSV file", csv_step
         if sinks.influx is not None:
-            found.append(
-                self._feed("InfluxDB", _influx_step(sinks.influx, readings, self._journal))
-            )
+            yield "InfluxDB", _influx_step(sinks.influx, readings, self._journal)
         if sinks.home_assistant is not None:
-            step = _statistics_step(sinks.home_assistant, readings)
-            found.append(self._feed("Home Assistant", step))
+            from smartmeter.gateway.sinks.statistics import Statistics
+            from smartmeter.gateway.sinks.statistics_link import StatisticsLink
+
+            link = StatisticsLink(
+                sinks.home_assistant, lambda text: self._journal.say(f"Home Assistant: {text}")
+            )
+            yield "Home Assistant", Statistics(link, readings).step
+
+    def runners(self) -> list[Coroutine[Any, Any, None]]:
+        """Give what is to be run: one coroutine a sink that is set."""
+        found = [self._prune(), *(self._feed(name, step) for name, step in self._steps.items())]
         if self._mqtt is not None:
             found.append(self._mqtt.run())
         return found
@@ -120,13 +118,13 @@ class Outlets:
 def _influx_step(settings: InfluxSettings, readings: Readings, journal: Journal) -> Step:
     from smartmeter.gateway.sinks.influx import WHOLE_TIMEOUT_S, InfluxSink
 
-    sink = InfluxSink(settings, readings)
+    sink = InfluxSink(settings, readings, lambda text: journal.say(f"InfluxDB: {text}"))
 
     async def step() -> bool:
         lines, position = sink.batch()
         try:
             async with asyncio.timeout(WHOLE_TIMEOUT_S):
-                told = await asyncio.to_thread(sink.send, lines) if lines else ""
+                told = await asyncio.to_thread(sink.send, lines, sink.tls()) if lines else ""
         except TimeoutError:
             raise SinkRefused("InfluxDB does not come to the end of its answer") from None
         finally:
@@ -135,46 +133,5 @@ def _influx_step(settings: InfluxSettings, readings: Readings, journal: Journal)
             journal.say(f"InfluxDB keeps nothing as old as some of what it was sent: {told}")
         sink.sent(position)
         return bool(lines)
-
-    return step
-
-
-def _statistics_step(settings: HomeAssistantSettings, readings: Readings) -> Step:
-    from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
-    from smartmeter.gateway.sinks.statistics_link import import_statistics
-
-    #: By meter, set and direction: the energy of all intervals that ended up to an instant.
-    sums: dict[tuple[str, int, str], tuple[int, Decimal]] = {}
-
-    async def step() -> bool:
-        """Send every hour from the first one on that new intervals have changed."""
-        position = readings.position(STATISTICS_SINK)
-        fresh = readings.after("intervals", position.get("intervals", 0))
-        changed: dict[tuple[str, str], int] = {}
-        for row in fresh:
-            if row["unit"] == "Wh" and row["direction"] in DIRECTIONS and row["end_s"]:
-                key = (row["esn"], row["direction"])
-                hour_s = (row["end_s"] - 1) // 3600 * 3600
-                changed[key] = min(hour_s, changed.get(key, hour_s))
-        for (esn, direction), first_s in changed.items():
-            # Several sets may record it: one of them is the history.
-            set_nbr = readings.energy_set(esn, direction)
-            if set_nbr is None:
-                continue
-            energy = esn, set_nbr, direction
-            from_s, before = sums.get(energy, (0, Decimal(0)))
-            if first_s < from_s or not from_s:  # a gap was filled, or it is the first time
-                from_s, before = 0, readings.forgotten(*energy)
-            rows = readings.hourly(*energy, from_s)
-            if not rows:
-                continue
-            entries = hourly_statistics(rows, first_s, before)
-            await import_statistics(settings, statistic_metadata(esn, direction), entries)
-            last_s = rows[-1]["hour_s"]
-            earlier = (Decimal(row["value"]) for row in rows if row["hour_s"] < last_s)
-            sums[energy] = last_s, sum(earlier, before)
-        if fresh:
-            readings.move(STATISTICS_SINK, {"intervals": fresh[-1]["number"]})
-        return bool(fresh)
 
     return step

@@ -43,6 +43,7 @@
     host = "127.0.0.1"                  # tls = true inside TLS, with files as of tls:…
     [influx]
     url = "http://127.0.0.1:8086/api/v2/write?org=home&bucket=meter&precision=s"
+                                        # or https: and, below, wss:, with files as of tls:…
     [home_assistant]
     url = "ws://homeassistant.local:8123/api/websocket"
     token_file = "/etc/smartmeter/home-assistant"

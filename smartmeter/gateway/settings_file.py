@@ -14,17 +14,18 @@ from smartmeter.comms.tls import TlsFiles
 MAX_OCTETS = 65_536
 #: The longest name of a file, and what all parts of a path may have together: Linux' own limits.
 MAX_PART_OCTETS, MAX_PATH_OCTETS = 255, 3000
+TLS_FILES = {"tls_ca", "tls_certificate", "tls_key"}
 SECTIONS = {
     "gateway": {"data", "allow", "mains", "metrics", "socket", "keep_days"},
     "module": {"esn", "key_file", "state"},
     "meter": {"port", "rts", "dtr", "user_id", "user", "password_file", "model"},
-    "tms": {"address", "title", "cost", "tls_ca", "tls_certificate", "tls_key"}
+    "tms": {"address", "title", "cost"}
+    | TLS_FILES
     | {"when", "carries", "max_apdu", "segment", "node", "user", "password_file"},
     "csv": {"file"},
-    "mqtt": {"host", "port", "user", "password_file", "base", "discovery"}
-    | {"tls", "tls_ca", "tls_certificate", "tls_key"},
-    "influx": {"url", "token_file"},
-    "home_assistant": {"url", "token_file"},
+    "mqtt": {"host", "port", "user", "password_file", "base", "discovery"} | {"tls"} | TLS_FILES,
+    "influx": {"url", "token_file"} | TLS_FILES,
+    "home_assistant": {"url", "token_file"} | TLS_FILES,
     "upgrade": {"public_key_file", "slots", "trial_s"},
 }
 SECTIONS["meters"] = SECTIONS["module"] | SECTIONS["meter"]

@@ -14,11 +14,18 @@ from collections.abc import Iterable
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from socket import SHUT_RDWR, socket
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from ansi_tables.meaning.load_profile import IntervalStatus
+from protocols.transports.port import system_words
+from smartmeter.comms.standing import Tell, tell_nobody
+from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused
+
+if TYPE_CHECKING:
+    import ssl  # a Python without it writes to plain addresses all the same
 
 SINK = "influx"
 #: How long the server may be silent, at the beginning and later.
@@ -60,10 +67,17 @@ def _tags(tags: dict[str, object]) -> str:
 
 
 class InfluxSink:
-    """Sends what is new; ``send`` in a thread of its own, given lines and not the database."""
+    """Sends what is new; ``send`` in a thread of its own, given lines and not the database.
 
-    def __init__(self, settings: InfluxSettings, readings: Readings) -> None:
+    ``tell`` hears of TLS files that were renewed.  SettingsError for those that are wrong.
+    """
+
+    def __init__(
+        self, settings: InfluxSettings, readings: Readings, tell: Tell = tell_nobody
+    ) -> None:
         self._settings, self._readings = settings, readings
+        secured = urlsplit(settings.url).scheme == "https"
+        self._tls = ClientTls(settings.tls, tell) if secured else None
         #: Of the last request: its connection lets go of it before the answer is read.
         self._socket: socket | None = None
 
@@ -84,7 +98,11 @@ class InfluxSink:
             position["registers"] = registers[-1]["number"]
         return lines, position
 
-    def send(self, lines: Iterable[str]) -> str:
+    def tls(self) -> ssl.SSLContext | None:
+        """Give what the next connection shows and trusts, None where it is plain."""
+        return self._tls.context() if self._tls is not None else None
+
+    def send(self, lines: Iterable[str], tls: ssl.SSLContext | None = None) -> str:
         """Post lines, blocking; SinkRefused with one line when they were not taken.
 
         Give nothing, or what the server said when it took them but for those that are
@@ -97,7 +115,7 @@ class InfluxSink:
             headers["Authorization"] = f"Token {self._settings.token}"
         try:
             url = urlsplit(self._settings.url)
-            connection = _connect(url)
+            connection = _connect(url, tls)
             self._socket = connection.sock
             try:
                 target = url._replace(scheme="", netloc="", path=url.path or "/").geturl()
@@ -106,7 +124,8 @@ class InfluxSink:
             finally:
                 connection.close()
         except (OSError, ValueError, HTTPException) as error:
-            raise SinkRefused(f"InfluxDB: {error or type(error).__name__}") from None
+            told = system_words(error) or type(error).__name__
+            raise SinkRefused(f"InfluxDB: {told}") from None
 
     def hang_up(self) -> None:
         """End what is being sent: its thread must hold nobody up."""
@@ -120,14 +139,19 @@ class InfluxSink:
             self._readings.move(SINK, position)
 
 
-def _connect(url: SplitResult) -> HTTPConnection:
+def _connect(url: SplitResult, tls: ssl.SSLContext | None) -> HTTPConnection:
     """Give an open connection; OSError, or ValueError where the URL names no host."""
     if not url.hostname:
         raise ValueError("its URL names no host")
-    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
     # Without a port, the last group of an IPv6 address would be taken for it.
-    port = url.port or kind.default_port
-    connection = kind(url.hostname, port, timeout=CONNECT_TIMEOUT_S)
+    if url.scheme == "https":
+        port = url.port or HTTPSConnection.default_port
+        connection: HTTPConnection = HTTPSConnection(
+            url.hostname, port, timeout=CONNECT_TIMEOUT_S, context=tls
+        )
+    else:
+        port = url.port or HTTPConnection.default_port
+        connection = HTTPConnection(url.hostname, port, timeout=CONNECT_TIMEOUT_S)
     connection.connect()
     connection.sock.settimeout(TIMEOUT_S)
     return connection

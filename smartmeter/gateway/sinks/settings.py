@@ -23,6 +23,7 @@ class InfluxSettings:
 
     url: str
     token: str = field(default="", repr=False)
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class HomeAssistantSettings:
 
     url: str
     token: str = field(repr=False)
+    tls: TlsFiles = field(default_factory=TlsFiles)
 
 
 class SinkRefused(Exception):
@@ -118,6 +120,25 @@ def _url(section: Section, schemes: tuple[str, ...], example: str) -> str:
     return text
 
 
+def _url_tls(section: Section, url: str) -> TlsFiles:
+    """Give the TLS files of what a URL leads to; SettingsError where it leads there without TLS."""
+    files, scheme = section.tls_files(), urlsplit(url).scheme
+    if files != TlsFiles() and scheme in ("http", "ws"):
+        fault = f"TLS files, but {scheme}: speaks none"
+        raise SettingsError(section.place, fault, f"write {scheme}s: in url")
+    return files
+
+
+def _influx(influx: Section) -> InfluxSettings:
+    url = _influx_url(influx)
+    return InfluxSettings(url, influx.token("token_file", ""), _url_tls(influx, url))
+
+
+def _home_assistant(home: Section) -> HomeAssistantSettings:
+    url = _url(home, ("ws", "wss"), "ws://HOST:8123/api/websocket")
+    return HomeAssistantSettings(url, home.token("token_file"), _url_tls(home, url))
+
+
 def _influx_url(influx: Section) -> str:
     example = "http://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET&precision=s"
     url = _url(influx, ("http", "https"), example)
@@ -134,12 +155,6 @@ def read_sinks(file: SettingsFile) -> Sinks:
     return Sinks(
         None if csv is None else csv.file("file"),
         None if mqtt is None else _broker(mqtt),
-        None
-        if influx is None
-        else InfluxSettings(_influx_url(influx), influx.token("token_file", "")),
-        None
-        if home is None
-        else HomeAssistantSettings(
-            _url(home, ("ws", "wss"), "ws://HOST:8123/api/websocket"), home.token("token_file")
-        ),
+        None if influx is None else _influx(influx),
+        None if home is None else _home_assistant(home),
     )

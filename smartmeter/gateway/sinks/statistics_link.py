@@ -1,66 +1,136 @@
-"""Home Assistant's websocket: log-in with a token, and ``recorder/import_statistics``.
+"""Home Assistant's websocket: log-in with a token, and its commands for statistics.
 
-Importing an hour again replaces it, so this may be repeated at will: after a
-cut everything from the first changed hour on is sent again.
+``recorder/import_statistics``: importing an hour again replaces it, so this may be repeated at
+will: after a cut everything from the first changed hour on is sent again.
+``recorder/statistics_during_period``: the sums that are there already.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from protocols.transports.port import system_words
+from smartmeter.comms.standing import Tell, tell_nobody
+from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 
 TIMEOUT_S = 20.0
 MAX_MESSAGE_OCTETS = 1 << 20
 #: Entries in one command.
 MAX_ENTRIES = 500
+#: Before an hour its predecessor is looked for here, hour by hour; months are looked through
+#: before that, as a month's answer may reach beyond what was asked by as much as it is long.
+NEAR_S = 33 * 86_400
 
 
-async def import_statistics(
-    settings: HomeAssistantSettings, metadata: dict[str, Any], entries: list[dict[str, Any]]
-) -> None:
-    """Bring hourly entries in, all or an error; SinkRefused says in one line why not."""
-    commands = [entries[at : at + MAX_ENTRIES] for at in range(0, len(entries), MAX_ENTRIES)]
+class _Session:
+    """A connection that was logged in; each command has its number."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._number = socket, 0
+
+    async def log_in(self, token: str) -> None:
+        hello = _object(await self._socket.recv())
+        if hello.get("type") == "auth_required":
+            await self._socket.send(json.dumps({"type": "auth", "access_token": token}))
+            hello = _object(await self._socket.recv())
+        if hello.get("type") != "auth_ok":
+            raise SinkRefused(f"Home Assistant refuses the token: {hello.get('message', '')}")
+
+    async def ask(self, kind: str, **members: object) -> Any:
+        """Give the result of a command; SinkRefused."""
+        self._number += 1
+        await self._socket.send(json.dumps({"id": self._number, "type": kind, **members}))
+        while True:
+            answer = _object(await self._socket.recv())
+            if answer.get("id") != self._number or answer.get("type") != "result":
+                continue
+            if not answer.get("success"):
+                fault = answer.get("error")
+                told = fault.get("message", fault) if isinstance(fault, dict) else fault
+                raise SinkRefused(f"Home Assistant refuses the statistics: {told}")
+            return answer.get("result")
+
+
+class StatisticsLink:
+    """The way there; ``tell`` hears of TLS files that were renewed.  SettingsError for wrong ones.
+
+    What its methods raise is SinkRefused, which says in one line what went wrong.
+    """
+
+    def __init__(self, settings: HomeAssistantSettings, tell: Tell = tell_nobody) -> None:
+        self._settings = settings
+        secured = urlsplit(settings.url).scheme == "wss"
+        self._tls = ClientTls(settings.tls, tell) if secured else None
+
+    @asynccontextmanager
+    async def _session(self, commands: int) -> AsyncIterator[_Session]:
+        """Give a session for so many commands."""
+        url, tls = self._settings.url, self._tls.context() if self._tls is not None else None
+        try:
+            async with asyncio.timeout(TIMEOUT_S * (1 + commands)):
+                async with connect(url, max_size=MAX_MESSAGE_OCTETS, ssl=tls) as socket:
+                    session = _Session(socket)
+                    await session.log_in(self._settings.token)
+                    yield session
+        except TimeoutError:
+            raise SinkRefused(f"Home Assistant at {url} does not answer") from None
+        except (OSError, ValueError, WebSocketException) as error:
+            # Without words where who speaks no TLS has ended it within the handshake.
+            told = system_words(error) or "ends the connection: is TLS spoken there?"
+            raise SinkRefused(f"Home Assistant: {told}") from None
+
+    async def import_statistics(
+        self, metadata: dict[str, Any], entries: list[dict[str, Any]]
+    ) -> None:
+        """Bring hourly entries in, all or an error."""
+        commands = [entries[at : at + MAX_ENTRIES] for at in range(0, len(entries), MAX_ENTRIES)]
+        async with self._session(len(commands)) as session:
+            for part in commands:
+                await session.ask("recorder/import_statistics", metadata=metadata, stats=part)
+
+    async def sum_before(self, statistic_id: str, hour_s: int) -> int:
+        """Give the sum in Wh at the end of the last hour before one, 0 for none."""
+        near_s = max(hour_s - NEAR_S, 0)
+        async with self._session(2) as session:
+            for period, start_s, end_s in (("hour", near_s, hour_s), ("month", 0, near_s)):
+                found = await session.ask(
+                    "recorder/statistics_during_period",
+                    start_time=_iso(start_s),
+                    end_time=_iso(end_s),
+                    statistic_ids=[statistic_id],
+                    period=period,
+                    units={"energy": "Wh"},
+                    types=["sum"],
+                )
+                sums = _sums(found, statistic_id)
+                if sums:
+                    return sums[-1]
+        return 0
+
+
+def _sums(found: object, statistic_id: str) -> list[int]:
+    """Give the sums of an answer; SinkRefused for one that is of another form."""
+    rows = found.get(statistic_id, []) if isinstance(found, dict) else None
     try:
-        async with asyncio.timeout(TIMEOUT_S * (1 + len(commands))):
-            async with connect(settings.url, max_size=MAX_MESSAGE_OCTETS) as socket:
-                await _log_in(socket, settings.token)
-                for number, part in enumerate(commands, 1):
-                    await _import(socket, number, metadata, part)
-    except TimeoutError:
-        raise SinkRefused(f"Home Assistant at {settings.url} does not answer") from None
-    except (OSError, ValueError, WebSocketException) as error:
-        raise SinkRefused(f"Home Assistant: {error}") from None
+        if not isinstance(rows, list):
+            raise TypeError
+        return [round(row["sum"]) for row in rows if row.get("sum") is not None]
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        raise SinkRefused("Home Assistant sent what are no statistics") from None
 
 
-async def _log_in(socket: ClientConnection, token: str) -> None:
-    hello = _object(await socket.recv())
-    if hello.get("type") == "auth_required":
-        await socket.send(json.dumps({"type": "auth", "access_token": token}))
-        hello = _object(await socket.recv())
-    if hello.get("type") != "auth_ok":
-        raise SinkRefused(f"Home Assistant refuses the token: {hello.get('message', '')}")
-
-
-async def _import(
-    socket: ClientConnection, number: int, metadata: dict[str, Any], part: list[dict[str, Any]]
-) -> None:
-    command = {"id": number, "type": "recorder/import_statistics", "metadata": metadata}
-    await socket.send(json.dumps({**command, "stats": part}))
-    while True:
-        answer = _object(await socket.recv())
-        if answer.get("id") != number or answer.get("type") != "result":
-            continue
-        if not answer.get("success"):
-            fault = answer.get("error")
-            told = fault.get("message", fault) if isinstance(fault, dict) else fault
-            raise SinkRefused(f"Home Assistant refuses the statistics: {told}")
-        return
+def _iso(utc_s: int) -> str:
+    return datetime.fromtimestamp(utc_s, UTC).isoformat()
 
 
 def _object(text: str | bytes) -> dict[str, Any]:

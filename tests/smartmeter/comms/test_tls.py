@@ -45,9 +45,12 @@ from tests.smartmeter.tms.test_server import eventually
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 
 
-def make_authority(folder: Path, name: str) -> TlsFiles:
-    """Make an authority and one certificate of it for 127.0.0.1; give the files."""
-    now = datetime.datetime.now(datetime.UTC)
+def make_authority(folder: Path, name: str, days: int = 1) -> TlsFiles:
+    """Make an authority and one certificate of it for 127.0.0.1; give the files.
+
+    Both end in so many days, or have ended.
+    """
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
     authority, key = (
         ec.generate_private_key(ec.SECP256R1()),
         ec.generate_private_key(ec.SECP256R1()),
@@ -57,13 +60,13 @@ def make_authority(folder: Path, name: str) -> TlsFiles:
 
     def built(who: x509.Name, public: ec.EllipticCurvePublicKey, is_ca: bool) -> bytes:
         builder = x509.CertificateBuilder(issuer, who, public, x509.random_serial_number())
-        builder = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.not_valid_before(end - datetime.timedelta(days=2)).not_valid_after(end)
         builder = builder.add_extension(x509.BasicConstraints(is_ca, None), critical=True)
         local = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         certificate = builder.add_extension(local, critical=False).sign(authority, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM)
 
-    files = TlsFiles(*(folder / f"{name}.{end}" for end in ("ca", "pem", "key")))
+    files = TlsFiles(*(folder / f"{name}.{kind}" for kind in ("ca", "pem", "key")))
     assert files.ca and files.certificate and files.key
     files.ca.write_bytes(built(issuer, authority.public_key(), True))
     files.certificate.write_bytes(built(subject, key.public_key(), False))

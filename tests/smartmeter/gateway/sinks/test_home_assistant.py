@@ -1,13 +1,15 @@
 """Hourly history: exact, by UTC hour, the same when it is sent again; over a real websocket.
 
 The server checks the calls as Home Assistant's developer documentation states
-them for ``recorder/import_statistics``.
+them for ``recorder/import_statistics`` and ``recorder/statistics_during_period``.
 """
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import Server, ServerConnection, serve
 
-from smartmeter.gateway.outlets import _statistics_step
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
-from smartmeter.gateway.sinks.statistics_link import import_statistics
-from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile
+from smartmeter.gateway.sinks.statistics import Statistics
+from smartmeter.gateway.sinks.statistics_link import StatisticsLink
+from smartmeter.ssi.profile_reading import Interval
+from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile, recorded
 from tests.smartmeter.ssi.host import FACTORY
 
 TOKEN, ESN = "long-lived", FACTORY.esn
@@ -32,6 +35,7 @@ class Home:
     def __init__(self) -> None:
         self.statistics: dict[str, dict[str, tuple[int, int]]] = {}
         self.calls = 0
+        self.asked: list[dict[str, object]] = []
 
     async def serve(self, socket: ServerConnection) -> None:
         await socket.send(json.dumps({"type": "auth_required", "ha_version": "2026.11.0"}))
@@ -44,6 +48,9 @@ class Home:
             await socket.send(json.dumps(self.answer(json.loads(text))))
 
     def answer(self, call: dict[str, object]) -> dict[str, object]:
+        if call.get("type") == "recorder/statistics_during_period":
+            self.asked.append(call)
+            return {"id": call["id"], "type": "result", "success": True, "result": self.found(call)}
         self.calls += 1
         fault = self.fault(call)
         if fault:
@@ -54,6 +61,23 @@ class Home:
         held = self.statistics.setdefault(metadata["statistic_id"], {})
         held |= {one["start"]: (one["state"], one["sum"]) for one in stats}
         return {"id": call["id"], "type": "result", "success": True, "result": None}
+
+    def found(self, call: Any) -> dict[str, list[dict[str, float]]]:
+        """Give the last sum of each hour or calendar month that begins within what is asked."""
+        needed = {"id", "type", "start_time", "end_time", "statistic_ids", "period"}
+        assert set(call) == needed | {"units", "types"}
+        assert (call["units"], call["types"]) == ({"energy": "Wh"}, ["sum"])
+        first, end = (datetime.fromisoformat(call[name]) for name in ("start_time", "end_time"))
+        if call["period"] == "month":  # whole ones, as the answers are
+            first, end = first.replace(day=1), (end.replace(day=1) + timedelta(31)).replace(day=1)
+        [name] = call["statistic_ids"]
+        rows: dict[str, dict[str, float]] = {}
+        for start, (_, total) in sorted(self.statistics.get(name, {}).items()):
+            begin = datetime.fromisoformat(start)
+            if first <= begin < end:
+                place = start if call["period"] == "hour" else start[:7]
+                rows[place] = {"start": begin.timestamp() * 1000, "sum": float(total)}
+        return {name: list(rows.values())} if rows else {}
 
     def fault(self, call: dict[str, object]) -> str:
         metadata, stats = call.get("metadata"), call.get("stats")
@@ -99,11 +123,11 @@ async def test_history_is_imported_and_the_same_again_changes_nothing() -> None:
     rows = quarter_hours(datetime(2026, 1, 1, tzinfo=UTC), 4 * 24 * 40)
     entries = hourly_statistics(rows)
     metadata = statistic_metadata("SM000001", "delivered")
-    await import_statistics(settings(server), metadata, entries)
+    await StatisticsLink(settings(server)).import_statistics(metadata, entries)
     held = dict(home.statistics["smartmeter:meter_sm000001_delivered"])
     assert len(held) == 24 * 40 and home.calls == 2
     assert held["2026-01-01T00:00:00+00:00"] == (100, 100)
-    await import_statistics(settings(server), metadata, entries[-30:])
+    await StatisticsLink(settings(server)).import_statistics(metadata, entries[-30:])
     assert home.statistics["smartmeter:meter_sm000001_delivered"] == held
     server.close()
 
@@ -113,7 +137,7 @@ async def test_history_that_comes_piece_by_piece_is_that_of_the_whole(tmp_path: 
     server = await home_server(home)
     readings = Readings(tmp_path / "readings.sqlite3")
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
-    step = _statistics_step(settings(server), readings)
+    step = Statistics(StatisticsLink(settings(server)), readings).step
     # In order, with a gap that is filled late, and once with a gateway that began anew.
     pieces = [range(3), range(3, 4), range(4, 9), range(17, 30), range(9, 17), range(30, 47)]
     for number, piece in enumerate(pieces, 2):
@@ -121,7 +145,7 @@ async def test_history_that_comes_piece_by_piece_is_that_of_the_whole(tmp_path: 
         readings.keep(ESN, 1, [(number, profile(number, piece.start, values))])
         assert await step() and not await step()
         if number == 4:
-            step = _statistics_step(settings(server), readings)
+            step = Statistics(StatisticsLink(settings(server)), readings).step
     for direction in ("delivered", "received"):
         whole = hourly_statistics(readings.hourly(ESN, 1, direction))
         told = home.statistics[f"smartmeter:meter_sm000001_{direction}"]
@@ -143,7 +167,7 @@ async def test_history_goes_on_when_another_meter_records_energy_in_another_chan
     server = await home_server(home)
     readings = Readings(tmp_path / "readings.sqlite3")
     readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[10, 3]] * 40))])
-    await _statistics_step(settings(server), readings)()
+    await Statistics(StatisticsLink(settings(server)), readings).step()
     readings.keep(ESN, 1, [(3, profile(3, 40, [[3, 10]] * 8))])
     readings._db.execute(
         "UPDATE intervals SET channel = channel + 9 WHERE sequence >= 40 AND channel = 0"
@@ -152,7 +176,7 @@ async def test_history_goes_on_when_another_meter_records_energy_in_another_chan
         "UPDATE intervals SET direction = iif(channel = 1, 'delivered', 'received')"
         " WHERE sequence >= 40"
     )
-    await _statistics_step(settings(server), readings)()
+    await Statistics(StatisticsLink(settings(server)), readings).step()
     for direction, wh in (("delivered", 10), ("received", 3)):
         told = home.statistics[f"smartmeter:meter_sm000001_{direction}"].values()
         assert [total for _, total in told] == [4 * wh * (n + 1) for n in range(12)]
@@ -161,18 +185,118 @@ async def test_history_goes_on_when_another_meter_records_energy_in_another_chan
     server.close()
 
 
+def begun(folder: Path) -> Readings:
+    """Give new readings that know the meter, and none of its intervals."""
+    readings = Readings(folder / "readings.sqlite3")
+    readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
+    return readings
+
+
+async def test_history_goes_on_from_what_home_assistant_has_where_the_readings_began_anew(
+    tmp_path: Path,
+) -> None:
+    home = Home()
+    server = await home_server(home)
+    name = "smartmeter:meter_sm000001_delivered"
+    readings = begun(tmp_path / "old")
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * 48))])
+    await Statistics(StatisticsLink(settings(server)), readings).step()
+    readings.close()
+    before = dict(home.statistics[name])
+    # A new SD card: the meter still has the last eight of twelve hours, and records on.
+    readings = begun(tmp_path / "new")
+    readings.keep(
+        ESN, 1, [(2, profile(2, 16, [[10, 3]] * 20)), (3, profile(3, 36, [[10, 3]] * 20))]
+    )
+    home.fault = lambda call: "not now"  # type: ignore[method-assign]
+    with pytest.raises(SinkRefused, match="not now"):
+        await Statistics(StatisticsLink(settings(server)), readings).step()
+    del home.fault
+    asked = len(home.asked)
+    for _ in range(2):  # after a restart, as before it
+        await Statistics(StatisticsLink(settings(server)), readings).step()
+        assert home.statistics[name] == before | {
+            "2026-01-01T12:00:00+00:00": (520, 520),
+            "2026-01-01T13:00:00+00:00": (560, 560),
+        }
+        readings.move("home_assistant", {"intervals": 0})
+    assert len(home.asked) == asked + 1, "the other direction; and what is known is kept"
+    readings.prune(EPOCH_S + 800 * 86_400 + 6 * 3600 + 1)
+    readings.keep(ESN, 1, [(4, profile(4, 56, [[10, 3]] * 4))])
+    await Statistics(StatisticsLink(settings(server)), readings).step()
+    assert home.statistics[name]["2026-01-01T14:00:00+00:00"] == (600, 600)
+    assert home.statistics[name]["2026-01-01T13:00:00+00:00"] == (560, 560)
+    readings.close()
+    server.close()
+
+
+async def test_an_earlier_hour_that_comes_later_is_not_counted_twice(tmp_path: Path) -> None:
+    home = Home()
+    server = await home_server(home)
+    readings = begun(tmp_path / "old")
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * 48))])
+    await Statistics(StatisticsLink(settings(server)), readings).step()
+    before = json.dumps(home.statistics)
+    readings.close()
+    readings = begun(tmp_path / "new")
+    step = Statistics(StatisticsLink(settings(server)), readings).step
+    for number, first in ((2, 32), (3, 16)):
+        readings.keep(ESN, 1, [(number, profile(number, first, [[10, 3]] * 16))])
+        await step()
+        assert json.dumps(home.statistics) == before
+    # A clock that was wrong for a while: far before all that Home Assistant has.
+    wrong = [Interval(48 + n, EPOCH_S - 40 * 86_400 + 900 * n, b"\x01", (10, 3)) for n in range(4)]
+    readings.keep(ESN, 1, [(4, recorded(4, wrong))])
+    await step()
+    told = home.statistics["smartmeter:meter_sm000001_delivered"]
+    assert told["2026-01-01T11:00:00+00:00"] == (520, 520)
+    readings.close()
+    server.close()
+
+
+async def test_the_sum_before_an_hour_is_found_after_an_absence_of_months() -> None:
+    home = Home()
+    server = await home_server(home)
+    held = {"2025-03-30T22:00:00+00:00": (5, 5), "2025-06-01T00:00:00+00:00": (7, 7)}
+    home.statistics = {"smartmeter:meter": {**held, "2026-01-01T00:00:00+00:00": (9, 9)}}
+    for text, expected in (
+        ("2025-03-30T22:00", 0),
+        ("2025-03-30T23:00", 5),
+        ("2025-06-01T00:00", 5),
+        ("2025-06-01T01:00", 7),
+        ("2026-01-01T00:00", 7),
+        ("2026-01-01T01:00", 9),
+    ):
+        hour_s = int(datetime.fromisoformat(f"{text}+00:00").timestamp())
+        assert (
+            await StatisticsLink(settings(server)).sum_before("smartmeter:meter", hour_s)
+            == expected
+        )
+    assert await StatisticsLink(settings(server)).sum_before("smartmeter:other", hour_s) == 0
+    for rubbish in ([], {"smartmeter:meter": 7}, {"smartmeter:meter": [7]}):
+        home.found = lambda call, told=rubbish: told  # type: ignore[method-assign,misc]
+        with pytest.raises(SinkRefused, match="what are no statistics"):
+            await StatisticsLink(settings(server)).sum_before("smartmeter:meter", hour_s)
+    server.close()
+
+
 async def test_a_wrong_token_and_a_refusal_are_one_line_each() -> None:
     server = await home_server(Home())
     metadata = statistic_metadata("SM000001", "delivered")
     with pytest.raises(SinkRefused, match="refuses the token: Invalid token"):
-        await import_statistics(settings(server, "wrong"), metadata, [])
+        await StatisticsLink(settings(server, "wrong")).import_statistics(metadata, [])
     entry = {"start": "2026-01-01T00:30:00+00:00", "state": 1, "sum": 1}
     with pytest.raises(SinkRefused, match="full hour"):
-        await import_statistics(settings(server), metadata, [entry])
+        await StatisticsLink(settings(server)).import_statistics(metadata, [entry])
+    plain = settings(server)
+    with pytest.raises(SinkRefused, match="is TLS spoken there"):
+        await StatisticsLink(replace(plain, url=plain.url.replace("ws:", "wss:"))).sum_before(
+            "s", 0
+        )
     server.close()
     nobody = HomeAssistantSettings("ws://127.0.0.1:1/api/websocket", TOKEN)
     with pytest.raises(SinkRefused, match="Home Assistant"):
-        await import_statistics(nobody, metadata, [])
+        await StatisticsLink(nobody).import_statistics(metadata, [])
 
 
 @pytest.mark.parametrize(
@@ -207,4 +331,6 @@ async def test_a_message_that_is_nested_beyond_reason_is_a_refusal() -> None:
 
     async with serve(babble, "127.0.0.1", 0) as server:
         with pytest.raises(SinkRefused, match="what is no message"):
-            await import_statistics(settings(server), statistic_metadata(ESN, "delivered"), [{}])
+            await StatisticsLink(settings(server)).import_statistics(
+                statistic_metadata(ESN, "delivered"), [{}]
+            )
