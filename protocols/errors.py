@@ -12,6 +12,7 @@
         NotAnswered            acknowledged, but no answer came
         SessionEnded           the peer ended the session
         OutcomeUnknown         the line failed while a write was under way
+          ProcedureUnanswered  a procedure was started, and its answer is missing
       ServiceRefused           the peer answered a request with a negative code
       PortError                a port cannot be opened or has gone
 """
@@ -71,6 +72,21 @@ class OutcomeUnknown(LinkError):
         super().__init__(
             f"{what}: {cause}; whether it was carried out is not known: read it back before"
             " you repeat it"
+        )
+
+
+class ProcedureUnanswered(OutcomeUnknown):
+    """A procedure was started, and why its answer (ST-08) cannot be had: what it did is not known.
+
+    Whatever keeps the answer away, a refusal too: to start it again may do it twice.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        self.confirmed = 0
+        LinkError.__init__(
+            self,
+            f"the procedure was started, and its answer is missing: {cause}; see what it has done"
+            " before you run it again",
         )
 
 

@@ -14,6 +14,7 @@ from protocols.c1218.scripts import (
     LogonSettings,
     Opened,
     ProcedureCall,
+    answered,
     close_session,
     keep_alive,
     open_session,
@@ -23,6 +24,7 @@ from protocols.c1218.scripts import (
 )
 from protocols.c1218.steps import START_BAUD, ClientLimits
 from protocols.c1218.transfer import Progress, Script, TableReading, TableWriting
+from protocols.errors import LinkError, PortError, ProcedureUnanswered
 from protocols.machine import SetBaud
 
 T = TypeVar("T")
@@ -59,6 +61,12 @@ class Conversation:
         """Close the session."""
         return close_session(self.client.quirks)
 
+    @staticmethod
+    def may_close(error: BaseException | None) -> bool:
+        """Tell whether after an error the line still stands, so that a session can be closed."""
+        cause = error.__cause__ if isinstance(error, ProcedureUnanswered) else error
+        return not isinstance(cause, LinkError | PortError)
+
     def read(self, table: int, progress: Progress | None = None) -> Script[bytes]:
         """Give a whole table."""
         reading = TableReading(table, progress=progress)
@@ -93,9 +101,12 @@ class Conversation:
         return resumed(lambda: self._written(writing.script), self.open)
 
     def procedure(self, initiate: bytes, ask: bool = True) -> Script[bytes]:
-        """Run a procedure once: the image of ST-07 in, the image of ST-08 out."""
+        """Run a procedure once: the image of ST-07 in, the image of ST-08 out.
+
+        ProcedureUnanswered when it was started and its answer cannot be had.
+        """
         call = ProcedureCall(initiate, ask)
-        return resumed(lambda: self._written(call.script), self.open)
+        return answered(call, resumed(lambda: self._written(call.script), self.open))
 
     def _written(self, work: Callable[[ClientLimits], Script[T]]) -> Script[T]:
         """Write; after a rest at another speed only once the session is seen to be there still.

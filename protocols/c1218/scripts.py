@@ -28,6 +28,7 @@ from protocols.errors import (
     LinkError,
     NotAnswered,
     OutcomeUnknown,
+    ProcedureUnanswered,
     ProtocolError,
     RemoteProtocolError,
     ServiceRefused,
@@ -377,8 +378,22 @@ class ProcedureCall:
 
 
 def run_procedure(initiate: bytes, limits: ClientLimits) -> Script[bytes]:
-    """Run a procedure: the image of ST-07 in, the image of ST-08 out."""
-    return ProcedureCall(initiate).script(limits)
+    """Run a procedure: the image of ST-07 in, the image of ST-08 out.
+
+    ProcedureUnanswered when it was started and its answer cannot be had.
+    """
+    call = ProcedureCall(initiate)
+    return answered(call, call.script(limits))
+
+
+def answered(call: ProcedureCall, work: Script[bytes]) -> Script[bytes]:
+    """Do the work of a call; ProcedureUnanswered for whatever fails once it was started."""
+    try:
+        return (yield from work)
+    except ProtocolError as error:
+        if call.started:
+            raise ProcedureUnanswered(error) from error
+        raise
 
 
 def keep_alive(limits: ClientLimits, seconds: int) -> Script[None]:

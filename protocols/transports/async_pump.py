@@ -77,7 +77,7 @@ class AsyncMeterPort:
         """Close the session, if the line still stands, and the port."""
         self._closing = True
         try:
-            if self._open and not isinstance(error, LinkError | PortError):
+            if self._open and self._conversation.may_close(error):
                 await self.run(self._conversation.close())
         except ProtocolError:
             self._open = False  # the meter returns to Base by itself after 6 s

@@ -38,6 +38,8 @@ from protocols.errors import (
     LocalProtocolError,
     OutcomeUnknown,
     PortError,
+    ProcedureUnanswered,
+    ProtocolError,
     RemoteProtocolError,
     ServiceRefused,
 )
@@ -250,18 +252,29 @@ class NetworkMeter:
         """Run a procedure: the image of ST-07 in, the image of ST-08 out.
 
         Both go in one message, so that nobody's procedure comes between; one that is
-        not finished yet is asked for again.
+        not finished yet is asked for again.  ProcedureUnanswered when it was started and
+        its answer cannot be had.
         """
-        asking = FullRead(RESPONSE)
-        responses = self._change(FullWrite(INITIATE, initiate), INITIATE, also=[asking] * ask)
-        if not ask:
-            return b""
-        answer = decode_blocks(responses[-1][1:])
+        starting, asking = FullWrite(INITIATE, initiate), FullRead(RESPONSE)
+        try:
+            responses = self._change(starting, INITIATE, also=[asking] * ask)
+        except ServiceRefused as refused:
+            if refused.request == _text(asking):
+                raise ProcedureUnanswered(refused) from refused
+            raise
+        try:
+            return self._finished(initiate, responses[-1]) if ask else b""
+        except ProtocolError as error:
+            raise ProcedureUnanswered(error) from error
+
+    def _finished(self, initiate: bytes, response: bytes) -> bytes:
+        """Give the image of ST-08 that is the finished answer to a procedure."""
+        answer = decode_blocks(response[1:])
         for _ in range(PROCEDURE_POLLS):
             if answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != NOT_COMPLETED:
                 return answer
             time.sleep(PROCEDURE_POLL_US / 1e6)
-            answer = self._asked(asking)
+            answer = self._asked(FullRead(RESPONSE))
         raise RemoteProtocolError("the meter did not finish the procedure")
 
     def keep_alive(self, seconds: int) -> None:

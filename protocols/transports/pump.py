@@ -82,7 +82,7 @@ class MeterPort:
         """Close the session, if the line still stands, and the port."""
         self._reopen = None
         try:
-            if self._open and not isinstance(error, LinkError | PortError):
+            if self._open and self._conversation.may_close(error):
                 self.run(self._conversation.close())
         except ProtocolError:
             self._open = False  # the meter returns to Base by itself after 6 s

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ansi_tables import TableError, definition, name_of
-from protocols.errors import ServiceRefused
+from protocols.errors import ProtocolError, ServiceRefused
 from smartmeter.base.file import read_file
 from smartmeter.cli.consent import agree
 from smartmeter.cli.file_name import FILE_THERE
@@ -152,14 +152,21 @@ def _short(data: bytes) -> str:
 
 
 def _verify(meter: RemoteMeter, number: int, data: bytes, at: int, as_json: bool) -> int:
-    """Compare what the meter holds with what was sent; give the exit status."""
-    held = _read_back(meter, number)
+    """Compare what the meter holds with what was sent; give the exit status.
+
+    A line that fails now takes nothing back of what the meter has accepted.
+    """
+    held, fault = None, "the table cannot be read back"
+    try:
+        held = _read_back(meter, number)
+    except ProtocolError as error:
+        fault = f"the table could not be read back: {error}"
     verified = None if held is None else held[at : at + len(data)] == data
     if as_json:
         shown = {"table": number, "written": len(data), "verified": verified}
         click.echo(json.dumps(shown))
     elif verified is None:
-        click.echo(f"{len(data)} octets were accepted; the table cannot be read back")
+        click.echo(f"{len(data)} octets were accepted; {fault}")
     elif verified:
         click.echo(f"{len(data)} octets written, and read back the same")
     else:

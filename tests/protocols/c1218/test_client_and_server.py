@@ -25,9 +25,16 @@ from protocols.c1218.scripts import (
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.c1218.session import State
 from protocols.datalink.timing import Timing
-from protocols.errors import LinkError, OutcomeUnknown, ServiceRefused, SessionEnded
+from protocols.errors import (
+    LinkError,
+    OutcomeUnknown,
+    ProcedureUnanswered,
+    ServiceRefused,
+    SessionEnded,
+)
+from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import IndexRead, OffsetRead
+from protocols.psem.services import FullRead, IndexRead, OffsetRead
 from tests.protocols.c1218.device_bench import IndexedModel
 from tests.protocols.c1218.line import Line, Tables
 
@@ -171,6 +178,52 @@ def test_a_procedure_is_asked_for_until_the_answer_is_its_own() -> None:
     device(line).tables[8] = b"\x09\x00\x10\x00"
     failed = line.run(run_procedure(b"\x09\x00\x11\x01", line.client.limits))
     assert isinstance(failed, ScriptFailed)
+
+
+class Unanswered(Tables):
+    """A device that takes procedures and refuses their answers."""
+
+    code = ResponseCode.isc
+
+    def read(self, table: int, now_us: int) -> bytes:
+        if table == 8:
+            raise Refused(self.code)
+        return super().read(table, now_us)
+
+
+@pytest.mark.parametrize("code", [ResponseCode.bsy, ResponseCode.isc, ResponseCode.isss])
+def test_a_procedure_whose_answer_is_refused_is_not_told_as_refused(code: ResponseCode) -> None:
+    tables = Unanswered({1: b"", 7: bytes(4)})
+    tables.code = code
+    talk = Conversation(LogonSettings(), None)
+    line = Line(talk.client, Server(tables), Random(1))
+    line.run(talk.open())
+    call = b"\x09\x00\x11\x01"
+    for script in (run_procedure(call, line.client.limits), talk.procedure(call)):
+        tables.writes.clear()
+        done = line.run(script)
+        assert isinstance(done, ScriptFailed) and isinstance(done.error, ProcedureUnanswered)
+        assert "was started" in str(done.error)
+        assert len(tables.writes) == 1
+
+
+class DeafToAnswers(Line):
+    """A line on which nothing comes back once a procedure's answer was asked for."""
+
+    def _carry(self, way: str, sender: Any, receiver: Any) -> bool:
+        asked = any(encode_request(FullRead(8)) in data for _, data in self.log)
+        self.loss = float(way == "d2c" and asked)
+        return super()._carry(way, sender, receiver)
+
+
+def test_a_procedure_whose_line_is_lost_once_it_was_started_is_told_as_started() -> None:
+    talk = Conversation(LogonSettings(), None)
+    tables = Tables({7: bytes(4), 8: bytes(4)})
+    line = DeafToAnswers(talk.client, Server(tables), Random(1))
+    line.run(talk.open())
+    done = line.run(talk.procedure(b"\x09\x00\x11\x01"))
+    assert isinstance(done, ScriptFailed) and isinstance(done.error, ProcedureUnanswered)
+    assert len(tables.writes) == 1
 
 
 def test_a_write_after_a_rest_that_ended_the_session_is_carried_out_in_a_new_one_once() -> None:

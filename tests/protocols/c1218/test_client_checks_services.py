@@ -22,6 +22,7 @@ from protocols.errors import (
     LinkError,
     LocalProtocolError,
     OutcomeUnknown,
+    ProcedureUnanswered,
     RemoteProtocolError,
     ServiceRefused,
     TableChecksumError,
@@ -440,7 +441,7 @@ def test_the_answer_of_a_procedure_is_asked_for_until_it_is_the_finished_one() -
     bench = opened()
     said = bench.run(run_procedure(call, bench.client.limits))
     asked = serve(bench, said, lambda r: b"\0" if r[0] == 0x40 else b"\0" + block(b"\x09\0\x29\0"))
-    assert isinstance(bench.error, RemoteProtocolError) and len(asked) == 21
+    assert isinstance(bench.error, ProcedureUnanswered) and len(asked) == 21
 
 
 @check("C73", TWO)

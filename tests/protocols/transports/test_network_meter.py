@@ -195,6 +195,17 @@ def test_a_procedure_is_started_once_and_asked_for_until_it_is_done() -> None:
         assert tables.asked == 2
 
 
+def test_a_procedure_whose_answer_is_refused_is_not_told_as_refused() -> None:
+    tables = Tables()  # it has no ST-08
+    with (
+        device(NodeSettings(), tables) as (name, _),
+        NetworkMeter(name, KEYS, PASSWORD, 2) as meter,
+        pytest.raises(OutcomeUnknown, match="was started"),
+    ):
+        meter.procedure(b"\x0b\x00\x21")
+    assert tables.images[7] == b"\x0b\x00\x21"
+
+
 def test_a_write_without_an_answer_is_never_repeated_and_said_to_be_unknown() -> None:
     heard = b""
     with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -7,16 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from ansi_tables import Record, name_of
 from ansi_tables.numbers import RawNumber
+from protocols.errors import NotAcknowledged
 from protocols.transports.pump import open_meter
 from smartmeter.cli import main
 from smartmeter.cli.members import set_members
 from smartmeter.cli.tables import table_number
+from smartmeter.cli.write import Change, write_agreed
 from tests.smartmeter.cli.served import meter_process
 
 Done = subprocess.CompletedProcess[str]
@@ -63,6 +66,31 @@ def test_a_write_is_shown_carried_out_and_read_back(
     octets.write_bytes(b"18")
     part = smartmeter("write", port, "5", "--file", str(octets), "--offset", "5", "--yes")
     assert part.returncode == 0 and held(port) == b"POLE 18".ljust(20)
+
+
+class GoneOnceItWasWritten:
+    """A meter whose line fails when it has accepted a write."""
+
+    octets = bytes(20)
+
+    def read(self, table: int, progress: object = None) -> bytes:
+        if self.octets == NAME:
+            raise NotAcknowledged("nobody acknowledges")
+        return self.octets
+
+    def write(self, table: int, data: bytes, progress: object = None) -> None:
+        self.octets = data
+
+
+def test_a_write_that_was_accepted_is_told_as_done_though_the_line_fails_after_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    meter: Any = GoneOnceItWasWritten()
+    assert write_agreed(meter, Change(5, NAME), yes=True) == 0
+    told = capsys.readouterr().out
+    assert (
+        told == "20 octets were accepted; the table could not be read back: nobody acknowledges\n"
+    )
 
 
 def test_an_element_is_written_by_its_name(port: str, smartmeter: Callable[..., Done]) -> None:

@@ -17,7 +17,9 @@ from ansi_tables.ssi_tables import (
     SsiTable,
     Task,
 )
+from protocols.c1218.device import Refused
 from protocols.psem.codec import encode_request, table_data
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
@@ -174,6 +176,39 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
     assert reads.added == 1
     street.run(HOUR_S)
     assert reads.added == 2
+
+
+def refuse_answers(street: Street) -> None:
+    """Let the meter carry procedures out, and show nobody what became of them (ST-08)."""
+    meter = street.device.meter
+    genuine = meter.table
+
+    def table(number: int, now_us: int) -> bytes:
+        if number == 8:
+            raise Refused(ResponseCode.isc)
+        return genuine(number, now_us)
+
+    meter.table = table  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("task", [Task.DEMAND_RESET, Task.SELF_READ])
+def test_what_a_meter_does_without_showing_its_answer_is_done_once(task: Task) -> None:
+    street = provisioned(schedule(TASK=task, KIND=ScheduleKind.DAILY, AT_MINUTE=5))
+    refuse_answers(street)
+    street.run(HOUR_S)
+    metering = street.device.meter.metering
+    assert metering.registers.resets + metering.billing.self_reads.pointers.added == 1
+    records = [r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]
+    assert len(records) == (task == Task.DEMAND_RESET)
+
+
+def test_a_reset_on_demand_whose_answer_the_meter_does_not_show_is_not_told_as_refused() -> None:
+    street = provisioned(schedule())
+    refuse_answers(street)
+    assert street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET))) == [b"\1"]
+    street.run(60)
+    assert street.device.meter.metering.registers.resets == 1
+    assert [r for r in reported(street, Cause.ON_DEMAND) if r.parts[0][0] == 25]
 
 
 def test_a_reset_that_failed_leaves_the_last_one_known() -> None:
