@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,14 +24,17 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 def run_server(main: Coroutine[object, object, T]) -> T:
     """Run a coroutine to its end, as ``asyncio.run`` does."""
-    gc.set_threshold(*GC_THRESHOLDS)
     allow_sockets()
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with contextlib.suppress(ImportError):
+        from uvloop import new_event_loop as loop_factory
+    before = gc.get_threshold()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
-        from uvloop import new_event_loop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            return runner.run(main)
+    finally:
+        gc.set_threshold(*before)
 
 
 def allow_sockets() -> None:
