@@ -80,9 +80,11 @@ class InfluxSink:
         self._tls = ClientTls(settings.tls, tell) if secured else None
         #: Of the last request: its connection lets go of it before the answer is read.
         self._socket: socket | None = None
+        self._hung_up = False
 
     def batch(self) -> tuple[list[str], dict[str, int]]:
         """Give the next lines, and the position after them."""
+        self._hung_up = False
         position = self._readings.position(SINK)
         intervals = self._readings.after("intervals", position.get("intervals", 0))
         registers = self._readings.after("registers", position.get("registers", 0))
@@ -118,6 +120,8 @@ class InfluxSink:
             connection = _connect(url, tls)
             self._socket = connection.sock
             try:
+                if self._hung_up:
+                    raise OSError("hung up before there was a connection")
                 target = url._replace(scheme="", netloc="", path=url.path or "/").geturl()
                 connection.request("POST", target, body, headers)
                 return _judge(connection.getresponse())
@@ -128,7 +132,8 @@ class InfluxSink:
             raise SinkRefused(f"InfluxDB: {told}") from None
 
     def hang_up(self) -> None:
-        """End what is being sent: its thread must hold nobody up."""
+        """End what is being sent, or is about to be: its thread must hold nobody up."""
+        self._hung_up = True
         if self._socket is not None:
             with suppress(OSError):
                 self._socket.shutdown(SHUT_RDWR)

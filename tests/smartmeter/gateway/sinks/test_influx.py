@@ -15,7 +15,7 @@ import pytest
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.outlets import Outlets
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.sinks.influx import InfluxSink
+from smartmeter.gateway.sinks.influx import TIMEOUT_S, InfluxSink
 from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused, Sinks
 from smartmeter.ssi.profile_reading import Interval
 from tests.smartmeter.gateway.reports import EPOCH_S, hello, meter_images, profile, recorded
@@ -112,7 +112,7 @@ def test_points_that_are_older_than_the_server_keeps_hold_nothing_up(
         for task in tasks:
             task.cancel()
 
-    asyncio.run(asyncio.wait_for(until_it_is_told(), 10))
+    asyncio.run(asyncio.wait_for(until_it_is_told(), 60))
     assert readings.position("influx")
     assert said[0].startswith("InfluxDB keeps nothing as old as some of what it was sent: {")
     server.status, server.fault = 400, b'{"error":"partial write: field type conflict"}'
@@ -166,8 +166,10 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 @contextmanager
-def answering(octets: bytes, stays: bool = False) -> Iterator[str]:
-    """Give the URL of a server that answers every request with these octets."""
+def answering(
+    octets: bytes, stays: bool = False, answered: threading.Event | None = None
+) -> Iterator[str]:
+    """Give the URL of a server that answers every request with these octets, and says when."""
     kept = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -177,6 +179,8 @@ def answering(octets: bytes, stays: bool = False) -> Iterator[str]:
                     connection = listening.accept()[0]
                     connection.recv(10_000)
                     connection.sendall(octets)
+                    if answered is not None:
+                        answered.set()
                     if stays:
                         kept.append(connection)
                     else:
@@ -213,7 +217,7 @@ def test_an_answer_that_takes_nothing_is_a_refusal(
 def test_the_words_of_a_refusal_may_be_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smartmeter.gateway.sinks.influx.TIMEOUT_S", 0.1)
+    monkeypatch.setattr("smartmeter.gateway.sinks.influx.TIMEOUT_S", 0.5)
     head = b"HTTP/1.1 500 Oops\r\nContent-Length: 1000\r\n\r\nabc"
     with answering(head, stays=True) as url, pytest.raises(SinkRefused, match="answered 500"):
         InfluxSink(InfluxSettings(url), Readings(tmp_path / "r")).send(["x value=1 1"])
@@ -221,15 +225,32 @@ def test_the_words_of_a_refusal_may_be_missing(
 
 def test_a_refusal_whose_words_do_not_end_can_be_hung_up(tmp_path: Path) -> None:
     head = b"HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Length: 1000\r\n\r\nabc"
-    with answering(head, stays=True) as url:
+    answered = threading.Event()
+    with answering(head, stays=True, answered=answered) as url:
         sink = InfluxSink(InfluxSettings(url), Readings(tmp_path / "r"))
-        timer = threading.Timer(0.3, sink.hang_up)
-        timer.start()
+
+        def hang_up() -> None:
+            answered.wait(60)
+            time.sleep(0.3)  # of what has come, the words are read now
+            sink.hang_up()
+
+        hanging_up = threading.Thread(target=hang_up)
+        hanging_up.start()
         before = time.monotonic()
         with pytest.raises(SinkRefused, match="answered 500"):
             sink.send(["x value=1 1"])
-        assert time.monotonic() - before < 5
-        timer.join()
+        assert time.monotonic() - before < TIMEOUT_S
+        hanging_up.join()
+
+
+def test_who_is_hung_up_on_before_the_connection_is_there_waits_for_no_answer(
+    tmp_path: Path,
+) -> None:
+    with answering(b"HTTP/1.1 ", stays=True) as url:
+        sink = InfluxSink(InfluxSettings(url), Readings(tmp_path / "r"))
+        sink.hang_up()
+        with pytest.raises(SinkRefused, match="hung up before"):
+            sink.send(["x value=1 1"])
 
 
 def test_an_ipv6_address_needs_no_port(tmp_path: Path) -> None:
@@ -254,4 +275,4 @@ def test_a_server_that_hangs_holds_up_no_end(tmp_path: Path) -> None:
 
         before = time.monotonic()
         asyncio.run(for_a_moment())
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < TIMEOUT_S
