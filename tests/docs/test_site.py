@@ -28,7 +28,7 @@ def test_the_code_of_a_page_gives_what_the_page_says(page: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -43,7 +43,7 @@ def test_the_commands_of_a_page_print_what_the_page_says() -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         printed = [line.rstrip() for line in (done.stdout + done.stderr).splitlines()]
         assert printed == [line[3:] for line in expected.splitlines()], command

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
 NEEDS_MOSQUITTO = pytest.mark.skipif(not MOSQUITTO, reason="needs the Debian package mosquitto")
 
@@ -16,9 +18,7 @@ class Broker:
     """mosquitto on a port of its own, with what else its file says; may be started again."""
 
     def __init__(self, folder: Path | None = None, *more: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._said = ["-p", str(self.port)]
         if folder is not None:
             file = folder / "mosquitto.conf"
@@ -33,8 +33,8 @@ class Broker:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
+        end = time.monotonic() + 60
+        while time.monotonic() < end and self.process.poll() is None:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
                 return
@@ -44,4 +44,4 @@ class Broker:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)

@@ -7,7 +7,6 @@ clock; the seed of the moments is printed.
 import json
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import pytest
 
 from ansi_tables.snapshot import Snapshot
 from smartmeter.ssi.factory import relative_title
+from tests.ports import free_port
 
 pytest.importorskip("pty", reason="needs a pty")
 
@@ -53,7 +53,7 @@ class Process:
             stderr=self._file,
             env=environment,
         )
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while wait_for not in self._log.read_text()[mark:]:
             assert self.process.poll() is None, self._log.read_text()
             assert time.monotonic() < end, self._log.read_text()
@@ -62,16 +62,9 @@ class Process:
     def end(self, number: signal.Signals) -> int:
         assert self.process is not None and self._file is not None
         self.process.send_signal(number)
-        status = self.process.wait(20)
+        status = self.process.wait(60)
         self._file.close()
         return status
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def stored(database: Path) -> list[tuple[int, int, list[int]]]:
@@ -87,7 +80,7 @@ def meters_own(link: Path | str) -> list[list[int]]:
         [sys.executable, "-m", "smartmeter", "read", str(link), *map(str, tables), "--json"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     answer = json.loads(done.stdout)
@@ -104,7 +97,7 @@ def meters_own(link: Path | str) -> list[list[int]]:
 
 
 def wait_until_it_grows(database: Path, by: int) -> None:
-    begin, end = len(stored(database)), time.monotonic() + 40
+    begin, end = len(stored(database)), time.monotonic() + 60
     while len(stored(database)) < begin + by:
         assert time.monotonic() < end, "nothing arrives any more"
         time.sleep(0.1)

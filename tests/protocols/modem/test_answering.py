@@ -121,7 +121,7 @@ def test_meter_serve_answers_the_telephone_and_captures_the_call(tmp_path: Path)
             time.sleep(0.02)
         caller = Caller()
         modem.ring(caller)
-        assert caller.done.wait(20), caller.ended
+        assert caller.done.wait(60), caller.ended
         assert isinstance(caller.ended["read"], bytes) and len(caller.ended["read"]) == 32
         assert modem.commands[:2] == [INITIALISE, "ATA"]
     frames = [one.octets for one in read_capture(file.read_bytes())]

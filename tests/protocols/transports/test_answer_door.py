@@ -18,8 +18,8 @@ from protocols.transports.apdu_connection import ApduConnection
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.network_name import parse_name
 from protocols.transports.pcapng import read_capture
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import KEY, KEY_ID, Talk
-from tests.smartmeter.comms.far_ends import free_port
 
 KEYS = {KEY_ID: EaxPrime(KEY)}
 Answering = Callable[[socket.socket, bytes], None]

@@ -23,6 +23,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.transports import apdu_connection, network_meter
 from protocols.transports.network_meter import NetworkMeter
 from protocols.transports.network_name import Carried, parse_name
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import (
     KEY,
     KEY_ID,
@@ -293,9 +294,7 @@ def test_a_wrong_key_and_no_key_are_told() -> None:
 
 
 def test_nobody_there_is_one_clear_error() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        name = f"c1222://127.0.0.1:{free.getsockname()[1]}/.7.42"
+    name = f"c1222://127.0.0.1:{free_port()}/.7.42"
     with pytest.raises(PortError, match="c1222"), NetworkMeter(name, {}):
         pass
 
@@ -348,9 +347,7 @@ def test_a_meter_is_read_and_written_by_datagrams() -> None:
         with NetworkMeter(by_datagrams(name, served), KEYS, PASSWORD, 2) as meter:
             meter.write(3, b"whole")
             assert meter.read(3) == b"whole"
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            nobody = f"c1222+udp://127.0.0.1:{free.getsockname()[1]}/.7.42"
+        nobody = f"c1222+udp://127.0.0.1:{free_port()}/.7.42"
         with NetworkMeter(nobody, KEYS) as meter, pytest.raises(LinkError, match="refused"):
             meter.read(1)
 
@@ -358,7 +355,7 @@ def test_a_meter_is_read_and_written_by_datagrams() -> None:
 def test_a_datagram_that_is_lost_is_sent_again_and_served_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(apdu_connection, "REPEAT_AFTER_S", (0.02, 0.02, 10.0))
+    monkeypatch.setattr(apdu_connection, "REPEAT_AFTER_S", (0.02, 60.0))
     talk = Talk(NodeSettings())
     talk.clock.offset_us = time.time_ns() // 1000 - talk.now_us
     asked: list[bytes] = []
@@ -373,7 +370,7 @@ def test_a_datagram_that_is_lost_is_sent_again_and_served_once(
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as served:
         served.bind(("127.0.0.1", 0))
-        served.settimeout(10)
+        served.settimeout(60)
         thread = threading.Thread(target=lose_the_first)
         thread.start()
         name = f"c1222+udp://127.0.0.1:{served.getsockname()[1]}/.7.42"

@@ -25,7 +25,7 @@ def meter_process(*arguments: str) -> Iterator[tuple[str, "subprocess.Popen[str]
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def assert_one_clear_error(arguments: Sequence[str], status: int, words: str) -> None:
@@ -36,7 +36,7 @@ def assert_one_clear_error(arguments: Sequence[str], status: int, words: str) ->
 
 
 def smartmeter(
-    *arguments: str, timeout: int = 60, said: str = "", **environment: str
+    *arguments: str, timeout: int = 180, said: str = "", **environment: str
 ) -> "subprocess.CompletedProcess[str]":
     """Run the command line to its end; ``said`` is what it reads."""
     return subprocess.run(

@@ -42,7 +42,7 @@ def test_an_interrupted_clone_goes_on_where_it_stopped(tmp_path: Path) -> None:
     image.unlink()
     with meter_process("--tcp", "127.0.0.1:0", "--image", str(slow)) as (port, _):
         cloning = subprocess.Popen([sys.executable, "-m", "smartmeter", "clone", port, str(image)])
-        end_s = time.monotonic() + 30
+        end_s = time.monotonic() + 60
         while not part.exists() and time.monotonic() < end_s:
             time.sleep(0.02)
         cloning.send_signal(signal.SIGKILL)

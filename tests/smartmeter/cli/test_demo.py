@@ -9,7 +9,7 @@ from tests.smartmeter.cli.served import smartmeter
 def test_the_demo_provisions_everyone_loses_nothing_and_polls_by_exception(tmp_path: Path) -> None:
     data = tmp_path / "data"
     done = smartmeter(
-        "demo", "--headless", "--duration", "45", "--json", "--data", str(data), timeout=110
+        "demo", "--headless", "--duration", "45", "--json", "--data", str(data), timeout=300
     )
     assert done.returncode == 0, done.stderr
     count = json.loads(done.stdout)

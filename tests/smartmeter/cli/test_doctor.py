@@ -25,7 +25,7 @@ def test_the_verb_prints_json_and_its_status_says_whether_all_is_well() -> None:
         [sys.executable, "-m", "smartmeter", "doctor", "--json", os.devnull],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     findings = json.loads(done.stdout)
     assert {"smartmeter", "construct", "clock", os.devnull} <= {f["subject"] for f in findings}

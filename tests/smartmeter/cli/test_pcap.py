@@ -81,7 +81,7 @@ def test_a_capture_of_c1222_decodes_and_answers_are_read_by_their_requests(
         [sys.executable, "-m", "smartmeter", "decode", "frame", "--json", "--pcap", "-"],
         input=file.read_bytes(),
         capture_output=True,
-        timeout=60,
+        timeout=300,
     )
     assert piped.stdout.decode() == done.stdout
     first, second = json.loads(done.stdout)["frames"]

@@ -184,10 +184,10 @@ def test_decode_reads_an_image_and_names_what_is_missing(tmp_path: Path) -> None
 
 def test_a_served_meter_ends_quietly_while_a_client_is_connected() -> None:
     with meter_process("--tcp", "127.0.0.1:0") as (port, process):
-        client = socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])), 5)
+        client = socket.create_connection(("127.0.0.1", int(port.rpartition(":")[2])), 60)
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
         client.close()
     assert process.returncode == 0
     assert "Traceback" not in told and "Exception" not in told, told
@@ -211,7 +211,7 @@ def test_ctrl_c_ends_a_read_at_once_and_a_question_without_answer_is_told(tmp_pa
         connection, _ = silent.accept()
         assert connection.recv(100)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=30)[1]
+        told = process.communicate(timeout=60)[1]
         connection.close()
     assert (process.returncode, told.strip()) == (130, "smartmeter: stopped")
     asked = smartmeter("gateway", "init", "--out", str(tmp_path), "--port", "/dev/null")

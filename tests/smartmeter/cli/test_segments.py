@@ -38,7 +38,7 @@ def asked(address: tuple[str, int], meter: Shipped) -> tuple[tuple[bytes, ...], 
     [(_, octets)] = node.outgoing()
     assert len(octets) > MOST and not decode_apdu(octets).is_segment
     pieces = 0
-    with socket.create_connection(address, 10) as peer:
+    with socket.create_connection(address, 60) as peer:
         peer.sendall(octets)
         stream = ApduStream()
         while True:
@@ -70,7 +70,7 @@ async def test_long_messages_pass_a_relay_in_datagrams_that_no_network_has_to_cu
     finally:
         await ended(running)
         relay.send_signal(signal.SIGTERM)
-        relay.communicate(timeout=20)
+        relay.communicate(timeout=60)
     for way in ("src", "dst"):  # the request in two, the answer in many
         rows = tshark(capture, "-Y", f"udp.{way}port == 1153", "-T", "fields", "-e", "udp.length")
         sizes = [int(size) - 8 for size in rows.split()]

@@ -29,7 +29,7 @@ class Terminal:
         )
         os.close(theirs)
 
-    def say(self, text: str, expected: str, timeout_s: float = 20.0) -> str:
+    def say(self, text: str, expected: str, timeout_s: float = 60.0) -> str:
         """Type, and read until something is shown."""
         os.write(self._descriptor, text.encode())
         shown, end_s = "", time.monotonic() + timeout_s
@@ -44,7 +44,7 @@ class Terminal:
 
         An end that is typed before the prompt is there is lost: it is typed until it is heard.
         """
-        for _ in range(40):
+        for _ in range(120):
             os.write(self._descriptor, b"\x04")
             try:
                 status = self.process.wait(0.5)

@@ -23,7 +23,7 @@ from tests.smartmeter.cli.served import smartmeter
 def test_two_head_ends_do_not_share_a_folder(tmp_path: Path) -> None:
     claim(tmp_path)
     run = ("tms", "run", "--data", str(tmp_path), "--listen", "127.0.0.1:0", "--web", "off")
-    done = smartmeter(*run, timeout=30)
+    done = smartmeter(*run, timeout=60)
     assert done.returncode == 1
     assert done.stderr == (
         f"smartmeter: {tmp_path}: another process keeps its state there;"
@@ -83,7 +83,7 @@ def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(
         node.joins_segments = True
         node.request([bytes([IDENTIFY])] * 60, ApTitle.parse(".1"), "tms", 0, key_id=0)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-            peer.settimeout(10)
+            peer.settimeout(60)
             peer.connect(("127.0.0.1", port))
             for _, octets in node.outgoing():
                 peer.send(octets)
@@ -97,4 +97,4 @@ def test_what_it_says_over_udp_goes_in_segments_of_the_size_that_it_was_told(
         assert len(sizes) > 1 and max(sizes) <= most
     finally:
         tms.terminate()
-        tms.communicate(timeout=20)
+        tms.communicate(timeout=60)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,12 +28,6 @@ from tests.smartmeter.broker import Broker
 LIMIT = 4096
 NODE = "SM000001"
 HEAD_END_NUMBER, NODE_NUMBER = "+15550000001", "+15550000002"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class TrunkEnd:
@@ -182,14 +175,14 @@ class FarEnd:
                 self.modems.cut()
 
 
-async def until(holds: Any, seconds: float = 30.0) -> None:
+async def until(holds: Any, seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - what a peer does sets no event here
             await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
-async def connected(bearer: Bearer, patience_s: float = 10.0) -> AsyncIterator[Any]:
+async def connected(bearer: Bearer, patience_s: float = 60.0) -> AsyncIterator[Any]:
     """A connection of the bearer, tried until the far end is there; and what arrives on it."""
     async with asyncio.timeout(patience_s):
         while True:
@@ -215,4 +208,4 @@ def unasked(number: int) -> bytes:
     return node.outgoing()[0][1]
 
 
-__all__ = ["LIMIT", "NODE", "Answering", "FarEnd", "connected", "free_port", "request", "until"]
+__all__ = ["LIMIT", "NODE", "Answering", "FarEnd", "connected", "request", "until"]

@@ -112,7 +112,7 @@ async def test_tms_run_answers_by_one_modem_and_listens_for_messages_by_another(
         assert modems.of_head_end.commands[1:] == ["ATA"]
     finally:
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
         other.close()
 
 

@@ -13,6 +13,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.comms import listener as listening
 from smartmeter.comms.bearers import check_address
 from smartmeter.comms.tcp import TcpConnection
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, items, request
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.comms.far_ends import (
@@ -20,7 +21,6 @@ from tests.smartmeter.comms.far_ends import (
     FarEnd,
     Modems,
     connected,
-    free_port,
     unasked,
     until,
 )
@@ -102,7 +102,7 @@ async def test_the_node_learns_that_the_far_end_has_gone(far: FarEnd) -> None:
         connection.send(request([READ_1]))
         await until(lambda: arrived)
         await leaving.__aexit__(None, None, None)
-        await asyncio.wait_for(asyncio.wait((taking,)), 30)
+        await asyncio.wait_for(asyncio.wait((taking,)), 60)
 
 
 @every_bearer
@@ -128,7 +128,7 @@ async def test_where_nobody_is_the_bearer_cannot_be_opened(
         from smartmeter.comms import mqtt
 
         monkeypatch.setattr(mqtt, "PRESENCE_TIMEOUT_S", 0.2)
-        monkeypatch.setattr(mqtt, "CONNECT_TIMEOUT_S", 0.5)
+        monkeypatch.setattr(mqtt, "CONNECT_TIMEOUT_S", 1.5)
         with pytest.raises(OSError, match="no answer"):
             await far.bearer().connect()  # the broker is there, and no head-end at it
         far.broker.stop()
@@ -143,7 +143,7 @@ async def test_a_send_on_a_closed_connection_is_dropped(far: FarEnd) -> None:
     async with far.listening() as handler:
         async with connected(far.bearer()) as (connection, _, taking):
             connection.close()
-            await asyncio.wait_for(asyncio.wait((taking,)), 30)
+            await asyncio.wait_for(asyncio.wait((taking,)), 60)
             connection.send(request([READ_1]))
         async with connected(far.bearer()) as (connection, arrived, _):
             connection.send(request([READ_1], 2))

@@ -11,7 +11,8 @@ from smartmeter.comms.listener import Listener
 from smartmeter.comms.sms import SmsCarrier
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
-from tests.smartmeter.comms.far_ends import LIMIT, Answering, Modems, free_port, until
+from tests.ports import free_port
+from tests.smartmeter.comms.far_ends import LIMIT, Answering, Modems, until
 
 
 def test_each_change_is_told_once() -> None:
@@ -35,10 +36,17 @@ async def test_whoever_is_not_there_from_the_start_is_told_on_standard_error(
     port = free_port()
     chosen = CarrierOptions(call=(f"tcp:127.0.0.1:{port}",), mqtt=f"mqtt:127.0.0.1:{port}")
     handler = Answering()
+    told: list[str] = []
+
+    def both() -> bool:
+        told.extend(capsys.readouterr().err.splitlines())
+        return len(told) > 1
+
     async with carrying(make_carriers(Listener(handler, LIMIT), TlsFiles(), chosen), handler):
+        await until(both)
         await asyncio.sleep(0.5)  # and is tried again meanwhile
-    told = sorted(capsys.readouterr().err.splitlines())
-    assert told == [
+    both()
+    assert sorted(told) == [
         f"broker mqtt:127.0.0.1:{port}: is away (Connection refused)",
         f"node tcp:127.0.0.1:{port}: is away (Connection refused)",
     ]

@@ -111,8 +111,8 @@ async def test_a_read_wakes_a_smart_meter_by_a_short_message_and_it_opens_its_so
     async with carrying([bell], tms):
         running = asyncio.create_task(NodeHost(device, bearers).run())
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
-        await until(lambda: tms.store.number(state) == 1, 30)
-        await until(lambda: not tms.head_end.connected(FACTORY.esn), 30)
+        await until(lambda: tms.store.number(state) == 1, 60)
+        await until(lambda: not tms.head_end.connected(FACTORY.esn), 60)
         assert not modems.of_node.stored and tms.head_end.waking.rung == 0
         number = tms.head_end.request(FACTORY.esn, Kind.READ, "a person")
         tms.flush()

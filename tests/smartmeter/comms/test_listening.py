@@ -13,8 +13,9 @@ from smartmeter.comms import listening
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listening import MAX_CANDIDATES, ListeningBearer
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
-from tests.smartmeter.comms.far_ends import free_port, until
+from tests.smartmeter.comms.far_ends import until
 
 Writer = asyncio.StreamWriter
 
@@ -25,7 +26,6 @@ async def listened() -> AsyncIterator[tuple[int, Any]]:
     port = free_port()
     bearer = ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{port}"))
     task = asyncio.create_task(bearer.connect())
-    await asyncio.sleep(0.05)
     try:
         yield port, task
     finally:
@@ -35,7 +35,12 @@ async def listened() -> AsyncIterator[tuple[int, Any]]:
 
 
 async def call(port: int) -> tuple[asyncio.StreamReader, Writer]:
-    return await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.01)  # the node does not listen yet
 
 
 def taking(connection: Connection, arrived: list[bytes]) -> "asyncio.Task[None]":
@@ -52,9 +57,9 @@ async def test_who_only_connects_does_not_take_the_hosts_place() -> None:
         strangers[0][1].write(b"GET / HTTP/1.0\r\n\r\n")
         await asyncio.sleep(0.1)
         connection.send(request([READ_1]))
-        assert await asyncio.wait_for(host_reader.read(100), 30) == request([READ_1])
+        assert await asyncio.wait_for(host_reader.read(100), 60) == request([READ_1])
         first = strangers[1][0]
-        assert await asyncio.wait_for(first.read(1), 10) == b"", "of too many the oldest is closed"
+        assert await asyncio.wait_for(first.read(1), 60) == b"", "of too many the oldest is closed"
         assert not task.done() and arrived == []
         task.cancel()
         host.close()
@@ -70,10 +75,10 @@ async def test_a_host_that_comes_back_takes_its_place_with_its_first_message() -
         second.write(request([READ_1], 1))
         await until(lambda: arrived == [request([READ_1], 1)])
         connection.send(request([READ_1], 2))
-        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1], 2)
+        assert await asyncio.wait_for(reader.read(100), 60) == request([READ_1], 2)
         assert not task.done(), "that the first connection was closed ends nothing"
         second.close()
-        await asyncio.wait_for(asyncio.wait((task,)), 30)
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
         first.close()
 
 
@@ -88,10 +93,10 @@ async def test_strangers_that_only_connect_do_not_keep_the_host_from_coming_back
         again.write(request([READ_1], 1))
         await until(lambda: arrived == [request([READ_1], 1)])
         connection.send(request([READ_1], 2))
-        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1], 2)
+        assert await asyncio.wait_for(reader.read(100), 60) == request([READ_1], 2)
         for writer in (first, again, *(writer for _, writer in strangers)):
             writer.close()
-        await asyncio.wait_for(asyncio.wait((task,)), 30)
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
 async def test_a_stranger_who_came_first_does_not_hide_the_node_from_its_silent_host() -> None:
@@ -103,12 +108,12 @@ async def test_a_stranger_who_came_first_does_not_hide_the_node_from_its_silent_
         reader, host = await call(port)
         await until(lambda: len(connection._all) == 2)
         connection.send(request([READ_1], 1))  # the host waits for a registration
-        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1], 1)
+        assert await asyncio.wait_for(reader.read(100), 60) == request([READ_1], 1)
         host.write(request([READ_1], 2))
         await until(lambda: arrived == [request([READ_1], 2)])
         for writer in (stranger, host):
             writer.close()
-        await asyncio.wait_for(asyncio.wait((task,)), 30)
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
 async def test_a_stranger_who_came_first_and_goes_leaves_the_host_connected() -> None:
@@ -121,10 +126,10 @@ async def test_a_stranger_who_came_first_and_goes_leaves_the_host_connected() ->
         stranger.close()
         await until(lambda: len(connection._all) == 1)
         connection.send(request([READ_1]))
-        assert await asyncio.wait_for(reader.read(100), 30) == request([READ_1])
+        assert await asyncio.wait_for(reader.read(100), 60) == request([READ_1])
         assert not task.done(), "the host is still there"
         host.close()
-        await asyncio.wait_for(asyncio.wait((task,)), 30)
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
 async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +138,7 @@ async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.Monke
         host_reader, host = await call(port)
         connection = await connecting
         reader, candidate = await call(port)
-        assert await asyncio.wait_for(reader.read(1), 30) == b""
+        assert await asyncio.wait_for(reader.read(1), 60) == b""
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(host_reader.read(1), 0.2)  # the way itself may be silent
         for writer in (host, candidate):

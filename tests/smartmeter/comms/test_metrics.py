@@ -12,7 +12,7 @@ from smartmeter.tms.metrics import tms_families
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
-from tests.smartmeter.comms.far_ends import free_port
+from tests.ports import free_port
 from tests.smartmeter.tms.test_server import eventually
 
 NO_APDU = bytes.fromhex("60 01 00 61")

@@ -12,8 +12,9 @@ from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
-from tests.smartmeter.comms.far_ends import FarEnd, free_port, until
+from tests.smartmeter.comms.far_ends import FarEnd, until
 
 
 class Node:
@@ -121,4 +122,4 @@ async def test_a_fault_of_the_node_ends_the_host() -> None:
     async with far.listening():
         host = NodeHost(Broken(), make_bearers([BearerSettings("a", f"tcp:127.0.0.1:{far.port}")]))
         with pytest.raises(RuntimeError, match="a mistake"):
-            await asyncio.wait_for(host.run(), 30)
+            await asyncio.wait_for(host.run(), 60)

@@ -100,11 +100,11 @@ def test_a_relay_process_reads_its_keys_and_says_at_the_end_what_passed(tmp_path
     assert process.stdout is not None
     host, _, port = process.stdout.readline().split()[1].removeprefix("tcp:").rpartition(":")
     service = encode_service(Register(TITLES[".7.1"], serial_uid("A")))
-    with socket.create_connection((host.strip("[]"), int(port)), 10) as peer:
+    with socket.create_connection((host.strip("[]"), int(port)), 60) as peer:
         peer.sendall(build_apdu(Envelope(5, MASTER, TITLES[".7.1"]), [service]))
         assert items(peer.recv(4096)) == [bytes([ResponseCode.sme])]
     process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=20)[1]
+    told = process.communicate(timeout=60)[1]
     assert "connections 1" in told and "rejected security-demanded 1" in told, told
 
 

@@ -12,6 +12,7 @@ from smartmeter.comms.bearers import check_address
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.sms import SmsBearer, SmsCarrier
 from smartmeter.comms.way import Need
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import READ_1, request
 from tests.protocols.modem.test_pdu import as_delivered
 from tests.smartmeter.comms.far_ends import (
@@ -21,7 +22,6 @@ from tests.smartmeter.comms.far_ends import (
     FarEnd,
     Modems,
     connected,
-    free_port,
     until,
 )
 from tests.smartmeter.comms.test_node_host import Node, running
@@ -80,7 +80,7 @@ async def test_a_modem_that_refuses_ends_the_bearer(modems: Modems) -> None:
     async with connected(bearer_of(modems)) as (connection, _, taking):
         for number in range(3):
             connection.send(request([READ_1], number))
-        await asyncio.wait_for(asyncio.wait((taking,)), 30)
+        await asyncio.wait_for(asyncio.wait((taking,)), 60)
         assert isinstance(taking.exception(), OSError)
 
 

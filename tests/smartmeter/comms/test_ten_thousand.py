@@ -52,7 +52,7 @@ def resident_octets(process: int) -> int:
 
 
 def answered(client: socket.socket, called: bytes) -> bool:
-    client.settimeout(10)
+    client.settimeout(60)
     client.sendall(called)
     return items(client.recv(4096))[0][0] == 0
 

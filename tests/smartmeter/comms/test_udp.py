@@ -1,7 +1,6 @@
 """The UDP bearer: served once whatever is lost, and an end that nobody listens at."""
 
 import asyncio
-import socket
 from collections.abc import Hashable
 
 import pytest
@@ -16,6 +15,7 @@ from smartmeter.comms.bearers import make_bearer, make_bearers
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.comms.udp import UdpBearer
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import (
     METER,
     NOW_US,
@@ -44,7 +44,7 @@ class Lossy(Served):
 async def test_a_request_is_sent_again_until_it_is_answered_and_served_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(udp, "REPEAT_AFTER_S", (0.05, 0.05, 0.05, 0.05))
+    monkeypatch.setattr(udp, "REPEAT_AFTER_S", (0.05, 0.05, 60.0))
     served = Lossy()
     await served.listener.listen_udp("127.0.0.1", 0)
     port = served.listener.udp_address[1]
@@ -52,12 +52,13 @@ async def test_a_request_is_sent_again_until_it_is_answered_and_served_once(
     answers: list[bytes] = []
     taking = asyncio.ensure_future(connection.receive(answers.append))
     connection.send(request([READ_1]))
-    await asyncio.sleep(0.6)
+    await until(lambda: answers)
+    await asyncio.sleep(0.1)
     assert len(answers) == 1 and items(answers[0])[0][0] == 0
     assert served.deaf == 0 and served.talk.server.node.counts["served"] == 1
     assert served.talk.server.node.counts["received"] == 1
     connection.close()
-    await asyncio.wait_for(taking, 30)
+    await asyncio.wait_for(taking, 60)
     await served.listener.close()
 
 
@@ -85,12 +86,10 @@ async def test_what_is_longer_than_a_datagram_may_be_goes_in_segments_both_ways(
 
 
 async def test_where_nobody_listens_the_connection_ends() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    connection = await UdpBearer(BearerSettings("u", f"udp:127.0.0.1:{port}")).connect()
+    nobody = f"udp:127.0.0.1:{free_port()}"
+    connection = await UdpBearer(BearerSettings("u", nobody)).connect()
     connection.send(request([READ_1]))
-    await asyncio.wait_for(connection.receive(lambda octets: None), 30)
+    await asyncio.wait_for(connection.receive(lambda octets: None), 60)
     connection.close()
 
 

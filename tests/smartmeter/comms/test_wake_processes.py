@@ -55,7 +55,7 @@ def verb(*arguments: str) -> Iterator[dict[str, str]]:
         yield told
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def until(holds: Callable[[], bool], seconds: float) -> None:

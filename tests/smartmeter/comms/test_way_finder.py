@@ -30,13 +30,13 @@ from smartmeter.simulation.street import MASTER, MODEL, factory_of
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import HOST, METER, READ_1, items, request
 from tests.smartmeter.comms.far_ends import (
     HEAD_END_NUMBER,
     NODE_NUMBER,
     FarEnd,
     Modems,
-    free_port,
     until,
 )
 
@@ -50,7 +50,7 @@ async def asked(relay: RelayHost | TmsServer, octets: bytes) -> bytes:
     reader, writer = await asyncio.open_connection(*relay.address)
     writer.write(octets)
     stream, found = ApduStream(), []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not found:
             found = stream.feed(await reader.read(4096))
     writer.close()
@@ -118,7 +118,7 @@ async def test_a_node_over_udp_is_reached_where_its_registration_came_from_over_
         node.bind(("127.0.0.1", 0))
 
         async def heard() -> bytes:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 return await loop.sock_recv(node, 4096)
 
         register = encode_service(Register(METER, serial_uid("A1"), 3600))
@@ -211,7 +211,7 @@ async def test_a_relay_tells_its_own_address_for_itself_and_for_whom_it_reaches(
         for number, title in enumerate((TITLE, METER), 2):
             octets = request([encode_service(Resolve(title))], number, called=None, calling=None)
             await loop.sock_sendto(client, octets, (near, relay.address[1]))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 answer = await loop.sock_recv(client, 4096)
             assert items(answer) == [bytes([0, len(own)]) + own]
         nobody = encode_service(Resolve(ApTitle.parse(".9")))
@@ -251,14 +251,14 @@ async def test_a_relay_wakes_a_node_and_what_is_for_it_waits_until_it_has_come(
     async with carrying([bell], relay):
         running = asyncio.create_task(NodeHost(device, bearers).run())
         state = "SELECT count(*) FROM meters WHERE state='provisioned'"
-        await until(lambda: tms.store.number(state) == 1, 30)
-        await until(lambda: FACTORY.title.absolute not in relay.relay.routes(), 30)
+        await until(lambda: tms.store.number(state) == 1, 60)
+        await until(lambda: FACTORY.title.absolute not in relay.relay.routes(), 60)
         # On a busy machine the socket was let go, and woken, before provisioning had ended.
         rung = relay.counts.get("woken", 0)
         number = tms.head_end.request(FACTORY.esn, Kind.READ, "a person")
         tms.flush()
         done = "SELECT state='done' FROM jobs WHERE id=?"
-        await until(lambda: tms.store.number(done, number), 15)
+        await until(lambda: tms.store.number(done, number), 60)
         assert relay.counts["woken"] == rung + 1
         row = tms.store.one("SELECT attempts, polls FROM jobs WHERE id=?", number)
         assert row is not None and tuple(row) == (1, 1), "the TMS knows nothing of it"

@@ -28,7 +28,7 @@ def run_theirs(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env=environment,
     )
 

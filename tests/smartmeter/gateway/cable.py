@@ -81,7 +81,7 @@ class ProbeCable:
         self.state = "whole"
         self._plugged = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
-        self._plugged.wait(10)
+        assert self._plugged.wait(60)
 
     def cut(self) -> None:
         """Pull it out; returns when the device has gone."""

@@ -26,9 +26,10 @@ from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import AlarmSource, Content, ModuleAlarm, Task
 from protocols.transports.pump import open_meter
 from smartmeter.ssi.factory import relative_title
+from tests.ports import free_port
 from tests.smartmeter.broker import NEEDS_MOSQUITTO, Broker
 from tests.smartmeter.gateway.cable import Cable, ProbeCable
-from tests.smartmeter.test_kill import ESN, KEY, Process, free_port, signal
+from tests.smartmeter.test_kill import ESN, KEY, Process, signal
 
 pytestmark = NEEDS_MOSQUITTO
 #: An hour of the calendar a second; faster, the ring moves while a busy machine reads it.  Where a

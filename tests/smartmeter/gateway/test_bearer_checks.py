@@ -10,7 +10,7 @@ from smartmeter.comms.tls import TlsFiles
 from smartmeter.comms.way import Carries
 from smartmeter.gateway import bearer_checks
 from smartmeter.gateway.bearer_checks import check_bearer, check_order
-from tests.smartmeter.comms.far_ends import free_port
+from tests.ports import free_port
 from tests.smartmeter.comms.test_tls import make_authority, speaking_tls
 
 SMS = BearerSettings("sms", "sms:+15551234@/dev/null", 50, 1072, carries=Carries.URGENT)

@@ -116,7 +116,7 @@ def test_the_service_manager_hears_ready_alive_and_stopping(tmp_path: Path) -> N
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(path)
-        manager.settimeout(5)
+        manager.settimeout(60)
         told = ServiceManager({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "30000000"})
         assert told.period_s == 15
         told.ready("1 of 1 meters")

@@ -34,7 +34,7 @@ def arrivals(data: Path, now_s: int, keep_days: int | None, left: int) -> list[i
         finally:
             await local.stop()
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), 60))
 
 
 def test_it_drops_what_is_old_and_under_a_wrong_clock_no_more_than_a_day(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from smartmeter.gateway.status_socket import ask_status
+from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process
 from tests.smartmeter.gateway.cable import Cable
-from tests.smartmeter.test_kill import KEY, free_port
+from tests.smartmeter.test_kill import KEY
 
 RATE = 1200
 
@@ -62,7 +63,7 @@ def test_two_meters_report_while_a_third_is_dead_and_a_fourth_is_silent(tmp_path
             time.sleep(0.2)
         status = ask_status(tmp_path / "data" / "gateway.sock")
         gateway.send_signal(signal.SIGTERM)
-        out, _ = gateway.communicate(timeout=30)
+        out, _ = gateway.communicate(timeout=60)
     assert gateway.returncode == 0 and "Traceback" not in out, out
     assert min(lines_of(tmp_path, "SM000002"), lines_of(tmp_path, "SM000004")) >= 8, out
     answers = {one["esn"]: one["meter_answers"] for one in status["meters"]}

@@ -57,7 +57,7 @@ def test_a_data_folder_that_is_removed_costs_nothing_that_the_meter_has(tmp_path
             after = until_there_are(len(before) + 2, data)
         finally:
             gateway.send_signal(signal.SIGTERM)
-            out, _ = gateway.communicate(timeout=30)
+            out, _ = gateway.communicate(timeout=60)
     assert gateway.returncode == 0 and "Traceback" not in out, out
     assert after == list(range(after[-1] + 1)), "all that the meter recorded, once"
     assert "readings.sqlite3: was removed; the gateway begins anew" in out, out

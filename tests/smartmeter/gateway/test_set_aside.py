@@ -75,7 +75,7 @@ async def test_a_gateway_that_meets_damage_begins_anew_without_the_database(
     seat = gateway._seats[0]
     seat.calendar.set(EPOCH_US, monotonic_us())
     seat.clock_known.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await gateway.run()
     assert gateway.again and aside(data / name)[0].read_bytes() == junk
     assert (data / "readings.sqlite3").exists() is not name.startswith("readings")
@@ -119,7 +119,7 @@ async def test_a_damaged_database_that_there_is_no_room_to_set_aside_begins_noth
     seat = gateway._seats[0]
     seat.calendar.set(EPOCH_US, monotonic_us())
     seat.clock_known.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await gateway.run()
     assert not gateway.again
     assert (data / "tms" / "tms.sqlite3").read_bytes()[:1] == JUNK

@@ -20,12 +20,12 @@ import pytest
 
 from smartmeter.ssi.factory import relative_title
 from smartmeter.version import VERSION
+from tests.ports import free_port
 from tests.smartmeter.gateway.wheels import ROOT, our_wheel, wheel_of
 from tests.smartmeter.test_kill import (
     ESN,
     KEY,
     Process,
-    free_port,
     meters_own,
     stored,
     wait_until_it_grows,
@@ -45,7 +45,7 @@ class Upgraded:
     """A TMS, a gateway that takes images of one key, and a meter; ``manager`` is the service's."""
 
     def __init__(self, folder: Path, manager: socket.socket) -> None:
-        self.manager = manager
+        self.manager, self.words = manager, list[bytes]()
         self.folder, self.link = folder, folder / "meter"
         self.database = folder / "tms" / "tms.sqlite3"
         tms, self.page = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
@@ -56,7 +56,7 @@ class Upgraded:
         (folder / "gateway.toml").write_text(
             f'[module]\nesn = "{ESN}"\nstate = "{folder}/module.nvram"\n'
             f'[meter]\nport = "{self.link}"\n[[tms]]\naddress = "tcp:{tms}"\n'
-            f'[upgrade]\npublic_key_file = "{folder}/upgrade.key.pub"\ntrial_s = 15\n'
+            f'[upgrade]\npublic_key_file = "{folder}/upgrade.key.pub"\ntrial_s = 60\n'
         )
         clock = ("--clock", f"{int(time.time())},{RATE}")
         self.meter = Process(
@@ -73,6 +73,9 @@ class Upgraded:
             folder / "gateway.log",
             *("gateway", "run", "--settings", str(folder / "gateway.toml"), *clock),
         )
+
+    def start(self) -> None:
+        """Start all three, and wait until something has come to the TMS."""
         for process in (self.meter, self.tms, self.gateway):
             process.start("ready")
         wait_until_it_grows(self.database, 1)
@@ -88,7 +91,7 @@ class Upgraded:
             capture_output=True,
             text=True,
             env=environment,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == status, done.stderr
@@ -116,8 +119,9 @@ class Upgraded:
 
     def wait_for_row(self, query: str) -> str:
         """Wait until the TMS' store holds a row; give its first column."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while time.monotonic() < end:
+            self.hear()
             with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
                 row = connection.execute(query).fetchone()
             if row is not None:
@@ -127,10 +131,17 @@ class Upgraded:
 
     def wait_for_word(self, word: str, since: str = "ready") -> None:
         """Wait until the gateway has said something, the second word after the first."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180
         while word not in self.log("gateway").partition(since)[2]:
+            self.hear()
             assert time.monotonic() < end, self.log("gateway")
             time.sleep(0.02)
+
+    def hear(self) -> None:
+        """Take what the service manager was told: its socket holds ten words, and drops more."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.words.append(self.manager.recv(1000))
 
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
@@ -144,10 +155,13 @@ def upgraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Upgrad
         manager.bind(str(tmp_path / "notify"))
         manager.setblocking(False)
         running = Upgraded(tmp_path, manager)
-        yield running
-        for process in (running.gateway, running.tms, running.meter):
-            if process.process is not None and process.process.poll() is None:
-                process.end(signal.SIGKILL)
+        try:
+            running.start()
+            yield running
+        finally:
+            for process in (running.gateway, running.tms, running.meter):
+                if process.process is not None and process.process.poll() is None:
+                    process.end(signal.SIGKILL)
 
 
 REFUSED = "SELECT cause FROM jobs WHERE kind='upgrade' AND state='failed'"
@@ -157,10 +171,8 @@ CONFIRMED = "SELECT text FROM alarms WHERE text='confirmed: runs 9.0.2'"
 
 def the_service_stops_once(upgraded: Upgraded) -> None:
     """Another version that takes over is no end: systemd would kill what says that it stops."""
-    words: list[bytes] = []
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            words.append(upgraded.manager.recv(1000))
+    upgraded.hear()
+    words = upgraded.words
     assert [b"STOPPING" in word for word in words] == [False] * (len(words) - 1) + [True], words
 
 

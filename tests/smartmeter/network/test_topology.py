@@ -48,7 +48,7 @@ def test_graphviz_draws_what_the_fleet_says(tmp_path: object) -> None:
     done = CliRunner().invoke(command, ["--meters", "3", "--relays", "2", "--dot", "-"])
     assert done.exit_code == 0, done.output
     drawn = subprocess.run(
-        ["dot", "-Tjson0"], input=done.output, capture_output=True, text=True, timeout=30
+        ["dot", "-Tjson0"], input=done.output, capture_output=True, text=True, timeout=60
     )
     assert drawn.returncode == 0, drawn.stderr
     graph = json.loads(drawn.stdout)

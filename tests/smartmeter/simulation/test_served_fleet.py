@@ -357,7 +357,7 @@ class Fleet:
         )
         assert self.process.stdout is not None
         self.ready = self.process.stdout.readline()
-        assert self.ready.startswith("ready "), self.process.communicate(timeout=20)
+        assert self.ready.startswith("ready "), self.process.communicate(timeout=60)
 
     def told(self, word: str) -> str:
         return next(part.split()[1] for part in self.ready.split("; ") if part.split()[0] == word)
@@ -367,7 +367,7 @@ class Fleet:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.told("control") + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             return json.load(error)
@@ -375,7 +375,7 @@ class Fleet:
     def end(self) -> str:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=20)[1]
+        return self.process.communicate(timeout=60)[1]
 
 
 async def test_smartmeters_of_another_process_report_to_a_head_end_and_are_broken_by_http(
@@ -486,7 +486,7 @@ def test_plain_meters_register_with_a_relay_process_and_are_read_through_it(
         for process in (relay, fleet.process if fleet else None):
             if process is not None:
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=20)
+                process.communicate(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -539,7 +539,7 @@ async def test_a_segment_out_of_range_is_answered_by_the_meter_that_it_is_for() 
     await fleet.listen("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*fleet.listener.tcp_address)
     writer.write(octets)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         answer = await reader.read(4096)
     assert items(answer) == [bytes.fromhex("12 0064 0003")]
     writer.close()

@@ -44,8 +44,9 @@ from smartmeter.tms.registrations import GRACE_S, MAX_HOSTS
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import items, request
-from tests.smartmeter.comms.far_ends import FarEnd, free_port
+from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.comms.test_way_finder import asked
 from tests.smartmeter.tms.test_server import HOST_TITLE, eventually
@@ -86,7 +87,7 @@ class Talker:
 
     async def hear(self, kind: type) -> Any:
         """Give the next event of a kind; the TMS asks meanwhile what it likes."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 for place, event in enumerate(self.events):
                     if isinstance(event, kind):
@@ -384,7 +385,7 @@ async def test_what_is_for_nobody_here_is_answered_so(tms: TmsServer) -> None:
     reader, writer = await asyncio.open_connection(*tms.address)
     writer.write(octets)
     stream = ApduStream()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (found := stream.feed(await reader.read(4096))):
             pass
     writer.close()

@@ -1,6 +1,5 @@
 """Plain meters behind serial servers: entered, polled on schedules, honest about what is silent."""
 
-import socket
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +47,7 @@ from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import import_shipment, read_shipment
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
+from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process
 from tests.smartmeter.tms.test_server import eventually
 
@@ -482,9 +482,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
 ) -> None:
     rate = 1200
     clock = f"{wall_utc_us() // US_PER_S - 3600},{rate}"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        nobody = probe.getsockname()[1]
+    nobody = free_port()
     options = ("--tcp", "127.0.0.1:0", "--clock", clock, "--state", str(tmp_path / "meter"))
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
     tms = TmsServer(tmp_path / "tms", calendar)

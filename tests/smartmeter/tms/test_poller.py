@@ -51,10 +51,14 @@ async def test_who_answers_is_asked_although_many_do_not(
             for esn in (*(f"D{n}" for n in range(DEAD)), "P1"):
                 source.ask(esn, [encode_request(FullRead(0))], 0)
             asked.begin()
-            async with asyncio.timeout(SECONDS):
-                await came.wait()
-            [event] = source.events()
-            assert isinstance(event, Answered) and event.responses[0][:1] == b"\0"
+            events = []
+            async with asyncio.timeout(60):
+                while not any(isinstance(one, Answered) for one in events):
+                    await came.wait()
+                    came.clear()
+                    events += source.events()
+            assert isinstance(events[-1], Answered) and events[-1].responses[0][:1] == b"\0"
+            assert len(events) <= DEAD, "it has not waited for all of the dead ones"
             assert source.silent == {f"D{n}" for n in range(DEAD)}
         finally:
             await asked.stop()
@@ -96,7 +100,7 @@ async def test_a_poll_that_has_begun_goes_on_although_many_first_questions_wait(
             for one in meters:
                 source.ask(one.esn, [encode_request(FullRead(0))], 0)
             asked.begin()
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await done.wait()
             assert len(source.silent) < DEAD, "it has not waited for all of the dead ones"
         finally:

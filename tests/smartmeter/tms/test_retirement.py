@@ -212,7 +212,7 @@ def test_who_was_retired_or_replaced_stays_so_when_the_tms_is_killed(
                 told.append(f"SM{number}")
     finally:
         process.kill()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     archive = Archive(data)
     rows = archive.rows("SELECT esn FROM meters WHERE state='retired' ORDER BY esn")
     places = archive.rows("SELECT old_esn, new_esn FROM replacements ORDER BY old_esn")

@@ -70,7 +70,7 @@ class Peer:
         [(_, octets)] = self.node.outgoing()
         writer.write(octets)
         stream = ApduStream()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := stream.feed(await reader.read(4096))):
                 pass
         writer.close()
@@ -92,7 +92,7 @@ async def test_garbage_ends_its_own_connection_and_no_other(server: TmsServer) -
         if number % 3 == 0:
             octets = b"\x60\x83\xff\xff\xff" + octets
         writer.write(octets)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             if octets[:1] != b"\x60" or number % 3 == 0:
                 assert await reader.read() == b"", "the connection is closed without an answer"
         writer.close()
@@ -116,7 +116,7 @@ async def test_a_full_disk_does_not_end_what_is_done_when_it_is_due(
         healed.set()
 
     monkeypatch.setattr(server.head_end, "expire", expire)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await healed.wait()
     assert server.counts["store takes nothing"] == 1
 

@@ -210,7 +210,7 @@ def test_what_nobody_would_tell_again_is_kept_until_there_is_room_and_nothing_ov
         store.write_now(lambda c: put(c, "x"))
     assert not first.done() and not second.done()
     limit(1_000_000)
-    second.result(timeout=10)
+    second.result(timeout=60)
     assert first.done() and store.fault is None
     assert store.number("SELECT count(*) FROM settings WHERE length(name) IN (5, 100000)") == 2
     store.close()
@@ -220,7 +220,7 @@ def test_what_is_wrong_in_itself_is_not_tried_again(tmp_path: Path) -> None:
     store = Store(tmp_path / "tms.sqlite3")
     for wrong in ("INSERT INTO nothing VALUES (1)", "INSERT INTO meters (esn) VALUES (NULL)"):
         future = store.write(lambda c, sql=wrong: c.execute(sql).rowcount, again=True)
-        assert future.exception(timeout=10) is not None
+        assert future.exception(timeout=60) is not None
     store.write_now(lambda c: put(c, "kept"))
     store.close()
 

@@ -75,7 +75,7 @@ def demo(tmp_path: Path) -> Iterator[tuple[str, str]]:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-u", "-m", "smartmeter", "demo"),
-                *("--port", "0", "--data", str(tmp_path / "data"), "--duration", "120"),
+                *("--port", "0", "--data", str(tmp_path / "data"), "--duration", "1200"),
                 *("--speed", "200"),  # a third of the default: a busy machine keeps up
             ],
             stdout=subprocess.PIPE,
@@ -119,7 +119,7 @@ def wait(browser: webdriver.Chrome, holds: Callable[[], object], what: str) -> N
     # A page that is being drawn anew may take its elements away under the look, which the driver
     # reports as a stale element or as an error of its inspector.
     gone = (WebDriverException,)
-    WebDriverWait(browser, 30, 0.2, gone).until(lambda _: holds(), what)
+    WebDriverWait(browser, 120, 0.2, gone).until(lambda _: holds(), what)
 
 
 def button(browser: webdriver.Chrome, label: str) -> WebElement:
