@@ -19,6 +19,7 @@ from ansi_tables.ssi_tables import Cause
 from smartmeter.tms.interval_channels import Channel, channels_of
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.store.interval_rows import BACK_FILL
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.places import MAX_SECOND, Tenure, in_its_place, tenure
 from smartmeter.tms.store.queries import bounded, meter_row
 from smartmeter.tms.store.sqlite import Store
@@ -81,7 +82,7 @@ class Collected:
             "end_s": [one["end_s"] for one in rows],
             "length_s": [one["length_s"] for one in rows],
             "values": [column[::-1] for column in columns.values()],
-            "status": [bytes(one["status"]).hex() for one in rows],
+            "status": [octets_of(one["status"]).hex() for one in rows],
             "back_filled": [n for n, one in enumerate(rows) if one["source"] == BACK_FILL],
         }
 
@@ -127,14 +128,14 @@ class Collected:
     def _context(self, esn: str, context_id: int) -> dict[int, bytes]:
         sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
         rows = self._store.read(sql, esn, context_id)
-        return {row["table_nbr"]: bytes(row["image"]) for row in rows}
+        return {row["table_nbr"]: octets_of(row["image"]) for row in rows}
 
     def _snapshot(self, esn: str, context_id: int) -> Snapshot:
         images = self._context(esn, context_id)
         for r in self._store.read(
             "SELECT table_nbr, image FROM images WHERE esn=? AND table_nbr < 2048", esn
         ):
-            images.setdefault(r["table_nbr"], bytes(r["image"]))
+            images.setdefault(r["table_nbr"], octets_of(r["image"]))
         return Snapshot(images)
 
     def _newest(self, table: str, order: str, esn: str, limit: int) -> list[sqlite3.Row]:
@@ -152,7 +153,7 @@ class Collected:
                 "code": r["code"],
                 "text": event_text(r["code"]),
                 "user": r["user_id"],
-                "argument": bytes(r["argument"]).hex(),
+                "argument": octets_of(r["argument"]).hex(),
             }
             for r in rows
         ]

@@ -12,6 +12,7 @@ from smartmeter.base.clock import MAX_CALENDAR_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.queries import in_service
 from smartmeter.tms.upgrades import read_image
 from smartmeter.tms.wording import code_words, iso
@@ -80,7 +81,7 @@ class FleetUpgrades:
         if row is None:
             return None
         try:
-            told = decode(SsiTable.UPGRADE_STATUS, bytes(row["image"]))
+            told = decode(SsiTable.UPGRADE_STATUS, octets_of(row["image"]))
             return {
                 "told": iso(row["received_s"]),
                 "state": code_words(UpgradeState, told["STATE"]),

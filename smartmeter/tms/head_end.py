@@ -269,9 +269,9 @@ class HeadEnd:
     def _settle(self) -> None:
         """Let everything that happened have its consequences.
 
-        What the store keeps from one of them is raised when the others were had.
+        What went wrong with one of them is raised when the others were had.
         """
-        fault = None
+        fault: Exception | None = None
         busy = True
         while busy:
             busy = False
@@ -280,7 +280,7 @@ class HeadEnd:
                     busy = True
                     try:
                         self._happened(event)
-                    except StorageError as error:
+                    except Exception as error:
                         fault = error
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
             with suppress(StorageError):  # half a block is left, and every message asks again

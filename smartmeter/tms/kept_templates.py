@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 
 from ansi_tables.ssi_tables import CONFIG_TABLES, SsiTable
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 
@@ -28,7 +29,7 @@ def kept_templates(store: Store) -> dict[int, Template]:
     images: dict[int, dict[SsiTable, bytes]] = {}
     sql = "SELECT version, table_nbr, image FROM configurations WHERE esn=?"
     for row in store.read(sql, _OF_ALL):
-        images.setdefault(row["version"], {})[SsiTable(row["table_nbr"])] = bytes(row["image"])
+        images.setdefault(row["version"], {})[SsiTable(row["table_nbr"])] = octets_of(row["image"])
     return {
         version: Template(version, tables)
         for version, tables in images.items()

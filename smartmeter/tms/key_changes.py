@@ -22,6 +22,7 @@ from smartmeter.tms.commits import Commits
 from smartmeter.tms.exchanges import Exchange, checked
 from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.model import US_PER_S
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.sqlite import Store
 
 #: The role in KEYS of a key of the TMS.
@@ -53,10 +54,10 @@ class KeyChanges:
         """Read titles and keys from the store."""
         sql = "SELECT esn, title, key_id, key, offered FROM meters JOIN keys USING (esn)"
         for row in self._store.read(f"{sql} ORDER BY key_id"):
-            esn, key_id = row["esn"], row["key_id"]
-            self._meters.add(esn, row["title"], key_id, row["key"])
+            esn, key_id, key = row["esn"], row["key_id"], octets_of(row["key"])
+            self._meters.add(esn, row["title"], key_id, key)
             if row["offered"]:
-                self._meters.offer(esn, key_id, row["key"])
+                self._meters.offer(esn, key_id, key)
             elif key_id != ROOT_KEY:
                 self._meters.use(esn, key_id)
 
@@ -66,7 +67,7 @@ class KeyChanges:
             raise SettingsError(esn, "no key can be drawn here", "use tms run")
         row = self._store.one("SELECT key_id, key FROM keys WHERE esn=? AND offered", esn)
         if row is not None:
-            return row["key_id"], bytes(row["key"])
+            return row["key_id"], octets_of(row["key"])
         key_id, key = self._meters.sending(esn) % MAX_KEY_ID + 1, self._draw_key()
         sql = "INSERT OR REPLACE INTO keys (esn, key_id, key, offered) VALUES (?,?,?,1)"
         self._store.write_now(lambda c: c.execute(sql, (esn, key_id, key)).rowcount)

@@ -6,6 +6,7 @@ from ansi_tables import Snapshot
 from ansi_tables.errors import TableError
 from ansi_tables.meaning.clock import clock_rules
 from smartmeter.base.meter_zone import meter_zone
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
 
@@ -36,7 +37,7 @@ class MeterContexts:
         sql = (
             "SELECT table_nbr, image FROM contexts JOIN meters USING (esn, context_id) WHERE esn=?"
         )
-        images = {row["table_nbr"]: bytes(row["image"]) for row in self._store.read(sql, esn)}
+        images = {row["table_nbr"]: octets_of(row["image"]) for row in self._store.read(sql, esn)}
         try:
             rules = clock_rules(Snapshot(images))
         except TableError:

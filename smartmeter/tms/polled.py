@@ -22,6 +22,7 @@ from smartmeter.base.tasks import Recurrence, jitter_s
 from smartmeter.tms.csv_list import check_esn, read_rows
 from smartmeter.tms.model import State
 from smartmeter.tms.shipment import MAX_MODEL
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.template import Template
 
 COLUMNS = ["esn", "address", "user_id", "password", "model"]
@@ -230,7 +231,7 @@ def polled_meters(rows: Iterable[sqlite3.Row]) -> dict[str, PolledMeter]:
     """Give what the store holds of them."""
     return {
         row["esn"]: PolledMeter(
-            row["esn"], row["address"], row["user_id"], bytes(row["password"]), row["model"]
+            row["esn"], row["address"], row["user_id"], octets_of(row["password"]), row["model"]
         )
         for row in rows
     }

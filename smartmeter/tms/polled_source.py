@@ -23,6 +23,7 @@ from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import ABANDONED, Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.queries import Gaps, gaps_by_set
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.sqlite import Store
@@ -150,7 +151,7 @@ class PolledSource:
                 due.esn,
                 row["context_id"] if row is not None else 0,
             )
-            context = {one["table_nbr"]: bytes(one["image"]) for one in images}
+            context = {one["table_nbr"]: octets_of(one["image"]) for one in images}
             schedule = due.schedule
             sql = "SELECT count(*) FROM silences WHERE esn=? AND ended_s=0"
             if self._store.number(sql, due.esn):

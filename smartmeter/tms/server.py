@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.address import shown
 from smartmeter.base.clock import Calendar, monotonic_us
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.comms.listener import Listener
 from smartmeter.comms.paths import Path as ApduPath
 from smartmeter.comms.paths import UdpPath, native_address_of
@@ -36,6 +38,7 @@ TICK_S = 0.1
 #: Largest APDU that is taken.
 MAX_APDU_OCTETS = 32_767
 KEY_OCTETS = 16
+_LOG = logging.getLogger(__name__)
 
 
 class TmsServer:
@@ -61,6 +64,7 @@ class TmsServer:
         self._stopping = False
         self._committed: deque[Callable[[], None]] = deque()
         self._woken = False
+        self._explaining: asyncio.Future[SmartMeterError] | None = None
         self._loop: asyncio.AbstractEventLoop
         self.head_end: HeadEnd
         self._poller: Poller
@@ -68,6 +72,14 @@ class TmsServer:
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen on TCP and UDP, with ``tls`` on TCP alone; SettingsError when it cannot be."""
         self._loop = asyncio.get_running_loop()
+        try:
+            await self._start(host, port, tls)
+        except SmartMeterError:
+            raise
+        except Exception as error:
+            raise self.explained(error) from error
+
+    async def _start(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self.head_end = HeadEnd(
             self.store,
             self.calendar,
@@ -102,6 +114,30 @@ class TmsServer:
         """Give what passed and what was refused, by reason, since the start."""
         collector = self.head_end.collector
         return {**self.listener.counts, **collector.node.counts, **collector.relay.counts}
+
+    def explained(self, error: Exception) -> SmartMeterError:
+        """Give what is told of an error that nobody foresaw: that the database is damaged, if so.
+
+        What is the program's own fault is logged with its traceback.  Any thread; it may be slow.
+        """
+        if (damage := self.store.damage()) is not None:
+            return damage
+        text = f"{type(error).__name__}: {error}".split("\n")[0]
+        _LOG.error("not foreseen", exc_info=error)
+        return SmartMeterError("this program", f"did not foresee {text:.200}", "see its log")
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Keep what one message or one look meets from the others: each is for itself."""
+        try:
+            yield
+        except StorageError:
+            # The disk may have room again; what is due then is done then.
+            self.listener.counts["store takes nothing"] += 1
+        except Exception as error:
+            self.listener.counts["not foreseen"] += 1
+            if self._explaining is None or self._explaining.done():
+                self._explaining = self._loop.run_in_executor(None, self.explained, error)
 
     def import_shipment(self, shipped: list[Shipped]) -> int:
         """Enter SmartMeters; gives how many were new."""
@@ -180,7 +216,8 @@ class TmsServer:
     def _polled(self) -> None:
         """A plain meter has answered, or has not."""
         if not self._stopping:
-            self.head_end.plain_answered(monotonic_us())
+            with self._going_on():
+                self.head_end.plain_answered(monotonic_us())
             self.flush()
 
     def _call_soon(self, function: Callable[[], None]) -> None:
@@ -193,21 +230,16 @@ class TmsServer:
     def _run_committed(self) -> None:
         self._woken = False
         while self._committed and not self._stopping:
-            try:
+            with self._going_on():
                 self._committed.popleft()()
-            except StorageError:
-                self.listener.counts["store takes nothing"] += 1
         if not self._stopping:
             self.flush()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            try:
+            with self._going_on():
                 self.head_end.expire(monotonic_us())
-            except StorageError:
-                # The disk may have room again; what is due then is done then.
-                self.listener.counts["store takes nothing"] += 1
             if self.store.fault is None:
                 self._storing.works()
             else:
@@ -260,10 +292,8 @@ class TmsServer:
         """Take one APDU; what a full disk keeps from being begun costs no connection."""
         if self._stopping:
             return
-        try:
+        with self._going_on():
             self.head_end.receive(path, octets, monotonic_us())
-        except StorageError:
-            self.listener.counts["store takes nothing"] += 1
 
     def received(self) -> None:
         """Send what there is to send."""

@@ -15,7 +15,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import SsiTable, decode
 from smartmeter.base.clock import monotonic_us
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.collected import Collected
 from smartmeter.tms.job_list import JobList
@@ -114,6 +114,10 @@ class Service:
         """Give why the database takes nothing, and so no report is acknowledged; "" if it does."""
         fault = self.store.fault
         return "" if fault is None else str(fault)
+
+    def explained(self, error: Exception) -> SmartMeterError:
+        """Give what is told of an error that nobody foresaw.  Any thread; it may take long."""
+        return self._server.explained(error)
 
     @property
     def utc_s(self) -> int:

@@ -2,11 +2,13 @@
 
 400 for what is wrong itself (a query or a member that is not known, too), 404 for a path or a
 SmartMeter that is not there, 405 for a method that a path has not, 413 for a body that is too
-large, 503 while the store takes or gives nothing.
+large, 503 while the store takes or gives nothing, 500 for what nobody foresaw.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -71,8 +73,10 @@ def add_refusals(app: FastAPI) -> None:
 
     @app.exception_handler(SmartMeterError)
     async def wrong(request: Request, error: SmartMeterError) -> JSONResponse:
-        known = {UnknownMeter: 404, StorageError: 503}
-        return JSONResponse({"error": str(error)}, known.get(type(error), 400))
+        status = 503 if isinstance(error, StorageError) else 400
+        return JSONResponse(
+            {"error": str(error)}, 404 if isinstance(error, UnknownMeter) else status
+        )
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -99,6 +103,34 @@ def add_nowhere(app: FastAPI) -> None:
         await JSONResponse({"error": text}, status)(scope, receive, send)
 
     app.mount("/api", nowhere)
+
+
+class Unforeseen:
+    """ASGI middleware: an error that nobody foresaw is answered with a line, and no traceback.
+
+    ``explained`` tells in a thread what is behind it, a damaged database mostly.
+    """
+
+    def __init__(self, app: Any, explained: Callable[[Exception], SmartMeterError]) -> None:
+        self._app, self._explained = app, explained
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on."""
+        begun = False
+
+        async def noted(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            told = await asyncio.to_thread(self._explained, error)
+            status = 503 if isinstance(told, StorageError) else 500
+            await JSONResponse({"error": str(told)}, status)(scope, receive, send)
 
 
 class BodyLimit:

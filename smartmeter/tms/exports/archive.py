@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import DamagedError, SettingsError, StorageError
 from smartmeter.tms.exports.selection import Selection
-from smartmeter.tms.store.faults import storage_error
+from smartmeter.tms.store.faults import damage_of, storage_error
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.places import Tenure, in_its_place, tenure
 from smartmeter.tms.store.sqlite import BUSY_TIMEOUT_S, FILE_NAME, newest_schema
 
@@ -110,21 +111,35 @@ class Archive:
     def images(self, esn: str, context_id: int) -> dict[int, bytes]:
         """Give the tables of a meter context; none of one that never came."""
         sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
-        return {row["table_nbr"]: bytes(row["image"]) for row in self.rows(sql, esn, context_id)}
+        return {
+            row["table_nbr"]: octets_of(row["image"]) for row in self.rows(sql, esn, context_id)
+        }
 
     def context_id(self, esn: str) -> int:
         """Give the context that a meter has now; 0 for one that is no longer known."""
         row = self.one("SELECT context_id FROM meters WHERE esn=?", esn)
         return int(row[0]) if row is not None else 0
 
+    def explained(self, error: Exception) -> StorageError:
+        """Give what is told of rows that make no sense: mostly the database is damaged."""
+        fault = f"holds what makes no sense: {type(error).__name__}: {error}"[:200]
+        return damage_of(self._path) or StorageError(
+            str(self._path), fault, "restore it from a copy"
+        )
+
     def copy_to(self, path: Path) -> None:
-        """Copy all of it as of one moment into a file that needs no other beside it."""
+        """Copy all of it as of one moment into a file that needs no other beside it.
+
+        DamagedError for what would be no good as a copy.
+        """
         try:
             with closing(sqlite3.connect(path, isolation_level=None)) as copy:
                 self._connection.backup(copy)
                 copy.execute("PRAGMA journal_mode=DELETE")
         except sqlite3.Error as error:
             raise storage_error(path, error) from error
+        if (damage := damage_of(path)) is not None:
+            raise DamagedError(str(self._path), damage.fault, damage.remedy) from damage
 
     def close(self) -> None:
         """End."""

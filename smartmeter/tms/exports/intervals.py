@@ -14,6 +14,7 @@ from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.selection import Row, Selection
 from smartmeter.tms.exports.stamps import LocalTime, utc_text
 from smartmeter.tms.interval_channels import Channel, channels_of
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.places import Tenure
 from smartmeter.tms.store.pruned_numbers import RANGES_IN_HOLE, Numbered, without_pruned
 
@@ -106,7 +107,7 @@ class _Known:
             images = self._archive.images(self._esn, context_id)
             self._channels[layout] = channels_of(images, row["set_nbr"], len(counts))
             self._times[context_id] = LocalTime(images)
-        end_s, status = row["end_s"], bytes(row["status"])
+        end_s, status = row["end_s"], octets_of(row["status"])
         return {
             "esn": self._esn,
             "set": row["set_nbr"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from smartmeter.base.errors import SmartMeterError
 from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.intervals import Intervals
 from smartmeter.tms.exports.records import Alarms, Events, Outages, Readings
@@ -31,4 +32,13 @@ def export_pieces(
     for esn in selection.esns or ():
         if not archive.knows(esn):
             raise UnknownMeter(esn)
-    return FORMATS[format_name](KINDS[kind](archive, selection))
+    return _explaining(archive, FORMATS[format_name](KINDS[kind](archive, selection)))
+
+
+def _explaining(archive: Archive, pieces: Iterator[str]) -> Iterator[str]:
+    try:
+        yield from pieces
+    except SmartMeterError:
+        raise
+    except Exception as error:
+        raise archive.explained(error) from error

@@ -18,6 +18,7 @@ from ansi_tables.ssi_tables import AlarmSource, Disposition
 from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.exports.selection import Row, Selection
 from smartmeter.tms.exports.stamps import LocalTime, utc_text
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.wording import alarm_text, code_words
 
 
@@ -68,7 +69,7 @@ class Events(_Rows):
             "code": row["code"],
             "event": event_text(row["code"]),
             "user_id": row["user_id"],
-            "argument": bytes(row["argument"]).hex(),
+            "argument": octets_of(row["argument"]).hex(),
             "received_utc": utc_text(row["received_s"]),
         }
 
@@ -155,7 +156,7 @@ class Readings(_Rows):
 
     def _told(self, row: sqlite3.Row, local: LocalTime) -> Iterator[Row]:
         table, tables = row["table_nbr"], self._tables(row["esn"], row["context_id"])
-        tables.images[table] = bytes(row["image"])
+        tables.images[table] = octets_of(row["image"])
         try:
             registers = _TABLES[table](tables)
         except TableError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from smartmeter.base.errors import DamagedError, StorageError
@@ -18,6 +19,8 @@ _REMEDIES = {
     sqlite3.SQLITE_LOCKED: "end the other program that holds it",
 }
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+#: What Python says of a text of which octets were changed; all else of the database may be sound.
+_NO_TEXT = "Could not decode to UTF-8"
 #: What goes by when there is room again, or nobody else holds the database.
 _PASSING = (
     sqlite3.SQLITE_FULL,
@@ -44,9 +47,31 @@ def may_pass(error: sqlite3.Error) -> bool:
 def storage_error(path: Path, error: sqlite3.Error) -> StorageError:
     """Give what is raised in the place of an error of SQLite."""
     if _code(error) in _DAMAGED:
-        return DamagedError(str(path), str(error), "restore it from a copy")
+        return _damaged(path, str(error))
+    if _NO_TEXT in str(error):
+        return StorageError(str(path), f"is damaged: {error}"[:200], "restore it from a copy")
     remedy = _REMEDIES.get(_code(error), "check the folder, its rights and its space")
     return StorageError(str(path), str(error), remedy)
+
+
+def damage_of(path: Path) -> DamagedError | None:
+    """Look through all of a database for what is wrong with how it is put together; None: nothing.
+
+    Where pages stand in each other's places SQLite itself gives rows, without a word.  Takes as
+    long as it takes to read the file, and holds no writer up.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as found:
+            told = str(found.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        fault = storage_error(path, error)
+        return fault if isinstance(fault, DamagedError) else None
+    told = " ".join(told.replace("*** in database main ***", "").split())
+    return None if told == "ok" else _damaged(path, f"is damaged: {told:.120}")
+
+
+def _damaged(path: Path, fault: str) -> DamagedError:
+    return DamagedError(str(path), fault, "restore it from a copy")
 
 
 def foreign(path: Path) -> StorageError:

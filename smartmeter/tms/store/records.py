@@ -22,6 +22,7 @@ from smartmeter.tms.store.interval_rows import (
     insert_intervals,
     interval_rows,
 )
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.readings import keep_reading
 
 MAX_IMAGE_OCTETS = 1 << 20
@@ -215,7 +216,7 @@ def _store_octets(connection: sqlite3.Connection, esn: str, part: Part, received
     ).fetchone()
     offset = part.offset or 0
     end = offset + len(part.octets)
-    held = bytes(row[0]) if row is not None else b""
+    held = octets_of(row[0]) if row is not None else b""
     if len(held) >= offset and end <= MAX_IMAGE_OCTETS:
         image = held[:offset] + part.octets + held[end:]
         store_image(connection, esn, part.table, image, received_s)

@@ -8,7 +8,8 @@ so that it alone is lost.  What was told is there after kill -9 and power loss; 
 there whole or not at all.
 
 A database that was removed, or replaced, under its name is written no more: what it took would
-be gone with the last program that holds it.
+be gone with the last program that holds it.  Nor is one that was found damaged: what goes into a
+page that stands in the place of another is found by nobody.
 
 What the TMS notes for itself (a state, the end of a job) nobody repeats: the writer keeps it
 while the database takes nothing, and then nothing overtakes it.
@@ -28,6 +29,7 @@ from typing import Any, TypeVar
 from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.tms.store.faults import (
     OF_THE_CHANGE,
+    damage_of,
     foreign,
     may_pass,
     moved,
@@ -76,8 +78,7 @@ class Store:
         self.path = path
         #: Why the last changes were not carried out; None when they were.
         self.fault: StorageError | None = None
-        #: Whether a part of it was found that cannot be read any more.
-        self.damaged = False
+        self._damage: DamagedError | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -134,8 +135,23 @@ class Store:
 
     def _fault_of(self, error: sqlite3.Error) -> StorageError:
         fault = storage_error(self.path, error)
-        self.damaged |= isinstance(fault, DamagedError)
+        if isinstance(fault, DamagedError):
+            self._damage = self.fault = fault
         return fault
+
+    @property
+    def damaged(self) -> bool:
+        """Tell whether a part of it was found that is not as it was written."""
+        return self._damage is not None
+
+    def damage(self) -> DamagedError | None:
+        """Look whether an error that nobody foresaw comes from what is stored.  Any thread.
+
+        All of it is looked through; what is found counts until there is another store.
+        """
+        if self._damage is None and (damage := damage_of(self.path)) is not None:
+            self._damage = self.fault = damage
+        return self._damage
 
     def number(self, sql: str, *values: Any) -> int:
         """Give the one number that a query asks for, 0 when there is none."""
@@ -174,6 +190,9 @@ class Store:
         done = group
         if own_files(self.path) != self._files:
             self._refuse(group, moved(self.path), passing=True)
+            return
+        if self._damage is not None:
+            self._refuse(group, self._damage, passing=False)
             return
         try:
             connection.execute("BEGIN IMMEDIATE")

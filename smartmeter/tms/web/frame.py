@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 from nicegui import events, ui
 
-from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.tms.model import State
+from smartmeter.tms.service import Service
 
 COLOURS = {
     State.PROVISIONED: "green-8",
@@ -112,8 +113,8 @@ class Visitor:
 
 
 @contextmanager
-def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[None]:
-    """Draw a page's frame; its content goes inside, below a ``fault`` that concerns everything."""
+def frame(title: str, visitor: Visitor, service: Service) -> Iterator[None]:
+    """Draw a page's frame; its content goes inside, below a fault that concerns everything."""
 
     client, has_left = ui.context.client, False
 
@@ -126,7 +127,7 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
         if not visitor.is_in():
             has_left = True
             ui.navigate.to("/login")
-        told = fault()
+        told = service.fault()
         banner.text = f"No report is acknowledged, and the SmartMeters keep them: {told}"
         banner.set_visibility(bool(told))
 
@@ -153,22 +154,31 @@ def frame(title: str, visitor: Visitor, fault: Callable[[], str]) -> Iterator[No
         ui.run_javascript(COME_BACK)
         try:
             yield
-        except StorageError as error:
+        except Exception as error:
             with card("This page cannot be shown"):
-                ui.label(str(error)).style("overflow-wrap: anywhere")
+                ui.label(_told(error, service)).style("overflow-wrap: anywhere")
 
 
-def live(seconds: float, refresh: Callable[[], None], begin_s: float = 0.0) -> None:
+def _told(error: Exception, service: Service) -> str:
+    """Give an error in a line; what nobody foresaw is mostly a damaged database."""
+    return str(error if isinstance(error, SmartMeterError) else service.explained(error))
+
+
+def live(
+    service: Service, seconds: float, refresh: Callable[[], None], begin_s: float = 0.0
+) -> None:
     """Refresh every so often; while it cannot be read, that is said, and what was shown stays."""
     told, shown = "", None
+    known: dict[str, str] = {}  # an error is looked into once
 
     def look() -> None:
         nonlocal told, shown
         text = ""
         try:
             refresh()
-        except StorageError as error:
-            text = str(error)
+        except Exception as error:
+            text = str(error) if isinstance(error, StorageError) else known.get(repr(error), "")
+            text = text or known.setdefault(repr(error), _told(error, service))
         if text == told:
             return
         told = text

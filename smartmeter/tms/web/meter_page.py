@@ -103,7 +103,7 @@ def draw(
             fill(parts[name], rows)
         chart.refresh(value["profile_sets"], value["intervals"])
 
-    live(REFRESH_S, refresh, 0.1)
+    live(service, REFRESH_S, refresh, 0.1)
 
 
 def _asking(service: Service, esn: str, visitor: Visitor, kinds: tuple[Kind, ...]) -> ui.row:

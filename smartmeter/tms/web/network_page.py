@@ -76,4 +76,4 @@ def draw(service: Service) -> None:
         fill(counts, [{"what": what, "count": f"{count:,}"} for what, count in network])
         ui.run_javascript(TREE_SCRIPT % {"id": chart.id})
 
-    live(REFRESH_S, refresh, 0.2)
+    live(service, REFRESH_S, refresh, 0.2)

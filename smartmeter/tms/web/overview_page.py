@@ -86,7 +86,7 @@ def draw(service: Service) -> None:
         refresh_meters()
 
     refresh()
-    live(REFRESH_S, refresh)
+    live(service, REFRESH_S, refresh)
 
 
 def _draw_states(row: ui.row, counts: dict[str, int]) -> None:

@@ -47,22 +47,22 @@ def add_pages(
 
     @ui.page("/")
     def overview(request: Request) -> None:
-        with frame("Overview", visitor_of(request), service.fault):
+        with frame("Overview", visitor_of(request), service):
             overview_page.draw(service)
 
     @ui.page("/meter/{esn}", dependencies=[Depends(known)])
     def meter(request: Request, esn: str) -> None:
         visitor = visitor_of(request)
-        with frame(esn[:16], visitor, service.fault):
+        with frame(esn[:16], visitor, service):
             meter_page.draw(service, upgrades, breaker, esn, visitor)
 
     @ui.page("/network")
     def network(request: Request) -> None:
-        with frame("Network", visitor_of(request), service.fault):
+        with frame("Network", visitor_of(request), service):
             network_page.draw(service)
 
     @ui.page("/work")
     def work(request: Request) -> None:
         visitor = visitor_of(request)
-        with frame("Alarms and work", visitor, service.fault):
+        with frame("Alarms and work", visitor, service):
             work_page.draw(service, visitor)

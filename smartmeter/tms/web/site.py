@@ -19,7 +19,13 @@ from starlette.requests import HTTPConnection
 from smartmeter.tms.api.export_routes import add_exports
 from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.api.upgrade_routes import add_upgrades
-from smartmeter.tms.api.wrong_requests import REFUSALS, BodyLimit, add_nowhere, known_query
+from smartmeter.tms.api.wrong_requests import (
+    REFUSALS,
+    BodyLimit,
+    Unforeseen,
+    add_nowhere,
+    known_query,
+)
 from smartmeter.tms.fleet_upgrades import FleetUpgrades
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
@@ -102,6 +108,7 @@ class Site:
         add_pages(self._service, upgrades, self._breaker, visitor_of)
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)
+        app.add_middleware(Unforeseen, explained=self._service.explained)
         app.add_middleware(BodyLimit)
         app.add_middleware(Guard, table=table)
         app.add_middleware(

@@ -44,7 +44,7 @@ def draw(service: Service, visitor: Visitor) -> None:
         fill(refused, service.security_events()[:ROWS])
 
     refresh()
-    live(REFRESH_S, refresh)
+    live(service, REFRESH_S, refresh)
 
 
 def _alarms(service: Service, visitor: Visitor) -> Callable[[], None]:

@@ -1,0 +1,130 @@
+"""A database in which pages stand in each other's places: one clear error, and nothing goes in."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import DamagedError, StorageError
+from smartmeter.cli.tms import command
+from smartmeter.tms.server import TmsServer
+from smartmeter.tms.service import Service
+from smartmeter.tms.store.sqlite import FILE_NAME, Store
+from smartmeter.tms.users import Users
+from smartmeter.tms.web.site import Site
+from tests.smartmeter.tms.test_collected import EPOCH_S
+from tests.smartmeter.tms.test_server import eventually
+
+#: Rows whose values are of other kinds than those of the table in whose place they are put.
+ROWS = {
+    "meters": "INSERT INTO meters (esn, title) VALUES ('SM1', '.7.1')",
+    "events": f"INSERT INTO events VALUES ('SM1', 1, {EPOCH_S}, 3, 0, x'00', {EPOCH_S})",
+    "outages": f"INSERT INTO outages VALUES ('SM1', 1, 1, {EPOCH_S}, 0, {EPOCH_S})",
+    "keys": "INSERT INTO keys VALUES ('SM1', 0, x'00000000000000000000000000000000', 0)",
+}
+
+
+def exchange(folder: Path, one: str, other: str) -> None:
+    """Let the only pages of two tables stand in each other's places."""
+    path = folder / FILE_NAME
+    store = Store(path)
+    for row in ROWS.values():
+        store.write_now(lambda c, row=row: c.execute(row).rowcount)
+    store.close()
+    with closing(sqlite3.connect(path)) as connection:
+        sql = "SELECT rootpage FROM sqlite_master WHERE name=?"
+        pages = [connection.execute(sql, (name,)).fetchone()[0] - 1 for name in (one, other)]
+        [(size,)] = connection.execute("PRAGMA page_size")
+    octets = bytearray(path.read_bytes())
+    first, second = (slice(page * size, (page + 1) * size) for page in pages)
+    octets[first], octets[second] = octets[second], octets[first]
+    path.write_bytes(octets)
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, TmsServer]]:
+    exchange(tmp_path, "events", "outages")
+    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
+    await tms.start("127.0.0.1", 0)
+    Users(tms.store).set("ann", "good enough")
+    site = Site(tms, Service(tms))
+    await site.start("127.0.0.1", 0)
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
+            await client.post("/login", data={"user": "ann", "password": "good enough"})
+            yield client, tms
+    finally:
+        await site.stop()
+        await tms.stop()
+
+
+async def test_rows_that_make_no_sense_are_a_damaged_database_and_nothing_goes_into_it(
+    browser: tuple[httpx.AsyncClient, TmsServer],
+) -> None:
+    client, tms = browser
+    answer = await client.get("/api/meters/SM1/events")
+    told = answer.json()["error"]
+    assert answer.status_code == 503 and "is damaged: NULL value in events.rec" in told
+    assert "restore it from a copy" in told and len(told.splitlines()) == 1
+    with pytest.raises(DamagedError):
+        tms.store.write_now(lambda c: c.execute("DELETE FROM events").rowcount)
+    assert (await client.get("/health")).status_code == 503
+
+
+async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goes_on(
+    browser: tuple[httpx.AsyncClient, TmsServer],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client, tms = browser
+    monkeypatch.setattr(tms.store, "damage", lambda: None)
+    answer = await client.get("/api/meters/SM1/events")
+    assert answer.status_code == 500 and len(answer.json()["error"].splitlines()) == 1
+    assert "did not foresee TypeError" in answer.json()["error"] and caplog.records
+
+    def fails(now_us: int) -> None:
+        raise KeyError("nowhere")
+
+    expire = tms.head_end.expire
+    monkeypatch.setattr(tms.head_end, "expire", fails)
+    await eventually(lambda: tms.counts.get("not foreseen", 0) > 1, "two looks")
+    looked: list[int] = []
+    monkeypatch.setattr(tms.head_end, "expire", lambda now_us: looked.append(expire(now_us)))
+    await eventually(lambda: bool(looked), "a look")
+
+
+async def test_a_head_end_does_not_start_on_rows_that_make_no_sense(tmp_path: Path) -> None:
+    exchange(tmp_path, "keys", "outages")
+    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
+    with pytest.raises(DamagedError, match=r"is damaged: .*; restore it from a copy"):
+        await tms.start("127.0.0.1", 0)
+    tms.store.close()
+
+
+def test_what_is_damaged_is_neither_exported_nor_takes_the_place_of_a_good_copy(
+    tmp_path: Path,
+) -> None:
+    exchange(tmp_path, "events", "outages")
+    copy = tmp_path / "copy.sqlite3"
+    copy.write_bytes(b"of yesterday")
+    for verb in ("export events", f"backup --out {copy}"):
+        asked = [*verb.split(), "--data", str(tmp_path)]
+        done = CliRunner().invoke(command, asked, standalone_mode=False)
+        assert isinstance(done.exception, DamagedError), verb
+        assert FILE_NAME in str(done.exception) and "is damaged: " in str(done.exception)
+    assert copy.read_bytes() == b"of yesterday"
+
+
+def test_a_text_of_which_octets_were_changed_is_told_as_that(tmp_path: Path) -> None:
+    store = Store(tmp_path / FILE_NAME)
+    broken = "INSERT INTO meters (esn, title) VALUES ('SM1', CAST(x'ff' AS TEXT))"
+    store.write_now(lambda c: c.execute(broken).rowcount)
+    with pytest.raises(StorageError, match=r"is damaged: Could not decode .*; restore it"):
+        store.read("SELECT title FROM meters")
+    assert not store.damaged
+    store.close()
