@@ -27,11 +27,12 @@ MAX_APDU_OCTETS = 1 << 20
 class _Stream:
     """One direction of a connection; ``apdus`` is None where it begins with no message.
 
-    ``foreign``: octets that are no messages.
+    ``foreign``: octets that are no messages; ``cut``: packets of which the recorder kept a part.
     """
 
     apdus: ApduStream | None = None
     packets: int = 0
+    cut: int = 0
     foreign: int = 0
     speaks: bool = False
 
@@ -40,20 +41,22 @@ class CapturedStreams:
     """All streams of one capture.  The counts are whole after ``finish``.
 
     ``cut_short`` and ``foreign`` are octets on connections of C12.22: of messages that were not
-    captured whole, and of what is none; ``others`` are packets of all other connections.
+    captured whole, and of what is none; ``cut_packets`` are packets there that the recorder kept in
+    part, perhaps without any octet of a message; ``others`` are packets of all other connections.
     """
 
     def __init__(self) -> None:
         self._joiner = StreamJoiner(APDU_TAG)
         self._streams: OrderedDict[Way, _Stream] = OrderedDict()
-        self.cut_short = self.foreign = self.others = 0
+        self.cut_short = self.cut_packets = self.foreign = self.others = 0
 
-    def offer(self, segment: Segment) -> list[bytes]:
-        """Give the messages that a segment completes."""
+    def offer(self, segment: Segment, cut: int = 0) -> list[bytes]:
+        """Give the messages that a segment completes; ``cut`` octets of it were not kept."""
         way = (segment.source, segment.destination)
         stream = self._streams.setdefault(way, _Stream())
         self._streams.move_to_end(way)
         stream.packets += 1
+        stream.cut += cut > 0
         while len(self._streams) > MAX_STREAMS:
             self._add_up(next(iter(self._streams)))
         return [apdu for piece in self._joiner.offer(segment) for apdu in self._cut_out(way, piece)]
@@ -94,6 +97,7 @@ class CapturedStreams:
         rest += stream.apdus.pending if stream.apdus is not None else 0
         if is_ours:
             self.cut_short += rest
+            self.cut_packets += stream.cut
             self.foreign += stream.foreign
         else:
             self.others += stream.packets

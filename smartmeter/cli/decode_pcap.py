@@ -60,6 +60,8 @@ class CaptureReader:
         told += [f"{count} packets: {why}" for why, count in self._left_out.items()]
         if fragments := self._ip.unfinished(DEFAULT_PORT):
             told.append(f"{fragments} packets: not all fragments were captured")
+        if packets := self._streams.cut_packets:
+            told.append(f"{packets} packets of TCP: cut short by the recorder")
         if octets := self._streams.cut_short:
             told.append(f"{octets} octets of TCP: not a whole message captured")
         if octets := self._streams.foreign:
@@ -88,7 +90,7 @@ class CaptureReader:
             return
         way = (segment.source, segment.destination)
         if segment.is_stream:
-            for apdu in self._streams.offer(segment):
+            for apdu in self._streams.offer(segment, packet.cut):
                 yield self._shown(way, apdu)
         elif segment.payload[:1] == bytes([APDU_TAG]) or DEFAULT_PORT in (way[0][1], way[1][1]):
             yield self._shown(way, segment.payload, packet.cut)

@@ -265,6 +265,12 @@ def test_what_a_capture_does_not_hold_is_told_and_is_no_frame(tmp_path: Path) ->
     assert "ESP, encrypted" in told(tmp_path, pcap([WHOLE, ipv4(bytes(24), 50)]))[2]
 
 
+def test_streams_of_which_only_headers_were_kept_are_told(tmp_path: Path) -> None:
+    status, frames, words = told(tmp_path, pcap([tcp(MESSAGE, 1), tcp(b"", 9)], cut=40))
+    assert (status, frames) == (1, [])
+    assert words.endswith("left out 1 packets of TCP: cut short by the recorder")
+
+
 def test_what_a_file_holds_before_it_is_cut_short_is_given(tmp_path: Path) -> None:
     status, frames, words = told(tmp_path, pcap([WHOLE] * 3)[:-5])
     assert (status, len(frames)) == (1, 2)
