@@ -2,8 +2,11 @@
 
 Faults of its dissector (4.0), which say nothing about our octets: segments (BER
 errors), messages of a session without AC, a key id that is left out, an
-indirect reference in BE, padding after a zero length.  We send none of them
-unless segmentation is switched on; ``KNOWN_FAULTS`` names the vectors.
+indirect reference in BE, padding after a zero length, a secured message without
+called title, arcs above 32 bits.  We send none of them unless segmentation is
+switched on; ``KNOWN_FAULTS`` names the vectors.  A MAC over longer lengths than
+needed it calls bad, and one where the three lengths before the user information
+have not the same size (``MISJUDGED``): it takes them for equally long.
 Parameters of register, resolve and trace it shows raw.
 """
 
@@ -11,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from protocols.c1222.builder import NOTIFICATION, URGENT
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import Node, RequestArrived
 from protocols.c1222.registration import Register, Registered, serial_uid
 from protocols.c1222.security import AUTHENTICATED, CIPHERTEXT
@@ -89,6 +93,8 @@ KNOWN_FAULTS = (
 )
 ENDS = ("192.0.2.1", 1153), ("192.0.2.2", 1153)
 ENDS_V6 = ("2001:db8::1", 1153), ("2001:db8::2", 1153)
+#: Octets of user information whose own length takes fewer octets than one of those around it.
+MISJUDGED = {*range(124, 128), *range(250, 256)}
 
 
 def node(title: object) -> Node:
@@ -145,6 +151,21 @@ def test_every_service_answer_and_mode_is_dissected_without_a_fault(tmp_path: Pa
         assert row["c1222.epsem.data"] == [item.hex() for item in items]
         codes = [f"0x{item[0]:02x}" for item in items]
         assert row["c1222.cmd"] + row["c1222.err"] == codes
+
+
+@needs_tshark
+def test_messages_of_every_size_are_verified_but_those_it_misjudges(tmp_path: Path) -> None:
+    maker, messages = PacketMaker(), []
+    for mode in (AUTHENTICATED, CIPHERTEXT):
+        for size in range(280):
+            write = encode_service(FullWrite(3, bytes(size)))
+            messages.append(exchange([write], [b"\0"], key_id=KEY_ID, mode=mode)[0])
+    packets = [maker.packet(*ENDS, False, octets) for octets in messages]
+    write_capture(tmp_path / "sizes.pcapng", packets)
+    rows = dissected(tmp_path / "sizes.pcapng", {KEY_ID: KEY})
+    judged = [row["c1222.crypto_good"] == ["1"] for row in rows]
+    sizes = [len(decode_apdu(octets).user_information) for octets in messages]
+    assert judged == [size not in MISJUDGED for size in sizes]
 
 
 @needs_tshark
