@@ -17,19 +17,25 @@ class Refusals:
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, bool]] = Counter()
+        #: What the store is about to take.
+        self._taken: Counter[tuple[str, str, bool]] | None = None
 
-    def note(self, title: str, reason: str, unknown: bool = False) -> None:
-        """Count one."""
+    def note(self, title: str, reason: str, unknown: bool = False, count: int = 1) -> None:
+        """Count one, or so many."""
         kind = (title, reason, unknown)
         if kind not in self._counts and len(self._counts) >= MAX_KINDS:
             kind = ("", "of many titles", False)
-        self._counts[kind] += 1
+        self._counts[kind] += count
 
     def take(self, utc_s: int) -> Callable[[sqlite3.Connection], None] | None:
-        """Give the change that stores what was counted, and forget it; None for nothing."""
-        if not self._counts:
+        """Give the change that stores what was counted; None for nothing, or while one is made.
+
+        What it has is forgotten when ``stored`` tells of its end, and only if that was a good one.
+        """
+        if not self._counts or self._taken is not None:
             return None
         counts, self._counts = self._counts, Counter()
+        self._taken = counts
 
         def change(connection: sqlite3.Connection) -> None:
             for (title, reason, unknown), count in counts.items():
@@ -39,3 +45,9 @@ class Refusals:
             records.trim_unknown_devices(connection)
 
         return change
+
+    def stored(self, well: bool) -> None:
+        """A change has been made, or could not be: what it had counts again then."""
+        taken, self._taken = self._taken or Counter(), None
+        for (title, reason, unknown), count in taken.items() if not well else ():
+            self.note(title, reason, unknown, count)

@@ -1,15 +1,15 @@
 """What is asked wrongly of the REST API, each answered with ``{"error": text}``.
 
-400 for what is wrong itself (a query or a member that is not known, too), 404 for a path or a
-SmartMeter that is not there, 405 for a method that a path has not, 413 for a body that is too
-large, 503 while the store takes or gives nothing, 500 for what nobody foresaw.
+400 for what is wrong itself (a query or a member that is not known, or comes twice, too), 404 for a
+path or a SmartMeter that is not there, 405 for a method that a path has not, 413 for a body that is
+too large, 503 while the store takes or gives nothing, 500 for what nobody foresaw.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -55,17 +55,21 @@ class Asked(BaseModel):
 
 
 async def known_query(request: Request) -> None:
-    """Refuse what is asked of the API with a query that the path has not: it would be left out.
+    """Refuse a query that the path has not, or has once and is given twice: it would be left out.
 
     Whoever asks for the log-in, or after the TMS's health, may have a query of its own.
     """
     if not request.url.path.startswith("/api/"):
         return
-    known = {one.alias for one in request.scope["route"].dependant.query_params}
+    fields = request.scope["route"].dependant.query_params
+    known = {one.alias: one.field_info.annotation for one in fields}
     for name in request.query_params:
         if name not in known:
             remedy = f"choose of {', '.join(sorted(known))}" if known else "leave it out"
             raise SettingsError("query", f"no {name!r:.40} here", remedy)
+        is_list = any(get_origin(one) is list for one in (known[name], *get_args(known[name])))
+        if not is_list and len(request.query_params.getlist(name)) > 1:
+            raise SettingsError("query", f"{name!r:.40} comes twice", "give it once")
 
 
 def add_refusals(app: FastAPI) -> None:

@@ -86,6 +86,12 @@ def moved(path: Path) -> StorageError:
     )
 
 
+def overwritten(path: Path) -> StorageError:
+    """Give what is raised where a copy was written over a database that is open."""
+    remedy = "stop, put the copy into an empty folder, and start there"
+    return StorageError(str(path), "it was overwritten while it was open", remedy)
+
+
 def own_files(path: Path) -> tuple[tuple[int, int] | None, ...]:
     """Give which files the names of a database and of its log lead to, None for nothing.
 

@@ -8,8 +8,8 @@ so that it alone is lost.  What was told is there after kill -9 and power loss; 
 there whole or not at all.
 
 A database that was removed, or replaced, under its name is written no more: what it took would
-be gone with the last program that holds it.  Nor is one that was found damaged: what goes into a
-page that stands in the place of another is found by nobody.
+be gone with the last program that holds it.  Nor is one that a copy was written over, nor one that
+was found damaged: what goes into a page that stands in the place of another is found by nobody.
 
 What the TMS notes for itself (a state, the end of a job) nobody repeats: the writer keeps it
 while the database takes nothing, and then nothing overtakes it.
@@ -17,6 +17,7 @@ while the database takes nothing, and then nothing overtakes it.
 
 from __future__ import annotations
 
+import os
 import queue
 import sqlite3
 import threading
@@ -33,6 +34,7 @@ from smartmeter.tms.store.faults import (
     foreign,
     may_pass,
     moved,
+    overwritten,
     own_files,
     storage_error,
 )
@@ -56,6 +58,8 @@ AGAIN_S = 1.0
 #: a page that many reports change is then written there once for all of them.
 CACHE_KIB = 32_768
 CHECKPOINT_PAGES = 8192
+#: Where SQLite's files tell, twice, whether there is a log beside them.
+_HAS_LOG_AT = 18
 _STOP = None
 
 
@@ -86,6 +90,9 @@ class Store:
             migrate(self._reader, path)
             self._writer = _connect(path, cache_kib)
             self._files = own_files(path)
+            # Open for as long as SQLite has it: to close one ends SQLite's own locks.
+            self._file = path.open("rb", buffering=0)
+            self._octets = os.fstat(self._file.fileno()).st_size
         except sqlite3.Error as error:
             raise storage_error(path, error) from error
         except OSError as error:
@@ -164,6 +171,7 @@ class Store:
         self._thread.join()
         self._writer.close()
         self._reader.close()
+        self._file.close()
 
     def _work(self) -> None:
         stopping = False
@@ -185,11 +193,15 @@ class Store:
                 self._carry_out(group)
 
     def _carry_out(self, group: list[_Entry]) -> None:
-        connection, fault = self._writer, None
+        connection = self._writer
+        fault: StorageError | None = None
         group, self._owed = self._owed + group, []
         done = group
         if own_files(self.path) != self._files:
             self._refuse(group, moved(self.path), passing=True)
+            return
+        if self._is_overwritten():
+            self._refuse(group, overwritten(self.path), passing=False)
             return
         if self._damage is not None:
             self._refuse(group, self._damage, passing=False)
@@ -209,10 +221,23 @@ class Store:
                 connection.execute("ROLLBACK")
             self._refuse(group, self._fault_of(error), may_pass(error))
             return
+        self._octets = os.fstat(self._file.fileno()).st_size
         self._wait_for_locks(BUSY_TIMEOUT_S)
         self.fault = fault
         for entry, result in zip(done, results, strict=True):
             entry.future.set_result(result)
+
+    def _is_overwritten(self) -> bool:
+        """Tell whether a copy was written over the file.
+
+        One that ``tms backup`` made has no log, and an older one is mostly shorter; SQLite makes
+        the file no shorter than it was, and keeps its log.
+        """
+        try:
+            has_log = os.pread(self._file.fileno(), 2, _HAS_LOG_AT) == b"\2\2"
+            return not has_log or os.fstat(self._file.fileno()).st_size < self._octets
+        except OSError:
+            return False  # SQLite tells what the system has against it
 
     def _wait_for_locks(self, timeout_s: float) -> None:
         if timeout_s != self._lock_timeout_s:

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 #: Sessions kept at once; the one idle for longest gives way.
 MAX_SESSIONS = 1000
 IDLE_LIMIT_S = 12 * 3600
+#: Nobody stays in for longer without a password: a page that is open somewhere, or a cookie that
+#: was copied, would hold for as long as it is used.
+LIFE_S = 7 * 24 * 3600
 #: Failed log-ins a minute for one (address, user), and pairs watched at once.
 MAX_FAILURES = 5
 FAILURE_WINDOW_S = 60
@@ -25,6 +28,7 @@ class Session:
     user: str
     proof: str
     last_seen_s: float
+    opened_s: float
 
 
 @dataclass
@@ -42,7 +46,7 @@ class SessionTable:
         while len(self.sessions) >= MAX_SESSIONS:
             idlest = min(self.sessions, key=lambda known: self.sessions[known].last_seen_s)
             del self.sessions[idlest]
-        self.sessions[session_id] = Session(user, proof, now_s)
+        self.sessions[session_id] = Session(user, proof, now_s, now_s)
 
     def user(self, session_id: object, now_s: float) -> str | None:
         """Give the user of a session, or None when it is unknown or was idle too long."""
@@ -57,9 +61,8 @@ class SessionTable:
         session = self.sessions.get(session_id)
         if session is None:
             return False
-        if now_s - session.last_seen_s > IDLE_LIMIT_S or not self.holds(
-            session.user, session.proof
-        ):
+        is_over = now_s - session.last_seen_s > IDLE_LIMIT_S or now_s - session.opened_s > LIFE_S
+        if is_over or not self.holds(session.user, session.proof):
             self.close(session_id)
             return False
         return True

@@ -38,6 +38,19 @@ def test_what_was_taken_is_not_counted_again() -> None:
     refusals.note(".7.1", "mac-mismatch")
     assert refusals.take(1000) is not None
     assert refusals.take(1000) is None
+    refusals.stored(well=True)
+    assert refusals.take(1000) is None
+
+
+def test_what_could_not_be_stored_is_counted_with_what_came_meanwhile() -> None:
+    refusals = Refusals()
+    refusals.note(".7.1", "mac-mismatch")
+    refusals.take(1000)
+    for _ in range(2):
+        refusals.note(".7.1", "mac-mismatch")
+    assert refusals.take(1001) is None, "one is being made"
+    refusals.stored(well=False)
+    assert _stored(refusals)[0] == {(".7.1", "mac-mismatch"): 3}
 
 
 def test_more_kinds_than_are_told_apart_count_as_of_nobody() -> None:

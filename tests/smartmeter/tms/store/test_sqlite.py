@@ -2,6 +2,7 @@
 
 import sqlite3
 from concurrent.futures import wait
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -111,6 +112,28 @@ def test_a_database_whose_files_were_removed_acknowledges_nothing_until_they_are
     store = Store(path)
     names = {row[0] for row in store.read("SELECT name FROM settings")}
     assert names >= {"before", "noted", "after"} and "lost" not in names
+    store.close()
+
+
+@pytest.mark.parametrize("with_log", [True, False])
+def test_a_database_that_a_copy_was_written_over_acknowledges_nothing(
+    tmp_path: Path, with_log: bool
+) -> None:
+    path, copy = tmp_path / "tms.sqlite3", tmp_path / "copy"
+    Store(path).close()
+    copy.write_bytes(path.read_bytes())
+    if not with_log:
+        with closing(sqlite3.connect(copy)) as connection:
+            connection.execute("PRAGMA journal_mode=DELETE")
+    store = Store(path)
+    big = "INSERT INTO settings VALUES ('big', zeroblob(100000))"
+    store.write_now(lambda c: c.execute(big).rowcount)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint")
+    store.write_now(lambda c: put(c, "before"))
+    path.write_bytes(copy.read_bytes())
+    with pytest.raises(StorageError, match="overwritten while it was open; stop, put the copy"):
+        store.write_now(lambda c: put(c, "lost"))
     store.close()
 
 

@@ -10,7 +10,13 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import ClientDisconnect
 
 from smartmeter.tms.web.login import MAX_FORM_OCTETS, Guard, add_login
-from smartmeter.tms.web.sessions import IDLE_LIMIT_S, MAX_SESSIONS, FailureLimit, SessionTable
+from smartmeter.tms.web.sessions import (
+    IDLE_LIMIT_S,
+    LIFE_S,
+    MAX_SESSIONS,
+    FailureLimit,
+    SessionTable,
+)
 
 
 @pytest.fixture
@@ -122,6 +128,14 @@ def test_sessions_are_bounded_and_end_when_idle() -> None:
     assert table.user("500", 501.0) == "ann"
     assert table.user("500", 502.0 + IDLE_LIMIT_S) is None
     assert table.user(7, 0.0) is None
+
+
+def test_a_session_that_is_used_all_the_time_ends_after_a_week() -> None:
+    table = SessionTable(lambda user, proof: True)
+    table.open("watched", "ann", "hash", 0.0)
+    for hour in range(LIFE_S // 3600 + 1):
+        assert table.user("watched", hour * 3600.0) == "ann"
+    assert table.user("watched", LIFE_S + 1.0) is None
 
 
 def test_a_session_ends_when_its_user_is_gone_or_has_another_password() -> None:

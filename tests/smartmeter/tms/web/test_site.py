@@ -98,6 +98,7 @@ async def test_every_path_asks_for_a_log_in_and_files_stream_behind_it(
 WRONG: list[tuple[str, str, bytes | None, int, str]] = [
     ("GET", "/api/export/alarms?frm=2026-01-01", None, 400, "no 'frm' here; choose of esn, f"),
     ("GET", "/api/overview?state=late", None, 400, "no 'state' here; leave it out"),
+    ("GET", "/api/meters?state=silent&state=overdue", None, 400, "'state' comes twice"),
     ("GET", "/api/meters?state=lost", None, 400, "no 'lost'; choose of shipped"),
     ("GET", "/api/export/alarms?from=2026-02-01&to=2026-01-01", None, 400, "before from"),
     ("GET", "/api/jobs/-1", None, 400, "path.number"),
