@@ -105,7 +105,7 @@ def read_table(table: int) -> Script[bytes]:
     request: Request = FullRead(table)
     response = yield request
     if response.code != ResponseCode.rstl:
-        return decode_blocks(check(request, response).data)
+        return _table_octets(request, response)
     data, size = b"", PIECE_OCTETS
     while len(data) < MAX_TABLE_OCTETS:
         request = OffsetRead(table, len(data), size)
@@ -116,11 +116,23 @@ def read_table(table: int) -> Script[bytes]:
         if size > 1 and (is_past_the_end or response.code == ResponseCode.rstl):
             size //= 2
             continue
-        piece = decode_blocks(check(request, response).data)
+        piece = _table_octets(request, response)
         data += piece
         if len(piece) < size:
             break
     return data
+
+
+def _table_octets(request: Request, response: Response) -> bytes:
+    """Give what a read brought; RemoteProtocolError says of which table it makes no sense."""
+    octets = check(request, response).data
+    try:
+        return decode_blocks(octets)
+    except RemoteProtocolError as error:
+        raise RemoteProtocolError(
+            f"{_text(request)}: what the meter answered is no table: {error};"
+            " --pcap FILE keeps what came"
+        ) from error
 
 
 def _text(request: Request) -> str:
@@ -331,7 +343,8 @@ class NetworkMeter:
         return Response(answer[0], answer[1:])
 
     def _asked(self, request: Request) -> bytes:
-        return decode_blocks(self._secured([request])[-1][1:])
+        answer = self._secured([request])[-1]
+        return _table_octets(request, Response(answer[0], answer[1:]))
 
     def _change(
         self, request: Request, table: int, offset: int = 0, also: Sequence[FullRead] = ()

@@ -18,10 +18,11 @@ from protocols.c1222.node import Node, NodeSettings, RequestArrived
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import Refused, Server
 from protocols.c1222.sessions import SessionTable
-from protocols.errors import LinkError, OutcomeUnknown, PortError, ServiceRefused
+from protocols.errors import LinkError, OutcomeUnknown, PortError, ProtocolError, ServiceRefused
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Response
 from protocols.transports import apdu_connection, network_meter
-from protocols.transports.network_meter import NetworkMeter
+from protocols.transports.network_meter import NetworkMeter, read_table
 from protocols.transports.network_name import Carried, parse_name
 from tests.ports import free_port
 from tests.protocols.c1222.conversation import (
@@ -572,6 +573,12 @@ def test_a_read_is_asked_anew_when_its_connection_ends_and_a_write_is_not() -> N
         with pytest.raises(OutcomeUnknown):
             meter.write(3, b"whole")
         assert meter.read(3) == bytes(5)
+
+
+def test_an_answer_that_is_no_table_is_told_with_the_table() -> None:
+    next(script := read_table(23))
+    with pytest.raises(ProtocolError, match=r"table 23: .*wrong table checksum"):
+        script.send(Response(ResponseCode.ok, b"\0\3abc\0"))
 
 
 def test_what_was_refused_is_told_where_the_connection_ends_without_an_answer() -> None:
