@@ -81,7 +81,7 @@ def test_a_clone_replaces_an_older_one_of_its_meter_and_no_other_file(tmp_path: 
 def test_a_live_twin_runs_on_from_its_image(tmp_path: Path) -> None:
     image = tmp_path / "meter.json"
     assert smartmeter("clone", "sim:", str(image)).returncode == 0
-    live = ("--image", str(image), "--live", "--clock", "1767225600,36000")
+    live = ("--image", str(image), "--live", "--clock", f"{int(time.time())},36000")
     with meter_process("--tcp", "127.0.0.1:0", *live) as (port, _), open_meter(port) as meter:
         first = {number: meter.read(number) for number in (1, 23, 52)}
         time.sleep(1)

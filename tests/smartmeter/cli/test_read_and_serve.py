@@ -26,7 +26,7 @@ EIGHT = ("0", "1", "3", "5", "23", "52", "64")
 
 def test_a_pty_serves_the_tables_and_the_password_decides_which(tmp_path: Path) -> None:
     link = str(tmp_path / "meter")
-    with meter_process("--pty", link, "--clock", "1767225600,60") as (port, _):
+    with meter_process("--pty", link, "--clock", f"{int(time.time())},60") as (port, _):
         assert port == link
         closed = smartmeter("read", port, "52", "76", "--json")
         assert closed.returncode == 1
