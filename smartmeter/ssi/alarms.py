@@ -78,18 +78,16 @@ class Alarms:
             return Disposition.LOG
         return self.disposition(source, code)
 
-    def status_bit(self, bit: int, meter_logs: bool) -> Disposition:
+    def status_bit(self, bit: int, is_logged: bool) -> Disposition:
         """Give what is to become of a bit of ST-03 that was set.
 
-        A meter that keeps an event log tells of it there: once is enough.
+        Where the meter's log tells of the event that is the same, once is enough.
         """
         found = self._entries.get((AlarmSource.METER_STATUS, bit))
         event = EVENT_OF_STATUS.get(bit)
         if found is not None or event is None:
             return self._default if found is None else found
-        return (
-            Disposition.LOG if meter_logs else self.disposition(AlarmSource.METER_STANDARD, event)
-        )
+        return Disposition.LOG if is_logged else self.disposition(AlarmSource.METER_STANDARD, event)
 
     def value(
         self,

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
-from protocols.errors import RemoteProtocolError, ServiceRefused
-from smartmeter.base.errors import StorageError
+from protocols.errors import ServiceRefused
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
@@ -29,7 +28,6 @@ class DemandResets:
 
     def __init__(self, memory: Memory, reporter: Reporter) -> None:
         self._memory, self._reporter = memory, reporter
-        self._fault: StorageError | None = None
         if memory.reset_before_s is not None and not memory.reset_open:  # cut off before it asked
             self._undo()
 
@@ -66,20 +64,14 @@ class DemandResets:
         """Make durable that the meter is about to be asked."""
         memory = self._memory
         memory.reset_open, memory.reset_count, memory.reset_told = True, count, False
-        try:
-            self._reporter.keep()
-        except StorageError as error:
-            # In a session with the meter nobody takes this: ``failed`` raises it.
-            memory.reset_open, self._fault = False, error
-            raise RemoteProtocolError("what is asked cannot be made durable") from error
+        self._reporter.keep_in_session()
 
     def failed(self) -> bool:
         """A reset came to no good end; True when the meter may have done it all the same.
 
         StorageError when the memory did not take that it was meant.
         """
-        if self._fault is not None:
-            raise self._fault
+        self._reporter.raise_fault()
         if not self._memory.reset_open:
             self._undo()
             self._reporter.keep()

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from ansi_tables import Layout, layout_for
+from ansi_tables.errors import TableError
 from ansi_tables.meaning.clock import ClockRules
 from ansi_tables.meaning.logs import is_unwritten
 from ansi_tables.values import Record
@@ -36,6 +37,7 @@ from smartmeter.ssi.moving_list import read_moving
 EVENT_LOG = 76
 #: Standard events.
 POWER_DOWN, POWER_UP, CLOCK_WAS_SET, CLOCK_IS_SET, DST_ON, DST_OFF = 1, 2, 3, 4, 22, 23
+_LOGGED = ((75, "STD_EVENTS_MONITORED_FLAGS"), (72, "STD_EVENTS_SUPPORTED"))
 #: Entries that are read between two looks at the head of the log.
 ENTRIES_A_LOOK = 32
 #: Entries before the cursor that are read to know which of two equal hours it is.
@@ -145,6 +147,23 @@ def read_log_end(meter: MeterContext, limits: ClientLimits) -> Script[LogRead]:
         return LogRead((), head.last, 0)
     newest = yield from _read_entry(layout, limits, head, head.last)
     return LogRead((), head.last - is_unwritten(newest, "EVENT_TIME"), 0)
+
+
+def read_logged(meter: MeterContext, limits: ClientLimits) -> Script[frozenset[int] | None]:
+    """Read which standard events the log takes: those monitored (ST-75), or supported (ST-72).
+
+    None where the meter tells neither.
+    """
+    for table, name in _LOGGED:
+        if table not in meter.context.fmt.std_tbls_used:
+            continue
+        try:
+            layout = layout_for(table, meter.context)
+            octets = yield from read_part(table, *layout.field(name), limits)
+            return frozenset(layout.value_at(name, octets))
+        except (ServiceRefused, TableError):
+            continue
+    return None
 
 
 def _look(meter: MeterContext, layout: Layout, limits: ClientLimits) -> Script[_Head]:

@@ -52,6 +52,10 @@ class Memory:
     #: Raised or not, and the octets last seen, by monitor number; and what that is the state of.
     watch: dict[str, list[Any]] = field(default_factory=dict)
     watched: dict[str, str] = field(default_factory=dict)
+    #: The monitors that this meter makes impossible and that were told, in words.
+    faults_told: list[str] = field(default_factory=list)
+    #: It was told that the meter does not answer, and not yet that it does again.
+    meter_lost: bool = False
     context_sent: int = 0
     next_alarm: int = 1
     advisories: list[str] = field(default_factory=list)
@@ -73,6 +77,11 @@ class Memory:
     profile_gaps: list[list[int]] = field(default_factory=list)
     reset_s: int = 0
     self_read_s: int = 0
+    #: Of these two, by code of the event, those whose event the meter's log has told.
+    effects_seen: dict[str, int] = field(default_factory=dict)
+    #: A self-read of which it is not known whether it was done: when it was due, and the sequence
+    #: number of the newest one before.
+    self_read_asked: list[int | None] | None = None
     #: A demand reset whose ST-25 is still to be reported.
     reset_told: bool = True
     #: When the one before it was, while one is meant and not done; whether the meter was asked
@@ -127,6 +136,7 @@ class Memory:
         self.nominal_v, self.nominal_version = {}, 0
         self.status_bits, self.meter_down_s, self.gaps_logged = None, None, []
         self.reset_s, self.self_read_s, self.reset_told = 0, 0, True
+        self.effects_seen, self.self_read_asked, self.faults_told = {}, None, []
         self.reset_before_s, self.reset_open, self.reset_count = None, False, None
         self.season, self.calendar = None, ""
         self.context_sent = 0

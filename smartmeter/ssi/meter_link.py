@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ansi_tables.ssi_tables import ModuleAlarm
+from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
 
@@ -16,20 +17,22 @@ UNREACHABLE_AFTER = 3
 class MeterLink:
     """Counts what failed in a row, and tells when the meter is lost and when it is back."""
 
-    def __init__(self, reporter: Reporter, scheduler: Scheduler, now_us: int) -> None:
-        self._reporter, self._scheduler = reporter, scheduler
+    def __init__(
+        self, memory: Memory, reporter: Reporter, scheduler: Scheduler, now_us: int
+    ) -> None:
+        self._memory, self._reporter, self._scheduler = memory, reporter, scheduler
         #: When the meter's context is to be read; None while it is as it was read.
         self.read_due_us: int | None = now_us
         #: Sessions with the meter that failed since the module's start.
         self.failures = 0
         self._in_a_row = 0
-        self._lost = self._locked = False
+        self._locked = False
         self._reading = False
 
     @property
     def answers(self) -> bool:
         """Tell whether the meter was read and has not failed to answer several times since."""
-        return not self._lost and self._reporter.meter is not None
+        return not self._memory.meter_lost and self._reporter.meter is not None
 
     def read_again(self, now_us: int) -> None:
         """Let the meter's context be read anew: a table of it has changed."""
@@ -63,10 +66,10 @@ class MeterLink:
         return True
 
     def answered(self, now_us: int) -> None:
-        """A job at the meter was done."""
+        """A job at the meter was done; that is told once the module knows the time."""
         self._in_a_row = 0
-        if self._lost:
-            self._lost = False
+        if self._memory.meter_lost and self._reporter.utc_s(now_us):
+            self._memory.meter_lost = False
             self._scheduler.try_again(now_us)
             self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
 
@@ -87,8 +90,9 @@ class MeterLink:
         if in_outage:
             return False
         self._in_a_row += 1
-        if self._in_a_row < UNREACHABLE_AFTER or self._lost or self._reporter.meter is None:
+        lost = self._memory.meter_lost
+        if self._in_a_row < UNREACHABLE_AFTER or lost or self._reporter.meter is None:
             return False
-        self._lost = True
+        self._memory.meter_lost = True
         self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, cause, now_us)
         return True

@@ -75,7 +75,7 @@ class Parts:
             self.esn, self.memory, self.reporter, self.outbox, calendar, self.known
         )
         self.gaps = GapFilling(self.memory, self.reporter, self.outbox, self.known)
-        self.link = MeterLink(self.reporter, self.tasks.scheduler, now_us)
+        self.link = MeterLink(self.memory, self.reporter, self.tasks.scheduler, now_us)
         self.watching = Watching(
             self.memory,
             self.reporter,

@@ -8,7 +8,9 @@ from dataclasses import astuple
 from typing import Any
 
 from ansi_tables.ssi_tables import AlarmSource, Cause, Disposition, ModuleAlarm, SsiTable
+from protocols.errors import RemoteProtocolError
 from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi.alarms import NO_MONITOR, Alarms
 from smartmeter.ssi.configuration import Configuration
@@ -16,7 +18,14 @@ from smartmeter.ssi.memory import MAX_OUTAGES, Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.outbox import Entry, Outbox
 from smartmeter.ssi.own_tables import version_value
-from smartmeter.ssi.reports import NO_SCHEDULE, IntervalPart, ReportMaker, pack
+from smartmeter.ssi.reports import (
+    NO_SCHEDULE,
+    PREVIOUS_RESET,
+    IntervalPart,
+    ReportMaker,
+    carries,
+    pack,
+)
 from smartmeter.ssi.states import Life, warning
 from smartmeter.ssi.upgrade import Upgrade
 
@@ -45,6 +54,9 @@ class Reporter:
         self.meter: MeterContext | None = None
         #: Alarms that are to leave together.
         self._together: list[bytes] | None = None
+        self._fault: StorageError | None = None
+        #: What a demand reset has left (ST-25) gave way to exceptions, and is to be told again.
+        self.reset_dropped = False
 
     def utc_s(self, now_us: int) -> int:
         """Give the module's UTC second, 0 while its clock is not set."""
@@ -53,6 +65,23 @@ class Reporter:
     def keep(self) -> None:
         """Make the module's memory durable as it stands."""
         self._nvram.commit(self._memory.pages())
+
+    def keep_in_session(self) -> None:
+        """Make the memory durable amid a job at the meter; RemoteProtocolError when it is not.
+
+        In a session nobody takes a StorageError: who hears that the job failed calls
+        ``raise_fault``.
+        """
+        try:
+            self.keep()
+        except StorageError as error:
+            self._fault = error
+            raise RemoteProtocolError("what is asked cannot be made durable") from error
+
+    def raise_fault(self) -> None:
+        """Raise the StorageError of a job at the meter, if there was one."""
+        if self._fault is not None:
+            raise self._fault
 
     def warning(self, now_us: int) -> int:
         """Give the warning for the time since the last acknowledgement, or since the first use."""
@@ -109,8 +138,16 @@ class Reporter:
         return number
 
     def _give_back(self, victim: Entry, now_us: int) -> None:
-        """Let the advisories and outages of a report that gives way ride on the next."""
+        """Let the advisories and outages of a report that gives way ride on the next.
+
+        A hello comes again with the next registration, and what a demand reset has left as soon
+        as there is room.
+        """
         for service in victim.services:
+            if self.make.told(service, SsiTable.MODULE_VERSION) is not None:
+                self._memory.context_sent = 0
+            if carries(service, PREVIOUS_RESET):
+                self._memory.reset_told, self.reset_dropped = False, True
             alarm = self.make.told(service, SsiTable.ALARM)
             if alarm is not None:
                 self.alarms.keep(alarm)

@@ -29,6 +29,8 @@ INTERVALS_PER_REPORT = 60
 #: Intervals that are put into one part; a part that comes out too large is cut in halves.
 MAX_PART = 1000
 MANUFACTURER_BIT = 0x0800
+#: What the last demand reset has left.
+PREVIOUS_RESET = 25
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ class ReportMaker:
             carried = IntervalRange(LOG_SET, log_epoch, first, end)
             parts.append(IntervalPart(self.own(SsiTable.EVENT_PART, value), carried))
         return parts
+
+
+def carries(service: bytes, table: int) -> bool:
+    """Tell whether a service carries a table of the meter, or a part of it."""
+    request = decode_request(service)
+    return isinstance(request, FullWrite | OffsetWrite) and request.table == table
 
 
 def runs(intervals: Sequence[Interval]) -> Iterator[Sequence[Interval]]:

@@ -1,8 +1,8 @@
 """Self-reads: each that is due is done once, also where the line loses the meter's answer.
 
-Whether the meter has done it is open then: the sequence number of its newest self-read (ST-26)
-tells when it is tried again, and a meter without one is taken to have done it.  This is kept in
-memory only: a module that starts anew in between may have a self-read done twice.
+That the meter is about to be asked is durable before it is, with the sequence number of its newest
+self-read (ST-26).  An answer that the line lost, and a power cut, leave open whether it was done:
+that number tells when it is tried again, and a meter without one is taken to have done it.
 """
 
 from __future__ import annotations
@@ -10,29 +10,32 @@ from __future__ import annotations
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import ServiceRefused
+from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
+from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.work import SELF_READ_BIT, ProcedureRefused, read_count, remote_reset
 
 SELF_READS, NEWEST = 26, "LAST_ENTRY_SEQ_NBR"
 
 
 class SelfReads:
-    """Remembers the self-read of which it is not known whether it was done."""
+    """Keeps in the module's memory the self-read of which it is not known whether it was done."""
 
-    def __init__(self) -> None:
-        #: When it was due, and the newest in ST-26 before.
-        self._open: tuple[int, int | None] | None = None
+    def __init__(self, memory: Memory, reporter: Reporter) -> None:
+        self._memory, self._reporter = memory, reporter
 
     def script(self, meter: MeterContext, due_s: int, limits: ClientLimits) -> Script[None]:
         """Let the meter read itself, unless it has done so when it was asked before."""
+        memory = self._memory
         newest = yield from read_count(meter, SELF_READS, NEWEST, limits)
-        asked, self._open = self._open, None
+        asked, memory.self_read_asked = memory.self_read_asked, None
         if asked is not None and asked[0] == due_s and (newest is None or newest != asked[1]):
             return
-        self._open = due_s, newest
+        memory.self_read_asked = [due_s, newest]
+        self._reporter.keep_in_session()
         try:
             yield from remote_reset(meter, SELF_READ_BIT, due_s, limits)
         except (ServiceRefused, ProcedureRefused):
-            self._open = None
+            memory.self_read_asked = None
             raise
-        self._open = None
+        memory.self_read_asked = None

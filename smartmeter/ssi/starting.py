@@ -62,6 +62,7 @@ class Starting:
             if parts.life.has(error):
                 parts.reporter.raise_own(code, text, now_us)
         self.tell_upgrade(now_us)
+        parts.link.answered(now_us)
         if not parts.memory.reset_told:
             parts.tasks.report_reset(now_us)
         if parts.outage.mains_on:

@@ -45,10 +45,12 @@ class TaskRunner:
         self.scheduler = Scheduler(esn, memory.marks)
         self.clock = ClockCheck(reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory, reporter)
-        self.self_reads = SelfReads()
+        self.self_reads = SelfReads(memory, reporter)
         #: The run that reads from the cursors, and those that wait until it has moved them.
         self._reading: Run | None = None
         self._behind: list[Run] = []
+        #: The season and calendar whose report was asked for and is not made yet.
+        self._season_asked: work.Season | None = None
 
     def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
         """Take the SCHEDULES table."""
@@ -76,6 +78,9 @@ class TaskRunner:
     def start_due(self, utc_s: int, shown: Shown, now_us: int) -> bool:
         """Start what is due; True when something may have ended at once."""
         started = False
+        if self._reporter.reset_dropped and self._outbox.room:
+            self._reporter.reset_dropped = False
+            self.report_reset(now_us)
         runs, self._behind = self._behind, []
         for run in runs + self.scheduler.due(utc_s, now_us):
             if self._reading is not None and _moves_cursors(run):
@@ -145,6 +150,7 @@ class TaskRunner:
 
     def failed(self, run: Run, now_us: int) -> None:
         """A run could not be done; it is tried again."""
+        self._reporter.raise_fault()
         if run.schedule["TASK"] == Task.DEMAND_RESET:
             self.resets.failed()
         self.scheduler.failed(run, now_us)
@@ -226,11 +232,13 @@ class TaskRunner:
         memory = self._memory
         if not memory.calendar:
             self._know_season(season)
-        elif (season.season, season.calendar) != (memory.season, memory.calendar):
+        elif season not in (work.Season(memory.season, memory.calendar), self._season_asked):
+            self._season_asked = season
             self._once(Cause.SCHEDULE, now_us, TABLES=list(work.SEASON_TABLES))
 
     def _know_season(self, season: work.Season) -> None:
         self._memory.season, self._memory.calendar = season.season, season.calendar
+        self._season_asked = None
 
 
 def _moves_cursors(run: Run) -> bool:

@@ -15,6 +15,7 @@ from ansi_tables.ssi_tables import BLANK_MONITOR, AlarmSource, Disposition, Modu
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from smartmeter.ssi import work
+from smartmeter.ssi.alarms import EVENT_OF_STATUS
 from smartmeter.ssi.known_meter import KnownMeter
 from smartmeter.ssi.log_reading import (
     EVENT_LOG,
@@ -24,6 +25,7 @@ from smartmeter.ssi.log_reading import (
     LogRead,
     read_log_and_clock,
     read_log_end,
+    read_logged,
 )
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
@@ -45,6 +47,10 @@ POWER_FAILURE_BIT = 11
 #: ED_STD_STATUS1 is two octets in the order of ST-00, ED_STD_STATUS2 one; then the manufacturer's.
 STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
 STATUS_MONITOR, LOG_MONITOR = 254, 253
+#: Monitors that this meter makes impossible and that are remembered as told.
+MAX_FAULTS_TOLD = 128
+#: USER_ID of an entry of the log that the meter made by itself.
+DEVICE = 0
 
 #: A port at which too many jobs wait is asked again after so long.
 BUSY_US = 1_000_000
@@ -74,7 +80,8 @@ class Watching:
         self._looking: tuple[Span, ...] | None = None
         self._rest_until_us = now_us
         self._duty_permille = 1000
-        self._told_faults: set[str] = set()
+        #: The standard events that the meter's log takes; None: it does not tell.
+        self._logged: frozenset[int] | None = None
         #: What came while the module did not run is judged at the first look at the log's end.
         self._log_is_judged = False
         self.line_us = 0
@@ -109,14 +116,14 @@ class Watching:
     def forget(self) -> None:
         """Begin anew: it is another meter, whose state the memory has forgotten."""
         self._monitor.forget()
-        self._told_faults.clear()
         self._log_is_judged = self.season_changed = False
 
     def _tell_faults(self, now_us: int) -> None:
         """Tell of each fault once, however often it comes and goes."""
         for fault in self.faults:
-            if fault not in self._told_faults:
-                self._told_faults.add(fault)
+            told = self._memory.faults_told
+            if fault not in told:
+                self._memory.faults_told = [*told, fault][-MAX_FAULTS_TOLD:]
                 self._reporter.raise_own(ModuleAlarm.MONITOR_IMPOSSIBLE, fault, now_us)
 
     def next_us(self) -> int | None:
@@ -150,6 +157,11 @@ class Watching:
         read = yield from work.watch(spans, limits)
         if self._monitor.stirs(spans, read, now_us):
             yield from self._door.look(limits)
+            meter, status = self._reporter.meter, self._memory.status_bits
+            if meter is not None and any(
+                span.table == STATUS_TABLE and octets.hex() != status for span, octets in read
+            ):
+                self._logged = yield from read_logged(meter, limits)
         return read
 
     def looked(
@@ -247,13 +259,20 @@ class Watching:
         # A bit is told when it is set; the first look tells what is set already.
         before = _bits(bytes.fromhex(memory.status_bits or ""), order)
         memory.status_bits = octets.hex()
-        logs = EVENT_LOG in meter.context.fmt.std_tbls_used
         for bit in sorted(_bits(octets, order) - before):
-            if bit == POWER_FAILURE_BIT and self._outage_is_told(logs, now_us):
+            is_logged = self._is_logged(EVENT_OF_STATUS.get(bit))
+            if bit == POWER_FAILURE_BIT and self._outage_is_told(is_logged, now_us):
                 continue
-            disposition = self._reporter.alarms.status_bit(bit, logs)
+            disposition = self._reporter.alarms.status_bit(bit, is_logged)
             text = f"status bit {bit} of ST-03 was set"
             self._reporter.raise_(AlarmSource.METER_STATUS, bit, disposition, text, now_us)
+
+    def _is_logged(self, event: int | None) -> bool:
+        """Tell whether the meter's log tells of a standard event."""
+        meter = self._reporter.meter
+        if meter is None or EVENT_LOG not in meter.context.fmt.std_tbls_used:
+            return False
+        return self._logged is None or event in self._logged
 
     def _outage_is_told(self, logs: bool, now_us: int) -> bool:
         """Tell whether the power failure that ST-03 shows is an outage that is told as one.
@@ -314,12 +333,19 @@ class Watching:
     def _is_ours(self, entry: LogEntry) -> bool:
         """Tell whether the module caused an event: by its user, or a reset or self-read just done.
 
-        Some meters log the effect of a procedure as the device's own doing.
+        Some meters log the effect of a procedure as the device's own doing.  Each has one: what
+        else is reset about that time was reset by somebody else.
         """
-        done_s = {DEMAND_RESET: self._memory.reset_s, SELF_READ: self._memory.self_read_s}
+        memory, is_by_us = self._memory, entry.user_id == self._user_id
+        done_s = {DEMAND_RESET: memory.reset_s, SELF_READ: memory.self_read_s}
         asked_s = 0 if entry.manufacturer else done_s.get(entry.code, 0)
-        is_effect = asked_s > 0 and abs(entry.time_s - asked_s) <= EFFECT_S
-        return entry.user_id == self._user_id or is_effect
+        if not asked_s or abs(entry.time_s - asked_s) > EFFECT_S:
+            return is_by_us
+        is_first = memory.effects_seen.get(str(entry.code)) != asked_s
+        if not is_first or not (is_by_us or entry.user_id == DEVICE):
+            return is_by_us
+        memory.effects_seen[str(entry.code)] = asked_s
+        return True
 
 
 def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:

@@ -3,13 +3,24 @@
 import pytest
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import AlarmSource, Content, Disposition, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import (
+    DEFAULT_BASE,
+    AlarmSource,
+    Command,
+    Content,
+    Disposition,
+    ModuleAlarm,
+    SsiTable,
+)
 from smartmeter.ssi.alarms import MAX_ADVISORIES, Alarms
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.outbox import LOG_SET
+from smartmeter.ssi.reports import PREVIOUS_RESET
 from tests.smartmeter.ssi.host import (
     OUTAGE,
     Street,
+    command,
+    own_write,
     raise_alarms,
     schedule,
     schedules,
@@ -44,6 +55,28 @@ def full_outbox(monkeypatch: pytest.MonkeyPatch) -> Street:
     street.run(HOUR_S)
     assert street.device.module.memory.reports_dropped
     return street
+
+
+def test_what_a_reset_left_and_the_hello_come_again_where_they_gave_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(60)
+    street.host.reports.clear()
+    street.host.refusing = True
+    street.ask(own_write(SsiTable.COMMAND, command(Command.SEND_CONTEXT)))
+    street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET)))
+    street.run(60)
+    raise_alarms(street, 12)
+    assert street.device.module.memory.reports_dropped == 2
+    street.host.refusing = False
+    street.run(2 * HOUR_S)
+    numbers = [number for one in street.host.reports for number, _ in one.parts]
+    assert numbers.count(PREVIOUS_RESET) == 1
+    assert numbers.count(DEFAULT_BASE + SsiTable.MODULE_VERSION) == 1
 
 
 def test_advisories_outages_and_the_log_of_reports_that_give_way_come_later_and_once(

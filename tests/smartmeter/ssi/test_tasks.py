@@ -164,7 +164,7 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
     meter, module = street.device.meter, street.device.module
     reads = meter.metering.billing.self_reads.pointers
     lose_at = {
-        "request": lambda: module.tasks.self_reads._open is not None,
+        "request": lambda: module.memory.self_read_asked is not None,
         "answer": lambda: reads.added == 1,
     }
     assert street.world.run(street.world.now_us + 2 * HOUR_S * US_PER_S, lose_at[lost])
@@ -176,6 +176,23 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
     assert reads.added == 1
     street.run(HOUR_S)
     assert reads.added == 2
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_power_cut_at_any_write_of_a_self_read_reads_once(step: int, after: bool) -> None:
+    street = Street()
+    cutting = cut_nvram(street)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.SELF_READ, PERIOD_MIN=60)))
+    street.run(HOUR_S // 2)
+    cutting.cut_in, cutting.after = step, after
+    with pytest.raises(PowerCut):
+        street.run(HOUR_S)
+    cutting.cut_in = 0
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S // 2)
+    assert street.device.meter.metering.billing.self_reads.pointers.added == 1
 
 
 def refuse_answers(street: Street) -> None:

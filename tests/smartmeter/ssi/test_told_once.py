@@ -1,0 +1,125 @@
+"""What is told once is told once over restarts too; what the module did not do is not kept back."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansi_tables.ssi_tables import AlarmSource, Cause, Command, ModuleAlarm, SsiTable, Task
+from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.profile import DeviceProfile
+from smartmeter.meter.profiles import PROFILES
+from smartmeter.meter.trouble import Trouble
+from tests.smartmeter.ssi.host import (
+    GENERAL,
+    Street,
+    command,
+    monitor,
+    own_write,
+    schedule,
+    schedules,
+)
+
+HOUR_S = 3600
+WATCHED = {**GENERAL, "STATUS_PERIOD_MS": 2000}
+
+
+def watching(codes: tuple[int, ...], profile: DeviceProfile | None = None) -> Street:
+    """Have a module that tells these standard events at once."""
+    settings = MeterSettings() if profile is None else MeterSettings(profile=profile)
+    street = Street(meter=settings)
+    street.run(10)
+    entries = [{"SOURCE": 1, "CODE": code, "DISPOSITION": 2} for code in codes]
+    disposition = {"DEFAULT": 0, "ENTRIES": entries}
+    street.provision(
+        GENERAL=WATCHED, DISPOSITION=disposition, SCHEDULES=schedules(schedule(JITTER_S=0))
+    )
+    street.run(60)
+    return street
+
+
+def told(street: Street, source: AlarmSource) -> list[int]:
+    return [one["CODE"] for one in street.host.parts(SsiTable.ALARM) if one["SOURCE"] == source]
+
+
+def reset_by_hand(street: Street) -> None:
+    meter = street.device.meter
+    meter.advance(street.world.now_us)
+    assert meter.metering.demand_reset(meter.clock.utc_s(street.world.now_us))
+
+
+@pytest.mark.parametrize("hand_first", [True, False])
+def test_a_reset_by_hand_within_a_minute_of_the_modules_own_is_told(hand_first: bool) -> None:
+    street = watching((EventCode.DEMAND_RESET,))
+    order = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=1))
+    acts: list[Any] = [lambda: street.ask(order), lambda: reset_by_hand(street)]
+    for act in reversed(acts) if hand_first else acts:
+        act()
+        street.run(20)
+    assert street.device.meter.metering.registers.resets == 2
+    assert told(street, AlarmSource.METER_STANDARD) == [EventCode.DEMAND_RESET]
+
+
+def unlogged(event: int) -> DeviceProfile:
+    """Give a meter whose log leaves an event out, as ST-75 says."""
+    profile, name = PROFILES["residential"], "STD_EVENTS_MONITORED_FLAGS"
+    less = {**profile.tables[75], name: frozenset(profile.tables[75][name]) - {event}}
+    return replace(profile, tables={**profile.tables, 75: less})
+
+
+def test_a_status_bit_of_which_the_log_does_not_tell_is_told_as_the_event_would_be() -> None:
+    tamper = EventCode.TAMPER_ATTEMPT
+    street = watching((tamper, EventCode.LOW_BATTERY), unlogged(tamper))
+    for trouble in (Trouble.TAMPER, Trouble.LOW_BATTERY):
+        street.device.meter.inject(trouble, street.world.now_us)
+        street.run(20)
+    assert told(street, AlarmSource.METER_STATUS) == [12]
+    assert told(street, AlarmSource.METER_STANDARD) == [EventCode.LOW_BATTERY]
+
+
+def test_a_meter_that_answers_again_after_a_restart_of_the_module_is_told_as_back_once() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(60)
+    meter = street.device.meter
+    meter.mains(False, street.world.now_us)
+    street.run(HOUR_S)
+    for _ in range(2):
+        street.device.restart(street.world.now_us)
+        street.run(HOUR_S)
+    meter.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    of_link = {ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK}
+    codes = [code for code in told(street, AlarmSource.MODULE) if code in of_link]
+    assert codes == [ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK]
+    alarms = street.host.parts(SsiTable.ALARM)
+    assert all(one["TIME"] for one in alarms)
+
+
+def test_a_monitor_that_is_impossible_is_not_told_again_after_a_restart() -> None:
+    street = Street()
+    street.run(10)
+    away = monitor(1, TABLE=2047, PATH="", WIDTH=4, PERIOD_MS=500)
+    wrong = monitor(2, PATH="NO_SUCH_FIELD")
+    street.provision(MONITORS={"MONITORS": [away, wrong]}, SCHEDULES=schedules(schedule()))
+    for _ in range(3):
+        street.run(1000)
+        street.device.restart(street.world.now_us)
+    street.run(1000)
+    assert told(street, AlarmSource.MODULE) == [ModuleAlarm.MONITOR_IMPOSSIBLE] * 2
+
+
+def test_a_season_that_two_schedules_follow_is_reported_once() -> None:
+    street = Street(baud=9600)
+    street.run(30)
+    follow = {"TASK": Task.FOLLOW_UP, "PERIOD_MIN": 60, "PRIORITY": 0}
+    street.provision(SCHEDULES=schedules(schedule(1, **follow), schedule(2, **follow)))
+    street.run(2 * HOUR_S)
+    street.device.module.memory.season = 3  # as if the meter had been in another one before
+    street.run(2 * HOUR_S)
+    found = [one for one in street.host.reports if one.header["CAUSE"] == Cause.SCHEDULE]
+    assert len(found) == 1
