@@ -70,11 +70,23 @@ def parse_toml(text: str, place: str) -> dict[str, Any]:
     raise SettingsError(place, fault, "write TOML")
 
 
-def is_there(path: Path) -> bool:
-    """Tell whether a name leads to something; yes where nobody may look."""
-    with suppress(PermissionError):
-        return path.exists()
-    return True
+def file_number(path: Path) -> tuple[int, int] | None:
+    """Give which file a name leads to, None where it leads to none that may be looked at."""
+    with suppress(OSError):
+        found = path.stat()
+        return found.st_dev, found.st_ino
+    return None
+
+
+def leads_to(path: Path, number: tuple[int, int] | None) -> bool:
+    """Tell whether a name still leads to a file; yes where nobody may look."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return file_number(path) == number
 
 
 @contextmanager

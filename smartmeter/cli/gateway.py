@@ -63,21 +63,20 @@ def run(name: str, clock: str, page: str | None) -> None:
         if fault := listen_fault(*place):
             raise SettingsError(f"--with-tms {page}", fault, "choose another address")
 
+    if settings.is_plain and page is None:
+        leave_tls_out()
+    from smartmeter.gateway.status_socket import refuse_second
+
+    refuse_second(settings.socket)  # before anything of what the other one works on is opened
     if settings.upgrade is not None and not launched():
         # What only a launcher needs is not in memory for years.
         from smartmeter.gateway.launcher import Launcher
 
         if not Launcher(settings, sys.argv[1:], log_line).run():
             return
-    if settings.is_plain and page is None:
-        leave_tls_out()
-    from smartmeter.gateway.status_socket import answers
-
-    if not answers(settings.socket):
-        # Another one with these settings is told as such; others may share a file with it.
-        claim(settings.data)
-        for seat in settings.seats:
-            claim_file(seat.state)
+    claim(settings.data)
+    for seat in settings.seats:
+        claim_file(seat.state)
     import asyncio
 
     from smartmeter.gateway.service import run_gateway

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 PRUNE_S = 3600.0
+CSV, NOTHING = "CSV file", "takes nothing"
 FIRST_REST_S, MAX_REST_S = 2.0, 300.0
 
 Step = Callable[[], Coroutine[Any, Any, bool]]
@@ -57,7 +58,7 @@ class Outlets:
             async def csv_step() -> bool:
                 return file.step()
 
-            yield "CSV file", csv_step
+            yield CSV, csv_step
         if sinks.influx is not None:
             yield "InfluxDB", _influx_step(sinks.influx, readings, self._journal)
         if sinks.home_assistant is not None:
@@ -83,7 +84,7 @@ class Outlets:
                 while file.step():
                     continue
             except StorageError as error:
-                self._journal.say(str(error))
+                self._journal.state(CSV, f"{NOTHING}: {error}")
 
     async def _feed(self, name: str, step: Step) -> None:
         rest_s, seen = FIRST_REST_S, -1
@@ -95,7 +96,7 @@ class Outlets:
             try:
                 more = await step()
             except (SinkRefused, StorageError) as error:
-                self._journal.state(name, f"takes nothing: {error}")
+                self._journal.state(name, f"{NOTHING}: {error}")
                 await asyncio.sleep(rest_s)
                 rest_s = min(2 * rest_s, MAX_REST_S)
                 continue

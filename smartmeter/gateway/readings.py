@@ -27,9 +27,10 @@ from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, SsiTable
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import is_there
+from smartmeter.base.file import file_number, leads_to
 from smartmeter.gateway.energy_totals import EnergyTotals
 from smartmeter.tms.report_reader import read_report
+from smartmeter.tms.store.faults import empty_log
 from smartmeter.tms.store.interval_rows import is_same_interval
 from smartmeter.tms.store.records import Part
 
@@ -47,6 +48,8 @@ DAY_S = 86_400
 MAX_DIGITS = 60
 #: How long another program's write is waited for: meanwhile nothing else is done.
 BUSY_S = 0.5
+#: What is told of a file whose name leads elsewhere now.
+GONE = "was removed or replaced"
 _TAKEN = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _METER_CHANGED = (AlarmSource.MODULE, ModuleAlarm.METER_CHANGED)
@@ -113,6 +116,7 @@ class Readings:
             if self._db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION:
                 script = SCHEMA.read_text(encoding="utf-8")
                 self._db.executescript(f"BEGIN; {script} COMMIT;")
+            self._files = {path: file_number(path) for path in database_files(path)}
         except (sqlite3.Error, OSError) as error:
             if hasattr(self, "_db"):
                 self._db.close()
@@ -120,6 +124,8 @@ class Readings:
 
     def close(self) -> None:
         """Close the database."""
+        if not all(leads_to(path, number) for path, number in self._files.items()):
+            empty_log(self._db)
         self._db.close()
 
     def _fault(self, error: Exception) -> StorageError:
@@ -136,10 +142,10 @@ class Readings:
         return StorageError(str(self._path), told, remedy)
 
     def _has_its_name(self) -> None:
-        """Refuse to work on files that were removed: nothing of it would be there at the end."""
-        for path in database_files(self._path):
-            if not is_there(path):
-                raise StorageError(str(path), "was removed", "the gateway begins anew")
+        """Refuse to work on files without a name: nothing of it would be there at the end."""
+        for path, number in self._files.items():
+            if not leads_to(path, number):
+                raise StorageError(str(path), GONE, "the gateway begins anew")
 
     # What comes in.
 

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import is_there
+from smartmeter.base.file import file_number, leads_to
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.event_loop import ended
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
-from smartmeter.gateway.readings import KEEP_DAYS, Readings, database_files
+from smartmeter.gateway.readings import GONE, KEEP_DAYS, Readings, database_files
 from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.set_aside import has_room, no_room, set_aside
@@ -209,8 +209,11 @@ class Gateway:
             self._manager.alive(self._sentence())
 
     async def _watch_files(self) -> None:
-        """Begin anew when a database was removed or is damaged: what is written to it is lost."""
-        seen: set[Path] = set()
+        """Begin anew when a database was removed, has another in its place or is damaged.
+
+        What is written to it is lost.
+        """
+        seen: dict[Path, tuple[int, int]] = {}
         while True:
             databases = [self._settings.readings]
             if self.local is not None and self.local.server is not None:
@@ -218,9 +221,8 @@ class Gateway:
                 databases.append(self.local.database)
             # Of a log that was removed, all is in the database when this has been closed.
             paths = [file for path in databases for file in database_files(path)]
-            there = {path for path in paths if is_there(path)}
-            if gone := seen - there:
-                self._journal.say(f"{min(gone)}: was removed; the gateway begins anew")
+            if gone := [path for path in paths if path in seen and not leads_to(path, seen[path])]:
+                self._journal.say(f"{gone[0]}: {GONE}; the gateway begins anew")
                 self._begin_again()
                 return
             for database, follower in self._damaged():
@@ -230,7 +232,8 @@ class Gateway:
                     return
                 # It would be there again, and what does without it goes on.
                 self._journal.state(database.name, str(no_room(database)))
-            seen |= there
+            found = {path: file_number(path) for path in paths if path not in seen}
+            seen |= {path: number for path, number in found.items() if number is not None}
             await asyncio.sleep(FILES_S)
 
     def _sentence(self) -> str:

@@ -32,10 +32,7 @@ class StatusSocket:
         """Listen; SettingsError when the name is taken by what is no socket, or still answers."""
         try:
             if self._path.exists() and stat.S_ISSOCK(self._path.stat().st_mode):
-                if answers(self._path):
-                    raise SettingsError(
-                        f"socket {self._path}", "a gateway runs with these settings", "end it first"
-                    )
+                refuse_second(self._path)
                 self._path.unlink()  # of a gateway that was killed
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with _short_name(self._path) as name:
@@ -91,6 +88,12 @@ def answers(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def refuse_second(path: Path) -> None:
+    """SettingsError where a gateway runs with these settings."""
+    if answers(path):
+        raise SettingsError(f"socket {path}", "a gateway runs with these settings", "end it first")
 
 
 def ask_status(path: Path) -> dict[str, Any]:

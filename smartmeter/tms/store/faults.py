@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from smartmeter.base.errors import DamagedError, StorageError
+from smartmeter.base.file import file_number
 
 #: By the primary code of SQLite's error, the lower octet of the extended one.
 _REMEDIES = {
@@ -97,17 +98,19 @@ def own_files(path: Path) -> tuple[tuple[int, int] | None, ...]:
 
     Who has a file open goes on with it when its name is gone, and SQLite with a log does not look.
     """
-    return tuple(_file(one) for one in (path, path.with_name(f"{path.name}-wal")))
-
-
-def _file(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    return tuple(file_number(one) for one in (path, path.with_name(f"{path.name}-wal")))
 
 
 def _code(error: sqlite3.Error) -> int:
     code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF
+
+
+def empty_log(connection: sqlite3.Connection) -> None:
+    """Bring what is in the log into the file that was opened, before that is closed.
+
+    Where another file has its name SQLite leaves the log there, and whoever opens that file next
+    would be given pages of this one: a copy that was put there under way would be lost.
+    """
+    with suppress(sqlite3.Error):  # its medium takes nothing: nobody can do more
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -31,6 +31,7 @@ from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.tms.store.faults import (
     OF_THE_CHANGE,
     damage_of,
+    empty_log,
     foreign,
     may_pass,
     moved,
@@ -169,6 +170,8 @@ class Store:
         """Commit what waits, and close."""
         self._queue.put(_STOP)
         self._thread.join()
+        if own_files(self.path) != self._files:
+            empty_log(self._writer)
         self._writer.close()
         self._reader.close()
         self._file.close()

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from smartmeter.cli import group
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.test_kill import KEY
 
@@ -57,3 +60,24 @@ def test_a_second_gateway_at_the_same_files_is_refused(tmp_path: Path) -> None:
             second = smartmeter(*RUN, str(file), SMARTMETER_MODULE_KEY=KEY)
             assert second.returncode == 1 and "ready" not in second.stdout
             assert f"{tmp_path}/{data if name == 'b' else state}: another process" in second.stderr
+
+
+def test_a_second_gateway_with_the_same_settings_opens_nothing_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMARTMETER_MODULE_KEY", KEY)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "readings.sqlite3").write_bytes(b"\xa5" * 8192)  # it would set it aside
+    file = settings(tmp_path, "a", "data", "data/state")
+    (tmp_path / "up.pub").write_text("00" * 32)
+    (tmp_path / "b.toml").write_text(
+        f'{file.read_text()}[upgrade]\npublic_key_file = "{tmp_path}/up.pub"\n'
+    )
+    with socket.socket(socket.AF_UNIX) as first:
+        first.bind(f"{tmp_path}/a.sock")
+        first.listen()
+        for name in ("a", "b"):  # alone, and below a launcher
+            done = CliRunner().invoke(group, (*RUN, f"{tmp_path}/{name}.toml"))
+            assert "a.sock: a gateway runs with these settings; end it first" in str(done.exception)
+            assert "ready" not in done.output
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["readings.sqlite3"]

@@ -159,11 +159,30 @@ def test_a_log_that_is_removed_under_way_takes_nothing_more_and_loses_nothing(
 ) -> None:
     readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
     (tmp_path / "readings.sqlite3-wal").unlink()
-    with pytest.raises(StorageError, match="sqlite3-wal: was removed; the gateway begins anew"):
+    with pytest.raises(StorageError, match="sqlite3-wal: was removed or replaced; the gate"):
         readings.keep(ESN, 1, [(2, profile(2, 1, [[1, 2]]))])
     readings.close()
     again = Readings(tmp_path / "readings.sqlite3")
     assert len(rows(again)) == 2 and again.taken(ESN) == (1, 1)
+
+
+def test_a_copy_that_takes_the_place_of_readings_under_way_is_left_as_it_is(
+    readings: Readings, tmp_path: Path
+) -> None:
+    path, kept = tmp_path / "readings.sqlite3", tmp_path / "kept.sqlite3"
+    copy = Readings(tmp_path / "copy.sqlite3")
+    copy.keep(ESN, 1, [(1, profile(1, 0, [[n, n] for n in range(300)]))])
+    copy.close()
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    path.rename(kept)
+    (tmp_path / "copy.sqlite3").rename(path)
+    with pytest.raises(StorageError, match="sqlite3: was removed or replaced; the gateway begins"):
+        readings.keep(ESN, 1, [(2, profile(2, 1, [[1, 2]]))])
+    readings.close()
+    for name, count in ((path, 600), (kept, 2)):
+        again = Readings(name)
+        assert len(rows(again)) == count
+        again.close()
 
 
 def test_a_damaged_database_is_told_with_what_helps(tmp_path: Path) -> None:

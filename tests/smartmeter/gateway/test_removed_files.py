@@ -60,5 +60,5 @@ def test_a_data_folder_that_is_removed_costs_nothing_that_the_meter_has(tmp_path
             out, _ = gateway.communicate(timeout=60)
     assert gateway.returncode == 0 and "Traceback" not in out, out
     assert after == list(range(after[-1] + 1)), "all that the meter recorded, once"
-    assert "readings.sqlite3: was removed; the gateway begins anew" in out, out
+    assert "readings.sqlite3: was removed or replaced; the gateway begins anew" in out, out
     assert len((data / "i.csv").read_text().splitlines()) > len(after)

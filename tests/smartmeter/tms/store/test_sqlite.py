@@ -137,6 +137,26 @@ def test_a_database_that_a_copy_was_written_over_acknowledges_nothing(
     store.close()
 
 
+def test_a_copy_that_takes_the_place_of_a_database_under_way_is_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tms.sqlite3"
+    Store(path).close()
+    copy = Store(tmp_path / "copy.sqlite3")
+    copy.write_now(lambda c: put(c, "copied"))
+    copy.close()
+    store = Store(path)
+    store.write_now(lambda c: put(c, "before"))
+    path.rename(tmp_path / "kept.sqlite3")
+    (tmp_path / "copy.sqlite3").rename(path)
+    store.close()
+    for name, told in (("tms", "copied"), ("kept", "before")):
+        store = Store(tmp_path / f"{name}.sqlite3")
+        names = {row[0] for row in store.read("SELECT name FROM settings")}
+        assert names & {"copied", "before"} == {told}
+        store.close()
+
+
 def torn(path: Path, table: str) -> Store:
     """Give a store of which the first page of a table is spoilt."""
     Store(path).close()
