@@ -15,7 +15,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.rendering import to_json_value
 from ansi_tables.ssi_tables import SsiTable, decode
 from smartmeter.base.clock import monotonic_us
-from smartmeter.base.errors import SettingsError, SmartMeterError
+from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
 from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.collected import Collected
 from smartmeter.tms.job_list import JobList
@@ -114,6 +114,14 @@ class Service:
         """Give why the database takes nothing, and so no report is acknowledged; "" if it does."""
         fault = self.store.fault
         return "" if fault is None else str(fault)
+
+    def can_read(self) -> bool:
+        """Tell whether the database gives what is in it; what it takes is another matter."""
+        try:
+            self.store.one("SELECT * FROM settings LIMIT 1")
+        except StorageError:
+            return False
+        return True
 
     def explained(self, error: Exception) -> SmartMeterError:
         """Give what is told of an error that nobody foresaw.  Any thread; it may take long."""

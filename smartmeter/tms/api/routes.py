@@ -147,7 +147,7 @@ def _add_network(app: FastAPI, service: Service) -> None:
     @app.get("/health")
     async def health() -> dict[str, str]:
         # Asked without a log-in, so it tells nothing of the fault itself.
-        if service.fault():
+        if service.fault() or not service.can_read():
             raise HTTPException(503, "the database takes nothing, and no report is acknowledged")
         return {"status": "ok"}
 

@@ -132,7 +132,9 @@ class Unforeseen:
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise
-            told = await asyncio.to_thread(self._explained, error)
+            # The store's own words, too, where it is asked who is logged in.
+            is_told = isinstance(error, SmartMeterError)
+            told = error if is_told else await asyncio.to_thread(self._explained, error)
             status = 503 if isinstance(told, StorageError) else 500
             await JSONResponse({"error": str(told)}, status)(scope, receive, send)
 

@@ -108,12 +108,12 @@ class Site:
         add_pages(self._service, upgrades, self._breaker, visitor_of)
         nicegui_app.colors(primary="#1565c0", secondary="#455a64", accent="#00796b")
         secret = secrets.token_urlsafe(32)
-        app.add_middleware(Unforeseen, explained=self._service.explained)
         app.add_middleware(BodyLimit)
         app.add_middleware(Guard, table=table)
         app.add_middleware(
             SessionMiddleware, secret_key=secret, same_site="strict", max_age=COOKIE_S
         )
+        app.add_middleware(Unforeseen, explained=self._service.explained)
         app.add_middleware(_Headers)
         # Its application is one for the whole process: a site before this one may have served it.
         core.app.middleware_stack = None

@@ -76,6 +76,15 @@ async def test_rows_that_make_no_sense_are_a_damaged_database_and_nothing_goes_i
     assert (await client.get("/health")).status_code == 503
 
 
+async def test_who_is_logged_in_cannot_be_looked_up_in_a_damaged_database(
+    browser: tuple[httpx.AsyncClient, TmsServer],
+) -> None:
+    client, tms = browser
+    tms.store.write_now(lambda c: c.execute("UPDATE users SET hash=CAST(x'ff' AS TEXT)").rowcount)
+    answer = await client.get("/api/overview")
+    assert answer.status_code == 503 and "is damaged: Could not decode" in answer.json()["error"]
+
+
 async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goes_on(
     browser: tuple[httpx.AsyncClient, TmsServer],
     monkeypatch: pytest.MonkeyPatch,

@@ -235,6 +235,11 @@ async def test_a_monitor_hears_without_a_log_in_whether_reports_are_acknowledged
     answer = await client.get("/health")
     assert answer.status_code == 503 and "takes nothing" in answer.json()["error"]
     assert "sqlite" not in answer.text
+    tms.store.fault = None
+    assert (await client.get("/health")).status_code == 200
+    tms.store.write_now(lambda c: c.execute("ALTER TABLE settings RENAME TO gone").fetchall())
+    answer = await client.get("/health")
+    assert answer.status_code == 503 and "sqlite" not in answer.text
 
 
 async def test_a_session_that_began_over_tls_is_told_over_it_only(
