@@ -201,8 +201,10 @@ class Seat:
         while True:
             try:
                 self._nvram = prepare_memory(self.settings, self._budget)
-                self._journal.state(subject, "works")
                 try:
+                    # Where these take nothing, a module would end with the first that it has read.
+                    self._readings.move(f"{self.esn} begins", {"monotonic_us": monotonic_us()})
+                    self._journal.state(subject, "works")
                     await self._run_module(self._nvram)
                 finally:
                     self._nvram.close()

@@ -1,10 +1,14 @@
 """What a gateway takes of its module: into the readings before it leaves, and understood."""
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from smartmeter.base.errors import StorageError
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.seat import TappedModule
+from tests.smartmeter.gateway.test_set_aside import gateway_with_readings
 from tests.smartmeter.ssi.host import FACTORY, Street, raise_alarms
 
 
@@ -33,3 +37,26 @@ def test_readings_that_were_begun_anew_wait_for_the_tables_by_which_reports_are_
     raise_alarms(street, 1)
     again.expire(street.world.now_us)
     assert len(readings.after("happenings", 0)) == 2, "what is known already is not waited for"
+
+
+async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.seat.STORAGE_REST_S", 0.01)
+    said: list[str] = []
+    gateway = gateway_with_readings(tmp_path, said)
+    readings = gateway._readings
+    readings._db.execute("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
+    seat = asyncio.create_task(gateway._seats[0].run())
+    async with asyncio.timeout(60):
+        while not said:  # noqa: ASYNC110 - the seat sets no event
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # it tries again
+        readings._db.execute("PRAGMA query_only=OFF")
+        while len(said) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    seat.cancel()
+    await asyncio.gather(seat, return_exceptions=True)
+    told = [line for line in said if "storage" in line]
+    assert len(told) == 2 and "readonly database" in told[0] and "works" in told[1], told
+    readings.close()
