@@ -15,6 +15,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.flash_file import read_pages
+from smartmeter.gateway.readings import database_files
 from smartmeter.gateway.set_aside import aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.sinks.csv_file import holds_lines
@@ -38,6 +39,7 @@ def check_places(settings: GatewaySettings) -> Iterator[Finding]:
     if settings.sinks.csv is not None:
         yield from _csv(settings.sinks.csv, settings.readings)
     for database in (settings.readings, settings.local_tms / FILE_NAME):
+        yield from _closed(*database_files(database))
         for path in aside(database):
             remedy = "look at its medium; sqlite3 FILE .recover reads what is left, or remove it"
             yield Finding(str(path), False, "was damaged, and set aside", remedy)
@@ -72,9 +74,17 @@ def _state(seat: SeatSettings) -> Iterator[Finding]:
     except StorageError as error:
         yield Finding(error.place, True, error.fault, error.remedy)
         return
+    yield from _closed(seat.state)
     if owner != esn:
         fault = f"belongs to module {owner}, not to {esn}"
         yield Finding(str(seat.state), True, fault, "move it away, or mend the ESN")
+
+
+def _closed(*files: Path) -> Iterator[Finding]:
+    """Tell of files that are there and that this user cannot read and write."""
+    for path in files:
+        if os.access(path, os.F_OK) and not os.access(path, os.R_OK | os.W_OK):
+            yield Finding(str(path), True, "no permission", "change its owner")
 
 
 def _socket(path: Path) -> Iterator[Finding]:
@@ -90,8 +100,8 @@ def _csv(path: Path, readings: Path) -> Iterator[Finding]:
     try:
         if path.exists() and not path.is_file():
             yield Finding(str(path), True, "is no file", "give [csv] another name")
-        elif path.exists() and not os.access(path, os.R_OK | os.W_OK):
-            yield Finding(str(path), True, "no permission", "change its owner")
+        elif closed := list(_closed(path)):
+            yield from closed
         elif holds_lines(path) and not readings.exists():
             yield Finding(str(path), True, "is there already, of other readings", "move it away")
     except OSError as error:

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,17 +23,20 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.meter_checks import _clock, _history, _identity
 from smartmeter.gateway.place_checks import check_places
+from smartmeter.gateway.readings import database_files
 from smartmeter.gateway.settings import GatewaySettings, read_settings
 from smartmeter.gateway.setup import Found, write_files
 from smartmeter.gateway.sinks.settings import Sinks
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.tms.shipment import read_shipment
+from smartmeter.tms.store.sqlite import FILE_NAME
 from tests.smartmeter.cli.served import meter_process, smartmeter
 from tests.smartmeter.gateway.test_settings import WORKS, settings_file
 
 SOURCE = Path(package.__file__ or "").parent
 LONG_NAME = "x" * 300
+NOBODY = 65_534
 MASTER = {"SMARTMETER_OPTICAL_PASSWORD": "master"}
 
 
@@ -125,6 +130,37 @@ def test_a_place_that_cannot_even_be_looked_at_is_one_finding_of_many(tmp_path: 
     settings = GatewaySettings((seat,), (), closed, closed / "socket", sinks=sinks)
     wrong = [one.subject for one in check_places(settings) if one.wrong]
     assert wrong == [str(closed), str(closed / "x.csv"), str(closed / "socket")]
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Be a user who may not do everything, where the tests run as root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setresuid(NOBODY, NOBODY, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+def test_check_names_each_file_that_the_gateways_user_cannot_write() -> None:
+    with TemporaryDirectory() as name:  # the folders of the tests are closed to others
+        folder = Path(name)
+        settings = read_settings(settings_file(folder, WORKS), {})
+        files = [
+            settings.seats[0].state,
+            *database_files(settings.readings),
+            *database_files(settings.local_tms / FILE_NAME),
+        ]
+        settings.local_tms.mkdir()
+        for file in files:
+            file.touch(0o444)
+        folder.chmod(0o777)
+        with nobody():
+            wrong = {(one.subject, one.text) for one in check_places(settings) if one.wrong}
+        assert wrong == {(str(file), "no permission") for file in files}
 
 
 def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
