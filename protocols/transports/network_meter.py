@@ -88,7 +88,7 @@ NOTHING_DONE = frozenset((ResponseCode.uat.name, ResponseCode.sme.name))
 
 #: What may be asked again when a connection ended before the answer.
 _READS = (FullRead, OffsetRead)
-_ISSS = bytes([ResponseCode.isss])
+_OK, _ISSS = bytes([ResponseCode.ok]), bytes([ResponseCode.isss])
 _BUSY = (ResponseCode.bsy, ResponseCode.dnr)
 
 
@@ -267,26 +267,28 @@ class NetworkMeter:
         not finished yet is asked for again.  ProcedureUnanswered when it was started and
         its answer cannot be had.
         """
-        starting, asking = FullWrite(INITIATE, initiate), FullRead(RESPONSE)
+        asking = [FullRead(RESPONSE)] * ask
+        behind = self._change(FullWrite(INITIATE, initiate), INITIATE, also=asking)
         try:
-            responses = self._change(starting, INITIATE, also=[asking] * ask)
-        except ServiceRefused as refused:
-            if refused.request == _text(asking):
-                raise ProcedureUnanswered(refused) from refused
-            raise
-        try:
-            return self._finished(initiate, responses[-1]) if ask else b""
+            return self._finished(initiate, behind) if ask else b""
         except ProtocolError as error:
             raise ProcedureUnanswered(error) from error
 
-    def _finished(self, initiate: bytes, response: bytes) -> bytes:
-        """Give the image of ST-08 that is the finished answer to a procedure."""
-        answer = decode_blocks(response[1:])
+    def _finished(self, initiate: bytes, behind: Sequence[bytes]) -> bytes:
+        """Give the image of ST-08 that is the finished answer to a procedure.
+
+        ``behind``: what was answered behind the Write that started it.
+        """
+        asking = FullRead(RESPONSE)
+        if behind and behind[0][0] not in _BUSY:
+            answer = self._octets(asking, behind[0])
+        else:
+            answer = self._asked(asking)
         for _ in range(PROCEDURE_POLLS):
             if answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != NOT_COMPLETED:
                 return answer
             time.sleep(PROCEDURE_POLL_US / 1e6)
-            answer = self._asked(FullRead(RESPONSE))
+            answer = self._asked(asking)
         raise RemoteProtocolError("the meter did not finish the procedure")
 
     def keep_alive(self, seconds: int) -> None:
@@ -343,44 +345,42 @@ class NetworkMeter:
         return Response(answer[0], answer[1:])
 
     def _asked(self, request: Request) -> bytes:
-        answer = self._secured([request])[-1]
+        return self._octets(request, self._answers([request])[0])
+
+    def _octets(self, request: Request, answer: bytes) -> bytes:
+        self._refused(answer, _text(request))
         return _table_octets(request, Response(answer[0], answer[1:]))
 
     def _change(
         self, request: Request, table: int, offset: int = 0, also: Sequence[FullRead] = ()
     ) -> tuple[bytes, ...]:
-        """Send a Write, and what is to be read behind it; give the answers."""
+        """Send a Write, and what is to be read behind it; give the answers to that.
+
+        ServiceRefused when the Write is: what is answered behind it takes nothing of it back.
+        """
         self._connect()
         try:
-            return self._secured([request, *also])
+            answers = self._answers([request, *also])
+            self._refused(answers[0], _text(request))
         except NotReached:
             raise
         except LinkError as error:
             raise OutcomeUnknown(f"write of table {table}", offset, error) from error
-
-    def _secured(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
-        """Send requests in one message; give the answers, ServiceRefused for a negative one."""
-        responses = self._answers(requests)
-        for request, response in zip(requests, responses, strict=False):
-            self._refused(response, _text(request))
-        if len(responses) < len(requests):
-            raise LinkError(f"{self._name}: an answer with items missing")
-        return responses
+        return answers[1:]
 
     def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
         """Send requests, of which none but the first may change something, in one message.
 
-        What the meter is too busy for was not done: from there on they are asked again a few
-        times, as what was read behind a Write that was not done is of before it.
+        A first one that the meter is too busy for was not done: it is asked again a few times,
+        and those behind it with it.
         """
-        answers = list(self._answered(requests))
+        answers = self._answered(requests)
         for _ in range(BUSY_REPEATS):
-            at = next((n for n, answer in enumerate(answers) if answer[0] in _BUSY), None)
-            if at is None:
+            if answers[0][0] not in _BUSY:
                 break
             time.sleep(BUSY_PAUSE_US / 1e6)
-            answers[at:] = self._answered(requests[at:])
-        return tuple(answers)
+            answers = self._answered(requests)
+        return answers
 
     def _answered(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
         """Send requests in one message, once if it changes something; give the answers."""
@@ -412,20 +412,23 @@ class NetworkMeter:
         if responses and all(one[0] in _BUSY for one in responses):
             return responses[-len(services) :]
         if led and responses:
-            if not self._is_let_in(responses[0], are_reads):
+            # A node may do what is asked behind a password that it refuses: done is done then.
+            is_written = not are_reads and responses[1:2] == (_OK,)
+            is_let_in = self._is_let_in(responses[0], are_reads or is_written)
+            if not (is_let_in or is_written):
                 return self._behind_password(services, are_reads)
             responses = responses[1:]
         if not responses:
             raise LinkError(f"{self._name}: an answer without items")
         return responses
 
-    def _is_let_in(self, answer: bytes, are_reads: bool) -> bool:
-        """Note whether the password is accepted; False where reads go on without it."""
+    def _is_let_in(self, answer: bytes, goes_on: bool) -> bool:
+        """Note whether the password is accepted; ServiceRefused where nothing goes on without."""
         self._reached(answer)
         self.password_accepted = answer[0] == ResponseCode.ok
         if self.password_accepted:
             return True
-        if not are_reads:
+        if not goes_on:
             self._refused(answer, "the password")
         self._password = None
         if self.on_password_refused is not None:
