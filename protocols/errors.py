@@ -11,6 +11,7 @@
           PacketRefused        each of them was NAKed: the peer never had the message
         NotAnswered            acknowledged, but no answer came
         SessionEnded           the peer ended the session
+          SessionOver          it answered so: what was asked was not carried out
         OutcomeUnknown         the line failed while a write was under way
           ProcedureUnanswered  a procedure was started, and its answer is missing
       ServiceRefused           the peer answered a request with a negative code
@@ -59,6 +60,10 @@ class NotAnswered(LinkError):
 
 class SessionEnded(LinkError):
     """The peer ended the session by itself."""
+
+
+class SessionOver(SessionEnded):
+    """The peer answered that there is no session any more: what was asked was not carried out."""
 
 
 class OutcomeUnknown(LinkError):

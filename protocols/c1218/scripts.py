@@ -33,6 +33,7 @@ from protocols.errors import (
     RemoteProtocolError,
     ServiceRefused,
     SessionEnded,
+    SessionOver,
 )
 from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.psem.codes import BAUD_CODES, ResponseCode, code_name
@@ -314,8 +315,8 @@ def _is_over(code: int) -> Script[bool]:
     return again.code in SESSION_LOST
 
 
-def _ended(code: int) -> SessionEnded:
-    return SessionEnded(f"the meter has ended the session: {code_name(code)} ({code:02X}H)")
+def _ended(code: int) -> SessionOver:
+    return SessionOver(f"the meter has ended the session: {code_name(code)} ({code:02X}H)")
 
 
 def read_table(table: int, limits: ClientLimits) -> Script[bytes]:

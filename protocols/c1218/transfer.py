@@ -3,8 +3,8 @@
 A transfer is an object that remembers how far it came: after a lost link its
 script is run again in a new session and goes on where it stopped.  A write that
 may have been carried out when the link failed is never repeated: only its caller
-may decide (OutcomeUnknown).  One whose packet was NAKed each time was not carried
-out: a new session goes on with it.
+may decide (OutcomeUnknown).  One whose packet was NAKed each time, or that came after the end of
+the session, was not carried out: a new session goes on with it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from protocols.errors import (
     PacketRefused,
     RemoteProtocolError,
     ServiceRefused,
+    SessionOver,
     TableChecksumError,
 )
 from protocols.psem.codec import table_data
@@ -65,7 +66,7 @@ def ask_to_write(request: Request, table: int, confirmed: int = 0) -> Script[Res
     """Send a Write; OutcomeUnknown when no answer comes, or none that can be read."""
     try:
         return (yield request)
-    except PacketRefused:
+    except (PacketRefused, SessionOver):
         raise  # it was not carried out: a new session may write it
     except (LinkError, RemoteProtocolError) as error:
         raise OutcomeUnknown(f"write of table {table}", confirmed, error) from error

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
-from protocols.errors import ServiceRefused
+from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.work import DEMAND_RESET_BIT, ProcedureRefused, read_count, remote_reset
+from smartmeter.ssi.work import DEMAND_RESET_BIT, read_count, remote_reset
 
 #: Between two resets that nobody forced (a common rule of utilities): 24 hours, with a minute
 #: for what was tried again the day before.
@@ -54,8 +54,10 @@ class DemandResets:
             self._ask(count)
             try:
                 yield from remote_reset(meter, DEMAND_RESET_BIT, sequence, limits)
-            except (ServiceRefused, ProcedureRefused):
-                # What an earlier one has left may still have to be reported.
+            except OutcomeUnknown:
+                raise
+            except ProtocolError:
+                # It was not done.  What an earlier one has left may still have to be reported.
                 memory.reset_open, memory.reset_told = False, told
                 raise
         self.give_up()

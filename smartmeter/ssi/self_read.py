@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
-from protocols.errors import ServiceRefused
+from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.work import SELF_READ_BIT, ProcedureRefused, read_count, remote_reset
+from smartmeter.ssi.work import SELF_READ_BIT, read_count, remote_reset
 
 SELF_READS, NEWEST = 26, "LAST_ENTRY_SEQ_NBR"
 
@@ -35,7 +35,9 @@ class SelfReads:
         self._reporter.keep_in_session()
         try:
             yield from remote_reset(meter, SELF_READ_BIT, due_s, limits)
-        except (ServiceRefused, ProcedureRefused):
+        except OutcomeUnknown:
+            raise
+        except ProtocolError:  # it was not done
             memory.self_read_asked = None
             raise
         memory.self_read_asked = None

@@ -219,6 +219,36 @@ def test_what_a_meter_does_without_showing_its_answer_is_done_once(task: Task) -
     assert len(records) == (task == Task.DEMAND_RESET)
 
 
+@pytest.mark.parametrize("task", [Task.DEMAND_RESET, Task.SELF_READ])
+def test_what_a_meter_that_counts_nothing_refuses_for_a_lost_session_is_done_in_the_next(
+    task: Task,
+) -> None:
+    street = provisioned(schedule(TASK=task, KIND=ScheduleKind.DAILY, AT_MINUTE=5))
+    meter = street.device.meter
+    genuine_table, genuine_write = meter.table, meter.write_table
+    lost = [1, 7]
+
+    def table(number: int, now_us: int) -> bytes:
+        if number in (23, 26):
+            raise Refused(ResponseCode.onp)
+        if number == 1 and lost == [1]:
+            lost.clear()
+            raise Refused(ResponseCode.isss)
+        return genuine_table(number, now_us)
+
+    def write_table(number: int, data: bytes, now_us: int) -> None:
+        if number == 7 and 7 in lost:
+            lost.remove(7)
+            raise Refused(ResponseCode.isss)
+        genuine_write(number, data, now_us)
+
+    meter.table, meter.write_table = table, write_table  # type: ignore[method-assign]
+    street.run(HOUR_S)
+    metering = meter.metering
+    assert not lost
+    assert metering.registers.resets + metering.billing.self_reads.pointers.added == 1
+
+
 def test_a_reset_on_demand_whose_answer_the_meter_does_not_show_is_not_told_as_refused() -> None:
     street = provisioned(schedule())
     refuse_answers(street)
