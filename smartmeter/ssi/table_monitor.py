@@ -25,6 +25,8 @@ MAX_SPAN = 512
 #: Monitors of a table that are due within this share of their period are read together.
 EARLY_SHARE = 4
 NEVER_US = 1 << 62
+#: What makes a monitor tell later than it sees.
+_HOLDING_BACK = ("MIN_DURATION_MS", "REARM_S", "MAX_PER_HOUR")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,12 @@ class _Watch:
     @property
     def period_us(self) -> int:
         return int(self.monitor["PERIOD_MS"]) * US_PER_MS
+
+    @property
+    def tells_at_once(self) -> bool:
+        """It waits for a change, and nothing makes it hold one back."""
+        may_wait = any(self.monitor[name] for name in _HOLDING_BACK)
+        return self.monitor["CONDITION"] == Condition.CHANGED and not may_wait
 
 
 class TableMonitor:
@@ -174,13 +182,14 @@ class TableMonitor:
     ) -> None:
         """Set the next instant of each monitor that was read: its period, and at least the rest.
 
-        One that waits for a change of a table of which every change is ``told`` waits for that.
+        One that waits for a change of a table of which every change is ``told`` waits for that,
+        but where a change may have to be told later.
         """
         spans = list(asked)
         for watch in self._watches:
             if any(_inside(watch.span, span) for span in spans):
                 watch.next_us = now_us + max(watch.period_us, rest_us)
-                if watch.monitor["CONDITION"] == Condition.CHANGED and told(watch.span.table):
+                if watch.tells_at_once and told(watch.span.table):
                     watch.next_us = NEVER_US
         self._plan()
 
@@ -212,7 +221,7 @@ class TableMonitor:
     def _stirs(self, watch: _Watch, octets: bytes, now_us: int) -> bool:
         condition = watch.monitor["CONDITION"]
         raised, last = self._states.get(str(watch.monitor["MONITOR_NBR"]), [False, None])
-        if condition == Condition.CHANGED:
+        if condition == Condition.CHANGED or (condition == Condition.SILENT and raised):
             return bool(octets.hex() != last)
         value = watch.element.value(octets)
         if value is None and condition not in OF_OCTETS:

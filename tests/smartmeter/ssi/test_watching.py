@@ -164,6 +164,26 @@ def test_a_monitor_that_is_nearly_due_is_read_with_its_neighbour() -> None:
     assert one.due(1000 * 1000) == [Span(23, 0, 6)]
 
 
+@pytest.mark.parametrize("name", ["MIN_DURATION_MS", "REARM_S", "MAX_PER_HOUR"])
+def test_a_change_that_is_held_back_is_told_later_also_where_the_host_tells_of_changes(
+    name: str,
+) -> None:
+    _, one = bound(monitor(1, **{name: 2}))
+    told = []
+    for second in range(4000):
+        now_us = second * S
+        if second in (10, 11, 12):
+            one.changed(23, now_us)
+        if (due_us := one.next_us()) is None or now_us < due_us:
+            continue
+        spans = one.due(now_us)
+        one.put_off(spans, now_us, 0, lambda table: True)
+        octets = bytes([max(0, min(second - 9, 3))])  # it changes three times
+        told += [second for _ in one.judge([(spans[0], octets)], now_us)]
+    expected = {"MIN_DURATION_MS": [11, 13], "REARM_S": [10, 12], "MAX_PER_HOUR": [10, 11, 3610]}
+    assert told == expected[name]
+
+
 def test_an_element_that_the_meter_lacks_is_a_fault_that_is_told_and_stops_nothing() -> None:
     street = Street()
     street.run(10)
