@@ -170,6 +170,17 @@ def test_monitors_begin_anew_and_tell_nothing_of_the_difference_between_two_mete
     assert alarms[1:] == ["meter OTHER77, before SM000001", *before], "raised of this meter, too"
 
 
+def test_a_silence_of_one_meter_is_not_over_because_another_shows_something_else() -> None:
+    name = {"TABLE": 1, "PATH": "MFG_SERIAL_NUMBER"}
+    silent = monitor(1, **name, CONDITION=Condition.SILENT, WINDOW_S=60)
+    street = provisioned(MONITORS={"MONITORS": [silent]})
+    street.run(100)
+    put(street, other_meter().meter)
+    street.run(50)
+    alarms = [one["TEXT"] for one in street.host.parts(SsiTable.ALARM)]
+    assert alarms == ["raised: ST-1 MFG_SERIAL_NUMBER", "meter OTHER77, before SM000001"]
+
+
 def test_a_request_from_the_network_never_reaches_another_meter_than_the_one_that_is_known() -> (
     None
 ):
