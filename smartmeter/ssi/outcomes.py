@@ -134,12 +134,18 @@ class Outcomes:
                 parts.gaps.failed()
 
     def _log_read(self, read: LogRead, last: Exchanged, now_us: int) -> None:
-        """Judge a log; if it has another season, look what that left where a schedule asks so."""
+        """Judge a log; if the meter was programmed, read its context anew.
+
+        If it has another season, look what that left where a schedule asks so.
+        """
         parts = self._parts
         if read.clock_s is not None:
             parts.tasks.clock.compare(read.clock_s, last, now_us)
             self._clock_set(now_us)
         parts.watching.log_read(read, parts.tasks.clock.ahead_s, now_us)
+        if parts.watching.programmed:
+            parts.watching.programmed = False
+            parts.link.read_soon(now_us)
         if parts.watching.season_changed:
             parts.watching.season_changed = False
             for number in parts.tasks.scheduler.numbers(Task.FOLLOW_UP):

@@ -32,6 +32,8 @@ class Starting:
         if not first:
             if self._take_over(now_us) and read.clock_s is not None:
                 parts.tasks.clock.compare(read.clock_s, last, now_us)
+            # What is reported from now on names a context that the TMS must have.
+            self.hello = self.hello or parts.memory.context_sent not in (0, read.meter.id)
             self.configure(now_us)
             return
         assert read.clock_s is not None

@@ -38,6 +38,10 @@ from smartmeter.ssi.voltages import LEARNING_MONITORS, VOLTAGE_MONITORS, Voltage
 
 STATUS_TABLE = 3
 DEMAND_RESET, SELF_READ, SEASON_CHANGED = 20, 21, 24
+#: Somebody has programmed the meter, at whatever port: its tables may be others now.
+PROGRAMMED = frozenset((11, 36, 60, 65, 70))
+#: A table was written; the argument begins with TABLE_IDA_BFLD, whose bits 0 to 11 name it.
+TABLE_WRITTEN, TABLE_NAME = 10, 0xFFF
 #: An event this close to the module's own reset or self-read is its effect.
 EFFECT_S = 120
 #: The first octet of ST-03 is the mode; the status octets follow.
@@ -85,7 +89,7 @@ class Watching:
         #: What came while the module did not run is judged at the first look at the log's end.
         self._log_is_judged = False
         self.line_us = 0
-        self.season_changed = False
+        self.season_changed = self.programmed = False
 
     @property
     def faults(self) -> list[str]:
@@ -116,7 +120,7 @@ class Watching:
     def forget(self) -> None:
         """Begin anew: it is another meter, whose state the memory has forgotten."""
         self._monitor.forget()
-        self._log_is_judged = self.season_changed = False
+        self._log_is_judged = self.season_changed = self.programmed = False
 
     def _tell_faults(self, now_us: int) -> None:
         """Tell of each fault once, however often it comes and goes."""
@@ -326,9 +330,19 @@ class Watching:
             source = AlarmSource.METER_MANUFACTURER
         elif entry.code == SEASON_CHANGED:
             self.season_changed = True
+        elif self._programs(entry):
+            self.programmed = True
         disposition = self._reporter.alarms.event(source, entry.code, self._is_ours(entry))
         text = f"event {entry.code}, number {entry.sequence}"
         self._reporter.raise_(source, entry.code, disposition, text, now_us, time_s=entry.time_s)
+
+    def _programs(self, entry: LogEntry) -> bool:
+        """Tell whether an event may have made the meter's context another."""
+        meter, octets = self._reporter.meter, entry.argument[:2]
+        if entry.code != TABLE_WRITTEN or not octets or meter is None:
+            return entry.code in PROGRAMMED
+        table = int.from_bytes(octets, meter.context.fmt.data_order) & TABLE_NAME
+        return table in meter.images
 
     def _is_ours(self, entry: LogEntry) -> bool:
         """Tell whether the module caused an event: by its user, or a reset or self-read just done.

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansi_tables.ssi_tables import AlarmSource, Condition, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import AlarmSource, Cause, Condition, ModuleAlarm, SsiTable
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
@@ -362,6 +362,21 @@ def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> Non
     module._outcomes.job_done(read, street.world.now_us)
     street.run(5)
     assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.DEMAND_RESET)]
+
+
+def test_a_meter_that_others_have_programmed_is_read_again_and_the_tms_told() -> None:
+    street = watching()
+    module, meter = street.device.module, street.device.meter
+    before = module.meter
+    assert before is not None
+    port, half_hours = port_of(meter), bytes([30]) + before.images[13][1:]
+    port.security(meter.access.master_password, street.world.now_us)
+    port.write(13, None, half_hours, street.world.now_us)
+    port.session_ended(True, street.world.now_us)
+    street.run(20)
+    assert module.meter is not None and module.meter.images[13] == half_hours
+    last = street.host.reports[-1]
+    assert last.header["CAUSE"] == Cause.HELLO and (13, half_hours) in last.parts
 
 
 def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_report() -> None:
