@@ -120,12 +120,13 @@ class JobOutcomes:
         """A look at a silent SmartMeter has ended: keep what was fetched, name the state."""
         esn = job.esn
         if parts is None:
-            text = f"does not answer: {job.cause}"
+            told = "answers, but gave nothing" if job.answered else "does not answer"
+            text = f"{told}: {job.cause}"
             self._note(lambda c: store_recovery(c, esn, (), text, utc_s))
         else:
             text = "answers when asked, but sends nothing by itself"
             self._keep(job, lambda c: store_recovery(c, esn, parts, text, utc_s), utc_s)
-        if self._silence.silent(esn):
+        if self._silence.silent(esn) and not self._silence.powerless(esn):
             self._name_state(esn, State.SILENT, text, utc_s)
 
     def _keep(self, job: Job, change: Change, utc_s: int) -> None:

@@ -53,6 +53,8 @@ class Job:
     rings: int = 0
     polls: int = 0
     cause: str = ""
+    #: The last try ended with an answer that would not do, not for want of one.
+    answered: bool = False
     #: What the owner wants to know again when it has ended.
     about: object = None
 
@@ -272,6 +274,7 @@ class JobRunner:
             return
         except ExchangeFailed as error:
             if isinstance(error, ExchangeRefused):
+                job.answered = True
                 self._end(line, FAILED, str(error), None, now_us)
             else:
                 self._failed(line, str(error), now_us, refused=True)
@@ -293,6 +296,7 @@ class JobRunner:
         job = line.running
         if job is None:
             return
+        job.answered = refused
         anew = refused or job.begins_anew
         line.passes += anew and line.answers > 0
         if max(job.tries, line.passes) >= job.max_attempts:

@@ -34,10 +34,12 @@ class PowerStanding:
         """An outage was told, or its end, in whichever order: the newest one counts."""
         on = has_power(self._store, esn)
         self._silence.power(esn, on, self._utc_s())
-        if on:
-            self._set_state(esn, State.PROVISIONED, "")
-        else:
+        if not on:
             self._set_state(esn, State.POWERLESS, "told with the last gasp")
+        elif self._silence.silent(esn):
+            self._set_state(esn, State.OVERDUE, "has mains, and no report that was due came yet")
+        else:
+            self._set_state(esn, State.PROVISIONED, "")
 
     def reported(self, esn: str, is_due: bool) -> None:
         """Who keeps to its schedules has mains, or another supply: its log tells, asked once."""

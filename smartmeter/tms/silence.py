@@ -126,6 +126,8 @@ class SilenceWatch:
             entry.powerless = not on
             if on:
                 entry.since_s = max(entry.since_s, utc_s)
+                # It lives: what is due next tells more than how long it has been silent.
+                entry.patience, entry.look_s = 1, 0
                 self._plan(esn, entry)
 
     def tick(self, utc_s: int) -> None:

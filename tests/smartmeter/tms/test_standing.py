@@ -8,9 +8,11 @@ from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION
+from protocols.c1222.node import RequestArrived
 from protocols.c1222.registration import Register, serial_uid
 from protocols.c1222.services import encode_service
 from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
@@ -212,6 +214,60 @@ def test_a_report_from_before_that_ends_a_silence_does_not_bring_the_power_back(
     street.outage(1, False)
     street.report(version)
     assert street.state == "no power" and not street.open_silences
+
+
+def test_a_silent_one_whose_mains_return_is_late_until_it_reports_and_soon_looked_at(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.go_on(12 * 3600)
+    assert (street.state, street.open_silences) == ("silent", 1)
+    street.outage(1, restored=True)
+    assert (street.state, street.open_silences) == ("overdue", 1)
+    street.go_on(1600)
+    assert street.state == "silent", "the next due time and its grace are over"
+    street.outage(2, restored=True)
+    street.report(version)
+    assert (street.state, street.open_silences) == ("provisioned", 0)
+
+
+def test_who_loses_its_mains_while_it_is_looked_after_has_no_power(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    while street.state == "provisioned":
+        street.go_on(5)
+    assert street.state == "overdue"
+    street.outage(1, restored=False)
+    street.go_on(600)
+    [job] = street.store.read("SELECT state FROM jobs WHERE kind='look after silence'")
+    assert (job["state"], street.state) == ("failed", "no power")
+
+
+def test_a_module_that_answers_without_its_meter_is_not_said_to_be_mute(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    node = street.nodes[0]
+    while street.state in ("provisioned", "overdue"):
+        street.now_us += 5_000_000
+        street.head_end.expire(street.now_us)
+        street.settle()
+        for path, octets in street.head_end.outgoing():
+            node.receive(path, octets, street.now_us)
+        for event in node.events():
+            if isinstance(event, RequestArrived):
+                is_ping = len(event.services) == 1
+                code = ResponseCode.ok if is_ping else ResponseCode.dnr
+                node.answer(event.token, [bytes([code])] * len(event.services), street.now_us)
+        for path, octets in node.outgoing():
+            street.head_end.receive(path, octets, street.now_us)
+        street.settle()
+    row = street.store.one("SELECT cause FROM meters WHERE esn=?", street.esn)
+    assert row is not None
+    assert row["cause"] == (
+        "answers, but gave nothing: SELECT_INTERVALS: the SmartMeter answered dnr"
+    )
 
 
 def test_who_fell_silent_while_the_tms_was_down_is_noticed(street: Street, version: int) -> None:
