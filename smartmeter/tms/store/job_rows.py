@@ -7,9 +7,11 @@ import sqlite3
 from typing import Any
 
 from smartmeter.tms.jobs import FAILED, RUNNING, WAITING
-from smartmeter.tms.model import State
+from smartmeter.tms.model import Kind, State
 
 MAX_RESULT = 65_536
+#: What changes something at the SmartMeter: without the answer nobody knows whether it has.
+_CHANGING = (Kind.DEMAND_RESET, Kind.PROVISION, Kind.UPGRADE, Kind.WITHDRAW, Kind.KEY)
 
 
 def store_job(connection: sqlite3.Connection, row: tuple[str, str, str, str, int, str]) -> int:
@@ -39,9 +41,11 @@ def end_cut_off_jobs(
 
     What was being provisioned is so, if it keeps to ``version`` all the same, or not.
     """
+    unknown = f"{cause}; what had gone out may have been done"
     connection.execute(
-        "UPDATE jobs SET state=?, cause=?, ended_s=? WHERE state IN (?,?)",
-        (FAILED, cause, ended_s, WAITING, RUNNING),
+        "UPDATE jobs SET state=?, ended_s=?, cause=CASE WHEN kind IN (?,?,?,?,?) THEN ? ELSE ? END"
+        " WHERE state IN (?,?)",
+        (FAILED, ended_s, *_CHANGING, unknown, cause, WAITING, RUNNING),
     )
     connection.execute(
         "UPDATE meters SET state=?, cause='', state_since_s=?"

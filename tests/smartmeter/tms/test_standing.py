@@ -132,6 +132,20 @@ def test_provisioning_that_a_restart_cut_off_is_said_and_done_at_the_next_regist
     assert street.state == "provisioning"
 
 
+def test_an_order_that_a_restart_cut_off_is_not_said_to_be_undone(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.head_end.request(street.esn, Kind.DEMAND_RESET, "ann")
+    street.head_end.request(street.esn, Kind.READ, "ann")
+    street.restart()
+    rows = street.store.read("SELECT cause FROM jobs WHERE requested_by='ann' ORDER BY id")
+    assert [row["cause"] for row in rows] == [
+        "the TMS was restarted; what had gone out may have been done",
+        "the TMS was restarted",
+    ]
+
+
 def test_another_template_is_brought_at_the_next_registration(street: Street, version: int) -> None:
     street.report(version)
     other = make_template({"schedules": []})
