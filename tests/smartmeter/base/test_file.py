@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import is_there, parse_toml, read_file, read_text, replacing
+from smartmeter.base.file import (
+    file_number,
+    leads_to,
+    parse_toml,
+    read_file,
+    read_text,
+    replacing,
+)
 
 
 def test_a_file_of_just_the_limit_is_read(tmp_path: Path) -> None:
@@ -88,16 +95,28 @@ def test_a_file_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path) -
         raise AssertionError("there is no such folder")
 
 
-def test_a_file_that_nobody_can_look_at_counts_as_there(
+def test_a_name_leads_to_its_file_until_another_stands_there(tmp_path: Path) -> None:
+    path, other = tmp_path / "kept", tmp_path / "other"
+    assert file_number(path) is None and not leads_to(path, None)
+    path.touch()
+    number = file_number(path)
+    assert leads_to(path, number)
+    other.touch()
+    other.replace(path)
+    assert not leads_to(path, number)
+    path.unlink()
+    assert not leads_to(path, number)
+
+
+def test_a_name_that_nobody_may_look_at_counts_as_leading_to_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "kept"
-    assert not is_there(path)
     path.touch()
-    assert is_there(path)
+    number = file_number(path)
 
     def locked(self: Path) -> None:
         raise PermissionError
 
     monkeypatch.setattr(Path, "stat", locked)
-    assert is_there(path)
+    assert leads_to(path, number) and file_number(path) is None
