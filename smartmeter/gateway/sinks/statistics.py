@@ -57,31 +57,40 @@ class Statistics:
         if not rows:
             return
         metadata = statistic_metadata(esn, direction)
+        begun: dict[str, int] = {}
         if whole:
             forgotten = readings.forgotten(*energy)
-            begin_wh, is_new = await self._begin(energy, rows[0]["hour_s"], bool(forgotten))
-            before = begin_wh + forgotten
-            if is_new:
+            begun = await self._begin(energy, rows[0]["hour_s"], bool(forgotten))
+            before = begun["wh"] + forgotten
+            if not begun["sent"]:
                 first_s = 0
         await self._link.import_statistics(metadata, hourly_statistics(rows, first_s, before))
+        if whole and not begun["sent"]:
+            readings.move(_place(energy), begun | {"sent": 1})
         last_s = rows[-1]["hour_s"]
         earlier = (Decimal(row["value"]) for row in rows if row["hour_s"] < last_s)
         self._sums[energy] = last_s, sum(earlier, before)
 
-    async def _begin(self, energy: Energy, hour_s: int, has_earlier: bool) -> tuple[int, bool]:
-        """Give the sum in Wh from which the first hour here goes on, and whether it was asked now.
+    async def _begin(self, energy: Energy, hour_s: int, has_earlier: bool) -> dict[str, int]:
+        """Give the sum ``wh`` from which the first hour here goes on, and if all went out with it.
 
         It is asked again where an earlier hour has come since: not for one that is much earlier,
         which a clock that was wrong has made, and not where hours before it were here and are
-        forgotten (``has_earlier``), which are in the sums that would be found.
+        forgotten (``has_earlier``), which are in the sums that would be found.  Until all hours
+        were ``sent`` by it, some there may have sums that began elsewhere.
         """
-        esn, set_nbr, direction = energy
-        name = f"{SINK} {esn} {set_nbr} {direction}"
-        kept = self._readings.position(name)
+        esn, _, direction = energy
+        kept = self._readings.position(_place(energy))
         asked_s = kept.get("hour_s", hour_s + 1)
         if has_earlier or not asked_s - NEAR_S < hour_s < asked_s:
-            return kept.get("wh", 0), False
+            return kept or {"wh": 0, "sent": 1}
         statistic_id = statistic_metadata(esn, direction)["statistic_id"]
         found_wh = await self._link.sum_before(statistic_id, hour_s)
-        self._readings.move(name, {"hour_s": hour_s, "wh": found_wh})
-        return found_wh, True
+        found = {"hour_s": hour_s, "wh": found_wh, "sent": 0}
+        self._readings.move(_place(energy), found)
+        return found
+
+
+def _place(energy: Energy) -> str:
+    """Give the name under which the readings keep where a history begins."""
+    return " ".join((SINK, *map(str, energy)))

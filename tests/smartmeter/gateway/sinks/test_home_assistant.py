@@ -230,6 +230,30 @@ async def test_history_goes_on_from_what_home_assistant_has_where_the_readings_b
     server.close()
 
 
+async def test_a_history_that_began_at_0_again_is_mended_although_the_first_import_fails(
+    tmp_path: Path,
+) -> None:
+    home = Home()
+    server = await home_server(home)
+    name = "smartmeter:meter_sm000001_delivered"
+    hours = [f"2026-01-01T{hour:02}:00:00+00:00" for hour in range(10, 15)]
+    # By a version that asked nothing: new readings, and sums from 0 on, since twelve o'clock.
+    held = zip(hours[:4], (440, 480, 40, 80), strict=True)
+    home.statistics = {name: {hour: (wh, wh) for hour, wh in held}}
+    readings = begun(tmp_path)
+    readings.keep(ESN, 1, [(2, profile(2, 48, [[10, 3]] * 8))])
+    readings.move("home_assistant", {"intervals": readings.after("intervals", 0)[-1]["number"]})
+    readings.keep(ESN, 1, [(3, profile(3, 56, [[10, 3]] * 4))])
+    home.fault = lambda call: "not now"  # type: ignore[method-assign]
+    with pytest.raises(SinkRefused, match="not now"):
+        await Statistics(StatisticsLink(settings(server)), readings).step()
+    del home.fault
+    await Statistics(StatisticsLink(settings(server)), readings).step()
+    assert [home.statistics[name][hour][1] for hour in hours] == [440, 480, 520, 560, 600]
+    readings.close()
+    server.close()
+
+
 async def test_an_earlier_hour_that_comes_later_is_not_counted_twice(tmp_path: Path) -> None:
     home = Home()
     server = await home_server(home)
