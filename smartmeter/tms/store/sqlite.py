@@ -233,14 +233,22 @@ class Store:
     def _is_overwritten(self) -> bool:
         """Tell whether a copy was written over the file.
 
-        One that ``tms backup`` made has no log, and an older one is mostly shorter; SQLite makes
-        the file no shorter than it was, and keeps its log.
+        One that ``tms backup`` made has no log, and an older one is mostly shorter; where SQLite
+        makes the file shorter itself, by ``VACUUM``, it knows so, and it keeps its log.
         """
         try:
             has_log = os.pread(self._file.fileno(), 2, _HAS_LOG_AT) == b"\2\2"
-            return not has_log or os.fstat(self._file.fileno()).st_size < self._octets
-        except OSError:
-            return False  # SQLite tells what the system has against it
+            octets = os.fstat(self._file.fileno()).st_size
+            return not has_log or (octets < self._octets and octets < self._known_octets())
+        except (OSError, sqlite3.DatabaseError):
+            return False  # the change itself tells what is against it
+
+    def _known_octets(self) -> int:
+        pages, size = (
+            self._writer.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "page_size")
+        )
+        return int(pages * size)
 
     def _wait_for_locks(self, timeout_s: float) -> None:
         if timeout_s != self._lock_timeout_s:

@@ -137,6 +137,24 @@ def test_a_database_that_a_copy_was_written_over_acknowledges_nothing(
     store.close()
 
 
+def test_a_database_that_was_made_shorter_by_sqlite_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "tms.sqlite3"
+    store = Store(path)
+    big = "INSERT INTO settings VALUES ('big', zeroblob(100000))"
+    store.write_now(lambda c: c.execute(big).rowcount)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA wal_checkpoint")
+        store.write_now(lambda c: c.execute("DELETE FROM settings WHERE name='big'").rowcount)
+        octets = path.stat().st_size
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint")
+    assert path.stat().st_size < octets
+    for name in ("first", "second"):
+        store.write_now(lambda c, name=name: put(c, name))
+    assert store.number("SELECT count(*) FROM settings WHERE name IN ('first', 'second')") == 2
+    store.close()
+
+
 def test_a_copy_that_takes_the_place_of_a_database_under_way_is_left_as_it_is(
     tmp_path: Path,
 ) -> None:
