@@ -1,7 +1,15 @@
 """Refusals are counted by title and reason, and only strangers are listed as unknown devices."""
 
+from collections.abc import Callable
+
+import pytest
+
+from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import StorageError
 from smartmeter.simulation.memory_store import MemoryStore
+from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.refusals import MAX_KINDS, Refusals
+from smartmeter.tms.template import make_template
 
 
 def _stored(refusals: Refusals) -> tuple[dict[tuple[str, str], int], dict[str, int]]:
@@ -51,6 +59,26 @@ def test_what_could_not_be_stored_is_counted_with_what_came_meanwhile() -> None:
     assert refusals.take(1001) is None, "one is being made"
     refusals.stored(well=False)
     assert _stored(refusals)[0] == {(".7.1", "mac-mismatch"): 3}
+
+
+def test_what_a_store_has_no_place_to_wait_for_is_counted_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, later = MemoryStore(), list[Callable[[], None]]()
+    head_end = HeadEnd(store, Calendar(0), make_template(), later.append)
+    head_end.load(0)
+    head_end.refused("not-an-apdu", 0)
+
+    def is_full(*_: object) -> None:
+        raise StorageError("tms.sqlite3", "changes wait for it", "is its medium sound?")
+
+    with monkeypatch.context() as now:
+        now.setattr(store, "write", is_full)
+        with pytest.raises(StorageError):
+            head_end.expire(0)
+    head_end.expire(1)
+    rows = store.read("SELECT reason, count FROM security_events")
+    assert [tuple(row) for row in rows] == [("not-an-apdu", 1)]
 
 
 def test_more_kinds_than_are_told_apart_count_as_of_nobody() -> None:
