@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 1153
 TICK_S = 0.1
+#: What nobody foresaw may come with each look: it is looked into, and logged, no more often.
+EXPLAIN_AGAIN_US = 60_000_000
 #: Largest APDU that is taken.
 MAX_APDU_OCTETS = 32_767
 KEY_OCTETS = 16
@@ -64,7 +66,7 @@ class TmsServer:
         self._stopping = False
         self._committed: deque[Callable[[], None]] = deque()
         self._woken = False
-        self._explaining: asyncio.Future[SmartMeterError] | None = None
+        self._explain_us = 0
         self._loop: asyncio.AbstractEventLoop
         self.head_end: HeadEnd
         self._poller: Poller
@@ -136,8 +138,9 @@ class TmsServer:
             self.listener.counts["store takes nothing"] += 1
         except Exception as error:
             self.listener.counts["not foreseen"] += 1
-            if self._explaining is None or self._explaining.done():
-                self._explaining = self._loop.run_in_executor(None, self.explained, error)
+            if (now_us := monotonic_us()) >= self._explain_us:
+                self._explain_us = now_us + EXPLAIN_AGAIN_US
+                self._loop.run_in_executor(None, self.explained, error)
 
     def import_shipment(self, shipped: list[Shipped]) -> int:
         """Enter SmartMeters; gives how many were new."""
