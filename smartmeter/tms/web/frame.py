@@ -65,13 +65,18 @@ LINK = (
     "{{ props.value }}</a></q-td>"
 )
 #: Leads to the log-in where the session has ended while the connection was away, as with each
-#: start of the TMS: the page would try to connect, and be refused, for ever.
-COME_BACK = """
-window.socket.on('connect_error', async () => {
-  const answer = await fetch('/api/network').catch(() => null);
-  if (answer && answer.status === 401) window.location.reload();
-});
-"""
+#: start of the TMS: the page would try to connect, and be refused, for ever.  It stands in the page
+#: itself, since what is sent over the connection does not come where that is away from the start.
+COME_BACK = """<script>{
+  const waiting = setInterval(() => {
+    if (!window.socket) return;
+    clearInterval(waiting);
+    window.socket.on('connect_error', async () => {
+      const answer = await fetch('/api/network').catch(() => null);
+      if (answer && answer.status === 401) window.location.reload();
+    });
+  }, 50);
+}</script>"""
 #: NiceGUI makes a new component of a cell's template whenever anything on the page changes, each
 #: second mostly: the cell in which the focus is, or a selection, would be another one.
 KEEP_CELLS = """
@@ -133,6 +138,7 @@ def frame(title: str, visitor: Visitor, service: Service) -> Iterator[None]:
 
     ui.add_css(STYLE)
     ui.add_body_html(NO_SCRIPT)
+    ui.add_body_html(COME_BACK)
     ui.page_title(f"{title} - SmartMeter TMS")
     with ui.header().classes("items-center no-wrap q-py-xs"):
         ui.label("SmartMeter TMS").classes("text-weight-bold gt-xs q-mr-md")
@@ -151,7 +157,6 @@ def frame(title: str, visitor: Visitor, service: Service) -> Iterator[None]:
         banner.set_visibility(False)
         ui.timer(SESSION_S, look)
         ui.run_javascript(KEEP_CELLS)
-        ui.run_javascript(COME_BACK)
         try:
             yield
         except Exception as error:

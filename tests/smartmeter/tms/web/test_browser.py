@@ -67,6 +67,15 @@ HAS_FOCUS = "return document.activeElement === window.chosen"
 LOGGED_OUT = "fetch('/logout', {method: 'POST'})"
 LOGGED_OUT_AND_CUT = "fetch('/logout', {method: 'POST'}).then(() => socket.io.engine.close())"
 
+#: A page finds no way to its server until it is let through; polling is blocked by its address.
+NO_SOCKET = """
+const Real = WebSocket;
+window.WebSocket = function (...address) {
+  if (!window.letThrough) throw new Error('blocked');
+  return new Real(...address);
+};
+"""
+
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[tuple[str, str]]:
@@ -220,6 +229,14 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         wait(browser, lambda: "Log in to see" in text_of(browser), "an open page ends with it")
         log_in(browser, address, password)
         wait(browser, lambda: "All SmartMeters" in text_of(browser), "logged in again")
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/_nicegui_ws/*"]})
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NO_SOCKET})
+    browser.get(address)
+    wait(browser, lambda: "All SmartMeters" in text_of(browser), "a page without a connection")
+    browser.execute_script(LOGGED_OUT + ".then(() => { window.letThrough = true; })")
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    wait(browser, lambda: "Log in to see" in text_of(browser), "which never had one, ends, too")
 
 
 @needs_browser
