@@ -155,8 +155,10 @@ def test_check_names_each_file_that_the_gateways_user_cannot_write() -> None:
             *database_files(settings.local_tms / FILE_NAME),
         ]
         settings.local_tms.mkdir()
+        settings.local_tms.chmod(0o755)
         for file in files:
-            file.touch(0o444)
+            file.touch()
+            file.chmod(0o444)  # whatever the umask
         folder.chmod(0o777)
         with nobody():
             wrong = {(one.subject, one.text) for one in check_places(settings) if one.wrong}
