@@ -135,6 +135,23 @@ def button(browser: webdriver.Chrome, label: str) -> WebElement:
     return next(b for b in browser.find_elements(By.TAG_NAME, "button") if label in b.text)
 
 
+def pages_end_with_the_log_in(browser: webdriver.Chrome, address: str, password: str) -> None:
+    """Log out beside an open page: as it is, cut off, and before it ever had a connection."""
+    for ended in (LOGGED_OUT, LOGGED_OUT_AND_CUT):
+        browser.execute_script(ended)
+        wait(browser, lambda: "Log in to see" in text_of(browser), "an open page ends with it")
+        log_in(browser, address, password)
+        wait(browser, lambda: "All SmartMeters" in text_of(browser), "logged in again")
+    browser.execute_cdp_cmd("Network.enable", {})
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/_nicegui_ws/*"]})
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NO_SOCKET})
+    browser.get(address)
+    wait(browser, lambda: "All SmartMeters" in text_of(browser), "a page without a connection")
+    browser.execute_script(LOGGED_OUT + ".then(() => { window.letThrough = true; })")
+    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    wait(browser, lambda: "Log in to see" in text_of(browser), "which never had one, ends, too")
+
+
 def turn(browser: webdriver.Chrome, label: str) -> bool:
     """Press a button of the pagination; True when it was there."""
     browser.find_element(By.CSS_SELECTOR, f"button[aria-label='{label}']").click()
@@ -224,19 +241,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         assert browser.execute_script(script), f"/{page} scrolls sideways on a phone"
         wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
         wait(browser, lambda: not nameless(browser), "all that can be acted upon has a name")
-    for ended in (LOGGED_OUT, LOGGED_OUT_AND_CUT):
-        browser.execute_script(ended)
-        wait(browser, lambda: "Log in to see" in text_of(browser), "an open page ends with it")
-        log_in(browser, address, password)
-        wait(browser, lambda: "All SmartMeters" in text_of(browser), "logged in again")
-    browser.execute_cdp_cmd("Network.enable", {})
-    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/_nicegui_ws/*"]})
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NO_SOCKET})
-    browser.get(address)
-    wait(browser, lambda: "All SmartMeters" in text_of(browser), "a page without a connection")
-    browser.execute_script(LOGGED_OUT + ".then(() => { window.letThrough = true; })")
-    browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
-    wait(browser, lambda: "Log in to see" in text_of(browser), "which never had one, ends, too")
+    pages_end_with_the_log_in(browser, address, password)
 
 
 @needs_browser
