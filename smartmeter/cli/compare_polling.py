@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import product
 
 import click
 
@@ -90,7 +91,7 @@ def command(
     if plot is not None:
         check_plot(plot)
     found: list[Figures] = []
-    cases = [(rate, loss) for rate in rates for loss in losses]
+    cases = list(dict.fromkeys(product(rates, losses)))
     with CountedProgress("links", len(cases)) as progress:
         for case, (rate, loss) in enumerate(cases):
             link = LinkSettings(delay_ms * 1000, delay_ms * 500, loss, rate)

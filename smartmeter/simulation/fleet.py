@@ -171,6 +171,8 @@ class Fleet:
         self._make_houses()
         self.safety = Safety({esn: house.journal for esn, house in self.houses.items()})
         self.head_end = self._open_office()
+        #: Polls of the head-ends that were cut off: each counts from its own start.
+        self._earlier_polls = 0
         end_us = settings.days * DAY_US
         esns = list(self.houses)
         if faults is None:
@@ -242,6 +244,11 @@ class Fleet:
     def journals(self) -> dict[str, Journal]:
         """Give what each meter measured."""
         return {esn: house.journal for esn, house in self.houses.items()}
+
+    @property
+    def polls(self) -> int:
+        """Give how many polls the head-end sent, before it was cut off too."""
+        return self._earlier_polls + self.head_end.figures.polls
 
     @property
     def at_rest(self) -> bool:
@@ -365,6 +372,7 @@ class Fleet:
             self._next_fault += 1
             self._note(fault.esn or "fleet", f"{fault.kind} {'begins' if begins else 'ends'}")
             if fault.kind is Kind.HEAD_END:
+                self._earlier_polls = self.polls
                 self.head_end = self._open_office()
             elif fault.kind is Kind.AREA:
                 self._strike_area(begins, fault)
@@ -481,7 +489,7 @@ def run_to_the_end(
     except Violation as violation:
         raise FleetFailure(settings, str(violation)) from violation
     seconds = fleet.now_us / US_PER_S
-    found = count(fleet.store, fleet.journals, fleet.head_end.figures.polls, seconds)
+    found = count(fleet.store, fleet.journals, fleet.polls, seconds)
     if not fleet.at_rest or not found.sound:
         raise FleetFailure(
             settings, f"{DRAIN_US // HOUR_US} h after the last fault: {found.json()}"

@@ -178,13 +178,16 @@ def told(fleet: Fleet) -> list[Claim]:
 
 
 def unanswered(fleet: Fleet) -> list[Claim]:
-    """Give the first poll of each row of polls that were given up: before it the meter answered."""
+    """Give the first poll of each row of polls that were given up: before it the meter answered.
+
+    What was never heard has not gone: meters that are yet to come alive are no claim.
+    """
     sql = "SELECT esn, state, ended_s FROM jobs WHERE kind=? AND ended_s > 0 ORDER BY esn, id"
     found: list[Claim] = []
     answers: dict[str, bool] = {}
     for row in fleet.store.read(sql, JobKind.RECOVER):
         failed = row["state"] == FAILED
-        if failed and answers.get(row["esn"], True):
+        if failed and answers.get(row["esn"]):
             found.append(Claim(row["esn"], row["ended_s"], row["ended_s"]))
         answers[row["esn"]] = not failed
     return found

@@ -196,3 +196,15 @@ def test_a_head_end_that_came_back_from_a_backup_fetches_what_it_had_acknowledge
     expected, stored, altered = compare(fleet.store, fleet.journals)
     assert (stored, altered) == (expected, 0) and expected >= 40
     assert fleet.head_end.figures.polls <= 5, "a ping, what is missing, and two logs, once"
+
+
+def test_polls_are_counted_from_the_beginning_although_the_head_end_was_begun_anew() -> None:
+    faults = [
+        Fault(3 * HOUR_US, 5 * HOUR_US, Kind.SILENCE, "SM000001", 10),
+        Fault(8 * HOUR_US, 8 * HOUR_US, Kind.HEAD_END, "", 10),
+    ]
+    fleet = Fleet(FleetSettings(1, 1, 1), faults=faults)
+    told = run_to_the_end(fleet).polls
+    assert fleet.head_end.figures.polls < told
+    sql = "SELECT sum(polls) FROM jobs WHERE kind NOT IN ('provision', 'key')"
+    assert told == fleet.store.number(sql)

@@ -58,7 +58,7 @@ def test_an_outage_is_known_sooner_by_exception_and_both_deliver_the_same_interv
 def test_what_polling_takes_for_an_outage_begins_with_a_poll_that_fails_after_a_good_one() -> None:
     fleet = PolledFleet(FleetSettings(1, 1, 2, faults=False))
     fleet.faults = [Fault(2 * HOUR_US, 4 * HOUR_US, Kind.MAINS, ESN, 0)]
-    hours = {1: "failed", 3: "failed", 5: "done", 6: "failed", 7: "done"}
+    hours = {0: "done", 1: "failed", 3: "failed", 5: "done", 6: "failed", 7: "done"}
     rows = [
         (ESN, JobKind.RECOVER, state, EPOCH_US // US_PER_S + hour * 3600)
         for hour, state in hours.items()
@@ -71,6 +71,19 @@ def test_what_polling_takes_for_an_outage_begins_with_a_poll_that_fails_after_a_
     found = measure(fleet, "polling", claims)
     # It had been given up before its mains went: there was nothing new to know.
     assert (found.outages, found.outages_missed, found.false_alarms) == (1, 1, 2)
+
+
+def test_polling_takes_no_meter_that_it_has_yet_to_hear_of_for_one_without_mains() -> None:
+    fleet = PolledFleet(FleetSettings(3, 1, 1, faults=False))
+    fleet.run(2 * HOUR_US)
+    given_up = fleet.store.number("SELECT count(*) FROM jobs WHERE state='failed'")
+    assert given_up and unanswered(fleet) == []
+
+
+def test_a_link_that_is_named_twice_is_compared_once() -> None:
+    arguments = ["--meters", "1", "--rate", "9600", "--rate", "9600", "--loss", "0", "--json"]
+    done = CliRunner().invoke(command, arguments)
+    assert len(json.loads(done.output)) == 2, done.output
 
 
 def test_where_most_is_lost_polling_sees_outages_that_are_none() -> None:
