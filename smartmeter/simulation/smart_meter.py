@@ -120,6 +120,8 @@ class SmartMeter:
         """Start the module anew from its non-volatile memory."""
         self._line.clear()
         self.module = self._new_module(now_us, cause)
+        if not self.meter.mains_on:
+            self.module.mains(False, now_us)
         for path, way in self._ways.items():
             self.module.bearer_up(path, now_us, way)
         self._settle(now_us)

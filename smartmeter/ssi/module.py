@@ -143,7 +143,12 @@ class Module(Parts):
 
     def mains(self, on: bool, now_us: int) -> None:
         """Tell the mains sense.  Without mains the module lives on its hold-up energy."""
-        self._act(lambda: self.power.back(now_us) if on else self._mains_lost(now_us), now_us)
+        self._act(lambda: self._mains_back(now_us) if on else self._mains_lost(now_us), now_us)
+
+    def _mains_back(self, now_us: int) -> None:
+        if not self.outage.mains_on:
+            self.started_us = now_us
+        self.power.back(now_us)
 
     def _mains_lost(self, now_us: int) -> None:
         self._starting.trust_clock(now_us)  # the outage before this one ends first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ansi_tables.ssi_tables import SsiTable
 from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import Timing
 from protocols.machine import Event
@@ -70,6 +71,8 @@ class Parts:
         self.network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
         self.known = KnownMeter(self.memory, self.reporter, self.optical)
         self.outage = OutageDetector(self.esn, self.memory, calendar)
+        # The energy without mains counts from the start, before the meter was read.
+        self.outage.configure(self.configuration.value(SsiTable.OUTAGE))
         self.power = Power(self.outage, self.reporter, self.network)
         self.tasks = TaskRunner(
             self.esn, self.memory, self.reporter, self.outbox, calendar, self.known

@@ -377,6 +377,18 @@ def test_an_outage_that_took_meter_and_module_is_told_after_the_restart() -> Non
     assert told["RESTORED"] and told["DURATION_S"] == 3600
 
 
+def test_an_outage_in_which_the_module_was_restarted_ends_when_the_mains_return() -> None:
+    street = watching(OUTAGE=OUTAGE | {"HOLD_UP_MS": 600_000})
+    street.device.mains(False, street.world.now_us)
+    street.run(40)
+    street.device.restart(street.world.now_us)
+    street.run(80)
+    street.device.mains(True, street.world.now_us)
+    street.run(60)
+    told = street.host.parts(SsiTable.OUTAGE_RECORD)[-1]
+    assert told["RESTORED"] and 119 <= told["DURATION_S"] <= 120
+
+
 def without_the_log_monitor(street: Street) -> bytes:
     page = json.loads(street.device.nvram.get("module") or b"{}")
     page["watch"] = {}

@@ -255,12 +255,12 @@ def test_ten_thousand_upgrades_with_power_cuts_at_random_brick_nothing() -> None
 # End to end.
 
 
-def street_with_key(monkeypatch: pytest.MonkeyPatch) -> Street:
+def street_with_key(monkeypatch: pytest.MonkeyPatch, baud: int | None = None) -> Street:
     factory = host.Factory(**{**vars(host.FACTORY), "upgrade_key": PUBLIC})
     monkeypatch.setattr(host, "FACTORY", factory)
-    street = Street()
+    street = Street(baud=baud)
     street.run(10)
-    street.provision(SCHEDULES=host.schedules(host.schedule()))
+    street.provision(SCHEDULES=host.schedules(host.schedule()), OUTAGE=host.OUTAGE)
     return street
 
 
@@ -293,6 +293,40 @@ def test_a_module_runs_the_new_version_and_loses_no_interval(
     told = [(s, end, values) for s, end, values in street.host.intervals()]
     assert told == [(o.sequence, o.end_utc_s, list(o.values)) for o in street.journal][: len(told)]
     assert len(told) >= len(street.journal) - 1
+
+
+def test_a_short_outage_right_after_a_new_version_was_started_is_no_failed_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = street_with_key(monkeypatch, baud=9600)
+    send_all(street, image())
+    device = street.device
+    street.world.run(street.world.now_us + 10**7, lambda: device.starts[-1] == NEW)
+    street.run(0.3)
+    assert device.module.meter is None
+    device.mains(False, street.world.now_us)
+    street.run(20)
+    assert not device.module.dead
+    device.mains(True, street.world.now_us)
+    street.run(600)
+    assert device.starts.count(NEW) == 1
+    assert device.module.upgrade.status()["RESULT"] == UpgradeResult.CONFIRMED
+
+
+def test_a_version_that_is_started_in_an_outage_has_only_the_energy_that_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = street_with_key(monkeypatch)
+    send_all(street, image())
+    device = street.device
+    device.mains(False, street.world.now_us)
+    street.run(30)
+    assert device.starts[-1] == NEW and not device.module.outage.mains_on
+    street.run(60)
+    assert device.module.dead
+    device.mains(True, street.world.now_us)
+    street.run(600)
+    assert device.module.upgrade.status()["RESULT"] == UpgradeResult.CONFIRMED
 
 
 def test_a_version_that_does_not_reach_its_tms_is_rolled_back_and_told(
