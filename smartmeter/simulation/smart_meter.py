@@ -67,7 +67,7 @@ class SmartMeter:
         settings = replace(settings, timing=self._timing)
         self.meter = Meter(settings, of_meter, calendar, now_us, on_interval)
         self._line = OpticalLine(baud)
-        self._probe_on = True
+        self._mains_on = self._probe_on = True
         self._meter_due_us: int | None = now_us
         self._ways: dict[Hashable, Way] = {}
         self.module = self._new_module(now_us)
@@ -106,6 +106,7 @@ class SmartMeter:
 
     def mains(self, on: bool, now_us: int) -> None:
         """Cut or return the mains; after the hold-up energy was used up the module starts anew."""
+        self._mains_on = on
         self.meter.mains(on, now_us)
         if not on:
             self._line.clear()
@@ -120,7 +121,7 @@ class SmartMeter:
         """Start the module anew from its non-volatile memory."""
         self._line.clear()
         self.module = self._new_module(now_us, cause)
-        if not self.meter.mains_on:
+        if not self._mains_on:
             self.module.mains(False, now_us)
         for path, way in self._ways.items():
             self.module.bearer_up(path, now_us, way)

@@ -1,8 +1,14 @@
-"""Whether the meter answers, and when it is to be read from the start."""
+"""Whether the meter answers, and when it is to be read from the start.
+
+A meter need not tell that others have programmed it: of those that log it many leave out the tables
+that matter.  So its context is read anew once a day, in less than a second at 9600 baud, and when a
+meter that was lost answers again: who programs it at its optical port takes the probe off.
+"""
 
 from __future__ import annotations
 
 from ansi_tables.ssi_tables import ModuleAlarm
+from protocols.machine import earliest
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
@@ -10,6 +16,7 @@ from smartmeter.ssi.scheduler import Scheduler
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 #: Doublings after which the pause is at its longest.
 MAX_DOUBLINGS = 6
+DAY_US = 86_400_000_000
 #: Failures in a row after which the meter counts as unreachable.
 UNREACHABLE_AFTER = 3
 
@@ -21,8 +28,9 @@ class MeterLink:
         self, memory: Memory, reporter: Reporter, scheduler: Scheduler, now_us: int
     ) -> None:
         self._memory, self._reporter, self._scheduler = memory, reporter, scheduler
-        #: When the meter's context is to be read; None while it is as it was read.
-        self.read_due_us: int | None = now_us
+        #: When the meter's context is to be read because it may be another; and because of its age.
+        self._soon_us: int | None = now_us
+        self._old_us: int | None = None
         #: Sessions with the meter that failed since the module's start.
         self.failures = 0
         self._in_a_row = 0
@@ -34,44 +42,56 @@ class MeterLink:
         """Tell whether the meter was read and has not failed to answer several times since."""
         return not self._memory.meter_lost and self._reporter.meter is not None
 
+    @property
+    def read_due_us(self) -> int | None:
+        """Give when the meter's context is to be read; None while that is under way."""
+        return earliest(self._soon_us, self._old_us)
+
     def read_again(self, now_us: int) -> None:
         """Let the meter's context be read anew: a table of it has changed."""
-        self.read_due_us = now_us
+        self._soon_us = now_us
 
     def read_soon(self, now_us: int) -> None:
         """Let it be read anew, unless that is under way or put off."""
-        if self.read_due_us is None and not self._reading:
-            self.read_due_us = now_us
+        if self._soon_us is None and not self._reading:
+            self._soon_us = now_us
 
     def put_off(self, now_us: int) -> None:
         """Too much else waits at the port: the meter's context is read a little later."""
         self._reading = False
-        self.read_due_us = now_us + FIRST_RETRY_US
+        self._soon_us = now_us + FIRST_RETRY_US
 
-    def read_done(self) -> None:
+    def read_done(self, now_us: int) -> None:
         """The meter's context was read."""
         self._reading = False
+        self._old_us = now_us + DAY_US
 
     def read_failed(self, now_us: int) -> None:
         """The meter's context could not be read: it is tried again, each time after longer."""
         self._reading = False
         pause_us = FIRST_RETRY_US << min(max(0, self._in_a_row - 1), MAX_DOUBLINGS)
-        self.read_due_us = now_us + min(pause_us, MAX_RETRY_US)
+        self._soon_us = now_us + min(pause_us, MAX_RETRY_US)
 
     def take_due(self, now_us: int) -> bool:
         """Tell whether the meter's context is to be read now; it is then due no longer."""
-        if self.read_due_us is None or now_us < self.read_due_us:
+        due_us = self.read_due_us
+        if due_us is None or now_us < due_us:
             return False
-        self.read_due_us, self._reading = None, True
+        self._soon_us, self._old_us, self._reading = None, None, True
         return True
 
-    def answered(self, now_us: int) -> None:
-        """A job at the meter was done; that is told once the module knows the time."""
+    def answered(self, now_us: int) -> bool:
+        """A job at the meter was done; True when that tells that the meter is back.
+
+        It is told once the module knows the time.
+        """
         self._in_a_row = 0
-        if self._memory.meter_lost and self._reporter.utc_s(now_us):
-            self._memory.meter_lost = False
-            self._scheduler.try_again(now_us)
-            self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
+        if not self._memory.meter_lost or not self._reporter.utc_s(now_us):
+            return False
+        self._memory.meter_lost = False
+        self._scheduler.try_again(now_us)
+        self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
+        return True
 
     def logged_on(self, accepted: bool | None, now_us: int) -> None:
         """Tell when the meter begins to refuse the module's password (``accepted`` False)."""

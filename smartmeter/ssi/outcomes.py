@@ -9,6 +9,7 @@ from typing import Any
 from ansi_tables.ssi_tables import Cause, Task
 from protocols.c1218.client import Exchanged
 from protocols.c1222.node import MessageRejected
+from protocols.errors import LinkError
 from protocols.machine import Event
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
@@ -76,7 +77,8 @@ class Outcomes:
     def job_done(self, event: JobDone, now_us: int) -> None:
         """A job at the meter has brought what it was to bring."""
         parts = self._parts
-        parts.link.answered(now_us)
+        if parts.link.answered(now_us):
+            parts.link.read_soon(now_us)
         if event.token != "begin":
             parts.known.done(now_us)
         match event.token:
@@ -123,7 +125,9 @@ class Outcomes:
         match event.token:
             case "begin":
                 parts.link.read_failed(now_us)
-                parts.life.set_error(ErrorCode.CONFIGURATION_FAILED, str(event.error))
+                # One that was read before and does not answer is told as unreachable.
+                if parts.reporter.meter is None or not isinstance(event.error, LinkError):
+                    parts.life.set_error(ErrorCode.CONFIGURATION_FAILED, str(event.error))
             case Run() as run:
                 parts.tasks.failed(run, now_us)
             case Asked() as request:

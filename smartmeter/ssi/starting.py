@@ -27,7 +27,7 @@ class Starting:
         parts.reporter.meter = read.meter
         parts.optical.guard.byte_order = read.meter.context.fmt.data_order
         parts.life.clear(ErrorCode.CONFIGURATION_FAILED)
-        parts.link.read_done()
+        parts.link.read_done(now_us)
         parts.known.read(read.identity, read.lists, now_us)
         if not first:
             if self._take_over(now_us) and read.clock_s is not None:

@@ -19,6 +19,7 @@ from smartmeter.ssi.conditions import Watched, exact, whole
 from smartmeter.ssi.log_reading import LogEntry, LogRead
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_side import JobDone
+from smartmeter.ssi.states import ErrorCode
 from smartmeter.ssi.table_monitor import Span, TableMonitor
 from smartmeter.ssi.voltages import nominal_v
 from smartmeter.tms.template import DEFAULT, make_template
@@ -33,7 +34,7 @@ from tests.smartmeter.ssi.host import (
     script_table,
 )
 
-HOUR_S = 3600
+HOUR_S, DAY_S = 3600, 86_400
 S = US_PER_S
 
 
@@ -377,6 +378,29 @@ def test_a_meter_that_others_have_programmed_is_read_again_and_the_tms_told() ->
     assert module.meter is not None and module.meter.images[13] == half_hours
     last = street.host.reports[-1]
     assert last.header["CAUSE"] == Cause.HELLO and (13, half_hours) in last.parts
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_meter_whose_log_leaves_out_that_it_was_programmed_is_read_again(lost: bool) -> None:
+    """Within a day; at once where it did not answer meanwhile."""
+    street = watching(GENERAL=GENERAL | {"STATUS_PERIOD_MS": 600_000})
+    module, meter = street.device.module, street.device.meter
+    assert module.meter is not None
+    first, _, last = module.meter.images[27]
+    other, before = bytes((first, first, last)), meter.logs.event.list.pointers.added
+    port = port_of(meter)
+    port.security(meter.access.master_password, street.world.now_us)
+    port.write(27, None, other, street.world.now_us)
+    assert meter.logs.event.list.pointers.added == before
+    if lost:
+        meter.mains(False, street.world.now_us)
+        street.run(HOUR_S)
+        assert module.error is ErrorCode.NONE and not module.link.answers
+        meter.mains(True, street.world.now_us)
+    street.run(700 if lost else DAY_S)
+    assert module.meter.images[27] == other
+    hello = [one for one in street.host.reports if one.header["CAUSE"] == Cause.HELLO][-1]
+    assert (27, other) in hello.parts
 
 
 def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_report() -> None:
