@@ -275,7 +275,8 @@ class HeadEnd:
     def _settle(self) -> None:
         """Let everything that happened have its consequences.
 
-        What went wrong with one of them is raised when the others were had.
+        What went wrong with one of them is raised when the others were had; of several the first
+        that nobody foresaw, for the store tells of its own faults by itself.
         """
         fault: Exception | None = None
         busy = True
@@ -287,7 +288,8 @@ class HeadEnd:
                     try:
                         self._happened(event)
                     except Exception as error:
-                        fault = error
+                        if fault is None or isinstance(fault, StorageError):
+                            fault = error
         if self.collector.node.next_invocation_id + RESERVED_IDS // 2 > self._ids_until:
             with suppress(StorageError):  # half a block is left, and every message asks again
                 self._ids_until = self.store.write_now(reserve_ids) + RESERVED_IDS

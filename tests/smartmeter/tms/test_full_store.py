@@ -115,3 +115,14 @@ def test_a_poll_that_could_not_look_up_what_is_known_blames_no_meter_and_the_nex
     assert row is not None and row[0] == State.POLLED
     head_end.expire(1000 * US_PER_S)
     assert len(head_end.polled.take()) == 1
+
+
+def test_what_nobody_foresaw_is_told_although_the_store_takes_nothing_either(
+    store: FillingStore,
+) -> None:
+    provisioned(store, "SM1", "SM2")
+    head_end = a_head_end(store)
+    store.write_now(lambda c: c.execute("UPDATE meters SET base='x' WHERE esn='SM1'").rowcount)
+    store.takes = False
+    with pytest.raises(ValueError, match="invalid literal"):
+        head_end.expire(1800 * US_PER_S)
