@@ -330,7 +330,7 @@ class HeadEnd:
         elif isinstance(event, Answered):
             self.jobs.answered(event.transaction, list(event.responses), self._now_us)
         elif isinstance(event, Unanswered):
-            self.jobs.unanswered(event.transaction, event.cause, self._now_us)
+            self.jobs.unanswered(event.transaction, event.cause, self._now_us, event.heard)
         elif isinstance(event, PathDoubted):
             self._dispatch.doubted(event.esn)
         elif isinstance(event, Refused):

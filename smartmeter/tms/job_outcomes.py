@@ -13,7 +13,7 @@ from smartmeter.tms.commits import Commits
 from smartmeter.tms.jobs import DONE, ENDED, FAILED, Job, JobChanged
 from smartmeter.tms.kept_templates import keep_template, kept_templates
 from smartmeter.tms.meter_contexts import MeterContexts
-from smartmeter.tms.model import Kind, State
+from smartmeter.tms.model import NO_ANSWER, NOTHING_GIVEN, Kind, State
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.silence import SilenceWatch
@@ -91,9 +91,8 @@ class JobOutcomes:
                 self._keep(job, lambda c: records.store_events(c, job.esn, result, utc_s), utc_s)
             case Kind.UPGRADE | Kind.WITHDRAW if done:
                 self._upgraded(job, result, utc_s)
-            case Kind.POLL if isinstance(job.about, PollDue):
-                reading = result if done else None
-                self._polled_once(job.about, reading, job.cause, utc_s, asked=job.polls > 0)
+            case Kind.POLL:
+                self._polled_once(job, result if done else None, utc_s)
             case Kind.READ if done:
                 self._keep_images(job, result, utc_s)
 
@@ -120,8 +119,7 @@ class JobOutcomes:
         """A look at a silent SmartMeter has ended: keep what was fetched, name the state."""
         esn = job.esn
         if parts is None:
-            told = "answers, but gave nothing" if job.answered else "does not answer"
-            text = f"{told}: {job.cause}"
+            text = f"{NOTHING_GIVEN if job.answered else NO_ANSWER}: {job.cause}"
             self._note(lambda c: store_recovery(c, esn, (), text, utc_s))
         else:
             text = "answers when asked, but sends nothing by itself"
@@ -148,8 +146,10 @@ class JobOutcomes:
         image = encode(SsiTable.UPGRADE_STATUS, told)
         self._keep_images(job, {base + SsiTable.UPGRADE_STATUS: image}, utc_s)
 
-    def _polled_once(self, due: PollDue, reading: Any, cause: str, utc_s: int, asked: bool) -> None:
+    def _polled_once(self, job: Job, reading: Any, utc_s: int) -> None:
         """Keep what a poll came to; the next looks up what is known when that is durable."""
+        due = job.about
+        assert isinstance(due, PollDue)
         self._polled.end(due)
 
         def go_on(future: Future[None] | None) -> None:
@@ -159,9 +159,9 @@ class JobOutcomes:
             if reading is not None:
                 store_poll(connection, due, reading, utc_s)
             else:
-                store_failed_poll(connection, due, cause, utc_s)
+                store_failed_poll(connection, due, job.cause, utc_s, job.answered)
 
-        if due.esn not in self._polled.meters or not asked:
+        if due.esn not in self._polled.meters or not job.polls:
             go_on(None)  # it was removed meanwhile, or is not to blame
             return
         try:

@@ -145,11 +145,11 @@ class JobRunner:
         else:
             self._step(line, responses, now_us)
 
-    def unanswered(self, transaction: int, cause: str, now_us: int) -> None:
-        """Tell a job that no answer came."""
+    def unanswered(self, transaction: int, cause: str, now_us: int, heard: bool = False) -> None:
+        """Tell a job that no answer came, or (``heard``) none that can be used."""
         line = self._take(transaction, now_us)
         if line is not None:
-            self._failed(line, cause, now_us)
+            self._failed(line, cause, now_us, refused=heard)
 
     def failed(self, job: Job, cause: str, now_us: int, pause_us: int | None = None) -> None:
         """Tell a job that its services could not be sent, and how long to wait before a retry.

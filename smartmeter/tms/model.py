@@ -11,6 +11,9 @@ US_PER_S = 1_000_000
 RATE_SECONDS = 600
 #: Who orders what no person did.
 SYSTEM = "system"
+#: Why a meter that was asked is silent: nothing came, or nothing that would do.
+NO_ANSWER = "does not answer"
+NOTHING_GIVEN = "answers, but gave nothing"
 
 
 class State(StrEnum):

@@ -17,7 +17,7 @@ from ansi_tables.meaning.identity import IDENTITY
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from smartmeter.tms.exchanges import Exchange
-from smartmeter.tms.model import State
+from smartmeter.tms.model import NO_ANSWER, NOTHING_GIVEN, State
 from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules, polled_meters
 from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import ABANDONED, Answered, Unanswered
@@ -111,9 +111,9 @@ class PolledSource:
         """The shell has an answer."""
         self._events.append(Answered(transaction, tuple(responses)))
 
-    def unanswered(self, transaction: int, cause: str) -> None:
-        """The shell has none."""
-        self._events.append(Unanswered(transaction, cause))
+    def unanswered(self, transaction: int, cause: str, heard: bool = False) -> None:
+        """The shell has none, or was refused (``heard``)."""
+        self._events.append(Unanswered(transaction, cause, heard))
 
     def expire(self, now_us: int) -> None:
         """Nothing is due by itself: the shell bounds each session."""
@@ -236,10 +236,12 @@ def _hear(connection: sqlite3.Connection, esn: str, stored: int, utc_s: int) -> 
     )
 
 
-def store_failed_poll(connection: sqlite3.Connection, due: PollDue, cause: str, utc_s: int) -> None:
-    """Keep that a poll failed: the meter is silent until one succeeds."""
+def store_failed_poll(
+    connection: sqlite3.Connection, due: PollDue, cause: str, utc_s: int, answered: bool = False
+) -> None:
+    """Keep that a poll failed: the meter is silent, or gives nothing, until one succeeds."""
     _note(connection, due, utc_s, cause, 0, [])
-    text = f"does not answer: {cause}"
+    text = f"{NOTHING_GIVEN if answered else NO_ANSWER}: {cause}"
     known = connection.execute(
         "UPDATE silences SET cause=? WHERE esn=? AND ended_s=0", (text, due.esn)
     ).rowcount

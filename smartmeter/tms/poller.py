@@ -67,6 +67,9 @@ class Poller:
         except TimeoutError:
             silent.add(meter.esn)
             self._source.unanswered(question.transaction, f"no end after {SESSION_S:.0f} s")
+        except (RemoteProtocolError, ServiceRefused) as error:
+            silent.discard(meter.esn)  # it holds no session for long
+            self._source.unanswered(question.transaction, str(error), heard=True)
         except ProtocolError as error:
             silent.add(meter.esn)
             self._source.unanswered(question.transaction, str(error))

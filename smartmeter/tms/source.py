@@ -27,10 +27,14 @@ class Answered(Event):
 
 @dataclass(frozen=True)
 class Unanswered(Event):
-    """A request of the TMS without an answer that can be used."""
+    """A request of the TMS without an answer that can be used.
+
+    ``heard``: there was one, and it would not do.
+    """
 
     transaction: int
     cause: str
+    heard: bool = False
 
 
 class Source(Protocol):

@@ -540,5 +540,9 @@ async def test_a_wrong_password_is_a_cause_of_silence_and_is_not_tried_on(
                 shown = (await client.get("/api/meters/P1/polls")).json()
                 assert all("refuses the password" in one["cause"] for one in shown)
                 assert {one["state"] for one in shown} == {"failed"}
+                [told] = (await client.get("/api/polled")).json()
+                wrong = "answers, but gave nothing: the meter refuses the password"
+                assert (told["state"], told["cause"]) == (State.SILENT, wrong)
+                assert not tms.head_end.polled.silent, "it does not wait among the dead"
     finally:
         await tms.stop()
