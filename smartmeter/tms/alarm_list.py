@@ -7,6 +7,7 @@ from typing import Any
 
 from ansi_tables.ssi_tables import AlarmSource
 from smartmeter.base.errors import SettingsError
+from smartmeter.tms.store.places import MAX_SECOND
 from smartmeter.tms.store.queries import bounded
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.wording import alarm_text, code_words, iso
@@ -22,13 +23,22 @@ class AlarmList:
         self._store = store
 
     def page(
-        self, offset: int = 0, limit: int = 50, only_open: bool = False, esn: str = ""
+        self,
+        offset: int = 0,
+        limit: int = 50,
+        only_open: bool = False,
+        esn: str = "",
+        before: int = MAX_SECOND,
     ) -> dict[str, Any]:
-        """Give one page of alarms, newest first; ``esn``: of one meter only."""
+        """Give one page of alarms, newest first: those with numbers below ``before``.
+
+        ``esn``: of one meter only.  Who goes on below the last one of a page reads none twice and
+        leaves none out; an offset moves with what comes and what is closed.
+        """
         where, values = _where(only_open, esn)
         rows = self._store.read(
-            f"SELECT * FROM alarms WHERE {where} ORDER BY id DESC LIMIT ? OFFSET ?",
-            *(*values, bounded(limit), max(0, offset)),
+            f"SELECT * FROM alarms WHERE {where} AND id<? ORDER BY id DESC LIMIT ? OFFSET ?",
+            *(*values, before, bounded(limit), max(0, offset)),
         )
         sql = f"SELECT count(*) FROM alarms WHERE {where}"
         if only_open and not esn:  # counted as they come: there may be a great many

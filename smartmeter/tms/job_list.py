@@ -10,6 +10,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.jobs import ENDED, Job
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
+from smartmeter.tms.store.places import MAX_SECOND
 from smartmeter.tms.store.queries import bounded, meter_row
 from smartmeter.tms.wording import iso
 
@@ -20,14 +21,18 @@ class JobList:
     def __init__(self, server: TmsServer) -> None:
         self._server, self._store = server, server.store
 
-    def page(self, offset: int = 0, limit: int = 50, esn: str = "") -> dict[str, Any]:
-        """Give one page of jobs, newest first."""
+    def page(
+        self, offset: int = 0, limit: int = 50, esn: str = "", before: int = MAX_SECOND
+    ) -> dict[str, Any]:
+        """Give one page of jobs, newest first: those with numbers below ``before``.
+
+        Who goes on below the last one of a page reads none twice; an offset moves with what comes.
+        """
         where, values = ("WHERE esn=?", [esn]) if esn else ("", [])
         rows = self._store.read(
-            f"SELECT * FROM jobs {where} ORDER BY id DESC LIMIT ? OFFSET ?",
-            *values,
-            bounded(limit),
-            max(0, offset),
+            f"SELECT * FROM jobs {where or 'WHERE TRUE'} AND id<?"
+            " ORDER BY id DESC LIMIT ? OFFSET ?",
+            *(*values, before, bounded(limit), max(0, offset)),
         )
         total = self._store.number(f"SELECT count(*) FROM jobs {where}", *values)
         return {

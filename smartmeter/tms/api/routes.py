@@ -24,6 +24,8 @@ CSV_BODY = {
     "requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}, "required": True}
 }
 Number = Annotated[int, Path(ge=0, le=MAX_SECOND)]
+#: The ``id`` of the last one of the page before.
+Before = Annotated[int, Query(ge=0, le=MAX_SECOND)]
 
 
 class _Graph(PlainTextResponse):
@@ -68,6 +70,7 @@ def add_api(app: FastAPI, service: Service, user_of: Any) -> None:
 
     add_refusals(app)
     _add_reads(app, service)
+    _add_lists(app, service)
     _add_network(app, service)
     _add_acts(app, service, user_of)
 
@@ -121,13 +124,16 @@ def _add_reads(app: FastAPI, service: Service) -> None:
     async def polled() -> list[dict[str, Any]]:
         return service.polled()
 
+
+def _add_lists(app: FastAPI, service: Service) -> None:
     @app.get("/api/jobs")
     async def jobs(
         offset: int = Query(0, ge=0, le=1 << 31),
         limit: int = Query(50, ge=1, le=200),
         esn: str = Query("", max_length=16),
+        before: Before = MAX_SECOND,
     ) -> dict[str, Any]:
-        return service.work.page(offset, limit, esn)
+        return service.work.page(offset, limit, esn, before)
 
     @app.get("/api/jobs/{number}")
     async def job(number: Number) -> dict[str, Any]:
@@ -139,8 +145,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         limit: int = Query(50, ge=1, le=200),
         only_open: bool = False,
         esn: str = Query("", max_length=16),
+        before: Before = MAX_SECOND,
     ) -> dict[str, Any]:
-        return service.alarms.page(offset, limit, only_open, esn)
+        return service.alarms.page(offset, limit, only_open, esn, before)
 
 
 def _add_network(app: FastAPI, service: Service) -> None:

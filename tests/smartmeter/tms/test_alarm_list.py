@@ -65,3 +65,15 @@ def test_alarms_are_closed_together_of_one_meter_or_all_and_what_came_later_stay
     assert [one["esn"] for one in listed.page(only_open=True)["alarms"][::-1]] == list(METERS)
     by = {row[0] for row in store.read("SELECT DISTINCT closed_by FROM alarms WHERE esn='SM2'")}
     assert by == {"ann", "bob", ""}
+
+
+def test_who_goes_on_below_the_last_one_of_a_page_reads_each_once_whatever_comes_meanwhile(
+    store: MemoryStore,
+) -> None:
+    listed, seen = AlarmList(store), [12]
+    while page := listed.page(limit=5, only_open=True, before=seen[-1])["alarms"]:
+        seen += [one["id"] for one in page]
+        number = len(seen)
+        store.write_now(lambda c, number=number: tell(c, number, number + 1))
+        listed.close(seen[-1], "ann")
+    assert seen == list(range(12, 0, -1))
