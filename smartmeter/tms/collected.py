@@ -1,6 +1,7 @@
 """What came from one meter: load profile, registers, events, and the messages that brought them.
 
-Values only, bounded in size; UnknownMeter for one that the TMS does not know.
+Values only, bounded in size; UnknownMeter for one that the TMS does not know, SettingsError for
+what is asked wrongly.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ansi_tables.meaning.register_tables import readings
 from ansi_tables.meaning.registers import Kind as RegisterKind
 from ansi_tables.meaning.scale import Exact, digits
 from ansi_tables.ssi_tables import Cause
+from smartmeter.base.errors import SettingsError
 from smartmeter.tms.interval_channels import Channel, channels_of
 from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.store.interval_rows import BACK_FILL
@@ -63,6 +65,8 @@ class Collected:
         under: a channel that the meter records no longer, or not yet, has null there.
         """
         meter_row(self._store, esn)
+        if to_s is not None and to_s < (from_s or 0):
+            raise SettingsError("to_s", "is before from_s", "give a later second")
         span = (from_s or 0) - 1, MAX_SECOND if to_s is None else to_s
         left = max(1, min(limit, MAX_INTERVALS))
         rows: list[sqlite3.Row] = []

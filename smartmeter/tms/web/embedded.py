@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -58,6 +59,28 @@ class _Connection(H11Protocol):
             self.loop.call_at((self._owes_since_s or now_s) + PATIENCE_S, self._look)
 
 
+class _OriginForm:
+    """ASGI middleware: a target with scheme and host is its path at that host.
+
+    A proxy may send the one that it was sent; what ``Host`` says is left out then
+    (RFC 9112, 3.2.2).
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on."""
+        scheme, colon, target = scope.get("path", "").partition("://")
+        if colon and scheme.lower() in ("http", "https"):
+            host, _, path = target.partition("/")
+            raw_path = b"/" + scope["raw_path"].partition(b"://")[2].partition(b"/")[2]
+            others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+            headers = [(b"host", host.encode()), *others]
+            scope = {**scope, "path": f"/{path}", "raw_path": raw_path, "headers": headers}
+        await self._app(scope, receive, send)
+
+
 class _Server(uvicorn.Server):
     """uvicorn without signal handlers: the program that embeds it has its own."""
 
@@ -74,7 +97,7 @@ class WebServer:
         # At INFO uvicorn logs client ids, and a client id is all that the handshake asks for; at
         # WARNING a line for each request that is none.
         config = uvicorn.Config(
-            app,
+            _OriginForm(app),
             http=_Connection,
             lifespan="on",
             timeout_graceful_shutdown=GRACE_S,

@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.web import embedded
@@ -81,3 +81,21 @@ async def test_a_crowd_that_asks_nothing_keeps_nobody_out_for_long(
     monkeypatch.setattr(embedded, "PATIENCE_S", 60.0)  # a busy machine asks slowly
     request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert (await asked(served, request)).endswith(b'"page"')
+
+
+@pytest.mark.parametrize("target", ["http://tms.example:80/", "HTTP://tms.example:80"])
+async def test_a_target_with_scheme_and_host_is_the_path_at_that_host(target: str) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def page(request: Request) -> str:
+        return str(request.url)
+
+    server = WebServer(app, "127.0.0.1", 0)
+    await server.start()
+    try:
+        head = f"GET {target}?a=%2F HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n"
+        told = await asked(server, head.encode())
+        assert told.endswith(b'"http://tms.example:80/?a=%2F"'), told
+    finally:
+        await server.stop()

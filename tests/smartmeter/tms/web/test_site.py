@@ -101,6 +101,7 @@ WRONG: list[tuple[str, str, bytes | None, int, str]] = [
     ("GET", "/api/meters?state=silent&state=overdue", None, 400, "'state' comes twice"),
     ("GET", "/api/meters?state=lost", None, 400, "no 'lost'; choose of shipped"),
     ("GET", "/api/export/alarms?from=2026-02-01&to=2026-01-01", None, 400, "before from"),
+    ("GET", "/api/meters/SM1/load-profile?from_s=5&to_s=4", None, 400, "to_s: is before from_s"),
     ("GET", "/api/jobs/-1", None, 400, "path.number"),
     ("GET", "/api/nothing", None, 404, "no '/api/nothing' here"),
     ("PUT", "/api/meters", None, 405, "PUT cannot be asked here"),
