@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ from smartmeter.base.errors import SettingsError
 
 MAX_PASSWORD_FILE_OCTETS = 4096
 _READ_OCTETS = 1 << 16
+#: Who fills a new file has not stopped for so long unless it has died, on whichever machine.
+FORGOTTEN_S = 86_400
 
 
 def read_file(path: Path, limit: int, place: str = "") -> bytes:
@@ -94,13 +97,15 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a new, empty file to fill, which only its owner may read, and let it take a name.
 
     It stands beside the name, and is synchronised and renamed when the block has ended without
-    an error: what stood there stays until then, or for good.  Then kill -9 and a power cut
-    leave it there.  OSError as it comes: callers know what helps.
+    an error: what stood there stays until then, or for good.  Kill -9 and a power cut leave it
+    there, for who writes to the same name a day later to take away.  OSError as it comes: callers
+    know what helps.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     beside.unlink(missing_ok=True)  # in a container, who was killed had the same number
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        _remove_forgotten(path, os.fstat(descriptor).st_mtime)
         yield beside
         os.fsync(descriptor)
         beside.replace(path)
@@ -108,6 +113,19 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(descriptor)
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def _remove_forgotten(path: Path, now_s: float) -> None:
+    """Remove what others who were to write a file have begun, and not touched for a day.
+
+    SQLite has a journal beside its own.
+    """
+    begun = re.compile(rf"\.{re.escape(path.name)}\.[0-9]+\.new(-journal)?")
+    for other in path.parent.iterdir():
+        if begun.fullmatch(other.name):
+            with suppress(OSError):
+                if other.stat().st_mtime < now_s - FORGOTTEN_S:
+                    other.unlink()
 
 
 def sync_folder(folder: Path) -> None:

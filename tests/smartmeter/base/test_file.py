@@ -1,6 +1,7 @@
 """Files from a person are read up to a limit, whatever their name leads to."""
 
 import os
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import (
+    FORGOTTEN_S,
     file_number,
     leads_to,
     parse_toml,
@@ -93,6 +95,18 @@ def test_a_file_that_is_replaced_is_the_old_one_or_the_new_one(tmp_path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(OSError), replacing(tmp_path / "none" / "x"):
         raise AssertionError("there is no such folder")
+
+
+def test_what_was_left_beside_a_file_by_who_was_killed_is_gone_a_day_later(tmp_path: Path) -> None:
+    path, day_before_s = tmp_path / "copy[1].db", time.time() - FORGOTTEN_S - 60
+    fresh, others = ".copy[1].db.2.new", [".copy1.db.1.new", ".copy[1].db.x.new", ".new"]
+    for name in (".copy[1].db.1.new", ".copy[1].db.1.new-journal", fresh, *others):
+        (tmp_path / name).touch()
+        if name != fresh:
+            os.utime(tmp_path / name, (day_before_s, day_before_s))
+    with replacing(path):
+        pass
+    assert set(os.listdir(tmp_path)) == {path.name, fresh, *others}
 
 
 def test_a_name_leads_to_its_file_until_another_stands_there(tmp_path: Path) -> None:
