@@ -27,7 +27,7 @@ from smartmeter.tms.polled import PolledMeter, import_polled, read_polled, remov
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
 from smartmeter.tms.shipment import Shipped, import_shipment
-from smartmeter.tms.store.sqlite import CACHE_KIB, FILE_NAME, Store
+from smartmeter.tms.store.sqlite import CACHE_KIB, FILE_NAME, SERVER_LOCK_TIMEOUT_S, Store
 from smartmeter.tms.template import Template, make_template
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class TmsServer:
         cache_kib: int = CACHE_KIB,
         tell: Tell = tell_nobody,
     ) -> None:
-        self.store = Store(data / FILE_NAME, cache_kib)
+        self.store = Store(data / FILE_NAME, cache_kib, SERVER_LOCK_TIMEOUT_S)
         self._storing = Standing("database", tell, "takes nothing", True)
         self.calendar = calendar
         self._template = template or make_template()

@@ -49,9 +49,9 @@ FILE_NAME = "tms.sqlite3"
 MAX_WAITING = 10_000
 MAX_GROUP = 500
 BUSY_TIMEOUT_S = 10.0
-#: How long a lock of another program is waited for once it has outlasted that: a head-end
-#: whose loop waits for a commit would answer nobody.
-LOCKED_TIMEOUT_S = 0.1
+#: How long a head-end's writer waits for a lock of another program, and anybody's once it has
+#: outlasted that: a loop that waits for a commit answers nobody meanwhile.
+SERVER_LOCK_TIMEOUT_S, LOCKED_TIMEOUT_S = 2.0, 0.1
 #: Changes that are kept while the database takes nothing, and how often they are tried.
 MAX_OWED = 100_000
 AGAIN_S = 1.0
@@ -76,10 +76,13 @@ class _Entry:
 class Store:
     """A database in a folder.  ``write`` from any thread, ``read`` from the thread that owns it.
 
-    Reading and writing keep pages in memory, ``cache_kib`` each at the most.
+    Reading and writing keep pages in memory, ``cache_kib`` each at the most.  A change waits for
+    ``lock_timeout_s`` while another program holds the database.
     """
 
-    def __init__(self, path: Path, cache_kib: int = CACHE_KIB) -> None:
+    def __init__(
+        self, path: Path, cache_kib: int = CACHE_KIB, lock_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> None:
         self.path = path
         #: Why the last changes were not carried out; None when they were.
         self.fault: StorageError | None = None
@@ -102,7 +105,9 @@ class Store:
         self._queue: queue.Queue[_Entry | None] = queue.Queue(MAX_WAITING)
         #: Of the writing thread: what comes before all that waits.
         self._owed: list[_Entry] = []
-        self._lock_timeout_s = BUSY_TIMEOUT_S
+        #: What was asked for, and what counts now.
+        self._patience_s, self._lock_timeout_s = lock_timeout_s, BUSY_TIMEOUT_S
+        self._wait_for_locks(lock_timeout_s)
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -225,7 +230,7 @@ class Store:
             self._refuse(group, self._fault_of(error), may_pass(error))
             return
         self._octets = os.fstat(self._file.fileno()).st_size
-        self._wait_for_locks(BUSY_TIMEOUT_S)
+        self._wait_for_locks(self._patience_s)
         self.fault = fault
         for entry, result in zip(done, results, strict=True):
             entry.future.set_result(result)

@@ -287,10 +287,9 @@ def test_what_is_wrong_in_itself_is_not_tried_again(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_outlasts_its_time_is_waited_for_no_longer_until_it_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.2)
-    store = Store(tmp_path / "tms.sqlite3")
+    store = Store(tmp_path / "tms.sqlite3", lock_timeout_s=0.2)
 
     def patience_ms() -> int:
         return int(store._writer.execute("PRAGMA busy_timeout").fetchone()[0])
