@@ -87,6 +87,7 @@ class Store:
         #: Why the last changes were not carried out; None when they were.
         self.fault: StorageError | None = None
         self._damage: DamagedError | None = None
+        self._looking, self._looks = threading.Lock(), 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -160,10 +161,15 @@ class Store:
     def damage(self) -> DamagedError | None:
         """Look whether an error that nobody foresaw comes from what is stored.  Any thread.
 
-        All of it is looked through; what is found counts until there is another store.
+        All of it is looked through, once for all who ask meanwhile; what is found counts until
+        there is another store.
         """
-        if self._damage is None and (damage := damage_of(self.path)) is not None:
-            self._damage = self.fault = damage
+        before = self._looks
+        with self._looking:
+            if self._damage is None and self._looks == before:
+                damage, self._looks = damage_of(self.path), before + 1
+                if damage is not None:
+                    self._damage = self.fault = damage
         return self._damage
 
     def number(self, sql: str, *values: Any) -> int:

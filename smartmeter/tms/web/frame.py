@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from nicegui import events, ui
+from nicegui import background_tasks, events, ui
 
-from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
+from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.tms.model import State
 from smartmeter.tms.service import Service
 
@@ -161,12 +162,23 @@ def frame(title: str, visitor: Visitor, service: Service) -> Iterator[None]:
             yield
         except Exception as error:
             with card("This page cannot be shown"):
-                ui.label(_told(error, service)).style("overflow-wrap: anywhere")
+                told = ui.label("Why is being looked into.").style("overflow-wrap: anywhere")
+            if isinstance(error, SmartMeterError):
+                told.text = str(error)
+            else:
+                background_tasks.create(_tell(told, error, service))
 
 
-def _told(error: Exception, service: Service) -> str:
-    """Give an error in a line; what nobody foresaw is mostly a damaged database."""
-    return str(error if isinstance(error, SmartMeterError) else service.explained(error))
+async def _tell(label: ui.label, error: Exception, service: Service) -> None:
+    label.text = await _explained(error, service)
+
+
+async def _explained(error: Exception, service: Service) -> str:
+    """Give what nobody foresaw in a line: a damaged database mostly, all of which is read for it.
+
+    The loop goes on meanwhile: reports are acknowledged there.
+    """
+    return str(await asyncio.to_thread(service.explained, error))
 
 
 def live(
@@ -176,14 +188,18 @@ def live(
     told, shown = "", None
     known: dict[str, str] = {}  # an error is looked into once
 
-    def look() -> None:
+    async def look() -> None:
         nonlocal told, shown
         text = ""
         try:
             refresh()
+        except SmartMeterError as error:
+            text = str(error)
         except Exception as error:
-            text = str(error) if isinstance(error, StorageError) else known.get(repr(error), "")
-            text = text or known.setdefault(repr(error), _told(error, service))
+            name = repr(error)
+            if name not in known:
+                known[name] = await _explained(error, service)
+            text = known[name]
         if text == told:
             return
         told = text

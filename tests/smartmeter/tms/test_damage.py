@@ -1,19 +1,23 @@
 """A database in which pages stand in each other's places: one clear error, and nothing goes in."""
 
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner
+from nicegui import Client
 
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.cli.tms import command
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
+from smartmeter.tms.store import sqlite as embedded
 from smartmeter.tms.store.sqlite import FILE_NAME, Store
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
@@ -92,7 +96,25 @@ async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goe
 ) -> None:
     client, tms = browser
     looks: list[None] = []
-    monkeypatch.setattr(tms.store, "damage", lambda: looks.append(None))
+    may_end = threading.Event()
+
+    def look() -> None:
+        may_end.wait(60)
+        looks.append(None)
+
+    monkeypatch.setattr(tms.store, "damage", look)
+    tms.store.write_now(lambda c: c.execute("UPDATE meters SET heard_s='x'").rowcount)
+    page = await client.get("/meter/SM1")
+    assert "This page cannot be shown" in page.text and "is being looked into" in page.text
+    assert (await client.get("/health")).status_code == 200 and not looks
+    may_end.set()
+    drawn = list(Client.instances.values())[-1].elements.values()
+
+    def is_told() -> bool:
+        return any("did not foresee" in str(getattr(one, "text", "")) for one in drawn)
+
+    await eventually(is_told, "it is told on the page that is there")
+    looks.clear()
     answer = await client.get("/api/meters/SM1/events")
     assert answer.status_code == 500 and len(answer.json()["error"].splitlines()) == 1
     assert "did not foresee TypeError" in answer.json()["error"] and caplog.records
@@ -107,6 +129,30 @@ async def test_what_the_program_did_not_foresee_is_one_line_too_and_the_rest_goe
     looked: list[int] = []
     monkeypatch.setattr(tms.head_end, "expire", lambda now_us: looked.append(expire(now_us)))
     await eventually(lambda: bool(looked), "a look")
+
+
+def test_who_asks_while_the_database_is_looked_through_waits_for_that_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path / FILE_NAME)
+    looks: list[Path] = []
+    begun, may_end = threading.Event(), threading.Event()
+
+    def look(path: Path) -> None:
+        looks.append(path)
+        begun.set()
+        may_end.wait(60)
+
+    monkeypatch.setattr(embedded, "damage_of", look)
+    with ThreadPoolExecutor() as threads:
+        told = [threads.submit(store.damage)]
+        begun.wait(60)
+        told += [threads.submit(store.damage) for _ in range(3)]
+        store.write_now(lambda c: c.execute("DELETE FROM events").rowcount)  # it goes on meanwhile
+        may_end.set()
+        assert [one.result(60) for one in told] == [None] * 4
+    assert len(looks) <= 2, "who came in the last moment may have one of its own"
+    store.close()
 
 
 async def test_a_head_end_does_not_start_on_rows_that_make_no_sense(tmp_path: Path) -> None:
