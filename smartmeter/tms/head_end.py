@@ -38,7 +38,7 @@ from smartmeter.tms.commits import Commits
 from smartmeter.tms.dispatch import Dispatch
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
-from smartmeter.tms.jobs import DONE, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.jobs import DONE, FAILED, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.lost_data import LostData
 from smartmeter.tms.meter_contexts import MeterContexts
@@ -61,6 +61,7 @@ from smartmeter.tms.store.records import Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
+from smartmeter.tms.untaken import UntakenTemplates
 from smartmeter.tms.upgrades import Image
 from smartmeter.tms.waking import Waking
 
@@ -141,6 +142,7 @@ class HeadEnd:
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
         )
         self._refusals = Refusals()
+        self._untaken = UntakenTemplates()
         self._now_us = 0
         #: By how much the calendar had been moved when everything was planned.
         self._planned_us = calendar.moved_us
@@ -298,8 +300,17 @@ class HeadEnd:
 
     def _job_changed(self, event: JobChanged) -> None:
         self._outcomes.changed(event, self.utc_s)
-        if event.job.kind == Kind.KEY and event.job.state == DONE:
-            self._keys.used(event.job.esn, self._now_us)
+        job, done = event.job, event.job.state == DONE
+        if job.kind == Kind.KEY and done:
+            self._keys.used(job.esn, self._now_us)
+        elif job.kind == Kind.PROVISION and done:
+            self._untaken.taken(job.esn)
+        elif job.kind == Kind.PROVISION and job.state == FAILED and job.answered:
+            self._refused_template(job)
+
+    def _refused_template(self, job: Job) -> None:
+        if self.silence.version(job.esn) != self.template.version:
+            self._untaken.refused(job.esn, job.cause, self._now_us)
 
     def _key_changed(self, esn: str) -> None:
         """Ask something under the new key: the module lets go of the old one then."""
@@ -365,7 +376,7 @@ class HeadEnd:
             self.jobs.reachable(esn, self._now_us)
             is_meter = register.node_type & NodeType.END_DEVICE
             if is_meter and future.result() != self.template.version:
-                self.orders.provision(esn, SYSTEM)
+                self._provision(esn)
 
         self._commits.write(lambda c: store_registration(c, esn, register, place, utc_s), after)
 
@@ -409,6 +420,8 @@ class HeadEnd:
         if not new or esn in self.retirement:
             return
         keeps = header["CONFIG_VERSION"] == self.template.version
+        if keeps:
+            self._untaken.taken(esn)
         if keeps and self.silence.version(esn) != self.template.version:
             self._outcomes.provisioned(esn, self.utc_s)  # also when its answer was lost
         latest_s = self.utc_s + stamp_window_s(self.calendar)
@@ -419,11 +432,21 @@ class HeadEnd:
         else:
             self._power.reported(esn, is_due=header["DUE_TIME"] > 0)
         if not keeps:
-            self.silence.forget(esn)
-            self.orders.provision(esn, SYSTEM)
+            self._keeps_to_another(esn, header["CONFIG_VERSION"])
         if not self._contexts.knows(esn, header["CONTEXT_ID"]):
             self.orders.ask(esn, Kind.CONTEXT, partial(_command, code=Command.SEND_CONTEXT))
         self._lost.reported(esn, header, report.parts)
+
+    def _keeps_to_another(self, esn: str, version: int) -> None:
+        """Bring a SmartMeter to the template; until it is, it is late by what it keeps to."""
+        if self.silence.version(esn) != version:
+            self.silence.forget(esn)
+            self._outcomes.watch(esn, version, self.utc_s, self.utc_s)
+        self._provision(esn)
+
+    def _provision(self, esn: str) -> None:
+        if self._untaken.may_try(esn, self._now_us):
+            self.orders.provision(esn, SYSTEM)
 
     # Silence.
 
@@ -438,7 +461,10 @@ class HeadEnd:
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
         self.store.write(lambda c: end_silence(c, esn, utc_s), again=True)
-        if self.silence.version(esn) and not self.silence.powerless(esn):
+        if self.silence.powerless(esn):
+            return
+        # Who keeps to another template is brought to this one by the same report.
+        if self.silence.version(esn) == self.template.version or self._untaken.cause(esn):
             self._set_state(esn, State.PROVISIONED, "")
 
     def _poll(self, due: PollDue) -> None:
@@ -493,6 +519,8 @@ class HeadEnd:
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s
+        if state is State.PROVISIONED and (refusal := self._untaken.cause(esn)):
+            state, cause = State.FAILED, refusal
         self.store.write(lambda c: store_state(c, esn, state, cause, utc_s), again=True)
 
 

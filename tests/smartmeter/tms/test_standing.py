@@ -22,6 +22,7 @@ from tests.smartmeter.tms.test_report_groups import UTC_S, Office, report
 
 HOST_TITLE = ApTitle.parse(".1")
 HOUR_US = 3_600_000_000
+REFUSED = "MODULE_VERSION: the SmartMeter answered iar"
 
 
 class Street(Office):
@@ -41,6 +42,22 @@ class Street(Office):
             self.settle()
             self.head_end.outgoing()  # nobody answers
 
+    def go_on_answering(self, code: ResponseCode) -> None:
+        """Let five seconds pass; pings are answered ok, and all else with a code."""
+        node = self.nodes[0]
+        self.now_us += 5_000_000
+        self.head_end.expire(self.now_us)
+        self.settle()
+        for path, octets in self.head_end.outgoing():
+            node.receive(path, octets, self.now_us)
+        for event in node.events():
+            if isinstance(event, RequestArrived):
+                told = ResponseCode.ok if len(event.services) == 1 else code
+                node.answer(event.token, [bytes([told])] * len(event.services), self.now_us)
+        for path, octets in node.outgoing():
+            self.head_end.receive(path, octets, self.now_us)
+        self.settle()
+
     def tell(self, services: list[bytes], qualifier: int = NOTIFICATION) -> None:
         node = self.nodes[0]
         node.request(services, HOST_TITLE, 0, self.now_us, key_id=0, qualifier=qualifier)
@@ -59,10 +76,10 @@ class Street(Office):
         header = {"TIME": now_s, "DUE_TIME": now_s if due else 0, "CONFIG_VERSION": version}
         self.tell(report(self.esn, self.number, 2 * self.number, **header))
 
-    def outage(self, number: int, restored: bool) -> None:
-        """Report that an outage begins or has ended."""
+    def outage(self, number: int, restored: bool, version: int | None = None) -> None:
+        """Report that an outage begins or has ended; ``version`` None: as it is to be."""
         self.number += 1
-        version = self.head_end.template.version
+        version = self.head_end.template.version if version is None else version
         header, _ = report(self.esn, self.number, 0, CONFIG_VERSION=version, DUE_TIME=0)
         begin_s = UTC_S + 1000 * number
         value = {"OUTAGE_NBR": number, "RESTORED": restored, "START_TIME": begin_s}
@@ -84,6 +101,12 @@ class Street(Office):
         row = self.store.one("SELECT state FROM meters WHERE esn=?", self.esn)
         assert row is not None
         return str(row["state"])
+
+    @property
+    def cause(self) -> str:
+        row = self.store.one("SELECT cause FROM meters WHERE esn=?", self.esn)
+        assert row is not None
+        return str(row["cause"])
 
     @property
     def open_silences(self) -> int:
@@ -153,6 +176,57 @@ def test_another_template_is_brought_at_the_next_registration(street: Street, ve
     street.restart()
     street.register()
     assert street.state == "provisioning"
+
+
+def test_a_template_that_a_module_refuses_is_told_once_and_brought_ever_more_rarely(
+    street: Street,
+) -> None:
+    for _ in range(4 * 24):
+        street.report(0)
+        street.go_on_answering(ResponseCode.iar)
+        while street.head_end.jobs.under_way():
+            street.go_on_answering(ResponseCode.iar)
+        assert (street.state, street.cause) == ("not provisioned", REFUSED)
+        street.now_us += 900_000_000
+    tried = street.store.number("SELECT count(*) FROM jobs WHERE kind='provision'")
+    assert 5 <= tried <= 8, "after a quarter of an hour, a half, one, two, four and eight hours"
+    street.head_end.request(street.esn, Kind.PROVISION, "ann")
+    assert street.state == "provisioning", "a person need not wait"
+
+
+def test_a_module_that_refuses_the_template_is_late_by_the_one_that_it_keeps_to(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.head_end.template = make_template({"general": {"REPORT_GRACE_S": 77}})
+    street.restart()
+    street.report(version)
+    while street.state != "not provisioned":
+        street.go_on_answering(ResponseCode.iar)
+    street.outage(1, restored=True, version=version)
+    assert (street.state, street.cause) == ("not provisioned", REFUSED)
+    street.go_on(3600)
+    assert (street.state, street.open_silences) == ("silent", 1)
+    street.report(version)
+    assert street.open_silences == 0
+    while street.head_end.jobs.under_way():
+        street.go_on_answering(ResponseCode.iar)
+    assert (street.state, street.cause) == ("not provisioned", REFUSED)
+
+
+def test_who_could_not_be_brought_to_another_template_and_never_comes_is_silent(
+    street: Street, version: int
+) -> None:
+    street.report(version)
+    street.head_end.template = make_template({"general": {"REPORT_GRACE_S": 77}})
+    street.restart()
+    street.report(version)
+    street.go_on(200)
+    assert street.state == "not provisioned"
+    street.go_on(3600)
+    assert (street.state, street.open_silences) == ("silent", 1)
+    street.report(version)
+    assert (street.state, street.open_silences) == ("provisioning", 0)
 
 
 def test_a_module_that_lost_its_configuration_is_not_late_but_provisioned(
@@ -262,24 +336,9 @@ def test_a_module_that_answers_without_its_meter_is_not_said_to_be_mute(
     street: Street, version: int
 ) -> None:
     street.report(version)
-    node = street.nodes[0]
     while street.state in ("provisioned", "overdue"):
-        street.now_us += 5_000_000
-        street.head_end.expire(street.now_us)
-        street.settle()
-        for path, octets in street.head_end.outgoing():
-            node.receive(path, octets, street.now_us)
-        for event in node.events():
-            if isinstance(event, RequestArrived):
-                is_ping = len(event.services) == 1
-                code = ResponseCode.ok if is_ping else ResponseCode.dnr
-                node.answer(event.token, [bytes([code])] * len(event.services), street.now_us)
-        for path, octets in node.outgoing():
-            street.head_end.receive(path, octets, street.now_us)
-        street.settle()
-    row = street.store.one("SELECT cause FROM meters WHERE esn=?", street.esn)
-    assert row is not None
-    assert row["cause"] == (
+        street.go_on_answering(ResponseCode.dnr)
+    assert street.cause == (
         "answers, but gave nothing: SELECT_INTERVALS: the SmartMeter answered dnr"
     )
 
