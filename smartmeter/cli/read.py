@@ -10,7 +10,7 @@ import click
 
 from ansi_tables import Snapshot, definition, name_of
 from ansi_tables.meaning.notes import TOLD_BY
-from protocols.errors import ServiceRefused
+from protocols.errors import RemoteProtocolError, ServiceRefused
 from protocols.transports.pump import monotonic_us
 from smartmeter.cli import overview
 from smartmeter.cli.file_name import FILE
@@ -55,7 +55,8 @@ def command(
         with meter_line.meter() as meter, ReadingProgress() as progress:
             warn_of_password(meter)
             wanted = numbers or list(overview.TABLES)
-            found = read_tables(meter, wanted, only_listed=not numbers, progress=progress)
+            listed = not numbers
+            found = read_tables(meter, wanted, listed, progress, faults_end_it=False)
             if not as_json:
                 add_meaning(meter, found)
     finally:
@@ -67,6 +68,8 @@ def command(
         refused = {number: error.name for number, error in found.refused.items()}
         for row in overview.lines(found.snapshot, refused, datetime.now(UTC)):
             click.echo(row)
+        for number in found.faulty:
+            click.echo(f"wrong      {found.as_json(number)['error']['text']}")
         return 1 if found.snapshot.get(0) is None else 0
     else:
         for number in found.wanted:
@@ -76,33 +79,40 @@ def command(
 
 
 class Found:
-    """What was read: images, refusals, and the tables that were asked for."""
+    """What was read: images, refusals, answers that make no sense, and the tables asked for."""
 
-    def __init__(self, wanted: list[int]) -> None:
-        self.wanted = wanted
+    def __init__(self, wanted: list[int], faults_end_it: bool) -> None:
+        self.wanted, self.faults_end_it = wanted, faults_end_it
         self.snapshot = Snapshot({})
         self.refused: dict[int, ServiceRefused] = {}
+        self.faulty: dict[int, RemoteProtocolError] = {}
 
     def as_json(self, number: int) -> dict[str, Any]:
         """Give one table as JSON shows it; never raises for what a meter may send."""
         refusal = self.refused.get(number)
         if refusal is not None:
             return {"error": {"code": refusal.name, "text": str(refusal)}}
+        fault = self.faulty.get(number)
+        if fault is not None:
+            of = "" if "of table" in str(fault) else f"{name_of(number)}: "
+            return {"error": {"code": type(fault).__name__, "text": f"{of}{fault}"}}
         return decoded_table(self.snapshot, number)
 
 
 def read_tables(
     meter: RemoteMeter,
     wanted: list[int],
-    *,
     only_listed: bool = False,
     progress: ReadingProgress | None = None,
+    *,
+    faults_end_it: bool = True,
 ) -> Found:
     """Read tables, and those that they need to be understood; refusals are kept, not raised.
 
-    With ``only_listed``, tables that ST-00 does not list are left out, but for ALWAYS.
+    With ``only_listed``, tables that ST-00 does not list are left out, but for ALWAYS.  An
+    answer that makes no sense is raised, or else kept too: the others are read all the same.
     """
-    found = Found(wanted)
+    found = Found(wanted, faults_end_it)
     _fetch(meter, found, 0, progress)
     general = found.snapshot.get(0) if only_listed else None
     if general is not None:
@@ -127,8 +137,8 @@ def add_meaning(meter: RemoteMeter, found: Found) -> None:
 def _fetch(
     meter: RemoteMeter, found: Found, number: int, progress: ReadingProgress | None = None
 ) -> None:
-    """Read one table, once; a refusal is kept."""
-    if number in found.snapshot.images or number in found.refused:
+    """Read one table, once; a refusal is kept, and a fault if it does not end all."""
+    if number in found.snapshot.images or number in found.refused or number in found.faulty:
         return
     try:
         follow = progress.of(number) if progress is not None else None
@@ -138,6 +148,10 @@ def _fetch(
             click.echo(f"{name_of(number)} {fault}", err=True)
     except ServiceRefused as error:
         found.refused[number] = error
+    except RemoteProtocolError as error:
+        if found.faults_end_it:
+            raise
+        found.faulty[number] = error
 
 
 def print_table(found: Found, number: int) -> None:

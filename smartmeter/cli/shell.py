@@ -119,11 +119,11 @@ class Shell(cmd.Cmd):
         numbers = [table_number(text) for text in shlex.split(line)]
         if not numbers:
             raise click.UsageError("read which table?")
-        found = read_tables(self._meter, numbers)
+        found = read_tables(self._meter, numbers, faults_end_it=False)
         add_meaning(self._meter, found)
         for number in found.wanted:
             print_table(found, number)
-            self.failed |= number in found.refused
+            self.failed |= number in found.refused or number in found.faulty
 
     def do_hex(self, line: str) -> None:
         """hex TABLE [OFFSET COUNT]: print octets of a table"""

@@ -8,14 +8,17 @@ from pathlib import Path
 import pytest
 
 from ansi_tables import Snapshot
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import Envelope, build_apdu
+from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.node import NodeSettings
 from protocols.transports import network_meter
 from smartmeter.cli.finding import Finding
 from smartmeter.cli.network_diagnosis import talk_over_network
 from smartmeter.meter.cloning import CloneSettings
 from smartmeter.meter.image import MeterImage
-from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD
-from tests.protocols.transports.test_network_meter import device
+from tests.protocols.c1222.conversation import KEY, KEY_ID, PASSWORD, items
+from tests.protocols.transports.test_network_meter import answering_once, device
 from tests.smartmeter.cli.served import smartmeter
 from tests.smartmeter.cli.test_diagnosis import line_to
 from tests.smartmeter.meter.sessions import clone, original
@@ -75,3 +78,28 @@ def test_the_doctor_tells_what_is_wrong_with_title_key_password_and_address(
         assert "title" in found(f"{name}3")["meter"].remedy
     assert not found(name)["connection"].well
     assert "brackets" in found("c1222://::1/.7")["c1222://::1/.7"].remedy
+
+
+def a_meter_with_one_wrong_checksum(asked: bytes) -> bytes:
+    """Answer a Full Read in clear; the table octets of ST-03 have a wrong checksum."""
+    apdu = decode_apdu(asked)
+    (service,) = items(asked)
+    table = int.from_bytes(service[1:3], "big")
+    octets = original().table(table, 0)
+    total = -sum(octets) + (table == 3) & 0xFF
+    answer = bytes([0, *len(octets).to_bytes(2, "big"), *octets, total])
+    back = Envelope(7, apdu.calling, ApTitle.parse(".7.42"), apdu.calling_invocation_id)
+    return build_apdu(back, [answer])
+
+
+def test_an_answer_that_makes_no_sense_is_told_and_the_other_tables_are_read() -> None:
+    with answering_once(a_meter_with_one_wrong_checksum) as name:
+        done = smartmeter("read", name, "1", "3", "5", "--json", SMARTMETER_C1222_KEYS="")
+        assert done.returncode == 1, done.stderr
+        shown = json.loads(done.stdout)
+        assert list(shown) == ["1", "3", "5"] and "fields" in shown["1"] and "fields" in shown["5"]
+        assert "table 3: what the meter answered is no table" in shown["3"]["error"]["text"]
+        done = smartmeter("read", name, SMARTMETER_C1222_KEYS="")
+        assert "serial" in done.stdout and "wrong      " in done.stdout, done.stderr
+        done = smartmeter("shell", name, said="read 3 5\n", SMARTMETER_C1222_KEYS="")
+        assert done.returncode == 1 and "IDENTIFICATION" in done.stdout, done.stderr
