@@ -7,7 +7,8 @@ hosts is not public: who may register is the node's matter (its keys), and
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import heapq
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from protocols.c1222.addressing import is_group
@@ -24,7 +25,10 @@ from protocols.c1222.registration import (
 from protocols.psem.codes import ResponseCode
 
 US_PER_S = 1_000_000
+_Title = tuple[int, ...]
 MAX_ENTRIES = 100_000
+#: Lapses of registrations that came anew since, beyond as many as there are entries.
+MAX_LAPSES_MORE = 1000
 #: Each of them costs a message for each registration.
 MAX_NOTIFICATION_HOSTS = 16
 
@@ -87,7 +91,7 @@ class RegistrarSettings:
 
 
 class Registrar:
-    """A list that survives as ``entries`` and ``load``; ``domain`` is where titles are given.
+    """A list that survives by iteration and ``load``; ``domain`` is where titles are given.
 
     ``own`` is the master relay's title: nobody else gets it, nor one above it.
     """
@@ -101,9 +105,11 @@ class Registrar:
         self._domain = domain
         self._own = (own,) if own is not None else ()
         self._settings = settings or RegistrarSettings()
-        self._entries: dict[tuple[int, ...], Entry] = {}
-        self._serials: dict[tuple[int, ...], ApTitle] = {}
-        self._hosts: dict[tuple[int, ...], Entry] = {}
+        self._entries: dict[_Title, Entry] = {}
+        self._serials: dict[_Title, ApTitle] = {}
+        self._hosts: dict[_Title, Entry] = {}
+        #: When titles lapse, the first at its head; a title that came anew is in it twice.
+        self._lapses: list[tuple[int, _Title]] = []
         self._next_arc = 1
         self._changes: list[Change] = []
 
@@ -116,9 +122,9 @@ class Registrar:
         """Give how many nodes are on the list."""
         return len(self._entries)
 
-    def entries(self) -> list[Entry]:
-        """Give the whole list."""
-        return list(self._entries.values())
+    def __iter__(self) -> Iterator[Entry]:
+        """Give the whole list, one by one."""
+        return iter(self._entries.values())
 
     def notification_hosts(self) -> list[Entry]:
         """Give those that want to be told of every change."""
@@ -180,14 +186,18 @@ class Registrar:
 
     def expire(self, now_us: int) -> None:
         """Remove what has lapsed, period and grace."""
-        due = [e for e in self._entries.values() if e.lapses_us is not None]
-        for entry in [e for e in due if now_us >= (e.lapses_us or 0)]:
-            self._remove(entry)
+        while (due_us := self.deadline_us()) is not None and now_us >= due_us:
+            self._remove(self._entries[self._lapses[0][1]])
 
     def deadline_us(self) -> int | None:
         """Give when the next entry lapses."""
-        dues = (e.lapses_us for e in self._entries.values() if e.lapses_us is not None)
-        return min(dues, default=None)
+        while self._lapses:
+            due_us, title = self._lapses[0]
+            entry = self._entries.get(title)
+            if entry is not None and entry.lapses_us == due_us:
+                return due_us
+            heapq.heappop(self._lapses)
+        return None
 
     def _title_for(self, asked: Register) -> ApTitle | None:
         """Give a node its title: its old one, the wished one if it is free, or a new one."""
@@ -216,6 +226,12 @@ class Registrar:
             self._hosts[entry.title.absolute] = entry
         if entry.serial is not None:
             self._serials[entry.serial.absolute] = entry.title
+        if entry.lapses_us is not None:
+            heapq.heappush(self._lapses, (entry.lapses_us, entry.title.absolute))
+        if len(self._lapses) > 2 * len(self._entries) + MAX_LAPSES_MORE:
+            dues = ((e.lapses_us, title) for title, e in self._entries.items())
+            self._lapses = [(due_us, title) for due_us, title in dues if due_us is not None]
+            heapq.heapify(self._lapses)
 
     def _remove(self, entry: Entry) -> None:
         del self._entries[entry.title.absolute]

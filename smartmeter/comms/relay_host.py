@@ -211,7 +211,7 @@ class RelayHost:
         relay, changes = self.relay, self.relay.changes()
         if self._file is not None and relay.registrar is not None and changes:
             try:
-                self._file.write(changes, relay.registrar.entries())
+                self._file.write(changes, relay.registrar)
                 self._storing.works()
             except StorageError as error:
                 # Not durable, so not answered: the nodes ask again.

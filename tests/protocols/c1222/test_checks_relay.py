@@ -471,7 +471,7 @@ def test_a_message_between_relays_that_lead_to_each_other_ends(response_control:
 def test_nobody_gets_a_title_above_the_registrars_own_or_its_domain(title: ApTitle) -> None:
     registrar = Registrar(ApTitle.parse(".7"), own=MASTER)
     assert registrar.register(Register(title, ESN), 0) == b"\x01"
-    assert registrar.entries() == []
+    assert list(registrar) == []
 
 
 def test_a_node_deregisters_itself_and_nobody_else_can() -> None:
@@ -491,8 +491,8 @@ def test_a_list_that_was_kept_is_taken_up_again() -> None:
     registrar = Registrar(ApTitle.parse(".7"))
     registrar.register(Register(None, ESN), 0)
     again = Registrar(ApTitle.parse(".7"))
-    again.load(registrar.entries())
-    assert again.entries() == registrar.entries()
+    again.load(registrar)
+    assert list(again) == list(registrar)
     assert decode_registered(again.register(Register(None, ESN), 5)).title == ApTitle.parse(".7.1")
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.registrar import Registrar
+from protocols.c1222.registrar import MAX_LAPSES_MORE, Registrar, RegistrarSettings
 from protocols.c1222.registration import (
     ConnectionType,
     NodeType,
@@ -112,4 +112,44 @@ def test_an_answer_of_any_title_goes_there_and_back() -> None:
 def test_a_title_that_means_many_is_given_to_nobody(wished: str) -> None:
     registrar = Registrar(ApTitle.parse(".7"))
     asked = Register(ApTitle.parse(wished), serial_uid("SM000001"))
-    assert registrar.register(asked, 0) == bytes([ResponseCode.err]) and not registrar.entries()
+    assert registrar.register(asked, 0) == bytes([ResponseCode.err]) and not list(registrar)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 4),  # whose
+            st.one_of(st.none(), st.integers(1, 9)),  # its period, or it gives its title up
+            st.integers(0, 8_000_000),  # how long after the one before
+        ),
+        max_size=30,
+    )
+)
+def test_what_came_anew_lapses_by_its_newest_period_and_nothing_else_does(
+    steps: list[tuple[int, int | None, int]],
+) -> None:
+    registrar = Registrar(ApTitle.parse(".7"), RegistrarSettings(max_period_s=5, grace_s=1))
+    dues: dict[ApTitle, int] = {}
+    now_us = 0
+    for arc, period_s, later_us in steps:
+        now_us += later_us
+        title = ApTitle.parse(f".7.{arc}")
+        registrar.expire(now_us)
+        dues = {one: due_us for one, due_us in dues.items() if now_us < due_us}
+        if period_s is None:
+            registrar.deregister(title, title)
+            dues.pop(title, None)
+        else:
+            registrar.register(Register(title, None, period_s), now_us)
+            dues[title] = now_us + (min(period_s, 5) + 1) * 1_000_000
+        assert {entry.title: entry.lapses_us for entry in registrar} == dues
+        assert registrar.deadline_us() == min(dues.values(), default=None)
+
+
+def test_one_title_that_comes_anew_all_the_time_takes_no_more_memory() -> None:
+    registrar = Registrar(ApTitle.parse(".7"))
+    for at_us in range(3 * MAX_LAPSES_MORE):
+        registrar.register(Register(ApTitle.parse(".7.1"), None, 3600), at_us)
+        registrar.changes()
+        assert len(registrar._lapses) <= MAX_LAPSES_MORE + 2
+    assert registrar.deadline_us() == (3600 + 60) * 1_000_000 + at_us

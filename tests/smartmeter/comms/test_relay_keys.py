@@ -64,7 +64,7 @@ def test_a_node_registers_with_its_key_and_not_without() -> None:
     master, register = Master(), Register(TITLES[".7.1"], serial_uid("A"))
     assert master.ask(".7.1", register, None) == ResponseCode.sme
     assert master.ask(".7.1", register, KEYS[".7.2"]) == ResponseCode.sme
-    assert master.registrar.entries() == []
+    assert list(master.registrar) == []
     assert master.ask(".7.1", register, KEYS[".7.1"]) == 0
 
 
@@ -75,7 +75,7 @@ def test_a_node_with_a_key_cannot_claim_or_give_up_anothers_title() -> None:
     assert master.ask(".7.2", claim, KEYS[".7.2"]) == ResponseCode.isc
     assert master.ask(".7.2", Deregister(TITLES[".7.1"]), KEYS[".7.2"]) == ResponseCode.isc
     assert master.ask(".7.1", Deregister(TITLES[".7.1"]), None) == ResponseCode.sme
-    assert [str(entry.title) for entry in master.registrar.entries()] == [".7.1"]
+    assert [str(entry.title) for entry in master.registrar] == [".7.1"]
     assert master.relay.counts["refused another's title"] == 1
     assert master.ask(".7.1", Deregister(TITLES[".7.1"]), KEYS[".7.1"]) == 0
 
