@@ -1,9 +1,10 @@
 """C12.22 over TCP where the host opens the connection: the node listens (RFC 6142, 3).
 
-One connection is the way to the host: the last that carried an APDU.  Another
-must show one first, and then takes its place: a host that lost its connection is
-back at once, and who only connects disturbs nobody.  Until an APDU came, what is
-sent goes to all: the host answers.
+Anybody can connect, and send what looks like a message; nobody takes another's place by
+that.  An answer goes to who asked.  What the node sends by itself goes to those that have
+shown a key, once one of them has answered such a thing; before, to all that have spoken, and while
+nobody has, to all.  A key is shown by a request that the node answers under security.  A
+host that lost its connection is back at once.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.envelope import Apdu, decode_apdu
+from protocols.c1222.errors import ApduRejected
+from protocols.c1222.in_clear import mode_of
+from protocols.c1222.security import CLEAR
 from smartmeter.comms.bearer import BearerSettings, Connection, ip_address
 from smartmeter.comms.inbox import Inbox
 from smartmeter.comms.sockets import PATIENCE_S, keep_alive, listening_sockets
@@ -22,19 +28,29 @@ from smartmeter.comms.tcp import TcpConnection
 from smartmeter.comms.tls import server_tls
 from smartmeter.comms.tls_door import TlsDoor
 
-#: Connections at once, with the one that is the way; for another the oldest of the rest is closed.
+#: Connections at once; for another the one that has shown and said the least is closed.
 MAX_CANDIDATES = 8
+#: Requests whose answers find back to who asked.
+MAX_ASKED = 256
+
+
+class _Caller:
+    """What one connection has shown."""
+
+    def __init__(self) -> None:
+        self.spoke = self.has_key = self.answered = False
 
 
 class ListeningConnection:
-    """A listener, and the one connection on it that is the way."""
+    """A listener, and the connections on it; ``counts`` what came and what was refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Counter[str]) -> None:
         self._server: asyncio.Server | TlsDoor | None = None
-        #: In the order in which they came.
-        self._all: dict[TcpConnection, None] = {}
-        self._way: TcpConnection | None = None
+        #: The one that was heard last at the end.
+        self._all: OrderedDict[TcpConnection, _Caller] = OrderedDict()
+        self._asked: OrderedDict[tuple[ApTitle | None, int], TcpConnection] = OrderedDict()
         self._was_heard = False
+        self._counts = counts
         self._inbox = Inbox()
         self._opened, self._ended = asyncio.Event(), asyncio.Event()
 
@@ -43,7 +59,7 @@ class ListeningConnection:
         if tls is None:
             self._server = await asyncio.start_server(self._accept, host or None, port)
         else:
-            self._server = TlsDoor(tls, self._spoken_to, Counter(), MAX_CANDIDATES)
+            self._server = TlsDoor(tls, self._spoken_to, self._counts, MAX_CANDIDATES)
             for bound in listening_sockets(host, port, socket.SOCK_STREAM):
                 self._server.open(bound)
         try:
@@ -53,10 +69,10 @@ class ListeningConnection:
             raise
 
     def send(self, octets: bytes) -> None:
-        """Send one APDU by the way of now, or to all while none of them has spoken."""
-        if self._way is not None:
-            for connection in (self._way,) if self._was_heard else tuple(self._all):
-                connection.send(octets)
+        """Send one APDU: an answer to who asked, another to all that may be the host."""
+        asker = self._asker(octets)
+        for connection in self._hosts() if asker is None else (asker,):
+            connection.send(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
         """Give what arrives until the host has gone."""
@@ -71,25 +87,58 @@ class ListeningConnection:
         for connection in self._all:
             connection.close()
 
+    def _asker(self, octets: bytes) -> TcpConnection | None:
+        """Give to whom an answer goes, if it is one and who asked is still there."""
+        try:
+            apdu = decode_apdu(octets)
+        except ApduRejected:
+            return None
+        asker = self._asked.get((apdu.called, apdu.called_invocation_id or 0))
+        caller = self._all.get(asker) if asker is not None else None
+        if caller is None or not apdu.is_response:
+            return None
+        if not apdu.is_segment and mode_of(apdu.user_information[0]) != CLEAR:
+            caller.has_key = True
+        return asker
+
+    def _hosts(self) -> list[TcpConnection]:
+        """Give the connections at whose other end the host may be."""
+        trusted = {one: caller for one, caller in self._all.items() if caller.has_key}
+        if any(caller.answered for caller in trusted.values()):
+            return list(trusted)
+        spoke = [one for one, caller in self._all.items() if caller.spoke]
+        return spoke if self._was_heard else list(self._all)
+
+    def _make_room(self) -> None:
+        """Close who has shown the least, and of these the oldest.
+
+        Never the newest: strangers that say nothing would keep the host out.
+        """
+        shown = {one: (caller.has_key, caller.spoke) for one, caller in self._all.items()}
+        least = min((one for one in shown if not self._may_be_silent(one)), key=shown.__getitem__)
+        self._counts["closed to make room"] += 1
+        del self._all[least]
+        least.close()
+
+    def _may_be_silent(self, connection: TcpConnection) -> bool:
+        """Tell whether this is the first, of which nobody has spoken: a host may only answer."""
+        return not self._was_heard and connection is next(iter(self._all))
+
     def _spoken_to(self) -> asyncio.BaseProtocol:
         """Give what asyncio's own server makes for a connection."""
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._accept)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = TcpConnection(reader, writer)
+        connection = TcpConnection(reader, writer, self._counts)
         if self._ended.is_set():
             connection.close()
             return
         keep_alive(writer.get_extra_info("socket"))
+        self._counts["connections"] += 1
         if len(self._all) >= MAX_CANDIDATES:
-            # Never the newest: strangers that say nothing would keep the host out.
-            oldest = next(one for one in self._all if one is not self._way)
-            del self._all[oldest]
-            oldest.close()
-        self._all[connection] = None
-        if self._way is None:
-            self._way = connection
-            self._opened.set()
+            self._make_room()
+        self._all[connection] = _Caller()
+        self._opened.set()
         loop = asyncio.get_running_loop()
         timer = loop.call_later(PATIENCE_S, self._lost_patience, connection)
         # A task of a server ends with it: asyncio would print one that ends as cancelled.
@@ -98,22 +147,34 @@ class ListeningConnection:
         timer.cancel()
         self._all.pop(connection, None)
         connection.close()
-        if connection is self._way:
-            # While nobody has spoken, any of the others may be the host.
-            self._way = None if self._was_heard else next(iter(self._all), None)
-            if self._way is None:
-                self._ended.set()
+        # While nobody has spoken, any of the others may be the host.
+        if not self._hosts():
+            self._ended.set()
 
     def _heard(self, connection: TcpConnection, octets: bytes) -> None:
-        self._was_heard = True
-        if connection is not self._way:
-            before, self._way = self._way, connection
-            if before is not None:
-                before.close()
+        caller = self._all.get(connection)
+        if caller is None:
+            return  # it was closed to make room
+        self._was_heard = caller.spoke = True
+        self._all.move_to_end(connection)
+        with contextlib.suppress(ApduRejected):
+            self._note(decode_apdu(octets), connection, caller)
         self._inbox.put(octets)
 
+    def _note(self, apdu: Apdu, connection: TcpConnection, caller: _Caller) -> None:
+        if apdu.is_response:
+            caller.answered = True
+            return
+        name = apdu.calling, apdu.calling_invocation_id
+        self._asked[name] = connection
+        self._asked.move_to_end(name)
+        if len(self._asked) > MAX_ASKED:
+            self._asked.popitem(last=False)
+
     def _lost_patience(self, connection: TcpConnection) -> None:
-        if connection is not self._way:
+        caller = self._all.get(connection)
+        if caller is not None and not caller.spoke and not self._may_be_silent(connection):
+            self._counts["closed too-slow"] += 1
             connection.close()
 
 
@@ -124,11 +185,13 @@ class ListeningBearer:
 
     def __init__(self, settings: BearerSettings) -> None:
         self.settings = settings
+        #: What came, and what was refused, by reason, since the start.
+        self.counts: Counter[str] = Counter()
         self._address = ip_address(settings.address)
         self._tls = server_tls(settings.tls) if settings.tls.certificate is not None else None
 
     async def connect(self) -> Connection:
         """Wait until a host has opened a connection; OSError when the address is taken."""
-        connection = ListeningConnection()
+        connection = ListeningConnection(self.counts)
         await connection.listen(*self._address, self._tls)
         return connection

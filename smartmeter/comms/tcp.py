@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections import Counter
 from collections.abc import Callable
 
 from protocols.c1222.errors import ApduRejected
@@ -19,10 +19,16 @@ READ_OCTETS = 65_536
 
 
 class TcpConnection:
-    """One connection."""
+    """One connection; ``counts``: why it was closed, where the peer sent what is none."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        counts: Counter[str] | None = None,
+    ) -> None:
         self._reader, self._writer = reader, writer
+        self._counts = Counter() if counts is None else counts
         self._capture = active()
         self._heard = False
         self._ends = (
@@ -53,13 +59,15 @@ class TcpConnection:
 
     async def _receive(self, take: Callable[[bytes], None]) -> None:
         stream = ApduStream()
-        with contextlib.suppress(ApduRejected):
+        try:
             while data := await self._reader.read(READ_OCTETS):
                 for octets in stream.feed(data):
                     self._heard = True
                     self._note(False, octets)
                     take(octets)
                 stream.check()
+        except ApduRejected as error:
+            self._counts[f"closed {error.reason}"] += 1
 
     def close(self) -> None:
         """End it."""

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from protocols.c1222.builder import Envelope, build_apdu
 from smartmeter.comms import listening
 from smartmeter.comms.bearer import BearerSettings, Connection
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.listening import MAX_CANDIDATES, ListeningBearer
 from tests.ports import free_port
-from tests.protocols.c1222.conversation import READ_1, request
+from tests.protocols.c1222.conversation import HOST, METER, READ_1, lock, request
 from tests.smartmeter.comms.far_ends import until
 
 Writer = asyncio.StreamWriter
@@ -130,6 +131,57 @@ async def test_a_stranger_who_came_first_and_goes_leaves_the_host_connected() ->
         assert not task.done(), "the host is still there"
         host.close()
         await asyncio.wait_for(asyncio.wait((task,)), 60)
+
+
+def answer(to_id: int, **options: Any) -> bytes:
+    """An answer of the node to the host; with a lock a secured one."""
+    return build_apdu(Envelope(77, HOST, METER, to_id), [b"\0"], **options)
+
+
+async def received(reader: asyncio.StreamReader, octets: bytes) -> None:
+    assert await asyncio.wait_for(reader.readexactly(len(octets)), 60) == octets
+
+
+async def test_strangers_that_speak_take_nothing_from_a_host_that_has_shown_a_key() -> None:
+    async with listened() as (port, connecting):
+        host_reader, host = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        host.write(request([READ_1], 1, lock()))
+        await until(lambda: len(arrived) == 1)
+        connection.send(answer(1, lock=lock()))
+        await received(host_reader, answer(1, lock=lock()))
+        connection.send(request([READ_1], 2))
+        await received(host_reader, request([READ_1], 2))
+        host.write(answer(2))
+        await until(lambda: len(arrived) == 2)
+        strangers = []
+        for number in range(MAX_CANDIDATES + 2):
+            strangers.append(await call(port))
+            strangers[-1][1].write(request([READ_1], 100 + number))
+            await until(lambda: len(arrived) == len(strangers) + 2)
+        connection.send(request([READ_1], 3))
+        await received(host_reader, request([READ_1], 3))
+        connection.send(answer(100 + number))
+        await received(strangers[-1][0], answer(100 + number))  # the first that it is sent
+        assert connection._counts["closed to make room"] == 3
+        host.close()
+        await until(lambda: len(connection._all) < MAX_CANDIDATES)
+        assert not task.done(), "somebody who has spoken is still there, and may be the host"
+        connection.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
+
+
+async def test_what_is_no_message_is_counted_with_its_reason() -> None:
+    async with listened() as (port, connecting):
+        _, host = await call(port)
+        connection = await connecting
+        reader, stranger = await call(port)
+        stranger.write(b"GET / HTTP/1.0\r\n\r\n")
+        assert await asyncio.wait_for(reader.read(1), 60) == b""
+        assert connection._counts == {"connections": 2, "closed not-an-apdu": 1}
+        host.close()
 
 
 async def test_a_candidate_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
