@@ -77,7 +77,7 @@ class Node:
     ``state`` is to be kept durable by the host, ``title`` may change with a
     registration.  ``joins_segments`` may be switched on by whoever has a bearer that
     cuts.  ``delay_us`` gives a chance between 0 and its argument: how long an answer
-    to a group waits.
+    to a group waits.  ``counts``: what was received, served and refused, by reason.
     """
 
     def __init__(
@@ -88,10 +88,11 @@ class Node:
         state: SecurityState | None = None,
         settings: NodeSettings | None = None,
         delay_us: Callable[[int], int] = lambda most_us: most_us // 2,
+        counts: Counter[str] | None = None,
     ) -> None:
         self.title = title
         self.settings = settings or NodeSettings()
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter() if counts is None else counts
         self._keys = keys
         self._clock = clock
         self._delay_us = delay_us

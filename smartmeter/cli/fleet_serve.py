@@ -227,7 +227,8 @@ async def _run(
             real_host, real_port = fleet.listener.tcp_address
             told.append(f"listen {'tls' if context else 'tcp'}:{shown(real_host, real_port)}")
         if control is not None:
-            url = await stack.enter_async_context(controlled(FleetControl(fleet.members), control))
+            actions = FleetControl(fleet.members, fleet.network_events)
+            url = await stack.enter_async_context(controlled(actions, control))
             told.append(f"control {url}")
         running = asyncio.create_task(fleet.run())
         patience = asyncio.create_task(_tell_when_nobody_answers(fleet, settings))

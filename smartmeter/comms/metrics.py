@@ -33,12 +33,17 @@ class Family:
     counts: bool = False
 
 
-def network_families(counts: Mapping[str, int], connections: int) -> list[Family]:
-    """Give what passed a listener and its machines, and what was refused, by reason."""
+def events_family(counts: Mapping[str, int]) -> Family:
+    """Give what passed the network side, and what was refused there, by reason."""
     told = "What passed the network side and what was refused there, by reason"
     happened = sorted(counts.items())
+    return Family("smartmeter_network_events", told, happened, label="event", counts=True)
+
+
+def network_families(counts: Mapping[str, int], connections: int) -> list[Family]:
+    """Give what passed a listener and its machines, and how many are connected."""
     return [
-        Family("smartmeter_network_events", told, happened, label="event", counts=True),
+        events_family(counts),
         Family("smartmeter_connections", "Connections that are open", [("", connections)]),
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -60,6 +61,13 @@ class Wakeable(Protocol):
     """A bearer by which the TMS can ask the node to call it: ``woken`` is called then."""
 
     woken: Callable[[], None]
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A bearer that strangers can come to: ``counts`` who came and was refused, by reason."""
+
+    counts: Counter[str]
 
 
 class Medium(Protocol):
@@ -136,6 +144,11 @@ class NodeHost:
     def bearers(self) -> list[dict[str, Any]]:
         """Give how each bearer does, the cheapest first."""
         return self._failover.status(monotonic_us())
+
+    def counts(self) -> Counter[str]:
+        """Give who came to the bearers and was refused, by reason, since they were made."""
+        counting = (one.counts for one in self._bearers.values() if isinstance(one, Counting))
+        return sum(counting, Counter[str]())
 
     async def _change(self, again_us: int | None) -> None:
         """Wait until something happened to a bearer, to what waits, or until the plan ends."""

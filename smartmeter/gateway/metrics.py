@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from smartmeter.comms.metrics import Family
+from smartmeter.comms.metrics import Family, events_family
 
 #: name in ``Seat.status`` -> metric and help.
 GAUGES = {
@@ -28,13 +29,20 @@ GAUGES = {
 
 
 def meter_families(status: dict[str, Any]) -> list[Family]:
-    """Give a metric for each gauge, by ESN; what is not known is left out."""
+    """Give a metric for each gauge, by ESN, and the network's events of all meters together.
+
+    What is not known is left out.
+    """
+    events = sum((Counter(one.get("network_events")) for one in status["meters"]), Counter[str]())
     return [
-        Family(
-            metric,
-            told,
-            [(one["esn"], int(one[name])) for one in status["meters"] if one.get(name) is not None],
-            label="esn",
-        )
-        for name, (metric, told) in GAUGES.items()
+        events_family(events),
+        *(
+            Family(
+                metric,
+                told,
+                [(m["esn"], int(m[name])) for m in status["meters"] if m.get(name) is not None],
+                label="esn",
+            )
+            for name, (metric, told) in GAUGES.items()
+        ),
     ]

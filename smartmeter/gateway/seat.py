@@ -8,6 +8,7 @@ and doubles nothing.  Meanwhile the meter keeps its own lists.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from fractions import Fraction
@@ -376,6 +377,10 @@ class Seat:
             told += f" {status['IMAGE_VERSION']} ({octets})"
         return f"{told}, last: {result}".lower().replace("_", " ")
 
+    def _network_events(self, module: Module) -> dict[str, int]:
+        at_bearers = self._host.counts() if self._host is not None else Counter[str]()
+        return dict(sorted((module.network.counts + at_bearers).items()))
+
     def _last_read(self) -> dict[str, int | None]:
         last, read_s = None, None
         with suppress(StorageError):  # the module says so
@@ -417,5 +422,6 @@ class Seat:
                 "upgrade": self._upgrade_status(self._module.upgrade),
                 "state_commits": self._nvram.commits,
                 "state_octets": self._nvram.octets,
+                "network_events": self._network_events(self._module),
             }
         return value

@@ -156,10 +156,15 @@ ACTIONS: Sequence[Action] = (*_EACH, *_area_wide())
 
 
 class FleetControl:
-    """All meters of a served fleet; synchronous, in their own loop."""
+    """All meters of a served fleet; synchronous, in their own loop.
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    ``counts`` gives what came to them over the network and what was refused, by reason.
+    """
+
+    def __init__(self, members: Sequence[Member], counts: Callable[[], Json]) -> None:
         self.members = members
+        told = "What came to the listener and to all nodes and was refused, by reason"
+        self._actions = (*ACTIONS, Action("GET", "/network", told, lambda *_: counts()))
 
     def expire(self, now_us: int) -> None:
         """Give power back where its time has come."""
@@ -172,10 +177,10 @@ class FleetControl:
     def handle(self, method: str, path: str, body: Any, now_us: int) -> Any:
         """Do what a request asks for; ControlError says why not."""
         if path == "/openapi.json" and method == "GET":
-            return openapi(ACTIONS, TITLE)
+            return openapi(self._actions, TITLE)
         if path == "/meters" and method == "GET":
             return [self._shown(number) for number in range(len(self.members))]
-        action, numbers = find(ACTIONS, method, path)
+        action, numbers = find(self._actions, method, path)
         asked = checked(action, body)
         if "meter" not in numbers:
             answer = action.act(self.members, numbers, asked, now_us)

@@ -145,6 +145,13 @@ class FleetMember:
         return {**known, "state": state, "waiting": 0, "error": 0, "why": ""}
 
     @property
+    def node_counts(self) -> Counter[str]:
+        """Give what its node received, served and refused, by reason."""
+        if isinstance(self.device, SmartMeter):
+            return self.device.module.network.counts
+        return self.device.server.node.counts
+
+    @property
     def hindrance(self) -> str:
         """Tell why a module cannot begin with its meter; nothing where it can, or is none."""
         if not isinstance(self.device, SmartMeter):
@@ -252,6 +259,13 @@ class ServedFleet:
             await ended(*tasks)
             with contextlib.suppress(OSError):
                 await self.listener.close()
+
+    def network_events(self) -> dict[str, int]:
+        """Give what came to the listener and to all meters, and what was refused, by reason."""
+        counts = self.counts + self.listener.counts
+        for member in self.members:
+            counts += member.node_counts
+        return dict(sorted(counts.items()))
 
     # What the listener tells.
 

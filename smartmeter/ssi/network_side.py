@@ -93,6 +93,8 @@ class NetworkSide:
             for kind in (OVER_TCP, OVER_UDP)
         }
         self._nodes = 0
+        #: What was received, served and refused, by reason, since the start.
+        self.counts: Counter[str] = Counter()
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
         self._reserved_until = 0
@@ -157,6 +159,7 @@ class NetworkSide:
             self._calendar,
             state,
             NodeSettings(window_s=window_s, not_before_s=utc_s - 1, clear_services=TOLD_TO_ANYBODY),
+            counts=self.counts,
         )
         authority = ModuleAuthority(self._factory, self._keys)
         sessions = self._node.sessions

@@ -23,7 +23,13 @@ BOARD = Path(journal.__file__).with_name("board")
 HOUR_US = 3600 * 1_000_000
 #: What journald 252 was seen to take for a line beside its text: 5,000 lines of 200 were 3.1 MB.
 JOURNALD_OCTETS = 420
-STATUS = {"meters": [{"esn": "SM1", "fresh": True, "outbox": 3, "state": None}]}
+STATUS = {
+    "meters": [
+        {"esn": "SM1", "fresh": True, "outbox": 3, "state": None},
+        {"esn": "SM3", "network_events": {"rejected mac-mismatch": 2, "served": 1}},
+        {"esn": "SM2", "network_events": {"rejected mac-mismatch": 1}},
+    ]
+}
 
 
 def supply(folder: Path, name: str, kind: str, online: str) -> Path:
@@ -302,6 +308,8 @@ async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
     answer = await ask(server.port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     assert b'smartmeter_outbox_reports{esn="SM1"} 3.0' in answer
     assert b'smartmeter_fresh{esn="SM1"} 1.0' in answer
+    refused = b'smartmeter_network_events_total{event="rejected mac-mismatch"} 3.0'
+    assert refused in answer, "of all meters together"
     assert b"smartmeter_module_state{" not in answer, "what is not known is not made up"
     assert b"404" in await ask(server.port, b"GET /etc/passwd HTTP/1.1\r\n\r\n")
     for rubbish in (b"", b"\xff" * 100, b"GET /metrics " + b"x" * 100_000):

@@ -47,13 +47,13 @@ from smartmeter.simulation.breakable_node import (
     NetworkFault,
     NetworkFaultKind,
 )
-from smartmeter.simulation.fleet_control import ACTIONS
+from smartmeter.simulation.fleet_control import ACTIONS, FleetControl
 from smartmeter.simulation.fleet_keys import key_text, made_keys, read_keys
 from smartmeter.simulation.plain_meter import PlainMeter, PlainSettings, Registering
 from smartmeter.simulation.served_fleet import ServedFleet, ServedSettings
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
-from tests.protocols.c1222.conversation import items
+from tests.protocols.c1222.conversation import READ_1, items, lock, request
 from tests.smartmeter.tms.test_server import eventually
 
 S = 1_000_000
@@ -517,9 +517,7 @@ def test_wrong_use_is_one_line_with_the_remedy(
 
 
 def test_an_action_that_cannot_be_is_refused() -> None:
-    from smartmeter.simulation.fleet_control import FleetControl
-
-    control = FleetControl([])
+    control = FleetControl([], dict)
     for method, path, status in (("GET", "/x", 404), ("PUT", "/all/faults", 405)):
         with pytest.raises(ControlError) as caught:
             control.handle(method, path, None, 0)
@@ -542,5 +540,14 @@ async def test_a_segment_out_of_range_is_answered_by_the_meter_that_it_is_for() 
     async with asyncio.timeout(60):
         answer = await reader.read(4096)
     assert items(answer) == [bytes.fromhex("12 0064 0003")]
+    writer.write(request([READ_1], 5, lock(key_id=0, cipher=EaxPrime(bytes(16)))) + b"no message")
+    async with asyncio.timeout(60):
+        while await reader.read(4096):
+            pass
+    counted = FleetControl(fleet.members, fleet.network_events)
+    found = counted.handle("GET", "/network", None, 0)
+    assert found["connections"] == found["closed not-an-apdu"] == 1
+    assert found["rejected segment-offset-range"] == found["rejected mac-mismatch"] == 1
+    assert "/network" in counted.handle("GET", "/openapi.json", None, 0)["paths"]
     writer.close()
     await fleet.listener.close()
