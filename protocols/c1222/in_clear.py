@@ -8,7 +8,7 @@ from protocols.c1222.ap_title import ApTitle, uid_octets
 from protocols.c1222.envelope import APDU_TAG, Apdu, length_octets, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.registration import decode_registered
-from protocols.c1222.security import CLEAR, split_services
+from protocols.c1222.security import CLEAR, MAX_SERVICES, split_services
 from protocols.c1222.services import (
     MAX_TRACE_TITLES,
     TRACE,
@@ -36,12 +36,13 @@ def is_in_clear(apdu: Apdu) -> bool:
 
 
 def services_in_clear(apdu: Apdu) -> list[bytes]:
-    """Give the octets of each service; none where they cannot be seen, or are no services."""
+    """Give the octets of each service; none where they cannot be seen, are no services, or are
+    more than any node works."""
     if not is_in_clear(apdu):
         return []
     information = apdu.user_information
     try:
-        return split_services(information[0], information[1:])[1]
+        return split_services(information[0], information[1:], MAX_SERVICES)[1]
     except ApduRejected:
         return []
 

@@ -42,7 +42,13 @@ from protocols.c1222.reception import (
     StampRefused,
     may_answer,
 )
-from protocols.c1222.security import CIPHERTEXT, CLEAR, MAX_KEY_USES
+from protocols.c1222.security import (
+    CIPHERTEXT,
+    CLEAR,
+    MAX_KEY_USES,
+    MAX_SERVICES,
+    TOO_MANY_SERVICES,
+)
 from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
 from protocols.c1222.transactions import ABANDONED, Open, Transactions
 from protocols.errors import LocalProtocolError
@@ -288,7 +294,7 @@ class Node:
         due_us = now_us + SERVING_S * US_PER_S
         serving = _Serving(path, apdu, opened, group, due_us)
         if opened.malformed:
-            self._reply(serving, [bytes([ResponseCode.iar])], now_us)
+            self._reply(serving, [_answer_to(opened.malformed)], now_us)
             raise ApduRejected(opened.malformed)
         if len(self._serving) >= self.settings.max_serving:
             self._reply(serving, [bytes([ResponseCode.bsy])] * len(opened.services), now_us)
@@ -413,3 +419,11 @@ class Node:
         # Never back: after a clock set back, ids alone keep (IV, id) from repeating.
         self._last_iv = max(self._last_iv, utc_us // US_PER_S)
         return Lock(cipher, key_id, self._last_iv.to_bytes(4, "big"), mode)
+
+
+def _answer_to(malformed: str) -> bytes:
+    """Give the answer to a list of services that is not worked, by what is wrong with it."""
+    if malformed != TOO_MANY_SERVICES:
+        return bytes([ResponseCode.iar])
+    # Below this size there are never too many: a service takes two octets at least.
+    return bytes([ResponseCode.rqtl]) + (2 * MAX_SERVICES).to_bytes(4, "big")

@@ -17,6 +17,7 @@ from protocols.c1222.keys import History, KeyRing
 from protocols.c1222.node_events import DUPLICATES_S, US_PER_S, NodeSettings
 from protocols.c1222.security import (
     CLEAR,
+    MAX_SERVICES,
     check_control,
     key_in_force,
     open_secured,
@@ -195,7 +196,7 @@ class Reception:
 def _split(control: int, text: bytes) -> tuple[bytes | None, list[bytes], str]:
     """Give ED class and services, or no service and the reason that the list is ill-formed."""
     try:
-        ed_class, services, _ = split_services(control, text)
+        ed_class, services, _ = split_services(control, text, MAX_SERVICES)
     except ApduRejected as error:
         return None, [], error.reason
     return ed_class, services, ""

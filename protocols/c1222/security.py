@@ -236,8 +236,19 @@ def check_control(control: int) -> int:
     return mode
 
 
-def split_services(control: int, text: bytes) -> tuple[bytes | None, list[bytes], bytes]:
-    """Give ED class (if included), the octets of each service, and the padding."""
+#: Services of one request that are worked: a message may hold sixteen thousand, whose answers
+#: keep everybody else waiting for as long as those of sixteen thousand messages.
+MAX_SERVICES = 256
+TOO_MANY_SERVICES = "too-many-services"
+
+
+def split_services(
+    control: int, text: bytes, most: int | None = None
+) -> tuple[bytes | None, list[bytes], bytes]:
+    """Give ED class (if included), the octets of each service, and the padding.
+
+    ApduRejected for an ill-formed list, and for one of more than ``most`` services.
+    """
     ed_class, at = None, 0
     if control & 0x10:
         if len(text) < 4:
@@ -253,6 +264,8 @@ def split_services(control: int, text: bytes) -> tuple[bytes | None, list[bytes]
             break
         if begin + length > len(text):
             raise ApduRejected("service-length-overrun")
+        if len(services) == most:
+            raise ApduRejected(TOO_MANY_SERVICES)
         at = begin + length
         services.append(text[begin:at])
     if not services:

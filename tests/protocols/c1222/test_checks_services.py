@@ -10,6 +10,7 @@ from protocols.c1222.dissection import dissect
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.identification import decode_identification
 from protocols.c1222.node import MessageRejected, NodeSettings, ResponseArrived, TransactionFailed
+from protocols.c1222.security import MAX_SERVICES
 from protocols.c1222.services import (
     TRACE,
     Disconnect,
@@ -292,3 +293,16 @@ def test_an_answer_with_one_item_less_lacks_that_of_security() -> None:
     octets = build_apdu(Envelope(9, HOST, METER, number), [read], lock())
     talk.host.receive("line", octets, NOW_US)
     assert talk.host.events() == [ResponseArrived(number, (b"\0", read), True, METER)]
+
+
+@pytest.mark.parametrize("secured", [False, True])
+def test_more_services_than_are_worked_for_one_request_are_refused_as_too_large(
+    secured: bool,
+) -> None:
+    talk = Talk()
+    write = encode_service(FullWrite(3, b"new"))
+    asked = [encode_service(Identify())] * (MAX_SERVICES - 1) + [encode_service(FullRead(1))]
+    answered = talk.ask(asked, secured=secured)
+    assert answered is not None and len(answered) == MAX_SERVICES
+    assert talk.ask([*asked, write], secured=secured) == (bytes.fromhex("0F00000200"),)
+    assert talk.tables.images[3] == bytes(5) and talk.rejections() == ["too-many-services"]
