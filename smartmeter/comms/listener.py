@@ -39,6 +39,8 @@ MAX_CONNECTIONS = 100_000
 #: Octets of messages that are not whole yet, of all connections; then the oldest is closed.
 MAX_PENDING_OCTETS = 64 << 20
 SWEEP_S = 1.0
+#: A turn of the loop that is longer is shared out more finely.
+TURN_S = 0.05
 #: Octets a second that a message must grow by to be waited for: half of a line of 300 bit/s.
 MIN_OCTETS_PER_S = 19
 #: Octets that are read at once, into a buffer that all connections share.
@@ -70,6 +72,7 @@ class Listener:
         self._servers: list[asyncio.Server | TlsDoor] = []
         self._tcp_address = ("", 0)
         self._datagrams: list[DatagramSocket] = []
+        self._turn_ends: float | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         #: What came before is left from then on: who is behind us may have ended, too.
         self.is_closed = False
@@ -201,6 +204,20 @@ class Listener:
         path.pending = pending
         while self._pending > MAX_PENDING_OCTETS:
             self.refuse(next(one for one in self._owing if one.pending), "too-much-pending")
+
+    def share(self, most: int) -> int:
+        """Give how many APDUs of a connection are taken in one turn of the loop.
+
+        In a turn that is long already, one: a connection that is new is answered two turns later.
+        """
+        loop = asyncio.get_running_loop()
+        if self._turn_ends is None:
+            self._turn_ends = loop.time() + TURN_S
+            loop.call_soon(self._next_turn)
+        return most if loop.time() < self._turn_ends else 1
+
+    def _next_turn(self) -> None:
+        self._turn_ends = None
 
     def take(self, path: Path, octets: bytes) -> None:
         """Give one APDU on."""

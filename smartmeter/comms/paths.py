@@ -111,11 +111,12 @@ class TcpPath(asyncio.BufferedProtocol):
         listener = self._listener
         if listener.is_closed:
             return
-        for octets in found[:APDUS_A_TURN]:
+        share = listener.share(APDUS_A_TURN)
+        for octets in found[:share]:
             listener.take(self, octets)
         if found:
             listener.handler.received()
-        if rest := found[APDUS_A_TURN:]:
+        if rest := found[share:]:
             if self._transport is not None:
                 self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._give, rest, True)

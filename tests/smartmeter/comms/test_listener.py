@@ -140,6 +140,23 @@ async def test_who_sends_very_much_lets_others_have_their_turn() -> None:
         assert len(await greedy.apdus(1)) == 1, "and its connection goes on"
 
 
+async def test_in_a_turn_that_is_long_each_connection_has_one_message_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "TURN_S", 0.0)
+    async with serving() as served:
+        greedy = [await Client.connect(served) for _ in range(3)]
+        modest = await Client.connect(served)
+        for number, one in enumerate(greedy):
+            ids = range(1000 * number + 1, 1000 * number + APDUS_A_TURN)
+            one.writer.write(b"".join(request([READ_1], n) for n in ids))
+        modest.writer.write(request([READ_1], 7777))
+        assert len(await modest.apdus(1)) == 1
+        assert served.seen.index(request([READ_1], 7777)) < APDUS_A_TURN
+        for one in greedy:
+            assert len(await one.apdus(APDUS_A_TURN - 1)) == APDUS_A_TURN - 1
+
+
 async def test_a_whole_message_is_answered_before_what_follows_it_closes_the_connection() -> None:
     async with serving() as served:
         client = await Client.connect(served)
