@@ -83,7 +83,8 @@ class ServedMachine:
 async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> None:
     """Serve a machine on a new pty that ``link`` points to, until cancelled; POSIX only.
 
-    Both ends stay open here, so that clients may come and go.
+    Both ends stay open here, so that clients may come and go.  A link that leads to a pty,
+    or nowhere any more, as one of a killed process does, is replaced.
     """
     try:
         import pty
@@ -92,10 +93,11 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
         raise PortError("this system has no pty; serve on TCP: --tcp HOST:PORT") from None
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
+    name = os.ttyname(theirs)
     try:
-        if link.is_symlink():
+        if link.is_symlink() and (not link.exists() or _beside(link.resolve(), name)):
             link.unlink()
-        link.symlink_to(os.ttyname(theirs))
+        link.symlink_to(name)
     except OSError as error:
         os.close(ours)
         os.close(theirs)
@@ -109,9 +111,16 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
         await served.run()
     finally:
         loop.remove_reader(ours)
-        link.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == name:  # and no other process's by now
+                link.unlink()
         os.close(ours)
         os.close(theirs)
+
+
+def _beside(path: Path, name: str) -> bool:
+    """Tell whether a path is where this pty is: that of a serial port, or a file, is elsewhere."""
+    return path.parent == Path(name).parent
 
 
 def _read(descriptor: int) -> bytes:

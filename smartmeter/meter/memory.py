@@ -11,26 +11,42 @@ from smartmeter.meter.program import ConfigurationRefused, Program, program_of
 from smartmeter.meter.service_switch import ServiceSwitch
 
 if TYPE_CHECKING:
-    from smartmeter.meter.meter import Meter
+    from smartmeter.meter.meter import Meter, MeterSettings
 
 
-def kept(page: bytes | None, profile: str) -> dict[str, Any] | None:
-    """Give the state of a page, None for a new memory; StorageError for another kind of meter."""
+def kept(page: bytes | None, settings: MeterSettings) -> dict[str, Any] | None:
+    """Give the state of a page, None for a new memory; StorageError for another meter's.
+
+    What it measured was of its own household, in intervals of its own length.
+    """
     if page is None:
         return None
     try:
         state: dict[str, Any] = json.loads(page)
-        found = state["profile"]
+        found = {"profile": state["profile"]}
     except (ValueError, KeyError, TypeError) as error:
         raise _no_meter("holds no meter") from error
-    if found != profile:
-        raise _no_meter(f"holds a meter of profile {found}, not {profile}")
+    found |= {name: state[name] for name in _made(settings) if name in state}
+    for name, own in _made(settings).items():
+        if found.get(name, own) != own:  # older memories name their profile only
+            raise _no_meter(f"holds a meter of {name} {found[name]}, not {own}")
     return state
 
 
+def _made(settings: MeterSettings) -> dict[str, object]:
+    """Give what a meter is made with, by the words for it."""
+    own = settings.interval_min
+    return {
+        "profile": settings.profile.name,
+        "seed": settings.seed,
+        "serial number": settings.serial,
+        "interval": "of its profile" if own is None else f"{own} min",
+    }
+
+
 def _no_meter(fault: str) -> StorageError:
-    place = "the meter's non-volatile memory"
-    return StorageError(place, fault, "give its profile, or start with an empty state folder")
+    remedy = "give what it was begun with, or start with an empty state folder"
+    return StorageError("the meter's non-volatile memory", fault, remedy)
 
 
 def program_kept(images: Mapping[int, bytes]) -> Program:
@@ -44,7 +60,7 @@ def program_kept(images: Mapping[int, bytes]) -> Program:
 def state_of(meter: Meter) -> bytes:
     """Give the state, but for written tables and the blocks of the load profile."""
     state = {
-        "profile": meter.profile.name,
+        **_made(meter.settings),
         "clock": meter.clock.to_json(),
         "metering": meter.metering.to_json(),
         "logs": meter.logs.to_json(),

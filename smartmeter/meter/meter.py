@@ -108,7 +108,7 @@ class Meter:
         self.response: bytes = bytes(4)
         self.conditions = Conditions(self._load)
         self.switch = ServiceSwitch() if self.profile.has_switch else None
-        kept = memory.kept(nvram.get(STATE_PAGE), self.profile.name)
+        kept = memory.kept(nvram.get(STATE_PAGE), settings)
         self.images = self._factory_images()
         for name in nvram.names(TABLE_PAGE):
             self.images[int(name.removeprefix(TABLE_PAGE))] = nvram.get(name) or b""

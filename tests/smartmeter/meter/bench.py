@@ -1,6 +1,7 @@
 """A meter on the table: its memory, its book of intervals, and a line to it."""
 
 from random import Random
+from typing import Any
 
 from ansi_tables import Snapshot
 from protocols.c1218.client import Client, ScriptDone
@@ -28,11 +29,11 @@ class Bench:
         profile: DeviceProfile = RESIDENTIAL,
         epoch_us: int = EPOCH_US,
         nvram: MemoryNvram | None = None,
-        **settings: int,
+        **settings: Any,
     ) -> None:
         self.nvram = nvram or MemoryNvram()
         self.book: list[Interval] = []
-        self.settings = MeterSettings(profile=profile, **settings)  # type: ignore[arg-type]
+        self.settings = MeterSettings(profile=profile, **settings)
         self.now_us = 0
         self.calendar = Calendar(epoch_us)
         self.start()

@@ -212,6 +212,17 @@ def test_a_memory_of_another_meter_is_one_clear_error() -> None:
     for seed in (2, 3, 4):
         with pytest.raises(StorageError, match="this meter"):
             Bench(profile_named("random", seed), nvram=nvram)
+    own = {"seed": 3, "serial": "A 1", "interval_min": 5}
+    made = Bench(**own)
+    for other, words in (
+        ({"seed": 4}, "of seed 3, not 4; give what it was begun with"),
+        ({"serial": "A 2"}, "of serial number A 1, not A 2"),
+        ({"interval_min": 15}, "of interval 5 min, not 15 min"),
+        ({"interval_min": None}, "of interval 5 min, not of its profile"),
+    ):
+        with pytest.raises(StorageError, match=words):
+            Bench(nvram=made.nvram, **(own | other))
+    made.start()
     nvram.commit({"table.12": bytes(5)})
     with pytest.raises(StorageError, match="tables of another meter, ST-12"):
         Bench(profile_named("random", 1), nvram=nvram)
