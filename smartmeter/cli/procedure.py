@@ -119,6 +119,7 @@ def make_call(
             layout = Layout(7, known.name, known.parameters(context))
             blank, _ = layout.decode_with_trailing(bytes(layout.size or 0))
             values: Any = set_members(blank, parameters)
+            _refuse_gaps(known.name, blank, parameters)
             return Initiate(number, sequence, layout.decode(layout.encode(values)), manufacturer)
         octets = bytes.fromhex("".join(parameters))
         if known is None:
@@ -136,6 +137,16 @@ def make_call(
         raise click.UsageError(
             f"parameters of {procedure_name(number, manufacturer)}: {error}"
         ) from error
+
+
+def _refuse_gaps(name: str, blank: Any, assignments: tuple[str, ...]) -> None:
+    """Let no number or time be zero because nobody gave it; flags left out ask for nothing."""
+    given = {text.partition("=")[0].partition(".")[0] for text in assignments}
+    asked = [
+        one for one, zero in blank.items() if not isinstance(zero, dict) and zero not in ([], b"")
+    ]
+    if missing := [one for one in asked if one not in given]:
+        raise click.UsageError(f"{name}: give {', '.join(missing)} too, each as NAME=VALUE")
 
 
 def _tell(name: str, outcome: Outcome, as_json: bool) -> int:
