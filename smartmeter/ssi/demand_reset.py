@@ -12,6 +12,7 @@ from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.base.tasks import DAY_S
+from smartmeter.ssi.log_reading import DEMAND_RESET
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
@@ -59,12 +60,16 @@ class DemandResets:
             except ProtocolError:
                 # It was not done.  What an earlier one has left may still have to be reported.
                 memory.reset_open, memory.reset_told = False, told
+                memory.refused_effect(DEMAND_RESET)
                 raise
         self.give_up()
 
     def _ask(self, count: int | None) -> None:
         """Make durable that the meter is about to be asked."""
         memory = self._memory
+        if memory.reset_open:
+            memory.refused_effect(DEMAND_RESET)
+        memory.expect_effect(DEMAND_RESET, memory.reset_s)
         memory.reset_open, memory.reset_count, memory.reset_told = True, count, False
         self._reporter.keep_in_session()
 

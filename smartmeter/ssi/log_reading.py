@@ -37,6 +37,7 @@ from smartmeter.ssi.moving_list import read_moving
 EVENT_LOG = 76
 #: Standard events.
 POWER_DOWN, POWER_UP, CLOCK_WAS_SET, CLOCK_IS_SET, DST_ON, DST_OFF = 1, 2, 3, 4, 22, 23
+DEMAND_RESET, SELF_READ = 20, 21
 _LOGGED = ((75, "STD_EVENTS_MONITORED_FLAGS"), (72, "STD_EVENTS_SUPPORTED"))
 #: Entries that are read between two looks at the head of the log.
 ENTRIES_A_LOOK = 32

@@ -22,6 +22,8 @@ MAX_OUTAGES = 16
 #: Losses between two reads of the meter's log that are known when it tells of them.
 MAX_POWER_GAPS = 128
 MAX_GAPS = 64
+#: Events of each kind that the log is expected to tell.
+MAX_EFFECTS = 8
 
 
 @dataclass
@@ -77,8 +79,8 @@ class Memory:
     profile_gaps: list[list[int]] = field(default_factory=list)
     reset_s: int = 0
     self_read_s: int = 0
-    #: Of these two, by code of the event, those whose event the meter's log has told.
-    effects_seen: dict[str, int] = field(default_factory=dict)
+    #: When such were asked for whose event the meter's log has not told yet, by code of the event.
+    effects_due: dict[str, list[int]] = field(default_factory=dict)
     #: A self-read of which it is not known whether it was done: when it was due, and the sequence
     #: number of the newest one before.
     self_read_asked: list[int | None] | None = None
@@ -136,10 +138,28 @@ class Memory:
         self.nominal_v, self.nominal_version = {}, 0
         self.status_bits, self.meter_down_s, self.gaps_logged = None, None, []
         self.reset_s, self.self_read_s, self.reset_told = 0, 0, True
-        self.effects_seen, self.self_read_asked, self.faults_told = {}, None, []
+        self.effects_due, self.self_read_asked, self.faults_told = {}, None, []
         self.reset_before_s, self.reset_open, self.reset_count = None, False, None
         self.season, self.calendar = None, ""
         self.context_sent = 0
+
+    def expect_effect(self, code: int, asked_s: int) -> None:
+        """The meter is about to be asked for what its log tells by an event."""
+        due_s = [*self.effects_due.get(str(code), []), asked_s]
+        self.effects_due[str(code)] = due_s[-MAX_EFFECTS:]
+
+    def refused_effect(self, code: int) -> None:
+        """What was asked for last was not done."""
+        self.effects_due[str(code)] = self.effects_due.get(str(code), [])[:-1]
+
+    def saw_effect(self, code: int, time_s: int, within_s: int) -> bool:
+        """Tell whether an event of the log is that of something asked for about then, once."""
+        due_s = self.effects_due.get(str(code), [])
+        for index, asked_s in enumerate(due_s):
+            if abs(time_s - asked_s) <= within_s:
+                self.effects_due[str(code)] = due_s[index + 1 :]
+                return True
+        return False
 
     def add_gap(self, gap: Sequence[int]) -> int:
         """Remember intervals or log entries (set, ring epoch, first, end) to be read again.

@@ -320,7 +320,7 @@ class OwnTables:
                 # What became of it is seen in what is reported; whoever asked may force another.
                 tasks.resets.give_up()
                 tasks.report_reset(module.latest_us)
-                if isinstance(error, LinkError):
+                if isinstance(error, LinkError) and not isinstance(error, OutcomeUnknown):
                     raise OutcomeUnknown("demand reset", 0, error) from error
             raise
         tasks.report_reset(module.latest_us)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import OutcomeUnknown, ProtocolError
+from smartmeter.ssi.log_reading import SELF_READ
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
@@ -29,8 +30,11 @@ class SelfReads:
         memory = self._memory
         newest = yield from read_count(meter, SELF_READS, NEWEST, limits)
         asked, memory.self_read_asked = memory.self_read_asked, None
-        if asked is not None and asked[0] == due_s and (newest is None or newest != asked[1]):
-            return
+        if asked is not None and asked[0] == due_s:
+            if newest is None or newest != asked[1]:
+                return
+            memory.refused_effect(SELF_READ)
+        memory.expect_effect(SELF_READ, memory.self_read_s)
         memory.self_read_asked = [due_s, newest]
         self._reporter.keep_in_session()
         try:
@@ -39,5 +43,6 @@ class SelfReads:
             raise
         except ProtocolError:  # it was not done
             memory.self_read_asked = None
+            memory.refused_effect(SELF_READ)
             raise
         memory.self_read_asked = None

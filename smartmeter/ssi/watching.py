@@ -37,12 +37,12 @@ from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
 from smartmeter.ssi.voltages import LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
 
 STATUS_TABLE = 3
-DEMAND_RESET, SELF_READ, SEASON_CHANGED = 20, 21, 24
+SEASON_CHANGED = 24
 #: Somebody has programmed the meter, at whatever port: its tables may be others now.
 PROGRAMMED = frozenset((11, 36, 60, 65, 70))
 #: A table was written; the argument begins with TABLE_IDA_BFLD, whose bits 0 to 11 name it.
 TABLE_WRITTEN, TABLE_NAME = 10, 0xFFF
-#: An event this close to the module's own reset or self-read is its effect.
+#: An event this close to a reset or self-read that the module asked for is its effect.
 EFFECT_S = 120
 #: The first octet of ST-03 is the mode; the status octets follow.
 STATUS_OFFSET = 1
@@ -350,16 +350,10 @@ class Watching:
         Some meters log the effect of a procedure as the device's own doing.  Each has one: what
         else is reset about that time was reset by somebody else.
         """
-        memory, is_by_us = self._memory, entry.user_id == self._user_id
-        done_s = {DEMAND_RESET: memory.reset_s, SELF_READ: memory.self_read_s}
-        asked_s = 0 if entry.manufacturer else done_s.get(entry.code, 0)
-        if not asked_s or abs(entry.time_s - asked_s) > EFFECT_S:
+        is_by_us = entry.user_id == self._user_id
+        if entry.manufacturer or not (is_by_us or entry.user_id == DEVICE):
             return is_by_us
-        is_first = memory.effects_seen.get(str(entry.code)) != asked_s
-        if not is_first or not (is_by_us or entry.user_id == DEVICE):
-            return is_by_us
-        memory.effects_seen[str(entry.code)] = asked_s
-        return True
+        return self._memory.saw_effect(entry.code, entry.time_s, EFFECT_S) or is_by_us
 
 
 def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:

@@ -61,6 +61,19 @@ def test_a_reset_by_hand_within_a_minute_of_the_modules_own_is_told(hand_first: 
     assert told(street, AlarmSource.METER_STANDARD) == [EventCode.DEMAND_RESET]
 
 
+def test_forced_resets_between_two_looks_at_the_log_are_each_the_modules_own() -> None:
+    street = watching((EventCode.DEMAND_RESET,))
+    order = own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET, FORCE=1))
+    before = street.device.meter.metering.registers.resets
+    assert street.ask(order, order, order) == [b"\0"] * 3
+    street.run(20)
+    assert street.device.meter.metering.registers.resets == before + 3
+    assert told(street, AlarmSource.METER_STANDARD) == []
+    reset_by_hand(street)
+    street.run(20)
+    assert told(street, AlarmSource.METER_STANDARD) == [EventCode.DEMAND_RESET]
+
+
 def unlogged(event: int) -> DeviceProfile:
     """Give a meter whose log leaves an event out, as ST-75 says."""
     profile, name = PROFILES["residential"], "STD_EVENTS_MONITORED_FLAGS"
