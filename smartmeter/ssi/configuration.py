@@ -120,8 +120,9 @@ class Configuration:
             ssi_tables.decode(table, image)
         except TableError:
             return False
-        self._nvram.commit({f"staging.{table}": image})
-        self.staging[table] = image
+        if image != self.staging[table]:  # a TMS may offer what is refused with each report
+            self._nvram.commit({f"staging.{table}": image})
+            self.staging[table] = image
         return True
 
     def commit(self, version: int, digest: bytes) -> CommitResult:
@@ -139,7 +140,8 @@ class Configuration:
             version = self.version
         digest = ssi_tables.config_digest(self.staging if changes else self.active)
         changes["config"] = version.to_bytes(4, "big") + bytes([result]) + digest
-        self._nvram.commit(changes)
+        if any(self._nvram.get(page) != image for page, image in changes.items()):
+            self._nvram.commit(changes)
         self.version, self.last_result = version, result
         if result is CommitResult.ACTIVATED:
             self.active, self._values, self.damaged = dict(self.staging), {}, False

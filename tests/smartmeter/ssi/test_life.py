@@ -29,6 +29,7 @@ from tests.smartmeter.ssi.host import (
     OUTAGE,
     FailingNvram,
     Street,
+    monitor,
     schedule,
     schedules,
 )
@@ -356,6 +357,10 @@ def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
     cutting.cut_in, cutting.after = step, after
     hourly = schedules(schedule(KIND=ScheduleKind.HOURLY), schedule(2, TASK=Task.CLOCK_CHECK))
     tables = {"SCHEDULES": hourly, "GENERAL": {**GENERAL, "DUTY_PERMILLE": 50}}
+    # What is as it was is not written.
+    tables |= {"OUTAGE": OUTAGE, "MONITORS": {"MONITORS": [monitor()]}}
+    tables |= {"DISPOSITION": {"DEFAULT": 1, "ENTRIES": []}}
+    tables |= {"ZONE": {"OFFSET_S": 3600, "TRANSITIONS": []}}
     try:
         street.provision(**tables)
         cut = False

@@ -361,6 +361,19 @@ def test_an_impossible_monitor_is_not_committed(changes: dict[str, int]) -> None
     assert street.provision(GENERAL=general)[-1] == b"\4"
 
 
+def test_a_configuration_that_is_refused_is_written_once_however_often_it_comes() -> None:
+    nvram = MemoryNvram()
+    one = Configuration(nvram)
+    impossible = ssi_tables.encode(SsiTable.SCHEDULES, schedules(schedule(PERIOD_MIN=0)))
+    digest = ssi_tables.config_digest({**one.staging, SsiTable.SCHEDULES: impossible})
+    for _ in range(3):
+        assert one.stage(SsiTable.SCHEDULES_STAGING, impossible)
+        assert one.commit(1, digest) is CommitResult.CONTENT_REFUSED
+    assert nvram.commits == 2
+    kept = Configuration(nvram)
+    assert kept.status == one.status
+
+
 def test_a_configuration_kept_from_an_older_program_goes_on_though_it_would_be_refused_now() -> (
     None
 ):
