@@ -22,7 +22,8 @@ PRUNE_S = 3600.0
 CSV, NOTHING = "CSV file", "takes nothing"
 FIRST_REST_S, MAX_REST_S = 2.0, 300.0
 
-Step = Callable[[], Coroutine[Any, Any, bool]]
+#: Passes on what is next; gives how much of it went to the sink, None where nothing is new.
+Step = Callable[[], Coroutine[Any, Any, int | None]]
 
 
 class Outlets:
@@ -55,8 +56,8 @@ class Outlets:
             file = CsvFile(sinks.csv, readings)
             self._last.append(file)
 
-            async def csv_step() -> bool:
-                return file.step()
+            async def csv_step() -> int | None:
+                return 1 if file.step() else None
 
             yield CSV, csv_step
         if sinks.influx is not None:
@@ -94,16 +95,17 @@ class Outlets:
                 continue
             kept = self._readings.kept
             try:
-                more = await step()
+                sent = await step()
             except (SinkRefused, StorageError) as error:
                 self._journal.state(name, f"{NOTHING}: {error}")
                 await asyncio.sleep(rest_s)
                 rest_s = min(2 * rest_s, MAX_REST_S)
                 continue
             rest_s = FIRST_REST_S
-            self._journal.state(name, "takes what comes")
-            if not more:
+            if sent is None:
                 seen = kept
+            elif sent:  # else nobody was asked to take anything
+                self._journal.state(name, "takes what comes")
 
     async def _prune(self) -> None:
         while True:
@@ -121,7 +123,7 @@ def _influx_step(settings: InfluxSettings, readings: Readings, journal: Journal)
 
     sink = InfluxSink(settings, readings, lambda text: journal.say(f"InfluxDB: {text}"))
 
-    async def step() -> bool:
+    async def step() -> int | None:
         lines, position = sink.batch()
         try:
             async with asyncio.timeout(WHOLE_TIMEOUT_S):
@@ -132,7 +134,6 @@ def _influx_step(settings: InfluxSettings, readings: Readings, journal: Journal)
             sink.hang_up()
         if told:
             journal.say(f"InfluxDB keeps nothing as old as some of what it was sent: {told}")
-        sink.sent(position)
-        return bool(lines)
+        return len(lines) if sink.sent(position) else None
 
     return step

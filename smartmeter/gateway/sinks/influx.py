@@ -138,10 +138,12 @@ class InfluxSink:
             with suppress(OSError):
                 self._socket.shutdown(SHUT_RDWR)
 
-    def sent(self, position: dict[str, int]) -> None:
-        """Note that everything up to a position has arrived."""
-        if position != self._readings.position(SINK):
+    def sent(self, position: dict[str, int]) -> bool:
+        """Note that everything up to a position has arrived; False where that is not new."""
+        is_new = position != self._readings.position(SINK)
+        if is_new:
             self._readings.move(SINK, position)
+        return is_new
 
 
 def _connect(url: SplitResult, tls: ssl.SSLContext | None) -> HTTPConnection:

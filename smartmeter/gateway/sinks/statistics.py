@@ -29,8 +29,11 @@ class Statistics:
         #: The energy of all intervals that ended up to an instant.
         self._sums: dict[Energy, tuple[int, Decimal]] = {}
 
-    async def step(self) -> bool:
-        """Send what is new; True when there may be more.  SinkRefused and StorageError."""
+    async def step(self) -> int | None:
+        """Send what is new; give how many histories, None for nothing new.
+
+        SinkRefused and StorageError.
+        """
         readings = self._readings
         position = readings.position(SINK)
         fresh = readings.after("intervals", position.get("intervals", 0))
@@ -45,9 +48,10 @@ class Statistics:
             set_nbr = readings.energy_set(esn, direction)
             if set_nbr is not None:
                 await self._send((esn, set_nbr, direction), first_s)
-        if fresh:
-            readings.move(SINK, {"intervals": fresh[-1]["number"]})
-        return bool(fresh)
+        if not fresh:
+            return None
+        readings.move(SINK, {"intervals": fresh[-1]["number"]})
+        return len(changed)
 
     async def _send(self, energy: Energy, first_s: int) -> None:
         readings, (esn, _, direction) = self._readings, energy

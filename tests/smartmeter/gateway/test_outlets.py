@@ -1,0 +1,44 @@
+"""What is said of sinks: what they did, and nothing before they did it."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from smartmeter.gateway.journal import Journal
+from smartmeter.gateway.outlets import Outlets
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, Sinks
+from tests.ports import free_port
+from tests.smartmeter.gateway.reports import hello, meter_images, profile
+from tests.smartmeter.ssi.host import FACTORY
+
+
+async def test_a_sink_that_was_sent_nothing_is_not_said_to_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.outlets.POLL_S", 0.01)
+    place = f"127.0.0.1:{free_port()}"  # nobody listens there
+    sinks = Sinks(
+        csv=tmp_path / "out.csv",
+        influx=InfluxSettings(f"http://{place}/write?precision=s"),
+        home_assistant=HomeAssistantSettings(f"ws://{place}/api/websocket", "token"),
+    )
+    readings = Readings(tmp_path / "r")
+    said: list[str] = []
+    outlets = Outlets(sinks, readings, Journal(said.append, lambda: 0), list, lambda: None)
+    running = asyncio.gather(*outlets.runners())
+    async with asyncio.timeout(60):
+        while not readings.position("csv"):  # noqa: ASYNC110 - nobody sets an event
+            await asyncio.sleep(0.01)
+    assert said == []
+    images = meter_images()
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, images)), (2, profile(2, 0, [[51, 0]]))])
+    async with asyncio.timeout(60):
+        while len(said) < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    told = {line.partition(": ")[0]: line.partition(": takes ")[2][:7] for line in said}
+    assert told == {"CSV file": "what co", "InfluxDB": "nothing", "Home Assistant": "nothing"}
+    readings.close()
