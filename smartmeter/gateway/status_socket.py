@@ -19,6 +19,9 @@ TIMEOUT_S = 5.0
 MAX_STATUS_OCTETS = 1 << 20
 #: What Linux has room for in a socket's address.
 MAX_NAME_OCTETS = 107
+#: Linux' list of such sockets, which everybody may read: flags, and a name as it was bound.
+SOCKETS = Path("/proc/net/unix")
+_FLAGS, _NAME, _LISTENS = 3, 7, 1 << 16
 
 
 class StatusSocket:
@@ -83,11 +86,29 @@ def answers(path: Path) -> bool:
         try:
             with _short_name(path) as name:
                 asking.connect(name)
-        except (PermissionError, TimeoutError):
+        except PermissionError:
+            return _is_listened_to(path)
+        except TimeoutError:
             return True
         except OSError:
             return False
         return True
+
+
+def _is_listened_to(path: Path) -> bool:
+    """Tell whether anybody listens at a socket that we may not ask, or it cannot be told.
+
+    The rights of one that a killed gateway has left are looked at first, too.
+    """
+    try:
+        lines = [line.split(maxsplit=_NAME) for line in SOCKETS.read_text().splitlines()[1:]]
+    except (OSError, ValueError):
+        return True
+    return any(
+        int(line[_FLAGS], 16) & _LISTENS and Path(line[_NAME]).name == path.name
+        for line in lines
+        if len(line) > _NAME
+    )
 
 
 def refuse_second(path: Path) -> None:
@@ -107,11 +128,10 @@ def ask_status(path: Path) -> dict[str, Any]:
             while (data := asking.recv(65_536)) and len(octets) <= MAX_STATUS_OCTETS:
                 octets += data
         value = json.loads(octets)
-    except PermissionError:
-        raise SmartMeterError(
-            str(path), "no permission to ask", "ask as the gateway's user, or as one of its group"
-        ) from None
     except OSError as error:
+        if isinstance(error, PermissionError) and _is_listened_to(path):
+            remedy = "ask as the gateway's user, or as one of its group"
+            raise SmartMeterError(str(path), "no permission to ask", remedy) from None
         told = error.strerror or str(error)
         raise SmartMeterError(str(path), f"no gateway answers: {told}", "is it running?") from None
     except (ValueError, RecursionError):

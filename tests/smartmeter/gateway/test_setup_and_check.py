@@ -19,7 +19,7 @@ import pytest
 import smartmeter as package
 from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.base.errors import SettingsError
+from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.gateway.meter_checks import _clock, _history, _identity
 from smartmeter.gateway.place_checks import check_places
@@ -27,6 +27,7 @@ from smartmeter.gateway.readings import database_files
 from smartmeter.gateway.settings import GatewaySettings, read_settings
 from smartmeter.gateway.setup import Found, write_files
 from smartmeter.gateway.sinks.settings import Sinks
+from smartmeter.gateway.status_socket import answers, ask_status
 from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.tms.shipment import read_shipment
@@ -163,6 +164,24 @@ def test_check_names_each_file_that_the_gateways_user_cannot_write() -> None:
         with nobody():
             wrong = {(one.subject, one.text) for one in check_places(settings) if one.wrong}
         assert wrong == {(str(file), "no permission") for file in files}
+
+
+def test_a_dead_socket_of_another_user_is_not_told_as_a_gateway_that_runs() -> None:
+    with TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listening:
+        path = Path(name) / "gateway.sock"
+        Path(name).chmod(0o755)
+        listening.bind(str(path))
+        path.chmod(0)
+        listening.listen()
+        with nobody():
+            assert answers(path)
+            with pytest.raises(SmartMeterError, match="no permission to ask"):
+                ask_status(path)
+        listening.close()  # killed: its name stays
+        with nobody():
+            assert not answers(path)
+            with pytest.raises(SmartMeterError, match="no gateway answers"):
+                ask_status(path)
 
 
 def test_check_names_everything_that_would_fail(meter: str, tmp_path: Path) -> None:
