@@ -7,7 +7,8 @@ again.  A file that was moved away is followed by a new one, with what is new.
 A file that stands there before the first line was written is somebody's, and
 is left alone: its place is noted as ours before anything is written to it.
 So is one that does not end, up to that row, as it was written: who edits it may
-have moved every octet.
+have moved every octet, and one that has lines beyond that row which would not be
+written again: the readings are an older copy.
 """
 
 from __future__ import annotations
@@ -98,6 +99,8 @@ class CsvFile:
                 end = file.read(min(size, END_OCTETS))
                 if size and end_crc is not None and zlib.crc32(end) != end_crc:
                     raise OSError(0, "is not as it was written; move it away")
+                if not _is_cut_off_of(octets, file.read(len(octets) + 1)):
+                    raise OSError(0, "has lines that the readings have not; move it away")
                 file.truncate(size)
                 file.seek(size)
                 file.write(octets)
@@ -110,6 +113,15 @@ class CsvFile:
                 str(self._path), str(error.strerror), "free some space, check the rights"
             ) from error
         return (end + octets)[-END_OCTETS:]
+
+
+def _is_cut_off_of(octets: bytes, found: bytes) -> bool:
+    """Tell whether what stands in the place of lines is what a cut left of them, and no more."""
+    written = set(octets.splitlines(keepends=True))
+    lines = [line for line in found.splitlines(keepends=True) if line.endswith(b"\n")]
+    # A medium may have made others of them when the power went.
+    whole = (line for line in lines if line.count(b",") == len(COLUMNS) - 1)
+    return len(found) <= len(octets) and written.issuperset(whole)
 
 
 def holds_lines(path: Path) -> bool:

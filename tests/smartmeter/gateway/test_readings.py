@@ -454,6 +454,29 @@ def test_a_csv_file_that_was_shortened_by_somebody_is_left_alone(
     assert path.read_text() == "mine\n"
 
 
+def test_a_csv_file_that_is_ahead_of_readings_that_were_put_back_is_left_alone(
+    readings: Readings, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    CsvFile(path, readings).step()
+    with closing(sqlite3.connect(tmp_path / "older")) as older:
+        readings._db.backup(older)
+    readings.keep(ESN, 1, [(2, profile(2, 1, [[3, 4]]))])
+    CsvFile(path, readings).step()
+    readings.close()
+    whole = path.read_bytes()
+    (tmp_path / "older").replace(tmp_path / "readings.sqlite3")
+    old = Readings(tmp_path / "readings.sqlite3")
+    old.keep(ESN, 1, [(3, profile(3, 2, [[5, 6]]))])
+    file = CsvFile(path, old)
+    with pytest.raises(StorageError, match="has lines that the readings have not; move it away"):
+        file.step()
+    assert path.read_bytes() == whole
+    path.unlink()
+    assert file.step() and len(path.read_text().splitlines()) == 3
+
+
 def test_killed_at_any_moment_every_interval_is_in_database_and_csv_once(tmp_path: Path) -> None:
     chance, last = Random(11), 0
     for _ in range(5):
