@@ -111,7 +111,7 @@ def status(name: str, as_json: bool) -> None:
     heads = [found["tms"]] if isinstance(found["tms"], str) else found["tms"]
     click.echo(f"gateway {found['version']}, {found['permission']}, TMS {', '.join(heads)}")
     for one in found["meters"]:
-        click.echo(f"{one['esn']} on {one['port']}: {one.get('text', 'its storage has failed')}")
+        click.echo(f"{one['esn']} on {one['port']}: {one.get('text', 'begins')}")
         for bearer in one["bearers"]:
             click.echo(f"  bearer {_bearer(bearer)}")
         for key, value in one.items():

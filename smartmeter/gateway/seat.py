@@ -195,6 +195,8 @@ class Seat:
         self._mains = True
         self._cause = StartCause.POWER_UP
         self._fault: asyncio.Future[StorageError | None] | None = None
+        #: Why no module runs now: its storage takes nothing.
+        self._storage_fault: StorageError | None = None
 
     async def run(self) -> None:
         """Keep the module running."""
@@ -206,11 +208,13 @@ class Seat:
                     # Where these take nothing, a module would end with the first that it has read.
                     self._readings.move(f"{self.esn} begins", {"monotonic_us": monotonic_us()})
                     self._journal.state(subject, "works")
+                    self._storage_fault = None
                     await self._run_module(self._nvram)
                 finally:
                     self._nvram.close()
             except StorageError as error:
                 self._cause = StartCause.MEMORY_FAILED
+                self._storage_fault = error
                 self._journal.state(subject, str(error))
                 await asyncio.sleep(STORAGE_REST_S)
 
@@ -386,12 +390,15 @@ class Seat:
         with suppress(StorageError):  # the module says so
             last = self._readings.last_interval(self.esn)
             read_s = self._readings.registers_read_s(self.esn)
-        end_s = last["end_s"] if last is not None else None
+        end_s = (last["end_s"] or None) if last is not None else None
         return {"last_interval_end_s": end_s, "registers_read_s": read_s}
 
     def status(self) -> dict[str, Any]:
         """Give how this meter does, for people and programs."""
         port_open = self._probe is not None and self._probe.is_open
+        module, host = self._module, self._host
+        if self._storage_fault is not None:
+            module = host = None  # what they were is not what is
         value: dict[str, Any] = {
             "esn": self.esn,
             "title": str(self.settings.factory.title),
@@ -401,25 +408,27 @@ class Seat:
             **self._last_read(),
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
-            "bearers": self._host.bearers() if self._host is not None else [],
+            "bearers": host.bearers() if host is not None else [],
         }
-        if self._module is not None and self._nvram is not None:
-            status = self._module.status()
+        if self._storage_fault is not None:
+            value["text"] = f"its storage has failed: {self._storage_fault}"
+        if module is not None and self._nvram is not None:
+            status = module.status()
             codes = status["STATE"], status["ERROR"], status["WARNING"]
             value |= {
-                "text": sentence(*codes, self._module.life.why),
+                "text": sentence(*codes, module.life.why),
                 "state": int(status["STATE"]),
                 "error": int(status["ERROR"]),
                 "warning": int(status["WARNING"]),
                 "meter_answers": bool(status["METER_LINK_FLAG"]),
-                "meter_serial": self._module.memory.meter_serial or None,
-                "password_accepted": self._module.optical.password_accepted,
+                "meter_serial": module.memory.meter_serial or None,
+                "password_accepted": module.optical.password_accepted,
                 "outbox": status["OUTBOX_COUNT"],
-                "set_aside": len(self._module.outbox.set_aside),
+                "set_aside": len(module.outbox.set_aside),
                 "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
                 "configuration": status["CONFIG_VERSION"],
                 "clock_offset_s": status["CLOCK_OFFSET_S"],
-                "upgrade": self._upgrade_status(self._module.upgrade),
+                "upgrade": self._upgrade_status(module.upgrade),
                 "state_commits": self._nvram.commits,
                 "state_octets": self._nvram.octets,
                 "network_events": self._network_events(self._module),

@@ -45,18 +45,30 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     monkeypatch.setattr("smartmeter.gateway.seat.STORAGE_REST_S", 0.01)
     said: list[str] = []
     gateway = gateway_with_readings(tmp_path, said)
-    readings = gateway._readings
+    readings, [seat] = gateway._readings, gateway._seats
+    running = asyncio.create_task(seat.run())
+
+    async def until_storage_was_told_of(times: int) -> None:
+        async with asyncio.timeout(60):
+            while sum("storage" in line for line in said) < times:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)  # the seat sets no event
+
+    await until_storage_was_told_of(1)
+    while "state" not in seat.status():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     readings._db.execute("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
-    seat = asyncio.create_task(gateway._seats[0].run())
-    async with asyncio.timeout(60):
-        while not said:  # noqa: ASYNC110 - the seat sets no event
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)  # it tries again
-        readings._db.execute("PRAGMA query_only=OFF")
-        while len(said) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-    seat.cancel()
-    await asyncio.gather(seat, return_exceptions=True)
+    seat._end_module(StorageError("state", "No space left on device", "free some space"))
+    await until_storage_was_told_of(3)
+    await asyncio.sleep(0.1)  # it tries again
+    status = seat.status()
+    assert "storage has failed" in status["text"] and "readonly database" in status["text"]
+    assert not {"meter_answers", "state", "outbox"} & set(status), "no module runs"
+    readings._db.execute("PRAGMA query_only=OFF")
+    await until_storage_was_told_of(4)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     told = [line for line in said if "storage" in line]
-    assert len(told) == 2 and "readonly database" in told[0] and "works" in told[1], told
+    assert [("works" in line, "readonly" in line) for line in told] == [
+        *((True, False), (False, False), (False, True), (True, False))
+    ], told
     readings.close()
