@@ -399,10 +399,13 @@ class Readings:
         return {row["name"]: row for row in rows}
 
     def registers_read_s(self, esn: str) -> int | None:
-        """Give when a meter's registers were read last, among the last rows."""
+        """Give when a meter's registers were read last, among the last rows.
+
+        The last row tells: the clock may have been ahead before, and set back since.
+        """
         row = self._one(
-            "SELECT max(time_s) AS time_s FROM registers WHERE +esn=?"
-            " AND number > (SELECT max(number) FROM registers) - ?",
+            "SELECT time_s FROM registers WHERE +esn=?"
+            " AND number > (SELECT max(number) FROM registers) - ? ORDER BY number DESC LIMIT 1",
             esn,
             NEWEST_ROWS,
         )
