@@ -51,10 +51,10 @@ class LocalPermission:
         return f"may write tables {tables}; may run procedures {procedures}"
 
 
-def read_permission(path: Path) -> LocalPermission:
-    """Read the file; SettingsError names place, fault and remedy."""
-    place = str(path)
-    value = parse_toml(read_text(path, MAX_OCTETS), place)
+def read_permission(path: Path, place: str = "") -> LocalPermission:
+    """Read the file; SettingsError names ``place``, or else the file, fault and remedy."""
+    place = place or str(path)
+    value = parse_toml(read_text(path, MAX_OCTETS, place), place)
     unknown = set(value) - set(_NAMES)
     if unknown:
         raise SettingsError(place, f"unknown {min(unknown)!r}", f"use {', '.join(_NAMES)}")

@@ -183,7 +183,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         bearers,
         data,
         gateway.file("socket", str(data / "gateway.sock")),
-        read_permission(gateway.path("allow")) if "allow" in gateway else LocalPermission(),
+        _permission(gateway) if "allow" in gateway else LocalPermission(),
         check_sense(f"{gateway.place}, mains", gateway.text("mains", "meter")),
         _listen(gateway) if "metrics" in gateway else None,
         read_sinks(file),
@@ -291,6 +291,11 @@ def _port(meter: Section) -> str:
     if name.startswith("tcp:"):
         host_port(f"{meter.place}, port", name.removeprefix("tcp:"), "tcp:HOST:PORT")
     return name
+
+
+def _permission(gateway: Section) -> LocalPermission:
+    path = gateway.path("allow")
+    return read_permission(path, f"{gateway.place}, allow {path}")
 
 
 def _listen(gateway: Section) -> tuple[str, int]:

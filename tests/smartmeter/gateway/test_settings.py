@@ -135,6 +135,7 @@ def test_a_password_is_its_line_as_it_stands(tmp_path: Path) -> None:
         ("gateway", {"data": '"{folder}"', "socket": '""'}, "socket is empty"),
         ("gateway", {"data": '"{folder}"', "socket": '"/run/.."'}, "socket names a folder"),
         ("gateway", {"data": '" "'}, "data is empty"),
+        ("gateway", {"data": '"d"', "allow": '"/no"'}, "[gateway], allow /no: No such file"),
         ("gateway", {"data": '"~/smartmeter"'}, "write the whole path"),
         ("csv", {"file": '"."'}, "file names a folder"),
         ("upgrade", {"public_key_file": '"{folder}/public"', "slots": '""'}, "slots is empty"),
