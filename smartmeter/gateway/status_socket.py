@@ -21,6 +21,7 @@ MAX_STATUS_OCTETS = 1 << 20
 MAX_NAME_OCTETS = 107
 #: Linux' list of such sockets, which everybody may read: flags, and a name as it was bound.
 SOCKETS = Path("/proc/net/unix")
+DESCRIPTORS = "/proc/self/fd"
 _FLAGS, _NAME, _LISTENS = 3, 7, 1 << 16
 
 
@@ -71,7 +72,7 @@ def _short_name(path: Path) -> Iterator[str]:
         return
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        name = f"/proc/self/fd/{folder}/{path.name}"
+        name = f"{DESCRIPTORS}/{folder}/{path.name}"
         if len(os.fsencode(name)) > MAX_NAME_OCTETS:
             raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         yield name
@@ -104,11 +105,18 @@ def _is_listened_to(path: Path) -> bool:
         lines = [line.split(maxsplit=_NAME) for line in SOCKETS.read_text().splitlines()[1:]]
     except (OSError, ValueError):
         return True
-    return any(
-        int(line[_FLAGS], 16) & _LISTENS and Path(line[_NAME]).name == path.name
-        for line in lines
-        if len(line) > _NAME
-    )
+    names = (Path(line[_NAME]) for line in lines if len(line) > _NAME and _listens(line[_FLAGS]))
+    return any(_may_be(name, path) for name in names)
+
+
+def _listens(flags: str) -> bool:
+    return bool(int(flags, 16) & _LISTENS)
+
+
+def _may_be(bound: Path, path: Path) -> bool:
+    """Tell whether a socket of this name may be ours: its folder may not be known."""
+    is_whole = bound.is_absolute() and not bound.is_relative_to(DESCRIPTORS)
+    return bound == path.absolute() if is_whole else bound.name == path.name
 
 
 def refuse_second(path: Path) -> None:

@@ -167,12 +167,18 @@ def test_check_names_each_file_that_the_gateways_user_cannot_write() -> None:
 
 
 def test_a_dead_socket_of_another_user_is_not_told_as_a_gateway_that_runs() -> None:
-    with TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listening:
-        path = Path(name) / "gateway.sock"
+    with (
+        TemporaryDirectory() as name,
+        socket.socket(socket.AF_UNIX) as listening,
+        socket.socket(socket.AF_UNIX) as another,
+    ):
+        path, elsewhere = Path(name) / "gateway.sock", Path(name) / "more" / "gateway.sock"
         Path(name).chmod(0o755)
-        listening.bind(str(path))
-        path.chmod(0)
-        listening.listen()
+        elsewhere.parent.mkdir()
+        for end, place in ((listening, path), (another, elsewhere)):
+            end.bind(str(place))
+            place.chmod(0)
+            end.listen()
         with nobody():
             assert answers(path)
             with pytest.raises(SmartMeterError, match="no permission to ask"):
