@@ -117,9 +117,16 @@ class WebServer:
         except OSError as error:
             raise cannot_listen(f"web page {address}", error) from error
         self._task = asyncio.create_task(self._serve(sockets))
+        try:
+            await self._begin(self._task, address)
+        except BaseException:
+            await self.stop()  # else its application would be cut off, and print that
+            raise
+
+    async def _begin(self, serving: asyncio.Task[None], address: str) -> None:
         end = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not self._server.started:
-            if self._task.done() or asyncio.get_running_loop().time() > end:
+            if serving.done() or asyncio.get_running_loop().time() > end:
                 text = f"did not start on {address} within {START_TIMEOUT_S:.0f} s"
                 raise SettingsError("web page", text, "is this machine overloaded? Try again")
             await asyncio.sleep(0.02)

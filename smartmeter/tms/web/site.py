@@ -71,7 +71,7 @@ class Site:
         # Its warnings are a line for each page that is not there.
         logging.getLogger("nicegui").setLevel(logging.ERROR)
         from nicegui import app as nicegui_app
-        from nicegui import core, ui
+        from nicegui import core, run, ui
 
         from smartmeter.tms.web.frame import Visitor
         from smartmeter.tms.web.pages import add_pages
@@ -126,12 +126,18 @@ class Site:
             reconnect_timeout=RECONNECT_S,
             show_welcome_message=False,
         )
+        # Nobody here uses its pool of processes, which needs a /dev/shm that can be written.
+        run.setup = _nothing
         # The default would let pages of any origin talk to ours.
         core.sio.eio.cors_allowed_origins = _is_own
         return app
 
     def _storage(self) -> Path:
         return self._server.store.path.parent / "web"
+
+
+def _nothing() -> None:
+    """Take the place of what is not wanted."""
 
 
 def _is_own(origin: str | None, environ: Mapping[str, Any]) -> bool:

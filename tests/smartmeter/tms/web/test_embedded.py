@@ -33,6 +33,30 @@ async def test_a_page_listens_for_both_families() -> None:
         await server.stop()
 
 
+async def test_a_page_that_is_told_to_end_while_it_begins_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    begun, going_on = asyncio.Event(), asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def slow(_: FastAPI) -> AsyncIterator[None]:
+        begun.set()
+        await going_on.wait()
+        yield
+
+    server = WebServer(FastAPI(lifespan=slow), "127.0.0.1", 0)
+    starting = asyncio.create_task(server.start())
+    await begun.wait()
+    starting.cancel()
+    asyncio.get_running_loop().call_soon(going_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:  # as at the end of the program
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.fixture
 async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WebServer]:
     monkeypatch.setattr(embedded, "PATIENCE_S", 0.3)

@@ -284,3 +284,18 @@ async def test_a_page_whose_log_in_has_ended_is_heard_no_more_over_its_open_webs
     await eventually(lambda: page.id not in Client.instances, "the page is let go of")
     assert tms.store.number(jobs) == 1
     await socket.disconnect()
+
+
+async def test_a_page_needs_no_shared_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")  # as of /dev/shm in a closed container
+
+    monkeypatch.setattr("nicegui.run.ProcessPoolExecutor", refuse)
+    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
+    await tms.start("127.0.0.1", 0)
+    site = Site(tms, Service(tms))
+    await site.start("127.0.0.1", 0)
+    await site.stop()
+    await tms.stop()
