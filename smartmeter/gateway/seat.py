@@ -195,6 +195,7 @@ class Seat:
         self._mains = True
         self._cause = StartCause.POWER_UP
         self._fault: asyncio.Future[StorageError | None] | None = None
+        self._past_events = Counter[str]()
         #: Why no module runs now: its storage takes nothing.
         self._storage_fault: StorageError | None = None
 
@@ -250,6 +251,7 @@ class Seat:
             host.step()
 
         probe = Probe(self._open_port, module.optical, loop, settle, self._note_port)
+        self._past_events = self._network_events()
         self._module, self._tapped, self._host, self._probe = module, tapped, host, probe
         if not self._mains:
             tapped.mains(False, monotonic_us())
@@ -381,9 +383,12 @@ class Seat:
             told += f" {status['IMAGE_VERSION']} ({octets})"
         return f"{told}, last: {result}".lower().replace("_", " ")
 
-    def _network_events(self, module: Module) -> dict[str, int]:
-        at_bearers = self._host.counts() if self._host is not None else Counter[str]()
-        return dict(sorted((module.network.counts + at_bearers).items()))
+    def _network_events(self) -> Counter[str]:
+        """Count what happened since the program began: modules before this one's, too."""
+        counts = Counter(self._past_events)
+        if self._module is not None:
+            counts += self._module.network.counts
+        return counts + (self._host.counts() if self._host is not None else Counter())
 
     def _last_read(self) -> dict[str, int | None]:
         last, read_s = None, None
@@ -409,6 +414,7 @@ class Seat:
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
             "bearers": host.bearers() if host is not None else [],
+            "network_events": dict(sorted(self._network_events().items())),
         }
         if self._storage_fault is not None:
             value["text"] = f"its storage has failed: {self._storage_fault}"
@@ -431,6 +437,5 @@ class Seat:
                 "upgrade": self._upgrade_status(module.upgrade),
                 "state_commits": self._nvram.commits,
                 "state_octets": self._nvram.octets,
-                "network_events": self._network_events(self._module),
             }
         return value

@@ -1,6 +1,7 @@
 """What a gateway takes of its module: into the readings before it leaves, and understood."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,23 +49,30 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     readings, [seat] = gateway._readings, gateway._seats
     running = asyncio.create_task(seat.run())
 
-    async def until_storage_was_told_of(times: int) -> None:
+    async def until(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
-            while sum("storage" in line for line in said) < times:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # the seat sets no event
+            while not condition():  # noqa: ASYNC110 - the seat sets no event
+                await asyncio.sleep(0.01)
+
+    async def until_storage_was_told_of(times: int) -> None:
+        await until(lambda: sum("storage" in line for line in said) >= times)
 
     await until_storage_was_told_of(1)
-    while "state" not in seat.status():  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: "state" in seat.status())
+    assert seat._module is not None
+    seat._module.network.counts["replay"] += 3
     readings._db.execute("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
     seat._end_module(StorageError("state", "No space left on device", "free some space"))
     await until_storage_was_told_of(3)
     await asyncio.sleep(0.1)  # it tries again
     status = seat.status()
     assert "storage has failed" in status["text"] and "readonly database" in status["text"]
+    assert status["network_events"] == {"replay": 3}
     assert not {"meter_answers", "state", "outbox"} & set(status), "no module runs"
     readings._db.execute("PRAGMA query_only=OFF")
     await until_storage_was_told_of(4)
+    await until(lambda: "state" in seat.status())
+    assert seat.status()["network_events"] == {"replay": 3}, "what only rises does not fall"
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     told = [line for line in said if "storage" in line]
