@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiomqtt
 
@@ -15,6 +16,9 @@ from smartmeter.comms.tls_renewal import ClientTls
 #: APDUs that are sent and not yet confirmed by the broker; they stay in order.  (Above ten the
 #: library complains.)
 WINDOW = 8
+#: What is kept of a packet: more than the longest topic and APDU together.
+MAX_PACKET_OCTETS = 1 << 17
+_READ_OCTETS = 1 << 16
 #: From here on what a broker grants is a refusal (MQTT 3.1.1, 3.9.3).
 _REFUSED = 0x80
 #: A broker of MQTT 5 alone, or of QoS 0 alone, ends the connection.  What it says, if anything, the
@@ -33,6 +37,37 @@ class _Said(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take a line; logging's call."""
         self.last = record.getMessage()
+
+
+class _Dropped(bytes):
+    """Octets that were read and are not kept: only how many they were."""
+
+    octets = 0
+
+    def __len__(self) -> int:
+        return self.octets
+
+
+def _bound(client: aiomqtt.Client) -> None:
+    """Keep what a packet may cost in memory within bounds, which the library does not.
+
+    Whoever may publish at a broker may send 256 MiB; who cut the connection for that
+    would be cut off as often as somebody likes.  So the end of what is too long is lost, and
+    nobody takes the rest for anything.
+    """
+    library: Any = client._client
+    receive: Callable[[int], bytes] = library._sock_recv
+
+    def bounded(octets: int) -> bytes:
+        data = receive(min(octets, _READ_OCTETS))
+        room = MAX_PACKET_OCTETS - len(library._in_packet["packet"])
+        if len(data) <= room:
+            return data
+        dropped = _Dropped()
+        dropped.octets = len(data)
+        return dropped
+
+    library._sock_recv = bounded
 
 
 @asynccontextmanager
@@ -68,6 +103,7 @@ async def broker_session(
         max_queued_outgoing_messages=most,
         logger=logger,
     )
+    _bound(client)
     opened = False
     try:
         async with client:

@@ -20,7 +20,8 @@ from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import carrying
 from smartmeter.comms.mqtt import MqttBearer
 from smartmeter.comms.mqtt_carrier import MqttCarrier
-from smartmeter.comms.mqtt_client import WINDOW
+from smartmeter.comms.mqtt_client import MAX_PACKET_OCTETS, WINDOW, broker_session
+from smartmeter.comms.mqtt_topics import Broker as Place
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
 from tests.protocols.c1222.conversation import READ_1, request
@@ -72,6 +73,22 @@ async def test_what_strangers_publish_is_dropped_and_counted_and_disturbs_nobody
         async with connected(MqttBearer(settings(broker))) as (_, arrived, _taking):
             await asyncio.sleep(0.2)
             assert arrived == [] and late.seen == []
+
+
+async def test_a_message_without_reason_costs_no_memory_and_no_session(broker: Broker) -> None:
+    way = Place("127.0.0.1", broker.port, False, "base")
+    will = aiomqtt.Will("gone")
+    async with (
+        broker_session(way, "", "", None, "n", will, timeout_s=60, most=9) as client,
+        aiomqtt.Client("127.0.0.1", broker.port) as stranger,
+    ):
+        await client.subscribe("all", qos=1)
+        for payload in (bytes(8 << 20), b"x" * MAX_PACKET_OCTETS, b"after"):
+            await stranger.publish("all", payload, qos=1)
+        found = [await anext(client.messages) for _ in range(3)]
+    lengths = [len(one.payload) for one in found if isinstance(one.payload, bytes)]
+    assert lengths[0] <= MAX_PACKET_OCTETS and lengths[1] < MAX_PACKET_OCTETS
+    assert found[2].payload == b"after"
 
 
 async def _refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
