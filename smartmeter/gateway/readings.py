@@ -480,6 +480,15 @@ class Readings:
             direction,
         )
 
+    def begin_s(self, esn: str, set_nbr: int, direction: str, hour_s: int) -> int:
+        """Give when the first interval of a direction that ended within an hour began."""
+        row = self._one(
+            "SELECT min(end_s - length_s) AS begin_s FROM intervals WHERE esn=?"
+            " AND end_s > ? AND end_s <= ? AND +set_nbr=? AND direction=? AND unit='Wh'",
+            *(esn, hour_s, hour_s + 3600, set_nbr, direction),
+        )
+        return row["begin_s"] if row is not None and row["begin_s"] is not None else hour_s
+
     def forgotten(self, esn: str, set_nbr: int, direction: str) -> Decimal:
         """Give the energy of a direction in intervals that were here and are forgotten."""
         sql = "SELECT value FROM forgotten_energy WHERE esn=? AND set_nbr=? AND direction=?"

@@ -64,7 +64,8 @@ class Statistics:
         begun: dict[str, int] = {}
         if whole:
             forgotten = readings.forgotten(*energy)
-            begun = await self._begin(energy, rows[0]["hour_s"], bool(forgotten))
+            first = [Decimal(wh) for hour_s, wh in rows if hour_s == rows[0]["hour_s"]]
+            begun = await self._begin(energy, rows[0]["hour_s"], sum(first), bool(forgotten))
             before = begun["wh"] + forgotten
             if not begun["sent"]:
                 first_s = 0
@@ -75,7 +76,9 @@ class Statistics:
         earlier = (Decimal(row["value"]) for row in rows if row["hour_s"] < last_s)
         self._sums[energy] = last_s, sum(earlier, before)
 
-    async def _begin(self, energy: Energy, hour_s: int, has_earlier: bool) -> dict[str, int]:
+    async def _begin(
+        self, energy: Energy, hour_s: int, first_wh: Decimal | int, has_earlier: bool
+    ) -> dict[str, int]:
         """Give the sum ``wh`` from which the first hour here goes on, and if all went out with it.
 
         It is asked again where an earlier hour has come since: not for one that is much earlier,
@@ -90,6 +93,11 @@ class Statistics:
             return kept or {"wh": 0, "sent": 1}
         statistic_id = statistic_metadata(esn, direction)["statistic_id"]
         found_wh = await self._link.sum_before(statistic_id, hour_s)
+        if self._readings.begin_s(*energy, hour_s) > hour_s:
+            # The readings before may have the hour's beginning, or all of it.
+            sum_wh, goes_on = await self._link.sum_at_end(statistic_id, hour_s)
+            ours_wh = round(first_wh) if goes_on and not kept else 0
+            found_wh = max(found_wh, (sum_wh or 0) - ours_wh)
         found = {"hour_s": hour_s, "wh": found_wh, "sent": 0}
         self._readings.move(_place(energy), found)
         return found

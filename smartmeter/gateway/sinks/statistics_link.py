@@ -30,6 +30,7 @@ MAX_ENTRIES = 500
 #: Before an hour its predecessor is looked for here, hour by hour; months are looked through
 #: before that, as a month's answer may reach beyond what was asked by as much as it is long.
 NEAR_S = 33 * 86_400
+HOUR_S = 3600
 
 
 class _Session:
@@ -102,20 +103,33 @@ class StatisticsLink:
         """Give the sum in Wh at the end of the last hour before one, 0 for none."""
         near_s = max(hour_s - NEAR_S, 0)
         async with self._session(2) as session:
-            for period, start_s, end_s in (("hour", near_s, hour_s), ("month", 0, near_s)):
-                found = await session.ask(
-                    "recorder/statistics_during_period",
-                    start_time=_iso(start_s),
-                    end_time=_iso(end_s),
-                    statistic_ids=[statistic_id],
-                    period=period,
-                    units={"energy": "Wh"},
-                    types=["sum"],
-                )
-                sums = _sums(found, statistic_id)
-                if sums:
-                    return sums[-1]
-        return 0
+            sums = await _ask_sums(session, statistic_id, near_s, hour_s)
+            sums = sums or await _ask_sums(session, statistic_id, 0, near_s, "month")
+        return sums[-1] if sums else 0
+
+    async def sum_at_end(self, statistic_id: str, hour_s: int) -> tuple[int | None, bool]:
+        """Give the sum in Wh at the end of an hour, None for none, and if there are later ones."""
+        end_s = hour_s + HOUR_S
+        async with self._session(2) as session:
+            sums = await _ask_sums(session, statistic_id, hour_s, end_s)
+            later = await _ask_sums(session, statistic_id, end_s, end_s + NEAR_S)
+        return sums[-1] if sums else None, bool(later)
+
+
+async def _ask_sums(
+    session: _Session, statistic_id: str, start_s: int, end_s: int, period: str = "hour"
+) -> list[int]:
+    """Give the sums of the periods that begin within a time."""
+    found = await session.ask(
+        "recorder/statistics_during_period",
+        start_time=_iso(start_s),
+        end_time=_iso(end_s),
+        statistic_ids=[statistic_id],
+        period=period,
+        units={"energy": "Wh"},
+        types=["sum"],
+    )
+    return _sums(found, statistic_id)
 
 
 def _sums(found: object, statistic_id: str) -> list[int]:

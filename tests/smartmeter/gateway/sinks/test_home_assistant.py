@@ -230,6 +230,31 @@ async def test_history_goes_on_from_what_home_assistant_has_where_the_readings_b
     server.close()
 
 
+@pytest.mark.parametrize(
+    ("had", "first"),
+    [(46, 46), (45, 46), (48, 18), (46, 16), (48, 51)],
+)
+async def test_no_energy_is_lost_where_the_readings_begin_anew_within_an_hour(
+    tmp_path: Path, had: int, first: int
+) -> None:
+    """``had`` quarters of an hour are there; the new readings begin with a later or earlier one."""
+    home = Home()
+    server = await home_server(home)
+    for folder, begin, end in (("old", 0, had), ("new", first, 56)):
+        readings = begun(tmp_path / folder)
+        readings.keep(ESN, 1, [(2, profile(2, begin, [[10, 3]] * (end - begin)))])
+        for _ in range(2):
+            await Statistics(StatisticsLink(settings(server)), readings).step()
+            readings.move("home_assistant", {"intervals": 0})
+        readings.close()
+    told = home.statistics["smartmeter:meter_sm000001_delivered"]
+    lost = max(0, first - had)
+    assert told["2026-01-01T13:00:00+00:00"] == (10 * (56 - lost),) * 2
+    sums = [told[hour][1] for hour in sorted(told)]
+    assert sums == sorted(sums)
+    server.close()
+
+
 async def test_a_history_that_began_at_0_again_is_mended_although_the_first_import_fails(
     tmp_path: Path,
 ) -> None:
