@@ -100,7 +100,13 @@ class FleetMember:
                 own_title=shipped.title,
             )
             self.device = SmartMeter(
-                factory.check(), meter, calendar, monotonic_us(), direct=True, memories=memories
+                factory.check(),
+                meter,
+                calendar,
+                monotonic_us(),
+                direct=True,
+                memories=memories,
+                joins_segments=settings.connect.way.has_segments,
             )
         self.line = BreakableNode(self.device, LinkSettings(), chance)
         self.host = NodeHost(_Heard(self.line), make_bearers([settings.connect], shipped.esn))
@@ -196,7 +202,9 @@ def _plain(
     # A fresh start by the clock is unlike any before, whatever the meter remembers.
     first_id = ((calendar.utc_s(now_us) or 0) & 0x3FFFFFFF) + 1
     device = Meter(meter, memories[1], calendar, now_us)
-    return PlainMeter(plain, device, calendar, first_id, chance.randint, now_us)
+    made = PlainMeter(plain, device, calendar, first_id, chance.randint, now_us)
+    made.server.node.joins_segments = settings.connect.way.has_segments
+    return made
 
 
 class _Heard:

@@ -49,9 +49,10 @@ class SmartMeter:
         permission: Permission | None = None,
         direct: bool = False,
         memories: tuple[Nvram, Nvram] | None = None,
+        joins_segments: bool = False,
     ) -> None:
         self.esn = factory.esn
-        self._factory, self._direct = factory, direct
+        self._factory, self._direct, self._joins_segments = factory, direct, joins_segments
         self._seen: dict[int, object] = {}
         #: The versions that were started, one after the other.
         self.starts: list[str] = []
@@ -78,7 +79,7 @@ class SmartMeter:
         calendar = Calendar(None, self._calendar.rate, now_us)
         boot = start(self.nvram)
         self.starts.append(boot.version)
-        return Module(
+        module = Module(
             self.nvram,
             calendar,
             now_us,
@@ -88,6 +89,9 @@ class SmartMeter:
             program=Program(boot),
             timing=self._timing,
         )
+        if self._joins_segments:
+            module.network.join_segments()
+        return module
 
     def _door(self) -> DirectDoor:
         factory, port = self._factory, port_of(self.meter)

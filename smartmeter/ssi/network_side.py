@@ -98,6 +98,7 @@ class NetworkSide:
         self._node: Node | None = None
         self._desk: AccessDesk | None = None
         self._reserved_until = 0
+        self._joins_segments = False
         self._ways: dict[Hashable, Way] = {}
         #: Bearers that came up, and over which nothing has been answered since.
         self._unseen: set[Hashable] = set()
@@ -163,7 +164,7 @@ class NetworkSide:
         )
         authority = ModuleAuthority(self._factory, self._keys)
         sessions = self._node.sessions
-        self._node.joins_segments = any(way.has_segments for way in self._ways.values())
+        self._node.joins_segments = self._joins_segments
         self._desk = AccessDesk(sessions, authority, identification(sessions.capacity))
         self._reserve()
 
@@ -171,6 +172,12 @@ class NetworkSide:
         """Take over time-outs and periods from the GENERAL table."""
         self._ack_timeout_us = general["ACK_TIMEOUT_MS"] * 1000
         self._registration_us = general["REGISTRATION_PERIOD_S"] * US_PER_S
+
+    def join_segments(self) -> None:
+        """Join messages out of segments, whatever they come by."""
+        self._joins_segments = True
+        if self._node is not None:
+            self._node.joins_segments = True
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can be used: what waits is sent at once, or a registration.
@@ -180,8 +187,8 @@ class NetworkSide:
         self._unseen.add(path)
         self._ways[path] = way
         self._ways = dict(sorted(self._ways.items(), key=lambda item: item[1].cost))
-        if self._node is not None and way.has_segments:
-            self._node.joins_segments = True
+        if way.has_segments:
+            self.join_segments()
         self._unanswered.pop(path, None)
         self._refusals.forget()
         self._not_before_us = now_us

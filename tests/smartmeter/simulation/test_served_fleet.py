@@ -23,6 +23,7 @@ from protocols.c1222.envelope import decode_apdu, tlv
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.registration import Register, Registered
 from protocols.c1222.security import EaxPrime
+from protocols.c1222.segmentation import split
 from protocols.c1222.services import (
     Deregister,
     NetworkSecurity,
@@ -549,5 +550,26 @@ async def test_a_segment_out_of_range_is_answered_by_the_meter_that_it_is_for() 
     assert found["connections"] == found["closed not-an-apdu"] == 1
     assert found["rejected segment-offset-range"] == found["rejected mac-mismatch"] == 1
     assert "/network" in counted.handle("GET", "/openapi.json", None, 0)["paths"]
+    writer.close()
+    await fleet.listener.close()
+
+
+@pytest.mark.parametrize("plain", [True, False])
+async def test_segments_are_joined_also_by_meters_that_never_reached_their_head_end(
+    plain: bool,
+) -> None:
+    bearer = BearerSettings("head-end", "tcp:127.0.0.1:1", segment_octets=300)
+    keys = [Shipped("SM000001", str(METER), KEY, "")]
+    settings = ServedSettings(bearer, plain=plain)
+    fleet = ServedFleet(keys, settings, lambda: Calendar(wall_utc_us(), 1, monotonic_us()))
+    fleet.members[0].step()
+    await fleet.listen("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*fleet.listener.tcp_address)
+    whole = request([encode_request(Identify())] * 100)
+    for piece in split(whole, 150):
+        writer.write(piece)
+    async with asyncio.timeout(60):
+        answer = await reader.read(16_384)
+    assert len(items(answer)) == 100
     writer.close()
     await fleet.listener.close()
