@@ -64,6 +64,9 @@ READER_TITLE = ".65000"
 ANSWER_TIMEOUT_S = 15.0
 #: How long is waited at both at once, where answers may come by another connection.
 LOOK_S = 0.5
+#: How long an answer is awaited on another connection where ours has ended, as it may have before
+#: the request came, and what was asked may be asked again.
+OTHER_WAY_S = 0.5
 #: Reasons why messages were refused that an error tells.
 MAX_TOLD = 4
 #: A session ends after so long without a message.
@@ -391,9 +394,7 @@ class NetworkMeter:
         except LinkError as error:
             if isinstance(error, _NetworkBusy) and are_reads:
                 return (bytes([ResponseCode.bsy]),)
-            # A node may end its connection after each answer, while the next request is under way.
-            was_ended = self._line.line is None and self._has_answered
-            if not was_ended or not are_reads:
+            if not self._was_ended or not are_reads:
                 raise
             responses = self._behind_password(services, are_reads)
         if responses[0] == _ISSS:  # nothing was done: there is no session, or none any more
@@ -401,12 +402,18 @@ class NetworkMeter:
             responses = self._behind_password(services, are_reads)
         return responses
 
+    @property
+    def _was_ended(self) -> bool:
+        """Tell whether the node has ended its connection, as it may after each answer, while the
+        next request is under way."""
+        return self._line.line is None and self._has_answered
+
     def _behind_password(self, services: list[bytes], are_reads: bool) -> tuple[bytes, ...]:
         """Send services; in a session the password was given at its beginning."""
         led: list[bytes] = []
         if self._password is not None and self._key_id is not None and not self._in_session:
             led = [encode_service(NetworkSecurity(self._password, self._user_id))]
-        responses = self._exchange(led + services, self._key_id)
+        responses = self._exchange(led + services, self._key_id, are_reads)
         if responses and responses[0] == _ISSS:
             return responses
         if responses and all(one[0] in _BUSY for one in responses):
@@ -465,7 +472,9 @@ class NetworkMeter:
             return _NetworkBusy(text)
         return (NotReached if cause in NOTHING_DONE else LinkError)(text)
 
-    def _exchange(self, services: list[bytes], key_id: int | None) -> tuple[bytes, ...]:
+    def _exchange(
+        self, services: list[bytes], key_id: int | None, are_reads: bool = False
+    ) -> tuple[bytes, ...]:
         now_us = time.monotonic_ns() // 1000
         number = self._node.request(
             services,
@@ -477,12 +486,16 @@ class NetworkMeter:
         )
         self._send()
         refused: set[str] = set()
+        has_ended = False
         deadline_s = time.monotonic() + self._answer_timeout_s
         while time.monotonic() < deadline_s:
             try:
                 self._receive(deadline_s - time.monotonic())
             except LinkError as error:
                 raise LinkError(f"{error}{_told(refused)}") from error
+            if are_reads and self._was_ended and not has_ended:
+                has_ended = True
+                deadline_s = min(deadline_s, time.monotonic() + OTHER_WAY_S)
             for event in self._node.events():
                 if isinstance(event, ResponseArrived) and event.transaction == number:
                     self._has_answered = True

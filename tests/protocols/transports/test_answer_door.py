@@ -122,6 +122,25 @@ def test_the_first_connection_may_be_closed_before_the_answer_comes(port: int) -
     device.close()
 
 
+def test_a_read_that_met_the_end_of_the_first_connection_is_asked_anew_at_once(port: int) -> None:
+    seen: list[socket.socket] = []
+
+    def once_a_connection(connection: socket.socket, answer: bytes) -> None:
+        if connection in seen:
+            connection.shutdown(socket.SHUT_RDWR)  # it was closing when the request came
+            return
+        seen.append(connection)
+        with socket.create_connection(("127.0.0.1", port)) as other:
+            other.sendall(answer)
+
+    device = OtherWay(once_a_connection)
+    with NetworkMeter(device.name, KEYS, answer_port=port, answer_timeout_s=120.0) as meter:
+        begin_s = time.monotonic()
+        assert meter.read(1)[:4] == b"SMOP" and meter.read(3) == bytes(5)
+        assert time.monotonic() - begin_s < 60, "the time for an answer was not waited out"
+    device.close()
+
+
 def test_a_meter_that_answers_on_the_first_connection_is_read_all_the_same(port: int) -> None:
     device = OtherWay(lambda connection, answer: connection.sendall(answer))
     with NetworkMeter(device.name, KEYS, answer_port=port) as meter:
