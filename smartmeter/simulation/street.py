@@ -118,8 +118,10 @@ class Street:
             house.muted = None
 
     def faults(self, esn: str) -> dict[str, bool]:
-        """Tell what is broken at one house."""
-        house = self.houses[esn]
+        """Tell what is broken at one house; nothing of a meter that stands elsewhere."""
+        house = self.houses.get(esn)
+        if house is None:
+            return {}
         return {
             "mains": not house.power,
             "network": house.cut is not None,

@@ -18,4 +18,4 @@ class Breaker(Protocol):
         """Take a SmartMeter's own reports away, or let them through again."""
 
     def faults(self, esn: str) -> dict[str, bool]:
-        """Tell which of "mains", "network" and "silence" are broken."""
+        """Tell which of "mains", "network" and "silence" are broken; nothing of whom it lacks."""

@@ -84,8 +84,8 @@ def draw(
     with ui.row().classes("gap-2"):
         asking = _asking(service, esn, visitor, READING if polled else tuple(Kind))
         show_service = retiring(service, esn, visitor)
-        if breaker is not None and not polled:
-            _breaking(breaker, esn)
+        if breaker is not None and (faults := breaker.faults(esn)):
+            _breaking(breaker, esn, faults)
     with card("Load profile"):
         chart = ProfileChart(esn)
         downloads([kind for kind in KINDS if not polled or kind not in MODULES_OWN], esn)
@@ -151,10 +151,16 @@ def _rows(service: Service, esn: str, value: dict[str, Any]) -> dict[str, list[d
         **(
             {"polls": service.collected.polls(esn, 12)}
             if value["polled"]
-            else {"messages": service.collected.messages(esn, 12), "outages": value["outages"]}
+            else {"messages": _messages(service, esn), "outages": value["outages"]}
         ),
         "events": service.collected.events(esn, 12),
     }
+
+
+def _messages(service: Service, esn: str) -> list[dict[str, Any]]:
+    """Give the newest messages, each with why it was sent in words."""
+    told = service.collected.messages(esn, 12)
+    return [{**one, "cause": one["cause"].lower().replace("_", " ")} for one in told]
 
 
 def _register_name(one: dict[str, Any]) -> str:
@@ -188,7 +194,8 @@ def _head(row: ui.row, value: dict[str, Any], shown: dict[str, Any]) -> None:
         elif value["connected"]:
             colour = "green-8"
         ui.badge(way).props(f"outline color={colour}").classes("q-px-sm q-py-xs")
-        ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
+        since = ui.label(f"{value['cause']} since {value['since']}".strip()).classes("faint")
+        since.style("overflow-wrap: anywhere")  # it may name a server, whose name has no space
         for other in [one["esn"] for one in value["place"][1:2]]:
             ui.label(f"in its place since {value['place'][0]['from']}, after").classes("faint")
             _link(other).mark("predecessor")
@@ -278,10 +285,9 @@ def _ask(service: Service, esn: str, kind: Kind, visitor: Visitor) -> None:
     timer = ui.timer(0.3, look)
 
 
-def _breaking(breaker: Breaker, esn: str) -> None:
+def _breaking(breaker: Breaker, esn: str, faults: dict[str, bool]) -> None:
     """Draw the demo's switches that break things."""
     ui.separator().props("vertical")
-    faults = breaker.faults(esn)
     for name, label, act in (
         ("mains", "Mains off", lambda on: breaker.mains(esn, not on)),
         ("network", "Network cut", lambda on: breaker.network(esn, not on)),

@@ -20,7 +20,9 @@ TREE_SCRIPT = """
   const colours = {tms: '#1565c0', relay: '#546e7a', meter: '#2e7d32', server: '#00796b'};
   const symbols = {tms: 'roundRect', relay: 'diamond', meter: 'circle', server: 'rect'};
   const ink = document.body.classList.contains('body--dark') ? '#cfd8e3' : '#44505e';
-  const narrow = element.$el.clientWidth < 500;  // a phone has no room for states beside names
+  const width = element.$el.clientWidth;
+  const narrow = width < 500;  // a phone has no room for states beside names
+  const beside = (narrow ? .36 : .22) * width;
   let leaves = 0;
   const paint = node => {
     const colour = node.sound ? colours[node.kind] : '#c62828';
@@ -33,10 +35,11 @@ TREE_SCRIPT = """
   element.$el.style.height = Math.max(14 * 16, 22 * leaves) + 'px';
   element.chart.resize();
   element.chart.setOption({series: [{type: 'tree', data: [tree], orient: 'LR', left: '12%%',
-    right: narrow ? '36%%' : '22%%', top: '2%%', bottom: '2%%', initialTreeDepth: -1,
+    right: beside, top: '2%%', bottom: '2%%', initialTreeDepth: -1,
     symbolSize: 11, animation: false, roam: false,
-    label: {position: 'top', align: 'center', distance: 8, color: ink},
-    leaves: {label: {position: 'right', align: 'left', color: ink,
+    label: {position: 'top', align: 'center', distance: 8, color: ink,
+      width: .7 * width, overflow: 'truncate'},
+    leaves: {label: {position: 'right', align: 'left', color: ink, width: beside - 16,
       formatter: p => p.name + (p.value && !narrow ? '  ' + p.value : '')}}}]});
 })()
 """

@@ -61,6 +61,10 @@ fetch('/api/shipment', {method: 'POST', body: 'esn,title,key,model\\n' + argumen
 """
 
 
+#: A cause may name a server, on whose name no line can be broken.
+LONG_CAUSE = """
+document.querySelector('h1').parentElement.querySelector('.faint').innerText = 'x'.repeat(200);
+"""
 FOCUS = "window.chosen = document.querySelector('td a'); window.chosen.focus()"
 HAS_FOCUS = "return document.activeElement === window.chosen"
 #: As another tab would; and as a start of the TMS would, with which all sessions end.
@@ -234,9 +238,12 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     for page, told in (
         *(("network", "Out of reach"), ("work", "Unknown devices")),
         *(("meter/SM000001", "every 15 minutes"), ("", "All SmartMeters")),
+        ("meter/SN000030", "It has sent nothing yet."),  # the street has no such house
     ):
         browser.get(f"{address}{page}")
         wait(browser, lambda told=told: told in text_of(browser), "the page on a phone")
+        if page.startswith("meter"):
+            browser.execute_script(LONG_CAUSE)
         script = "return document.documentElement.scrollWidth <= window.innerWidth"
         assert browser.execute_script(script), f"/{page} scrolls sideways on a phone"
         wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
