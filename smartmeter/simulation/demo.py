@@ -25,12 +25,12 @@ DRAIN_S = 30.0
 POLL_S = 0.25
 #: The plan of faults is made for a minute and repeats; a shorter demo squeezes it.
 PLAN_S = 60.0
-#: (from, until, what, which house counted from the first)
+#: (from, until, what, which house counted from the first); where both are one it is an instant
 PLAN = (
     (14.0, 22.0, "mains", 2),
     (16.0, 27.0, "silence", 4),
     (18.0, 29.0, "network", 6),
-    (8.0, 9.0, "tamper", 1),
+    (8.0, 8.0, "tamper", 1),
 )
 SHORTEST_PLAN_S = 45.0
 
@@ -135,6 +135,7 @@ class Demo:
             (moment * squeeze, starts, what, house)
             for begin, until, what, house in PLAN
             for moment, starts in ((begin, True), (until, False))
+            if starts or until > begin
         )
         turn = 0
         while True:

@@ -1,6 +1,8 @@
 """The main job as a user runs it: the demo without a page, its JSON, and its wrong use."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.smartmeter.cli.served import smartmeter
@@ -19,6 +21,9 @@ def test_the_demo_provisions_everyone_loses_nothing_and_polls_by_exception(tmp_p
     assert count["outages"] >= 1 and count["restorations"] >= 1
     assert count["recovered"] >= 1 and count["alarms"] >= 1
     assert 0 < count["polls"] <= count["reports"] // 10
+    with closing(sqlite3.connect(data / "tms.sqlite3")) as database:
+        sql = "SELECT count(*) FROM alarms WHERE source=1 AND code=47"
+        assert database.execute(sql).fetchone() == (1,), "one was tampered with, once"
     assert "Traceback" not in done.stderr
     again = smartmeter("demo", "--headless", "--duration", "5", "--data", str(data))
     assert again.returncode == 2 and "fresh folder" in again.stderr
