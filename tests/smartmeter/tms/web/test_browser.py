@@ -63,7 +63,9 @@ fetch('/api/shipment', {method: 'POST', body: 'esn,title,key,model\\n' + argumen
 
 #: A cause may name a server, on whose name no line can be broken.
 LONG_CAUSE = """
-document.querySelector('h1').parentElement.querySelector('.faint').innerText = 'x'.repeat(200);
+const cause = document.querySelector('h1')?.parentElement.querySelector('.faint');
+if (cause) cause.innerText = 'x'.repeat(200);
+return cause !== undefined && cause !== null;
 """
 FOCUS = "window.chosen = document.querySelector('td a'); window.chosen.focus()"
 HAS_FOCUS = "return document.activeElement === window.chosen"
@@ -243,7 +245,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
         browser.get(f"{address}{page}")
         wait(browser, lambda told=told: told in text_of(browser), "the page on a phone")
         if page.startswith("meter"):
-            browser.execute_script(LONG_CAUSE)
+            wait(browser, lambda: browser.execute_script(LONG_CAUSE), "a cause is told")
         script = "return document.documentElement.scrollWidth <= window.innerWidth"
         assert browser.execute_script(script), f"/{page} scrolls sideways on a phone"
         wait(browser, lambda: browser.execute_script(DULLEST) >= 4.5, "it is legible in the dark")
