@@ -10,7 +10,10 @@ from smartmeter.simulation.polling import Figures
 
 KINDS = (".svg", ".png", ".pdf")
 COLOURS = {"exception": "#1565c0", "polling": "#c62828"}
-STYLES = ("-", "--", ":", "-.")
+#: A rate has its style and its marker; of both together there are twenty.
+STYLES, MARKERS = ("-", "--", ":", "-."), ("o", "s", "^", "D", "v")
+#: How far above the highest point axes go.
+HEADROOM = 1.05
 #: Figure -> title of its axes.
 AXES = {
     "complete_percent": "Intervals that arrived, %",
@@ -47,7 +50,7 @@ def write_plot(name: str, found: list[Figures], told: str) -> None:
         axes.set_title(title)
         axes.set_xlabel("messages lost, %")
         axes.set_xticks(sorted({one.loss_percent for one in found}))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, HEADROOM * axes.get_ylim()[1])
         if not axes.lines:
             axes.text(0.5, 0.5, "none", transform=axes.transAxes, ha="center")
         axes.grid(alpha=0.3)
@@ -69,6 +72,6 @@ def _draw(axes: Any, field: str, found: list[Figures]) -> None:
                 if (one.mode, one.rate_bps) == (mode, rate) and getattr(one, field) is not None
             )
             if points:
-                style = STYLES[number % len(STYLES)]
-                label = f"{mode}, {rate} bit/s"
-                axes.plot(*zip(*points, strict=True), style, marker="o", color=colour, label=label)
+                style, marker = STYLES[number % len(STYLES)], MARKERS[number % len(MARKERS)]
+                label, look = f"{mode}, {rate} bit/s", {"marker": marker, "color": colour}
+                axes.plot(*zip(*points, strict=True), style, label=label, **look)

@@ -117,9 +117,10 @@ class Claim:
     known_s: int
 
     def is_of(self, fault: Fault) -> bool:
-        """Tell whether it is of this loss of mains."""
+        """Tell whether it is of this loss of mains, which nobody can know before it begins."""
         begin_s, end_s = _span_s(fault)
-        return fault.esn == self.esn and begin_s - SAME_S <= self.since_s <= end_s + SAME_S
+        is_then = begin_s - SAME_S <= self.since_s <= end_s + SAME_S
+        return fault.esn == self.esn and is_then and self.known_s >= begin_s
 
 
 def _span_s(fault: Fault) -> tuple[int, int]:

@@ -18,11 +18,13 @@ from smartmeter.cli.compare_polling import (
     _table,
     command,
 )
-from smartmeter.cli.comparison_plot import check_plot, write_plot
+from smartmeter.cli.comparison_plot import _draw, check_plot, write_plot
 from smartmeter.network.faults import Partition
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.fleet import EPOCH_US, FleetSettings
 from smartmeter.simulation.polling import (
+    MODES,
+    Claim,
     Figures,
     PolledFleet,
     ages_of,
@@ -71,6 +73,15 @@ def test_what_polling_takes_for_an_outage_begins_with_a_poll_that_fails_after_a_
     found = measure(fleet, "polling", claims)
     # It had been given up before its mains went: there was nothing new to know.
     assert (found.outages, found.outages_missed, found.false_alarms) == (1, 1, 2)
+
+
+def test_what_was_claimed_before_the_mains_went_is_a_false_alarm() -> None:
+    fleet = PolledFleet(FleetSettings(1, 1, 2, faults=False))
+    fleet.faults = [Fault(2 * HOUR_US, 4 * HOUR_US, Kind.MAINS, ESN, 0)]
+    fleet.run(1)
+    begin_s = (EPOCH_US + 2 * HOUR_US) // US_PER_S
+    found = measure(fleet, "polling", [Claim(ESN, begin_s - 60, begin_s - 60)])
+    assert (found.outages_missed, found.false_alarms) == (1, 1)
 
 
 def test_polling_takes_no_meter_that_it_has_yet_to_hear_of_for_one_without_mains() -> None:
@@ -177,6 +188,15 @@ def test_a_plot_has_a_line_for_each_way_and_rate_and_says_where_there_is_nothing
         assert f"<!-- {text} -->" in drawn or text in drawn
     write_plot(str(tmp_path / "ways.png"), found, "")
     assert (tmp_path / "ways.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_two_ways_and_rates_are_drawn_alike() -> None:
+    pyplot = pytest.importorskip("matplotlib.figure")
+    axes = pyplot.Figure().subplots()
+    rates = (300, 600, 1200, 2400, 9600, 19200)
+    _draw(axes, "age_p95_s", [figures(mode, rate_bps=one) for one in rates for mode in MODES])
+    looks = {(one.get_linestyle(), one.get_marker(), one.get_color()) for one in axes.lines}
+    assert len(looks) == len(axes.lines) == 2 * len(rates)
 
 
 @pytest.mark.parametrize("name", ["ways.txt", "ways", "no/such/folder/ways.svg"])
