@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,9 +13,11 @@ from ansi_tables.values import Record, TableTime
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
+from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import MAX_CALENDAR_S
 
 CLOCK_TABLE = 52
+_FOR_NOW = (ResponseCode.isc, ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk)
 #: A clock that shows later is garbage: the module's, set from it, must have room to run on.
 LATEST_CLOCK_S = MAX_CALENDAR_S - 366 * 86_400
 
@@ -61,16 +64,23 @@ def _utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None) -> i
     return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
 
-def read_context(limits: ClientLimits) -> Script[MeterContext]:
-    """Read ST-00 and the tables that a receiver needs to decode all others."""
+def read_context(limits: ClientLimits, known: Mapping[int, bytes] = {}) -> Script[MeterContext]:
+    """Read ST-00 and the tables that a receiver needs to decode all others.
+
+    ``known`` has them as the same meter gave them before: one that it only refuses for now, as
+    while it is locked after wrong passwords, is as it was where all before it are.
+    """
     images = {0: (yield from read_table(0, limits))}
     used = Context.from_images(images).fmt.std_tbls_used
     for number in CONTEXT_TABLES:
         if number in used and number != 0:
             try:
                 images[number] = yield from read_table(number, limits)
-            except ServiceRefused:
-                continue  # without it, some tables stay octets
+            except ServiceRefused as error:
+                # Without it, some tables stay octets.
+                same = all(known.get(before) == image for before, image in images.items())
+                if error.code in _FOR_NOW and number in known and same:
+                    images[number] = known[number]
     clock = {}
     if CLOCK_TABLE in used:
         clock[CLOCK_TABLE] = yield from read_table(CLOCK_TABLE, limits)

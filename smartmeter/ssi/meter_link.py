@@ -94,10 +94,15 @@ class MeterLink:
         return True
 
     def logged_on(self, accepted: bool | None, now_us: int) -> None:
-        """Tell when the meter begins to refuse the module's password (``accepted`` False)."""
+        """Tell when the meter begins to refuse the module's password (``accepted`` False).
+
+        What it has hidden meanwhile is read when it takes the password again.
+        """
         if accepted is False and not self._locked:
             text = "the meter refuses the module's password"
             self._reporter.raise_own(ModuleAlarm.METER_SECURITY, text, now_us)
+        if accepted and self._locked:
+            self.read_soon(now_us)
         if accepted is not None:
             self._locked = not accepted
 

@@ -237,8 +237,8 @@ class Module(Parts):
     def _start_due(self, now_us: int) -> bool:
         """Start jobs that are due; True when something may have ended at once."""
         if self.link.take_due(now_us):
-            seen_s, first = self.memory.meter_seen_s, self.meter is None
-            job = partial(work.begin, self.memory.meter, seen_s, first)
+            memory = self.memory
+            job = partial(work.begin, memory.meter, memory.meter_seen_s, self.meter)
             if self.optical.submit(Priority.REQUEST, job, "begin", now_us):
                 return True
             self.link.put_off(now_us)

@@ -81,21 +81,24 @@ class Beginning:
 
 
 def begin(
-    mark: str, seen_s: int | None, needs_clock: bool, limits: ClientLimits
+    mark: str, seen_s: int | None, known: MeterContext | None, limits: ClientLimits
 ) -> Script[Beginning]:
     """Read the context, who the meter is, and then the clock, so that the clock is fresh.
 
-    ``mark`` is that of the meter that was known, and seen last at ``seen_s``.
+    ``mark`` is that of the meter that was known, and seen last at ``seen_s``; ``known`` what was
+    read of it since the start.
     """
-    meter = yield from read_context(limits)
+    meter = yield from read_context(limits, known.images if known else {})
     identity = yield from read_identity(meter, limits)
     lists = None
     if mark and identity is not None and identity.mark != mark:
+        if known is not None:
+            meter = yield from read_context(limits)
         lists = yield from read_lists(meter, seen_s or 0, limits)
     try:
         clock_s = yield from read_clock(meter, limits)
     except (ClockNotSet, ServiceRefused):
-        if needs_clock:
+        if known is None:
             raise
         clock_s = None
     return Beginning(meter, identity, lists, clock_s)

@@ -403,6 +403,41 @@ def test_a_meter_whose_log_leaves_out_that_it_was_programmed_is_read_again(lost:
     assert (27, other) in hello.parts
 
 
+def lock_out(street: Street) -> None:
+    """Try wrong passwords until the meter takes none for a time."""
+    meter = street.device.meter
+    while street.world.now_us >= meter.access.locked_until_us:
+        meter.access.try_password(b"wrong".ljust(20), street.world.now_us)
+
+
+def test_a_meter_that_is_locked_for_a_time_keeps_its_context() -> None:
+    street = watching()
+    module = street.device.module
+    assert module.meter is not None
+    images = module.meter.images
+    told = len(street.host.reports)
+    lock_out(street)
+    module.link.read_again(street.world.now_us)
+    street.run(5)
+    assert module.optical.password_accepted is False
+    assert module.meter.images == images
+    assert all(one.header["CAUSE"] != Cause.HELLO for one in street.host.reports[told:])
+
+
+def test_what_a_locked_meter_hides_at_the_start_is_read_when_it_is_no_more() -> None:
+    street = watching(GENERAL=GENERAL | {"STATUS_PERIOD_MS": 30_000})
+    module = street.device.module
+    assert module.meter is not None
+    images = module.meter.images
+    lock_out(street)
+    street.device.restart(street.world.now_us)
+    street.run(5)
+    module = street.device.module
+    assert module.meter is not None and module.meter.images != images
+    street.run(200)
+    assert module.meter.images == images
+
+
 def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_report() -> None:
     street = watching()
     module = street.device.module
