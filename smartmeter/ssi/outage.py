@@ -20,7 +20,7 @@ from smartmeter.base.tasks import jitter_s
 from smartmeter.ssi.memory import MAX_OUTAGES, MAX_POWER_GAPS, Memory
 
 US_PER_MS = 1000
-#: A threshold longer than the energy: the last gasp leaves with this share of it.
+#: A threshold longer than the energy: the last gasp, if there is one, leaves with this share of it.
 GASP_SHARE_PERCENT = 60
 #: How far the clocks of meter and module may be apart for their losses to be one.
 SAME_LOSS_S = 120
@@ -105,7 +105,9 @@ class OutageDetector:
             self._memory.outage_start_s = utc_us // US_PER_S
             self._memory.outage_reported = False
         threshold_us = self._calendar.deadline_us(utc_us + self._settings["THRESHOLD_S"] * US_PER_S)
-        self._gasp_us = min(threshold_us, now_us + hold_us * GASP_SHARE_PERCENT // 100)
+        self._gasp_us = threshold_us
+        if hold_us and self._settings["LAST_GASP_COUNT"]:
+            self._gasp_us = min(threshold_us, now_us + hold_us * GASP_SHARE_PERCENT // 100)
 
     def clock_set(self, step_s: int) -> None:
         """The clock was set: a loss that lasts began as long ago as before.

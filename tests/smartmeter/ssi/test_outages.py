@@ -191,6 +191,21 @@ def test_the_threshold_parts_momentary_from_sustained_for_both_witnesses(
     assert memory.momentaries == (kind is Momentary)
 
 
+@pytest.mark.parametrize("settings", [{"HOLD_UP_MS": 0}, {"LAST_GASP_COUNT": 0}])
+def test_where_no_last_gasp_can_leave_a_loss_below_the_threshold_is_momentary(
+    settings: dict[str, int],
+) -> None:
+    street = watching(OUTAGE=OUTAGE | {"THRESHOLD_S": 300} | settings)
+    for lasts_s in (5, 290, 310):
+        street.device.mains(False, street.world.now_us)
+        street.run(lasts_s)
+        street.device.mains(True, street.world.now_us)
+        street.run(60)
+    [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert told["RESTORED"] and told["DURATION_S"] == 310
+    assert street.device.module.memory.momentaries == 2
+
+
 def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() -> None:
     moments: dict[str, list[int]] = {}
     for esn in ("SM1", "SM2", "SM3"):
