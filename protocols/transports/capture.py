@@ -21,6 +21,7 @@ from protocols.errors import PortError
 from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, PacketMaker, endpoint
 from protocols.transports.pcapng import RAW_IP, USER_C1218, Captured, PcapngWriter
 from protocols.transports.port import Port
+from protocols.transports.private_file import open_private
 
 _STP, _HEADER, _OVERHEAD = 0xEE, 6, 8
 #: A "packet" longer than this is noise, and written as it came.
@@ -139,8 +140,7 @@ def begin(path: Path) -> Capture:
     """
     global _active
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        _active = Capture(os.fdopen(descriptor, "wb"), str(path))
+        _active = Capture(os.fdopen(open_private(path), "wb"), str(path))
     except OSError as error:
         raise PortError(f"{path}: {error.strerror}; choose another name") from error
     return _active

@@ -29,7 +29,7 @@ ALWAYS = (0, 1)
 @click.argument("tables", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @remote_options
-@click.option("--record", type=FILE, help="Write all bytes to this file.")
+@click.option("--record", type=FILE, help="Write all bytes to this file, passwords too.")
 def command(
     port: str, tables: tuple[str, ...], as_json: bool, record: str | None, **line: Any
 ) -> int:
@@ -49,7 +49,7 @@ def command(
     if record:
         from protocols.transports.recording import RecordingPort
 
-        out = open_to_write("--record", record)
+        out = open_to_write("--record", record, private=True)
         meter_line.wrap = lambda inner: RecordingPort(inner, out, monotonic_us)
     try:
         with meter_line.meter() as meter, ReadingProgress() as progress:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
+from protocols.transports.private_file import open_private
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 
@@ -16,9 +17,13 @@ def text_of(option: str, name: str) -> str:
     return read_text(Path(name), MAX_FILE_OCTETS, f"{option} {name}")
 
 
-def open_to_write(option: str, name: str) -> TextIO:
-    """Open a file for UTF-8 text, emptied; its lines end alike on every system."""
+def open_to_write(option: str, name: str, private: bool = False) -> TextIO:
+    """Open a file for UTF-8 text, emptied; its lines end alike on every system.
+
+    ``private``: nobody else may read it.
+    """
     try:
-        return Path(name).open("w", encoding="utf-8", newline="\n")
+        target = open_private(Path(name)) if private else name
+        return open(target, "w", encoding="utf-8", newline="\n")
     except OSError as error:
         raise SettingsError(f"{option} {name}", str(error.strerror), "choose another") from error

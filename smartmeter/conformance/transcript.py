@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,9 +26,8 @@ from protocols.psem.description import describe
 OCTETS_A_LINE = 16
 #: The most entries that are kept; a flood is summarised.
 MAX_ENTRIES = 2_000
-#: Passwords are shown as fill.
-_SECURITY = 0x51
-CRC_OCTETS = 2
+#: A packet up to the code of Security; passwords are shown as fill.
+_SECURITY_HEAD = re.compile(rb"\xee.{5}\x51", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,10 @@ def _words(packet: Packet) -> str:
 
 
 def masked(data: bytes) -> bytes:
-    """Give octets with what a Security request of any length holds as fill; its checksum is wrong.
+    """Give octets with all that follows a Security request's code as fill.
 
-    A request that was cut short or lengthened on purpose still holds the password.
+    Its checksum is fill, too: it would tell of each guess whether it is right.  So is what a
+    request holds that was cut short or lengthened on purpose, or follows an ACK.
     """
-    if data[:1] == bytes((STP,)) and data[6:7] == bytes((_SECURITY,)):
-        end = max(7, len(data) - CRC_OCTETS)
-        return data[:7] + b"*" * (end - 7) + data[end:]
-    return data
+    found = _SECURITY_HEAD.search(data)
+    return data if found is None else data[: found.end()] + b"*" * (len(data) - found.end())

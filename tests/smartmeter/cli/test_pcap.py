@@ -50,6 +50,7 @@ def take_apart(link_type: int, octets: bytes) -> Segment | None:
 @needs_tshark
 def test_a_read_is_captured_whole_and_dissected_by_our_lua(tmp_path: Path) -> None:
     file, other = tmp_path / "read.pcapng", tmp_path / "meter.pcapng"
+    file.touch(0o644)
     with meter_process("--tcp", "127.0.0.1:0", "--pcap", str(other)) as (port, _):
         done = smartmeter("read", port, "1", "--json", "--pcap", str(file))
         assert done.returncode == 0, done.stderr

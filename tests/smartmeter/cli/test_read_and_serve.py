@@ -104,8 +104,10 @@ def test_a_state_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path
 
 def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:
     book = tmp_path / "session.jsonl"
+    book.touch(0o644)
     done = smartmeter("read", "sim:", "1", "--json", "--record", str(book))
     assert done.returncode == 0, done.stderr
+    assert book.stat().st_mode & 0o077 == 0, "it holds passwords"
     with MeterPort(ReplayPort(book.read_text().splitlines())) as meter:
         assert meter.read(0)
         assert meter.read(1).hex() == json.loads(done.stdout)["1"]["hex"]

@@ -1,0 +1,33 @@
+"""What a transcript shows of a password: nothing, nor what a guess could be held against."""
+
+import pytest
+
+from protocols.datalink.packet import Packet
+from protocols.psem.codec import encode_request
+from protocols.psem.services import Identify, Security
+from smartmeter.conformance.transcript import Transcript, masked
+
+REQUEST = Packet(encode_request(Security(b"reader".ljust(20)))).encode()
+FILL = REQUEST[:7] + b"*" * 22
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        (REQUEST, FILL),
+        (b"\x06" + REQUEST, b"\x06" + FILL),
+        (b"\x00\x15" + REQUEST[:-5], b"\x00\x15" + FILL[:-5]),
+        (REQUEST + REQUEST, FILL + b"*" * 29),
+    ],
+)
+def test_neither_a_password_nor_the_checksum_over_it_is_shown(sent: bytes, shown: bytes) -> None:
+    assert masked(sent) == shown
+    transcript = Transcript()
+    transcript.sent(sent, 0)
+    assert transcript.to_json()[0]["hex"] == shown.hex()
+    assert REQUEST[-2:].hex(" ").upper() not in "\n".join(transcript.lines())
+
+
+def test_other_requests_are_shown_as_they_are() -> None:
+    identify = Packet(encode_request(Identify())).encode()
+    assert masked(identify) == identify
