@@ -16,6 +16,7 @@
           ProcedureUnanswered  a procedure was started, and its answer is missing
       ServiceRefused           the peer answered a request with a negative code
       PortError                a port cannot be opened or has gone
+        PortNameError          it cannot be, for no port is named so
 """
 
 from __future__ import annotations
@@ -121,3 +122,7 @@ class ServiceRefused(ProtocolError):
 
 class PortError(ProtocolError):
     """A port cannot be opened, or it has gone."""
+
+
+class PortNameError(PortError):
+    """What was given is no name of a port: whoever gave it must write another."""

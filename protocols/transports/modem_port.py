@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from protocols.errors import LocalProtocolError, PortError
+from protocols.errors import LocalProtocolError, PortError, PortNameError
 from protocols.modem.at import (
     INITIALISE,
     AtModem,
@@ -37,12 +37,14 @@ class CallName:
 
 
 def call_name(name: str) -> CallName:
-    """Read ``modem:NUMBER[/IDENTITY]@PORT``; PortError when it is none."""
+    """Read ``modem:NUMBER[/IDENTITY]@PORT``; PortNameError when it is none."""
     number, at, port = name.removeprefix(MODEM).partition("@")
     number, slash, identity = number.partition("/")
     known = identity.isascii() and identity.isdecimal() and int(identity) <= MAX_IDENTITY
     if not number or not port or not at or (slash and not known) or port.startswith(MODEM):
-        raise PortError(f"{name}: a call is written modem:NUMBER@PORT, modem:5551234@/dev/ttyUSB0")
+        raise PortNameError(
+            f"{name}: a call is written modem:NUMBER@PORT, modem:5551234@/dev/ttyUSB0"
+        )
     return CallName(number, int(identity or 0), port)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from protocols.errors import PortError
+from protocols.errors import PortNameError
 from protocols.transports.capture import captured
 from protocols.transports.port import MODEM, Port
 from protocols.transports.tcp import TcpPort
@@ -31,11 +31,13 @@ def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
 
 def open_line(name: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port of which the capture has nothing: a modem's, where commands pass."""
+    if not name:
+        raise PortNameError("the name of the port is empty; give a device or tcp:HOST:PORT")
     if name.startswith("tcp:"):
         host, _, port = name[4:].rpartition(":")
         # A resolver would take a number beyond 16 bits for another port.
         if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_TCP_PORT:
-            raise PortError(
+            raise PortNameError(
                 f"{name:.80}: a TCP port is written tcp:HOST:PORT, with 0 to {MAX_TCP_PORT}"
             )
         return TcpPort.connect(host.strip("[]"), int(port))

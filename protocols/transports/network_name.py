@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import DEFAULT_PORT
-from protocols.errors import LocalProtocolError, PortError
+from protocols.errors import LocalProtocolError, PortNameError
 
 
 class Carried(Enum):
@@ -33,7 +33,10 @@ class NetworkName:
 
 
 def parse_name(name: str) -> NetworkName:
-    """Read ``c1222://HOST[:PORT]/APTITLE``, also with ``c1222+udp`` or ``c1222+tls``; PortError."""
+    """Read ``c1222://HOST[:PORT]/APTITLE``, also with ``c1222+udp`` or ``c1222+tls``.
+
+    PortNameError when it is none.
+    """
     try:
         parts = urlsplit(name)
         # In a URL the % before a link's name may be written %25 (RFC 6874).
@@ -46,7 +49,7 @@ def parse_name(name: str) -> NetworkName:
     scheme, _, rest = name.partition(":")
     carried = _SCHEMES.get(scheme.lower())
     if carried is None or not rest.startswith("//") or not (host and port and title.arcs) or more:
-        raise PortError(
+        raise PortNameError(
             f"{name}: write c1222://HOST[:PORT]/APTITLE, c1222://192.0.2.7/.7.42;"
             " c1222+udp:// or c1222+tls:// for UDP or TLS"
         )

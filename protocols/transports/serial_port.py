@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import serial
 
-from protocols.errors import PortError
+from protocols.errors import PortError, PortNameError
 from protocols.transports.port import system_words
 
 if sys.platform == "win32":
@@ -164,7 +164,7 @@ def _demand_network_port(url: str) -> None:
     except ValueError:
         complete = False
     if not complete:
-        raise PortError(f"{url:.80}: write {scheme}://HOST:PORT, with a port of 1 to 65535")
+        raise PortNameError(f"{url:.80}: write {scheme}://HOST:PORT, with a port of 1 to 65535")
 
 
 def _fault(url: str, error: Exception) -> str:

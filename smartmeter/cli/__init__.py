@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from protocols.errors import PortNameError
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.pcap import add_pcap_option
 from smartmeter.version import VERSION
@@ -178,5 +179,5 @@ def main() -> None:
             text = _system_fault(error) or text
             _give_up_output()
         click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
-        sys.exit(2 if isinstance(error, SettingsError) else 1)
+        sys.exit(2 if isinstance(error, SettingsError | PortNameError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

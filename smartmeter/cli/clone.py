@@ -14,7 +14,7 @@ from ansi_tables.ids import name_of
 from protocols.c1218.scripts import LogonSettings, close_session
 from protocols.c1218.steps import ClientLimits
 from protocols.datalink.packet import ACK, STP
-from protocols.errors import LinkError, PortError, ProtocolError
+from protocols.errors import LinkError, PortError, PortNameError, ProtocolError
 from protocols.transports.port import Port
 from protocols.transports.pump import MeterPort, monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
@@ -236,6 +236,8 @@ def _clone(way: _Way, target: _Target) -> Cloning:
             try:
                 way.session(cloning)
                 return cloning
+            except PortNameError:
+                raise
             except (LinkError, PortError) as error:
                 target.save_part(cloning.image())
                 lost_at[cloning.reading] = lost_at.get(cloning.reading, 0) + 1

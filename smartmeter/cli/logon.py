@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from protocols.c1218.scripts import LogonSettings
-from protocols.errors import PortError
+from protocols.errors import PortNameError
 from protocols.psem.codec import PASSWORD_OCTETS
 from protocols.transports.modem_port import call_name
 from protocols.transports.names import open_port
@@ -111,7 +111,7 @@ def call_key() -> tuple[int, bytes] | None:
 def open_any_port(port: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port by its name; ``sim:`` is a simulated meter in this process."""
     if is_network(port):
-        raise PortError(f"{port} is on the network: this verb needs a port with a meter on it")
+        raise PortNameError(f"{port} is on the network: this verb needs a port with a meter on it")
     if not port.startswith("sim:"):
         return open_port(port, rts, dtr)
     from protocols.transports.capture import captured

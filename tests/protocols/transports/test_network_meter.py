@@ -436,7 +436,7 @@ def test_the_verb_reads_and_captures(tmp_path: object) -> None:
         if shutil.which("tshark"):
             shown = tshark(Path(file), "-Y", "c1222", "-T", "fields", "-e", "frame.comment")
             assert shown.count("in fact port") >= 4
-        assert smartmeter("read", "c1222://127.0.0.1/", "1").returncode == 1
+        assert smartmeter("read", "c1222://127.0.0.1/", "1").returncode == 2
 
 
 def test_write_procedure_and_shell_take_a_name_of_the_network() -> None:

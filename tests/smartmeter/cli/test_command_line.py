@@ -14,6 +14,7 @@ import pytest
 from click import Group
 from click.testing import CliRunner
 
+from protocols.errors import PortNameError
 from smartmeter.cli import EXTRAS, _missing, _once_more, group, tms
 from smartmeter.cli.logon import logon_settings
 from smartmeter.cli.state_folder import claim
@@ -130,6 +131,26 @@ def test_an_empty_name_of_a_file_is_wrong_use(line: tuple[str, ...]) -> None:
     """As of a variable that is not set: the option is not taken for left out."""
     done = CliRunner().invoke(group, line)
     assert done.exit_code == 2 and "is empty; give a name" in done.output
+
+
+@pytest.mark.parametrize("port", ["", "tcp:h", "socket://h", "modem:1", "c1222://h/"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("read",),
+        ("write", "5", "00", "--yes"),
+        ("procedure", "2", "--yes"),
+        ("shell",),
+        ("clone", "x.json"),
+        ("meter", "show"),
+        ("conformance",),
+    ],
+    ids=" ".join,
+)
+def test_a_name_that_no_port_has_is_wrong_use(line: tuple[str, ...], port: str) -> None:
+    place = 2 if line[0] == "meter" else 1
+    done = CliRunner().invoke(group, (*line[:place], port, *line[place:]))
+    assert isinstance(done.exception, PortNameError) and not done.output
 
 
 @pytest.mark.parametrize(

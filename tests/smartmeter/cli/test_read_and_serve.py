@@ -148,7 +148,7 @@ def test_read_prints_a_listing_for_a_person() -> None:
     "arguments, status, words",
     [
         (("read", "/dev/no-such-port", "1"), 1, "smartmeter doctor"),
-        (("read", "tcp:nowhere", "1"), 1, "tcp:HOST:PORT"),
+        (("read", "tcp:nowhere", "1"), 2, "tcp:HOST:PORT"),
         (("read", "sim:", "ST-x"), 2, "ST-23"),
         (("read", "sim:", "1", "--user", "far too long a name"), 2, "10 characters"),
         (("meter", "serve"), 2, "--pty LINK"),
