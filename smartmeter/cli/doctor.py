@@ -16,6 +16,7 @@ import click
 from click.core import ParameterSource
 
 from protocols.transports.modem_port import call_name
+from smartmeter.cli.file_name import NAME
 from smartmeter.cli.finding import Finding
 from smartmeter.cli.logon import is_call
 from smartmeter.cli.meter_line import MeterLine, remote_options
@@ -164,7 +165,7 @@ def _is_tty(port: str) -> bool:
 
 
 @click.command()
-@click.argument("port", required=False)
+@click.argument("port", required=False, type=NAME)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @remote_options
 def command(port: str | None, as_json: bool, **line: Any) -> int:

@@ -118,6 +118,7 @@ def test_a_ctrl_c_that_fell_where_nothing_can_be_raised_comes_again() -> None:
         ("clone", "sim:", ""),
         ("conformance", "sim:", "--replay", ""),
         ("decode", "table", "1", "--image", ""),
+        ("doctor", ""),
         ("fleet", "--dot", ""),
         ("gateway", "check", "--settings", ""),
         ("read", "sim:", "--password-file", ""),
