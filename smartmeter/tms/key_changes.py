@@ -21,7 +21,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.exchanges import Exchange, checked
 from smartmeter.tms.meters import ROOT_KEY, Meters
-from smartmeter.tms.model import US_PER_S
+from smartmeter.tms.model import US_PER_S, YIELDED
 from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.sqlite import Store
 
@@ -54,6 +54,8 @@ class KeyChanges:
         """Read titles and keys from the store."""
         sql = "SELECT esn, title, key_id, key, offered FROM meters JOIN keys USING (esn)"
         for row in self._store.read(f"{sql} ORDER BY key_id"):
+            if row["title"].startswith(YIELDED):
+                continue
             esn, key_id, key = row["esn"], row["key_id"], octets_of(row["key"])
             self._meters.add(esn, row["title"], key_id, key)
             if row["offered"]:

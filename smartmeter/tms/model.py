@@ -14,6 +14,8 @@ SYSTEM = "system"
 #: Why a meter that was asked is silent: nothing came, or nothing that would do.
 NO_ANSWER = "does not answer"
 NOTHING_GIVEN = "answers, but gave nothing"
+#: Stands before the ESN of a retired meter whose title or address another one has: none looks so.
+YIELDED = "none: "
 
 
 class State(StrEnum):

@@ -20,7 +20,7 @@ from protocols.transports.async_tcp import parse_address
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.tasks import Recurrence, jitter_s
 from smartmeter.tms.csv_list import check_esn, read_rows
-from smartmeter.tms.model import State
+from smartmeter.tms.model import YIELDED, State
 from smartmeter.tms.shipment import MAX_MODEL
 from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.template import Template
@@ -29,8 +29,6 @@ COLUMNS = ["esn", "address", "user_id", "password", "model"]
 MAX_ROWS = 100_000
 #: Polls that begin in one turn of the loop: each takes it a fraction of a millisecond.
 MAX_DUE = 500
-#: Stands before the ESN of a meter whose address another one has: no address looks so.
-NO_ADDRESS = "none: "
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,14 @@ def import_polled(connection: sqlite3.Connection, meters: Sequence[PolledMeter],
         connection.executemany(
             f"UPDATE {table} SET {column}=? || esn WHERE esn=? AND {column}!=?"
             " AND esn IN (SELECT esn FROM polled_meters)",
-            [(NO_ADDRESS, *row) for row in listed],
+            [(YIELDED, *row) for row in listed],
         )
         connection.executemany(
             f"UPDATE {table} SET {column}=? || esn WHERE {column}=? AND esn!=?"
             " AND esn IN (SELECT esn FROM polled_meters)"
             # Asked of the one meter: a list of all retired ones would be made for each line.
             f" AND (SELECT state FROM meters AS one WHERE one.esn={table}.esn)=?",
-            [(NO_ADDRESS, address, esn, State.RETIRED) for esn, address in listed],
+            [(YIELDED, address, esn, State.RETIRED) for esn, address in listed],
         )
     for one in meters:
         row = connection.execute(

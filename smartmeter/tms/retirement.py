@@ -15,8 +15,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.collector import Collector
 from smartmeter.tms.job_outcomes import JobOutcomes
 from smartmeter.tms.jobs import FAILED, RUNNING, WAITING, JobRunner
-from smartmeter.tms.model import State
-from smartmeter.tms.polled import NO_ADDRESS
+from smartmeter.tms.model import YIELDED, State
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.registrations import Registrations, store_departure
 from smartmeter.tms.silence import SilenceWatch
@@ -95,11 +94,15 @@ class Retirement:
 
     def bring_back(self, esn: str, utc_s: int) -> None:
         """Put a meter into service again, in its place; what was due meanwhile does not count."""
-        if meter_row(self._store, esn)["state"] != State.RETIRED:
+        row = meter_row(self._store, esn)
+        if row["state"] != State.RETIRED:
             raise SettingsError(esn, "is in service", "look at its page")
-        if (plain := self._polled.meters.get(esn)) and plain.address.startswith(NO_ADDRESS):
-            remedy = "enter it with its address in a list of polled meters"
-            raise SettingsError(esn, "has no address: another meter has it now", remedy)
+        if row["title"].startswith(YIELDED):
+            what, where = "title", "shipment file"
+            if esn in self._polled.meters:
+                what, where = "address", "list of polled meters"
+            fault = f"has no {what}: another meter has it now"
+            raise SettingsError(esn, fault, f"enter it with its {what} in a {where}")
         version = self._outcomes.version
         state = self._store.write_now(lambda c: store_brought_back(c, esn, version, utc_s))
         self._esns.discard(esn)

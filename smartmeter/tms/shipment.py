@@ -17,6 +17,7 @@ from protocols.modem.pdu import is_number
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.title import node_title
 from smartmeter.tms.csv_list import check_esn, read_rows
+from smartmeter.tms.model import YIELDED, State
 
 COLUMNS, WAKE_COLUMN = ["esn", "title", "key", "model"], "wake"
 MAX_MODEL = 64
@@ -80,13 +81,18 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
     """Enter SmartMeters that are new; known ones keep their state and get all else.
 
     Gives how many were new.  IntegrityError when a title is another's, or an ESN a plain meter's.
+    A SmartMeter that is retired yields its title.
     """
     new = 0
     titles = {one.esn: ApTitle.parse(one.title) for one in shipped}
     # Two of them may have changed places: neither is in the other's way.
     connection.executemany(
-        "UPDATE meters SET title='#' || esn WHERE esn=? AND title!=?",
-        [(esn, str(title)) for esn, title in titles.items()],
+        "UPDATE meters SET title=? || esn WHERE esn=? AND title!=?",
+        [(YIELDED, esn, str(title)) for esn, title in titles.items()],
+    )
+    connection.executemany(
+        "UPDATE meters SET title=? || esn WHERE title IN (?,?) AND esn!=? AND state=?",
+        [(YIELDED, *_spellings(one), esn, State.RETIRED) for esn, one in titles.items()],
     )
     plain = {row[0] for row in connection.execute("SELECT esn FROM polled_meters")}
     for one in shipped:
@@ -96,7 +102,8 @@ def import_shipment(connection: sqlite3.Connection, shipped: Sequence[Shipped], 
         sql = "SELECT esn FROM meters WHERE title IN (?,?) AND esn!=?"
         other = connection.execute(sql, (*spelt, one.esn)).fetchone()
         if other is not None:
-            raise sqlite3.IntegrityError(f"{title} of {one.esn} is the title of {other[0]}")
+            text = f"{title} of {one.esn} is the title of {other[0]}"
+            raise sqlite3.IntegrityError(f"{text}, which has it until it is retired")
         cursor = connection.execute(
             "INSERT INTO meters (esn, title, model, state_since_s) VALUES (?,?,?,?)"
             " ON CONFLICT (esn) DO NOTHING",

@@ -44,7 +44,8 @@ def test_a_title_is_one_however_it_is_written_and_its_owner_is_named() -> None:
     for title, owner in (("2.16.124.113620.1.22.0.7.1", "SM1"), (".7.2", "SM2"), (".7.1", "SM1")):
         with pytest.raises(sqlite3.IntegrityError) as caught:
             enter(store, f"SM3,{title},{KEY},M\n")
-        assert str(caught.value) == f"{title} of SM3 is the title of {owner}"
+        told = f"{title} of SM3 is the title of {owner}, which has it until it is retired"
+        assert str(caught.value) == told
     assert store.number("SELECT count(*) FROM meters") == 2
 
 

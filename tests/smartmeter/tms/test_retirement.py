@@ -1,5 +1,6 @@
 """A meter that is out of service: nothing due, nothing asked, nothing taken, nothing forgotten."""
 
+import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
@@ -8,6 +9,7 @@ from threading import Timer
 
 import pytest
 
+from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.node import RequestArrived, ResponseArrived
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
@@ -17,7 +19,7 @@ from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
-from smartmeter.tms.shipment import Shipped
+from smartmeter.tms.shipment import Shipped, import_shipment
 from tests.smartmeter.tms.test_polled_removal import LIST
 from tests.smartmeter.tms.test_server import eventually
 from tests.smartmeter.tms.test_standing import Street
@@ -82,6 +84,36 @@ def test_nothing_is_due_or_asked_and_what_it_sends_is_refused_until_it_is_back(
     assert (count(street, "reports"), count(street, "intervals")) == (2, kept + 2)
     street.go_on(7200)
     assert street.state == "silent", "it is watched again"
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_is_retired_yields_its_title_to_the_one_that_comes_in_its_place(
+    restarted: bool,
+) -> None:
+    street = Street()
+    key, title = street.factories[0].key, str(street.factories[0].title)
+
+    def enter(esn: str, title: str) -> None:
+        shipped = [Shipped(esn, title, key, "")]
+        street.store.write_now(lambda c: import_shipment(c, shipped, street.head_end.utc_s))
+        street.head_end.load_keys()
+
+    with pytest.raises(sqlite3.IntegrityError, match="which has it until it is retired"):
+        enter("NEW", title)
+    old = street.esn
+    retire(street)
+    enter("NEW", title)
+    if restarted:
+        street.restart()
+    street.esn = "NEW"
+    street.report(0)  # what bears the title now is the new one
+    assert set(answered(street)) == {ResponseCode.ok} and count(street, "reports") == 1
+    street.esn = old
+    with pytest.raises(SettingsError, match=r"has no title: .*; enter it with its title in a s"):
+        bring_back(street)
+    enter(old, f"{title}.9")
+    bring_back(street)
+    assert street.head_end.collector.title_of(old) == ApTitle.parse(f"{title}.9")
 
 
 def test_nobody_is_retired_or_brought_back_twice() -> None:
