@@ -11,6 +11,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.profile_blocks import ProfileShape, first_since, shape_of
 from protocols.psem.codec import encode_request
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, OffsetRead
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
 from smartmeter.tms.store.queries import Gaps
@@ -18,6 +19,7 @@ from smartmeter.tms.store.queries import Gaps
 PROFILE_STATUS = 63
 #: A ring that moves while it is read is read again so often.
 ATTEMPTS = 3
+_BUSY = [bytes([code]) for code in (ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk)]
 #: What is missing where nothing is known.
 EVERYTHING: Gaps = ((0, None),)
 
@@ -41,15 +43,18 @@ class PolledRing:
     ) -> Exchange[tuple[dict[str, Any], ...]]:
         """Read the intervals that are missing, as runs; none where the meter refuses its tables.
 
-        Of another meter than the one that was known here, those are that ended after that was
-        heard last, at ``since_s``.  Seconds are of UTC.  Of a ring that moved meanwhile the blocks
-        that it did not touch are kept, and only the others are read again.
+        ExchangeFailed where another meter is only busy: its list is cut now or never.  Of another
+        meter than the one that was known here, those are that ended after that was heard last, at
+        ``since_s``.  Seconds are of UTC.  Of a ring that moved meanwhile the blocks that it did
+        not touch are kept, and only the others are read again.
         """
         kept: list[dict[str, Any]] = []
         left: Gaps | None = None
         for _ in range(ATTEMPTS):
             [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
             if answer[:1] != b"\0":
+                if since_s is not None and (self.begin is not None or is_busy(answer)):
+                    image_of(answer, "ST-63")  # fails: uncut it would be taken in by the next poll
                 return ()
             status = {PROFILE_STATUS: image_of(answer, "ST-63")}
             try:
@@ -162,6 +167,11 @@ class PolledRing:
             run["INTERVALS"].append({"END_TIME": end_s, "STATUS": status, "VALUES": values})
         if run:
             yield run
+
+
+def is_busy(answer: bytes) -> bool:
+    """Tell whether what was refused may be had later."""
+    return answer[:1] in _BUSY
 
 
 def _nonsense(error: TableError) -> ExchangeFailed:

@@ -21,7 +21,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
 from smartmeter.tms.polled import PollSchedule
-from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing
+from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing, is_busy
 from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.taking_over import TakenOver, identity_in, log_before, of_this_place
 
@@ -94,7 +94,7 @@ def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     events: tuple[Mapping[str, Any], ...] = ()
     log_end = known.log_before
     if (schedule.event_log or is_another) and EVENT_LOG in used:
-        log = yield from _tables((EVENT_LOG,))
+        log = yield from _tables((EVENT_LOG,), is_another)
         entries = _events({**context, **images, **log})
         log_end = log_end if since_s is None else log_before(entries, since_s)
         events = of_this_place(entries, log_end)
@@ -111,14 +111,15 @@ def _changed(general: bytes, identity: bytes | None, known: Known) -> tuple[str,
     return before.serial, found.serial
 
 
-def _tables(numbers: tuple[int, ...]) -> Exchange[dict[int, bytes]]:
+def _tables(numbers: tuple[int, ...], now: bool = False) -> Exchange[dict[int, bytes]]:
+    """Read tables; what is refused is left out, but for what a busy meter is to give ``now``."""
     if not numbers:
         return {}
     answers = yield [encode_request(FullRead(table)) for table in numbers]
     return {
         table: image_of(answer, f"ST-{table}")
         for table, answer in zip(numbers, answers, strict=True)
-        if answer[:1] == b"\0"
+        if answer[:1] == b"\0" or (now and is_busy(answer))
     }
 
 

@@ -193,7 +193,7 @@ class Bench:
     ) -> None:
         self.calendar = Calendar(EPOCH_S * US_PER_S)
         settings = MeterSettings(serial, profile=PROFILES[profile], interval_min=interval_min)
-        self.refused: set[int] = set()
+        self.refused, self.refusal = set[int](), ResponseCode.isc
         self.meter = Meter(settings, MemoryNvram(), self.calendar, 0)
         self.now_us = 0
         self.asked: list[object] = []
@@ -208,7 +208,7 @@ class Bench:
         self.asked.append(request)
         self.between(request)
         if isinstance(request, FullRead) and request.table in self.refused:
-            return bytes([ResponseCode.isc])
+            return bytes([self.refusal])
         port = port_of(self.meter)
         port.logon(2, b"TMS", self.now_us)
         port.security(b"reader".ljust(20), self.now_us)

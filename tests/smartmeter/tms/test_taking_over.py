@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from ansi_tables.profile_blocks import first_since
+from protocols.psem.codes import ResponseCode
 from smartmeter.tms.alarm_list import AlarmList
+from smartmeter.tms.exchanges import ExchangeFailed
 from smartmeter.tms.polled import PollDue, PolledMeter, import_polled
 from smartmeter.tms.polled_reading import Known
 from smartmeter.tms.polled_source import PolledSource, store_poll
@@ -97,6 +99,36 @@ def test_entries_of_its_log_from_before_the_change_are_not_of_this_place(place: 
         sql = "SELECT time_s FROM events ORDER BY received_s, sequence"
         of_new = [row["time_s"] for row in place.store.read(sql)][of_old:]
         assert of_old and len(of_new) == of_old and min(of_new) >= EPOCH_S + 11 * HOUR_S
+
+
+@pytest.mark.parametrize(
+    ("table", "refusal"),
+    [(63, ResponseCode.bsy), (63, ResponseCode.isc), (76, ResponseCode.dnr)],
+)
+def test_of_another_meter_whose_lists_cannot_be_cut_now_nothing_is_taken(
+    place: Place, table: int, refusal: ResponseCode
+) -> None:
+    place.poll(meter("1"), EPOCH_S + 10 * HOUR_S + 60)
+    new = meter("9999")
+    new.run(11)
+    interrupt(new)
+    new.refusal = refusal
+    if refusal is ResponseCode.isc:  # its ring has moved while it was read, and then it refuses
+
+        def moves(request: object) -> None:
+            if getattr(request, "table", None) == 64:
+                new.run(1)
+                new.refused = {table}
+
+        new.between = moves
+    else:
+        new.refused = {table}
+    with pytest.raises(ExchangeFailed, match=f"ST-{table}: .* answered {refusal.name}"):
+        place.poll(new, EPOCH_S + 12 * HOUR_S + 60, DAILY)
+    new.refused, new.between = set(), lambda request: None
+    place.poll(new, EPOCH_S + 14 * HOUR_S + 60, DAILY)
+    assert place.ends()[10:] == [(2, 11), (2, 12), (2, 13), (2, 14)]
+    assert place.store.number("SELECT min(time_s) FROM events") >= EPOCH_S + 11 * HOUR_S
 
 
 def interrupt(bench: Bench) -> None:
