@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ansi_tables import Snapshot
 from ansi_tables.decades.d06_load_profile import SETS
@@ -25,6 +25,7 @@ from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing
 from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.taking_over import TakenOver, identity_in, log_before, of_this_place
 
+T = TypeVar("T")
 GENERAL, EVENT_LOG = 0, 76
 
 
@@ -62,7 +63,33 @@ class Known:
 
 
 def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
-    """Read what a schedule asks for; a table that the meter lacks or refuses is left out."""
+    """Read what a schedule asks for; a table that the meter lacks or refuses is left out.
+
+    ExchangeFailed, too, where it is not one meter that answers to the end.
+    """
+    return (yield from _of_one_meter(_poll(schedule, known)))
+
+
+def _of_one_meter(script: Exchange[T]) -> Exchange[T]:
+    """Ask for ST-01 with each message: each is a session, and its line may lead elsewhere."""
+    asked, first = encode_request(FullRead(IDENTITY)), b""
+    services = next(script)
+    while True:
+        is_asked = asked in services
+        answers = yield services if is_asked else [asked, *services]
+        told = answers[services.index(asked) if is_asked else 0]
+        if told[:1] == b"\0":
+            if first not in (b"", told):
+                raise ExchangeFailed("another meter answered amid the poll")
+            first = told
+        try:
+            services = script.send(answers if is_asked else answers[1:])
+        except StopIteration as stop:
+            value: T = stop.value
+            return value
+
+
+def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     fresh: dict[int, bytes] = {}
     identity = yield from _tables((GENERAL, IDENTITY))
     if GENERAL not in identity:

@@ -101,6 +101,20 @@ def test_entries_of_its_log_from_before_the_change_are_not_of_this_place(place: 
         assert of_old and len(of_new) == of_old and min(of_new) >= EPOCH_S + 11 * HOUR_S
 
 
+@pytest.mark.parametrize("messages", [1, 2, 3, 4])
+def test_a_line_that_leads_to_another_meter_amid_a_poll_brings_nothing(
+    place: Place, messages: int
+) -> None:
+    here, there, now_s = meter("1"), meter("9999"), EPOCH_S + 10 * HOUR_S
+    for bench in (here, there):
+        bench.run(10)
+    script = place.source.script(PollDue("P1", SCHEDULES[INTERVALS], now_s), lambda: now_s)()
+    services = next(script)
+    with pytest.raises(ExchangeFailed, match="another meter answered amid the poll"):
+        for bench in (*[here] * messages, there):
+            services = script.send([bench.answer(one) for one in services])
+
+
 @pytest.mark.parametrize(
     ("table", "refusal"),
     [(63, ResponseCode.bsy), (63, ResponseCode.isc), (76, ResponseCode.dnr)],
