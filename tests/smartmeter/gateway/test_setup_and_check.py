@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -122,6 +123,18 @@ def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     with pytest.raises(SettingsError, match="check its rights"):
         write_files(tmp_path / LONG_NAME / "g", tmp_path / "kept", [one], "", None, 2)
+
+
+def test_init_leaves_no_half_of_a_file_where_the_disk_is_full(tmp_path: Path) -> None:
+    meter = Found("/dev/a", True, "a meter", "SM1")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # a key has room, the settings none
+    try:
+        with pytest.raises(SettingsError, match="check its rights"):
+            write_files(tmp_path / "g", tmp_path / "kept", [meter], "", None, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list((tmp_path / "g").iterdir()) == []
 
 
 def test_a_place_that_cannot_even_be_looked_at_is_one_finding_of_many(tmp_path: Path) -> None:
