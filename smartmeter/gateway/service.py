@@ -138,6 +138,9 @@ class Gateway:
     async def run(self) -> None:
         """Work until told to stop."""
         settings = self._settings
+        if self._page is not None:
+            # Only who wants a page loads the web framework, and misses it before anything begins.
+            from smartmeter.gateway.local_page import show_page
         socket = StatusSocket(settings.socket, self.status)
         await socket.start()
         metrics = None
@@ -153,9 +156,6 @@ class Gateway:
         if self.local is not None:
             work.append(self._begin_local(self.local))
             if self._page is not None:
-                # Only who wants a page loads the web framework.
-                from smartmeter.gateway.local_page import show_page
-
                 work.append(show_page(self.local, *self._page, self._note))
         tasks = [asyncio.create_task(one) for one in work]
         stopping = asyncio.create_task(self.stop.wait())

@@ -1,7 +1,10 @@
 """The TMS inside a gateway: what it keeps."""
 
 import asyncio
+import gc
+import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,10 @@ from click.testing import CliRunner
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.cli import group
 from smartmeter.gateway.local_tms import LocalTms
+from smartmeter.gateway.service import Gateway
+from smartmeter.gateway.settings import read_settings
 from smartmeter.tms.store.sqlite import Store
+from tests.smartmeter.gateway.test_settings import WORKS, settings_file
 
 NOW_S, DAY_S = 1_767_225_600, 86_400
 REPORT = "INSERT INTO reports VALUES (?,1,?,2,1,?,?,1,1,?,'')"
@@ -70,3 +76,17 @@ def test_a_tms_elsewhere_that_is_not_used_is_told(
     told = "[[tms]] of the settings is not used"
     assert told not in CliRunner().invoke(group, run).output
     assert told in CliRunner().invoke(group, (*run, "--with-tms", "127.0.0.1:0")).output
+
+
+async def test_a_page_whose_framework_is_missing_is_one_error_and_nothing_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setitem(sys.modules, "smartmeter.gateway.local_page", None)
+    settings = read_settings(settings_file(tmp_path, WORKS), {})
+    gateway = Gateway(settings, Fraction(1), print, ("127.0.0.1", 0))
+    with pytest.raises(ModuleNotFoundError):
+        await gateway.run()
+    gateway._readings.close()
+    del gateway
+    gc.collect()
+    assert not recwarn.list and not settings.socket.exists()
