@@ -92,6 +92,12 @@ def leads_to(path: Path, number: tuple[int, int] | None) -> bool:
     return file_number(path) == number
 
 
+def log_of(database: Path) -> Path:
+    """Give SQLite's log of a database: it stands beside the file, not beside a link to it."""
+    file = Path(os.path.realpath(database))
+    return file.with_name(f"{file.name}-wal")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a new, empty file to fill, which only its owner may read, and let it take a name.

@@ -190,7 +190,9 @@ class FlashFile:
                 os.fsync(file.fileno())
 
     def _rewrite(self) -> None:
-        fresh = self._path.with_name(self._path.name + ".new")
+        # Where the name is a link to a better medium, it stays one.
+        file = Path(os.path.realpath(self._path))
+        fresh = file.with_name(file.name + ".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             for octets in (MAGIC, *(_record({n: p}) for n, p in self._pages.items())):
@@ -200,8 +202,8 @@ class FlashFile:
             self._medium.sync(descriptor)
         finally:
             os.close(descriptor)
-        self._medium.replace(fresh, self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY)
+        self._medium.replace(fresh, file)
+        folder = os.open(file.parent, os.O_RDONLY)
         try:
             self._medium.sync(folder)
         finally:

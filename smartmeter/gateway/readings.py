@@ -27,7 +27,7 @@ from ansi_tables.snapshot import Snapshot
 from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, SsiTable
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import file_number, leads_to
+from smartmeter.base.file import file_number, leads_to, log_of
 from smartmeter.gateway.energy_totals import EnergyTotals
 from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.store.faults import empty_log
@@ -74,7 +74,7 @@ def number_text(value: Exact | None) -> str | None:
 
 def database_files(path: Path) -> tuple[Path, Path]:
     """Give the files of an open database: its own, and the log that holds what is newest."""
-    return path, path.with_name(f"{path.name}-wal")
+    return path, log_of(path)
 
 
 def energy_rows(rows: Iterable[sqlite3.Row]) -> dict[str, sqlite3.Row]:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from smartmeter.base.errors import DamagedError, SettingsError, StorageError
+from smartmeter.base.file import log_of
 from smartmeter.tms.exports.selection import Selection
 from smartmeter.tms.store.faults import damage_of, storage_error
 from smartmeter.tms.store.octets import octets_of
@@ -36,7 +37,7 @@ class Archive:
             schema = self._schema()
         except StorageError:
             # A copy on a medium that takes no files has no room for SQLite's own beside it.
-            if self._path.with_name(f"{self._path.name}-wal").exists():
+            if log_of(self._path).exists():
                 raise
             self._connection.close()
             self._connection = _open(self._path, "immutable=1")

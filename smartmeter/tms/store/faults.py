@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from smartmeter.base.errors import DamagedError, StorageError
-from smartmeter.base.file import file_number
+from smartmeter.base.file import file_number, log_of
 
 #: By the primary code of SQLite's error, the lower octet of the extended one.
 _REMEDIES = {
@@ -98,7 +98,7 @@ def own_files(path: Path) -> tuple[tuple[int, int] | None, ...]:
 
     Who has a file open goes on with it when its name is gone, and SQLite with a log does not look.
     """
-    return tuple(file_number(one) for one in (path, path.with_name(f"{path.name}-wal")))
+    return tuple(file_number(one) for one in (path, log_of(path)))
 
 
 def _code(error: sqlite3.Error) -> int:

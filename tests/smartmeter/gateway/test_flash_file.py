@@ -132,6 +132,24 @@ def test_the_file_is_rewritten_before_it_grows_without_end(tmp_path: Path) -> No
     assert FlashFile(tmp_path / "state").get("a") == bytes([39]) * 60_000
 
 
+def test_a_name_that_is_a_link_to_a_better_medium_stays_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smartmeter.gateway.flash_file.COMPACT_OCTETS", 1000)
+    link, real = tmp_path / "state", tmp_path / "disk" / "state"
+    link.symlink_to(real)
+    with pytest.raises(StorageError, match="No such file or directory"):
+        FlashFile(link)  # not mounted yet: a new module must not begin here
+    real.parent.mkdir()
+    for value in (b"1", b"2"):
+        memory = FlashFile(link)
+        for _ in range(100):
+            memory.commit({"page": value})
+        memory.close()
+        assert link.is_symlink() and 0 < real.stat().st_size < 10_000
+        assert FlashFile(real).get("page") == value
+
+
 @given(st.binary(min_size=1, max_size=40))
 def test_a_file_that_is_no_state_file_is_left_alone(tmp_path_factory: object, data: bytes) -> None:
     assume(not data.startswith(MAGIC))

@@ -166,6 +166,19 @@ def test_a_log_that_is_removed_under_way_takes_nothing_more_and_loses_nothing(
     assert len(rows(again)) == 2 and again.taken(ESN) == (1, 1)
 
 
+def test_readings_whose_name_is_a_link_to_a_better_medium_are_kept_there(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "readings.sqlite3"
+    link.symlink_to("disk/r.sqlite3")
+    readings = Readings(link)
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
+    assert len(rows(readings)) == 2
+    (tmp_path / "disk" / "r.sqlite3-wal").unlink()
+    with pytest.raises(StorageError, match="sqlite3-wal: was removed or replaced; the gate"):
+        readings.keep(ESN, 1, [(2, profile(2, 1, [[1, 2]]))])
+    readings.close()
+
+
 def test_a_copy_that_takes_the_place_of_readings_under_way_is_left_as_it_is(
     readings: Readings, tmp_path: Path
 ) -> None:
