@@ -101,10 +101,10 @@ def run(name: str, clock: str, page: str | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(name: str, as_json: bool) -> None:
     """Tell how the gateway that runs with these settings does."""
-    from smartmeter.gateway.settings import read_settings
+    from smartmeter.gateway.settings import read_socket
     from smartmeter.gateway.status_socket import ask_status
 
-    found = ask_status(read_settings(Path(name), os.environ).socket)
+    found = ask_status(read_socket(Path(name)))
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
@@ -128,6 +128,8 @@ def _shown(key: str, value: Any) -> str:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {event}" for event, count in value.items()) or "-"
     return f"{value:08x}" if key == "configuration" else str(value)  # as the TMS shows it
 
 

@@ -182,7 +182,7 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
         seats,
         bearers,
         data,
-        gateway.file("socket", str(data / "gateway.sock")),
+        _socket(gateway, data),
         _permission(gateway) if "allow" in gateway else LocalPermission(),
         check_sense(f"{gateway.place}, mains", gateway.text("mains", "meter")),
         _listen(gateway) if "metrics" in gateway else None,
@@ -195,6 +195,25 @@ def read_settings(path: Path, environment: Mapping[str, str]) -> GatewaySettings
     if len({path.absolute() for path in files}) < len(files):
         raise SettingsError(place, "two settings name the same file", "give each its own")
     return settings
+
+
+def read_socket(path: Path) -> Path:
+    """Give the status socket, and read no secret: who may ask need not know any.
+
+    SettingsError as of ``read_settings``.
+    """
+    place = str(path)
+    file = SettingsFile(parse_toml(read_text(path, MAX_OCTETS), place), place, {})
+    gateway = file.optional("gateway") or Section({}, "gateway", place, {})
+    if "data" in gateway:
+        data = gateway.path("data")
+    else:
+        data = (file.several("meters") or [file.section("module")])[0].file("state").parent
+    return _socket(gateway, data)
+
+
+def _socket(gateway: Section, data: Path) -> Path:
+    return gateway.file("socket", str(data / "gateway.sock"))
 
 
 def _tms(file: SettingsFile) -> tuple[tuple[BearerSettings, ...], tuple[TmsAddress, ...]]:

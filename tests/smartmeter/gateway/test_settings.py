@@ -14,7 +14,7 @@ from smartmeter.cli import group
 from smartmeter.comms.tls import TlsFiles
 from smartmeter.gateway.checks import check_settings
 from smartmeter.gateway.flash_file import FlashFile
-from smartmeter.gateway.settings import read_settings
+from smartmeter.gateway.settings import read_settings, read_socket
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory, TmsAddress
 
 WORKS = {
@@ -83,6 +83,25 @@ def test_a_broker_speaks_tls_where_that_is_said_or_a_file_for_it_is_named(
     path = settings_file(tmp_path, WORKS | {"mqtt": {"host": '"h"'} | said})
     mqtt = read_settings(path, {}).sinks.mqtt
     assert mqtt is not None and (mqtt.tls, mqtt.port) == (tls, port)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"gateway": {"data": '"{folder}"', "socket": '"{folder}/s"'}},
+        {"gateway": {}, "module": WORKS["module"] | {"state": '"{folder}/state"'}},
+    ],
+)
+def test_the_socket_is_known_without_the_keys_which_who_asks_may_not_read(
+    said: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    path = settings_file(tmp_path, WORKS | said)
+    named = read_settings(path, {}).socket
+    (tmp_path / "key").unlink()
+    assert read_socket(path) == named
+    done = CliRunner().invoke(group, ("gateway", "status", "--settings", str(path)))
+    assert "no gateway answers" in str(done.exception)
 
 
 def test_a_file_that_begins_as_some_editors_begin_it_is_read(tmp_path: Path) -> None:
