@@ -104,6 +104,8 @@ async def broker_session(
         logger=logger,
     )
     _bound(client)
+    # The library drops it unread where the broker goes with its first word.
+    client._disconnected.add_done_callback(_take)
     opened = False
     try:
         async with client:
@@ -120,6 +122,12 @@ async def broker_session(
         raise aiomqtt.MqttError(text) from error
     finally:
         _end(client)
+
+
+def _take(end: Any) -> None:
+    """Read how a future ended: asyncio prints what nobody has read."""
+    if not end.cancelled():
+        end.exception()
 
 
 def _end(client: aiomqtt.Client) -> BaseException | None:

@@ -5,7 +5,7 @@ import contextlib
 import gc
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +124,22 @@ async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.close()
 
 
+async def _babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A broker that takes a client and says what is no MQTT in one breath."""
+    await reader.readexactly((await reader.readexactly(2))[1])
+    writer.write(b"\x20\x02\0\0" + b"\xff" * 9)
+    with contextlib.suppress(ConnectionError):
+        await reader.read(1)
+    writer.close()
+
+
+@pytest.mark.parametrize("goes", [_leave, _babble])
 async def test_a_broker_that_goes_amid_a_question_leaves_nothing_on_the_standard_error(
+    goes: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(mqtt_carrier, "CONNECT_TIMEOUT_S", 0.3)
-    server = await asyncio.start_server(_leave, "127.0.0.1", 0)
+    server = await asyncio.start_server(goes, "127.0.0.1", 0)
     address = f"mqtt:127.0.0.1:{server.sockets[0].getsockname()[1]}"
     told, printed = list[str](), list[str]()
     asyncio.get_running_loop().set_exception_handler(lambda _, of: printed.append(of["message"]))
