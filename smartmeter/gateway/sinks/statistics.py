@@ -96,7 +96,9 @@ class Statistics:
         if self._readings.begin_s(*energy, hour_s) > hour_s:
             # The readings before may have the hour's beginning, or all of it.
             sum_wh, goes_on = await self._link.sum_at_end(statistic_id, hour_s)
-            ours_wh = round(first_wh) if goes_on and not kept else 0
+            if kept:  # later ones are from here; what was found before them tells of theirs
+                goes_on = kept["wh"] > (sum_wh or 0)
+            ours_wh = round(first_wh) if goes_on else 0
             found_wh = max(found_wh, (sum_wh or 0) - ours_wh)
         found = {"hour_s": hour_s, "wh": found_wh, "sent": 0}
         self._readings.move(_place(energy), found)

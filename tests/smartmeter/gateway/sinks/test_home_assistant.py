@@ -255,6 +255,26 @@ async def test_no_energy_is_lost_where_the_readings_begin_anew_within_an_hour(
     server.close()
 
 
+@pytest.mark.parametrize(("had", "filled"), [(48, 42), (46, 46), (46, 42), (46, 38)])
+async def test_no_energy_is_lost_or_doubled_where_a_gap_before_the_new_readings_is_filled(
+    tmp_path: Path, had: int, filled: int
+) -> None:
+    home = Home()
+    server = await home_server(home)
+    old, new = begun(tmp_path / "old"), begun(tmp_path / "new")
+    old.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * had))])
+    await Statistics(StatisticsLink(settings(server)), old).step()
+    statistics = Statistics(StatisticsLink(settings(server)), new)
+    for number, begin, end in ((2, 52, 56), (3, filled, 52)):
+        new.keep(ESN, 1, [(number, profile(number, begin, [[10, 3]] * (end - begin)))])
+        await statistics.step()
+    told = home.statistics["smartmeter:meter_sm000001_delivered"]
+    assert told["2026-01-01T13:00:00+00:00"] == (560, 560)
+    old.close()
+    new.close()
+    server.close()
+
+
 async def test_a_history_that_began_at_0_again_is_mended_although_the_first_import_fails(
     tmp_path: Path,
 ) -> None:
