@@ -143,7 +143,9 @@ def _refuse_gaps(name: str, blank: Any, assignments: tuple[str, ...]) -> None:
     """Let no number or time be zero because nobody gave it; flags left out ask for nothing."""
     given = {text.partition("=")[0].partition(".")[0] for text in assignments}
     asked = [
-        one for one, zero in blank.items() if not isinstance(zero, dict) and zero not in ([], b"")
+        one
+        for one, zero in blank.items()
+        if not isinstance(zero, dict | frozenset) and zero not in ([], b"")
     ]
     if missing := [one for one in asked if one not in given]:
         raise click.UsageError(f"{name}: give {', '.join(missing)} too, each as NAME=VALUE")

@@ -13,11 +13,15 @@ import click
 import pytest
 
 from ansi_tables import Record, name_of
+from ansi_tables.context import Context
+from ansi_tables.formats import DeviceFormat
 from ansi_tables.numbers import RawNumber
+from ansi_tables.procedures import encode_initiate
 from protocols.errors import NotAcknowledged
 from protocols.transports.pump import open_meter
 from smartmeter.cli import main
 from smartmeter.cli.members import set_members
+from smartmeter.cli.procedure import make_call
 from smartmeter.cli.tables import table_number
 from smartmeter.cli.write import Change, write_agreed
 from tests.smartmeter.cli.served import meter_process
@@ -127,6 +131,13 @@ def test_without_consent_or_sense_nothing_is_sent(
     done = smartmeter(arguments[0], port, *arguments[1:])
     assert done.returncode in (1, 2) and words in done.stderr and "Traceback" not in done.stderr
     assert held(port) == before
+
+
+@pytest.mark.parametrize("number", [7, 8, 9])
+def test_flags_that_are_left_out_ask_for_nothing(number: int) -> None:
+    context = Context(DeviceFormat(dim_mfg_status_used=1))
+    image = encode_initiate(make_call(number, False, (), context), context)
+    assert len(image) > 3 and not any(image[3:])
 
 
 def test_what_clears_wants_the_serial_number_typed(smartmeter: Callable[..., Done]) -> None:
