@@ -119,8 +119,8 @@ def _is_cut_off_of(octets: bytes, found: bytes) -> bool:
     """Tell whether what stands in the place of lines is what a cut left of them, and no more."""
     written = set(octets.splitlines(keepends=True))
     lines = [line for line in found.splitlines(keepends=True) if line.endswith(b"\n")]
-    # A medium may have made others of them when the power went.
-    whole = (line for line in lines if line.count(b",") == len(COLUMNS) - 1)
+    # A medium may have made others of them when the power went, with zeros in the place of some.
+    whole = (line for line in lines if line.count(b",") == len(COLUMNS) - 1 and b"\0" not in line)
     return len(found) <= len(octets) and written.issuperset(whole)
 
 

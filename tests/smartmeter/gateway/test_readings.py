@@ -467,6 +467,19 @@ def test_a_csv_file_that_was_shortened_by_somebody_is_left_alone(
     assert path.read_text() == "mine\n"
 
 
+def test_zeros_that_a_power_cut_left_in_a_csv_file_are_written_over(
+    readings: Readings, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.csv"
+    readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]] * 4))])
+    CsvFile(path, readings).step()
+    whole = path.read_bytes()
+    readings.move("csv", {"number": 0, "octets": 0})  # as if it had been cut before this was noted
+    line = len(whole.splitlines(keepends=True)[2])
+    path.write_bytes(whole[: -2 * line] + bytes(line) + whole[-line:])
+    assert CsvFile(path, readings).step() and path.read_bytes() == whole
+
+
 def test_a_csv_file_that_is_ahead_of_readings_that_were_put_back_is_left_alone(
     readings: Readings, tmp_path: Path
 ) -> None:
