@@ -114,6 +114,7 @@ class HeadEnd:
             self._commits,
             self._kept,
         )
+        self._refusals, self._untaken = Refusals(), UntakenTemplates()
         self.retirement = Retirement(
             store,
             self.collector,
@@ -122,6 +123,7 @@ class HeadEnd:
             self.silence,
             self.jobs,
             self._outcomes,
+            self._untaken,
         )
         self.orders = Orders(
             store,
@@ -141,8 +143,6 @@ class HeadEnd:
         self._groups = ReportGroups(
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
         )
-        self._refusals = Refusals()
-        self._untaken = UntakenTemplates()
         self._now_us = 0
         #: By how much the calendar had been moved when everything was planned.
         self._planned_us = calendar.moved_us
@@ -304,7 +304,7 @@ class HeadEnd:
         if job.kind == Kind.KEY and done:
             self._keys.used(job.esn, self._now_us)
         elif job.kind == Kind.PROVISION and done:
-            self._untaken.taken(job.esn)
+            self._untaken.forget(job.esn)
         elif job.kind == Kind.PROVISION and job.state == FAILED and job.answered:
             self._refused_template(job)
 
@@ -421,7 +421,7 @@ class HeadEnd:
             return
         keeps = header["CONFIG_VERSION"] == self.template.version
         if keeps:
-            self._untaken.taken(esn)
+            self._untaken.forget(esn)
         if keeps and self.silence.version(esn) != self.template.version:
             self._outcomes.provisioned(esn, self.utc_s)  # also when its answer was lost
         latest_s = self.utc_s + stamp_window_s(self.calendar)

@@ -23,6 +23,7 @@ from smartmeter.tms.store.places import store_replacement
 from smartmeter.tms.store.queries import meter_row
 from smartmeter.tms.store.silences import end_silence, store_state
 from smartmeter.tms.store.sqlite import Store
+from smartmeter.tms.untaken import UntakenTemplates
 
 
 class Retirement:
@@ -37,10 +38,11 @@ class Retirement:
         silence: SilenceWatch,
         jobs: JobRunner,
         outcomes: JobOutcomes,
+        untaken: UntakenTemplates,
     ) -> None:
         self._store, self._collector, self._registrations = store, collector, registrations
         self._polled, self._silence, self._jobs = polled, silence, jobs
-        self._outcomes = outcomes
+        self._outcomes, self._untaken = outcomes, untaken
         self._esns = collector.retired
 
     def load(self) -> None:
@@ -67,6 +69,7 @@ class Retirement:
         self._esns.add(esn)
         self._silence.forget(esn)
         self._jobs.drop(esn)
+        self._untaken.forget(esn)
         if esn in self._polled.meters:
             self._polled.rest(esn)
         else:

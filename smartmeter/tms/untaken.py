@@ -33,8 +33,8 @@ class UntakenTemplates:
         pause_us = FIRST_PAUSE_US if last is None else min(2 * last.pause_us, MAX_PAUSE_US)
         self._refusals[esn] = _Refusal(cause, pause_us, now_us + pause_us)
 
-    def taken(self, esn: str) -> None:
-        """A SmartMeter keeps to it."""
+    def forget(self, esn: str) -> None:
+        """A SmartMeter keeps to it, or is asked nothing until it comes back."""
         self._refusals.pop(esn, None)
 
     def cause(self, esn: str) -> str:

@@ -129,6 +129,17 @@ def test_nobody_is_retired_or_brought_back_twice() -> None:
         retire(street)
 
 
+def test_who_refused_the_template_and_was_retired_is_asked_when_it_is_back() -> None:
+    street = Street()
+    street.report(0)
+    while street.state != "not provisioned":
+        street.go_on_answering(ResponseCode.iar)
+    retire(street)
+    bring_back(street)
+    street.report(0)
+    assert street.state == "provisioning"
+
+
 def test_an_answer_that_comes_after_its_work_was_dropped_is_nobodys() -> None:
     street = Street()
     street.register()  # it is being provisioned
