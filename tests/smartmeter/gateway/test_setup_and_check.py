@@ -349,6 +349,7 @@ def test_a_gateway_without_any_tms_fills_a_csv_file_whatever_its_boards_clock_sa
     assert status["tms"] == "local" and status["meters"][0]["fresh"] is True
     assert status["meters"][0]["state"] == 6 and status["meters"][0]["meter_answers"] is True
     assert "read-only, TMS local" in for_people and "meter answers          yes" in for_people
+    assert "network events" in for_people and "{" not in for_people
     assert re.search(r"last interval end      20\d\d-\d\d-\d\d \d\d:\d\d:\d\dZ\n", for_people)
     version = status["meters"][0]["configuration"]
     assert f"configuration          {version:08x}\n" in for_people
