@@ -102,15 +102,20 @@ def _is_listened_to(path: Path) -> bool:
     The rights of one that a killed gateway has left are looked at first, too.
     """
     try:
-        lines = [line.split(maxsplit=_NAME) for line in SOCKETS.read_text().splitlines()[1:]]
-    except (OSError, ValueError):
+        octets = SOCKETS.read_bytes()
+    except OSError:
         return True
-    names = (Path(line[_NAME]) for line in lines if len(line) > _NAME and _listens(line[_FLAGS]))
-    return any(_may_be(name, path) for name in names)
+    lines = [line.split(maxsplit=_NAME) for line in octets.split(b"\n")[1:]]
+    names = (line[_NAME] for line in lines if len(line) > _NAME and _listens(line[_FLAGS]))
+    return any(_may_be(Path(os.fsdecode(name)), path) for name in names)
 
 
-def _listens(flags: str) -> bool:
-    return bool(int(flags, 16) & _LISTENS)
+def _listens(flags: bytes) -> bool:
+    """Tell it by the flags; where these are none, a name has an end of line in it."""
+    try:
+        return bool(int(flags, 16) & _LISTENS)
+    except ValueError:
+        return False
 
 
 def _may_be(bound: Path, path: Path) -> bool:

@@ -184,7 +184,10 @@ def test_a_dead_socket_of_another_user_is_not_told_as_a_gateway_that_runs() -> N
         TemporaryDirectory() as name,
         socket.socket(socket.AF_UNIX) as listening,
         socket.socket(socket.AF_UNIX) as another,
+        socket.socket(socket.AF_UNIX) as odd,
     ):
+        odd.bind(b"\0" + os.urandom(8).hex().encode() + b"\xff\n1 2 3 flags 5 6 7 name")
+        odd.listen()
         path, elsewhere = Path(name) / "gateway.sock", Path(name) / "more" / "gateway.sock"
         Path(name).chmod(0o755)
         elsewhere.parent.mkdir()
