@@ -195,6 +195,7 @@ class Seat:
         self._mains = True
         self._cause = StartCause.POWER_UP
         self._fault: asyncio.Future[StorageError | None] | None = None
+        #: Of modules before this one; bearers count on by themselves.
         self._past_events = Counter[str]()
         #: Why no module runs now: its storage takes nothing.
         self._storage_fault: StorageError | None = None
@@ -251,7 +252,8 @@ class Seat:
             host.step()
 
         probe = Probe(self._open_port, module.optical, loop, settle, self._note_port)
-        self._past_events = self._network_events()
+        if self._module is not None:
+            self._past_events += self._module.network.counts
         self._module, self._tapped, self._host, self._probe = module, tapped, host, probe
         if not self._mains:
             tapped.mains(False, monotonic_us())
