@@ -1,7 +1,9 @@
 """C12.22 over TCP where the host opens the connection: the node listens (RFC 6142, 3).
 
 Anybody can connect, and send what looks like a message; nobody takes another's place by
-that.  An answer goes to who asked.  What the node sends by itself goes to those that have
+that.  An answer goes to who asked; where several have asked by the same title and number, one
+under security goes to all of them: who only names himself like the host has no use for it.  What
+the node sends by itself goes to those that have
 shown a key, once one of them has answered such a thing; before, to all that have spoken, and while
 nobody has, to all.  A key is shown by a request that the node answers under security.  A
 host that lost its connection is back at once.
@@ -48,7 +50,8 @@ class ListeningConnection:
         self._server: asyncio.Server | TlsDoor | None = None
         #: The one that was heard last at the end.
         self._all: OrderedDict[TcpConnection, _Caller] = OrderedDict()
-        self._asked: OrderedDict[tuple[ApTitle | None, int], TcpConnection] = OrderedDict()
+        #: Who has asked by a title and number, the latest at the end.
+        self._asked: OrderedDict[tuple[ApTitle | None, int], list[TcpConnection]] = OrderedDict()
         self._was_heard = False
         self._counts = counts
         self._inbox = Inbox()
@@ -70,8 +73,7 @@ class ListeningConnection:
 
     def send(self, octets: bytes) -> None:
         """Send one APDU: an answer to who asked, another to all that may be the host."""
-        asker = self._asker(octets)
-        for connection in self._hosts() if asker is None else (asker,):
+        for connection in self._askers(octets) or self._hosts():
             connection.send(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
@@ -87,19 +89,23 @@ class ListeningConnection:
         for connection in self._all:
             connection.close()
 
-    def _asker(self, octets: bytes) -> TcpConnection | None:
+    def _askers(self, octets: bytes) -> list[TcpConnection]:
         """Give to whom an answer goes, if it is one and who asked is still there."""
         try:
             apdu = decode_apdu(octets)
         except ApduRejected:
-            return None
-        asker = self._asked.get((apdu.called, apdu.called_invocation_id or 0))
-        caller = self._all.get(asker) if asker is not None else None
-        if caller is None or not apdu.is_response:
-            return None
-        if not apdu.is_segment and mode_of(apdu.user_information[0]) != CLEAR:
-            caller.has_key = True
-        return asker
+            return []
+        if not apdu.is_response:
+            return []
+        asked = self._asked.get((apdu.called, apdu.called_invocation_id or 0), [])
+        askers = [one for one in asked if one in self._all]
+        if apdu.is_segment:
+            return askers
+        if mode_of(apdu.user_information[0]) == CLEAR:  # as what is refused is, at once
+            return askers[-1:]
+        for one in askers:
+            self._all[one].has_key = True
+        return askers
 
     def _hosts(self) -> list[TcpConnection]:
         """Give the connections at whose other end the host may be."""
@@ -166,7 +172,8 @@ class ListeningConnection:
             caller.answered = True
             return
         name = apdu.calling, apdu.calling_invocation_id
-        self._asked[name] = connection
+        others = [one for one in self._asked.get(name, ()) if one in self._all]
+        self._asked[name] = [one for one in others if one is not connection] + [connection]
         self._asked.move_to_end(name)
         if len(self._asked) > MAX_ASKED:
             self._asked.popitem(last=False)

@@ -173,6 +173,29 @@ async def test_strangers_that_speak_take_nothing_from_a_host_that_has_shown_a_ke
         await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
+@pytest.mark.parametrize("host_first", [True, False])
+async def test_a_stranger_that_asks_in_the_hosts_name_takes_no_answer_from_it(
+    host_first: bool,
+) -> None:
+    async with listened() as (port, connecting):
+        host_reader, host = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        stranger_reader, stranger = await call(port)
+        asking = [(host, request([READ_1], 1, lock())), (stranger, request([READ_1], 1))]
+        for writer, asked in asking if host_first else asking[::-1]:
+            writer.write(asked)
+            await until(lambda asked=asked: asked in arrived)  # type: ignore[misc]
+            if writer is stranger:
+                connection.send(answer(1))
+                await received(stranger_reader, answer(1))
+        connection.send(answer(1, lock=lock()))
+        await received(host_reader, answer(1, lock=lock()))  # and nothing of the stranger's
+        connection.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
+
+
 async def test_what_is_no_message_is_counted_with_its_reason() -> None:
     async with listened() as (port, connecting):
         _, host = await call(port)
