@@ -95,6 +95,8 @@ def begin(
         if known is not None:
             meter = yield from read_context(limits)
         lists = yield from read_lists(meter, seen_s or 0, limits)
+    elif known is not None and known.id == meter.id:
+        meter.pointer_ahead = known.pointer_ahead  # a ring that is full by now shows it no more
     try:
         clock_s = yield from read_clock(meter, limits)
     except (ClockNotSet, ServiceRefused):

@@ -33,6 +33,7 @@ from smartmeter.ssi.log_reading import LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_context
 from smartmeter.ssi.profile_reading import Interval, ProfileRead, read_profile
 from smartmeter.ssi.reports import ReportMaker, profile_image, profile_part
+from smartmeter.ssi.work import begin
 from tests.ansi_tables.profiles import Drawn, profiles
 from tests.ansi_tables.test_real_tables import IMAGES, maker, one_block_only, snapshot
 
@@ -261,6 +262,30 @@ def test_a_pointer_that_is_ahead_is_that_of_its_own_set(ahead: tuple[int, ...]) 
     for n in (1, 2):
         read = answered(read_profile(context, n, None, EVERYTHING, LIMITS), images)
         assert read.intervals == whole[n].intervals
+
+
+def test_a_pointer_that_is_ahead_is_known_as_such_when_the_meter_is_read_anew() -> None:
+    bench = Bench(PROFILES["residential"])
+    layout = layout_for(STATUS, bench.context.context)
+
+    def ahead() -> dict[int, bytes]:
+        images = {n: bench.meter.table(n, bench.now_us) for n in (STATUS, PROFILE)}
+        status = layout.decode(images[STATUS])
+        of_set = status["LP_STATUS_SET1"]
+        of_set["LAST_BLOCK_ELEMENT"] = (of_set["LAST_BLOCK_ELEMENT"] + 1) % blocks
+        of_set["LAST_BLOCK_SEQ_NBR"] += 1
+        return images | {STATUS: layout.encode(status)}
+
+    blocks = bench.context.context.table(61).NBR_BLKS_SET1
+    bench.run(30)
+    answered(read_profile(bench.context, 1, None, EVERYTHING, LIMITS), ahead())
+    bench.run(1000)
+    again = bench.script(begin("", None, bench.context, LIMITS)).meter
+    bench.context = bench.script(read_context(LIMITS))
+    whole = bench.read()
+    assert whole.oldest > 0, "the ring is full"
+    read = answered(read_profile(again, 1, None, EVERYTHING, LIMITS), ahead())
+    assert read.intervals == whole.intervals
 
 
 @pytest.mark.parametrize("seed", range(15))
