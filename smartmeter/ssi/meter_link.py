@@ -14,8 +14,6 @@ from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
 
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
-#: Doublings after which the pause is at its longest.
-MAX_DOUBLINGS = 6
 DAY_US = 86_400_000_000
 #: Failures in a row after which the meter counts as unreachable.
 UNREACHABLE_AFTER = 3
@@ -36,6 +34,9 @@ class MeterLink:
         self._in_a_row = 0
         self._locked = False
         self._reading = False
+        #: Until the context is tried again, should it fail next; also in an outage, which counts
+        #: for no failure.
+        self._pause_us = FIRST_RETRY_US
 
     @property
     def answers(self) -> bool:
@@ -63,14 +64,14 @@ class MeterLink:
 
     def read_done(self, now_us: int) -> None:
         """The meter's context was read."""
-        self._reading = False
+        self._reading, self._pause_us = False, FIRST_RETRY_US
         self._old_us = now_us + DAY_US
 
     def read_failed(self, now_us: int) -> None:
         """The meter's context could not be read: it is tried again, each time after longer."""
         self._reading = False
-        pause_us = FIRST_RETRY_US << min(max(0, self._in_a_row - 1), MAX_DOUBLINGS)
-        self._soon_us = now_us + min(pause_us, MAX_RETRY_US)
+        self._soon_us = now_us + self._pause_us
+        self._pause_us = min(2 * self._pause_us, MAX_RETRY_US)
 
     def take_due(self, now_us: int) -> bool:
         """Tell whether the meter's context is to be read now; it is then due no longer."""

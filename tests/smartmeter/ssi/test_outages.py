@@ -404,6 +404,20 @@ def test_an_outage_in_which_the_module_was_restarted_ends_when_the_mains_return(
     assert told["RESTORED"] and 119 <= told["DURATION_S"] <= 120
 
 
+def test_a_meter_without_mains_is_asked_for_its_context_ever_more_rarely() -> None:
+    street = watching(OUTAGE=OUTAGE | {"HOLD_UP_MS": 3_600_000})
+    street.device.mains(False, street.world.now_us)
+    link = street.device.module.link
+    link.read_again(street.world.now_us)
+    street.run(600)
+    first = link.failures
+    street.run(600)
+    assert link.failures - first <= 3 * 600 // 60, "a minute lies between two tries of each kind"
+    street.device.mains(True, street.world.now_us)
+    street.run(120)
+    assert link.read_due_us is not None and link.read_due_us > street.world.now_us + 60 * US_PER_S
+
+
 def without_the_log_monitor(street: Street) -> bytes:
     page = json.loads(street.device.nvram.get("module") or b"{}")
     page["watch"] = {}
