@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ansi_tables import layout_for
+from ansi_tables.errors import MissingContextError
 from ansi_tables.meaning.identity import Identity
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
@@ -109,8 +110,8 @@ def begin(
 def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script[Collected]:
     """Read what a report carries.
 
-    A meter without load profile or log, or one that refuses a table, gives a
-    report without it.
+    A meter without load profile or log, or one that refuses a table, or what is needed to
+    understand it, gives a report without it.
     """
     found: list[ProfileRead] = []
     log: LogRead | None = None
@@ -121,7 +122,8 @@ def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script
     images = yield from read_tables(wanted.tables, limits)
     parts = yield from watch(wanted.parts, limits)
     if wanted.log_after is not None and EVENT_LOG in used:  # last, so that its clock is fresh
-        log = yield from read_log_and_clock(meter, wanted.log_after[0], limits)
+        with suppress(ServiceRefused, MissingContextError):
+            log = yield from read_log_and_clock(meter, wanted.log_after[0], limits)
     return Collected(tuple(found), log, images, parts)
 
 
@@ -144,7 +146,7 @@ def _read_set(
         if first is not None and read.following < first:
             read = yield from read_profile(meter, set_nbr, None, count, limits)
             return replace(read, anew=True)
-    except ServiceRefused:
+    except (ServiceRefused, MissingContextError):
         return None
     return read
 

@@ -68,6 +68,21 @@ def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once(
     assert told == [ModuleAlarm.METER_SECURITY]
 
 
+def test_intervals_that_need_no_password_are_reported_where_the_log_needs_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
+    street = Street()
+    street.run(10)
+    street.provision(
+        SCHEDULES=schedules(schedule(CONTENT=Content.LOAD_PROFILE | Content.EVENT_LOG))
+    )
+    street.run(2 * 3600)
+    assert len(street.host.intervals()) == len(street.journal) >= 7
+    told = [one["CODE"] for one in street.host.parts(SsiTable.ALARM) if not one["SOURCE"]]
+    assert told == [ModuleAlarm.METER_SECURITY], "it answers"
+
+
 # States.
 
 

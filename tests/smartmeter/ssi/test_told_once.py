@@ -116,7 +116,7 @@ def test_a_meter_that_answers_again_after_a_restart_of_the_module_is_told_as_bac
 def test_a_monitor_that_is_impossible_is_not_told_again_after_a_restart() -> None:
     street = Street()
     street.run(10)
-    away = monitor(1, TABLE=2047, PATH="", WIDTH=4, PERIOD_MS=500)
+    away = monitor(1, TABLE=2047, PATH="", WIDTH=4, PERIOD_MS=60_000)
     wrong = monitor(2, PATH="NO_SUCH_FIELD")
     street.provision(MONITORS={"MONITORS": [away, wrong]}, SCHEDULES=schedules(schedule()))
     for _ in range(3):
