@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ansi_tables.errors import MissingContextError
 from ansi_tables.meaning.identity import IDENTITY, Identity, identity_of
 from ansi_tables.profile_blocks import first_since
 from protocols.c1218.scripts import Script, read_table
@@ -13,6 +14,9 @@ from protocols.errors import RemoteProtocolError, ServiceRefused
 from smartmeter.ssi.log_reading import EVENT_LOG, read_log
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets, read_profile
+
+#: A list is refused, or the table that is needed to understand it was.
+NOT_TOLD = (ServiceRefused, MissingContextError)
 
 
 class AnotherMeter(RemoteProtocolError):
@@ -49,13 +53,13 @@ def read_lists(meter: MeterContext, since_s: int, limits: ClientLimits) -> Scrip
     for set_nbr in profile_sets(meter):
         try:
             rings.append((yield from read_profile(meter, set_nbr, None, 0, limits)))
-        except ServiceRefused:
+        except NOT_TOLD:
             continue
     if EVENT_LOG not in meter.context.fmt.std_tbls_used:
         return Lists(tuple(rings))
     try:
         log = yield from read_log(meter, None, limits)
-    except ServiceRefused:
+    except NOT_TOLD:
         return Lists(tuple(rings))
     later = [entry.sequence for entry in log.entries if entry.time_s > since_s]
     return Lists(tuple(rings), min(later, default=log.last + 1) - 1, log.last)

@@ -8,13 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from ansi_tables import layout_for
-from ansi_tables.errors import MissingContextError
 from ansi_tables.meaning.identity import Identity
 from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, encode_initiate
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
-from smartmeter.ssi.identity import Lists, read_identity, read_lists
+from smartmeter.ssi.identity import NOT_TOLD, Lists, read_identity, read_lists
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log, read_log_and_clock
 from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
 from smartmeter.ssi.profile_reading import ProfileRead, read_profile
@@ -122,7 +121,7 @@ def collect(meter: MeterContext, wanted: Wanted, limits: ClientLimits) -> Script
     images = yield from read_tables(wanted.tables, limits)
     parts = yield from watch(wanted.parts, limits)
     if wanted.log_after is not None and EVENT_LOG in used:  # last, so that its clock is fresh
-        with suppress(ServiceRefused, MissingContextError):
+        with suppress(*NOT_TOLD):
             log = yield from read_log_and_clock(meter, wanted.log_after[0], limits)
     return Collected(tuple(found), log, images, parts)
 
@@ -146,7 +145,7 @@ def _read_set(
         if first is not None and read.following < first:
             read = yield from read_profile(meter, set_nbr, None, count, limits)
             return replace(read, anew=True)
-    except (ServiceRefused, MissingContextError):
+    except NOT_TOLD:
         return None
     return read
 

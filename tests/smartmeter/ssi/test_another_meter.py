@@ -147,6 +147,21 @@ def test_a_module_that_was_off_when_the_meter_was_exchanged_takes_what_came_sinc
     assert told[20:] == measured(other.book, 2, seen_s, now_s(street)) and len(told) == 20 + 100
 
 
+def test_another_meter_that_takes_no_password_is_known_as_another_and_read() -> None:
+    street = provisioned()
+    street.run(HOUR_S)
+    other = other_meter()
+    other.meter.access.locked_until_us = DAY_US
+    first, moved_s = street.journal, now_s(street)
+    put(street, other.meter)
+    street.run(HOUR_S)
+    assert changes(street) == ["meter OTHER77, before SM000001"]
+    module = street.device.module
+    assert module.meter is not None and 71 not in module.meter.images, "that is of the one before"
+    told = measured(first, 1, 0, moved_s) + measured(other.book, 2, moved_s, now_s(street))
+    assert rows(street) == told
+
+
 def test_monitors_begin_anew_and_tell_nothing_of_the_difference_between_two_meters() -> None:
     monitors = [
         monitor(1, TABLE=1, PATH="MFG_SERIAL_NUMBER", PERIOD_MS=20_000),
