@@ -126,8 +126,6 @@ def _shown(key: str, value: Any) -> str:
         return "-"
     if key in _MOMENTS:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {count}" for name, count in value.items()) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
