@@ -1,6 +1,7 @@
 """Gaps: what left the outbox unsent is read from the meter again, while it has it.
 
-Intervals that it has no more are told as lost, entries of its log are counted as missed.
+Intervals that it has no more are told as lost, entries of its log are counted as missed.  What it
+refuses, as while it is locked, is asked for again later, after the other gaps.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from smartmeter.ssi.reports import INTERVALS_PER_REPORT, IntervalPart
 FILL_ROOM = 64
 #: What is old already goes after all that is due now.
 LAST_RANK = 255
+#: A meter that refuses what a gap is of is asked again after so long.
+REFUSED_US = 900_000_000
 #: Up to where a gap is dealt with, where what the meter has of it begins, and that as services.
 _Filled = tuple[int, int, list[IntervalPart]]
 
@@ -32,6 +35,7 @@ class GapFilling:
         self._memory, self._reporter = memory, reporter
         self._outbox, self._door = outbox, door
         self._under_way = False
+        self._not_before_us: int | None = None
 
     def start_due(self, now_us: int) -> bool:
         """Begin to fill the oldest gap when there is room; True when a job was begun."""
@@ -39,6 +43,8 @@ class GapFilling:
         if not memory.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
             return False
         if not self._outbox.spare:  # what is set aside would give way, and be a gap again
+            return False
+        if self._not_before_us is not None and now_us < self._not_before_us:
             return False
         assert meter is not None
         set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
@@ -72,6 +78,11 @@ class GapFilling:
             return
         of_set, ring_epoch, begin, end = memory.profile_gaps[0]
         if (of_set, begin) != (set_nbr, first):
+            return
+        self._not_before_us = None
+        if not read.profiles and read.log is None:
+            self._not_before_us = now_us + REFUSED_US
+            memory.profile_gaps = memory.profile_gaps[1:] + memory.profile_gaps[:1]
             return
         parts = self._entries if set_nbr == LOG_SET else self._intervals
         reached, oldest, services = parts(read, memory.profile_gaps[0], meter.id)

@@ -131,7 +131,7 @@ def read_again(
 ) -> Script[Collected]:
     """Read entries of the log from a sequence on; what a meter refuses is left out."""
     log = None
-    with suppress(ServiceRefused):
+    with suppress(*NOT_TOLD):
         log = yield from read_log(meter, first - 1, limits, count)
     return Collected((), log, {}, [])
 

@@ -12,6 +12,7 @@ from ansi_tables.ssi_tables import (
     ModuleAlarm,
     SsiTable,
 )
+from smartmeter.base.clock import US_PER_S
 from smartmeter.ssi.alarms import MAX_ADVISORIES, Alarms
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.outbox import LOG_SET
@@ -98,6 +99,20 @@ def test_advisories_outages_and_the_log_of_reports_that_give_way_come_later_and_
     assert not memory.profile_gaps and not memory.events_missed
     dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
     assert dropped == [memory.reports_dropped]
+
+
+def test_entries_of_them_that_the_meter_refuses_for_a_while_are_not_taken_for_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    street = full_outbox(monkeypatch)
+    street.device.meter.access.locked_until_us = street.world.now_us + HOUR_S * US_PER_S
+    street.host.refusing = False
+    street.run(3 * HOUR_S)
+    parts = street.host.parts(SsiTable.EVENT_PART)
+    sequences = sorted(entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"])
+    memory = street.device.module.memory
+    assert sequences == list(range(sequences[0], memory.events_reported + 1))
+    assert not memory.profile_gaps and not memory.events_missed
 
 
 def test_entries_of_them_that_the_meter_has_no_more_are_counted_as_missed(
