@@ -22,6 +22,7 @@ from ansi_tables.ssi_tables import ModuleAlarm
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.comms.stamps import stamp_window_s
+from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
 from smartmeter.ssi.states import ErrorCode
@@ -33,7 +34,10 @@ DOUBT_US = 20_000_000
 class ClockCheck:
     """Sets the module's calendar, and tells the scheduler when it did."""
 
-    def __init__(self, reporter: Reporter, calendar: Calendar, scheduler: Scheduler) -> None:
+    def __init__(
+        self, memory: Memory, reporter: Reporter, calendar: Calendar, scheduler: Scheduler
+    ) -> None:
+        self._memory = memory
         self._reporter, self._calendar, self._scheduler = reporter, calendar, scheduler
         self._silent_s, self._refuse_s = 0, 0
         #: The meter's clock minus the module's when they were last compared.
@@ -98,11 +102,13 @@ class ClockCheck:
         offset_s = self.offset_s = -(-offset_us // US_PER_S)
         if abs(offset_s) > self._refuse_s:
             self.ahead_s = offset_s
-            if not self._reporter.life.has(ErrorCode.CLOCK_OFF):
-                self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
+            self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
+            if not self._memory.clock_refused:
+                self._memory.clock_refused = True
                 self._raise("the clocks differ too much", offset_s, now_us)
             return
         self._reporter.life.clear(ErrorCode.CLOCK_OFF)
+        self._memory.clock_refused = False
         if abs(offset_s) > self._silent_s:
             self._raise("the meter's clock was set", offset_s, now_us)
         self.ahead_s = 0

@@ -58,6 +58,9 @@ class Memory:
     faults_told: list[str] = field(default_factory=list)
     #: It was told that the meter does not answer, and not yet that it does again.
     meter_lost: bool = False
+    #: It was told that its clock is too far off, and it is so still; the same of the password.
+    clock_refused: bool = False
+    password_refused: bool = False
     context_sent: int = 0
     next_alarm: int = 1
     advisories: list[str] = field(default_factory=list)
@@ -141,6 +144,7 @@ class Memory:
         self.effects_due, self.self_read_asked, self.faults_told = {}, None, []
         self.reset_before_s, self.reset_open, self.reset_count = None, False, None
         self.season, self.calendar = None, ""
+        self.clock_refused, self.password_refused = False, False
         self.context_sent = 0
 
     def expect_effect(self, code: int, asked_s: int) -> None:

@@ -32,7 +32,6 @@ class MeterLink:
         #: Sessions with the meter that failed since the module's start.
         self.failures = 0
         self._in_a_row = 0
-        self._locked = False
         self._reading = False
         #: Until the context is tried again, should it fail next; also in an outage, which counts
         #: for no failure.
@@ -99,13 +98,15 @@ class MeterLink:
 
         What it has hidden meanwhile is read when it takes the password again.
         """
-        if accepted is False and not self._locked:
+        refused, memory = accepted is False, self._memory
+        if accepted is None or refused is memory.password_refused:
+            return
+        memory.password_refused = refused
+        if refused:
             text = "the meter refuses the module's password"
             self._reporter.raise_own(ModuleAlarm.METER_SECURITY, text, now_us)
-        if accepted and self._locked:
+        else:
             self.read_soon(now_us)
-        if accepted is not None:
-            self._locked = not accepted
 
     def failed(self, cause: str, now_us: int, in_outage: bool = False) -> bool:
         """A job at the meter failed; True when that makes the meter unreachable.

@@ -43,7 +43,7 @@ class TaskRunner:
         self._memory, self._reporter, self._outbox = memory, reporter, outbox
         self._calendar, self._door = calendar, door
         self.scheduler = Scheduler(esn, memory.marks)
-        self.clock = ClockCheck(reporter, calendar, self.scheduler)
+        self.clock = ClockCheck(memory, reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory, reporter)
         self.self_reads = SelfReads(memory, reporter)
         #: The run that reads from the cursors, and those that wait until it has moved them.

@@ -56,13 +56,15 @@ def test_what_became_of_the_optical_password_is_known(
     assert street.device.module.optical.password_accepted is accepted
 
 
-def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once(
+def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once_over_restarts_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
     street = Street(baud=9600)
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=1)))
+    street.run(400)
+    street.device.restart(street.world.now_us)
     street.run(400)
     told = [one["CODE"] for one in street.host.parts(SsiTable.ALARM) if not one["SOURCE"]]
     assert told == [ModuleAlarm.METER_SECURITY]

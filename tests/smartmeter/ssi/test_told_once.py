@@ -11,6 +11,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.trouble import Trouble
+from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     GENERAL,
     Street,
@@ -111,6 +112,26 @@ def test_a_meter_that_answers_again_after_a_restart_of_the_module_is_told_as_bac
     assert codes == [ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK]
     alarms = street.host.parts(SsiTable.ALARM)
     assert all(one["TIME"] for one in alarms)
+
+
+def test_a_meter_whose_clock_stays_far_off_is_told_once_over_restarts_and_again_the_next_time() -> (
+    None
+):
+    street = Street(meter_ahead_s=3 * HOUR_S)
+    street.run(10)
+    checked = schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK))
+    street.provision(SCHEDULES=checked)
+    for ahead_s in (3 * HOUR_S, 0, 2 * HOUR_S):
+        now_us = street.world.now_us
+        true_us = street.calendar.utc_us(now_us) or 0
+        street.device.meter.set_clock(true_us + ahead_s * 10**6, now_us)
+        for _ in range(2):
+            street.run(HOUR_S)
+            street.device.restart(street.world.now_us)
+        street.run(HOUR_S)
+        assert street.device.module.life.has(ErrorCode.CLOCK_OFF) is bool(ahead_s)
+    told_of = [one for one in told(street, AlarmSource.MODULE) if one == ModuleAlarm.CLOCK_OFF]
+    assert len(told_of) == 2
 
 
 def test_a_monitor_that_is_impossible_is_not_told_again_after_a_restart() -> None:
