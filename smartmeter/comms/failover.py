@@ -219,6 +219,8 @@ class Failover:
     def _rest(self, one: _Health, first_us: int, most_us: int, fault: str, now_us: int) -> None:
         one.phase, one.proven, one.fault = Phase.IDLE, False, fault
         one.failures += 1
+        if one.settings.address.startswith("listen:"):
+            most_us = FIRST_REST_US  # its host can only come while it listens
         one.rest_us = min(max(first_us, 2 * one.rest_us), most_us)
         one.rest_until_us = now_us + one.rest_us
 

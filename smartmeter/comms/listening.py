@@ -3,10 +3,9 @@
 Anybody can connect, and send what looks like a message; nobody takes another's place by
 that.  An answer goes to who asked; where several have asked by the same title and number, one
 under security goes to all of them: who only names himself like the host has no use for it.  What
-the node sends by itself goes to those that have
-shown a key, once one of them has answered such a thing; before, to all that have spoken, and while
-nobody has, to all.  A key is shown by a request that the node answers under security.  A
-host that lost its connection is back at once.
+the node sends by itself goes to those that have shown a key, once one of them has answered such
+a thing; while none has, to all: the host answers.  A key is shown by a request that the node
+answers under security.
 """
 
 from __future__ import annotations
@@ -52,7 +51,6 @@ class ListeningConnection:
         self._all: OrderedDict[TcpConnection, _Caller] = OrderedDict()
         #: Who has asked by a title and number, the latest at the end.
         self._asked: OrderedDict[tuple[ApTitle | None, int], list[TcpConnection]] = OrderedDict()
-        self._was_heard = False
         self._counts = counts
         self._inbox = Inbox()
         self._opened, self._ended = asyncio.Event(), asyncio.Event()
@@ -77,7 +75,7 @@ class ListeningConnection:
             connection.send(octets)
 
     async def receive(self, take: Callable[[bytes], None]) -> None:
-        """Give what arrives until the host has gone."""
+        """Give what arrives until all have gone."""
         self._inbox.open(take)
         await self._ended.wait()
 
@@ -112,8 +110,7 @@ class ListeningConnection:
         trusted = {one: caller for one, caller in self._all.items() if caller.has_key}
         if any(caller.answered for caller in trusted.values()):
             return list(trusted)
-        spoke = [one for one, caller in self._all.items() if caller.spoke]
-        return spoke if self._was_heard else list(self._all)
+        return list(self._all)
 
     def _make_room(self) -> None:
         """Close who has shown the least, and of these the oldest.
@@ -127,8 +124,8 @@ class ListeningConnection:
         least.close()
 
     def _may_be_silent(self, connection: TcpConnection) -> bool:
-        """Tell whether this is the first, of which nobody has spoken: a host may only answer."""
-        return not self._was_heard and connection is next(iter(self._all))
+        """Tell whether this is the one that may only answer: the first, while none is trusted."""
+        return connection is next(iter(self._all)) and len(self._hosts()) == len(self._all)
 
     def _spoken_to(self) -> asyncio.BaseProtocol:
         """Give what asyncio's own server makes for a connection."""
@@ -153,15 +150,14 @@ class ListeningConnection:
         timer.cancel()
         self._all.pop(connection, None)
         connection.close()
-        # While nobody has spoken, any of the others may be the host.
-        if not self._hosts():
+        if not self._all:  # else any of the others may be the host
             self._ended.set()
 
     def _heard(self, connection: TcpConnection, octets: bytes) -> None:
         caller = self._all.get(connection)
         if caller is None:
             return  # it was closed to make room
-        self._was_heard = caller.spoke = True
+        caller.spoke = True
         self._all.move_to_end(connection)
         with contextlib.suppress(ApduRejected):
             self._note(decode_apdu(octets), connection, caller)

@@ -206,6 +206,17 @@ def test_a_doubted_bearer_is_tried_less_often_if_there_is_another() -> None:
     assert failover._all["cheap"].rest_us == MAX_DOUBT_REST_US
 
 
+def test_one_that_listens_for_its_host_does_so_again_at_once_whatever_happened() -> None:
+    failover = Failover([CHEAP, BearerSettings("in", "listen::1153", cost=2)], ["in"])
+    now_us = 0
+    for happened in (failover.doubted, failover.failed, failover.ended) * 5:
+        assert "in" in failover.plan(Need.ROUTINE, now_us).open
+        failover.up("in")
+        what = ("fault",) if happened == failover.failed else ()
+        happened("in", *what, now_us)
+        now_us += FIRST_REST_US
+
+
 def test_one_that_stands_by_is_open_beside_all_others() -> None:
     failover = Failover([CHEAP, BearerSettings("sms", "x", cost=50)], ["sms"])
     assert set(failover.plan(Need.NOTHING, 0).open) == {"cheap", "sms"}

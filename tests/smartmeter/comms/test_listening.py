@@ -66,7 +66,7 @@ async def test_who_only_connects_does_not_take_the_hosts_place() -> None:
         host.close()
 
 
-async def test_a_host_that_comes_back_takes_its_place_with_its_first_message() -> None:
+async def test_a_host_that_comes_back_is_sent_what_the_node_has_to_say() -> None:
     async with listened() as (port, connecting):
         _, first = await call(port)
         connection = await connecting
@@ -77,10 +77,11 @@ async def test_a_host_that_comes_back_takes_its_place_with_its_first_message() -
         await until(lambda: arrived == [request([READ_1], 1)])
         connection.send(request([READ_1], 2))
         assert await asyncio.wait_for(reader.read(100), 60) == request([READ_1], 2)
+        first.close()
+        await until(lambda: len(connection._all) == 1)
         assert not task.done(), "that the first connection was closed ends nothing"
         second.close()
         await asyncio.wait_for(asyncio.wait((task,)), 60)
-        first.close()
 
 
 async def test_strangers_that_only_connect_do_not_keep_the_host_from_coming_back() -> None:
@@ -193,6 +194,25 @@ async def test_a_stranger_that_asks_in_the_hosts_name_takes_no_answer_from_it(
         connection.send(answer(1, lock=lock()))
         await received(host_reader, answer(1, lock=lock()))  # and nothing of the stranger's
         connection.close()
+        await asyncio.wait_for(asyncio.wait((task,)), 60)
+
+
+async def test_a_host_that_only_answers_is_not_hidden_by_strangers_that_speak() -> None:
+    async with listened() as (port, connecting):
+        _, stranger = await call(port)
+        connection = await connecting
+        arrived: list[bytes] = []
+        task = taking(connection, arrived)
+        stranger.write(request([READ_1], 1))
+        await until(lambda: len(arrived) == 1)
+        reader, host = await call(port)
+        await until(lambda: len(connection._all) == 2)
+        connection.send(request([READ_1], 2))
+        await received(reader, request([READ_1], 2))
+        stranger.close()
+        await until(lambda: len(connection._all) == 1)
+        assert not task.done()
+        host.close()
         await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
