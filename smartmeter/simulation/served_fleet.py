@@ -76,6 +76,7 @@ class FleetMember:
         number: int,
     ) -> None:
         self.shipped, self.calendar = shipped, calendar
+        self._title = ApTitle.parse(shipped.title)
         self.power_due_us: int | None = None
         chance = Random(f"{settings.seed}/{shipped.esn}")
         meter = MeterSettings(
@@ -119,10 +120,9 @@ class FleetMember:
     @property
     def title(self) -> ApTitle:
         """Give the title that it listens to."""
-        title = ApTitle.parse(self.shipped.title)
         if isinstance(self.device, PlainMeter):
-            return self.device.server.node.title or title
-        return title
+            return self.device.server.node.title or self._title
+        return self._title
 
     def power(self, on: bool, now_us: int) -> None:
         """Cut or return the mains."""
@@ -247,6 +247,8 @@ class ServedFleet:
             for number, one in enumerate(shipped)
         ]
         self.counts: Counter[str] = Counter()
+        #: Whom a title was found to be.
+        self._found: dict[tuple[int, ...], FleetMember] = {}
         most = settings.connect.segment_octets
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=most)
         self._next_id = 1
@@ -318,5 +320,12 @@ class ServedFleet:
         if apdu.called is None:
             return self.members[0] if len(self.members) == 1 else None
         wanted = apdu.called.absolute
-        # Titles may be given by a registrar meanwhile, so none is kept.
-        return next((one for one in self.members if one.title.absolute == wanted), None)
+        found = self._found.get(wanted)
+        # A registrar may have given it another title meanwhile.
+        if found is None or found.title.absolute != wanted:
+            found = next((one for one in self.members if one.title.absolute == wanted), None)
+            if len(self._found) >= 2 * len(self.members):
+                self._found.clear()
+            if found is not None:
+                self._found[wanted] = found
+        return found

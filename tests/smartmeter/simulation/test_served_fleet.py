@@ -573,3 +573,27 @@ async def test_segments_are_joined_also_by_meters_that_never_reached_their_head_
     assert len(items(answer)) == 100
     writer.close()
     await fleet.listener.close()
+
+
+async def test_a_title_that_was_given_to_another_meter_meanwhile_finds_that_one() -> None:
+    bearer = BearerSettings("head-end", "tcp:127.0.0.1:1")
+    settings = ServedSettings(bearer, plain=True)
+    keys = made_keys(2, 1, True)
+    fleet = ServedFleet(keys, settings, lambda: Calendar(wall_utc_us(), 1, monotonic_us()))
+    await fleet.listen("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*fleet.listener.tcp_address)
+    first, second = (member.device for member in fleet.members)
+    assert isinstance(first, PlainMeter) and isinstance(second, PlainMeter)
+    titles = [ApTitle.parse(one.title) for one in keys]
+    for number, (title, meant) in enumerate([(titles[0], first), (titles[0], second)]):
+        first.server.node.title, second.server.node.title = titles[number], titles[1 - number]
+        writer.write(request([encode_request(Identify())], number + 1, called=title))
+        async with asyncio.timeout(60):
+            assert items(await reader.read(4096))[0][0] == ResponseCode.ok
+        assert meant.server.node.counts["served"] == 1
+    first.server.node.title = second.server.node.title = titles[1]
+    writer.write(request([encode_request(Identify())], 9, called=titles[0]))
+    async with asyncio.timeout(60):
+        assert items(await reader.read(4096)) == [bytes([ResponseCode.uat])]
+    writer.close()
+    await fleet.listener.close()
