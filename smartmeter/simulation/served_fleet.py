@@ -286,7 +286,7 @@ class ServedFleet:
         except SegmentOutOfRange as error:
             apdu = error.apdu  # its meter has something to say to that
         except ApduRejected as error:
-            self.counts[f"rejected {error.reason}"] += 1
+            self.counts[f"rejected {error.told}"] += 1
             return
         member = self._called(apdu)
         meant = [member] if member is not None else []

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, NOTIFICATION, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu, tlv
+from protocols.c1222.errors import DRAFT_2006
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.registration import Register, Registered
 from protocols.c1222.security import EaxPrime
@@ -541,13 +542,16 @@ async def test_a_segment_out_of_range_is_answered_by_the_meter_that_it_is_for() 
     async with asyncio.timeout(60):
         answer = await reader.read(4096)
     assert items(answer) == [bytes.fromhex("12 0064 0003")]
-    writer.write(request([READ_1], 5, lock(key_id=0, cipher=EaxPrime(bytes(16)))) + b"no message")
+    writer.write(request([READ_1], 5, lock(key_id=0, cipher=EaxPrime(bytes(16)))))
+    old = "a803020101 ab0a 0608607c86f754011602 be08 2806 8104 80012000"
+    writer.write(tlv(0x60, bytes.fromhex(old)) + b"no message")
     async with asyncio.timeout(60):
         while await reader.read(4096):
             pass
     counted = FleetControl(fleet.members, fleet.network_events)
     found = counted.handle("GET", "/network", None, 0)
     assert found["connections"] == found["closed not-an-apdu"] == 1
+    assert found[f"rejected unknown-element: {DRAFT_2006}"] == 1, found
     assert found["rejected segment-offset-range"] == found["rejected mac-mismatch"] == 1
     assert "/network" in counted.handle("GET", "/openapi.json", None, 0)["paths"]
     writer.close()
