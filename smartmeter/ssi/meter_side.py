@@ -36,6 +36,9 @@ from protocols.machine import Event, Machine, SetBaud
 from smartmeter.ssi.guard import Everything, Guard, Permission, WriteDenied, guarded
 
 MAX_JOBS = 64
+#: Until a password that was refused is given again: soon where somebody else's tries have locked
+#: the meter, and so rarely in the end that our own do not keep it locked for everybody.
+FIRST_PAUSE_US, MAX_PAUSE_US = 60_000_000, 21_600_000_000
 
 #: A job's work, inside an open session.
 Work = Callable[[ClientLimits], Script[Any]]
@@ -112,6 +115,7 @@ class MeterSide:
         self.guard = Guard(permission or Everything())
         self.password_accepted: bool | None = None
         self._short = replace(logon, negotiate=False)
+        self._pause_us, self._prove_us = FIRST_PAUSE_US, 0
         self.client = Client(ClientOptions(timing=timing))
         self._queue: list[tuple[int, int, int, object, Work]] = []
         self._order = 0
@@ -179,12 +183,25 @@ class MeterSide:
         priority, _, _, token, work = heapq.heappop(self._queue)
         self._active, self._since_us = (token,), now_us
         logon = self._short if priority == Priority.WATCH else self._logon
+        if self.password_accepted is False:
+            logon = self._after_refusal(logon, now_us)
         self.client.run(self._session(logon, work), token, now_us)
         self._drain(now_us)
 
+    def _after_refusal(self, logon: LogonSettings, now_us: int) -> LogonSettings:
+        """Give how to log on where the password was refused: seldom with it."""
+        if now_us < self._prove_us:
+            return replace(logon, password=None)
+        self._prove_us = now_us + self._pause_us
+        self._pause_us = min(2 * self._pause_us, MAX_PAUSE_US)
+        return logon
+
     def _session(self, logon: LogonSettings, work: Work) -> Script[Any]:
         opened = yield from open_session(logon, self.client.quirks)
-        self.password_accepted = opened.password_accepted
+        if opened.password_accepted is not None:
+            self.password_accepted = opened.password_accepted
+        if self.password_accepted:
+            self._pause_us, self._prove_us = FIRST_PAUSE_US, 0
         try:
             job = guarded(in_session(work(self.client.limits)), self.guard, self._denied)
             result = yield from job

@@ -70,6 +70,21 @@ def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once_over_restart
     assert told == [ModuleAlarm.METER_SECURITY]
 
 
+def test_a_wrong_password_of_the_module_keeps_a_meter_locked_for_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(86_400)
+    access, locked_h = street.device.meter.access, 0
+    for _ in range(24):
+        street.run(3600)
+        locked_h += access.locked_until_us > street.world.now_us
+    assert locked_h <= 5, "a meter is locked for an hour by each wrong one"
+
+
 def test_intervals_that_need_no_password_are_reported_where_the_log_needs_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
