@@ -48,6 +48,8 @@ class ClockCheck:
         self.renew_stamps = False
         #: By how much it was set since the parts that keep times of their own were told.
         self.moved_s = 0
+        #: The module has no time but the meter's own: that the two agree says nothing.
+        self._copied = False
         self._doubt_since_us: int | None = None
 
     def configure(self, general: Mapping[str, int]) -> None:
@@ -58,7 +60,7 @@ class ClockCheck:
     def begin(self, meter_s: int, last: Exchanged) -> None:
         """Set the calendar for the first time, from the meter's clock as it was at ``last``."""
         self._calendar.set(meter_s * US_PER_S, last.answered_us)
-        self.ahead_s = 0
+        self.ahead_s, self._copied = 0, True
 
     def _set(self, utc_us: int, now_us: int) -> None:
         self.moved_s += round((utc_us - self._own_us(now_us)) / US_PER_S)
@@ -88,33 +90,42 @@ class ClockCheck:
 
         Then the meter is compared with that, by where its clock was last seen.
         """
-        own_s = self._reporter.utc_s(now_us)
+        own_s, self._copied = self._reporter.utc_s(now_us), False
         if abs(tms_s - own_s) - within_s > self._refuse_s:
             meter_s = own_s + self.ahead_s
             self._set(tms_s * US_PER_S, now_us)
             self.renew_stamps = True
             self.compare(meter_s, Exchanged(now_us, now_us), now_us)
             self._reporter.keep()
+        elif not self.ahead_s:  # so is the meter's, which the module follows
+            self._agreed()
 
     def compare(self, meter_s: int, last: Exchanged, now_us: int) -> None:
         """Compare the clocks as at ``last``: follow the meter silently, flag it, or refuse."""
         offset_us = self._offset_us(meter_s, last)
         offset_s = self.offset_s = -(-offset_us // US_PER_S)
         if abs(offset_s) > self._refuse_s:
-            self.ahead_s = offset_s
+            self.ahead_s, self._copied = offset_s, False
             self._reporter.life.set_error(ErrorCode.CLOCK_OFF)
             if not self._memory.clock_refused:
                 self._memory.clock_refused = True
                 self._raise("the clocks differ too much", offset_s, now_us)
             return
         self._reporter.life.clear(ErrorCode.CLOCK_OFF)
-        self._memory.clock_refused = False
+        if not self._copied:
+            self._agreed()
         if abs(offset_s) > self._silent_s:
             self._raise("the meter's clock was set", offset_s, now_us)
         self.ahead_s = 0
         if offset_us:
             self.renew_stamps = self.renew_stamps or offset_us < 0
             self._set(self._own_us(now_us) + offset_us, now_us)
+
+    def _agreed(self) -> None:
+        """The trouble is over: the next one is told, also by a module that starts with it."""
+        if self._memory.clock_refused:
+            self._memory.clock_refused = False
+            self._reporter.keep()
 
     def _offset_us(self, meter_s: int, last: Exchanged) -> int:
         """Give by how much the meter is ahead; 0 where the two may well be equal.

@@ -11,6 +11,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.trouble import Trouble
+from smartmeter.network.faults import Partition
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     GENERAL,
@@ -130,8 +131,41 @@ def test_a_meter_whose_clock_stays_far_off_is_told_once_over_restarts_and_again_
             street.device.restart(street.world.now_us)
         street.run(HOUR_S)
         assert street.device.module.life.has(ErrorCode.CLOCK_OFF) is bool(ahead_s)
-    told_of = [one for one in told(street, AlarmSource.MODULE) if one == ModuleAlarm.CLOCK_OFF]
-    assert len(told_of) == 2
+    assert clock_off_told(street) == 2
+
+
+def clock_off_told(street: Street) -> int:
+    return told(street, AlarmSource.MODULE).count(ModuleAlarm.CLOCK_OFF)
+
+
+def test_a_clock_that_was_right_for_one_start_of_the_module_is_told_of_the_next_time() -> None:
+    street = Street(meter_ahead_s=3 * HOUR_S)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule()))
+    street.run(HOUR_S)
+    for ahead_s in (0, 3 * HOUR_S):
+        assert clock_off_told(street) == 1
+        now_us = street.world.now_us
+        true_us = street.calendar.utc_us(now_us) or 0
+        street.device.meter.set_clock(true_us + ahead_s * 10**6, now_us)
+        street.device.restart(now_us)
+        street.run(HOUR_S if ahead_s else 30)
+    assert clock_off_told(street) == 2
+
+
+def test_a_clock_that_stays_far_off_is_not_told_again_where_the_tms_is_heard_late() -> None:
+    street = Street(meter_ahead_s=3 * HOUR_S)
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(), schedule(2, TASK=Task.CLOCK_CHECK)))
+    cut = Partition()
+    street.link.wrap(cut)
+    street.device.restart(street.world.now_us)
+    street.run(HOUR_S)
+    assert not street.device.module.life.has(ErrorCode.CLOCK_OFF), "it has only the meter's time"
+    street.link.unwrap(cut)
+    street.run(HOUR_S)
+    assert street.device.module.life.has(ErrorCode.CLOCK_OFF)
+    assert clock_off_told(street) == 1
 
 
 def test_a_monitor_that_is_impossible_is_not_told_again_after_a_restart() -> None:
