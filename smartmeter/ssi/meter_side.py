@@ -94,7 +94,8 @@ class MeterDoor(Machine, Jobs, Protocol):
     """A way to the meter's tables, as the module uses it."""
 
     guard: Guard
-    #: What became of the password at the last log-on; None when there was none to give.
+    #: What became of the password when it was given last; None before, and where there is none.
+    #: One that was refused is given ever more rarely, until this is set to None.
     password_accepted: bool | None
 
     def ended(self) -> list[Event]:
@@ -185,6 +186,8 @@ class MeterSide:
         logon = self._short if priority == Priority.WATCH else self._logon
         if self.password_accepted is False:
             logon = self._after_refusal(logon, now_us)
+        else:
+            self._pause_us, self._prove_us = FIRST_PAUSE_US, 0
         self.client.run(self._session(logon, work), token, now_us)
         self._drain(now_us)
 
@@ -200,8 +203,6 @@ class MeterSide:
         opened = yield from open_session(logon, self.client.quirks)
         if opened.password_accepted is not None:
             self.password_accepted = opened.password_accepted
-        if self.password_accepted:
-            self._pause_us, self._prove_us = FIRST_PAUSE_US, 0
         try:
             job = guarded(in_session(work(self.client.limits)), self.guard, self._denied)
             result = yield from job

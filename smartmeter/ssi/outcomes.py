@@ -118,6 +118,7 @@ class Outcomes:
     def _job_failed(self, event: JobFailed, now_us: int) -> None:
         parts = self._parts
         if isinstance(event.error, AnotherMeter):
+            parts.optical.password_accepted = None  # that the one before refused it says nothing
             parts.link.read_soon(now_us)
         elif parts.link.failed(str(event.error), now_us, parts.outage.tells):
             parts.network.poll(now_us)

@@ -4,13 +4,13 @@ What each meter measured comes from the books that the simulated meters keep for
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from ansi_tables import layout_for
-from ansi_tables.ssi_tables import Command, Condition, Content, ModuleAlarm, SsiTable
+from ansi_tables.ssi_tables import AlarmSource, Command, Condition, Content, ModuleAlarm, SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -20,6 +20,7 @@ from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.ssi.memory import MEMORY_PAGE
 from smartmeter.ssi.meter_data import LATEST_CLOCK_S
 from smartmeter.ssi.states import State
+from tests.smartmeter.ssi import host
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     GENERAL,
@@ -317,3 +318,21 @@ def test_a_power_cut_at_any_write_of_the_change_applies_it_whole_or_not_at_all()
         assert changes(street) == ["meter OTHER77, before SM000001"], fails_in
         told = measured(street.journal, 1, 0, moved_s)
         assert rows(street) == told + measured(other.book, 2, moved_s, now_s(street)), fails_in
+
+
+def test_another_meter_is_given_the_password_at_once_that_the_one_before_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(host, "FACTORY", replace(host.FACTORY, optical_password=b"of-other"))
+    street = provisioned()
+    street.run(86_400)
+    assert street.device.module.optical.password_accepted is False
+    settings = MeterSettings(seed=77, serial="OTHER77", master_password=b"of-other")
+    now_us = street.world.now_us
+    put(street, Meter(settings, MemoryNvram(), Calendar(EPOCH_US), 0))
+    street.device.meter.advance(now_us)
+    street.run(HOUR_S)
+    alarms = street.host.parts(SsiTable.ALARM)
+    told = [one["CODE"] for one in alarms if one["SOURCE"] == AlarmSource.MODULE]
+    assert told == [ModuleAlarm.METER_SECURITY, ModuleAlarm.METER_CHANGED]
+    assert street.device.module.optical.password_accepted
