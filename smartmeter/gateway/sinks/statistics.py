@@ -95,9 +95,10 @@ class Statistics:
         found_wh = await self._link.sum_before(statistic_id, hour_s)
         if self._readings.begin_s(*energy, hour_s) > hour_s:
             # The readings before may have the hour's beginning, or all of it.
-            sum_wh, goes_on = await self._link.sum_at_end(statistic_id, hour_s)
-            if kept:  # later ones are from here; what was found before them tells of theirs
-                goes_on = kept["wh"] > (sum_wh or 0)
+            # From where the history here began so far on all is of here, but what was found then.
+            until_s = kept.get("hour_s", hour_s + NEAR_S)
+            sum_wh, goes_on = await self._link.sum_at_end(statistic_id, hour_s, until_s)
+            goes_on = goes_on or kept.get("wh", 0) > (sum_wh or 0)
             ours_wh = round(first_wh) if goes_on else 0
             found_wh = max(found_wh, (sum_wh or 0) - ours_wh)
         found = {"hour_s": hour_s, "wh": found_wh, "sent": 0}

@@ -107,12 +107,18 @@ class StatisticsLink:
             sums = sums or await _ask_sums(session, statistic_id, 0, near_s, "month")
         return sums[-1] if sums else 0
 
-    async def sum_at_end(self, statistic_id: str, hour_s: int) -> tuple[int | None, bool]:
-        """Give the sum in Wh at the end of an hour, None for none, and if there are later ones."""
-        end_s = hour_s + HOUR_S
+    async def sum_at_end(
+        self, statistic_id: str, hour_s: int, until_s: int
+    ) -> tuple[int | None, bool]:
+        """Give the sum in Wh at the end of an hour, None for none.
+
+        And if there are others of the hours that follow, before ``until_s``.
+        """
+        end_s, later = hour_s + HOUR_S, list[int]()
         async with self._session(2) as session:
             sums = await _ask_sums(session, statistic_id, hour_s, end_s)
-            later = await _ask_sums(session, statistic_id, end_s, end_s + NEAR_S)
+            if end_s < until_s:
+                later = await _ask_sums(session, statistic_id, end_s, until_s)
         return sums[-1] if sums else None, bool(later)
 
 

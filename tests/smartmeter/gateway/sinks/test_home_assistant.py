@@ -275,6 +275,27 @@ async def test_no_energy_is_lost_or_doubled_where_a_gap_before_the_new_readings_
     server.close()
 
 
+async def test_no_energy_is_doubled_where_none_came_in_the_hours_before_the_new_readings(
+    tmp_path: Path,
+) -> None:
+    """As of a sun that went down: the history before goes on, and its sums stand still."""
+    home = Home()
+    server = await home_server(home)
+    old, new = begun(tmp_path / "old"), begun(tmp_path / "new")
+    old.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * 44 + [[0, 0]] * 4))])
+    await Statistics(StatisticsLink(settings(server)), old).step()
+    statistics = Statistics(StatisticsLink(settings(server)), new)
+    dark = [[0, 0]] * 10
+    for number, begin, rows in ((2, 52, dark[:4]), (3, 42, [[10, 3]] * 2 + dark[:8])):
+        new.keep(ESN, 1, [(number, profile(number, begin, rows))])
+        await statistics.step()
+    told = home.statistics["smartmeter:meter_sm000001_delivered"]
+    assert told["2026-01-01T13:00:00+00:00"] == (440, 440)
+    old.close()
+    new.close()
+    server.close()
+
+
 async def test_a_history_that_began_at_0_again_is_mended_although_the_first_import_fails(
     tmp_path: Path,
 ) -> None:
