@@ -7,13 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from ansi_tables import Snapshot
-from ansi_tables.errors import TableError
+from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.profile_blocks import ProfileShape, first_since, shape_of
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, OffsetRead
-from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, image_of
 from smartmeter.tms.store.queries import Gaps
 
 PROFILE_STATUS = 63
@@ -41,12 +41,13 @@ class PolledRing:
     def read(
         self, context_id: int, since_s: int | None, now_s: Callable[[], int]
     ) -> Exchange[tuple[dict[str, Any], ...]]:
-        """Read the intervals that are missing, as runs; none where the meter refuses its tables.
+        """Read the intervals that are missing, as runs; none where the meter refuses its status.
 
-        ExchangeFailed where another meter is only busy: its list is cut now or never.  Of another
-        meter than the one that was known here, those are that ended after that was heard last, at
-        ``since_s``.  Seconds are of UTC.  Of a ring that moved meanwhile the blocks that it did
-        not touch are kept, and only the others are read again.
+        ExchangeRefused where it refuses the data, or what their form follows from; ExchangeFailed
+        where another meter is only busy: its list is cut now or never.  Of another meter than the
+        one that was known here, those are that ended after that was heard last, at ``since_s``.
+        Seconds are of UTC.  Of a ring that moved meanwhile the blocks that it did not touch are
+        kept, and only the others are read again.
         """
         kept: list[dict[str, Any]] = []
         left: Gaps | None = None
@@ -66,6 +67,8 @@ class PolledRing:
                 if since_s is not None:  # a session may have been waited for, so it counts now
                     self.begin = _first_since(read, (since_s, now_s()))
                     missing = ((self.begin, None),)
+            except MissingContextError as error:
+                raise ExchangeRefused(f"the load profile of the meter: {error}") from error
             except TableError as error:
                 raise _nonsense(error) from error
             after = yield [encode_request(FullRead(PROFILE_STATUS))]
@@ -137,14 +140,23 @@ class PolledRing:
 
     def _block(self, at: int, count: int) -> Exchange[bytes]:
         [answer] = yield [encode_request(OffsetRead(self._table, at, count))]
-        octets = image_of(answer, f"ST-{self._table}")
+        octets = self._given(answer)
         if len(octets) != count:
             raise ExchangeFailed(f"ST-{self._table} gave {len(octets)} octets of {count}")
         return octets
 
     def _whole(self) -> Exchange[bytes]:
         [answer] = yield [encode_request(FullRead(self._table))]
-        return image_of(answer, f"ST-{self._table}")
+        return self._given(answer)
+
+    def _given(self, answer: bytes) -> bytes:
+        """Give the octets of an answer; ExchangeRefused where it would be the same later."""
+        try:
+            return image_of(answer, f"ST-{self._table}")
+        except ExchangeFailed as error:
+            if answer[:1] in (b"", b"\0") or is_busy(answer):
+                raise
+            raise ExchangeRefused(str(error)) from error
 
     def _runs(
         self, read: LoadProfile, gaps: Gaps, context_id: int, extended: bool

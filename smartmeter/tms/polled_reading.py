@@ -19,7 +19,7 @@ from ansi_tables.meaning.identity import IDENTITY
 from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
-from smartmeter.tms.exchanges import Exchange, ExchangeFailed, image_of
+from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, image_of
 from smartmeter.tms.polled import PollSchedule
 from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing, is_busy
 from smartmeter.tms.store.queries import Gaps
@@ -65,7 +65,8 @@ class Known:
 def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     """Read what a schedule asks for; a table that the meter lacks or refuses is left out.
 
-    ExchangeFailed, too, where it is not one meter that answers to the end.
+    ExchangeFailed where nothing else was asked for than a load profile whose data are refused,
+    and where it is not one meter that answers to the end.
     """
     return (yield from _of_one_meter(_poll(schedule, known)))
 
@@ -115,7 +116,11 @@ def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     if (schedule.load_profile or is_another) and PROFILE_STATUS in used:
         for set_nbr in (one for one in SETS if PROFILE_STATUS + one in used):
             ring = PolledRing(set_nbr, {**context, **images}, known.gaps.get(set_nbr, EVERYTHING))
-            profile += yield from ring.read(name, since_s, known.now_s)
+            try:
+                profile += yield from ring.read(name, since_s, known.now_s)
+            except ExchangeRefused as error:
+                if is_another or not (schedule.tables or schedule.event_log):
+                    raise ExchangeFailed(str(error)) from error
             anew |= {set_nbr} if ring.anew else set()
             begins |= {set_nbr: ring.begin} if ring.begin is not None else {}
     events: tuple[Mapping[str, Any], ...] = ()

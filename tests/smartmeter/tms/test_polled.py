@@ -207,7 +207,8 @@ class Bench:
         request = decode_request(octets)
         self.asked.append(request)
         self.between(request)
-        if isinstance(request, FullRead) and request.table in self.refused:
+        assert isinstance(request, FullRead | OffsetRead)
+        if request.table in self.refused:
             return bytes([self.refusal])
         port = port_of(self.meter)
         port.logon(2, b"TMS", self.now_us)
@@ -215,7 +216,6 @@ class Bench:
         try:
             if isinstance(request, FullRead):
                 return b"\0" + block(port.read(request.table, self.now_us))
-            assert isinstance(request, OffsetRead)
             image = port.read(request.table, self.now_us)
             return b"\0" + block(image[request.offset : request.offset + request.count])
         except Refused as refused:
@@ -319,6 +319,30 @@ def test_a_log_that_the_meter_refuses_costs_no_load_profile(refused: int) -> Non
     both = replace(SCHEDULES[2], load_profile=True)
     reading = bench.run_script(poll(both, EVERYTHING))
     assert flat(reading) and not reading.events
+
+
+@pytest.mark.parametrize("refused", [61, 63, 64])
+def test_a_load_profile_that_the_meter_refuses_costs_nothing_else(refused: int) -> None:
+    bench = Bench()
+    bench.run(3)
+    for on in (False, True):  # of which its log tells
+        bench.meter.mains(on, bench.now_us)
+        bench.run(0.1)
+    bench.refused = {refused}
+    daily = replace(SCHEDULES[2], load_profile=True)
+    reading = bench.run_script(poll(daily, EVERYTHING))
+    assert not reading.profile and reading.events and 23 in reading.images
+    if refused != 63:
+        with pytest.raises(ExchangeFailed, match=f"ST-{refused}"):  # else nobody would know
+            bench.poll(1)
+
+
+def test_a_meter_that_is_busy_with_its_load_profile_is_polled_again() -> None:
+    bench = Bench()
+    bench.run(3)
+    bench.refused, bench.refusal = {64}, ResponseCode.bsy
+    with pytest.raises(ExchangeFailed, match=r"ST-64: .* answered bsy"):
+        bench.poll(1)
 
 
 def test_a_ring_that_moves_while_it_is_read_is_read_again() -> None:
