@@ -12,6 +12,8 @@ import pytest
 
 pty = pytest.importorskip("pty", reason="no terminals here")
 
+PROMPT = "meter> "
+
 
 class Terminal:
     """A program on a terminal of its own."""
@@ -29,11 +31,11 @@ class Terminal:
         )
         os.close(theirs)
 
-    def say(self, text: str, expected: str, timeout_s: float = 60.0) -> str:
-        """Type, and read until something is shown."""
+    def say(self, text: str, expected: str, then: str = "", timeout_s: float = 60.0) -> str:
+        """Type, and read until something is shown, and after it what asks for more."""
         os.write(self._descriptor, text.encode())
         shown, end_s = "", time.monotonic() + timeout_s
-        while expected not in shown:
+        while then not in shown.partition(expected)[2] or expected not in shown:
             assert time.monotonic() < end_s, f"{expected!r} does not come; there is {shown!r}"
             if select.select([self._descriptor], [], [], 0.2)[0]:
                 shown += os.read(self._descriptor, 4096).decode(errors="replace")
@@ -58,15 +60,15 @@ class Terminal:
 def test_a_shell_completes_remembers_and_asks(tmp_path: Path) -> None:
     home = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
     terminal = Terminal(["shell", "sim:"], {**home, "SMARTMETER_PASSWORD": "master"})
-    terminal.say("", "meter> ")
-    terminal.say("read ST-05\n", "IDENTIFICATION")
-    terminal.say("read 23\n", "active energy delivered: ")
+    terminal.say("", PROMPT)
+    terminal.say("read ST-05\n", "IDENTIFICATION", PROMPT)
+    terminal.say("read 23\n", "active energy delivered: ", PROMPT)
     terminal.say("procedure CLEAR_D\t\n", "Type the meter's serial number")
-    terminal.say("SM000001\n", "CLEAR_DATA: completed")
+    terminal.say("SM000001\n", "CLEAR_DATA: completed", PROMPT)
     terminal.say("write 5 IDENTIFICATION=POLE\n", "[y/N]")
-    terminal.say("n\n", "nothing was sent")
-    terminal.say("line\n", "9600 baud")
-    assert "EOF" not in terminal.say("help\n", "write")
+    terminal.say("n\n", "nothing was sent", PROMPT)
+    terminal.say("line\n", "9600 baud", PROMPT)
+    assert "EOF" not in terminal.say("help\n", "write", PROMPT)
     assert terminal.close() == 0
     [history] = tmp_path.rglob("history")
     assert "procedure CLEAR_DATA" in history.read_text()
