@@ -31,6 +31,10 @@ class ResponseCode(IntEnum):
     PRIVATE = 0x1E
 
 
+#: What is refused by these may be had when it is asked for again.
+NOT_NOW = frozenset((ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk))
+
+
 def code_name(code: int) -> str:
     """Give the name of a response code; an unknown one is shown as a number."""
     try:

@@ -13,11 +13,11 @@ from ansi_tables.values import Record, TableTime
 from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import NOT_NOW, ResponseCode
 from smartmeter.base.clock import MAX_CALENDAR_S
 
 CLOCK_TABLE = 52
-_FOR_NOW = (ResponseCode.isc, ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk)
+_FOR_NOW = NOT_NOW | {ResponseCode.isc}
 #: A clock that shows later is garbage: the module's, set from it, must have room to run on.
 LATEST_CLOCK_S = MAX_CALENDAR_S - 366 * 86_400
 

@@ -39,7 +39,7 @@ from protocols.c1222.services import Deregister, Disconnect, Trace, encode_servi
 from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import RemoteProtocolError
 from protocols.machine import Event, earliest
-from protocols.psem.codes import ResponseCode, code_name
+from protocols.psem.codes import NOT_NOW, ResponseCode, code_name
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
 from smartmeter.comms.patience import Awaited, Patience
@@ -66,7 +66,7 @@ FIRST_PAUSE_US, MAX_PAUSE_US = 1_000_000, 60_000_000
 #: How long after one that was set aside was refused the next of those is tried.
 ASIDE_PAUSE_US = 3600 * US_PER_S
 #: Refusals that are of the moment and not of the report.
-_LATER = frozenset(bytes([one]) for one in (ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk))
+_LATER = frozenset(bytes([one]) for one in NOT_NOW)
 #: A bearer that is down at the first try needs a moment; so does a TMS that restarts.
 REGISTER_TIMEOUT_US = 15 * US_PER_S
 #: Requests in a row without an answer, after which a bearer is doubted.

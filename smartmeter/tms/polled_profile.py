@@ -11,7 +11,7 @@ from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.meaning.load_profile import LoadProfile
 from ansi_tables.profile_blocks import ProfileShape, first_since, shape_of
 from protocols.psem.codec import encode_request
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import NOT_NOW
 from protocols.psem.services import FullRead, OffsetRead
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, image_of
 from smartmeter.tms.store.queries import Gaps
@@ -19,7 +19,6 @@ from smartmeter.tms.store.queries import Gaps
 PROFILE_STATUS = 63
 #: A ring that moves while it is read is read again so often.
 ATTEMPTS = 3
-_BUSY = [bytes([code]) for code in (ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk)]
 #: What is missing where nothing is known.
 EVERYTHING: Gaps = ((0, None),)
 
@@ -183,7 +182,7 @@ class PolledRing:
 
 def is_busy(answer: bytes) -> bool:
     """Tell whether what was refused may be had later."""
-    return answer[:1] in _BUSY
+    return bool(answer) and answer[0] in NOT_NOW
 
 
 def _nonsense(error: TableError) -> ExchangeFailed:
