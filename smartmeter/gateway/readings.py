@@ -28,6 +28,7 @@ from ansi_tables.ssi_tables import CONTEXT_TABLES, AlarmSource, ModuleAlarm, Ssi
 from protocols.psem.codec import MalformedRequest
 from smartmeter.base.errors import DamagedError, StorageError
 from smartmeter.base.file import file_number, leads_to, log_of
+from smartmeter.base.tasks import DAY_S, HOUR_S
 from smartmeter.gateway.energy_totals import EnergyTotals
 from smartmeter.tms.report_reader import read_report
 from smartmeter.tms.store.faults import empty_log
@@ -44,7 +45,6 @@ MAX_ROWS = 1000
 NEWEST_ROWS = 10_000
 #: How long rows are kept, where nothing else is set.
 KEEP_DAYS = 800
-DAY_S = 86_400
 MAX_DIGITS = 60
 #: How long another program's write is waited for: meanwhile nothing else is done.
 BUSY_S = 0.5
@@ -485,7 +485,7 @@ class Readings:
         row = self._one(
             "SELECT min(end_s - length_s) AS begin_s FROM intervals WHERE esn=?"
             " AND end_s > ? AND end_s <= ? AND +set_nbr=? AND direction=? AND unit='Wh'",
-            *(esn, hour_s, hour_s + 3600, set_nbr, direction),
+            *(esn, hour_s, hour_s + HOUR_S, set_nbr, direction),
         )
         return row["begin_s"] if row is not None and row["begin_s"] is not None else hour_s
 

@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from protocols.transports.port import system_words
+from smartmeter.base.tasks import HOUR_S
 from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
@@ -30,7 +31,6 @@ MAX_ENTRIES = 500
 #: Before an hour its predecessor is looked for here, hour by hour; months are looked through
 #: before that, as a month's answer may reach beyond what was asked by as much as it is long.
 NEAR_S = 33 * 86_400
-HOUR_S = 3600
 
 
 class _Session:
