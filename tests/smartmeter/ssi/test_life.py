@@ -43,6 +43,12 @@ def module_of(quality: int = 2, **pages: bytes) -> Module:
     return Module(nvram, Calendar(None), 0)
 
 
+@pytest.fixture
+def wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let modules have a password that their meters refuse."""
+    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
+
+
 @pytest.mark.parametrize(
     ("password", "accepted"), [(b"master", True), (b"guess", False), (b"", None)]
 )
@@ -56,10 +62,8 @@ def test_what_became_of_the_optical_password_is_known(
     assert street.device.module.optical.password_accepted is accepted
 
 
-def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once_over_restarts_too(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
+@pytest.mark.usefixtures("wrong_password")
+def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once_over_restarts_too() -> None:
     street = Street(baud=9600)
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=1)))
@@ -70,10 +74,8 @@ def test_a_meter_that_begins_to_refuse_the_password_is_told_of_once_over_restart
     assert told == [ModuleAlarm.METER_SECURITY]
 
 
-def test_a_wrong_password_of_the_module_keeps_a_meter_locked_for_nobody_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
+@pytest.mark.usefixtures("wrong_password")
+def test_a_wrong_password_of_the_module_keeps_a_meter_locked_for_nobody_else() -> None:
     street = Street()
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule()))
@@ -85,10 +87,8 @@ def test_a_wrong_password_of_the_module_keeps_a_meter_locked_for_nobody_else(
     assert locked_h <= 5, "a meter is locked for an hour by each wrong one"
 
 
-def test_intervals_that_need_no_password_are_reported_where_the_log_needs_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(host, "FACTORY", replace(FACTORY, optical_password=b"guess"))
+@pytest.mark.usefixtures("wrong_password")
+def test_intervals_that_need_no_password_are_reported_where_the_log_needs_one() -> None:
     street = Street()
     street.run(10)
     street.provision(

@@ -112,6 +112,13 @@ class Street(Office):
     def open_silences(self) -> int:
         return self.store.number("SELECT count(*) FROM silences WHERE ended_s=0")
 
+    def meets_another_template(self, version: int) -> None:
+        """Report by ``version`` before and after a start of the head-end with another template."""
+        self.report(version)
+        self.head_end.template = make_template({"general": {"REPORT_GRACE_S": 77}})
+        self.restart()
+        self.report(version)
+
 
 @pytest.fixture
 def street() -> Street:
@@ -197,10 +204,7 @@ def test_a_template_that_a_module_refuses_is_told_once_and_brought_ever_more_rar
 def test_a_module_that_refuses_the_template_is_late_by_the_one_that_it_keeps_to(
     street: Street, version: int
 ) -> None:
-    street.report(version)
-    street.head_end.template = make_template({"general": {"REPORT_GRACE_S": 77}})
-    street.restart()
-    street.report(version)
+    street.meets_another_template(version)
     while street.state != "not provisioned":
         street.go_on_answering(ResponseCode.iar)
     street.outage(1, restored=True, version=version)
@@ -217,10 +221,7 @@ def test_a_module_that_refuses_the_template_is_late_by_the_one_that_it_keeps_to(
 def test_who_could_not_be_brought_to_another_template_and_never_comes_is_silent(
     street: Street, version: int
 ) -> None:
-    street.report(version)
-    street.head_end.template = make_template({"general": {"REPORT_GRACE_S": 77}})
-    street.restart()
-    street.report(version)
+    street.meets_another_template(version)
     street.go_on(200)
     assert street.state == "not provisioned"
     street.go_on(3600)

@@ -5,6 +5,7 @@ them for ``recorder/import_statistics`` and ``recorder/statistics_during_period`
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -255,45 +256,44 @@ async def test_no_energy_is_lost_where_the_readings_begin_anew_within_an_hour(
     server.close()
 
 
+async def told_of_new_readings(
+    tmp_path: Path, had: list[list[int]], parts: Sequence[tuple[int, list[list[int]]]]
+) -> dict[str, tuple[int, int]]:
+    """Give what Home Assistant has after ``had`` of readings that were lost, and ``parts`` of new
+    ones, each sent when it came: from which quarter of an hour, and its rows."""
+    home = Home()
+    server = await home_server(home)
+    old, new = begun(tmp_path / "old"), begun(tmp_path / "new")
+    old.keep(ESN, 1, [(2, profile(2, 0, had))])
+    await Statistics(StatisticsLink(settings(server)), old).step()
+    statistics = Statistics(StatisticsLink(settings(server)), new)
+    for number, (begin, rows) in enumerate(parts, 2):
+        new.keep(ESN, 1, [(number, profile(number, begin, rows))])
+        await statistics.step()
+    old.close()
+    new.close()
+    server.close()
+    return home.statistics["smartmeter:meter_sm000001_delivered"]
+
+
 @pytest.mark.parametrize(("had", "filled"), [(48, 42), (46, 46), (46, 42), (46, 38)])
 async def test_no_energy_is_lost_or_doubled_where_a_gap_before_the_new_readings_is_filled(
     tmp_path: Path, had: int, filled: int
 ) -> None:
-    home = Home()
-    server = await home_server(home)
-    old, new = begun(tmp_path / "old"), begun(tmp_path / "new")
-    old.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * had))])
-    await Statistics(StatisticsLink(settings(server)), old).step()
-    statistics = Statistics(StatisticsLink(settings(server)), new)
-    for number, begin, end in ((2, 52, 56), (3, filled, 52)):
-        new.keep(ESN, 1, [(number, profile(number, begin, [[10, 3]] * (end - begin)))])
-        await statistics.step()
-    told = home.statistics["smartmeter:meter_sm000001_delivered"]
+    full = [[10, 3]] * 56
+    parts = ((52, full[52:56]), (filled, full[filled:52]))
+    told = await told_of_new_readings(tmp_path, full[:had], parts)
     assert told["2026-01-01T13:00:00+00:00"] == (560, 560)
-    old.close()
-    new.close()
-    server.close()
 
 
 async def test_no_energy_is_doubled_where_none_came_in_the_hours_before_the_new_readings(
     tmp_path: Path,
 ) -> None:
     """As of a sun that went down: the history before goes on, and its sums stand still."""
-    home = Home()
-    server = await home_server(home)
-    old, new = begun(tmp_path / "old"), begun(tmp_path / "new")
-    old.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * 44 + [[0, 0]] * 4))])
-    await Statistics(StatisticsLink(settings(server)), old).step()
-    statistics = Statistics(StatisticsLink(settings(server)), new)
-    dark = [[0, 0]] * 10
-    for number, begin, rows in ((2, 52, dark[:4]), (3, 42, [[10, 3]] * 2 + dark[:8])):
-        new.keep(ESN, 1, [(number, profile(number, begin, rows))])
-        await statistics.step()
-    told = home.statistics["smartmeter:meter_sm000001_delivered"]
+    day = [[10, 3]] * 44 + [[0, 0]] * 12
+    parts = ((52, day[52:56]), (42, day[42:52]))
+    told = await told_of_new_readings(tmp_path, day[:48], parts)
     assert told["2026-01-01T13:00:00+00:00"] == (440, 440)
-    old.close()
-    new.close()
-    server.close()
 
 
 async def test_a_history_that_began_at_0_again_is_mended_although_the_first_import_fails(
