@@ -50,9 +50,8 @@ FORGET_S = 6.5
 class ObservedPort:
     """A port that notes how long the meter takes to acknowledge, and then to answer."""
 
-    def __init__(self, inner: Port, now_us: Callable[[], int] = monotonic_us) -> None:
+    def __init__(self, inner: Port) -> None:
         self._inner = inner
-        self._now_us = now_us
         self._asked_us: int | None = None
         self._acknowledged_us: int | None = None
         self._found: list[Exchange] = []
@@ -66,7 +65,7 @@ class ObservedPort:
         """Read, and note when the ACK and the answer began."""
         data = self._inner.read(timeout_s)
         if data and self._asked_us is not None:
-            now_us = self._now_us()
+            now_us = monotonic_us()
             if self._acknowledged_us is None and data[0] == ACK:
                 self._acknowledged_us, data_after = now_us, data[1:]
             else:
@@ -81,7 +80,7 @@ class ObservedPort:
         """Write; a packet of ours begins an exchange."""
         self._inner.write(data)
         if bytes([STP]) in data[:2]:
-            self._asked_us, self._acknowledged_us = self._now_us(), None
+            self._asked_us, self._acknowledged_us = monotonic_us(), None
 
     def set_baud(self, baud: int) -> None:
         """Change the speed of the port inside."""

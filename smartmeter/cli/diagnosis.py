@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from protocols.datalink.packet import ACK, NAK, STP
@@ -33,9 +33,8 @@ IDENTIFY = bytes.fromhex("ee0000000001201310")
 class WatchedPort:
     """A port that keeps what came, and how long the meter took to acknowledge."""
 
-    def __init__(self, inner: Port, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, inner: Port) -> None:
         self._inner = inner
-        self._now_s = now_s
         self._written_s: float | None = None
         self._baud = 9600
         self.written = b""
@@ -50,7 +49,7 @@ class WatchedPort:
         if data and self._written_s is not None:
             if data[0] == ACK:
                 bits_s = len(data) * BITS_AN_OCTET / self._baud if _is_line(self._inner) else 0.0
-                self.delays_s.append(max(0.0, self._now_s() - self._written_s - bits_s))
+                self.delays_s.append(max(0.0, time.monotonic() - self._written_s - bits_s))
             self._written_s = None
         return data
 
@@ -59,7 +58,7 @@ class WatchedPort:
         self._inner.write(data)
         self.written = (self.written + data)[-MAX_KEPT_OCTETS:]
         if STP in data:
-            self._written_s = self._now_s()
+            self._written_s = time.monotonic()
 
     def set_baud(self, baud: int) -> None:
         """Change the speed."""

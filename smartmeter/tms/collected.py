@@ -23,7 +23,7 @@ from smartmeter.tms.jobs import DONE, FAILED
 from smartmeter.tms.store.interval_rows import BACK_FILL
 from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.places import MAX_SECOND, Tenure, in_its_place, tenure
-from smartmeter.tms.store.queries import bounded, meter_row
+from smartmeter.tms.store.queries import bounded, context_tables, meter_row
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.wording import code_name, iso
 
@@ -100,7 +100,7 @@ class Collected:
             counts = json.loads(row["raw"])
             layout = row["esn"], row["context_id"], len(counts)
             if layout not in layouts:
-                context = self._context(row["esn"], row["context_id"])
+                context = context_tables(self._store, row["esn"], row["context_id"])
                 layouts[layout] = channels_of(context, set_nbr, len(counts))
             for (name, scale), count in zip(layouts[layout], counts, strict=True):
                 value = count if scale is None else _number(scale.value(count))
@@ -129,13 +129,8 @@ class Collected:
         )
         return {"taken": iso(taken), "registers": found}
 
-    def _context(self, esn: str, context_id: int) -> dict[int, bytes]:
-        sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
-        rows = self._store.read(sql, esn, context_id)
-        return {row["table_nbr"]: octets_of(row["image"]) for row in rows}
-
     def _snapshot(self, esn: str, context_id: int) -> Snapshot:
-        images = self._context(esn, context_id)
+        images = context_tables(self._store, esn, context_id)
         for r in self._store.read(
             "SELECT table_nbr, image FROM images WHERE esn=? AND table_nbr < 2048", esn
         ):

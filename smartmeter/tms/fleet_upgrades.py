@@ -19,7 +19,8 @@ from smartmeter.tms.wording import code_words, iso
 
 #: SmartMeters of one request.
 MAX_LIST = 10_000
-MAX_SECOND = MAX_CALENDAR_S - 1
+#: The last second that an activation may have.
+MAX_ACTIVATION_S = MAX_CALENDAR_S - 1
 
 
 class FleetUpgrades:
@@ -38,8 +39,10 @@ class FleetUpgrades:
         """
         if not 0 < len(esns) <= MAX_LIST:
             raise SettingsError("esns", f"{len(esns)} SmartMeters", f"give 1 to {MAX_LIST}")
-        if not 0 <= activation_s <= MAX_SECOND:
-            raise SettingsError("activation", "is no second of UTC", f"give 0 to {MAX_SECOND}")
+        if not 0 <= activation_s <= MAX_ACTIVATION_S:
+            raise SettingsError(
+                "activation", "is no second of UTC", f"give 0 to {MAX_ACTIVATION_S}"
+            )
         image = read_image(octets, "image")
         for esn in esns:
             in_service(self._store, esn)

@@ -28,13 +28,12 @@ class JobList:
 
         Who goes on below the last one of a page reads none twice; an offset moves with what comes.
         """
-        where, values = ("WHERE esn=?", [esn]) if esn else ("", [])
+        where, values = ("esn=?", [esn]) if esn else ("TRUE", [])
         rows = self._store.read(
-            f"SELECT * FROM jobs {where or 'WHERE TRUE'} AND id<?"
-            " ORDER BY id DESC LIMIT ? OFFSET ?",
+            f"SELECT * FROM jobs WHERE {where} AND id<? ORDER BY id DESC LIMIT ? OFFSET ?",
             *(*values, before, bounded(limit), max(0, offset)),
         )
-        total = self._store.number(f"SELECT count(*) FROM jobs {where}", *values)
+        total = self._store.number(f"SELECT count(*) FROM jobs WHERE {where}", *values)
         return {
             "total": total,
             "jobs": [

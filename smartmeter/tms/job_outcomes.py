@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
-from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, encode
+from ansi_tables.ssi_tables import SsiTable, encode
 from smartmeter.base.errors import StorageError
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.jobs import DONE, ENDED, FAILED, Job, JobChanged
@@ -19,7 +19,7 @@ from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_
 from smartmeter.tms.silence import SilenceWatch
 from smartmeter.tms.store import records
 from smartmeter.tms.store.job_rows import result_text, update_job
-from smartmeter.tms.store.queries import has_power
+from smartmeter.tms.store.queries import has_power, tables_begin
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.silences import (
     store_provisioned,
@@ -141,10 +141,8 @@ class JobOutcomes:
         self._commits.write(change, after)
 
     def _upgraded(self, job: Job, told: Mapping[str, Any], utc_s: int) -> None:
-        sql = "SELECT base FROM meters WHERE esn=?"
-        base = self._store.number(sql, job.esn) or DEFAULT_BASE
-        image = encode(SsiTable.UPGRADE_STATUS, told)
-        self._keep_images(job, {base + SsiTable.UPGRADE_STATUS: image}, utc_s)
+        table = tables_begin(self._store, job.esn) + SsiTable.UPGRADE_STATUS
+        self._keep_images(job, {table: encode(SsiTable.UPGRADE_STATUS, told)}, utc_s)
 
     def _polled_once(self, job: Job, reading: Any, utc_s: int) -> None:
         """Keep what a poll came to; the next looks up what is known when that is durable."""

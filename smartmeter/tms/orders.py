@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from ansi_tables.ssi_tables import DEFAULT_BASE
 from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms import exchanges, key_changes, upgrades
@@ -21,7 +20,7 @@ from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.retirement import Retirement
 from smartmeter.tms.store.job_rows import store_job, update_job
-from smartmeter.tms.store.queries import gaps_by_set
+from smartmeter.tms.store.queries import gaps_by_set, tables_begin
 from smartmeter.tms.store.silences import store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
@@ -143,13 +142,12 @@ class Orders:
         requested_by: str,
         script: Callable[[], Exchange[Any]],
         attempts: int = MAX_ATTEMPTS,
-        about: str = "",
     ) -> int | None:
         """Begin a job; give its number, None where such a one is under way or cannot be."""
         if not self._takes(esn, kind):
             return None
         utc_s, now_us = self._now()
-        row = (esn, kind, WAITING, requested_by, utc_s, about)
+        row = (esn, kind, WAITING, requested_by, utc_s, "")
         number = self._store.write_now(lambda c: store_job(c, row))
         job = Job(number, esn, kind, script, requested_by, attempts)
         if kind == Kind.PROVISION and not self._keeps_to_template(esn):
@@ -195,7 +193,7 @@ class Orders:
         return self._store.number(sql, esn) == self._template.version
 
     def _base(self, esn: str) -> int:
-        return self._store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE
+        return tables_begin(self._store, esn)
 
 
 def _gone_out(job: Job) -> str:

@@ -23,8 +23,7 @@ from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import ABANDONED, Answered, Unanswered
 from smartmeter.tms.store import records
 from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
-from smartmeter.tms.store.octets import octets_of
-from smartmeter.tms.store.queries import Gaps, gaps_by_set
+from smartmeter.tms.store.queries import Gaps, context_tables, gaps_by_set
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.taking_over import Begins, newest_epoch, store_taken_over
@@ -115,9 +114,6 @@ class PolledSource:
         """The shell has none, or was refused (``heard``)."""
         self._events.append(Unanswered(transaction, cause, heard))
 
-    def expire(self, now_us: int) -> None:
-        """Nothing is due by itself: the shell bounds each session."""
-
     def events(self) -> list[Event]:
         """Give what happened."""
         events, self._events = self._events, []
@@ -146,12 +142,6 @@ class PolledSource:
                 " WHERE esn=?",
                 due.esn,
             )
-            images = self._store.read(
-                "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?",
-                due.esn,
-                row["context_id"] if row is not None else 0,
-            )
-            context = {one["table_nbr"]: octets_of(one["image"]) for one in images}
             schedule = due.schedule
             sql = "SELECT count(*) FROM silences WHERE esn=? AND ended_s=0"
             if self._store.number(sql, due.esn):
@@ -162,7 +152,7 @@ class PolledSource:
             identity = bytes(told["image"]) if told is not None else None
             begins = Begins.of(row["taken_over"]) if row is not None else Begins()
             known = Known(
-                context,
+                context_tables(self._store, due.esn, row["context_id"]) if row is not None else {},
                 self._gaps(due.esn, begins),
                 identity,
                 row["heard_s"] if row is not None else 0,

@@ -107,6 +107,11 @@ class TmsServer:
         return self.listener.tcp_address
 
     @property
+    def utc_s(self) -> int:
+        """Give the calendar's second now; 0 while it is not set."""
+        return self.calendar.utc_s(monotonic_us()) or 0
+
+    @property
     def connections(self) -> int:
         """Give how many connections are open."""
         return len(self.listener.paths)
@@ -144,24 +149,15 @@ class TmsServer:
 
     def import_shipment(self, shipped: list[Shipped]) -> int:
         """Enter SmartMeters; gives how many were new."""
-        utc_s = self.calendar.utc_s(monotonic_us()) or 0
-
-        def change(connection: sqlite3.Connection) -> int:
-            return import_shipment(connection, shipped, utc_s)
-
-        try:
-            new = self.store.write_now(change)
-        except sqlite3.IntegrityError as error:
-            raise SettingsError(
-                "shipment file", f"contradicts what is stored: {error}", "mend the line"
-            ) from error
+        utc_s = self.utc_s
+        new = self._enter("shipment file", lambda c: import_shipment(c, shipped, utc_s))
         self.head_end.load_keys()
         return new
 
     def import_polled(self, meters: list[PolledMeter]) -> int:
         """Enter plain meters to be polled; gives how many were new."""
         new = self._store_polled(meters)
-        self._poll_stored()
+        self.head_end.polled.load(self.utc_s)
         return new
 
     async def enter_polled(self, text: str) -> tuple[int, int]:
@@ -175,24 +171,24 @@ class TmsServer:
             return len(meters), self._store_polled(meters)
 
         entered = await asyncio.to_thread(enter)
-        self._poll_stored()  # the plan of polls is the loop's
+        self.head_end.polled.load(self.utc_s)  # the plan of polls is the loop's
         return entered
 
     def _store_polled(self, meters: list[PolledMeter]) -> int:
-        utc_s = self.calendar.utc_s(monotonic_us()) or 0
-        try:
-            return self.store.write_now(lambda c: import_polled(c, meters, utc_s))
-        except sqlite3.IntegrityError as error:
-            raise SettingsError(
-                "list of polled meters", f"contradicts what is stored: {error}", "mend the line"
-            ) from error
+        utc_s = self.utc_s
+        return self._enter("list of polled meters", lambda c: import_polled(c, meters, utc_s))
 
-    def _poll_stored(self) -> None:
-        self.head_end.polled.load(self.calendar.utc_s(monotonic_us()) or 0)
+    def _enter(self, what: str, change: Callable[[sqlite3.Connection], int]) -> int:
+        """Store the lines of a file; SettingsError when one contradicts what is stored."""
+        try:
+            return self.store.write_now(change)
+        except sqlite3.IntegrityError as error:
+            fault = f"contradicts what is stored: {error}"
+            raise SettingsError(what, fault, "mend the line") from error
 
     def remove_polled(self, esn: str) -> None:
         """Forget a plain meter that is polled; what it told stays."""
-        utc_s = self.calendar.utc_s(monotonic_us()) or 0
+        utc_s = self.utc_s
         self.store.write_now(lambda c: remove_polled(c, esn, utc_s))
         self.head_end.polled.remove(esn)
         self.head_end.retirement.load()
@@ -262,8 +258,7 @@ class TmsServer:
             await asyncio.sleep(ROUND_S)
 
     async def _prune(self, days: int, a_day_at_most: bool) -> None:
-        utc_s = self.calendar.utc_s(monotonic_us()) or 0
-        script = steps(self.store, days, utc_s, a_day_at_most)
+        script = steps(self.store, days, self.utc_s, a_day_at_most)
         step = next(script, None)
         while step is not None:
             begun_us = monotonic_us()

@@ -130,7 +130,7 @@ class Service:
     @property
     def utc_s(self) -> int:
         """Give the calendar's second now."""
-        return self._server.calendar.utc_s(monotonic_us()) or 0
+        return self._server.utc_s
 
     def network(self) -> dict[str, int]:
         """Give what passed the network side and what was refused, by reason, since the start."""

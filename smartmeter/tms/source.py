@@ -49,8 +49,5 @@ class Source(Protocol):
     def abandon(self, transaction: int, now_us: int) -> None:
         """Send a request no more; Unanswered tells when no answer can come any longer."""
 
-    def expire(self, now_us: int) -> None:
-        """Do what is due."""
-
     def events(self) -> list[Event]:
         """Give what happened: Answered, Unanswered, and what else the source has to tell."""

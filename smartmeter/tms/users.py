@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 from collections.abc import Mapping
 
 from argon2 import PasswordHasher
@@ -17,6 +16,8 @@ MIN_PASSWORD = 8
 #: What the form of the log-in takes.
 MAX_NAME, MAX_PASSWORD = 64, 256
 FIRST_USER = "operator"
+#: What every user may do; there is one role yet.
+ROLE = "operator"
 #: Where the first operator's password comes from; never from the command line.
 PASSWORD_VARIABLE = "SMARTMETER_TMS_PASSWORD"
 
@@ -44,7 +45,7 @@ class Users:
         self._store.write_now(lambda c: c.execute("DELETE FROM users WHERE name=?", (name,)))
         return known
 
-    def set(self, name: str, password: str, role: str = "operator") -> None:
+    def set(self, name: str, password: str) -> None:
         """Enter a user or change the password; SettingsError for what the form does not take."""
         if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
             raise SettingsError(
@@ -60,12 +61,10 @@ class Users:
             raise SettingsError(
                 f"password of {name}", "is too short", f"use at least {MIN_PASSWORD} characters"
             )
-        hashed = self._hasher.hash(password)
-
-        def change(connection: sqlite3.Connection) -> None:
-            connection.execute("INSERT OR REPLACE INTO users VALUES (?,?,?)", (name, hashed, role))
-
-        self._store.write_now(change)
+        row = name, self._hasher.hash(password), ROLE
+        self._store.write_now(
+            lambda c: c.execute("INSERT OR REPLACE INTO users VALUES (?,?,?)", row).rowcount
+        )
 
     def first(self, environment: Mapping[str, str]) -> str | None:
         """Enter the first operator, with the password of the environment or one made up.

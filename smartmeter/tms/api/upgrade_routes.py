@@ -10,7 +10,7 @@ from pydantic import Field
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.api.wrong_requests import Asked
-from smartmeter.tms.fleet_upgrades import MAX_LIST, MAX_SECOND, FleetUpgrades
+from smartmeter.tms.fleet_upgrades import MAX_ACTIVATION_S, MAX_LIST, FleetUpgrades
 from smartmeter.tms.upgrades import MAX_IMAGE_OCTETS
 
 #: An image's file as base64, with its manifest.
@@ -22,7 +22,7 @@ class UpgradeRequest(Asked):
 
     esns: list[str] = Field(min_length=1, max_length=MAX_LIST)
     image: str = Field(max_length=MAX_TEXT)
-    activation_s: int = Field(0, ge=0, le=MAX_SECOND)
+    activation_s: int = Field(0, ge=0, le=MAX_ACTIVATION_S)
 
 
 def add_upgrades(app: FastAPI, upgrades: FleetUpgrades, user_of: Any) -> None:

@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Sequence
 
 from ansi_tables.decades.d06_load_profile import SETS
+from ansi_tables.ssi_tables import DEFAULT_BASE
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import State
+from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.pruned_numbers import RANGES_IN_HOLE, Numbered, without_pruned
 from smartmeter.tms.store.sqlite import Store
 
@@ -43,6 +45,18 @@ def in_service(store: Store, esn: str) -> sqlite3.Row:
     if row["state"] == State.RETIRED:
         raise SettingsError(esn, "is retired", "bring it back first")
     return row
+
+
+def tables_begin(store: Store, esn: str) -> int:
+    """Give where the tables of a meter's module begin, by its newest report."""
+    return store.number("SELECT base FROM meters WHERE esn=?", esn) or DEFAULT_BASE
+
+
+def context_tables(store: Store, esn: str, context_id: int) -> dict[int, bytes]:
+    """Give the images of a meter context by their table; none of one that is not stored."""
+    sql = "SELECT table_nbr, image FROM contexts WHERE esn=? AND context_id=?"
+    rows = store.read(sql, esn, context_id)
+    return {row["table_nbr"]: octets_of(row["image"]) for row in rows}
 
 
 def has_power(store: Store, esn: str) -> bool:
