@@ -164,6 +164,7 @@ def bit_field(ctx: Context, width: int, /, **bits: tuple[int, int]) -> Tree:
     code = _struct_code(width // 8, order, signed=False)
     leaf = Leaf(f"BITFIELD{width}", width // 8, decode, encode, code)
     leaf.bits = bits
+    leaf.members = (*bits, "FILLER") if spare else tuple(bits)
     return leaf
 
 
@@ -361,4 +362,6 @@ def rdate(ctx: Context) -> Tree:
             number |= part << low
         return number.to_bytes(2, order)
 
-    return Leaf("RDATE", 2, decode, encode)
+    leaf = Leaf("RDATE", 2, decode, encode)
+    leaf.members = {*_RDATE_YEARLY, *_RDATE_WEEKLY, *_RDATE_PERIOD, *_RDATE_UNUSED}
+    return leaf

@@ -171,7 +171,7 @@ class Layout:
             return value
         try:
             return value[place.bit]
-        except (KeyError, TypeError):
+        except KeyError:  # of an RDATE: which members there are depends on its MONTH
             raise TableValueError(
                 "no such bit", table=self.table, path=path, offset=place.offset
             ) from None

@@ -59,7 +59,8 @@ def fields_in(tree: Any, at: int = 0, path: str = "") -> Iterator[Field]:
 def find(tree: Any, path: str, table: str) -> Place:
     """Give the place of a field, array or record: "A.B.0"; TableValueError if there is none."""
     tree, at = unwrap(tree), 0
-    for name in path.split("."):
+    steps = path.split(".")
+    for depth, name in enumerate(steps, 1):
         if isinstance(tree, Struct):
             chosen = None
             for field in tree.subcons:
@@ -77,7 +78,9 @@ def find(tree: Any, path: str, table: str) -> Place:
                 )
             at += int(name) * (size_of(tree.subcon) or 0)
             tree = unwrap(tree.subcon)
-        elif isinstance(tree, Leaf) and path.endswith(f".{name}"):
+        elif isinstance(tree, Leaf) and depth == len(steps):
+            if name not in tree.members:
+                raise TableValueError("no such bit", table=table, path=path, offset=at)
             return Place(tree, at, name)
         else:
             raise TableValueError("no such field", table=table, path=path)

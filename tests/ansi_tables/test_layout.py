@@ -97,6 +97,7 @@ def test_fields_are_listed_and_found_by_their_paths() -> None:
     assert layout.field("LIST") == (2, 2) and layout.field("LIST.1") == (3, 1)
     assert layout.width("TAIL") == 1 and layout.count("LIST") == 2
     assert layout.has("BITS.LOW") and layout.has("A") and not layout.has("B")
+    assert not layout.has("BITS.HIGH") and not layout.has("A.LOW")
     assert layout.leaf("A").type_name == "UINT16"
     assert layout.construct.sizeof() == 6
 
@@ -109,6 +110,7 @@ def test_fields_are_listed_and_found_by_their_paths() -> None:
         ("LIST.x", "one of 0..1"),
         ("A.B.C", "no such field"),
         ("BITS.HIGH", "no such bit"),
+        ("BITS.LOW.LOW", "no such field"),
         ("A.LOW", "no such bit"),
     ],
 )

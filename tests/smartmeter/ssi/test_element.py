@@ -72,6 +72,12 @@ def test_a_member_of_a_bit_field_is_not_changed_by_its_neighbours(condition: Con
                     [False, False, True, True])  # fmt: skip
 
 
+def test_a_bit_that_its_field_does_not_have_is_a_fault() -> None:
+    for path in ("ED_MODE.NO_SUCH_FLAG", "ED_MODE.METERING_FLAG.METERING_FLAG"):
+        (fault,) = bound(TABLE=3, PATH=path).faults
+        assert "no such" in fault and path in fault
+
+
 @pytest.mark.parametrize(
     ("table", "path"), [(23, "TOT_DATA_BLOCK"), (52, "CLOCK_CALENDAR"), (23, "NO_SUCH")]
 )
