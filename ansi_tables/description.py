@@ -116,10 +116,8 @@ def _ordered(shapes: list[dict[str, Member]]) -> list[str]:
 
 def _length(member: Member) -> int | None:
     """Give what makes an array, a SET or a text longer on another device."""
-    return member.count if member.type_name.startswith("array") else _own_width(member)
-
-
-def _own_width(member: Member) -> int | None:
+    if member.type_name.startswith("array"):
+        return member.count
     return None if member.type_name == "record" else member.width
 
 

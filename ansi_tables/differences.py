@@ -7,12 +7,13 @@ not decode is compared octet by octet.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
+from ansi_tables.decades.d06_load_profile import SETS
 from ansi_tables.errors import TableError
 from ansi_tables.ids import name_of
 from ansi_tables.meaning.clock import clock_rules
@@ -95,19 +96,21 @@ def _decoded(old: Snapshot, new: Snapshot, number: int) -> Iterator[Difference]:
     before, after = old[number], new[number]
     special = _SPECIAL.get(number)
     if special is None:
-        yield from _fields(number, before, after, "", "")
+        yield from _fields(number, before, after, "", ())
         return
     skipped, give = special
     yield from give(old, new, number)
     yield from _fields(number, before, after, "", skipped)
 
 
-def _fields(number: int, old: Any, new: Any, path: str, skipped: str) -> Iterator[Difference]:
+def _fields(
+    number: int, old: Any, new: Any, path: str, skipped: Collection[str]
+) -> Iterator[Difference]:
     """Compare two values field by field; members whose name is in ``skipped`` are left out."""
     if isinstance(old, Record) and isinstance(new, Record):
         for name in dict.fromkeys((*old, *new)):
             inner = f"{path}.{name}" if path else name
-            if name in skipped.split():
+            if name in skipped:
                 continue
             if name not in old or name not in new:
                 yield Difference(number, inner, "is new" if name in new else "is gone")
@@ -220,9 +223,11 @@ def _profile(old: Snapshot, new: Snapshot, number: int) -> Iterator[Difference]:
 
 
 #: Table -> members that are not compared field by field, and what tells of them.
-_SPECIAL: Mapping[int, tuple[str, Callable[[Snapshot, Snapshot, int], Iterator[Difference]]]] = {
-    **dict.fromkeys((23, 24, 25), ("SUMMATIONS DEMANDS COINCIDENTS", _registers)),
-    28: ("PRESENT_DEMAND PRESENT_VALUE", _registers),
-    **dict.fromkeys((74, 76), ("ENTRIES", _log)),
-    **{63 + n: (f"LP_DATA_SET{n}", _profile) for n in (1, 2, 3, 4)},
+_SPECIAL: Mapping[
+    int, tuple[Collection[str], Callable[[Snapshot, Snapshot, int], Iterator[Difference]]]
+] = {
+    **dict.fromkeys((23, 24, 25), (("SUMMATIONS", "DEMANDS", "COINCIDENTS"), _registers)),
+    28: (("PRESENT_DEMAND", "PRESENT_VALUE"), _registers),
+    **dict.fromkeys((74, 76), (("ENTRIES",), _log)),
+    **{63 + n: ((f"LP_DATA_SET{n}",), _profile) for n in SETS},
 }

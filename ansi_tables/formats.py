@@ -150,4 +150,4 @@ def members(octets: bytes) -> frozenset[int]:
 
 
 def _refused(name: str, code: int) -> FormatRefusedError:
-    return FormatRefusedError(f"code {code} is reserved", table="ST-00", path=name, offset=None)
+    return FormatRefusedError(f"code {code} is reserved", table="ST-00", path=name)

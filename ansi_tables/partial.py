@@ -92,10 +92,9 @@ def part_of(layout: Layout, indices: Sequence[int], count: int = 1) -> Part:
     if not chosen or first + count > _last_number(tree) + 1:
         there = f"elements up to {_last_number(tree)}, of which the device may lack some"
         raise _no_element(layout, indices, f"{count} from {first} on: {path or 'it'} has {there}")
-    begin, end = chosen[0][1], chosen[-1][1]
-    width = chosen[-1][2]
-    whole = None if width is None else end + width - begin
-    return Part(begin, whole, tuple(name for name, _, _ in chosen))
+    (_, begin, _), (_, last_at, last_width) = chosen[0], chosen[-1]
+    width = None if last_width is None else last_at + last_width - begin
+    return Part(begin, width, tuple(name for name, _, _ in chosen))
 
 
 def _no_element(layout: Layout, indices: Sequence[int], fault: str) -> TableValueError:

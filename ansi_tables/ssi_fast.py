@@ -15,14 +15,15 @@ from operator import itemgetter
 from struct import Struct
 from typing import Any
 
-from ansi_tables.compact_profile import CompactInterval, decode, encode
+from ansi_tables.compact_profile import decode, encode
 from ansi_tables.errors import TableValueError
 from ansi_tables.ssi_layouts import (
     COMPACT,
     MAX_COMPACT_VALUES,
     MAX_INTERVALS,
     RAW,
-    check_values,
+    from_compact,
+    to_compact,
 )
 
 _SIGNATURE = b"SSI1"
@@ -122,15 +123,10 @@ def _compact(octets: bytes, count: int, *form: int) -> list[dict[str, Any]] | No
         return None
     try:
         found = decode(coded, count, *form)
-        check_values(found)
-        canonical = len(encode(found, *form[-2:])) == len(coded)
+        intervals = from_compact(found)
+        return intervals if len(encode(found, *form[-2:])) == len(coded) else None
     except TableValueError:
         return None
-    if not canonical:
-        return None
-    return [
-        {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)} for one in found
-    ]
 
 
 def raw_octets(intervals: int, status_octets: int, channels: int) -> int:
@@ -162,11 +158,7 @@ def encode_load_profile_part(value: Mapping[str, Any]) -> bytes | None:
         intervals = value["INTERVALS"]
         head = _PART.pack(*_PART_FIELDS(value), len(intervals))
         if value["ENCODING"] == COMPACT:
-            given = [
-                CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"]))
-                for one in intervals
-            ]
-            check_values(given)
+            given = to_compact(intervals)
             octets = encode(given, value["FIRST_END_TIME"], value["INT_LENGTH_S"])
             return head + len(octets).to_bytes(2, "little") + octets
         width, channels = value["STATUS_OCTETS"], value["NBR_CHNS"]

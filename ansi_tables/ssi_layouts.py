@@ -6,6 +6,7 @@ every list has a limit that is checked before memory is taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from construct import (
@@ -31,6 +32,7 @@ from construct import (
 )
 
 from ansi_tables import compact_profile
+from ansi_tables.compact_profile import CompactInterval
 from ansi_tables.errors import TableValueError
 
 #: Longest lists: the sizes of the module's configuration and of one report.
@@ -255,44 +257,47 @@ _RAW_INTERVALS = _list(
 )
 
 
-def check_values(intervals: list[compact_profile.CompactInterval]) -> None:
+def _check_values(intervals: Iterable[CompactInterval]) -> None:
     """Refuse what an interval in its raw encoding could not hold: TableValueError."""
     if any(not -(1 << 63) <= value < 1 << 63 for one in intervals for value in one.values):
         raise TableValueError("a value of more than 64 bits", table="SSI", path="INTERVALS")
 
 
-def _from_compact(coded: Any, part: Any) -> list[dict[str, Any]]:
-    count = _at_most(coded.NBR_INTS, MAX_INTERVALS)
-    _at_most(count * part.NBR_CHNS, MAX_COMPACT_VALUES)
-    intervals = compact_profile.decode(
-        coded.OCTETS,
-        count,
-        part.NBR_CHNS,
-        part.STATUS_OCTETS,
-        part.FIRST_END_TIME,
-        part.INT_LENGTH_S,
-    )
-    check_values(intervals)
+def from_compact(intervals: Sequence[CompactInterval]) -> list[dict[str, Any]]:
+    """Give intervals as the raw encoding has them; TableValueError if it could not hold them."""
+    _check_values(intervals)
     return [
         {"END_TIME": one.end_s, "STATUS": one.status, "VALUES": list(one.values)}
         for one in intervals
     ]
 
 
-def _to_compact(intervals: Any, part: Any) -> dict[str, Any]:
+def to_compact(intervals: Sequence[Mapping[str, Any]]) -> list[CompactInterval]:
+    """Give what the compact form codes; TableValueError for values of more than 64 bits."""
     given = [
-        compact_profile.CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"]))
-        for one in intervals
+        CompactInterval(one["END_TIME"], one["STATUS"], tuple(one["VALUES"])) for one in intervals
     ]
-    check_values(given)
+    _check_values(given)
+    return given
+
+
+def _decode_compact(coded: Any, part: Any) -> list[dict[str, Any]]:
+    count = _at_most(coded.NBR_INTS, MAX_INTERVALS)
+    _at_most(count * part.NBR_CHNS, MAX_COMPACT_VALUES)
+    form = part.NBR_CHNS, part.STATUS_OCTETS, part.FIRST_END_TIME, part.INT_LENGTH_S
+    return from_compact(compact_profile.decode(coded.OCTETS, count, *form))
+
+
+def _encode_compact(intervals: Any, part: Any) -> dict[str, Any]:
+    given = to_compact(intervals)
     octets = compact_profile.encode(given, part.FIRST_END_TIME, part.INT_LENGTH_S)
     return {"NBR_INTS": len(given), "OCTETS": octets}
 
 
 _COMPACT_INTERVALS = ExprAdapter(
     Struct("NBR_INTS" / Int16ul, "OCTETS" / Prefixed(Int16ul, GreedyBytes)),
-    _from_compact,
-    _to_compact,
+    _decode_compact,
+    _encode_compact,
 )
 
 LOAD_PROFILE_PART = Struct(

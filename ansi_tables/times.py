@@ -74,7 +74,7 @@ def time_value(
         if tm_format in (1, 2):
             return _from_fields(kind, octets, tm_format)
         return _from_count(kind, octets, tm_format, order, unit_s)
-    except (ValueError, OverflowError):
+    except (ValueError, IndexError, OverflowError):
         return None
 
 
@@ -104,13 +104,8 @@ def _from_fields(kind: str, octets: bytes, tm_format: int) -> datetime | time:
     if kind in _OF_DAY:
         hour, minute, second = (*parts, 0)[:3]
         return time(hour, minute, second)
-    year, month, day, hour, minute = parts[:5]
-    if year > 99:
-        raise ValueError("not a year of two digits")
-    second = parts[5] if len(parts) > 5 else 0
-    hundredths = parts[6] if len(parts) > 6 else 0
-    century = 1900 if year >= PIVOT_YEAR else 2000
-    return datetime(century + year, month, day, hour, minute, second, hundredths * _HUNDREDTH_US)
+    year, month, day, hour, minute, second, hundredths = (*parts, 0, 0)[:7]
+    return datetime(_YEARS[year], month, day, hour, minute, second, hundredths * _HUNDREDTH_US)
 
 
 def _from_count(
@@ -183,12 +178,9 @@ def _octets(parts: list[int], tm_format: int) -> bytes:
 def decode_date(octets: bytes, order: Order) -> TableTime:
     """Decode the 16-bit DATE: YEAR in bits 0..6, MONTH 7..10, DAY 11..15."""
     number = int.from_bytes(octets, order)
-    year = number & 127
-    if year > 99:
-        return TableTime(octets, None)
     try:
-        value = date(year + (1900 if year >= PIVOT_YEAR else 2000), number >> 7 & 15, number >> 11)
-    except ValueError:
+        value = date(_YEARS[number & 127], number >> 7 & 15, number >> 11)
+    except (ValueError, IndexError):
         return TableTime(octets, None)
     return TableTime(octets, value)
 

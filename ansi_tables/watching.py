@@ -53,10 +53,6 @@ class Watch:
         """Give a context table whose members note that they were looked at."""
         return _WatchedRecord(self._context.table(number), self.of_tables, number, ())
 
-    def has(self, number: int) -> bool:
-        """Tell whether a context table is there."""
-        return self._context.has(number)
-
     def uses(self, number: int) -> bool:
         """Tell whether ST-00 lists a standard table."""
         self.of_uses[number] = self._context.uses(number)
@@ -81,7 +77,7 @@ class Watch:
 
 def _others(name: str, value: int) -> tuple[int, ...]:
     """Give other values for a member: a flag the other way, a count one more, a code all."""
-    if "FLAG" in name.rpartition(".")[2] or name.endswith(("ID_FORM", "_ALG_FLAG")):
+    if "FLAG" in name.rpartition(".")[2] or name.endswith("ID_FORM"):
         return (1 - value,) if value in (0, 1) else (0,)
     if name.endswith(("NAMEPLATE_TYPE", "SELECTOR", "VERSION_NO")):
         return tuple(code for code in _CODES if code != value)

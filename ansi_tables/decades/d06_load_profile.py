@@ -33,9 +33,9 @@ def sets_of(ctx: Context) -> tuple[int, ...]:
 def dimensions(ctx: Context) -> Tree:
     """ST-60 and ST-61: what can be recorded, and is; 7 octets and 6 for each set."""
     bit_12 = "CLOSURE_STATUS_FLAG" if ctx.fmt.std_version_no < 2 else "BLK_END_RD_INDICATOR_FLAG"
-    flags = [f"LP_SET{n}_INHIBIT_OVF_FLAG" for n in (1, 2, 3, 4)]
+    flags = [f"LP_SET{n}_INHIBIT_OVF_FLAG" for n in SETS]
     flags += ["BLK_END_READ_FLAG", "BLK_END_PULSE_FLAG"]
-    flags += [f"SCALAR_DIVISOR_FLAG_SET{n}" for n in (1, 2, 3, 4)]
+    flags += [f"SCALAR_DIVISOR_FLAG_SET{n}" for n in SETS]
     flags += ["EXTENDED_INT_STATUS_FLAG", "SIMPLE_INT_STATUS_FLAG", bit_12]
     sizes: list[Tree | None] = []
     for n in SETS:
@@ -170,6 +170,6 @@ TABLES = (
         TableDefinition(
             63 + n, f"LP_DATA_SET{n}_TBL", f"Load profile data set {n}", _data(n), (61, 62)
         )
-        for n in (1, 2, 3, 4)
+        for n in SETS
     ),
 )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
+from ansi_tables.identifiers import DAYS_OF_WEEK
 from ansi_tables.meaning.daylight import DST_OFF, DST_ON, END_OF_LIST
 from ansi_tables.values import Record, TableTime
 
@@ -22,7 +23,6 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July"),
     *("August", "September", "October", "November", "December"),
 )
-_WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 #: CALENDAR_CTRL of the first season and of the first special schedule.
 _SEASON, _SPECIAL = 3, 19
 _MONTHLY, _WEEKLY, _PERIODIC = 13, 14, 15
@@ -115,7 +115,7 @@ def date_text(value: TableTime | Record) -> str:
 
 
 def _weekday(code: int) -> str:
-    return _WEEKDAYS[code] if code < len(_WEEKDAYS) else "no weekday"
+    return DAYS_OF_WEEK[code].capitalize() if code < len(DAYS_OF_WEEK) else "no weekday"
 
 
 def action_text(action: Record) -> str:

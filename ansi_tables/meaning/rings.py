@@ -23,13 +23,13 @@ def newest_first(length: int, valid: int, last: int, order: int) -> Iterator[int
         yield (last + step * k) % length
 
 
-def unwrapped(newest: int, low: int, bits: int = 16) -> int:
-    """Give the whole sequence number of an entry that holds only its low bits.
+def unwrapped(newest: int, low: int) -> int:
+    """Give the whole sequence number of an entry that holds only its low 16 bits.
 
     ``newest`` is the whole number of an entry at least as new.
 
     >>> unwrapped(0x1_0001, 0xFFFF)
     65535
     """
-    behind = (newest - low) % (1 << bits)
+    behind = (newest - low) % (1 << 16)
     return newest - behind if behind <= newest else low

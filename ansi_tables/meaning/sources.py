@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ansi_tables.errors import TableError
 from ansi_tables.ids import name_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 #: A selector that points nowhere.
 UNASSIGNED = 255
-#: CONSTANTS_SELECTOR of the electric record; the gas corrections are no plain factors.
+#: The record of ST-15 for electricity; the gas corrections are no plain factors.
 _ELECTRIC = "ELECTRIC_CONSTANTS"
 
 
@@ -139,7 +139,7 @@ class OfSource:
 
 def sources(tables: Snapshot) -> tuple[Source, ...]:
     """Give all sources of ST-16; empty when it was not read."""
-    links = _decoded(tables, 16)
+    links = tables.get(16)
     if links is None:
         return ()
     return tuple(source(tables, index) for index in range(len(links.SOURCES_LINK)))
@@ -155,7 +155,7 @@ def source(tables: Snapshot, index: int) -> Source:
         return Source(index, note=str(error))
     if model:
         return Source(index, note=f"MODEL_SELECT {model}: its sources are not those of ST-16")
-    links = _decoded(tables, 16)
+    links = tables.get(16)
     if links is None:
         return Source(index, note=_why_missing(tables, 16))
     if index >= len(links.SOURCES_LINK):
@@ -164,10 +164,11 @@ def source(tables: Snapshot, index: int) -> Source:
 
 
 def _described(tables: Snapshot, links: list[Record], index: int) -> Source:
+    own = _entry(tables, links, index, "DATA_CTRL_FLAG")
     plain = Source(
         index,
         demand_interval_min=_demand_interval(_entry(tables, links, index, "DEMAND_CTRL_FLAG")),
-        manufacturer_id=_manufacturer_id(_entry(tables, links, index, "DATA_CTRL_FLAG")),
+        manufacturer_id=b"" if own is None else bytes(own.SOURCE_ID),
     )
     if not links[index].UOM_ENTRY_FLAG:
         return replace(plain, note="ST-16 gives it no entry in ST-12")
@@ -226,7 +227,7 @@ ENTRIES = {
 def _entry(tables: Snapshot, links: list[Record], index: int, flag: str) -> Record | None:
     """Give the entry of a source: as many before it as sources before it have the flag."""
     number, array = ENTRIES[flag]
-    table = _decoded(tables, number) if links[index][flag] else None
+    table = tables.get(number) if links[index][flag] else None
     place = sum(link[flag] for link in links[:index])
     if table is None or place >= len(table[array]):
         return None
@@ -243,10 +244,6 @@ def _demand_interval(entry: Record | None) -> int:
     return int(entry.SUB_INT * entry.INT_MULTIPLIER)
 
 
-def _manufacturer_id(entry: Record | None) -> bytes:
-    return b"" if entry is None else bytes(entry.SOURCE_ID)
-
-
 def _scale(
     tables: Snapshot, links: list[Record], index: int, power: int
 ) -> tuple[Scale | None, str]:
@@ -261,38 +258,29 @@ def _scale(
         return None, f"its constants must be applied, and {_why_missing(tables, 15)}"
     if _ELECTRIC not in entry:
         return None, "its gas constants are corrections that only the meter can apply"
-    constants = _Constants(entry[_ELECTRIC])
-    if constants.factor is None or constants.offset is None:
+    constants = entry[_ELECTRIC]
+    not_applied: list[Raw] = []
+    for name in ("SET1_CONSTANTS", "SET2_CONSTANTS"):
+        ratios = constants.get(name)
+        if ratios is not None and not ratios.SET_FLAGS.SET_APPLIED_FLAG:
+            not_applied += (ratios.RATIO_F1, ratios.RATIO_P1)
+    factor = _product(constants.MULTIPLIER, *not_applied)
+    # Some meters leave OFFSET out; then there is none.
+    offset = _product(constants.get("OFFSET", 0), *not_applied)
+    if factor is None or offset is None:
         return None, "a constant of ST-15 is no number"
-    return Scale(constants.factor * ten, constants.offset * ten), ""
+    return Scale(factor * ten, offset * ten), ""
 
 
-class _Constants:
-    """``factor`` and ``offset`` of an electric record: multiplier, offset, ratios not applied."""
-
-    def __init__(self, record: Record) -> None:
-        ratio: Fraction | None = Fraction(1)
-        for name in ("SET1_CONSTANTS", "SET2_CONSTANTS"):
-            chosen = record.get(name)
-            if chosen is not None and not chosen.SET_FLAGS.SET_APPLIED_FLAG:
-                ratio = _product(ratio, chosen.RATIO_F1, chosen.RATIO_P1)
-        self.factor = _product(ratio, record.MULTIPLIER)
-        # Some meters leave OFFSET out; then there is none.
-        self.offset = _product(ratio, record.get("OFFSET", 0))
-
-
-def _product(first: Fraction | None, *others: Any) -> Fraction | None:
-    for other in others:
-        number = as_fraction(other)
-        if first is None or number is None:
+def _product(*raws: Raw) -> Fraction | None:
+    """Give the product of raw numbers, exactly; None when one of them is no number."""
+    product = Fraction(1)
+    for raw in raws:
+        number = as_fraction(raw)
+        if number is None:
             return None
-        first *= number
-    return first
-
-
-def _decoded(tables: Snapshot, number: int) -> Record | None:
-    """Give a table decoded, or None when it is missing or does not decode."""
-    return tables.get(number)
+        product *= number
+    return product
 
 
 def _why_missing(tables: Snapshot, number: int) -> str:
