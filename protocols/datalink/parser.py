@@ -53,7 +53,7 @@ class Parser:
         self._buffer = bytearray()
         self._flush_from_us: int | None = None
         self.last_us = 0
-        #: Whom the last packet was for whose header came, damaged or not.
+        #: Whom the last packet was for, damaged or too long or not; None if its header was cut.
         self.identity: int | None = None
 
     @property
@@ -78,11 +78,12 @@ class Parser:
         due = self.deadline_us()
         if due is None or now_us < due:
             return []
-        ended = Signal.CUT if len(self._buffer) < HEADER_OCTETS else Signal.BAD
-        if ended is Signal.CUT:
-            self.identity = None
         if self._flush_from_us is not None:
             ended = Signal.TOO_LONG
+        elif len(self._buffer) < HEADER_OCTETS:
+            ended, self.identity = Signal.CUT, None
+        else:
+            ended = Signal.BAD
         self.reset()
         return [ended]
 

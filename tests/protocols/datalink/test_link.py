@@ -28,6 +28,19 @@ def test_an_ack_or_nak_that_nobody_waits_for_is_nothing() -> None:
     assert link.quiet and not link.busy and link.deadline_us() is None
 
 
+def test_a_packet_to_another_device_is_passed_over_in_silence_however_long_it_is() -> None:
+    # Others on a line may have been granted longer packets.
+    link = Link(Collision.GIVE_UP)
+    link.accepts = frozenset((0, 7))
+    for identity, answer in ((8, b""), (7, NAK)):
+        assert heard(link, Packet(bytes(900), identity=identity).encode(), 0) == []
+        due_us = link.deadline_us()
+        assert due_us is not None
+        link.expire(due_us)
+        link.expire(due_us + 175)
+        assert link.outgoing() == answer
+
+
 def test_a_device_repeats_its_packet_and_no_octet_beside_it() -> None:
     link, packet = sending()
     for number in range(1, 4):
