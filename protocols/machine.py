@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+US_PER_S = 1_000_000
+
 
 class Event:
     """Something that happened inside a machine; the base of all events, values all of them."""

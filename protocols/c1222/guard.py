@@ -12,7 +12,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-US_PER_S = 1_000_000
+from protocols.machine import US_PER_S
+
 #: Wrong MACs in a row that a key forgives, and how soon each is forgotten.
 FAILURES_FORGIVEN = 16
 FORGET_ONE_US = US_PER_S

@@ -22,7 +22,6 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.keys import KeyRing, SecurityState
 from protocols.c1222.node_events import (
     SERVING_S,
-    US_PER_S,
     WINDOW_S,
     AnsweredLate,
     KeySuspected,
@@ -52,7 +51,7 @@ from protocols.c1222.security import (
 from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
 from protocols.c1222.transactions import ABANDONED, Open, Transactions
 from protocols.errors import LocalProtocolError
-from protocols.machine import Event, UtcClock, earliest
+from protocols.machine import US_PER_S, Event, UtcClock, earliest
 from protocols.psem.codes import ResponseCode
 
 __all__ = [

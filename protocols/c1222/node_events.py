@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.security import CLEAR
 from protocols.c1222.sessions import MAX_SESSIONS
-from protocols.machine import Event
+from protocols.machine import US_PER_S, Event
 
-US_PER_S = 1_000_000
 #: How far a message's IV may lie from the own clock (deployed receivers: about 15 minutes).
 WINDOW_S = 900
 MAX_OPEN = 1024

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 
-US_PER_S = 1_000_000
+from protocols.machine import US_PER_S
+
 #: How often the same octets may go the same way within that time.  What goes round does so
 #: thousands of times; a client that writes one invocation id for ever, perhaps every second.
 MAX_SAME, MEMORY_US = 64, 30 * US_PER_S

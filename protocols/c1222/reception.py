@@ -14,7 +14,7 @@ from protocols.c1222.envelope import Apdu
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.guard import FailureGuard
 from protocols.c1222.keys import History, KeyRing
-from protocols.c1222.node_events import DUPLICATES_S, US_PER_S, NodeSettings
+from protocols.c1222.node_events import DUPLICATES_S, NodeSettings
 from protocols.c1222.security import (
     CLEAR,
     MAX_SERVICES,
@@ -24,7 +24,7 @@ from protocols.c1222.security import (
     split_services,
 )
 from protocols.c1222.sessions import SessionTable
-from protocols.machine import UtcClock
+from protocols.machine import US_PER_S, UtcClock
 from protocols.psem.codes import ResponseCode
 
 IDENTIFY, RESOLVE, TRACE = 0x20, 0x25, 0x26

@@ -13,8 +13,8 @@ from enum import Enum
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.registration import Registered
+from protocols.machine import US_PER_S
 
-US_PER_S = 1_000_000
 ANSWER_S = 60
 #: Factors of the pause after each failure; the last one stays.
 RETRY_FACTORS = (1, 2, 4)

@@ -22,9 +22,9 @@ from protocols.c1222.registration import (
     Registered,
     refusal,
 )
+from protocols.machine import US_PER_S
 from protocols.psem.codes import ResponseCode
 
-US_PER_S = 1_000_000
 _Title = tuple[int, ...]
 MAX_ENTRIES = 100_000
 #: Lapses of registrations that came anew since, beyond as many as there are entries.

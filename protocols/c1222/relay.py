@@ -41,10 +41,10 @@ from protocols.c1222.services import (
 )
 from protocols.c1222.waiting import WaitingRoom
 from protocols.c1222.ways import Ways
+from protocols.machine import US_PER_S
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 
-US_PER_S = 1_000_000
 _Title = tuple[int, ...]
 
 

@@ -22,9 +22,9 @@ from protocols.c1222.envelope import (
 )
 from protocols.c1222.errors import ApduRejected
 from protocols.errors import LocalProtocolError
+from protocols.machine import US_PER_S
 from protocols.psem.codes import ResponseCode
 
-US_PER_S = 1_000_000
 #: A partial message that is not completed is dropped (deployed: an hour; 60 s suits IP).
 REASSEMBLY_TIMEOUT_S = 60
 #: Partial messages, their octets together, and disjoint ranges of one, that are kept.

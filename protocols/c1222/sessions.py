@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.machine import US_PER_S
 
-US_PER_S = 1_000_000
 #: The longest idle time-out that is granted, and what 0 (none wished) becomes.
 MAX_IDLE_S = 3600
 MAX_SESSIONS = 8

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import Apdu
+from protocols.machine import US_PER_S
 
-US_PER_S = 1_000_000
 #: How long a node may take to come: a short message may lie in its network for a while.
 WAIT_US = 90 * US_PER_S
 MAX_WAITING = 256

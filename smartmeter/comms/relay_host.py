@@ -13,10 +13,10 @@ from protocols.c1222.keys import KeyRing, NoKeys, SecurityState
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
-from protocols.c1222.relay import US_PER_S, Relay, RelaySettings
+from protocols.c1222.relay import Relay, RelaySettings
 from protocols.c1222.relay_services import IN_CLEAR, IN_CLEAR_WITH_KEYS
 from protocols.transports.port import system_words
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import Bearer, BearerSettings, Connection
 from smartmeter.comms.bearers import make_bearer
