@@ -39,8 +39,8 @@ class HangUp(Event):
 
 
 def earliest(*dues: int | None) -> int | None:
-    """Give the first of several instants; None is none.  Asked at every step of every machine."""
-    first = None
+    """Give the first of several instants, of which None is none; None when there is none at all."""
+    first = None  # a loop, since every machine asks this at every step
     for due in dues:
         if due is not None and (first is None or due < first):
             first = due

@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed, Step
+from protocols.c1218.steps import ClientLimits, Pause, Speed, Step
 from protocols.c1218.transfer import SESSION_LOST
 from protocols.datalink.link import (
     DEFAULT_PACKET_OCTETS,
@@ -24,7 +24,7 @@ from protocols.datalink.link import (
     MessageReceived,
     PacketPassed,
 )
-from protocols.datalink.packet import MAX_PACKET_OCTETS
+from protocols.datalink.packet import MAX_PACKET_OCTETS, OVERHEAD_OCTETS
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.errors import (
     LinkError,
@@ -36,9 +36,9 @@ from protocols.errors import (
     RemoteProtocolError,
     SessionEnded,
 )
-from protocols.machine import Event, SetBaud
+from protocols.machine import Event, SetBaud, earliest
 from protocols.psem.codec import decode_response, encode_request
-from protocols.psem.codes import BAUDS, ResponseCode
+from protocols.psem.codes import BAUDS, START_BAUD, ResponseCode
 from protocols.psem.services import (
     FullRead,
     FullWrite,
@@ -94,7 +94,7 @@ class ClientOptions:
     tolerated.  ``nak_poke`` sends a NAK after each response time-out without an answer.
     """
 
-    max_packet_octets: int = 8192
+    max_packet_octets: int = MAX_PACKET_OCTETS
     answer_timeout_us: int = ANSWER_TIMEOUT_US
     identity: int = 0
     write_answer_timeout_us: int = WRITE_ANSWER_TIMEOUT_US
@@ -223,12 +223,8 @@ class Client:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        due_us = self._link.deadline_us()
-        silence_us = self._silence_due_us()
-        for other_us in (silence_us, self._poke_due_us, self._pause_until_us):
-            if other_us is not None and (due_us is None or other_us < due_us):
-                due_us = other_us
-        return due_us
+        waiting_us = (self._silence_due_us(), self._poke_due_us, self._pause_until_us)
+        return earliest(self._link.deadline_us(), *waiting_us)
 
     def _silence_due_us(self) -> int | None:
         """Give when an answer is overdue: not while a packet of it is coming."""
@@ -471,7 +467,7 @@ class Client:
         tolerant = self.quirks.tolerates(Quirk.LONG_UNASKED)
         receive = MAX_PACKET_OCTETS if tolerant else packet_octets
         if not tolerant and self.quirks.tolerates(Quirk.SIZE_IS_DATA):
-            receive += 8 if packet_octets != DEFAULT_PACKET_OCTETS else 0
+            receive += OVERHEAD_OCTETS if packet_octets != DEFAULT_PACKET_OCTETS else 0
         self._link.set_limits(packet_octets, packets, receive, MAX_PACKETS)
 
     def _change_speed(self, baud: int, now_us: int) -> None:

@@ -22,10 +22,11 @@ from protocols.c1218.scripts import (
     read_index,
     resumed,
 )
-from protocols.c1218.steps import START_BAUD, ClientLimits
+from protocols.c1218.steps import ClientLimits
 from protocols.c1218.transfer import Progress, Script, TableReading, TableWriting
 from protocols.errors import LinkError, PortError, ProcedureUnanswered
 from protocols.machine import SetBaud
+from protocols.psem.codes import START_BAUD
 
 T = TypeVar("T")
 #: The channel traffic time-out: a Wait of less would shorten it on some devices.

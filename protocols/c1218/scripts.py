@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from protocols.c1218.steps import START_BAUD, ClientLimits, Pause, Speed, Step
+from protocols.c1218.steps import ClientLimits, Pause, Speed, Step
 from protocols.c1218.transfer import (
     SESSION_LOST,
     T,
@@ -36,7 +36,7 @@ from protocols.errors import (
     SessionOver,
 )
 from protocols.psem.codec import PASSWORD_OCTETS
-from protocols.psem.codes import BAUD_CODES, ResponseCode, code_name
+from protocols.psem.codes import BAUD_CODES, START_BAUD, ResponseCode, code_name
 from protocols.psem.services import (
     DefaultRead,
     FullRead,

@@ -23,7 +23,7 @@ from protocols.datalink.link import (
     RepeatReceived,
 )
 from protocols.errors import LocalProtocolError
-from protocols.machine import Event, SetBaud
+from protocols.machine import US_PER_S, Event, SetBaud, earliest
 from protocols.psem.codec import (
     MAX_TABLE_OCTETS,
     ChecksumMismatch,
@@ -33,7 +33,7 @@ from protocols.psem.codec import (
     encode_response,
     request_type,
 )
-from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
+from protocols.psem.codes import BAUD_CODES, BAUDS, START_BAUD, ResponseCode
 from protocols.psem.services import (
     DefaultRead,
     FullRead,
@@ -53,7 +53,6 @@ from protocols.psem.services import (
 )
 from protocols.quirks import Quirk, Quirks
 
-START_BAUD = 9600
 TERMINATE = b"\x21"
 READS = (FullRead, OffsetRead, IndexRead, DefaultRead)
 WRITES = (FullWrite, OffsetWrite, IndexWrite)
@@ -119,8 +118,7 @@ class Server:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (self._link.deadline_us(), self._silence_due_us())
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self._link.deadline_us(), self._silence_due_us())
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""
@@ -242,7 +240,7 @@ class Server:
             case Negotiate():
                 return self._negotiate(request)
             case Wait(seconds):
-                self._wait_us = seconds * 1_000_000
+                self._wait_us = seconds * US_PER_S
             case Logon(user_id, user):
                 return Response(self._device.logon(user_id, user, now_us))
             case Security(password):

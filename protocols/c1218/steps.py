@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
+from protocols.datalink.packet import OVERHEAD_OCTETS
+from protocols.psem.codec import MAX_TABLE_OCTETS
 from protocols.psem.services import Request
 from protocols.quirks import Quirks
-
-START_BAUD = 9600
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,14 @@ class ClientLimits:
 
     @property
     def max_read(self) -> int:
-        """Give the table octets that fit one Read answer."""
-        return min((self.packet_octets - 8) * self.packets - 4, 0xFFFF)
+        """Give the table octets that fit one Read answer: beside code, count and checksum."""
+        return min(self._message_octets - 4, MAX_TABLE_OCTETS)
 
     @property
     def max_write(self) -> int:
-        """Give the table octets that fit one full Write."""
-        return min((self.packet_octets - 8) * self.packets - 6, 0xFFFF)
+        """Give the table octets that fit one full Write: beside code, table, count and checksum."""
+        return min(self._message_octets - 6, MAX_TABLE_OCTETS)
+
+    @property
+    def _message_octets(self) -> int:
+        return (self.packet_octets - OVERHEAD_OCTETS) * self.packets

@@ -49,6 +49,8 @@ MIN_PIECE_OCTETS = 8
 #: Elements of one level that a read by indices asks for.
 MAX_ELEMENTS = 0xFFFF
 MAX_INDICES = 9
+#: What a Write by offset has more than a full one.
+OFFSET_OCTETS = 3
 #: What a device answers to a piece that it cannot give, or a service that it lacks.
 _CANNOT = (ResponseCode.onp, ResponseCode.sns)
 #: What it answers when its session is gone, or must begin anew.
@@ -224,7 +226,7 @@ class TableWriting:
         if self.offset is None and not self.written and len(self.data) <= limits.max_write:
             yield from self._write(FullWrite(self.table, self.data), len(self.data))
             return
-        room = limits.max_write - 3
+        room = limits.max_write - OFFSET_OCTETS
         if room < 1:
             raise LocalProtocolError("the granted packets are too small to write")
         while self.written < len(self.data):

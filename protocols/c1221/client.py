@@ -12,7 +12,7 @@ from dataclasses import replace
 from protocols.c1218.client import Client, ClientOptions
 from protocols.c1221.profile import TIMING, TRAFFIC_US, timing_of
 from protocols.errors import LinkError
-from protocols.machine import Event, HangUp
+from protocols.machine import US_PER_S, Event, HangUp
 from protocols.psem.services import Disconnect, Request, Response, TimingSetup
 
 #: What the client waits for an answer: the channel traffic time-out.
@@ -67,7 +67,7 @@ class CallClient(Client):
         timing, traffic_us = CALL_OPTIONS.timing, TRAFFIC_US
         if setup is not None and all((setup.traffic_s, setup.inter_character_s, setup.response_s)):
             timing = timing_of(setup, self._link.timing.turn_around_us)
-            traffic_us = setup.traffic_s * 1_000_000
+            traffic_us = setup.traffic_s * US_PER_S
         self._link.set_timing(timing)
         self._options = replace(
             options,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from protocols.c1218.session import LEGAL as C1218_LEGAL
 from protocols.c1218.session import State
 from protocols.datalink.timing import Timing
+from protocols.machine import US_PER_S
 from protocols.psem.services import Authenticate, Disconnect, Request, TimingSetup
 
 STANDARD = 2
@@ -39,8 +40,8 @@ SERVED = frozenset(request for _, request in LEGAL)
 def timing_of(setup: TimingSetup, turn_around_us: int) -> Timing:
     """Give the link's timing of a Timing Setup."""
     return Timing(
-        setup.response_s * 1_000_000,
-        setup.inter_character_s * 1_000_000,
+        setup.response_s * US_PER_S,
+        setup.inter_character_s * US_PER_S,
         turn_around_us,
         setup.retries,
     )

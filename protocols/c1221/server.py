@@ -28,7 +28,7 @@ from protocols.c1221.profile import (
     TRAFFIC_US,
     timing_of,
 )
-from protocols.machine import HangUp
+from protocols.machine import US_PER_S, HangUp
 from protocols.psem.codes import ResponseCode
 from protocols.psem.identification import Identification
 from protocols.psem.services import (
@@ -148,7 +148,7 @@ class CallServer(Server):
         setup, self._after_timing = self._after_timing, None
         if setup is not None and acknowledged:
             self._link.set_timing(timing_of(setup, self._link.timing.turn_around_us))
-            self._traffic_us = setup.traffic_s * 1_000_000
+            self._traffic_us = setup.traffic_s * US_PER_S
             self._restart_traffic(now_us)
         super()._apply_after_delivery(now_us, acknowledged)
 

@@ -68,7 +68,8 @@ class Authority(Protocol):
 class AccessDesk:
     """Answers what needs no table, and gives the rest as tasks.
 
-    ``clear_passwords`` accepts passwords that were not encrypted on their way.
+    ``identification`` is what identify is answered after its code; ``clear_passwords``
+    accepts passwords that were not encrypted on their way.
     """
 
     def __init__(
@@ -78,9 +79,9 @@ class AccessDesk:
         identification: bytes,
         clear_passwords: bool = False,
     ) -> None:
-        self._sessions = sessions
-        self._authority = authority
-        self._identification = identification
+        self.sessions = sessions
+        self.authority = authority
+        self.identification = identification
         self._clear_passwords = clear_passwords
 
     def screen(self, message: RequestArrived, now_us: int) -> list[bytes | Task]:
@@ -91,21 +92,6 @@ class AccessDesk:
     def sealed_enough(self, message: RequestArrived) -> bool:
         """Tell whether a password in this message was not seen by others."""
         return self._clear_passwords or message.security_mode == CIPHERTEXT
-
-    @property
-    def sessions(self) -> SessionTable:
-        """Give the sessions of the node."""
-        return self._sessions
-
-    @property
-    def authority(self) -> Authority:
-        """Give the host's rules."""
-        return self._authority
-
-    @property
-    def identification(self) -> bytes:
-        """Give what identify is answered after its code."""
-        return self._identification
 
 
 class _Visit:

@@ -17,18 +17,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from protocols.crc import crc16
+from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
+from protocols.datalink.packet import (
+    ACK,
+    FIRST,
+    MAX_PACKET_OCTETS,
+    MULTI,
+    NAK,
+    OVERHEAD_OCTETS,
+    STP,
+    TOGGLE,
+)
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 
-STP, ACK, NAK = 0xEE, 0x06, 0x15
-MULTI, FIRST, TOGGLE, TRANSPARENT = 0x80, 0x40, 0x20, 0x10
+TRANSPARENT = 0x10
 ACK_BITS, NAK_BITS, UNACKNOWLEDGED = 0x04, 0x08, 0x0C
 C1218_FORMAT, C1222_FORMAT, FORMAT_MASK = 0, 1, 3
 ESCAPE, FLIP = 0x1B, 0x20
 #: Local addresses in the upper five bits of the identity.
 DEVICE, LOCAL_PORT_0, LOCAL_PORT_1, INTERFACE_0 = 0, 1, 2, 3
-DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS, MAX_PACKET_OCTETS = 64, 1, 8192
-OVERHEAD_OCTETS = 8
 ANSWER_US, INTER_CHARACTER_US, TRAFFIC_US, RETRIES = 2_000_000, 500_000, 6_000_000, 3
 KEEP_ALIVE_US = 2_500_000
 MAX_QUEUED = 16

@@ -13,7 +13,7 @@ from enum import Enum
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.registration import Registered
-from protocols.machine import US_PER_S
+from protocols.machine import US_PER_S, earliest
 
 ANSWER_S = 60
 #: Factors of the pause after each failure; the last one stays.
@@ -127,8 +127,7 @@ class Registrant:
 
     def deadline_us(self) -> int | None:
         """Give when ``poll`` is wanted."""
-        dues = [due for due in (self._due_us, self._ends_us) if due is not None]
-        return min(dues, default=None)
+        return earliest(self._due_us, self._ends_us)
 
     def _lapse(self) -> None:
         self.title, self._ends_us = self._static_title, None

@@ -41,7 +41,7 @@ from protocols.c1222.services import (
 )
 from protocols.c1222.waiting import WaitingRoom
 from protocols.c1222.ways import Ways
-from protocols.machine import US_PER_S
+from protocols.machine import US_PER_S, earliest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 
@@ -212,11 +212,9 @@ class Relay:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = [self.node.deadline_us(), self._waiting.deadline_us()]
-        dues += [self._due.deadline_us(), self._ways.deadline_us()]
-        if self.registrar is not None:
-            dues.append(self.registrar.deadline_us())
-        return min((due for due in dues if due is not None), default=None)
+        parts = (self.node, self._waiting, self._due, self._ways)
+        lapse_us = None if self.registrar is None else self.registrar.deadline_us()
+        return earliest(lapse_us, *(part.deadline_us() for part in parts))
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, urgent ones ahead, and forget them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from protocols.machine import Event, HangUp, Machine
+from protocols.machine import Event, HangUp, Machine, earliest
 from protocols.modem.at import (
     INITIALISE,
     AtModem,
@@ -61,8 +61,7 @@ class AnsweringModem:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (self._server.deadline_us(), self._modem.deadline_us(), self._remind_us)
-        return min(due for due in dues if due is not None)
+        return earliest(self._server.deadline_us(), self._modem.deadline_us(), self._remind_us)
 
     def outgoing(self) -> bytes:
         """Give the octets for the modem."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from protocols.errors import RemoteProtocolError
-from protocols.machine import Event
+from protocols.machine import US_PER_S, Event, earliest
 from protocols.modem.at import ESCAPE, ESCAPE_US, INITIALISE, AtModem, CommandDone, Told
 from protocols.modem.pdu import PartJoiner, delivered, submit
 
@@ -91,7 +91,7 @@ class MessageLine:
     def __init__(self, now_us: int) -> None:
         self._modem = AtModem()
         self._joiner = PartJoiner()
-        self._reference = now_us // 1_000_000
+        self._reference = now_us // US_PER_S
         self._failures = 0
         self._list_us = now_us + LIST_US
         self._events: list[Event] = []
@@ -123,8 +123,7 @@ class MessageLine:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        due_us = self._modem.deadline_us()
-        return self._list_us if due_us is None else min(due_us, self._list_us)
+        return earliest(self._modem.deadline_us(), self._list_us)
 
     def outgoing(self) -> bytes:
         """Give the octets for the modem."""

@@ -61,3 +61,5 @@ BAUDS = {
     0x0E: 256000,
 }
 BAUD_CODES = {baud: code for code, baud in BAUDS.items()}
+#: The speed of an optical port until another one is negotiated.
+START_BAUD = 9600

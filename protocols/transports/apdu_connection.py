@@ -160,10 +160,7 @@ class ApduConnection:
                 # Many servers do not say why; TLS 1.3 tells a client only when it reads.
                 self.why_ended += ": is our certificate one that is wanted? see --tls-certificate"
             return None
-        found = self._stream.feed(data)
-        if not found:
-            self._stream.check()
-        return found
+        return self._stream.feed(data)
 
 
 class _Asked:

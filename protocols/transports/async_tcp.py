@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -18,6 +17,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.c1218.transfer import Script
 from protocols.errors import LocalProtocolError, PortError, ProtocolError
 from protocols.transports.capture import LineCapture, active
+from protocols.transports.port import monotonic_us
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 10.0
@@ -96,13 +96,13 @@ class _Line:
         """Run a script to its end."""
         client, token = self.conversation.client, object()
         ended: ScriptDone | ScriptFailed | None = None
-        client.run(script, token, _now_us())
+        client.run(script, token, monotonic_us())
         while True:
             if data := client.outgoing():
                 if self._capture is not None:
                     self._capture.note(True, data)
                 self._writer.write(data)
-                client.sent(_now_us())
+                client.sent(monotonic_us())
             for event in client.events():
                 if isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
                     ended = event
@@ -117,15 +117,15 @@ class _Line:
     async def _wait(self) -> None:
         client = self.conversation.client
         due_us = client.deadline_us()
-        wait_s = MAX_WAIT_S if due_us is None else max(0.0, (due_us - _now_us()) / 1e6)
+        wait_s = MAX_WAIT_S if due_us is None else max(0.0, (due_us - monotonic_us()) / 1e6)
         data = b""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(wait_s, MAX_WAIT_S)):
                 data = await self._read()
         if data:
-            client.receive(data, _now_us())
-        if due_us is not None and _now_us() >= due_us:
-            client.expire(_now_us())
+            client.receive(data, monotonic_us())
+        if due_us is not None and monotonic_us() >= due_us:
+            client.expire(monotonic_us())
 
     async def _read(self) -> bytes:
         try:
@@ -137,7 +137,3 @@ class _Line:
         if self._capture is not None:
             self._capture.note(False, data)
         return data
-
-
-def _now_us() -> int:
-    return time.monotonic_ns() // 1000

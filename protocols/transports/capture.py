@@ -17,15 +17,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 from protocols.c1222.native_address import DEFAULT_PORT
+from protocols.datalink.packet import (
+    ACK,
+    HEADER_OCTETS,
+    MAX_PACKET_OCTETS,
+    NAK,
+    OVERHEAD_OCTETS,
+    STP,
+)
 from protocols.errors import PortError
 from protocols.transports.ip_packets import MAX_STREAMS, Endpoint, PacketMaker, endpoint
 from protocols.transports.pcapng import RAW_IP, USER_C1218, Captured, PcapngWriter
 from protocols.transports.port import Port
 from protocols.transports.private_file import open_private
 
-_STP, _HEADER, _OVERHEAD = 0xEE, 6, 8
-#: A "packet" longer than this is noise, and written as it came.
-_MAX_FRAME = 8192
 _NOWHERE = "0.0.0.0"
 
 
@@ -183,15 +188,15 @@ class FrameCutter:
         buffer = self._buffer
         if not buffer:
             return b""
-        if buffer[0] != _STP:
-            end = buffer.find(_STP)
-            single = bytes(buffer[:1]) if buffer[0] in (0x06, 0x15) else b""
+        if buffer[0] != STP:
+            end = buffer.find(STP)
+            single = bytes(buffer[:1]) if buffer[0] in (ACK, NAK) else b""
             return single or bytes(buffer if end < 0 else buffer[:end])
-        if len(buffer) < _HEADER:
+        if len(buffer) < HEADER_OCTETS:
             return b""
-        size = int.from_bytes(buffer[4:6], "big") + _OVERHEAD
-        if size > _MAX_FRAME:
-            return bytes(buffer)
+        size = int.from_bytes(buffer[4:6], "big") + OVERHEAD_OCTETS
+        if size > MAX_PACKET_OCTETS:
+            return bytes(buffer)  # no packet is so long: noise, written as it came
         return bytes(buffer[:size]) if len(buffer) >= size else b""
 
 

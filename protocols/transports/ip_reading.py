@@ -80,16 +80,15 @@ class IpReader:
             body = ip.body if ip.fragment_id is None else self._joined(ip)
             if body is None:
                 return None
-            inside: bytes | None
-            if ip.protocol in (TCP, UDP):
-                segment = _segment(ip, body)
-                inside = None
-                if not segment.is_stream:
-                    inside = packet_over_udp(segment.destination[1], segment.payload)
-                if inside is None:
-                    return segment
-            else:
-                inside = packet_inside(ip.protocol, body)
+            if ip.protocol not in (TCP, UDP):
+                packet = packet_inside(ip.protocol, body)
+                continue
+            segment = _segment(ip, body)
+            inside = None
+            if not segment.is_stream:
+                inside = packet_over_udp(segment.destination[1], segment.payload)
+            if inside is None:
+                return segment
             packet = inside
         raise PortError(f"more than {MAX_TUNNELS} tunnels one in the other")
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,9 +17,8 @@ from protocols.modem.at import (
     CommandDone,
     Connected,
     DataArrived,
-    Line,
 )
-from protocols.transports.port import MODEM, Port
+from protocols.transports.port import MODEM, Port, monotonic_us
 
 #: The longest single wait on the port.
 MAX_WAIT_S = 0.2
@@ -48,22 +46,18 @@ def call_name(name: str) -> CallName:
     return CallName(number, int(identity or 0), port)
 
 
-def _monotonic_us() -> int:
-    return time.monotonic_ns() // 1000
-
-
 class ModemPort:
     """Implements ``Port`` over another one that a modem is at."""
 
-    def __init__(self, line: Port, number: str, now_us: Callable[[], int] = _monotonic_us) -> None:
+    def __init__(self, line: Port, number: str, now_us: Callable[[], int] = monotonic_us) -> None:
         self._line, self._now_us = line, now_us
         self._modem = AtModem()
         self._data = bytearray()
         self._ended: str | None = None
-        self._stands = False
+        self._is_initialised = self._stands = False
         try:
             self._modem.command(INITIALISE, now_us())
-            self._run_until(lambda: self._modem.line is Line.COMMAND and self._initialised)
+            self._run_until(lambda: self._is_initialised)
             self._modem.dial(number, now_us())
             self._run_until(lambda: self._stands or self._ended is not None)
         except LocalProtocolError as error:
@@ -75,8 +69,6 @@ class ModemPort:
         if not self._stands:
             line.close()
             raise PortError(f"{number}: {self._ended}; check number, modem and line")
-
-    _initialised = False
 
     def read(self, timeout_s: float) -> bytes:
         """Give what has arrived in the call; PortError when the carrier has gone."""
@@ -134,7 +126,7 @@ class ModemPort:
             elif isinstance(event, CommandDone) and event.token == INITIALISE:
                 if not event.ok:
                     raise PortError(f"the modem says {event.result} to {INITIALISE}; is it one?")
-                self._initialised = True
+                self._is_initialised = True
 
     def _flush(self) -> None:
         if data := self._modem.outgoing():

@@ -58,6 +58,7 @@ from protocols.psem.services import (
 from protocols.transports.answer_door import AnswerDoor
 from protocols.transports.apdu_connection import ApduConnection
 from protocols.transports.network_name import parse_name
+from protocols.transports.port import monotonic_us
 
 #: The title that a reader has; not the TMS's own, so that no relay mistakes one for the other.
 READER_TITLE = ".65000"
@@ -475,12 +476,11 @@ class NetworkMeter:
     def _exchange(
         self, services: list[bytes], key_id: int | None, are_reads: bool = False
     ) -> tuple[bytes, ...]:
-        now_us = time.monotonic_ns() // 1000
         number = self._node.request(
             services,
             self._title,
             None,
-            now_us,
+            monotonic_us(),
             key_id=key_id,
             timeout_us=int(self._answer_timeout_s * 1e6),
         )
@@ -540,7 +540,7 @@ class NetworkMeter:
 
     def _take(self, found: list[bytes]) -> None:
         for octets in found:
-            self._node.receive(None, octets, time.monotonic_ns() // 1000)
+            self._node.receive(None, octets, monotonic_us())
 
 
 def _told(refused: set[str]) -> str:

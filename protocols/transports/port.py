@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import Protocol
 
 #: How the name of a port begins behind which a number is dialled.
@@ -24,6 +25,11 @@ class Port(Protocol):
 
     def close(self) -> None:
         """Let the port go."""
+
+
+def monotonic_us() -> int:
+    """Give the computer's monotonic clock in microseconds."""
+    return time.monotonic_ns() // 1000
 
 
 #: Reads that may find something of an earlier session.

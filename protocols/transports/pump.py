@@ -22,17 +22,13 @@ from protocols.errors import LinkError, PortError, ProtocolError
 from protocols.psem.services import Response
 from protocols.transports.names import open_port as open_port
 from protocols.transports.port import Port, drop_leftovers
+from protocols.transports.port import monotonic_us as monotonic_us
 
 T = TypeVar("T")
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_S = 0.2
 #: A port that has gone is tried again so often, and waited for so long.
 REOPEN_S, PATIENCE_S = 0.5, 15.0
-
-
-def monotonic_us() -> int:
-    """Give the computer's monotonic clock in microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 class MeterPort:

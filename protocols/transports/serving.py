@@ -5,23 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from protocols.errors import PortError
 from protocols.machine import HangUp, Machine, SetBaud
 from protocols.transports.capture import LineCapture, active
-from protocols.transports.port import system_words
+from protocols.transports.port import monotonic_us, system_words
 
 READ_OCTETS = 4096
 #: The longest sleep; a machine's deadline on a scaled calendar moves under it.
 MAX_SLEEP_S = 1.0
-
-
-def monotonic_us() -> int:
-    """Give the computer's monotonic clock in microseconds."""
-    return time.monotonic_ns() // 1000
 
 
 class ServedMachine:
