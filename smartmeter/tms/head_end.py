@@ -38,7 +38,7 @@ from smartmeter.tms.commits import Commits
 from smartmeter.tms.dispatch import Dispatch
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.job_outcomes import JobOutcomes
-from smartmeter.tms.jobs import DONE, FAILED, Job, JobChanged, JobRunner, Send
+from smartmeter.tms.jobs import DONE, Job, JobChanged, JobRunner, Send
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.lost_data import LostData
 from smartmeter.tms.meter_contexts import MeterContexts
@@ -48,6 +48,7 @@ from smartmeter.tms.orders import Orders
 from smartmeter.tms.polled import PollDue
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.power_standing import PowerStanding
+from smartmeter.tms.provisioning import Provisioning
 from smartmeter.tms.refusals import Refusals
 from smartmeter.tms.registrations import Registrations, store_departure, store_registration
 from smartmeter.tms.report_groups import ReportGroups
@@ -61,7 +62,6 @@ from smartmeter.tms.store.records import Stored
 from smartmeter.tms.store.silences import end_silence, store_silence, store_state
 from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import Template
-from smartmeter.tms.untaken import UntakenTemplates
 from smartmeter.tms.upgrades import Image
 from smartmeter.tms.waking import Waking
 
@@ -106,15 +106,10 @@ class HeadEnd:
         )
         self._contexts = MeterContexts(store)
         self._outcomes = JobOutcomes(
-            store,
-            template,
-            self._contexts,
-            self.silence,
-            self.polled,
-            self._commits,
-            self._kept,
+            store, template, self._contexts, self.silence, self.polled, self._commits, self._kept
         )
-        self._refusals, self._untaken = Refusals(), UntakenTemplates()
+        self._refusals = Refusals()
+        self._provisioning = Provisioning(self.silence, self._outcomes, self._provision)
         self.retirement = Retirement(
             store,
             self.collector,
@@ -123,7 +118,7 @@ class HeadEnd:
             self.silence,
             self.jobs,
             self._outcomes,
-            self._untaken,
+            self._provisioning.forget,
         )
         self.orders = Orders(
             store,
@@ -300,17 +295,14 @@ class HeadEnd:
 
     def _job_changed(self, event: JobChanged) -> None:
         self._outcomes.changed(event, self.utc_s)
-        job, done = event.job, event.job.state == DONE
-        if job.kind == Kind.KEY and done:
+        job = event.job
+        if job.kind == Kind.KEY and job.state == DONE:
             self._keys.used(job.esn, self._now_us)
-        elif job.kind == Kind.PROVISION and done:
-            self._untaken.forget(job.esn)
-        elif job.kind == Kind.PROVISION and job.state == FAILED and job.answered:
-            self._refused_template(job)
+        elif job.kind == Kind.PROVISION:
+            self._provisioning.ended(job, self._now_us)
 
-    def _refused_template(self, job: Job) -> None:
-        if self.silence.version(job.esn) != self.template.version:
-            self._untaken.refused(job.esn, job.cause, self._now_us)
+    def _provision(self, esn: str) -> None:
+        self.orders.provision(esn, SYSTEM)
 
     def _key_changed(self, esn: str) -> None:
         """Ask something under the new key: the module lets go of the old one then."""
@@ -374,9 +366,8 @@ class HeadEnd:
             self.collector.accept(event, self._now_us)
             self.registrations.came(esn, register, place, self._now_us)
             self.jobs.reachable(esn, self._now_us)
-            is_meter = register.node_type & NodeType.END_DEVICE
-            if is_meter and future.result() != self.template.version:
-                self._provision(esn)
+            if register.node_type & NodeType.END_DEVICE:
+                self._provisioning.registered(esn, future.result(), self._now_us)
 
         self._commits.write(lambda c: store_registration(c, esn, register, place, utc_s), after)
 
@@ -419,11 +410,8 @@ class HeadEnd:
         self.figures.report(self._now_us, not new)
         if not new or esn in self.retirement:
             return
-        keeps = header["CONFIG_VERSION"] == self.template.version
-        if keeps:
-            self._untaken.forget(esn)
-        if keeps and self.silence.version(esn) != self.template.version:
-            self._outcomes.provisioned(esn, self.utc_s)  # also when its answer was lost
+        version = header["CONFIG_VERSION"]
+        keeps = self._provisioning.keeps(esn, version, self.utc_s)
         latest_s = self.utc_s + stamp_window_s(self.calendar)
         due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
         self.silence.reported(esn, header["SCHEDULE_NBR"], due_s, time_s, self.utc_s)
@@ -432,21 +420,10 @@ class HeadEnd:
         else:
             self._power.reported(esn, is_due=header["DUE_TIME"] > 0)
         if not keeps:
-            self._keeps_to_another(esn, header["CONFIG_VERSION"])
+            self._provisioning.keeps_to_another(esn, version, self.utc_s, self._now_us)
         if not self._contexts.knows(esn, header["CONTEXT_ID"]):
             self.orders.ask(esn, Kind.CONTEXT, partial(_command, code=Command.SEND_CONTEXT))
         self._lost.reported(esn, header, report.parts)
-
-    def _keeps_to_another(self, esn: str, version: int) -> None:
-        """Bring a SmartMeter to the template; until it is, it is late by what it keeps to."""
-        if self.silence.version(esn) != version:
-            self.silence.forget(esn)
-            self._outcomes.watch(esn, version, self.utc_s, self.utc_s)
-        self._provision(esn)
-
-    def _provision(self, esn: str) -> None:
-        if self._untaken.may_try(esn, self._now_us):
-            self.orders.provision(esn, SYSTEM)
 
     # Silence.
 
@@ -461,10 +438,8 @@ class HeadEnd:
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s
         self.store.write(lambda c: end_silence(c, esn, utc_s), again=True)
-        if self.silence.powerless(esn):
-            return
         # Who keeps to another template is brought to this one by the same report.
-        if self.silence.version(esn) == self.template.version or self._untaken.cause(esn):
+        if self._provisioning.is_settled(esn) and not self.silence.powerless(esn):
             self._set_state(esn, State.PROVISIONED, "")
 
     def _poll(self, due: PollDue) -> None:
@@ -519,7 +494,7 @@ class HeadEnd:
 
     def _set_state(self, esn: str, state: State, cause: str) -> None:
         utc_s = self.utc_s
-        if state is State.PROVISIONED and (refusal := self._untaken.cause(esn)):
+        if state is State.PROVISIONED and (refusal := self._provisioning.refusal(esn)):
             state, cause = State.FAILED, refusal
         self.store.write(lambda c: store_state(c, esn, state, cause, utc_s), again=True)
 

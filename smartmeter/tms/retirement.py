@@ -9,7 +9,7 @@ has to tell, and when it is brought back nothing is lost and nothing doubled.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms.collector import Collector
@@ -23,11 +23,13 @@ from smartmeter.tms.store.places import store_replacement
 from smartmeter.tms.store.queries import meter_row
 from smartmeter.tms.store.silences import end_silence, store_state
 from smartmeter.tms.store.sqlite import Store
-from smartmeter.tms.untaken import UntakenTemplates
 
 
 class Retirement:
-    """Who is out of service; durable before anything follows from it."""
+    """Who is out of service; durable before anything follows from it.
+
+    ``forget_refusal``: whoever comes back may be asked to take the template at once.
+    """
 
     def __init__(
         self,
@@ -38,11 +40,11 @@ class Retirement:
         silence: SilenceWatch,
         jobs: JobRunner,
         outcomes: JobOutcomes,
-        untaken: UntakenTemplates,
+        forget_refusal: Callable[[str], None],
     ) -> None:
         self._store, self._collector, self._registrations = store, collector, registrations
         self._polled, self._silence, self._jobs = polled, silence, jobs
-        self._outcomes, self._untaken = outcomes, untaken
+        self._outcomes, self._forget_refusal = outcomes, forget_refusal
         self._esns = collector.retired
 
     def load(self) -> None:
@@ -69,7 +71,7 @@ class Retirement:
         self._esns.add(esn)
         self._silence.forget(esn)
         self._jobs.drop(esn)
-        self._untaken.forget(esn)
+        self._forget_refusal(esn)
         if esn in self._polled.meters:
             self._polled.rest(esn)
         else:
