@@ -218,7 +218,7 @@ class Fleet:
         head_end.on_stored = self._stored
         # A way that loses messages is one of datagrams, as UdpPath is.
         lossy = self.settings.link.loss_percent + self.settings.backhaul.loss_percent > 0
-        head_end.collector.is_lossy = lambda path: lossy
+        head_end.collector.asking.is_lossy = lambda path: lossy
         head_end.load(self.now_us)
         self._tick_us = self.now_us + TICK_US
         self._agenda.put(OFFICE, self._tick_us)

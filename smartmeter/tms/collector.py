@@ -6,13 +6,11 @@ stores, and says when the answer may go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 from ansi_tables.errors import TableError
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import NEVER, TEST
+from protocols.c1222.builder import TEST
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.native_address import NativeAddress
@@ -38,11 +36,10 @@ from protocols.c1222.services import (
     decode_service,
     whole_write,
 )
-from protocols.c1222.transactions import UNANSWERED
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
-from protocols.psem.codes import ResponseCode, code_name
+from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     FullWrite,
     Identify,
@@ -56,8 +53,18 @@ from protocols.psem.services import (
     Wait,
 )
 from smartmeter.base.clock import Calendar
-from smartmeter.comms.patience import Awaited, Patience
 from smartmeter.comms.stamps import stamp_window_s
+from smartmeter.tms.arrivals import (
+    DeregistrationAsked,
+    KeyLost,
+    KeyUsed,
+    NotificationArrived,
+    PathDoubted,
+    Refused,
+    RegistrationAsked,
+    ReportArrived,
+)
+from smartmeter.tms.asking import Asking
 from smartmeter.tms.meters import ROOT_KEY, Meters
 from smartmeter.tms.open_answers import OpenAnswers, Share, Token
 from smartmeter.tms.paths import Paths
@@ -70,100 +77,14 @@ HOST_TITLE = ".1"
 SIGNATURE = b"SSI1"
 #: How long a SmartMeter waits before it registers after a power-up, and for how long it counts.
 REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S = 0, 86_400
-ANSWER_TIMEOUT_US, SLOW_ANSWER_US = 15_000_000, 180_000_000
-#: How often a request in a datagram is sent again in that time: the same octets, served once.  So
-#: there are five seconds for an answer over a slow network before it is asked for again.
-REPEATS = 2
 #: Messages that are remembered, and requests under way in both directions.
 HISTORY, MAX_SERVING = 32_768, 16_384
 #: What anybody may ask in clear: it changes nothing.
 IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 #: Why the own node has no use for an APDU that may be somebody else's.
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
-#: Why a transaction ends when the path does not lead to the node; the last three are what a relay
-#: says, a hint.
-_NOT_REACHED = frozenset((*UNANSWERED, code_name(ResponseCode.uat), code_name(ResponseCode.netr)))
 _OK = b"\0"
 _NOT_CLEARED = bytes([ResponseCode.isc])
-
-
-@dataclass(frozen=True)
-class RegistrationAsked(Event):
-    """A SmartMeter whose key is right asks to be taken in."""
-
-    token: Token
-    path: Hashable
-    esn: str
-    register: Register
-
-
-@dataclass(slots=True)
-class ReportArrived(Event):
-    """A report whose MAC is right; the answer goes out when it is durable."""
-
-    token: Token
-    path: Hashable
-    esn: str
-    header: Mapping[str, Any]
-    parts: Sequence[Part]
-
-
-@dataclass(frozen=True)
-class DeregistrationAsked(Event):
-    """A node gives its title up; the answer goes out when that is durable."""
-
-    token: Token
-    esn: str
-
-
-@dataclass(frozen=True)
-class NotificationArrived(Event):
-    """A plain C12.22 node tells tables by itself; an answer, if wanted, waits for the store."""
-
-    token: Token
-    path: Hashable
-    esn: str
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True)
-class PathDoubted(Event):
-    """A request over the path of a SmartMeter did not reach it, or was not answered in time."""
-
-    esn: str
-
-
-@dataclass(frozen=True)
-class KeyUsed(Event):
-    """A node has used the key that it was offered."""
-
-    esn: str
-
-
-@dataclass(frozen=True)
-class KeyLost(Event):
-    """A node does not use the key that it has: one of us has lost it."""
-
-    esn: str
-
-
-@dataclass(frozen=True)
-class Refused(Event):
-    """A message that was refused.  ``unknown`` tells that its title is in no shipment."""
-
-    path: Hashable
-    title: str
-    reason: str
-    unknown: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request of the TMS under way."""
-
-    esn: str
-    path: Hashable
-    wait: Awaited
 
 
 class Collector:
@@ -205,10 +126,6 @@ class Collector:
         self.listens_at: Callable[[ApTitle], NativeAddress | None] = lambda title: None
         #: Gives the native address of a path's far end, or of our own; empty: none.
         self.address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
-        #: Tells that what goes by a path may lie in the network for a while.
-        self.is_slow: Callable[[Hashable], bool] = lambda path: False
-        #: Tells that a path loses messages: what is asked over it is sent again.
-        self.is_lossy: Callable[[Hashable], bool] = lambda path: False
         self._current: tuple[Hashable, bytes] | None = None
         self._open = OpenAnswers(MAX_SERVING)
         self._events: list[Event] = []
@@ -216,36 +133,7 @@ class Collector:
         self.retired: set[str] = set()
         #: Where each SmartMeter can be answered; kept by the head-end.
         self.paths = Paths()
-        #: For how long each SmartMeter's answers are awaited, and the waits under way.
-        self.patience = Patience()
-        self._waits: dict[int, _Asked] = {}
-
-    def request(
-        self,
-        esn: str,
-        services: Sequence[bytes],
-        path: Hashable,
-        now_us: int,
-        key_id: int | None = None,
-    ) -> int:
-        """Ask a SmartMeter over a path, under its key or another; give the transaction."""
-        title = self._meters.title(esn)
-        key_id = self._meters.sending(esn) if key_id is None else key_id
-        if services[0][:1] == bytes([TRACE]):
-            key_id = None  # it goes in clear, or no relay could add its title
-        least_us = SLOW_ANSWER_US if self.is_slow(path) else ANSWER_TIMEOUT_US
-        wait = self.patience.begin(esn, least_us, now_us)
-        transaction = self.node.request(
-            services,
-            title,
-            path,
-            now_us,
-            key_id=key_id,
-            timeout_us=wait.timeout_us,
-            repeats=REPEATS if self.is_lossy(path) else 0,
-        )
-        self._waits[transaction] = _Asked(esn, path, wait)
-        return transaction
+        self.asking = Asking(self.node, meters, self.paths)
 
     def ask(
         self, esn: str, services: Sequence[bytes], now_us: int, key_id: int | None = None
@@ -254,7 +142,7 @@ class Collector:
         path = self.paths.of(esn)
         if path is None:
             raise LocalProtocolError("not connected")
-        return self.request(esn, services, path, now_us, key_id)
+        return self.asking.request(esn, services, path, now_us, key_id)
 
     def abandon(self, transaction: int, now_us: int) -> None:
         """Repeat a request no more and await no answer: Unanswered follows."""
@@ -328,15 +216,6 @@ class Collector:
         if whole is not None and self.node.waits(whole[0]):
             self.node.answer(*whole, now_us)
 
-    def tell(self, esn: str, service: bytes, now_us: int) -> bool:
-        """Send a node one service that wants no answer; False when it has no path."""
-        path = self.paths.of(esn)
-        if path is None:
-            return False
-        title, key_id = self._meters.title(esn), self._meters.sending(esn)
-        self.node.request([service], title, path, now_us, key_id=key_id, response_control=NEVER)
-        return True
-
     def acknowledge(self, report: ReportArrived, now_us: int) -> None:
         """Say ok to every item of a report: it is durable."""
         self.answer(report.token, [b"\0"] * (1 + len(report.parts)), now_us)
@@ -350,45 +229,30 @@ class Collector:
             if isinstance(event, RequestArrived):
                 self._take(event, now_us)
             elif isinstance(event, ResponseArrived):
-                self._answered(event, now_us)
+                path = self._current[0] if self._current is not None else None
+                self.asking.answered(event, path, now_us)
                 self._events.append(Answered(event.transaction, event.responses))
             elif isinstance(event, AnsweredLate):
-                self._answered_late(event, now_us)
+                self.asking.answered_late(event, now_us)
             elif isinstance(event, TransactionFailed):
-                asked = self._waits.pop(event.transaction, None)
-                if asked is not None and event.cause in UNANSWERED:
-                    self.patience.unanswered(asked.wait)
-                if asked is not None and event.cause in _NOT_REACHED:
-                    self.paths.unanswered(asked.esn, asked.path)
-                    self._events.append(PathDoubted(asked.esn))
+                if (doubted := self.asking.failed(event)) is not None:
+                    self._events.append(PathDoubted(doubted))
                 self._events.append(Unanswered(event.transaction, event.cause))
             elif isinstance(event, KeySuspected):
                 title = str(event.calling) if event.calling else ""
                 self._events.append(Refused(event.path, title, "key-suspected", False))
-            elif isinstance(event, MessageRejected) and event.reason != "repeated":
-                if self._went_on(event.reason, now_us):
-                    continue
-                esn = self._meters.esn(event.calling)
-                title = str(event.calling) if event.calling else ""
-                unknown = event.calling is not None and esn is None
-                self._events.append(Refused(event.path, title, event.told, unknown))
-                if esn is not None and event.reason == "unknown-key-id":
-                    self._events.append(KeyLost(esn))
+            elif isinstance(event, MessageRejected):
+                self._rejected(event, now_us)
 
-    def _answered(self, event: ResponseArrived, now_us: int) -> None:
-        asked = self._waits.pop(event.transaction, None)
-        if asked is None:
+    def _rejected(self, event: MessageRejected, now_us: int) -> None:
+        if event.reason == "repeated" or self._went_on(event.reason, now_us):
             return
-        self.patience.answered(asked.wait, now_us)
-        if event.secured and self._current is not None:
-            self.paths.answered(asked.esn, self._current[0])
-
-    def _answered_late(self, event: AnsweredLate, now_us: int) -> None:
-        """Learn how slow the network is from an answer that nobody waits for any more."""
         esn = self._meters.esn(event.calling)
-        if esn is not None and event.secured:
-            wait = Awaited(esn, event.sent_us, ANSWER_TIMEOUT_US, ANSWER_TIMEOUT_US)
-            self.patience.answered(wait, now_us)
+        title = str(event.calling) if event.calling else ""
+        unknown = event.calling is not None and esn is None
+        self._events.append(Refused(event.path, title, event.told, unknown))
+        if esn is not None and event.reason == "unknown-key-id":
+            self._events.append(KeyLost(esn))
 
     def _went_on(self, reason: str, now_us: int) -> bool:
         """Tell whether what the own node has no use for was somebody else's, and went on."""

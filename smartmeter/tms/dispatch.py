@@ -77,7 +77,7 @@ class Dispatch:
     def heard(self, esn: str, path: Hashable, now_us: int) -> None:
         """A SmartMeter was heard: what waits for it goes on, if that is another path."""
         if self._paths.heard(esn, path):
-            self._collector.patience.forget(esn)
+            self._collector.asking.patience.forget(esn)
             self._jobs.reachable(esn, now_us)
 
     def doubted(self, esn: str) -> None:

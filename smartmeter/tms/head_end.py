@@ -23,8 +23,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way_finder import place_of
 from smartmeter.tms import exchanges
-from smartmeter.tms.collector import (
-    Collector,
+from smartmeter.tms.arrivals import (
     DeregistrationAsked,
     KeyLost,
     KeyUsed,
@@ -34,6 +33,7 @@ from smartmeter.tms.collector import (
     RegistrationAsked,
     ReportArrived,
 )
+from smartmeter.tms.collector import Collector
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.dispatch import Dispatch
 from smartmeter.tms.exchanges import Exchange

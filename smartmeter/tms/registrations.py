@@ -87,7 +87,7 @@ class Registrations:
 
     def _tell(self, about: str, service: bytes, now_us: int) -> None:
         for host in self.hosts - {about}:
-            self._collector.tell(host, service, now_us)
+            self._collector.asking.tell(host, service, now_us)
 
 
 def told(register: Register) -> bool:

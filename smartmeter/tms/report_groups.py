@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from smartmeter.tms.collector import ReportArrived
+from smartmeter.tms.arrivals import ReportArrived
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.store import records
 

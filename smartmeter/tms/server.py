@@ -91,8 +91,9 @@ class TmsServer:
         )
         self.head_end.collector.address_of = _address_of
         self.head_end.collector.node.joins_segments = self._joins_segments
-        self.head_end.collector.is_slow = self.head_end.waking.is_slow = _is_slow
-        self.head_end.collector.is_lossy = lambda path: isinstance(path, UdpPath)
+        asking = self.head_end.collector.asking
+        asking.is_slow = self.head_end.waking.is_slow = _is_slow
+        asking.is_lossy = lambda path: isinstance(path, UdpPath)
         if tls is None:  # what is said inside TLS here goes nowhere without
             self._finder = WayFinder(self.head_end.native_address, self.listener, self, None)
             self.head_end.collector.seek = self._finder.seek

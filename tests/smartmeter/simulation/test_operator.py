@@ -131,7 +131,7 @@ def change_keys(seed: int, days: int, loses_datagrams: bool) -> None:
             fleet.run(fleet.now_us + chance.randrange(2_000_000))
         if deed in (1, 2):
             fleet.head_end = fleet._open_office()
-            fleet.head_end.collector.is_lossy = lambda path: loses_datagrams
+            fleet.head_end.collector.asking.is_lossy = lambda path: loses_datagrams
         if deed in (0, 2, 3) and not house.device.module.dead:
             house.device.restart(fleet.now_us, StartCause.WATCHDOG)
             fleet._carry(esn, house)

@@ -12,7 +12,7 @@ from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S
 from smartmeter.comms.way_finder import native_address
 from smartmeter.simulation.street import MODEL
-from smartmeter.tms.collector import ANSWER_TIMEOUT_US
+from smartmeter.tms.asking import ANSWER_TIMEOUT_US
 from smartmeter.tms.dispatch import CALL_US
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind

@@ -256,7 +256,7 @@ async def test_a_request_in_a_datagram_that_is_lost_is_sent_again_and_in_a_strea
     assert udp is not None
     for path, times in ((udp, 3), (TcpPath(tms.listener), 1)):
         now_us = monotonic_us()
-        collector.request(METER.esn, [encode_request(Identify())], path, now_us)
+        collector.asking.request(METER.esn, [encode_request(Identify())], path, now_us)
         sent = []
         for second in range(16):
             collector.expire(now_us + second * 1_000_000)

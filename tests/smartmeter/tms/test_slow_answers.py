@@ -6,7 +6,8 @@ from protocols.c1222.security import EaxPrime
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.tms.collector import Collector, PathDoubted
+from smartmeter.tms.arrivals import PathDoubted
+from smartmeter.tms.collector import Collector
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.source import Answered, Unanswered
 
@@ -25,7 +26,7 @@ class Keys:
 
 def asked(collector: Collector, meter: Node, now_us: int) -> tuple[type, int]:
     """Ask; the answer comes late.  Give what came of it, and when it was known."""
-    collector.request(ESN, [IDENTIFY], "path", now_us)
+    collector.asking.request(ESN, [IDENTIFY], "path", now_us)
     [(_, request)] = collector.outgoing()
     meter.receive("link", request, now_us)
     [event] = meter.events()

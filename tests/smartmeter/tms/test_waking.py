@@ -10,7 +10,7 @@ from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.street import MODEL, factory_of
-from smartmeter.tms.collector import ANSWER_TIMEOUT_US, SLOW_ANSWER_US
+from smartmeter.tms.asking import ANSWER_TIMEOUT_US, SLOW_ANSWER_US
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
@@ -36,7 +36,7 @@ class Office:
         self.head_end.load(0)
         self.head_end.waking.bell = self
         slow = self.head_end.waking
-        slow.is_slow = self.head_end.collector.is_slow = lambda path: path == SLOW
+        slow.is_slow = self.head_end.collector.asking.is_slow = lambda path: path == SLOW
         self.rung: list[str] = []
         self.now_us = 0
 
