@@ -4,50 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from protocols.machine import Machine
 from protocols.transports import serving
-from protocols.transports.capture import noting
 from smartmeter.base.address import MAX_PORT, host_port
-from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
-from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.cli.cloned_file import read_cloned
 from smartmeter.cli.file_name import FILE_THERE, NAME
 from smartmeter.cli.log_line import log_line
-from smartmeter.cli.logon import call_key, environment_password
 from smartmeter.cli.meter_show import show
-from smartmeter.cli.state_folder import claim
+from smartmeter.cli.served_meters import Served, ServedOptions, on_telephone, served_meter
 from smartmeter.cli.stopping import on_stop
-from smartmeter.meter.access import PUBLIC_TABLES
-from smartmeter.meter.image import MeterImage
-from smartmeter.meter.living import RunningOn
-from smartmeter.meter.meter import Meter, MeterSettings
 from smartmeter.meter.profiles import profile_named
-from smartmeter.meter.twin import Twin, TwinPasswords
-from smartmeter.simulation.breakable import Breakable
-from smartmeter.simulation.control import Control, Controlled, EditableMeter
+from smartmeter.simulation.control import Control, Controlled
 from smartmeter.simulation.scenario import Scenario
 
-#: Where passwords come from when they are not the defaults; never from the command line.
-READER_VARIABLE, MASTER_VARIABLE = "SMARTMETER_READER_PASSWORD", "SMARTMETER_MASTER_PASSWORD"
 MAX_COUNT = 1000
 #: With it a serial number of the last of them fits into 16 characters.
 MAX_SEED = 10**14 - MAX_COUNT
-#: Dates that turn over go on for ever in a meter; those of the calendar itself end with the year
-#: 9999, to which a fast clock that begins before this has some way.
-LATEST_S = 221_845_392_000
-#: A twin adds what has passed to the dates of its image.
-ENDLESS_S = 1 << 50
 #: The profile of a simulated meter that nothing is said of.
 PLAIN = "residential"
 MAX_SCENARIO_OCTETS = 8 << 20
@@ -61,30 +42,6 @@ def command() -> None:
 
 
 command.add_command(show)
-
-
-@dataclass(frozen=True)
-class _Options:
-    """What the meters of one ``serve`` have in common."""
-
-    profile: str
-    seed: int
-    serial_number: str
-    interval: int | None
-    state: str | None
-    clock: str
-    image: MeterImage | None
-    live: bool
-    controlled: bool
-
-
-@dataclass(frozen=True)
-class _Served:
-    """One meter, and what its ready line says of it."""
-
-    machine: Machine
-    text: str
-    control: Controlled | None = None
 
 
 @command.command()
@@ -169,12 +126,14 @@ def serve(
     except SettingsError as error:
         raise click.UsageError(f"--profile: {error}") from None
     cloned = read_cloned(Path(image)) if image else None
-    broken = control is not None or scenario is not None
-    options = _Options(profile, seed, serial_number, interval, state, clock, cloned, live, broken)
+    controlled = control is not None or scenario is not None
+    options = ServedOptions(
+        profile, seed, serial_number, interval, state, clock, cloned, live, controlled
+    )
     ports = [("modem", modem)] if modem else _ports(pty_link, serial_device, tcp, count)
-    served = [_meter(options, number) for number in range(count)]
+    served = [served_meter(options, number) for number in range(count)]
     if modem is not None:
-        served = [_on_telephone(served[0], identity)]
+        served = [on_telephone(served[0], identity)]
     work = [_serving(meter, *port) for meter, port in zip(served, ports, strict=True)]
     controls = [meter.control for meter in served if meter.control is not None]
     if scenario is not None:
@@ -198,74 +157,6 @@ def _fits(serial_number: str, count: int) -> bool:
     return plain and len(serial_number) <= 16 and count == 1
 
 
-def _meter(options: _Options, number: int) -> _Served:
-    now_us = monotonic_us()
-    latest_s = LATEST_S if options.image is None else ENDLESS_S
-    calendar = shared_calendar(options.clock, wall_utc_us(), now_us, latest_s)
-    if options.image is not None:
-        return _twin(options.image, options, options.seed + number, calendar)
-    settings = MeterSettings(
-        serial=options.serial_number or f"SM{options.seed + number:06d}",
-        seed=options.seed + number,
-        interval_min=options.interval,
-        profile=profile_named(options.profile, options.seed + number),
-        reader_password=environment_password(READER_VARIABLE) or b"reader",
-        master_password=environment_password(MASTER_VARIABLE) or b"master",
-    )
-    folder = options.state if not number else f"{options.state}-{number + 1}"
-    kind = EditableMeter if options.controlled else Meter
-    meter = kind(settings, _memory(options.state and folder, calendar), calendar, now_us)
-    meter.expire(monotonic_us())
-    public = " ".join(map(str, sorted(PUBLIC_TABLES)))
-    text = f"meter {settings.serial}; {_passwords()}; public: {public}"
-    return _served(meter, text, settings.serial, calendar, options)
-
-
-def _on_telephone(served: _Served, identity: int) -> _Served:
-    from smartmeter.simulation.telephone_meter import TelephoneMeter
-
-    assert isinstance(served.machine, Meter)
-
-    def ticket() -> bytes:
-        return os.urandom(8)
-
-    key = call_key()
-    keys = dict([key]) if key is not None else None
-    machine = TelephoneMeter(served.machine, ticket, identity, monotonic_us(), keys, noting())
-    return _Served(machine, served.text)
-
-
-def _twin(image: MeterImage, options: _Options, seed: int, calendar: Calendar) -> _Served:
-    readers = (environment_password(READER_VARIABLE) or b"reader", *image.passwords)
-    master = environment_password(MASTER_VARIABLE) or b"master"
-    living = RunningOn(image, calendar, seed, monotonic_us()) if options.live else None
-    twin = Twin(image, TwinPasswords(readers, master), living)
-    whose = " ".join(str(value) for value in image.identity.values()) or "a meter"
-    own = ", and the image's own" if image.passwords else ""
-    text = f"twin of {whose}; {_passwords()}{own}"
-    return _served(twin, text, whose, calendar if options.live else None, options)
-
-
-def _served(
-    machine: Machine, text: str, name: str, calendar: Calendar | None, options: _Options
-) -> _Served:
-    if not options.controlled:
-        return _Served(machine, text)
-    line = Breakable(machine)
-    return _Served(line, text, Controlled(line, name, calendar))
-
-
-def _memory(state: str | None, calendar: Calendar) -> Nvram:
-    """Give a memory; that in a folder is this process's alone, and may be written at any pace."""
-    if state is None:
-        return MemoryNvram()
-    from smartmeter.gateway.flash_file import DAY_OCTETS, FlashFile, WriteBudget
-
-    claim(Path(state))
-    budget = WriteBudget(monotonic_us, DAY_OCTETS * max(1, int(calendar.rate)))
-    return FlashFile(Path(state) / "meter.nvram", budget=budget)
-
-
 def _ports(
     pty_link: str | None, serial_device: str | None, tcp: str | None, count: int
 ) -> list[tuple[str, str]]:
@@ -283,7 +174,7 @@ def _ports(
     return [("tcp", f"{host}:{port and port + n}") for n in range(count)]
 
 
-def _serving(served: _Served, kind: str, name: str) -> Callable[[], Awaitable[None]]:
+def _serving(served: Served, kind: str, name: str) -> Callable[[], Awaitable[None]]:
     if kind == "pty":
         link = Path(name)
         return lambda: serving.serve_pty(served.machine, link, lambda: _ready(served, name))
@@ -302,16 +193,7 @@ def _serving(served: _Served, kind: str, name: str) -> Callable[[], Awaitable[No
     )
 
 
-def _passwords() -> str:
-    """Tell the passwords while they are the defaults."""
-    shown = []
-    for role, variable in (("reader", READER_VARIABLE), ("master", MASTER_VARIABLE)):
-        given = environment_password(variable)
-        shown.append(f"{role} password {'from the environment' if given else role}")
-    return ", ".join(shown)
-
-
-def _ready(served: _Served, port: str) -> None:
+def _ready(served: Served, port: str) -> None:
     """Print the one line that programs wait for."""
     text = served.text
     if served.control is not None:
