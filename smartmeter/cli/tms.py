@@ -153,7 +153,7 @@ class _Entries:
 
 async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     """Enter the files, all of which are read before anything is written, and serve."""
-    from smartmeter.tms.polled import read_polled
+    from smartmeter.tms.polled_list import read_polled
     from smartmeter.tms.server import TmsServer
     from smartmeter.tms.service import Service
     from smartmeter.tms.shipment import read_shipment

@@ -45,7 +45,7 @@ from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.meters import Meters
 from smartmeter.tms.model import SYSTEM, Figures, Kind, State
 from smartmeter.tms.orders import Orders
-from smartmeter.tms.polled import PollDue
+from smartmeter.tms.poll_plan import PollDue
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.power_standing import PowerStanding
 from smartmeter.tms.provisioning import Provisioning

@@ -14,7 +14,7 @@ from smartmeter.tms.jobs import DONE, ENDED, FAILED, Job, JobChanged
 from smartmeter.tms.kept_templates import keep_template, kept_templates
 from smartmeter.tms.meter_contexts import MeterContexts
 from smartmeter.tms.model import NO_ANSWER, NOTHING_GIVEN, Kind, State
-from smartmeter.tms.polled import PollDue
+from smartmeter.tms.poll_plan import PollDue
 from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.silence import SilenceWatch
 from smartmeter.tms.store import records

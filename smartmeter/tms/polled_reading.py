@@ -20,7 +20,7 @@ from ansi_tables.ssi_tables import CONTEXT_TABLES, context_id
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed, ExchangeRefused, image_of
-from smartmeter.tms.polled import PollSchedule
+from smartmeter.tms.poll_plan import PollSchedule
 from smartmeter.tms.polled_profile import EVERYTHING, PROFILE_STATUS, PolledRing, is_busy
 from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.taking_over import TakenOver, identity_in, log_before, of_this_place

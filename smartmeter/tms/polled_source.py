@@ -18,7 +18,8 @@ from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.model import NO_ANSWER, NOTHING_GIVEN, State
-from smartmeter.tms.polled import PollDue, PolledMeter, PollPlan, poll_schedules, polled_meters
+from smartmeter.tms.poll_plan import PollDue, PollPlan, poll_schedules
+from smartmeter.tms.polled_list import PolledMeter, polled_meters
 from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.source import ABANDONED, Answered, Unanswered
 from smartmeter.tms.store import records

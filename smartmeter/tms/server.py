@@ -23,7 +23,7 @@ from smartmeter.comms.paths import UdpPath, native_address_of
 from smartmeter.comms.standing import Standing, Tell, tell_nobody
 from smartmeter.comms.way_finder import WayFinder
 from smartmeter.tms.head_end import HeadEnd
-from smartmeter.tms.polled import PolledMeter, import_polled, read_polled, remove_polled
+from smartmeter.tms.polled_list import PolledMeter, import_polled, read_polled, remove_polled
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.retention import PAUSE_FACTOR, PAUSE_S, ROUND_S, steps
 from smartmeter.tms.shipment import Shipped, import_shipment

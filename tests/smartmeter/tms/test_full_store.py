@@ -12,7 +12,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind, State
-from smartmeter.tms.polled import PolledMeter, import_polled
+from smartmeter.tms.polled_list import PolledMeter, import_polled
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.template import make_template
 

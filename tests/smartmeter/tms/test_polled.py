@@ -32,14 +32,8 @@ from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import State
-from smartmeter.tms.polled import (
-    PollDue,
-    PolledMeter,
-    PollPlan,
-    import_polled,
-    poll_schedules,
-    read_polled,
-)
+from smartmeter.tms.poll_plan import PollDue, PollPlan, poll_schedules
+from smartmeter.tms.polled_list import PolledMeter, import_polled, read_polled
 from smartmeter.tms.polled_reading import Known, PlainReading, poll
 from smartmeter.tms.polled_source import PolledSource, store_failed_poll, store_poll
 from smartmeter.tms.server import TmsServer

@@ -11,7 +11,7 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.tms import command
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
-from smartmeter.tms.polled import PollPlan, poll_schedules
+from smartmeter.tms.poll_plan import PollPlan, poll_schedules
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped

@@ -15,7 +15,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead
 from smartmeter.tms import poller
 from smartmeter.tms.model import State
-from smartmeter.tms.polled import PolledMeter, import_polled
+from smartmeter.tms.polled_list import PolledMeter, import_polled
 from smartmeter.tms.polled_source import PolledSource
 from smartmeter.tms.poller import Poller
 from smartmeter.tms.source import Answered

@@ -16,7 +16,7 @@ from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import Kind
-from smartmeter.tms.polled import PolledMeter, import_polled
+from smartmeter.tms.polled_list import PolledMeter, import_polled
 from smartmeter.tms.template import make_template
 from tests.smartmeter.tms.test_report_groups import UTC_S, Office, report
 

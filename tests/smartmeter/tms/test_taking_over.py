@@ -8,7 +8,8 @@ from ansi_tables.profile_blocks import first_since
 from protocols.psem.codes import ResponseCode
 from smartmeter.tms.alarm_list import AlarmList
 from smartmeter.tms.exchanges import ExchangeFailed
-from smartmeter.tms.polled import PollDue, PolledMeter, import_polled
+from smartmeter.tms.poll_plan import PollDue
+from smartmeter.tms.polled_list import PolledMeter, import_polled
 from smartmeter.tms.polled_reading import Known
 from smartmeter.tms.polled_source import PolledSource, store_poll
 from smartmeter.tms.store.sqlite import Store
