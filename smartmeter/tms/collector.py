@@ -1,7 +1,7 @@
-"""The C12.22 host of the TMS, a source: verifies what comes, gives values, answers when told.
+"""The C12.22 node of the TMS: it verifies what comes, gives it as values, and answers when told.
 
-A message machine; a path is a connection.  It stores nothing: the server
-stores, and says when the answer may go.
+A message machine, and a source of data (``tms.source``); a path is a connection.  It stores
+nothing: its owner stores, and says when the answer may go.
 """
 
 from __future__ import annotations
@@ -88,11 +88,14 @@ _NOT_CLEARED = bytes([ResponseCode.isc])
 
 
 class Collector:
-    """One host node and what reports mean.  ``state`` must be kept by the server."""
+    """The TMS's own node, and the relay that it is for others.
+
+    ``next_invocation_id`` is the first that no message has borne: ids are never used again.
+    """
 
     def __init__(self, meters: Meters, calendar: Calendar, next_invocation_id: int) -> None:
         self._meters, self._calendar = meters, calendar
-        #: When it started.
+        #: When it began, as a UTC second.
         self._began_s: int | None = None
         # Replays are harmless here: a report is stored once by its number, a
         # registration changes nothing that is not so already.
@@ -323,9 +326,10 @@ class Collector:
             self._events.append(arrived)
 
     def _is_from_before(self, event: RequestArrived) -> bool:
-        """Tell whether tables were told before the start: which of those were heard is forgotten.
+        """Tell whether a notification was made before this node began.
 
-        Reports have numbers that outlive it; these would put an older image over a newer.
+        Which of those were heard is forgotten, and unlike reports they have no numbers: one that
+        is repeated would put an older image over a newer.
         """
         stamp_s = int.from_bytes(event.iv, "big") if event.iv is not None else 0
         return self._began_s is not None and stamp_s < self._began_s

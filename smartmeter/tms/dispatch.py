@@ -47,16 +47,16 @@ class Dispatch:
             self._jobs.failed(job, "is being called", now_us, CALL_US)
             return
         path = None if self._paths.is_doubted(job.esn) else self._paths.of(job.esn)
-        again = job.rings < MAX_RINGS and job.tries < job.max_attempts
-        slow_is_tried = job.tries > 1 and path is not None
-        if again and not slow_is_tried and self._waking.ring(job.esn, path):
+        may_ring = job.rings < MAX_RINGS and job.tries < job.max_attempts
+        # Who was woken and did not come is asked by its slow path, if it has one.
+        if may_ring and (job.tries == 1 or path is None) and self._waking.ring(job.esn, path):
             job.rings += 1
             self._jobs.failed(job, "is being woken", now_us, COME_US)
             return
         source = self._source(job.esn)
         try:
             if job.kind == Kind.KEY and job.attempts % 2 == 0:
-                # It may not have the key that it should.
+                # Every second try is under the root key: the module may have lost the other.
                 transaction = self._collector.ask(job.esn, event.services, now_us, ROOT_KEY)
             else:
                 transaction = source.ask(job.esn, event.services, now_us)

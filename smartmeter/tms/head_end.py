@@ -67,7 +67,7 @@ from smartmeter.tms.waking import Waking
 
 #: Scheduled polls are no work that somebody asked for: they stand in a table of their own.
 UNLISTED = 0
-#: A calendar that is set by more changes what is due when.
+#: When the calendar was set by more than this, all dues are planned anew.
 CLOCK_SET_US = 60_000_000
 POLL_ATTEMPTS = 2
 
@@ -270,10 +270,10 @@ class HeadEnd:
     # What happens.
 
     def _settle(self) -> None:
-        """Let everything that happened have its consequences.
+        """Act on what has happened until nothing is left.
 
-        What went wrong with one of them is raised when the others were had; of several the first
-        that nobody foresaw, for the store tells of its own faults by itself.
+        An error keeps no other event from its turn and is raised at the end; of several, the first
+        that is no StorageError, as the store tells of those itself.
         """
         fault: Exception | None = None
         busy = True
@@ -450,8 +450,8 @@ class HeadEnd:
         if not self.polled.begin(due):
             return
         script = self.polled.script(due, lambda: self.utc_s)
-        # Whether the meter is silent, and what it lacks, may be another matter at the next try.
-        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, True, about=due)
+        job = Job(UNLISTED, due.esn, Kind.POLL, script, SYSTEM, POLL_ATTEMPTS, about=due)
+        job.begins_anew = True  # what the meter lacks may be another matter at the next try
         if self.jobs.submit(job, self._now_us):
             self.figures.scheduled_polls += 1
         else:
@@ -479,7 +479,7 @@ class HeadEnd:
         self._settle_for_a_person()
 
     def _settle_for_a_person(self) -> None:
-        """What was ordered is durable: that the store takes nothing else now is not its fault."""
+        """Act on an order that is durable, whatever the store refuses from now on."""
         with suppress(StorageError):
             self._settle()
 

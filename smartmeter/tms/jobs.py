@@ -33,9 +33,9 @@ MAX_QUEUE = 16
 class Job:
     """One piece of work; ``id`` is its row in the store.
 
-    So many attempts as ``max_attempts`` has each message, and so often the work may begin anew.
-    ``tries`` are those of the message under way, ``attempts`` those of the whole work, ``rings``
-    how often the SmartMeter was woken for it.
+    Each message is tried up to ``max_attempts`` times, and the script is begun as often.  ``tries``
+    counts those of the message under way, ``attempts`` those of all, ``polls`` the messages that
+    went out, ``rings`` how often the SmartMeter was woken for it.
     """
 
     id: int
@@ -44,8 +44,8 @@ class Job:
     script: Callable[[], Exchange[Any]] = field(repr=False)
     requested_by: str = SYSTEM
     max_attempts: int = MAX_ATTEMPTS
-    #: Nothing is sent again, for what the script knew when it began counts no longer by then; and
-    #: what comes after it begins when the owner says ``kept``.
+    #: Without an answer no message is sent again, but the script begun anew, as what it knew at its
+    #: beginning may have changed; and the next job waits until the owner says ``kept``.
     begins_anew: bool = False
     state: str = WAITING
     attempts: int = 0
@@ -55,7 +55,7 @@ class Job:
     cause: str = ""
     #: The last try ended with an answer that would not do, not for want of one.
     answered: bool = False
-    #: What the owner wants to know again when it has ended.
+    #: What the owner wants back when the job has ended.
     about: object = None
 
 
@@ -105,7 +105,7 @@ class JobRunner:
         self._lines: dict[str, _Line] = {}
         self._by_transaction: dict[int, str] = {}
         self._events: list[Event] = []
-        #: No retry is due before this; how many jobs there are must not make each answer dear.
+        #: No retry is due before this, so that ``expire`` need not look at every job.
         self._retry_us: int | None = None
 
     def has(self, esn: str, kind: str) -> bool:

@@ -10,7 +10,7 @@ _WORKS = "smartmeter_database_works", "Whether the database can be read, and tak
 
 
 def tms_families(service: Service) -> list[Family]:
-    """Give all metrics, as the overview has them; where that cannot be read, only this."""
+    """Give the figures of the overview; only that the database fails, where it cannot be read."""
     try:
         view = service.overview()
     except StorageError:

@@ -40,13 +40,15 @@ class PolledRing:
     def read(
         self, context_id: int, since_s: int | None, now_s: Callable[[], int]
     ) -> Exchange[tuple[dict[str, Any], ...]]:
-        """Read the intervals that are missing, as runs; none where the meter refuses its status.
+        """Read the intervals that are missing, as runs; none where the meter refuses ST-63.
 
-        ExchangeRefused where it refuses the data, or what their form follows from; ExchangeFailed
-        where another meter is only busy: its list is cut now or never.  Of another meter than the
-        one that was known here, those are that ended after that was heard last, at ``since_s``.
-        Seconds are of UTC.  Of a ring that moved meanwhile the blocks that it did not touch are
-        kept, and only the others are read again.
+        ``since_s`` is given where another meter has taken over: the UTC second at which the one
+        before was heard last.  What ended later is of this place; ``begin`` tells from where on.
+        A ring that moves while it is read is read again, but for the blocks that stayed.
+
+        ExchangeRefused where the meter refuses the data, or the tables that tell their form.
+        ExchangeFailed where the ring moved each time, and where a meter that has taken over is
+        busy: this poll must find where its list begins, as the next would take all of it.
         """
         kept: list[dict[str, Any]] = []
         left: Gaps | None = None
@@ -54,7 +56,7 @@ class PolledRing:
             [answer] = before = yield [encode_request(FullRead(PROFILE_STATUS))]
             if answer[:1] != b"\0":
                 if since_s is not None and (self.begin is not None or is_busy(answer)):
-                    image_of(answer, "ST-63")  # fails: uncut it would be taken in by the next poll
+                    image_of(answer, "ST-63")  # fails
                 return ()
             status = {PROFILE_STATUS: image_of(answer, "ST-63")}
             try:

@@ -30,7 +30,7 @@ class Refusals:
     def take(self, utc_s: int) -> Callable[[sqlite3.Connection], None] | None:
         """Give the change that stores what was counted; None for nothing, or while one is made.
 
-        What it has is forgotten when ``stored`` tells of its end, and only if that was a good one.
+        ``stored`` is to be told how it ended.
         """
         if not self._counts or self._taken is not None:
             return None
@@ -47,7 +47,7 @@ class Refusals:
         return change
 
     def stored(self, well: bool) -> None:
-        """A change has been made, or could not be: what it had counts again then."""
+        """Note that the change was made; where it was not, its counts wait for the next one."""
         taken, self._taken = self._taken or Counter(), None
         for (title, reason, unknown), count in taken.items() if not well else ():
             self.note(title, reason, unknown, count)

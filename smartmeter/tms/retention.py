@@ -22,7 +22,7 @@ from smartmeter.tms.store.sqlite import Store
 
 #: A look at all meters, and the next.
 ROUND_S = 6 * 3600
-#: So many times as long as a step took nothing is dropped after it; and so long at least.
+#: The pause after a step: so many times as long as it took, and so many seconds at least.
 PAUSE_FACTOR, PAUSE_S = 4, 0.02
 
 Step = Callable[[sqlite3.Connection], int | bool | None]

@@ -41,11 +41,15 @@ class _Watched:
     since_s: int
     #: What was due before is late only when its grace has passed from then on.
     began_s: int
+    #: Up to which due time reports came, by schedule.
     done_s: dict[int, int] = field(default_factory=dict)
+    #: An episode of silence is open; it is looked at again after ``patience`` due times, not
+    #: before ``look_s``.
     episode: bool = False
     patience: int = 1
     look_s: int = 0
     powerless: bool = False
+    #: Counts the entries in the heap; only the newest one holds.
     generation: int = 0
 
     def slack_s(self, schedule: DueSchedule) -> int:

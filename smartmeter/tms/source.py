@@ -13,7 +13,7 @@ from typing import Protocol
 
 from protocols.machine import Event
 
-#: Why a request has no answer that nobody wants any more.
+#: The cause that is told of a request that was abandoned.
 ABANDONED = "nobody waits for it"
 
 

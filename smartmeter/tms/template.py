@@ -74,30 +74,12 @@ _MONITOR = BLANK_MONITOR | {"PERIOD_MS": 2000, "DISPOSITION": Disposition.ALARM}
 _ALARM_EVENTS = tuple(range(37, 49))
 #: and with the next report: clock changes, programming, cleared logs, resets, modes, seals, credit.
 #: What the module itself caused is not told at all (``smartmeter.ssi.alarms.NUISANCES``).
-_ADVISORY_EVENTS: tuple[int, ...] = (
-    3,
-    4,
-    5,
-    6,
-    11,
-    14,
-    16,
-    18,
-    20,
-    24,
-    30,
-    31,
-    32,
-    33,
-    34,
-    35,
-    36,
-    49,
-    50,
-    51,
-    52,
+_ADVISORY_EVENTS = (
+    *(3, 4, 5, 6, 11, 14, 16, 18, 20, 24),
+    *range(30, 37),
+    *range(49, 53),
+    *(56, 57, 60, 61, 62),
 )
-_ADVISORY_EVENTS += (56, 57, 60, 61, 62)
 #: Bits of ST-03 that no standard event tells of: unprogrammed, and the reserved ones.
 _ADVISORY_BITS = (0, 11, 14, 15)
 

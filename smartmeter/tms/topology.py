@@ -65,6 +65,7 @@ def _routes(server: TmsServer) -> dict[str, list[str]]:
 
 
 def _unnamed(path: Hashable, paths: Paths, first_hops: dict[Hashable, str]) -> list[str]:
+    """Give the relay before a meter that was not traced, by who else is behind its path."""
     if path in first_hops:
         return [first_hops[path]]
     return [f"relay at {far_end(path)}"] if paths.crowd(path) > 1 else []

@@ -106,6 +106,12 @@ def test_nothing_is_unfinished(path: Path) -> None:
         assert not any(word in line for word in words), f"line {number}: {line.strip()}"
 
 
+def test_the_map_of_the_tms_has_every_file() -> None:
+    folder = ROOT / "smartmeter" / "tms"
+    named = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    assert [p.stem for p in folder.glob("[!_]*.py") if f"``{p.stem}``" not in named] == []
+
+
 def test_no_file_is_a_drawer_for_what_fits_nowhere() -> None:
     banned = {"utils.py", "helpers.py", "common.py", "misc.py"}
     assert not [p for p in SOURCES if p.name in banned]
