@@ -39,7 +39,7 @@ def show(port: str, which: str, as_json: bool, rts: bool, dtr: bool, **logon: An
     First the two digits by which people know an item, then its value and unit, as on the LCD; what
     it is comes after.
 
-    PORT is what `read` takes; left out, it is a simulated meter.
+    PORT is what `read` takes, but for a meter on the network; left out, it is a simulated meter.
     """
     settings = logon_settings(**logon)
     if settings.password is None and port.startswith("sim:"):

@@ -66,8 +66,13 @@ def for_each(esns: Sequence[str], act: Callable[[str], str]) -> None:
             click.echo(f"{esn}: not done: {error.fault}", err=True)
             refused.append(esn)
     if refused:
-        more = f" and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
-        raise click.ClickException(f"not done with {', '.join(refused[:MAX_NAMED])}{more}")
+        raise click.ClickException(f"not done with {first_of(refused)}")
+
+
+def first_of(esns: Sequence[str]) -> str:
+    """Name meters in one line; of many, the first, and how many more there are."""
+    more = f" and {len(esns) - MAX_NAMED} more" if len(esns) > MAX_NAMED else ""
+    return f"{', '.join(esns[:MAX_NAMED])}{more}"
 
 
 class _GoesOn(HTTPRedirectHandler):

@@ -9,13 +9,11 @@ from urllib.parse import quote
 
 import click
 
-from smartmeter.cli.tms_client import Refused, TmsClient
+from smartmeter.cli.tms_client import Refused, TmsClient, first_of
 from smartmeter.tms.jobs import DONE, ENDED
 from smartmeter.tms.model import Kind
 
 LOOK_S = 0.5
-#: Meters that are named in one line.
-MAX_NAMED = 20
 
 
 def carry_out(client: TmsClient, esns: Sequence[str], kind: Kind, not_done: str) -> None:
@@ -37,7 +35,7 @@ def carry_out(client: TmsClient, esns: Sequence[str], kind: Kind, not_done: str)
         click.echo(f"{esn:16} {job['state']}: {told}" if told else f"{esn:16} {job['state']}")
         failed += [esn] * (job["state"] != DONE)
     if failed:
-        raise click.ClickException(f"{not_done} {', '.join(failed[:MAX_NAMED])}")
+        raise click.ClickException(f"{not_done} {first_of(failed)}")
 
 
 def _ended(client: TmsClient, number: int) -> Any:

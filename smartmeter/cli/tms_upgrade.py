@@ -15,7 +15,7 @@ from smartmeter.base.file import read_file
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME
-from smartmeter.cli.tms_client import TmsClient, client_options
+from smartmeter.cli.tms_client import TmsClient, client_options, first_of
 from smartmeter.cli.tms_orders import carry_out
 from smartmeter.tms.model import Kind
 
@@ -106,7 +106,7 @@ def send(
     else:
         click.echo(f"{begun['version']} is on its way to {len(begun['jobs'])} SmartMeters")
     if begun["busy"]:
-        raise click.ClickException(f"an upgrade is under way at {', '.join(begun['busy'][:20])}")
+        raise click.ClickException(f"an upgrade is under way at {first_of(begun['busy'])}")
 
 
 @command.command()

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from smartmeter.base.errors import SmartMeterError
-from smartmeter.cli.tms_client import PASSWORD_VARIABLE, Refused, TmsClient, for_each
+from smartmeter.cli.tms_client import PASSWORD_VARIABLE, Refused, TmsClient, first_of, for_each
 
 LOGGED_IN = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -48,6 +48,11 @@ def test_an_answer_that_is_none_is_one_error_with_its_remedy(
         client = TmsClient(url, "operator")
         with pytest.raises(SmartMeterError, match="is the TMS running there"):
             client.get("/api/meters")
+
+
+def test_a_line_that_names_some_of_many_meters_tells_how_many_more_there_are() -> None:
+    assert first_of(["SM1", "SM2"]) == "SM1, SM2"
+    assert first_of([f"SM{number}" for number in range(25)]).endswith("SM19 and 5 more")
 
 
 def test_what_is_refused_of_one_meter_keeps_nothing_from_the_others(
