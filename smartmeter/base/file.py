@@ -47,9 +47,12 @@ def read_stream(stream: BinaryIO, limit: int, place: str) -> bytes:
 
 
 def read_text(path: Path, limit: int, place: str = "") -> str:
-    """Give the text of a UTF-8 file, ``limit`` octets at most; SettingsError like `read_file`."""
+    """Give the text of a UTF-8 file, ``limit`` octets at most; SettingsError like `read_file`.
+
+    The mark that some editors put before a text (U+FEFF) is no part of it.
+    """
     try:
-        return read_file(path, limit, place).decode("utf-8")
+        return read_file(path, limit, place).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         place = place or str(path)
         raise SettingsError(place, "is no UTF-8 text", "check the name") from error

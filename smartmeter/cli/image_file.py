@@ -28,7 +28,7 @@ def read_image(file_name: str, overrides: Overrides | None = None) -> Snapshot:
     """Read a meter's JSON image; SettingsError says what is wrong with it."""
     octets = given_octets(file_name, MAX_FILE_OCTETS)
     try:
-        return Snapshot.from_json(octets.decode("utf-8"), overrides=overrides)
+        return Snapshot.from_json(octets.decode("utf-8-sig"), overrides=overrides)
     except UnicodeDecodeError as error:
         raise SettingsError(file_name, "is no UTF-8 text", "check the name") from error
     except TableError as error:

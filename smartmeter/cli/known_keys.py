@@ -53,7 +53,7 @@ def read_keys(keys: Sequence[str], key_file: str | None) -> KnownKeys:
     given = [part for part in os.environ.get(KEYS_VARIABLE, "").split(",") if part.strip()]
     text = _text(key_file) if key_file else ""
     lines = text.splitlines()
-    if lines and lines[0].lstrip("\ufeff").lower().replace(" ", "").startswith(_SHIPMENT):
+    if lines and lines[0].lower().replace(" ", "").startswith(_SHIPMENT):
         from smartmeter.tms.shipment import read_shipment
 
         for one in read_shipment(text, f"--key-file {key_file}"):
