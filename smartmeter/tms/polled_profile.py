@@ -32,7 +32,7 @@ class PolledRing:
     """
 
     def __init__(self, set_nbr: int, images: Mapping[int, bytes], gaps: Gaps) -> None:
-        self._set, self._table = set_nbr, PROFILE_STATUS + set_nbr
+        self.set_nbr, self._table = set_nbr, PROFILE_STATUS + set_nbr
         self._images, self._gaps = images, gaps
         self.anew = False
         self.begin: int | None = None
@@ -64,7 +64,7 @@ class PolledRing:
                 self.anew = since_s is not None or self._began_anew(tables)
                 missing = left if left is not None else EVERYTHING if self.anew else self._gaps
                 data = yield from self._ring(tables, () if self.anew and left is None else missing)
-                read = Snapshot({**tables.images, self._table: data}).load_profile(self._set)
+                read = Snapshot({**tables.images, self._table: data}).load_profile(self.set_nbr)
                 if since_s is not None:  # a session may have been waited for, so it counts now
                     self.begin = _first_since(read, (since_s, now_s()))
                     missing = ((self.begin, None),)
@@ -73,7 +73,7 @@ class PolledRing:
             except TableError as error:
                 raise _nonsense(error) from error
             after = yield [encode_request(FullRead(PROFILE_STATUS))]
-            block = f"LP_DATA_SET{self._set}.0.LP_INT.0"
+            block = f"LP_DATA_SET{self.set_nbr}.0.LP_INT.0"
             extended = tables.layout(self._table).has(f"{block}.EXTENDED_INT_STATUS")
             if after == before:
                 return (*kept, *self._runs(read, missing, context_id, extended))
@@ -87,7 +87,7 @@ class PolledRing:
 
     def _untouched(self, before: Snapshot, read: LoadProfile, answer: bytes) -> range:
         """Give the intervals of the blocks that the meter did not write to while they were read."""
-        shape, status = shape_of(before.layout(self._table), self._set), self._status_of(before)
+        shape, status = shape_of(before.layout(self._table), self.set_nbr), self._status_of(before)
         image = image_of(answer, "ST-63")
         try:
             after = self._status_of(Snapshot({**self._images, PROFILE_STATUS: image}))
@@ -102,11 +102,11 @@ class PolledRing:
         return range(oldest * shape.intervals, newest * shape.intervals)
 
     def _status_of(self, tables: Snapshot) -> Any:
-        return tables[PROFILE_STATUS][f"LP_STATUS_SET{self._set}"]
+        return tables[PROFILE_STATUS][f"LP_STATUS_SET{self.set_nbr}"]
 
     def _began_anew(self, tables: Snapshot) -> bool:
         """Tell whether the ring ends before what is known of it."""
-        shape, status = shape_of(tables.layout(self._table), self._set), self._status_of(tables)
+        shape, status = shape_of(tables.layout(self._table), self.set_nbr), self._status_of(tables)
         if shape is None or not self._gaps:
             return False
         following = status.LAST_BLOCK_SEQ_NBR * shape.intervals + status.NBR_VALID_INT
@@ -119,7 +119,7 @@ class PolledRing:
         newest block without a time.
         """
         layout = tables.layout(self._table)
-        shape, status = shape_of(layout, self._set), self._status_of(tables)
+        shape, status = shape_of(layout, self.set_nbr), self._status_of(tables)
         element, newest = status.LAST_BLOCK_ELEMENT, status.LAST_BLOCK_SEQ_NBR
         plain = bool(gaps) and not status.LP_SET_STATUS_FLAGS.ORDER
         if shape is None or layout.size is None or not plain or element >= shape.blocks:
@@ -130,7 +130,7 @@ class PolledRing:
         if 2 * len(wanted) > shape.blocks:
             return (yield from self._whole())
         image = bytearray(layout.size)
-        begin = layout.field(f"LP_DATA_SET{self._set}.0")[0]
+        begin = layout.field(f"LP_DATA_SET{self.set_nbr}.0")[0]
         for block in wanted:
             at = begin + (element - (newest - block)) % shape.blocks * shape.block_octets
             octets = yield from self._block(at, shape.block_octets)
@@ -172,7 +172,7 @@ class PolledRing:
             if not run or sequence != run["FIRST_SEQUENCE"] + len(run["INTERVALS"]):
                 if run:
                     yield run
-                run = {"SET": self._set, "FIRST_SEQUENCE": sequence}
+                run = {"SET": self.set_nbr, "FIRST_SEQUENCE": sequence}
                 run |= {"INT_LENGTH_S": read.interval_s, "CONTEXT_ID": context_id, "INTERVALS": []}
             values = [_number(channel.raw[row]) for channel in read.channels]
             status = _status(read, row) if extended else bytes([read.valid[row]])

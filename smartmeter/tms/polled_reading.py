@@ -91,7 +91,6 @@ def _of_one_meter(script: Exchange[T]) -> Exchange[T]:
 
 
 def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
-    fresh: dict[int, bytes] = {}
     identity = yield from _tables((GENERAL, IDENTITY))
     if GENERAL not in identity:
         raise ExchangeFailed("the meter refuses ST-00")
@@ -100,38 +99,37 @@ def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
     changed = _changed(general, identity.get(IDENTITY), known)
     is_another = changed is not None
     since_s = (known.heard_s or known.now_s()) if is_another else None
-    context = dict(known.context)
-    if context.get(GENERAL) != general or schedule.tables or is_another:
+    fresh: dict[int, bytes] = {}
+    if known.context.get(GENERAL) != general or schedule.tables or is_another:
         others = tuple(table for table in CONTEXT_TABLES if table in used and table != GENERAL)
         fresh = {GENERAL: general, **(yield from _tables(others))}
-        context = fresh
+    context = fresh or known.context
     # The rules of its clock, so that its times become UTC.
     wanted = {table for table in (*schedule.tables, 52, 53, 54, 55) if table in used}
     images = {**identity, **(yield from _tables(tuple(sorted(wanted - {IDENTITY}))))}
-    profile: list[Mapping[str, Any]] = []
-    anew: set[int] = set()
-    begins: dict[int, int] = {}
-    name = context_id(context)
-    # Which poll sees another meter first has its lists cut, whatever it was for.
+    tables, name = {**context, **images}, context_id(context)
+    # The poll that sees another meter first finds where its lists begin, whatever it was for.
+    rings: list[PolledRing] = []
     if (schedule.load_profile or is_another) and PROFILE_STATUS in used:
-        for set_nbr in (one for one in SETS if PROFILE_STATUS + one in used):
-            ring = PolledRing(set_nbr, {**context, **images}, known.gaps.get(set_nbr, EVERYTHING))
-            try:
-                profile += yield from ring.read(name, since_s, known.now_s)
-            except ExchangeRefused as error:
-                if is_another or not (schedule.tables or schedule.event_log):
-                    raise ExchangeFailed(str(error)) from error
-            anew |= {set_nbr} if ring.anew else set()
-            begins |= {set_nbr: ring.begin} if ring.begin is not None else {}
+        sets = [one for one in SETS if PROFILE_STATUS + one in used]
+        rings = [PolledRing(one, tables, known.gaps.get(one, EVERYTHING)) for one in sets]
+    profile: list[Mapping[str, Any]] = []
+    for ring in rings:
+        try:
+            profile += yield from ring.read(name, since_s, known.now_s)
+        except ExchangeRefused as error:
+            if is_another or not (schedule.tables or schedule.event_log):
+                raise ExchangeFailed(str(error)) from error
     events: tuple[Mapping[str, Any], ...] = ()
     log_end = known.log_before
     if (schedule.event_log or is_another) and EVENT_LOG in used:
-        log = yield from _tables((EVENT_LOG,), is_another)
-        entries = _events({**context, **images, **log})
+        entries = _events({**tables, **(yield from _tables((EVENT_LOG,), is_another))})
         log_end = log_end if since_s is None else log_before(entries, since_s)
         events = of_this_place(entries, log_end)
+    anew = frozenset(ring.set_nbr for ring in rings if ring.anew)
+    begins = {ring.set_nbr: ring.begin for ring in rings if ring.begin is not None}
     taken = TakenOver(*changed, begins, log_end) if changed else None
-    return PlainReading(name, fresh, images, tuple(profile), events, frozenset(anew), taken)
+    return PlainReading(name, fresh, images, tuple(profile), events, anew, taken)
 
 
 def _changed(general: bytes, identity: bytes | None, known: Known) -> tuple[str, str] | None:
