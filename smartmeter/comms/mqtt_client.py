@@ -70,6 +70,23 @@ def _bound(client: aiomqtt.Client) -> None:
     library._sock_recv = bounded
 
 
+def _written_while_open(client: aiomqtt.Client) -> None:
+    """Wait for room to write only while the socket is open, which the library does not look at.
+
+    It begins to wait a turn of the loop after it has something to write.  Where a broker's
+    answer closes the socket in between, asyncio would print the failure (seen from Python 3.12 on).
+    """
+    library: Any = client._client
+    loop: Any = client._loop
+
+    def wait(socket: Any) -> None:
+        if socket.fileno() >= 0:
+            loop.add_writer(socket.fileno(), library.loop_write)
+
+    # The library may be in a thread of its own here.
+    library.on_socket_register_write = lambda _, __, socket: loop.call_soon_threadsafe(wait, socket)
+
+
 @asynccontextmanager
 async def broker_session(
     broker: Broker,
@@ -104,6 +121,7 @@ async def broker_session(
         logger=logger,
     )
     _bound(client)
+    _written_while_open(client)
     # The library drops it unread where the broker goes with its first word.
     client._disconnected.add_done_callback(_take)
     opened = False
