@@ -9,6 +9,7 @@ add up and an hour sent again is the same hour.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,9 @@ from smartmeter.version import VERSION
 STATISTIC_SOURCE = "smartmeter"
 #: StatisticMeanType.NONE: sums have no mean.
 NO_MEAN = 0
+#: Year and month from which ``mean_type`` and ``unit_class`` are taken: before, both are refused
+#: as unknown, and ``has_mean`` is required (read in editions 2024.3 to 2025.11).
+MEAN_TYPE_SINCE = (2025, 11)
 ORIGIN = {"name": "SmartMeter gateway", "sw_version": VERSION}
 
 
@@ -118,6 +122,16 @@ def statistic_metadata(esn: str, direction: str) -> dict[str, Any]:
         "has_sum": True,
         "mean_type": NO_MEAN,
     }
+
+
+def metadata_for(edition: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Give the description of a history in the words of an edition, as 2025.11.3."""
+    month = re.match(r"(\d{4})\.(\d{1,2})\.", edition)
+    if month is None or (int(month[1]), int(month[2])) >= MEAN_TYPE_SINCE:
+        return metadata
+    newer = ("mean_type", "unit_class")
+    older = {name: value for name, value in metadata.items() if name not in newer}
+    return {**older, "has_mean": metadata["mean_type"] != NO_MEAN}
 
 
 def hourly_statistics(

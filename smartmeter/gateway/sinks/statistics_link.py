@@ -22,6 +22,7 @@ from protocols.transports.port import system_words
 from smartmeter.base.tasks import HOUR_S
 from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls_renewal import ClientTls
+from smartmeter.gateway.sinks.home_assistant import metadata_for
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 
 TIMEOUT_S = 20.0
@@ -38,6 +39,8 @@ class _Session:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._number = socket, 0
+        #: Which Home Assistant it is, as 2025.11.3; known once it was logged in.
+        self.edition = ""
 
     async def log_in(self, token: str) -> None:
         hello = _object(await self._socket.recv())
@@ -46,6 +49,7 @@ class _Session:
             hello = _object(await self._socket.recv())
         if hello.get("type") != "auth_ok":
             raise SinkRefused(f"Home Assistant refuses the token: {hello.get('message', '')}")
+        self.edition = str(hello.get("ha_version", ""))
 
     async def ask(self, kind: str, **members: object) -> Any:
         """Give the result of a command; SinkRefused."""
@@ -96,8 +100,9 @@ class StatisticsLink:
         """Bring hourly entries in, all or an error."""
         commands = [entries[at : at + MAX_ENTRIES] for at in range(0, len(entries), MAX_ENTRIES)]
         async with self._session(len(commands)) as session:
+            described = metadata_for(session.edition, metadata)
             for part in commands:
-                await session.ask("recorder/import_statistics", metadata=metadata, stats=part)
+                await session.ask("recorder/import_statistics", metadata=described, stats=part)
 
     async def sum_before(self, statistic_id: str, hour_s: int) -> int:
         """Give the sum in Wh at the end of the last hour before one, 0 for none."""

@@ -33,18 +33,19 @@ TOKEN, ESN = "long-lived", FACTORY.esn
 class Home:
     """A Home Assistant as far as its websocket's statistics go."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "2026.11.0") -> None:
+        self.version = version
         self.statistics: dict[str, dict[str, tuple[int, int]]] = {}
         self.calls = 0
         self.asked: list[dict[str, object]] = []
 
     async def serve(self, socket: ServerConnection) -> None:
-        await socket.send(json.dumps({"type": "auth_required", "ha_version": "2026.11.0"}))
+        await socket.send(json.dumps({"type": "auth_required", "ha_version": self.version}))
         hello = json.loads(await socket.recv())
         if hello != {"type": "auth", "access_token": TOKEN}:
             await socket.send(json.dumps({"type": "auth_invalid", "message": "Invalid token"}))
             return
-        await socket.send(json.dumps({"type": "auth_ok", "ha_version": "2026.11.0"}))
+        await socket.send(json.dumps({"type": "auth_ok", "ha_version": self.version}))
         async for text in socket:
             await socket.send(json.dumps(self.answer(json.loads(text))))
 
@@ -84,8 +85,9 @@ class Home:
         metadata, stats = call.get("metadata"), call.get("stats")
         if call.get("type") != "recorder/import_statistics" or not isinstance(metadata, dict):
             return "unknown command"
-        needed = {"statistic_id", "source", "name", "unit_of_measurement", "unit_class"}
-        if set(metadata) != needed | {"has_sum", "mean_type"}:
+        needed = {"statistic_id", "source", "name", "unit_of_measurement", "has_sum"}
+        needed |= {"has_mean"} if self.version < "2025.11" else {"mean_type", "unit_class"}
+        if set(metadata) != needed:
             return f"metadata {sorted(metadata)}"
         source, _, name = metadata["statistic_id"].partition(":")
         if (
@@ -94,7 +96,8 @@ class Home:
             or name != name.lower()
         ):
             return "statistic_id"
-        if metadata["unit_class"] != "energy" or metadata["mean_type"] not in (0, 1, 2):
+        told = {"unit_class": "energy", "mean_type": 0, "has_mean": False, "has_sum": True}
+        if any(metadata[name] != value for name, value in told.items() if name in metadata):
             return "unit_class or mean_type"
         for one in stats if isinstance(stats, list) else ():
             start = datetime.fromisoformat(one["start"])
@@ -130,6 +133,17 @@ async def test_history_is_imported_and_the_same_again_changes_nothing() -> None:
     assert held["2026-01-01T00:00:00+00:00"] == (100, 100)
     await StatisticsLink(settings(server)).import_statistics(metadata, entries[-30:])
     assert home.statistics["smartmeter:meter_sm000001_delivered"] == held
+    server.close()
+
+
+@pytest.mark.parametrize("version", ["2024.3.3", "2025.10.4", "2025.11.0b1", "2026.2.3"])
+async def test_each_edition_of_home_assistant_takes_the_history(version: str) -> None:
+    home = Home(version)
+    server = await home_server(home)
+    entries = hourly_statistics(quarter_hours(datetime(2026, 1, 1, tzinfo=UTC), 4))
+    metadata = statistic_metadata("SM000001", "delivered")
+    await StatisticsLink(settings(server)).import_statistics(metadata, entries)
+    assert home.statistics == {metadata["statistic_id"]: {entries[0]["start"]: (100, 100)}}
     server.close()
 
 
