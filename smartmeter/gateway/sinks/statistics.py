@@ -4,6 +4,9 @@ The sums go on from what Home Assistant had before the first hour that is here: 
 readings began anew, on another board or after damage, it holds those of the readings before.
 That is asked once, kept with the readings before anything is sent, and asked of hours that are
 not sent, so that the same hours have the same sums however often they are.
+
+What was sent is looked at before more is sent: where Home Assistant's database is new,
+or from an older copy, everything that is here is sent once more.
 """
 
 from __future__ import annotations
@@ -53,43 +56,61 @@ class Statistics:
         readings.move(SINK, {"intervals": fresh[-1]["number"]})
         return len(changed)
 
-    async def _send(self, energy: Energy, first_s: int) -> None:
+    async def _send(self, energy: Energy, first_s: int, lost: bool = False) -> None:
+        """Send the hours from one on, or all that are here where Home Assistant ``lost`` some."""
         readings, (esn, _, direction) = self._readings, energy
         from_s, before = self._sums.get(energy, (0, Decimal(0)))
-        whole = first_s < from_s or not from_s  # a gap was filled, or it is the first time
+        # Where a gap was filled, and the first time, too.
+        whole = lost or first_s < from_s or not from_s
         rows = readings.hourly(*energy, 0 if whole else from_s)
         if not rows:
             return
         metadata = statistic_metadata(esn, direction)
-        begun: dict[str, int] = {}
+        begun = {"sent": 1}
         if whole:
             forgotten = readings.forgotten(*energy)
             first = [Decimal(wh) for hour_s, wh in rows if hour_s == rows[0]["hour_s"]]
-            begun = await self._begin(energy, rows[0]["hour_s"], sum(first), bool(forgotten))
+            begun = await self._begin(energy, rows[0]["hour_s"], sum(first), forgotten, lost)
             before = begun["wh"] + forgotten
             if not begun["sent"]:
                 first_s = 0
-        await self._link.import_statistics(metadata, hourly_statistics(rows, first_s, before))
-        if whole and not begun["sent"]:
+        entries = hourly_statistics(rows, 0, before)
+        sent = len({hour_s for hour_s, _ in rows if hour_s < first_s})
+        if sent:
+            had_wh = await self._link.sum_before(metadata["statistic_id"], first_s)
+            if had_wh != entries[sent - 1]["sum"]:
+                await self._send(energy, 0, lost=True)
+                return
+        await self._link.import_statistics(metadata, entries[sent:])
+        if not begun["sent"]:
             readings.move(_place(energy), begun | {"sent": 1})
-        last_s = rows[-1]["hour_s"]
-        earlier = (Decimal(row["value"]) for row in rows if row["hour_s"] < last_s)
-        self._sums[energy] = last_s, sum(earlier, before)
+        # From the hour before the last one on: what was sent before the last is looked at next.
+        from_s = rows[-1]["hour_s"]
+        from_s = max((hour_s for hour_s, _ in rows if hour_s < from_s), default=from_s)
+        earlier = (Decimal(wh) for hour_s, wh in rows if hour_s < from_s)
+        self._sums[energy] = from_s, sum(earlier, before)
 
     async def _begin(
-        self, energy: Energy, hour_s: int, first_wh: Decimal | int, has_earlier: bool
+        self,
+        energy: Energy,
+        hour_s: int,
+        first_wh: Decimal | int,
+        forgotten_wh: Decimal,
+        lost: bool,
     ) -> dict[str, int]:
-        """Give the sum ``wh`` from which the first hour here goes on, and if all went out with it.
+        """Give what is before the first hour here, ``wh``, and if all went out with it.
 
-        It is asked again where an earlier hour has come since: not for one that is much earlier,
-        which a clock that was wrong has made, and not where hours before it were here and are
-        forgotten (``has_earlier``), which are in the sums that would be found.  Until all hours
-        were ``sent`` by it, some there may have sums that began elsewhere.
+        It is asked again where an earlier hour has come since, or Home Assistant has ``lost`` what
+        it had: not for an hour that is much earlier, which a clock that was wrong has made, and,
+        but for a loss, not where hours before it were here and are forgotten, which are in the
+        sums that would be found.  Until all hours were ``sent`` by it, some there may have sums
+        that began elsewhere.
         """
         esn, _, direction = energy
         kept = self._readings.position(_place(energy))
         asked_s = kept.get("hour_s", hour_s + 1)
-        if has_earlier or not asked_s - NEAR_S < hour_s < asked_s:
+        is_new = lost or (hour_s < asked_s and not forgotten_wh)
+        if hour_s <= asked_s - NEAR_S or not is_new:
             return kept or {"wh": 0, "sent": 1}
         statistic_id = statistic_metadata(esn, direction)["statistic_id"]
         found_wh = await self._link.sum_before(statistic_id, hour_s)
@@ -98,10 +119,10 @@ class Statistics:
             # From where the history here began so far on all is of here, but what was found then.
             until_s = kept.get("hour_s", hour_s + NEAR_S)
             sum_wh, goes_on = await self._link.sum_at_end(statistic_id, hour_s, until_s)
-            goes_on = goes_on or kept.get("wh", 0) > (sum_wh or 0)
+            goes_on = goes_on or lost or kept.get("wh", 0) > (sum_wh or 0)
             ours_wh = round(first_wh) if goes_on else 0
             found_wh = max(found_wh, (sum_wh or 0) - ours_wh)
-        found = {"hour_s": hour_s, "wh": found_wh, "sent": 0}
+        found = {"hour_s": hour_s, "wh": found_wh - round(forgotten_wh), "sent": 0}
         self._readings.move(_place(energy), found)
         return found
 

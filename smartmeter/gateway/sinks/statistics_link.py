@@ -2,7 +2,8 @@
 
 ``recorder/import_statistics``: importing an hour again replaces it, so this may be repeated at
 will: after a cut everything from the first changed hour on is sent again.
-``recorder/statistics_during_period``: the sums that are there already.
+``recorder/statistics_during_period``: the sums that are there already, and whether what was
+sent is stored.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 
 TIMEOUT_S = 20.0
 MAX_MESSAGE_OCTETS = 1 << 20
+#: When it is looked whether they are stored, each after the one before; 10 seconds in all.
+STORED_AFTER_S = (0.0, 0.1, 0.4, 1.5, 3.0, 5.0)
 #: Entries in one command.
 MAX_ENTRIES = 500
 #: Before an hour its predecessor is looked for here, hour by hour; months are looked through
@@ -97,12 +100,14 @@ class StatisticsLink:
     async def import_statistics(
         self, metadata: dict[str, Any], entries: list[dict[str, Any]]
     ) -> None:
-        """Bring hourly entries in, all or an error."""
+        """Bring hourly entries in, in order of time: stored there, all of them, or an error."""
         commands = [entries[at : at + MAX_ENTRIES] for at in range(0, len(entries), MAX_ENTRIES)]
-        async with self._session(len(commands)) as session:
+        async with self._session(len(commands) + 1) as session:
             described = metadata_for(session.edition, metadata)
             for part in commands:
                 await session.ask("recorder/import_statistics", metadata=described, stats=part)
+            if entries:
+                await _await_stored(session, metadata["statistic_id"], entries[-1])
 
     async def sum_before(self, statistic_id: str, hour_s: int) -> int:
         """Give the sum in Wh at the end of the last hour before one, 0 for none."""
@@ -125,6 +130,20 @@ class StatisticsLink:
             if end_s < until_s:
                 later = await _ask_sums(session, statistic_id, end_s, until_s)
         return sums[-1] if sums else None, bool(later)
+
+
+async def _await_stored(session: _Session, statistic_id: str, entry: dict[str, Any]) -> None:
+    """Wait until an entry can be read; SinkRefused when it takes too long.
+
+    Home Assistant takes an import before it stores it, which waits for its start, for a copy
+    being made and for a slow medium; what was only taken is gone with a kill or a power cut.
+    """
+    start_s = int(datetime.fromisoformat(entry["start"]).timestamp())
+    for rest_s in STORED_AFTER_S:
+        await asyncio.sleep(rest_s)
+        if await _ask_sums(session, statistic_id, start_s, start_s + HOUR_S) == [entry["sum"]]:
+            return
+    raise SinkRefused("Home Assistant has not stored the statistics yet that it was sent")
 
 
 async def _ask_sums(

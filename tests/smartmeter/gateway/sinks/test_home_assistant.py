@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from websockets.asyncio.server import Server, ServerConnection, serve
 
 from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.sinks import statistics_link
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 from smartmeter.gateway.sinks.statistics import Statistics
@@ -227,7 +228,6 @@ async def test_history_goes_on_from_what_home_assistant_has_where_the_readings_b
     with pytest.raises(SinkRefused, match="not now"):
         await Statistics(StatisticsLink(settings(server)), readings).step()
     del home.fault
-    asked = len(home.asked)
     for _ in range(2):  # after a restart, as before it
         await Statistics(StatisticsLink(settings(server)), readings).step()
         assert home.statistics[name] == before | {
@@ -235,7 +235,8 @@ async def test_history_goes_on_from_what_home_assistant_has_where_the_readings_b
             "2026-01-01T13:00:00+00:00": (560, 560),
         }
         readings.move("home_assistant", {"intervals": 0})
-    assert len(home.asked) == asked + 1, "the other direction; and what is known is kept"
+    asked = [call["end_time"] for call in home.asked].count("2026-01-01T04:00:00+00:00")
+    assert asked == 2, "once in each direction: what is known is kept"
     readings.prune(EPOCH_S + 800 * 86_400 + 6 * 3600 + 1)
     readings.keep(ESN, 1, [(4, profile(4, 56, [[10, 3]] * 4))])
     await Statistics(StatisticsLink(settings(server)), readings).step()
@@ -267,6 +268,83 @@ async def test_no_energy_is_lost_where_the_readings_begin_anew_within_an_hour(
     assert told["2026-01-01T13:00:00+00:00"] == (10 * (56 - lost),) * 2
     sums = [told[hour][1] for hour in sorted(told)]
     assert sums == sorted(sums)
+    server.close()
+
+
+@pytest.mark.parametrize("hours_left", [0, 3, 9])
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("had", [42, 44])
+async def test_hours_that_home_assistant_has_lost_are_sent_again(
+    tmp_path: Path, hours_left: int, restarted: bool, had: int
+) -> None:
+    """Its database is new, or from an older copy."""
+    home = Home()
+    server = await home_server(home)
+    readings = begun(tmp_path)
+    statistics = Statistics(StatisticsLink(settings(server)), readings)
+    full = {f"2026-01-01T{n:02}:00:00+00:00": (40 * (n + 1),) * 2 for n in range(13)}
+    for number, piece in enumerate((range(20), range(20, 40), range(40, had), range(had, 52)), 2):
+        if number == 5:
+            for held in home.statistics.values():
+                for hour in sorted(held)[hours_left:]:
+                    del held[hour]
+            if restarted:
+                statistics = Statistics(StatisticsLink(settings(server)), readings)
+        rows = [[10, 3]] * len(piece)
+        readings.keep(ESN, 1, [(number, profile(number, piece.start, rows))])
+        await statistics.step()
+    assert home.statistics["smartmeter:meter_sm000001_delivered"] == full
+    readings.close()
+    server.close()
+
+
+async def test_a_database_that_is_new_begins_without_a_step_for_hours_that_are_gone(
+    tmp_path: Path,
+) -> None:
+    home = Home()
+    server = await home_server(home)
+    name = "smartmeter:meter_sm000001_delivered"
+    home.statistics = {name: {"2025-12-31T23:00:00+00:00": (5000, 5000)}}
+    readings = begun(tmp_path)
+    statistics = Statistics(StatisticsLink(settings(server)), readings)
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * 40))])
+    await statistics.step()
+    assert home.statistics[name]["2026-01-01T09:00:00+00:00"] == (5400, 5400)
+    readings.prune(EPOCH_S + 800 * 86_400 + 2 * 3600 + 1)
+    home.statistics.clear()
+    for number in (3, 4):
+        readings.keep(ESN, 1, [(number, profile(number, 28 + 4 * number, [[10, 3]] * 4))])
+        await statistics.step()
+    sums = [home.statistics[name][hour][1] for hour in sorted(home.statistics[name])]
+    assert sums == list(range(40, 40 * len(sums) + 1, 40)) and len(sums) == 10
+    readings.close()
+    server.close()
+
+
+async def test_hours_count_as_sent_once_home_assistant_has_stored_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statistics_link, "STORED_AFTER_S", (0.0,))
+    home = Home()
+    server = await home_server(home)
+    readings = begun(tmp_path)
+    readings.keep(ESN, 1, [(2, profile(2, 0, [[10, 3]] * 8))])
+    statistics = Statistics(StatisticsLink(settings(server)), readings)
+    taken = home.answer
+
+    def forget(call: dict[str, object]) -> dict[str, object]:
+        answer = taken(call)
+        home.statistics.clear()  # a power cut, before it had written them
+        return answer
+
+    home.answer = forget  # type: ignore[method-assign]
+    with pytest.raises(SinkRefused, match="has not stored the statistics yet"):
+        await statistics.step()
+    home.answer = taken  # type: ignore[method-assign]
+    assert await statistics.step()
+    held = home.statistics["smartmeter:meter_sm000001_delivered"]
+    assert [total for _, total in held.values()] == [40, 80]
+    readings.close()
     server.close()
 
 
