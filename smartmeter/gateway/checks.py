@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -20,7 +21,12 @@ from smartmeter.gateway.mains import MeterAlone, make_sense
 from smartmeter.gateway.meter_checks import check_meter
 from smartmeter.gateway.place_checks import check_places
 from smartmeter.gateway.settings import GatewaySettings
-from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, MqttSettings
+from smartmeter.gateway.sinks.settings import (
+    HomeAssistantSettings,
+    InfluxSettings,
+    MqttSettings,
+    SinkRefused,
+)
 from smartmeter.gateway.status_socket import answers
 
 
@@ -91,9 +97,10 @@ def _sinks(settings: GatewaySettings) -> Iterator[Finding]:
             )
     if sinks.mqtt is not None:
         yield check_broker(sinks.mqtt)
-    for name, sink in (("InfluxDB", sinks.influx), ("Home Assistant", sinks.home_assistant)):
-        if sink is not None:
-            yield check_url(name, sink)
+    if sinks.influx is not None:
+        yield check_url("InfluxDB", sinks.influx)
+    if sinks.home_assistant is not None:
+        yield check_home_assistant(sinks.home_assistant)
 
 
 def check_broker(mqtt: MqttSettings) -> Finding:
@@ -107,6 +114,20 @@ def check_url(name: str, sink: InfluxSettings | HomeAssistantSettings) -> Findin
     secured = url.scheme in ("https", "wss")
     place = url.hostname or "", url.port or (443 if secured else 80)
     return _reached(name, place, name, sink.tls if secured else None)
+
+
+def check_home_assistant(home: HomeAssistantSettings) -> Finding:
+    """Look whether Home Assistant would be reached, and would take the token."""
+    reached = check_url("Home Assistant", home)
+    if reached.wrong or find_spec("websockets") is None:
+        return reached
+    from smartmeter.gateway.sinks.statistics_link import StatisticsLink
+
+    try:
+        asyncio.run(StatisticsLink(home).try_token())
+    except SinkRefused as error:
+        return Finding(reached.subject, True, str(error), "look at url and token_file")
+    return Finding(reached.subject, False, "takes connections and the token")
 
 
 def _reached(name: str, place: tuple[str, int], whom: str, files: TlsFiles | None) -> Finding:

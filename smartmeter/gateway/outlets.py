@@ -12,7 +12,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.csv_file import CsvFile
-from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused, Sinks
+from smartmeter.gateway.sinks.settings import InfluxSettings, SinkRefused, Sinks, TokenRefused
 
 if TYPE_CHECKING:
     from smartmeter.gateway.sinks.mqtt import MqttSink
@@ -21,6 +21,8 @@ POLL_S = 1.0
 PRUNE_S = 3600.0
 CSV, NOTHING = "CSV file", "takes nothing"
 FIRST_REST_S, MAX_REST_S = 2.0, 300.0
+#: After a token that was refused: Home Assistant may ban an address after a few.
+TOKEN_REST_S = 3600.0
 
 #: Passes on what is next; gives how much of it went to the sink, None where nothing is new.
 Step = Callable[[], Coroutine[Any, Any, int | None]]
@@ -98,7 +100,8 @@ class Outlets:
                 sent = await step()
             except (SinkRefused, StorageError) as error:
                 self._journal.state(name, f"{NOTHING}: {error}")
-                await asyncio.sleep(rest_s)
+                is_lasting = isinstance(error, TokenRefused)
+                await asyncio.sleep(TOKEN_REST_S if is_lasting else rest_s)
                 rest_s = min(2 * rest_s, MAX_REST_S)
                 continue
             rest_s = FIRST_REST_S

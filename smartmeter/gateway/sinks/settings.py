@@ -52,6 +52,10 @@ class SinkRefused(Exception):
     """The other side did not take it; the text is one line."""
 
 
+class TokenRefused(SinkRefused):
+    """It will not until somebody gives another token, and may shut out who goes on asking."""
+
+
 @dataclass(frozen=True)
 class Sinks:
     """Where readings go beside the TMS; None for those that are not set."""

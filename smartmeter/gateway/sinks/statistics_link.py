@@ -24,7 +24,7 @@ from smartmeter.base.tasks import HOUR_S
 from smartmeter.comms.standing import Tell, tell_nobody
 from smartmeter.comms.tls_renewal import ClientTls
 from smartmeter.gateway.sinks.home_assistant import metadata_for
-from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused, TokenRefused
 
 TIMEOUT_S = 20.0
 MAX_MESSAGE_OCTETS = 1 << 20
@@ -51,7 +51,9 @@ class _Session:
             await self._socket.send(json.dumps({"type": "auth", "access_token": token}))
             hello = _object(await self._socket.recv())
         if hello.get("type") != "auth_ok":
-            raise SinkRefused(f"Home Assistant refuses the token: {hello.get('message', '')}")
+            told = hello.get("message", "")
+            remedy = "write another to token_file, and start the gateway anew"
+            raise TokenRefused(f"Home Assistant refuses the token: {told}; {remedy}")
         self.edition = str(hello.get("ha_version", ""))
 
     async def ask(self, kind: str, **members: object) -> Any:
@@ -96,6 +98,11 @@ class StatisticsLink:
             # Without words where who speaks no TLS has ended it within the handshake.
             told = system_words(error) or "ends the connection: is TLS spoken there?"
             raise SinkRefused(f"Home Assistant: {told}") from None
+
+    async def try_token(self) -> None:
+        """Log in, and do nothing."""
+        async with self._session(0):
+            pass
 
     async def import_statistics(
         self, metadata: dict[str, Any], entries: list[dict[str, Any]]

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.outlets import Outlets
@@ -11,6 +12,7 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.settings import HomeAssistantSettings, InfluxSettings, Sinks
 from tests.ports import free_port
 from tests.smartmeter.gateway.reports import hello, meter_images, profile
+from tests.smartmeter.gateway.sinks.test_home_assistant import Home, settings
 from tests.smartmeter.ssi.host import FACTORY
 
 
@@ -42,3 +44,49 @@ async def test_a_sink_that_was_sent_nothing_is_not_said_to_take_it(
     told = {line.partition(": ")[0]: line.partition(": takes ")[2][:7] for line in said}
     assert told == {"CSV file": "what co", "InfluxDB": "nothing", "Home Assistant": "nothing"}
     readings.close()
+
+
+async def test_a_token_that_was_refused_is_not_offered_again_while_others_are_tried_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Home Assistant may ban an address after a few."""
+    for name, seconds in (("POLL_S", 0.01), ("FIRST_REST_S", 0.01), ("MAX_REST_S", 0.01)):
+        monkeypatch.setattr(f"smartmeter.gateway.outlets.{name}", seconds)
+    home = Home()
+    offered, others = 0, 0
+
+    async def count(socket: ServerConnection) -> None:
+        nonlocal offered
+        offered += 1
+        await home.serve(socket)
+
+    def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal others
+        others += 1
+        writer.close()
+
+    server = await serve(count, "127.0.0.1", 0)
+    influx = await asyncio.start_server(close, "127.0.0.1", 0)
+    place = "{}:{}".format(*influx.sockets[0].getsockname())
+    sinks = Sinks(
+        influx=InfluxSettings(f"http://{place}/write?precision=s"),
+        home_assistant=settings(server, "revoked"),
+    )
+    readings = Readings(tmp_path / "r")
+    images = meter_images()
+    readings.keep(FACTORY.esn, 1, [(1, hello(1, images)), (2, profile(2, 0, [[51, 0]]))])
+    said: list[str] = []
+    outlets = Outlets(sinks, readings, Journal(said.append, lambda: 0), list, lambda: None)
+    running = asyncio.gather(*outlets.runners())
+    async with asyncio.timeout(60):
+        while not any("refuses the token" in line for line in said):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        tried = others
+        while others < tried + 5:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert offered == 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    readings.close()
+    server.close()
+    influx.close()

@@ -4,6 +4,7 @@ The server checks the calls as Home Assistant's developer documentation states
 them for ``recorder/import_statistics`` and ``recorder/statistics_during_period``.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import Server, ServerConnection, serve
 
+from smartmeter.gateway.checks import check_home_assistant
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks import statistics_link
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
@@ -479,6 +481,15 @@ async def test_a_wrong_token_and_a_refusal_are_one_line_each() -> None:
     nobody = HomeAssistantSettings("ws://127.0.0.1:1/api/websocket", TOKEN)
     with pytest.raises(SinkRefused, match="Home Assistant"):
         await StatisticsLink(nobody).import_statistics(metadata, [])
+
+
+async def test_check_tells_whether_the_token_is_taken() -> None:
+    server = await home_server(Home())
+    good = await asyncio.to_thread(check_home_assistant, settings(server))
+    assert (good.wrong, good.text) == (False, "takes connections and the token")
+    wrong = await asyncio.to_thread(check_home_assistant, settings(server, "wrong"))
+    assert wrong.wrong and "refuses the token" in wrong.text and "token_file" in wrong.text
+    server.close()
 
 
 @pytest.mark.parametrize(
