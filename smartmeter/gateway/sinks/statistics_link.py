@@ -1,7 +1,8 @@
 """Home Assistant's websocket: log-in with a token, and its commands for statistics.
 
 ``recorder/import_statistics``: importing an hour again replaces it, so this may be repeated at
-will: after a cut everything from the first changed hour on is sent again.
+will: after a cut everything from the first changed hour on is looked at, and sent where it is not
+there.
 ``recorder/statistics_during_period``: the sums that are there already, and whether what was
 sent is stored.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -28,10 +29,11 @@ from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 
 TIMEOUT_S = 20.0
 MAX_MESSAGE_OCTETS = 1 << 20
-#: When it is looked whether they are stored, each after the one before; 10 seconds in all.
-STORED_AFTER_S = (0.0, 0.1, 0.4, 1.5, 3.0, 5.0)
-#: Entries in one command.
-MAX_ENTRIES = 500
+#: Of one command.
+MAX_HOURS = 500
+#: When it is looked whether they are stored, each after the one before.  (A busy processor needed
+#: 2 seconds for 500 of them; a small board may need more.)
+STORED_AFTER_S = (0.0, 0.1, 0.4, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0)
 #: Before an hour its predecessor is looked for here, hour by hour; months are looked through
 #: before that, as a month's answer may reach beyond what was asked by as much as it is long.
 NEAR_S = 33 * 86_400
@@ -108,13 +110,11 @@ class StatisticsLink:
         self, metadata: dict[str, Any], entries: list[dict[str, Any]]
     ) -> None:
         """Bring hourly entries in, in order of time: stored there, all of them, or an error."""
-        commands = [entries[at : at + MAX_ENTRIES] for at in range(0, len(entries), MAX_ENTRIES)]
-        async with self._session(len(commands) + 1) as session:
+        parts = list(_parts(entries))
+        async with self._session(2 * len(parts)) as session:
             described = metadata_for(session.edition, metadata)
-            for part in commands:
-                await session.ask("recorder/import_statistics", metadata=described, stats=part)
-            if entries:
-                await _await_stored(session, metadata["statistic_id"], entries[-1])
+            for part in parts:
+                await _bring(session, described, part)
 
     async def sum_before(self, statistic_id: str, hour_s: int) -> int:
         """Give the sum in Wh at the end of the last hour before one, 0 for none."""
@@ -122,7 +122,7 @@ class StatisticsLink:
         async with self._session(2) as session:
             sums = await _ask_sums(session, statistic_id, near_s, hour_s)
             sums = sums or await _ask_sums(session, statistic_id, 0, near_s, "month")
-        return sums[-1] if sums else 0
+        return list(sums.values())[-1] if sums else 0
 
     async def sum_at_end(
         self, statistic_id: str, hour_s: int, until_s: int
@@ -131,32 +131,56 @@ class StatisticsLink:
 
         And if there are others of the hours that follow, before ``until_s``.
         """
-        end_s, later = hour_s + HOUR_S, list[int]()
+        end_s, later = hour_s + HOUR_S, dict[int, int]()
         async with self._session(2) as session:
             sums = await _ask_sums(session, statistic_id, hour_s, end_s)
             if end_s < until_s:
                 later = await _ask_sums(session, statistic_id, end_s, until_s)
-        return sums[-1] if sums else None, bool(later)
+        return sums.get(hour_s), bool(later)
 
 
-async def _await_stored(session: _Session, statistic_id: str, entry: dict[str, Any]) -> None:
-    """Wait until an entry can be read; SinkRefused when it takes too long.
+def _parts(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Give entries in parts of so many hours at the most, counted with those that are missing."""
+    part: list[dict[str, Any]] = []
+    for entry in entries:
+        if part and _start_s(entry) - _start_s(part[0]) >= MAX_HOURS * HOUR_S:
+            yield part
+            part = []
+        part.append(entry)
+    if part:
+        yield part
+
+
+async def _bring(session: _Session, metadata: dict[str, Any], part: list[dict[str, Any]]) -> None:
+    """Bring entries in that are not there, and wait until they are; SinkRefused when it is long.
 
     Home Assistant takes an import before it stores it, which waits for its start, for a copy
     being made and for a slow medium; what was only taken is gone with a kill or a power cut.
     """
-    start_s = int(datetime.fromisoformat(entry["start"]).timestamp())
+    if await _has(session, metadata["statistic_id"], part):
+        return
+    await session.ask("recorder/import_statistics", metadata=metadata, stats=part)
     for rest_s in STORED_AFTER_S:
         await asyncio.sleep(rest_s)
-        if await _ask_sums(session, statistic_id, start_s, start_s + HOUR_S) == [entry["sum"]]:
+        if await _has(session, metadata["statistic_id"], part):
             return
     raise SinkRefused("Home Assistant has not stored the statistics yet that it was sent")
 
 
+async def _has(session: _Session, statistic_id: str, part: list[dict[str, Any]]) -> bool:
+    begin_s, end_s = _start_s(part[0]), _start_s(part[-1]) + HOUR_S
+    sums = await _ask_sums(session, statistic_id, begin_s, end_s)
+    return all(sums.get(_start_s(entry)) == entry["sum"] for entry in part)
+
+
+def _start_s(entry: dict[str, Any]) -> int:
+    return int(datetime.fromisoformat(entry["start"]).timestamp())
+
+
 async def _ask_sums(
     session: _Session, statistic_id: str, start_s: int, end_s: int, period: str = "hour"
-) -> list[int]:
-    """Give the sums of the periods that begin within a time."""
+) -> dict[int, int]:
+    """Give the sums of the periods that begin within a time, by when they do."""
     found = await session.ask(
         "recorder/statistics_during_period",
         start_time=_iso(start_s),
@@ -169,13 +193,14 @@ async def _ask_sums(
     return _sums(found, statistic_id)
 
 
-def _sums(found: object, statistic_id: str) -> list[int]:
-    """Give the sums of an answer; SinkRefused for one that is of another form."""
+def _sums(found: object, statistic_id: str) -> dict[int, int]:
+    """Give the sums of an answer, by when they begin; SinkRefused for one of another form."""
     rows = found.get(statistic_id, []) if isinstance(found, dict) else None
     try:
         if not isinstance(rows, list):
             raise TypeError
-        return [round(row["sum"]) for row in rows if row.get("sum") is not None]
+        known = (row for row in rows if row.get("sum") is not None)
+        return {round(row["start"]) // 1000: round(row["sum"]) for row in known}
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise SinkRefused("Home Assistant sent what are no statistics") from None
 

@@ -150,6 +150,26 @@ async def test_each_edition_of_home_assistant_takes_the_history(version: str) ->
     server.close()
 
 
+async def test_only_what_is_not_there_is_sent_and_no_question_spans_many_hours() -> None:
+    home = Home()
+    server = await home_server(home)
+    rows = quarter_hours(datetime(2026, 1, 1, tzinfo=UTC), 4 * 24 * 60)
+    entries = hourly_statistics([(0, "5"), *rows])  # a clock that stood at 1970 for an hour
+    metadata = statistic_metadata("SM000001", "delivered")
+    link = StatisticsLink(settings(server))
+    await link.import_statistics(metadata, entries)
+    assert home.calls == 4
+    held = home.statistics[metadata["statistic_id"]]
+    whole, lost = dict(held), entries[700]["start"]
+    del held[lost]
+    await link.import_statistics(metadata, entries)
+    assert home.calls == 5 and held == whole
+    for call in home.asked:
+        begin, end = (datetime.fromisoformat(call[name]) for name in ("start_time", "end_time"))
+        assert end - begin <= timedelta(hours=500)
+    server.close()
+
+
 async def test_history_that_comes_piece_by_piece_is_that_of_the_whole(tmp_path: Path) -> None:
     home = Home()
     server = await home_server(home)
