@@ -38,6 +38,8 @@ class Asked:
     #: Nobody is told if no answer comes: it was answered over another path than it went (who
     #: sent that is not proven), or it is a segment.
     answered: bool = False
+    #: Where it goes next when that relay does not know the node either; None: nobody looks for it.
+    next: tuple[Hashable, ...] | None = None
 
     @property
     def ways(self) -> tuple[Hashable, ...]:
@@ -105,6 +107,17 @@ class AnswersDue:
             return False
         self._put((key, came), replace(one, else_us=None, too=way), again=False)
         return True
+
+    def go_on_looking(self, key: Key, path: Hashable) -> list[Asked]:
+        """A relay does not know a node that is looked for: give what goes on to the next relay."""
+        found = []
+        for came in self._askers.get(key, ()):
+            one = self._asked[key, came]
+            if one.went == path and one.next:
+                one = replace(one, went=one.next[0], next=one.next[1:])
+                self._put((key, came), one, again=False)
+                found.append(one)
+        return found
 
     def is_second_try(self, key: Key, way: Hashable) -> bool:
         """Tell whether what goes by a way has gone another before, and may be answered there."""

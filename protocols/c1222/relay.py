@@ -31,6 +31,7 @@ from protocols.c1222.in_clear import (
 )
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.passages import Passages
+from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER
 from protocols.c1222.relay_services import RelayServices
@@ -148,6 +149,16 @@ class Relay:
         else:
             self._forward(path, apdu, octets, now_us)
 
+    def asked(self, event: RequestArrived) -> None:
+        """Whoever asks who is here may be a relay whose way up is new; see ``ask_above``."""
+        named = event.called is None and event.calling is not None
+        if named and event.path != self.upstream and event.services[0][0] == IDENTIFY:
+            self._ways.relay_came(event.path)
+
+    def relay_in_turn(self) -> Hashable | None:
+        """Give the path to a relay below that may know a node, each time another; None: none."""
+        return self._ways.relay_in_turn()
+
     def ask_above(self, now_us: int) -> None:
         """Ask who is upstream, when that is a new way: we tell it who looks for a relay."""
         self.node.request([encode_service(Identify())], None, self.upstream, now_us)
@@ -246,10 +257,23 @@ class Relay:
             return
         way = self._ways.otherwise(apdu.called, path, now_us) if way is None else way
         if way is None or way == path:
-            known = self.registrar is not None and self.registrar.find(apdu.called) is not None
-            self._error(path, apdu, ResponseCode.netr if known else ResponseCode.uat)
-            return
-        self._forward_by(way, path, apdu, octets, now_us)
+            self._look_below(path, apdu, octets, now_us)
+        else:
+            self._forward_by(way, path, apdu, octets, now_us)
+
+    def _look_below(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
+        """Ask the relays below, one after the other, for a node that must be somewhere.
+
+        The way to a node of datagrams went with a connection, or with the memory of a start, of
+        which it did not notice; the relay that it speaks to knows it.
+        """
+        assert apdu.called is not None
+        is_registered = self.registrar is not None and self.registrar.find(apdu.called) is not None
+        relays = self._ways.relays(path) if is_registered or path == self.upstream else ()
+        if relays:
+            self._forward_by(relays[0], path, apdu, octets, now_us, relays[1:])
+        else:
+            self._error(path, apdu, ResponseCode.netr if is_registered else ResponseCode.uat)
 
     def _is_for_upstream(self, apdu: Apdu) -> bool:
         """Tell whether a registration without a called title is for the master behind us.
@@ -264,8 +288,15 @@ class Relay:
         return asks_for(apdu, REGISTER) or asks_for(apdu, DEREGISTER)
 
     def _forward_by(
-        self, way: Hashable, path: Hashable, apdu: Apdu, octets: bytes, now_us: int
+        self,
+        way: Hashable,
+        path: Hashable,
+        apdu: Apdu,
+        octets: bytes,
+        now_us: int,
+        others: tuple[Hashable, ...] | None = None,
     ) -> None:
+        """Send a request on; ``others`` are where it goes in turn if nobody is known there."""
         if not self._due.has_room(path):
             self._error(path, apdu, ResponseCode.bsy)
             return
@@ -279,8 +310,11 @@ class Relay:
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
             else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
             mode = mode_of(control)
-            asked = Asked(path, way, apdu, due_us, mode, else_us, answered=apdu.is_segment)
+            told = apdu.is_segment
+            asked = Asked(path, way, apdu, due_us, mode, else_us, answered=told, next=others)
             ways = self._due.add(_key_of(apdu), asked)
+        else:
+            ways += others or ()
         for way in ways:
             self._send_on(way, apdu, octets, now_us)
 
@@ -297,8 +331,10 @@ class Relay:
         that cannot say that its own is cut.
         """
         apdu = asked.apdu
-        octets = tlv(APDU_TAG, b"".join(apdu.elements.values()))
-        if self.upstream not in (None, asked.came):
+        octets = _octets_of(apdu)
+        if asked.next:
+            self._go_too(asked.next[0], asked.came, apdu, octets, now_us)
+        elif self.upstream not in (None, asked.came):
             self._go_too(self.upstream, asked.came, apdu, octets, now_us)
         elif apdu.called is not None and self._call(apdu.called):
             self._waiting.take(asked.came, apdu, octets, now_us, went=True)
@@ -311,10 +347,14 @@ class Relay:
             self.counts["went another way too"] += 1
             self._send_on(way, apdu, octets, now_us)
 
-    def _is_elsewhere(self, asked: Asked, now_us: int) -> None:
-        """A node has answered by the other way."""
+    def _is_there(self, asked: Asked, path: Hashable, answer: Apdu, now_us: int) -> None:
+        """A node has answered by the way by which it was looked for, or by the other one."""
         title = asked.apdu.called
         if title is None:
+            return
+        if asked.next is not None and not is_network_error(answer):
+            self._ways.routes.hear(title.absolute, path, now_us)
+        if asked.too != path:
             return
         self._ways.moved(title, asked.went, asked.too, now_us)
         if asked.too != self.upstream:
@@ -329,6 +369,10 @@ class Relay:
         if is_network_error(apdu) and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
             return  # the first way may still bring the answer
+        if is_network_error(apdu) and (looked := self._due.go_on_looking(key, path)):
+            for asked in looked:
+                self._send_on(asked.went, asked.apdu, _octets_of(asked.apdu), now_us)
+            return
         if path == self.upstream:
             self._ways.answered_from_above(apdu.calling, now_us)
         belongs = partial(_belongs, apdu)
@@ -338,8 +382,8 @@ class Relay:
             self._learn(waiting[0], path, apdu, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
-            if asked.too == path and belongs(asked):
-                self._is_elsewhere(asked, now_us)
+            if belongs(asked) and path in asked.ways:
+                self._is_there(asked, path, apdu, now_us)
         if waiting or self._told_group(key, path, apdu, octets, now_us):
             return
         way = None
@@ -457,6 +501,7 @@ class Relay:
         self.node.receive(path, octets, now_us)
         for event in self.node.events():
             if isinstance(event, RequestArrived):
+                self.asked(event)
                 items = [self._services.serve(event, service, now_us) for service in event.services]
                 if b"" not in items:
                     self.node.answer(event.token, items, now_us)
@@ -482,6 +527,10 @@ def _belongs(answer: Apdu, asked: Asked) -> bool:
 
 def _is_own(own: ApTitle | None, title: ApTitle | None) -> bool:
     return own is not None and title is not None and own.absolute == title.absolute
+
+
+def _octets_of(apdu: Apdu) -> bytes:
+    return tlv(APDU_TAG, b"".join(apdu.elements.values()))
 
 
 def _absolute(title: ApTitle | None) -> _Title:

@@ -8,6 +8,7 @@ answered from upstream is reached through us, as whoever looks for it is told.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 from protocols.c1222.ap_title import ApTitle
@@ -16,6 +17,8 @@ from protocols.c1222.routes import RouteTable
 _Title = tuple[int, ...]
 #: Titles above that are remembered: masters, hosts, the next relay.
 MAX_ABOVE = 1024
+#: Relays below that are remembered, and those that are asked for one node.
+MAX_RELAYS, MAX_ASKED = 256, 16
 
 
 class Ways:
@@ -32,6 +35,8 @@ class Ways:
         self.routes = RouteTable(max_routes, keep_us)
         self._heard = RouteTable(max_routes, keep_us)
         self._above = RouteTable(MAX_ABOVE, keep_us)
+        #: Paths by which relays have asked who we are, the latest at the end.
+        self._relays: OrderedDict[Hashable, None] = OrderedDict()
 
     def known(self, title: ApTitle, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""
@@ -58,6 +63,25 @@ class Ways:
         known = {*self.routes.paths().values(), *self._heard.paths().values()}
         return known - {self._upstream}
 
+    def relay_came(self, path: Hashable) -> None:
+        """Whoever is at a path has asked who is above, as a relay does when its way up is new."""
+        self._relays[path] = None
+        self._relays.move_to_end(path)
+        if len(self._relays) > MAX_RELAYS:
+            self._relays.popitem(last=False)
+
+    def relays(self, came: Hashable) -> tuple[Hashable, ...]:
+        """Give the paths to relays that may know a node, the latest first, but where it came."""
+        found = [path for path in reversed(self._relays) if path != came]
+        return tuple(found[:MAX_ASKED])
+
+    def relay_in_turn(self) -> Hashable | None:
+        """Give the path to the relay that was not given for longest, if there is one."""
+        path = next(iter(self._relays), None)
+        if path is not None:
+            self._relays.move_to_end(path)
+        return path
+
     def heard(self, title: ApTitle | None, path: Hashable, now_us: int) -> None:
         """A title has asked something that went upstream."""
         if title is not None:
@@ -83,6 +107,7 @@ class Ways:
 
     def forget_path(self, path: Hashable) -> None:
         """A path has gone: forget what it led to."""
+        self._relays.pop(path, None)
         for table in (self.routes, self._heard, self._above):
             table.forget_path(path)
 

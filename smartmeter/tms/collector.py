@@ -83,6 +83,7 @@ HISTORY, MAX_SERVING = 32_768, 16_384
 IN_CLEAR = frozenset((IDENTIFY, RESOLVE, TRACE))
 #: Why the own node has no use for an APDU that may be somebody else's.
 _ELSEWHERE = frozenset(("not-for-this-node", "no-such-transaction", "titles-not-swapped"))
+_NOT_CONNECTED = "not connected"
 _OK = b"\0"
 _NOT_CLEARED = bytes([ResponseCode.isc])
 
@@ -141,10 +142,16 @@ class Collector:
     def ask(
         self, esn: str, services: Sequence[bytes], now_us: int, key_id: int | None = None
     ) -> int:
-        """Ask a SmartMeter over the path that it used last; LocalProtocolError without one."""
+        """Ask a SmartMeter over the path that it used last; LocalProtocolError without one.
+
+        One without a path may have been forgotten with a connection, or with a start, and not have
+        noticed: a relay is asked for it, another one each time.
+        """
         path = self.paths.of(esn)
         if path is None:
-            raise LocalProtocolError("not connected")
+            path = self.relay.relay_in_turn()
+        if path is None:
+            raise LocalProtocolError(_NOT_CONNECTED)
         return self.asking.request(esn, services, path, now_us, key_id)
 
     def abandon(self, transaction: int, now_us: int) -> None:
@@ -238,9 +245,11 @@ class Collector:
             elif isinstance(event, AnsweredLate):
                 self.asking.answered_late(event, now_us)
             elif isinstance(event, TransactionFailed):
-                if (doubted := self.asking.failed(event)) is not None:
+                cause, doubted = event.cause, self.asking.failed(event)
+                if doubted is not None:
                     self._events.append(PathDoubted(doubted))
-                self._events.append(Unanswered(event.transaction, event.cause))
+                    cause = cause if doubted in self.paths else _NOT_CONNECTED
+                self._events.append(Unanswered(event.transaction, cause))
             elif isinstance(event, KeySuspected):
                 title = str(event.calling) if event.calling else ""
                 self._events.append(Refused(event.path, title, "key-suspected", False))
@@ -264,6 +273,7 @@ class Collector:
         return self.relay.forward(*self._current, now_us)
 
     def _take(self, event: RequestArrived, now_us: int) -> None:
+        self.relay.asked(event)
         # Clients put security first in every message; the key has said all that counts here.
         led = len(event.services) > 1 and event.services[0][:1] == bytes([SECURITY])
         # What came in clear is nobody's, whatever title it bears.

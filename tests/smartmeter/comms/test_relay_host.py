@@ -112,6 +112,41 @@ async def test_when_a_middle_relay_was_restarted_the_nodes_below_come_anew(tms: 
     await lowest.stop()
 
 
+async def test_behind_a_relay_that_was_restarted_the_tms_asks_a_node_of_datagrams(
+    tms: TmsServer, tmp_path: Path
+) -> None:
+    """It did not notice, and may have nothing to say for a day."""
+    place, port = tmp_path / "ways", free_port()
+    relay = RelayHost(ApTitle.parse(".92"), tcp(tms.address), data=place)
+    await relay.start("127.0.0.1", port)
+    await eventually(lambda: relay.connected, "the way up is open")
+    loop, node = asyncio.get_running_loop(), Through(relay, tms).node
+    with socket.socket(type=socket.SOCK_DGRAM) as line:
+        line.setblocking(False)
+        register = encode_service(Register(FACTORY.title, serial_uid(FACTORY.esn)))
+        node.request([register], MASTER, "udp", monotonic_us(), key_id=0)
+        [(_, octets)] = node.outgoing()
+        async with asyncio.timeout(60):
+            await loop.sock_sendto(line, octets, relay.address)
+            node.receive("udp", await loop.sock_recv(line, 4096), monotonic_us())
+            node.events()
+            await relay.stop()
+            await eventually(lambda: not tms.head_end.connected(FACTORY.esn), "it is forgotten")
+            again = RelayHost(ApTitle.parse(".92"), tcp(tms.address), data=place)
+            await again.start("127.0.0.1", port)
+            collector = tms.head_end.collector
+            await eventually(lambda: bool(collector.relay.relay_in_turn()), "the relay is back")
+            collector.ask(FACTORY.esn, [encode_request(Identify())], monotonic_us())
+            tms.received()
+            node.receive("udp", await loop.sock_recv(line, 4096), monotonic_us())
+            [event] = node.events()
+            node.answer(event.token, [b"\0\3\1\0\0"], monotonic_us())  # type: ignore[attr-defined]
+            [(_, octets)] = node.outgoing()
+            await loop.sock_sendto(line, octets, again.address)
+            await eventually(lambda: tms.head_end.connected(FACTORY.esn), "it is known where")
+    await again.stop()
+
+
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 @pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"])
 async def test_an_answer_in_clear_may_come_by_another_port_of_the_host_that_was_asked(

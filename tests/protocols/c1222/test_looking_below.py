@@ -1,0 +1,117 @@
+"""A node of datagrams does not notice that a relay, or its way up, began anew: it is looked for."""
+
+import pytest
+
+from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import NEVER
+from protocols.c1222.keys import SecurityState
+from protocols.c1222.node import Node, ResponseArrived
+from protocols.c1222.registrar import Registrar, RegistrarSettings
+from protocols.c1222.relay import Relay
+from tests.protocols.c1222.conversation import (
+    KEY_ID,
+    METER,
+    NOW_US,
+    OPEN,
+    READ_1,
+    Clock,
+    Ring,
+    request,
+)
+from tests.protocols.c1222.test_checks_relay import FIRST, MASTER, SECOND, Chain
+
+ABOVE = {"first": "second", "second": "master", "other": "master"}
+OTHER = ApTitle.parse(".94")
+
+
+class Anew(Chain):
+    """The chain, and one more relay at the master, below which nobody is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = Relay(self._node(OTHER), upstream="master")
+        self.links["other", "master"] = ("master", "other")
+        self.links["master", "other"] = ("other", "master")
+        for name in ("second", "first", "other"):
+            getattr(self, name).ask_above(NOW_US)
+        self.settle()
+        self.register()
+
+    def settle(self) -> None:
+        super().settle()
+        if sent := self.other.outgoing():
+            for path, octets in sent:
+                self.master.receive("other", octets, self.now_us)
+                assert path == "master"
+            self.settle()
+
+    def connects_anew(self, name: str) -> None:
+        """The way up of a relay ends, and is there again."""
+        above = ABOVE[name]
+        getattr(self, above).path_failed(name)
+        getattr(self, name).path_failed(above)
+        getattr(self, name).ask_above(self.now_us)
+        self.settle()
+
+    def starts_anew(self, name: str) -> None:
+        """A relay is killed and comes back, a master with its list; those below find it again."""
+        title = {"master": MASTER, "second": SECOND, "first": FIRST}[name]
+        node = Node(title, Ring(), Clock(), SecurityState(1_000_000), OPEN)
+        if name == "master":
+            kept = Registrar(ApTitle.parse(".7"), RegistrarSettings(3600, 60))
+            kept.load(self.registrar)
+            self.master = Relay(node, kept)
+        else:
+            setattr(self, name, Relay(node, upstream=ABOVE[name]))
+            self.connects_anew(name)
+        for below, above in ABOVE.items():
+            if above == name:
+                self.connects_anew(below)
+
+
+@pytest.mark.parametrize("key_id", [None, KEY_ID])
+@pytest.mark.parametrize("what", ["first connects", "second connects", "second", "master"])
+def test_a_node_that_did_not_notice_is_asked_again_at_once(what: str, key_id: int | None) -> None:
+    net = Anew()
+    if "connects" in what:
+        net.connects_anew(what.split()[0])
+    else:
+        net.starts_anew(what)
+    for _ in range(2):
+        assert net.ask(READ_1, key_id=key_id)[0][0] == 0
+    assert net.other.counts["answered uat"] <= 1, "the second time it is known where it is"
+
+
+def test_who_is_nowhere_is_told_of_when_all_relays_were_asked() -> None:
+    net = Anew()
+    net.starts_anew("master")
+    net.starts_anew("first")
+    assert net.ask(READ_1) == [b"\x0c"]
+    assert net.other.counts["answered uat"] == 1 and net.first.counts["answered uat"] == 1
+
+
+def test_who_is_not_registered_is_looked_for_nowhere() -> None:
+    net = Anew()
+    assert net.ask(READ_1, called=ApTitle.parse(".7.99")) == [b"\x0c"]
+    assert not net.other.counts["answered uat"]
+
+
+def test_what_wants_no_answer_goes_to_all_relays_that_may_know_its_node() -> None:
+    net = Anew()
+    net.starts_anew("master")
+    net.master.receive("host", request([READ_1], 9, response_control=NEVER), NOW_US)
+    before = net.meter.server.node.counts["served"]
+    net.settle()
+    assert net.meter.server.node.counts["served"] == before + 1
+
+
+def test_beside_a_relay_that_is_silent_a_node_answers_after_ten_seconds() -> None:
+    net = Anew()
+    net.starts_anew("master")
+    del net.links["master", "other"]  # its connection looks open
+    net.host.request([READ_1], METER, "master", net.now_us)
+    net.settle()
+    assert not net.host.events()
+    net.later(10)
+    [event] = net.host.events()
+    assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
