@@ -392,7 +392,7 @@ class Node:
             self._out += [(path, piece) for piece in split(octets, most)]
 
     def _reject(self, event: MessageRejected) -> None:
-        self.counts[f"rejected {event.reason}"] += 1
+        self.counts[f"rejected {event.told}"] += 1
         self._events.append(event)
 
     def clock_set(self) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.dissection import dissect
 from protocols.c1222.envelope import decode_apdu
-from protocols.c1222.errors import ApduRejected
+from protocols.c1222.errors import DRAFT_2006, ApduRejected
 from protocols.c1222.security import EaxPrime, open_apdu, split_services
 from protocols.c1222.stream import ApduStream
 from tests.protocols.c1222.conversation import MESSAGES, READ_1, Talk, items, request, vector
@@ -17,12 +17,12 @@ from tests.protocols.c1222.conversation import MESSAGES, READ_1, Talk, items, re
 CLEAR_READ = "601ca2048002072aa603800105a80402021122be09280781058003300001"
 
 
-def dropped(octets: bytes, reason: str) -> None:
-    """No answer, no effect, and counted by its reason."""
+def dropped(octets: bytes, reason: str, draft: str = "") -> None:
+    """No answer, no effect, and counted by its reason, with the draft that it is of."""
     talk = Talk()
     assert talk.offer(octets) == []
     assert talk.rejections() == [reason]
-    assert talk.server.node.counts[f"rejected {reason}"] == 1
+    assert talk.server.node.counts[f"rejected {reason}{draft and ': '}{draft}"] == 1
     assert talk.server.node.counts["served"] == 0
 
 
@@ -88,7 +88,7 @@ def test_check_09_an_unknown_element_is_dropped() -> None:
 
 
 def test_check_10_a_title_with_another_tag_is_dropped() -> None:
-    dropped(vector("bad-uid-tag"), "bad-uid-tag")
+    dropped(vector("bad-uid-tag"), "bad-uid-tag", DRAFT_2006)
 
 
 def test_check_11_an_identifier_that_does_not_end_is_dropped() -> None:
@@ -97,7 +97,7 @@ def test_check_11_an_identifier_that_does_not_end_is_dropped() -> None:
 
 def test_check_12_an_a8_of_five_octets_or_without_02_is_dropped() -> None:
     dropped(vector("bad-A8-five-octets"), "bad-integer-length")
-    dropped(vector("bad-A8-2006-raw-form"), "bad-integer-tag")
+    dropped(vector("bad-A8-2006-raw-form"), "bad-integer-tag", DRAFT_2006)
 
 
 def test_check_13_an_invocation_id_is_unsigned() -> None:
