@@ -68,6 +68,14 @@ LINKS = {
     "mpls": (1, bytes(12) + bytes.fromhex("8847 00001040 00001140") + WHOLE),
     "pppoe": (1, bytes(12) + bytes.fromhex("8864 11000001 0050 0021") + WHOLE),
     "ppp": (9, bytes.fromhex("ff03 0021") + WHOLE),
+    "ppp, its protocol in one octet": (9, bytes.fromhex("ff03 21") + WHOLE),
+    "ppp over ethernet alone": (51, bytes.fromhex("11000001 0050 0021") + WHOLE),
+    "hdlc of Cisco": (104, bytes.fromhex("0f00 0800") + WHOLE),
+    "hdlc of Cisco on a line of ppp": (50, bytes.fromhex("8f00 0800") + WHOLE),
+    "mpls to many": (1, bytes(12) + bytes.fromhex("8848 00001140") + WHOLE),
+    "llc": (1, bytes(12) + bytes.fromhex("0050 060603") + WHOLE),
+    "snap": (1, bytes(12) + bytes.fromhex("0050 aaaa03 000000 0800") + WHOLE),
+    "snap in cooked": (113, bytes(14) + bytes.fromhex("0004 aaaa03 000000 0800") + WHOLE),
     "cooked": (113, bytes(14) + bytes.fromhex("0800") + WHOLE),
     "cooked vlan": (113, bytes(14) + bytes.fromhex("8100 0001 0800") + WHOLE),
     "cooked 2": (276, bytes.fromhex("0800") + bytes(18) + WHOLE),
@@ -128,7 +136,7 @@ def test_what_can_hold_no_message_is_other_traffic() -> None:
             IpReader().read(ip_of(link_type, octets))
 
 
-@given(st.sampled_from((1, 9, 101, 113, 276)), st.binary(max_size=120))
+@given(st.sampled_from((1, 9, 50, 51, 101, 104, 113, 276)), st.binary(max_size=120))
 def test_any_octets_are_a_packet_or_an_error(link_type: int, octets: bytes) -> None:
     with contextlib.suppress(PortError):
         IpReader().read(ip_of(link_type, octets))
