@@ -10,8 +10,10 @@ from protocols.c1222.errors import ApduRejected
 from protocols.c1222.registration import decode_registered
 from protocols.c1222.security import CLEAR, MAX_SERVICES, split_services
 from protocols.c1222.services import (
+    DEREGISTER,
     MAX_TRACE_TITLES,
     TRACE,
+    Deregister,
     Trace,
     decode_service,
     encode_service,
@@ -64,6 +66,18 @@ def granted_title(answer: Apdu) -> ApTitle | None:
         with suppress(RemoteProtocolError):
             return decode_registered(item).title
     return None
+
+
+def departed_title(request: Apdu, answer: Apdu) -> ApTitle | None:
+    """Give the title that a node has given up in clear, by the request and its answer."""
+    services, items = services_in_clear(request), services_in_clear(answer)
+    if len(services) != 1 or services[0][0] != DEREGISTER or not items or items[0][0]:
+        return None
+    try:
+        asked = decode_service(services[0])
+    except MalformedRequest:
+        return None
+    return asked.title if isinstance(asked, Deregister) else None
 
 
 def _trace_of(apdu: Apdu) -> Trace | None:

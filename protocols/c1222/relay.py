@@ -22,6 +22,7 @@ from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.in_clear import (
     asks_for,
+    departed_title,
     gathered_titles,
     granted_title,
     is_in_clear,
@@ -380,6 +381,9 @@ class Relay:
         waiting = waiting or self._due.take(((), key[1]), path, belongs=belongs)
         if len(waiting) == 1 and path in waiting[0].ways:
             self._learn(waiting[0], path, apdu, now_us)
+            title = departed_title(waiting[0].apdu, apdu)
+            if title is not None and path == self.upstream:
+                self._ways.departed(title, waiting[0].came, now_us)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
             if belongs(asked) and path in asked.ways:

@@ -105,6 +105,11 @@ class Ways:
         else:
             self.routes.learn(title.absolute, path, False, now_us)
 
+    def departed(self, title: ApTitle, path: Hashable, now_us: int) -> None:
+        """A title was given up by who is at a path."""
+        if self.routes.way(title.absolute, now_us) == path:
+            self.routes.forget(title.absolute)
+
     def forget_path(self, path: Hashable) -> None:
         """A path has gone: forget what it led to."""
         self._relays.pop(path, None)

@@ -1,10 +1,19 @@
-"""A relay that is flooded: what it refuses leaves nothing behind."""
+"""What leaves nothing behind at a relay: what it refuses, and nodes that have gone."""
 
 import tracemalloc
 
 from protocols.c1222.builder import Envelope, build_apdu
-from tests.protocols.c1222.conversation import HOST, NOW_US, READ_1, lock
-from tests.protocols.c1222.test_checks_relay import SECOND, Chain
+from protocols.c1222.services import Deregister, encode_service
+from tests.protocols.c1222.conversation import (
+    HOST,
+    METER,
+    NOW_US,
+    READ_1,
+    items,
+    lock,
+    request,
+)
+from tests.protocols.c1222.test_checks_relay import MASTER, SECOND, Chain
 
 
 def test_a_relay_keeps_nothing_of_what_it_refuses() -> None:
@@ -20,3 +29,27 @@ def test_a_relay_keeps_nothing_of_what_it_refuses() -> None:
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 20_000
+
+
+def test_a_title_that_was_given_up_is_unknown_to_the_relays_on_the_way_too() -> None:
+    chain = Chain()
+    chain.register()
+    leaving = encode_service(Deregister(METER))
+    chain.meter.server.node.request([leaving], MASTER, "first", NOW_US)
+    chain.settle()
+    for relay in (chain.master, chain.second, chain.first):
+        assert METER.absolute not in relay.routes()
+    chain.first.receive("another", request([READ_1], 7), NOW_US)
+    chain.settle()
+    [told] = [octets for _, path, octets in chain.carried if path == "another"]
+    assert items(told) == [b"\x0c"]
+
+
+def test_a_title_whose_giving_up_is_refused_keeps_its_way() -> None:
+    chain = Chain()
+    chain.register()
+    leaving = request([encode_service(Deregister(METER))], 7, called=MASTER)
+    chain.first.receive("another", leaving, NOW_US)
+    chain.settle()
+    [told] = [octets for _, path, octets in chain.carried if path == "another"]
+    assert items(told) == [b"\x03"] and chain.ask(READ_1)[0][0] == 0
