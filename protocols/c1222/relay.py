@@ -85,7 +85,7 @@ class Relay:
     until ``way_found`` or ``way_lost``.  ``call`` does the same for one whose way is silent, and
     may only be slow.  ``moved`` is told of a title that has answered by a way that was looked
     for, and not by the one that was known, ``learned`` of one whose way was learned from what
-    passed.  ``address_of`` gives the native address of a path's
+    passed, None: that there is none any more.  ``address_of`` gives the native address of a path's
     far end, or with True the own one as seen from there.
     """
 
@@ -100,7 +100,7 @@ class Relay:
         seek: Callable[[ApTitle], bool] = lambda title: False,
         call: Callable[[ApTitle], bool] = lambda title: False,
         moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
-        learned: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
+        learned: Callable[[ApTitle, Hashable | None], None] = lambda title, path: None,
         address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
@@ -381,9 +381,9 @@ class Relay:
         waiting = waiting or self._due.take(((), key[1]), path, belongs=belongs)
         if len(waiting) == 1 and path in waiting[0].ways:
             self._learn(waiting[0], path, apdu, now_us)
-            title = departed_title(waiting[0].apdu, apdu)
-            if title is not None and path == self.upstream:
-                self._ways.departed(title, waiting[0].came, now_us)
+            title = departed_title(waiting[0].apdu, apdu) if path == self.upstream else None
+            if title is not None and self._ways.departed(title, waiting[0].came, now_us):
+                self._learned(title, None)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
             if belongs(asked) and path in asked.ways:

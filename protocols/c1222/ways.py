@@ -105,10 +105,12 @@ class Ways:
         else:
             self.routes.learn(title.absolute, path, False, now_us)
 
-    def departed(self, title: ApTitle, path: Hashable, now_us: int) -> None:
-        """A title was given up by who is at a path."""
-        if self.routes.way(title.absolute, now_us) == path:
+    def departed(self, title: ApTitle, path: Hashable, now_us: int) -> bool:
+        """A title was given up by who is at a path; False where it was not known there."""
+        is_there = self.routes.way(title.absolute, now_us) == path
+        if is_there:
             self.routes.forget(title.absolute)
+        return is_there
 
     def forget_path(self, path: Hashable) -> None:
         """A path has gone: forget what it led to."""

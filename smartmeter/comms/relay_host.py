@@ -228,9 +228,10 @@ class RelayHost:
                 self.relay.path_failed(path)
                 asyncio.get_running_loop().call_soon(self._flush)
 
-    def _learned(self, title: ApTitle, path: Hashable) -> None:
+    def _learned(self, title: ApTitle, path: Hashable | None) -> None:
         if self._known_ways is not None:
-            self._known_ways.learned(title, _address_of(path, False), monotonic_us())
+            address = _address_of(path, False) if path is not None else b""
+            self._known_ways.learned(title, address, monotonic_us())
 
     def _write_ways(self, known: KnownWays) -> None:
         try:

@@ -3,6 +3,7 @@
 import tracemalloc
 
 from protocols.c1222.builder import Envelope, build_apdu
+from protocols.c1222.relay import Relay
 from protocols.c1222.services import Deregister, encode_service
 from tests.protocols.c1222.conversation import (
     HOST,
@@ -32,13 +33,17 @@ def test_a_relay_keeps_nothing_of_what_it_refuses() -> None:
 
 
 def test_a_title_that_was_given_up_is_unknown_to_the_relays_on_the_way_too() -> None:
-    chain = Chain()
+    chain, learned = Chain(), []
+    chain.first = Relay(
+        chain.first.node, None, "second", learned=lambda title, path: learned.append((title, path))
+    )
     chain.register()
     leaving = encode_service(Deregister(METER))
     chain.meter.server.node.request([leaving], MASTER, "first", NOW_US)
     chain.settle()
     for relay in (chain.master, chain.second, chain.first):
         assert METER.absolute not in relay.routes()
+    assert learned == [(METER, "meter"), (METER, None)]
     chain.first.receive("another", request([READ_1], 7), NOW_US)
     chain.settle()
     [told] = [octets for _, path, octets in chain.carried if path == "another"]
