@@ -33,6 +33,8 @@ from smartmeter.comms.tls_door import TlsDoor
 MAX_CANDIDATES = 8
 #: Requests whose answers find back to who asked.
 MAX_ASKED = 256
+#: For so long hosts are let wait between two connections of the bearer, which rests for less.
+KEPT_S = 5.0
 
 
 class _Caller:
@@ -43,10 +45,15 @@ class _Caller:
 
 
 class ListeningConnection:
-    """A listener, and the connections on it; ``counts`` what came and what was refused."""
+    """A listener, and the connections on it; ``counts`` what came and what was refused.
 
-    def __init__(self, counts: Counter[str]) -> None:
-        self._server: asyncio.Server | TlsDoor | None = None
+    ``keep`` is given the sockets that it listened on when all that came have gone by themselves.
+    """
+
+    def __init__(self, counts: Counter[str], keep: Callable[[list[socket.socket]], None]) -> None:
+        self._servers: list[asyncio.Server | TlsDoor] = []
+        self._bound: list[socket.socket] = []
+        self._keep = keep
         #: The one that was heard last at the end.
         self._all: OrderedDict[TcpConnection, _Caller] = OrderedDict()
         #: Who has asked by a title and number, the latest at the end.
@@ -55,17 +62,19 @@ class ListeningConnection:
         self._inbox = Inbox()
         self._opened, self._ended = asyncio.Event(), asyncio.Event()
 
-    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """Listen, and wait until a host has come; OSError when the address is taken."""
-        if tls is None:
-            self._server = await asyncio.start_server(self._accept, host or None, port)
-        else:
-            self._server = TlsDoor(tls, self._spoken_to, self._counts, MAX_CANDIDATES)
-            for bound in listening_sockets(host, port, socket.SOCK_STREAM):
-                self._server.open(bound)
+    async def listen(self, bound: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        """Listen on bound sockets, and wait until a host has come."""
+        self._bound = bound
         try:
+            for one in bound:
+                if tls is None:
+                    self._servers.append(await asyncio.start_server(self._accept, sock=one.dup()))
+                else:
+                    door = TlsDoor(tls, self._spoken_to, self._counts, MAX_CANDIDATES)
+                    door.open(one.dup())
+                    self._servers.append(door)
             await self._opened.wait()
-        except asyncio.CancelledError:
+        except BaseException:
             self.close()
             raise
 
@@ -80,12 +89,21 @@ class ListeningConnection:
         await self._ended.wait()
 
     def close(self) -> None:
-        """End it: listen no more."""
+        """End it: listen no more, unless all have gone by themselves and others may come."""
+        self._accept_no_more()
+        bound, self._bound = self._bound, []
+        if bound and self._ended.is_set():
+            self._keep(bound)
+        else:
+            for one in bound:
+                one.close()
         self._ended.set()
-        if self._server is not None:
-            self._server.close()
         for connection in self._all:
             connection.close()
+
+    def _accept_no_more(self) -> None:
+        for server in self._servers:
+            server.close()
 
     def _askers(self, octets: bytes) -> list[TcpConnection]:
         """Give to whom an answer goes, if it is one and who asked is still there."""
@@ -151,6 +169,7 @@ class ListeningConnection:
         self._all.pop(connection, None)
         connection.close()
         if not self._all:  # else any of the others may be the host
+            self._accept_no_more()
             self._ended.set()
 
     def _heard(self, connection: TcpConnection, octets: bytes) -> None:
@@ -191,10 +210,25 @@ class ListeningBearer:
         #: What came, and what was refused, by reason, since the start.
         self.counts: Counter[str] = Counter()
         self._address = ip_address(settings.address)
+        #: What was listened on last, while the next connection of the bearer is not begun: who
+        #: comes meanwhile waits, instead of being refused.
+        self._kept: list[socket.socket] = []
         self._tls = server_tls(settings.tls) if settings.tls.certificate is not None else None
 
     async def connect(self) -> Connection:
         """Wait until a host has opened a connection; OSError when the address is taken."""
-        connection = ListeningConnection(self.counts)
-        await connection.listen(*self._address, self._tls)
+        connection = ListeningConnection(self.counts, self._keep)
+        bound, self._kept = self._kept, []
+        bound = bound or listening_sockets(*self._address, socket.SOCK_STREAM)
+        await connection.listen(bound, self._tls)
         return connection
+
+    def _keep(self, bound: list[socket.socket]) -> None:
+        self._kept = bound
+        asyncio.get_running_loop().call_later(KEPT_S, self._let_go, bound)
+
+    def _let_go(self, bound: list[socket.socket]) -> None:
+        if self._kept is bound:
+            self._kept = []
+            for one in bound:
+                one.close()

@@ -84,6 +84,51 @@ async def test_a_host_that_comes_back_is_sent_what_the_node_has_to_say() -> None
         await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
+async def test_a_host_that_comes_again_at_once_is_not_refused() -> None:
+    """Between two connections the bearer rests; many hosts open one for each question."""
+    port = free_port()
+    bearer = ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{port}"))
+    connecting = asyncio.create_task(bearer.connect())
+    arrived: list[bytes] = []
+    for _ in range(3):
+        _, host = await call(port)
+        connection = await connecting
+        task = taking(connection, arrived)
+        host.close()
+        await asyncio.wait_for(task, 60)
+        connection.close()
+        _, again = await asyncio.open_connection("127.0.0.1", port)  # the bearer rests
+        again.write(request([READ_1]))
+        arrived.clear()
+        connecting = asyncio.create_task(bearer.connect())
+        connection = await asyncio.wait_for(connecting, 60)
+        task = taking(connection, arrived)
+        await until(lambda: arrived == [request([READ_1])])
+        again.close()
+        await asyncio.wait_for(task, 60)
+        connection.close()
+        connecting = asyncio.create_task(bearer.connect())
+    await ended(connecting)
+
+
+async def test_a_port_that_nobody_listens_at_any_more_is_given_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "KEPT_S", 0.05)
+    async with listened() as (port, connecting):
+        _, host = await call(port)
+        connection = await connecting
+        task = taking(connection, [])
+        host.close()
+        await asyncio.wait_for(task, 60)
+        connection.close()
+        async with asyncio.timeout(60):
+            with contextlib.suppress(ConnectionRefusedError):
+                while True:
+                    (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                    await asyncio.sleep(0.01)
+
+
 async def test_strangers_that_only_connect_do_not_keep_the_host_from_coming_back() -> None:
     async with listened() as (port, connecting):
         _, first = await call(port)
