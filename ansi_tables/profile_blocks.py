@@ -197,16 +197,32 @@ def daylight_saving(
     return data[at] >> 4 & _DST_IN_FORCE == 1
 
 
+def is_oldest(shape: ProfileShape, pointed: bytes, before: bytes, after: bytes) -> bool:
+    """Tell whether ST-63 of a full ring points to its oldest block, one past its newest.
+
+    The BLK_END_TIME of a block, of the one before it and of the one after it tell: the newest is
+    not older than both, also where the clock was set back since the one before it.
+    """
+    end_s, *others_s = (_utc_s(shape.end_value(one)) for one in (pointed, before, after))
+    return NO_TIME not in (end_s, *others_s) and end_s < min(others_s)
+
+
 def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tuple[int, int]:
     """Give element and sequence number of the newest block."""
 
+    def end(element: int) -> bytes:
+        at = element % shape.blocks * shape.block_octets
+        return data[at : at + shape.end_octets]
+
     def has_time(element: int) -> bool:
-        at = element * shape.block_octets
-        return shape.end_value(data[at : at + shape.end_octets]) is not None
+        return shape.end_value(end(element)) is not None
 
     element, sequence = status["LAST_BLOCK_ELEMENT"], status["LAST_BLOCK_SEQ_NBR"]
     if not status["NBR_VALID_INT"] and element <= shape.blocks:
         return element % shape.blocks, sequence  # it was only begun, and has no time for that
+    is_full = status["NBR_VALID_BLOCKS"] >= shape.blocks and element < shape.blocks
+    if is_full and is_oldest(shape, end(element), end(element + older), end(element - older)):
+        return (element + older) % shape.blocks, sequence - 1
     if element < shape.blocks and (shape.end_octets == 0 or has_time(element)):
         return element, sequence
     if element <= shape.blocks and has_time((element + older) % shape.blocks):

@@ -14,7 +14,13 @@ from typing import NamedTuple
 
 from ansi_tables import layout_for
 from ansi_tables.decades.d06_load_profile import SETS
-from ansi_tables.profile_blocks import ProfileShape, daylight_saving, shape_of, written_intervals
+from ansi_tables.profile_blocks import (
+    ProfileShape,
+    daylight_saving,
+    is_oldest,
+    shape_of,
+    written_intervals,
+)
 from ansi_tables.profile_columns import interval_seconds, numbers_of
 from protocols.c1218.scripts import Script, read_part, read_table
 from protocols.c1218.steps import ClientLimits
@@ -173,19 +179,31 @@ def _look(meter: MeterContext, shape: ProfileShape, limits: ClientLimits) -> Scr
 def _is_ahead(shape: ProfileShape, ring: _Ring, limits: ClientLimits) -> Script[bool]:
     """Tell whether the pointer is one past the newest block, as a real meter's was seen to be.
 
-    Then there is no block, or one without a time, while the one before has its time.
+    Then there is no block, or one without a time, while the one before has its time; or, once
+    the ring is full, the oldest one.
     """
     if ring.last_element > shape.blocks:
         raise RemoteProtocolError(f"ST-63 points to block {ring.last_element} of {shape.blocks}")
     if not shape.end_octets:
         return ring.last_element == shape.blocks
-    for at in (ring, ring.stepped_back()):
-        if at.last_element < shape.blocks:
-            octets = _Octets(shape, at.last_element, limits)
-            yield from octets.read(0, shape.end_octets)
-            if shape.end_value(bytes(octets.data[: shape.end_octets])) is not None:
-                return at is not ring
-    return False
+
+    def end(element: int) -> Script[bytes]:
+        octets = _Octets(shape, element % shape.blocks, limits)
+        yield from octets.read(0, shape.end_octets)
+        return bytes(octets.data[: shape.end_octets])
+
+    if ring.last_element < shape.blocks:
+        pointed = yield from end(ring.last_element)
+        if shape.end_value(pointed) is not None:
+            if ring.held < shape.blocks:
+                return False
+            before = yield from end(ring.last_element + ring.older)
+            after = yield from end(ring.last_element - ring.older)
+            # Looked at again: where the ring has turned meanwhile they tell nothing.
+            is_ahead = is_oldest(shape, pointed, before, after)
+            return is_ahead and (yield from end(ring.last_element)) == pointed
+    before = yield from end(ring.last_element + ring.older)
+    return shape.end_value(before) is not None
 
 
 def _blocks(ring: _Ring, wanted: range) -> range:

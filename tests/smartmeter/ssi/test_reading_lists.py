@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansi_tables import layout_for
+from ansi_tables import Snapshot, layout_for
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.profile_columns import profile_columns
 from ansi_tables.ssi_layouts import RAW
@@ -286,6 +286,27 @@ def test_a_pointer_that_is_ahead_is_known_as_such_when_the_meter_is_read_anew() 
     assert whole.oldest > 0, "the ring is full"
     read = answered(read_profile(again, 1, None, EVERYTHING, LIMITS), ahead())
     assert read.intervals == whole.intervals
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_a_pointer_that_is_ahead_is_known_as_such_in_a_full_ring_too(name: str) -> None:
+    bench = Bench(PROFILES[name])
+    bench.run(1000)
+    whole = bench.read()
+    images = {n: bench.meter.table(n, bench.now_us) for n in (STATUS, PROFILE)}
+    layout = layout_for(STATUS, bench.context.context)
+    status = layout.decode(images[STATUS])
+    of_set = status["LP_STATUS_SET1"]
+    assert of_set.NBR_VALID_BLOCKS == bench.context.context.table(61).NBR_BLKS_SET1
+    step = -1 if of_set.LP_SET_STATUS_FLAGS["ORDER"] else 1
+    of_set["LAST_BLOCK_ELEMENT"] = (of_set.LAST_BLOCK_ELEMENT + step) % of_set.NBR_VALID_BLOCKS
+    of_set["LAST_BLOCK_SEQ_NBR"] += 1
+    images[STATUS] = layout.encode(status)
+    context = bench.script(read_context(LIMITS))
+    read = answered(read_profile(context, 1, None, EVERYTHING, LIMITS), images)
+    assert read.intervals == whole.intervals
+    told = Snapshot({**context.images, **images}).load_profile(1)
+    assert list(told.sequences) == [one.sequence for one in whole.intervals]
 
 
 @pytest.mark.parametrize("seed", range(15))
