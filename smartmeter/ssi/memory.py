@@ -51,6 +51,8 @@ class Memory:
     events_judged: int | None = None
     #: Last due time that was run, by schedule number.
     marks: dict[str, int] = field(default_factory=dict)
+    #: When each of those schedules is due, in the members of SCHEDULES that say so.
+    marked: dict[str, list[int]] = field(default_factory=dict)
     #: Raised or not, and the octets last seen, by monitor number; and what that is the state of.
     watch: dict[str, list[Any]] = field(default_factory=dict)
     watched: dict[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ansi_tables.ssi_tables import CatchUp, Cause, Task
@@ -21,6 +21,8 @@ ON_TIME_S = 60
 #: A clock that is set back by no more than this forgets no run.
 SMALL_STEP_S = 300
 NEVER_S = 1 << 62
+#: The members of a schedule that say when it is due, but for its zone.
+TIMES = ("KIND", "PERIOD_MIN", "AT_MINUTE", "DAY", "ONCE_TIME")
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 
 
@@ -44,11 +46,14 @@ class Run:
 
 
 class Scheduler:
-    """Knows the schedules and the last due time of each that was run."""
+    """Knows the schedules and the last due time of each that was run.
 
-    def __init__(self, identity: str, marks: dict[str, int]) -> None:
+    ``marks`` maps a number to that time, ``marked`` to when that schedule is due.
+    """
+
+    def __init__(self, identity: str, marks: dict[str, int], marked: dict[str, list[int]]) -> None:
         self._identity = identity
-        self._marks = marks
+        self._marks, self._marked = marks, marked
         self._schedules: dict[int, Mapping[str, Any]] = {}
         self._recurrences: dict[int, Recurrence] = {}
         self._delays_s: dict[int, int] = {}
@@ -66,22 +71,23 @@ class Scheduler:
         """Take the schedules; a new one, and one that is due at other times, counts from now on."""
         enabled = [schedule for schedule in schedules if schedule["ENABLED"]]
         self._schedules = {schedule["SCHEDULE_NBR"]: schedule for schedule in enabled}
-        before = self._recurrences
         self._recurrences = {n: recurrence(one, zone) for n, one in self._schedules.items()}
         self._delays_s = {
             number: jitter_s(self._identity, number, one["JITTER_S"])
             for number, one in self._schedules.items()
         }
         self._next_s, self._quiet_until_s = {}, 0
-        for gone in [mark for mark in self._marks if int(mark) not in self._schedules]:
-            del self._marks[gone]
+        times = {str(n): [int(one[name]) for name in TIMES] for n, one in self._schedules.items()}
+        for mark in list(self._marks):
+            # A version before this one did not keep what its marks are of.
+            if mark not in times or self._marked.get(mark, times[mark]) != times[mark]:
+                del self._marks[mark]
+        self._marked.clear()
+        self._marked.update(times)
         self._asked = [run for run in self._asked if self._runs(run.number)]
         self._retry = {n: entry for n, entry in self._retry.items() if self._runs(n)}
-        for number, one in self._recurrences.items():
-            old = before.get(number)
-            if old is not None and replace(old, zone=zone) != replace(one, zone=zone):
-                self._marks[str(number)] = utc_s
-            self._marks.setdefault(str(number), utc_s)
+        for mark in times:
+            self._marks.setdefault(mark, utc_s)
 
     def _runs(self, number: int) -> bool:
         """Tell whether a run of this number may still be done."""

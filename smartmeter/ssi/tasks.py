@@ -42,7 +42,7 @@ class TaskRunner:
     ) -> None:
         self._memory, self._reporter, self._outbox = memory, reporter, outbox
         self._calendar, self._door = calendar, door
-        self.scheduler = Scheduler(esn, memory.marks)
+        self.scheduler = Scheduler(esn, memory.marks, memory.marked)
         self.clock = ClockCheck(memory, reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory, reporter)
         self.self_reads = SelfReads(memory, reporter)

@@ -26,9 +26,23 @@ MAX_STEPS = 2000
 
 
 def scheduler(*values: dict[str, Any], utc_s: int = BEGIN_S) -> Scheduler:
-    found = Scheduler("SM000001", {})
+    found = Scheduler("SM000001", {}, {})
     found.configure(list(values), UTC_ZONE, utc_s)
     return found
+
+
+def test_a_schedule_that_was_changed_just_before_a_power_cut_counts_from_then_on() -> None:
+    marks: dict[str, int] = {}
+    marked: dict[str, list[int]] = {}
+    later_s = BEGIN_S + 20 * DAY_S
+    for day, utc_s, marked_before in ((1, BEGIN_S, marked), (15, later_s, marked)):
+        found = Scheduler("SM000001", marks, marked_before)
+        found.configure([schedule(KIND=ScheduleKind.MONTHLY, DAY=day)], UTC_ZONE, utc_s)
+        assert not found.due(utc_s, 0)
+    assert marks == {"1": later_s}
+    same = Scheduler("SM000001", {"1": BEGIN_S}, {})  # as a version before kept it
+    same.configure([schedule(KIND=ScheduleKind.MONTHLY, DAY=15)], UTC_ZONE, later_s)
+    assert [run.due_s for run in same.due(later_s, 0)] == [BEGIN_S + 14 * DAY_S]
 
 
 def run_bounded(street: Street, seconds: int) -> None:
