@@ -85,7 +85,7 @@ class DirectDoor:
             script = guarded(work(self._limits), self.guard, self._denied)
             return JobDone(token, _run(script, device, now_us), 0, Exchanged(now_us, now_us))
         except ProtocolError as error:
-            return JobFailed(token, error, 0)
+            return JobFailed(token, error, 0, True)
         except TableError as error:
             return JobFailed(token, RemoteProtocolError(f"a table of the meter: {error}"), 0)
         finally:

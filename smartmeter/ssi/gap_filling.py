@@ -17,6 +17,7 @@ from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import profile_sets
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import INTERVALS_PER_REPORT, IntervalPart
+from smartmeter.ssi.scheduler import FIRST_RETRY_US, MAX_RETRY_US
 
 #: A gap is filled while so many places of the outbox are free.
 FILL_ROOM = 64
@@ -35,16 +36,20 @@ class GapFilling:
         self._memory, self._reporter = memory, reporter
         self._outbox, self._door = outbox, door
         self._under_way = False
-        self._not_before_us: int | None = None
+        self._not_before_us = 0
+        self._pause_us = FIRST_RETRY_US
+
+    def next_us(self) -> int | None:
+        """Give when the oldest gap may be filled; None when there is none, or no room."""
+        if not self._memory.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
+            return None
+        # Without a spare place what is set aside would give way, and be a gap again.
+        return self._not_before_us if self._outbox.spare else None
 
     def start_due(self, now_us: int) -> bool:
         """Begin to fill the oldest gap when there is room; True when a job was begun."""
-        memory, meter = self._memory, self._reporter.meter
-        if not memory.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
-            return False
-        if not self._outbox.spare:  # what is set aside would give way, and be a gap again
-            return False
-        if self._not_before_us is not None and now_us < self._not_before_us:
+        memory, meter, due_us = self._memory, self._reporter.meter, self.next_us()
+        if due_us is None or now_us < due_us:
             return False
         assert meter is not None
         set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
@@ -64,22 +69,25 @@ class GapFilling:
             job = partial(work.read_again, meter, first, count)
         token = ("gap", set_nbr, first)
         self._under_way = self._door.submit(Priority.SCHEDULE, job, token, now_us, LAST_RANK)
+        if not self._under_way:
+            self.failed(now_us)
         return self._under_way
 
-    def failed(self) -> None:
-        """The meter did not answer: the gap is tried again."""
+    def failed(self, now_us: int) -> None:
+        """The meter did not answer: the gap is tried again after a pause that doubles."""
         self._under_way = False
+        self._not_before_us = now_us + self._pause_us
+        self._pause_us = min(2 * self._pause_us, MAX_RETRY_US)
 
     def done(self, read: work.Collected, set_nbr: int, first: int, now_us: int) -> None:
         """Report what was read for a gap; what the meter has no more is told as lost."""
-        self._under_way = False
+        self._under_way, self._pause_us, self._not_before_us = False, FIRST_RETRY_US, now_us
         memory, meter = self._memory, self._reporter.meter
         if not memory.profile_gaps or meter is None:
             return
         of_set, ring_epoch, begin, end = memory.profile_gaps[0]
         if (of_set, begin) != (set_nbr, first):
             return
-        self._not_before_us = None
         if not read.profiles and read.log is None:
             self._not_before_us = now_us + REFUSED_US
             memory.profile_gaps = memory.profile_gaps[1:] + memory.profile_gaps[:1]

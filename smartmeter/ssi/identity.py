@@ -23,6 +23,10 @@ class AnotherMeter(RemoteProtocolError):
     """Another meter answers than the one that the module knows."""
 
 
+class AnotherContext(RemoteProtocolError):
+    """What is known of the meter is not, or may not be, what a job would understand it by."""
+
+
 @dataclass(frozen=True)
 class Lists:
     """Where the lists of another meter stand when it is seen first.

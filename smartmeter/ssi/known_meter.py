@@ -6,6 +6,9 @@ one that only watches does so when it would have something to tell, after a sess
 every few minutes.  Where another meter answers the job is not done, the
 context is read anew, and all that was of the old meter is forgotten, in one commit with the alarm
 that names both.  What the new one recorded before the old one was seen last is not of this place.
+
+Nor is a job done by what a meter was before it was programmed: it may have waited at the port
+while that was found out.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from protocols.c1218.scripts import Script, read_table
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import ServiceRefused
 from protocols.machine import Event
-from smartmeter.ssi.identity import AnotherMeter, Lists, firsts_since
+from smartmeter.ssi.identity import AnotherContext, AnotherMeter, Lists, firsts_since
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_side import MeterDoor, Priority, Work
 from smartmeter.ssi.reporter import Reporter
@@ -60,14 +63,22 @@ class KnownMeter:
     ) -> bool:
         """Queue a job for the meter that is known now; see ``MeterDoor``."""
         always = priority is not Priority.WATCH or now_us - self._sure_us >= SURE_US
-        job = partial(self._at, self._memory.meter, work, always)
+        meter = self._reporter.meter
+        # What the network asks for is octets; what the module makes of them it judges itself.
+        known = None if priority is Priority.REQUEST or meter is None else meter.id
+        job = partial(self._at, self._memory.meter, known, work, always)
         return self._door.submit(priority, job, token, now_us, rank)
 
     def tells_changes(self, table: int) -> bool:
         """Tell whether the host tells of every change of a table."""
         return self._door.tells_changes(table)
 
-    def _at(self, mark: str, work: Work, always: bool, limits: ClientLimits) -> Script[Any]:
+    def _at(
+        self, mark: str, context_id: int | None, work: Work, always: bool, limits: ClientLimits
+    ) -> Script[Any]:
+        meter = self._reporter.meter
+        if context_id is not None and (meter is None or meter.old or meter.id != context_id):
+            raise AnotherContext("the meter was programmed while a job waited")
         if always or self._doubtful:
             yield from self._look(mark, limits)
         return (yield from work(limits))

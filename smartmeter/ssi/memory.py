@@ -43,6 +43,8 @@ class Memory:
     #: by set number.
     profile_epochs: dict[str, int] = field(default_factory=dict)
     profile_cursors: dict[str, int] = field(default_factory=dict)
+    #: Blocks, intervals, channels and minutes of the rings that these are of.
+    profile_shapes: dict[str, list[int]] = field(default_factory=dict)
     #: What the meter recorded before this in another place is not read: first sequence by set
     #: number, last entry of its log.
     profile_begins: dict[str, int] = field(default_factory=dict)
@@ -121,6 +123,13 @@ class Memory:
         following = self.profile_next(set_nbr)
         return self.profile_begins.get(str(set_nbr)) if following is None else following
 
+    def begin_profile_anew(self, set_nbr: int) -> None:
+        """A set's ring began anew: all that it holds is still to be read."""
+        number = str(set_nbr)
+        self.profile_epochs = {**self.profile_epochs, number: self.profile_epoch(set_nbr) + 1}
+        self.profile_cursors = {n: at for n, at in self.profile_cursors.items() if n != number}
+        self.profile_begins = {n: at for n, at in self.profile_begins.items() if n != number}
+
     @property
     def log_after(self) -> int | None:
         """Give the entry of the log after which it is read; None: all of it."""
@@ -135,6 +144,7 @@ class Memory:
         """
         self.profile_epochs = {str(one): self.profile_epoch(one) + 1 for one in (LOG_SET, *SETS)}
         self.profile_begins, self.profile_cursors = dict(begins), {}
+        self.profile_shapes = {}
         self.events_before, self.events_reported = events_before, None
         self.events_judged = events_judged
         # Those who watch hold these two.

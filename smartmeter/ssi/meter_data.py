@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -32,7 +31,8 @@ class MeterContext:
 
     ``rules`` make instants of the meter's times; they follow its clock's flags.
     ``pointer_ahead`` tells of each load-profile set, once a block of it was seen,
-    whether ST-63 points one past its newest block.
+    whether ST-63 points one past its newest block.  ``old`` tells that the meter may have been
+    programmed since: nothing is understood by it any more, until the context was read anew.
     """
 
     images: dict[int, bytes]
@@ -40,6 +40,7 @@ class MeterContext:
     id: int
     rules: ClockRules
     pointer_ahead: dict[int, bool] = field(default_factory=dict)
+    old: bool = False
 
 
 def utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None = None) -> int:
@@ -64,12 +65,14 @@ def _utc_seconds(stored: TableTime, rules: ClockRules, saving: bool | None) -> i
     return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
 
 
-def read_context(limits: ClientLimits, known: Mapping[int, bytes] = {}) -> Script[MeterContext]:
+def read_context(limits: ClientLimits, known: MeterContext | None = None) -> Script[MeterContext]:
     """Read ST-00 and the tables that a receiver needs to decode all others.
 
     ``known`` has them as the same meter gave them before: one that it only refuses for now, as
-    while it is locked after wrong passwords, is as it was where all before it are.
+    while it is locked after wrong passwords, is as it was where all before it are.  So are the
+    flags of a clock (ST-52) that it refuses, where all of them are.
     """
+    before = known.images if known else {}
     images = {0: (yield from read_table(0, limits))}
     used = Context.from_images(images).fmt.std_tbls_used
     for number in CONTEXT_TABLES:
@@ -78,13 +81,18 @@ def read_context(limits: ClientLimits, known: Mapping[int, bytes] = {}) -> Scrip
                 images[number] = yield from read_table(number, limits)
             except ServiceRefused as error:
                 # Without it, some tables stay octets.
-                same = all(known.get(before) == image for before, image in images.items())
-                if error.code in _FOR_NOW and number in known and same:
-                    images[number] = known[number]
-    clock = {}
-    if CLOCK_TABLE in used:
-        clock[CLOCK_TABLE] = yield from read_table(CLOCK_TABLE, limits)
-    rules = clock_rules(Snapshot({**images, **clock}))
+                same = all(before.get(one) == image for one, image in images.items())
+                if error.code in _FOR_NOW and number in before and same:
+                    images[number] = before[number]
+    try:
+        clock = {}
+        if CLOCK_TABLE in used:
+            clock[CLOCK_TABLE] = yield from read_table(CLOCK_TABLE, limits)
+        rules = clock_rules(Snapshot({**images, **clock}))
+    except ServiceRefused:
+        if known is None or images != known.images:
+            raise
+        rules = known.rules
     return MeterContext(images, Context.from_images(images), context_id(images), rules)
 
 

@@ -52,6 +52,11 @@ class MeterLink:
     def read_again(self, now_us: int) -> None:
         """Let the meter's context be read anew: a table of it has changed."""
         self._soon_us = now_us
+        self._doubt_context()
+
+    def _doubt_context(self) -> None:
+        if self._reporter.meter is not None:
+            self._reporter.meter.old = True
 
     def read_soon(self, now_us: int) -> None:
         """Let it be read anew, unless that is under way or put off."""
@@ -95,20 +100,21 @@ class MeterLink:
         self._reporter.raise_own(ModuleAlarm.METER_BACK, "the meter answers again", now_us)
         return True
 
-    def logged_on(self, accepted: bool | None, now_us: int) -> None:
+    def logged_on(self, accepted: bool | None, now_us: int) -> bool:
         """Tell when the meter begins to refuse the module's password (``accepted`` False).
 
-        What it has hidden meanwhile is read when it takes the password again.
+        True when it takes the password again: what it has hidden meanwhile is read then.
         """
         refused, memory = accepted is False, self._memory
         if accepted is None or refused is memory.password_refused:
-            return
+            return False
         memory.password_refused = refused
         if refused:
             text = "the meter refuses the module's password"
             self._reporter.raise_own(ModuleAlarm.METER_SECURITY, text, now_us)
         else:
             self.read_soon(now_us)
+        return not refused
 
     def failed(self, cause: str, now_us: int, in_outage: bool = False) -> bool:
         """A job at the meter failed; True when that makes the meter unreachable.
@@ -123,5 +129,6 @@ class MeterLink:
         if self._in_a_row < UNREACHABLE_AFTER or lost or self._reporter.meter is None:
             return False
         self._memory.meter_lost = True
+        self._doubt_context()
         self._reporter.raise_own(ModuleAlarm.METER_UNREACHABLE, cause, now_us)
         return True

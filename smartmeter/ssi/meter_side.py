@@ -68,11 +68,12 @@ class JobDone(Event):
 
 @dataclass(frozen=True)
 class JobFailed(Event):
-    """A job that could not be done."""
+    """A job that could not be done; ``in_session``: after the meter had let the module in."""
 
     token: object
     error: ProtocolError
     line_us: int
+    in_session: bool = False
 
 
 class Jobs(Protocol):
@@ -121,6 +122,7 @@ class MeterSide:
         self._queue: list[tuple[int, int, int, object, Work]] = []
         self._order = 0
         self._active: object = None
+        self._in_session = False
         self._since_us = 0
         self._last = Exchanged(0, 0)
         self._events: list[Event] = []
@@ -200,7 +202,9 @@ class MeterSide:
         return logon
 
     def _session(self, logon: LogonSettings, work: Work) -> Script[Any]:
+        self._in_session = False
         opened = yield from open_session(logon, self.client.quirks)
+        self._in_session = True
         if opened.password_accepted is not None:
             self.password_accepted = opened.password_accepted
         try:
@@ -231,7 +235,9 @@ class MeterSide:
                 self._events.append(JobDone(event.token, event.result, taken_us, self._last))
                 self._active = None
             elif isinstance(event, ScriptFailed):
-                self._events.append(JobFailed(event.token, event.error, now_us - self._since_us))
+                taken_us = now_us - self._since_us
+                failed = JobFailed(event.token, event.error, taken_us, self._in_session)
+                self._events.append(failed)
                 self._active = None
             elif isinstance(event, SetBaud):
                 self._speeds.append(event)

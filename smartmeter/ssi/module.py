@@ -217,7 +217,7 @@ class Module(Parts):
         at_s = earliest(scheduler.next_utc_s(), self.upgrade.due_s())
         at_us = None if at_s is None else self.calendar.deadline_us(at_s * US_PER_S)
         retry_us = scheduler.retry_us(self._latest_us)
-        return earliest(due_us, at_us, retry_us, self.watching.next_us())
+        return earliest(due_us, at_us, retry_us, self.watching.next_us(), self.gaps.next_us())
 
     def events(self) -> Sequence[Event]:
         """Give what the host may log or act on."""

@@ -9,11 +9,11 @@ from typing import Any
 from ansi_tables.ssi_tables import Cause, Task
 from protocols.c1218.client import Exchanged
 from protocols.c1222.node import MessageRejected
-from protocols.errors import LinkError
+from protocols.errors import LinkError, ServiceRefused
 from protocols.machine import Event
 from smartmeter.ssi import work
 from smartmeter.ssi.authority import Asked
-from smartmeter.ssi.identity import AnotherMeter
+from smartmeter.ssi.identity import AnotherContext, AnotherMeter
 from smartmeter.ssi.log_reading import LogRead
 from smartmeter.ssi.meter_side import JobDone, JobFailed
 from smartmeter.ssi.network_news import (
@@ -28,6 +28,9 @@ from smartmeter.ssi.scheduler import Run
 from smartmeter.ssi.serving import Serving
 from smartmeter.ssi.starting import Starting
 from smartmeter.ssi.states import TOLD_ONCE, ErrorCode, State
+
+#: With these a meter has answered that it does not do what a job asks.
+_REFUSALS = (ServiceRefused, work.ProcedureRefused)
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,7 @@ class Outcomes:
     def job_done(self, event: JobDone, now_us: int) -> None:
         """A job at the meter has brought what it was to bring."""
         parts = self._parts
-        if parts.link.answered(now_us):
-            parts.link.read_soon(now_us)
+        self._answered(now_us)
         if event.token != "begin":
             parts.known.done(now_us)
         match event.token:
@@ -100,9 +102,15 @@ class Outcomes:
             case ("gap", int() as set_nbr, int() as first):
                 parts.gaps.done(event.result, set_nbr, first, now_us)
         if parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None:
-            parts.link.logged_on(parts.optical.password_accepted, now_us)
+            let_in = parts.link.logged_on(parts.optical.password_accepted, now_us)
+            if let_in and not parts.memory.reset_told:
+                parts.tasks.report_reset(now_us)
         self._clock_set(now_us)
         parts.network.poll(now_us)
+
+    def _answered(self, now_us: int) -> None:
+        if self._parts.link.answered(now_us):
+            self._parts.link.read_soon(now_us)
 
     def _clock_set(self, now_us: int) -> None:
         """Tell who keeps times of its own that the clock was set, if it was."""
@@ -120,6 +128,10 @@ class Outcomes:
         if isinstance(event.error, AnotherMeter):
             parts.optical.password_accepted = None  # that the one before refused it says nothing
             parts.link.read_soon(now_us)
+        elif isinstance(event.error, AnotherContext):
+            parts.link.read_soon(now_us)
+        elif event.in_session and isinstance(event.error, _REFUSALS):
+            self._answered(now_us)
         elif parts.link.failed(str(event.error), now_us, parts.outage.tells):
             parts.network.poll(now_us)
         parts.known.failed()
@@ -136,7 +148,7 @@ class Outcomes:
             case ("watch", _) | "log" as token:
                 parts.watching.failed(token, event.line_us, now_us)
             case ("gap", _, _):
-                parts.gaps.failed()
+                parts.gaps.failed(now_us)
 
     def _log_read(self, read: LogRead, last: Exchanged, now_us: int) -> None:
         """Judge a log; if the meter was programmed, read its context anew.
@@ -150,7 +162,7 @@ class Outcomes:
         parts.watching.log_read(read, parts.tasks.clock.ahead_s, now_us)
         if parts.watching.programmed:
             parts.watching.programmed = False
-            parts.link.read_soon(now_us)
+            parts.link.read_again(now_us)
         if parts.watching.season_changed:
             parts.watching.season_changed = False
             for number in parts.tasks.scheduler.numbers(Task.FOLLOW_UP):

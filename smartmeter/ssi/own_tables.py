@@ -223,6 +223,8 @@ class OwnTables:
         module, chosen = self._module, self._selection
         if module.meter is None or not chosen:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
+        if module.meter.old:
+            raise ServiceRefused(ResponseCode.dnr, "dnr", "Read")
         count = min(chosen["COUNT"], MAX_SELECTED)
         set_nbr = chosen["SET"]
         first = max(chosen["FIRST_SEQUENCE"], module.memory.profile_begins.get(str(set_nbr), 0))
@@ -236,6 +238,8 @@ class OwnTables:
         meter, chosen, self._entries = self._module.meter, self._entries, None
         if meter is None or EVENT_LOG not in meter.context.fmt.std_tbls_used:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
+        if meter.old:
+            raise ServiceRefused(ResponseCode.dnr, "dnr", "Read")
         before = self._module.memory.events_before
         if chosen is None:
             read = yield from read_log(meter, before, limits)
@@ -306,7 +310,7 @@ class OwnTables:
         """Reset the demand, once in 24 h unless it is forced; the ST-25 it makes is reported."""
         module, tasks = self._module, self._module.tasks
         utc_s = module.utc_s
-        if module.meter is None or utc_s is None:
+        if module.meter is None or module.meter.old or utc_s is None:
             return ResponseCode.dnr
         if value["FORCE"]:
             tasks.resets.give_up()

@@ -29,7 +29,8 @@ from smartmeter.ssi.meter_data import MeterContext, utc_seconds
 from smartmeter.ssi.moving_list import read_moving
 
 #: The data of set n are ST-(63 + n).
-PROFILE_STATUS = 63
+DIMENSIONS, PROFILE_STATUS = 61, 63
+_SIZES = ("NBR_BLKS", "NBR_BLK_INTS", "NBR_CHNS", "MAX_INT_TIME")
 #: Blocks that are read between two looks at the status: a look costs 13 octets.
 BLOCKS_A_LOOK = 8
 #: Octets between two pieces of a block that cost less on the line than a read of their own.
@@ -118,6 +119,20 @@ def profile_sets(meter: MeterContext) -> tuple[int, ...]:
     if PROFILE_STATUS not in used:
         return ()
     return tuple(set_nbr for set_nbr in SETS if PROFILE_STATUS + set_nbr in used)
+
+
+def ring_shapes(meter: MeterContext) -> dict[str, list[int]]:
+    """Give how large the rings are, by set number; one that is made anew holds nothing of before.
+
+    Empty where the meter does not tell.
+    """
+    if DIMENSIONS not in meter.images:
+        return {}
+    told = meter.context.table(DIMENSIONS)
+    return {
+        str(set_nbr): [int(told[f"{name}_SET{set_nbr}"]) for name in _SIZES]
+        for set_nbr in profile_sets(meter)
+    }
 
 
 def read_profile(

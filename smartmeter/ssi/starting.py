@@ -77,9 +77,14 @@ class Starting:
         if parts.tasks.clock.doubt_ends_us() is not None:
             return False
         changed = parts.known.take_over(now_us)
+        parts.tasks.know_rings(now_us)
         if changed is None:
             return False
         parts.told.append(changed)
+        if parts.optical.password_accepted is False:
+            # That the one before refused it says nothing; what this one hides is read with it.
+            parts.optical.password_accepted = None
+            parts.link.read_soon(now_us)
         parts.tasks.resets.give_up()
         parts.tasks.scheduler.try_again(now_us)
         parts.watching.forget()

@@ -17,7 +17,7 @@ from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import read_clock
 from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
-from smartmeter.ssi.profile_reading import ProfileRead, profile_sets
+from smartmeter.ssi.profile_reading import ProfileRead, profile_sets, ring_shapes
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPart
 from smartmeter.ssi.scheduler import Run, Scheduler
@@ -26,6 +26,7 @@ from smartmeter.ssi.table_monitor import Span
 
 #: Gives the members of the tables that show how the module does.
 Shown = Callable[[], Mapping[str, Any]]
+BEGAN_ANEW = "the load profile began anew"
 
 
 class TaskRunner:
@@ -55,6 +56,19 @@ class TaskRunner:
     def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
         """Take the SCHEDULES table."""
         self.scheduler.configure(schedules, zone, utc_s)
+
+    def know_rings(self, now_us: int) -> None:
+        """Read a load-profile set from its beginning whose ring is another than it was.
+
+        Once it holds as much as the one before, its sequences alone do not tell.
+        """
+        memory, meter = self._memory, self._reporter.meter
+        shapes = ring_shapes(meter) if meter is not None else {}
+        for number, shape in shapes.items():
+            if memory.profile_shapes.get(number, shape) != shape:
+                memory.begin_profile_anew(int(number))
+                self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, BEGAN_ANEW, now_us)
+        memory.profile_shapes = {**memory.profile_shapes, **shapes}
 
     # What is due.
 
@@ -211,17 +225,15 @@ class TaskRunner:
         assert meter is not None
         expected, epoch = memory.profile_next(set_nbr), memory.profile_epoch(set_nbr)
         if profile.anew:
-            epoch += 1
-            begins = memory.profile_begins
-            memory.profile_begins = {n: at for n, at in begins.items() if n != str(set_nbr)}
-            self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, "the load profile began anew", now_us)
+            memory.begin_profile_anew(set_nbr)
+            epoch = memory.profile_epoch(set_nbr)
+            self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, BEGAN_ANEW, now_us)
         elif expected is not None and profile.oldest > expected:
             lost = profile.oldest - expected
             self._reporter.keep_own(
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
         memory.profile_cursors = {**memory.profile_cursors, str(set_nbr): profile.reached}
-        memory.profile_epochs = {**memory.profile_epochs, str(set_nbr): epoch}
         return self._reporter.make.intervals(profile, epoch, meter.id)
 
     def _followed(self, season: work.Season, now_us: int) -> None:

@@ -88,7 +88,7 @@ def begin(
     ``mark`` is that of the meter that was known, and seen last at ``seen_s``; ``known`` what was
     read of it since the start.
     """
-    meter = yield from read_context(limits, known.images if known else {})
+    meter = yield from read_context(limits, known)
     identity = yield from read_identity(meter, limits)
     lists = None
     if mark and identity is not None and identity.mark != mark:

@@ -320,8 +320,9 @@ def test_a_power_cut_at_any_write_of_the_change_applies_it_whole_or_not_at_all()
         assert rows(street) == told + measured(other.book, 2, moved_s, now_s(street)), fails_in
 
 
+@pytest.mark.parametrize("found_by_the_context", [False, True])
 def test_another_meter_is_given_the_password_at_once_that_the_one_before_refused(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, found_by_the_context: bool
 ) -> None:
     monkeypatch.setattr(host, "FACTORY", replace(host.FACTORY, optical_password=b"of-other"))
     street = provisioned()
@@ -331,6 +332,8 @@ def test_another_meter_is_given_the_password_at_once_that_the_one_before_refused
     now_us = street.world.now_us
     put(street, Meter(settings, MemoryNvram(), Calendar(EPOCH_US), 0))
     street.device.meter.advance(now_us)
+    if found_by_the_context:
+        street.device.module.link.read_again(now_us)
     street.run(HOUR_S)
     alarms = street.host.parts(SsiTable.ALARM)
     told = [one["CODE"] for one in alarms if one["SOURCE"] == AlarmSource.MODULE]
