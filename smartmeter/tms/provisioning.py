@@ -32,18 +32,19 @@ class Provisioning:
         self, silence: SilenceWatch, outcomes: JobOutcomes, order: Callable[[str], object]
     ) -> None:
         self._silence, self._outcomes, self._order = silence, outcomes, order
+        self._version = outcomes.version
         self._refusals: dict[str, _Refusal] = {}
 
     def registered(self, esn: str, version: int, now_us: int) -> None:
         """A SmartMeter has registered; ``version`` is what it was last provisioned with."""
-        if version != self._outcomes.version:
+        if version != self._version:
             self._bring(esn, now_us)
 
     def keeps(self, esn: str, version: int, utc_s: int) -> bool:
         """Tell whether a report was made by the template; if so, it was taken."""
-        if version != self._outcomes.version:
+        if version != self._version:
             return False
-        self.forget(esn)
+        self._refusals.pop(esn, None)
         if self._silence.version(esn) != version:
             self._outcomes.provisioned(esn, utc_s)  # also when its answer was lost
         return True
@@ -57,7 +58,7 @@ class Provisioning:
 
     def ended(self, job: Job, now_us: int) -> None:
         """Work of provisioning has come to an end, or tries again."""
-        is_watched = self._silence.version(job.esn) == self._outcomes.version
+        is_watched = self._silence.version(job.esn) == self._version
         if job.state == DONE:
             self.forget(job.esn)
         elif job.state == FAILED and job.answered and not is_watched:
@@ -65,7 +66,7 @@ class Provisioning:
 
     def is_settled(self, esn: str) -> bool:
         """Tell whether a SmartMeter keeps to the template, or has refused it."""
-        return self._silence.version(esn) == self._outcomes.version or bool(self.refusal(esn))
+        return self._silence.version(esn) == self._version or bool(self.refusal(esn))
 
     def refusal(self, esn: str) -> str:
         """Give why the template was refused; "" for who has taken it or was not asked."""
