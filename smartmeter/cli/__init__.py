@@ -1,5 +1,12 @@
 """The command line: one file a verb, loaded only when the verb is used.
 
+What several verbs share: ``meter_line`` and ``logon`` reach a meter, with ``known_keys`` and
+``tls`` on the network, ``tms_client`` a TMS that runs.  ``carriers``, ``segments`` and ``metrics``
+are options of servers, ``state_folder``, ``stopping`` and ``log_line`` what all that go on want.
+``tables``, ``members``, ``overview`` and ``meter_report`` show tables, ``consent`` asks before a
+change.  Files are named by ``file_name``, read by ``text_file`` and ``image_file``, written by
+``whole_file``; ``terminal`` draws progress and tables.
+
 Exit status 0 done, 1 the work failed, 2 wrong use: an argument, a setting or a
 file that a person gave is wrong.  An error is one line with its remedy; a
 traceback comes only with ``--debug``.
