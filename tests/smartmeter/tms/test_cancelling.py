@@ -20,6 +20,7 @@ from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.users import Users
 from smartmeter.tms.web.site import Site
 from tests.smartmeter.ssi.test_upgrade import MODEL, NEW, PRIVATE, PUBLIC, VERSION
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_collected import EPOCH_S
 from tests.smartmeter.tms.test_waking import FACTORY, Office
 
@@ -108,18 +109,16 @@ def test_an_upgrade_that_is_still_being_sent_ends_when_it_is_withdrawn() -> None
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, TmsServer]]:
-    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
-    await tms.start("127.0.0.1", 0)
-    rows = [f"SM{n},.7.{n},{bytes(16).hex()},m\n" for n in (1, 2)]
-    tms.import_shipment(read_shipment(f"esn,title,key,model\n{''.join(rows)}"))
-    Users(tms.store).set("ann", "good enough")
-    site = Site(tms, Service(tms))
-    await site.start("127.0.0.1", 0)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
-        await client.post("/login", data={"user": "ann", "password": "good enough"})
-        yield client, tms
-    await site.stop()
-    await tms.stop()
+    async with running_tms(tmp_path, Calendar(EPOCH_S * 1_000_000)) as tms:
+        rows = [f"SM{n},.7.{n},{bytes(16).hex()},m\n" for n in (1, 2)]
+        tms.import_shipment(read_shipment(f"esn,title,key,model\n{''.join(rows)}"))
+        Users(tms.store).set("ann", "good enough")
+        site = Site(tms, Service(tms))
+        await site.start("127.0.0.1", 0)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{site.port}") as client:
+            await client.post("/login", data={"user": "ann", "password": "good enough"})
+            yield client, tms
+        await site.stop()
 
 
 async def test_one_job_or_a_list_is_cancelled_by_the_api(

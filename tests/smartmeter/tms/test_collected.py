@@ -12,7 +12,6 @@ from smartmeter.base.clock import Calendar
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
 from smartmeter.tms.collected import Collected
-from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.interval_rows import store_intervals
@@ -20,6 +19,7 @@ from smartmeter.tms.store.records import Part, store_notification
 from smartmeter.tms.store.sqlite import Store
 from tests.ansi_tables.meaning.device import put
 from tests.ansi_tables.meaning.test_load_profile import a_recorder
+from tests.smartmeter.tms.running import running_tms
 
 EPOCH_S = 1_767_225_600
 QUARTER_S = 900
@@ -88,9 +88,7 @@ def test_the_newest_entries_of_a_log_are_those_of_the_meter_that_came_last(store
 
 
 async def test_octets_that_are_no_table_of_a_module_break_no_page(tmp_path: Path) -> None:
-    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
-    await tms.start("127.0.0.1", 0)
-    try:
+    async with running_tms(tmp_path, Calendar(EPOCH_S * 1_000_000)) as tms:
         tms.import_shipment(read_shipment(f"esn,title,key,model\nSM1,.7.1,{bytes(16).hex()},m\n"))
         parts = [Part(DEFAULT_BASE + SsiTable.MODULE_VERSION, None, {}, b"none", None)]
 
@@ -99,27 +97,21 @@ async def test_octets_that_are_no_table_of_a_module_break_no_page(tmp_path: Path
 
         tms.store.write_now(told)
         assert Service(tms).meter("SM1")["module"] == {}
-    finally:
-        await tms.stop()
 
 
 async def test_an_alarm_is_told_in_the_words_of_who_saw_it(tmp_path: Path) -> None:
-    tms = TmsServer(tmp_path, Calendar(EPOCH_S * 1_000_000))
-    await tms.start("127.0.0.1", 0)
-    sql = (
-        "INSERT INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
-        " monitor_nbr, value, text, received_s) VALUES ('SM1', 1, ?, ?, 3, 2, 0, 255, 0, ?, 0)"
-    )
-    texts = {
-        AlarmSource.METER_STANDARD: "time changed old",
-        AlarmSource.METER_MANUFACTURER: "manufacturer event 3",
-        AlarmSource.METER_STATUS: "status bit 3 of ST-03 was set",
-        AlarmSource.MONITOR: "voltage",
-    }
-    rows = [(source, source, texts[source]) for source in texts]
-    try:
+    async with running_tms(tmp_path, Calendar(EPOCH_S * 1_000_000)) as tms:
+        sql = (
+            "INSERT INTO alarms (esn, epoch, alarm_nbr, source, code, disposition, time_s,"
+            " monitor_nbr, value, text, received_s) VALUES ('SM1', 1, ?, ?, 3, 2, 0, 255, 0, ?, 0)"
+        )
+        texts = {
+            AlarmSource.METER_STANDARD: "time changed old",
+            AlarmSource.METER_MANUFACTURER: "manufacturer event 3",
+            AlarmSource.METER_STATUS: "status bit 3 of ST-03 was set",
+            AlarmSource.MONITOR: "voltage",
+        }
+        rows = [(source, source, texts[source]) for source in texts]
         tms.store.write_now(lambda c: c.executemany(sql, rows) and None)
         alarms = Service(tms).alarms.page()["alarms"][::-1]
         assert [one["text"] for one in alarms] == list(texts.values())
-    finally:
-        await tms.stop()

@@ -18,6 +18,7 @@ from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.store.records import store_image
 from smartmeter.tms.upgrades import make_image
 from smartmeter.tms.web.meter_page import identity_lines
+from tests.smartmeter.tms.running import running_tms
 
 ESN = "SM000001"
 IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()
@@ -25,11 +26,9 @@ IMAGE = make_image(b"payload", "M", "2.0", bytes(32)).file()
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    running = TmsServer(tmp_path, Calendar(1_767_225_600 * US_PER_S))
-    await running.start("127.0.0.1", 0)
-    running.import_shipment([Shipped(ESN, str(relative_title(ESN)), bytes(16), "M")])
-    yield running
-    await running.stop()
+    async with running_tms(tmp_path, Calendar(1_767_225_600 * US_PER_S)) as running:
+        running.import_shipment([Shipped(ESN, str(relative_title(ESN)), bytes(16), "M")])
+        yield running
 
 
 async def test_a_list_with_somebody_unknown_begins_nothing(server: TmsServer) -> None:

@@ -17,12 +17,13 @@ from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import encode_service
 from protocols.psem.codec import encode_request
 from protocols.psem.services import Identify
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import monotonic_us, wall_utc_us
 from smartmeter.simulation.street import MODEL, factory_of
 from smartmeter.ssi.factory import Factory
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import Shipped
 from tests.protocols.c1222.conversation import MESSAGES, READ_1, vector
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_server import Peer, eventually
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
@@ -49,11 +50,9 @@ HOSTILE = (
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
-    await tms.start("127.0.0.1", 0)
-    tms.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
-    yield tms
-    await tms.stop()
+    async with running_tms(tmp_path) as tms:
+        tms.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
+        yield tms
 
 
 async def still_serves(server: TmsServer) -> None:

@@ -37,6 +37,7 @@ from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
 from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_master_relay import METER, Talker, tms
 from tests.smartmeter.tms.test_server import SEED, eventually, reasons
 
@@ -50,12 +51,10 @@ ESN = factory_of(1, SEED, "x").esn
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
     """A TMS whose calendar is so fast that reports come each second."""
-    made = TmsServer(tmp_path, Calendar(wall_utc_us(), 900, monotonic_us()))
-    await made.start("127.0.0.1", 0)
-    factory = factory_of(1, SEED, "x")
-    made.import_shipment([Shipped(factory.esn, str(factory.title), factory.key, MODEL)])
-    yield made
-    await made.stop()
+    async with running_tms(tmp_path, Calendar(wall_utc_us(), 900, monotonic_us())) as made:
+        factory = factory_of(1, SEED, "x")
+        made.import_shipment([Shipped(factory.esn, str(factory.title), factory.key, MODEL)])
+        yield made
 
 
 def keys_of(server: TmsServer, esn: str = ESN) -> set[tuple[int, int]]:
@@ -179,9 +178,7 @@ async def test_a_key_that_was_offered_before_the_tms_was_cut_off_is_offered_agai
         tms.flush()
         await module.take_key()
     await tms.stop()
-    again = TmsServer(tmp_path, tms.calendar)
-    await again.start("127.0.0.1", 0)
-    async with Module(METER, again) as module:
+    async with running_tms(tmp_path, tms.calendar) as again, Module(METER, again) as module:
         await module.register(NodeType.HOST)
         again.head_end.request(METER.esn, Kind.KEY, "somebody")
         again.flush()
@@ -193,7 +190,6 @@ async def test_a_key_that_was_offered_before_the_tms_was_cut_off_is_offered_agai
             HeadEnd(again.store, again.calendar, make_template(), lambda f: None).request(
                 METER.esn, Kind.KEY, "somebody"
             )
-    await again.stop()
 
 
 def test_a_module_keeps_two_keys_of_a_role_and_lets_go_of_the_old_one_when_the_new_is_used() -> (

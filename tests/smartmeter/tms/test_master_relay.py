@@ -30,7 +30,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Identify, IndexWrite
 from protocols.transports.network_meter import NetworkMeter
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import monotonic_us, wall_utc_us
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.paths import TcpPath
 from smartmeter.comms.relay_host import RelayHost
@@ -49,6 +49,7 @@ from tests.protocols.c1222.conversation import items, request
 from tests.smartmeter.comms.far_ends import FarEnd
 from tests.smartmeter.comms.test_relay_host import tcp
 from tests.smartmeter.comms.test_way_finder import asked
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_server import HOST_TITLE, eventually
 
 SEED = 5
@@ -57,12 +58,10 @@ METER, HOST = factory_of(1, SEED, "x"), factory_of(2, SEED, "x")
 
 @pytest.fixture
 async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
-    await server.start("127.0.0.1", 0)
-    shipped = [Shipped(f.esn, str(f.title), f.key, MODEL) for f in (METER, HOST)]
-    server.import_shipment(shipped)
-    yield server
-    await server.stop()
+    async with running_tms(tmp_path) as server:
+        shipped = [Shipped(f.esn, str(f.title), f.key, MODEL) for f in (METER, HOST)]
+        server.import_shipment(shipped)
+        yield server
 
 
 class Talker:

@@ -7,9 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,7 +26,6 @@ from smartmeter.meter.tables import port_of
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.ssi.meter_data import read_context
 from smartmeter.ssi.profile_reading import Interval, read_profile
-from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.exchanges import Exchange, ExchangeFailed
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.model import State
@@ -43,6 +40,7 @@ from smartmeter.tms.store.sqlite import Store
 from smartmeter.tms.template import make_template
 from tests.ports import free_port
 from tests.smartmeter.cli.served import meter_process
+from tests.smartmeter.tms.running import rest, running_tms
 from tests.smartmeter.tms.test_server import eventually
 
 EPOCH_S = 1_767_225_600
@@ -503,9 +501,7 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
     nobody = free_port()
     options = ("--tcp", "127.0.0.1:0", "--clock", clock, "--state", str(tmp_path / "meter"))
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
-    tms = TmsServer(tmp_path / "tms", calendar)
-    await tms.start("127.0.0.1", 0)
-    try:
+    async with running_tms(tmp_path / "tms", calendar) as tms:
         with meter_process(*options) as (port, _):
             address = port.removeprefix("tcp:")
             text = f"P1,socket://{address},2,reader,kV\nP2,tcp:127.0.0.1:{nobody},2,,none\n"
@@ -534,21 +530,14 @@ async def test_a_meter_process_is_polled_falls_silent_and_its_gap_is_filled(
             profile = Service(tms).collected.load_profile("P1")
             ends = profile["end_s"]
             assert len(ends) == len(set(ends)) and profile["back_filled"]
-    finally:
-        await tms.stop()
 
 
 async def test_a_wrong_password_is_a_cause_of_silence_and_is_not_tried_on(
     tmp_path: Path,
 ) -> None:
-    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
-    await tms.start("127.0.0.1", 0)
-    app = FastAPI()
-    add_api(app, Service(tms), lambda request: "ann")
-    transport = httpx.ASGITransport(app)
-    try:
+    async with running_tms(tmp_path) as tms:
         with meter_process("--tcp", "127.0.0.1:0") as (port, _):
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with rest(tms) as client:
                 text = f"{HEADER}P1,{port},2,wrong,kV\n"
                 done = await client.post("/api/polled", content=text)
                 assert done.json() == {"read": 1, "new": 1}
@@ -562,5 +551,3 @@ async def test_a_wrong_password_is_a_cause_of_silence_and_is_not_tried_on(
                 wrong = "answers, but gave nothing: the meter refuses the password"
                 assert (told["state"], told["cause"]) == (State.SILENT, wrong)
                 assert not tms.head_end.polled.silent, "it does not wait among the dead"
-    finally:
-        await tms.stop()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
+from smartmeter.base.clock import monotonic_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.tms import command
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
@@ -19,6 +19,7 @@ from smartmeter.tms.store.queries import UnknownMeter
 from smartmeter.tms.template import make_template
 from smartmeter.tms.users import FIRST_USER, Users
 from smartmeter.tms.web.site import Site
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_server import eventually
 
 LIST = "esn,address,user_id,password,model\nP1,socket://127.0.0.1:1,2,secret,kV\n"
@@ -27,11 +28,9 @@ NOW_S = 1_767_225_600
 
 @pytest.fixture
 async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
-    await server.start("127.0.0.1", 0)
-    server.import_shipment([Shipped("SM1", ".7.1", bytes(16), "M")])
-    yield server
-    await server.stop()
+    async with running_tms(tmp_path) as server:
+        server.import_shipment([Shipped("SM1", ".7.1", bytes(16), "M")])
+        yield server
 
 
 def test_the_plan_forgets_a_meter_and_takes_it_up_again_once() -> None:

@@ -4,24 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.psem.codec import block, decode_request
 from protocols.psem.services import FullWrite
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import profile_part
 from smartmeter.tms import exchanges
-from smartmeter.tms.api.routes import add_api
-from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.store.interval_rows import store_intervals
 from smartmeter.tms.store.queries import gaps_by_set, profile_sets
 from smartmeter.tms.store.sqlite import Store
+from tests.smartmeter.tms.running import rest, running_tms
 
 EPOCH_S = 1_767_225_600
 LENGTH_S = {1: 900, 2: 3600}
@@ -134,18 +130,13 @@ def test_intervals_that_were_not_asked_for_end_a_back_fill(set_nbr: int, first: 
 
 
 async def test_a_set_is_shown_by_itself_and_the_first_without_a_number(tmp_path: Path) -> None:
-    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
-    await tms.start("127.0.0.1", 0)
-    app = FastAPI()
-    add_api(app, Service(tms), lambda request: "ann")
-    transport = httpx.ASGITransport(app)
-    try:
+    async with running_tms(tmp_path) as tms:
         tms.store.write_now(
             lambda c: c.execute("INSERT INTO meters (esn, title) VALUES ('SM1', '.7.1')")
         )
         keep(tms.store, part(1, 0, 3), part(2, 0, 2))
         assert Service(tms).meter("SM1")["profile_sets"] == [1, 2]
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with rest(tms) as client:
             path = "/api/meters/SM1/load-profile"
             shown = {n: (await client.get(path, params=n)).json() for n in ("", "set=2", "set=3")}
             assert shown[""]["values"] == [[100, 101, 102]] and shown[""]["set"] == 1
@@ -154,5 +145,3 @@ async def test_a_set_is_shown_by_itself_and_the_first_without_a_number(tmp_path:
             assert shown["set=3"]["values"] == []
             for wrong in ("set=0", "set=5", "set=x"):
                 assert (await client.get(path, params=wrong)).status_code in (400, 422)
-    finally:
-        await tms.stop()

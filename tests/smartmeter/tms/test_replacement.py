@@ -15,13 +15,13 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.cli.tms import command
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.tms.collected import Collected
-from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped, import_shipment
 from smartmeter.tms.store.interval_rows import store_intervals
 from smartmeter.tms.store.places import store_replacement
 from smartmeter.tms.store.records import store_events
 from smartmeter.tms.store.sqlite import Store
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.store.test_pruning import part
 
 EPOCH_S = 1_767_225_600
@@ -67,9 +67,7 @@ def test_each_meter_counts_for_its_place_in_its_own_time_and_no_other(
 
 
 async def test_a_place_is_shown_exported_and_given_back(tmp_path: Path) -> None:
-    tms = TmsServer(tmp_path, Calendar((EPOCH_S + 86_400) * 1_000_000))
-    await tms.start("127.0.0.1", 0)
-    try:
+    async with running_tms(tmp_path, Calendar((EPOCH_S + 86_400) * 1_000_000)) as tms:
         tms.import_shipment(SHIPPED)
         for number in (1, 2):
             measure(tms.store, f"SM{number}", EPOCH_S + 900, 8, number)
@@ -115,8 +113,6 @@ async def test_a_place_is_shown_exported_and_given_back(tmp_path: Path) -> None:
         service.replace("SM1", "SM3", "ann")  # also one that was retired before
         cause = service.meter("SM1")["cause"]
         assert cause == "replaced by SM3, by ann" and "SM1" in tms.head_end.retirement
-    finally:
-        await tms.stop()
 
 
 def exported(data: Path, kind: str, time: str, *esns: str) -> list[tuple[str, str]]:

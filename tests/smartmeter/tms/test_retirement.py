@@ -17,9 +17,9 @@ from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE, TmsClient
 from smartmeter.tms.exports.archive import Archive
 from smartmeter.tms.model import Kind
-from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped, import_shipment
+from tests.smartmeter.tms.running import running_tms
 from tests.smartmeter.tms.test_polled_removal import LIST
 from tests.smartmeter.tms.test_server import eventually
 from tests.smartmeter.tms.test_standing import Street
@@ -164,9 +164,7 @@ def test_an_answer_that_comes_after_its_work_was_dropped_is_nobodys() -> None:
 async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
     tmp_path: Path,
 ) -> None:
-    tms = TmsServer(tmp_path, Calendar(1_767_225_600_000_000))
-    await tms.start("127.0.0.1", 0)
-    try:
+    async with running_tms(tmp_path, Calendar(1_767_225_600_000_000)) as tms:
         tms.import_shipment([Shipped(f"SM{n}", f".7.{n}", bytes(16), "M") for n in (1, 2)])
         service, polls = Service(tms), "SELECT count(*) FROM polls WHERE esn='P1'"
         with pytest.raises(SettingsError, match="names the meter itself"):
@@ -195,16 +193,12 @@ async def test_people_are_told_what_cannot_be_asked_and_plain_meters_rest_too(
         await service.enter_polled(LIST)
         assert service.meter("P1")["state"] == "polled", "entered anew, it is a new one"
         assert "P1" not in tms.head_end.retirement
-    finally:
-        await tms.stop()
 
 
 async def test_a_retired_plain_meter_yields_its_address_to_the_one_that_replaces_it(
     tmp_path: Path,
 ) -> None:
-    tms = TmsServer(tmp_path, Calendar(1_767_225_600_000_000))
-    await tms.start("127.0.0.1", 0)
-    try:
+    async with running_tms(tmp_path, Calendar(1_767_225_600_000_000)) as tms:
         service, newer, elsewhere = (
             Service(tms),
             LIST.replace("P1", "P2"),
@@ -225,8 +219,6 @@ async def test_a_retired_plain_meter_yields_its_address_to_the_one_that_replaces
         told = service.meter("P1")
         assert (told["title"], told["state"]) == ("socket://127.0.0.1:3", "polled")
         assert tms.head_end.polled.meters["P2"].address == "socket://127.0.0.1:1"
-    finally:
-        await tms.stop()
 
 
 def test_who_was_retired_or_replaced_stays_so_when_the_tms_is_killed(

@@ -20,6 +20,7 @@ from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from tests.smartmeter.comms.far_ends import until
+from tests.smartmeter.tms.running import running_tms
 
 FACTORY = factory_of(1, 5, "tcp:127.0.0.1:1")
 
@@ -61,11 +62,9 @@ class TwoConnectionsBearer:
 
 @pytest.fixture
 async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 60, monotonic_us()))
-    await server.start("127.0.0.1", 0)
-    server.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
-    yield server
-    await server.stop()
+    async with running_tms(tmp_path, Calendar(wall_utc_us(), 60, monotonic_us())) as server:
+        server.import_shipment([Shipped(FACTORY.esn, str(FACTORY.title), FACTORY.key, MODEL)])
+        yield server
 
 
 async def test_answers_on_a_second_connection_end_the_jobs_that_asked(tms: TmsServer) -> None:

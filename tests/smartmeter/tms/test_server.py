@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from random import Random
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.envelope import decode_apdu
@@ -23,11 +21,11 @@ from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.comms.event_loop import ended
 from smartmeter.simulation.street import MODEL, Street, factory_of
-from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.api.wrong_requests import NO_JSON
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
+from tests.smartmeter.tms.running import rest, running_tms
 
 SEED = 5
 HOST_TITLE = ApTitle.parse(".1")
@@ -35,12 +33,10 @@ HOST_TITLE = ApTitle.parse(".1")
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    tms = TmsServer(tmp_path, Calendar(wall_utc_us(), 60, monotonic_us()))
-    await tms.start("127.0.0.1", 0)
-    factories = [factory_of(n, SEED, "tcp:127.0.0.1:1") for n in (1, 2)]
-    tms.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
-    yield tms
-    await tms.stop()
+    async with running_tms(tmp_path, Calendar(wall_utc_us(), 60, monotonic_us())) as tms:
+        factories = [factory_of(n, SEED, "tcp:127.0.0.1:1") for n in (1, 2)]
+        tms.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
+        yield tms
 
 
 async def eventually(holds: object, what: str) -> None:
@@ -229,10 +225,7 @@ async def test_an_address_that_is_taken_is_one_clear_error(
 
 
 async def test_the_api_answers_wrong_questions_with_one_line(server: TmsServer) -> None:
-    app = FastAPI()
-    add_api(app, Service(server), lambda request: "ann")
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with rest(server) as client:
         assert (await client.get("/api/overview")).json()["meters"] == 2
         assert (await client.get("/api/meters/NOBODY")).status_code == 404
         for path in (

@@ -6,21 +6,18 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
-from fastapi import FastAPI
 
 from protocols.c1222.ap_title import ApTitle
-from smartmeter.base.clock import Calendar, monotonic_us, wall_utc_us
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.relay_host import RelayHost
 from smartmeter.simulation.street import MODEL, Street, factory_of
-from smartmeter.tms.api.routes import add_api
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.service import Service
 from smartmeter.tms.shipment import Shipped
 from smartmeter.tms.topology import MAX_METERS, TMS, topology_of
 from tests.smartmeter.comms.test_relay_host import tcp
+from tests.smartmeter.tms.running import rest, running_tms
 from tests.smartmeter.tms.test_server import eventually
 
 SEED = 5
@@ -29,12 +26,10 @@ ESNS = [f"SM00000{n}" for n in range(1, 5)]
 
 @pytest.fixture
 async def tms(tmp_path: Path) -> AsyncIterator[TmsServer]:
-    server = TmsServer(tmp_path, Calendar(wall_utc_us(), 1, monotonic_us()))
-    await server.start("127.0.0.1", 0)
-    factories = [factory_of(n, SEED, "x") for n in range(1, 5)]
-    server.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
-    yield server
-    await server.stop()
+    async with running_tms(tmp_path) as server:
+        factories = [factory_of(n, SEED, "x") for n in range(1, 5)]
+        server.import_shipment([Shipped(f.esn, str(f.title), f.key, MODEL) for f in factories])
+        yield server
 
 
 def uppers(tms: TmsServer) -> dict[str, str]:
@@ -100,10 +95,7 @@ class Somewhere:
 
 
 async def test_the_picture_is_served_as_graphviz_text(tms: TmsServer) -> None:
-    app = FastAPI()
-    add_api(app, Service(tms), lambda request: "ann")
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with rest(tms) as client:
         answer = await client.get("/api/topology.dot")
         assert answer.headers["content-type"].startswith("text/vnd.graphviz")
         assert answer.text.startswith('graph "SmartMeter TMS" {') and ESNS[0] in answer.text
