@@ -24,7 +24,7 @@ from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.file import read_text
 from smartmeter.cli.file_name import FILE, FILE_THERE
-from smartmeter.cli.journal import FileJournal
+from smartmeter.cli.journal import FileJournal, journal_of
 from smartmeter.cli.logon import call_key, environment_password, is_call, is_network, open_any_port
 from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.probe_power import power_options
@@ -264,7 +264,7 @@ def _ask_for_permits(bench: Bench, permits: frozenset[Permit], given: str | None
                 "look at its nameplate; without a terminal give --yes-serial NUMBER",
             )
     if Permit.WRITES in permits:
-        journal = FileJournal(Path(f"conformance-{serial}.undo.json"))
+        journal = FileJournal(journal_of(serial))
         journal.restore(bench)
         bench.journal = journal
     return device

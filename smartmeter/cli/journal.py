@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite
@@ -13,6 +14,11 @@ from smartmeter.conformance.bench import Bench
 
 #: The originals of the tables that the bench may write.
 MAX_JOURNAL_OCTETS = 64 << 20
+
+
+def journal_of(serial: str) -> Path:
+    """Give where the journal of a device is: in this folder, whatever its serial number holds."""
+    return Path(f"conformance-{quote(serial, safe='')}.undo.json")
 
 
 class FileJournal:

@@ -157,15 +157,16 @@ def _numbers(name: str) -> dict[tuple[int, ...], str]:
     from smartmeter.tms.csv_list import read_rows
 
     found: dict[tuple[int, ...], str] = {}
-    for place, (title, number) in read_rows(text_of("--wake", name), name, ["title", "number"]):
+    rows = read_rows(text_of("--wake", name), name, ["title", "number"], MAX_WOKEN)
+    for place, (title, number) in rows:
         try:
             arcs = ApTitle.parse(title).absolute
         except LocalProtocolError as error:
             raise SettingsError(place, str(error), "mend the line") from None
         if not is_number(number):
             raise SettingsError(place, f"{number!r:.40} is no number", "write +15551234567")
-        if arcs in found or len(found) >= MAX_WOKEN:
-            raise SettingsError(place, f"{title} comes twice, or too many", "drop the line")
+        if arcs in found:
+            raise SettingsError(place, f"{title} comes twice", "drop the line")
         found[arcs] = number
     return found
 

@@ -12,9 +12,11 @@ MAX_ESN = 16
 
 
 def read_rows(
-    text: str, name: str, columns: list[str], optional: str = ""
+    text: str, name: str, columns: list[str], most: int, optional: str = ""
 ) -> Iterator[tuple[str, list[str]]]:
     """Give the place of each row and its cells, as many as there are columns; blank rows go.
+
+    SettingsError for more than ``most`` rows, too.
 
     Lines end as on any system, and semicolons may stand for commas, as some spreadsheets write
     them.  An ``optional`` column may follow the others; where a file has none, its cells are empty.
@@ -29,10 +31,11 @@ def read_rows(
         if found != columns and (not optional or found != [*columns, optional]):
             raise SettingsError(f"{name}, line 1", "no header", f"begin with {','.join(columns)}")
         missing = [""] * (bool(optional) and found == columns)
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
+        rows = (row for row in reader if any(cell.strip() for cell in row))
+        for number, row in enumerate(rows, 1):
             place = f"{name}, line {reader.line_num}"
+            if number > most:
+                raise SettingsError(place, f"more than {most:,} rows", "make several files of it")
             if len(row) != len(found):
                 raise SettingsError(place, f"{len(row)} columns", f"write {','.join(found)}")
             yield place, [cell.strip() for cell in row] + missing

@@ -38,9 +38,9 @@ def read_polled(text: str, name: str = "list of polled meters") -> list[PolledMe
     """Read a list whole, or refuse it; SettingsError names the line."""
     found: dict[str, PolledMeter] = {}
     addresses: set[str] = set()
-    for place, cells in read_rows(text, name, COLUMNS):
+    for place, cells in read_rows(text, name, COLUMNS, MAX_ROWS):
         meter = _read_row(cells, place)
-        if meter.esn in found or meter.address in addresses or len(found) >= MAX_ROWS:
+        if meter.esn in found or meter.address in addresses:
             raise SettingsError(place, f"{meter.esn} or its address comes twice", "drop one")
         found[meter.esn] = meter
         addresses.add(meter.address)

@@ -39,10 +39,10 @@ def read_shipment(text: str, name: str = "shipment file") -> list[Shipped]:
     """Read a shipment file whole, or refuse it; SettingsError names the line."""
     found: dict[str, Shipped] = {}
     titles: set[tuple[int, ...]] = set()
-    for place, cells in read_rows(text, name, COLUMNS, WAKE_COLUMN):
+    for place, cells in read_rows(text, name, COLUMNS, MAX_ROWS, WAKE_COLUMN):
         shipped = _read_row(cells, place)
         title = ApTitle.parse(shipped.title).absolute
-        if shipped.esn in found or title in titles or len(found) >= MAX_ROWS:
+        if shipped.esn in found or title in titles:
             raise SettingsError(place, f"{shipped.esn} or its title comes twice", "drop one")
         found[shipped.esn] = shipped
         titles.add(title)

@@ -53,9 +53,9 @@ class Sluice:
     def _carry(self) -> None:
         near, _ = self._server.accept()
         threading.Thread(target=self._hold, args=(near,), daemon=True).start()
-        while data := near.recv(1000):
-            self._far.sendall(data)
-        self._far.close()
+        with suppress(OSError), self._far:  # whoever asked was killed
+            while data := near.recv(1000):
+                self._far.sendall(data)
 
     def _hold(self, near: socket.socket) -> None:
         with suppress(OSError):  # whoever listened was killed

@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from ansi_tables import Snapshot
+from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_password
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.image_file import read_image
+from smartmeter.cli.journal import journal_of
 from smartmeter.cli.known_keys import read_keys
+from smartmeter.tms.csv_list import read_rows
 
 MARK = "\ufeff"
 
@@ -21,3 +26,15 @@ def test_the_mark_that_an_editor_puts_before_a_text_is_no_part_of_it(tmp_path: P
     assert read_password(file) == "a password"
     file.write_bytes(f"{MARK}{Snapshot({1: bytes(32)}).to_json()}".encode())
     assert read_image(str(file)).images == {1: bytes(32)}
+
+
+def test_a_list_that_is_too_long_is_told_so_and_not_that_a_row_comes_twice() -> None:
+    text = "esn\nSM1\n\nSM2\n"
+    assert [cells for _, cells in read_rows(text, "list", ["esn"], 2)] == [["SM1"], ["SM2"]]
+    with pytest.raises(SettingsError, match="list, line 4: more than 1 rows"):
+        list(read_rows(text, "list", ["esn"], 1))
+
+
+def test_a_serial_number_that_is_no_name_of_a_file_has_a_journal_in_this_folder() -> None:
+    assert journal_of("SM000001") == Path("conformance-SM000001.undo.json")
+    assert journal_of("../12/34") == Path("conformance-..%2F12%2F34.undo.json")
