@@ -65,14 +65,12 @@ class ObservedPort:
         """Read, and note when the ACK and the answer began."""
         data = self._inner.read(timeout_s)
         if data and self._asked_us is not None:
-            now_us = monotonic_us()
+            now_us, rest = monotonic_us(), data
             if self._acknowledged_us is None and data[0] == ACK:
-                self._acknowledged_us, data_after = now_us, data[1:]
-            else:
-                data_after = data
-            if self._acknowledged_us is not None and data_after[:1] == bytes([STP]):
-                asked, acknowledged = self._asked_us, self._acknowledged_us
-                self._found.append((acknowledged - asked, now_us - acknowledged))
+                self._acknowledged_us, rest = now_us, data[1:]
+            if self._acknowledged_us is not None and rest[:1] == bytes([STP]):
+                waited_us = self._acknowledged_us - self._asked_us
+                self._found.append((waited_us, now_us - self._acknowledged_us))
                 self._asked_us = None
         return data
 

@@ -54,15 +54,7 @@ def run(name: str, clock: str, page: str | None) -> None:
 
     settings = read_settings(Path(name), os.environ)
     rate = shared_calendar(clock, wall_utc_us(), monotonic_us()).rate if clock else Fraction(1)
-    place = None
-    if page is not None:
-        place = host_port("--with-tms", page, "127.0.0.1:8080")
-        # The page waits for the meter's clock: what is wrong with its place is told before.
-        from smartmeter.gateway.bearer_checks import listen_fault
-
-        if fault := listen_fault(*place):
-            raise SettingsError(f"--with-tms {page}", fault, "choose another address")
-
+    place = _place(page) if page is not None else None
     if settings.is_plain and page is None:
         leave_tls_out()
     from smartmeter.gateway.status_socket import refuse_second
@@ -94,6 +86,16 @@ def run(name: str, clock: str, page: str | None) -> None:
     if asyncio.run(run_gateway(settings, rate, log_line, ready, signals, place)):
         begin_again(sys.argv[1:])
     log_line("stopped", err=True)
+
+
+def _place(page: str) -> tuple[str, int]:
+    """Give where the page will be; SettingsError at once, as it waits for the meter's clock."""
+    from smartmeter.gateway.bearer_checks import listen_fault
+
+    place = host_port("--with-tms", page, "127.0.0.1:8080")
+    if fault := listen_fault(*place):
+        raise SettingsError(f"--with-tms {page}", fault, "choose another address")
+    return place
 
 
 @command.command()

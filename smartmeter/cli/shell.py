@@ -189,18 +189,18 @@ class Shell(cmd.Cmd):
         """End the session at the end of the input."""
         return True
 
-    def _of(self, words: list[str], text: str) -> list[str]:
+    def _beginning(self, words: list[str], text: str) -> list[str]:
         return [word for word in words if word.startswith(text.upper())]
 
     def complete_read(self, text: str, line: str, begin: int, end: int) -> list[str]:
         """Complete the name of a table."""
-        return self._of(self._tables or [name_of(number) for number in range(90)], text)
+        return self._beginning(self._tables or [name_of(number) for number in range(90)], text)
 
     complete_hex = complete_write = complete_read
 
     def complete_procedure(self, text: str, line: str, begin: int, end: int) -> list[str]:
         """Complete the name of a procedure."""
-        return self._of([known.name for known in all_procedures()], text)
+        return self._beginning([known.name for known in all_procedures()], text)
 
 
 class History:
