@@ -218,8 +218,7 @@ class NetworkSide:
         comes of them, until the mains are back.
         """
         self._order.gasps = gasps = Gasps(report, waits_us)
-        if self._asked is not None and self._asked.entry is not None:
-            self._asked = None
+        self._asked = None  # its answer may not come: what is on the way may have lost its mains
         self._not_before_us = now_us + (gasps.wait_us or 0)
         self.poll(now_us)
 

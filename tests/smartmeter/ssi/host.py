@@ -65,7 +65,10 @@ class Report:
 
 @dataclass
 class Host:
-    """Takes everything that is new; ``refusing`` leaves reports without an answer."""
+    """Takes everything that is new; ``refusing`` leaves reports without an answer.
+
+    So are registrations left where it ``takes_in`` nobody.
+    """
 
     node: Node
     reports: list[Report] = field(default_factory=list)
@@ -75,6 +78,7 @@ class Host:
     #: What it registered as last.
     connection_type: int = 0
     refusing: bool = False
+    takes_in: bool = True
     #: Reports that are answered with iar, and how often one was.
     refuses: Callable[[Report], bool] = lambda report: False
     refusals: int = 0
@@ -93,6 +97,8 @@ class Host:
         services = [decode_service(octets) for octets in event.services]
         if isinstance(services[0], Register):
             self.registrations += 1
+            if not self.takes_in:
+                return
             self.connection_type = int(services[0].connection_type)
             assert services[0].title is not None
             answer = Registered(services[0].title, 0, 3600).encode()

@@ -350,6 +350,19 @@ def test_alarms_that_wait_do_not_use_up_the_energy_of_the_last_gasp() -> None:
     assert told == [Cause.OUTAGE, Cause.ALARM, Cause.ALARM]
 
 
+def test_a_last_gasp_does_not_wait_for_the_answer_to_a_registration() -> None:
+    """The network may have lost its mains too: the answer may never come."""
+    street = watching(OUTAGE=OUTAGE | {"THRESHOLD_S": 3, "HOLD_UP_MS": 8000})
+    street.host.takes_in = False
+    network = street.device.module.network
+    network.registered = False
+    network.poll(street.world.now_us)
+    street.device.mains(False, street.world.now_us)
+    street.run(8)
+    [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
+    assert not told["RESTORED"]
+
+
 def test_a_meter_that_is_silent_in_an_outage_is_told_as_the_outage_alone() -> None:
     street = watching(OUTAGE=OUTAGE | {"HOLD_UP_MS": 3_600_000})
     street.device.mains(False, street.world.now_us)
