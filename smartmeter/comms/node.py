@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+from protocols.machine import earliest
 from protocols.transports.port import system_words
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
@@ -247,8 +248,8 @@ class NodeHost:
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        dues = [self._node.deadline_us(), self._medium.deadline_us() if self._medium else None]
-        due_us = min((due for due in dues if due is not None), default=None)
+        medium_us = self._medium.deadline_us() if self._medium is not None else None
+        due_us = earliest(self._node.deadline_us(), medium_us)
         wait_s = MAX_SLEEP_S
         if due_us is not None:
             wait_s = min(max(MIN_SLEEP_S, (due_us - monotonic_us()) / US_PER_S), MAX_SLEEP_S)

@@ -12,6 +12,7 @@ from random import Random
 from protocols.c1222.builder import NOTIFICATION
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.errors import ApduRejected
+from protocols.machine import earliest
 from smartmeter.network.carrier import Wrapper
 
 #: What waits before a slow link at most, if its settings say nothing.
@@ -50,10 +51,7 @@ class Holding(Wrapper):
 
     def deadline_us(self) -> int | None:
         """Give when the next APDU moves on."""
-        inner_us = self.inner.deadline_us()
-        if not self._held:
-            return inner_us
-        return self._held[0][0] if inner_us is None else min(inner_us, self._held[0][0])
+        return earliest(self.inner.deadline_us(), self._held[0][0] if self._held else None)
 
     @property
     def holds(self) -> bool:

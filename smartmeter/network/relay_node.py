@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from protocols.c1222.relay import Relay
+from protocols.machine import earliest
 from smartmeter.network.link import Link
 
 UPSTREAM = "upstream"
@@ -56,5 +57,4 @@ class RelayNode:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` or ``step`` is wanted."""
-        dues = (self.relay.deadline_us(), self.link.deadline_us())
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self.relay.deadline_us(), self.link.deadline_us())

@@ -25,7 +25,7 @@ from protocols.datalink.packet import ACK, MAX_PACKET_OCTETS, NAK, STP
 from protocols.datalink.parser import Parser, Received
 from protocols.datalink.timing import DEFAULT_TIMING
 from protocols.errors import RemoteProtocolError
-from protocols.machine import Event, Machine
+from protocols.machine import Event, Machine, earliest
 from protocols.psem.codes import code_name
 from protocols.psem.description import describe
 
@@ -141,9 +141,11 @@ class Breakable:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = [self.inner.deadline_us(), self._held[0][0] if self._held else None]
-        dues.append(self._incoming_us + _PATIENCE_US if self._incoming else None)
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(
+            self.inner.deadline_us(),
+            self._held[0][0] if self._held else None,
+            self._incoming_us + _PATIENCE_US if self._incoming else None,
+        )
 
     def outgoing(self) -> bytes:
         """Give the bytes to write now."""

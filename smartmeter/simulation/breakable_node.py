@@ -22,6 +22,7 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
+from protocols.machine import earliest
 from smartmeter.comms.node import SmartNode
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.network.faults import Holding, flipped, is_notification
@@ -192,8 +193,9 @@ class BreakableNode:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = [self.inner.deadline_us(), *(link.deadline_us() for link in self._links.values())]
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(
+            self.inner.deadline_us(), *(link.deadline_us() for link in self._links.values())
+        )
 
     def _link(self, path: Hashable) -> Link:
         link = self._links.get(path)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, cast
 
 from ansi_tables import TableError
-from protocols.machine import Machine
+from protocols.machine import Machine, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.event_log import EventCode
@@ -330,8 +330,7 @@ class Control:
 
     def deadline_us(self) -> int | None:
         """Give when power comes back somewhere, if it was cut for a time."""
-        dues = (meter.power_due_us for meter in self.meters)
-        return min((due_us for due_us in dues if due_us is not None), default=None)
+        return earliest(*(meter.power_due_us for meter in self.meters))
 
     def expire(self, now_us: int) -> None:
         """Give power back where its time has come."""

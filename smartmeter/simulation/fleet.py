@@ -319,8 +319,7 @@ class Fleet:
         self._agenda.put(name, relay.deadline_us())
 
     def _plan(self, esn: str, house: House) -> None:
-        dues = (house.device.deadline_us(), house.link.deadline_us())
-        self._agenda.put(esn, min((due for due in dues if due is not None), default=None))
+        self._agenda.put(esn, earliest(house.device.deadline_us(), house.link.deadline_us()))
 
     def _send(self, house: House) -> None:
         for _, octets in house.device.outgoing():

@@ -30,6 +30,7 @@ from protocols.c1222.security import EaxPrime
 from protocols.c1222.server import DISCONNECT_PROCEDURE, Refused, Server
 from protocols.c1222.services import encode_service
 from protocols.errors import RemoteProtocolError
+from protocols.machine import earliest
 from protocols.psem.codec import PASSWORD_OCTETS, encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullWrite, IndexRead
@@ -193,7 +194,7 @@ class PlainMeter:
             dues.append(self._notification_due_us())
             if self.settings.registering is not Registering.OFF:
                 dues.append(self.registrant.deadline_us())
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(*dues)
 
     def _register(self, now_us: int) -> None:
         settings = self.settings

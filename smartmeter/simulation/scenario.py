@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from protocols.machine import earliest
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import SettingsError
 from smartmeter.simulation.actions import ControlError, checked
@@ -61,9 +62,8 @@ class Scenario:
 
     def deadline_us(self, control: Control) -> int | None:
         """Give the monotonic instant of the next step or end of an outage, None after the last."""
-        dues = [self._due_us(self._steps[0], control)] if self._steps else []
-        power_due_us = control.deadline_us()
-        return min(dues + ([] if power_due_us is None else [power_due_us]), default=None)
+        step_us = self._due_us(self._steps[0], control) if self._steps else None
+        return earliest(step_us, control.deadline_us())
 
     def _due_us(self, step: Step, control: Control) -> int:
         calendar = control.meters[step.meter].calendar

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from protocols.c1221.server import CallOptions, CallServer
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from protocols.modem.answering import AnsweringModem
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.optical_port import OpticalPort
@@ -85,8 +85,7 @@ class TelephoneMeter:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (self.meter.deadline_us(), self._modem.deadline_us())
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self.meter.deadline_us(), self._modem.deadline_us())
 
     def events(self) -> Sequence[Event]:
         """Give nothing."""

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.tasks import jitter_s
 from smartmeter.ssi.memory import MAX_OUTAGES, MAX_POWER_GAPS, Memory
@@ -252,5 +252,4 @@ class OutageDetector:
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted."""
-        dues = (self._gasp_us, self._gone_us)
-        return min((due for due in dues if due is not None), default=None)
+        return earliest(self._gasp_us, self._gone_us)
