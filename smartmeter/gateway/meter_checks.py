@@ -15,6 +15,7 @@ from protocols.errors import ProtocolError, ServiceRefused
 from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from smartmeter.base.clock import US_PER_S, wall_utc_us
+from smartmeter.base.tasks import DAY_S
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.settings import SeatSettings
 
@@ -26,7 +27,6 @@ ZONE = (51, 53, 54)
 #: Sessions a day of the default provisioning: load profile, register, clock; and watching.
 SESSIONS_DAY = 96 + 2
 WATCH_PERIOD_S = 2
-DAY_S = 86_400
 #: Clocks that are no further apart are not told of; a module refuses a meter at 600 s.
 CLOCKS_APART_S = 60
 HISTORY_DATA, LOG_DIMENSIONS, HISTORY_CONTROL = 74, 71, 73

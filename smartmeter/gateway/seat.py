@@ -26,6 +26,7 @@ from protocols.transports.names import open_port
 from protocols.transports.port import Port
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us
 from smartmeter.base.errors import SettingsError, StorageError
+from smartmeter.base.tasks import DAY_S, MINUTE_S
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
@@ -56,7 +57,6 @@ from smartmeter.ssi.upgrade import Program, Upgrade
 STORAGE_REST_S = 10.0
 #: Different causes of one error that are said, each once, until the error has gone.
 MAX_CAUSES = 10
-DAY_S, MINUTE_S = 86_400, 60
 
 
 def prepare_memory(settings: SeatSettings, budget: WriteBudget) -> FlashFile:

@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 
-US_PER_S = 1_000_000
+from smartmeter.base.clock import US_PER_S
 
 
 class ServiceManager:

@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 
 from protocols.machine import Machine
+from smartmeter.base.clock import US_PER_S
 
 BITS_A_BYTE = 10
 #: Who waits must hear that something comes: at 300 baud a packet takes longer than any answer may.
 PIECES_A_SECOND = 4
-US_PER_S = 1_000_000
 
 
 @dataclass

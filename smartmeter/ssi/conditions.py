@@ -15,9 +15,9 @@ from ansi_tables.errors import TableValueError
 from ansi_tables.meaning.scale import Scale
 from ansi_tables.meaning.sources import source
 from ansi_tables.ssi_tables import Condition
+from smartmeter.base.clock import US_PER_S
 from smartmeter.ssi.extremes import Extremes
 
-US_PER_S = 1_000_000
 HOUR_US = 3600 * US_PER_S
 #: Registers, present and kept ones, in all and by tier.
 _REGISTERS = (23, 24, 25, 26)

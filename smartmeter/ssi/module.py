@@ -78,7 +78,7 @@ class Module(Parts):
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         super().__init__(nvram, calendar, now_us, base, permission, door, cause, program, timing)
-        self._status = Status(self, self.reporter, self.outage, now_us)
+        self._status = Status(self, now_us)
         self._starting = Starting(self)
         serving = Serving(OwnTables(self, base), self.network, self.known)
         self._outcomes = Outcomes(self, self._starting, serving, self._status.both)

@@ -7,10 +7,10 @@ from enum import IntEnum
 
 from ansi_tables.ssi_tables import ModuleAlarm, UpgradeResult
 from protocols.machine import Event
+from smartmeter.base.tasks import DAY_S, HOUR_S
 
-HOUR_S = 3600
 #: Without an acknowledged report for so long, the module warns.
-QUIET_S, LONG_QUIET_S = HOUR_S, 24 * HOUR_S
+QUIET_S, LONG_QUIET_S = HOUR_S, DAY_S
 MANY_WAITING = 10
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from smartmeter.base.clock import US_PER_S
-from smartmeter.ssi.outage import OutageDetector
-from smartmeter.ssi.reporter import Reporter
 
 if TYPE_CHECKING:
     from smartmeter.ssi.module import Module
@@ -18,11 +16,8 @@ MAX_OFFSET_S = (1 << 31) - 1
 class Status:
     """Looks at a module as of the last instant that it was told."""
 
-    def __init__(
-        self, module: Module, reporter: Reporter, outage: OutageDetector, now_us: int
-    ) -> None:
-        self._module, self._reporter, self._outage = module, reporter, outage
-        self._begun_us = now_us
+    def __init__(self, module: Module, now_us: int) -> None:
+        self._module, self._begun_us = module, now_us
 
     def both(self) -> dict[str, Any]:
         """Give the members of both tables."""
@@ -34,8 +29,8 @@ class Status:
         return {
             "STATE": module.state,
             "ERROR": module.error,
-            "WARNING": self._reporter.warning(module.latest_us),
-            "MAINS_FLAG": int(self._outage.mains_on),
+            "WARNING": module.reporter.warning(module.latest_us),
+            "MAINS_FLAG": int(module.outage.mains_on),
             "METER_LINK_FLAG": int(module.link.answers),
             "UPTIME_S": (module.latest_us - self._begun_us) // US_PER_S,
             "OUTBOX_COUNT": len(module.outbox),

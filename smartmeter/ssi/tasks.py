@@ -9,7 +9,6 @@ from typing import Any
 from ansi_tables.ssi_tables import Cause, Content, ModuleAlarm, SsiTable, Task
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import Calendar
-from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.demand_reset import DemandResets
@@ -19,7 +18,12 @@ from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets, ring_shapes
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.reports import INTERVALS_PER_REPORT, NO_SCHEDULE, IntervalPart
+from smartmeter.ssi.reports import (
+    INTERVALS_PER_REPORT,
+    NO_SCHEDULE,
+    PREVIOUS_RESET,
+    IntervalPart,
+)
 from smartmeter.ssi.scheduler import Run, Scheduler
 from smartmeter.ssi.self_read import SelfReads
 from smartmeter.ssi.table_monitor import Span
@@ -53,10 +57,6 @@ class TaskRunner:
         #: The season and calendar whose report was asked for and is not made yet.
         self._season_asked: work.Season | None = None
 
-    def configure(self, schedules: list[dict[str, Any]], zone: Zone, utc_s: int) -> None:
-        """Take the SCHEDULES table."""
-        self.scheduler.configure(schedules, zone, utc_s)
-
     def know_rings(self, now_us: int) -> None:
         """Read a load-profile set from its beginning whose ring is another than it was.
 
@@ -82,7 +82,7 @@ class TaskRunner:
 
     def report_reset(self, now_us: int) -> None:
         """Report what a demand reset has left in ST-25, as a run of its own."""
-        self._once(Cause.ON_DEMAND, now_us, TABLES=list(work.RESET_TABLES))
+        self._once(Cause.ON_DEMAND, now_us, TABLES=[PREVIOUS_RESET])
 
     def _once(self, cause: Cause, now_us: int, **what: Any) -> None:
         schedule: dict[str, Any] = {"SCHEDULE_NBR": NO_SCHEDULE, "TASK": Task.REPORT}
@@ -183,7 +183,7 @@ class TaskRunner:
         if task == Task.CLOCK_CHECK:
             self.clock.compare(result, last, now_us)
         elif task == Task.DEMAND_RESET and not self._memory.reset_told:
-            self._once(run.cause, now_us, TABLES=list(work.RESET_TABLES))
+            self._once(run.cause, now_us, TABLES=[PREVIOUS_RESET])
         elif task == Task.FOLLOW_UP:
             self._followed(result, now_us)
         if task not in (Task.REPORT, Task.HEALTH):
@@ -216,7 +216,7 @@ class TaskRunner:
             services += make.table(number, image)
         for span, octets in read.parts:
             services += make.part(span.table, span.offset, octets)
-        if 25 in read.tables:
+        if PREVIOUS_RESET in read.tables:
             memory.reset_told = True
         return services
 

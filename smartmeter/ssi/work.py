@@ -17,7 +17,6 @@ from smartmeter.ssi.identity import NOT_TOLD, Lists, read_identity, read_lists
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log, read_log_and_clock
 from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
 from smartmeter.ssi.profile_reading import ProfileRead, read_profile
-from smartmeter.ssi.reports import PREVIOUS_RESET
 from smartmeter.ssi.table_monitor import Span
 
 REMOTE_RESET = 9
@@ -25,8 +24,6 @@ DEMAND_RESET_BIT, SELF_READ_BIT = 1, 2
 CALENDAR_TABLE, CLOCK_STATE_TABLE = 54, 55
 #: What a season leaves behind and what follows: its registers, the calendar, the clock's state.
 SEASON_TABLES = (24, 25, 54, 55)
-#: What a demand reset leaves behind.
-RESET_TABLES = (PREVIOUS_RESET,)
 
 
 class ProcedureRefused(RemoteProtocolError):
