@@ -13,7 +13,7 @@ from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.demand_reset import DemandResets
 from smartmeter.ssi.memory import Memory
-from smartmeter.ssi.meter_data import read_clock
+from smartmeter.ssi.meter_data import MeterContext, read_clock
 from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import ProfileRead, profile_sets, ring_shapes
@@ -142,11 +142,11 @@ class TaskRunner:
                 return partial(read_clock, meter)
             case Task.FOLLOW_UP:
                 return partial(work.look_at_season, meter)
-        return partial(work.collect, meter, self._wanted(run.schedule))
+        return partial(work.collect, meter, self._wanted(meter, run.schedule))
 
-    def _wanted(self, schedule: Mapping[str, Any]) -> work.Wanted:
+    def _wanted(self, meter: MeterContext, schedule: Mapping[str, Any]) -> work.Wanted:
         content, memory = schedule["CONTENT"], self._memory
-        sets = self._sets() if content & Content.LOAD_PROFILE else ()
+        sets = profile_sets(meter) if content & Content.LOAD_PROFILE else ()
         return work.Wanted(
             {set_nbr: memory.profile_first(set_nbr) for set_nbr in sets},
             self._outbox.room * INTERVALS_PER_REPORT // max(1, len(sets)),
@@ -154,11 +154,6 @@ class TaskRunner:
             tuple(schedule["TABLES"]),
             tuple(Span(one["TABLE"], one["OFFSET"], one["COUNT"]) for one in schedule["PARTS"]),
         )
-
-    def _sets(self) -> tuple[int, ...]:
-        """Give the load-profile sets that the meter has."""
-        meter = self._reporter.meter
-        return profile_sets(meter) if meter is not None else ()
 
     # What came of it.
 
@@ -198,8 +193,7 @@ class TaskRunner:
         if task == Task.HEALTH:
             services.append(self._reporter.make.own(SsiTable.MODULE_HEALTH, shown()))
         services += self._reporter.waiting_advisories()
-        number = run.schedule["SCHEDULE_NBR"]
-        header = self._reporter.header(run.cause, now_us, number, run.due_s)
+        header = self._reporter.header(run.cause, now_us, run.number, run.due_s)
         self._reporter.report(header, services, now_us)
 
     def _collected(self, read: work.Collected, now_us: int) -> list[bytes | IntervalPart]:

@@ -24,9 +24,11 @@ from smartmeter.ssi.table_monitor import Verdict
 
 PRESENT_VALUES = 28
 MAX_VOLTAGES = 6
-LEARNING_MONITORS = FIRST_OWN_MONITOR + 2 * MAX_VOLTAGES
-#: Numbers of the monitors that this file makes.
-VOLTAGE_MONITORS = range(FIRST_OWN_MONITOR, LEARNING_MONITORS + MAX_VOLTAGES)
+_FIRST_LEARNING = FIRST_OWN_MONITOR + 2 * MAX_VOLTAGES
+#: Numbers of the monitors that learn what is nominal, and of all that this file makes: before
+#: them, for each voltage, one of sags and one of swells.
+LEARNING_MONITORS = range(_FIRST_LEARNING, _FIRST_LEARNING + MAX_VOLTAGES)
+VOLTAGE_MONITORS = range(FIRST_OWN_MONITOR, LEARNING_MONITORS.stop)
 #: A sag or swell is over when the voltage is back by this much of the nominal.
 HYSTERESIS_PERMILLE = 10
 #: Customary voltages, of ANSI C84.1 and IEC 60038 and of the countries between them.
@@ -69,9 +71,9 @@ class Voltages:
             found += [{**BLANK_MONITOR, **about, **one} for one in watched]
         return found
 
-    def learn(self, verdict: Verdict, value: Any, meter: MeterContext) -> None:
-        """Take a voltage that was seen as what is nominal."""
-        seen_v = scaled(verdict.monitor, value, meter.images)
+    def learn(self, verdict: Verdict, meter: MeterContext) -> None:
+        """Take the voltage that was seen as what is nominal."""
+        seen_v = scaled(verdict.monitor, verdict.value, meter.images)
         self._memory.nominal_v[verdict.monitor["PATH"]] = nominal_v(seen_v)
 
 
@@ -105,7 +107,7 @@ def _limits(index: int, outage: Mapping[str, Any], volts: int) -> Iterator[dict[
 def _learning(index: int) -> Iterator[dict[str, Any]]:
     """Give what is special about a monitor that tells of the first live voltage."""
     yield {
-        "MONITOR_NBR": LEARNING_MONITORS + index,
+        "MONITOR_NBR": LEARNING_MONITORS[index],
         "CONDITION": Condition.ABOVE,
         "THRESHOLD": LIVE_MV,
     }

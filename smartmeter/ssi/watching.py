@@ -80,7 +80,6 @@ class Watching:
         self._voltages = Voltages(memory)
         #: Takes the same tables again: when a voltage was learned.
         self._take_again: Callable[[int], None] = lambda now_us: None
-        self._learned = False
         self._looking: tuple[Span, ...] | None = None
         self._rest_until_us = now_us
         self._duty_permille = 1000
@@ -170,8 +169,8 @@ class Watching:
 
     def looked(
         self, read: list[tuple[Span, bytes]], line_us: int, read_us: int, now_us: int
-    ) -> bool:
-        """Take what was read at ``read_us``; True when something was told.
+    ) -> None:
+        """Take what was read at ``read_us``, and tell what follows.
 
         To end the session may have taken seconds more, which no window of time is to count.
         """
@@ -183,14 +182,12 @@ class Watching:
             with self._reporter.together(now_us):
                 for verdict in verdicts:
                     self._judged(verdict, now_us)
-                if self._learned:
-                    self._learned = False
+                if any(one.monitor["MONITOR_NBR"] in LEARNING_MONITORS for one in verdicts):
                     self._take_again(now_us)
         if any(span.table == EVENT_LOG for span, _ in read):
             changed = any(verdict.monitor["TABLE"] == EVENT_LOG for verdict in verdicts)
             if changed or not self._log_is_judged:
                 self._log_is_judged = self._read_log(now_us)
-        return bool(verdicts)
 
     def failed(self, token: object, line_us: int, now_us: int) -> None:
         """A look, or a read of the log, came to nothing; the log is read again at the next look."""
@@ -241,14 +238,13 @@ class Watching:
         )
 
     def _voltage(self, verdict: Verdict, now_us: int) -> None:
-        index = verdict.monitor["MONITOR_NBR"] - VOLTAGE_MONITORS.start
-        meter = self._reporter.meter
-        if verdict.monitor["MONITOR_NBR"] >= LEARNING_MONITORS:
-            assert meter is not None
-            self._voltages.learn(verdict, verdict.value, meter)
-            self._learned = True
+        number = verdict.monitor["MONITOR_NBR"]
+        if number in LEARNING_MONITORS:
+            assert self._reporter.meter is not None
+            self._voltages.learn(verdict, self._reporter.meter)
             return
-        code = ModuleAlarm.SWELL if index % 2 else ModuleAlarm.SAG
+        is_swell = (number - VOLTAGE_MONITORS.start) % 2
+        code = ModuleAlarm.SWELL if is_swell else ModuleAlarm.SAG
         words = "began" if verdict.raised else "ended"
         text = f"{words}: ST-28 {verdict.monitor['PATH']}"
         self._reporter.raise_own(code, text, now_us, verdict.value)
