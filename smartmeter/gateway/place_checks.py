@@ -13,9 +13,9 @@ from pathlib import Path
 
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
+from smartmeter.gateway.database import database_files
 from smartmeter.gateway.finding import Finding
 from smartmeter.gateway.flash_file import read_pages
-from smartmeter.gateway.readings import database_files
 from smartmeter.gateway.set_aside import aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
 from smartmeter.gateway.sinks.csv_file import holds_lines

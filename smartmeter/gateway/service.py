@@ -23,10 +23,11 @@ from smartmeter.base.file import file_number, leads_to
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.event_loop import ended
+from smartmeter.gateway.database import GONE, database_files
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.mains import MainsSense, MeterAlone, make_sense
 from smartmeter.gateway.outlets import Outlets
-from smartmeter.gateway.readings import GONE, KEEP_DAYS, Readings, database_files
+from smartmeter.gateway.readings import KEEP_DAYS, Readings
 from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.set_aside import has_room, no_room, set_aside

@@ -18,7 +18,8 @@ import pytest
 from ansi_tables import layout_for
 from ansi_tables.ssi_tables import AlarmSource, Disposition, ModuleAlarm, SsiTable
 from smartmeter.base.errors import StorageError
-from smartmeter.gateway.readings import Readings, number_text
+from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.report_rows import number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, state_payload
 from smartmeter.meter.tables import port_of
@@ -134,7 +135,7 @@ def test_a_report_that_cannot_be_read_stops_nothing(readings: Readings) -> None:
 def test_a_database_that_takes_no_more_is_one_clear_fault_and_nothing_half_written(
     readings: Readings,
 ) -> None:
-    readings._db.execute("PRAGMA max_page_count=1")  # the smallest full disk
+    readings._db.do("PRAGMA max_page_count=1")  # the smallest full disk
     many = [[n, n] for n in range(200)]
     with pytest.raises(StorageError, match="free some space"):
         readings.keep(ESN, 1, [(n, profile(n, 200 * n, many)) for n in range(1, 9)])
@@ -203,16 +204,16 @@ def test_a_damaged_database_is_told_with_what_helps(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="not a database; it is set aside"):
         Readings(tmp_path / "readings.sqlite3")
     whole = Readings(tmp_path / "whole.sqlite3")
-    whole._db.execute("DROP TABLE cursors")
+    whole._db.do("DROP TABLE cursors")
     with pytest.raises(StorageError, match="no such table: cursors; move it away"):
         whole.position("csv")
 
 
 def test_a_look_that_fails_within_a_commit_takes_back_what_was_begun(readings: Readings) -> None:
-    readings._db.execute("ALTER TABLE intervals RENAME TO elsewhere")
+    readings._db.do("ALTER TABLE intervals RENAME TO elsewhere")
     with pytest.raises(StorageError, match="no such table: intervals"):
         readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
-    readings._db.execute("ALTER TABLE elsewhere RENAME TO intervals")
+    readings._db.do("ALTER TABLE elsewhere RENAME TO intervals")
     readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
     assert len(rows(readings)) == 2 and readings.taken(ESN) == (1, 1)
 
@@ -268,7 +269,7 @@ def test_sums_go_on_from_what_was_forgotten(readings: Readings) -> None:
 def test_a_database_of_before_sums_were_kept_is_taken_over(tmp_path: Path) -> None:
     old = Readings(tmp_path / "readings.sqlite3")
     old.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
-    old._db.executescript("DROP TABLE forgotten_energy; PRAGMA user_version = 1;")
+    old._db.connection.executescript("DROP TABLE forgotten_energy; PRAGMA user_version = 1;")
     old.close()
     new = Readings(tmp_path / "readings.sqlite3")
     assert len(rows(new)) == 2 and new.forgotten(ESN, 1, "delivered") == 0
@@ -297,7 +298,7 @@ def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_ow
     readings.keep(ESN, 1, [(2, [header(2, time_s=old_s), *make.table(23, image)])])
     names = set(readings.newest(ESN))
     assert "active energy delivered" in names
-    readings._db.execute("UPDATE registers SET name = 'old ' || name")
+    readings._db.do("UPDATE registers SET name = 'old ' || name")
     alarm = make.own(
         SsiTable.ALARM,
         module.reporter.alarms.value(
@@ -357,7 +358,7 @@ def test_the_newest_interval_is_the_last_although_the_clock_was_set_back(
 ) -> None:
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
     readings.keep(ESN, 1, [(2, profile(2, 0, [[0, 0], [1, 0]]) + profile(2, 3, [[3, 0]])[1:])])
-    readings._db.execute("UPDATE intervals SET end_s = end_s + 63072000")
+    readings._db.do("UPDATE intervals SET end_s = end_s + 63072000")
     readings.keep(ESN, 1, [(3, profile(3, 4, [[25, 0]]))])
     readings.keep(ESN, 1, [(4, profile(4, 2, [[7, 7]]))])  # a gap that was filled
     last = readings.last_interval(ESN)
@@ -413,7 +414,7 @@ def test_an_interval_without_a_time_has_none_in_the_csv_and_is_in_no_hour(
     readings: Readings, tmp_path: Path
 ) -> None:
     readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[51, 0]]))])
-    readings._db.execute("UPDATE intervals SET end_s=0")
+    readings._db.do("UPDATE intervals SET end_s=0")
     CsvFile(tmp_path / "x.csv", readings).step()
     assert "SM000001,1,1,0,0,,900,01," in (tmp_path / "x.csv").read_text()
     assert readings.hourly(ESN, 1, "delivered") == []
@@ -487,7 +488,7 @@ def test_a_csv_file_that_is_ahead_of_readings_that_were_put_back_is_left_alone(
     readings.keep(ESN, 1, [(1, profile(1, 0, [[1, 2]]))])
     CsvFile(path, readings).step()
     with closing(sqlite3.connect(tmp_path / "older")) as older:
-        readings._db.backup(older)
+        readings._db.connection.backup(older)
     readings.keep(ESN, 1, [(2, profile(2, 1, [[3, 4]]))])
     CsvFile(path, readings).step()
     readings.close()

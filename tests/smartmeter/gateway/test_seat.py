@@ -67,7 +67,7 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     await until(lambda: "state" in seat.status())
     assert seat._module is not None
     seat._module.network.counts["replay"] += 3
-    readings._db.execute("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
+    readings._db.do("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
     seat._end_module(StorageError("state", "No space left on device", "free some space"))
     await until_storage_was_told_of(3)
     await asyncio.sleep(0.1)  # it tries again
@@ -75,7 +75,7 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     assert "storage has failed" in status["text"] and "readonly database" in status["text"]
     assert status["network_events"] == {"closed too-slow": 2, "replay": 3}
     assert not {"meter_answers", "state", "outbox"} & set(status), "no module runs"
-    readings._db.execute("PRAGMA query_only=OFF")
+    readings._db.do("PRAGMA query_only=OFF")
     await until_storage_was_told_of(4)
     await until(lambda: "state" in seat.status())
     assert seat.status()["network_events"] == status["network_events"], "it goes on from there"

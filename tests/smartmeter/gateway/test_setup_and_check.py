@@ -22,9 +22,9 @@ from ansi_tables import Snapshot
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import SettingsError, SmartMeterError
 from smartmeter.base.nvram import MemoryNvram
+from smartmeter.gateway.database import database_files
 from smartmeter.gateway.meter_checks import _clock, _history, _identity
 from smartmeter.gateway.place_checks import check_places
-from smartmeter.gateway.readings import database_files
 from smartmeter.gateway.settings import GatewaySettings, read_settings
 from smartmeter.gateway.setup import Found, write_files
 from smartmeter.gateway.sinks.settings import Sinks

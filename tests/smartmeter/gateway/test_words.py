@@ -49,8 +49,8 @@ def test_a_meter_that_records_no_intervals_is_judged_by_its_registers(tmp_path: 
     readings.keep(ESN, 1, [(1, hello(1, meter_images()))])
     assert readings.registers_read_s(ESN) is None
     sql = "INSERT INTO registers (esn, time_s, name, unit, value, raw) VALUES (?,?,'','','','')"
-    readings._db.execute(sql, (ESN, EPOCH_S + 99 * HOUR_S))  # the clock was ahead, and is set back
-    readings._db.execute(sql, (ESN, EPOCH_S))
+    readings._db.do(sql, ESN, EPOCH_S + 99 * HOUR_S)  # the clock was ahead, and is set back
+    readings._db.do(sql, ESN, EPOCH_S)
     # They carry the module's time, whatever the meter's clock shows.
     assert is_fresh(readings, ESN, QUARTER_S, EPOCH_S + 2 * QUARTER_S, 0)
     assert not is_fresh(readings, ESN, QUARTER_S, EPOCH_S + 2 * QUARTER_S + 1, 0)

@@ -207,10 +207,10 @@ async def test_history_goes_on_when_another_meter_records_energy_in_another_chan
     readings.keep(ESN, 1, [(1, hello(1, meter_images())), (2, profile(2, 0, [[10, 3]] * 40))])
     await Statistics(StatisticsLink(settings(server)), readings).step()
     readings.keep(ESN, 1, [(3, profile(3, 40, [[3, 10]] * 8))])
-    readings._db.execute(
+    readings._db.connection.execute(
         "UPDATE intervals SET channel = channel + 9 WHERE sequence >= 40 AND channel = 0"
     )
-    readings._db.execute(
+    readings._db.connection.execute(
         "UPDATE intervals SET direction = iif(channel = 1, 'delivered', 'received')"
         " WHERE sequence >= 40"
     )
