@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import (
@@ -30,33 +32,28 @@ from smartmeter.base.tasks import DAY_S, MINUTE_S
 from smartmeter.comms.bearer import Bearer
 from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
-from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.gateway.flash_file import FlashFile, WriteBudget
 from smartmeter.gateway.freshness import is_fresh
 from smartmeter.gateway.journal import Journal
 from smartmeter.gateway.probe import Probe
 from smartmeter.gateway.readings import Readings
+from smartmeter.gateway.seat_journal import SeatJournal
 from smartmeter.gateway.settings import SeatSettings, UpgradeSettings
+from smartmeter.gateway.tapped_module import TappedModule
 from smartmeter.gateway.words import sentence
 from smartmeter.ssi.boot import read_boot
 from smartmeter.ssi.factory import FACTORY_PAGE, load_factory
-from smartmeter.ssi.guard import Permission, WriteDenied
+from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.module import (
     MemoryFailed,
-    MeterChanged,
     Module,
-    ReportSetAside,
     RestartWanted,
-    SecurityNote,
-    StateChanged,
 )
 from smartmeter.ssi.states import StartCause
 from smartmeter.ssi.upgrade import Program, Upgrade
 
 #: How long a seat rests after its storage failed.
 STORAGE_REST_S = 10.0
-#: Different causes of one error that are said, each once, until the error has gone.
-MAX_CAUSES = 10
 
 
 def prepare_memory(settings: SeatSettings, budget: WriteBudget) -> FlashFile:
@@ -76,90 +73,22 @@ def prepare_memory(settings: SeatSettings, budget: WriteBudget) -> FlashFile:
     return nvram
 
 
-class TappedModule:
-    """A module whose reports are in the readings before they may leave it.
+@dataclass
+class _Running:
+    """One start of the module, and what it runs on; ``ended`` with a StorageError, or None."""
 
-    Also the place where a storage fault is caught: from then on it does
-    nothing, and ``failed`` is told once.
-    """
+    module: Module
+    tapped: TappedModule
+    host: NodeHost
+    probe: Probe
+    nvram: FlashFile
+    on_trial: bool
+    ended: asyncio.Future[StorageError | None]
 
-    def __init__(
-        self, module: Module, readings: Readings, failed: Callable[[StorageError], None]
-    ) -> None:
-        self._module, self._readings, self._failed = module, readings, failed
-        self._stopped = False
-        epoch, self._taken = readings.taken(module.esn)
-        if module.outbox.epoch != epoch:
-            # Another module's, or this one's, which begins an epoch where its medium fell back to.
-            anew = not module.outbox.epoch
-            self._taken = min(self._taken, module.outbox.next_number - 1) if anew else 0
-        #: What the readings know of the meter, whose tables the module tells of only once: they
-        #: may be younger than that.
-        self._context: int | None = None
-        self._understands = readings.knows(module.esn)
-
-    def _do(self, action: Callable[[], None]) -> None:
-        if self._stopped:
-            return
-        try:
-            action()
-            self._take()
-        except StorageError as error:
-            self._stopped = True
-            self._failed(error)
-
-    def _take(self) -> None:
-        outbox, meter = self._module.outbox, self._module.meter
-        if meter is not None and meter.id != self._context:
-            self._readings.learn(self._module.esn, meter.id, meter.images)
-            self._context, self._understands = meter.id, True
-        fresh = outbox.after(self._taken)
-        if fresh and self._understands:
-            reports = [(entry.number, entry.services) for entry in fresh]
-            self._readings.keep(self._module.esn, outbox.epoch, reports)
-            self._taken = fresh[-1].number
-
-    def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
-        """Take one APDU from a bearer."""
-        self._do(lambda: self._module.receive(path, octets, now_us))
-
-    def outgoing(self) -> list[tuple[Hashable, bytes]]:
-        """Give the APDUs to send, each with its path; all that they carry is kept already."""
-        self._do(lambda: None)
-        waits = self._stopped or self._module.outbox.after(self._taken)
-        return [] if waits else self._module.outgoing()
-
-    def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
-        """A bearer can carry APDUs now."""
-        self._do(lambda: self._module.bearer_up(path, now_us, way))
-
-    def bearer_down(self, path: Hashable, now_us: int) -> None:
-        """A bearer has gone."""
-        self._do(lambda: self._module.bearer_down(path, now_us))
-
-    def need(self, now_us: int) -> Need:
-        """Tell what waits for a bearer."""
-        return Need.NOTHING if self._stopped else self._module.network.need(now_us)
-
-    def longest(self, only_urgent: bool, most_octets: int) -> int:
-        """Give what a bearer must carry for the longest report that waits and fits."""
-        return 0 if self._stopped else self._module.network.longest(only_urgent, most_octets)
-
-    def doubted(self) -> list[Hashable]:
-        """Give the bearers over which nothing came back."""
-        return self._module.network.doubted()
-
-    def mains(self, on: bool, now_us: int) -> None:
-        """The mains came or went."""
-        self._do(lambda: self._module.mains(on, now_us))
-
-    def expire(self, now_us: int) -> None:
-        """Do what is due."""
-        self._do(lambda: self._module.expire(now_us))
-
-    def deadline_us(self) -> int | None:
-        """Give when ``expire`` is wanted."""
-        return None if self._stopped else self._module.deadline_us()
+    def end(self, error: StorageError | None) -> None:
+        """Let the module start anew: at once, or after a rest when its memory failed."""
+        if not self.ended.done():
+            self.ended.set_result(error)
 
 
 class Seat:
@@ -178,23 +107,16 @@ class Seat:
     ) -> None:
         self.settings = settings
         self._upgrade, self._begin_again = upgrade, begin_again
-        self._on_trial = False
-        self._causes: set[str] = set()
         self.esn = settings.factory.esn
         self.calendar = Calendar(None, rate, monotonic_us())
         #: Set when the clock was read from the meter for the first time.
         self.clock_known = asyncio.Event()
         self._bearers, self._permission = bearers, permission
-        self._readings, self._journal = readings, journal
-        self._module: Module | None = None
-        self._tapped: TappedModule | None = None
-        self._nvram: FlashFile | None = None
+        self._readings, self._journal = readings, SeatJournal(journal, self.esn)
         self._budget = WriteBudget(monotonic_us)
-        self._host: NodeHost | None = None
-        self._probe: Probe | None = None
+        #: The module that was started last.
+        self._running: _Running | None = None
         self._mains = True
-        self._cause = StartCause.POWER_UP
-        self._fault: asyncio.Future[StorageError | None] | None = None
         #: Of modules before this one; bearers count on by themselves.
         self._past_events = Counter[str]()
         #: Why no module runs now: its storage takes nothing.
@@ -202,30 +124,25 @@ class Seat:
 
     async def run(self) -> None:
         """Keep the module running."""
-        subject = f"{self.esn} storage"
+        cause = StartCause.POWER_UP
         while True:
             try:
-                self._nvram = prepare_memory(self.settings, self._budget)
-                try:
+                with closing(prepare_memory(self.settings, self._budget)) as nvram:
                     # Where these take nothing, a module would end with the first that it has read.
                     self._readings.move(f"{self.esn} begins", {"monotonic_us": monotonic_us()})
-                    self._journal.state(subject, "works")
+                    self._journal.state("storage", "works")
                     self._storage_fault = None
-                    await self._run_module(self._nvram)
-                finally:
-                    self._nvram.close()
+                    await self._run_module(nvram, cause)
+                cause = StartCause.POWER_UP
             except StorageError as error:
-                self._cause = StartCause.MEMORY_FAILED
+                cause = StartCause.MEMORY_FAILED
                 self._storage_fault = error
-                self._journal.state(subject, str(error))
+                self._journal.state("storage", str(error))
                 await asyncio.sleep(STORAGE_REST_S)
 
-    async def _run_module(self, nvram: FlashFile) -> None:
+    async def _run_module(self, nvram: FlashFile, cause: StartCause) -> None:
         """Run until the power has come back to a module without any, or StorageError."""
         loop = asyncio.get_running_loop()
-        fault: asyncio.Future[StorageError | None] = loop.create_future()
-        self._fault = fault
-        cause, self._cause = self._cause, StartCause.POWER_UP
         program = Program(model=GATEWAY_MODEL)
         if self._upgrade is not None:
             trial_us = self._upgrade.trial_s * US_PER_S
@@ -238,36 +155,34 @@ class Seat:
             cause=cause,
             program=program,
         )
-        self._on_trial = module.upgrade.on_trial
-
-        def failed(error: StorageError) -> None:
-            if not fault.done():
-                fault.set_result(error)
-
-        tapped = TappedModule(module, self._readings, failed)
+        tapped = TappedModule(module, self._readings, lambda error: running.end(error))
         host = NodeHost(tapped, self._bearers, after=self._after)
 
         def settle() -> None:
             tapped.expire(monotonic_us())
             host.step()
 
-        probe = Probe(self._open_port, module.optical, loop, settle, self._note_port)
-        if self._module is not None:
-            self._past_events += self._module.network.counts
-        self._module, self._tapped, self._host, self._probe = module, tapped, host, probe
+        probe = Probe(
+            self._open_port, module.optical, loop, settle, partial(self._journal.state, "port")
+        )
+        running = _Running(
+            module, tapped, host, probe, nvram, module.upgrade.on_trial, loop.create_future()
+        )
+        if self._running is not None:
+            self._past_events += self._running.module.network.counts
+        self._running = running
         if not self._mains:
             tapped.mains(False, monotonic_us())
         probe.start()
         task = asyncio.create_task(host.run())
         try:
-            await asyncio.wait((task, fault), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, running.ended), return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 task.result()
-            error = fault.result()
+            error = running.ended.result()
             if error is not None:
                 raise error
         finally:
-            self._fault = None
             await ended(task)
             await asyncio.to_thread(probe.stop)
 
@@ -276,84 +191,48 @@ class Seat:
         if on == self._mains:
             return
         self._mains = on
-        self._journal.state(f"{self.esn} mains", "on" if on else "off")
-        module, tapped, host = self._module, self._tapped, self._host
-        if module is None or tapped is None or host is None:
+        self._journal.state("mains", "on" if on else "off")
+        running = self._running
+        if running is None:
             return
-        if on and module.dead and self._fault is not None and not self._fault.done():
+        if on and running.module.dead and not running.ended.done():
             # Its hold-up energy was used up: it starts as after a power cut, at once.
-            self._fault.set_result(None)
+            running.end(None)
             return
-        tapped.mains(on, monotonic_us())
-        host.step()
+        running.tapped.mains(on, monotonic_us())
+        running.host.step()
 
     def _open_port(self) -> Port:
         return open_port(self.settings.port, self.settings.rts, self.settings.dtr)
 
-    def _note_port(self, text: str) -> None:
-        self._journal.state(f"{self.esn} port", text)
-
     def _after(self) -> None:
-        if self._module is None or self._probe is None:
+        running = self._running
+        if running is None:
             return
-        self._probe.flush()
+        module = running.module
+        running.probe.flush()
         if self.calendar.is_set and not self.clock_known.is_set():
             self.clock_known.set()
-        for event in self._module.events():
-            if isinstance(event, SecurityNote):
-                self._journal.say(f"{self.esn}: refused a message: {event.reason}")
-            elif isinstance(event, WriteDenied):
-                self._journal.say(f"{self.esn}: {event.what} was refused: no local permission")
-            elif isinstance(event, MeterChanged):
-                told = f"another meter answers: {event.serial}, before {event.before}"
-                self._journal.say(f"{self.esn}: {told}")
-            elif isinstance(event, ReportSetAside):
-                told = f"report {event.number} is set aside, the TMS answers {event.cause}"
-                self._journal.say(f"{self.esn}: {told}")
-            elif isinstance(event, StateChanged):
-                self._say_state(event)
-            elif isinstance(event, MemoryFailed):
-                self._end_module(event.error)
+        for event in module.events():
+            if isinstance(event, MemoryFailed):
+                running.end(event.error)
             elif isinstance(event, RestartWanted):
                 self._begin_again()
-        if self._on_trial and not self._module.upgrade.on_trial:
+            else:
+                self._journal.happened(event)
+        if running.on_trial and not module.upgrade.on_trial:
             # Proved: from now on it runs in the launcher's place.
-            self._on_trial = False
+            running.on_trial = False
             self._begin_again()
-        if self._module.meter is not None and self._host is not None:
-            # Before, it has nothing to say to any TMS.
-            for one in self._host.bearers():
-                if one["works"] or one["failures"]:
-                    told, why = ("works", "") if one["works"] else ("is away", one["fault"])
-                    self._journal.state(f"{self.esn} TMS {one['address']}", told, why)
-            told = "answers" if self._module.link.answers else "does not answer"
-            self._journal.state(f"{self.esn} meter", told)
-        if (accepted := self._module.optical.password_accepted) is not None:
-            told = "is accepted" if accepted else "is refused, the meter shows what needs none"
-            self._journal.state(f"{self.esn} password", told)
-
-    def _say_state(self, event: StateChanged) -> None:
-        """Say state and error in codes and words; each cause of an error once."""
-        if event.why:
-            if event.why in self._causes or len(self._causes) >= MAX_CAUSES:
-                return
-            self._causes.add(event.why)
-        elif not event.error:
-            self._causes.clear()
-        words = sentence(event.state, event.error, why=event.why)
-        self._journal.state(self.esn, f"state {event.state:02d} error {event.error:02d}: {words}")
-
-    def _end_module(self, error: StorageError | None) -> None:
-        """Let the module start anew: at once, or after a rest when its memory failed."""
-        if self._fault is not None and not self._fault.done():
-            self._fault.set_result(error)
+        self._journal.look(module, running.host)
 
     @property
     def period_s(self) -> int:
         """Give how often intervals are read, as provisioned; a day when nothing is."""
         periods = [DAY_S]
-        if self._module is not None:
-            for one in self._module.configuration.value(SsiTable.SCHEDULES)["SCHEDULES"]:
+        if self._running is not None:
+            configuration = self._running.module.configuration
+            for one in configuration.value(SsiTable.SCHEDULES)["SCHEDULES"]:
                 if one["ENABLED"] and (one["TASK"], one["KIND"]) == (
                     Task.REPORT,
                     ScheduleKind.INTERVAL,
@@ -365,9 +244,9 @@ class Seat:
     def fresh(self) -> bool:
         """Tell whether the newest value is no older than two periods."""
         utc_s = self.calendar.utc_s(monotonic_us())
-        if utc_s is None or self._module is None:
+        if utc_s is None or self._running is None:
             return False
-        meter_s = utc_s + self._module.tasks.clock.ahead_s
+        meter_s = utc_s + self._running.module.tasks.clock.ahead_s
         try:
             return is_fresh(self._readings, self.esn, self.period_s, utc_s, meter_s)
         except StorageError:
@@ -387,10 +266,10 @@ class Seat:
 
     def _network_events(self) -> Counter[str]:
         """Count what happened since the program began: modules before this one's, too."""
-        counts = Counter(self._past_events)
-        if self._module is not None:
-            counts += self._module.network.counts
-        return counts + (self._host.counts() if self._host is not None else Counter())
+        counts, running = Counter(self._past_events), self._running
+        if running is not None:
+            counts += running.module.network.counts + running.host.counts()
+        return counts
 
     def _last_read(self) -> dict[str, int | None]:
         last, read_s = None, None
@@ -402,28 +281,27 @@ class Seat:
 
     def status(self) -> dict[str, Any]:
         """Give how this meter does, for people and programs."""
-        port_open = self._probe is not None and self._probe.is_open
-        module, host = self._module, self._host
-        if self._storage_fault is not None:
-            module = host = None  # what they were is not what is
+        running = self._running
         value: dict[str, Any] = {
             "esn": self.esn,
             "title": str(self.settings.factory.title),
             "port": self.settings.port,
-            "port_open": port_open,
+            "port_open": running is not None and running.probe.is_open,
             "fresh": self.fresh,
             **self._last_read(),
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
-            "bearers": host.bearers() if host is not None else [],
+            "bearers": [],
             "network_events": dict(sorted(self._network_events().items())),
         }
-        if self._storage_fault is not None:
+        if self._storage_fault is not None:  # what the module was is not what is
             value["text"] = f"its storage has failed: {self._storage_fault}"
-        if module is not None and self._nvram is not None:
+        elif running is not None:
+            module = running.module
             status = module.status()
             codes = status["STATE"], status["ERROR"], status["WARNING"]
             value |= {
+                "bearers": running.host.bearers(),
                 "text": sentence(*codes, module.life.why),
                 "state": int(status["STATE"]),
                 "error": int(status["ERROR"]),
@@ -437,7 +315,7 @@ class Seat:
                 "configuration": status["CONFIG_VERSION"],
                 "clock_offset_s": status["CLOCK_OFFSET_S"],
                 "upgrade": self._upgrade_status(module.upgrade),
-                "state_commits": self._nvram.commits,
-                "state_octets": self._nvram.octets,
+                "state_commits": running.nvram.commits,
+                "state_octets": running.nvram.octets,
             }
         return value

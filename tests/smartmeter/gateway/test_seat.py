@@ -10,7 +10,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.listening import ListeningBearer
 from smartmeter.gateway.readings import Readings
-from smartmeter.gateway.seat import TappedModule
+from smartmeter.gateway.tapped_module import TappedModule
 from tests.ports import free_port
 from tests.smartmeter.gateway.test_set_aside import gateway_with_readings
 from tests.smartmeter.ssi.host import FACTORY, Street, raise_alarms
@@ -53,7 +53,7 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     bearer = ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{free_port()}"))
     bearer.counts["closed too-slow"] += 2
     seat._bearers = [bearer]
-    running = asyncio.create_task(seat.run())
+    task = asyncio.create_task(seat.run())
 
     async def until(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(60):
@@ -65,10 +65,11 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
 
     await until_storage_was_told_of(1)
     await until(lambda: "state" in seat.status())
-    assert seat._module is not None
-    seat._module.network.counts["replay"] += 3
+    running = seat._running
+    assert running is not None
+    running.module.network.counts["replay"] += 3
     readings._db.do("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
-    seat._end_module(StorageError("state", "No space left on device", "free some space"))
+    running.end(StorageError("state", "No space left on device", "free some space"))
     await until_storage_was_told_of(3)
     await asyncio.sleep(0.1)  # it tries again
     status = seat.status()
@@ -79,8 +80,8 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     await until_storage_was_told_of(4)
     await until(lambda: "state" in seat.status())
     assert seat.status()["network_events"] == status["network_events"], "it goes on from there"
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     told = [line for line in said if "storage" in line]
     assert [("works" in line, "readonly" in line) for line in told] == [
         *((True, False), (False, False), (False, True), (True, False))
