@@ -8,7 +8,7 @@ every step; after the last fault everything must arrive within a bound.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from random import Random
@@ -24,16 +24,9 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import RESIDENTIAL
-from smartmeter.meter.tables import port_of
 from smartmeter.network.area import Area, AreaFault
-from smartmeter.network.carrier import Wrapper
 from smartmeter.network.faults import (
-    Corruption,
-    Loss,
-    Muted,
     Partition,
-    Reordering,
-    Repetition,
 )
 from smartmeter.network.link import Link, LinkSettings
 from smartmeter.network.relay_node import UPSTREAM, RelayNode
@@ -41,12 +34,12 @@ from smartmeter.network.topology import Place, Topology, Way
 from smartmeter.simulation.agenda import Agenda
 from smartmeter.simulation.checks import Safety, Violation
 from smartmeter.simulation.count import Count, Journal, compare, count, settled
+from smartmeter.simulation.house import House
 from smartmeter.simulation.link_capture import LinkCapture
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import MASTER, MODEL, factory_of
 from smartmeter.simulation.swarm import DAY_US, HOUR_US, Fault, Kind, swarm
-from smartmeter.ssi.states import StartCause
 from smartmeter.tms.collector import HOST_TITLE
 from smartmeter.tms.head_end import HeadEnd
 from smartmeter.tms.shipment import Shipped, import_shipment
@@ -68,15 +61,6 @@ USUAL_LINK, USUAL_BACKHAUL = LinkSettings(40_000, 400_000), LinkSettings(15_000,
 KEY_OCTETS = 16
 #: Under which title the relays have theirs.
 RELAY_TITLES = ".90"
-#: What a fault of the link puts around it, from its amount and its chance.
-_WRAPPERS: Mapping[Kind, Callable[[int, Random], Wrapper]] = {
-    Kind.NETWORK: lambda amount, chance: Partition(),
-    Kind.LOSS: Loss,
-    Kind.SILENCE: lambda amount, chance: Muted(),
-    Kind.REPEAT: Repetition,
-    Kind.REORDER: Reordering,
-    Kind.CORRUPT: Corruption,
-}
 
 
 @dataclass(frozen=True)
@@ -120,19 +104,6 @@ class FleetFailure(Exception):
 
     def __init__(self, settings: FleetSettings, what: str) -> None:
         super().__init__(f"{what}; repeat: {settings.command}")
-
-
-@dataclass
-class House:
-    """One SmartMeter of the fleet, its link, and what stands in its way."""
-
-    device: SmartMeter
-    link: Link
-    journal: Journal
-    faults: dict[Kind, Wrapper] = field(default_factory=dict)
-    octets: int = 0
-    #: The relay that it is behind; empty: none.
-    relay: str = ""
 
 
 def fleet_template() -> Template:
@@ -405,40 +376,11 @@ class Fleet:
         return graph
 
     def _break(self, esn: str, fault: Fault, begins: bool) -> None:
-        house, kind, now_us = self.houses[esn], fault.kind, self.now_us
-        device = house.device
-        if kind in (Kind.MAINS, Kind.FLICKER):
-            device.mains(not begins, now_us)
-        elif kind is Kind.PROBE:
-            device.probe(not begins, now_us)
-        elif kind in _WRAPPERS:
-            chance = Random(f"{self.settings.seed}/{esn}/{fault.begin_us}")
-            self._obstacle(house, kind, _WRAPPERS[kind](fault.amount, chance) if begins else None)
-        elif kind is Kind.TAMPER and device.meter.mains_on:
-            port_of(device.meter).security(b"0000".ljust(20), now_us)
-        elif kind is Kind.WATCHDOG and not device.module.dead:
-            device.restart(now_us, StartCause.WATCHDOG)
-        elif kind is Kind.CLOCK_SET and device.meter.mains_on:
-            # Odd minutes forward, even ones back; at its end the clock is put right.
-            step_us = (fault.amount if fault.amount % 2 else -fault.amount) * 60 * US_PER_S
-            clock_us = device.meter.clock.utc_us(now_us)
-            device.meter.set_clock(clock_us + (step_us if begins else -step_us), now_us)
-        elif kind is Kind.CLOCK and not device.module.dead:
-            # The module's own clock is wrong; its check against the meter mends it.
-            calendar, step_us = device.module.calendar, fault.amount * US_PER_S
-            utc_us = calendar.utc_us(now_us)
-            if utc_us is not None and begins:
-                calendar.set(utc_us + (step_us if fault.amount % 2 else -step_us), now_us)
-        device.expire(now_us)
+        house = self.houses[esn]
+        chance = Random(f"{self.settings.seed}/{esn}/{fault.begin_us}")
+        house.strike(fault, begins, chance, self.now_us)
+        house.device.expire(self.now_us)
         self._carry(esn, house)
-
-    def _obstacle(self, house: House, kind: Kind, obstacle: Wrapper | None) -> None:
-        old = house.faults.pop(kind, None)
-        if old is not None:
-            house.link.unwrap(old, self.now_us)
-        if obstacle is not None:
-            house.faults[kind] = obstacle
-            house.link.wrap(obstacle)
 
 
 def relays_of(settings: FleetSettings) -> dict[str, RelayNode]:
