@@ -1,6 +1,7 @@
 """The sources keep the rules of the house: sizes, docstrings, banned calls, layers, imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,20 @@ def test_a_file_and_its_functions_keep_their_size(path: Path) -> None:
     for node in _functions(ast.parse(text)):
         size = (node.end_lineno or node.lineno) - node.lineno + 1
         assert size <= 70, f"{node.name} has {size} lines"
+
+
+def _maps() -> list[Path]:
+    return [p for p in SOURCES if p.name == "__init__.py" and "in reading order" in p.read_text()]
+
+
+@pytest.mark.parametrize("path", _maps(), ids=_name)
+def test_a_map_of_a_package_names_each_of_its_files_and_no_other(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    names = {p.stem for p in path.parent.glob("*.py") if p != path}
+    named = set(re.findall(r"``(\w+)``", text))
+    assert names <= named, f"say in {_name(path)} what these are for: {sorted(names - named)}"
+    packages = {p.parent.name for p in path.parent.glob("*/__init__.py")}
+    assert named <= names | packages, f"not there: {sorted(named - names - packages)}"
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.name != "__init__.py"], ids=_name)
