@@ -15,9 +15,9 @@ def tell_nobody(text: str) -> None:
 
 @dataclass
 class Standing:
-    """How a part does; ``name`` is what people call it, ``failing`` what it is when it fails.
+    """How a part does; ``name`` is what people call it, ``failing`` what is said when it fails.
 
-    What ``well`` is at first goes without saying.
+    ``well`` is how it does now, None: not known; at first nobody is told of it.
     """
 
     name: str = ""

@@ -1,7 +1,7 @@
-"""Certificates that were renewed on disk are taken up without a start.
+"""Certificates that were renewed on disk are taken up without a restart.
 
-A listener looks every few seconds, as it serves all that come with one context; who connects
-looks each time that it does.
+A listener, which serves everybody with one context, looks every few seconds; who opens a
+connection looks each time.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class WayFinder:
         return self._begin_call(title, then_wake=True) or self._wake(title)
 
     def call(self, title: ApTitle) -> bool:
-        """Begin to call a node that may be slow only, so that it is not woken: that costs money.
+        """Begin to call a node that may just be slow: it is not woken, which would cost money.
 
         False when it listens nowhere.
         """

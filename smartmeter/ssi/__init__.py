@@ -1,5 +1,4 @@
-"""The SSI module: the autonomous client beside one meter.  A machine without I/O; no file opens
-one.
+"""The SSI module: the autonomous client beside one meter, a machine without I/O.
 
 The files, in reading order:
 

@@ -57,20 +57,20 @@ class Watched:
         return exact(value) * self._scale.factor + self._scale.offset
 
     def saw(self, seen: bytes, value: Any, now_us: int) -> None:
-        """Take note of a value, for conditions that look back; ``seen`` is another for another."""
+        """Take note of a value, for conditions that look back; ``seen`` tells it from others."""
         if seen != self._last:
             self._last, self._changed_us = seen, now_us
         if self._monitor["CONDITION"] == Condition.RATE:
             self._extremes.saw(self._number(value), now_us)
 
     def resume(self, told: bytes, now_us: int) -> None:
-        """Before anything was seen: take up what was told of the octets ``told``."""
+        """After a restart, before anything was seen: go on from what was ``told`` before it."""
         if self._last is None:
             self._last, self._changed_us = told, now_us - self._window_us
             self._holds_until_us = now_us + self._window_us
 
     def moved(self, old: Any, new: Any) -> bool:
-        """Tell whether a value that is another one is so by more than the hysteresis."""
+        """Tell whether two values that differ do so by more than the hysteresis."""
         far = abs(self._number(new) - self._number(old))
         return not self._hysteresis or far > self._hysteresis
 

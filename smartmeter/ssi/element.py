@@ -58,5 +58,5 @@ class Element:
         return value if isinstance(value, _NUMBERS) and finite else None
 
     def seen(self, octets: bytes, value: Any) -> bytes:
-        """Give what is another when the element is another."""
+        """Give what differs when the element does: a member shares its octets with others."""
         return repr(value).encode() if self._member else octets

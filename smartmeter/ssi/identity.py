@@ -70,7 +70,7 @@ def read_lists(meter: MeterContext, since_s: int, limits: ClientLimits) -> Scrip
 
 
 def firsts_since(lists: Lists, since_s: int, utc_s: int) -> Mapping[str, int]:
-    """Give these sequences by the number of their set, of rings that were read at ``utc_s``."""
+    """Give the first sequence since then of each ring, by set number; read at ``utc_s``."""
     return {
         str(one.set_nbr): first_since(one.oldest, one.following, one.interval_s, (since_s, utc_s))
         for one in lists.rings

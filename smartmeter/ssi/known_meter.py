@@ -114,7 +114,7 @@ class KnownMeter:
         self._tells = bool(self._places)
 
     def read(self, identity: Identity | None, lists: Lists | None, now_us: int) -> None:
-        """The context was read, and who the meter is; what is known of none is learned silently."""
+        """Take note of who the meter is that was read; the first ever is known silently."""
         memory = self._memory
         self._tells, self._other = identity is not None, None
         if identity is None:

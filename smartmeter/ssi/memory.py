@@ -160,16 +160,16 @@ class Memory:
         self.context_sent = 0
 
     def expect_effect(self, code: int, asked_s: int) -> None:
-        """The meter is about to be asked for what its log tells by an event."""
+        """Expect an event of this code: the meter is about to be asked for what causes it."""
         due_s = [*self.effects_due.get(str(code), []), asked_s]
         self.effects_due[str(code)] = due_s[-MAX_EFFECTS:]
 
     def refused_effect(self, code: int) -> None:
-        """What was asked for last was not done."""
+        """Expect one such event less: what was asked for last was not done."""
         self.effects_due[str(code)] = self.effects_due.get(str(code), [])[:-1]
 
     def saw_effect(self, code: int, time_s: int, within_s: int) -> bool:
-        """Tell whether an event of the log is that of something asked for about then, once."""
+        """Tell whether an event was expected about then; it is then expected no more."""
         due_s = self.effects_due.get(str(code), [])
         for index, asked_s in enumerate(due_s):
             if abs(time_s - asked_s) <= within_s:

@@ -151,9 +151,10 @@ class Outcomes:
                 parts.gaps.failed(now_us)
 
     def _log_read(self, read: LogRead, last: Exchanged, now_us: int) -> None:
-        """Judge a log; if the meter was programmed, read its context anew.
+        """Judge a log; what it tells may call for more.
 
-        If it has another season, look what that left where a schedule asks so.
+        If the meter was programmed its context is read anew; if its season has changed, schedules
+        that follow up are run.
         """
         parts = self._parts
         if read.clock_s is not None:

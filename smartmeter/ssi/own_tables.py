@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansi_tables import ssi_layouts, ssi_tables
+from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
@@ -41,8 +41,7 @@ from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.log_reading import EVENT_LOG, read_log
 from smartmeter.ssi.profile_reading import profile_sets, read_profile
-from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs
-from smartmeter.ssi.upgrade import Upgrade
+from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs, version_value
 
 if TYPE_CHECKING:
     from smartmeter.ssi.module import Module
@@ -329,17 +328,3 @@ class OwnTables:
             raise
         tasks.report_reset(module.latest_us)
         return ResponseCode.ok
-
-
-def version_value(esn: str, upgrade: Upgrade) -> dict[str, Any]:
-    """Give MODULE_VERSION."""
-    return {
-        "MODEL": upgrade.model,
-        "ESN": esn,
-        "FW_VERSION": upgrade.boot.version,
-        "HW_REVISION": 0,
-        "TABLES_EDITION": 1,
-        "MAX_SCHEDULES": ssi_layouts.MAX_SCHEDULES,
-        "MAX_MONITORS": ssi_layouts.MAX_MONITORS,
-        "MAX_OUTBOX": 256,
-    }

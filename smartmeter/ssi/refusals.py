@@ -13,7 +13,7 @@ REFUSALS = 3
 
 
 class Refusals:
-    """Counts them since the TMS was tried last; a restart begins to count anew."""
+    """Counts the refusals of each report; a restart begins to count anew."""
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()

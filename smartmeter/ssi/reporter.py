@@ -17,7 +17,6 @@ from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.memory import MAX_OUTAGES, Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.outbox import Entry, Outbox
-from smartmeter.ssi.own_tables import version_value
 from smartmeter.ssi.reports import (
     NO_SCHEDULE,
     PREVIOUS_RESET,
@@ -25,6 +24,7 @@ from smartmeter.ssi.reports import (
     ReportMaker,
     carries,
     pack,
+    version_value,
 )
 from smartmeter.ssi.states import Life, warning
 from smartmeter.ssi.upgrade import Upgrade
@@ -115,9 +115,10 @@ class Reporter:
     ) -> int:
         """Put a report into the outbox, with the cursors as they stand, in one commit.
 
-        In that commit goes what gives way to it, and what that carried is kept: see ``outbox``.
-        After it go the alarms that were kept for that commit; what ``tells`` of them tells of
-        no more.  Gives its number, of several that it takes the first one's.
+        What gives way to it goes in that commit, and what that carried is remembered (``outbox``).
+        Alarms that were kept with the commit (``keep_own``) are reported right after it, unless
+        ``tells`` is False: a report of alarms calls for no other.  Gives the report's number; the
+        first one's, where the services take several.
         """
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
@@ -170,7 +171,7 @@ class Reporter:
             self.report(self.header(Cause.ALARM, now_us), told, now_us, urgent=True, tells=False)
 
     def set_aside(self, number: int, cause: str, now_us: int) -> None:
-        """Set a report aside that the TMS refuses; the first of several is told, in that commit."""
+        """Set a report aside that the TMS refuses; an alarm, in that commit, tells of the first."""
         if number not in self._outbox.numbers:  # it has given way meanwhile
             return
         if not self._outbox.set_aside:

@@ -1,4 +1,4 @@
-"""What a report is made of: the header, tables and parts, cut to the size of an APDU."""
+"""What a report is made of: tables and parts, cut to the size of an APDU, and their values."""
 
 from __future__ import annotations
 
@@ -9,13 +9,20 @@ from typing import Any
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableValueError
 from ansi_tables.ssi_fast import raw_octets
-from ansi_tables.ssi_layouts import COMPACT, MAX_COMPACT_VALUES, RAW
+from ansi_tables.ssi_layouts import (
+    COMPACT,
+    MAX_COMPACT_VALUES,
+    MAX_MONITORS,
+    MAX_SCHEDULES,
+    RAW,
+)
 from ansi_tables.ssi_tables import SsiTable
 from protocols.psem.codec import decode_request, encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
 from smartmeter.ssi.log_reading import LogEntry, LogRead
-from smartmeter.ssi.outbox import LOG_SET, Draft, IntervalRange
+from smartmeter.ssi.outbox import CAPACITY, LOG_SET, Draft, IntervalRange
 from smartmeter.ssi.profile_reading import Interval, ProfileRead
+from smartmeter.ssi.upgrade import Upgrade
 
 #: The largest APDU that a report makes, and what envelope, header table and MAC take of it.
 MAX_APDU_OCTETS = 2048
@@ -178,6 +185,20 @@ def event_value(entry: LogEntry) -> dict[str, Any]:
         "USER_ID": entry.user_id,
         "CODE": code,
         "ARGUMENT": entry.argument,
+    }
+
+
+def version_value(esn: str, upgrade: Upgrade) -> dict[str, Any]:
+    """Give MODULE_VERSION."""
+    return {
+        "MODEL": upgrade.model,
+        "ESN": esn,
+        "FW_VERSION": upgrade.boot.version,
+        "HW_REVISION": 0,
+        "TABLES_EDITION": 1,
+        "MAX_SCHEDULES": MAX_SCHEDULES,
+        "MAX_MONITORS": MAX_MONITORS,
+        "MAX_OUTBOX": CAPACITY,
     }
 
 

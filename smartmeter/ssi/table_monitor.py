@@ -72,7 +72,8 @@ class _Watch:
 class TableMonitor:
     """All monitors of a module.
 
-    ``states`` maps a number to [raised, last octets in hex], ``watched`` to what that is of.
+    ``states`` has by monitor number [raised, last octets in hex], ``watched`` the element and the
+    condition that this is the state of.
     """
 
     def __init__(self, states: dict[str, list[Any]], watched: dict[str, str]) -> None:
@@ -82,7 +83,7 @@ class TableMonitor:
         #: When the first monitor is due; asked at every step, so kept.
         self._next_us = NEVER_US
         self._impossible: list[str] = []
-        #: What was judged last has given a monitor the value that its changes are told against.
+        #: The last ``judge`` saw a first value, with which later ones are compared for changes.
         self.begun = False
 
     @property
@@ -180,10 +181,10 @@ class TableMonitor:
         rest_us: int,
         told: Callable[[int], bool] = lambda table: False,
     ) -> None:
-        """Set the next instant of each monitor that was read: its period, and at least the rest.
+        """Set when each monitor that was read is due next: after its period, or the longer rest.
 
-        One that waits for a change of a table of which every change is ``told`` waits for that,
-        but where a change may have to be told later.
+        ``told`` says of a table that its changes are announced (``changed``): a monitor of changes
+        there is due with the next one, unless it may have to tell of one later than it sees it.
         """
         spans = list(asked)
         for watch in self._watches:
@@ -229,9 +230,9 @@ class TableMonitor:
         return watch.watched.holds(value, bool(raised), now_us) != bool(raised)
 
     def judge(self, read: Iterable[tuple[Span, bytes]], now_us: int) -> list[Verdict]:
-        """Take what was read; give the changes.  Their states are to be made durable now.
+        """Take what was read; give the changes.
 
-        So are they when monitors have ``begun``.
+        The states are to be made durable now where there are changes, or monitors have ``begun``.
         """
         self.begun = False
         verdicts = [self._judge(watch, mine, now_us) for watch, mine in self._each(read)]
