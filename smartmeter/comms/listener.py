@@ -13,7 +13,6 @@ import socket
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.segmentation import fitting
 from protocols.transports.capture import active
 from protocols.transports.ip_packets import endpoint
@@ -112,7 +111,7 @@ class Listener:
         for bound in listening_sockets(host, port, socket.SOCK_DGRAM):
             self._hear(bound, None)
 
-    async def listen_groups(self, port: int = DEFAULT_PORT) -> None:
+    async def listen_groups(self, port: int) -> None:
         """Hear C12.22's multicast groups too, after ``listen_udp``; answers go to who asked."""
         own = {one.socket.family: one for one in self._datagrams}
         for one in self._datagrams:

@@ -39,7 +39,7 @@ class LocalTms:
     """The server, and the bearer that leads to it.  ``keep_days`` None: it keeps everything."""
 
     def __init__(
-        self, folder: Path, seats: Sequence[SeatSettings], tell: Tell, keep_days: int | None = None
+        self, folder: Path, seats: Sequence[SeatSettings], tell: Tell, keep_days: int | None
     ) -> None:
         self._folder, self._seats, self._tell, self._keep_days = folder, seats, tell, keep_days
         self._keeping: asyncio.Task[None] | None = None

@@ -274,7 +274,7 @@ async def run_gateway(
     note: Callable[[str], None],
     ready: Callable[[], None],
     signals: Sequence[signal.Signals],
-    page: tuple[str, int] | None = None,
+    page: tuple[str, int] | None,
 ) -> bool:
     """Run until one of these signals; True when it is to begin again, with what is to run then.
 

@@ -118,16 +118,16 @@ class DutyCycle(Holding):
 
 
 class Reordering(Holding):
-    """Some APDUs are held back, so that others overtake them."""
+    """So many APDUs of a hundred are held back, so that others overtake them."""
 
-    def __init__(self, percent: int, chance: Random, hold_us: int = REORDER_US) -> None:
+    def __init__(self, percent: int, chance: Random) -> None:
         super().__init__()
-        self._percent, self._chance, self._hold_us = percent, chance, hold_us
+        self._percent, self._chance = percent, chance
 
     def due_us(self, octets: bytes, outward: bool, now_us: int) -> int | None:
         """Give when an APDU passes."""
         held = self._chance.randrange(100) < self._percent
-        return now_us + self._hold_us if held else now_us
+        return now_us + REORDER_US if held else now_us
 
 
 class Loss(Wrapper):
@@ -146,16 +146,15 @@ class Loss(Wrapper):
 
 
 class Repetition(Wrapper):
-    """So many APDUs of a hundred come ``times`` times."""
+    """So many APDUs of a hundred come twice."""
 
-    def __init__(self, percent: int, chance: Random, times: int = 2) -> None:
+    def __init__(self, percent: int, chance: Random) -> None:
         super().__init__()
-        self._percent, self._chance, self._times = percent, chance, times
+        self._percent, self._chance = percent, chance
 
     def put(self, octets: bytes, outward: bool, now_us: int) -> None:
-        """Pass an APDU on, perhaps more than once."""
-        often = self._chance.randrange(100) < self._percent
-        for _ in range(self._times if often else 1):
+        """Pass an APDU on, perhaps twice."""
+        for _ in range(2 if self._chance.randrange(100) < self._percent else 1):
             self.inner.put(octets, outward, now_us)
 
 

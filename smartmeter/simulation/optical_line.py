@@ -25,7 +25,7 @@ class _Piece:
 class OpticalLine:
     """Carries bytes between two machines; ``baud`` None is a line without delay."""
 
-    def __init__(self, baud: int | None = None) -> None:
+    def __init__(self, baud: int | None) -> None:
         self._baud = baud
         self._pieces: deque[_Piece] = deque()
         self._free_us = 0

@@ -68,8 +68,8 @@ class TelephoneMeter:
         ticket: Callable[[], bytes],
         identity: int,
         now_us: int,
-        keys: Mapping[int, bytes] | None = None,
-        note: Callable[[bool, bytes], None] = lambda sent, octets: None,
+        keys: Mapping[int, bytes] | None,
+        note: Callable[[bool, bytes], None],
     ) -> None:
         self.meter = meter
         device = KeyedPort(meter, keys) if keys else port_of(meter)

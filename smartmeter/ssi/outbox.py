@@ -229,7 +229,7 @@ class Outbox:
             del self._aside[number]
             self._aside[number] = None
 
-    def next_aside(self, octets: int | None = None) -> Entry | None:
+    def next_aside(self, octets: int | None) -> Entry | None:
         """Give the report that is set aside and to be tried next.
 
         ``octets`` leaves out those whose services are longer.

@@ -40,7 +40,7 @@ TOO_OLD_CODES, TOO_OLD = (400, 422), "partial write: points beyond retention pol
 _TAG_ESCAPES = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": "\\ "})
 
 
-def interval_line(row: sqlite3.Row, again: int = 0) -> str:
+def interval_line(row: sqlite3.Row, again: int) -> str:
     """Give the point of one interval and channel, stamped with its end.
 
     ``value`` is a float field as line protocol knows no decimal; ``raw``, the

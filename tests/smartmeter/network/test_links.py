@@ -86,7 +86,7 @@ def test_a_duty_cycle_lets_wait_until_the_link_is_up() -> None:
 
 
 def test_reordering_lets_others_overtake_and_loses_nothing() -> None:
-    link = a_link(Reordering(30, Random(3), hold_us=5 * S))
+    link = a_link(Reordering(30, Random(3)))
     sent = [bytes([n]) for n in range(50)]
     for n, octets in enumerate(sent):
         link.put(octets, True, n * S)
