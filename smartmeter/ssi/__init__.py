@@ -19,10 +19,10 @@ answer, when is it read from the start), ``identity``, ``meter_data`` (context a
 *On schedules*: ``scheduler`` (what is due), ``tasks`` (what a run does), ``clock_check``,
 ``demand_reset``, ``self_read``, ``gap_filling`` (what left the outbox unsent).
 
-*On exceptions*: ``watching`` (looks within its duty), ``table_monitor`` (what to read, what it
-means), ``element``, ``conditions`` and ``extremes`` (one monitor's value), ``voltages`` (sags and
-swells), ``outage`` (two witnesses of the mains), ``power`` (what follows), ``alarms`` (log,
-advisory or alarm).
+*On exceptions*: ``watching`` (looks within its duty), ``status_bits``, ``log_judging``,
+``table_monitor`` (what to read, what it means), ``element``, ``conditions`` and ``extremes`` (one
+monitor's value), ``voltages`` (sags and swells), ``outage`` (two witnesses of the mains),
+``power`` (what follows), ``alarms`` (log, advisory or alarm).
 
 *Towards the network*: ``reports`` (what one is made of), ``reporter`` (makes them durable),
 ``network_side`` (registers, sends, takes requests), ``sending_order`` (what next, and by which

@@ -160,12 +160,10 @@ class Outcomes:
         if read.clock_s is not None:
             parts.tasks.clock.compare(read.clock_s, last, now_us)
             self._clock_set(now_us)
-        parts.watching.log_read(read, parts.tasks.clock.ahead_s, now_us)
-        if parts.watching.programmed:
-            parts.watching.programmed = False
+        follows = parts.log.judge(read, parts.tasks.clock.ahead_s, now_us)
+        if follows.programmed:
             parts.link.read_again(now_us)
-        if parts.watching.season_changed:
-            parts.watching.season_changed = False
+        if follows.season_changed:
             for number in parts.tasks.scheduler.numbers(Task.FOLLOW_UP):
                 parts.tasks.run_now(number, Cause.SCHEDULE, now_us)
 

@@ -14,6 +14,7 @@ from smartmeter.ssi.gap_filling import GapFilling
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.keys import ModuleKeys
 from smartmeter.ssi.known_meter import KnownMeter
+from smartmeter.ssi.log_judging import LogJudge
 from smartmeter.ssi.memory import load_memory
 from smartmeter.ssi.meter_link import MeterLink
 from smartmeter.ssi.meter_side import MeterDoor, MeterSide
@@ -79,14 +80,8 @@ class Parts:
         )
         self.gaps = GapFilling(self.memory, self.reporter, self.outbox, self.known)
         self.link = MeterLink(self.memory, self.reporter, self.tasks.scheduler, now_us)
-        self.watching = Watching(
-            self.memory,
-            self.reporter,
-            self.outage,
-            self.known,
-            self.factory.optical_user_id,
-            now_us,
-        )
+        self.watching = Watching(self.memory, self.reporter, self.outage, self.known, now_us)
+        self.log = LogJudge(self.memory, self.reporter, self.outage, self.factory.optical_user_id)
         #: What the host may log or act on, and has not been given yet.
         self.told: list[Event] = []
 

@@ -7,7 +7,6 @@ ST-03, the newest entry of the event log, and voltages for sags and swells.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,47 +14,29 @@ from ansi_tables.ssi_tables import BLANK_MONITOR, AlarmSource, Disposition, Modu
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from smartmeter.ssi import work
-from smartmeter.ssi.alarms import EVENT_OF_STATUS
 from smartmeter.ssi.known_meter import KnownMeter
 from smartmeter.ssi.log_reading import (
     EVENT_LOG,
-    POWER_DOWN,
-    POWER_UP,
-    LogEntry,
-    LogRead,
     read_log_and_clock,
     read_log_end,
-    read_logged,
 )
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.meter_side import Priority
-from smartmeter.ssi.outage import OutageDetector, Restored
-from smartmeter.ssi.outbox import LOG_SET
+from smartmeter.ssi.outage import OutageDetector
 from smartmeter.ssi.reporter import Reporter
+from smartmeter.ssi.status_bits import (
+    STATUS_MONITOR,
+    STATUS_TABLE,
+    StatusBits,
+    status_monitor,
+)
 from smartmeter.ssi.table_monitor import Span, TableMonitor, Verdict
 from smartmeter.ssi.voltages import LEARNING_MONITORS, VOLTAGE_MONITORS, Voltages
 
-STATUS_TABLE = 3
-SEASON_CHANGED = 24
-#: Somebody has programmed the meter, at whatever port: its tables may be others now.
-PROGRAMMED = frozenset((11, 36, 60, 65, 70))
-#: A table was written; the argument begins with TABLE_IDA_BFLD, whose bits 0 to 11 name it.
-TABLE_WRITTEN, TABLE_NAME = 10, 0xFFF
-#: An event this close to a reset or self-read that the module asked for is its effect.
-EFFECT_S = 120
-#: The first octet of ST-03 is the mode; the status octets follow.
-STATUS_OFFSET = 1
-#: POWER_FAILURE_FLAG of ED_STD_STATUS1.
-POWER_FAILURE_BIT = 11
-#: ED_STD_STATUS1 is two octets in the order of ST-00, ED_STD_STATUS2 one; then the manufacturer's.
-STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
-STATUS_MONITOR, LOG_MONITOR = 254, 253
+LOG_MONITOR = 253
 #: Monitors that this meter makes impossible and that are remembered as told.
 MAX_FAULTS_TOLD = 128
-#: USER_ID of an entry of the log that the meter made by itself.
-DEVICE = 0
-
 #: A port at which too many jobs wait is asked again after so long.
 BUSY_US = 1_000_000
 #: The token of a read of the meter's log.
@@ -71,11 +52,10 @@ class Watching:
         reporter: Reporter,
         outage: OutageDetector,
         door: KnownMeter,
-        user_id: int,
         now_us: int,
     ) -> None:
-        self._memory, self._reporter, self._outage = memory, reporter, outage
-        self._door, self._user_id = door, user_id
+        self._memory, self._reporter, self._door = memory, reporter, door
+        self._status = StatusBits(memory, reporter, outage)
         self._monitor = TableMonitor(memory.watch, memory.watched)
         self._voltages = Voltages(memory)
         #: Takes the same tables again: when a voltage was learned.
@@ -83,12 +63,9 @@ class Watching:
         self._looking: tuple[Span, ...] | None = None
         self._rest_until_us = now_us
         self._duty_permille = 1000
-        #: The standard events that the meter's log takes; None: it does not tell.
-        self._logged: frozenset[int] | None = None
         #: What came while the module did not run is judged at the first look at the log's end.
         self._log_is_judged = False
         self.line_us = 0
-        self.season_changed = self.programmed = False
 
     @property
     def faults(self) -> list[str]:
@@ -107,7 +84,7 @@ class Watching:
         meter = self._reporter.meter
         assert meter is not None
         self._duty_permille = general["DUTY_PERMILLE"]
-        own = _status_monitors(meter, general["STATUS_PERIOD_MS"])
+        own = _own_monitors(meter, general["STATUS_PERIOD_MS"])
         own += self._voltages.monitors(meter, outage, version)
         self._take_again = partial(self.configure, monitors, outage, general, version)
         self._monitor.configure([*monitors, *own], meter.context, meter.images, now_us)
@@ -119,7 +96,7 @@ class Watching:
     def forget(self) -> None:
         """Begin anew: it is another meter, whose state the memory has forgotten."""
         self._monitor.forget()
-        self._log_is_judged = self.season_changed = self.programmed = False
+        self._log_is_judged = False
 
     def _tell_faults(self, now_us: int) -> None:
         """Tell of each fault once, however often it comes and goes."""
@@ -160,11 +137,7 @@ class Watching:
         read = yield from work.watch(spans, limits)
         if self._monitor.stirs(spans, read, now_us):
             yield from self._door.look(limits)
-            meter, status = self._reporter.meter, self._memory.status_bits
-            if meter is not None and any(
-                span.table == STATUS_TABLE and octets.hex() != status for span, octets in read
-            ):
-                self._logged = yield from read_logged(meter, limits)
+            yield from self._status.prepare(read, limits)
         return read
 
     def looked(
@@ -218,7 +191,7 @@ class Watching:
     def _judged(self, verdict: Verdict, now_us: int) -> None:
         number = verdict.monitor["MONITOR_NBR"]
         if number == STATUS_MONITOR:
-            self._status(verdict.octets, now_us)
+            self._status.seen(verdict.octets, now_us)
         elif number in VOLTAGE_MONITORS:
             self._voltage(verdict, now_us)
         elif number != LOG_MONITOR:
@@ -249,130 +222,13 @@ class Watching:
         text = f"{words}: ST-28 {verdict.monitor['PATH']}"
         self._reporter.raise_own(code, text, now_us, verdict.value)
 
-    # Status bits.
 
-    def _status(self, octets: bytes, now_us: int) -> None:
-        """Tell of bits that were set since the last look."""
-        meter, memory = self._reporter.meter, self._memory
-        assert meter is not None
-        order = meter.context.fmt.data_order
-        # A bit is told when it is set; the first look tells what is set already.
-        before = _bits(bytes.fromhex(memory.status_bits or ""), order)
-        memory.status_bits = octets.hex()
-        for bit in sorted(_bits(octets, order) - before):
-            is_logged = self._is_logged(EVENT_OF_STATUS.get(bit))
-            if bit == POWER_FAILURE_BIT and self._outage_is_told(is_logged, now_us):
-                continue
-            disposition = self._reporter.alarms.status_bit(bit, is_logged)
-            text = f"status bit {bit} of ST-03 was set"
-            self._reporter.raise_(AlarmSource.METER_STATUS, bit, disposition, text, now_us)
-
-    def _is_logged(self, event: int | None) -> bool:
-        """Tell whether the meter's log tells of a standard event."""
-        meter = self._reporter.meter
-        if meter is None or EVENT_LOG not in meter.context.fmt.std_tbls_used:
-            return False
-        return self._logged is None or event in self._logged
-
-    def _outage_is_told(self, logs: bool, now_us: int) -> bool:
-        """Tell whether the power failure that ST-03 shows is an outage that is told as one.
-
-        The meter's log tells of each; without a log it is the one that the mains sense has seen.
-        """
-        outage = self._outage
-        return outage.enabled and (logs or outage.knows(self._reporter.utc_s(now_us)))
-
-    # The meter's log.
-
-    def log_read(self, read: LogRead, ahead_s: int, now_us: int) -> None:
-        """Judge what is new in the log, whoever read it; report outages that only the meter saw.
-
-        A commit holds all that the entries up to its cursor led to, so that each is judged once.
-        ``ahead_s`` is by how much the meter's clock is ahead of the module's.
-        """
-        memory = self._memory
-        if memory.events_judged == read.last:
-            return
-        if memory.events_judged is None:
-            memory.events_judged = read.last
-        elif read.last < memory.events_judged:  # the log began anew
-            memory.events_judged, memory.events_before = -1, None
-            epoch = memory.profile_epoch(LOG_SET) + 1
-            memory.profile_epochs = {**memory.profile_epochs, str(LOG_SET): epoch}
-        fresh = [entry for entry in read.entries if entry.sequence > memory.events_judged]
-        losses = [one for one in fresh if one.code == POWER_DOWN and not one.manufacturer]
-        self._outage.log_tells([one.time_s for one in losses], ahead_s)
-        for entry in fresh:
-            memory.events_judged = entry.sequence
-            self._judge_entry(entry, ahead_s, now_us)
-        memory.events_judged = read.last
-        self._outage.log_was_read(self._reporter.utc_s(now_us))
-        self._reporter.keep()
-
-    def _judge_entry(self, entry: LogEntry, ahead_s: int, now_us: int) -> None:
-        own = replace(entry, time_s=max(0, entry.time_s - ahead_s))
-        if entry.manufacturer or entry.code not in (POWER_DOWN, POWER_UP):
-            self._raise_entry(own, now_us)
-            return
-        event = self._outage.evidence(entry.code == POWER_UP, entry.time_s, ahead_s)
-        if isinstance(event, Restored):
-            self._reporter.outage(event.number, event.start_s, event.end_s, now_us)
-        elif event is None and not self._outage.enabled:
-            self._raise_entry(own, now_us)
-
-    def _raise_entry(self, entry: LogEntry, now_us: int) -> None:
-        source = AlarmSource.METER_STANDARD
-        if entry.manufacturer:
-            source = AlarmSource.METER_MANUFACTURER
-        elif entry.code == SEASON_CHANGED:
-            self.season_changed = True
-        elif self._programs(entry):
-            self.programmed = True
-        disposition = self._reporter.alarms.event(source, entry.code, self._is_ours(entry))
-        text = f"event {entry.code}, number {entry.sequence}"
-        self._reporter.raise_(source, entry.code, disposition, text, now_us, time_s=entry.time_s)
-
-    def _programs(self, entry: LogEntry) -> bool:
-        """Tell whether an event may have made the meter's context another."""
-        meter, octets = self._reporter.meter, entry.argument[:2]
-        if entry.code != TABLE_WRITTEN or not octets or meter is None:
-            return entry.code in PROGRAMMED
-        table = int.from_bytes(octets, meter.context.fmt.data_order) & TABLE_NAME
-        return table in meter.images
-
-    def _is_ours(self, entry: LogEntry) -> bool:
-        """Tell whether the module caused an event: by its user, or a reset or self-read just done.
-
-        Some meters log the effect of a procedure as the device's own doing.  Each has one: what
-        else is reset about that time was reset by somebody else.
-        """
-        is_by_us = entry.user_id == self._user_id
-        if entry.manufacturer or not (is_by_us or entry.user_id == DEVICE):
-            return is_by_us
-        return self._memory.saw_effect(entry.code, entry.time_s, EFFECT_S) or is_by_us
-
-
-def _status_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:
+def _own_monitors(meter: MeterContext, period_ms: int) -> list[dict[str, Any]]:
     """Give the monitors of ST-03 and of the log's newest entry, where the meter has them."""
     used, monitors = meter.context.fmt.std_tbls_used, []
-    if not period_ms:
-        return []
-    if STATUS_TABLE in used:
-        manufacturer = meter.context.fmt.dim_mfg_status_used
-        monitor = {"TABLE": STATUS_TABLE, "MONITOR_NBR": STATUS_MONITOR}
-        width = {"OFFSET": STATUS_OFFSET, "WIDTH": STANDARD_OCTETS + manufacturer}
-        monitors.append({**BLANK_MONITOR, **monitor, **width, "PERIOD_MS": period_ms})
-    if EVENT_LOG in used:
-        monitor = {"TABLE": EVENT_LOG, "MONITOR_NBR": LOG_MONITOR, "PERIOD_MS": period_ms}
-        monitors.append({**BLANK_MONITOR, **monitor, "PATH": "LAST_ENTRY_SEQ_NBR"})
-    return monitors
-
-
-def _bits(octets: bytes, order: Any) -> set[int]:
-    """Give the bits of the status octets by their number in ``AlarmSource.METER_STATUS``."""
-    first = int.from_bytes(octets[:2], order)
-    second = int.from_bytes(octets[2:3], "little") << 16
-    # A SET has bit k in octet k // 8, whatever the data order.
-    manufacturer = int.from_bytes(octets[STANDARD_OCTETS:], "little") << MANUFACTURER_BIT
-    word = first | second | manufacturer
-    return {bit for bit in range(word.bit_length()) if word >> bit & 1}
+    if period_ms and STATUS_TABLE in used:
+        monitors.append(status_monitor(meter))
+    if period_ms and EVENT_LOG in used:
+        newest = {"TABLE": EVENT_LOG, "MONITOR_NBR": LOG_MONITOR, "PATH": "LAST_ENTRY_SEQ_NBR"}
+        monitors.append({**BLANK_MONITOR, **newest})
+    return [{**monitor, "PERIOD_MS": period_ms} for monitor in monitors]

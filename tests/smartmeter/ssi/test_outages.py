@@ -8,11 +8,11 @@ import pytest
 from ansi_tables.ssi_tables import AlarmSource, Cause, Content, ModuleAlarm, SsiTable
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
-from smartmeter.ssi.log_reading import LogEntry, LogRead
+from smartmeter.ssi.log_reading import POWER_DOWN, POWER_UP, LogEntry, LogRead
 from smartmeter.ssi.memory import MAX_POWER_GAPS, Memory
 from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
-from smartmeter.ssi.watching import POWER_DOWN, POWER_FAILURE_BIT, POWER_UP
+from smartmeter.ssi.status_bits import POWER_FAILURE_BIT
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     GENERAL,

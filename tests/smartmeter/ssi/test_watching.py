@@ -443,7 +443,7 @@ def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_r
     module = street.device.module
     width = 3 + module.meter.context.fmt.dim_mfg_status_used if module.meter else 3
     for octets in (b"\0\x10", b"\0\x10", b"\0\0", b"\0\x10"):
-        module.watching._status(octets.ljust(width, b"\0"), street.world.now_us)
+        module.watching._status.seen(octets.ljust(width, b"\0"), street.world.now_us)
     assert not codes(street)
     street.run(1000)
     assert codes(street) == [(AlarmSource.METER_STATUS, 12)] * 2
