@@ -12,8 +12,9 @@ from protocols.machine import earliest
 from protocols.transports.port import system_words
 from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.comms.bearer import Bearer, Connection
+from smartmeter.comms.bearer_health import Lengths
 from smartmeter.comms.event_loop import ended
-from smartmeter.comms.failover import Failover, Lengths
+from smartmeter.comms.failover import Failover
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 
 #: The longest sleep; a deadline on a scaled calendar moves under it.

@@ -7,17 +7,16 @@ from random import Random
 import pytest
 
 from smartmeter.comms.bearer import BearerSettings, When
-from smartmeter.comms.failover import (
+from smartmeter.comms.bearer_health import (
     FIRST_REST_US,
     IDLE_US,
     LINGER_US,
     MAX_DOUBT_REST_US,
     MAX_QUIET_US,
     MAX_REST_US,
-    Failover,
     Lengths,
-    Plan,
 )
+from smartmeter.comms.failover import Failover, Plan
 from smartmeter.comms.way import Carries, Need
 
 CHEAP = BearerSettings("cheap", "tcp:a:1", cost=1)
