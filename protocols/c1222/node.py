@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from protocols.c1222.addressing import Addressed, addressed
+from protocols.c1222.addressing import Addressed, addressed, is_group
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import ALWAYS, NEVER, ON_EXCEPTION, Envelope, Lock, build_apdu
 from protocols.c1222.envelope import Apdu, SegmentOutOfRange, decode_apdu
@@ -159,7 +159,7 @@ class Node:
                 tuple(services),
                 (lock.key_id, lock.iv) if lock is not None else None,
                 lock.mode if lock is not None else CLEAR,
-                called is not None and 0 in called.arcs[-2:] and called.relative,
+                called is not None and is_group(called),
                 now_us,
                 now_us + timeout_us,
                 octets,

@@ -55,6 +55,16 @@ def test_a_request_is_served_once_and_its_answer_matched() -> None:
     assert only(meter) == answer
 
 
+def test_everybody_below_a_title_may_answer_whichever_form_it_has() -> None:
+    relative = ApTitle.parse(".7.0")
+    for everybody in (relative, ApTitle(relative.absolute, False)):
+        host, _ = a_pair()
+        number = host.request([b"\x20"], everybody, "tcp", NOW_US)
+        for caller in (METER, ApTitle.parse(".7.43")):
+            host.receive("tcp", build_apdu(Envelope(5, HOST, caller, number), [b"\0"]), NOW_US)
+        assert [type(event) for event in host.events()] == [ResponseArrived] * 2
+
+
 def test_a_wrong_key_gets_sme_and_nothing_is_served() -> None:
     host, meter = a_pair(other_key=True)
     number = host.request([READ], METER, "tcp", NOW_US, key_id=0)
