@@ -21,6 +21,8 @@ from ansi_tables.fields import (
 from ansi_tables.registry import TableDefinition
 
 _FORMATS = ("UINT8", "UINT16", "UINT32", "INT8", "INT16", "INT32", "NI_FMAT1", "NI_FMAT2")
+#: INT_FMT_CDE of ST-62, one bit, to the name that ST-61.LP_FMATS has for it.
+INTERVAL_FORMATS = {1 << bit: name for bit, name in enumerate(_FORMATS)}
 
 SETS = (1, 2, 3, 4)
 

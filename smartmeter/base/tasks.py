@@ -16,8 +16,8 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 
+from ansi_tables.ssi_tables import ScheduleKind
 from smartmeter.base.zone import UTC_ZONE, Zone
 
 DAY_S = 86_400
@@ -28,15 +28,8 @@ LAST_DAY = 255
 _MONTHS_AHEAD = 13
 
 
-class Kind(IntEnum):
-    """How a schedule repeats; the values of ``ansi_tables.ssi_tables.ScheduleKind``."""
-
-    INTERVAL = 1
-    DAILY = 2
-    WEEKLY = 3
-    MONTHLY = 4
-    ONCE = 5
-    HOURLY = 6
+#: How a schedule repeats.
+Kind = ScheduleKind
 
 
 @dataclass(frozen=True)

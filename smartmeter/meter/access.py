@@ -136,6 +136,13 @@ def rules_of(images: Mapping[int, bytes], context: Context) -> Rules | None:
     )
 
 
+def lock_out_us(failures: int) -> int:
+    """Give for how long passwords are refused after so many wrong ones in a row."""
+    if failures < FREE_FAILURES:
+        return 0
+    return min(FIRST_DELAY_US << min(failures - FREE_FAILURES, 16), MAX_DELAY_US)
+
+
 @dataclass
 class Access:
     """The rights of the session at the optical port, and the count of wrong passwords."""
@@ -176,9 +183,7 @@ class Access:
 
     def lock(self, now_us: int) -> None:
         """Begin the delay that the count of failures calls for; also after a restart."""
-        if self.failures >= FREE_FAILURES:
-            doubled = FIRST_DELAY_US << min(self.failures - FREE_FAILURES, 16)
-            self.locked_until_us = now_us + min(doubled, MAX_DELAY_US)
+        self.locked_until_us = now_us + lock_out_us(self.failures)
 
     def may_read(self, table: int) -> bool:
         """Tell whether the session may read a table, or its pending copy."""

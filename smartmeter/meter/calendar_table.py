@@ -16,14 +16,15 @@ from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Record
+from ansi_tables.identifiers import DAYS_OF_WEEK
+from ansi_tables.meaning.daylight import DST_OFF, DST_ON, END_OF_LIST
 
-DST_ON, DST_OFF, FIRST_SEASON, FIRST_SPECIAL, END_OF_LIST = 1, 2, 3, 19, 31
+#: CALENDAR_CTRL of the first season and of the first special schedule.
+FIRST_SEASON, FIRST_SPECIAL = 3, 19
 NO_SPECIAL = 15
 MONTHLY, WEEKLY, PERIODIC = 13, 14, 15
 #: Recurring dates come back within this many days.
 YEAR_DAYS = 366
-MINUTES_A_DAY = 1440
-_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class DayPlan:
         if special < len(row["SPECIAL_SCHEDULE"]):
             number = row["SPECIAL_SCHEDULE"][special]
         else:
-            name = _WEEK[day.isoweekday() % 7]
+            name = DAYS_OF_WEEK[day.isoweekday() % 7]
             number = row[f"{name if f'{name}_SCHEDULE' in row else 'WEEKDAY'}_SCHEDULE"]
         return self.switches.get(number, ())
 

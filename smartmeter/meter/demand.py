@@ -132,7 +132,7 @@ class DemandMeter:
 
 @dataclass
 class Exclusion:
-    """Times in which ST-13 wants no demand, or no reset; monotonic seconds of the clock's UTC."""
+    """Until when ST-13 wants no demand, and no reset: UTC seconds of the meter's clock."""
 
     demand_until_s: int = 0
     reset_until_s: int = 0

@@ -42,6 +42,8 @@ _RANGES = {
     16: (-0x7FFF, 0x7FFF),
     32: (-0x7FFF_FFFF, 0x7FFF_FFFF),
 }
+#: What a recorder keeps of the running interval and the newest block.
+_KEPT = ("used", "common", "short", "long", "reprogrammed", "measured_us", "last_end_s")
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class Recorder:
         self._value = interval_format(context, self.set.format_code)
         self._time, self._reading = stime_date(context), ni(context, 1)
         self._pulse, self._closing = uint(context, 32), uint(context, 16)
+        ends = ((self._end_read, self._reading), (self._end_pulse, self._pulse))
+        self._reading_octets = sum(field.size for there, field in ends if there)
         self._order = context.fmt.data_order
         channels = len(self.set.channels)
         status = channels // 2 + 1 if self._extended else 0
@@ -302,7 +306,7 @@ class Recorder:
         size, count = self._interval_octets, self.set.intervals
         used = len(block.intervals) // size if size else 0
         octets = block.end_time or bytes(self._time.size)
-        octets += block.readings or bytes(len(self._readings_blank()))
+        octets += block.readings or bytes(self._reading_octets * len(self.set.channels))
         if self._closure:
             octets += self._closing.encode(used << 4) * len(self.set.channels)
         if self._simple:
@@ -314,10 +318,6 @@ class Recorder:
         if self._newest_first and size:
             rows = b"".join(rows[at : at + size] for at in range(len(rows) - size, -1, -size))
         return octets + rows + bytes(count * size - len(rows))
-
-    def _readings_blank(self) -> bytes:
-        one = (self._reading.size if self._end_read else 0) + (4 if self._end_pulse else 0)
-        return bytes(one * len(self.set.channels))
 
     def status(self, active: bool, test: bool) -> dict[str, Any]:
         """Give the set's part of ST-63."""
@@ -347,13 +347,7 @@ class Recorder:
         return {
             "pointers": self.pointers.to_json(),
             "gauges": [[g.mark, g.remainder, g.pulses] for g in self.gauges],
-            "used": self.used,
-            "common": self.common,
-            "short": self.short,
-            "long": self.long,
-            "reprogrammed": self.reprogrammed,
-            "measured_us": self.measured_us,
-            "last_end_s": self.last_end_s,
+            **{name: getattr(self, name) for name in _KEPT},
         }
 
     def changed_pages(self) -> dict[str, bytes | None]:
@@ -369,8 +363,7 @@ class Recorder:
         """Take state and blocks back."""
         self.pointers.restore(state["pointers"])
         self.gauges = [Gauge(*gauge) for gauge in state["gauges"]]
-        kept = ("used", "common", "short", "long", "reprogrammed", "measured_us", "last_end_s")
-        for name in kept:
+        for name in _KEPT:
             setattr(self, name, state[name])
         for age in range(self.pointers.valid):
             slot = (self.pointers.added - 1 - age) % self.set.blocks

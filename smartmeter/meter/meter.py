@@ -23,7 +23,7 @@ from ansi_tables import Context, layout_for
 from ansi_tables.layout import Layout
 from protocols.c1218.server import Refused, Server, ServerOptions
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.nvram import Nvram
@@ -180,9 +180,7 @@ class Meter:
             due_us = min(due_us, waits_s * US_PER_S)
         if self.switch is not None and self.switch.until_s:
             due_us = min(due_us, self.switch.until_s * US_PER_S)
-        due_us = self.calendar.deadline_us(due_us)
-        port_due_us = self._server.deadline_us()
-        return due_us if port_due_us is None else min(due_us, port_due_us)
+        return earliest(self.calendar.deadline_us(due_us), self._server.deadline_us())
 
     def outgoing(self) -> bytes:
         """Give bytes to write to the optical port."""
@@ -383,7 +381,7 @@ class Meter:
 
     def encode(self, number: int, value: Any) -> bytes:
         """Encode a table in this meter's formats."""
-        return layout_for(number, self.program.context).encode(value)
+        return self.layout(number).encode(value)
 
     def write_table(self, number: int, data: bytes, now_us: int) -> None:
         """Take a written table; ST-07 runs its procedure.  Refused changes nothing."""

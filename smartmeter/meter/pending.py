@@ -16,11 +16,11 @@ from typing import Any
 
 from ansi_tables import Context
 from ansi_tables.ids import PENDING_BIT
+from ansi_tables.pending_tables import ABSOLUTE, NOT_BY_TIME, RELATIVE, UNUSED
 from ansi_tables.times import SIZES, decode_time
 from smartmeter.meter.clock import Clock, stamp_of
 
 EVENT_OCTETS = 6
-ABSOLUTE, RELATIVE, TRIGGER, UNUSED = 0, 1, 2, 15
 SELF_READ_BIT, DEMAND_RESET_BIT = 1 << 4, 1 << 5
 #: Seconds of weeks, days, hours, minutes and seconds of a relative event.
 _RELATIVE_S = (604_800, 86_400, 3600, 60, 1)
@@ -49,11 +49,13 @@ class PendingTables:
         self.last_activation = 0  # a stamp of the clock
 
     def write(self, number: int, data: bytes, context: Context, utc_s: int) -> bool:
-        """Take a pending write, over an earlier one for the same table; False when it is no one.
+        """Take a pending write, over an earlier one for the same table.
 
-        Refused: no room, or an event that is not known.  A time that has passed is due at once.
+        False when there is no room, or for an event that is not known.  A time that has
+        passed is due at once.
         """
-        if len(data) <= EVENT_OCTETS or (number not in self.waiting and self.full):
+        is_full = len(self.waiting) >= self._most
+        if len(data) <= EVENT_OCTETS or (number not in self.waiting and is_full):
             return False
         event, image = data[:EVENT_OCTETS], data[EVENT_OCTETS:]
         code = event[0] & 15
@@ -67,15 +69,10 @@ class PendingTables:
             at = stamp_of(moment)
         elif code == RELATIVE:
             at = utc_s + sum(n * s for n, s in zip(event[1:], _RELATIVE_S, strict=True))
-        elif code != TRIGGER:
+        elif code != NOT_BY_TIME:
             return False
         self.waiting[number] = Waiting(number, event, image, at)
         return True
-
-    @property
-    def full(self) -> bool:
-        """Tell whether no further table can wait."""
-        return len(self.waiting) >= self._most
 
     def due_utc_s(self) -> int | None:
         """Give when the next table becomes active by time."""

@@ -6,11 +6,11 @@ A procedure that ST-00 does not list answers 6, parameters that are none answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from ansi_tables import Record, TableError
+from ansi_tables import Context, DeviceFormat, Record, TableError
 from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_response
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of, stamp_of
@@ -35,9 +35,9 @@ class ResultCode(IntEnum):
 
 #: The result: a code, and the members of the result record.
 Result = tuple[ResultCode, Mapping[str, Any]]
-_BAD: Result = (ResultCode.INVALID_PARAMETER, {})
-_CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
-_DONE: Result = (ResultCode.COMPLETED, {})
+BAD: Result = (ResultCode.INVALID_PARAMETER, {})
+CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
+DONE: Result = (ResultCode.COMPLETED, {})
 #: What makes a TABLE_IDC_BFLD, as the argument of event 9 is one, a procedure and no table.
 PROC_FLAG = 1 << 12
 #: Octets of ST-07 before the parameters: which procedure, and a sequence number.
@@ -52,19 +52,33 @@ def run_procedure(meter: Meter, initiate: bytes, now_us: int) -> bytes | None:
     try:
         call = decode_initiate(initiate, context)
     except TableError:
-        return _unreadable(meter, initiate)
+        formats = meter.program.formats
+        return unreadable(initiate, formats, formats.std_proc_used & _ACTIONS.keys())
     result = _run(meter, call, now_us)
-    code, values = result
-    posted = values if code is ResultCode.COMPLETED else b""
-    answer = Outcome(call.number, call.sequence, code, posted, call.manufacturer, call.selector)
-    image = encode_response(answer, context)
-    if code is ResultCode.COMPLETED:
+    image = posted(call, result, context)
+    if result[0] is ResultCode.COMPLETED:
         subject = (PROC_FLAG | call.number).to_bytes(2, context.fmt.data_order)
         meter.note(EventCode.PROCEDURE_INVOKED, now_us, subject, call.number)
-    silent = call.selector == NEVER_POST or (
-        call.selector == POST_ON_EXCEPTION and code is ResultCode.COMPLETED
-    )
-    return None if silent else image
+    return image
+
+
+def posted(call: Initiate, result: Result, context: Context) -> bytes | None:
+    """Give the image of ST-08 for a result, or None where the call's SELECTOR wants none."""
+    code, values = result
+    completed = code is ResultCode.COMPLETED
+    if call.selector == NEVER_POST or (call.selector == POST_ON_EXCEPTION and completed):
+        return None
+    told = values if completed else b""
+    answer = Outcome(call.number, call.sequence, code, told, call.manufacturer, call.selector)
+    return encode_response(answer, context)
+
+
+def unreadable(initiate: bytes, formats: DeviceFormat, offered: Container[int]) -> bytes:
+    """Answer parameters that cannot be read: 6 for a procedure that is not offered, else 2."""
+    head = initiate[:INITIATE_OCTETS].ljust(INITIATE_OCTETS, b"\0")
+    number = int.from_bytes(head[:2], formats.data_order) & 0x0FFF
+    known = number in offered
+    return head + bytes([ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED])
 
 
 def _run(meter: Meter, call: Initiate, now_us: int) -> Result:
@@ -73,19 +87,9 @@ def _run(meter: Meter, call: Initiate, now_us: int) -> Result:
     if act is None or not offered:
         return ResultCode.UNRECOGNIZED, {}
     if call.selector >= _RESERVED_FROM:
-        return _BAD
+        return BAD
     meter.advance(now_us)
     return act(meter, call.parameters, now_us)
-
-
-def _unreadable(meter: Meter, initiate: bytes) -> bytes:
-    """Answer parameters that cannot be read: 6 for a procedure that is not there, else 2."""
-    order = meter.program.formats.data_order
-    head = initiate[:INITIATE_OCTETS].ljust(INITIATE_OCTETS, b"\0")
-    number = int.from_bytes(head[:2], order) & 0x0FFF
-    known = number in _ACTIONS and number in meter.program.formats.std_proc_used
-    code = ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED
-    return head + bytes([code])
 
 
 def _cold_start(meter: Meter, given: Record, now_us: int) -> Result:
@@ -95,19 +99,19 @@ def _cold_start(meter: Meter, given: Record, now_us: int) -> Result:
     meter.pending.remove(list(meter.pending.waiting.values()))
     meter.conditions.clear_standard()
     meter.note(EventCode.ED_REPROGRAMMED, now_us)
-    return _DONE
+    return DONE
 
 
 def _nothing_lost(meter: Meter, given: Record, now_us: int) -> Result:
     """Warm start and saving: all that is acknowledged is in non-volatile memory anyway."""
-    return _DONE
+    return DONE
 
 
 def _clear_data(meter: Meter, given: Record, now_us: int) -> Result:
     """Clear registers, load profile and event log; the configuration stays."""
     meter.metering.clear_data()
     meter.logs.event.list.clear()
-    return _DONE
+    return DONE
 
 
 #: List codes of procedures 4 and 5 (single source): what each one stands for.
@@ -136,7 +140,7 @@ def _lists(meter: Meter, code: int) -> list[tuple[str, Any]] | None:
 def _reset_list_pointers(meter: Meter, given: Record, now_us: int) -> Result:
     lists = _lists(meter, given.TBL_LIST)
     if lists is None:
-        return _BAD
+        return BAD
     for kind, found in lists:
         if kind == "event":
             found.list.clear()
@@ -147,13 +151,13 @@ def _reset_list_pointers(meter: Meter, given: Record, now_us: int) -> Result:
         else:
             found.clear()
     meter.note(EventCode.LIST_POINTERS_RESET, now_us, bytes([given.TBL_LIST]))
-    return _DONE
+    return DONE
 
 
 def _update_last_read(meter: Meter, given: Record, now_us: int) -> Result:
     lists = _lists(meter, given.TBL_LIST)
     if lists is None:
-        return _BAD
+        return BAD
     count = given.ENTRIES_READ
     argument = count.to_bytes(2, meter.program.formats.data_order)
     for kind, found in lists:
@@ -164,7 +168,7 @@ def _update_last_read(meter: Meter, given: Record, now_us: int) -> Result:
         elif kind == "history":
             meter.note(EventCode.HISTORY_LOG_POINTERS_UPDATED, now_us, argument)
     meter.note(EventCode.LIST_POINTERS_UPDATED, now_us, bytes([given.TBL_LIST]))
-    return _DONE
+    return DONE
 
 
 #: What leaving and entering test mode is in the logs.
@@ -178,15 +182,15 @@ def _change_mode(meter: Meter, given: Record, now_us: int) -> Result:
     """Enter metering or test mode; shop and factory mode are not for the field."""
     mode = given.ED_MODE
     if mode.METER_SHOP_MODE_FLAG or mode.FACTORY_FLAG or mode.get("FILLER"):
-        return _CONFLICT
+        return CONFLICT
     if mode.METERING_FLAG == mode.TEST_MODE_FLAG:
-        return _BAD
+        return BAD
     on = bool(mode.TEST_MODE_FLAG)
     if on != meter.metering.test_mode:
         meter.metering.set_test_mode(on)
         for code in _MODE_EVENTS[on]:
             meter.note(code, now_us)
-    return _DONE
+    return DONE
 
 
 def _clear_standard_status(meter: Meter, given: Record, now_us: int) -> Result:
@@ -208,7 +212,7 @@ def _remote_reset(meter: Meter, given: Record, now_us: int) -> Result:
     utc_s = meter.clock.utc_s(now_us)
     seasons = meter.program.table(51).get("CALENDAR_FUNC", {}).get("NBR_SEASONS", 0)
     if action.get("FILLER") or (action.SEASON_CHANGE_FLAG and seasons <= action.NEW_SEASON):
-        return _BAD
+        return BAD
     if action.DEMAND_RESET_FLAG and not metering.billing.may_reset(utc_s):
         return ResultCode.TIMING_CONSTRAINT, {}
     done = {"DEMAND_RESET_FLAG": 0, "SELF_READ_FLAG": 0, "SEASON_CHANGE_FLAG": 0}
@@ -232,11 +236,11 @@ def _set_date_time(meter: Meter, given: Record, now_us: int) -> Result:
     """
     mask, clock = given.SET_MASK, meter.clock
     if not clock.runs or mask.get("FILLER"):
-        return _CONFLICT if not clock.runs else _BAD
+        return CONFLICT if not clock.runs else BAD
     before = clock.shown(clock.utc_us(now_us))
     wanted = None if before is None else asked_for(given, before, meter.program.formats)
     if wanted is None:
-        return _BAD
+        return BAD
     if mask.SET_TIME_DATE_QUAL:
         names = [name for name in QUALIFIER_BITS if name != "DST_FLAG"]
         clock.applied = frozenset(name for name in names if given.TIME_DATE_QUAL.get(name))
@@ -253,24 +257,24 @@ def _diagnostics(meter: Meter, given: Record, now_us: int) -> Result:
     """Look for trouble: what is there sets its flag in ST-03 again."""
     for condition in meter.conditions.present.values():
         meter.conditions.begin(condition)
-    return _DONE
+    return DONE
 
 
 def _activate(meter: Meter, given: Record, now_us: int) -> Result:
     """Activate all pending tables, or those that wait for an event."""
     tables = meter.pending.of_event(_event_of(given))
     if not tables and "PENDING_EVENT" in given:
-        return _BAD
-    return _DONE if meter.activate(tables) else _CONFLICT
+        return BAD
+    return DONE if meter.activate(tables) else CONFLICT
 
 
 def _discard(meter: Meter, given: Record, now_us: int) -> Result:
     """Discard all pending tables, or those that wait for an event."""
     tables = meter.pending.of_event(_event_of(given))
     if not tables and "PENDING_EVENT" in given:
-        return _BAD
+        return BAD
     meter.discard(tables)
-    return _DONE
+    return DONE
 
 
 def _event_of(given: Record) -> bytes | None:
@@ -283,38 +287,38 @@ def _event_of(given: Record) -> bytes | None:
 
 def _start_profile(meter: Meter, given: Record, now_us: int) -> Result:
     meter.metering.record_profile(True)
-    return _DONE
+    return DONE
 
 
 def _stop_profile(meter: Meter, given: Record, now_us: int) -> Result:
     meter.metering.record_profile(False)
-    return _DONE
+    return DONE
 
 
 def _log_in(meter: Meter, given: Record, now_us: int) -> Result:
     """Take a password, counted and locked as at the port."""
     if meter.access.try_password(given.PASSWORD, now_us):
         meter.access.user_id = given.USER_ID
-        return _DONE
+        return DONE
     meter.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([min(meter.access.failures, 255)]))
     return ResultCode.NO_AUTHORIZATION, {}
 
 
 def _log_out(meter: Meter, given: Record, now_us: int) -> Result:
     meter.access.end()
-    return _DONE
+    return DONE
 
 
 def _load_control(meter: Meter, given: Record, now_us: int) -> Result:
     """Open or arm the service switch: level 0 or 100 of control point 0 (tentative layout)."""
     if meter.switch is None or given.LEVEL not in (0, 100) or {0} != given.CONTROL_POINTS:
-        return _BAD
+        return BAD
     utc_s = meter.clock.utc_s(now_us)
     answer = meter.operate_switch(given.LEVEL == 100, seconds_of(given.DURATION), utc_s, now_us)
     return {
-        Answer.DONE: _DONE,
+        Answer.DONE: DONE,
         Answer.TOO_SOON: (ResultCode.TIMING_CONSTRAINT, {}),
-        Answer.UNSAFE: _CONFLICT,
+        Answer.UNSAFE: CONFLICT,
     }[answer]
 
 

@@ -14,6 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from ansi_tables import Context, Record, TableError, layout_for
+from ansi_tables.decades.d06_load_profile import INTERVAL_FORMATS
+from ansi_tables.meaning.quantities import POWERS_OF_TEN
+from ansi_tables.meaning.sources import UNASSIGNED
 from smartmeter.meter.calendar_table import DayPlan, compile_calendar
 from smartmeter.meter.profile import ACTUAL, dial
 from smartmeter.meter.quantities import (
@@ -28,14 +31,10 @@ from smartmeter.meter.quantities import (
     rate_of,
 )
 
-#: Selectors of ST-16: nothing assigned.
-UNASSIGNED = 255
 US_PER_HOUR = 3_600_000_000
 MINUTES_A_DAY = 1440
 #: Tables that a program is made of.
 PROGRAM_TABLES = (0, *ACTUAL, 12, 13, 14, 15, 16, 22, 27, 53, 54, 62, 73, 75)
-#: ST-12 MULTIPLIER to a power of ten.
-POWERS_OF_TEN = (0, 2, 3, 6, 9, -2, -3, -6)
 #: The largest table that can be read in one piece: a count of 16 bits.
 MAX_TABLE_OCTETS = 0xFFFF
 
@@ -294,7 +293,7 @@ class Program:
         if not blocks or not intervals:
             raise ConfigurationRefused(61, f"set {number}: at least one block and one interval")
         code: int = control[f"INT_FMT_CDE{number}"]
-        if not dims.LP_FMATS[f"INV_{_INTERVAL_FORMATS[code]}_FLAG"]:
+        if not dims.LP_FMATS[f"INV_{INTERVAL_FORMATS[code]}_FLAG"]:
             raise ConfigurationRefused(62, f"INT_FMT_CDE{number} {code} is not allowed by ST-61")
         channels = []
         for index, chosen in enumerate(control[f"LP_SEL_SET{number}"]):
@@ -331,17 +330,6 @@ class Program:
 _NONE = Record()
 #: Members of an ST-16 element that count entries of ST-12, 13 and 15.
 _ENTRY_FLAGS = ("UOM_ENTRY_FLAG", "DEMAND_CTRL_FLAG", "CONSTANTS_FLAG")
-#: INT_FMT_CDE to the name in ST-61.LP_FMATS.
-_INTERVAL_FORMATS = {
-    1: "UINT8",
-    2: "UINT16",
-    4: "UINT32",
-    8: "INT8",
-    16: "INT16",
-    32: "INT32",
-    64: "NI_FMAT1",
-    128: "NI_FMAT2",
-}
 
 
 def _plain(value: Any) -> int:

@@ -1,8 +1,9 @@
-"""Registers by tier, demand reset, self-read and season: ST-23 to ST-26.
+"""The current registers (ST-23): summations, demands and coincident values, in total and by tier.
 
-A source's whole counts are credited to the total and to the tier in force, one
-by one: the sum over the tiers equals the total, always, in what is shown.
-Registers start again from zero at the power of ten that their format holds.
+When they are reset, read and kept is :mod:`smartmeter.meter.billing`'s.  A source's whole
+counts are credited to the total and to the tier in force, one by one: the sum over the
+tiers equals the total, always, in what is shown.  Registers start again from zero at the
+power of ten that their format holds.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Block:
 
 
 class Registers:
-    """The current registers, and what was kept of earlier ones as octets of their tables."""
+    """The current registers, and which counts of the sources they already hold."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -55,28 +56,32 @@ class Registers:
 
     # Running.
 
+    def credited_from(self, counts: Sequence[int]) -> None:
+        """Begin with these counts as already taken: the registers stand at zero."""
+        self._credited = list(counts)
+
+    def _counting(self, tier: int) -> list[Block]:
+        """Give the blocks that count now: the total, and that of the tier if there is one."""
+        return [self.blocks[0], *self.blocks[1 + tier : 2 + tier]]
+
     def credit(self, counts: Sequence[int], tier: int) -> None:
         """Take new whole counts of the summations' sources into the total and a tier."""
         for at, count in enumerate(counts):
             new = count - self._credited[at]
             if new:
                 self._credited[at] = count
-                self.blocks[0].summations[at] += new
-                if tier < self._program.tiers:
-                    self.blocks[1 + tier].summations[at] += new
+                for block in self._counting(tier):
+                    block.summations[at] += new
 
     def demand_ended(
         self, index: int, value: int, stamp: int, tier: int, coincident: list[int]
-    ) -> bool:
-        """Take a new demand; True when it is the best of the total block."""
+    ) -> None:
+        """Take a new demand into the total and a tier, if it is among the best there."""
         maximum = index in self._program.maximum
-        best = _insert(self.blocks[0].demands[index], value, stamp, coincident, maximum)
-        del self.blocks[0].demands[index].best[self._program.occurrences :]
-        if tier < self._program.tiers:
-            demand = self.blocks[1 + tier].demands[index]
-            _insert(demand, value, stamp, coincident, maximum)
-            del demand.best[self._program.occurrences :]
-        return best
+        for block in self._counting(tier):
+            best = block.demands[index].best
+            _insert(best, (value, stamp, coincident), maximum)
+            del best[self._program.occurrences :]
 
     def reset_demand(self) -> None:
         """Add the maxima to the cumulative demands, count, start anew."""
@@ -151,23 +156,16 @@ class Registers:
             for summations, demands in state["blocks"]
         ]
 
-    def credited_from(self, counts: Sequence[int]) -> None:
-        """Begin with these counts as already taken: the registers stand at zero."""
-        self._credited = list(counts)
-
 
 _NEVER: Occurrence = (0, 0, [])
 
 
-def _insert(demand: Demand, value: int, stamp: int, coincident: list[int], maximum: bool) -> bool:
+def _insert(best: list[Occurrence], new: Occurrence, maximum: bool) -> None:
     """Put a demand in its place among the best; an equal one that was there stays before it."""
     at = 0
-    while at < len(demand.best) and (
-        demand.best[at][0] >= value if maximum else demand.best[at][0] <= value
-    ):
+    while at < len(best) and (best[at][0] >= new[0] if maximum else best[at][0] <= new[0]):
         at += 1
-    demand.best.insert(at, (value, stamp, coincident))
-    return at == 0
+    best.insert(at, new)
 
 
 def wrapped(count: int, dial: int) -> int:

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from ansi_tables.meaning.daylight import DST_OFF, DST_ON
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.calendar_table import DST_OFF, DST_ON, NO_SPECIAL, DayPlan, tiers_at
+from smartmeter.meter.calendar_table import NO_SPECIAL, DayPlan, tiers_at
 from smartmeter.meter.clock import Clock, seconds_of
 from smartmeter.meter.program import Program
 

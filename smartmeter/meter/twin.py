@@ -28,15 +28,14 @@ from protocols.psem import services
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import IndexRead, IndexWrite, OffsetRead, OffsetWrite, Request
 from smartmeter.base.errors import SettingsError
+from smartmeter.meter.access import LOG_IN, lock_out_us
 from smartmeter.meter.image import MeterImage
 from smartmeter.meter.procedures import INITIATE_OCTETS
-from smartmeter.meter.twin_procedures import LOG_IN, run_procedure
+from smartmeter.meter.twin_procedures import run_procedure
 
 INITIATE, RESPONSE = 7, 8
 #: Number and manufacturer's flag of ST-07, without the selector.
 PROCEDURE_MASK = MANUFACTURER_BIT | NUMBER_MASK
-#: Wrong passwords that cost nothing, and the delay of the next, which doubles up to the last.
-FREE_FAILURES, FIRST_DELAY_US, MAX_DELAY_US = 5, 10_000_000, 3600_000_000
 
 
 class Living(Protocol):
@@ -67,9 +66,7 @@ class TwinPasswords:
             self.failures = 0
             return ResponseCode.ok
         self.failures += 1
-        if self.failures >= FREE_FAILURES:
-            doubled = FIRST_DELAY_US << min(self.failures - FREE_FAILURES, 16)
-            self.closed_until_us = now_us + min(doubled, MAX_DELAY_US)
+        self.closed_until_us = now_us + lock_out_us(self.failures)
         return ResponseCode.err
 
     def is_master(self, given: bytes) -> bool:

@@ -15,25 +15,23 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from ansi_tables import DeviceFormat, Record, Snapshot, TableError
-from ansi_tables.ids import NUMBER_MASK
-from ansi_tables.procedures import (
-    LIST_CODES,
-    Initiate,
-    Outcome,
-    decode_initiate,
-    encode_response,
-)
+from ansi_tables.procedures import LIST_CODES, Initiate, decode_initiate
 from protocols.psem.codes import ResponseCode
+from smartmeter.meter.access import LOG_IN
 from smartmeter.meter.clock import asked_for
-from smartmeter.meter.procedures import NEVER_POST, POST_ON_EXCEPTION, Result, ResultCode
+from smartmeter.meter.procedures import (
+    BAD,
+    CONFLICT,
+    DONE,
+    Result,
+    ResultCode,
+    posted,
+    unreadable,
+)
 
-LOG_IN = 18
 STATUS, CLOCK, PROFILE_STATUS = 3, 52, 63
 #: Load profile data, and what its set is called in ST-63.
 _SETS = {64: "LP_STATUS_SET1", 65: "LP_STATUS_SET2", 66: "LP_STATUS_SET3", 67: "LP_STATUS_SET4"}
-_DONE: Result = (ResultCode.COMPLETED, {})
-_BAD: Result = (ResultCode.INVALID_PARAMETER, {})
-_CONFLICT: Result = (ResultCode.SETUP_CONFLICT, {})
 
 
 class Host(Protocol):
@@ -60,14 +58,8 @@ def run_procedure(twin: Host, initiate: bytes, now_us: int) -> bytes | None:
     try:
         call = decode_initiate(initiate, tables.context)
     except TableError:
-        return _unreadable(twin.format, initiate)
-    code, values = _run(twin, tables, call, now_us)
-    posted = values if code is ResultCode.COMPLETED else b""
-    answer = Outcome(call.number, call.sequence, code, posted, call.manufacturer, call.selector)
-    completed = code is ResultCode.COMPLETED
-    if call.selector == NEVER_POST or (call.selector == POST_ON_EXCEPTION and completed):
-        return None
-    return encode_response(answer, tables.context)
+        return unreadable(initiate, twin.format, twin.format.std_proc_used)
+    return posted(call, _run(twin, tables, call, now_us), tables.context)
 
 
 def _run(twin: Host, tables: Snapshot, call: Initiate, now_us: int) -> Result:
@@ -76,29 +68,22 @@ def _run(twin: Host, tables: Snapshot, call: Initiate, now_us: int) -> Result:
         return ResultCode.UNRECOGNIZED, {}
     act = None if call.manufacturer else _ACTIONS.get(call.number)
     if act is None:
-        return _CONFLICT
+        return CONFLICT
     try:
         return act(twin, tables, call.parameters, now_us)
     except (TableError, KeyError, AttributeError):
-        return _CONFLICT  # the image has not the table, or it does not decode
-
-
-def _unreadable(fmt: DeviceFormat, initiate: bytes) -> bytes:
-    """Answer parameters that cannot be read: 6 for a procedure that is not there, else 2."""
-    head = initiate[:3].ljust(3, b"\0")
-    known = int.from_bytes(head[:2], fmt.data_order) & NUMBER_MASK in fmt.std_proc_used
-    return head + bytes([ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED])
+        return CONFLICT  # the image has not the table, or it does not decode
 
 
 def _nothing_to_see(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
-    return _DONE
+    return DONE
 
 
 def _update_last_read(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
     """Count entries off the unread ones, in every list of the code that the image has."""
     lists = [n for n in LIST_CODES.get(given.TBL_LIST, ()) if n in tables.images]
     if not lists:
-        return _BAD
+        return BAD
     for number in lists:
         table = PROFILE_STATUS if number in _SETS else number
         record: Any = tables[table]
@@ -107,7 +92,7 @@ def _update_last_read(twin: Host, tables: Snapshot, given: Record, now_us: int) 
         status[name] = max(0, status[name] - given.ENTRIES_READ)
         twin.put(table, tables.layout(table).encode(record), now_us)
         tables.images[table] = tables.layout(table).encode(record)
-    return _DONE
+    return DONE
 
 
 def _clear(*names: str) -> Callable[[Host, Snapshot, Record, int], Result]:
@@ -130,7 +115,7 @@ def _set_date_time(twin: Host, tables: Snapshot, given: Record, now_us: int) -> 
     known = isinstance(before, datetime)
     after = asked_for(given, before, tables.context.fmt) if known else None
     if after is None:
-        return _BAD
+        return BAD
     record["CLOCK_CALENDAR"] = after
     weekday = after.isoweekday() % 7
     record["TIME_DATE_QUAL"] = {**record.TIME_DATE_QUAL, "DAY_OF_WEEK": weekday}
@@ -140,12 +125,12 @@ def _set_date_time(twin: Host, tables: Snapshot, given: Record, now_us: int) -> 
 
 def _log_in(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
     accepted = twin.security(bytes(given.PASSWORD), now_us) is ResponseCode.ok
-    return _DONE if accepted else (ResultCode.NO_AUTHORIZATION, {})
+    return DONE if accepted else (ResultCode.NO_AUTHORIZATION, {})
 
 
 def _log_out(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
     twin.end_rights()
-    return _DONE
+    return DONE
 
 
 _ACTIONS: Mapping[int, Callable[[Host, Snapshot, Record, int], Result]] = {
