@@ -7,6 +7,17 @@ Needs construct only; knows no meter, no wire and no clock.
 ...     "1fc203c807000000e0a0400002244000000ac003"), 3: bytes.fromhex("0100000020")})
 >>> meter[3].ED_MODE.METERING_FLAG
 1
+
+* What must be known of a device first: ``formats`` (ST-00), ``context``; where a device does
+  not do what it declares, ``overrides``.
+* Definitions: ``fields`` has the words, ``tree`` what they make, ``decades`` and
+  ``standard_procedures`` the standard in these words, ``registry`` all that there are.
+* A definition on one device: ``layout``; ``interpreted`` is its reference, ``flat`` the same as
+  fast Python.  ``places``, ``partial``: pieces by offset and by index.
+* All tables of a meter: ``snapshot``; in units and instants: ``meaning``.  Load profiles:
+  ``profile_blocks``, ``profile_columns``, ``profile_numpy``, ``compact_profile``.
+* For people: ``rendering``, ``differences``, ``description``, ``words``.
+* The SSI module's own tables: ``ssi_tables``, ``ssi_layouts``, ``ssi_fast``.
 """
 
 from ansi_tables.context import Context

@@ -1,5 +1,5 @@
-"""From octets to meaning: quantities with units, instants, and what changed.
+"""From octets to meaning: quantities with units, and instants.
 
-The modules here read a :class:`~ansi_tables.snapshot.Snapshot`; its methods
-``registers()``, ``load_profile()``, ``events()`` and ``clock()`` are the way in.
+The modules here read a :class:`~ansi_tables.snapshot.Snapshot`, whose methods (``registers()``,
+``load_profile()``, ``events()``, ``clock()`` and others) are the way in.
 """

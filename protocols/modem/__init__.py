@@ -1,0 +1,1 @@
+"""Modems behind AT commands: calls (``at``, ``answering``) and messages (``messages``, ``pdu``)."""
