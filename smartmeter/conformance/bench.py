@@ -15,7 +15,7 @@ from protocols.datalink.packet import STP
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import table_data
 from protocols.psem.codes import ResponseCode
-from protocols.psem.services import FullRead, Logon, OffsetRead, Request, Security, Wait
+from protocols.psem.services import FullRead, Logon, OffsetRead, Security, Wait
 from smartmeter.conformance.line import Line
 from smartmeter.conformance.line_rules import OPTICAL, LineRules
 from smartmeter.conformance.tester import Answer, Tester
@@ -26,6 +26,8 @@ ROOM_OCTETS, ROOM_PACKETS = 1024, 64
 #: The most octets that the bench reads of one table.
 MAX_READ_OCTETS = 1 << 18
 WRITE_ONLY = 7
+#: What an answer to Read has beside the table's octets: code, count and checksum.
+TABLE_OVERHEAD_OCTETS = 4
 #: A check that fails is run so often, and must fail so often; for lines have noise.
 TRIES, FAILURES = 3, 2
 #: Sessions that are drawn.
@@ -109,6 +111,11 @@ class Bench:
             raise NotApplicable(f"the profile says that the device has no {service}")
 
     @property
+    def password(self) -> bytes | None:
+        """Give the least password that is known: the reader's, else the master's."""
+        return self.reader or self.master
+
+    @property
     def rules(self) -> LineRules:
         """Give what holds on this line."""
         return self.tester.rules
@@ -152,14 +159,11 @@ class Bench:
     def prove(self, password: bytes) -> None:
         """Want that a password which is known to be right is accepted."""
         self.need("Security")
-        answer = self.tester.ask(Security(password))
-        if answer.code == ResponseCode.sns:
-            raise NotApplicable("the device has no Security")
-        answer.want(ResponseCode.ok)
+        self.tester.ask(Security(password)).want_served("Security").want(ResponseCode.ok)
 
     def best_session(self) -> Tester:
         """Bring the device to Session state with room, and with a password if one is known."""
-        return self.session(room=True, password=self.reader or self.master)
+        return self.session(room=True, password=self.password)
 
     def in_session(self) -> bool:
         """Tell whether the device serves reads, by one that every device allows or refuses."""
@@ -174,7 +178,7 @@ class Bench:
             return octets_of(answer.want(ResponseCode.ok))
         found = bytearray()
         while len(found) < MAX_READ_OCTETS:
-            room = (self.tester.packet_octets - 8) * self.tester.packets - 4
+            room = self.tester.room_octets - TABLE_OVERHEAD_OCTETS
             answer = self.tester.ask(OffsetRead(table, len(found), min(room, 0xFFFF)))
             if found and answer.code == ResponseCode.onp:
                 break
@@ -248,17 +252,10 @@ class Bench:
                 return number
         raise NotApplicable("no table is read without a password")
 
-    def keep_alive(self, request: Request) -> Answer:
-        """Ask for something that a device may lack; NotApplicable on ``sns``."""
-        answer = self.tester.ask(request)
-        if answer.code == ResponseCode.sns:
-            raise NotApplicable(f"the device has no {type(request).__name__}")
-        return answer
-
     def wait(self, seconds: int) -> Answer:
-        """Ask for a Wait."""
+        """Ask for a Wait; NotApplicable where the device has none."""
         self.need("Wait")
-        return self.keep_alive(Wait(seconds))
+        return self.tester.ask(Wait(seconds)).want_served("Wait")
 
 
 def octets_of(answer: Answer) -> bytes:
@@ -269,9 +266,9 @@ def octets_of(answer: Answer) -> bytes:
         raise Deviation(str(error)) from error
 
 
-def raw(ctrl: int, seq_nbr: int, length: int, data: bytes, identity: int = 0) -> bytes:
-    """Build a packet of any header, with the checksum that fits its octets."""
-    head = bytes((STP, identity, ctrl, seq_nbr)) + length.to_bytes(2, "big") + data
+def raw(ctrl: int, seq_nbr: int, length: int, data: bytes) -> bytes:
+    """Build a packet of identity 0 and any header, with the checksum that fits its octets."""
+    head = bytes((STP, 0, ctrl, seq_nbr)) + length.to_bytes(2, "big") + data
     return head + crc16(head).to_bytes(2, "little")
 
 

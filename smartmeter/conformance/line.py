@@ -7,10 +7,10 @@ from typing import Protocol, runtime_checkable
 
 from protocols.errors import PortError
 from protocols.machine import Machine, SetBaud
+from protocols.psem.codes import START_BAUD
 from protocols.transports.port import Port
 
 BITS_AN_OCTET = 10
-START_BAUD = 9600
 CHUNK_OCTETS = 16
 #: The longest single wait on a port, so that a key press is seen.
 MAX_WAIT_US = 200_000

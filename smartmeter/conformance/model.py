@@ -184,7 +184,7 @@ def ask_under(tester: Tester, request: Request, fault: Fault) -> Answer:
         again = tester.want_packet("the answer again")
         if again.octets != first.octets:
             raise Deviation("the repetition differs from the answer")
-        return tester.answer_from(again)
+        return tester.answer(again)
     answer = tester.answer()
     copies_are_new = isinstance(request, Terminate) or psem == b"\x20"
     if fault is Fault.COPIED and not copies_are_new:

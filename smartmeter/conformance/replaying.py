@@ -37,7 +37,7 @@ def _again(each: Check, result: Result) -> Check:
 
     def act(bench: Bench) -> None:
         try:
-            steps = tuple(parse(text, bench.reader or bench.master) for text in result.steps)
+            steps = tuple(parse(text, bench.password) for text in result.steps)
         except ValueError as error:
             raise SettingsError("replay", str(error), "give a report as it was written") from error
         if (failure := attempt(bench, steps)) is not None:

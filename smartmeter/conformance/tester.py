@@ -7,7 +7,7 @@ what the rule says, or a :class:`Deviation`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from protocols.datalink.packet import (
     ACK,
@@ -15,6 +15,7 @@ from protocols.datalink.packet import (
     MAX_PACKET_OCTETS,
     MULTI,
     NAK,
+    OVERHEAD_OCTETS,
     STP,
     TOGGLE,
     Packet,
@@ -22,12 +23,12 @@ from protocols.datalink.packet import (
 )
 from protocols.errors import RemoteProtocolError
 from protocols.psem.codec import encode_request
-from protocols.psem.codes import BAUDS, ResponseCode, code_name
+from protocols.psem.codes import BAUDS, START_BAUD, ResponseCode, code_name
 from protocols.psem.services import Identify, Negotiate, Request, Terminate
-from smartmeter.conformance.line import START_BAUD, Line
+from smartmeter.conformance.line import Line
 from smartmeter.conformance.line_rules import OPTICAL, LineRules
 from smartmeter.conformance.transcript import Transcript
-from smartmeter.conformance.verdicts import Basis, Deviation, Unreachable
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable, Unreachable
 
 #: What a computer's ports add to the times that a device is granted.
 SLACK_US = 500_000
@@ -88,6 +89,12 @@ class Answer:
         if self.code not in codes:
             wanted = " or ".join(code.name for code in codes)
             raise Deviation(f"answered {code_name(self.code)}, not {wanted}", basis)
+        return self
+
+    def want_served(self, what: str) -> Answer:
+        """Give itself back; NotApplicable where the device does not have the service (sns)."""
+        if self.code == ResponseCode.sns:
+            raise NotApplicable(f"the device has no {what}")
         return self
 
     def want_refusal(self, basis: Basis | None = None) -> Answer:
@@ -176,8 +183,8 @@ class Tester:
             return 1, None
         if len(self._buffer) < 6:
             return 0, None
-        size = int.from_bytes(self._buffer[4:6], "big") + 8
-        if size > MAX_PACKET_OCTETS + 8:
+        size = int.from_bytes(self._buffer[4:6], "big") + OVERHEAD_OCTETS
+        if size > MAX_PACKET_OCTETS + OVERHEAD_OCTETS:
             return len(self._buffer), None
         if len(self._buffer) < size:
             return 0, None
@@ -234,7 +241,7 @@ class Tester:
 
     def message(self, psem: bytes) -> list[bytes]:
         """Give the packets of a message under the limits in force."""
-        room = self.packet_octets - 8
+        room = self.packet_octets - OVERHEAD_OCTETS
         pieces = [psem[at : at + room] for at in range(0, len(psem), room)]
         if len(pieces) == 1:
             return [self.packet(psem)]
@@ -244,12 +251,13 @@ class Tester:
             for n, piece in enumerate(pieces)
         ]
 
-    def answer(self) -> Answer:
-        """Take an answer of one or more packets, acknowledging each."""
-        return self.answer_from(None)
+    @property
+    def room_octets(self) -> int:
+        """Give the octets of the longest message under the limits in force."""
+        return (self.packet_octets - OVERHEAD_OCTETS) * self.packets
 
-    def answer_from(self, item: Item | None) -> Answer:
-        """Take an answer whose first packet has come already, or is still to come."""
+    def answer(self, item: Item | None = None) -> Answer:
+        """Take an answer, acknowledging each packet; ``item`` is its first where that has come."""
         begin_us = self.now_us()
         packets: list[Packet] = []
         while True:
@@ -277,10 +285,9 @@ class Tester:
                 f"identity {packet.identity:02X}H, the request had {self.identity:02X}H",
                 Basis.ONE_SOURCE,
             )
-        if len(packet.data) + 8 > self.packet_octets:
-            raise Deviation(
-                f"a packet of {len(packet.data) + 8} octets, {self.packet_octets} are in force"
-            )
+        octets = len(packet.data) + OVERHEAD_OCTETS
+        if octets > self.packet_octets:
+            raise Deviation(f"a packet of {octets} octets, {self.packet_octets} are in force")
         if first and (packet.is_multi != packet.is_first or packet.seq_nbr >= self.packets):
             raise Deviation(f"ctrl {packet.ctrl:02X}H and seq-nbr {packet.seq_nbr} begin no answer")
         if not first:
@@ -300,8 +307,7 @@ class Tester:
             self.write(octets)
             sent_us = self.now_us()
             acknowledged_us = self.want_ack().at_us - sent_us
-        answer = self.answer()
-        return Answer(answer.code, answer.data, answer.packets, acknowledged_us, answer.answered_us)
+        return replace(self.answer(), acknowledged_us=acknowledged_us)
 
     def negotiate(self, octets: int, packets: int, bauds: tuple[int, ...] = ()) -> Answer:
         """Negotiate, and go by what is granted from the ACK of the answer on."""
@@ -309,7 +315,7 @@ class Tester:
         if answer.ok and len(answer.data) >= 3:
             self.packet_octets = int.from_bytes(answer.data[:2], "big")
             self.packets = answer.data[2]
-            if (self.packet_octets - 8) * self.packets < LEAST_OCTETS:
+            if self.room_octets < LEAST_OCTETS:
                 room = f"{self.packet_octets} octets x {self.packets} packets"
                 raise Deviation(f"Negotiate grants {room}, which hold no request")
             code = answer.data[3] if len(answer.data) > 3 else None

@@ -24,7 +24,7 @@ from protocols.errors import RemoteProtocolError
 from protocols.psem.description import describe
 
 OCTETS_A_LINE = 16
-#: The most entries that are kept; a flood is summarised.
+#: The most entries that are kept: a flood must not fill the report.
 MAX_ENTRIES = 2_000
 #: A packet up to the code of Security; passwords are shown as fill.
 _SECURITY_HEAD = re.compile(rb"\xee.{5}\x51", re.DOTALL)
@@ -47,20 +47,16 @@ class Entry:
 
 @dataclass
 class Transcript:
-    """All that passed since the last ``clear``."""
+    """All that passed on a line, in order; beyond ``MAX_ENTRIES`` nothing is kept."""
 
     entries: list[Entry] = field(default_factory=list)
-
-    def clear(self) -> None:
-        """Begin anew."""
-        self.entries.clear()
 
     def sent(self, data: bytes, at_us: int) -> None:
         """Note what we sent."""
         self._add(Entry(at_us, True, data))
 
     def received(self, data: bytes, at_us: int) -> None:
-        """Note what came; pieces that follow each other at once are one."""
+        """Note what came."""
         self._add(Entry(at_us, False, data))
 
     def remark(self, text: str, at_us: int) -> None:

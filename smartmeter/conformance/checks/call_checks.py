@@ -62,13 +62,9 @@ def default_time_outs(bench: Bench) -> None:
 @check("D100", "call", "Timing Setup is answered with what is then used; in ID only", seconds=14)
 def timing_setup(bench: Bench) -> None:
     """Four values, none 0; with 10 s of traffic time-out asked for, less than 30 s are kept."""
-    bench.need("TimingSetup")
     bench.base().ask(SETUP).want(isss, sns)
     tester = bench.id_state()
-    answer = tester.ask(SETUP)
-    if answer.code == sns:
-        raise NotApplicable("the device has no TimingSetup")
-    values = answer.want(ok).data
+    values = tester.ask(SETUP).want_served("TimingSetup").want(ok).data
     if len(values) != 4 or not all(values[:3]):
         raise Deviation(f"answered with {values.hex(' ') or 'nothing'}, four values are due")
     traffic_us = values[0] * 1_000_000

@@ -15,7 +15,7 @@ FLOOD_OCTETS = 20_000
 
 def _still_itself(bench: Bench, before: bytes, why: str) -> None:
     try:
-        tester = bench.session(room=True, password=bench.reader or bench.master)
+        tester = bench.session(room=True, password=bench.password)
     except (Deviation, Unreachable) as error:
         raise Deviation(f"{why}: no session is possible any more ({error})") from error
     answer = tester.ask(FullRead(1))

@@ -85,7 +85,7 @@ def read_too_early(bench: Bench) -> None:
 @check("D56", "session", "Security is isss in Base and ID, or sns everywhere", seconds=2)
 def security_too_early(bench: Bench) -> None:
     """With the right password, as none other is tried."""
-    password = bench.reader or bench.master
+    password = bench.password
     if password is None:
         raise NotApplicable("no password is known")
     bench.base().ask(Security(password)).want(isss, sns)

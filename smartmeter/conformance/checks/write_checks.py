@@ -13,14 +13,23 @@ from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, IndexRead, IndexWrite, OffsetWrite
 from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, check, octets_of
-from smartmeter.conformance.checks.service_checks import lacking
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
 ok, sns, onp, iar = ResponseCode.ok, ResponseCode.sns, ResponseCode.onp, ResponseCode.iar
 isc, err = ResponseCode.isc, ResponseCode.err
 #: Tables whose octets mean nothing to a meter's working: names.  Only these are written.
 SAFE_TABLES = (5, 6)
+#: What a Write has beside the table's octets: code, table id, count and checksum.
+WRITE_OVERHEAD_OCTETS = 6
 ADVICE = Basis.RECOMMENDATION
+
+
+def safe_table_of(bench: Bench) -> int:
+    """Give a table that may be written; NotApplicable where ST-00 lets neither be."""
+    for number in SAFE_TABLES:
+        if number in bench.format.std_tbls_write:
+            return number
+    raise NotApplicable("ST-00 lets neither ST-05 nor ST-06 be written")
 
 
 @contextmanager
@@ -31,12 +40,10 @@ def _borrowed(bench: Bench) -> Iterator[tuple[int, bytes]]:
     """
     if bench.master is None:
         raise NotApplicable("no password that allows writing is known")
-    writable = [n for n in SAFE_TABLES if n in bench.format.std_tbls_write]
-    if not writable:
-        raise NotApplicable("ST-00 lets neither ST-05 nor ST-06 be written")
-    table, tester = writable[0], bench.session(room=True, password=bench.master)
+    table = safe_table_of(bench)
+    tester = bench.session(room=True, password=bench.master)
     original = bench.read(table)
-    if len(original) + 6 > (tester.packet_octets - 8) * tester.packets:
+    if len(original) + WRITE_OVERHEAD_OCTETS > tester.room_octets:
         raise NotApplicable("the table does not fit one Write")
     bench.journal.note(table, original)
     try:
@@ -70,8 +77,7 @@ def write_by_offset(bench: Bench) -> None:
     """Across the end it is onp, and changes nothing."""
     with _borrowed(bench) as (table, original):
         tester = bench.tester
-        answer = tester.ask(OffsetWrite(table, 2, b"XYZ"))
-        lacking(answer, "writes by offset")
+        answer = tester.ask(OffsetWrite(table, 2, b"XYZ")).want_served("writes by offset")
         answer.want(ok)
         changed = original[:2] + b"XYZ" + original[5:]
         if bench.read(table) != changed:
@@ -93,11 +99,9 @@ def write_by_index(bench: Bench) -> None:
     """The first element of the table; one nine levels deep is not there.  sns is no fault."""
     with _borrowed(bench) as (table, original):
         tester = bench.tester
-        answer = tester.ask(IndexRead(table, (0,), 1))
-        lacking(answer, "access by index")
+        answer = tester.ask(IndexRead(table, (0,), 1)).want_served("access by index")
         element = octets_of(answer.want(ok))
-        answer = tester.ask(IndexWrite(table, (0,), _other(element)))
-        lacking(answer, "writes by index")
+        answer = tester.ask(IndexWrite(table, (0,), _other(element))).want_served("writes by index")
         answer.want(ok)
         if bench.read(table) != _other(element) + original[len(element) :]:
             raise Deviation("other octets have changed")
@@ -252,6 +256,5 @@ def procedure_by_offset(bench: Bench) -> None:
         raise NotApplicable("no password that allows procedures is known")
     initiate = unknown_initiate(bench, bench.rng.randrange(1, 250))
     tester = bench.session(room=True, password=bench.master)
-    answer = tester.ask(OffsetWrite(WRITE_ONLY, 1, initiate))
-    lacking(answer, "writes by offset")
+    answer = tester.ask(OffsetWrite(WRITE_ONLY, 1, initiate)).want_served("writes by offset")
     answer.want_refusal()
