@@ -368,8 +368,7 @@ def device_toggle(bench: Bench) -> None:
 def time_out_from_the_last_octet(bench: Bench) -> None:
     """A long packet takes its time on the line; its repetition comes 2 s after its end."""
     bench.need("Negotiate")
-    tester = bench.session(room=True)
-    number = bench.public()
+    number, tester = bench.public(), bench.tester
     tester.write(tester.packet(b"\x30" + number.to_bytes(2, "big")))
     tester.want_ack()
     first = tester.want_packet()

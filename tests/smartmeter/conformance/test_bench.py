@@ -208,6 +208,16 @@ def test_a_grant_that_holds_no_request_is_a_deviation_and_not_an_error_of_ours()
     assert any("hold no request" in result.text for result in results)
 
 
+@pytest.mark.parametrize("name", ["D84", "D88"])
+def test_a_check_of_limits_finds_no_fault_where_st_00_is_long_and_grants_are_small(
+    name: str,
+) -> None:
+    options = ServerOptions(max_packet_octets=128, max_packets=1)
+    bench = Bench.on(SimulatedLine(Server(ModelDevice({0: bytes(200)}), options)), 1)
+    (result,) = run(bench, plan(frozenset(), names=frozenset({name})))
+    assert result.verdict is Verdict.PASSED, result.text
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_our_meter_passes_every_group(seed: int) -> None:
     results = run(bench_on(original(), ALL, seed), plan(ALL, seed=seed))
