@@ -81,7 +81,7 @@ def _table(old: Snapshot, new: Snapshot, number: int) -> Iterator[Difference]:
 
 
 def _octets(before: bytes, after: bytes) -> str:
-    """Tell of octets that have no field, or none that is valid."""
+    """Describe a difference between octets that no field explains, or that do not decode."""
     places = [k for k, (a, b) in enumerate(zip(before, after, strict=False)) if a != b]
     length = f"has {len(after)} octets, had {len(before)}" if len(before) != len(after) else ""
     if not places:

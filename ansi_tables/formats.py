@@ -130,6 +130,7 @@ class DeviceFormat:
         )
 
 
+#: The bit sets at the end of ST-00, in their order; each is as long as its dimension says.
 SET_NAMES = (
     "STD_TBLS_USED",
     "MFG_TBLS_USED",

@@ -219,7 +219,7 @@ def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tup
 
     element, sequence = status["LAST_BLOCK_ELEMENT"], status["LAST_BLOCK_SEQ_NBR"]
     if not status["NBR_VALID_INT"] and element <= shape.blocks:
-        return element % shape.blocks, sequence  # it was only begun, and has no time for that
+        return element % shape.blocks, sequence  # only begun: it has no end time yet
     is_full = status["NBR_VALID_BLOCKS"] >= shape.blocks and element < shape.blocks
     if is_full and is_oldest(shape, end(element), end(element + older), end(element - older)):
         return (element + older) % shape.blocks, sequence - 1
@@ -273,10 +273,11 @@ def written_intervals(shape: ProfileShape, data: bytes, at: int) -> int:
 
 
 def first_since(oldest: int, following: int, interval_s: int, between: tuple[int, int]) -> int:
-    """Give the sequence of the first interval of a ring that ended after an instant.
+    """Give the sequence number of a ring's first interval that ended after an instant.
 
-    The ring holds [oldest, following) at the second of the two instants (UTC seconds).  It is
-    found by numbers, as the meter's clock may have been wrong; of no length, it is ``following``.
+    ``between`` are that instant and the one of reading (UTC seconds), when the ring held the
+    numbers ``oldest`` to below ``following``.  Intervals are counted back from the newest, as
+    the times in the ring may come from a wrong clock.  Without a length none has ended since.
     """
     since_s, utc_s = between
     ended = max(0, utc_s // interval_s - since_s // interval_s) if interval_s else 0

@@ -202,10 +202,10 @@ MONITOR = Struct(
     "CONDITION" / Int8ul,
     "THRESHOLD" / Int64sl,  # BIT_SET, BIT_CLEAR: the bit
     "THRESHOLD_HIGH" / Int64sl,
-    "HYSTERESIS" / Int64sl,  # CHANGED: by no more is no change; bits, SILENT: not used
+    "HYSTERESIS" / Int64sl,  # CHANGED: only more than this is a change; not used: bits, SILENT
     "WINDOW_S" / Int32ul,  # RATE, SILENT; of the monotonic clock, as all durations here
     "MIN_DURATION_MS" / Int32ul,
-    "REARM_S" / Int32ul,  # told again no sooner than this after it was told
+    "REARM_S" / Int32ul,  # the least time between two reports
     "MAX_PER_HOUR" / Int8ul,  # 0: no limit
     "PERIOD_MS" / Int32ul,
     "DISPOSITION" / Int8ul,
@@ -216,8 +216,8 @@ MONITORS = Struct("MONITORS" / _list(MAX_MONITORS, MONITOR))
 OUTAGE = Struct(
     "ENABLED" / Int8ul,
     "THRESHOLD_S" / Int16ul,  # shorter is momentary; calendar seconds, 0..300
-    "LAST_GASP_COUNT" / Int8ul,  # messages that the hold-up energy allows; it is repeated so often
-    "LAST_GASP_SPREAD_MS" / Int16ul,  # each leaves at a moment of a window so long, by the ESN
+    "LAST_GASP_COUNT" / Int8ul,  # how often it is sent: what the hold-up energy allows
+    "LAST_GASP_SPREAD_MS" / Int16ul,  # the window of each; the ESN gives the moment in it
     "HOLD_UP_MS" / Int32ul,
     "DISPOSITION" / Int8ul,
     "SAG_PERMILLE" / Int16ul,  # of NOMINAL_V; 0: not watched

@@ -61,7 +61,7 @@ class SsiTable(IntEnum):
     COMMAND = 48
 
 
-#: Active tables in the order of their digest, each with its staging copy 8 above.
+#: Active tables, in the order of ``config_digest``; each has its staging copy 8 above.
 CONFIG_TABLES = (
     SsiTable.SCHEDULES,
     SsiTable.MONITORS,
@@ -375,6 +375,6 @@ BLANK_MONITOR: dict[str, Any] = {
     "DISPOSITION": Disposition.LOG,
 }
 
-#: The tables whose images make a meter context (decision 15), where the meter has them; with
-#: ST-22 and ST-27, without which nobody knows what a register counts.
+#: The tables whose images make a meter context, where the meter has them: all that one must know
+#: to read its registers, profiles and logs.
 CONTEXT_TABLES = (0, 11, 12, 13, 14, 15, 16, 21, 22, 27, 31, 41, 51, 53, 54, 61, 62, 71)

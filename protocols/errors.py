@@ -16,7 +16,7 @@
           ProcedureUnanswered  a procedure was started, and its answer is missing
       ServiceRefused           the peer answered a request with a negative code
       PortError                a port cannot be opened or has gone
-        PortNameError          it cannot be, for no port is named so
+        PortNameError          no port can have such a name
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class RemoteProtocolError(ProtocolError):
 
 
 class TableChecksumError(RemoteProtocolError):
-    """Table octets (``data``) came with a wrong checksum; perhaps its one's complement."""
+    """Table octets (``data``) came with a wrong checksum.
+
+    ``ones_complement``: the sum was negated without the 1 that makes it a two's complement.
+    """
 
     def __init__(self, data: bytes, found: int, want: int) -> None:
         self.data = data
@@ -82,9 +85,9 @@ class OutcomeUnknown(LinkError):
 
 
 class ProcedureUnanswered(OutcomeUnknown):
-    """A procedure was started, and why its answer (ST-08) cannot be had: what it did is not known.
+    """A procedure was started, but its answer (ST-08) cannot be had: what it did is not known.
 
-    Whatever keeps the answer away, a refusal too: to start it again may do it twice.
+    A refusal to show ST-08 counts as well.  Starting the procedure again may do it twice.
     """
 
     def __init__(self, cause: Exception) -> None:

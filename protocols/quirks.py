@@ -1,7 +1,7 @@
 """What real meters do differently, by name; what was met, and what is tolerated.
 
-The numbers are those of section 7.1 of our protocol digest.  A client adapts
-to a quirk when it meets it and keeps a count, so that a person can be told
+The numbers are those of ``docs/c1218_quirks.rst``.  A client adapts to a quirk
+when it meets it and keeps a count, so that a person can be told
 (``smartmeter doctor PORT``).  Nothing here decides by itself: the machines ask
 :class:`Quirks` at the place where a quirk bites.
 """
@@ -101,7 +101,7 @@ class Quirk(Enum):
 
     @property
     def number(self) -> str:
-        """Give the number in the digest, as ``Q3``."""
+        """Give the number, as ``Q3``."""
         return self.value.number
 
     @property

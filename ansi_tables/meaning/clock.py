@@ -62,7 +62,7 @@ class ClockRules:
 
     @property
     def tells_only_now(self) -> bool:
-        """Tell whether of daylight saving only what ST-52 says of now is known: no dates."""
+        """Tell whether ST-52 tells of daylight saving now, and ST-54 has no dates of it."""
         return self.dst_applied and self.dst_min != 0 and self.dates == NO_CHANGES
 
     def moment(self, stored: TableTime | None, dst: bool | None = None) -> datetime | None:

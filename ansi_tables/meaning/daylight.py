@@ -1,8 +1,8 @@
 """When daylight saving begins and ends, by the dates of ST-54 and the hours of ST-53.
 
 CALENDAR_CTRL 1 switches it on, 2 off, 31 ends a list; a change happens at
-DST_TIME_EFF (the one back at STD_TIME_EFF where ST-53 has it), in the wall time
-that ends there.  RDATE rules with OFFSET 0 are dates of every year; the codes
+DST_TIME_EFF, the change back at STD_TIME_EFF where ST-53 has that member; both
+are in the wall time that they end.  RDATE rules with OFFSET 0 are dates of every year; the codes
 of other offsets are not public, so such a calendar tells nothing.
 """
 

@@ -16,7 +16,7 @@ from ansi_tables.layout import layout_for
 
 IDENTITY = 1
 MAKER, SERIAL = "MANUFACTURER", "MFG_SERIAL_NUMBER"
-#: What a serial number consists of that nobody has written.
+#: A serial number of nothing but these was never written: NUL, blank, 0 and erased memory.
 _BLANK = b"\x00 0\xff"
 
 

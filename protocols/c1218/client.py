@@ -444,7 +444,7 @@ class Client:
         return self._baud_after_sent is not None
 
     def _adopt_grant(self, request: Negotiate, granted: bytes) -> None:
-        """Take over packet size, count and speed; ours are the limits for what we send (O21)."""
+        """Take over packet size, count and speed; ours are the limits for what we send."""
         size = int.from_bytes(granted[:2], "big")
         if len(granted) < 3 or size < MIN_PACKET_OCTETS or not granted[2]:
             return

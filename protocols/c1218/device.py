@@ -75,16 +75,15 @@ class GuardedDevice(Protocol):
 
 @dataclass(frozen=True)
 class DeviceChoices:
-    """Where sources disagree or are silent, one option each; [the open point of our digest].
+    """Where public sources disagree or are silent, one option each.
 
-    * ``index_count_is_octets``: the count of an index read is octets, as in 1996 [O1].
-    * ``zero_count``: the answer to an offset read of 0 octets [O2].
-    * ``bad_checksum``: the answer to a Write with a wrong table checksum [O3].
-    * ``wait_once``: Wait stretches one idle period, not all until the session ends [O7].
-    * ``terminate_in_base``: the answer to Terminate in Base state [O11].
-    * ``bad_packets_are_traffic``: packets with a wrong checksum restart the traffic
-      time-out [O19].
-    * ``read_past_end``: a read that crosses a table's end gives what exists, not ``onp`` [D63].
+    * ``index_count_is_octets``: the count of an index read is octets, as in 1996.
+    * ``zero_count``: the answer to an offset read of 0 octets.
+    * ``bad_checksum``: the answer to a Write with a wrong table checksum.
+    * ``wait_once``: Wait stretches one idle period, not all until the session ends.
+    * ``terminate_in_base``: the answer to Terminate in Base state.
+    * ``bad_packets_are_traffic``: packets with a wrong checksum restart the traffic time-out.
+    * ``read_past_end``: a read that crosses a table's end gives what exists, not ``onp``.
     """
 
     index_count_is_octets: bool = False
@@ -102,12 +101,14 @@ DEFAULT_LINK_CHOICES = LinkChoices()
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What the device grants; the identification's version octets are configurable [O4].
+    """What the device grants, and the octets of its identification.
 
-    ``identification`` is the whole answer after its code, for a device that says more.
-    ``refusals`` are services that the device answers with a code in every state, as
-    one that does without Negotiate, Wait or Security does.  ``tolerates`` are quirks of
-    clients that are no fault here (CRC_SWAPPED).
+    * ``min_packet_octets``: a negotiated packet size is never smaller.
+    * ``identification``: the whole answer after its code, for a device that says more than
+      ``version`` and ``revision``.
+    * ``refusals``: services that the device answers with a code in every state, as one that
+      does without Negotiate, Wait or Security does.
+    * ``tolerates``: quirks of clients that are no fault here (CRC_SWAPPED).
     """
 
     max_packet_octets: int = 1024

@@ -16,7 +16,7 @@ from protocols.machine import US_PER_S
 from protocols.psem.services import Authenticate, Disconnect, Request, TimingSetup
 
 STANDARD = 2
-#: Time-outs before Timing Setup; the turn-around is C12.18's, no other was found (O16).
+#: Time-outs before Timing Setup; the turn-around is C12.18's, no other was found.
 TIMING = Timing(response_us=4_000_000, inter_character_us=1_000_000)
 TRAFFIC_US = 30_000_000
 #: The identity that every device answers to.

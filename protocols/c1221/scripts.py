@@ -62,8 +62,8 @@ class OpenedCall:
 def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[OpenedCall]:
     """Open a session in a call.
 
-    A device that cannot prove the key is told Terminate, and NotGenuine is raised; a refused
-    proof is no second time tried with the same ticket.
+    A device that cannot prove the key is told Terminate, and NotGenuine is raised; a proof
+    that was refused is not tried again with the same ticket.
     """
     quirks = quirks or Quirks()
     response = yield Identify()

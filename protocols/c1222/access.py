@@ -38,7 +38,7 @@ from protocols.psem.services import (
 )
 
 _OK = bytes([ResponseCode.ok])
-#: What a message with TEST set must not do (C12.22 digest 9.6, from memory: ``onp``).
+#: What a message with TEST set must not do; that the answer is ``onp`` is from memory.
 _CHANGES = (FullWrite, OffsetWrite, IndexWrite, Disconnect, Deregister)
 
 #: What somebody may do: a value of the node's host, given back with each task.

@@ -10,7 +10,7 @@ from typing import Protocol
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.security import EaxPrime
 
-#: Of answers that a history keeps to repeat them.
+#: What a history keeps of answers, to repeat them when a request comes again.
 MAX_ANSWER_OCTETS = 4 << 20
 
 

@@ -398,7 +398,8 @@ class Node:
     def clock_set(self) -> None:
         """The clock was set: stamps follow it, also back.
 
-        Only for who never takes an invocation id twice: it alone keeps (IV, id) from repeating.
+        Only for a node that never uses an invocation id twice: IVs come again where the clock
+        went back, and then the id alone keeps the pair (IV, id) from repeating.
         """
         self._last_iv = 0
 

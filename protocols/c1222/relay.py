@@ -77,16 +77,20 @@ class _Group:
 
 
 class Relay:
-    """One relay.  ``upstream`` is the path to the next relay or the master; None at the top.
+    """One relay.
 
-    ``node`` is its own title, keys and transactions.  ``ways`` gives paths that its owner
-    knows, and ``members`` those to all below a title;
-    ``seek`` begins to look for one and tells whether there is hope: then the message waits
-    until ``way_found`` or ``way_lost``.  ``call`` does the same for one whose way is silent, and
-    may only be slow.  ``moved`` is told of a title that has answered by a way that was looked
-    for, and not by the one that was known, ``learned`` of one whose way was learned from what
-    passed, None: that there is none any more.  ``address_of`` gives the native address of a path's
-    far end, or with True the own one as seen from there.
+    * ``node``: its own title, keys and transactions.
+    * ``upstream``: the path to the next relay or the master; None at the top.
+
+    What its owner knows and does:
+
+    * ``ways``: gives the path to a title, ``members`` those to all below a title.
+    * ``seek``: begins to look for a title, and tells whether there is hope; then the message
+      waits until ``way_found`` or ``way_lost``.
+    * ``call``: the same for a title whose way is silent, but perhaps only slow.
+    * ``moved``: is told of a title that answered by the way that was looked for.
+    * ``learned``: is told of a title whose way was learned from what passed; None: of its loss.
+    * ``address_of``: the native address of a path's far end; with True our own, as seen there.
     """
 
     def __init__(
@@ -279,8 +283,8 @@ class Relay:
     def _is_for_upstream(self, apdu: Apdu) -> bool:
         """Tell whether a registration without a called title is for the master behind us.
 
-        A node that does not know its master's title registers so (C12.22 digest, 9.1).  What is
-        secured is for no relay without keys of its own, so it is taken for one.
+        A node that does not know its master's title registers so.  What a secured message asks
+        for cannot be seen without its key: it is taken for a registration.
         """
         if apdu.called is not None or self.registrar is not None or self.upstream is None:
             return False

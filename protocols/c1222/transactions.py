@@ -37,7 +37,7 @@ HINTS = frozenset(
 NO_ANSWER = "no answer in time"
 #: Why one ends whose answer may still come: a relay waits no longer, or we do not.
 UNANSWERED = frozenset((NO_ANSWER, code_name(ResponseCode.nett)))
-#: Who waits longer for an answer than a relay does is not told by one that it waits no more.
+#: A request that waits longer than a relay does outlives the relay's ``nett``: the answer may come.
 RELAY_WAITS_US = 60_000_000
 #: Why one ends whose answer nobody wants any more.
 ABANDONED = "abandoned"

@@ -79,8 +79,8 @@ class Copies:
     def note_toggle(self, packet: Packet, begins_with_0: bool) -> None:
         """Learn from a new packet's toggle bit, before it is taken.
 
-        ``begins_with_0``: the peer's first one should be clear.  A bit that differs from the last
-        packet's tells something where both belong to us: an answer left over (Q6) may have any.
+        ``begins_with_0``: the first bit of this peer should be 0.  That a bit differs from the last
+        one proves that it alternates only between answers to us: one left over (Q6) may have any.
         """
         toggle = packet.ctrl & TOGGLE
         if self._last is None:

@@ -55,7 +55,7 @@ SLOWEST_OCTET_US = 33_334
 
 
 class Collision(Enum):
-    """What a new packet means while the own last packet is unacknowledged (open point O10)."""
+    """What a new packet means while the own last packet is unacknowledged: three readings."""
 
     IMPLIED_ACK = "the client takes it as the answer"
     REPEAT = "a strict client drops it unacknowledged, and repeats its own packet"

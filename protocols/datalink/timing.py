@@ -12,10 +12,10 @@ from dataclasses import dataclass
 class Timing:
     """How long one end waits, and how often it repeats.
 
-    ``retries`` are repetitions beside the first transmission; several clients
-    count transmissions instead (open point O15).  NAKs and time-outs share the
-    count.  The two time-outs are taken as the patience that a receiver must
-    have at least (O18).
+    ``retries`` are repetitions beside the first transmission (several clients
+    count transmissions instead).  NAKs and time-outs share the count.  The two
+    time-outs are taken as the patience that a receiver must have at least; the
+    public sources do not say whose time they are.
     """
 
     response_us: int = 2_000_000
@@ -29,10 +29,10 @@ DEFAULT_TIMING = Timing()
 
 @dataclass(frozen=True)
 class LinkChoices:
-    """Where sources disagree, one option each; the names of the open points are in brackets.
+    """Where public sources disagree, one option each.
 
-    * ``nak_incomplete_header``: NAK, not silence, when a packet stops in its header (O8).
-    * ``nak_out_of_sequence``: NAK, not an ACK, for a packet that continues nothing (O9).
+    * ``nak_incomplete_header``: NAK, not silence, when a packet stops in its header.
+    * ``nak_out_of_sequence``: NAK, not an ACK, for a packet that continues nothing.
     """
 
     nak_incomplete_header: bool = True

@@ -6,32 +6,32 @@ from enum import IntEnum
 
 
 class ResponseCode(IntEnum):
-    """First octet of every answer."""
+    """First octet of every answer; those from ``sme`` on are C12.22's."""
 
     ok = 0x00
-    err = 0x01
-    sns = 0x02
-    isc = 0x03
-    onp = 0x04
-    iar = 0x05
-    bsy = 0x06
-    dnr = 0x07
-    dlk = 0x08
-    rno = 0x09
-    isss = 0x0A
-    sme = 0x0B
-    uat = 0x0C
-    nett = 0x0D
-    netr = 0x0E
-    rqtl = 0x0F
-    rstl = 0x10
-    sgnp = 0x11
-    sgerr = 0x12
+    err = 0x01  # error
+    sns = 0x02  # service not supported
+    isc = 0x03  # insufficient security clearance
+    onp = 0x04  # operation not possible
+    iar = 0x05  # inappropriate action requested
+    bsy = 0x06  # device busy
+    dnr = 0x07  # data not ready
+    dlk = 0x08  # data locked
+    rno = 0x09  # renegotiate request
+    isss = 0x0A  # invalid service sequence state
+    sme = 0x0B  # security mechanism error
+    uat = 0x0C  # unknown application title
+    nett = 0x0D  # network time-out
+    netr = 0x0E  # network not reachable
+    rqtl = 0x0F  # request too large
+    rstl = 0x10  # response too large
+    sgnp = 0x11  # segmentation not possible
+    sgerr = 0x12  # segmentation error
     #: A maker's own: the requester has no registration with this device (one source).
     PRIVATE = 0x1E
 
 
-#: What is refused by these may be had when it is asked for again.
+#: A request that is refused with one of these may succeed later.
 NOT_NOW = frozenset((ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk))
 
 

@@ -5,7 +5,7 @@
     std | ver | rev | tagged features in any order | 00
 
 The tags have no common length rule, so what follows an unknown one cannot be
-read: it is kept as it came (``rest``), and is no error (open point O6).
+read: it is kept as it came (``rest``), and is no error (our choice).
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class Disconnect(Request):
 class Authenticate(Request):
     """53H (C12.21): a proof that a key is known; ``block`` is the ticket, encrypted by it.
 
-    One source: another public client puts an octet 00 between key and block (O20).
+    One source: another public client puts an octet 00 between key and block.
     """
 
     key_id: int

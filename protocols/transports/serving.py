@@ -158,28 +158,28 @@ async def serve_serial(
 
 async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int], None]) -> None:
     """Serve a machine on TCP, one client at a time as on a line, until cancelled."""
-    line: dict[str, asyncio.StreamWriter] = {}
+    line: asyncio.StreamWriter | None = None
 
     def write(data: bytes) -> None:
-        writer = line.get("writer")
-        if writer is not None and not writer.is_closing():
-            writer.write(data)
+        if line is not None and not line.is_closing():
+            line.write(data)
 
     served = ServedMachine(machine, write)
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if "writer" in line:
-            line["writer"].close()
-        line["writer"] = writer
+        nonlocal line
+        if line is not None:
+            line.close()
+        line = writer
         # Ended with the server: asyncio would print a task of a connection that ends as cancelled.
         with contextlib.suppress(OSError, asyncio.CancelledError):
             while data := await reader.read(READ_OCTETS):
-                if line.get("writer") is not writer:
+                if line is not writer:
                     break
                 served.feed(data)
         writer.close()
-        if line.get("writer") is writer:
-            del line["writer"]
+        if line is writer:
+            line = None
 
     try:
         server = await asyncio.start_server(client, host, port)
@@ -192,5 +192,5 @@ async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int
     finally:
         # Not "async with": from Python 3.12 on that waits until the client goes.
         server.close()
-        for writer in line.values():
-            writer.close()
+        if line is not None:
+            line.close()

@@ -13,13 +13,11 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
+from ansi_tables.events import MANUFACTURER_EVENT
 from ansi_tables.times import encode_time
 from smartmeter.meter.lists import KeptList, ListPointers
 from smartmeter.meter.profile import ListStyle
 from smartmeter.meter.program import Program
-
-#: Bit 11 of an event's code: a manufacturer's.
-MFG_EVENT = 0x0800
 
 
 class EventCode(IntEnum):
@@ -74,13 +72,15 @@ class EventCode(IntEnum):
     ED_SEALED = 56
     ED_UNSEALED = 57
     #: Ours, with the bit of a manufacturer's code: the standard has none for them.
-    MFG_SWELL = MFG_EVENT | 0
-    MFG_LOAD_SIDE_VOLTAGE = MFG_EVENT | 1
+    MFG_SWELL = MANUFACTURER_EVENT | 0
+    MFG_LOAD_SIDE_VOLTAGE = MANUFACTURER_EVENT | 1
 
 
 #: The standard's events, and our own numbers of the others.
-STANDARD_EVENTS = tuple(int(code) for code in EventCode if code < MFG_EVENT)
-MFG_EVENTS = frozenset(code & ~MFG_EVENT for code in EventCode if code >= MFG_EVENT)
+STANDARD_EVENTS = tuple(int(code) for code in EventCode if code < MANUFACTURER_EVENT)
+MFG_EVENTS = frozenset(
+    code & ~MANUFACTURER_EVENT for code in EventCode if code >= MANUFACTURER_EVENT
+)
 #: Events that say what a table or procedure did: the set of the control table that they need too.
 _MONITORED_SETS = {
     EventCode.TABLE_WRITTEN: "STD_TBLS_MONITORED_FLAGS",
@@ -115,8 +115,9 @@ class Log:
         """Tell whether the control table wants an event in this log."""
         if not self.list.pointers.capacity:
             return False
-        kind = "MFG" if code & MFG_EVENT else "STD"
-        if code & ~MFG_EVENT not in self._monitored.get(f"{kind}_EVENTS_MONITORED_FLAGS", ()):
+        kind = "MFG" if code & MANUFACTURER_EVENT else "STD"
+        monitored = self._monitored.get(f"{kind}_EVENTS_MONITORED_FLAGS", ())
+        if code & ~MANUFACTURER_EVENT not in monitored:
             return False
         needed = _MONITORED_SETS.get(code)
         return needed is None or subject in self._monitored[needed]

@@ -9,9 +9,10 @@ a clock (TM_FORMAT 0) has no calendar and no load profile.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansi_tables.decades.d06_load_profile import INTERVAL_FORMATS
 from smartmeter.meter.display_codes import Item, Kind, State
 from smartmeter.meter.event_log import STANDARD_EVENTS
 from smartmeter.meter.procedures import PRECISE, SUPPORTED
@@ -53,8 +54,6 @@ from smartmeter.meter.quantities import (
 #: Lengths of intervals in minutes that divide the day and fit one octet.
 _LENGTHS = tuple(minutes for minutes in range(1, 256) if 1440 % minutes == 0)
 _DEMAND_LENGTHS = (1, 2, 3, 5, 10, 15, 20, 30, 60)
-#: Formats of INT_FMT_CDE, with their names in ST-61.
-_INTERVAL_CODES = ("UINT8", "UINT16", "UINT32", "INT8", "INT16", "INT32", "NI_FMAT1", "NI_FMAT2")
 _QUADRANTS = ((1, 4), (2, 3), (1, 2), (3, 4), (1,), (2,), (3,), (4,), (1, 2, 3, 4))
 #: Quantities as they are now, with the multiplier of ST-12.
 _MOMENTARY = (
@@ -141,9 +140,7 @@ class _Draw:
         width = self.chance.randint(1, 4)
         if self.chance.yes(30):
             found.all = [
-                SourceProfile(s.unit, s.demand, n.to_bytes(width, "big"), s.constants, s.applied)
-                if self.chance.yes()
-                else s
+                replace(s, data_id=n.to_bytes(width, "big")) if self.chance.yes() else s
                 for n, s in enumerate(found.all)
             ]
         return found
@@ -277,8 +274,8 @@ class _Draw:
         formats = set()
         for number in numbers:
             chosen = self.chance.pick(usable, 5) or [0]
-            code = self.chance.randrange(8)
-            formats.add(f"INV_{_INTERVAL_CODES[code]}_FLAG")
+            code = self.chance.choice(tuple(INTERVAL_FORMATS))
+            formats.add(f"INV_{INTERVAL_FORMATS[code]}_FLAG")
             intervals = self.chance.randint(1, 48)
             # At most 21 octets a value, a reading and a status.
             most = max(1, _MAX_SET_OCTETS // (25 * len(chosen) * (intervals + 2)))
@@ -292,7 +289,7 @@ class _Draw:
                 )[0]
                 for source in chosen
             ]
-            control[f"INT_FMT_CDE{number}"] = 1 << code
+            control[f"INT_FMT_CDE{number}"] = code
             control[f"SCALARS_SET{number}"] = [self.chance.choice((1, 2, 10)) for _ in chosen]
             control[f"DIVISOR_SET{number}"] = [self.chance.choice((1, 3, 1000)) for _ in chosen]
             self.lists[f"profile{number}"] = self._style()
@@ -360,12 +357,15 @@ def draw_profile(seed: int) -> DeviceProfile:
     if has_time and draw.chance.yes(85):
         draw.profile_sets(sources, formats.std_version_no)
     pending = draw.chance.choice((0, 0, 3, 12))
-    unfit = {12, 13, 14, 15} if not pending else set()
-    unfit |= {10} if not has_time else set()
     has_precise_time = formats.tm_format in (1, 2) and formats.std_version_no > 1
-    unfit |= set() if has_precise_time else set(PRECISE)
     has_switch = draw.chance.yes(30)
-    unfit |= set() if has_switch else {21}
+    needs = (
+        (pending > 0, (12, 13, 14, 15)),
+        (has_time, (10,)),
+        (has_precise_time, PRECISE),
+        (has_switch, (21,)),
+    )
+    unfit = {number for there, numbers in needs if not there for number in numbers}
     usable = [number for number in SUPPORTED if number not in unfit]
     procedures = tuple(sorted({4, 5, 9, *draw.chance.some(usable, 75)} - unfit))
     if draw.chance.yes(85):

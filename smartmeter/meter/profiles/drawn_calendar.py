@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import date, time
 
+from ansi_tables.identifiers import DAYS_OF_WEEK
 from smartmeter.meter.profile import Values
 from smartmeter.meter.profiles.chance import Chance
-
-_WEEK = ("SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY")
 
 
 def calendar_tables(draw: Chance, tiers: int) -> dict[int, Values]:
@@ -23,7 +22,7 @@ def calendar_tables(draw: Chance, tiers: int) -> dict[int, Values]:
     recurring = [_rule(draw, seasons, specials, anchored) for _ in range(draw.randint(0, 8))]
     switches = [s for n in range(schedules) for s in _switches(draw, n, tiers)]
     weekly = "SEPARATE_WEEKDAYS_FLAG" in chosen2
-    names = _WEEK if weekly else ("SATURDAY", "SUNDAY", "WEEKDAY")
+    names = DAYS_OF_WEEK if weekly else ("SATURDAY", "SUNDAY", "WEEKDAY")
     lengths = (len(dates) + draw.randint(0, 3), len(recurring) + draw.randint(0, 3))
     dimensions = {
         "TIME_FUNC_FLAG1": chosen1,

@@ -187,7 +187,7 @@ RESIDENTIAL_TOU = DeviceProfile(
     },
     data=(4, 23, 24, 25, 26, 28, 42, 52, 55, 56, 57, 63, 64, 74, 76),
     procedures=SUPPORTED,
-    writable=(*parts.CONFIGURABLE,),
+    writable=parts.CONFIGURABLE,
     events=_EVENTS,
     limits={
         10: {"NBR_DEMAND_CTRL_ENTRIES": 2},

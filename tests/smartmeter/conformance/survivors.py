@@ -39,7 +39,7 @@ SURVIVORS = {
         "1FH is no response code, and only a device that ends sessions itself looks at one"
     ),
     "server._leave: without self._traffic_us = self._options.traffic_us": (
-        "it differs only where a Wait lasts until the next, which is not the default (O7)"
+        "it differs only where a Wait lasts until the next, which is not the default"
     ),
     "server._read: offset + count > len(data) and "
     "(not self._options.choices.read_past_end) with Or": (
