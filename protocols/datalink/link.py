@@ -92,6 +92,14 @@ class PacketDamaged(Event):
     """Something that began like a packet was refused."""
 
 
+class _Copy(Enum):
+    """Where the copy of our packet is that was sent last."""
+
+    WAITS = "not given to the host yet"
+    LEAVES = "given to the host, which has not said yet that it left"
+    LEFT = "on the line, or there is none"
+
+
 @dataclass(frozen=True)
 class LinkFailed(Event):
     """Our packet was not acknowledged after all repetitions; ``refused``: each one was NAKed."""
@@ -135,8 +143,7 @@ class Link:
         self._sendings = 0
         self._naks = 0
         self._unheard = 0
-        self._copy_waits = False
-        self._copy_leaves = False
+        self._copy = _Copy.LEFT
         self._due_us: int | None = None
         self._wake = False
         self._sleep = Sleep(self.quirks)
@@ -294,17 +301,18 @@ class Link:
             return b""
         data = bytes(self._out)
         self._out.clear()
-        if not self._held:
-            self._copy_leaves, self._copy_waits = self._copy_waits, False
+        if not self._held and self._copy is _Copy.WAITS:
+            self._copy = _Copy.LEAVES
         if self.quirks.on(Quirk.ECHO):
             self._echo.wrote(data)
         return data
 
     def sent(self, now_us: int) -> None:
         """Start the response time-out at the last byte that left."""
-        if self._copy_leaves and self._due_us is not None:
-            self._due_us = now_us + self.timing.response_us
-        self._copy_leaves = False
+        if self._copy is _Copy.LEAVES:
+            self._copy = _Copy.LEFT
+            if self._due_us is not None:
+                self._due_us = now_us + self.timing.response_us
         self._sent_us = now_us
 
     def events(self) -> Sequence[Event]:
@@ -336,18 +344,23 @@ class Link:
             self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
         self._put(self._octets, now_us)
         self._last_sent = self._octets
-        self._copy_waits = True
+        self._copy = _Copy.WAITS
         # Until the host says that it has left: a long packet takes its time.
         leaving_us = len(self._octets) * SLOWEST_OCTET_US
         self._due_us = now_us + self.timing.response_us + leaving_us
 
     def _response_due_us(self) -> int | None:
         """Give when the acknowledgment is overdue; not before our packet has left."""
-        return None if self._copy_waits or self._parser.inside else self._due_us
+        return None if self._copy is _Copy.WAITS or self._parser.inside else self._due_us
+
+    @property
+    def _unsent(self) -> bool:
+        """Tell whether no copy of our packet has been given to the host yet."""
+        return self._copy is _Copy.WAITS and self._sendings == 1
 
     def _repeat(self, now_us: int) -> None:
-        if self._copy_waits:
-            return  # it has not left yet: one copy is enough
+        if self._copy is _Copy.WAITS:
+            return  # one copy is enough
         if self._sendings > self.timing.retries:
             self._stop_sending()
             self._met = False  # who answers next may be another device
@@ -369,13 +382,13 @@ class Link:
 
     def _withdraw_copy(self) -> None:
         """Our packet is settled: a copy that has not left yet would be answered once more."""
-        if not self._copy_waits or self._sendings == 1:
+        if self._copy is not _Copy.WAITS or self._unsent:
             return
         for octets in (self._held, self._out):
             at = octets.rfind(self._octets)
             if at >= 0:
                 del octets[at : at + len(self._octets)]
-        self._copy_waits = False
+        self._copy = _Copy.LEFT
 
     def _acknowledged(self, now_us: int) -> None:
         self._withdraw_copy()
@@ -421,10 +434,10 @@ class Link:
         elif item in (Signal.BAD, Signal.CUT, Signal.TOO_LONG):
             self._put(bytes((NAK,)), now_us)
             self._events.append(PacketDamaged())
-        elif self._current is None or (self._copy_waits and self._sendings == 1):
+        elif self._current is None or self._unsent:
             return  # an ACK or NAK that nobody waits for
         elif item is Signal.NAK:
-            self._naks += not self._copy_waits  # one that comes twice counts once
+            self._naks += self._copy is not _Copy.WAITS  # one that comes twice counts once
             self._repeat(now_us)
         else:
             self._acknowledged(now_us)
@@ -467,7 +480,7 @@ class Link:
         self._assemble(packet)
 
     def _take_copy(self, packet: Packet, now_us: int) -> None:
-        if self._copy_waits and self._sendings == 1:
+        if self._unsent:
             return  # neither its acknowledgment nor our answer has left yet: once is enough
         self._put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
@@ -488,8 +501,7 @@ class Link:
         if self._collision is Collision.GIVE_UP:
             self._stop_sending()
             return True
-        unheard = self._waiting or (self._copy_waits and self._sendings == 1)
-        if self._collision is Collision.REPEAT or unheard:
+        if self._collision is Collision.REPEAT or self._waiting or self._unsent:
             return False  # or our request has not left, or not whole: this cannot be its answer
         self.quirks.note(Quirk.IMPLIED_ACK)
         self._copies.answered_at_once()

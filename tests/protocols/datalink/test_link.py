@@ -63,6 +63,16 @@ def test_a_long_packet_is_not_repeated_while_it_leaves() -> None:
     assert link.deadline_us() == left_us + RESPONSE_US
 
 
+def test_what_follows_a_packet_to_the_line_does_not_lengthen_the_wait_for_its_ack() -> None:
+    link = Link(Collision.IMPLIED_ACK)
+    link.send(b"request", 0)
+    packet = link.outgoing()
+    link.poke(1_000)
+    assert packet and link.outgoing() == NAK
+    link.sent(20_000)
+    assert link.deadline_us() == 20_000 + RESPONSE_US
+
+
 def test_a_packet_is_refused_where_each_of_its_copies_was() -> None:
     link, packet = sending()
     for number in range(1, 4):
