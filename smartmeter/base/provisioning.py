@@ -84,34 +84,26 @@ def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
 
 
 def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
-    fault = ""
-    bits = MAX_BITS if monitor["PATH"] else 8 * monitor["WIDTH"]
-    if monitor["PERIOD_MS"] < MIN_WATCH_PERIOD_MS:
-        fault = f"PERIOD_MS below {MIN_WATCH_PERIOD_MS}"
-    elif monitor["CONDITION"] not in set(Condition):
-        fault = "unknown CONDITION"
-    elif not monitor["PATH"] and not monitor["WIDTH"]:
-        fault = "neither PATH nor WIDTH"
-    elif monitor["CONDITION"] in (Condition.RATE, Condition.SILENT) and not monitor["WINDOW_S"]:
-        fault = "WINDOW_S is missing"
-    elif not -18 <= monitor["POWER"] <= 18:
-        fault = "POWER is not -18..18"
-    elif monitor["SCALED"] and not monitor["PATH"]:
-        fault = "SCALED without PATH"
-    elif monitor["CONDITION"] in (Condition.BIT_SET, Condition.BIT_CLEAR) and not (
-        0 <= monitor["THRESHOLD"] < bits
-    ):
-        fault = f"THRESHOLD is no bit, 0..{bits - 1}"
-    elif monitor["CONDITION"] == Condition.OUTSIDE and (
-        monitor["THRESHOLD"] > monitor["THRESHOLD_HIGH"]
-    ):
-        fault = "THRESHOLD above THRESHOLD_HIGH, so that everything is OUTSIDE"
-    elif monitor["CONDITION"] == Condition.RATE and monitor["THRESHOLD"] < 0:
-        fault = "THRESHOLD of a RATE below 0"
-    elif monitor["HYSTERESIS"] < 0:
-        fault = "HYSTERESIS below 0"
-    elif monitor["DISPOSITION"] not in set(Disposition):
-        fault = "unknown DISPOSITION"
+    path, condition, threshold = monitor["PATH"], monitor["CONDITION"], monitor["THRESHOLD"]
+    is_bit = condition in (Condition.BIT_SET, Condition.BIT_CLEAR)
+    bits = MAX_BITS if path else 8 * monitor["WIDTH"]
+    faults = {
+        f"PERIOD_MS below {MIN_WATCH_PERIOD_MS}": monitor["PERIOD_MS"] < MIN_WATCH_PERIOD_MS,
+        "unknown CONDITION": condition not in set(Condition),
+        "neither PATH nor WIDTH": not path and not monitor["WIDTH"],
+        "WINDOW_S is missing": condition in (Condition.RATE, Condition.SILENT)
+        and not monitor["WINDOW_S"],
+        "POWER is not -18..18": not -18 <= monitor["POWER"] <= 18,
+        "SCALED without PATH": monitor["SCALED"] and not path,
+        f"THRESHOLD is no bit, 0..{bits - 1}": is_bit and not 0 <= threshold < bits,
+        "THRESHOLD above THRESHOLD_HIGH, so that everything is OUTSIDE": (
+            condition == Condition.OUTSIDE and threshold > monitor["THRESHOLD_HIGH"]
+        ),
+        "THRESHOLD of a RATE below 0": condition == Condition.RATE and threshold < 0,
+        "HYSTERESIS below 0": monitor["HYSTERESIS"] < 0,
+        "unknown DISPOSITION": monitor["DISPOSITION"] not in set(Disposition),
+    }
+    fault = next((text for text, is_wrong in faults.items() if is_wrong), None)
     return f"monitor {monitor['MONITOR_NBR']}: {fault}" if fault else None
 
 
