@@ -7,7 +7,7 @@ Unlike a node of ours it adapts to nothing: an answer is what the rule says, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from protocols.c1222.ap_title import ApTitle
@@ -214,10 +214,7 @@ def run_network(
     results = []
     for check in checks:
         bench.settle()
-        result = _once(bench, check)
-        if result.verdict.failed and check.name in waivers:
-            text = f"{result.text} (waived: {waivers[check.name]})"
-            result = replace(result, verdict=Verdict.WAIVED, text=text)
+        result = _once(bench, check).waived(waivers)
         results.append(result)
         told(result)
     bench.line.close()

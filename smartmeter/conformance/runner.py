@@ -102,10 +102,7 @@ def run_check(bench: Bench, each: Check, chosen: Plan) -> Result:
         if len(failed) + 1 < bench.failures:
             text = f"failed once in {bench.tries}: {result.text}"
             result = replace(result, verdict=Verdict.ADVICE, text=text)
-    if result.verdict.failed and each.name in chosen.waivers:
-        text = f"{result.text} (waived: {chosen.waivers[each.name]})"
-        result = replace(result, verdict=Verdict.WAIVED, text=text)
-    return result
+    return result.waived(chosen.waivers)
 
 
 def _once(bench: Bench, each: Check, seed: int) -> Result:

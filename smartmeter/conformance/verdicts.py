@@ -7,7 +7,8 @@ is *doubtful*; where the rule is a recommendation, it is *advice*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -85,6 +86,13 @@ class Result:
     transcript: Transcript = field(default_factory=Transcript)
     seconds: float = 0.0
     steps: tuple[str, ...] = ()
+
+    def waived(self, waivers: Mapping[str, str]) -> Result:
+        """Give itself, as WAIVED where it failed and a person knows why: check to reason."""
+        if not self.verdict.failed or self.check not in waivers:
+            return self
+        text = f"{self.text} (waived: {waivers[self.check]})"
+        return replace(self, verdict=Verdict.WAIVED, text=text)
 
     def to_json(self) -> dict[str, Any]:
         """Give the result as a report holds it."""
