@@ -63,6 +63,12 @@ class Context:
         assert layout.size is not None
         return layout.decode(bytes(layout.size))
 
+    def changed(self, fmt: DeviceFormat, tables: Mapping[int, Record]) -> Context:
+        """Give a device with this ST-00, and with these x1 tables instead of its own."""
+        other = Context(fmt, {**self._tables, **tables})
+        other._failed = self._failed
+        return other
+
     def has(self, number: int) -> bool:
         """Tell whether a context table is there."""
         return number in self._tables

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,7 +96,7 @@ def _told(name: str, value: int, other: int) -> tuple[str, str]:
 def _listing(number: int) -> Callable[[Context], Context | None]:
     def made(context: Context) -> Context | None:
         listed = context.fmt.std_tbls_used ^ {number}
-        return _copy(context, replace(context.fmt, std_tbls_used=listed), {})
+        return context.changed(replace(context.fmt, std_tbls_used=listed), {})
 
     return made
 
@@ -105,7 +105,7 @@ def _formatted(attribute: str, value: int) -> Callable[[Context], Context | None
     def made(context: Context) -> Context | None:
         changes: dict[str, Any] = {attribute: value}
         try:
-            return _copy(context, replace(context.fmt, **changes), {})
+            return context.changed(replace(context.fmt, **changes), {})
         except TableError:
             return None
 
@@ -120,18 +120,9 @@ def _member(number: int, path: tuple[str, ...], value: int) -> Callable[[Context
             inner[name] = Record(inner[name])
             inner = inner[name]
         inner[path[-1]] = value
-        return _copy(context, context.fmt, {number: changed})
+        return context.changed(context.fmt, {number: changed})
 
     return made
-
-
-def _copy(context: Context, fmt: DeviceFormat, changes: Mapping[int, Record]) -> Context:
-    """Give a context with other tables; only for building, never for the cache of layouts."""
-    other = Context.__new__(Context)
-    other.__dict__.update(context.__dict__)
-    other.fmt = fmt
-    other._tables = {**context._tables, **changes}
-    return other
 
 
 class _WatchedFormat:
