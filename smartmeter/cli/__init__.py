@@ -158,6 +158,17 @@ def _once_more(lost: sys.UnraisableHookArgs) -> None:
     Timer(SOON_S, interrupt_main).start()
 
 
+def _show(error: click.ClickException) -> None:
+    """Tell of an error as of all others; of wrong use, below what Click says of the right one."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()  # the whole help is all that there is to say
+        return
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        hint = f"Try '{error.ctx.command_path} --help' for help."
+        click.echo(f"{error.ctx.get_usage()}\n{hint}\n", err=True)
+    click.echo(f"smartmeter: {error.format_message()}", err=True)
+
+
 def main() -> None:
     """Run the command line; the console script's entry point."""
     sys.unraisablehook = _once_more
@@ -172,7 +183,7 @@ def main() -> None:
         click.echo("smartmeter: a question was not answered; nothing more was done", err=True)
         sys.exit(1)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

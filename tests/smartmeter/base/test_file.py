@@ -134,3 +134,16 @@ def test_a_name_that_nobody_may_look_at_counts_as_leading_to_its_file(
 
     monkeypatch.setattr(Path, "stat", locked)
     assert leads_to(path, number) and file_number(path) is None
+
+
+def test_a_file_that_is_replaced_through_a_link_is_the_one_to_which_it_leads(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "safe").mkdir()
+    held, link = tmp_path / "safe" / "copy", tmp_path / "link"
+    link.symlink_to(held)
+    for text in ("begun", "replaced"):
+        with replacing(link) as path:
+            path.write_text(text)
+        assert link.is_symlink() and held.read_text() == text
+    assert sorted(one.name for one in tmp_path.rglob("*")) == ["copy", "link", "safe"]

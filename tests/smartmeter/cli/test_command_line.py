@@ -56,6 +56,19 @@ def test_the_bench_of_an_optical_port_needs_nothing_of_the_network() -> None:
     assert done.returncode == 0 and done.stdout.startswith("D07 "), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("tms cancel --kind upgrade --url ftp://host", "--url: 'ftp://host' is no address"),
+        ("tms cancel", "name SmartMeters, or give --list FILE or --kind"),
+        ("write sim: 5 --set A=1 00", "give one of HEX, --file FILE and --set PATH=VALUE"),
+        ("nonsense", "No such command 'nonsense'."),
+    ],
+)
+def test_whatever_goes_wrong_is_told_by_the_program_in_one_form(line: str, told: str) -> None:
+    assert _run(*line.split()).stderr.splitlines()[-1].startswith(f"smartmeter: {told}")
+
+
 def test_a_reader_that_has_gone_is_no_failure() -> None:
     """As in ``smartmeter decode table --all … | head -1``, where a shell heeds all of a pipe."""
     words = ("decode", "table", "--all", "--image", "docs/c1219/example_meter.json")
