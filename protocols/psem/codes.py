@@ -35,12 +35,40 @@ class ResponseCode(IntEnum):
 NOT_NOW = frozenset((ResponseCode.bsy, ResponseCode.dnr, ResponseCode.dlk))
 
 
+#: What the standards call them.
+_MEANINGS: dict[int, str] = {
+    ResponseCode.err: "error",
+    ResponseCode.sns: "service not supported",
+    ResponseCode.isc: "insufficient security clearance",
+    ResponseCode.onp: "operation not possible",
+    ResponseCode.iar: "inappropriate action requested",
+    ResponseCode.bsy: "device busy",
+    ResponseCode.dnr: "data not ready",
+    ResponseCode.dlk: "data locked",
+    ResponseCode.isss: "invalid service sequence state",
+    ResponseCode.sme: "security mechanism error",
+    ResponseCode.uat: "unknown title",
+    ResponseCode.nett: "network time-out",
+    ResponseCode.netr: "network not reachable",
+    ResponseCode.rqtl: "request too large",
+    ResponseCode.rstl: "response too large",
+    ResponseCode.sgnp: "segmentation not possible",
+    ResponseCode.sgerr: "segmentation error",
+}
+
+
 def code_name(code: int) -> str:
     """Give the name of a response code; an unknown one is shown as a number."""
     try:
         return ResponseCode(code).name
     except ValueError:
         return f"code {code:02X}H"
+
+
+def code_text(code: int) -> str:
+    """Give the name of a response code and what the standards call it, for a person."""
+    meaning = _MEANINGS.get(code)
+    return f"{code_name(code)} ({meaning})" if meaning else code_name(code)
 
 
 #: Baud rates by their code in Negotiate; 0A and 0B are not in order of size.

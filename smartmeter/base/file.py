@@ -105,10 +105,10 @@ def log_of(database: Path) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a new, empty file to fill, which only its owner may read, and let it take a name.
 
-    A link keeps leading where it leads: what is there is replaced.  The new file stands beside the name, and is synchronised and renamed when the block has ended without
-    an error: what stood there stays until then, or for good.  Kill -9 and a power cut leave it
-    there, for who writes to the same name a day later to take away.  OSError as it comes: callers
-    know what helps.
+    A link goes on leading where it leads: what is there is replaced.  The new file stands beside
+    the name, and is synchronised and renamed when the block has ended without an error: what stood
+    there stays until then, or for good.  Kill -9 and a power cut leave it there, for who writes to
+    the same name a day later to take away.  OSError as it comes: callers know what helps.
     """
     path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")

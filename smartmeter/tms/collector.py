@@ -39,7 +39,7 @@ from protocols.c1222.services import (
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
-from protocols.psem.codes import ResponseCode
+from protocols.psem.codes import ResponseCode, code_text
 from protocols.psem.services import (
     FullWrite,
     Identify,
@@ -245,7 +245,8 @@ class Collector:
             elif isinstance(event, AnsweredLate):
                 self.asking.answered_late(event, now_us)
             elif isinstance(event, TransactionFailed):
-                cause, doubted = event.cause, self.asking.failed(event)
+                said, doubted = ResponseCode.__members__.get(event.cause), self.asking.failed(event)
+                cause = event.cause if said is None else code_text(said)
                 if doubted is not None:
                     self._events.append(PathDoubted(doubted))
                     cause = cause if doubted in self.paths else _NOT_CONNECTED

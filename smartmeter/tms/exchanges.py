@@ -17,7 +17,7 @@ from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.services import TRACE, Trace, decode_service, encode_service
 from protocols.errors import ProtocolError
 from protocols.psem.codec import encode_request, table_data
-from protocols.psem.codes import ResponseCode, code_name
+from protocols.psem.codes import ResponseCode, code_text
 from protocols.psem.services import FullRead, FullWrite, Identify
 from smartmeter.tms.store.queries import Gaps
 from smartmeter.tms.template import Template
@@ -50,7 +50,7 @@ def checked(responses: list[bytes], what: str) -> list[bytes]:
     for response in responses:
         if response[:1] != b"\0":
             code = response[0] if response else 0x01
-            raise ExchangeFailed(f"{what}: the SmartMeter answered {code_name(code)}")
+            raise ExchangeFailed(f"{what}: the SmartMeter answered {code_text(code)}")
     return responses
 
 

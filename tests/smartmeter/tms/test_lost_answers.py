@@ -66,7 +66,10 @@ def test_a_demand_is_reset_though_the_answer_was_lost() -> None:
     lost = lose_first_answer(fleet, Kind.DEMAND_RESET)
     first, second = ends(fleet, esn, Kind.DEMAND_RESET)
     assert (lost, first) == ([b"\0"], ("done", "", 2))
-    assert second[:2] == ("failed", "demand reset: the SmartMeter answered onp"), "once a day"
+    assert second[:2] == (
+        "failed",
+        "demand reset: the SmartMeter answered onp (operation not possible)",
+    ), "once a day"
 
 
 def test_an_image_that_was_started_and_left_is_not_sent_again() -> None:

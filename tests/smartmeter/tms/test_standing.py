@@ -22,7 +22,7 @@ from tests.smartmeter.tms.test_report_groups import UTC_S, Office, report
 
 HOST_TITLE = ApTitle.parse(".1")
 HOUR_US = 3_600_000_000
-REFUSED = "MODULE_VERSION: the SmartMeter answered iar"
+REFUSED = "MODULE_VERSION: the SmartMeter answered iar (inappropriate action requested)"
 
 
 class Street(Office):
@@ -340,7 +340,7 @@ def test_a_module_that_answers_without_its_meter_is_not_said_to_be_mute(
     while street.state in ("provisioned", "overdue"):
         street.go_on_answering(ResponseCode.dnr)
     assert street.cause == (
-        "answers, but gave nothing: SELECT_INTERVALS: the SmartMeter answered dnr"
+        "answers, but gave nothing: SELECT_INTERVALS: the SmartMeter answered dnr (data not ready)"
     )
 
 
