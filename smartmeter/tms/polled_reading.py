@@ -34,7 +34,8 @@ class PlainReading:
     """What a poll brought.  ``context`` is empty where the known one still holds.
 
     ``profile`` has runs of intervals, ``anew`` the sets whose ring ends before what is known
-    of it (it was cleared); where another meter has ``taken_over``, all are.
+    of it (it was cleared); where another meter has ``taken_over``, all are.  ``cut`` gives the
+    first interval of sets that it had refused since.
     """
 
     context_id: int
@@ -44,6 +45,7 @@ class PlainReading:
     events: tuple[Mapping[str, Any], ...] = ()
     anew: frozenset[int] = frozenset()
     taken_over: TakenOver | None = None
+    cut: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Known:
     """What the store has already: the context's images, what is missing of each set, and ST-01.
 
     ``heard_s`` is when the meter answered last, and ``now_s`` gives the present, both in UTC
-    seconds; of its log the entries up to ``log_before`` are of another place.
+    seconds; of its log the entries up to ``log_before`` are of another place, and of the sets that
+    are ``uncut`` the intervals up to a UTC second.
     """
 
     context: Mapping[int, bytes]
@@ -60,6 +63,7 @@ class Known:
     heard_s: int = 0
     now_s: Callable[[], int] = lambda: 0
     log_before: int | None = None
+    uncut: Mapping[int, int] = field(default_factory=dict)
 
 
 def poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
@@ -114,11 +118,13 @@ def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
         sets = [one for one in SETS if PROFILE_STATUS + one in used]
         rings = [PolledRing(one, tables, known.gaps.get(one, EVERYTHING)) for one in sets]
     profile: list[Mapping[str, Any]] = []
+    cuts = known.uncut if since_s is None else {ring.set_nbr: since_s for ring in rings}
     for ring in rings:
         try:
-            profile += yield from ring.read(name, since_s, known.now_s)
+            profile += yield from ring.read(name, cuts.get(ring.set_nbr), known.now_s)
         except ExchangeRefused as error:
-            if is_another or not (schedule.tables or schedule.event_log):
+            # Another meter has taken over all the same, and the next poll tells of this.
+            if not (is_another or schedule.tables or schedule.event_log):
                 raise ExchangeFailed(str(error)) from error
     events: tuple[Mapping[str, Any], ...] = ()
     log_end = known.log_before
@@ -126,10 +132,12 @@ def _poll(schedule: PollSchedule, known: Known) -> Exchange[PlainReading]:
         entries = _events({**tables, **(yield from _tables((EVENT_LOG,), is_another))})
         log_end = log_end if since_s is None else log_before(entries, since_s)
         events = of_this_place(entries, log_end)
-    anew = frozenset(ring.set_nbr for ring in rings if ring.anew)
+    anew = frozenset(ring.set_nbr for ring in rings if ring.anew and ring.set_nbr not in cuts)
     begins = {ring.set_nbr: ring.begin for ring in rings if ring.begin is not None}
-    taken = TakenOver(*changed, begins, log_end) if changed else None
-    return PlainReading(name, fresh, images, tuple(profile), events, anew, taken)
+    uncut = {one: cut_s for one, cut_s in cuts.items() if one not in begins}
+    taken = TakenOver(*changed, begins, log_end, uncut) if changed else None
+    cut = {} if changed else begins
+    return PlainReading(name, fresh, images, tuple(profile), events, anew, taken, cut)
 
 
 def _changed(general: bytes, identity: bytes | None, known: Known) -> tuple[str, str] | None:

@@ -27,7 +27,7 @@ from smartmeter.tms.store.interval_rows import BACK_FILL, store_intervals
 from smartmeter.tms.store.queries import Gaps, context_tables, gaps_by_set
 from smartmeter.tms.store.readings import keep_reading
 from smartmeter.tms.store.sqlite import Store
-from smartmeter.tms.taking_over import Begins, newest_epoch, store_taken_over
+from smartmeter.tms.taking_over import Begins, newest_epoch, store_cut, store_taken_over
 from smartmeter.tms.template import Template
 
 POLL = "poll"
@@ -159,6 +159,7 @@ class PolledSource:
                 row["heard_s"] if row is not None else 0,
                 now_s,
                 begins.log_before,
+                begins.uncut,
             )
             return poll(schedule, known)
 
@@ -188,13 +189,15 @@ def store_poll(
     )
     if reading.taken_over is not None:
         store_taken_over(connection, esn, reading.taken_over, utc_s)
+    elif reading.cut:
+        store_cut(connection, esn, reading.cut)
     stored = 0
     epochs: dict[int, int] = {}
     for run in reading.profile:
         set_nbr = run["SET"]
         if set_nbr not in epochs:
             # The epoch of a meter that took over was told just now.
-            is_next = set_nbr in reading.anew and reading.taken_over is None
+            is_next = set_nbr in reading.anew
             epochs[set_nbr] = newest_epoch(connection, esn, set_nbr) + is_next
         part: Mapping[str, Any] = {**run, "RING_EPOCH": epochs[set_nbr]}
         stored += store_intervals(connection, esn, part, POLL, utc_s)

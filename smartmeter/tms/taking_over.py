@@ -27,33 +27,40 @@ _NEWEST_EPOCH = "SELECT max(ring_epoch) FROM intervals WHERE esn=? AND set_nbr=?
 class TakenOver:
     """Who was there ``before`` and who is now, by serial number, and where its lists begin.
 
-    ``begins`` gives the sequence of an interval by its set; entries of the log up to
-    ``log_before`` are not of this place.
+    ``begins`` gives the sequence of an interval by its set, ``uncut`` the UTC second since which
+    a set that is refused is of this place; entries of the log up to ``log_before`` are not.
     """
 
     before: str
     serial: str
     begins: Mapping[int, int]
     log_before: int | None
+    uncut: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Begins:
-    """Where the lists of the meter that took over begin: ring epoch and sequence by set."""
+    """Where the lists of the meter that took over begin: ring epoch and sequence by set.
+
+    ``uncut`` are the sets that it has refused since, each with the UTC second of the change.
+    """
 
     rings: Mapping[int, tuple[int, int]] = field(default_factory=dict)
     log_before: int | None = None
+    uncut: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, text: str) -> Begins:
         """Read what the store has; empty where no meter took over."""
         held = json.loads(text) if text else {"rings": {}, "log_before": None}
         rings = {int(one): (place[0], place[1]) for one, place in held["rings"].items()}
-        return cls(rings, held["log_before"])
+        uncut = {int(one): int(since_s) for one, since_s in held.get("uncut", {}).items()}
+        return cls(rings, held["log_before"], uncut)
 
     def text(self) -> str:
         """Give it for the store."""
-        return json.dumps({"rings": dict(self.rings), "log_before": self.log_before})
+        held = {"rings": dict(self.rings), "log_before": self.log_before}
+        return json.dumps(held | {"uncut": dict(self.uncut)})
 
 
 def identity_in(images: Mapping[int, bytes]) -> Identity | None:
@@ -87,12 +94,8 @@ def store_taken_over(
     connection: sqlite3.Connection, esn: str, taken: TakenOver, utc_s: int
 ) -> Begins:
     """Keep where the lists of another meter begin, and raise the alarm that names both."""
-    rings = {
-        set_nbr: (newest_epoch(connection, esn, set_nbr) + 1, first)
-        for set_nbr, first in taken.begins.items()
-    }
-    begins = Begins(rings, taken.log_before)
-    connection.execute("UPDATE polled_meters SET taken_over=? WHERE esn=?", (begins.text(), esn))
+    begins = Begins(_rings(connection, esn, taken.begins), taken.log_before, taken.uncut)
+    _store_begins(connection, esn, begins)
     sql = "SELECT coalesce(max(alarm_nbr), 0) + 1 FROM alarms WHERE esn=? AND epoch=?"
     alarm = {
         "ALARM_NBR": connection.execute(sql, (esn, OWN_EPOCH)).fetchone()[0],
@@ -106,6 +109,24 @@ def store_taken_over(
     }
     store_alarm(connection, esn, OWN_EPOCH, alarm, utc_s)
     return begins
+
+
+def store_cut(connection: sqlite3.Connection, esn: str, cut: Mapping[int, int]) -> None:
+    """Keep where sets begin that a meter had refused since it took over."""
+    held = begins_of(connection, esn)
+    uncut = {one: since_s for one, since_s in held.uncut.items() if one not in cut}
+    rings = {**held.rings, **_rings(connection, esn, cut)}
+    _store_begins(connection, esn, Begins(rings, held.log_before, uncut))
+
+
+def _rings(
+    connection: sqlite3.Connection, esn: str, begins: Mapping[int, int]
+) -> dict[int, tuple[int, int]]:
+    return {one: (newest_epoch(connection, esn, one) + 1, first) for one, first in begins.items()}
+
+
+def _store_begins(connection: sqlite3.Connection, esn: str, begins: Begins) -> None:
+    connection.execute("UPDATE polled_meters SET taken_over=? WHERE esn=?", (begins.text(), esn))
 
 
 def newest_epoch(connection: sqlite3.Connection, esn: str, set_nbr: int) -> int:

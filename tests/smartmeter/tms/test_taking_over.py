@@ -146,6 +146,26 @@ def test_of_another_meter_whose_lists_cannot_be_cut_now_nothing_is_taken(
     assert place.store.number("SELECT min(time_s) FROM events") >= EPOCH_S + 11 * HOUR_S
 
 
+@pytest.mark.parametrize("refused", [61, 63, 64])
+@pytest.mark.parametrize("first_seen_by", [INTERVALS, DAILY])
+def test_another_meter_that_refuses_its_load_profile_is_read_else_and_cut_when_it_no_longer_does(
+    place: Place, refused: int, first_seen_by: int
+) -> None:
+    place.poll(meter("1"), EPOCH_S + 10 * HOUR_S + 60)
+    new = meter("9999")
+    new.refused = {refused}
+    place.poll(new, EPOCH_S + 12 * HOUR_S + 60, first_seen_by)
+    place.poll(new, EPOCH_S + 13 * HOUR_S + 60, DAILY)
+    assert place.alarms() == [("tms", "meter 9999, before 1")]
+    sql = "SELECT count(*) FROM readings WHERE table_nbr=23 AND received_s=?"
+    assert place.store.number(sql, EPOCH_S + 13 * HOUR_S + 60) == 1
+    new.refused = set()
+    place.poll(new, EPOCH_S + 13 * HOUR_S + 120, DAILY)  # which reads the context anew
+    for hours in (14, 15):
+        place.poll(new, EPOCH_S + hours * HOUR_S + 60)
+    assert place.ends()[10:] == [(2, 11), (2, 12), (2, 13), (2, 14), (2, 15)]
+
+
 def interrupt(bench: Bench) -> None:
     """Cut the mains for a minute, which puts entries into the meter's log."""
     bench.meter.mains(False, bench.now_us)
