@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from ansi_tables.ssi_tables import Command, SsiTable
+from ansi_tables.ssi_tables import AlarmSource, Command, ModuleAlarm, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
@@ -411,6 +411,8 @@ class HeadEnd:
         if not new or esn in self.retirement:
             return
         version = header["CONFIG_VERSION"]
+        if any(map(_tells_of_upgrade, report.parts)):
+            self._provisioning.forget(esn)  # another version may take what the one before refused
         keeps = self._provisioning.keeps(esn, version, self.utc_s)
         latest_s = self.utc_s + stamp_window_s(self.calendar)
         due_s, time_s = (min(header[name], latest_s) for name in ("DUE_TIME", "TIME"))
@@ -497,6 +499,11 @@ class HeadEnd:
         if state is State.PROVISIONED and (refusal := self._provisioning.refusal(esn)):
             state, cause = State.FAILED, refusal
         self.store.write(lambda c: store_state(c, esn, state, cause, utc_s), again=True)
+
+
+def _tells_of_upgrade(part: records.Part) -> bool:
+    kind = (AlarmSource.MODULE, ModuleAlarm.UPGRADED)
+    return part.ssi is SsiTable.ALARM and (part.value["SOURCE"], part.value["CODE"]) == kind
 
 
 def _command(base: int, code: Command) -> Exchange[None]:

@@ -74,7 +74,7 @@ class Provisioning:
         return "" if last is None else last.cause
 
     def forget(self, esn: str) -> None:
-        """A SmartMeter has taken the template, or is asked nothing until it comes back."""
+        """A SmartMeter has taken the template, or may be asked at once when it comes back."""
         self._refusals.pop(esn, None)
 
     def _refused(self, esn: str, cause: str, now_us: int) -> None:

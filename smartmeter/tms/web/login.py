@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
+from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -110,6 +111,7 @@ def add_login(
     an unknown user as for a known one.
     """
     hashing = asyncio.Semaphore(HASHES_AT_ONCE)
+    turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def form(error: str = "", status: int = 200) -> HTMLResponse:
         text = f'<p class="error" role="alert">{html.escape(error)}</p>' if error else ""
@@ -126,7 +128,8 @@ def add_login(
             return form("The form could not be read. Try again.", 400)
         user, password = fields
         address = request.client.host if request.client else ""
-        async with hashing:  # programs of one user that come at once wait for each other
+        # Those of one address wait for each other, and a flood from there for nobody else.
+        async with turns.setdefault(address, asyncio.Lock()), hashing:
             if not limit.admits(address, user, time.monotonic()):
                 return form("Too many failed log-ins. Wait a minute, then try again.", 429)
             proof = await asyncio.to_thread(check, user, password)

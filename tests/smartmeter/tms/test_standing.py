@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
+from ansi_tables.ssi_tables import DEFAULT_BASE, AlarmSource, Disposition, ModuleAlarm, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NOTIFICATION
 from protocols.c1222.node import RequestArrived
@@ -75,6 +75,15 @@ class Street(Office):
         now_s = UTC_S + self.now_us // 1_000_000
         header = {"TIME": now_s, "DUE_TIME": now_s if due else 0, "CONFIG_VERSION": version}
         self.tell(report(self.esn, self.number, 2 * self.number, **header))
+
+    def upgraded(self, version: int) -> None:
+        """Report that another version of the module was confirmed."""
+        self.number += 1
+        header, _ = report(self.esn, self.number, 0, CONFIG_VERSION=version, DUE_TIME=0)
+        value = {"ALARM_NBR": 1, "SOURCE": AlarmSource.MODULE, "CODE": ModuleAlarm.UPGRADED}
+        value |= {"DISPOSITION": Disposition.ADVISORY, "TIME": UTC_S, "MONITOR_NBR": 0}
+        image = ssi_tables.encode(SsiTable.ALARM, value | {"VALUE": 0, "TEXT": "confirmed"})
+        self.tell([header, encode_request(FullWrite(DEFAULT_BASE + SsiTable.ALARM, image))])
 
     def outage(self, number: int, restored: bool, version: int | None = None) -> None:
         """Report that an outage begins or has ended; ``version`` None: as it is to be."""
@@ -199,6 +208,16 @@ def test_a_template_that_a_module_refuses_is_told_once_and_brought_ever_more_rar
     assert 5 <= tried <= 8, "after a quarter of an hour, a half, one, two, four and eight hours"
     street.head_end.request(street.esn, Kind.PROVISION, "ann")
     assert street.state == "provisioning", "a person need not wait"
+
+
+def test_a_module_that_refused_the_template_is_asked_again_once_it_was_upgraded(
+    street: Street,
+) -> None:
+    for tell in (street.report, street.report, street.upgraded):
+        tell(0)
+        while street.head_end.jobs.under_way():
+            street.go_on_answering(ResponseCode.iar)
+    assert street.store.number("SELECT count(*) FROM jobs WHERE kind='provision'") == 2
 
 
 def test_a_module_that_refuses_the_template_is_late_by_the_one_that_it_keeps_to(

@@ -1,7 +1,8 @@
 """The log-in stands before every page, and cannot be tried in bulk."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 import pytest
@@ -19,14 +20,19 @@ from smartmeter.tms.web.sessions import (
 )
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[httpx.AsyncClient]:
+def application(check: Callable[[str, str], str | None]) -> FastAPI:
     app = FastAPI()
     table = SessionTable(lambda user, proof: True)
     app.add_middleware(Guard, table=table)
     app.add_middleware(SessionMiddleware, secret_key="for this test")
+    add_login(app, table, check, FailureLimit())
+    return app
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[httpx.AsyncClient]:
     proofs = {("ann", "good"): "hash"}
-    add_login(app, table, lambda user, word: proofs.get((user, word)), FailureLimit())
+    app = application(lambda user, word: proofs.get((user, word)))
 
     @app.get("/")
     async def page() -> str:
@@ -81,6 +87,30 @@ async def test_who_logs_in_often_or_with_many_programs_at_once_is_not_kept_out(
     assert {(await browser.post("/login", data=good)).status_code for _ in range(12)} == {303}
     answers = await asyncio.gather(*(browser.post("/login", data=good) for _ in range(12)))
     assert {answer.status_code for answer in answers} == {303}
+
+
+async def test_a_flood_of_log_ins_from_one_address_keeps_nobody_at_another_waiting() -> None:
+    ended = threading.Event()
+
+    def check(user: str, password: str) -> str | None:
+        return "hash" if user == "ann" or ended.wait(60) else None
+
+    app = application(check)
+
+    async def log_in(address: str, user: str) -> int:
+        transport = httpx.ASGITransport(app, client=(address, 1000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            form = {"user": user, "password": "good"}
+            return (await client.post("/login", data=form)).status_code
+
+    flood = [asyncio.create_task(log_in("192.0.2.1", f"guess {n}")) for n in range(20)]
+    try:
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(log_in("192.0.2.2", "ann"), 30) == 303
+        assert not any(one.done() for one in flood)
+    finally:
+        ended.set()
+    assert await asyncio.gather(*flood) == [303] * 20
 
 
 @pytest.mark.parametrize("body", [b"", b"user=ann", b"\xff\xfe", b"user=a&" * MAX_FORM_OCTETS])
