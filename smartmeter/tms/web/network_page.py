@@ -74,7 +74,7 @@ def draw(service: Service) -> None:
         out_of_reach[:] = value["out_of_reach"]
         lost.refresh()
         more = value["left_out"]
-        left_out.text = f"{more:,} more meters are not drawn." if more else ""
+        left_out.text = f"{more:,} more meters are not drawn, nor listed below." if more else ""
         network = service.network().items()
         fill(counts, [{"what": what, "count": f"{count:,}"} for what, count in network])
         ui.run_javascript(TREE_SCRIPT % {"id": chart.id})

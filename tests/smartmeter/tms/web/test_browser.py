@@ -67,6 +67,8 @@ const cause = document.querySelector('h1')?.parentElement.querySelector('.faint'
 if (cause) cause.innerText = 'x'.repeat(200);
 return cause !== undefined && cause !== null;
 """
+#: The widest name that a SmartMeter may have.
+WIDEST = "W" * 16
 FOCUS = "window.chosen = document.querySelector('td a'); window.chosen.focus()"
 HAS_FOCUS = "return document.activeElement === window.chosen"
 #: As another tab would; and as a start of the TMS would, with which all sessions end.
@@ -207,7 +209,9 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     changed = re.compile(r"change key\s+done")
     wait(browser, lambda: changed.search(text_of(browser)), "the module has another key")
     browser.get(address)
-    browser.execute_script(IMPORT, "".join(f"SN{n:06d},.8.{n},{n:032x},m\n" for n in range(1, 31)))
+    shipped = [*(f"SN{n:06d}" for n in range(2, 31)), WIDEST]
+    lines = (f"{esn},.8.{n},{n:032x},m\n" for n, esn in enumerate(shipped, 1))
+    browser.execute_script(IMPORT, "".join(lines))
     wait(browser, lambda: "1-25 of 50" in text_of(browser), "what was shipped is listed")
     assert "SN000030" not in text_of(browser)
     wait(browser, lambda: turn(browser, "Next page"), "the page is turned")
@@ -240,7 +244,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     for page, told in (
         *(("network", "Out of reach"), ("work", "Unknown devices")),
         *(("meter/SM000001", "every 15 minutes"), ("", "All SmartMeters")),
-        ("meter/SN000030", "It has sent nothing yet."),  # the street has no such house
+        (f"meter/{WIDEST}", "It has sent nothing yet."),  # the street has no such house
     ):
         browser.get(f"{address}{page}")
         wait(browser, lambda told=told: told in text_of(browser), "the page on a phone")
