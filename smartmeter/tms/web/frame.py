@@ -261,7 +261,8 @@ def fill(drawn: ui.table, rows: list[dict[str, Any]]) -> None:
 class PagedTable:
     """A table that is paged on the server.
 
-    ``rows_of(offset)`` gives how many rows there are in all, and those of one page.
+    ``rows_of(offset)`` gives how many rows there are in all, and those of one page; ``turned`` is
+    told which page is shown, from the first that a person chooses on.
     """
 
     def __init__(
@@ -269,8 +270,10 @@ class PagedTable:
         columns: list[tuple[str, str]],
         empty: str,
         rows_of: Callable[[int], tuple[int, list[dict[str, Any]]]],
+        page: int = 1,
+        turned: Callable[[int], None] = lambda page: None,
     ) -> None:
-        self._rows_of, self._page = rows_of, 1
+        self._rows_of, self._page, self._turned = rows_of, page, turned
         self.drawn = ui.table(
             columns=_columns(columns), rows=[], row_key="row", pagination=ROWS
         ).classes("w-full")
@@ -293,11 +296,13 @@ class PagedTable:
         """Show the first page: something else is asked for."""
         self._page = 1
         self.refresh()
+        self._turned(self._page)
 
     def _turn(self, event: events.GenericEventArguments) -> None:
         with suppress(LookupError, TypeError, ValueError, OverflowError):  # what a page may send
             self._page = min(max(1, int(event.args["pagination"]["page"])), MAX_PAGES)
             self.refresh()
+            self._turned(self._page)
 
 
 def _columns(columns: list[tuple[str, str]]) -> list[dict[str, Any]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from nicegui import ui
 
 from smartmeter.tms.exports.kinds import KINDS
 from smartmeter.tms.model import State
-from smartmeter.tms.service import BAR_S, BARS, LATE, MAX_LISTED, Service
+from smartmeter.tms.service import BAR_S, BARS, LATE, MAX_LISTED, MAX_SEARCH, Service
 from smartmeter.tms.web.frame import (
     ROWS,
     PagedTable,
@@ -27,8 +29,8 @@ from smartmeter.tms.web.frame import (
 REFRESH_S = 1.0
 
 
-def draw(service: Service) -> None:
-    """Draw the page and keep it live."""
+def draw(service: Service, query: Mapping[str, str]) -> None:
+    """Draw the page and keep it live; ``query`` is that of its address."""
     with ui.row().classes("w-full items-baseline"):
         heading("Overview", 1)
         clock = ui.label().classes("faint").mark("clock")
@@ -66,7 +68,7 @@ def draw(service: Service) -> None:
         with ui.column().classes("col").style("min-width: min(18rem, 100%)"), card("Without power"):
             outages = table([("esn", "SmartMeter"), ("since", "Since")], "No outage.")
             older = ui.label().classes("faint")
-    refresh_meters = _meters(service)
+    refresh_meters = _meters(service, query)
 
     def refresh() -> None:
         value = service.overview()
@@ -104,18 +106,31 @@ def _draw_states(row: ui.row, counts: dict[str, int]) -> None:
             ui.label("No SmartMeter is known: import a shipment file under Alarms and work.")
 
 
-def _meters(service: Service) -> Callable[[], None]:
-    """Draw the list of all SmartMeters; give its refresh."""
-    asked = {"state": "", "search": ""}
+def _meters(service: Service, query: Mapping[str, str]) -> Callable[[], None]:
+    """Draw the list of all SmartMeters; give its refresh.
+
+    What is searched for, and the page, are in the address: the way back from a meter leads there.
+    """
+    state = query.get("state", "")
+    asked = {"state": state if state in list(State) else ""}
+    asked["search"] = query.get("search", "")[:MAX_SEARCH]
+    page = query.get("page", "")
 
     def rows_of(offset: int) -> tuple[int, list[dict[str, Any]]]:
         found = service.meters(offset, ROWS, asked["state"], asked["search"])
         return found["total"], found["meters"]
 
+    def turned(number: int) -> None:
+        chosen = {name: text for name, text in asked.items() if text} | {"page": number}
+        ui.run_javascript(f"history.replaceState(null, '', {json.dumps('/?' + urlencode(chosen))})")
+
     with card("All SmartMeters"):
         with ui.row().classes("items-center gap-4"):
-            search = ui.input("Search ESN").props("dense clearable").mark("search")
-            choice = ui.select(["all states", *[s.value for s in State]], value="all states")
+            search = ui.input("Search ESN", value=asked["search"])
+            search.props("dense clearable").mark("search")
+            choice = ui.select(
+                ["all states", *[s.value for s in State]], value=asked["state"] or "all states"
+            )
             choice.props('dense aria-label="State"').style("min-width: 10rem")
         columns = [
             ("esn", "SmartMeter"),
@@ -124,7 +139,8 @@ def _meters(service: Service) -> Callable[[], None]:
             ("next_due", "Next due"),
             ("model", "Model"),
         ]
-        listed = PagedTable(columns, "No SmartMeter fits.", rows_of)
+        first = max(1, int(page)) if page.isdecimal() and len(page) < 10 else 1
+        listed = PagedTable(columns, "No SmartMeter fits.", rows_of, first, turned)
         downloads(tuple(KINDS))
 
     def narrow() -> None:

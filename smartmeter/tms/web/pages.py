@@ -48,7 +48,7 @@ def add_pages(
     @ui.page("/")
     def overview(request: Request) -> None:
         with frame("Overview", visitor_of(request), service):
-            overview_page.draw(service)
+            overview_page.draw(service, request.query_params)
 
     @ui.page("/meter/{esn}", dependencies=[Depends(known)])
     def meter(request: Request, esn: str) -> None:
