@@ -151,7 +151,7 @@ def _add_lists(app: FastAPI, service: Service) -> None:
 
 
 def _add_network(app: FastAPI, service: Service) -> None:
-    @app.get("/health")
+    @app.get("/health", openapi_extra={"security": [{}]})
     async def health() -> dict[str, str]:
         # Asked without a log-in, so it tells nothing of the fault itself.
         if service.fault() or not service.can_read():

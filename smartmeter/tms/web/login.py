@@ -45,6 +45,25 @@ FORM = """<p>Log in to see the meters.</p>{error}
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required
  maxlength="256"><button type="submit">Log in</button></form>"""
+#: How the OpenAPI document describes what programs log in by, and what needs no log-in.
+_FIELD = {"type": "string"}
+_FIELDS = {
+    "type": "object",
+    "properties": {"user": _FIELD, "password": _FIELD},
+    "required": ["user", "password"],
+}
+_FORM_BODY = {
+    "requestBody": {
+        "content": {"application/x-www-form-urlencoded": {"schema": _FIELDS}},
+        "required": True,
+    }
+}
+OPEN: dict[str, Any] = {"security": [{}]}
+_HTML = {"content": {"text/html": {"schema": {"type": "string"}}}}
+_PAGE: dict[str, Any] = {
+    "responses": {"4XX": {**_HTML, "description": "Wrong, too often or forged, as a page"}},
+    "response_class": HTMLResponse,
+}
 FORGED = "This was asked by a page of another site, and nothing was done."
 
 
@@ -117,11 +136,11 @@ def add_login(
         text = f'<p class="error" role="alert">{html.escape(error)}</p>' if error else ""
         return plain_page("Log in", FORM.format(error=text), status)
 
-    @app.get("/login")
+    @app.get("/login", openapi_extra=OPEN, **_PAGE)
     async def login_page() -> HTMLResponse:
         return form()
 
-    @app.post("/login")
+    @app.post("/login", status_code=303, openapi_extra={**OPEN, **_FORM_BODY}, **_PAGE)
     async def login(request: Request) -> Response:
         fields = await read_form(request)
         if fields is None:
@@ -142,7 +161,7 @@ def add_login(
         table.open(request.session["id"], user, proof, time.monotonic())
         return RedirectResponse("/", 303)
 
-    @app.post("/logout")
+    @app.post("/logout", status_code=303, **_PAGE)
     async def logout(request: Request) -> Response:
         table.close(request.session.pop("id", None))
         return RedirectResponse("/login", 303)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from fastapi.security import APIKeyCookie
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import HTTPConnection
 
@@ -37,6 +38,10 @@ from smartmeter.tms.web.sessions import FailureLimit, SessionTable
 
 RECONNECT_S = 10
 COOKIE_S = 12 * 3600
+#: What the OpenAPI document tells of the log-in; who is logged in, the guard has seen before.
+SESSION = APIKeyCookie(
+    name="session", description="POST /login gives it", scheme_name="log-in", auto_error=False
+)
 
 
 class Site:
@@ -80,7 +85,7 @@ class Site:
             title="SmartMeter TMS",
             docs_url=None,
             redoc_url=None,
-            dependencies=[Depends(known_query)],
+            dependencies=[Depends(known_query), Depends(SESSION)],
             responses=REFUSALS,
         )
         users = Users(self._server.store)

@@ -162,10 +162,17 @@ async def test_the_openapi_document_says_what_is_sent_and_what_may_be_answered(
     for path, methods in paths.items():
         for method, told in methods.items():
             assert "422" not in told["responses"], "it is answered with 400, and another shape"
+            if path in ("/login", "/logout"):
+                assert list(told["responses"]["4XX"]["content"]) == ["text/html"]
+                continue
             refusal = told["responses"]["4XX"]["content"]["application/json"]["schema"]
             assert refusal["required"] == ["error"], (path, method)
     assert "text/csv" in paths["/api/shipment"]["post"]["requestBody"]["content"]
-    for path in ("/api/export/{kind}", "/api/topology.dot"):
+    log_in = paths["/login"]["post"]
+    assert log_in["requestBody"]["content"].keys() == {"application/x-www-form-urlencoded"}
+    assert "303" in log_in["responses"] and {} in log_in["security"]
+    assert paths["/api/overview"]["get"]["security"] == [{"log-in": []}]
+    for path in ("/api/export/{kind}", "/api/topology.dot", "/login"):
         answer = await client.get(path.format(kind="alarms"))
         media = paths[path]["get"]["responses"]["200"]["content"]
         assert answer.headers["content-type"] in {
