@@ -133,9 +133,10 @@ def status(esn: str, as_json: bool, url: str, user: str) -> None:
     client = TmsClient(url, user)
     found: list[dict[str, Any]] = []
     while True:
-        page = client.get("/api/upgrades", esn=esn, offset=len(found), limit=PAGE)
-        found += page["upgrades"]
-        if not page["upgrades"] or len(found) >= page["total"]:
+        after = found[-1]["esn"] if found else ""
+        page = client.get("/api/upgrades", esn=esn, after=after, limit=PAGE)["upgrades"]
+        found += page
+        if len(page) < PAGE:
             break
     if as_json:
         click.echo(json.dumps(found, indent=1))

@@ -51,14 +51,19 @@ class FleetUpgrades:
         busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]
         return {"version": image.value["VERSION"], "jobs": jobs, "busy": busy}
 
-    def status(self, esn: str = "", offset: int = 0, limit: int = 50) -> dict[str, Any]:
-        """Give a page of the newest upgrade of each SmartMeter, and what its module says of it."""
+    def status(
+        self, esn: str = "", offset: int = 0, limit: int = 50, after: str = ""
+    ) -> dict[str, Any]:
+        """Give a page of the newest upgrade of each SmartMeter, and what its module says of it.
+
+        ``after`` an ESN the next ones follow, whichever are begun meanwhile.
+        """
         where, values = ("AND esn=?", [esn]) if esn else ("", [])
         newest = f"SELECT max(id) FROM jobs WHERE kind=? {where} GROUP BY esn"
         rows = self._store.read(
             f"SELECT jobs.*, meters.base FROM jobs JOIN meters USING (esn) WHERE id IN ({newest})"
-            " ORDER BY esn LIMIT ? OFFSET ?",
-            *(Kind.UPGRADE, *values, limit, offset),
+            " AND esn>? ORDER BY esn LIMIT ? OFFSET ?",
+            *(Kind.UPGRADE, *values, after, limit, offset),
         )
         total = self._store.number(f"SELECT count(*) FROM ({newest})", Kind.UPGRADE, *values)
         return {"total": total, "upgrades": [self._upgrade(row) for row in rows]}

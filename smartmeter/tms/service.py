@@ -147,17 +147,26 @@ class Service:
         return topology_of(self._server)[0].dot("SmartMeter TMS")
 
     def meters(
-        self, offset: int = 0, limit: int = 25, state: str = "", search: str = ""
+        self,
+        offset: int = 0,
+        limit: int = 25,
+        state: str = "",
+        search: str = "",
+        after: str = "",
     ) -> dict[str, Any]:
-        """Give one page of SmartMeters, and how many there are in all."""
+        """Give one page of SmartMeters, and how many there are in all.
+
+        ``after`` an ESN the next ones follow, whoever is entered or removed meanwhile.
+        """
         if state and state not in list(State):
             raise SettingsError("state", f"no {state!r:.40}", f"choose of {', '.join(State)}")
         chosen = {"esn LIKE ? ESCAPE '\\'": _like(search) if search else "", "state=?": state}
         values = [value for value in chosen.values() if value]
         where = " AND ".join(one for one, value in chosen.items() if value) or "TRUE"
         rows = self.store.read(
-            f"SELECT * FROM meters WHERE {where} ORDER BY esn LIMIT ? OFFSET ?",
+            f"SELECT * FROM meters WHERE {where} AND esn>? ORDER BY esn LIMIT ? OFFSET ?",
             *values,
+            after,
             bounded(limit),
             max(0, offset),
         )

@@ -86,8 +86,9 @@ def _add_reads(app: FastAPI, service: Service) -> None:
         limit: int = Query(25, ge=1, le=200),
         state: str = Query("", max_length=40),
         search: str = Query("", max_length=64),
+        after: str = Query("", max_length=16),
     ) -> dict[str, Any]:
-        return service.meters(offset, limit, state, search)
+        return service.meters(offset, limit, state, search, after)
 
     @app.get("/api/meters/{esn}")
     async def meter(esn: str) -> dict[str, Any]:

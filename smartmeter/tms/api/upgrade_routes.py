@@ -41,5 +41,6 @@ def add_upgrades(app: FastAPI, upgrades: FleetUpgrades, user_of: Any) -> None:
         esn: str = Query("", max_length=16),
         offset: int = Query(0, ge=0, le=1 << 31),
         limit: int = Query(50, ge=1, le=200),
+        after: str = Query("", max_length=16),
     ) -> dict[str, Any]:
-        return upgrades.status(esn, offset, limit)
+        return upgrades.status(esn, offset, limit, after)

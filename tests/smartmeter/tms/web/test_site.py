@@ -126,6 +126,28 @@ async def test_what_is_asked_wrongly_of_the_api_is_one_line_of_json(
     assert tms.store.number("SELECT count(*) FROM meters WHERE state='retired'") == 0
 
 
+async def test_pages_of_meters_are_complete_while_others_are_entered_and_removed(
+    browser: tuple[httpx.AsyncClient, TmsServer, Site],
+) -> None:
+    client, _, _ = browser
+    await client.post("/login", data={"user": "ann", "password": "good enough"})
+    lines = "".join(f"P{n},socket://h{n}:1,0,,m\n" for n in range(1, 7))
+    await client.post("/api/polled", content=f"esn,address,user_id,password,model\n{lines}")
+    found: list[str] = []
+    while True:
+        after = found[-1] if found else ""
+        page = (await client.get("/api/meters", params={"limit": 2, "after": after})).json()
+        if not page["meters"]:
+            break
+        found += [one["esn"] for one in page["meters"]]
+        if len(found) == 2:
+            await client.delete("/api/polled/P1")
+        elif len(found) == 4:
+            line = f"esn,title,key,model\nA1,.7.2,{bytes(16).hex()},m\n"
+            await client.post("/api/shipment", content=line)
+    assert found == ["P1", "P2", "P3", "P4", "P5", "P6", "SM1"] and page["total"] == 7
+
+
 async def test_where_there_is_no_page_a_page_says_so_and_leads_back(
     browser: tuple[httpx.AsyncClient, TmsServer, Site],
 ) -> None:
