@@ -133,7 +133,7 @@ def frame(title: str, visitor: Visitor, service: Service) -> Iterator[None]:
             return
         if not visitor.is_in():
             has_left = True
-            ui.navigate.to("/login")
+            ui.navigate.reload()  # which leads to the log-in, and from there back
         told = service.fault()
         banner.text = f"No report is acknowledged, and the SmartMeters keep them: {told}"
         banner.set_visibility(bool(told))

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, Request
@@ -40,7 +40,7 @@ HEADERS = {
 }
 
 FORM = """<p>Log in to see the meters.</p>{error}
-<form method="post" action="/login"><label for="user">User</label>
+<form method="post"><label for="user">User</label>
 <input id="user" name="user" autocomplete="username" required autofocus maxlength="64">
 <label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required
@@ -93,7 +93,24 @@ class Guard:
         elif scope["path"].startswith("/api/"):
             await JSONResponse({"error": "log in first"}, 401)(scope, receive, send)
         else:
-            await RedirectResponse("/login", 303)(scope, receive, send)
+            await RedirectResponse(_login_from(scope), 303)(scope, receive, send)
+
+
+def _login_from(scope: Any) -> str:
+    """Give the address of the log-in, which leads on to the page that was asked for."""
+    page, query = quote(scope["path"]), scope["query_string"].decode("ascii", "replace")
+    page += f"?{query}" if query else ""
+    return "/login" if scope["method"] != "GET" or page == "/" else f"/login?next={quote(page)}"
+
+
+def _page_of(asked: str) -> str:
+    """Give where a log-in leads on to: what was asked for, if that is a page of this site.
+
+    Two slashes begin a host; a browser takes a backslash for one, and leaves out what cannot be
+    printed.
+    """
+    is_own = asked[:1] == "/" and asked[1:2] not in ("/", "\\") and asked.isprintable()
+    return asked if is_own else "/"
 
 
 def _is_forged(asked: HTTPConnection, method: str) -> bool:
@@ -159,7 +176,7 @@ def add_login(
         table.close(request.session.get("id"))
         request.session["id"] = secrets.token_urlsafe(32)
         table.open(request.session["id"], user, proof, time.monotonic())
-        return RedirectResponse("/", 303)
+        return RedirectResponse(_page_of(request.query_params.get("next", "")), 303)
 
     @app.post("/logout", status_code=303, **_PAGE)
     async def logout(request: Request) -> Response:

@@ -62,6 +62,28 @@ async def test_the_right_password_opens_and_the_log_out_closes(browser: httpx.As
     assert (await browser.get("/", cookies=stale)).status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("asked", "leads_to"),
+    [
+        ("/meter/SM1?tab=2&a=%2F", "/meter/SM1?tab=2&a=%2F"),
+        ("/login?next=//evil.example/", "/"),
+        ("/login?next=/%5Cevil.example/", "/"),
+        ("/login?next=/%09/evil.example/", "/"),
+        ("/login?next=https://evil.example/", "/"),
+    ],
+)
+async def test_a_log_in_leads_on_to_the_page_that_was_asked_for_and_to_no_other_site(
+    browser: httpx.AsyncClient, asked: str, leads_to: str
+) -> None:
+    answer = await browser.get(asked)
+    form = answer.headers.get("location", asked)
+    assert "/login?next=" in form
+    for password, status in (("wrong", 401), ("good", 303)):
+        answer = await browser.post(form, data={"user": "ann", "password": password})
+        assert answer.status_code == status
+    assert answer.headers["location"] == leads_to
+
+
 async def test_five_failures_close_the_door_for_a_minute(browser: httpx.AsyncClient) -> None:
     wrong = {"user": "ann", "password": "bad"}
     assert [(await browser.post("/login", data=wrong)).status_code for _ in range(6)] == [
