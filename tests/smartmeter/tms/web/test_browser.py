@@ -160,6 +160,18 @@ def pages_end_with_the_log_in(browser: webdriver.Chrome, address: str, password:
     wait(browser, lambda: "Log in to see" in text_of(browser), "which never had one, ends, too")
 
 
+def pages_are_turned(browser: webdriver.Chrome, address: str) -> None:
+    """Turn the pages of the list there and back, by way of a meter's page."""
+    wait(browser, lambda: turn(browser, "Next page"), "the page is turned")
+    wait(browser, lambda: "26-50 of 50" in text_of(browser), "the second page is said to be it")
+    assert "SN000030" in text_of(browser) and "SM000002" not in listed(browser)
+    browser.get(f"{address}meter/SN000030")
+    browser.back()
+    wait(browser, lambda: "26-50 of 50" in text_of(browser), "the way back leads to the page")
+    wait(browser, lambda: turn(browser, "Previous page"), "the page is turned back")
+    wait(browser, lambda: "SM000002" in listed(browser), "the first page is shown again")
+
+
 def turn(browser: webdriver.Chrome, label: str) -> bool:
     """Press a button of the pagination; True when it was there."""
     browser.find_element(By.CSS_SELECTOR, f"button[aria-label='{label}']").click()
@@ -214,14 +226,7 @@ def test_a_person_logs_in_sees_the_street_and_reads_a_meter(
     browser.execute_script(IMPORT, "".join(lines))
     wait(browser, lambda: "1-25 of 50" in text_of(browser), "what was shipped is listed")
     assert "SN000030" not in text_of(browser)
-    wait(browser, lambda: turn(browser, "Next page"), "the page is turned")
-    wait(browser, lambda: "26-50 of 50" in text_of(browser), "the second page is said to be it")
-    assert "SN000030" in text_of(browser) and "SM000002" not in listed(browser)
-    browser.get(f"{address}meter/SN000030")
-    browser.back()
-    wait(browser, lambda: "26-50 of 50" in text_of(browser), "the way back leads to the page")
-    wait(browser, lambda: turn(browser, "Previous page"), "the page is turned back")
-    wait(browser, lambda: "SM000002" in listed(browser), "the first page is shown again")
+    pages_are_turned(browser, address)
     browser.execute_script(FOCUS)
     before = browser.page_source
     wait(browser, lambda: browser.page_source != before, "something on the page changes")
