@@ -22,6 +22,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -65,7 +66,7 @@ class Meter:
 
 
 def make_meter(chance: Random) -> Meter:
-    """Draw a meter: numbers at random, times of this decade, every block of the profile full."""
+    """Draw a meter: numbers at random, times of this decade, a full block a day."""
     fmt = DeviceFormat(tm_format=2, ni_format1=8, ni_format2=5, std_tbls_used=frozenset({64}))
     act = {21: registers_act(), 61: profile_act(), 71: log_act()}
     tables = {n: layout_for(n, Context(fmt)).decode(image) for n, image in act.items()}
@@ -104,8 +105,12 @@ def log_act() -> bytes:
 def fill(layout: Layout, chance: Random) -> bytes:
     """Give an image: times set, BCD of digits, events of the standard, the rest at random."""
     octets = bytearray()
+    block_end = datetime(2025, 1, 1)
     for field in layout.listing():
-        if field.type_name in ("STIME_DATE", "LTIME_DATE"):
+        if field.path.endswith("BLK_END_TIME"):
+            block_end += timedelta(minutes=INTERVALS * INTERVAL_MIN)
+            octets += bytes((block_end.year - 2000, *block_end.timetuple()[1:5]))
+        elif field.type_name in ("STIME_DATE", "LTIME_DATE"):
             limits = ((20, 29), (1, 12), (1, 28), (0, 23), (0, 59), (0, 59))
             octets += bytes(chance.randint(*limit) for limit in limits[: field.width])
         elif field.type_name == "NI_FMAT2":

@@ -89,7 +89,7 @@ async def test_a_call_carries_them_to_a_head_end_that_answers_the_telephone(
 async def test_a_read_wakes_a_smart_meter_by_a_short_message_and_it_opens_its_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smartmeter.comms.failover.LINGER_US", 500_000)
+    monkeypatch.setattr("smartmeter.comms.bearer_health.LINGER_US", 500_000)
     modems, calendar = Modems(), Calendar(wall_utc_us(), 1, monotonic_us())
     tms = TmsServer(tmp_path, calendar)
     await tms.start("127.0.0.1", 0)

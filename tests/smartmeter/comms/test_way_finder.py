@@ -229,7 +229,7 @@ def modems() -> Iterator[Modems]:
 async def test_a_relay_wakes_a_node_and_what_is_for_it_waits_until_it_has_come(
     tmp_path: Path, modems: Modems, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smartmeter.comms.failover.LINGER_US", 500_000)
+    monkeypatch.setattr("smartmeter.comms.bearer_health.LINGER_US", 500_000)
     calendar = Calendar(wall_utc_us(), 1, monotonic_us())
     tms = TmsServer(tmp_path, calendar)
     await tms.start("127.0.0.1", 0)
