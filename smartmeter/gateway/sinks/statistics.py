@@ -15,7 +15,7 @@ from decimal import Decimal
 
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
-from smartmeter.gateway.sinks.statistics_link import NEAR_S, StatisticsLink
+from smartmeter.gateway.sinks.statistics_link import NEAR_S, NotStored, StatisticsLink
 
 SINK = "home_assistant"
 DIRECTIONS = ("delivered", "received")
@@ -46,11 +46,17 @@ class Statistics:
                 key = (row["esn"], row["direction"])
                 hour_s = (row["end_s"] - 1) // 3600 * 3600
                 changed[key] = min(hour_s, changed.get(key, hour_s))
+        late: NotStored | None = None
         for (esn, direction), first_s in changed.items():
             # Several sets may record it: one of them is the history.
             set_nbr = readings.energy_set(esn, direction)
             if set_nbr is not None:
-                await self._send((esn, set_nbr, direction), first_s)
+                try:
+                    await self._send((esn, set_nbr, direction), first_s)
+                except NotStored as error:
+                    late = error  # which is no reason to keep the others back
+        if late is not None:
+            raise late
         if not fresh:
             return None
         readings.move(SINK, {"intervals": fresh[-1]["number"]})

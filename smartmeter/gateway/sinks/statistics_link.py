@@ -29,14 +29,17 @@ from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
 
 TIMEOUT_S = 20.0
 MAX_MESSAGE_OCTETS = 1 << 20
-#: Of one command.
-MAX_HOURS = 500
-#: When it is looked whether they are stored, each after the one before.  (A busy processor needed
-#: 2 seconds for 500 of them; a small board may need more.)
-STORED_AFTER_S = (0.0, 0.1, 0.4, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0)
+#: Of one command: Home Assistant, beside other load, stored some 200 hours a second.
+MAX_HOURS = 200
+#: When it is looked whether they are stored, each after the one before.
+STORED_AFTER_S = (0.0, 0.1, 0.4, 1.0, 2.0, 4.0)
 #: Before an hour its predecessor is looked for here, hour by hour; months are looked through
 #: before that, as a month's answer may reach beyond what was asked by as much as it is long.
 NEAR_S = 33 * 86_400
+
+
+class NotStored(SinkRefused):
+    """It took what it was sent, and does not have it yet."""
 
 
 class _Session:
@@ -152,7 +155,7 @@ def _parts(entries: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 async def _bring(session: _Session, metadata: dict[str, Any], part: list[dict[str, Any]]) -> None:
-    """Bring entries in that are not there, and wait until they are; SinkRefused when it is long.
+    """Bring entries in that are not there, and wait until they are; NotStored when it is long.
 
     Home Assistant takes an import before it stores it, which waits for its start, for a copy
     being made and for a slow medium; what was only taken is gone with a kill or a power cut.
@@ -164,7 +167,7 @@ async def _bring(session: _Session, metadata: dict[str, Any], part: list[dict[st
         await asyncio.sleep(rest_s)
         if await _has(session, metadata["statistic_id"], part):
             return
-    raise SinkRefused("Home Assistant has not stored the statistics yet that it was sent")
+    raise NotStored("Home Assistant has not stored the statistics yet that it was sent")
 
 
 async def _has(session: _Session, statistic_id: str, part: list[dict[str, Any]]) -> bool:
