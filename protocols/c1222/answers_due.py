@@ -33,13 +33,13 @@ class Asked:
     mode: int
     #: When another way is tried, if no answer has come.
     else_us: int | None = None
-    #: The other way that it went then; the answer may come by either.
-    too: Hashable | None = None
     #: Nobody is told if no answer comes: it was answered over another path than it went (who
-    #: sent that is not proven), or it is a segment.
+    #: sent that is not proven), it is a segment, or it wants an answer on exception only.
     answered: bool = False
     #: Where it goes next when that relay does not know the node either; None: nobody looks for it.
     next: tuple[Hashable, ...] | None = None
+    #: The other way that it went when no answer had come; the answer may come by either.
+    too: Hashable | None = None
 
     @property
     def ways(self) -> tuple[Hashable, ...]:

@@ -17,7 +17,7 @@ from functools import partial
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import NEVER, URGENT, Envelope, build_apdu
+from protocols.c1222.builder import ALWAYS, NEVER, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.in_clear import (
@@ -315,8 +315,9 @@ class Relay:
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
             else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
             mode = mode_of(control)
-            told = apdu.is_segment
-            asked = Asked(path, way, apdu, due_us, mode, else_us, answered=told, next=others)
+            # Silence is how a request on exception succeeds, too.
+            is_told = not apdu.is_segment and control & 3 == ALWAYS
+            asked = Asked(path, way, apdu, due_us, mode, else_us, not is_told, others)
             ways = self._due.add(_key_of(apdu), asked)
         else:
             ways += others or ()

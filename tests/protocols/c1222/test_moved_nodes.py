@@ -3,6 +3,7 @@
 import pytest
 
 from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.builder import ALWAYS, ON_EXCEPTION
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.registrar import Registrar, RegistrarSettings
@@ -151,6 +152,22 @@ def test_nobody_who_moved_nowhere_and_is_gone_is_told_by_nett_once() -> None:
     assert net.answers() == []
     net.later(50)
     assert net.answers() == [b"\x0d"]
+
+
+@pytest.mark.parametrize("control, told", [(ALWAYS, [b"\x0d"]), (ON_EXCEPTION, [])])
+def test_silence_is_no_time_out_where_an_answer_is_wanted_on_exception_only(
+    control: int, told: list[bytes]
+) -> None:
+    net = Moving()
+    net.register("old")
+    net.hears_old = None  # the node serves it and, on exception, says nothing
+    net.client.request(
+        [READ_1], METER, "old", net.now_us, response_control=control, timeout_us=10**9
+    )
+    net.settle()
+    net.later(10)
+    net.later(50)
+    assert net.answers() == told
 
 
 def test_a_way_that_leads_back_to_who_sent_the_message_is_left_for_the_way_up() -> None:
