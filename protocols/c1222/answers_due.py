@@ -120,8 +120,10 @@ class AnswersDue:
         return found
 
     def is_second_try(self, key: Key, way: Hashable) -> bool:
-        """Tell whether what goes by a way has gone another before, and may be answered there."""
-        return any(self._asked[key, came].too == way for came in self._askers.get(key, ()))
+        """Tell whether what goes by a way has gone another before, and may be answered there, or
+        has been."""
+        asked = [self._asked[key, came] for came in self._askers.get(key, ())]
+        return any(one.too == way for one in asked or self._answered.get(key, []))
 
     def is_due(self, key: Key, way: Hashable) -> bool:
         """Tell whether an answer may come by a way."""

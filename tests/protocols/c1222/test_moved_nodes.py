@@ -3,7 +3,7 @@
 import pytest
 
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import ALWAYS, ON_EXCEPTION
+from protocols.c1222.builder import ALWAYS, ON_EXCEPTION, Envelope, build_apdu
 from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.registrar import Registrar, RegistrarSettings
@@ -141,6 +141,21 @@ def test_a_slow_node_that_did_not_move_is_waited_for_and_served_once(key_id: int
     net.hears_old = True
     net.ask(key_id)
     assert net.answers() == [b"\0"], "it is looked for where it is"
+
+
+def test_a_slow_node_stays_known_when_the_other_way_says_later_still_that_it_is_not_there() -> None:
+    net = Moving()
+    net.register("old")
+    net.hears_old = None
+    asked = net.client.next_invocation_id
+    net.ask(KEY_ID)
+    net.later(10)
+    net._hear("old", net.late.pop())
+    net.settle()
+    assert len(net.answers()) == 1
+    error = Envelope(77, HOST, METER, asked)
+    net.old.receive("up", build_apdu(error, [b"\x0e"]), net.now_us)
+    assert net.old.outgoing() == [] and net.old.routes()[METER.absolute] == "node"
 
 
 def test_nobody_who_moved_nowhere_and_is_gone_is_told_by_nett_once() -> None:
