@@ -27,7 +27,11 @@ class Piece:
 
 @dataclass
 class _State:
+    """``begun``: the number of the first octet; ``led``: of the one behind those beside SYN."""
+
     expected: int | None = None
+    begun: int | None = None
+    led: int | None = None
     anew: bool = True
     waiting: dict[int, bytes] = field(default_factory=dict)
 
@@ -50,7 +54,10 @@ class StreamJoiner:
         sequence = segment.sequence
         if segment.begins:
             sequence = sequence + 1 & 0xFFFFFFFF
-            self._ways[way] = _State(sequence)
+            known = self._ways.get(way)
+            if known is None or known.begun != sequence or known.expected != known.led:
+                led = sequence + len(segment.payload) & 0xFFFFFFFF
+                self._ways[way] = _State(sequence, sequence, led)
         state = self._ways.setdefault(way, _State())
         self._ways.move_to_end(way)
         if len(self._ways) > MAX_STREAMS:
