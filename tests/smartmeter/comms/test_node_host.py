@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from smartmeter.comms import failover
+from smartmeter.comms import bearer_health
 from smartmeter.comms.bearer import BearerSettings, When
 from smartmeter.comms.bearers import make_bearers
 from smartmeter.comms.event_loop import ended
@@ -72,7 +72,7 @@ async def running(node: Node, *settings: BearerSettings) -> AsyncIterator[NodeHo
 async def test_when_the_cheap_bearer_goes_the_next_is_used_until_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(failover, "FIRST_REST_US", 20_000)
+    monkeypatch.setattr(bearer_health, "FIRST_REST_US", 20_000)
     cheap, dear = FarEnd("tcp", free_port()), FarEnd("tcp", free_port())
     node = Node()
     first = BearerSettings("cheap", f"tcp:127.0.0.1:{cheap.port}", 1)
