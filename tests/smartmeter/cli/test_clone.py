@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from protocols.transports.pump import open_meter
-from tests.smartmeter.cli.served import assert_one_clear_error, meter_process, smartmeter
-
-STANDING = ("--clock", "1767225600,0.000001")
+from tests.smartmeter.cli.served import (
+    STANDING,
+    assert_one_clear_error,
+    meter_process,
+    smartmeter,
+)
 
 
 def test_a_clone_of_the_clone_is_equal_byte_for_byte(tmp_path: Path) -> None:
