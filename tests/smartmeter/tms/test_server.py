@@ -40,8 +40,9 @@ async def server(tmp_path: Path) -> AsyncIterator[TmsServer]:
 
 
 async def eventually(holds: object, what: str) -> None:
+    """Wait for up to two minutes: a machine may be busy."""
     assert callable(holds)
-    for _ in range(800):
+    for _ in range(2400):
         if holds():
             return
         await asyncio.sleep(0.05)
