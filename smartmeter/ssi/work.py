@@ -13,10 +13,10 @@ from ansi_tables.procedures import RESULT_CODES, Initiate, decode_response, enco
 from protocols.c1218.scripts import Script, read_part, read_table, run_procedure
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError, ServiceRefused
-from smartmeter.ssi.identity import NOT_TOLD, Lists, read_identity, read_lists
+from smartmeter.ssi.identity import NOT_TOLD, AnotherContext, Lists, read_identity, read_lists
 from smartmeter.ssi.log_reading import EVENT_LOG, LogRead, read_log, read_log_and_clock
 from smartmeter.ssi.meter_data import ClockNotSet, MeterContext, read_clock, read_context
-from smartmeter.ssi.profile_reading import ProfileRead, read_profile
+from smartmeter.ssi.profile_reading import DIMENSIONS, ProfileRead, read_profile
 from smartmeter.ssi.table_monitor import Span
 
 REMOTE_RESET = 9
@@ -136,10 +136,16 @@ def read_again(
 def _read_set(
     meter: MeterContext, set_nbr: int, first: int | None, count: int, limits: ClientLimits
 ) -> Script[ProfileRead | None]:
-    """Read what a set has from a sequence on, or from its beginning when its ring began anew."""
+    """Read what a set has from a sequence on, or from its beginning when its ring began anew.
+
+    AnotherContext where it began anew in another shape: the meter was programmed, which its log
+    need not tell.
+    """
     try:
         read = yield from read_profile(meter, set_nbr, first, count, limits)
         if first is not None and read.following < first:
+            if (yield from read_table(DIMENSIONS, limits)) != meter.images.get(DIMENSIONS):
+                raise AnotherContext("the load profile began anew in another shape")
             read = yield from read_profile(meter, set_nbr, None, count, limits)
             return replace(read, anew=True)
     except NOT_TOLD:

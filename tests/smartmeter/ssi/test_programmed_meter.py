@@ -100,6 +100,16 @@ def test_a_meter_that_was_programmed_while_its_probe_was_off_is_read_anew_before
     assert alarms(street)[:2] == [ModuleAlarm.METER_UNREACHABLE, ModuleAlarm.METER_BACK]
 
 
+def test_a_load_profile_that_began_anew_in_another_shape_is_not_read_by_the_one_before() -> None:
+    street = provisioned()
+    street.run(HOUR_S + 100)
+    program(street, street.device.meter)
+    street.run(HOUR_S)
+    recorded = [list(one.values) for one in street.journal if len(one.values) == 1]
+    told = [values for _, _, values in street.host.intervals()]
+    assert told[4:] == recorded and len(recorded) == 4
+
+
 def test_intervals_are_not_given_by_a_context_that_may_be_another_now() -> None:
     street = provisioned()
     street.run(HOUR_S)
