@@ -108,15 +108,23 @@ class AnswersDue:
         self._put((key, came), replace(one, else_us=None, too=way), again=False)
         return True
 
-    def go_on_looking(self, key: Key, path: Hashable) -> list[Asked]:
-        """A relay does not know a node that is looked for: give what goes on to the next relay."""
+    def go_on_looking(self, key: Key, path: Hashable) -> list[tuple[Hashable, Asked]]:
+        """A relay does not know a node that is looked for: give what goes on, and by which way.
+
+        It may have been asked beside one that is silent, which is waited for all the same.
+        """
         found = []
         for came in self._askers.get(key, ()):
             one = self._asked[key, came]
-            if one.went == path and one.next:
-                one = replace(one, went=one.next[0], next=one.next[1:])
+            left = [way for way in one.next or () if way not in one.ways]
+            if left and path in one.ways:
+                way, rest = left[0], tuple(left[1:])
+                if path == one.too:
+                    one = replace(one, too=way, next=rest)
+                else:
+                    one = replace(one, went=way, next=rest)
                 self._put((key, came), one, again=False)
-                found.append(one)
+                found.append((way, one))
         return found
 
     def is_second_try(self, key: Key, way: Hashable) -> bool:

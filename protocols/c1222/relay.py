@@ -372,13 +372,13 @@ class Relay:
             self.counts["dropped own-title"] += 1
             return  # nobody else answers in our name
         key = _key_of_answer(apdu)
+        if is_network_error(apdu) and (looked := self._due.go_on_looking(key, path)):
+            for way, asked in looked:
+                self._send_on(way, asked.apdu, _octets_of(asked.apdu), now_us)
+            return
         if is_network_error(apdu) and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
             return  # the first way may still bring the answer
-        if is_network_error(apdu) and (looked := self._due.go_on_looking(key, path)):
-            for asked in looked:
-                self._send_on(asked.went, asked.apdu, _octets_of(asked.apdu), now_us)
-            return
         if path == self.upstream:
             self._ways.answered_from_above(apdu.calling, now_us)
         belongs = partial(_belongs, apdu)

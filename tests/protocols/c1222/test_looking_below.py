@@ -115,3 +115,19 @@ def test_beside_a_relay_that_is_silent_a_node_answers_after_ten_seconds() -> Non
     net.later(10)
     [event] = net.host.events()
     assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
+
+
+def test_a_silent_relay_keeps_no_other_from_being_asked() -> None:
+    """One of the others knows no such node either: the search goes on, to the last."""
+    net = Anew()
+    net.starts_anew("master")
+    stranger = Relay(net._node(ApTitle.parse(".95")), upstream="master")
+    stranger.ask_above(NOW_US)
+    for _, octets in stranger.outgoing():
+        net.master.receive("silent", octets, net.now_us)  # it asks, and is never heard again
+    net.host.request([READ_1], METER, "master", net.now_us)
+    net.settle()
+    net.later(10)
+    assert net.other.counts["answered uat"] == 1
+    [event] = net.host.events()
+    assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
