@@ -213,11 +213,14 @@ class ListeningBearer:
         #: What was listened on last, while the next connection of the bearer is not begun: who
         #: comes meanwhile waits, instead of being refused.
         self._kept: list[socket.socket] = []
+        self._letting_go: asyncio.TimerHandle | None = None
         self._tls = server_tls(settings.tls) if settings.tls.certificate is not None else None
 
     async def connect(self) -> Connection:
         """Wait until a host has opened a connection; OSError when the address is taken."""
         connection = ListeningConnection(self.counts, self._keep)
+        if self._letting_go is not None:
+            self._letting_go.cancel()
         bound, self._kept = self._kept, []
         bound = bound or listening_sockets(*self._address, socket.SOCK_STREAM)
         await connection.listen(bound, self._tls)
@@ -225,10 +228,9 @@ class ListeningBearer:
 
     def _keep(self, bound: list[socket.socket]) -> None:
         self._kept = bound
-        asyncio.get_running_loop().call_later(KEPT_S, self._let_go, bound)
+        self._letting_go = asyncio.get_running_loop().call_later(KEPT_S, self._let_go)
 
-    def _let_go(self, bound: list[socket.socket]) -> None:
-        if self._kept is bound:
-            self._kept = []
-            for one in bound:
-                one.close()
+    def _let_go(self) -> None:
+        bound, self._kept = self._kept, []
+        for one in bound:
+            one.close()

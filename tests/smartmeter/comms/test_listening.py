@@ -129,6 +129,26 @@ async def test_a_port_that_nobody_listens_at_any_more_is_given_back(
                     await asyncio.sleep(0.01)
 
 
+async def test_a_port_that_is_listened_at_again_is_kept_as_long_the_next_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = free_port()
+    bearer = ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{port}"))
+    for kept_s in (0.05, 60.0):
+        monkeypatch.setattr(listening, "KEPT_S", kept_s)
+        connecting = asyncio.create_task(bearer.connect())
+        _, host = await call(port)
+        connection = await connecting
+        task = taking(connection, [])
+        host.close()
+        await asyncio.wait_for(task, 60)
+        connection.close()
+    first_has_passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, first_has_passed.set)
+    await first_has_passed.wait()
+    (await asyncio.open_connection("127.0.0.1", port))[1].close()
+
+
 async def test_strangers_that_only_connect_do_not_keep_the_host_from_coming_back() -> None:
     async with listened() as (port, connecting):
         _, first = await call(port)
