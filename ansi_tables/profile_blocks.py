@@ -200,11 +200,14 @@ def daylight_saving(
 def is_oldest(shape: ProfileShape, pointed: bytes, before: bytes, after: bytes) -> bool:
     """Tell whether ST-63 of a full ring points to its oldest block, one past its newest.
 
-    The BLK_END_TIME of a block, of the one before it and of the one after it tell: the newest is
-    not older than both, also where the clock was set back since the one before it.
+    The BLK_END_TIME of a block, of the one before it and of the one after it tell: from the oldest
+    to the next is a block's length, with an outage perhaps twice that.  Where the clock was set
+    back by more than the ring is long, the newest is older than all others, too, but by far.
     """
-    end_s, *others_s = (_utc_s(shape.end_value(one)) for one in (pointed, before, after))
-    return NO_TIME not in (end_s, *others_s) and end_s < min(others_s)
+    oldest_s, newest_s, next_s = (_utc_s(shape.end_value(one)) for one in (pointed, before, after))
+    if NO_TIME in (oldest_s, newest_s, next_s) or not oldest_s < next_s < newest_s:
+        return False
+    return (next_s - oldest_s) * (shape.blocks - 1) <= 2 * (newest_s - oldest_s)
 
 
 def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tuple[int, int]:

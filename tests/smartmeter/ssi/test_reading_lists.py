@@ -309,6 +309,25 @@ def test_a_pointer_that_is_ahead_is_known_as_such_in_a_full_ring_too(name: str) 
     assert list(told.sequences) == [one.sequence for one in whole.intervals]
 
 
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize("back_s", [3600, 86_400, 365 * 86_400])
+def test_a_clock_that_is_set_back_makes_no_pointer_one_that_is_ahead(
+    name: str, back_s: int
+) -> None:
+    """The newest block of a full ring is the oldest by its time then."""
+    bench = Bench(PROFILES[name])
+    bench.run(1000)
+    clock_us = bench.meter.clock.utc_us(bench.now_us)
+    bench.meter.set_clock(clock_us - back_s * US_PER_S, bench.now_us)
+    bench.run(3)
+    images = {n: bench.meter.table(n, bench.now_us) for n in (STATUS, PROFILE)}
+    context = bench.script(read_context(LIMITS))
+    read = answered(read_profile(context, 1, None, EVERYTHING, LIMITS), images)
+    told = Snapshot({**context.images, **images}).load_profile(1)
+    newest = bench.journal[-1].sequence
+    assert (read.intervals[-1].sequence, told.sequences[-1]) == (newest, newest)
+
+
 @pytest.mark.parametrize("seed", range(15))
 def test_any_order_of_any_device_is_read_as_it_was_recorded(seed: int) -> None:
     bench = Bench(draw_profile(seed), None)
