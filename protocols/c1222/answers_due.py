@@ -34,7 +34,7 @@ class Asked:
     #: When another way is tried, if no answer has come.
     else_us: int | None = None
     #: Nobody is told if no answer comes: it was answered over another path than it went (who
-    #: sent that is not proven), it is a segment, or it wants an answer on exception only.
+    #: sent that is not proven), or it is a segment.
     answered: bool = False
     #: Where it goes next when that relay does not know the node either; None: nobody looks for it.
     next: tuple[Hashable, ...] | None = None

@@ -222,7 +222,9 @@ class Relay:
         for asked in self._due.to_try_elsewhere(now_us):
             self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
-            self._error(asked.came, asked.apdu, ResponseCode.nett)
+            # Silence is how a request on exception succeeds, too.
+            if asked.apdu.user_information[0] & 3 == ALWAYS:
+                self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._forget_groups(now_us)
         self._ways.expire(now_us)
 
@@ -315,9 +317,7 @@ class Relay:
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
             else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
             mode = mode_of(control)
-            # Silence is how a request on exception succeeds, too.
-            is_told = not apdu.is_segment and control & 3 == ALWAYS
-            asked = Asked(path, way, apdu, due_us, mode, else_us, not is_told, others)
+            asked = Asked(path, way, apdu, due_us, mode, else_us, apdu.is_segment, others)
             ways = self._due.add(_key_of(apdu), asked)
         else:
             ways += others or ()

@@ -185,6 +185,18 @@ def test_silence_is_no_time_out_where_an_answer_is_wanted_on_exception_only(
     assert net.answers() == told
 
 
+@pytest.mark.parametrize("control", [ALWAYS, ON_EXCEPTION])
+def test_a_request_whose_connection_ends_is_not_taken_for_one_that_was_well(control: int) -> None:
+    net = Moving()
+    net.register("old")
+    net.hears_old = False
+    net.client.request([READ_1], METER, "old", net.now_us, response_control=control)
+    net.settle()
+    net.old.path_failed("node")
+    net.settle()
+    assert net.answers() == [b"\x0e"]
+
+
 def test_a_way_that_leads_back_to_who_sent_the_message_is_left_for_the_way_up() -> None:
     """The relay below has tried its own way; where the node is now is known above."""
     chain = Chain()
