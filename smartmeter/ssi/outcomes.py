@@ -61,6 +61,8 @@ class Outcomes:
     ) -> None:
         self._parts, self._starting, self._serving = parts, starting, serving
         self._shown = shown
+        #: The run that was read again last, as the meter may have been programmed before it.
+        self._doubtful: Run | None = None
 
     def take(self, now_us: int) -> bool:
         """Act on what the parts have to say; True when one of them said something."""
@@ -93,7 +95,10 @@ class Outcomes:
                     # Where reports take the whole port, nothing else looks at the log.  Judged
                     # before it counts as reported: what is not reported is read again.
                     self._log_read(event.result.log, event.last, now_us)
-                parts.tasks.done(run, event.result, event.last, self._shown, now_us)
+                if self._is_doubtful(run, event.result):
+                    parts.tasks.failed(run, now_us)
+                else:
+                    parts.tasks.done(run, event.result, event.last, self._shown, now_us)
             case Asked() as request:
                 self._serving.done(request, event.result, now_us)
             case ("watch", _):
@@ -107,6 +112,17 @@ class Outcomes:
                 parts.tasks.report_reset(now_us)
         self._clock_set(now_us)
         parts.network.poll(now_us)
+
+    def _is_doubtful(self, run: Run, result: object) -> bool:
+        """Tell whether what a report reads may mean something else by now: it is read again.
+
+        Once: a meter may log as its programming what the module itself does.
+        """
+        meter = self._parts.reporter.meter
+        if not isinstance(result, work.Collected) or meter is None or not meter.old:
+            return False
+        again, self._doubtful = run == self._doubtful, run
+        return not again
 
     def _answered(self, now_us: int) -> None:
         if self._parts.link.answered(now_us):

@@ -5,11 +5,20 @@ from collections.abc import Callable
 import pytest
 
 from ansi_tables import layout_for
-from ansi_tables.ssi_tables import Cause, Command, ModuleAlarm, ScheduleKind, SsiTable, Task
+from ansi_tables.ssi_tables import (
+    Cause,
+    Command,
+    Content,
+    ModuleAlarm,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
 from protocols.c1218.device import Refused
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
+from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import Meter
 from tests.smartmeter.ssi.host import (
     Street,
@@ -108,6 +117,40 @@ def test_a_load_profile_that_began_anew_in_another_shape_is_not_read_by_the_one_
     recorded = [list(one.values) for one in street.journal if len(one.values) == 1]
     told = [values for _, _, values in street.host.intervals()]
     assert told[4:] == recorded and len(recorded) == 4
+
+
+@pytest.mark.parametrize("at_each_look", [False, True])
+def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_context(
+    at_each_look: bool,
+) -> None:
+    """Nothing else looks at the log; and a meter may call each look at it a programming."""
+    street = Street()
+    street.run(60)
+    module, meter = street.device.module, street.device.meter
+    general = module.configuration.value(SsiTable.GENERAL)
+    present = schedule(CONTENT=Content.EVENT_LOG, TABLES=[28])
+    street.provision(SCHEDULES=schedules(present), GENERAL={**general, "STATUS_PERIOD_MS": 0})
+    run_to(street, HOUR_S + 100)
+    before = module.meter
+    assert before is not None
+    image = bytearray(before.images[27])
+    image[1] ^= 1  # another of the present values
+    meter.write_table(27, bytes(image), street.world.now_us)
+    meter.note(EventCode.ED_REPROGRAMMED, street.world.now_us)
+    if at_each_look:
+        genuine = meter.table
+
+        def table(number: int, now_us: int) -> bytes:
+            if number == 0:
+                meter.note(EventCode.ED_REPROGRAMMED, now_us)
+            return genuine(number, now_us)
+
+        meter.table = table  # type: ignore[method-assign]
+    run_to(street, 2 * HOUR_S + 100)
+    assert module.meter is not None and module.meter.id != before.id
+    told = [one for one in street.host.reports if any(table == 28 for table, _ in one.parts)]
+    contexts = [one.header["CONTEXT_ID"] for one in told]
+    assert contexts == [before.id] * 4 + [module.meter.id] * 4
 
 
 def test_intervals_are_not_given_by_a_context_that_may_be_another_now() -> None:
