@@ -34,8 +34,8 @@ class PlainReading:
     """What a poll brought.  ``context`` is empty where the known one still holds.
 
     ``profile`` has runs of intervals, ``anew`` the sets whose ring ends before what is known
-    of it (it was cleared); where another meter has ``taken_over``, all are.  ``cut`` gives the
-    first interval of sets that it had refused since.
+    of it (it was cleared).  Where another meter has ``taken_over``, that tells where its rings
+    begin; ``cut`` gives the first interval of those that it had refused since.
     """
 
     context_id: int
