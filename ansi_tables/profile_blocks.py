@@ -8,7 +8,8 @@ The rules (C12.19 decade 6, and what public hosts agree on):
 * The newest block holds NBR_VALID_INT intervals, any other NBR_BLK_INTS unless
   it was closed early (see :func:`written_intervals`; from memory).
 * A meter whose pointer is one past the newest block (seen on a Hexing meter) is
-  stepped back once, if the block at the pointer has no time and the one before has.
+  stepped back once, if the block at the pointer has no time and the one before has;
+  or if it is the oldest of a full ring.
 """
 
 from __future__ import annotations

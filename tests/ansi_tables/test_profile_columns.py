@@ -102,6 +102,13 @@ def test_a_pointer_one_past_the_newest_block_is_stepped_back_once() -> None:
         assert list(columns.values[0]) == [1, 2] and list(columns.sequences) == [0, 1]
 
 
+def test_the_newest_of_two_blocks_is_no_oldest_one_where_the_clock_was_set_back() -> None:
+    context = profile_context(FMT, 1, 2, 2, 1)
+    data = at(1, 30) + octets(3, 4) + at(2, 30) + octets(1, 2)
+    columns = profile_columns(context, 1, data, status_of(2, 0, 7, 2))
+    assert list(columns.values[0]) == [1, 2, 3, 4] and list(columns.sequences) == [12, 13, 14, 15]
+
+
 def test_a_block_that_was_only_begun_has_no_time_and_takes_nothing_from_the_one_before() -> None:
     context = profile_context(FMT, 1, 2, 2, 1)
     filled, begun = at(1, 30) + octets(1, 2), bytes(9)
