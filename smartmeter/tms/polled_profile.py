@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from ansi_tables import Snapshot
 from ansi_tables.errors import MissingContextError, TableError
 from ansi_tables.meaning.load_profile import LoadProfile
-from ansi_tables.profile_blocks import ProfileShape, first_since, shape_of
+from ansi_tables.profile_blocks import ProfileShape, first_since, is_oldest, shape_of
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import NOT_NOW
 from protocols.psem.services import FullRead, OffsetRead
@@ -115,8 +115,8 @@ class PolledRing:
     def _ring(self, tables: Snapshot, gaps: Gaps) -> Exchange[bytes]:
         """Give the image of the data: the blocks with gaps were read, or all where there are none.
 
-        All of it is read, too, where the pointers are not plain: another order, or a
-        newest block without a time.
+        All of it is read, too, where the pointers are not plain: another order, a newest block
+        without a time, or one that the ends of its neighbours show to be the oldest.
         """
         layout = tables.layout(self._table)
         shape, status = shape_of(layout, self.set_nbr), self._status_of(tables)
@@ -133,18 +133,25 @@ class PolledRing:
         begin = layout.field(f"LP_DATA_SET{self.set_nbr}.0")[0]
         for block in wanted:
             at = begin + (element - (newest - block)) % shape.blocks * shape.block_octets
-            octets = yield from self._block(at, shape.block_octets)
+            [octets] = yield from self._parts([at], shape.block_octets)
             image[at : at + shape.block_octets] = octets
             if block == newest and shape.end_value(octets[: shape.end_octets]) is None:
                 return (yield from self._whole())
+        if held == shape.blocks and shape.end_octets:
+            near = (element, element - 1, element + 1)
+            places = [begin + one % shape.blocks * shape.block_octets for one in near]
+            if is_oldest(shape, *(yield from self._parts(places, shape.end_octets))):
+                return (yield from self._whole())
         return bytes(image)
 
-    def _block(self, at: int, count: int) -> Exchange[bytes]:
-        [answer] = yield [encode_request(OffsetRead(self._table, at, count))]
-        octets = self._given(answer)
-        if len(octets) != count:
-            raise ExchangeFailed(f"ST-{self._table} gave {len(octets)} octets of {count}")
-        return octets
+    def _parts(self, places: Sequence[int], count: int) -> Exchange[list[bytes]]:
+        """Read so many octets at each place."""
+        reads = [encode_request(OffsetRead(self._table, at, count)) for at in places]
+        parts = [self._given(answer) for answer in (yield reads)]
+        for octets in parts:
+            if len(octets) != count:
+                raise ExchangeFailed(f"ST-{self._table} gave {len(octets)} octets of {count}")
+        return parts
 
     def _whole(self) -> Exchange[bytes]:
         [answer] = yield [encode_request(FullRead(self._table))]

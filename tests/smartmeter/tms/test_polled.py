@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansi_tables import Snapshot
 from protocols.c1218.device import Refused
 from protocols.c1218.steps import ClientLimits
 from protocols.psem.codec import block, decode_request
@@ -289,6 +290,37 @@ def test_only_the_blocks_with_new_intervals_are_read() -> None:
     hole = Known(known.context, {1: [(everything[5][0], everything[8][0]), *known.gaps[1]]})
     assert flat(bench.poll(1, hole)) == everything[5:8] + flat(second)
     assert FullRead(64) not in bench.asked
+
+
+class AheadBench(Bench):
+    """A meter whose ST-63 points one past the newest block, to the oldest once the ring is full."""
+
+    def answer(self, octets: bytes) -> bytes:
+        answer = super().answer(octets)
+        if decode_request(octets) != FullRead(63):
+            return answer
+        tables = {table: port_of(self.meter).read(table, self.now_us) for table in (0, 61, 63)}
+        layout = Snapshot(tables).layout(63)
+        status = layout.decode(tables[63])
+        of_set = status["LP_STATUS_SET1"]
+        of_set["LAST_BLOCK_ELEMENT"] = (of_set.LAST_BLOCK_ELEMENT + 1) % of_set.NBR_VALID_BLOCKS
+        of_set["LAST_BLOCK_SEQ_NBR"] += 1
+        return b"\0" + block(layout.encode(status))
+
+
+def test_a_pointer_that_is_ahead_in_a_full_ring_is_so_too_where_few_blocks_are_read() -> None:
+    bench = AheadBench("residential", interval_min=1)
+    bench.run(20)
+    first = bench.poll(1)
+    everything = flat(first)
+    bench.run(0.05)
+    known = Known({**first.context}, {1: [(everything[-1][0] + 1, None)]})
+    new = flat(bench.poll(1, known))
+    assert [row[0] - everything[-1][0] for row in new] == [1, 2, 3]
+    assert [row[1] - everything[-1][1] for row in new] == [60, 120, 180]
+    bench = AheadBench("residential", interval_min=1)
+    bench.run(20)
+    assert flat(bench.poll(1)) == everything
 
 
 def test_a_ring_that_was_cleared_is_read_whole_and_said_to_be_another() -> None:
