@@ -79,6 +79,8 @@ class Health:
 
     def heard(self) -> bool:
         """A message came: it works.  True when that was not known."""
+        if self.phase is not Phase.UP:
+            return False  # what came while it was closed says nothing of the next time
         news, self.proven = not self.proven, True
         self.rest_us = self.failures = 0
         return news

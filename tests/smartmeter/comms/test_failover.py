@@ -180,6 +180,16 @@ def test_a_call_ends_a_rest() -> None:
     assert failover.plan(Need.NOTHING, 1).open == ("cheap",)
 
 
+def test_a_message_that_comes_while_a_doubted_bearer_is_closed_does_not_keep_it_closed() -> None:
+    failover = Failover([CHEAP])
+    failover.plan(Need.ROUTINE, 0)
+    failover.up("cheap")
+    failover.doubted("cheap", 0)
+    assert not failover.heard("cheap")
+    failover.ended("cheap", 0)
+    assert failover.plan(Need.ROUTINE, FIRST_REST_US).open == ("cheap",)
+
+
 def test_a_doubted_bearer_is_tried_less_often_if_there_is_another() -> None:
     alone = Failover([CHEAP, DEAR])
     alone.plan(Need.ROUTINE, 0)
