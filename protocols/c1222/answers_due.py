@@ -84,7 +84,7 @@ class AnswersDue:
             askers.append(asked.came)
             self._by_asker.setdefault(asked.came, set()).add(key)
         elif first.too is not None and asked.went in first.ways:
-            asked = replace(asked, went=first.went, else_us=None, too=first.too)
+            asked = replace(asked, went=first.went, else_us=None, too=first.too, next=first.next)
         self._put(name, asked)
         if asked.else_us is None:
             self._else.pop(name, None)
@@ -105,26 +105,29 @@ class AnswersDue:
         one = self._asked.get((key, came))
         if one is None or one.too is not None or one.went == way:
             return False
-        self._put((key, came), replace(one, else_us=None, too=way), again=False)
+        left = one.next[1:] if one.next and one.next[0] == way else one.next
+        self._put((key, came), replace(one, else_us=None, too=way, next=left), again=False)
         return True
 
-    def go_on_looking(self, key: Key, path: Hashable) -> list[tuple[Hashable, Asked]]:
-        """A relay does not know a node that is looked for: give what goes on, and by which way.
+    def look_on(self, key: Key, path: Hashable) -> list[tuple[Asked, Hashable | None]]:
+        """A relay does not know a node that is looked for: give what is looked for further.
 
-        It may have been asked beside one that is silent, which is waited for all the same.
+        Each with the next relay, or None where another one has been asked and may know it.  What
+        is not given was asked of the last one.
         """
-        found = []
+        found: list[tuple[Asked, Hashable | None]] = []
         for came in self._askers.get(key, ()):
-            one = self._asked[key, came]
-            left = [way for way in one.next or () if way not in one.ways]
-            if left and path in one.ways:
-                way, rest = left[0], tuple(left[1:])
-                if path == one.too:
-                    one = replace(one, too=way, next=rest)
-                else:
-                    one = replace(one, went=way, next=rest)
-                self._put((key, came), one, again=False)
-                found.append((way, one))
+            one, way = self._asked[key, came], None
+            if one.next is None or path not in one.ways or not (one.next or one.too is not None):
+                continue
+            if one.next:
+                way, *rest = one.next
+                ways = (way, one.too) if one.went == path else (one.went, way)
+                one = replace(one, went=ways[0], too=ways[1], next=tuple(rest))
+            else:
+                one = replace(one, went=one.too if one.went == path else one.went, too=None)
+            self._put((key, came), one, again=False)
+            found.append((one, way))
         return found
 
     def is_second_try(self, key: Key, way: Hashable) -> bool:

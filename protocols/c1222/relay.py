@@ -372,9 +372,10 @@ class Relay:
             self.counts["dropped own-title"] += 1
             return  # nobody else answers in our name
         key = _key_of_answer(apdu)
-        if is_network_error(apdu) and (looked := self._due.go_on_looking(key, path)):
-            for way, asked in looked:
-                self._send_on(way, asked.apdu, _octets_of(asked.apdu), now_us)
+        if is_network_error(apdu) and (looked := self._due.look_on(key, path)):
+            for asked, relay in looked:
+                if relay is not None:
+                    self._send_on(relay, asked.apdu, _octets_of(asked.apdu), now_us)
             return
         if is_network_error(apdu) and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1

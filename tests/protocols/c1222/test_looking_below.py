@@ -1,5 +1,7 @@
 """A node of datagrams does not notice that a relay, or its way up, began anew: it is looked for."""
 
+from itertools import permutations
+
 import pytest
 
 from protocols.c1222.ap_title import ApTitle
@@ -16,6 +18,7 @@ from tests.protocols.c1222.conversation import (
     READ_1,
     Clock,
     Ring,
+    items,
     request,
 )
 from tests.protocols.c1222.test_checks_relay import FIRST, MASTER, SECOND, Chain
@@ -131,3 +134,53 @@ def test_a_silent_relay_keeps_no_other_from_being_asked() -> None:
     assert net.other.counts["answered uat"] == 1
     [event] = net.host.events()
     assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("order", permutations(("other", "third", "second")))
+def test_all_relays_are_asked_once_in_whichever_order_they_answer_beside_one_that_is_slow(
+    order: tuple[str, ...], is_there: bool
+) -> None:
+    net = Anew()
+    net.starts_anew("master")
+    if not is_there:
+        net.starts_anew("first")
+    third = Relay(net._node(ApTitle.parse(".95")), upstream="master")
+    third.ask_above(net.now_us)
+    for _, octets in third.outgoing():
+        net.master.receive("third", octets, net.now_us)
+    net.settle()
+    net.links = {ends: way for ends, way in net.links.items() if "master" not in ends}
+    asked, told = list[str](), list[bytes]()
+    waiting: dict[str, bytes] = {}
+
+    def look() -> None:
+        for path, octets in net.master.outgoing():
+            if path == "host":
+                told.append(octets)
+            else:
+                asked.append(str(path))
+                waiting[str(path)] = octets
+
+    net.master.receive("host", request([READ_1], 9), net.now_us)
+    look()
+    net.now_us += 10_000_000
+    net.master.expire(net.now_us)
+    look()
+    while waiting:
+        name = next(one for one in order if one in waiting)
+        relay = third if name == "third" else getattr(net, name)
+        relay.receive("master", waiting.pop(name), net.now_us)
+        net.carried.clear()
+        Chain.settle(net)
+        answers = [octets for who, to, octets in net.carried if (who, to) == (name, "master")]
+        answers += [octets for one in (third, net.other) for _, octets in one.outgoing()]
+        for octets in answers:
+            net.master.receive(name, octets, net.now_us)
+        look()
+    if is_there:
+        assert items(told[0])[0][0] == 0 and len(told) == 1
+    else:
+        assert [items(octets) for octets in told] == [[b"\x0c"]]
+        assert sorted(asked) == ["other", "second", "third"]
+    assert len(set(asked)) == len(asked)
