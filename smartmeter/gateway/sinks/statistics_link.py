@@ -55,10 +55,12 @@ class _Session:
         if hello.get("type") == "auth_required":
             await self._socket.send(json.dumps({"type": "auth", "access_token": token}))
             hello = _object(await self._socket.recv())
-        if hello.get("type") != "auth_ok":
+        if hello.get("type") == "auth_invalid":
             told = hello.get("message", "")
             remedy = "write another to token_file, and start the gateway anew"
             raise TokenRefused(f"Home Assistant refuses the token: {told}; {remedy}")
+        if hello.get("type") != "auth_ok":
+            raise SinkRefused("Home Assistant's log-in is not spoken there: does url lead to it?")
         self.edition = str(hello.get("ha_version", ""))
 
     async def ask(self, kind: str, **members: object) -> Any:

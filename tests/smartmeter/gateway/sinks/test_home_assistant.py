@@ -23,7 +23,7 @@ from smartmeter.gateway.checks import check_home_assistant
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.sinks import statistics_link
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, statistic_metadata
-from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused
+from smartmeter.gateway.sinks.settings import HomeAssistantSettings, SinkRefused, TokenRefused
 from smartmeter.gateway.sinks.statistics import Statistics
 from smartmeter.gateway.sinks.statistics_link import StatisticsLink
 from smartmeter.ssi.profile_reading import Interval
@@ -147,6 +147,17 @@ async def test_each_edition_of_home_assistant_takes_the_history(version: str) ->
     metadata = statistic_metadata("SM000001", "delivered")
     await StatisticsLink(settings(server)).import_statistics(metadata, entries)
     assert home.statistics == {metadata["statistic_id"]: {entries[0]["start"]: (100, 100)}}
+    server.close()
+
+
+async def test_who_is_no_home_assistant_has_refused_no_token() -> None:
+    async def greet(socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "hello"}))
+
+    server = await serve(greet, "127.0.0.1", 0)
+    with pytest.raises(SinkRefused, match="does url lead to it") as refused:
+        await StatisticsLink(settings(server)).try_token()
+    assert not isinstance(refused.value, TokenRefused)
     server.close()
 
 
