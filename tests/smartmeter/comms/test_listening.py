@@ -84,8 +84,11 @@ async def test_a_host_that_comes_back_is_sent_what_the_node_has_to_say() -> None
         await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
-async def test_a_host_that_comes_again_at_once_is_not_refused() -> None:
+async def test_a_host_that_comes_again_at_once_is_not_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Between two connections the bearer rests; many hosts open one for each question."""
+    monkeypatch.setattr(listening, "KEPT_S", 60.0)
     port = free_port()
     bearer = ListeningBearer(BearerSettings("in", f"listen:127.0.0.1:{port}"))
     connecting = asyncio.create_task(bearer.connect())
