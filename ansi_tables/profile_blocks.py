@@ -208,7 +208,7 @@ def is_oldest(shape: ProfileShape, pointed: bytes, before: bytes, after: bytes) 
     oldest_s, newest_s, next_s = (_utc_s(shape.end_value(one)) for one in (pointed, before, after))
     if NO_TIME in (oldest_s, newest_s, next_s) or not oldest_s < next_s < newest_s:
         return False
-    return (next_s - oldest_s) * (shape.blocks - 1) <= 2 * (newest_s - oldest_s)
+    return (next_s - oldest_s) * (shape.blocks - 2) <= 2 * (newest_s - next_s)
 
 
 def _newest(shape: ProfileShape, data: bytes, status: Record, older: int) -> tuple[int, int]:

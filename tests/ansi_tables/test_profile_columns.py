@@ -109,6 +109,15 @@ def test_the_newest_of_two_blocks_is_no_oldest_one_where_the_clock_was_set_back(
     assert list(columns.values[0]) == [1, 2, 3, 4] and list(columns.sequences) == [12, 13, 14, 15]
 
 
+def test_the_newest_of_three_blocks_is_no_oldest_one_where_the_clock_lost_its_date() -> None:
+    context = profile_context(FMT, 1, 3, 2, 1)
+    lost = bytes([91, 1, 1, 0, 30])
+    data = lost + octets(5, 6) + at(1, 30) + octets(1, 2) + at(2, 0) + octets(3, 4)
+    columns = profile_columns(context, 1, data, status_of(3, 0, 7, 2))
+    assert list(columns.values[0]) == [1, 2, 3, 4, 5, 6]
+    assert list(columns.sequences) == list(range(10, 16))
+
+
 def test_a_block_that_was_only_begun_has_no_time_and_takes_nothing_from_the_one_before() -> None:
     context = profile_context(FMT, 1, 2, 2, 1)
     filled, begun = at(1, 30) + octets(1, 2), bytes(9)
