@@ -61,8 +61,8 @@ class Outcomes:
     ) -> None:
         self._parts, self._starting, self._serving = parts, starting, serving
         self._shown = shown
-        #: The run that was read again last, as the meter may have been programmed before it.
-        self._doubtful: Run | None = None
+        #: The schedules whose run is read again, as the meter may have been programmed before it.
+        self._doubtful: set[int] = set()
 
     def take(self, now_us: int) -> bool:
         """Act on what the parts have to say; True when one of them said something."""
@@ -119,10 +119,12 @@ class Outcomes:
         Once: a meter may log as its programming what the module itself does.
         """
         meter = self._parts.reporter.meter
-        if not isinstance(result, work.Collected) or meter is None or not meter.old:
-            return False
-        again, self._doubtful = run == self._doubtful, run
-        return not again
+        is_old = isinstance(result, work.Collected) and meter is not None and meter.old
+        if is_old and run.number not in self._doubtful:
+            self._doubtful.add(run.number)
+            return True
+        self._doubtful.discard(run.number)
+        return False
 
     def _answered(self, now_us: int) -> None:
         if self._parts.link.answered(now_us):

@@ -119,17 +119,18 @@ def test_a_load_profile_that_began_anew_in_another_shape_is_not_read_by_the_one_
     assert told[4:] == recorded and len(recorded) == 4
 
 
-@pytest.mark.parametrize("at_each_look", [False, True])
+@pytest.mark.parametrize("at_each_look, reports", [(False, 1), (True, 1), (True, 3)])
 def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_context(
-    at_each_look: bool,
+    at_each_look: bool, reports: int
 ) -> None:
     """Nothing else looks at the log; and a meter may call each look at it a programming."""
     street = Street()
     street.run(60)
     module, meter = street.device.module, street.device.meter
     general = module.configuration.value(SsiTable.GENERAL)
-    present = schedule(CONTENT=Content.EVENT_LOG, TABLES=[28])
-    street.provision(SCHEDULES=schedules(present), GENERAL={**general, "STATUS_PERIOD_MS": 0})
+    numbers = range(1, reports + 1)
+    present = [schedule(number, CONTENT=Content.EVENT_LOG, TABLES=[28]) for number in numbers]
+    street.provision(SCHEDULES=schedules(*present), GENERAL={**general, "STATUS_PERIOD_MS": 0})
     run_to(street, HOUR_S + 100)
     before = module.meter
     assert before is not None
@@ -150,7 +151,7 @@ def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_co
     assert module.meter is not None and module.meter.id != before.id
     told = [one for one in street.host.reports if any(table == 28 for table, _ in one.parts)]
     contexts = [one.header["CONTEXT_ID"] for one in told]
-    assert contexts == [before.id] * 4 + [module.meter.id] * 4
+    assert contexts == [before.id] * 4 * reports + [module.meter.id] * 4 * reports
 
 
 def test_intervals_are_not_given_by_a_context_that_may_be_another_now() -> None:
