@@ -118,7 +118,12 @@ class AnswersDue:
         found: list[tuple[Asked, Hashable | None]] = []
         for came in self._askers.get(key, ()):
             one, way = self._asked[key, came], None
-            if one.next is None or path not in one.ways or not (one.next or one.too is not None):
+            if one.next is None:
+                continue
+            if path not in one.ways:  # it was asked twice, as who asks repeats itself
+                found.append((one, None))
+                continue
+            if not one.next and one.too is None:
                 continue
             if one.next:
                 way, *rest = one.next

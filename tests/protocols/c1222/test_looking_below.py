@@ -7,7 +7,7 @@ import pytest
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import NEVER
 from protocols.c1222.keys import SecurityState
-from protocols.c1222.node import Node, ResponseArrived
+from protocols.c1222.node import Node, ResponseArrived, TransactionFailed
 from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.relay import Relay
 from tests.protocols.c1222.conversation import (
@@ -83,6 +83,26 @@ def test_a_node_that_did_not_notice_is_asked_again_at_once(what: str, key_id: in
     for _ in range(2):
         assert net.ask(READ_1, key_id=key_id)[0][0] == 0
     assert net.other.counts["answered uat"] <= 1, "the second time it is known where it is"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_request_that_is_repeated_is_looked_for_to_the_last_relay(is_there: bool) -> None:
+    """The first says twice then that it does not know the node, while another is asked."""
+    net = Anew()
+    net.starts_anew("master")
+    if not is_there:
+        net.starts_anew("first")
+    net.host.request([READ_1], METER, "master", net.now_us, key_id=KEY_ID)
+    [(_, octets)] = net.host.outgoing()
+    for _ in range(2):
+        net.master.receive("host", octets, net.now_us)
+    net.settle()
+    assert net.other.counts["answered uat"] == 2
+    [event] = net.host.events()
+    if is_there:
+        assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
+    else:
+        assert isinstance(event, TransactionFailed) and net.first.counts["answered uat"] == 1
 
 
 def test_who_is_nowhere_is_told_of_when_all_relays_were_asked() -> None:
