@@ -145,6 +145,7 @@ def _read_set(
         read = yield from read_profile(meter, set_nbr, first, count, limits)
         if first is not None and read.following < first:
             if (yield from read_table(DIMENSIONS, limits)) != meter.images.get(DIMENSIONS):
+                meter.old = True  # for what waits at the port behind it, too
                 raise AnotherContext("the load profile began anew in another shape")
             read = yield from read_profile(meter, set_nbr, None, count, limits)
             return replace(read, anew=True)

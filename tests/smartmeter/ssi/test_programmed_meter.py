@@ -119,6 +119,23 @@ def test_a_load_profile_that_began_anew_in_another_shape_is_not_read_by_the_one_
     assert told[4:] == recorded and len(recorded) == 4
 
 
+def test_what_waits_behind_a_ring_of_another_shape_is_not_read_by_the_context_before() -> None:
+    street = Street()
+    street.run(60)
+    registers = schedule(2, PRIORITY=2, CONTENT=0, TABLES=[28])
+    street.provision(SCHEDULES=schedules(schedule(), registers))
+    run_to(street, HOUR_S + 100)
+    before = street.device.module.meter
+    assert before is not None
+    program(street, street.device.meter)
+    run_to(street, 2 * HOUR_S + 100)
+    module = street.device.module
+    assert module.meter is not None and module.meter.id != before.id
+    told = [one for one in street.host.reports if any(table == 28 for table, _ in one.parts)]
+    contexts = [one.header["CONTEXT_ID"] for one in told]
+    assert contexts == [before.id] * 4 + [module.meter.id] * 4
+
+
 @pytest.mark.parametrize("at_each_look, reports", [(False, 1), (True, 1), (True, 3)])
 def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_context(
     at_each_look: bool, reports: int
