@@ -37,7 +37,7 @@ class Identification:
     """Who a device is; the features are None where it does not name them.
 
     ``auth_type`` bit 0 says that Authenticate is served in a session; the
-    meaning of its other bits is not confirmed and they are ignored (O5).
+    meaning of its other bits is not confirmed and they are ignored.
     ``device_class`` and ``identity`` are the octets inside their elements.
     """
 

@@ -1,4 +1,4 @@
-"""How the verbs name tables, and how they show one as JSON (decision 19)."""
+"""How the verbs name tables, and how they show one as JSON."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ ALL_SOURCES = (
     SOURCES + sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "examples").glob("*.py"))
 )
 
-#: Where I/O may live (decision 7), and the clock's two functions for the hosts.
+#: Where I/O may live, and the clock's two functions for the hosts.
 MAY_TOUCH_THE_WORLD = (
     "protocols/transports/",
     "smartmeter/gateway/",
