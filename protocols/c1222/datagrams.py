@@ -19,5 +19,5 @@ def awaited_id(octets: bytes) -> int | None:
         apdu = decode_apdu(octets)
     except ApduRejected:
         return None
-    silent = apdu.is_response or apdu.is_segment or apdu.user_information[0] & 3 == NEVER
+    silent = apdu.is_response or apdu.is_segment or apdu.response_control == NEVER
     return None if silent else apdu.calling_invocation_id

@@ -55,6 +55,11 @@ class Apdu:
         """Tell whether this is a piece of a larger APDU."""
         return self.segment_total is not None
 
+    @property
+    def response_control(self) -> int:
+        """Give when an answer is wanted: ALWAYS, ON_EXCEPTION or NEVER; a segment does not tell."""
+        return self.user_information[0] & 3
+
 
 class SegmentOutOfRange(ApduRejected):
     """A segment that lies outside its message: well-formed, so it can be answered."""

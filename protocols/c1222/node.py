@@ -329,7 +329,7 @@ class Node:
 
     def _reply(self, serving: _Serving, responses: Sequence[bytes], now_us: int) -> None:
         """Answer as response control allows, protected as the request was."""
-        control = serving.apdu.user_information[0] & 3
+        control = serving.apdu.response_control
         failed = any(response[:1] != b"\0" for response in responses)
         if control == NEVER or (control == ON_EXCEPTION and not failed):
             return

@@ -204,4 +204,4 @@ def _split(control: int, text: bytes) -> tuple[bytes | None, list[bytes], str]:
 
 def may_answer(apdu: Apdu) -> bool:
     """Tell whether response control allows an answer that is an error."""
-    return apdu.is_segment or apdu.user_information[0] & 3 != NEVER
+    return apdu.is_segment or apdu.response_control != NEVER

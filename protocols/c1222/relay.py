@@ -17,7 +17,7 @@ from functools import partial
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
 from protocols.c1222.ap_title import ApTitle
-from protocols.c1222.builder import ALWAYS, NEVER, URGENT, Envelope, build_apdu
+from protocols.c1222.builder import ALWAYS, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.in_clear import (
@@ -32,7 +32,7 @@ from protocols.c1222.in_clear import (
 )
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
 from protocols.c1222.passages import Passages
-from protocols.c1222.reception import IDENTIFY
+from protocols.c1222.reception import IDENTIFY, may_answer
 from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER
 from protocols.c1222.relay_services import RelayServices
@@ -223,7 +223,7 @@ class Relay:
             self._try_elsewhere(asked, now_us)
         for asked in self._due.overdue(now_us):
             # Silence is how a request on exception succeeds, too.
-            if asked.apdu.user_information[0] & 3 == ALWAYS:
+            if asked.apdu.response_control == ALWAYS:
                 self._error(asked.came, asked.apdu, ResponseCode.nett)
         self._forget_groups(now_us)
         self._ways.expire(now_us)
@@ -309,14 +309,13 @@ class Relay:
             return
         if way == self.upstream:
             self._ways.heard(apdu.calling, path, now_us)
-        # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
-        control = CLEAR if apdu.is_segment else apdu.user_information[0]
         ways: tuple[Hashable, ...] = (way,)
-        if control & 3 != NEVER:
+        # What a segment is a piece of may want no answer; its receiver may say ``sgnp`` even so.
+        if may_answer(apdu):
             due_us = now_us + self._settings.answer_us
             may_be_elsewhere = way != self.upstream and not apdu.is_segment
             else_us = now_us + self._settings.doubt_us if may_be_elsewhere else None
-            mode = mode_of(control)
+            mode = CLEAR if apdu.is_segment else mode_of(apdu.user_information[0])
             asked = Asked(path, way, apdu, due_us, mode, else_us, apdu.is_segment, others)
             ways = self._due.add(_key_of(apdu), asked)
         else:
@@ -499,7 +498,7 @@ class Relay:
     def _error(self, path: Hashable, apdu: Apdu, code: ResponseCode) -> None:
         """Answer for a target that cannot be reached: titles swapped, in clear, if allowed."""
         self.counts[f"answered {code.name}"] += 1
-        if apdu.is_response or (not apdu.is_segment and apdu.user_information[0] & 3 == NEVER):
+        if apdu.is_response or not may_answer(apdu):
             return
         own = self.node.take_id()
         envelope = Envelope(own, apdu.calling, apdu.called, apdu.calling_invocation_id)
