@@ -13,9 +13,8 @@ from smartmeter.base.clock import US_PER_S
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.scheduler import Scheduler
+from smartmeter.ssi.scheduler import FIRST_RETRY_US, MAX_RETRY_US, Scheduler
 
-FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 DAY_US = DAY_S * US_PER_S
 #: Failures in a row after which the meter counts as unreachable.
 UNREACHABLE_AFTER = 3
