@@ -84,6 +84,16 @@ async def test_a_host_that_comes_back_is_sent_what_the_node_has_to_say() -> None
         await asyncio.wait_for(asyncio.wait((task,)), 60)
 
 
+async def come_and_go(port: int, connecting: asyncio.Task[Any]) -> None:
+    """A host opens a connection and closes it, and the bearer takes note."""
+    _, host = await call(port)
+    connection = await connecting
+    task = taking(connection, [])
+    host.close()
+    await asyncio.wait_for(task, 60)
+    connection.close()
+
+
 async def test_a_host_that_comes_again_at_once_is_not_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -94,12 +104,7 @@ async def test_a_host_that_comes_again_at_once_is_not_refused(
     connecting = asyncio.create_task(bearer.connect())
     arrived: list[bytes] = []
     for _ in range(3):
-        _, host = await call(port)
-        connection = await connecting
-        task = taking(connection, arrived)
-        host.close()
-        await asyncio.wait_for(task, 60)
-        connection.close()
+        await come_and_go(port, connecting)
         _, again = await asyncio.open_connection("127.0.0.1", port)  # the bearer rests
         again.write(request([READ_1]))
         arrived.clear()
@@ -119,12 +124,7 @@ async def test_a_port_that_nobody_listens_at_any_more_is_given_back(
 ) -> None:
     monkeypatch.setattr(listening, "KEPT_S", 0.05)
     async with listened() as (port, connecting):
-        _, host = await call(port)
-        connection = await connecting
-        task = taking(connection, [])
-        host.close()
-        await asyncio.wait_for(task, 60)
-        connection.close()
+        await come_and_go(port, connecting)
         async with asyncio.timeout(60):
             with contextlib.suppress(ConnectionRefusedError):
                 while True:
@@ -140,12 +140,7 @@ async def test_a_port_that_is_listened_at_again_is_kept_as_long_the_next_time(
     for kept_s in (0.05, 60.0):
         monkeypatch.setattr(listening, "KEPT_S", kept_s)
         connecting = asyncio.create_task(bearer.connect())
-        _, host = await call(port)
-        connection = await connecting
-        task = taking(connection, [])
-        host.close()
-        await asyncio.wait_for(task, 60)
-        connection.close()
+        await come_and_go(port, connecting)
     first_has_passed = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, first_has_passed.set)
     await first_has_passed.wait()
