@@ -31,17 +31,27 @@ def open_port(name: str, rts: bool = True, dtr: bool = False) -> Port:
 
 def open_line(name: str, rts: bool = True, dtr: bool = False) -> Port:
     """Open a port of which the capture has nothing: a modem's, where commands pass."""
-    if not name:
-        raise PortNameError("the name of the port is empty; give a device or tcp:HOST:PORT")
-    if name.startswith("tcp:"):
-        host, _, port = name[4:].rpartition(":")
-        # A resolver would take a number beyond 16 bits for another port.
-        if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_TCP_PORT:
-            raise PortNameError(
-                f"{name:.80}: a TCP port is written tcp:HOST:PORT, with 0 to {MAX_TCP_PORT}"
-            )
-        return TcpPort.connect(host.strip("[]"), int(port))
+    if address := tcp_address(name):
+        return TcpPort.connect(*address)
     # pyserial asks which system this is when it is imported: only who opens a port needs it.
     from protocols.transports.serial_port import SerialPort
 
     return SerialPort(name, rts=rts, dtr=dtr)
+
+
+def tcp_address(name: str) -> tuple[str, int] | None:
+    """Give host and number of ``tcp:HOST:PORT``, None for another kind of port.
+
+    PortNameError where it is wrongly written, or nothing is.
+    """
+    if not name:
+        raise PortNameError("the name of the port is empty; give a device or tcp:HOST:PORT")
+    if not name.startswith("tcp:"):
+        return None
+    host, _, port = name[4:].rpartition(":")
+    # A resolver would take a number beyond 16 bits for another port.
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_TCP_PORT:
+        raise PortNameError(
+            f"{name:.80}: a TCP port is written tcp:HOST:PORT, with 0 to {MAX_TCP_PORT}"
+        )
+    return host.strip("[]"), int(port)

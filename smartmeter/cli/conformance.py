@@ -18,6 +18,7 @@ import click
 from ansi_tables import Snapshot, TableError
 from ansi_tables.rendering import text_shown
 from protocols.transports.modem_port import call_name
+from protocols.transports.names import tcp_address
 from protocols.transports.port import Port
 from protocols.transports.pump import monotonic_us
 from smartmeter.base.clock import wall_utc_us
@@ -114,6 +115,8 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     permits = frozenset(each for each in Permit if options[f"allow_{each.value}"])
     chosen = _chosen(port or "", permits, options)
     if options["plan_only"]:
+        if port is not None:
+            _refuse_no_name(port)
         for line in chosen.lines(permits):
             click.echo(line)
         return 0
@@ -141,6 +144,7 @@ def _on_network(
     context: click.Context, port: str, network: NetworkOptions, options: dict[str, Any]
 ) -> int:
     """Run the checks of C12.22, and write the reports."""
+    from protocols.transports.network_name import parse_name
     from smartmeter.cli.conformance_network import (
         chosen_checks,
         how_it_ran,
@@ -152,6 +156,7 @@ def _on_network(
     refuse_options(context)
     checks = chosen_checks(options["names"], options["allow_attacks"])
     if options["plan_only"]:
+        parse_name(port)
         for line in plan_lines(checks):
             click.echo(line)
         return 0
@@ -160,8 +165,7 @@ def _on_network(
     tell = _teller(len(checks), options["verbose"])
     results, device = run_on_network(port, checks, waivers, logon, network, tell)
     report = Report(tuple(results), device, how_it_ran(port))
-    _write(report, options)
-    click.echo(report.summary())
+    _end(report, options)
     return 1 if report.failed else 0
 
 
@@ -184,8 +188,7 @@ def _run(
         at = datetime.fromtimestamp(wall_utc_us() // 1_000_000, UTC).isoformat()
         how = {"port": port, "seed": chosen.seed, "at": at, "smartmeter": VERSION}
         report = Report(tuple(results), device, how)
-        _write(report, options)
-        click.echo(report.summary())
+        _end(report, options)
     return 1 if report.failed else 0
 
 
@@ -229,6 +232,14 @@ def _bench(
     bench.tries, bench.failures = options["tries"], options["failures"]
     bench.examples = options["examples"]
     return bench
+
+
+def _refuse_no_name(port: str) -> None:
+    """Refuse what can be the name of no port; none is opened, as a device may be elsewhere."""
+    if is_simulated(port):
+        meter_named(port, wall_utc_us(), monotonic_us())
+    else:
+        tcp_address(call_name(port).port if is_call(port) else port)
 
 
 def _line(port: str, options: dict[str, Any]) -> Line:
@@ -324,23 +335,31 @@ def _check_reports(options: dict[str, Any]) -> None:
     """Find before the run, which may take hours, that a report could not be written."""
     for key in _REPORTS:
         if options[key]:
+            path = Path(options[key])
+            is_new = not os.path.lexists(path)
             try:
-                Path(options[key]).open("a", encoding="utf-8").close()
+                path.open("a", encoding="utf-8").close()
+                if is_new:  # there may be nothing to write into it
+                    path.unlink()
             except OSError as error:
                 raise SettingsError(
                     options[key], str(error.strerror), "choose another file"
                 ) from error
 
 
-def _write(report: Report, options: dict[str, Any]) -> None:
+def _end(report: Report, options: dict[str, Any]) -> None:
+    """Write the reports, and say what came out, also where one cannot be written."""
+    failed: list[SmartMeterError] = []
     for key, make in _REPORTS.items():
         if options[key]:
             try:
                 Path(options[key]).write_text(make(report), encoding="utf-8")
             except OSError as error:
-                raise SmartMeterError(
-                    options[key], str(error.strerror), "choose another file"
-                ) from error
+                told = str(error.strerror)
+                failed.append(SmartMeterError(options[key], told, "choose another file"))
+    click.echo(report.summary())
+    if failed:
+        raise failed[0]
 
 
 def _text(file: str) -> tuple[str, str]:

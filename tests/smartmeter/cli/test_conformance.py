@@ -46,6 +46,43 @@ def test_a_plan_sends_nothing_and_says_what_is_left_out() -> None:
     assert "S07" in smartmeter("conformance", "--plan", "--allow-attacks").stdout
 
 
+@pytest.mark.parametrize(
+    "port, words",
+    [
+        ("", "empty"),
+        ("tcp:192.0.2.7", "tcp:HOST:PORT"),
+        ("modem:5551234", "modem:NUMBER@PORT"),
+        ("modem:5551234@tcp:192.0.2.7", "tcp:HOST:PORT"),
+        ("sim:nix", "nix"),
+        ("c1222://x", "APTITLE"),
+    ],
+)
+def test_no_plan_is_made_for_what_is_no_name_of_a_port(port: str, words: str) -> None:
+    assert_one_clear_error(("conformance", "--plan", port), 2, words)
+
+
+def test_a_plan_is_made_for_a_port_that_is_elsewhere() -> None:
+    assert smartmeter("conformance", "--plan", "/dev/elsewhere").returncode == 0
+
+
+def test_a_device_that_is_not_there_leaves_no_report(tmp_path: Path) -> None:
+    there = tmp_path / "before.json"
+    there.write_text("{}")
+    outputs = ("--json", str(there), "--html", str(tmp_path / "new.html"))
+    arguments = ("conformance", str(tmp_path / "no-port"), *outputs)
+    assert_one_clear_error(arguments, 1, "no-port")
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"before.json": "{}"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_report_that_cannot_be_written_does_not_keep_the_others_back(tmp_path: Path) -> None:
+    outputs = ("--json", "/dev/full", "--html", str(tmp_path / "r.html"))
+    done = smartmeter("conformance", "sim:", "--check", "D02", *outputs, **BOTH)
+    assert done.returncode == 1 and "/dev/full: No space left" in done.stderr
+    assert "1 passed" in done.stdout
+    assert "</html>" in (tmp_path / "r.html").read_text()
+
+
 def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:
     refused = smartmeter("conformance", "sim:", "--allow-writes", **BOTH)
     assert refused.returncode == 1 and "serial number" in refused.stderr
