@@ -123,6 +123,7 @@ class Collector:
             seek=lambda title: self.seek(title),
             call=lambda title: self.seek(title),
             moved=self._moved,
+            address_of=lambda path, own: self.address_of(path, own),
         )
         #: Begins to call a node that has no connection; tells whether there is hope.
         self.seek: Callable[[ApTitle], bool] = lambda title: False

@@ -9,6 +9,7 @@ from protocols.c1222.node import Node
 from protocols.c1222.registration import ConnectionType, Register, serial_uid
 from protocols.c1222.services import encode_service
 from protocols.psem.codes import ResponseCode
+from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S
 from smartmeter.comms.way_finder import native_address
 from smartmeter.simulation.street import MODEL
@@ -134,3 +135,20 @@ def test_who_is_found_only_where_it_was_silent_is_woken() -> None:
     office.later_by(ANSWER_TIMEOUT_US)
     office.head_end.way_found(FACTORY.title, OWN, office.now_us)
     assert office.later_by(5 * US_PER_S) == [] and office.rung == [number]
+
+
+def test_an_answer_in_clear_on_another_connection_of_its_host_goes_back_to_who_asked() -> None:
+    office, client = Switchboard(), ApTitle.parse(".5")
+    head_end = office.head_end
+    hosts = {OWN: "192.0.2.7", "its second connection": "192.0.2.7", "a stranger": "192.0.2.8"}
+    head_end.collector.address_of = lambda path, own: NativeAddress(
+        hosts[str(path)], 1153, TCP
+    ).encode()
+    asked = build_apdu(Envelope(77, FACTORY.title, client), [encode_service(Identify())])
+    answer = build_apdu(Envelope(9, client, FACTORY.title, 77), [b"\0\3\1\0\0"])
+    head_end.receive("the client", asked, office.now_us)
+    assert head_end.outgoing() == [(OWN, asked)]
+    head_end.receive("a stranger", answer, office.now_us)
+    assert head_end.outgoing() == []
+    head_end.receive("its second connection", answer, office.now_us)
+    assert head_end.outgoing() == [("the client", answer)]
