@@ -115,6 +115,12 @@ class Bench:
         """Give the least password that is known: the reader's, else the master's."""
         return self.reader or self.master
 
+    def need_password(self) -> bytes:
+        """Give the least password; NotApplicable where none is known."""
+        if self.password is None:
+            raise NotApplicable("no password is known")
+        return self.password
+
     @property
     def rules(self) -> LineRules:
         """Give what holds on this line."""
@@ -147,10 +153,14 @@ class Bench:
         tester = self.id_state()
         if room and "Negotiate" not in self.profile.lacks:
             tester.negotiate(ROOM_OCTETS, ROOM_PACKETS)
-        tester.ask(self.logon()).want(ResponseCode.ok)
+        self.begin_session(password)
+        return tester
+
+    def begin_session(self, password: bytes | None) -> None:
+        """Bring the device from ID state to Session state, with a password if one is given."""
+        self.tester.ask(self.logon()).want(ResponseCode.ok)
         if password is not None:
             self.prove(password)
-        return tester
 
     def logon(self) -> Logon:
         """Give the Logon of the profile."""
@@ -168,6 +178,11 @@ class Bench:
     def in_session(self) -> bool:
         """Tell whether the device serves reads, by one that every device allows or refuses."""
         return self.tester.ask(FullRead(0)).code != ResponseCode.isss
+
+    def want_session(self, basis: Basis | None = None) -> None:
+        """Want that the device still serves reads."""
+        if not self.in_session():
+            raise Deviation("the session has ended", basis)
 
     # Tables.
 
@@ -273,6 +288,11 @@ def octets_of(answer: Answer) -> bytes:
         raise Deviation(str(error)) from error
 
 
+def damaged(octets: bytes, bits: int) -> bytes:
+    """Give octets with some bits of the last one turned round."""
+    return octets[:-1] + bytes((octets[-1] ^ bits,))
+
+
 def raw(ctrl: int, seq_nbr: int, length: int, data: bytes) -> bytes:
     """Build a packet of identity 0 and any header, with the checksum that fits its octets."""
     head = bytes((STP, 0, ctrl, seq_nbr)) + length.to_bytes(2, "big") + data
@@ -310,15 +330,18 @@ CALL_GROUP = "call"
 _checks: dict[str, Check] = {}
 
 
-def check(
-    name: str,
+def in_group(
     group: str,
+    name: str,
     title: str,
     basis: Basis = Basis.TWO_SOURCES,
     needs: Permit | None = None,
     seconds: float = 1.0,
 ) -> Callable[[Callable[[Bench], None]], Callable[[Bench], None]]:
-    """Register a function as a check; ``seconds`` is what it takes on a line of 9600 baud."""
+    """Register a function as a check; ``seconds`` is what it takes on a line of 9600 baud.
+
+    A file of checks, all of one group, calls it ``check``.
+    """
     assert group in GROUPS and name not in _checks, name
 
     def enter(act: Callable[[Bench], None]) -> Callable[[Bench], None]:

@@ -28,7 +28,7 @@ from protocols.psem.services import (
     Terminate,
     Wait,
 )
-from smartmeter.conformance.bench import Bench, octets_of
+from smartmeter.conformance.bench import Bench, damaged, octets_of
 from smartmeter.conformance.tester import SLACK_US, Answer, Tester
 from smartmeter.conformance.verdicts import Basis, Deviation
 
@@ -173,10 +173,9 @@ def ask_under(tester: Tester, request: Request, fault: Fault) -> Answer:
         return tester.ask(psem)
     packet = tester.packet(psem)
     if fault is Fault.DAMAGED:
-        tester.write(packet[:-1] + bytes((packet[-1] ^ 0x08,)))
+        tester.write(damaged(packet, 0x08))
         tester.want_nak("a damaged packet")
-    tester.write(packet)
-    tester.want_ack()
+    tester.deliver(packet)
     if fault in (Fault.NAKED, Fault.LOST_ACK):
         first = tester.want_packet()
         if fault is Fault.NAKED:
@@ -188,8 +187,7 @@ def ask_under(tester: Tester, request: Request, fault: Fault) -> Answer:
     answer = tester.answer()
     copies_are_new = isinstance(request, Terminate) or psem == b"\x20"
     if fault is Fault.COPIED and not copies_are_new:
-        tester.write(packet)
-        tester.want_ack("a copy of a packet")
+        tester.deliver(packet, "a copy of a packet")
         if tester.next(300_000) is not None:
             raise Deviation("a copy was answered", Basis.TWO_SOURCES)
     return answer

@@ -224,6 +224,11 @@ class Tester:
             raise Deviation(f"{why}: {item or 'nothing'} came, an ACK was due")
         return item
 
+    def deliver(self, octets: bytes, why: str = "a good packet") -> None:
+        """Send octets, and want an ACK for them."""
+        self.write(octets)
+        self.want_ack(why)
+
     def want_nak(self, why: str, silence_basis: Basis | None = None) -> None:
         """Want a NAK; silence instead has a basis of its own, where some devices are silent."""
         item = self.next(self.rules.response_us + SLACK_US)
@@ -238,6 +243,11 @@ class Tester:
         if item is None or item.packet is None:
             raise Deviation(f"{why}: {item or 'nothing'} came, a packet was due")
         return item
+
+    def unacknowledged(self, psem: bytes) -> Item:
+        """Send a request in one packet, and give its answer without acknowledging that."""
+        self.deliver(self.packet(psem))
+        return self.want_packet()
 
     def message(self, psem: bytes) -> list[bytes]:
         """Give the packets of a message under the limits in force."""

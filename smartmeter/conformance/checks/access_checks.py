@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, IndexRead, OffsetRead
-from smartmeter.conformance.bench import TABLE_OVERHEAD_OCTETS, Bench, check, octets_of
+from smartmeter.conformance.bench import TABLE_OVERHEAD_OCTETS, Bench, in_group, octets_of
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "access")
 ok = ResponseCode.ok
 #: Tables that move by themselves, or are a flood: pieces of them are no whole.
 MOVING = {3, 7, 8, 27, 28, 52, 55}
@@ -23,7 +26,7 @@ def _still(bench: Bench) -> list[int]:
     return fit
 
 
-@check("A01", "access", "a table read by offsets is the table read whole", seconds=20)
+@check("A01", "a table read by offsets is the table read whole", seconds=20)
 def offsets_are_the_whole(bench: Bench) -> None:
     """Pieces of drawn sizes, of up to six drawn tables."""
     numbers = _still(bench)
@@ -43,7 +46,7 @@ def offsets_are_the_whole(bench: Bench) -> None:
             raise Deviation(f"table {number}: octet {at} differs between offsets and whole")
 
 
-@check("A02", "access", "a slice is the same whatever is negotiated", seconds=10)
+@check("A02", "a slice is the same whatever is negotiated", seconds=10)
 def limits_change_no_octet(bench: Bench) -> None:
     """Under 64 x 1, under what the device grants, and again: a log of sessions moves meanwhile."""
     number = bench.rng.choice(_still(bench))
@@ -58,9 +61,7 @@ def limits_change_no_octet(bench: Bench) -> None:
         raise Deviation(f"table {number}, offset {at}: octets differ with the packet size")
 
 
-@check(
-    "A03", "access", "elements read by index are those of the whole table", Basis.MEMORY, seconds=12
-)
+@check("A03", "elements read by index are those of the whole table", Basis.MEMORY, seconds=12)
 def indices_are_the_whole(bench: Bench) -> None:
     """Elements of the first level, one after the other; sns is no fault."""
     method = bench.format.data_access_method
@@ -82,13 +83,7 @@ def indices_are_the_whole(bench: Bench) -> None:
         raise Deviation(f"two elements of table {number} are {len(two)} octets, one {len(first)}")
 
 
-@check(
-    "A04",
-    "access",
-    "the access methods are those that ST-00 announces",
-    Basis.ONE_SOURCE,
-    seconds=3,
-)
+@check("A04", "the access methods are those that ST-00 announces", Basis.ONE_SOURCE, seconds=3)
 def announced_methods(bench: Bench) -> None:
     """DATA_ACCESS_METHOD: bit 0 offsets, bit 1 indices."""
     method = bench.format.data_access_method
@@ -103,7 +98,7 @@ def announced_methods(bench: Bench) -> None:
             raise Deviation(text, Basis.RECOMMENDATION)
 
 
-@check("A05", "access", "a table gives the same octets twice", seconds=8)
+@check("A05", "a table gives the same octets twice", seconds=8)
 def reads_are_repeatable(bench: Bench) -> None:
     """Configuration does not move: ST-00, ST-01 and the actual tables."""
     fixed = [n for n in (0, 1, 11, 21, 31, 41, 51, 61, 71) if n in bench.snapshot().images]

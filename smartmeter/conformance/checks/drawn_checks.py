@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from smartmeter.conformance.bench import EXAMPLES, Bench, check
+from functools import partial
+
+from smartmeter.conformance.bench import EXAMPLES, Bench, in_group
 from smartmeter.conformance.model import Model, Step
 from smartmeter.conformance.transcript import Transcript
 from smartmeter.conformance.verdicts import Deviation, NotApplicable, Unreachable
 
+check = partial(in_group, "session")
 #: What a drawn session takes on a line of 9600 baud, roughly.
 SECONDS_A_SESSION = 3.0
 
 
 @check(
     "H01",
-    "session",
     "drawn sessions, with faults of the line, are answered as the model allows",
     seconds=EXAMPLES * SECONDS_A_SESSION,
 )

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from protocols.psem.services import FullRead
-from smartmeter.conformance.bench import Bench, check
+from smartmeter.conformance.bench import Bench, in_group
 from smartmeter.conformance.verdicts import Basis
 
+check = partial(in_group, "line")
 QUIET_US = 1_500_000
 
 
-@check("D01", "line", "in Base state a device is silent", seconds=4)
+@check("D01", "in Base state a device is silent", seconds=4)
 def silent_in_base(bench: Bench) -> None:
     """Nothing is sent on its own."""
     bench.base().silence(3_000_000, "Base state")
 
 
-@check("D04", "line", "octets of no packet get no answer, and a packet after them works", seconds=3)
+@check("D04", "octets of no packet get no answer, and a packet after them works", seconds=3)
 def noise_in_base(bench: Bench) -> None:
     """Noise, ACK and NAK in Base are nothing."""
     tester = bench.base()
@@ -24,16 +27,15 @@ def noise_in_base(bench: Bench) -> None:
     tester.identify()
 
 
-@check("D05", "line", "noise directly before a packet is skipped")
+@check("D05", "noise directly before a packet is skipped")
 def noise_before_a_packet(bench: Bench) -> None:
     """The packet is found."""
     tester = bench.base()
-    tester.write(bytes.fromhex("5500ff") + tester.packet(b"\x20"))
-    tester.want_ack("a packet after noise")
+    tester.deliver(bytes.fromhex("5500ff") + tester.packet(b"\x20"), "a packet after noise")
     tester.answer()
 
 
-@check("D33", "line", "an ACK or NAK that nobody waits for gets no answer", seconds=4)
+@check("D33", "an ACK or NAK that nobody waits for gets no answer", seconds=4)
 def stray_acknowledgments(bench: Bench) -> None:
     """Neither in ID nor in Session state."""
     tester = bench.id_state()
@@ -43,13 +45,11 @@ def stray_acknowledgments(bench: Bench) -> None:
     tester.ask(bench.logon())
 
 
-@check("D31", "line", "octets that are no ACK do not end the wait for one", seconds=3)
+@check("D31", "octets that are no ACK do not end the wait for one", seconds=3)
 def noise_instead_of_an_ack(bench: Bench) -> None:
     """What is neither 06, 15 nor EE is ignored; the ACK after it counts."""
     tester = bench.base()
-    tester.write(tester.packet(b"\x20"))
-    tester.want_ack()
-    tester.want_packet()
+    tester.unacknowledged(b"\x20")
     tester.write(bytes.fromhex("00a5ff"))
     tester.silence(400_000, "noise instead of an ACK")
     tester.ack()
@@ -57,17 +57,15 @@ def noise_instead_of_an_ack(bench: Bench) -> None:
     tester.ask(bench.logon())
 
 
-@check("D32", "line", "a new request instead of the ACK is served", Basis.RECOMMENDATION, seconds=3)
+@check("D32", "a new request instead of the ACK is served", Basis.RECOMMENDATION, seconds=3)
 def a_request_instead_of_an_ack(bench: Bench) -> None:
     """The client has moved on: the answer is given up, the request processed."""
     tester = bench.session()
-    tester.write(tester.packet(b"\x30\x00\x00"))
-    tester.want_ack()
-    tester.want_packet()
+    tester.unacknowledged(b"\x30\x00\x00")
     tester.ask(FullRead(1))
 
 
-@check("D02", "line", "Identification is acknowledged and answered; so it is with toggle 1 (D03)")
+@check("D02", "Identification is acknowledged and answered; so it is with toggle 1 (D03)")
 def identification_with_either_toggle(bench: Bench) -> None:
     """The first packet after Base may carry any toggle."""
     for toggle in (0, 0x20):

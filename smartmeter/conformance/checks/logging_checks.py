@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from ansi_tables import Record, Snapshot, TableError
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, Logoff, Security
-from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, check
+from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, in_group
 from smartmeter.conformance.checks.security_checks import WRONG_PASSWORD, protected_table_of
 from smartmeter.conformance.checks.write_checks import safe_table_of, unknown_initiate
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "security")
 ADVICE = Basis.RECOMMENDATION
 #: Control and data table of the history log, and of the event log.
 LOGS = ((73, 74), (75, 76))
@@ -65,7 +67,7 @@ def _want_one(bench: Bench, code: int, act: Callable[[], object], what: str) -> 
         raise Deviation(f"{what} leaves nothing in the logs")
 
 
-@check("S09", "security", "a refused read is logged", ADVICE, seconds=8)
+@check("S09", "a refused read is logged", ADVICE, seconds=8)
 def refused_read_is_logged(bench: Bench) -> None:
     """Where a log monitors tampering: the standard has no closer event."""
     number = protected_table_of(bench)
@@ -76,7 +78,7 @@ def refused_read_is_logged(bench: Bench) -> None:
     _want_one(bench, TAMPER_ATTEMPT, read, "a refused read")
 
 
-@check("S10", "security", "refused reads do not fill the logs", ADVICE, seconds=12)
+@check("S10", "refused reads do not fill the logs", ADVICE, seconds=12)
 def refused_reads_do_not_fill_the_logs(bench: Bench) -> None:
     """Else anybody washes out what is in them, without a password."""
     number = protected_table_of(bench)
@@ -90,7 +92,7 @@ def refused_reads_do_not_fill_the_logs(bench: Bench) -> None:
         raise Deviation(f"{MANY} refused reads of one session are {events} events")
 
 
-@check("S11", "security", "a session that breaks off is logged", ADVICE, seconds=16)
+@check("S11", "a session that breaks off is logged", ADVICE, seconds=16)
 def broken_session_is_logged(bench: Bench) -> None:
     """The traffic time-out ended it, no Logoff and no Terminate."""
 
@@ -100,7 +102,7 @@ def broken_session_is_logged(bench: Bench) -> None:
     _want_one(bench, TERMINATED_ABNORMALLY, vanish, "a session that breaks off")
 
 
-@check("S12", "security", "a wrong password is logged", ADVICE, Permit.ATTACKS, seconds=8)
+@check("S12", "a wrong password is logged", ADVICE, Permit.ATTACKS, seconds=8)
 def wrong_password_is_logged(bench: Bench) -> None:
     """One that no device has."""
 
@@ -110,7 +112,7 @@ def wrong_password_is_logged(bench: Bench) -> None:
     _want_one(bench, TAMPER_ATTEMPT, guess, "a wrong password")
 
 
-@check("S13", "security", "a refused Write is logged", ADVICE, Permit.WRITES, seconds=8)
+@check("S13", "a refused Write is logged", ADVICE, Permit.WRITES, seconds=8)
 def refused_write_is_logged(bench: Bench) -> None:
     """Of a table's own octets, without a password."""
     number = safe_table_of(bench)
@@ -122,7 +124,7 @@ def refused_write_is_logged(bench: Bench) -> None:
     _want_one(bench, TAMPER_ATTEMPT, write, "a refused Write")
 
 
-@check("S14", "security", "a refused procedure is logged", ADVICE, Permit.PROCEDURES, seconds=8)
+@check("S14", "a refused procedure is logged", ADVICE, Permit.PROCEDURES, seconds=8)
 def refused_procedure_is_logged(bench: Bench) -> None:
     """One that the device does not have, without a password."""
     initiate = unknown_initiate(bench, 0x22)
@@ -133,7 +135,7 @@ def refused_procedure_is_logged(bench: Bench) -> None:
     _want_one(bench, TAMPER_ATTEMPT, run, "a refused procedure")
 
 
-@check("S15", "security", "a session that reads is logged once", ADVICE, seconds=20)
+@check("S15", "a session that reads is logged once", ADVICE, seconds=20)
 def reading_session_is_logged(bench: Bench) -> None:
     """Where a log monitors reads: not at all hides who was there, each read fills the log.
 
@@ -153,7 +155,7 @@ def reading_session_is_logged(bench: Bench) -> None:
         raise Deviation(f"{MANY} reads of one session are {events} events")
 
 
-@check("S16", "security", "a session that ends well is logged", ADVICE, seconds=8)
+@check("S16", "a session that ends well is logged", ADVICE, seconds=8)
 def ended_session_is_logged(bench: Bench) -> None:
     """Where a log monitors the end of sessions, without which nobody knows how long one lasted."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from protocols.datalink.packet import FIRST, TOGGLE
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, Logon
-from smartmeter.conformance.bench import Bench, check, raw
+from smartmeter.conformance.bench import Bench, damaged, in_group, raw
 from smartmeter.conformance.tester import SLACK_US, Tester
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "packet")
 IDENTIFY, READ_ST0 = b"\x20", b"\x30\x00\x00"
 OTHERS_ARE_SILENT = Basis.RECOMMENDATION
 #: The longest gap that a device must bear, with room for a clock of its own.
@@ -30,7 +32,7 @@ def _bad_checksum(bench: Bench, damage: Callable[[bytes], bytes], why: str) -> N
     _not_executed(tester)
 
 
-@check("D06", "packet", "EE, 06 and 15 inside a packet's data are data")
+@check("D06", "EE, 06 and 15 inside a packet's data are data")
 def control_characters_in_data(bench: Bench) -> None:
     """Only the length delimits a packet."""
     tester = bench.id_state()
@@ -39,30 +41,28 @@ def control_characters_in_data(bench: Bench) -> None:
     answer.want(ResponseCode.ok, ResponseCode.iar, ResponseCode.err)
 
 
-@check("D07", "packet", "a flipped data bit is NAKed, and the packet not executed", seconds=2)
+@check("D07", "a flipped data bit is NAKed, and the packet not executed", seconds=2)
 def flipped_data_bit(bench: Bench) -> None:
     """One bit of the data."""
     bit = 1 << bench.rng.randrange(8)
     _bad_checksum(bench, lambda p: p[:6] + bytes((p[6] ^ bit,)) + p[7:], "a flipped data bit")
 
 
-@check("D08", "packet", "a flipped checksum bit is NAKed", seconds=2)
+@check("D08", "a flipped checksum bit is NAKed", seconds=2)
 def flipped_checksum_bit(bench: Bench) -> None:
     """One bit of either checksum octet."""
     bit = 1 << bench.rng.randrange(8)
-    _bad_checksum(bench, lambda p: p[:-1] + bytes((p[-1] ^ bit,)), "a flipped checksum bit")
+    _bad_checksum(bench, lambda p: damaged(p, bit), "a flipped checksum bit")
     _bad_checksum(bench, lambda p: p[:-2] + bytes((p[-2] ^ bit, p[-1])), "a flipped checksum bit")
 
 
-@check(
-    "D09", "packet", "a checksum with its high octet first is NAKed", Basis.ONE_SOURCE, seconds=2
-)
+@check("D09", "a checksum with its high octet first is NAKed", Basis.ONE_SOURCE, seconds=2)
 def swapped_checksum(bench: Bench) -> None:
     """Some meters are made so; the standard says low octet first."""
     _bad_checksum(bench, lambda p: p[:-2] + p[:-3:-1], "a swapped checksum")
 
 
-@check("D10", "packet", "an unreflected CCITT checksum is NAKed", seconds=2)
+@check("D10", "an unreflected CCITT checksum is NAKed", seconds=2)
 def ccitt_checksum(bench: Bench) -> None:
     """The name CCITT often means this one; it is wrong here."""
 
@@ -78,19 +78,18 @@ def ccitt_checksum(bench: Bench) -> None:
     _bad_checksum(bench, damage, "an unreflected CCITT checksum")
 
 
-@check("D11", "packet", "a packet that was NAKed is not remembered: its repetition is served")
+@check("D11", "a packet that was NAKed is not remembered: its repetition is served")
 def a_naked_packet_is_not_a_copy(bench: Bench) -> None:
     """The same toggle, now with the right checksum."""
     tester = bench.base()
     good = tester.packet(IDENTIFY)
-    tester.write(good[:-1] + bytes((good[-1] ^ 1,)))
+    tester.write(damaged(good, 1))
     tester.want_nak("a wrong checksum")
-    tester.write(good)
-    tester.want_ack("its repetition")
+    tester.deliver(good, "its repetition")
     tester.answer().want(ResponseCode.ok)
 
 
-@check("D12", "packet", "silence inside a header ends the packet", Basis.RECOMMENDATION, seconds=4)
+@check("D12", "silence inside a header ends the packet", Basis.RECOMMENDATION, seconds=4)
 def silence_in_the_header(bench: Bench) -> None:
     """After the inter-character time-out the device listens anew; a NAK is usual."""
     tester = bench.base()
@@ -99,7 +98,7 @@ def silence_in_the_header(bench: Bench) -> None:
     tester.identify()
 
 
-@check("D13", "packet", "a packet whose last octet is missing is NAKed", seconds=4)
+@check("D13", "a packet whose last octet is missing is NAKed", seconds=4)
 def last_octet_missing(bench: Bench) -> None:
     """After the inter-character time-out, not before the octets could have come."""
     tester = bench.base()
@@ -113,7 +112,7 @@ def last_octet_missing(bench: Bench) -> None:
     _not_executed(tester)
 
 
-@check("D14", "packet", "gaps of 400 ms inside a packet are tolerated", seconds=6)
+@check("D14", "gaps of 400 ms inside a packet are tolerated", seconds=6)
 def gaps_inside_a_packet(bench: Bench) -> None:
     """The inter-character time-out is 500 ms at least."""
     tester = bench.base()
@@ -127,7 +126,7 @@ def gaps_inside_a_packet(bench: Bench) -> None:
     tester.answer().want(ResponseCode.ok)
 
 
-@check("D15", "packet", "a packet of no data is NAKed", Basis.RECOMMENDATION, seconds=3)
+@check("D15", "a packet of no data is NAKed", Basis.RECOMMENDATION, seconds=3)
 def no_data(bench: Bench) -> None:
     """Length 0 is not legal in C12.18."""
     tester = bench.base()
@@ -136,9 +135,7 @@ def no_data(bench: Bench) -> None:
     _not_executed(tester)
 
 
-@check(
-    "D16", "packet", "a packet above the size in force is NAKed", Basis.RECOMMENDATION, seconds=3
-)
+@check("D16", "a packet above the size in force is NAKed", Basis.RECOMMENDATION, seconds=3)
 def above_the_packet_size(bench: Bench) -> None:
     """65 octets before Negotiate."""
     tester = bench.base()
@@ -147,16 +144,15 @@ def above_the_packet_size(bench: Bench) -> None:
     _not_executed(tester)
 
 
-@check("D17", "packet", "a packet of exactly the size in force is accepted", seconds=2)
+@check("D17", "a packet of exactly the size in force is accepted", seconds=2)
 def at_the_packet_size(bench: Bench) -> None:
     """64 octets before Negotiate: acknowledged; its PSEM is refused."""
     tester = bench.base()
-    tester.write(tester.packet(b"\x20" + bytes(55)))
-    tester.want_ack("a packet of 64 octets")
+    tester.deliver(tester.packet(b"\x20" + bytes(55)), "a packet of 64 octets")
     tester.answer().want_refusal(Basis.RECOMMENDATION)
 
 
-@check("D18", "packet", "a length of FFFFH does not hang the device", seconds=5)
+@check("D18", "a length of FFFFH does not hang the device", seconds=5)
 def absurd_length(bench: Bench) -> None:
     """It is back when the line is quiet."""
     tester = bench.base()
@@ -166,18 +162,15 @@ def absurd_length(bench: Bench) -> None:
     tester.identify()
 
 
-@check("D19", "packet", "reserved bits of ctrl are ignored", Basis.RECOMMENDATION)
+@check("D19", "reserved bits of ctrl are ignored", Basis.RECOMMENDATION)
 def reserved_bits(bench: Bench) -> None:
     """Bits 4 to 2 are sent as 0, and not looked at."""
     tester = bench.base()
-    tester.write(tester.packet(IDENTIFY, ctrl=0x1C))
-    tester.want_ack("a packet with reserved bits")
+    tester.deliver(tester.packet(IDENTIFY, ctrl=0x1C), "a packet with reserved bits")
     tester.answer().want(ResponseCode.ok)
 
 
-@check(
-    "D20", "packet", "a packet of another data format is not processed", Basis.ONE_SOURCE, seconds=5
-)
+@check("D20", "a packet of another data format is not processed", Basis.ONE_SOURCE, seconds=5)
 def other_data_formats(bench: Bench) -> None:
     """NAK or silence; the device stays in Base."""
     for number in (1, 2, 3):
@@ -194,43 +187,32 @@ def _refused(bench: Bench, ctrl: int, seq_nbr: int, why: str) -> None:
     _not_executed(tester)
 
 
-@check("D21", "packet", "FIRST without MULTI is not processed", Basis.RECOMMENDATION, seconds=2)
+@check("D21", "FIRST without MULTI is not processed", Basis.RECOMMENDATION, seconds=2)
 def first_without_multi(bench: Bench) -> None:
     """It begins nothing."""
     _refused(bench, FIRST, 0, "ctrl 40H")
 
 
-@check(
-    "D22",
-    "packet",
-    "a single packet with a seq-nbr is not processed",
-    Basis.RECOMMENDATION,
-    seconds=2,
-)
+@check("D22", "a single packet with a seq-nbr is not processed", Basis.RECOMMENDATION, seconds=2)
 def single_with_seq_nbr(bench: Bench) -> None:
     """A single packet has none to follow."""
     _refused(bench, 0, 6, "a single packet with seq-nbr 6")
 
 
-@check(
-    "D23", "packet", "a copy of the last packet is acknowledged and not executed again", seconds=4
-)
+@check("D23", "a copy of the last packet is acknowledged and not executed again", seconds=4)
 def copy_of_the_last_packet(bench: Bench) -> None:
     """Identity, toggle and checksum are equal: it is the same packet."""
     tester = bench.session()
     packet = tester.packet(READ_ST0)
-    tester.write(packet)
-    tester.want_ack()
+    tester.deliver(packet)
     tester.answer()
-    tester.write(packet)
-    tester.want_ack("a copy of the last packet")
+    tester.deliver(packet, "a copy of the last packet")
     tester.silence(1_500_000, "a copy of a request that was answered")
     tester.ask(FullRead(0))
 
 
 @check(
     "D23b",
-    "packet",
     "a copy of Identification whose answer was acknowledged is answered anew",
     Basis.RECOMMENDATION,
     seconds=3,
@@ -240,23 +222,18 @@ def copy_of_identification(bench: Bench) -> None:
     tester = bench.base()
     packet = tester.packet(IDENTIFY)
     for _ in range(2):
-        tester.write(packet)
-        tester.want_ack()
+        tester.deliver(packet)
         tester.answer().want(ResponseCode.ok)
 
 
-@check(
-    "D24", "packet", "a copy while the answer is unacknowledged brings the answer again", seconds=3
-)
+@check("D24", "a copy while the answer is unacknowledged brings the answer again", seconds=3)
 def copy_before_the_ack(bench: Bench) -> None:
     """Our ACK and its answer were lost: both come again, the answer with its toggle."""
     tester = bench.session()
     packet = tester.packet(READ_ST0)
-    tester.write(packet)
-    tester.want_ack()
+    tester.deliver(packet)
     first = tester.want_packet()
-    tester.write(packet)
-    tester.want_ack("a copy of the request")
+    tester.deliver(packet, "a copy of the request")
     again = tester.next(1_000_000)  # at once, not with the next time-out
     if again is None or again.octets != first.octets:
         raise Deviation(f"{again or 'nothing'} came, the answer was due again", Basis.ONE_SOURCE)
@@ -264,7 +241,7 @@ def copy_before_the_ack(bench: Bench) -> None:
     tester.ask(FullRead(0))
 
 
-@check("D25", "packet", "the toggle of its predecessor does not make a packet a copy", seconds=2)
+@check("D25", "the toggle of its predecessor does not make a packet a copy", seconds=2)
 def same_toggle_other_packet(bench: Bench) -> None:
     """Its checksum differs: it is new."""
     tester = bench.session()
@@ -273,7 +250,7 @@ def same_toggle_other_packet(bench: Bench) -> None:
     tester.ask(FullRead(1))
 
 
-@check("D26", "packet", "the same request with the other toggle is a new one", seconds=2)
+@check("D26", "the same request with the other toggle is a new one", seconds=2)
 def other_toggle_same_request(bench: Bench) -> None:
     """It is executed and answered again."""
     tester = bench.session()
@@ -281,7 +258,7 @@ def other_toggle_same_request(bench: Bench) -> None:
     tester.ask(FullRead(0))
 
 
-@check("D28", "packet", "Identification with the toggle of the Terminate before it is answered")
+@check("D28", "Identification with the toggle of the Terminate before it is answered")
 def identification_after_terminate(bench: Bench) -> None:
     """Clients begin anew with toggle 0."""
     tester = bench.id_state()
@@ -291,9 +268,7 @@ def identification_after_terminate(bench: Bench) -> None:
     tester.identify()
 
 
-@check(
-    "D27", "packet", "an Identification equal to the last packet before Base is answered", seconds=9
-)
+@check("D27", "an Identification equal to the last packet before Base is answered", seconds=9)
 def identification_after_a_time_out(bench: Bench) -> None:
     """The memory of the last packet ends with the traffic time-out."""
     tester = bench.base()
@@ -304,18 +279,11 @@ def identification_after_a_time_out(bench: Bench) -> None:
     tester.identify()
 
 
-@check(
-    "D29",
-    "packet",
-    "an answer that is not acknowledged comes again, three times, then Base",
-    seconds=12,
-)
+@check("D29", "an answer that is not acknowledged comes again, three times, then Base", seconds=12)
 def unacknowledged_answer(bench: Bench) -> None:
     """2 s apart; retries are counted, not tries, by most sources."""
     tester = bench.base()
-    tester.write(tester.packet(IDENTIFY))
-    tester.want_ack()
-    first, times = tester.want_packet(), []
+    first, times = tester.unacknowledged(IDENTIFY), []
     response_us = bench.rules.response_us
     while (item := tester.next(response_us + 2 * SLACK_US)) is not None:
         if item.octets != first.octets:
@@ -336,13 +304,11 @@ def unacknowledged_answer(bench: Bench) -> None:
     tester.identify()
 
 
-@check("D30", "packet", "a NAK brings the same answer again", seconds=5)
+@check("D30", "a NAK brings the same answer again", seconds=5)
 def nak_for_an_answer(bench: Bench) -> None:
     """With its toggle; NAKs count as retries."""
     tester = bench.base()
-    tester.write(tester.packet(IDENTIFY))
-    tester.want_ack()
-    first = tester.want_packet()
+    first = tester.unacknowledged(IDENTIFY)
     for _ in range(3):
         tester.nak()
         if tester.want_packet("a repetition").octets != first.octets:
@@ -351,7 +317,7 @@ def nak_for_an_answer(bench: Bench) -> None:
     tester.silence(2_500_000, "more NAKs than retries")
 
 
-@check("D34", "packet", "every new answer flips the device's toggle", seconds=3)
+@check("D34", "every new answer flips the device's toggle", seconds=3)
 def device_toggle(bench: Bench) -> None:
     """Refusals included."""
     tester = bench.session()
@@ -364,14 +330,12 @@ def device_toggle(bench: Bench) -> None:
         raise Deviation(f"toggles {[toggle >> 5 for toggle in toggles]}")
 
 
-@check("D29c", "packet", "the response time-out begins when the answer has left", seconds=9)
+@check("D29c", "the response time-out begins when the answer has left", seconds=9)
 def time_out_from_the_last_octet(bench: Bench) -> None:
     """A long packet takes its time on the line; its repetition comes 2 s after its end."""
     bench.need("Negotiate")
     number, tester = bench.public(), bench.tester
-    tester.write(tester.packet(b"\x30" + number.to_bytes(2, "big")))
-    tester.want_ack()
-    first = tester.want_packet()
+    first = tester.unacknowledged(b"\x30" + number.to_bytes(2, "big"))
     response_us = bench.rules.response_us
     again = tester.next(response_us + 2 * SLACK_US)
     if again is None or again.octets != first.octets:
@@ -381,9 +345,7 @@ def time_out_from_the_last_octet(bench: Bench) -> None:
     tester.ack()
 
 
-@check(
-    "D45", "packet", "any identity is served on an optical port, and comes back", Basis.ONE_SOURCE
-)
+@check("D45", "any identity is served on an optical port, and comes back", Basis.ONE_SOURCE)
 def other_identity(bench: Bench) -> None:
     """One public client always sends 05; on a telephone line only the own one and 00 are served."""
     tester = bench.base()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, OffsetRead
-from smartmeter.conformance.bench import Bench, Permit, check, raw
+from smartmeter.conformance.bench import Bench, Permit, in_group, raw
 from smartmeter.conformance.verdicts import Deviation, Unreachable
 
+check = partial(in_group, "robustness")
 SETTLE_US = 2_000_000
 SESSIONS = 12
 FLOOD_OCTETS = 20_000
@@ -28,7 +31,7 @@ def _identity(bench: Bench) -> bytes:
     return answer.data
 
 
-@check("R01", "robustness", "many sessions one after the other are served", seconds=20)
+@check("R01", "many sessions one after the other are served", seconds=20)
 def many_sessions(bench: Bench) -> None:
     """Ended properly, and left open."""
     before = _identity(bench)
@@ -38,7 +41,7 @@ def many_sessions(bench: Bench) -> None:
     _still_itself(bench, before, "after many sessions")
 
 
-@check("R02", "robustness", "packets cut short anywhere leave no trace", seconds=30)
+@check("R02", "packets cut short anywhere leave no trace", seconds=30)
 def cut_packets(bench: Bench) -> None:
     """A Logon cut at drawn places; then a whole one."""
     before = _identity(bench)
@@ -52,7 +55,7 @@ def cut_packets(bench: Bench) -> None:
     _still_itself(bench, before, "after packets cut short")
 
 
-@check("R03", "robustness", "a client that vanishes inside an answer leaves no trace", seconds=20)
+@check("R03", "a client that vanishes inside an answer leaves no trace", seconds=20)
 def vanished_client(bench: Bench) -> None:
     """After the request, after the ACK, after a part of the answer."""
     before = _identity(bench)
@@ -67,7 +70,7 @@ def vanished_client(bench: Bench) -> None:
     _still_itself(bench, before, "after a client that vanished")
 
 
-@check("R04", "robustness", "every one-octet request is answered", needs=Permit.ATTACKS, seconds=60)
+@check("R04", "every one-octet request is answered", needs=Permit.ATTACKS, seconds=60)
 def one_octet_requests(bench: Bench) -> None:
     """All 256 codes, in Session; those that end it begin a new one."""
     before = _identity(bench)
@@ -80,11 +83,7 @@ def one_octet_requests(bench: Bench) -> None:
 
 
 @check(
-    "R05",
-    "robustness",
-    "malformed requests are answered and change nothing",
-    needs=Permit.ATTACKS,
-    seconds=40,
+    "R05", "malformed requests are answered and change nothing", needs=Permit.ATTACKS, seconds=40
 )
 def malformed_requests(bench: Bench) -> None:
     """Drawn codes with drawn octets behind them; writes only to tables that cannot be."""
@@ -103,7 +102,7 @@ def malformed_requests(bench: Bench) -> None:
     _still_itself(bench, before, "after malformed requests")
 
 
-@check("R06", "robustness", "a flood of octets leaves no trace", needs=Permit.ATTACKS, seconds=60)
+@check("R06", "a flood of octets leaves no trace", needs=Permit.ATTACKS, seconds=60)
 def flood(bench: Bench) -> None:
     """Random octets, begun packets and packets of any header; no password, no Write."""
     before = _identity(bench)

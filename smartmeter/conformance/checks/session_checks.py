@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import (
     DefaultRead,
@@ -15,14 +17,15 @@ from protocols.psem.services import (
     Terminate,
     Wait,
 )
-from smartmeter.conformance.bench import Bench, Permit, check
+from smartmeter.conformance.bench import Bench, Permit, damaged, in_group
 from smartmeter.conformance.tester import SLACK_US
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "session")
 isss, ok, sns = ResponseCode.isss, ResponseCode.ok, ResponseCode.sns
 
 
-@check("D46", "session", "Identification in Base is answered with its list of features ended by 00")
+@check("D46", "Identification in Base is answered with its list of features ended by 00")
 def identification(bench: Bench) -> None:
     """``00 std ver rev features 00``, and ID state after it; at most 56 octets (D48)."""
     answer = bench.base().identify()
@@ -38,34 +41,26 @@ def identification(bench: Bench) -> None:
     bench.tester.ask(bench.logon()).want(ok)
 
 
-@check("D47", "session", "Identification in ID and Session is isss and changes nothing", seconds=2)
+@check("D47", "Identification in ID and Session is isss and changes nothing", seconds=2)
 def identification_again(bench: Bench) -> None:
     """The Logon, then the Read, that follow still work."""
     tester = bench.id_state()
     tester.ask(Identify()).want(isss)
     tester.ask(bench.logon()).want(ok)
     tester.ask(Identify()).want(isss)
-    if not bench.in_session():
-        raise Deviation("the session has ended")
+    bench.want_session()
 
 
-@check("D50", "session", "Logon is ok in ID only", seconds=2)
+@check("D50", "Logon is ok in ID only", seconds=2)
 def logon(bench: Bench) -> None:
     """In Base and Session it is isss."""
     bench.base().ask(bench.logon()).want(isss)
     tester = bench.session()
     tester.ask(bench.logon()).want(isss)
-    if not bench.in_session():
-        raise Deviation("the session has ended")
+    bench.want_session()
 
 
-@check(
-    "D53",
-    "session",
-    "a user padded with blanks or with NULs may log on",
-    Basis.ONE_SOURCE,
-    seconds=2,
-)
+@check("D53", "a user padded with blanks or with NULs may log on", Basis.ONE_SOURCE, seconds=2)
 def user_padding(bench: Bench) -> None:
     """Devices must not interpret the padding."""
     head = b"\x50" + bench.profile.user_id.to_bytes(2, "big")
@@ -73,7 +68,7 @@ def user_padding(bench: Bench) -> None:
         bench.id_state().ask(head + bench.profile.user.ljust(10, fill)).want(ok)
 
 
-@check("D57", "session", "Read is isss in Base and ID", seconds=2)
+@check("D57", "Read is isss in Base and ID", seconds=2)
 def read_too_early(bench: Bench) -> None:
     """Full; by offset, by index and the default, where the device has them."""
     for request in (FullRead(0), OffsetRead(0, 0, 1), IndexRead(0, (0,), 1), DefaultRead()):
@@ -82,17 +77,15 @@ def read_too_early(bench: Bench) -> None:
         bench.id_state().ask(request).want(*known)
 
 
-@check("D56", "session", "Security is isss in Base and ID, or sns everywhere", seconds=2)
+@check("D56", "Security is isss in Base and ID, or sns everywhere", seconds=2)
 def security_too_early(bench: Bench) -> None:
     """With the right password, as none other is tried."""
-    password = bench.password
-    if password is None:
-        raise NotApplicable("no password is known")
+    password = bench.need_password()
     bench.base().ask(Security(password)).want(isss, sns)
     bench.id_state().ask(Security(password)).want(isss, sns)
 
 
-@check("D57b", "session", "Write is isss in Base and ID", needs=Permit.WRITES, seconds=2)
+@check("D57b", "Write is isss in Base and ID", needs=Permit.WRITES, seconds=2)
 def write_too_early(bench: Bench) -> None:
     """The state is looked at before the table: nothing can be written."""
     # No octets, to a table that is not there: whole, by offset and by index.
@@ -103,7 +96,7 @@ def write_too_early(bench: Bench) -> None:
         bench.id_state().ask(nothing).want(isss, sns)
 
 
-@check("D82", "session", "Negotiate is ok in ID only", seconds=2)
+@check("D82", "Negotiate is ok in ID only", seconds=2)
 def negotiate_elsewhere(bench: Bench) -> None:
     """In Base and Session it is isss; sns where the device has no Negotiate."""
     request = Negotiate(64, 1)
@@ -111,13 +104,10 @@ def negotiate_elsewhere(bench: Bench) -> None:
     bench.id_state().ask(request).want(ok, sns)
     tester = bench.session()
     tester.ask(request).want(isss, sns)
-    if not bench.in_session():
-        raise Deviation("the session has ended")
+    bench.want_session()
 
 
-@check(
-    "D86", "session", "Wait is isss in Base, and ok in ID and Session", Basis.ONE_SOURCE, seconds=2
-)
+@check("D86", "Wait is isss in Base, and ok in ID and Session", Basis.ONE_SOURCE, seconds=2)
 def wait_by_state(bench: Bench) -> None:
     """Where the device has it."""
     bench.base().ask(Wait(1)).want(isss, sns)
@@ -125,11 +115,10 @@ def wait_by_state(bench: Bench) -> None:
     bench.wait(1).want(ok)
     bench.session()
     bench.wait(1).want(ok)
-    if not bench.in_session():
-        raise Deviation("the session has ended")
+    bench.want_session()
 
 
-@check("D88", "session", "Logoff leads from Session to ID", seconds=2)
+@check("D88", "Logoff leads from Session to ID", seconds=2)
 def logoff(bench: Bench) -> None:
     """Reads end; negotiated values and a new Logon stay possible."""
     tester = bench.session(room=True)
@@ -141,7 +130,7 @@ def logoff(bench: Bench) -> None:
         raise Deviation("negotiated values are gone after Logoff", Basis.ONE_SOURCE)
 
 
-@check("D89", "session", "Logoff in Base and ID is isss", seconds=2)
+@check("D89", "Logoff in Base and ID is isss", seconds=2)
 def logoff_elsewhere(bench: Bench) -> None:
     """There is nothing to log off from."""
     bench.base().ask(Logoff()).want(isss)
@@ -150,7 +139,7 @@ def logoff_elsewhere(bench: Bench) -> None:
     tester.ask(bench.logon()).want(ok)
 
 
-@check("D90", "session", "Terminate is ok in ID and Session, and leads to Base", seconds=3)
+@check("D90", "Terminate is ok in ID and Session, and leads to Base", seconds=3)
 def terminate(bench: Bench) -> None:
     """In Base it is ok or isss: sources differ."""
     bench.id_state().ask(Terminate()).want(ok)
@@ -161,7 +150,7 @@ def terminate(bench: Bench) -> None:
     bench.tester.identify()
 
 
-@check("D84", "session", "after Terminate the default limits hold again", seconds=2)
+@check("D84", "after Terminate the default limits hold again", seconds=2)
 def defaults_after_terminate(bench: Bench) -> None:
     """An answer of more than 56 octets is refused."""
     bench.need("Negotiate")
@@ -172,13 +161,11 @@ def defaults_after_terminate(bench: Bench) -> None:
     tester.ask(Terminate()).want(ok)
     tester.defaults()
     tester.identify()
-    tester.ask(bench.logon()).want(ok)
-    if bench.password is not None:
-        bench.prove(bench.password)
+    bench.begin_session(bench.password)
     tester.ask(OffsetRead(number, 0, 60)).want_refusal()
 
 
-@check("D36", "session", "more than 6 s without traffic end ID and Session, silently", seconds=16)
+@check("D36", "more than 6 s without traffic end ID and Session, silently", seconds=16)
 def traffic_time_out(bench: Bench) -> None:
     """Base, default limits, no octet sent."""
     tester = bench.id_state()
@@ -190,7 +177,7 @@ def traffic_time_out(bench: Bench) -> None:
     tester.identify()
 
 
-@check("D37", "session", "traffic every 5 s keeps a session", seconds=16)
+@check("D37", "traffic every 5 s keeps a session", seconds=16)
 def traffic_keeps_a_session(bench: Bench) -> None:
     """Three times; a request that is refused is traffic as well."""
     absent = bench.unlisted()
@@ -201,21 +188,19 @@ def traffic_keeps_a_session(bench: Bench) -> None:
             raise Deviation("the session ended within the traffic time-out")
 
 
-@check("D38", "session", "broken packets do not keep a session", Basis.RECOMMENDATION, seconds=9)
+@check("D38", "broken packets do not keep a session", Basis.RECOMMENDATION, seconds=9)
 def broken_packets_are_no_traffic(bench: Bench) -> None:
     """Whether they restart the time-out is told by no source."""
     tester = bench.session()
     for _ in range(3):
         tester.rest(bench.rules.traffic_us * 11 // 30, "between broken packets")
         broken = tester.packet(b"\x30\x00\x00")
-        tester.write(broken[:-1] + bytes((broken[-1] ^ 1,)))
+        tester.write(damaged(broken, 1))
         tester.next(1_000_000)
     tester.ask(FullRead(0)).want(isss)
 
 
-@check(
-    "D85", "session", "Wait keeps a session for the seconds it says", Basis.ONE_SOURCE, seconds=26
-)
+@check("D85", "Wait keeps a session for the seconds it says", Basis.ONE_SOURCE, seconds=26)
 def wait_stretches_the_time_out(bench: Bench) -> None:
     """10 s of silence after Wait 12 are tolerated, more than 12 are not; in a call 58 and 60."""
     tester, usual_us = bench.session(), bench.rules.traffic_us
@@ -228,7 +213,7 @@ def wait_stretches_the_time_out(bench: Bench) -> None:
     tester.ask(FullRead(0)).want(isss)
 
 
-@check("D87", "session", "a Wait holds for one silence", Basis.MEMORY, seconds=8)
+@check("D87", "a Wait holds for one silence", Basis.MEMORY, seconds=8)
 def wait_holds_once(bench: Bench) -> None:
     """After the next packet it is 6 s again."""
     tester = bench.session()
@@ -238,7 +223,7 @@ def wait_holds_once(bench: Bench) -> None:
     tester.ask(FullRead(0)).want(isss)
 
 
-@check("D95", "session", "a second client is isss until the first one's session ends", seconds=8)
+@check("D95", "a second client is isss until the first one's session ends", seconds=8)
 def second_client(bench: Bench) -> None:
     """The first client crashed: Identification is isss, and ok after the traffic time-out."""
     tester = bench.session()
@@ -248,26 +233,22 @@ def second_client(bench: Bench) -> None:
     tester.identify()
 
 
-@check("D29b", "session", "retries exhausted end the session", seconds=12)
+@check("D29b", "retries exhausted end the session", seconds=12)
 def exhausted_retries_end_the_session(bench: Bench) -> None:
     """The answer to a Read was never acknowledged: Base."""
     tester = bench.session()
-    tester.write(tester.packet(b"\x30\x00\x00"))
-    tester.want_ack()
-    tester.want_packet()
+    tester.unacknowledged(b"\x30\x00\x00")
     for _ in range(8):
         if tester.next(bench.rules.response_us + 2 * SLACK_US) is None:
             break
     tester.ask(FullRead(0)).want(isss)
 
 
-@check("D30b", "session", "NAKs without end exhaust the retries and end the session", seconds=6)
+@check("D30b", "NAKs without end exhaust the retries and end the session", seconds=6)
 def naks_end_the_session(bench: Bench) -> None:
     """NAKs and time-outs share one count: after the last repetition Base."""
     tester = bench.session()
-    tester.write(tester.packet(b"\x30\x00\x00"))
-    tester.want_ack()
-    tester.want_packet()
+    tester.unacknowledged(b"\x30\x00\x00")
     for _ in range(6):
         tester.nak()
         if tester.next(400_000) is None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from ansi_tables import Record, Snapshot, TableError, name_of
 from ansi_tables.registry import definition
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead
-from smartmeter.conformance.bench import WRITE_ONLY, Bench, check
+from smartmeter.conformance.bench import WRITE_ONLY, Bench, in_group
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "tables")
 #: A meter's clock may be off by a time zone and a day; more is worth a remark.
 CLOCK_OFF_S = 26 * 3600
 #: Dimension (limits) and actual tables, by their decade.
@@ -29,7 +31,7 @@ def _decoded(bench: Bench, number: int) -> Record:
         raise Deviation(str(error)) from error
 
 
-@check("T01", "tables", "ST-00 decodes, and its size is the sum of its sets", seconds=2)
+@check("T01", "ST-00 decodes, and its size is the sum of its sets", seconds=2)
 def general_configuration(bench: Bench) -> None:
     """19 octets, and the sets whose sizes it tells."""
     fmt, octets = bench.format, len(bench.table(0))
@@ -41,7 +43,7 @@ def general_configuration(bench: Bench) -> None:
         raise Deviation("ST-00 does not list itself and ST-01", Basis.ONE_SOURCE)
 
 
-@check("T02", "tables", "every table that ST-00 lists is there", seconds=20)
+@check("T02", "every table that ST-00 lists is there", seconds=20)
 def listed_tables_exist(bench: Bench) -> None:
     """Readable, or refused for a right, or write-only: not iar."""
     bench.snapshot()
@@ -50,9 +52,7 @@ def listed_tables_exist(bench: Bench) -> None:
         raise Deviation(f"listed, and iar: {', '.join(map(name_of, sorted(gone)))}")
 
 
-@check(
-    "T03", "tables", "tables that ST-00 does not list are not there", Basis.ONE_SOURCE, seconds=6
-)
+@check("T03", "tables that ST-00 does not list are not there", Basis.ONE_SOURCE, seconds=6)
 def unlisted_tables_are_absent(bench: Bench) -> None:
     """Ten drawn standard numbers."""
     fmt = bench.format
@@ -63,9 +63,7 @@ def unlisted_tables_are_absent(bench: Bench) -> None:
             raise Deviation(f"{name_of(number)} is not listed, and not iar")
 
 
-@check(
-    "T04", "tables", "every table has the size that ST-00 and its actual table give it", seconds=20
-)
+@check("T04", "every table has the size that ST-00 and its actual table give it", seconds=20)
 def sizes(bench: Bench) -> None:
     """Of those whose layout is known; what follows the last element is a doubt."""
     snapshot = bench.snapshot()
@@ -80,7 +78,7 @@ def sizes(bench: Bench) -> None:
             raise Deviation(f"{name_of(number)}: {len(trailing)} octets too many", Basis.ONE_SOURCE)
 
 
-@check("T05", "tables", "no actual table is beyond its limits", Basis.ONE_SOURCE, seconds=4)
+@check("T05", "no actual table is beyond its limits", Basis.ONE_SOURCE, seconds=4)
 def actual_within_limits(bench: Bench) -> None:
     """x1 within x0, member by member; a flag that is set must be possible."""
     snapshot = bench.snapshot()
@@ -103,7 +101,7 @@ def _numbers(one: Any, other: Any, path: str = "") -> Iterator[tuple[str, int, i
         yield path, one, other
 
 
-@check("T06", "tables", "pointers lie within their lists", seconds=6)
+@check("T06", "pointers lie within their lists", seconds=6)
 def pointers_within_rings(bench: Bench) -> None:
     """Load profile, event and history logs, self-reads: valid, last and unread."""
     snapshot, looked = bench.snapshot(), False
@@ -157,7 +155,7 @@ def _clock(bench: Bench) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value
 
 
-@check("T07", "tables", "the clock shows a date, and runs", Basis.ONE_SOURCE, seconds=6)
+@check("T07", "the clock shows a date, and runs", Basis.ONE_SOURCE, seconds=6)
 def clock_runs(bench: Bench) -> None:
     """Two readings some seconds apart differ by that time, unless a calendar is sped up."""
     first, begin_us = _clock(bench), bench.tester.now_us()
@@ -171,7 +169,7 @@ def clock_runs(bench: Bench) -> None:
         raise Deviation(f"{passed_s:.0f} s passed, the clock shows {shown_s:.0f} s")
 
 
-@check("T08", "tables", "the clock is near ours", Basis.RECOMMENDATION, seconds=2)
+@check("T08", "the clock is near ours", Basis.RECOMMENDATION, seconds=2)
 def clock_is_near(bench: Bench) -> None:
     """Within a day and a time zone."""
     if bench.now_utc_s is None:
@@ -181,7 +179,7 @@ def clock_is_near(bench: Bench) -> None:
         raise Deviation(f"the clock is {off_s / 3600:.0f} h off")
 
 
-@check("T09", "tables", "selectors name sources that are there", Basis.ONE_SOURCE, seconds=3)
+@check("T09", "selectors name sources that are there", Basis.ONE_SOURCE, seconds=3)
 def selectors(bench: Bench) -> None:
     """ST-22, 27 and 62 count from 0 to below NBR_SOURCES of ST-11; 255 is none."""
     sources = _decoded(bench, 11).NBR_SOURCES
@@ -207,7 +205,7 @@ def _selected(value: Any, path: str = "") -> Iterator[tuple[str, int]]:
         yield path, value
 
 
-@check("T10", "tables", "what is decoded encodes to the same octets", Basis.ONE_SOURCE, seconds=4)
+@check("T10", "what is decoded encodes to the same octets", Basis.ONE_SOURCE, seconds=4)
 def values_round_trip(bench: Bench) -> None:
     """Fill that is not 0, or text that is none, shows here."""
     snapshot = bench.snapshot()
@@ -222,13 +220,7 @@ def values_round_trip(bench: Bench) -> None:
             raise Deviation(str(error)) from error
 
 
-@check(
-    "T11",
-    "tables",
-    "ST-01 names a maker, a model and a serial number",
-    Basis.RECOMMENDATION,
-    seconds=2,
-)
+@check("T11", "ST-01 names a maker, a model and a serial number", Basis.RECOMMENDATION, seconds=2)
 def identity(bench: Bench) -> None:
     """Printable text."""
     record = _decoded(bench, 1)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
 
 from protocols.psem.services import FullRead, OffsetRead
-from smartmeter.conformance.bench import Bench, check
+from smartmeter.conformance.bench import Bench, damaged, in_group
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "timing")
 TURN_AROUND_US = 175
 #: One octet at 9600 baud: what is measured ends with the first octet of the reaction.
 OCTET_US = 1042
 MAX_TABLES = 12
 
 
-@check(
-    "M01",
-    "timing",
-    "no reaction comes before the turn-around delay (D35)",
-    Basis.TWO_SOURCES,
-    seconds=3,
-)
+@check("M01", "no reaction comes before the turn-around delay (D35)", Basis.TWO_SOURCES, seconds=3)
 def turn_around(bench: Bench) -> None:
     """175 us after the last octet, ACK and NAK; a computer's port is too coarse to tell."""
     tester = bench.base()
     if not tester.line.exact:
         raise NotApplicable("175 us cannot be measured through a computer's port")
     good = tester.packet(b"\x20")
-    for octets in (good[:-1] + bytes((good[-1] ^ 1,)), good):
+    for octets in (damaged(good, 1), good):
         tester.write(octets)
         sent_us = tester.now_us()
         item = tester.next(bench.rules.response_us)
@@ -38,7 +34,7 @@ def turn_around(bench: Bench) -> None:
     tester.answer()
 
 
-@check("M02", "timing", "packets are acknowledged within the response time-out", seconds=4)
+@check("M02", "packets are acknowledged within the response time-out", seconds=4)
 def acknowledged_in_time(bench: Bench) -> None:
     """2 s is the client's patience; the usual time is told."""
     tester = bench.session()
@@ -49,7 +45,7 @@ def acknowledged_in_time(bench: Bench) -> None:
         raise Deviation(f"usually after {median(times) // 1000:.0f} ms", Basis.RECOMMENDATION)
 
 
-@check("M03", "timing", "no answer is late", seconds=20)
+@check("M03", "no answer is late", seconds=20)
 def answered_in_time(bench: Bench) -> None:
     """What needs longer than the client waits must be bsy; drawn tables, whole."""
     numbers = [n for n in bench.listed() if n != 7]
@@ -60,7 +56,7 @@ def answered_in_time(bench: Bench) -> None:
             raise Deviation(f"table {number} was answered after {took_us // 1000} ms")
 
 
-@check("M04", "timing", "the line's speed is 9600 baud, start to end", Basis.TWO_SOURCES, seconds=2)
+@check("M04", "the line's speed is 9600 baud, start to end", Basis.TWO_SOURCES, seconds=2)
 def speed(bench: Bench) -> None:
     """A device at another speed is not heard at all."""
     bench.session()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import FullRead, FullWrite, IndexRead, IndexWrite, OffsetWrite
-from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, check, octets_of
+from smartmeter.conformance.bench import WRITE_ONLY, Bench, Permit, damaged, in_group, octets_of
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable
 
+check = partial(in_group, "services")
 ok, sns, onp, iar = ResponseCode.ok, ResponseCode.sns, ResponseCode.onp, ResponseCode.iar
 isc, err = ResponseCode.isc, ResponseCode.err
 #: Tables whose octets mean nothing to a meter's working: names.  Only these are written.
@@ -61,7 +63,7 @@ def _other(octets: bytes) -> bytes:
     return bytes(0x58 if octet != 0x58 else 0x59 for octet in octets)
 
 
-@check("D71", "services", "what is written is read back", needs=Permit.WRITES, seconds=5)
+@check("D71", "what is written is read back", needs=Permit.WRITES, seconds=5)
 def write_and_read_back(bench: Bench) -> None:
     """A whole table, then put back."""
     with _borrowed(bench) as (table, original):
@@ -70,9 +72,7 @@ def write_and_read_back(bench: Bench) -> None:
             raise Deviation("what is read back differs from what was written")
 
 
-@check(
-    "D75", "services", "a Write by offset changes those octets only", needs=Permit.WRITES, seconds=6
-)
+@check("D75", "a Write by offset changes those octets only", needs=Permit.WRITES, seconds=6)
 def write_by_offset(bench: Bench) -> None:
     """Across the end it is onp, and changes nothing."""
     with _borrowed(bench) as (table, original):
@@ -87,14 +87,7 @@ def write_by_offset(bench: Bench) -> None:
             raise Deviation("a refused Write has changed the table")
 
 
-@check(
-    "D75b",
-    "services",
-    "a Write by index changes that element only",
-    Basis.MEMORY,
-    Permit.WRITES,
-    seconds=5,
-)
+@check("D75b", "a Write by index changes that element only", Basis.MEMORY, Permit.WRITES, seconds=5)
 def write_by_index(bench: Bench) -> None:
     """The first element of the table; one nine levels deep is not there.  sns is no fault."""
     with _borrowed(bench) as (table, original):
@@ -111,19 +104,12 @@ def write_by_index(bench: Bench) -> None:
             raise Deviation("a Write of an element that is not there has changed the table")
 
 
-@check(
-    "D72",
-    "services",
-    "a Write with a wrong checksum changes nothing",
-    ADVICE,
-    Permit.WRITES,
-    seconds=5,
-)
+@check("D72", "a Write with a wrong checksum changes nothing", ADVICE, Permit.WRITES, seconds=5)
 def write_with_a_wrong_checksum(bench: Bench) -> None:
     """Its packet is acknowledged; err is what we recommend."""
     with _borrowed(bench) as (table, original):
         psem = encode_request(FullWrite(table, _other(original)))
-        answer = bench.tester.ask(psem[:-1] + bytes((psem[-1] ^ 0x10,)))
+        answer = bench.tester.ask(damaged(psem, 0x10))
         answer.want_refusal(Basis.TWO_SOURCES)
         if bench.read(table) != original:
             raise Deviation("the table has changed", Basis.TWO_SOURCES)
@@ -132,7 +118,6 @@ def write_with_a_wrong_checksum(bench: Bench) -> None:
 
 @check(
     "D73",
-    "services",
     "a Write whose count is wrong changes nothing",
     Basis.TWO_SOURCES,
     Permit.WRITES,
@@ -151,7 +136,6 @@ def write_with_a_wrong_count(bench: Bench) -> None:
 
 @check(
     "D73b",
-    "services",
     "a Write of a wrong length to a table that is not there is iar",
     Basis.ONE_SOURCE,
     Permit.WRITES,
@@ -166,12 +150,7 @@ def malformed_write_to_an_absent_table(bench: Bench) -> None:
 
 
 @check(
-    "D74",
-    "services",
-    "a Write without the right to it is refused",
-    Basis.TWO_SOURCES,
-    Permit.WRITES,
-    seconds=6,
+    "D74", "a Write without the right to it is refused", Basis.TWO_SOURCES, Permit.WRITES, seconds=6
 )
 def write_without_rights(bench: Bench) -> None:
     """isc without a password; a table that is only read is iar."""
@@ -189,24 +168,16 @@ def write_without_rights(bench: Bench) -> None:
         tester.ask(IndexWrite(table, (200,), b"X")).want(isc, sns, basis=Basis.ONE_SOURCE)
 
 
-@check(
-    "D76",
-    "services",
-    "a copy of a Write on the line is carried out once",
-    needs=Permit.WRITES,
-    seconds=6,
-)
+@check("D76", "a copy of a Write on the line is carried out once", needs=Permit.WRITES, seconds=6)
 def copied_write(bench: Bench) -> None:
     """The copy is acknowledged; the octets are those of the one Write."""
     with _borrowed(bench) as (table, _):
         tester = bench.tester
         packets = tester.message(encode_request(OffsetWrite(table, 0, b"AB")))
         for octets in packets:
-            tester.write(octets)
-            tester.want_ack()
+            tester.deliver(octets)
         tester.answer().want(ok, sns)
-        tester.write(packets[-1])
-        tester.want_ack("a copy of a Write")
+        tester.deliver(packets[-1], "a copy of a Write")
         tester.silence(1_200_000, "a copy of a Write that was answered")
 
 
@@ -219,13 +190,7 @@ def unknown_initiate(bench: Bench, sequence: int) -> bytes:
     return unknown.to_bytes(2, fmt.data_order) + bytes((sequence,))
 
 
-@check(
-    "D94",
-    "services",
-    "an unknown procedure is taken, and ST-08 says 6",
-    needs=Permit.PROCEDURES,
-    seconds=6,
-)
+@check("D94", "an unknown procedure is taken, and ST-08 says 6", needs=Permit.PROCEDURES, seconds=6)
 def unknown_procedure(bench: Bench) -> None:
     """ST-08 repeats procedure, selector and sequence number (D93)."""
     if bench.master is None:
@@ -242,14 +207,7 @@ def unknown_procedure(bench: Bench) -> None:
             raise Deviation(f"result {answer[3:4].hex() or 'missing'}, not 6")
 
 
-@check(
-    "D94b",
-    "services",
-    "a piece of ST-07 starts nothing",
-    ADVICE,
-    Permit.PROCEDURES,
-    seconds=4,
-)
+@check("D94b", "a piece of ST-07 starts nothing", ADVICE, Permit.PROCEDURES, seconds=4)
 def procedure_by_offset(bench: Bench) -> None:
     """Two octets from the second on are no request."""
     if bench.master is None:
