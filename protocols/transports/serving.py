@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -78,9 +79,11 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
     """Serve a machine on a new pty that ``link`` points to, until cancelled; POSIX only.
 
     Both ends stay open here, so that clients may come and go.  A link that leads to a pty,
-    or nowhere any more, as one of a killed process does, is replaced.
+    or nowhere any more, as one of a killed process does, is replaced; PortError where another
+    process serves that pty.
     """
     try:
+        import fcntl
         import pty
         import tty
     except ImportError:
@@ -90,8 +93,12 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
     name = os.ttyname(theirs)
     try:
         if link.is_symlink() and (not link.exists() or _beside(link.resolve(), name)):
+            if _is_served(link):
+                raise OSError(errno.EEXIST, "another process serves there")
             link.unlink()
         link.symlink_to(name)
+        with contextlib.suppress(OSError):  # not every system has locks for a pty
+            fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(ours)
         os.close(theirs)
@@ -115,6 +122,28 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
 def _beside(path: Path, name: str) -> bool:
     """Tell whether a path is where this pty is: that of a serial port, or a file, is elsewhere."""
     return path.parent == Path(name).parent
+
+
+def _is_served(link: Path) -> bool:
+    """Tell whether another process that serves holds a pty: its lock ends with it, also by kill -9.
+
+    The pty's number alone tells nothing: by now it may be that of somebody's terminal.
+    """
+    import fcntl
+
+    try:
+        descriptor = os.open(link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _read(descriptor: int) -> bytes:

@@ -102,6 +102,24 @@ def test_a_state_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path
         pass
 
 
+def test_a_link_belongs_to_the_meter_that_is_served_there_until_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    link = str(tmp_path / "meter")
+    with meter_process("--pty", link) as (_, first):
+        arguments = ("meter", "serve", "--pty", link, "--serial-number", "OTHER")
+        assert_one_clear_error(arguments, 1, "another process serves there")
+        with open_meter(link) as meter:
+            assert b"SM000001" in meter.read(1)
+        first.kill()
+        first.wait()
+        with (
+            meter_process("--pty", link, "--serial-number", "OTHER"),
+            open_meter(link) as meter,
+        ):
+            assert b"OTHER" in meter.read(1)
+
+
 def test_a_recorded_session_replays_without_the_meter(tmp_path: Path) -> None:
     book = tmp_path / "session.jsonl"
     book.touch(0o644)
