@@ -135,13 +135,12 @@ def metadata_for(edition: str, metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def hourly_statistics(
-    rows: Iterable[sqlite3.Row | Sequence[Any]], first_s: int = 0, before: Decimal = Decimal(0)
+    rows: Iterable[sqlite3.Row | Sequence[Any]], before: Decimal = Decimal(0)
 ) -> list[dict[str, Any]]:
     """Give one entry an hour from (hour in UTC seconds, value in Wh), rows in order of time.
 
-    ``first_s`` leaves the hours before it out.  Hours are UTC, so a day of 23 or
-    25 hours has as many.  ``sum`` and ``state`` are the energy since the first
-    interval at the hour's end; ``before`` is that of before these rows.
+    Hours are UTC, so a day of 23 or 25 hours has as many.  ``sum`` and ``state`` are the energy
+    since the first interval at the hour's end; ``before`` is that of before these rows.
     """
     sums: dict[int, Decimal] = {}
     total = before
@@ -155,7 +154,6 @@ def hourly_statistics(
             "sum": _whole(total),
         }
         for hour_s, total in sums.items()
-        if hour_s >= first_s
     ]
 
 

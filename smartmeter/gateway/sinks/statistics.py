@@ -80,7 +80,7 @@ class Statistics:
             before = begun["wh"] + forgotten
             if not begun["sent"]:
                 first_s = 0
-        entries = hourly_statistics(rows, 0, before)
+        entries = hourly_statistics(rows, before)
         sent = len({hour_s for hour_s, _ in rows if hour_s < first_s})
         if sent:
             had_wh = await self._link.sum_before(metadata["statistic_id"], first_s)

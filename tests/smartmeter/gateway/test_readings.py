@@ -262,7 +262,7 @@ def test_sums_go_on_from_what_was_forgotten(readings: Readings) -> None:
         before = readings.forgotten(ESN, 1, "delivered")
         assert before == sum(range(1, 4 * hours + 1))
         assert readings.forgotten(ESN, 1, "received") == 2 * before
-        rest = hourly_statistics(readings.hourly(ESN, 1, "delivered"), 0, before)
+        rest = hourly_statistics(readings.hourly(ESN, 1, "delivered"), before)
         assert rest == whole[hours:]
 
 

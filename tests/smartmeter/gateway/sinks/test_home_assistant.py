@@ -538,16 +538,11 @@ def test_days_of_23_and_25_hours_have_as_many_entries(day: str, hours: int) -> N
     assert [entry["sum"] for entry in entries] == [100 * (n + 1) for n in range(hours)]
 
 
-@given(st.lists(st.decimals(0, 10_000, places=3), min_size=1, max_size=60), st.data())
-def test_rounding_never_adds_up_and_a_later_start_gives_the_same_hours(
-    values: list[Decimal], data: st.DataObject
-) -> None:
+@given(st.lists(st.decimals(0, 10_000, places=3), min_size=1, max_size=60))
+def test_rounding_never_adds_up(values: list[Decimal]) -> None:
     rows = [(n // 4 * 3600, str(value)) for n, value in enumerate(values)]
     entries = hourly_statistics(rows)
     assert abs(entries[-1]["sum"] - sum(values)) <= Decimal("0.5")
-    first_s = data.draw(st.sampled_from([hour_s for hour_s, _ in rows]))
-    begin = datetime.fromtimestamp(first_s, UTC).isoformat()
-    assert hourly_statistics(rows, first_s) == [e for e in entries if e["start"] >= begin]
 
 
 async def test_a_message_that_is_nested_beyond_reason_is_a_refusal() -> None:
