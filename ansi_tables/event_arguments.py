@@ -1,4 +1,4 @@
-"""What the arguments of events hold: records in the device's own formats, both ways.
+"""What the arguments of events hold: records in the device's own formats.
 
 An argument has the fixed length that ST-71 gives; a known code fills it from
 the left, and what follows is undefined.  The arguments come from one public
@@ -10,11 +10,10 @@ another shape::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ansi_tables.context import Context
-from ansi_tables.errors import TableError, TableValueError
+from ansi_tables.errors import TableError
 from ansi_tables.events import name_event
 from ansi_tables.fields import record, stime_date, uint
 from ansi_tables.identifiers import table_ida, table_idc
@@ -85,19 +84,3 @@ def decode_argument(code: int, argument: bytes, ctx: Context) -> Record | None:
         return None if layout is None else layout.decode(argument)
     except TableError:
         return None
-
-
-def encode_argument(
-    code: int, value: Mapping[str, Any] | bytes, length: int, ctx: Context
-) -> bytes:
-    """Give an argument of ``length`` octets (EVENT_DATA_LENGTH), filled up with zeros."""
-    if isinstance(value, bytes):
-        octets = value
-    else:
-        layout = argument_layout(code, ctx)
-        if layout is None:
-            raise TableValueError(f"event {code}: the shape of its argument is not known")
-        octets = layout.encode(value)
-    if len(octets) > length:
-        raise TableValueError(f"event {code}: {len(octets)} octets of argument, at most {length}")
-    return octets.ljust(length, b"\0")

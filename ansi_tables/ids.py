@@ -29,30 +29,9 @@ def manufacturer(number: int) -> int:
     return MANUFACTURER_BIT | standard(number)
 
 
-def user_defined(number: int) -> int:
-    """Give the id of user-defined table ``number``: 8192 above it."""
-    return USER_DEFINED_BIT | standard(number)
-
-
 def pending(table: int) -> int:
     """Give the id of the pending copy of a table: 4096 above its own."""
     return PENDING_BIT | table
-
-
-def is_pending(table: int) -> bool:
-    """Tell whether an id names the pending copy of a table."""
-    return bool(table & PENDING_BIT)
-
-
-def active(table: int) -> int:
-    """Give the id of the table that a pending one replaces."""
-    return table & ~PENDING_BIT
-
-
-def is_reserved(table: int) -> bool:
-    """Tell whether no edition gives an id a table."""
-    both = MANUFACTURER_BIT | USER_DEFINED_BIT
-    return not 0 <= table < 1 << 14 or table & NUMBER_MASK > LAST_NUMBER or table & both == both
 
 
 def name_of(table: int) -> str:

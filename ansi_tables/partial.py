@@ -166,17 +166,6 @@ def decode_index(
     return values
 
 
-def encode_index(
-    layout: Layout, indices: Sequence[int], count: int, values: Mapping[str, Any]
-) -> bytes:
-    """Give the octets of a write by index; ``values`` by the paths that ``part_of`` gives."""
-    part = part_of(layout, indices, count)
-    for path in part.paths:
-        if path not in values:
-            raise TableValueError("missing", table=layout.table, path=path)
-    return b"".join(layout.encode_at(path, values[path]) for path in part.paths)
-
-
 def decode_part(layout: Layout, offset: int, octets: bytes) -> PartialRead:
     """Give what octets from an offset on say; any octets decode.
 

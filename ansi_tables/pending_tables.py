@@ -15,17 +15,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ansi_tables.context import Context
-from ansi_tables.errors import TableValueError
 from ansi_tables.ids import MANUFACTURER_BIT, name_of, pending
-from ansi_tables.times import decode_time, encode_time, size_of_time
-from ansi_tables.values import Record
+from ansi_tables.times import decode_time, size_of_time
 
 if TYPE_CHECKING:
     from ansi_tables.snapshot import Snapshot
 
 #: EVENT_CODE of EVENT_SELECTOR (from memory).
 ABSOLUTE, RELATIVE, NOT_BY_TIME, UNUSED = 0, 1, 2, 15
-STORAGE_OCTETS = 5
 
 
 @dataclass(frozen=True)
@@ -102,32 +99,3 @@ def activation_of(found: Mapping[str, Any], ctx: Context) -> Activation:
         after = timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
         return replace(before, after=after)
     return replace(before, trigger=storage)
-
-
-def event_record(activation: Activation, ctx: Context) -> Record:
-    """Give the EVENT_RCD of an activation; TableValueError for what its octets cannot say."""
-    if activation.at is not None:
-        fmt = ctx.fmt
-        code = ABSOLUTE
-        storage = encode_time("STIME_DATE", activation.at, fmt.tm_format, fmt.data_order)
-    elif activation.after is not None:
-        code, storage = RELATIVE, _relative(activation.after)
-    else:
-        code, storage = NOT_BY_TIME, activation.trigger or b""
-    if len(storage) > STORAGE_OCTETS:
-        raise TableValueError(f"{len(storage)} octets for an EVENT_STORAGE of {STORAGE_OCTETS}")
-    selector = Record(
-        EVENT_CODE=code,
-        SELF_READ_FLAG=int(activation.self_read),
-        DEMAND_RESET_FLAG=int(activation.demand_reset),
-    )
-    return Record(EVENT_SELECTOR=selector, EVENT_STORAGE=storage.ljust(STORAGE_OCTETS, b"\0"))
-
-
-def _relative(after: timedelta) -> bytes:
-    weeks, days = divmod(after.days, 7)
-    minutes, seconds = divmod(after.seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    if not 0 <= weeks <= 255 or after.microseconds:
-        raise TableValueError(f"{after} is no number of seconds within 256 weeks")
-    return bytes([weeks, days, hours, minutes, seconds])

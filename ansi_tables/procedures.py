@@ -35,14 +35,6 @@ RESULT_CODES: Mapping[int, str] = {
     6: "UNRECOGNIZED",
 }
 
-#: SELECTOR of ST-07: when the device posts an answer.
-SELECTORS: Mapping[int, str] = {
-    0: "POST_ON_COMPLETION",
-    1: "POST_ON_EXCEPTION",
-    2: "NEVER_POST",
-    3: "POST_NOW_AND_ON_COMPLETION",
-}
-
 #: TBL_LIST of procedures 4 and 5: the tables that a list code stands for (single source).
 LIST_CODES: Mapping[int, tuple[int, ...]] = {
     1: (76,),
@@ -56,8 +48,6 @@ LIST_CODES: Mapping[int, tuple[int, ...]] = {
     255: (26, 64, 65, 66, 67, 74),
 }
 
-#: The standard procedures by number.
-PROCEDURES: Mapping[int, Procedure] = {known.number: known for known in STANDARD_PROCEDURES}
 _procedures: dict[int, Procedure] = {known.id: known for known in STANDARD_PROCEDURES}
 
 
@@ -90,7 +80,10 @@ def procedure_name(number: int, manufacturer: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Initiate:
-    """ST-07: a call.  ``parameters`` is a record, or octets of an unknown procedure."""
+    """ST-07: a call.  ``parameters`` is a record, or octets of an unknown procedure.
+
+    ``selector``: answer on completion (0), on exception (1), never (2), at once and then (3).
+    """
 
     number: int
     sequence: int

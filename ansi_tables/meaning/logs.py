@@ -23,9 +23,6 @@ from ansi_tables.values import Record, TableTime
 if TYPE_CHECKING:
     from ansi_tables.snapshot import Snapshot
 
-#: USER_ID of entries that no log-on made (from memory of the standard).
-DEVICE, MANUAL = 0, 1
-
 
 @dataclass(frozen=True)
 class Event:

@@ -23,7 +23,6 @@ from ansi_tables.partial import (
     PartialWrite,
     decode_index,
     decode_part,
-    encode_index,
     encode_parts,
     index_of,
     part_of,
@@ -129,7 +128,6 @@ def test_every_path_has_an_index_that_covers_its_octets(ctx: Context, data: Any)
             octets = image[part.offset : part.offset + width]
             found = decode_index(layout, indices, 1, octets)
             assert found == {path: at(value, path)}
-            assert encode_index(layout, indices, 1, found) == octets
 
 
 @FEW
@@ -227,11 +225,6 @@ def test_answers_too_short_or_too_long_for_their_index_are_refused() -> None:
         decode_index(layout, (1, 0, 1), 2, bytes(9))
 
 
-def test_a_write_by_index_needs_each_of_its_elements() -> None:
-    with pytest.raises(TableValueError, match=r"SUMMATIONS.2: missing"):
-        encode_index(registers(), (1, 0, 1), 2, {"TOT_DATA_BLOCK.SUMMATIONS.1": 5})
-
-
 def test_writes_join_and_may_not_lie_over_each_other() -> None:
     layout, block = registers(), "TOT_DATA_BLOCK.SUMMATIONS"
     joined = encode_parts(layout, {f"{block}.1": 2, f"{block}.0": 1, "NBR_DEMAND_RESETS": 9})
@@ -256,7 +249,6 @@ def test_a_rest_is_whole_from_its_first_octet_on_and_cut_after_it() -> None:
     assert [(f.path, f.width) for f in decode_part(layout, 3, b"abc").cut] == [("TAIL", 4)]
     assert part_of(layout, (0,), 2).width is None
     assert decode_index(layout, (0,), 2, b"\1\0xyz") == {"HEAD": 1, "TAIL": b"xyz"}
-    assert encode_index(layout, (1,), 1, {"TAIL": b"xyz"}) == b"xyz"
     assert index_of(layout, "TAIL") == (1,)
     with pytest.raises(TableValueError, match="no such field"):
         index_of(layout, "HEAD.0.1")

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ansi_tables import (
     Context,
@@ -18,30 +16,20 @@ from ansi_tables import (
     manufacturer,
     pending,
 )
-from ansi_tables.pending_tables import Activation, PendingTable, activation_of, event_record
+from ansi_tables.pending_tables import Activation, PendingTable, activation_of
 
 CONTEXT = Context(DeviceFormat())
 
 
 def test_ids_are_those_of_the_2008_edition() -> None:
     assert (ids.standard(6), manufacturer(66), pending(6)) == (6, 2114, 4102)
-    assert (pending(manufacturer(0)), ids.user_defined(0)) == (6144, 8192)
-    assert pending(ids.user_defined(2039)) == 14327
-    assert ids.is_pending(4102) and not ids.is_pending(6) and ids.active(4102) == 6
+    assert pending(manufacturer(0)) == 6144
     assert ids.name_of(4102) == "pending ST-06" and ids.name_of(8193) == "UT-01"
-
-
-@pytest.mark.parametrize(
-    "first,last", [(2040, 2047), (4088, 4095), (6136, 6143), (10232, 12287), (14328, 65535)]
-)
-def test_between_the_ranges_ids_are_reserved(first: int, last: int) -> None:
-    assert ids.is_reserved(first) and ids.is_reserved(last)
-    assert not ids.is_reserved(first - 1)
 
 
 @pytest.mark.parametrize("number", [-1, 2040])
 def test_a_number_beyond_its_range_is_refused(number: int) -> None:
-    for kind in (ids.standard, manufacturer, ids.user_defined):
+    for kind in (ids.standard, manufacturer):
         with pytest.raises(TableValueError, match="0 to 2039"):
             kind(number)
 
@@ -100,44 +88,16 @@ def test_a_status_that_was_not_read_is_named() -> None:
         meter.pending()
 
 
-ACTIVATIONS = st.one_of(
-    st.builds(
-        Activation,
-        at=st.datetimes(datetime(1990, 1, 1), datetime(2089, 12, 31)).map(
-            lambda moment: moment.replace(second=0, microsecond=0)
-        ),
-        self_read=st.booleans(),
-        demand_reset=st.booleans(),
-    ),
-    st.builds(
-        Activation, after=st.integers(0, 256 * 7 * 86400 - 1).map(lambda s: timedelta(seconds=s))
-    ),
-    st.builds(Activation, trigger=st.binary(min_size=5, max_size=5)),
-)
-
-
-@given(ACTIVATIONS, st.integers(1, 2), st.sampled_from(("little", "big")))
-def test_an_activation_is_itself_again(activation: Activation, tm_format: int, order: str) -> None:
-    context = Context(DeviceFormat(tm_format=tm_format, data_order=order))  # type: ignore[arg-type]
-    assert activation_of(event_record(activation, context), context) == activation
-
-
-def test_a_time_that_is_none_is_a_trigger() -> None:
-    event = event_record(Activation(trigger=b"\xff" * 5), CONTEXT)
-    event.EVENT_SELECTOR["EVENT_CODE"] = 0
-    assert activation_of(event, CONTEXT) == Activation(trigger=b"\xff" * 5)
-
-
 @pytest.mark.parametrize(
-    "activation",
+    "event,activation",
     [
-        Activation(after=timedelta(weeks=256)),
-        Activation(after=timedelta(seconds=-1)),
-        Activation(after=timedelta(milliseconds=1)),
-        Activation(trigger=bytes(6)),
-        Activation(at=datetime(2200, 1, 1)),
+        ("00 5a0c1f1733", Activation(at=datetime(1990, 12, 31, 23, 51))),
+        ("30 1a0c010000", Activation(at=datetime(2026, 12, 1), self_read=True, demand_reset=True)),
+        ("01 ff06173b3b", Activation(after=timedelta(days=256 * 7, seconds=-1))),
+        ("00 ffffffffff", Activation(trigger=b"\xff" * 5)),  # a time that is none
+        ("02 0000000000", Activation(trigger=bytes(5))),
     ],
 )
-def test_what_the_octets_cannot_say_is_refused(activation: Activation) -> None:
-    with pytest.raises(TableValueError):
-        event_record(activation, CONTEXT)
+def test_an_event_says_what_a_table_waits_for(event: str, activation: Activation) -> None:
+    image = bytes.fromhex(event) + bytes(20)
+    assert activation_of(layout_for(pending(5), CONTEXT).decode(image).EVENT, CONTEXT) == activation
