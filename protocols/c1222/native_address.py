@@ -2,8 +2,7 @@
 
 An address is 4, 6, 7 octets (IPv4, with port, with protocol) or 16, 18, 19
 (IPv6).  In tables the element has a fixed length and is filled with zeros, so
-an IPv6 address that ends in zeros can read as IPv4: ``in_field`` therefore
-always writes the port, which does not end in a zero octet for 1153.
+an IPv6 address that ends in zeros can read as IPv4.
 """
 
 from __future__ import annotations
@@ -36,14 +35,6 @@ class NativeAddress:
         if self.protocol is not None:
             return octets + self.port.to_bytes(2, "big") + bytes([self.protocol])
         return octets + (b"" if self.port == DEFAULT_PORT else self.port.to_bytes(2, "big"))
-
-    def in_field(self, size: int) -> bytes:
-        """Give the octets of a table's element of fixed size."""
-        octets = self._packed() + self.port.to_bytes(2, "big")
-        octets += bytes([self.protocol]) if self.protocol is not None else b""
-        if len(octets) > size:
-            raise LocalProtocolError(f"a native address of {len(octets)} octets, {size} fit")
-        return octets.ljust(size, b"\0")
 
     def _packed(self) -> bytes:
         try:

@@ -138,8 +138,7 @@ class Link:
         # Sending: the packet that waits for its acknowledgment, and those behind it.
         self._toggle = 0
         self._waiting: deque[Packet] = deque()
-        self._current: Packet | None = None
-        self._octets = self._last_sent = b""
+        self._last_sent = b""
         self._sendings = 0
         self._naks = 0
         self._unheard = 0
@@ -206,7 +205,7 @@ class Link:
     @property
     def busy(self) -> bool:
         """Tell whether a message of ours is on its way."""
-        return self._current is not None
+        return bool(self._waiting)
 
     def forget(self, keep_last: bool = False) -> None:
         """Return to the defaults of Base state: nothing pending, no memory of a last packet.
@@ -246,7 +245,7 @@ class Link:
 
     def abandon(self) -> None:
         """Wait no longer for the acknowledgment of a message; a NAK may still come for it."""
-        self._unheard = int(self._current is not None)
+        self._unheard = int(self.busy)
         self._stop_sending()
 
     def doubt_meter(self) -> None:
@@ -327,14 +326,13 @@ class Link:
         (self._held if waits else self._out).extend(octets)
 
     def _send_next(self, now_us: int) -> None:
-        self._current = self._waiting.popleft()
-        self._octets = self._current.encode(self._crc_swapped)
         self._sendings, self._naks = 0, -self._unheard  # that NAK is not for this packet
         self._unheard = 0
         self._tries_swapping = False
         self._transmit(now_us)
 
     def _transmit(self, now_us: int) -> None:
+        octets = self._waiting[0].encode(self._crc_swapped != self._tries_swapping)
         self._sendings += 1
         rested = now_us - max(self._parser.last_us, self._sent_us) > REST_US
         known = rested and self.quirks.on(Quirk.WAKE_UP)
@@ -342,11 +340,11 @@ class Link:
         if known or (self._wake and self._sendings == 2):
             self._out.append(WAKE_UP)
             self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
-        self._put(self._octets, now_us)
-        self._last_sent = self._octets
+        self._put(octets, now_us)
+        self._last_sent = octets
         self._copy = _Copy.WAITS
         # Until the host says that it has left: a long packet takes its time.
-        leaving_us = len(self._octets) * SLOWEST_OCTET_US
+        leaving_us = len(octets) * SLOWEST_OCTET_US
         self._due_us = now_us + self.timing.response_us + leaving_us
 
     def _response_due_us(self) -> int | None:
@@ -367,16 +365,12 @@ class Link:
             self._events.append(LinkFailed(self._naks == self._sendings))
             return
         self._copies.sent_again()
-        if self._current is not None:
-            strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
-            self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
-            self._octets = self._current.encode(self._crc_swapped != self._tries_swapping)
+        strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
+        self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
         self._transmit(now_us)
 
     def _stop_sending(self) -> None:
         self._waiting.clear()
-        self._current = None
-        self._octets = b""
         self._due_us = None
         self._wake = False
 
@@ -385,9 +379,9 @@ class Link:
         if self._copy is not _Copy.WAITS or self._unsent:
             return
         for octets in (self._held, self._out):
-            at = octets.rfind(self._octets)
+            at = octets.rfind(self._last_sent)
             if at >= 0:
-                del octets[at : at + len(self._octets)]
+                del octets[at : at + len(self._last_sent)]
         self._copy = _Copy.LEFT
 
     def _acknowledged(self, now_us: int) -> None:
@@ -398,6 +392,7 @@ class Link:
         self._note_wake_up()
         self._met = True
         self._events.append(PacketPassed())
+        self._waiting.popleft()
         if self._waiting:
             self._send_next(now_us)
             return
@@ -434,7 +429,7 @@ class Link:
         elif item in (Signal.BAD, Signal.CUT, Signal.TOO_LONG):
             self._put(bytes((NAK,)), now_us)
             self._events.append(PacketDamaged())
-        elif self._current is None or self._unsent:
+        elif not self.busy or self._unsent:
             return  # an ACK or NAK that nobody waits for
         elif item is Signal.NAK:
             self._naks += self._copy is not _Copy.WAITS  # one that comes twice counts once
@@ -465,7 +460,7 @@ class Link:
         if self._copies.is_copy(packet, octets[-2:], self.busy):
             self._take_copy(packet, now_us)
             return
-        if self._current is not None and not self._resolve_collision():
+        if self.busy and not self._resolve_collision():
             return
         if packet.is_multi and not self._continues(packet):
             self._refuse(now_us, NAK if self._choices.nak_out_of_sequence else ACK)
@@ -484,9 +479,9 @@ class Link:
             return  # neither its acknowledgment nor our answer has left yet: once is enough
         self._put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
-        if self._current is not None and self._collision is Collision.GIVE_UP:
+        if self.busy and self._collision is Collision.GIVE_UP:
             self._repeat(now_us)
-        elif self._current is None and not packet.is_multi:
+        elif not self.busy and not packet.is_multi:
             self._events.append(RepeatReceived(packet.data))
         self._turn_around.copy_came()
 
@@ -501,7 +496,7 @@ class Link:
         if self._collision is Collision.GIVE_UP:
             self._stop_sending()
             return True
-        if self._collision is Collision.REPEAT or self._waiting or self._unsent:
+        if self._collision is Collision.REPEAT or len(self._waiting) > 1 or self._unsent:
             return False  # or our request has not left, or not whole: this cannot be its answer
         self.quirks.note(Quirk.IMPLIED_ACK)
         self._copies.answered_at_once()
