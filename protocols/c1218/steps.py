@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from protocols.datalink.link import DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS
-from protocols.datalink.packet import OVERHEAD_OCTETS
+from protocols.datalink.packet import room_in
 from protocols.psem.codec import MAX_TABLE_OCTETS
 from protocols.psem.services import Request
 from protocols.quirks import Quirks
@@ -58,4 +58,4 @@ class ClientLimits:
 
     @property
     def _message_octets(self) -> int:
-        return (self.packet_octets - OVERHEAD_OCTETS) * self.packets
+        return room_in(self.packet_octets) * self.packets

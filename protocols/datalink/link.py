@@ -32,6 +32,7 @@ from protocols.datalink.packet import (
     OVERHEAD_OCTETS,
     TOGGLE,
     Packet,
+    room_in,
 )
 from protocols.datalink.parser import Parser, Received, Signal
 from protocols.datalink.sleep import Sleep
@@ -180,7 +181,7 @@ class Link:
     @property
     def max_message(self) -> int:
         """Give the longest message that may be sent now, in octets."""
-        return (self.packet_octets - OVERHEAD_OCTETS) * self.packets
+        return room_in(self.packet_octets) * self.packets
 
     @property
     def gathered(self) -> int:
@@ -231,7 +232,7 @@ class Link:
             raise LocalProtocolError(
                 f"message of {len(message)} octets, at most {self.max_message} were granted"
             )
-        room = self.packet_octets - OVERHEAD_OCTETS
+        room = room_in(self.packet_octets)
         last = (len(message) - 1) // room
         for index in range(last + 1):
             ctrl = 0 if not last else MULTI | (0 if index else FIRST)

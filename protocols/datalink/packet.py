@@ -26,6 +26,11 @@ MAX_SEND_DATA = 8183
 MAX_PACKET_OCTETS = 8192
 
 
+def room_in(packet_octets: int) -> int:
+    """Give the data octets that may be sent in a packet of a granted size."""
+    return min(packet_octets - OVERHEAD_OCTETS, MAX_SEND_DATA)
+
+
 @dataclass(frozen=True)
 class Packet:
     """A packet whose checksum is right."""

@@ -1,7 +1,8 @@
 """One end of a line alone: what it ignores, what it waits for, what it repeats."""
 
+from protocols.c1218.steps import ClientLimits
 from protocols.datalink.link import Collision, Link, LinkFailed, MessageReceived
-from protocols.datalink.packet import TOGGLE, Packet
+from protocols.datalink.packet import MAX_SEND_DATA, TOGGLE, Packet, decode_packet
 from protocols.datalink.timing import Timing
 from protocols.quirks import Quirk, Quirks
 
@@ -311,3 +312,17 @@ def test_what_came_before_a_packet_could_leave_does_not_keep_it_back() -> None:
     heard(link, answer, 0)  # once more
     link.expire(175)
     assert Packet(b"identify", 0).encode() in link.outgoing()
+
+
+def test_packets_of_the_largest_size_that_can_be_granted_carry_what_may_be_sent() -> None:
+    link = Link(Collision.GIVE_UP)
+    link.set_limits(8192, 2, 8192)
+    limits = ClientLimits(packet_octets=8192, packets=2)
+    assert link.max_message == 2 * MAX_SEND_DATA == limits.max_write + 6
+    link.send(bytes(link.max_message), 0)
+    for _ in range(2):
+        assert decode_packet(link.outgoing()).data == bytes(MAX_SEND_DATA)
+        link.sent(0)
+        heard(link, ACK, 0)
+        link.expire(link.deadline_us() or 0)
+    assert not link.busy
