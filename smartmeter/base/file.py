@@ -6,6 +6,7 @@ file system tells is not believed: no more than the limit is read.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -115,14 +116,28 @@ def replacing(path: Path) -> Iterator[Path]:
     beside.unlink(missing_ok=True)  # in a container, who was killed had the same number
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        _remove_forgotten(path, os.fstat(descriptor).st_mtime)
-        yield beside
-        os.fsync(descriptor)
+        try:
+            _remove_forgotten(path, os.fstat(descriptor).st_mtime)
+            yield beside
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)  # Windows gives no name to a file that is open
         beside.replace(path)
     finally:
-        os.close(descriptor)
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_new(path: Path, octets: bytes, mode: int = 0o600) -> None:
+    """Write a file that is not there yet, as ``replacing`` does: whole and on the medium, or not.
+
+    FileExistsError where one is there, another OSError where there can be none.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    with replacing(path) as beside:
+        beside.write_bytes(octets)
+        beside.chmod(mode)
 
 
 def _remove_forgotten(path: Path, now_s: float) -> None:

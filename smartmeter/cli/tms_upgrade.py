@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from smartmeter.base.errors import SettingsError
-from smartmeter.base.file import read_file
+from smartmeter.base.file import read_file, write_new
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
 from smartmeter.cli.file_name import NAME
@@ -174,10 +174,7 @@ def _private_key(name: str) -> bytes:
 
 def _write(path: Path, content: str | bytes, mode: int) -> None:
     """Write a new file; one that is there is not replaced."""
-    octets = content.encode() if isinstance(content, str) else content
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(octets)
+        write_new(path, content.encode() if isinstance(content, str) else content, mode)
     except OSError as error:
         raise SettingsError(str(path), str(error.strerror), "choose another name") from error

@@ -24,6 +24,7 @@ from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import local_ports
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
+from smartmeter.base.file import write_new
 from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
@@ -140,7 +141,7 @@ def write_files(
         _write_all(texts)
     except OSError as error:
         taken = isinstance(error, FileExistsError | NotADirectoryError)
-        remedy = "name a folder" if taken else "check its rights"
+        remedy = "name a folder" if taken else "check its rights and space"
         raise SettingsError(str(folder), str(error.strerror), remedy) from error
     except RuntimeError as error:  # what Python before 3.13 says of links that lead to themselves
         raise SettingsError("--out or --data", str(error), "name another folder") from error
@@ -152,21 +153,11 @@ def _write_all(texts: dict[Path, str]) -> None:
     made: list[Path] = []
     try:
         for path, text in texts.items():
-            _write(path, text)
+            write_new(path, text.encode())
             made.append(path)
     except OSError:
         for path in made:
             path.unlink()
-        raise
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError:
-        path.unlink()  # half of it would be in the way
         raise
 
 

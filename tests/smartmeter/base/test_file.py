@@ -16,6 +16,7 @@ from smartmeter.base.file import (
     read_file,
     read_text,
     replacing,
+    write_new,
 )
 
 
@@ -147,3 +148,34 @@ def test_a_file_that_is_replaced_through_a_link_is_the_one_to_which_it_leads(
             path.write_text(text)
         assert link.is_symlink() and held.read_text() == text
     assert sorted(one.name for one in tmp_path.rglob("*")) == ["copy", "link", "safe"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
+def test_a_new_file_is_closed_when_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Windows refuses the name to one that is open.
+    renamed = os.replace
+
+    def looked_at(source: str, target: str) -> None:
+        open_files = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+        assert os.path.realpath(source) not in open_files
+        renamed(source, target)
+
+    monkeypatch.setattr(os, "replace", looked_at)
+    with replacing(tmp_path / "new") as beside:
+        beside.write_text("whole")
+    assert (tmp_path / "new").read_text() == "whole"
+
+
+def test_a_new_file_is_written_whole_and_never_over_another(tmp_path: Path) -> None:
+    path, link = tmp_path / "key", tmp_path / "link"
+    write_new(path, b"first")
+    assert path.stat().st_mode & 0o777 == 0o600
+    link.symlink_to(tmp_path / "nowhere")
+    for taken in (path, link):
+        with pytest.raises(FileExistsError):
+            write_new(taken, b"second")
+    assert path.read_bytes() == b"first" and sorted(os.listdir(tmp_path)) == ["key", "link"]
+    write_new(tmp_path / "public", b"", 0o644)
+    assert (tmp_path / "public").stat().st_mode & 0o777 == 0o644

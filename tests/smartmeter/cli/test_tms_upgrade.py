@@ -1,5 +1,6 @@
 """``tms upgrade``: keys and images are made once and well; what is wrong is said in a line."""
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_a_key_whose_making_was_cut_off_gets_its_public_half(tmp_path: Path) -> 
     with pytest.raises(SettingsError, match="is no key"):
         run("key", str(other))
     assert not Path(f"{other}.pub").exists()
+
+
+def test_a_full_disk_leaves_no_half_of_a_key_that_would_be_in_the_way(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(SettingsError, match="choose another name"):
+            made_key(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+    assert made_key(tmp_path).stat().st_size == 65
 
 
 def test_a_wheel_becomes_an_image_for_gateways_with_its_own_version(tmp_path: Path) -> None:
