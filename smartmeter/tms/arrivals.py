@@ -76,7 +76,6 @@ class KeyLost(Event):
 class Refused(Event):
     """A message that was refused.  ``unknown`` tells that its title is in no shipment."""
 
-    path: Hashable
     title: str
     reason: str
     unknown: bool

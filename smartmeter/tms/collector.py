@@ -229,11 +229,11 @@ class Collector:
 
     def acknowledge(self, report: ReportArrived, now_us: int) -> None:
         """Say ok to every item of a report: it is durable."""
-        self.answer(report.token, [b"\0"] * (1 + len(report.parts)), now_us)
+        self.answer(report.token, [_OK] * (1 + len(report.parts)), now_us)
 
-    def reject(self, report: ReportArrived, code: ResponseCode, now_us: int) -> None:
+    def reject(self, report: ReportArrived, now_us: int) -> None:
         """Refuse a report; the SmartMeter keeps it and tries again."""
-        self.answer(report.token, [bytes([code])] * (1 + len(report.parts)), now_us)
+        self.answer(report.token, [bytes([ResponseCode.err])] * (1 + len(report.parts)), now_us)
 
     def _drain(self, now_us: int) -> None:
         for event in self.node.events():
@@ -253,8 +253,7 @@ class Collector:
                     cause = cause if doubted in self.paths else _NOT_CONNECTED
                 self._events.append(Unanswered(event.transaction, cause))
             elif isinstance(event, KeySuspected):
-                title = str(event.calling) if event.calling else ""
-                self._events.append(Refused(event.path, title, "key-suspected", False))
+                self._refuse(event, "key-suspected")
             elif isinstance(event, MessageRejected):
                 self._rejected(event, now_us)
 
@@ -262,9 +261,7 @@ class Collector:
         if event.reason == "repeated" or self._went_on(event.reason, now_us):
             return
         esn = self._meters.esn(event.calling)
-        title = str(event.calling) if event.calling else ""
-        unknown = event.calling is not None and esn is None
-        self._events.append(Refused(event.path, title, event.told, unknown))
+        self._refuse(event, event.told, event.calling is not None and esn is None)
         if esn is not None and event.reason == "unknown-key-id":
             self._events.append(KeyLost(esn))
 
@@ -398,15 +395,21 @@ class Collector:
         self._events.append(KeyLost(esn))
         return True
 
-    def _refuse(self, event: RequestArrived, reason: str) -> None:
-        self._events.append(Refused(event.path, str(event.calling), reason, False))
+    def _refuse(
+        self,
+        event: RequestArrived | KeySuspected | MessageRejected,
+        reason: str,
+        unknown: bool = False,
+    ) -> None:
+        title = str(event.calling) if event.calling else ""
+        self._events.append(Refused(title, reason, unknown))
 
     def _address(self, title: ApTitle | None, asker: Hashable) -> bytes:
-        own = self.node.title
-        if title is not None and own is not None and title.absolute == own.absolute:
-            return self.address_of(asker, True)
         if title is None:
             return b""
+        own = self.node.title
+        if own is not None and title.absolute == own.absolute:
+            return self.address_of(asker, True)
         if (place := self.listens_at(title)) is not None:
             return place.encode()
         path = self._way_to(title)

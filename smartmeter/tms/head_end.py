@@ -10,13 +10,12 @@ from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from ansi_tables.ssi_tables import AlarmSource, Command, ModuleAlarm, SsiTable
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.native_address import NativeAddress
 from protocols.c1222.registration import NodeType
-from protocols.machine import earliest
+from protocols.machine import Event, earliest
 from protocols.psem.codes import ResponseCode
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
@@ -86,20 +85,28 @@ class HeadEnd:
     ) -> None:
         self.store, self.calendar, self.template = store, calendar, template
         self.figures = Figures()
-        self.meters = Meters()
-        self._commits = Commits(store, call_soon, self._settle)
-        self._keys = KeyChanges(store, self._commits, self.meters, draw_key, self._key_changed)
-        first_id = store.write_now(reserve_ids)
-        self._ids_until = first_id + RESERVED_IDS
-        self.collector = Collector(self.meters, calendar, first_id)
-        self.registrations = Registrations(store, self.collector)
-        self.collector.listens_at = self.native_address
-        self.polled = PolledSource(store, template)
-        self.jobs = JobRunner()
-        self.silence = SilenceWatch()
         #: Told of every report that was made durable, for whoever watches this head-end.
         self.on_stored: Callable[[Stored], None] = lambda stored: None
+        self._now_us = 0
+        #: By how much the calendar had been moved when everything was planned.
+        self._planned_us = calendar.moved_us
+        first_id = store.write_now(reserve_ids)
+        self._ids_until = first_id + RESERVED_IDS
+        self._commits = Commits(store, call_soon, self._settle)
+
+        # Who speaks, under which key and by which path.
+        self.meters = Meters()
+        self._keys = KeyChanges(store, self._commits, self.meters, draw_key, self._key_changed)
+        self.collector = Collector(self.meters, calendar, first_id)
+        self.collector.listens_at = self.native_address
         self._paths = self.collector.paths
+        self.registrations = Registrations(store, self.collector)
+        self._refusals = Refusals()
+
+        # What is asked of them, when, and what it comes to.
+        self.polled = PolledSource(store, template)
+        self.silence = SilenceWatch()
+        self.jobs = JobRunner()
         self.waking = Waking(store)
         self._dispatch = Dispatch(
             self.collector, self.polled, self.registrations, self.jobs, self.waking, self.figures
@@ -108,8 +115,17 @@ class HeadEnd:
         self._outcomes = JobOutcomes(
             store, template, self._contexts, self.silence, self.polled, self._commits, self._kept
         )
-        self._refusals = Refusals()
-        self._provisioning = Provisioning(self.silence, self._outcomes, self._provision)
+        self.orders = Orders(
+            store,
+            template,
+            self.jobs,
+            self.polled,
+            self._keys,
+            self.collector,
+            lambda: (self.utc_s, self._now_us),
+            self._dispatch.abandon,
+        )
+        self._provisioning = Provisioning(self.silence, self._outcomes, self.orders.provision)
         self.retirement = Retirement(
             store,
             self.collector,
@@ -120,27 +136,15 @@ class HeadEnd:
             self._outcomes,
             self._provisioning.forget,
         )
-        self.orders = Orders(
-            store,
-            template,
-            self.jobs,
-            self.polled,
-            self._keys,
-            self.retirement,
-            lambda: self.collector.node.title,
-            lambda: (self.utc_s, self._now_us),
-            self._dispatch.abandon,
-        )
-        self._lost = LostData(store, self.orders.ask, partial(self.orders.look_after, attempts=2))
+
+        # What follows from their reports.
+        self._lost = LostData(store, self.orders.ask, self.orders.look_after)
         self._power = PowerStanding(
             store, self.silence, lambda: self.utc_s, self._set_state, self._lost.ask_for_outages
         )
         self._groups = ReportGroups(
             self._commits, call_soon, lambda: self.utc_s, self._stored, self._not_stored
         )
-        self._now_us = 0
-        #: By how much the calendar had been moved when everything was planned.
-        self._planned_us = calendar.moved_us
 
     # From outside.
 
@@ -301,47 +305,40 @@ class HeadEnd:
         elif job.kind == Kind.PROVISION:
             self._provisioning.ended(job, self._now_us)
 
-    def _provision(self, esn: str) -> None:
-        self.orders.provision(esn, SYSTEM)
-
     def _key_changed(self, esn: str) -> None:
         """Ask something under the new key: the module lets go of the old one then."""
         self.orders.submit(esn, Kind.PING, SYSTEM, exchanges.ping)
 
-    def _happened(self, event: Any) -> None:
-        if isinstance(event, Send):
-            self._dispatch.send(event, self._now_us)
-        elif isinstance(event, JobChanged):
-            self._job_changed(event)
-        elif isinstance(event, Overdue):
-            self._overdue(event)
-        elif isinstance(event, HeardAgain):
-            self._heard_again(event.esn)
-        else:
-            self._collected(event)
-
-    def _collected(self, event: Any) -> None:
-        if isinstance(event, ReportArrived):
-            self._groups.add(event)
-        elif isinstance(event, RegistrationAsked):
-            self._registration(event)
-        elif isinstance(event, NotificationArrived):
-            self._notification(event)
-        elif isinstance(event, DeregistrationAsked):
-            token = event.token
-            self._departed(event.esn, lambda: self.collector.answer(token, [b"\0"], self._now_us))
-        elif isinstance(event, Answered):
-            self.jobs.answered(event.transaction, list(event.responses), self._now_us)
-        elif isinstance(event, Unanswered):
-            self.jobs.unanswered(event.transaction, event.cause, self._now_us, event.heard)
-        elif isinstance(event, PathDoubted):
-            self._dispatch.doubted(event.esn)
-        elif isinstance(event, Refused):
-            self._refused(event)
-        elif isinstance(event, KeyUsed):
-            self._keys.used(event.esn, self._now_us)
-        elif isinstance(event, KeyLost):
-            self._key_lost(event.esn)
+    def _happened(self, event: Event) -> None:
+        match event:
+            case Send():
+                self._dispatch.send(event, self._now_us)
+            case JobChanged():
+                self._job_changed(event)
+            case Overdue():
+                self._overdue(event)
+            case HeardAgain(esn):
+                self._heard_again(esn)
+            case ReportArrived():
+                self._groups.add(event)
+            case RegistrationAsked():
+                self._registration(event)
+            case NotificationArrived():
+                self._notification(event)
+            case DeregistrationAsked(token, esn):
+                self._departed(esn, lambda: self.collector.answer(token, [b"\0"], self._now_us))
+            case Answered(transaction, responses):
+                self.jobs.answered(transaction, list(responses), self._now_us)
+            case Unanswered(transaction, cause, heard):
+                self.jobs.unanswered(transaction, cause, self._now_us, heard)
+            case PathDoubted(esn):
+                self._dispatch.doubted(esn)
+            case Refused():
+                self._refused(event)
+            case KeyUsed(esn):
+                self._keys.used(esn, self._now_us)
+            case KeyLost(esn):
+                self._key_lost(esn)
 
     def _refused(self, event: Refused) -> None:
         self.figures.refused += 1
@@ -395,7 +392,7 @@ class HeadEnd:
         self._commits.write(lambda c: store_departure(c, esn), after)
 
     def _not_stored(self, report: ReportArrived) -> None:
-        self.collector.reject(report, ResponseCode.err, self._now_us)
+        self.collector.reject(report, self._now_us)
 
     def _stored(self, report: ReportArrived, new: bool) -> None:
         """A report is durable: acknowledge it, and see what follows from it.
@@ -435,7 +432,7 @@ class HeadEnd:
             number, due_s = event.schedule_nbr, event.due_s
             self.store.write(lambda c: store_silence(c, esn, number, due_s, utc_s), again=True)
             self._set_state(esn, State.OVERDUE, f"report of schedule {event.schedule_nbr} is late")
-        self.orders.look_after(esn, attempts=2)
+        self.orders.look_after(esn)
 
     def _heard_again(self, esn: str) -> None:
         utc_s = self.utc_s

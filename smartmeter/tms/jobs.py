@@ -298,16 +298,18 @@ class JobRunner:
             return
         job.answered = refused
         anew = refused or job.begins_anew
-        line.passes += anew and line.answers > 0
-        if max(job.tries, line.passes) >= job.max_attempts:
+        if anew and line.answers:
+            line.passes += 1
+        tried = max(job.tries, line.passes)
+        if tried >= job.max_attempts:
             self._end(line, FAILED, cause, None, now_us)
             return
-        if pause_us is None:
-            pause_us = RETRY_PAUSE_US * max(job.tries, line.passes)
-        if anew and line.answers:
-            job.tries = 0
         if anew or not line.answers:
             line.script = None
+            if line.answers:  # what counts from now on is how often it begins
+                job.tries = 0
+        if pause_us is None:
+            pause_us = RETRY_PAUSE_US * tried
         job.state, job.cause, line.retry_us = WAITING, cause, now_us + pause_us
         self._retry_us = earliest(self._retry_us, line.retry_us)
         self._events.append(JobChanged(job))

@@ -10,15 +10,14 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
-from protocols.c1222.ap_title import ApTitle
 from smartmeter.base.errors import SettingsError
 from smartmeter.tms import exchanges, key_changes, upgrades
+from smartmeter.tms.collector import Collector
 from smartmeter.tms.exchanges import Exchange
 from smartmeter.tms.jobs import CANCELLED, MAX_ATTEMPTS, WAITING, Job, JobRunner
 from smartmeter.tms.key_changes import KeyChanges
 from smartmeter.tms.model import SYSTEM, Kind, State
 from smartmeter.tms.polled_source import PolledSource
-from smartmeter.tms.retirement import Retirement
 from smartmeter.tms.store.job_rows import store_job, update_job
 from smartmeter.tms.store.queries import gaps_by_set, tables_begin
 from smartmeter.tms.store.silences import store_state
@@ -29,11 +28,13 @@ from smartmeter.tms.upgrades import Image
 #: An upgrade goes on where it stood, so it is worth trying often.
 UPGRADE_ATTEMPTS = 20
 KEY_ATTEMPTS = 4
+#: Who stays silent is looked after again when more was due.
+LOOK_ATTEMPTS = 2
 READ_TABLES = [23, 28, 52]
 
 
 class Orders:
-    """``now`` gives the UTC second and the monotonic time, ``own_title`` the TMS's own title.
+    """``now`` gives the UTC second and the monotonic time.
 
     ``abandon`` is told of a request that nobody wants an answer to any more.
     """
@@ -45,14 +46,13 @@ class Orders:
         jobs: JobRunner,
         polled: PolledSource,
         keys: KeyChanges,
-        retirement: Retirement,
-        own_title: Callable[[], ApTitle | None],
+        collector: Collector,
         now: Callable[[], tuple[int, int]],
         abandon: Callable[[str, int, int], None],
     ) -> None:
         self._store, self._template, self._jobs = store, template, jobs
-        self._polled, self._keys, self._retirement = polled, keys, retirement
-        self._own_title, self._now, self._abandon = own_title, now, abandon
+        self._polled, self._keys, self._collector = polled, keys, collector
+        self._now, self._abandon = now, abandon
 
     def request(self, esn: str, kind: Kind, requested_by: str) -> int:
         """Begin what a person asked for; SettingsError when it cannot be."""
@@ -62,7 +62,7 @@ class Orders:
             Kind.DEMAND_RESET: lambda: exchanges.demand_reset(base),
             Kind.PROVISION: lambda: exchanges.provision(base, self._template),
             Kind.PING: exchanges.ping,
-            Kind.TRACE: lambda: exchanges.trace(self._own_title()),
+            Kind.TRACE: lambda: exchanges.trace(self._collector.node.title),
             Kind.WITHDRAW: lambda: upgrades.withdraw(base),
         }
         if esn in self._polled.meters and kind not in (Kind.READ, Kind.PING):
@@ -102,12 +102,10 @@ class Orders:
             self._jobs.submit(job, now_us)
         return numbers
 
-    def provision(self, esn: str, requested_by: str) -> int | None:
+    def provision(self, esn: str) -> int | None:
         """Bring a SmartMeter to the template; give the job's number."""
-        base, template = self._base(esn), self._template
-        return self.submit(
-            esn, Kind.PROVISION, requested_by, lambda: exchanges.provision(base, template)
-        )
+        script = partial(exchanges.provision, self._base(esn), self._template)
+        return self.submit(esn, Kind.PROVISION, SYSTEM, script)
 
     def change_key(self, esn: str, requested_by: str) -> int | None:
         """Give a SmartMeter a new key in the place of the one that it has; the job's number."""
@@ -115,12 +113,10 @@ class Orders:
             return None
         base, offered = self._base(esn), self._keys.offer(esn)
 
-        def script() -> Exchange[str]:
-            return key_changes.change_key(base, *offered)
-
+        script = partial(key_changes.change_key, base, *offered)
         return self.submit(esn, Kind.KEY, requested_by, script, KEY_ATTEMPTS)
 
-    def look_after(self, esn: str, attempts: int) -> int | None:
+    def look_after(self, esn: str, attempts: int = LOOK_ATTEMPTS) -> int | None:
         """Ping a SmartMeter and fetch what is missing of it; give the job's number."""
         base, missing = self._base(esn), gaps_by_set(self._store, esn)
 
@@ -133,7 +129,7 @@ class Orders:
     def ask(self, esn: str, kind: Kind, script: Callable[[int], Exchange[Any]]) -> bool:
         """Begin a script that is given where the module's tables begin; False when it cannot."""
         base = self._base(esn)
-        return self.submit(esn, kind, SYSTEM, lambda: script(base)) is not None
+        return self.submit(esn, kind, SYSTEM, partial(script, base)) is not None
 
     def submit(
         self,
@@ -186,7 +182,7 @@ class Orders:
                 self._abandon(job.esn, left, now_us)
 
     def _takes(self, esn: str, kind: Kind) -> bool:
-        return not self._jobs.has(esn, kind) and esn not in self._retirement
+        return not self._jobs.has(esn, kind) and esn not in self._collector.retired
 
     def _keeps_to_template(self, esn: str) -> bool:
         sql = "SELECT config_version FROM meters WHERE esn=?"
