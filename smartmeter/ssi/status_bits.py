@@ -41,12 +41,20 @@ class StatusBits:
         ):
             self._logged = yield from read_logged(meter, limits)
 
+    def begin(self, width: int) -> None:
+        """Before the first look, or the first after a time without: let that be a change.
+
+        What is set by then differs from what is known, which is nothing before the first.
+        """
+        number, known = str(STATUS_MONITOR), self._memory.status_bits
+        if known is None or number not in self._memory.watch:
+            self._memory.watch[number] = [False, known or bytes(width).hex()]
+
     def seen(self, octets: bytes, now_us: int) -> None:
-        """Tell of bits that were set since the last look."""
+        """Tell of bits that were set since the last look; the first one tells what is set already."""
         meter, memory = self._reporter.meter, self._memory
         assert meter is not None
         order = meter.context.fmt.data_order
-        # A bit is told when it is set; the first look tells what is set already.
         before = _bits(bytes.fromhex(memory.status_bits or ""), order)
         memory.status_bits = octets.hex()
         for bit in sorted(_bits(octets, order) - before):

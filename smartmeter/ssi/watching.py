@@ -88,6 +88,12 @@ class Watching:
         own += self._voltages.monitors(meter, outage, version)
         self._take_again = partial(self.configure, monitors, outage, general, version)
         self._monitor.configure([*monitors, *own], meter.context, meter.images, now_us)
+        for monitor in own:
+            if monitor["MONITOR_NBR"] == STATUS_MONITOR:
+                self._status.begin(monitor["WIDTH"])
+        if str(LOG_MONITOR) not in self._memory.watch:
+            # It was not looked at, or never: what came meanwhile is no change.
+            self._log_is_judged = False
         if self._memory.events_judged is None and EVENT_LOG in meter.context.fmt.std_tbls_used:
             # From here on events are new; the first look only finds out where "here" is.
             self._read_log(now_us)

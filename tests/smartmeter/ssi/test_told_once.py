@@ -191,3 +191,32 @@ def test_a_season_that_two_schedules_follow_is_reported_once() -> None:
     street.run(2 * HOUR_S)
     found = [one for one in street.host.reports if one.header["CAUSE"] == Cause.SCHEDULE]
     assert len(found) == 1
+
+
+def test_status_bits_that_are_set_before_the_first_look_are_told_by_it_and_once() -> None:
+    street = Street()
+    street.run(10)
+    for trouble in (Trouble.LOW_BATTERY, Trouble.TAMPER):
+        street.device.meter.inject(trouble, street.world.now_us)
+    street.run(10)
+    entries = [{"SOURCE": AlarmSource.METER_STATUS, "CODE": 8, "DISPOSITION": 2}]
+    street.provision(GENERAL=WATCHED, DISPOSITION={"DEFAULT": 0, "ENTRIES": entries})
+    for _ in range(2):
+        street.run(20)
+        assert told(street, AlarmSource.METER_STATUS) == [8]
+        street.device.restart(street.world.now_us)
+
+
+def test_what_came_while_nobody_looked_at_the_meter_is_told_when_somebody_looks_again() -> None:
+    tamper = EventCode.TAMPER_ATTEMPT
+    street = watching((tamper, EventCode.LOW_BATTERY), unlogged(tamper))
+    street.provision(GENERAL=GENERAL)
+    street.run(20)
+    for trouble in (Trouble.TAMPER, Trouble.LOW_BATTERY):
+        street.device.meter.inject(trouble, street.world.now_us)
+    street.run(20)
+    assert told(street, AlarmSource.METER_STATUS) == []
+    street.provision(GENERAL=WATCHED)
+    street.run(20)
+    assert told(street, AlarmSource.METER_STATUS) == [12]
+    assert told(street, AlarmSource.METER_STANDARD) == [EventCode.LOW_BATTERY]
