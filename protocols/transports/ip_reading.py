@@ -15,14 +15,16 @@ MAX_FRAGMENTED = 256
 MAX_PACKET_OCTETS = 65_535
 MAX_TUNNELS = 8
 _SYN = 2
-#: IPv6: hop-by-hop, routing, destination; authentication counts in words; fragment.
-_EXTENSIONS, _FRAGMENT = (0, 43, 60), 44
+#: Headers between IP and what it carries, by its version: hop-by-hop, routing, destination.
+_EXTENSIONS = {4: (AUTHENTICATION,), 6: (0, 43, 60, AUTHENTICATION)}
+_FRAGMENT = 44
 
 
 @dataclass(frozen=True)
 class _Ip:
     """An IP packet, or a part of one at ``offset``; ``more`` parts follow."""
 
+    version: int
     protocol: int
     source: bytes
     destination: bytes
@@ -66,7 +68,7 @@ class IpReader:
     def unfinished(self, port: int) -> int:
         """Give how many packets lack fragments, of those that can be to or from a port."""
         return self._forgotten + sum(
-            parts.may_be_of(port) and not self._is_repeated(key)
+            (key[0] in _EXTENSIONS[6] or parts.may_be_of(port)) and not self._is_repeated(key)
             for key, parts in self._parts.items()
         )
 
@@ -80,10 +82,12 @@ class IpReader:
             body = ip.body if ip.fragment_id is None else self._joined(ip)
             if body is None:
                 return None
-            if ip.protocol not in (TCP, UDP):
-                packet = packet_inside(ip.protocol, body)
+            # What is cut into fragments may begin with extensions.
+            protocol, body = _behind_extensions(ip.version, ip.protocol, body)
+            if protocol not in (TCP, UDP):
+                packet = packet_inside(protocol, body)
                 continue
-            segment = _segment(ip, body)
+            segment = _segment(ip, protocol, body)
             inside = None
             if not segment.is_stream:
                 inside = packet_over_udp(segment.destination[1], segment.payload)
@@ -95,7 +99,7 @@ class IpReader:
     def _joined(self, ip: _Ip) -> bytes | None:
         if ip.offset + len(ip.body) > MAX_PACKET_OCTETS:
             return None
-        key = (ip.source, ip.destination, ip.protocol, ip.fragment_id)
+        key = (ip.protocol, ip.source, ip.destination, ip.fragment_id)
         parts = self._parts.setdefault(key, _Parts())
         parts.bodies[ip.offset] = ip.body
         if not ip.more:
@@ -136,10 +140,8 @@ def _of_version_4(packet: bytes) -> _Ip | None:
     offset, more = 8 * (where & 0x1FFF), bool(where & 0x2000)
     fragment_id = int.from_bytes(packet[4:6], "big") if offset or more else None
     # A sender that leaves cutting to its network card writes no size.
-    kind, body = packet[9], packet[header : size or len(packet)]
-    if kind == AUTHENTICATION and fragment_id is None and len(body) >= 8:
-        kind, body = body[0], body[4 * (body[1] + 2) :]
-    return _Ip(kind, packet[12:16], packet[16:20], body, fragment_id, offset, more)
+    body = packet[header : size or len(packet)]
+    return _Ip(4, packet[9], packet[12:16], packet[16:20], body, fragment_id, offset, more)
 
 
 def _of_version_6(packet: bytes) -> _Ip | None:
@@ -148,25 +150,28 @@ def _of_version_6(packet: bytes) -> _Ip | None:
     size = int.from_bytes(packet[4:6], "big")
     kind, rest = packet[6], packet[40 : 40 + size] if size else packet[40:]
     fragment_id, offset, more = None, 0, False
-    while kind in (*_EXTENSIONS, AUTHENTICATION, _FRAGMENT) and len(rest) >= 8:
-        if kind == _FRAGMENT:
-            where, fragment_id = int.from_bytes(rest[2:4], "big"), int.from_bytes(rest[4:8], "big")
-            offset, more = where & 0xFFF8, bool(where & 1)
-            kind, rest = rest[0], rest[8:]
-            if offset:
-                break  # what follows is the middle of something
-        else:
-            octets = 4 * (rest[1] + 2) if kind == AUTHENTICATION else 8 * (rest[1] + 1)
-            kind, rest = rest[0], rest[octets:]
-    return _Ip(kind, packet[8:24], packet[24:40], rest, fragment_id, offset, more)
+    kind, rest = _behind_extensions(6, kind, rest)
+    if kind == _FRAGMENT and len(rest) >= 8:
+        where, fragment_id = int.from_bytes(rest[2:4], "big"), int.from_bytes(rest[4:8], "big")
+        offset, more = where & 0xFFF8, bool(where & 1)
+        kind, rest = rest[0], rest[8:]
+    return _Ip(6, kind, packet[8:24], packet[24:40], rest, fragment_id, offset, more)
 
 
-def _segment(ip: _Ip, body: bytes) -> Segment:
-    if len(body) < (8 if ip.protocol == UDP else 20):
+def _behind_extensions(version: int, kind: int, rest: bytes) -> tuple[int, bytes]:
+    """Give what stands behind the extensions, and its protocol."""
+    while kind in _EXTENSIONS[version] and len(rest) >= 8:
+        octets = 4 * (rest[1] + 2) if kind == AUTHENTICATION else 8 * (rest[1] + 1)
+        kind, rest = rest[0], rest[octets:]
+    return kind, rest
+
+
+def _segment(ip: _Ip, protocol: int, body: bytes) -> Segment:
+    if len(body) < (8 if protocol == UDP else 20):
         raise PortError("TCP or UDP, cut short in its header")
     ports = int.from_bytes(body[:2], "big"), int.from_bytes(body[2:4], "big")
     here, there = (_text(ip.source), ports[0]), (_text(ip.destination), ports[1])
-    if ip.protocol == UDP:
+    if protocol == UDP:
         size = int.from_bytes(body[4:6], "big")
         return Segment(here, there, False, body[8 : size or len(body)])
     sequence, begins = int.from_bytes(body[4:8], "big"), bool(body[13] & _SYN)

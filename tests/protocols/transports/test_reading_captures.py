@@ -172,6 +172,31 @@ def test_fragments_are_joined_in_any_order_and_twice(order: list[int], version: 
     assert [one.payload for one in found] == [MESSAGE] and reader.unfinished(1153) == 0
 
 
+@pytest.mark.parametrize(
+    ("version", "kind", "extension"),
+    [
+        (6, 60, b"\x11\0\1\4\0\0\0\0"),
+        (6, 51, b"\x11\4" + bytes(22)),
+        (4, 51, b"\x11\4" + bytes(22)),
+    ],
+)
+def test_what_is_cut_into_fragments_may_begin_with_extensions(
+    version: int, kind: int, extension: bytes
+) -> None:
+    body = extension + UDP_PART
+    cuts = [(0, body[:32], True), (32, body[32:], False)]
+    reader = IpReader()
+    found = []
+    for at, part, more in cuts:
+        if version == 4:
+            packet = ipv4(part, kind, at // 8 | 0x2000 * more)
+        else:
+            packet = ipv6(struct.pack(">BBHI", kind, 0, at | more, 9) + part, 44)
+        found.append(reader.read(packet))
+        assert reader.unfinished(1153) == more
+    assert found[0] is None and found[1] is not None and found[1].payload == MESSAGE
+
+
 def test_fragments_that_were_captured_on_two_interfaces_lack_nothing() -> None:
     first, last = ipv4(UDP_PART[:16], fragment=0x2000), ipv4(UDP_PART[16:], fragment=2)
     reader = IpReader()
