@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from protocols.c1222.envelope import APDU_TAG
+from protocols.c1222.envelope import APDU_TAG, take_length
 from protocols.c1222.errors import ApduRejected
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.c1222.stream import ApduStream
@@ -21,6 +21,21 @@ from protocols.transports.tcp_streams import Piece, StreamJoiner, Way
 MAX_STREAMS = 65_536
 #: A receiver may take less; a capture tells what was sent.
 MAX_APDU_OCTETS = 1 << 20
+#: The elements with which a message may begin: the id (A8) and those before it.
+_FIRST_ELEMENTS = range(0xA1, 0xA9)
+
+
+def seems_message(octets: bytes, size: int) -> bool:
+    """Tell whether ``size`` octets, of which these were kept, look like one message.
+
+    On ports of others one in 256 begins with its tag, as DNS or what is encrypted may.
+    """
+    try:
+        length, at = take_length(octets, 1)
+    except ApduRejected:
+        return False
+    begins = octets[0] == APDU_TAG and octets[at : at + 1] != b"" and octets[at] in _FIRST_ELEMENTS
+    return begins and at + length == size
 
 
 @dataclass(slots=True)
@@ -87,6 +102,10 @@ class CapturedStreams:
         except ApduRejected:
             stream.foreign += stream.apdus.pending
             stream.apdus = None
+        if found and not self._is_ours(way) and not seems_message(found[0], len(found[0])):
+            rest = stream.apdus.pending if stream.apdus is not None else 0
+            stream.foreign += sum(map(len, found)) + rest
+            stream.apdus, found = None, []
         stream.speaks |= bool(found)
         return found
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import click
 
-from protocols.c1222.envelope import APDU_TAG
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.errors import PortError
 from protocols.transports.ip_packets import Endpoint
@@ -21,7 +20,7 @@ from protocols.transports.link_layers import OtherTraffic, ip_of
 from protocols.transports.pcapng import MAX_FILE_OCTETS, USER_C1218, Captured, read_capture
 from protocols.transports.tcp_streams import Way
 from smartmeter.cli import frame_c1218
-from smartmeter.cli.captured_streams import CapturedStreams
+from smartmeter.cli.captured_streams import CapturedStreams, seems_message
 from smartmeter.cli.captured_talk import CapturedTalk
 from smartmeter.cli.frame_c1222 import FrameContext
 from smartmeter.cli.frame_error import FrameError
@@ -92,10 +91,15 @@ class CaptureReader:
         if segment.is_stream:
             for apdu in self._streams.offer(segment, packet.cut):
                 yield self._shown(way, apdu)
-        elif segment.payload[:1] == bytes([APDU_TAG]) or DEFAULT_PORT in (way[0][1], way[1][1]):
+        elif self._is_ours(way, segment.payload, packet.cut):
             yield self._shown(way, segment.payload, packet.cut)
         else:
             self._others["UDP without C12.22 in it"] += 1
+
+    @staticmethod
+    def _is_ours(way: Way, payload: bytes, cut: int) -> bool:
+        is_known = DEFAULT_PORT in (way[0][1], way[1][1])
+        return is_known or seems_message(payload, len(payload) + cut)
 
     def _shown(self, way: Way, apdu: bytes, cut: int = 0) -> dict[str, Any]:
         told = {"protocol": "c1222", "source": _name(way[0]), "destination": _name(way[1])}

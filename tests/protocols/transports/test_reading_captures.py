@@ -325,6 +325,23 @@ def test_what_is_no_message_on_the_port_of_c12_22_is_not_passed_over(tmp_path: P
     assert status == 1 and len(frames) == 1 and "perhaps TLS" in words
 
 
+def test_what_only_begins_with_the_same_octet_on_others_ports_is_other_traffic(
+    tmp_path: Path,
+) -> None:
+    question = b"\x60\x1c\1\0\0\1" + bytes(24)
+    assert told(tmp_path, pcap([WHOLE, udp(53, question)]))[0] == 0
+
+    def secret(octets: bytes) -> bytes:
+        return ipv4(struct.pack(">HHIIBBHHH", 443, 4000, 9, 0, 0x50, 0x18, 9, 0, 0) + octets, TCP)
+
+    for octets in (b"\x60\x03" + bytes(range(40)), b"\x60\x03abc\x60\x07a"):
+        status, frames, words = told(tmp_path, pcap([WHOLE, secret(octets)]))
+        assert (status, len(frames)) == (0, 1) and "TCP without" in words
+    for carried in (udp(20_000, MESSAGE), secret(MESSAGE), secret(MESSAGE[:-1] + b"\2")):
+        assert len(told(tmp_path, pcap([carried]))[1]) == 1
+    assert told(tmp_path, pcap([udp(20_000, MESSAGE)], cut=50))[1][0]["reason"] == "cut-by-capture"
+
+
 def test_a_large_capture_is_shown_as_json_without_being_kept(tmp_path: Path) -> None:
     file = tmp_path / "capture"
     file.write_bytes(pcap([WHOLE] * 500))
