@@ -137,23 +137,27 @@ def write_files(
         for path in (settings, shipment, *keys):
             if path.exists():
                 raise SettingsError(str(path), "is there already", "choose another folder")
+        octets = {path: text.encode() for path, text in texts.items()}
         folder.mkdir(parents=True, exist_ok=True)
-        _write_all(texts)
+        _write_all(octets)
     except OSError as error:
         taken = isinstance(error, FileExistsError | NotADirectoryError)
         remedy = "name a folder" if taken else "check its rights and space"
         raise SettingsError(str(folder), str(error.strerror), remedy) from error
+    except UnicodeEncodeError as error:  # a name in octets of another kind
+        fault = "a name there is no UTF-8 text"
+        raise SettingsError("--out, --data or --port", fault, "choose another") from error
     except RuntimeError as error:  # what Python before 3.13 says of links that lead to themselves
         raise SettingsError("--out or --data", str(error), "name another folder") from error
     return [settings, shipment, *keys]
 
 
-def _write_all(texts: dict[Path, str]) -> None:
+def _write_all(contents: dict[Path, bytes]) -> None:
     """Write new files, all or none."""
     made: list[Path] = []
     try:
-        for path, text in texts.items():
-            write_new(path, text.encode())
+        for path, octets in contents.items():
+            write_new(path, octets)
             made.append(path)
     except OSError:
         for path in made:

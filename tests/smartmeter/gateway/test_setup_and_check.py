@@ -120,6 +120,8 @@ def test_init_writes_nothing_where_something_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="Not a directory; name a folder"):
         write_files(tmp_path / "file" / "g", tmp_path / "kept", [one], "", None, 2)
+    with pytest.raises(SettingsError, match="no UTF-8 text"):
+        write_files(tmp_path / os.fsdecode(b"z\xe4hler"), tmp_path, [one], "", None, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     with pytest.raises(SettingsError, match="check its rights"):
         write_files(tmp_path / LONG_NAME / "g", tmp_path / "kept", [one], "", None, 2)
