@@ -43,7 +43,10 @@ class EditableMeter(Meter):
 
 
 class Measuring(Protocol):
-    """A served meter of any kind: what measures, and its clock."""
+    """A served meter of any kind: what measures, its clock, and its mains."""
+
+    #: When power that was cut for a time comes back.
+    power_due_us: int | None
 
     @property
     def machine(self) -> Machine:
@@ -53,14 +56,12 @@ class Measuring(Protocol):
     def calendar(self) -> Calendar | None:
         """Give its clock, unless that stands."""
 
+    @property
+    def mains_on(self) -> bool:
+        """Tell whether it has mains."""
 
-class Powered(Protocol):
-    """A machine that has a mains connection."""
-
-    mains_on: bool
-
-    def mains(self, on: bool, now_us: int) -> None:
-        """Switch the mains."""
+    def power(self, on: bool, now_us: int) -> None:
+        """Cut or return the mains."""
 
 
 @dataclass
@@ -80,9 +81,17 @@ class Controlled:
         return self.line.inner
 
     @property
-    def powered(self) -> Powered:
-        """Give the same as what has mains: every machine that is served has."""
-        return cast(Powered, self.line.inner)
+    def mains_on(self) -> bool:
+        """Tell whether it has mains."""
+        return self._powered.mains_on
+
+    def power(self, on: bool, now_us: int) -> None:
+        """Cut or return the mains."""
+        self._powered.mains(on, now_us)
+
+    @property
+    def _powered(self) -> Meter | Twin:
+        return cast(Meter | Twin, self.line.inner)  # nothing else is served
 
 
 def _faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
@@ -128,13 +137,13 @@ def _clock(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -
     return {"utc_s": utc_us // US_PER_S}
 
 
-def _power(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    meter.powered.mains(body["on"], now_us)
+def _power(meter: Measuring, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+    meter.power(body["on"], now_us)
     off_for_ms = body["for_ms"]
     meter.power_due_us = None
     if not body["on"] and off_for_ms is not None:
         meter.power_due_us = now_us + off_for_ms * 1000
-    return {"on": meter.powered.mains_on}
+    return {"on": meter.mains_on}
 
 
 def _simulated(meter: Measuring) -> Meter:
@@ -261,10 +270,16 @@ _TROUBLE_KEYS = {
     "phase": Key(int, None, 0, 2, text="of one phase only", optional=True),
     "percent": Key(int, None, 0, 200, text="of the voltage that is left", optional=True),
 }
-POWER_KEYS = {
-    "on": Key(bool, text="false: power loss"),
-    "for_ms": Key(int, None, 1, 86_400_000, text="and on again after so long", optional=True),
-}
+POWER = Action(
+    "POST",
+    f"{_METER}/power",
+    "Switch the mains",
+    _power,
+    {
+        "on": Key(bool, text="false: power loss"),
+        "for_ms": Key(int, None, 1, 86_400_000, text="and on again after so long", optional=True),
+    },
+)
 #: What can be done to whatever measures.
 MEASURING: Sequence[Action] = (
     Action(
@@ -298,13 +313,7 @@ ACTIONS: Sequence[Action] = (
     Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
     Action("GET", f"{_METER}/calls", "What was asked and answered lately", _calls),
     Action("DELETE", f"{_METER}/calls", "Empty the call log", _clear_calls),
-    Action(
-        "POST",
-        f"{_METER}/power",
-        "Switch the mains",
-        _power,
-        POWER_KEYS,
-    ),
+    POWER,
     *MEASURING,
     Action("GET", f"{_METER}/tables/{{table}}", "A table as it is now", _table),
     Action(
@@ -337,7 +346,7 @@ class Control:
         for meter in self.meters:
             if meter.power_due_us is not None and now_us >= meter.power_due_us:
                 meter.power_due_us = None
-                meter.powered.mains(True, now_us)
+                meter.power(True, now_us)
 
     def handle(self, method: str, path: str, body: Any, now_us: int) -> Any:
         """Do what a request asks for; ControlError says why not."""
@@ -354,7 +363,7 @@ class Control:
             "meter": number,
             "name": meter.name,
             "port": meter.port,
-            "on": meter.powered.mains_on,
+            "on": meter.mains_on,
             "faults": len(meter.line.faults),
         }
 

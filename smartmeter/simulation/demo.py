@@ -143,19 +143,9 @@ class Demo:
             for moment_s, starts, what, house in steps:
                 await asyncio.sleep(moment_s - (monotonic_us() - begun_us) / US_PER_S)
                 esn = esns[(house + turn * len(PLAN)) % len(esns)]
-                self._fault(what, esn, starts)
+                self.street.strike(esn, what, starts)
             await asyncio.sleep(max(0.0, PLAN_S - (monotonic_us() - begun_us) / US_PER_S))
             turn += 1
-
-    def _fault(self, what: str, esn: str, starts: bool) -> None:
-        if what == "mains":
-            self.street.mains(esn, not starts)
-        elif what == "network":
-            self.street.network(esn, not starts)
-        elif what == "tamper":
-            self.street.tamper(esn)
-        else:
-            self.street.silence(esn, starts)
 
     @property
     def _journals(self) -> dict[str, Journal]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from smartmeter.base.clock import Calendar
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.tables import port_of
 from smartmeter.simulation.actions import (
@@ -23,24 +22,19 @@ from smartmeter.simulation.breakable_node import (
     NetworkFault,
     NetworkFaultKind,
 )
-from smartmeter.simulation.control import MEASURING, POWER_KEYS
+from smartmeter.simulation.control import MEASURING, POWER, Measuring
 
 TITLE = "Control of a served fleet"
 
 
-class Member(Protocol):
+class Member(Measuring, Protocol):
     """One meter of the fleet."""
 
     line: BreakableNode
-    calendar: Calendar
-    power_due_us: int | None
 
     @property
     def machine(self) -> Meter:
         """Give the meter that measures."""
-
-    def power(self, on: bool, now_us: int) -> None:
-        """Cut or return the mains."""
 
     def restart(self, now_us: int) -> None:
         """Start what speaks for the meter anew, as after a watchdog."""
@@ -69,24 +63,15 @@ def _clear_faults(member: Member, path: Mapping[str, int], body: Json, now_us: i
     return []
 
 
-def _power(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    member.power(body["on"], now_us)
-    off_for_ms = body["for_ms"]
-    member.power_due_us = None
-    if not body["on"] and off_for_ms is not None:
-        member.power_due_us = now_us + off_for_ms * 1000
-    return {"on": member.machine.mains_on}
-
-
 def _restart(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    if not member.machine.mains_on:
+    if not member.mains_on:
         raise ControlError(409, "it has no mains; POST power first")
     member.restart(now_us)
     return {}
 
 
 def _tamper(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    if not member.machine.mains_on:
+    if not member.mains_on:
         raise ControlError(409, "it has no mains; nobody can try a password there")
     for _ in range(body["count"]):
         port_of(member.machine).security(b"0000".ljust(20), now_us)
@@ -107,7 +92,7 @@ _EACH: Sequence[Action] = (
     Action("GET", f"{_METER}/faults", "The faults of its ways to the network", _faults),
     Action("POST", f"{_METER}/faults", "Let a fault hold", _add_fault, _FAULT_KEYS),
     Action("DELETE", f"{_METER}/faults", "Let no fault hold", _clear_faults),
-    Action("POST", f"{_METER}/power", "Switch the mains", _power, POWER_KEYS),
+    POWER,
     Action("POST", f"{_METER}/restart", "Start its module anew, as after a watchdog", _restart),
     Action(
         "POST",
@@ -199,7 +184,7 @@ class FleetControl:
         return {
             "meter": number,
             **member.shown(),
-            "on": member.machine.mains_on,
+            "on": member.mains_on,
             "faults": len(member.line.faults),
             "sent": member.line.counts["out"],
             "received": member.line.counts["in"],

@@ -124,6 +124,11 @@ class FleetMember:
             return self.device.server.node.title or self._title
         return self._title
 
+    @property
+    def mains_on(self) -> bool:
+        """Tell whether it has mains."""
+        return self.machine.mains_on
+
     def power(self, on: bool, now_us: int) -> None:
         """Cut or return the mains."""
         self.device.mains(on, now_us)

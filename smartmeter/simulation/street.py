@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass
 from random import Random
 
 from smartmeter.base.clock import Calendar, monotonic_us
@@ -17,29 +16,16 @@ from smartmeter.comms.event_loop import ended
 from smartmeter.comms.node import NodeHost
 from smartmeter.comms.tcp import TcpBearer
 from smartmeter.meter.meter import MeterSettings
-from smartmeter.meter.tables import port_of
-from smartmeter.network.faults import Muted, Partition
 from smartmeter.network.link import Link, LinkSettings
 from smartmeter.simulation.count import Journal
+from smartmeter.simulation.house import House
 from smartmeter.simulation.smart_meter import SmartMeter
+from smartmeter.simulation.swarm import Fault, Kind
 from smartmeter.ssi.factory import Factory, TmsAddress
 
 #: The optical user of the module, and the password that a meter of the street takes.
 OPTICAL_USER_ID, MASTER = 2, b"master"
 MODEL = "SM-RES-1"
-
-
-@dataclass
-class House:
-    """One SmartMeter of the street, and what stands in its way."""
-
-    device: SmartMeter
-    link: Link
-    journal: Journal
-    host: NodeHost | None = None
-    power: bool = True
-    cut: Partition | None = None
-    muted: Muted | None = None
 
 
 def factory_of(number: int, seed: int, address: str) -> Factory:
@@ -50,12 +36,13 @@ def factory_of(number: int, seed: int, address: str) -> Factory:
 
 
 class Street:
-    """Houses by ESN; ``run`` keeps them alive, the other methods break and mend things."""
+    """Houses by ESN; ``run`` keeps them alive, ``strike`` breaks and mends things."""
 
     def __init__(self, meters: int, seed: int, calendar: Calendar, address: str) -> None:
         self._calendar = calendar
         self._seed = seed
         self.houses: dict[str, House] = {}
+        self._hosts: dict[str, NodeHost] = {}
         now_us = monotonic_us()
         for number in range(1, meters + 1):
             factory = factory_of(number, seed, address)
@@ -76,9 +63,10 @@ class Street:
         """Keep all houses running until cancelled; they come alive one after the other."""
         tasks = []
         try:
-            for house in self.houses.values():
-                house.host = NodeHost(house.device, [TcpBearer(self._bearer)], house.link)
-                tasks.append(asyncio.create_task(house.host.run()))
+            for esn, house in self.houses.items():
+                host = NodeHost(house.device, [TcpBearer(self._bearer)], house.link)
+                self._hosts[esn] = host
+                tasks.append(asyncio.create_task(host.run()))
                 await asyncio.sleep(0.02)
             await asyncio.gather(*tasks)
         finally:
@@ -89,59 +77,29 @@ class Street:
         for house in self.houses.values():
             house.journal.close()
 
-    def mains(self, esn: str, on: bool) -> None:
-        """Cut or return the mains of one house."""
-        house = self.houses[esn]
-        if house.power != on:
-            house.power = on
-            house.device.mains(on, monotonic_us())
-            self._step(house)
-
-    def network(self, esn: str, on: bool) -> None:
-        """Cut or mend the network of one house."""
-        house = self.houses[esn]
-        if not on and house.cut is None:
-            house.cut = Partition()
-            house.link.wrap(house.cut)
-        elif on and house.cut is not None:
-            house.link.unwrap(house.cut, monotonic_us())
-            house.cut = None
-
-    def silence(self, esn: str, silent: bool) -> None:
-        """Take a SmartMeter's own reports away, or let them through again."""
-        house = self.houses[esn]
-        if silent and house.muted is None:
-            house.muted = Muted()
-            house.link.wrap(house.muted)
-        elif not silent and house.muted is not None:
-            house.link.unwrap(house.muted, monotonic_us())
-            house.muted = None
-
     def faults(self, esn: str) -> dict[str, bool]:
         """Tell what is broken at one house; nothing of a meter that stands elsewhere."""
         house = self.houses.get(esn)
         if house is None:
             return {}
         return {
-            "mains": not house.power,
-            "network": house.cut is not None,
-            "silence": house.muted is not None,
+            Kind.NETWORK: Kind.NETWORK in house.faults,
+            Kind.SILENCE: Kind.SILENCE in house.faults,
+            Kind.MAINS: not house.device.meter.mains_on,
         }
 
-    def tamper(self, esn: str) -> None:
-        """Let somebody try a password at the optical port of one house."""
-        house = self.houses[esn]
-        if house.power:
-            port_of(house.device.meter).security(b"0000".ljust(20), monotonic_us())
-            self._step(house)
+    def strike(self, esn: str, what: str, begins: bool) -> None:
+        """Let a fault of one house begin or end, as ``faults`` names it; ``tamper`` only begins."""
+        if self.faults(esn).get(what) is begins:
+            return
+        now_us = monotonic_us()
+        fault = Fault(now_us, now_us, Kind(what), esn, 0)
+        self.houses[esn].strike(fault, begins, Random(self._seed), now_us)
+        if esn in self._hosts:
+            self._hosts[esn].step()
 
     def mend_all(self) -> None:
         """End all faults."""
         for esn in self.houses:
-            self.network(esn, True)
-            self.silence(esn, False)
-            self.mains(esn, True)
-
-    def _step(self, house: House) -> None:
-        if house.host is not None:
-            house.host.step()
+            for what in self.faults(esn):
+                self.strike(esn, what, False)

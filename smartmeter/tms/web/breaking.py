@@ -8,14 +8,8 @@ from typing import Protocol
 class Breaker(Protocol):
     """A simulated street, as the pages know it."""
 
-    def mains(self, esn: str, on: bool) -> None:
-        """Cut or return the mains of one house."""
-
-    def network(self, esn: str, on: bool) -> None:
-        """Cut or mend the network of one house."""
-
-    def silence(self, esn: str, silent: bool) -> None:
-        """Take a SmartMeter's own reports away, or let them through again."""
-
     def faults(self, esn: str) -> dict[str, bool]:
         """Tell which of "mains", "network" and "silence" are broken; nothing of whom it lacks."""
+
+    def strike(self, esn: str, what: str, begins: bool) -> None:
+        """Break one of these at a house, or mend it."""

@@ -288,10 +288,11 @@ def _ask(service: Service, esn: str, kind: Kind, visitor: Visitor) -> None:
 def _breaking(breaker: Breaker, esn: str, faults: dict[str, bool]) -> None:
     """Draw the demo's switches that break things."""
     ui.separator().props("vertical")
-    for name, label, act in (
-        ("mains", "Mains off", lambda on: breaker.mains(esn, not on)),
-        ("network", "Network cut", lambda on: breaker.network(esn, not on)),
-        ("silence", "Reports muted", lambda on: breaker.silence(esn, on)),
-    ):
-        switch = ui.switch(label, value=faults[name], on_change=lambda e, a=act: a(bool(e.value)))
+    labels = {"mains": "Mains off", "network": "Network cut", "silence": "Reports muted"}
+    for name, label in labels.items():
+        switch = ui.switch(
+            label,
+            value=faults[name],
+            on_change=lambda e, what=name: breaker.strike(esn, what, bool(e.value)),
+        )
         switch.props("dense color=red-8").mark(f"break-{name}")
