@@ -53,6 +53,12 @@ class MeterLink:
         self._soon_us = now_us
         self._doubt_context()
 
+    def table_written(self, number: int, now_us: int) -> None:
+        """A table was written from the network: it may be one of the context."""
+        meter = self._reporter.meter
+        if meter is not None and number in meter.images:
+            self.read_again(now_us)
+
     def _doubt_context(self) -> None:
         if self._reporter.meter is not None:
             self._reporter.meter.old = True

@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import Cause, UpgradeResult
+from ansi_tables.ssi_tables import UpgradeResult
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
@@ -78,13 +78,13 @@ class Module(Parts):
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         super().__init__(nvram, calendar, now_us, base, permission, door, cause, program, timing)
-        self._status = Status(self, now_us)
+        self._status = Status(self)
         self._starting = Starting(self)
-        serving = Serving(OwnTables(self, base), self.network, self.known)
+        serving = Serving(
+            OwnTables(self, self._starting, self._status, base), self.network, self.known
+        )
         self._outcomes = Outcomes(self, self._starting, serving, self._status.both)
         self.dead = False
-        self._latest_us = now_us
-        self._fault: StorageError | None = None
         if self.damaged and self.upgrade.on_trial:  # what cannot read the old one's must go
             self._roll_back(UpgradeResult.SELF_TEST_FAILED)
         elif self.state is State.READY:
@@ -105,21 +105,6 @@ class Module(Parts):
     def error(self) -> ErrorCode:
         """Give the error that is shown."""
         return self.life.error
-
-    @property
-    def latest_us(self) -> int:
-        """Give the last instant that the module was told."""
-        return self._latest_us
-
-    @property
-    def utc_s(self) -> int | None:
-        """Give the UTC second of that instant; None while the clock is not set."""
-        return self.calendar.utc_s(self._latest_us)
-
-    @property
-    def watch_line_us(self) -> int:
-        """Give for how long watching has taken the optical port."""
-        return self.watching.line_us
 
     # The network's face.
 
@@ -168,15 +153,11 @@ class Module(Parts):
         try:
             act()
             self._settle(now_us)
-            if self._fault is not None:
-                raise self._fault
+            if self.fault is not None:
+                raise self.fault
         except StorageError as error:
             self.dead = True
             self.told.append(MemoryFailed(error))
-
-    def memory_failed(self, error: StorageError) -> None:
-        """Take note of a write that failed inside a session with the meter."""
-        self._fault = error
 
     def _roll_back(self, result: UpgradeResult) -> None:
         self.upgrade.trial_over(result)
@@ -216,7 +197,7 @@ class Module(Parts):
         scheduler = self.tasks.scheduler
         at_s = earliest(scheduler.next_utc_s(), self.upgrade.due_s())
         at_us = None if at_s is None else self.calendar.deadline_us(at_s * US_PER_S)
-        retry_us = scheduler.retry_us(self._latest_us)
+        retry_us = scheduler.retry_us(self.latest_us)
         return earliest(due_us, at_us, retry_us, self.watching.next_us(), self.gaps.next_us())
 
     def events(self) -> Sequence[Event]:
@@ -228,7 +209,7 @@ class Module(Parts):
 
     def _settle(self, now_us: int) -> None:
         """Take what the parts have to say until nobody says more, then start what is due."""
-        self._latest_us = now_us
+        self.latest_us = now_us
         if self.dead or self.state < State.CONFIGURING:
             return
         while self._outcomes.take(now_us) or self._start_due(now_us):
@@ -269,26 +250,7 @@ class Module(Parts):
         """Give MODULE_HEALTH."""
         return self._status.health()
 
-    def reconfigure(self) -> None:
-        """Take a new configuration over before anything else is started."""
-        self._starting.reconfigure = True
-
-    def send_hello(self) -> None:
-        """Send version and context again."""
-        self._starting.hello = True
-
-    def run_now(self, schedule_nbr: int, cause: Cause) -> bool:
-        """Run a schedule out of turn; False when there is no such schedule."""
-        if self.calendar.utc_us(self._latest_us) is None:
-            return False
-        return self.tasks.run_now(schedule_nbr, cause, self._latest_us)
-
     def table_changed(self, table: int, now_us: int) -> None:
         """The meter's host tells that a table has changed."""
         if not self.dead:
             self.watching.table_changed(table, now_us)
-
-    def table_written(self, number: int) -> None:
-        """Read the context again when one of its tables was written from the network."""
-        if self.meter is not None and number in self.meter.images:
-            self.link.read_again(self._latest_us)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
@@ -40,11 +40,11 @@ from protocols.psem.services import (
 from smartmeter.base.errors import StorageError
 from smartmeter.ssi.keys import Role
 from smartmeter.ssi.log_reading import EVENT_LOG, read_log
+from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.profile_reading import profile_sets, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs, version_value
-
-if TYPE_CHECKING:
-    from smartmeter.ssi.module import Module
+from smartmeter.ssi.starting import Starting
+from smartmeter.ssi.status import Status
 
 #: An answer must fit the node's APDU: the limit of RFC 6142's stream, with room for the envelope.
 MAX_ANSWER_OCTETS = 30_000
@@ -66,8 +66,8 @@ _WRITE_ONLY = (
 class OwnTables:
     """Answers the services of a request, in order; the meter's tables come over C12.18."""
 
-    def __init__(self, module: Module, base: int) -> None:
-        self._module = module
+    def __init__(self, parts: Parts, starting: Starting, status: Status, base: int) -> None:
+        self._parts, self._starting, self._status = parts, starting, status
         self._base = base
         self._selection: dict[str, int] = {}
         self._entries: dict[str, int] | None = None
@@ -92,7 +92,7 @@ class OwnTables:
                 else:
                     answer = item
             except StorageError as error:
-                self._module.memory_failed(error)
+                self._parts.fault = error
                 answer = bytes([ResponseCode.err])
             except OutcomeUnknown:
                 answers.append(bytes([ResponseCode.err]))
@@ -156,7 +156,7 @@ class OwnTables:
                         return encode_response((yield request))
                     answer = yield from ask_to_write(request, request.table)
                     if answer.ok:
-                        self._module.table_written(request.table)
+                        self._parts.link.table_written(request.table, self._parts.latest_us)
                     return encode_response(answer)
         except ServiceRefused as error:
             return bytes([error.code])
@@ -166,7 +166,7 @@ class OwnTables:
         return isinstance(request, FullWrite) and self._own(request.table) is SsiTable.KEYS
 
     def _read(self, number: int, limits: ClientLimits) -> Script[bytes]:
-        module, table = self._module, self._own(number)
+        table, configuration = self._own(number), self._parts.configuration
         match table:
             case SsiTable.LOAD_PROFILE_PART:
                 return (yield from self._selected(limits))
@@ -181,26 +181,26 @@ class OwnTables:
             ):
                 return ssi_tables.encode(table, self._value(table))
             case SsiTable.CONFIG_STATUS:
-                return ssi_tables.encode(table, module.configuration.status)
+                return ssi_tables.encode(table, configuration.status)
             case None:
                 raise ServiceRefused(ResponseCode.iar, "iar", "Read")
         if table in CONFIG_TABLES:
-            return module.configuration.active[table]
+            return configuration.active[table]
         if table - STAGING_OFFSET in CONFIG_TABLES:
-            return module.configuration.staging[SsiTable(table - STAGING_OFFSET)]
+            return configuration.staging[SsiTable(table - STAGING_OFFSET)]
         raise ServiceRefused(ResponseCode.iar, "iar", "Read")
 
     def _value(self, table: SsiTable) -> dict[str, Any]:
-        module = self._module
+        parts = self._parts
         if table is SsiTable.MODULE_STATUS:
-            return module.status()
+            return self._status.status()
         if table is SsiTable.MODULE_HEALTH:
-            return module.health()
+            return self._status.health()
         if table is SsiTable.MODULE_VERSION:
-            return version_value(module.esn, module.upgrade)
+            return version_value(parts.esn, parts.upgrade)
         if table is SsiTable.UPGRADE_STATUS:
-            return module.upgrade.status()
-        momentaries = module.memory.momentaries
+            return parts.upgrade.status()
+        momentaries = parts.memory.momentaries
         outages = [
             {
                 "OUTAGE_NBR": number,
@@ -210,7 +210,7 @@ class OwnTables:
                 "DURATION_S": max(0, end_s - start_s),
                 "NBR_MOMENTARIES": momentaries & 0xFFFF,
             }
-            for number, start_s, end_s in module.memory.outages
+            for number, start_s, end_s in parts.memory.outages
         ]
         return {"OUTAGES": outages}
 
@@ -219,27 +219,27 @@ class OwnTables:
 
         Where the meter left sequences out, the part ends before them.
         """
-        module, chosen = self._module, self._selection
-        if module.meter is None or not chosen:
+        memory, meter, chosen = self._parts.memory, self._parts.reporter.meter, self._selection
+        if meter is None or not chosen:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
-        if module.meter.old:
+        if meter.old:
             raise ServiceRefused(ResponseCode.dnr, "dnr", "Read")
         count = min(chosen["COUNT"], MAX_SELECTED)
         set_nbr = chosen["SET"]
-        first = max(chosen["FIRST_SEQUENCE"], module.memory.profile_begins.get(str(set_nbr), 0))
-        read = yield from read_profile(module.meter, set_nbr, first, count, limits)
-        run, epoch = next(runs(read.intervals), ()), module.memory.profile_epoch(set_nbr)
-        value = profile_part(set_nbr, run, read.interval_s, epoch, module.meter.id)
+        first = max(chosen["FIRST_SEQUENCE"], memory.profile_begins.get(str(set_nbr), 0))
+        read = yield from read_profile(meter, set_nbr, first, count, limits)
+        run, epoch = next(runs(read.intervals), ()), memory.profile_epoch(set_nbr)
+        value = profile_part(set_nbr, run, read.interval_s, epoch, meter.id)
         return profile_image(value)
 
     def _log(self, limits: ClientLimits) -> Script[bytes]:
         """Read the entries that SELECT_ENTRIES named just before, or the newest ones."""
-        meter, chosen, self._entries = self._module.meter, self._entries, None
+        meter, chosen, self._entries = self._parts.reporter.meter, self._entries, None
         if meter is None or EVENT_LOG not in meter.context.fmt.std_tbls_used:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
         if meter.old:
             raise ServiceRefused(ResponseCode.dnr, "dnr", "Read")
-        before = self._module.memory.events_before
+        before = self._parts.memory.events_before
         if chosen is None:
             read = yield from read_log(meter, before, limits)
         else:
@@ -250,14 +250,14 @@ class OwnTables:
         return ssi_tables.encode(SsiTable.EVENT_PART, {"ENTRIES": entries})
 
     def _write(self, number: int, data: bytes, limits: ClientLimits) -> Script[ResponseCode]:
-        module, table = self._module, self._own(number)
+        parts, table = self._parts, self._own(number)
         if table is None:
             return ResponseCode.iar
         staging = [SsiTable(t + STAGING_OFFSET) for t in CONFIG_TABLES]
         if table in staging:
-            return ResponseCode.ok if module.configuration.stage(table, data) else ResponseCode.iar
+            return ResponseCode.ok if parts.configuration.stage(table, data) else ResponseCode.iar
         if table is SsiTable.UPGRADE_MANIFEST:
-            return ResponseCode.ok if module.upgrade.offer(data) else ResponseCode.onp
+            return ResponseCode.ok if parts.upgrade.offer(data) else ResponseCode.onp
         if table not in _WRITE_ONLY:
             return ResponseCode.iar
         try:
@@ -265,51 +265,52 @@ class OwnTables:
         except TableError:
             return ResponseCode.iar
         if table is SsiTable.COMMIT:
-            result = module.configuration.commit(value["VERSION"], value["DIGEST"])
+            result = parts.configuration.commit(value["VERSION"], value["DIGEST"])
             if result is not CommitResult.ACTIVATED:
                 return ResponseCode.onp
-            module.reconfigure()
+            self._starting.reconfigure = True
             return ResponseCode.ok
         if table is SsiTable.KEYS:
-            taken = module.keys.add(value["KEY_ID"], value["ROLE"], value["KEY"])
+            taken = parts.keys.add(value["KEY_ID"], value["ROLE"], value["KEY"])
             return ResponseCode.ok if taken else ResponseCode.iar
         if table is SsiTable.UPGRADE_PIECE:
-            taken = module.upgrade.piece(value["OFFSET"], value["OCTETS"])
+            taken = parts.upgrade.piece(value["OFFSET"], value["OCTETS"])
             return ResponseCode.ok if taken else ResponseCode.onp
         if table is SsiTable.UPGRADE_ACTIVATE:
-            soonest_s = (module.utc_s or 0) + ANSWER_S
+            soonest_s = parts.reporter.utc_s(parts.latest_us) + ANSWER_S
             at_s = max(value["TIME"], soonest_s)
-            taken = module.upgrade.activate(value["IMAGE_DIGEST"], at_s)
+            taken = parts.upgrade.activate(value["IMAGE_DIGEST"], at_s)
             return ResponseCode.ok if taken else ResponseCode.onp
         return (yield from self._command(value, limits))
 
     def _command(self, value: dict[str, Any], limits: ClientLimits) -> Script[ResponseCode]:
-        module = self._module
+        parts, meter = self._parts, self._parts.reporter.meter
         match value["CODE"]:
             case Command.SELECT_INTERVALS:
-                if module.meter is None or value["SET"] not in profile_sets(module.meter):
+                if meter is None or value["SET"] not in profile_sets(meter):
                     return ResponseCode.onp
                 self._selection = value
             case Command.SELECT_ENTRIES:
                 self._entries = value
             case Command.REPORT_NOW:
-                if not module.run_now(value["SCHEDULE_NBR"], Cause.ON_DEMAND):
+                number = value["SCHEDULE_NBR"]
+                if not parts.tasks.run_now(number, Cause.ON_DEMAND, parts.latest_us):
                     return ResponseCode.onp
             case Command.SEND_CONTEXT:
-                module.send_hello()
+                self._starting.hello = True
             case Command.DEMAND_RESET:
                 return (yield from self._reset(value, limits))
             case Command.UPGRADE_CANCEL:
-                return ResponseCode.ok if module.upgrade.cancel() else ResponseCode.onp
+                return ResponseCode.ok if parts.upgrade.cancel() else ResponseCode.onp
             case _:
                 return ResponseCode.iar
         return ResponseCode.ok
 
     def _reset(self, value: dict[str, Any], limits: ClientLimits) -> Script[ResponseCode]:
         """Reset the demand, once in 24 h unless it is forced; the ST-25 it makes is reported."""
-        module, tasks = self._module, self._module.tasks
-        utc_s = module.utc_s
-        if module.meter is None or module.meter.old or utc_s is None:
+        parts, tasks, meter = self._parts, self._parts.tasks, self._parts.reporter.meter
+        utc_s = parts.reporter.utc_s(parts.latest_us)
+        if meter is None or meter.old:
             return ResponseCode.dnr
         if value["FORCE"]:
             tasks.resets.give_up()
@@ -317,14 +318,14 @@ class OwnTables:
             return ResponseCode.onp
         tasks.resets.begin(utc_s)
         try:
-            yield from tasks.resets.script(module.meter, 0x77, limits)
+            yield from tasks.resets.script(meter, 0x77, limits)
         except ProtocolError as error:
             if tasks.resets.failed():
                 # What became of it is seen in what is reported; whoever asked may force another.
                 tasks.resets.give_up()
-                tasks.report_reset(module.latest_us)
+                tasks.report_reset(parts.latest_us)
                 if isinstance(error, LinkError) and not isinstance(error, OutcomeUnknown):
                     raise OutcomeUnknown("demand reset", 0, error) from error
             raise
-        tasks.report_reset(module.latest_us)
+        tasks.report_reset(parts.latest_us)
         return ResponseCode.ok

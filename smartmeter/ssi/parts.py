@@ -7,6 +7,7 @@ from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import Timing
 from protocols.machine import Event
 from smartmeter.base.clock import Calendar
+from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.factory import Factory, load_factory
@@ -44,8 +45,9 @@ class Parts:
         program: Program | None,
         timing: Timing,
     ) -> None:
-        #: Since when there has been power, as far as the module knows.
-        self.started_us = now_us
+        #: The last instant that the module was told; since when there has been power, as far as it
+        #: knows.
+        self.latest_us = self.started_us = now_us
         self.factory = load_factory(nvram)
         self.upgrade = Upgrade(nvram, self.factory.upgrade_key, program or Program(), now_us)
         self.esn = self.factory.esn
@@ -84,6 +86,8 @@ class Parts:
         self.log = LogJudge(self.memory, self.reporter, self.outage, self.factory.optical_user_id)
         #: What the host may log or act on, and has not been given yet.
         self.told: list[Event] = []
+        #: A write that failed inside a session with the meter: it ends the module.
+        self.fault: StorageError | None = None
 
     def _take_stock(self, cause: StartCause, memory_damaged: bool) -> bool:
         """Show what is wrong at the start; True when what was kept cannot be read."""

@@ -458,7 +458,7 @@ def test_a_context_that_finds_no_room_at_the_port_is_read_again_a_little_later(
     before = module.meter
     with monkeypatch.context() as full:
         full.setattr("smartmeter.ssi.meter_side.MAX_JOBS", 0)
-        module.table_written(0)
+        module.link.table_written(0, street.world.now_us)
         street.run(5)
         assert module.meter is before
     street.run(60)

@@ -96,7 +96,7 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
     street.run(10)
     street.provision(OUTAGE=OUTAGE, SCHEDULES=schedules(schedule()))
     street.run(HOUR_S)
-    begin_s = street.device.module.utc_s or 0
+    begin_s = street.device.module.calendar.utc_s(street.world.now_us) or 0
     for code, time_s in ((POWER_DOWN, begin_s), (POWER_UP, begin_s + 600)):
         module = street.device.module
         sequence = (module.memory.events_judged or 0) + 1

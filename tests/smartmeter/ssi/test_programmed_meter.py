@@ -78,7 +78,9 @@ def test_a_report_that_waits_while_the_context_is_read_anew_is_read_by_the_new_o
     run_to(street, HOUR_S - 10)
     program(street, street.device.meter)
     run_to(street, HOUR_S - 5)
-    street.device.module.table_written(61)  # at 300 baud that is read until after the hour
+    street.device.module.link.table_written(
+        61, street.world.now_us
+    )  # at 300 baud that is read until after the hour
     run_to(street, HOUR_S + 1000)
     recorded = [list(one.values) for one in street.journal if len(one.values) == 1]
     told = [values for _, _, values in street.host.intervals()]
@@ -191,7 +193,7 @@ def test_the_context_is_read_where_a_meter_refuses_its_clock_for_a_time() -> Non
     module = street.device.module
     before, refusing = module.meter, [52]
     refuse(street, refusing.__contains__)
-    module.table_written(0)
+    module.link.table_written(0, street.world.now_us)
     street.run(HOUR_S)
     assert module.meter is not None and module.meter is not before and not module.meter.old
     assert len(street.host.intervals()) == len(street.journal)

@@ -302,9 +302,9 @@ def test_watching_keeps_to_its_share_of_the_port() -> None:
     street.provision(MONITORS={"MONITORS": busy}, GENERAL={**GENERAL, "DUTY_PERMILLE": 50})
     street.run(20)
     module = street.device.module
-    before, begun_us = module.watch_line_us, street.world.now_us
+    before, begun_us = module.watching.line_us, street.world.now_us
     street.run(300)
-    share = (module.watch_line_us - before) / (street.world.now_us - begun_us)
+    share = (module.watching.line_us - before) / (street.world.now_us - begun_us)
     assert 0.03 < share <= 0.05
 
 
