@@ -16,7 +16,12 @@ from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import profile_sets
 from smartmeter.ssi.reporter import Reporter
-from smartmeter.ssi.reports import INTERVALS_PER_REPORT, IntervalPart
+from smartmeter.ssi.reports import (
+    INTERVALS_PER_REPORT,
+    IntervalPart,
+    event_parts,
+    interval_parts,
+)
 from smartmeter.ssi.scheduler import FIRST_RETRY_US, MAX_RETRY_US
 
 #: A gap is filled while so many places of the outbox are free.
@@ -115,8 +120,8 @@ class GapFilling:
             return end, end, []
         # Where the ring has lost the beginning, as many after the gap were read: not of it.
         filled = tuple(one for one in profile.intervals if one.sequence < end)
-        profile, make = replace(profile, intervals=filled), self._reporter.make
-        return profile.reached, profile.oldest, make.intervals(profile, ring_epoch, context_id)
+        profile = replace(profile, intervals=filled)
+        return profile.reached, profile.oldest, interval_parts(profile, ring_epoch, context_id)
 
     def _entries(self, read: work.Collected, gap: list[int], _: int) -> _Filled:
         _, log_epoch, first, end = gap
@@ -124,5 +129,5 @@ class GapFilling:
         entries = tuple(one for one in found if first <= one.sequence < end)
         if read.log is None or not entries:
             return end, end, []
-        parts = self._reporter.make.events(replace(read.log, entries=entries), log_epoch)
+        parts = event_parts(replace(read.log, entries=entries), log_epoch)
         return entries[-1].sequence + 1, entries[0].sequence, parts

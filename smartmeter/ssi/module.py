@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import UpgradeResult
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event, earliest
@@ -69,7 +68,6 @@ class Module(Parts):
         nvram: Nvram,
         calendar: Calendar,
         now_us: int,
-        base: int = ssi_tables.DEFAULT_BASE,
         permission: Permission | None = None,
         *,
         door: MeterDoor | None = None,
@@ -77,12 +75,10 @@ class Module(Parts):
         program: Program | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        super().__init__(nvram, calendar, now_us, base, permission, door, cause, program, timing)
+        super().__init__(nvram, calendar, now_us, permission, door, cause, program, timing)
         self._status = Status(self)
         self._starting = Starting(self)
-        serving = Serving(
-            OwnTables(self, self._starting, self._status, base), self.network, self.known
-        )
+        serving = Serving(OwnTables(self, self._starting, self._status), self.network, self.known)
         self._outcomes = Outcomes(self, self._starting, serving, self._status.both)
         self.dead = False
         if self.damaged and self.upgrade.on_trial:  # what cannot read the old one's must go

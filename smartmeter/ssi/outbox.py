@@ -25,7 +25,7 @@ from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from ansi_tables import ssi_tables
-from ansi_tables.ssi_tables import SsiTable
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.base.nvram import DAMAGED_PAGE, Nvram
@@ -82,9 +82,8 @@ class Outbox:
     a new epoch.
     """
 
-    def __init__(self, nvram: Nvram, base: int = ssi_tables.DEFAULT_BASE) -> None:
+    def __init__(self, nvram: Nvram) -> None:
         self._nvram = nvram
-        self._base = base
         self.epoch = 0
         self.next_number = 1
         self._entries: dict[int, Entry] = {}
@@ -239,10 +238,10 @@ class Outbox:
         return next(fits, None)
 
     def _number(self, draft: Draft, number: int) -> Entry:
-        header = {**draft.header, "SIGNATURE": b"SSI1", "BASE": self._base}
+        header = {**draft.header, "SIGNATURE": b"SSI1", "BASE": DEFAULT_BASE}
         header |= {"OUTBOX_EPOCH": self.epoch, "REPORT_NBR": number}
         octets = ssi_tables.encode(SsiTable.REPORT_HEADER, header)
-        first = encode_request(FullWrite(self._base + SsiTable.REPORT_HEADER, octets))
+        first = encode_request(FullWrite(DEFAULT_BASE + SsiTable.REPORT_HEADER, octets))
         return Entry(number, draft.urgent, (first, *draft.services), tuple(draft.intervals))
 
     def _state(self) -> bytes:

@@ -8,6 +8,7 @@ from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import (
     CONFIG_TABLES,
+    DEFAULT_BASE,
     NBR_SSI_TABLES,
     STAGING_OFFSET,
     Cause,
@@ -66,9 +67,8 @@ _WRITE_ONLY = (
 class OwnTables:
     """Answers the services of a request, in order; the meter's tables come over C12.18."""
 
-    def __init__(self, parts: Parts, starting: Starting, status: Status, base: int) -> None:
+    def __init__(self, parts: Parts, starting: Starting, status: Status) -> None:
         self._parts, self._starting, self._status = parts, starting, status
-        self._base = base
         self._selection: dict[str, int] = {}
         self._entries: dict[str, int] | None = None
 
@@ -119,11 +119,11 @@ class OwnTables:
         return isinstance(request, kinds) and not self._in_block(request.table)
 
     def _in_block(self, number: int) -> bool:
-        return self._base <= number < self._base + NBR_SSI_TABLES
+        return DEFAULT_BASE <= number < DEFAULT_BASE + NBR_SSI_TABLES
 
     def _own(self, number: int) -> SsiTable | None:
         try:
-            return SsiTable(number - self._base) if self._in_block(number) else None
+            return SsiTable(number - DEFAULT_BASE) if self._in_block(number) else None
         except ValueError:
             return None
 

@@ -38,7 +38,6 @@ class Parts:
         nvram: Nvram,
         calendar: Calendar,
         now_us: int,
-        base: int,
         permission: Permission | None,
         door: MeterDoor | None,
         cause: StartCause,
@@ -55,14 +54,13 @@ class Parts:
         self.memory, memory_damaged = load_memory(nvram)
         self.configuration = Configuration(nvram)
         self.keys = ModuleKeys(nvram, self.factory.key)
-        self.outbox = Outbox(nvram, base)
+        self.outbox = Outbox(nvram)
         self.life = Life(State(self.factory.quality), START_ERRORS.get(cause, ErrorCode.NONE))
         #: What was kept cannot be read.
         self.damaged = self._take_stock(cause, memory_damaged)
         self.optical = door or _optical_port(self.factory, permission, timing)
         self.reporter = Reporter(
             self.esn,
-            base,
             nvram,
             self.memory,
             self.outbox,

@@ -21,10 +21,12 @@ from smartmeter.ssi.reports import (
     NO_SCHEDULE,
     PREVIOUS_RESET,
     IntervalPart,
-    ReportMaker,
     carries,
+    carry_table,
     pack,
+    told_by,
     version_value,
+    write_own,
 )
 from smartmeter.ssi.states import Life, warning
 from smartmeter.ssi.upgrade import Upgrade
@@ -36,7 +38,6 @@ class Reporter:
     def __init__(
         self,
         esn: str,
-        base: int,
         nvram: Nvram,
         memory: Memory,
         outbox: Outbox,
@@ -49,7 +50,6 @@ class Reporter:
         self._memory, self._outbox = memory, outbox
         self._calendar, self._configuration = calendar, configuration
         self.alarms = Alarms(memory)
-        self.make = ReportMaker(base)
         self.life, self.upgrade = life, upgrade
         self.meter: MeterContext | None = None
         #: Alarms that are to leave together.
@@ -145,14 +145,14 @@ class Reporter:
         as there is room.
         """
         for service in victim.services:
-            if self.make.told(service, SsiTable.MODULE_VERSION) is not None:
+            if told_by(service, SsiTable.MODULE_VERSION) is not None:
                 self._memory.context_sent = 0
             if carries(service, PREVIOUS_RESET):
                 self._memory.reset_told, self.reset_dropped = False, True
-            alarm = self.make.told(service, SsiTable.ALARM)
+            alarm = told_by(service, SsiTable.ALARM)
             if alarm is not None:
                 self.alarms.keep(alarm)
-            outage = self.make.told(service, SsiTable.OUTAGE_RECORD)
+            outage = told_by(service, SsiTable.OUTAGE_RECORD)
             if outage is not None:
                 known = [outage[name] for name in ("OUTAGE_NBR", "START_TIME", "END_TIME")]
                 self._let_wait(known, now_us)
@@ -167,7 +167,7 @@ class Reporter:
     def _tell_kept(self, now_us: int) -> None:
         alarms = self.alarms.take(Disposition.ALARM)
         if alarms:
-            told = [self.make.own(SsiTable.ALARM, value) for value in alarms]
+            told = [write_own(SsiTable.ALARM, value) for value in alarms]
             self.report(self.header(Cause.ALARM, now_us), told, now_us, urgent=True, tells=False)
 
     def set_aside(self, number: int, cause: str, now_us: int) -> None:
@@ -184,7 +184,7 @@ class Reporter:
         """Give the services that carry the advisories which wait, and forget them."""
         advisories = self.alarms.take(Disposition.ADVISORY)
         outages, self._memory.outages_waiting = self._memory.outages_waiting, []
-        return [self.make.own(SsiTable.ALARM, value) for value in advisories] + [
+        return [write_own(SsiTable.ALARM, value) for value in advisories] + [
             self._outage_record(*outage) for outage in outages
         ]
 
@@ -223,7 +223,7 @@ class Reporter:
         if disposition is Disposition.ADVISORY:
             self.alarms.keep(alarm)
             return
-        service = self.make.own(SsiTable.ALARM, alarm)
+        service = write_own(SsiTable.ALARM, alarm)
         if self._together is None:
             self.report(self.header(Cause.ALARM, now_us), [service], now_us, urgent=True)
         else:
@@ -269,15 +269,15 @@ class Reporter:
             "DURATION_S": max(0, end_s - start_s) if end_s else 0,
             "NBR_MOMENTARIES": self._memory.momentaries & 0xFFFF,
         }
-        return self.make.own(SsiTable.OUTAGE_RECORD, record)
+        return write_own(SsiTable.OUTAGE_RECORD, record)
 
     def hello(self, status: dict[str, Any], now_us: int) -> None:
         """Tell who the module is, how it does, and the meter's context."""
         assert self.meter is not None
         self._memory.context_sent = self.meter.id
-        services = [self.make.own(SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade))]
-        services.append(self.make.own(SsiTable.MODULE_STATUS, status))
-        services.append(self.make.own(SsiTable.UPGRADE_STATUS, self.upgrade.status()))
+        services = [write_own(SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade))]
+        services.append(write_own(SsiTable.MODULE_STATUS, status))
+        services.append(write_own(SsiTable.UPGRADE_STATUS, self.upgrade.status()))
         for number, image in sorted(self.meter.images.items()):
-            services += self.make.table(number, image)
+            services += carry_table(number, image)
         self.report(self.header(Cause.HELLO, now_us), services, now_us)

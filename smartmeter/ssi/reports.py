@@ -16,7 +16,7 @@ from ansi_tables.ssi_layouts import (
     MAX_SCHEDULES,
     RAW,
 )
-from ansi_tables.ssi_tables import SsiTable
+from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable
 from protocols.psem.codec import decode_request, encode_request
 from protocols.psem.services import FullWrite, OffsetWrite
 from smartmeter.ssi.log_reading import LogEntry, LogRead
@@ -48,78 +48,77 @@ class IntervalPart:
     carried: IntervalRange
 
 
-class ReportMaker:
-    """Encodes parts as write services of the SSI's tables."""
+def write_own(table: SsiTable, value: Mapping[str, Any]) -> bytes:
+    """Give the service that writes an SSI table."""
+    octets = ssi_tables.encode(table, value)
+    return encode_request(FullWrite(DEFAULT_BASE + table, octets))
 
-    def __init__(self, base: int) -> None:
-        self._base = base
 
-    def own(self, table: SsiTable, value: Mapping[str, Any]) -> bytes:
-        """Give the service that writes an SSI table."""
-        octets = ssi_tables.encode(table, value)
-        return encode_request(FullWrite(self._base + table, octets))
+def told_by(service: bytes, table: SsiTable) -> dict[str, Any] | None:
+    """Give the value with which a service writes that SSI table; None: it does not."""
+    request = decode_request(service)
+    if not isinstance(request, FullWrite) or request.table != DEFAULT_BASE + table:
+        return None
+    return ssi_tables.decode(table, request.data)
 
-    def told(self, service: bytes, table: SsiTable) -> dict[str, Any] | None:
-        """Give the value with which a service writes that SSI table; None: it does not."""
-        request = decode_request(service)
-        if not isinstance(request, FullWrite) or request.table != self._base + table:
-            return None
-        return ssi_tables.decode(table, request.data)
 
-    def table(self, number: int, image: bytes) -> list[bytes]:
-        """Give the services that carry a meter's table: one, or pieces from offset 0 on."""
-        if len(image) <= ROOM_OCTETS - _AROUND:
-            return [encode_request(FullWrite(number, image))]
-        return self.part(number, 0, image)
+def carry_table(number: int, image: bytes) -> list[bytes]:
+    """Give the services that carry a meter's table: one, or pieces from offset 0 on."""
+    if len(image) <= ROOM_OCTETS - _AROUND:
+        return [encode_request(FullWrite(number, image))]
+    return carry_part(number, 0, image)
 
-    def part(self, number: int, offset: int, octets: bytes) -> list[bytes]:
-        """Give the services that carry octets of a meter's table from an offset on."""
-        room = ROOM_OCTETS - _AROUND
-        return [
-            encode_request(OffsetWrite(number, offset + at, octets[at : at + room]))
-            for at in range(0, len(octets), room)
-        ]
 
-    def intervals(self, read: ProfileRead, ring_epoch: int, context_id: int) -> list[IntervalPart]:
-        """Give load-profile parts, each without a jump and small enough for an APDU."""
-        waiting = [
-            run[at : at + MAX_PART]
-            for run in runs(read.intervals)
-            for at in range(0, len(run), MAX_PART)
-        ]
-        parts: list[IntervalPart] = []
-        while waiting:
-            piece = waiting.pop(0)
-            value = profile_part(read.set_nbr, piece, read.interval_s, ring_epoch, context_id)
-            octets = profile_image(value)
-            if len(octets) <= ROOM_OCTETS - _AROUND or len(piece) == 1:
-                service = encode_request(FullWrite(self._base + SsiTable.LOAD_PROFILE_PART, octets))
-                first, end = piece[0].sequence, piece[-1].sequence + 1
-                carried = IntervalRange(read.set_nbr, ring_epoch, first, end)
-                parts.append(IntervalPart(service, carried))
-            else:
-                half = len(piece) // 2
-                waiting[:0] = [piece[:half], piece[half:]]
-        return parts
+def carry_part(number: int, offset: int, octets: bytes) -> list[bytes]:
+    """Give the services that carry octets of a meter's table from an offset on."""
+    room = ROOM_OCTETS - _AROUND
+    return [
+        encode_request(OffsetWrite(number, offset + at, octets[at : at + room]))
+        for at in range(0, len(octets), room)
+    ]
 
-    def events(self, read: LogRead, log_epoch: int) -> list[IntervalPart]:
-        """Give event parts, each small enough for an APDU."""
-        pieces: list[list[LogEntry]] = []
-        size = ROOM_OCTETS
-        for entry in read.entries:
-            one = 17 + len(entry.argument)
-            if size + one > ROOM_OCTETS - _AROUND:
-                pieces.append([])
-                size = 0
-            pieces[-1].append(entry)
-            size += one
-        parts = []
-        for piece in pieces:
-            value = {"ENTRIES": [event_value(entry) for entry in piece]}
+
+def interval_parts(read: ProfileRead, ring_epoch: int, context_id: int) -> list[IntervalPart]:
+    """Give load-profile parts, each without a jump and small enough for an APDU."""
+    waiting = [
+        run[at : at + MAX_PART]
+        for run in runs(read.intervals)
+        for at in range(0, len(run), MAX_PART)
+    ]
+    parts: list[IntervalPart] = []
+    while waiting:
+        piece = waiting.pop(0)
+        value = profile_part(read.set_nbr, piece, read.interval_s, ring_epoch, context_id)
+        octets = profile_image(value)
+        if len(octets) <= ROOM_OCTETS - _AROUND or len(piece) == 1:
+            service = encode_request(FullWrite(DEFAULT_BASE + SsiTable.LOAD_PROFILE_PART, octets))
             first, end = piece[0].sequence, piece[-1].sequence + 1
-            carried = IntervalRange(LOG_SET, log_epoch, first, end)
-            parts.append(IntervalPart(self.own(SsiTable.EVENT_PART, value), carried))
-        return parts
+            carried = IntervalRange(read.set_nbr, ring_epoch, first, end)
+            parts.append(IntervalPart(service, carried))
+        else:
+            half = len(piece) // 2
+            waiting[:0] = [piece[:half], piece[half:]]
+    return parts
+
+
+def event_parts(read: LogRead, log_epoch: int) -> list[IntervalPart]:
+    """Give event parts, each small enough for an APDU."""
+    pieces: list[list[LogEntry]] = []
+    size = ROOM_OCTETS
+    for entry in read.entries:
+        one = 17 + len(entry.argument)
+        if size + one > ROOM_OCTETS - _AROUND:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(entry)
+        size += one
+    parts = []
+    for piece in pieces:
+        value = {"ENTRIES": [event_value(entry) for entry in piece]}
+        first, end = piece[0].sequence, piece[-1].sequence + 1
+        carried = IntervalRange(LOG_SET, log_epoch, first, end)
+        parts.append(IntervalPart(write_own(SsiTable.EVENT_PART, value), carried))
+    return parts
 
 
 def carries(service: bytes, table: int) -> bool:

@@ -23,6 +23,11 @@ from smartmeter.ssi.reports import (
     NO_SCHEDULE,
     PREVIOUS_RESET,
     IntervalPart,
+    carry_part,
+    carry_table,
+    event_parts,
+    interval_parts,
+    write_own,
 )
 from smartmeter.ssi.scheduler import Run, Scheduler
 from smartmeter.ssi.self_read import SelfReads
@@ -189,27 +194,27 @@ class TaskRunner:
             assert self._reporter.meter is not None
             self._know_season(work.season_of(self._reporter.meter, result.tables))
         if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
-            services.append(self._reporter.make.own(SsiTable.MODULE_STATUS, shown()))
+            services.append(write_own(SsiTable.MODULE_STATUS, shown()))
         if task == Task.HEALTH:
-            services.append(self._reporter.make.own(SsiTable.MODULE_HEALTH, shown()))
+            services.append(write_own(SsiTable.MODULE_HEALTH, shown()))
         services += self._reporter.waiting_advisories()
         header = self._reporter.header(run.cause, now_us, run.number, run.due_s)
         self._reporter.report(header, services, now_us)
 
     def _collected(self, read: work.Collected, now_us: int) -> list[bytes | IntervalPart]:
         """Move the cursors over what was read; the report's commit makes that durable."""
-        memory, make = self._memory, self._reporter.make
+        memory = self._memory
         services: list[bytes | IntervalPart] = []
         for profile in read.profiles:
             services += self._intervals(profile, now_us)
         if read.log is not None:
-            services += make.events(read.log, memory.profile_epoch(LOG_SET))
+            services += event_parts(read.log, memory.profile_epoch(LOG_SET))
             memory.events_reported = read.log.last
             memory.events_missed += read.log.missed
         for number, image in read.tables.items():
-            services += make.table(number, image)
+            services += carry_table(number, image)
         for span, octets in read.parts:
-            services += make.part(span.table, span.offset, octets)
+            services += carry_part(span.table, span.offset, octets)
         if PREVIOUS_RESET in read.tables:
             memory.reset_told = True
         return services
@@ -228,7 +233,7 @@ class TaskRunner:
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
         memory.profile_cursors = {**memory.profile_cursors, str(set_nbr): profile.reached}
-        return self._reporter.make.intervals(profile, epoch, meter.id)
+        return interval_parts(profile, epoch, meter.id)
 
     def _followed(self, season: work.Season, now_us: int) -> None:
         """Report what a change of season or calendar leaves; the first look only takes note.

@@ -7,7 +7,7 @@ from ansi_tables.ssi_tables import Cause, SsiTable
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullWrite
 from smartmeter.ssi.profile_reading import Interval, ProfileRead
-from smartmeter.ssi.reports import ReportMaker
+from smartmeter.ssi.reports import carry_table, interval_parts
 from tests.smartmeter.ssi.host import EPOCH_US, FACTORY, Street
 
 EPOCH_S = EPOCH_US // 1_000_000
@@ -46,8 +46,7 @@ def meter_images() -> dict[int, bytes]:
 
 
 def hello(number: int, images: dict[int, bytes]) -> list[bytes]:
-    make = ReportMaker(ssi_tables.DEFAULT_BASE)
-    services = [service for n, image in images.items() for service in make.table(n, image)]
+    services = [service for n, image in images.items() for service in carry_table(n, image)]
     return [header(number, Cause.HELLO), *services]
 
 
@@ -69,5 +68,5 @@ def recorded(number: int, intervals: Sequence[Interval], set_nbr: int = 1) -> li
     """Give a report of intervals that follow one another."""
     first, end = intervals[0].sequence, intervals[-1].sequence + 1
     read = ProfileRead(set_nbr, tuple(intervals), first, end, end, QUARTER_S)
-    parts = ReportMaker(ssi_tables.DEFAULT_BASE).intervals(read, 1, CONTEXT_ID)
+    parts = interval_parts(read, 1, CONTEXT_ID)
     return [header(number), *(part.service for part in parts)]

@@ -24,6 +24,7 @@ from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, state_payload
 from smartmeter.meter.tables import port_of
 from smartmeter.ssi.profile_reading import Interval
+from smartmeter.ssi.reports import carry_table, write_own
 from tests.smartmeter.gateway.reports import (
     EPOCH_S,
     QUARTER_S,
@@ -293,19 +294,19 @@ def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_ow
     street.run(10)
     module = street.device.module
     assert module.meter is not None
-    make, image = module.reporter.make, port_of(street.device.meter).read(23, street.world.now_us)
+    image = port_of(street.device.meter).read(23, street.world.now_us)
     readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
-    readings.keep(ESN, 1, [(2, [header(2, time_s=old_s), *make.table(23, image)])])
+    readings.keep(ESN, 1, [(2, [header(2, time_s=old_s), *carry_table(23, image)])])
     names = set(readings.newest(ESN))
     assert "active energy delivered" in names
     readings._db.do("UPDATE registers SET name = 'old ' || name")
-    alarm = make.own(
+    alarm = write_own(
         SsiTable.ALARM,
         module.reporter.alarms.value(
             AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM, changed_s, "another"
         ),
     )
-    new, told_s = make.table(23, image), EPOCH_S + 3 * QUARTER_S
+    new, told_s = carry_table(23, image), EPOCH_S + 3 * QUARTER_S
     if sharing == "alarm":
         first = [header(3, time_s=changed_s), alarm]
         readings.keep(ESN, 1, [(3, first)])
@@ -331,7 +332,7 @@ def test_the_energy_goes_on_where_another_meter_takes_a_meters_place(
     street.run(10)
     module = street.device.module
     assert module.meter is not None
-    make, shown, number = module.reporter.make, [], 1
+    shown, number = [], 1
     layout = layout_for(23, module.meter.context)
     value = layout.decode(port_of(street.device.meter).read(23, street.world.now_us))
     readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
@@ -340,13 +341,13 @@ def test_the_energy_goes_on_where_another_meter_takes_a_meters_place(
             number += 1
             time_s = EPOCH_S + number * QUARTER_S
             value.TOT_DATA_BLOCK.SUMMATIONS[0] = count
-            told = make.table(23, layout.encode(value))
+            told = carry_table(23, layout.encode(value))
             if meter and not index:
                 alarm = module.reporter.alarms.value(
                     *(AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM),
                     *(time_s - 1, "another"),
                 )
-                told.insert(len(told) if advisory else 0, make.own(SsiTable.ALARM, alarm))
+                told.insert(len(told) if advisory else 0, write_own(SsiTable.ALARM, alarm))
             readings.keep(ESN, 1, [(number, [header(number, time_s=time_s), *told])])
             state = state_payload(readings.newest(ESN), None, None, readings.energy_steps(ESN))
             shown.append(state["delivered_wh"])

@@ -16,7 +16,7 @@ from ansi_tables import Snapshot, layout_for
 from ansi_tables.meaning.clock import ClockRules, clock_rules
 from ansi_tables.profile_columns import profile_columns
 from ansi_tables.ssi_layouts import RAW
-from ansi_tables.ssi_tables import DEFAULT_BASE, SsiTable, decode
+from ansi_tables.ssi_tables import SsiTable, decode
 from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import RemoteProtocolError
@@ -32,7 +32,7 @@ from smartmeter.meter.tables import port_of
 from smartmeter.ssi.log_reading import LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_context
 from smartmeter.ssi.profile_reading import Interval, ProfileRead, read_profile
-from smartmeter.ssi.reports import ReportMaker, profile_image, profile_part
+from smartmeter.ssi.reports import interval_parts, profile_image, profile_part
 from smartmeter.ssi.work import begin
 from tests.ansi_tables.profiles import Drawn, profiles
 from tests.ansi_tables.test_real_tables import IMAGES, maker, one_block_only, snapshot
@@ -446,7 +446,7 @@ def test_sequences_that_a_meter_left_out_part_a_report_in_two() -> None:
     ends = {4: 900, 5: 1800, 8: 2700}
     intervals = tuple(Interval(n, end, b"\1", (n,)) for n, end in ends.items())
     read = ProfileRead(1, intervals, 4, 9, 9, 900)
-    parts = ReportMaker(DEFAULT_BASE).intervals(read, 1, 7)
+    parts = interval_parts(read, 1, 7)
     told = [decode(SsiTable.LOAD_PROFILE_PART, decode_request(one.service).data) for one in parts]
     assert [(one["FIRST_SEQUENCE"], len(one["INTERVALS"])) for one in told] == [(4, 2), (8, 1)]
     assert [(one.carried.first, one.carried.end) for one in parts] == [(4, 6), (8, 9)]
