@@ -98,7 +98,7 @@ def measure(changes: int, seed: int, folder: Path) -> dict[str, float | int]:
     room = Room(folder, seed)
     room.run(30 * US_PER_S)
     module = room.device.module
-    watched_from_us, begun_us = module.watch_line_us, room.world.now_us
+    watched_from_us, begun_us = module.parts.watching.line_us, room.world.now_us
     delays: list[float] = []
     for _ in range(changes):
         room.run(room.chance.randrange(3 * US_PER_S, 9 * US_PER_S))
@@ -109,7 +109,7 @@ def measure(changes: int, seed: int, folder: Path) -> dict[str, float | int]:
         begin = time.perf_counter()
         room.store.write_now(lambda c: c.execute("INSERT OR REPLACE INTO settings VALUES('b','')"))
         delays.append((room.world.now_us - changed_us) / US_PER_S + time.perf_counter() - begin)
-    duty = (module.watch_line_us - watched_from_us) / (room.world.now_us - begun_us)
+    duty = (module.parts.watching.line_us - watched_from_us) / (room.world.now_us - begun_us)
     room.store.close()
     median = statistics.median(delays)
     return {

@@ -44,6 +44,7 @@ from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.simulation.street import factory_of
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory
 from smartmeter.ssi.module import Module
+from smartmeter.ssi.parts import Parts
 from smartmeter.tms.template import Template, make_template
 
 EPOCH_US = 1_767_225_600 * US_PER_S
@@ -130,9 +131,9 @@ class Host:
 def provision(module: Module, template: Template) -> None:
     """Activate a template without a network, which is not what is measured."""
     for table, image in template.images.items():
-        module.configuration.stage(type(table)(table + 8), image)
-    module.configuration.commit(template.version, template.digest)
-    module.reconfigure()
+        module.parts.configuration.stage(type(table)(table + 8), image)
+    module.parts.configuration.commit(template.version, template.digest)
+    module._starting.reconfigure = True
 
 
 def line_seconds(template: Template, seed: int) -> float:
@@ -144,14 +145,14 @@ def line_seconds(template: Template, seed: int) -> float:
     device.bearer_up("link", 0)
     run_until(device, host, 30 * US_PER_S, lambda: None)
     provision(device.module, template)
-    ended = device.module.optical.ended
+    ended = device.module.parts.optical.ended
 
     def counted() -> list[Any]:
         events = ended()
         taken[1] += sum(getattr(event, "line_us", 0) for event in events)
         return events
 
-    device.module.optical.ended = counted  # type: ignore[method-assign]
+    device.module.parts.optical.ended = counted  # type: ignore[method-assign]
     now_us = run_until(device, host, HOUR_US, lambda: None)
     taken[0], taken[1] = taken[1], 0
     run_until(device, host, now_us + HOUR_US, lambda: None)
@@ -237,7 +238,7 @@ def module_days(modules: int, template: Template, seed: int) -> tuple[float, int
         logon = LogonSettings(2, b"SSI", b"master")
         nvram = MemoryNvram({FACTORY_PAGE: factory.page()})
         door = DirectDoor(lambda: store, logon)
-        timed = Timed(Module(nvram, Calendar(None), 0, door=door))
+        timed = Timed(Module(Parts(nvram, Calendar(None), 0, door=door)))
         host = Host(factory)
         timed.bearer_up("link", 0)
         run_until(timed, host, 10 * US_PER_S, lambda: None)

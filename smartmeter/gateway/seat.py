@@ -49,6 +49,7 @@ from smartmeter.ssi.module import (
     Module,
     RestartWanted,
 )
+from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.states import StartCause
 from smartmeter.ssi.upgrade import Program, Upgrade
 
@@ -147,7 +148,7 @@ class Seat:
         if self._upgrade is not None:
             trial_us = self._upgrade.trial_s * US_PER_S
             program = Program(read_boot(nvram), GATEWAY_MODEL, trial_us)
-        module = Module(
+        parts = Parts(
             nvram,
             self.calendar,
             monotonic_us(),
@@ -155,6 +156,7 @@ class Seat:
             cause=cause,
             program=program,
         )
+        module = Module(parts)
         tapped = TappedModule(module, self._readings, lambda error: running.end(error))
         host = NodeHost(tapped, self._bearers, after=self._after)
 
@@ -163,13 +165,13 @@ class Seat:
             host.step()
 
         probe = Probe(
-            self._open_port, module.optical, loop, settle, partial(self._journal.state, "port")
+            self._open_port, parts.optical, loop, settle, partial(self._journal.state, "port")
         )
         running = _Running(
-            module, tapped, host, probe, nvram, module.upgrade.on_trial, loop.create_future()
+            module, tapped, host, probe, nvram, parts.upgrade.on_trial, loop.create_future()
         )
         if self._running is not None:
-            self._past_events += self._running.module.network.counts
+            self._past_events += self._running.module.parts.network.counts
         self._running = running
         if not self._mains:
             tapped.mains(False, monotonic_us())
@@ -220,7 +222,7 @@ class Seat:
                 self._begin_again()
             else:
                 self._journal.happened(event)
-        if running.on_trial and not module.upgrade.on_trial:
+        if running.on_trial and not module.parts.upgrade.on_trial:
             # Proved: from now on it runs in the launcher's place.
             running.on_trial = False
             self._begin_again()
@@ -231,7 +233,7 @@ class Seat:
         """Give how often intervals are read, as provisioned; a day when nothing is."""
         periods = [DAY_S]
         if self._running is not None:
-            configuration = self._running.module.configuration
+            configuration = self._running.module.parts.configuration
             for one in configuration.value(SsiTable.SCHEDULES)["SCHEDULES"]:
                 if one["ENABLED"] and (one["TASK"], one["KIND"]) == (
                     Task.REPORT,
@@ -246,7 +248,7 @@ class Seat:
         utc_s = self.calendar.utc_s(monotonic_us())
         if utc_s is None or self._running is None:
             return False
-        meter_s = utc_s + self._running.module.tasks.clock.ahead_s
+        meter_s = utc_s + self._running.module.parts.tasks.clock.ahead_s
         try:
             return is_fresh(self._readings, self.esn, self.period_s, utc_s, meter_s)
         except StorageError:
@@ -268,7 +270,7 @@ class Seat:
         """Count what happened since the program began: modules before this one's, too."""
         counts, running = Counter(self._past_events), self._running
         if running is not None:
-            counts += running.module.network.counts + running.host.counts()
+            counts += running.module.parts.network.counts + running.host.counts()
         return counts
 
     def _last_read(self) -> dict[str, int | None]:
@@ -302,19 +304,19 @@ class Seat:
             codes = status["STATE"], status["ERROR"], status["WARNING"]
             value |= {
                 "bearers": running.host.bearers(),
-                "text": sentence(*codes, module.life.why),
+                "text": sentence(*codes, module.parts.life.why),
                 "state": int(status["STATE"]),
                 "error": int(status["ERROR"]),
                 "warning": int(status["WARNING"]),
                 "meter_answers": bool(status["METER_LINK_FLAG"]),
-                "meter_serial": module.memory.meter_serial or None,
-                "password_accepted": module.optical.password_accepted,
+                "meter_serial": module.parts.memory.meter_serial or None,
+                "password_accepted": module.parts.optical.password_accepted,
                 "outbox": status["OUTBOX_COUNT"],
-                "set_aside": len(module.outbox.set_aside),
+                "set_aside": len(module.parts.outbox.set_aside),
                 "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
                 "configuration": status["CONFIG_VERSION"],
                 "clock_offset_s": status["CLOCK_OFFSET_S"],
-                "upgrade": self._upgrade_status(module.upgrade),
+                "upgrade": self._upgrade_status(module.parts.upgrade),
                 "state_commits": running.nvram.commits,
                 "state_octets": running.nvram.octets,
             }

@@ -56,8 +56,8 @@ class SeatJournal:
                 if one["works"] or one["failures"]:
                     told, why = ("works", "") if one["works"] else ("is away", one["fault"])
                     self.state(f"TMS {one['address']}", told, why)
-            self.state("meter", "answers" if module.link.answers else "does not answer")
-        if (accepted := module.optical.password_accepted) is not None:
+            self.state("meter", "answers" if module.parts.link.answers else "does not answer")
+        if (accepted := module.parts.optical.password_accepted) is not None:
             told = "is accepted" if accepted else "is refused, the meter shows what needs none"
             self.state("password", told)
 

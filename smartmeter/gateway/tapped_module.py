@@ -22,15 +22,15 @@ class TappedModule:
     ) -> None:
         self._module, self._readings, self._failed = module, readings, failed
         self._stopped = False
-        epoch, self._taken = readings.taken(module.esn)
-        if module.outbox.epoch != epoch:
+        epoch, self._taken = readings.taken(module.parts.esn)
+        if module.parts.outbox.epoch != epoch:
             # Another module's, or this one's, which begins an epoch where its medium fell back to.
-            anew = not module.outbox.epoch
-            self._taken = min(self._taken, module.outbox.next_number - 1) if anew else 0
+            anew = not module.parts.outbox.epoch
+            self._taken = min(self._taken, module.parts.outbox.next_number - 1) if anew else 0
         #: What the readings know of the meter, whose tables the module tells of only once: they
         #: may be younger than that.
         self._context: int | None = None
-        self._understands = readings.knows(module.esn)
+        self._understands = readings.knows(module.parts.esn)
 
     def _do(self, action: Callable[[], None]) -> None:
         if self._stopped:
@@ -43,14 +43,14 @@ class TappedModule:
             self._failed(error)
 
     def _take(self) -> None:
-        outbox, meter = self._module.outbox, self._module.meter
+        outbox, meter = self._module.parts.outbox, self._module.meter
         if meter is not None and meter.id != self._context:
-            self._readings.learn(self._module.esn, meter.id, meter.images)
+            self._readings.learn(self._module.parts.esn, meter.id, meter.images)
             self._context, self._understands = meter.id, True
         fresh = outbox.after(self._taken)
         if fresh and self._understands:
             reports = [(entry.number, entry.services) for entry in fresh]
-            self._readings.keep(self._module.esn, outbox.epoch, reports)
+            self._readings.keep(self._module.parts.esn, outbox.epoch, reports)
             self._taken = fresh[-1].number
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
@@ -60,7 +60,7 @@ class TappedModule:
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path; all that they carry is kept already."""
         self._do(lambda: None)
-        waits = self._stopped or self._module.outbox.after(self._taken)
+        waits = self._stopped or self._module.parts.outbox.after(self._taken)
         return [] if waits else self._module.outgoing()
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
@@ -73,15 +73,15 @@ class TappedModule:
 
     def need(self, now_us: int) -> Need:
         """Tell what waits for a bearer."""
-        return Need.NOTHING if self._stopped else self._module.network.need(now_us)
+        return Need.NOTHING if self._stopped else self._module.parts.network.need(now_us)
 
     def longest(self, only_urgent: bool, most_octets: int) -> int:
         """Give what a bearer must carry for the longest report that waits and fits."""
-        return 0 if self._stopped else self._module.network.longest(only_urgent, most_octets)
+        return 0 if self._stopped else self._module.parts.network.longest(only_urgent, most_octets)
 
     def doubted(self) -> list[Hashable]:
         """Give the bearers over which nothing came back."""
-        return self._module.network.doubted()
+        return self._module.parts.network.doubted()
 
     def mains(self, on: bool, now_us: int) -> None:
         """The mains came or went."""

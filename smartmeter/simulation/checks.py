@@ -49,14 +49,16 @@ class Safety:
 
     def step(self, module: Module, now_us: int) -> None:
         """Look at a module after it did something: what left its outbox is at the TMS."""
-        if len(module.outbox) > CAPACITY:
-            raise Violation("the outbox is over its bound", module.esn, now_us)
-        waiting = set(module.outbox.numbers)
-        gone = self._waiting.get(module.esn, set()) - waiting
-        self._waiting[module.esn] = waiting
+        if len(module.parts.outbox) > CAPACITY:
+            raise Violation("the outbox is over its bound", module.parts.esn, now_us)
+        waiting = set(module.parts.outbox.numbers)
+        gone = self._waiting.get(module.parts.esn, set()) - waiting
+        self._waiting[module.parts.esn] = waiting
         for number in gone:
-            if (module.esn, number) not in self._stored:
-                self._unsent[module.esn] += 1
+            if (module.parts.esn, number) not in self._stored:
+                self._unsent[module.parts.esn] += 1
                 # Only what had to give way, and was counted, may go.
-                if self._unsent[module.esn] > module.memory.reports_dropped:
-                    raise Violation(f"report {number} was forgotten unsent", module.esn, now_us)
+                if self._unsent[module.parts.esn] > module.parts.memory.reports_dropped:
+                    raise Violation(
+                        f"report {number} was forgotten unsent", module.parts.esn, now_us
+                    )

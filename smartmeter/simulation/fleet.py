@@ -371,7 +371,7 @@ class Fleet:
         for name in self.relays:
             graph.chain([graph.places[TMS], Place(name, "relay")])
         for esn, house in self.houses.items():
-            graph.add(Place(esn, "meter", str(house.device.module.factory.title)))
+            graph.add(Place(esn, "meter", str(house.device.module.parts.factory.title)))
             graph.link(Way(esn, house.relay or TMS))
         return graph
 

@@ -66,7 +66,7 @@ class House:
             device.meter.set_clock(clock_us + (step_us if begins else -step_us), now_us)
         elif kind is Kind.CLOCK and not device.module.dead:
             # The module's own clock is wrong; its check against the meter mends it.
-            calendar, step_us = device.module.calendar, fault.amount * US_PER_S
+            calendar, step_us = device.module.parts.calendar, fault.amount * US_PER_S
             utc_us = calendar.utc_us(now_us)
             if utc_us is not None and begins:
                 calendar.set(utc_us + (step_us if fault.amount % 2 else -step_us), now_us)

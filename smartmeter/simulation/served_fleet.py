@@ -148,9 +148,9 @@ class FleetMember:
             return {
                 **known,
                 "state": module.state.name.lower().replace("_", " "),
-                "waiting": len(module.outbox),
+                "waiting": len(module.parts.outbox),
                 "error": int(module.error),
-                "why": module.life.why,
+                "why": module.parts.life.why,
             }
         state = self.device.registrant.state.value
         return {**known, "state": state, "waiting": 0, "error": 0, "why": ""}
@@ -159,7 +159,7 @@ class FleetMember:
     def node_counts(self) -> Counter[str]:
         """Give what its node received, served and refused, by reason."""
         if isinstance(self.device, SmartMeter):
-            return self.device.module.network.counts
+            return self.device.module.parts.network.counts
         return self.device.server.node.counts
 
     @property
@@ -170,7 +170,7 @@ class FleetMember:
         module = self.device.module
         if module.error is not ErrorCode.CONFIGURATION_FAILED:
             return ""
-        return module.life.why or "it cannot be read"
+        return module.parts.life.why or "it cannot be read"
 
     def step(self) -> None:
         """Carry what has happened to it."""

@@ -25,6 +25,7 @@ from smartmeter.ssi.boot import start
 from smartmeter.ssi.factory import FACTORY_PAGE, Factory
 from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.module import MemoryFailed, Module, RestartWanted
+from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.states import StartCause
 from smartmeter.ssi.upgrade import Program
 
@@ -79,7 +80,7 @@ class SmartMeter:
         calendar = Calendar(None, self._calendar.rate, now_us)
         boot = start(self.nvram)
         self.starts.append(boot.version)
-        module = Module(
+        parts = Parts(
             self.nvram,
             calendar,
             now_us,
@@ -90,8 +91,8 @@ class SmartMeter:
             timing=self._timing,
         )
         if self._joins_segments:
-            module.network.join_segments()
-        return module
+            parts.network.join_segments()
+        return Module(parts)
 
     def _door(self) -> DirectDoor:
         factory, port = self._factory, port_of(self.meter)
@@ -150,15 +151,15 @@ class SmartMeter:
 
     def need(self, now_us: int) -> Need:
         """Tell what waits for a bearer."""
-        return self.module.network.need(now_us)
+        return self.module.parts.network.need(now_us)
 
     def longest(self, only_urgent: bool, most_octets: int) -> int:
         """Give what a bearer must carry for the longest report that waits and fits."""
-        return self.module.network.longest(only_urgent, most_octets)
+        return self.module.parts.network.longest(only_urgent, most_octets)
 
     def doubted(self) -> list[Hashable]:
         """Give the bearers over which nothing came back."""
-        return self.module.network.doubted()
+        return self.module.parts.network.doubted()
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send."""
@@ -188,7 +189,7 @@ class SmartMeter:
             self._tell_changes(now_us)
         moved = False
         for _ in range(MAX_STEPS):
-            if self._line.carry(self.meter, self.module.optical, now_us):
+            if self._line.carry(self.meter, self.module.parts.optical, now_us):
                 moved = True
             elif moved:
                 # The module hears of ended jobs when it is told the time, and may begin others.

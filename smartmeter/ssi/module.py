@@ -20,26 +20,23 @@ from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import UpgradeResult
-from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event, earliest
-from smartmeter.base.clock import US_PER_S, Calendar
+from smartmeter.base.clock import US_PER_S
 from smartmeter.base.errors import StorageError
-from smartmeter.base.nvram import Nvram
 from smartmeter.comms.way import PLAIN_WAY, Way
 from smartmeter.ssi import work
-from smartmeter.ssi.guard import Permission
 from smartmeter.ssi.known_meter import MeterChanged
 from smartmeter.ssi.meter_data import MeterContext
-from smartmeter.ssi.meter_side import MeterDoor, Priority
+from smartmeter.ssi.meter_side import Priority
 from smartmeter.ssi.outage import PowerGone
 from smartmeter.ssi.outcomes import Outcomes, ReportSetAside, SecurityNote
 from smartmeter.ssi.own_tables import OwnTables
 from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.serving import Serving
 from smartmeter.ssi.starting import Starting
-from smartmeter.ssi.states import ErrorCode, StartCause, State, StateChanged
+from smartmeter.ssi.states import ErrorCode, State, StateChanged
 from smartmeter.ssi.status import Status
-from smartmeter.ssi.upgrade import Program, RestartWanted
+from smartmeter.ssi.upgrade import RestartWanted
 
 __all__ = [
     "MemoryFailed",
@@ -60,65 +57,54 @@ class MemoryFailed(Event):
     error: StorageError
 
 
-class Module(Parts):
-    """One SSI module.  ``calendar`` is its own, not set yet; it is set from the meter's."""
+class Module:
+    """One SSI module: its ``parts``, and what sets them going."""
 
-    def __init__(
-        self,
-        nvram: Nvram,
-        calendar: Calendar,
-        now_us: int,
-        permission: Permission | None = None,
-        *,
-        door: MeterDoor | None = None,
-        cause: StartCause = StartCause.POWER_UP,
-        program: Program | None = None,
-        timing: Timing = DEFAULT_TIMING,
-    ) -> None:
-        super().__init__(nvram, calendar, now_us, permission, door, cause, program, timing)
-        self._status = Status(self)
-        self._starting = Starting(self)
-        serving = Serving(OwnTables(self, self._starting, self._status), self.network, self.known)
-        self._outcomes = Outcomes(self, self._starting, serving, self._status.both)
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._status, self._starting = Status(parts), Starting(parts)
+        tables = OwnTables(parts, self._starting, self._status)
+        serving = Serving(tables, parts.network, parts.known)
+        self._outcomes = Outcomes(parts, self._starting, serving, self._status.both)
         self.dead = False
-        if self.damaged and self.upgrade.on_trial:  # what cannot read the old one's must go
+        if parts.damaged and parts.upgrade.on_trial:  # what cannot read the old one's must go
             self._roll_back(UpgradeResult.SELF_TEST_FAILED)
         elif self.state is State.READY:
-            self.life.set_state(State.CONFIGURING)
-            self._settle(now_us)
+            parts.life.set_state(State.CONFIGURING)
+            self._settle(parts.latest_us)
 
     @property
     def meter(self) -> MeterContext | None:
         """Give the meter's context, once it was read."""
-        return self.reporter.meter
+        return self.parts.reporter.meter
 
     @property
     def state(self) -> State:
         """Give the module's state, 00 to 06."""
-        return self.life.state
+        return self.parts.life.state
 
     @property
     def error(self) -> ErrorCode:
         """Give the error that is shown."""
-        return self.life.error
+        return self.parts.life.error
 
     # The network's face.
 
     def receive(self, path: Hashable, octets: bytes, now_us: int) -> None:
         """Take one APDU from a bearer."""
-        self._act(lambda: self.network.receive(path, octets, now_us), now_us)
+        self._act(lambda: self.parts.network.receive(path, octets, now_us), now_us)
 
     def outgoing(self) -> list[tuple[Hashable, bytes]]:
         """Give the APDUs to send, each with its path."""
-        return [] if self.dead else self.network.outgoing()
+        return [] if self.dead else self.parts.network.outgoing()
 
     def bearer_up(self, path: Hashable, now_us: int, way: Way = PLAIN_WAY) -> None:
         """A bearer can carry APDUs now."""
-        self._act(lambda: self.network.bearer_up(path, now_us, way), now_us)
+        self._act(lambda: self.parts.network.bearer_up(path, now_us, way), now_us)
 
     def bearer_down(self, path: Hashable, now_us: int) -> None:
         """A bearer has gone."""
-        self._act(lambda: self.network.bearer_down(path, now_us), now_us)
+        self._act(lambda: self.parts.network.bearer_down(path, now_us), now_us)
 
     # Power and time.
 
@@ -127,13 +113,13 @@ class Module(Parts):
         self._act(lambda: self._mains_back(now_us) if on else self._mains_lost(now_us), now_us)
 
     def _mains_back(self, now_us: int) -> None:
-        if not self.outage.mains_on:
-            self.started_us = now_us
-        self.power.back(now_us)
+        if not self.parts.outage.mains_on:
+            self.parts.started_us = now_us
+        self.parts.power.back(now_us)
 
     def _mains_lost(self, now_us: int) -> None:
         self._starting.trust_clock(now_us)  # the outage before this one ends first
-        self.power.lost(now_us)
+        self.parts.power.lost(now_us)
 
     def expire(self, now_us: int) -> None:
         """Do what is due."""
@@ -149,63 +135,66 @@ class Module(Parts):
         try:
             act()
             self._settle(now_us)
-            if self.fault is not None:
-                raise self.fault
+            if self.parts.fault is not None:
+                raise self.parts.fault
         except StorageError as error:
             self.dead = True
-            self.told.append(MemoryFailed(error))
+            self.parts.told.append(MemoryFailed(error))
 
     def _roll_back(self, result: UpgradeResult) -> None:
-        self.upgrade.trial_over(result)
+        self.parts.upgrade.trial_over(result)
         self._restart()
 
     def _restart(self) -> None:
         self.dead = True
-        self.told.append(RestartWanted())
+        self.parts.told.append(RestartWanted())
 
     def _expire(self, now_us: int) -> None:
-        trial_us = self.upgrade.deadline_us()
+        parts = self.parts
+        trial_us = parts.upgrade.deadline_us()
         if trial_us is not None and now_us >= trial_us:
             self._roll_back(UpgradeResult.ROLLED_BACK)
             return
-        self.optical.expire(now_us)
-        self.network.expire(now_us)
-        if not self.power.expire(now_us):
+        parts.optical.expire(now_us)
+        parts.network.expire(now_us)
+        if not parts.power.expire(now_us):
             self.dead = True
-            self.told.append(PowerGone())
+            parts.told.append(PowerGone())
 
     def deadline_us(self) -> int | None:
         """Give when ``expire`` is wanted next."""
+        parts = self.parts
         if self.dead or self.state < State.CONFIGURING:
             return None
         due_us = earliest(
-            self.optical.deadline_us(),
-            self.network.deadline_us(),
-            self.outage.deadline_us(),
-            self.upgrade.deadline_us(),
-            self.link.read_due_us,
+            parts.optical.deadline_us(),
+            parts.network.deadline_us(),
+            parts.outage.deadline_us(),
+            parts.upgrade.deadline_us(),
+            parts.link.read_due_us,
         )
         if self.meter is None:
             return due_us
-        doubt_ends_us = self.tasks.clock.doubt_ends_us()
+        doubt_ends_us = parts.tasks.clock.doubt_ends_us()
         if doubt_ends_us is not None:
             return earliest(due_us, doubt_ends_us)
-        scheduler = self.tasks.scheduler
-        at_s = earliest(scheduler.next_utc_s(), self.upgrade.due_s())
-        at_us = None if at_s is None else self.calendar.deadline_us(at_s * US_PER_S)
-        retry_us = scheduler.retry_us(self.latest_us)
-        return earliest(due_us, at_us, retry_us, self.watching.next_us(), self.gaps.next_us())
+        scheduler = parts.tasks.scheduler
+        at_s = earliest(scheduler.next_utc_s(), parts.upgrade.due_s())
+        at_us = None if at_s is None else parts.calendar.deadline_us(at_s * US_PER_S)
+        retry_us = scheduler.retry_us(parts.latest_us)
+        return earliest(due_us, at_us, retry_us, parts.watching.next_us(), parts.gaps.next_us())
 
     def events(self) -> Sequence[Event]:
         """Give what the host may log or act on."""
-        events, self.told = self.told + self.life.events(), []
+        parts = self.parts
+        events, parts.told = parts.told + parts.life.events(), []
         return events
 
     # What happens inside.
 
     def _settle(self, now_us: int) -> None:
         """Take what the parts have to say until nobody says more, then start what is due."""
-        self.latest_us = now_us
+        self.parts.latest_us = now_us
         if self.dead or self.state < State.CONFIGURING:
             return
         while self._outcomes.take(now_us) or self._start_due(now_us):
@@ -213,28 +202,29 @@ class Module(Parts):
 
     def _start_due(self, now_us: int) -> bool:
         """Start jobs that are due; True when something may have ended at once."""
-        if self.link.take_due(now_us):
-            memory = self.memory
+        parts = self.parts
+        if parts.link.take_due(now_us):
+            memory = parts.memory
             job = partial(work.begin, memory.meter, memory.meter_seen_s, self.meter)
-            if self.optical.submit(Priority.REQUEST, job, "begin", now_us):
+            if parts.optical.submit(Priority.REQUEST, job, "begin", now_us):
                 return True
-            self.link.put_off(now_us)
+            parts.link.put_off(now_us)
         if self.meter is None or self._starting.doubts(now_us):
             return False
         if self._starting.reconfigure:
             self._starting.configure(now_us)
         if self._starting.hello:
             self._starting.hello = False
-            self.reporter.hello(self.status(), now_us)
-            self.network.poll(now_us)
-        utc_s = self.calendar.utc_s(now_us)
+            parts.reporter.hello(self.status(), now_us)
+            parts.network.poll(now_us)
+        utc_s = parts.calendar.utc_s(now_us)
         assert utc_s is not None
-        if self.upgrade.start_due(utc_s):
+        if parts.upgrade.start_due(utc_s):
             self._restart()
             return False
-        started = self.tasks.start_due(utc_s, self._status.both, now_us)
-        started = self.gaps.start_due(now_us) or started
-        return self.watching.start_due(now_us) or started
+        started = parts.tasks.start_due(utc_s, self._status.both, now_us)
+        started = parts.gaps.start_due(now_us) or started
+        return parts.watching.start_due(now_us) or started
 
     # What the SSI's tables show and do.
 
@@ -249,4 +239,4 @@ class Module(Parts):
     def table_changed(self, table: int, now_us: int) -> None:
         """The meter's host tells that a table has changed."""
         if not self.dead:
-            self.watching.table_changed(table, now_us)
+            self.parts.watching.table_changed(table, now_us)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ansi_tables.ssi_tables import SsiTable
 from protocols.c1218.scripts import LogonSettings
-from protocols.datalink.timing import Timing
+from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
@@ -31,18 +31,22 @@ from smartmeter.ssi.watching import Watching
 
 
 class Parts:
-    """The parts of one module, each given those that it needs; none knows the module."""
+    """The parts of one module, each given those that it needs; none knows the module.
+
+    ``calendar`` is its own, not set yet; it is set from the meter's.
+    """
 
     def __init__(
         self,
         nvram: Nvram,
         calendar: Calendar,
         now_us: int,
-        permission: Permission | None,
-        door: MeterDoor | None,
-        cause: StartCause,
-        program: Program | None,
-        timing: Timing,
+        *,
+        permission: Permission | None = None,
+        door: MeterDoor | None = None,
+        cause: StartCause = StartCause.POWER_UP,
+        program: Program | None = None,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         #: The last instant that the module was told; since when there has been power, as far as it
         #: knows.

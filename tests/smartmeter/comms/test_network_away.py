@@ -131,7 +131,7 @@ class Connected(Street):
         self.run(15)
 
     def urgent_waits(self) -> bool:
-        return self.device.module.outbox.first(only_urgent=True) is not None
+        return self.device.module.parts.outbox.first(only_urgent=True) is not None
 
 
 def provisioned(seed: int, standing_by: tuple[str, ...] = ()) -> Connected:
@@ -190,7 +190,7 @@ def test_what_is_too_long_for_the_cheap_way_goes_by_a_dearer_one_that_is_opened_
     street.run(120)
     street.provision(SCHEDULES=schedules(schedule(PERIOD_MIN=60)))
     street.run(HOUR_S)
-    assert len(street.device.module.outbox) == 0, "the meter's context is a long report"
+    assert len(street.device.module.parts.outbox) == 0, "the meter's context is a long report"
     used = {name for name, _, octets in street.sent if octets > 300}
     assert used == {"wide"}
     before = len(street.sent)

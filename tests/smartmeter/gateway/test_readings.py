@@ -302,7 +302,7 @@ def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_ow
     readings._db.do("UPDATE registers SET name = 'old ' || name")
     alarm = write_own(
         SsiTable.ALARM,
-        module.reporter.alarms.value(
+        module.parts.reporter.alarms.value(
             AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM, changed_s, "another"
         ),
     )
@@ -343,7 +343,7 @@ def test_the_energy_goes_on_where_another_meter_takes_a_meters_place(
             value.TOT_DATA_BLOCK.SUMMATIONS[0] = count
             told = carry_table(23, layout.encode(value))
             if meter and not index:
-                alarm = module.reporter.alarms.value(
+                alarm = module.parts.reporter.alarms.value(
                     *(AlarmSource.MODULE, ModuleAlarm.METER_CHANGED, Disposition.ALARM),
                     *(time_s - 1, "another"),
                 )

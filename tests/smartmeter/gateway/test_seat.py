@@ -26,18 +26,18 @@ def test_readings_that_were_begun_anew_wait_for_the_tables_by_which_reports_are_
     street = Street()
     street.run(10)
     module = street.device.module
-    meter, module.reporter.meter = module.meter, None  # as after a start
+    meter, module.parts.reporter.meter = module.meter, None  # as after a start
     assert meter is not None
     raise_alarms(street, 1)
     module.expire(street.world.now_us)
     readings = Readings(tmp_path / "r")
     tapped = TappedModule(module, readings, not_expected)
     assert not tapped.outgoing() and not readings.after("happenings", 0)
-    module.reporter.meter = meter
+    module.parts.reporter.meter = meter
     tapped.expire(street.world.now_us)
     assert readings.after("happenings", 0) and readings.knows(FACTORY.esn)
     again = TappedModule(module, Readings(tmp_path / "r"), not_expected)
-    module.reporter.meter = None
+    module.parts.reporter.meter = None
     raise_alarms(street, 1)
     again.expire(street.world.now_us)
     assert len(readings.after("happenings", 0)) == 2, "what is known already is not waited for"
@@ -67,7 +67,7 @@ async def test_storage_that_takes_nothing_is_told_once_and_once_when_it_works(
     await until(lambda: "state" in seat.status())
     running = seat._running
     assert running is not None
-    running.module.network.counts["replay"] += 3
+    running.module.parts.network.counts["replay"] += 3
     readings._db.do("PRAGMA query_only=ON")  # as on a medium that is full, or read-only
     running.end(StorageError("state", "No space left on device", "free some space"))
     await until_storage_was_told_of(3)

@@ -137,7 +137,7 @@ def test_a_broken_promise_ends_the_run_with_the_command_that_repeats_it(
     house.link.wrap(cut)
     fleet.run(4 * HOUR_US)
     house.link.unwrap(cut)
-    house.device.module.memory.reports_dropped = dropped
+    house.device.module.parts.memory.reports_dropped = dropped
     with pytest.raises(Violation, match=r"forgotten unsent \(SM000001"):
         fleet.run(6 * HOUR_US)
 

@@ -78,7 +78,7 @@ def bring_to_rest(seed: int, meters: int, days: int) -> None:
         assert not store.number(query), (seed, query)
     assert count(store, fleet.journals, 0, 0).sound, seed
     for esn, house in fleet.houses.items():
-        assert both_ends_have_one_key(fleet, esn, house.device.module.keys), (seed, esn)
+        assert both_ends_have_one_key(fleet, esn, house.device.module.parts.keys), (seed, esn)
 
 
 def let_everything_arrive(fleet: Fleet) -> None:
@@ -137,7 +137,7 @@ def change_keys(seed: int, days: int, loses_datagrams: bool) -> None:
             fleet._carry(esn, house)
     let_everything_arrive(fleet)
     assert count(fleet.store, fleet.journals, 0, 0).sound, seed
-    assert both_ends_have_one_key(fleet, esn, house.device.module.keys), seed
+    assert both_ends_have_one_key(fleet, esn, house.device.module.parts.keys), seed
     changed = "SELECT count(*) FROM jobs WHERE state='done' AND kind=?"
     assert fleet.store.number(changed, Kind.KEY), seed
 

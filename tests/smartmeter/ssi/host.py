@@ -217,7 +217,7 @@ class Street:
 
     def provision(self, **tables: Any) -> list[bytes]:
         """Stage the tables given (by name) and commit them all as version 1, 2, ..."""
-        configuration = self.device.module.configuration
+        configuration = self.device.module.parts.configuration
         images = {
             table: ssi_tables.encode(table, tables.get(table.name, configuration.value(table)))
             for table in CONFIG_TABLES
@@ -275,7 +275,7 @@ def small_outbox(monkeypatch: pytest.MonkeyPatch, capacity: int, reserve: int) -
 def raise_alarms(street: Street, count: int) -> None:
     """Let the module raise so many alarms of its own."""
     for number in range(count):
-        street.device.module.reporter.raise_own(
+        street.device.module.parts.reporter.raise_own(
             ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us
         )
 

@@ -242,7 +242,7 @@ def test_the_clock_of_another_meter_is_compared_and_its_intervals_keep_their_tim
     told = [row for row in rows(street) if row[0] == 2]
     assert 3 <= len(told) <= 5
     assert told == measured(other.book, 2, moved_s + ahead_s - QUARTER_S, 1 << 40)[-len(told) :]
-    ahead = street.device.module.tasks.clock.ahead_s
+    ahead = street.device.module.parts.tasks.clock.ahead_s
     assert abs(ahead - (ahead_s if ahead_s > 600 else 0)) < 5
 
 
@@ -267,7 +267,7 @@ def test_meters_that_do_not_tell_their_serial_number_are_not_told_apart(how: str
     put(street, meters[1])
     street.run(HOUR_S)
     assert not changes(street) and street.device.module.state is State.PROVISIONED
-    assert not street.device.module.memory.meter
+    assert not street.device.module.parts.memory.meter
     assert len(refusals) <= 3, "it is not asked again in each session"
 
 
@@ -296,7 +296,7 @@ def test_a_memory_of_a_version_that_knew_no_serial_number_learns_it_silently() -
     street.device.nvram.commit({MEMORY_PAGE: older.encode()})
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
-    assert street.device.module.memory.meter_serial == "SM000001" and not changes(street)
+    assert street.device.module.parts.memory.meter_serial == "SM000001" and not changes(street)
     assert rows(street) == measured(street.journal, 1, 0, now_s(street))
 
 
@@ -327,15 +327,15 @@ def test_another_meter_is_given_the_password_at_once_that_the_one_before_refused
     monkeypatch.setattr(host, "FACTORY", replace(host.FACTORY, optical_password=b"of-other"))
     street = provisioned()
     street.run(86_400)
-    assert street.device.module.optical.password_accepted is False
+    assert street.device.module.parts.optical.password_accepted is False
     settings = MeterSettings(seed=77, serial="OTHER77", master_password=b"of-other")
     now_us = street.world.now_us
     put(street, Meter(settings, MemoryNvram(), Calendar(EPOCH_US), 0))
     street.device.meter.advance(now_us)
     if found_by_the_context:
-        street.device.module.link.read_again(now_us)
+        street.device.module.parts.link.read_again(now_us)
     street.run(HOUR_S)
     alarms = street.host.parts(SsiTable.ALARM)
     told = [one["CODE"] for one in alarms if one["SOURCE"] == AlarmSource.MODULE]
     assert told == [ModuleAlarm.METER_SECURITY, ModuleAlarm.METER_CHANGED]
-    assert street.device.module.optical.password_accepted
+    assert street.device.module.parts.optical.password_accepted

@@ -45,7 +45,7 @@ def full_outbox(monkeypatch: pytest.MonkeyPatch) -> Street:
     street.host.refusing = True
     for number in range(6):
         now_us = street.world.now_us
-        street.device.module.reporter.raise_own(ModuleAlarm.SAG, f"sag {number}", now_us)
+        street.device.module.parts.reporter.raise_own(ModuleAlarm.SAG, f"sag {number}", now_us)
         street.device.meter.mains(False, now_us)
         street.run(100)
         street.device.meter.mains(True, street.world.now_us)
@@ -54,7 +54,7 @@ def full_outbox(monkeypatch: pytest.MonkeyPatch) -> Street:
     raise_alarms(street, EXCEPTIONS)
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
-    assert street.device.module.memory.reports_dropped
+    assert street.device.module.parts.memory.reports_dropped
     return street
 
 
@@ -72,7 +72,7 @@ def test_what_a_reset_left_and_the_hello_come_again_where_they_gave_way(
     street.ask(own_write(SsiTable.COMMAND, command(Command.DEMAND_RESET)))
     street.run(60)
     raise_alarms(street, 12)
-    assert street.device.module.memory.reports_dropped == 2
+    assert street.device.module.parts.memory.reports_dropped == 2
     street.host.refusing = False
     street.run(2 * HOUR_S)
     numbers = [number for one in street.host.reports for number, _ in one.parts]
@@ -94,8 +94,8 @@ def test_advisories_outages_and_the_log_of_reports_that_give_way_come_later_and_
     parts = street.host.parts(SsiTable.EVENT_PART)
     sequences = sorted(entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"])
     assert sequences == list(range(sequences[0], sequences[-1] + 1))
-    assert sequences[-1] == street.device.module.memory.events_reported
-    memory = street.device.module.memory
+    assert sequences[-1] == street.device.module.parts.memory.events_reported
+    memory = street.device.module.parts.memory
     assert not memory.profile_gaps and not memory.events_missed
     dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
     assert dropped == [memory.reports_dropped]
@@ -110,7 +110,7 @@ def test_entries_of_them_that_the_meter_refuses_for_a_while_are_not_taken_for_mi
     street.run(3 * HOUR_S)
     parts = street.host.parts(SsiTable.EVENT_PART)
     sequences = sorted(entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"])
-    memory = street.device.module.memory
+    memory = street.device.module.parts.memory
     assert sequences == list(range(sequences[0], memory.events_reported + 1))
     assert not memory.profile_gaps and not memory.events_missed
 
@@ -119,7 +119,7 @@ def test_entries_of_them_that_the_meter_has_no_more_are_counted_as_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     street = full_outbox(monkeypatch)
-    memory = street.device.module.memory
+    memory = street.device.module.parts.memory
     [lost] = [gap for gap in memory.profile_gaps if gap[0] == LOG_SET]
     assert not memory.events_missed
     street.device.meter.logs.event.list.pointers.clear()

@@ -21,6 +21,7 @@ from smartmeter.network.faults import Partition
 from smartmeter.simulation.smart_meter import SmartMeter
 from smartmeter.ssi.factory import FACTORY_PAGE
 from smartmeter.ssi.module import MemoryFailed, Module
+from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.states import ErrorCode, Life, StartCause, State, WarningCode, warning
 from tests.smartmeter.ssi import host
 from tests.smartmeter.ssi.host import (
@@ -40,7 +41,7 @@ HOUR_S = 3600
 def module_of(quality: int = 2, **pages: bytes) -> Module:
     factory = replace(FACTORY, quality=quality)
     nvram = MemoryNvram({FACTORY_PAGE: factory.page(), **pages})
-    return Module(nvram, Calendar(None), 0)
+    return Module(Parts(nvram, Calendar(None), 0))
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_what_became_of_the_optical_password_is_known(
     street = Street(baud=9600)
     street.run(10)
     assert street.device.module.state is State.REGISTERED, "what needs no password is read"
-    assert street.device.module.optical.password_accepted is accepted
+    assert street.device.module.parts.optical.password_accepted is accepted
 
 
 @pytest.mark.usefixtures("wrong_password")
@@ -109,7 +110,11 @@ def test_a_module_that_has_not_passed_quality_control_does_nothing(quality: int)
     assert module.state == State(quality)
     module.bearer_up("link", 0)
     module.expire(10**9)
-    assert module.deadline_us() is None and not module.outgoing() and not module.optical.outgoing()
+    assert (
+        module.deadline_us() is None
+        and not module.outgoing()
+        and not module.parts.optical.outgoing()
+    )
 
 
 def test_states_03_to_06_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,13 +165,13 @@ def test_error_1_a_write_that_failed_starts_the_module_anew_and_loses_nothing(
 
 def test_error_1_is_shown_until_it_was_told() -> None:
     nvram = MemoryNvram({FACTORY_PAGE: FACTORY.page()})
-    module = Module(nvram, Calendar(None), 0, cause=StartCause.MEMORY_FAILED)
+    module = Module(Parts(nvram, Calendar(None), 0, cause=StartCause.MEMORY_FAILED))
     assert module.error is ErrorCode.NON_VOLATILE_MEMORY
 
 
 def test_a_dead_memory_ends_the_module_and_says_so() -> None:
     failing = FailingNvram({FACTORY_PAGE: FACTORY.page()})
-    module = Module(failing, Calendar(None), 0)
+    module = Module(Parts(failing, Calendar(None), 0))
     failing.fails_in = 1
     module.mains(False, 5)
     assert module.dead
@@ -186,7 +191,7 @@ def test_error_2_keys_that_cannot_be_read_leave_the_factorys_and_are_told(page: 
     street.device.nvram.commit({"keys": page, "ids": b"\xff" * 9})
     street.device.restart(street.world.now_us)
     assert street.device.module.error is ErrorCode.COMMON_AREA
-    assert street.device.module.keys.sending == 0
+    assert street.device.module.parts.keys.sending == 0
     street.run(60)
     assert street.device.module.error is ErrorCode.NONE, "a report has arrived"
     assert ModuleAlarm.MEMORY_FAILED in [a["CODE"] for a in street.host.parts(SsiTable.ALARM)]
@@ -199,7 +204,7 @@ def test_error_4_a_boot_page_that_cannot_be_read_starts_the_factorys_version(pag
     street.device.nvram.commit({"boot": page})
     street.device.restart(street.world.now_us)
     assert street.device.module.error is ErrorCode.IMAGE_CORRUPT
-    assert street.device.module.upgrade.boot.slot == 0
+    assert street.device.module.parts.upgrade.boot.slot == 0
     street.run(60)
     assert street.device.module.error is ErrorCode.NONE
     street.device.restart(street.world.now_us)
@@ -270,7 +275,7 @@ def test_error_7_a_watchdogs_reset_is_shown_counted_and_told() -> None:
     assert street.device.module.error is ErrorCode.WATCHDOG_RESET
     street.run(HOUR_S)
     assert street.device.module.error is ErrorCode.NONE
-    assert street.device.module.memory.watchdog_resets == 1
+    assert street.device.module.parts.memory.watchdog_resets == 1
     alarms = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
     assert alarms == [ModuleAlarm.WATCHDOG_RESET]
 
@@ -281,7 +286,7 @@ def test_error_30_a_meter_that_cannot_be_read_is_no_configuration() -> None:
     street.device.restart(0)
     street.run(120)
     assert street.device.module.error is ErrorCode.CONFIGURATION_FAILED
-    assert street.device.module.life.why, "the cause is told"
+    assert street.device.module.parts.life.why, "the cause is told"
     street.device.meter.mains(True, street.world.now_us)
     street.run(120)
     assert street.device.module.error is ErrorCode.NONE
@@ -294,7 +299,7 @@ def test_error_31_without_a_tms_there_is_no_registration() -> None:
     street.link.wrap(cut)
     street.run(60)
     assert street.device.module.error is ErrorCode.REGISTRATION_FAILED
-    assert street.device.module.life.why == "no answer in time"
+    assert street.device.module.parts.life.why == "no answer in time"
     assert street.device.module.state is State.REGISTERING
     street.link.unwrap(cut)
     street.run(120)
@@ -383,7 +388,7 @@ def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
     street = Street()
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule()))
-    old = dict(street.device.module.configuration.active)
+    old = dict(street.device.module.parts.configuration.active)
     cutting = cut_nvram(street)
     street.run(10)
     cutting.cut_in, cutting.after = step, after
@@ -399,7 +404,7 @@ def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
     except PowerCut:
         cut = True
     street.device.restart(street.world.now_us)
-    configuration = street.device.module.configuration
+    configuration = street.device.module.parts.configuration
     assert not configuration.damaged
     half = configuration.active != old
     assert (configuration.version == 2) is half
@@ -407,8 +412,8 @@ def test_a_power_cut_at_any_write_of_provisioning_leaves_all_of_it_or_nothing(
     if not half:
         street.run(10)
         street.provision(**tables)
-    assert street.device.module.configuration.active != old
-    assert street.device.module.configuration.version == 2
+    assert street.device.module.parts.configuration.active != old
+    assert street.device.module.parts.configuration.version == 2
 
 
 @pytest.mark.parametrize("after", [False, True])

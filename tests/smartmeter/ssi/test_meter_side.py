@@ -128,14 +128,14 @@ def test_a_clock_is_compared_as_it_was_when_it_was_read(
     street = Street()
     street.run(100)
     module, now_us = street.device.module, street.world.now_us
-    before_us = module.calendar.utc_us(now_us)
+    before_us = module.parts.calendar.utc_us(now_us)
     assert before_us is not None
     last = Exchanged(now_us - asked_ago_s * US_PER_S, now_us - 7 * US_PER_S)
     shown_s = (before_us - 7 * US_PER_S) // US_PER_S + set_s
-    module.tasks.clock.compare(shown_s, last, now_us)
-    after_us = module.calendar.utc_us(now_us)
+    module.parts.tasks.clock.compare(shown_s, last, now_us)
+    after_us = module.parts.calendar.utc_us(now_us)
     assert after_us is not None
-    assert module.tasks.clock.offset_s == told_s
+    assert module.parts.tasks.clock.offset_s == told_s
     assert 0 <= told_s * US_PER_S - (after_us - before_us) < US_PER_S
 
 
@@ -143,12 +143,12 @@ def test_an_answer_that_came_late_sets_no_clock_that_is_right() -> None:
     street = Street()
     street.run(100)
     module, now_us = street.device.module, street.world.now_us
-    before_us = module.calendar.utc_us(now_us)
+    before_us = module.parts.calendar.utc_us(now_us)
     assert before_us is not None
     shown_s = before_us // US_PER_S - 3  # as it was made; its repetition came 4 s later
-    module.tasks.clock.compare(shown_s, Exchanged(now_us - 4 * US_PER_S, now_us), now_us)
-    assert module.calendar.utc_us(now_us) == before_us
-    assert module.tasks.clock.offset_s == 0
+    module.parts.tasks.clock.compare(shown_s, Exchanged(now_us - 4 * US_PER_S, now_us), now_us)
+    assert module.parts.calendar.utc_us(now_us) == before_us
+    assert module.parts.tasks.clock.offset_s == 0
 
 
 POLE = b"POLE 17".ljust(20)

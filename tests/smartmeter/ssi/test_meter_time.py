@@ -45,7 +45,7 @@ def test_a_meter_on_local_time_is_right_through_the_change_of_the_hour(change: d
     true = {one.sequence: one.end_utc_s for one in street.journal}
     assert len(told) >= 27 and [end for _, end, _ in told] == [true[n] for n, _, _ in told]
     now_us = street.world.now_us
-    own, meters = street.device.module.calendar.utc_s(now_us), street.calendar.utc_s(now_us)
+    own, meters = street.device.module.parts.calendar.utc_s(now_us), street.calendar.utc_s(now_us)
     assert own is not None and meters is not None and abs(own - meters) <= 1
     [due] = [r.header["DUE_TIME"] for r in street.host.reports if r.header["SCHEDULE_NBR"] == 2]
     # Half past three comes half an hour after spring's change at two, and two and a half

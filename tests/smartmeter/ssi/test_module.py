@@ -303,14 +303,14 @@ def test_a_muted_module_still_answers() -> None:
 
 def test_a_commit_with_a_wrong_digest_changes_nothing() -> None:
     street = provisioned()
-    before = dict(street.device.module.configuration.active)
+    before = dict(street.device.module.parts.configuration.active)
     staging = ssi_tables.encode(SsiTable.SCHEDULES, schedules())
     commit = ssi_tables.encode(SsiTable.COMMIT, {"VERSION": 2, "DIGEST": bytes(32)})
     answers = street.ask(
         own_write(SsiTable.SCHEDULES_STAGING, staging), own_write(SsiTable.COMMIT, commit)
     )
     assert answers == [b"\0", b"\4"]
-    assert street.device.module.configuration.active == before
+    assert street.device.module.parts.configuration.active == before
     status = decoded(SsiTable.CONFIG_STATUS, street.ask(own_read(SsiTable.CONFIG_STATUS))[0])
     assert status["ACTIVE_VERSION"] == 1
     assert status["LAST_RESULT"] == CommitResult.DIGEST_DIFFERS
@@ -396,7 +396,7 @@ def test_a_meter_that_cannot_be_reached_is_told_of() -> None:
 
 def test_a_meter_is_given_up_at_the_third_failure_in_a_row_and_once() -> None:
     street = provisioned()
-    link, now_us = street.device.module.link, street.world.now_us
+    link, now_us = street.device.module.parts.link, street.world.now_us
     assert not link.failed("silence", now_us) and not link.failed("silence", now_us)
     link.answered(now_us)
     assert [link.failed("silence", now_us) for _ in range(4)] == [False, False, True, False]
@@ -432,7 +432,7 @@ def test_a_key_that_was_written_is_used_and_cannot_be_read() -> None:
     image = ssi_tables.encode(SsiTable.KEYS, {"KEY_ID": 1, "ROLE": 0, "KEY": bytes(16)})
     assert street.ask(own_write(SsiTable.KEYS, image)) == [b"\0"]
     assert street.ask(own_read(SsiTable.KEYS)) == [b"\5"]
-    assert street.device.module.keys.sending == 1
+    assert street.device.module.parts.keys.sending == 1
 
 
 def test_a_write_of_a_context_table_makes_the_module_read_the_context_again() -> None:
@@ -458,7 +458,7 @@ def test_a_context_that_finds_no_room_at_the_port_is_read_again_a_little_later(
     before = module.meter
     with monkeypatch.context() as full:
         full.setattr("smartmeter.ssi.meter_side.MAX_JOBS", 0)
-        module.link.table_written(0, street.world.now_us)
+        module.parts.link.table_written(0, street.world.now_us)
         street.run(5)
         assert module.meter is before
     street.run(60)
@@ -487,7 +487,7 @@ def test_a_request_of_before_the_clock_was_set_back_is_left_without_an_answer() 
     )
     street.run(0.1)  # it has arrived, and the meter is being read
     module = street.device.module
-    module.network.renew_stamps(street.world.now_us)
+    module.parts.network.renew_stamps(street.world.now_us)
     street.run(60)
     assert isinstance(street.host.answers[number], str), "no answer came, and nothing broke"
     street.run(120)

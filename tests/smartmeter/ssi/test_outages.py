@@ -96,10 +96,10 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
     street.run(10)
     street.provision(OUTAGE=OUTAGE, SCHEDULES=schedules(schedule()))
     street.run(HOUR_S)
-    begin_s = street.device.module.calendar.utc_s(street.world.now_us) or 0
+    begin_s = street.device.module.parts.calendar.utc_s(street.world.now_us) or 0
     for code, time_s in ((POWER_DOWN, begin_s), (POWER_UP, begin_s + 600)):
         module = street.device.module
-        sequence = (module.memory.events_judged or 0) + 1
+        sequence = (module.parts.memory.events_judged or 0) + 1
         entry = LogEntry(sequence, time_s, 0, code, False, b"")
         job = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
         module._outcomes.job_done(job, street.world.now_us)
@@ -145,7 +145,7 @@ def test_losses_that_only_the_meter_saw_close_to_one_that_both_saw_are_counted(
         loser.mains(True, street.world.now_us)
         street.run(15)
     street.run(read_within_s)
-    assert street.device.module.memory.momentaries == 3
+    assert street.device.module.parts.memory.momentaries == 3
     assert not street.host.parts(SsiTable.OUTAGE_RECORD)
 
 
@@ -203,7 +203,7 @@ def test_where_no_last_gasp_can_leave_a_loss_below_the_threshold_is_momentary(
         street.run(60)
     [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
     assert told["RESTORED"] and told["DURATION_S"] == 310
-    assert street.device.module.memory.momentaries == 2
+    assert street.device.module.parts.memory.momentaries == 2
 
 
 def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() -> None:
@@ -354,7 +354,7 @@ def test_a_last_gasp_does_not_wait_for_the_answer_to_a_registration() -> None:
     """The network may have lost its mains too: the answer may never come."""
     street = watching(OUTAGE=OUTAGE | {"THRESHOLD_S": 3, "HOLD_UP_MS": 8000})
     street.host.takes_in = False
-    network = street.device.module.network
+    network = street.device.module.parts.network
     network.registered = False
     network.poll(street.world.now_us)
     street.device.mains(False, street.world.now_us)
@@ -420,7 +420,7 @@ def test_an_outage_in_which_the_module_was_restarted_ends_when_the_mains_return(
 def test_a_meter_without_mains_is_asked_for_its_context_ever_more_rarely() -> None:
     street = watching(OUTAGE=OUTAGE | {"HOLD_UP_MS": 3_600_000})
     street.device.mains(False, street.world.now_us)
-    link = street.device.module.link
+    link = street.device.module.parts.link
     link.read_again(street.world.now_us)
     street.run(600)
     first = link.failures

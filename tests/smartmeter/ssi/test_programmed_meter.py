@@ -78,7 +78,7 @@ def test_a_report_that_waits_while_the_context_is_read_anew_is_read_by_the_new_o
     run_to(street, HOUR_S - 10)
     program(street, street.device.meter)
     run_to(street, HOUR_S - 5)
-    street.device.module.link.table_written(
+    street.device.module.parts.link.table_written(
         61, street.world.now_us
     )  # at 300 baud that is read until after the hour
     run_to(street, HOUR_S + 1000)
@@ -96,7 +96,7 @@ def test_a_meter_that_was_programmed_while_its_probe_was_off_is_read_anew_before
     nobody.mains(False, 0)
     put(street, nobody)
     run_to(street, HOUR_S + 100)
-    assert not street.device.module.link.answers
+    assert not street.device.module.parts.link.answers
     meter.advance(street.world.now_us)
     program(street, meter)
     run_to(street, 2 * HOUR_S)
@@ -104,7 +104,7 @@ def test_a_meter_that_was_programmed_while_its_probe_was_off_is_read_anew_before
     put(street, meter)
     street.run(HOUR_S)
     module = street.device.module
-    assert module.meter is not None and module.link.answers
+    assert module.meter is not None and module.parts.link.answers
     recorded = [list(one.values) for one in street.journal if len(one.values) == 1]
     told = [values for _, _, values in street.host.intervals()]
     assert told[3:] == recorded and len(recorded) == 8
@@ -146,7 +146,7 @@ def test_a_report_whose_own_log_tells_of_programming_is_read_again_by_the_new_co
     street = Street()
     street.run(60)
     module, meter = street.device.module, street.device.meter
-    general = module.configuration.value(SsiTable.GENERAL)
+    general = module.parts.configuration.value(SsiTable.GENERAL)
     numbers = range(1, reports + 1)
     present = [schedule(number, CONTENT=Content.EVENT_LOG, TABLES=[28]) for number in numbers]
     street.provision(SCHEDULES=schedules(*present), GENERAL={**general, "STATUS_PERIOD_MS": 0})
@@ -182,7 +182,7 @@ def test_intervals_are_not_given_by_a_context_that_may_be_another_now() -> None:
     assert known is not None
     known.old = True
     assert street.ask(chosen, read) == [b"\0", bytes([ResponseCode.dnr])]
-    street.device.module.link.read_again(street.world.now_us)
+    street.device.module.parts.link.read_again(street.world.now_us)
     street.run(60)
     assert decoded(SsiTable.LOAD_PROFILE_PART, street.ask(chosen, read)[1])["INTERVALS"]
 
@@ -193,7 +193,7 @@ def test_the_context_is_read_where_a_meter_refuses_its_clock_for_a_time() -> Non
     module = street.device.module
     before, refusing = module.meter, [52]
     refuse(street, refusing.__contains__)
-    module.link.table_written(0, street.world.now_us)
+    module.parts.link.table_written(0, street.world.now_us)
     street.run(HOUR_S)
     assert module.meter is not None and module.meter is not before and not module.meter.old
     assert len(street.host.intervals()) == len(street.journal)
@@ -206,21 +206,21 @@ def test_a_meter_that_only_refuses_what_is_asked_is_not_told_as_unreachable() ->
     street.provision(SCHEDULES=schedules(reset))
     street.run(HOUR_S)
     assert street.device.meter.metering.registers.resets == 0
-    assert street.device.module.link.answers and not alarms(street)
+    assert street.device.module.parts.link.answers and not alarms(street)
 
 
 def test_what_a_reset_has_left_is_reported_once_a_locked_meter_lets_the_module_in() -> None:
     street = provisioned()
     module, locked_us = street.device.module, HOUR_S * US_PER_S
     street.device.meter.access.locked_until_us = street.world.now_us + locked_us
-    module.memory.reset_told = False
-    module.tasks.report_reset(street.world.now_us)
+    module.parts.memory.reset_told = False
+    module.parts.tasks.report_reset(street.world.now_us)
     street.device.expire(street.world.now_us)
     street.run(60)
-    assert module.optical.password_accepted is False
+    assert module.parts.optical.password_accepted is False
     street.run(5 * HOUR_S)
     told = [one for one in street.host.reports if any(table == 25 for table, _ in one.parts)]
-    assert module.optical.password_accepted and len(told) == 1
+    assert module.parts.optical.password_accepted and len(told) == 1
     assert told[0].header["CAUSE"] == Cause.ON_DEMAND
 
 
@@ -232,7 +232,7 @@ def with_a_gap(monkeypatch: pytest.MonkeyPatch) -> Street:
     street.host.refusing = True
     street.run(3 * HOUR_S)
     raise_alarms(street, 12)
-    assert street.device.module.memory.profile_gaps
+    assert street.device.module.parts.memory.profile_gaps
     street.provision(SCHEDULES=schedules(schedule(KIND=ScheduleKind.DAILY)))
     return street
 
@@ -245,12 +245,12 @@ def test_a_gap_that_the_meter_refuses_is_asked_for_again_though_nothing_else_hap
     refuse(street, refusing.__contains__)
     street.host.refusing = False
     street.run(600)
-    assert street.device.module.memory.profile_gaps
+    assert street.device.module.parts.memory.profile_gaps
     refusing.clear()
-    due_us = street.device.module.gaps.next_us()
+    due_us = street.device.module.parts.gaps.next_us()
     assert due_us is not None
     run_to(street, due_us / US_PER_S + 10)
-    assert not street.device.module.memory.profile_gaps
+    assert not street.device.module.parts.memory.profile_gaps
 
 
 def test_a_silent_meter_is_asked_for_a_gap_ever_more_rarely(
@@ -261,7 +261,7 @@ def test_a_silent_meter_is_asked_for_a_gap_ever_more_rarely(
     street.host.refusing = False
     street.run(HOUR_S)
     module = street.device.module
-    assert module.memory.profile_gaps and module.link.failures <= 80
+    assert module.parts.memory.profile_gaps and module.parts.link.failures <= 80
     street.device.meter.mains(True, street.world.now_us)
     street.run(120)
-    assert not module.memory.profile_gaps
+    assert not module.parts.memory.profile_gaps

@@ -60,13 +60,13 @@ def test_a_report_that_is_refused_is_set_aside_when_another_was_taken_and_is_tol
     refused = refuse_the_next(street, 3)
     street.run(3 * HOUR_S)
     module = street.device.module
-    assert module.outbox.set_aside == sorted(refused) and module.outbox.waiting == 0
+    assert module.parts.outbox.set_aside == sorted(refused) and module.parts.outbox.waiting == 0
     assert told(street) == [(ModuleAlarm.REPORT_REFUSED, min(refused))]
     assert len(street.host.intervals()) == len(street.journal) - 3
     assert sum(isinstance(one, ReportSetAside) for one in street.device.events()) == 3
     street.host.refuses = lambda report: False
     street.run(2 * HOUR_S)
-    assert not len(module.outbox)
+    assert not len(module.parts.outbox)
     assert_all_told_once(street)
 
 
@@ -78,7 +78,7 @@ def test_a_tms_that_refuses_everything_for_hours_has_nothing_set_aside_and_is_as
     raise_alarms(street, 2)
     street.run(4 * HOUR_S)
     assert street.host.refusals < 4 * 60 + 10 > street.host.registrations
-    assert not street.device.module.outbox.set_aside
+    assert not street.device.module.parts.outbox.set_aside
     street.host.refuses = lambda report: False
     street.run(HOUR_S)
     assert [code for code, _ in told(street)] == [ModuleAlarm.METER_SECURITY] * 2
@@ -89,9 +89,9 @@ def test_what_is_set_aside_calls_for_a_bearer_once_an_hour_only() -> None:
     street = quarter_hourly()
     refuse_the_next(street)
     street.run(HOUR_S)
-    network = street.device.module.network
+    network = street.device.module.parts.network
     before = street.host.refusals
-    assert street.device.module.outbox.set_aside
+    assert street.device.module.parts.outbox.set_aside
     assert network.need(street.world.now_us) is Need.NOTHING
     street.run(10 * HOUR_S)
     assert street.host.refusals == before + 10
@@ -106,10 +106,10 @@ def test_what_is_set_aside_gives_way_first_and_its_intervals_are_read_again(
     refuse_the_next(street, 2)
     street.run(2 * HOUR_S)
     module = street.device.module
-    assert len(module.outbox.set_aside) == 2 and module.outbox.room == 8
+    assert len(module.parts.outbox.set_aside) == 2 and module.parts.outbox.room == 8
     street.host.refusing = True
     raise_alarms(street, 12)
-    assert not module.outbox.set_aside and module.memory.reports_dropped == 2
+    assert not module.parts.outbox.set_aside and module.parts.memory.reports_dropped == 2
     street.host.refusing = False
     street.run(HOUR_S)
     assert_all_told_once(street)
@@ -129,7 +129,7 @@ def test_a_power_cut_at_any_write_around_a_refused_report_loses_and_doubles_noth
     except PowerCut:
         street.device.restart(street.world.now_us)
         street.run(2 * HOUR_S)
-    assert street.device.module.outbox.set_aside == sorted(refused)
+    assert street.device.module.parts.outbox.set_aside == sorted(refused)
     assert told(street) == [(ModuleAlarm.REPORT_REFUSED, min(refused))]
     street.host.refuses = lambda report: False
     street.run(2 * HOUR_S)
@@ -148,10 +148,10 @@ def test_reports_that_are_refused_for_long_give_way_to_one_gap_that_is_read_agai
     street.host.refuses = has_intervals
     street.run(8 * HOUR_S)
     module = street.device.module
-    made = module.outbox.next_number
+    made = module.parts.outbox.next_number
     street.run(HOUR_S)
-    assert module.outbox.set_aside and len(module.memory.profile_gaps) == 1
-    assert module.outbox.next_number == made + 6  # what is due, and nothing read again
+    assert module.parts.outbox.set_aside and len(module.parts.memory.profile_gaps) == 1
+    assert module.parts.outbox.next_number == made + 6  # what is due, and nothing read again
     street.host.refuses = lambda report: False
     street.run(2 * HOUR_S)
     assert_all_told_once(street)
@@ -163,7 +163,7 @@ def test_a_bearer_that_has_no_room_for_what_is_set_aside_is_not_tried_with_it() 
     hourly = schedule(PERIOD_MIN=60, TABLES=[23, 15, 51, 1])
     street.provision(SCHEDULES=schedules(hourly))
     street.run(3 * HOUR_S)
-    assert street.device.module.outbox.set_aside
+    assert street.device.module.parts.outbox.set_aside
     before = street.host.refusals
     street.device.bearer_down("link", street.world.now_us)
     street.device.bearer_up("link", street.world.now_us, Way(max_apdu_octets=200))
@@ -180,7 +180,7 @@ def test_what_is_set_aside_is_tried_every_hour_also_where_more_is_set_aside_each
     street.provision(SCHEDULES=schedules(hourly, health))
     street.host.refuses = has_intervals
     street.run(3 * HOUR_S)
-    outbox = street.device.module.outbox
+    outbox = street.device.module.parts.outbox
     first = outbox.set_aside[0]
     street.host.refuses = lambda one: one.header["REPORT_NBR"] != first and has_intervals(one)
     street.run(5 * HOUR_S)

@@ -164,5 +164,7 @@ def test_a_port_at_which_too_many_jobs_wait_keeps_nobody_busy() -> None:
     street.device.meter.mains(False, street.world.now_us)
     now_us = street.world.now_us
     for _ in range(MAX_JOBS + 1):
-        street.device.module.optical.submit(Priority.REQUEST, lambda limits: iter(()), "", now_us)
+        street.device.module.parts.optical.submit(
+            Priority.REQUEST, lambda limits: iter(()), "", now_us
+        )
     run_bounded(street, 10)

@@ -143,7 +143,7 @@ def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, AT_MINUTE=5)))
     meter, module = street.device.meter, street.device.module
     lose_at = {
-        "request": lambda: module.memory.reset_open,
+        "request": lambda: module.parts.memory.reset_open,
         "answer": lambda: meter.metering.registers.resets == 1,
     }
     assert street.world.run(street.world.now_us + HOUR_S * US_PER_S, lose_at[lost])
@@ -164,7 +164,7 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
     meter, module = street.device.meter, street.device.module
     reads = meter.metering.billing.self_reads.pointers
     lose_at = {
-        "request": lambda: module.memory.self_read_asked is not None,
+        "request": lambda: module.parts.memory.self_read_asked is not None,
         "answer": lambda: reads.added == 1,
     }
     assert street.world.run(street.world.now_us + 2 * HOUR_S * US_PER_S, lose_at[lost])
@@ -299,7 +299,9 @@ def test_the_clock_check_has_three_bands(
     assert module.error is error
     street.run(2 * HOUR_S)
     assert alarm_codes(street) == alarms
-    own_us, meter_us = (one.calendar.utc_us(street.world.now_us) or 0 for one in (module, meter))
+    own_us, meter_us = (
+        one.calendar.utc_us(street.world.now_us) or 0 for one in (module.parts, meter)
+    )
     follows = abs(own_us - meter_us) <= US_PER_S
     assert follows is (error is ErrorCode.NONE)
 
@@ -318,9 +320,9 @@ def test_the_clock_error_ends_when_the_clocks_agree_again() -> None:
 
 
 def set_clock(module: Module, utc_s: int, now_us: int) -> None:
-    module.calendar.set(utc_s * US_PER_S, now_us)
-    module.tasks.scheduler.clock_set(utc_s)
-    module.tasks.clock.renew_stamps = True
+    module.parts.calendar.set(utc_s * US_PER_S, now_us)
+    module.parts.tasks.scheduler.clock_set(utc_s)
+    module.parts.tasks.clock.renew_stamps = True
 
 
 @pytest.mark.parametrize("step_s", [-2 * DAY_S, -1800, -60, 60, 1800, 5 * DAY_S])
@@ -329,12 +331,12 @@ def test_reports_go_on_at_once_after_any_clock_set(step_s: int) -> None:
     street = provisioned(schedule(), check, GENERAL={**GENERAL, "CLOCK_REFUSE_S": 65_000})
     street.run(3 * HOUR_S)
     module, now_us = street.device.module, street.world.now_us
-    utc_s = module.calendar.utc_s(now_us)
+    utc_s = module.parts.calendar.utc_s(now_us)
     assert utc_s is not None
     set_clock(module, utc_s + step_s, now_us)
-    before = module.memory.reports
+    before = module.parts.memory.reports
     street.run(HOUR_S)
-    assert 3 <= module.memory.reports - before <= 6
+    assert 3 <= module.parts.memory.reports - before <= 6
     # The TMS takes nothing whose stamp is far off; with the clock right again it all arrives.
     street.run(2 * HOUR_S)
     set_clock(module, utc_s + 3 * HOUR_S, street.world.now_us)
@@ -350,7 +352,7 @@ def test_a_change_of_the_season_is_followed_by_a_report_of_what_it_left() -> Non
     street = provisioned(schedule(TASK=Task.FOLLOW_UP, KIND=ScheduleKind.HOURLY, AT_MINUTE=10))
     street.run(3 * HOUR_S)
     assert not reported(street, Cause.SCHEDULE)
-    street.device.module.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.parts.memory.season = 3  # as if the meter had been in another one before
     street.run(3 * HOUR_S)
     [report] = reported(street, Cause.SCHEDULE)
     assert 55 in {number for number, _ in report.parts}
@@ -362,8 +364,8 @@ def test_a_season_that_a_power_cut_came_before_the_report_of_is_reported_all_the
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.FOLLOW_UP, PERIOD_MIN=60)))
     street.run(3 * HOUR_S)
-    street.device.module.memory.season = 3  # as if the meter had been in another one before
-    street.device.module.reporter.keep()
+    street.device.module.parts.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.parts.reporter.keep()
     cutting.cut_in, cutting.after = 1, True
     with pytest.raises(PowerCut):
         street.run(2 * HOUR_S)
@@ -375,11 +377,11 @@ def test_a_season_that_a_power_cut_came_before_the_report_of_is_reported_all_the
 def test_a_reset_that_is_refused_leaves_what_an_earlier_one_has_to_report() -> None:
     street = Street(permission=LocalPermission())
     street.run(10)
-    street.device.module.memory.reset_told = False
+    street.device.module.parts.memory.reset_told = False
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, PERIOD_MIN=5)))
     street.run(400)
     assert street.device.meter.metering.registers.resets == 0
-    assert not street.device.module.memory.reset_told
+    assert not street.device.module.parts.memory.reset_told
 
 
 def test_a_health_report_tells_how_the_module_does() -> None:
@@ -522,7 +524,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     street.run(4 * HOUR_S)
     module = street.device.module
     raise_alarms(street, 9)
-    assert module.memory.profile_gaps and len(module.outbox) == 12
+    assert module.parts.memory.profile_gaps and len(module.parts.outbox) == 12
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
     street.link.unwrap(cut)
@@ -533,7 +535,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     assert alarm_codes(street).count(ModuleAlarm.METER_SECURITY) == 9
     alarms = street.host.parts(SsiTable.ALARM)
     dropped = [one["VALUE"] for one in alarms if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
-    assert dropped == [street.device.module.memory.reports_dropped], "told once, counted"
+    assert dropped == [street.device.module.parts.memory.reports_dropped], "told once, counted"
 
 
 @pytest.mark.parametrize("disposition", list(Disposition))
@@ -551,7 +553,7 @@ def test_what_the_module_loses_is_told_as_its_disposition_says(
     module = street.device.module
     raise_alarms(street, 4)
     # As if the ring had begun anew.
-    module.memory.profile_cursors = {"1": 10_000}
+    module.parts.memory.profile_cursors = {"1": 10_000}
     street.link.unwrap(cut)
     street.run(HOUR_S)
     told = [

@@ -130,7 +130,7 @@ def test_a_meter_whose_clock_stays_far_off_is_told_once_over_restarts_and_again_
             street.run(HOUR_S)
             street.device.restart(street.world.now_us)
         street.run(HOUR_S)
-        assert street.device.module.life.has(ErrorCode.CLOCK_OFF) is bool(ahead_s)
+        assert street.device.module.parts.life.has(ErrorCode.CLOCK_OFF) is bool(ahead_s)
     assert clock_off_told(street) == 2
 
 
@@ -161,10 +161,12 @@ def test_a_clock_that_stays_far_off_is_not_told_again_where_the_tms_is_heard_lat
     street.link.wrap(cut)
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
-    assert not street.device.module.life.has(ErrorCode.CLOCK_OFF), "it has only the meter's time"
+    assert not street.device.module.parts.life.has(ErrorCode.CLOCK_OFF), (
+        "it has only the meter's time"
+    )
     street.link.unwrap(cut)
     street.run(HOUR_S)
-    assert street.device.module.life.has(ErrorCode.CLOCK_OFF)
+    assert street.device.module.parts.life.has(ErrorCode.CLOCK_OFF)
     assert clock_off_told(street) == 1
 
 
@@ -187,7 +189,7 @@ def test_a_season_that_two_schedules_follow_is_reported_once() -> None:
     follow = {"TASK": Task.FOLLOW_UP, "PERIOD_MIN": 60, "PRIORITY": 0}
     street.provision(SCHEDULES=schedules(schedule(1, **follow), schedule(2, **follow)))
     street.run(2 * HOUR_S)
-    street.device.module.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.parts.memory.season = 3  # as if the meter had been in another one before
     street.run(2 * HOUR_S)
     found = [one for one in street.host.reports if one.header["CAUSE"] == Cause.SCHEDULE]
     assert len(found) == 1

@@ -310,7 +310,7 @@ def test_a_short_outage_right_after_a_new_version_was_started_is_no_failed_start
     device.mains(True, street.world.now_us)
     street.run(600)
     assert device.starts.count(NEW) == 1
-    assert device.module.upgrade.status()["RESULT"] == UpgradeResult.CONFIRMED
+    assert device.module.parts.upgrade.status()["RESULT"] == UpgradeResult.CONFIRMED
 
 
 def test_a_version_that_is_started_in_an_outage_has_only_the_energy_that_is_held(
@@ -321,12 +321,12 @@ def test_a_version_that_is_started_in_an_outage_has_only_the_energy_that_is_held
     device = street.device
     device.mains(False, street.world.now_us)
     street.run(30)
-    assert device.starts[-1] == NEW and not device.module.outage.mains_on
+    assert device.starts[-1] == NEW and not device.module.parts.outage.mains_on
     street.run(60)
     assert device.module.dead
     device.mains(True, street.world.now_us)
     street.run(600)
-    assert device.module.upgrade.status()["RESULT"] == UpgradeResult.CONFIRMED
+    assert device.module.parts.upgrade.status()["RESULT"] == UpgradeResult.CONFIRMED
 
 
 def test_a_version_that_does_not_reach_its_tms_is_rolled_back_and_told(
@@ -362,7 +362,7 @@ def test_a_version_that_cannot_read_what_was_kept_fails_its_self_test(
     street.device.nvram.commit({"module": b"unreadable"})
     street.run(60)
     assert street.device.starts[-2:] == [NEW, VERSION]
-    assert street.device.module.upgrade.status()["RESULT"] == UpgradeResult.SELF_TEST_FAILED
+    assert street.device.module.parts.upgrade.status()["RESULT"] == UpgradeResult.SELF_TEST_FAILED
 
 
 def test_keys_and_pieces_cannot_be_read_and_a_cancel_is_answered(
@@ -412,7 +412,7 @@ def test_errors_4_and_5_an_image_that_cannot_be_started_is_shown_until_it_was_to
 ) -> None:
     street = street_with_key(monkeypatch)
     cut = host_cut(street)
-    upgrade = street.device.module.upgrade
+    upgrade = street.device.module.parts.upgrade
     receive(upgrade, one)
     assert upgrade.activate(one.digest, 0)
     if damage:

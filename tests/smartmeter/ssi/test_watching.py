@@ -302,9 +302,9 @@ def test_watching_keeps_to_its_share_of_the_port() -> None:
     street.provision(MONITORS={"MONITORS": busy}, GENERAL={**GENERAL, "DUTY_PERMILLE": 50})
     street.run(20)
     module = street.device.module
-    before, begun_us = module.watching.line_us, street.world.now_us
+    before, begun_us = module.parts.watching.line_us, street.world.now_us
     street.run(300)
-    share = (module.watching.line_us - before) / (street.world.now_us - begun_us)
+    share = (module.parts.watching.line_us - before) / (street.world.now_us - begun_us)
     assert 0.03 < share <= 0.05
 
 
@@ -356,8 +356,8 @@ def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> Non
     resets = {"SOURCE": 1, "CODE": EventCode.DEMAND_RESET, "DISPOSITION": 2}
     street = watching(DISPOSITION={"DEFAULT": 0, "ENTRIES": [resets]})
     module = street.device.module
-    assert not module.memory.reset_s
-    sequence = (module.memory.events_judged or 0) + 1
+    assert not module.parts.memory.reset_s
+    sequence = (module.parts.memory.events_judged or 0) + 1
     entry = LogEntry(sequence, 0, 9, EventCode.DEMAND_RESET, False, b"")
     read = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
     module._outcomes.job_done(read, street.world.now_us)
@@ -395,7 +395,7 @@ def test_a_meter_whose_log_leaves_out_that_it_was_programmed_is_read_again(lost:
     if lost:
         meter.mains(False, street.world.now_us)
         street.run(HOUR_S)
-        assert module.error is ErrorCode.NONE and not module.link.answers
+        assert module.error is ErrorCode.NONE and not module.parts.link.answers
         meter.mains(True, street.world.now_us)
     street.run(700 if lost else DAY_S)
     assert module.meter.images[27] == other
@@ -417,9 +417,9 @@ def test_a_meter_that_is_locked_for_a_time_keeps_its_context() -> None:
     images = module.meter.images
     told = len(street.host.reports)
     lock_out(street)
-    module.link.read_again(street.world.now_us)
+    module.parts.link.read_again(street.world.now_us)
     street.run(5)
-    assert module.optical.password_accepted is False
+    assert module.parts.optical.password_accepted is False
     assert module.meter.images == images
     assert all(one.header["CAUSE"] != Cause.HELLO for one in street.host.reports[told:])
 
@@ -443,7 +443,7 @@ def test_a_status_bit_is_told_when_it_is_set_and_an_advisory_rides_on_the_next_r
     module = street.device.module
     width = 3 + module.meter.context.fmt.dim_mfg_status_used if module.meter else 3
     for octets in (b"\0\x10", b"\0\x10", b"\0\0", b"\0\x10"):
-        module.watching._status.seen(octets.ljust(width, b"\0"), street.world.now_us)
+        module.parts.watching._status.seen(octets.ljust(width, b"\0"), street.world.now_us)
     assert not codes(street)
     street.run(1000)
     assert codes(street) == [(AlarmSource.METER_STATUS, 12)] * 2
@@ -472,7 +472,7 @@ def test_a_nominal_voltage_that_is_not_provisioned_is_learned(profile: str) -> N
     street.provision(OUTAGE=learn, SCHEDULES=schedules(schedule()))
     street.run(1000)
     module, meter = street.device.module, street.device.meter
-    learned = dict(module.memory.nominal_v)
+    learned = dict(module.parts.memory.nominal_v)
     assert learned and all(volts > 100 for volts in learned.values())
     assert voltage_alarms(street) == []
     meter.inject("swell", street.world.now_us, percent=120)
@@ -483,10 +483,10 @@ def test_a_nominal_voltage_that_is_not_provisioned_is_learned(profile: str) -> N
     meter.relieve("swell", street.world.now_us)
     street.run(1000)
     assert set(voltage_alarms(street)) == {(ModuleAlarm.SWELL, one) for one in ("began", "ended")}
-    assert street.device.module.memory.nominal_v == learned, "kept over the restart"
+    assert street.device.module.parts.memory.nominal_v == learned, "kept over the restart"
     street.provision(OUTAGE={**learn, "NOMINAL_V": 100})
     street.run(1000)
-    assert not street.device.module.memory.nominal_v
+    assert not street.device.module.parts.memory.nominal_v
 
 
 @pytest.mark.parametrize(

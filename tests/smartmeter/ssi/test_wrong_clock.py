@@ -30,7 +30,7 @@ FAR = [-2 * YEAR_S, -3 * DAY_S, -3 * HOUR_S, -720, 720, 901, 3 * HOUR_S, 3 * DAY
 def apart_s(street: Street) -> int:
     """Give how far the module's clock is from the TMS's."""
     now_us = street.world.now_us
-    own, true = street.device.module.calendar.utc_s(now_us), street.calendar.utc_s(now_us)
+    own, true = street.device.module.parts.calendar.utc_s(now_us), street.calendar.utc_s(now_us)
     assert own is not None and true is not None
     return own - true
 
@@ -216,10 +216,10 @@ def test_where_nobody_tells_the_time_it_believes_the_meter_after_a_while() -> No
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
     module = street.device.module
-    assert apart_s(street) == 3 * HOUR_S and len(module.outbox) >= 3
+    assert apart_s(street) == 3 * HOUR_S and len(module.parts.outbox) >= 3
     street.device.bearer_up("link", street.world.now_us)
     street.run(60)
-    assert abs(apart_s(street)) <= 1 and not len(module.outbox)
+    assert abs(apart_s(street)) <= 1 and not len(module.parts.outbox)
     assert len(street.host.intervals()) == len(street.journal) > before
 
 

@@ -76,7 +76,7 @@ async def living(server: TmsServer) -> AsyncIterator[ModuleKeys]:
     await eventually(lambda: server.store.number(provisioned) == 1, "provisioned")
     module = street.houses[ESN].device.module
     assert module is not None
-    yield module.keys
+    yield module.parts.keys
     await ended(running)
 
 
