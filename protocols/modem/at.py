@@ -104,6 +104,8 @@ class AtModem:
         self._buffer = bytearray()
         #: The end of what came in the call: its NO CARRIER may come in pieces.
         self._tail = b""
+        #: The line feed of CONNECT is still to come: it is no octet of the call.
+        self._feeds = False
         self._due_us: int | None = None
         self._out = bytearray()
         self._events: list[Event] = []
@@ -131,7 +133,11 @@ class AtModem:
         self._put(_Command(f"ATD{number}", "dial", DIAL_US, calls=True), now_us)
 
     def answer(self, now_us: int) -> None:
-        """Take a call that rings."""
+        """Take a call that rings; once, however often it rings meanwhile."""
+        if self._current is not None and self._current.calls:
+            return
+        if any(command.calls for command in self._queue):
+            return
         self._put(_Command("ATA", "answer", DIAL_US, calls=True), now_us)
 
     def send(self, octets: bytes) -> None:
@@ -174,7 +180,7 @@ class AtModem:
             del self._buffer[: end + 1]
             if line:
                 self._take_line(line, now_us)
-        rest, self._buffer = bytes(self._buffer).removeprefix(b"\n"), bytearray()
+        rest, self._buffer, self._feeds = bytes(self._buffer), bytearray(), True
         if rest:
             self._take_call(rest, now_us)
 
@@ -258,6 +264,8 @@ class AtModem:
         self._next(now_us)
 
     def _take_call(self, data: bytes, now_us: int) -> None:
+        if self._feeds:
+            data, self._feeds = data.removeprefix(b"\n"), False
         before = len(self._tail)
         heard = self._tail + data
         self._tail = heard[-len(LOST) :]

@@ -117,6 +117,31 @@ def test_what_follows_connect_at_once_belongs_to_the_call() -> None:
     assert modem.events() == [Connected(), DataArrived(b"\xee\x01")]
 
 
+@pytest.mark.parametrize("split", range(1, 16))
+def test_what_follows_connect_belongs_to_the_call_in_any_split(split: int) -> None:
+    modem = AtModem()
+    modem.answer(0)
+    heard = b"\r\nCONNECT\r\n\n\xee\x01"
+    modem.receive(heard[:split], 1)
+    modem.receive(heard[split:], 1)
+    connected, *arrived = modem.events()
+    assert connected == Connected()
+    assert b"".join(one.octets for one in arrived if isinstance(one, DataArrived)) == b"\n\xee\x01"
+
+
+def test_a_call_that_rings_again_before_it_is_taken_is_taken_once() -> None:
+    modem = AtModem()
+    modem.command("ATI", 0)
+    modem.answer(0)
+    modem.answer(0)
+    modem.receive(b"\r\nOK\r\n", 1)
+    modem.answer(1)
+    assert modem.outgoing() == b"ATI\rATA\r"
+    modem.receive(b"\r\nCONNECT\r\n", 2)
+    modem.receive(b"\r\nNO CARRIER\r\n", 3)
+    assert modem.outgoing() == b"" and modem.line is Line.COMMAND
+
+
 def test_hanging_up_keeps_silence_around_the_escape() -> None:
     modem = online()
     modem.hang_up(100)
