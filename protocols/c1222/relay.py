@@ -37,10 +37,7 @@ from protocols.c1222.registrar import Change, Registrar
 from protocols.c1222.registration import REGISTER
 from protocols.c1222.relay_services import RelayServices
 from protocols.c1222.security import CLEAR, check_control
-from protocols.c1222.services import (
-    DEREGISTER,
-    encode_service,
-)
+from protocols.c1222.services import DEREGISTER, encode_service
 from protocols.c1222.waiting import WaitingRoom
 from protocols.c1222.ways import Ways
 from protocols.machine import US_PER_S, earliest
@@ -143,16 +140,13 @@ class Relay:
             self.counts[f"dropped {error.told}"] += 1
             return
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
-        if apdu.is_response and not (where is Addressed.HERE and apdu.called is not None):
-            self._return(path, apdu, octets, now_us)
-        elif where is Addressed.HERE and path != self.upstream and self._is_for_upstream(apdu):
+        # Who has asked without a title is answered to none.
+        if where is not Addressed.HERE or (apdu.is_response and apdu.called is None):
+            self._pass_on(path, apdu, octets, where, now_us)
+        elif path != self.upstream and self._is_for_upstream(apdu):
             self._forward_by(self.upstream, path, apdu, octets, now_us)
-        elif where is Addressed.HERE:
-            self._deliver(path, octets, now_us)
-        elif apdu.called is not None and is_group(apdu.called):
-            self._spread(path, apdu, octets, where, now_us)
         else:
-            self._forward(path, apdu, octets, now_us)
+            self._deliver(path, octets, now_us)
 
     def asked(self, event: RequestArrived) -> None:
         """Whoever asks who is here may be a relay whose way up is new; see ``ask_above``."""
@@ -175,17 +169,12 @@ class Relay:
         except ApduRejected:
             return False
         where = addressed(self.node.title, apdu.called, self.node.settings.groups)
-        if apdu.called is None:  # who has asked without a title is answered to none
+        if apdu.called is None:
             if not apdu.is_response or not self._due.is_due(_key_of_answer(apdu), path):
                 return False
         elif where is not Addressed.ELSEWHERE:
             return False
-        if apdu.is_response:
-            self._return(path, apdu, octets, now_us)
-        elif apdu.called is not None and is_group(apdu.called):
-            self._spread(path, apdu, octets, where, now_us)
-        else:
-            self._forward(path, apdu, octets, now_us)
+        self._pass_on(path, apdu, octets, where, now_us)
         return True
 
     def path_failed(self, path: Hashable) -> None:
@@ -247,6 +236,17 @@ class Relay:
         return changes
 
     # Forwarding.
+
+    def _pass_on(
+        self, path: Hashable, apdu: Apdu, octets: bytes, where: Addressed, now_us: int
+    ) -> None:
+        """Send on what is for others, or for others too."""
+        if apdu.is_response:
+            self._return(path, apdu, octets, now_us)
+        elif apdu.called is not None and is_group(apdu.called):
+            self._spread(path, apdu, octets, where, now_us)
+        else:
+            self._forward(path, apdu, octets, now_us)
 
     def _forward(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         assert apdu.called is not None
