@@ -10,7 +10,7 @@ back the way it came, a group's message passes once, any other a few times.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +39,7 @@ from protocols.c1222.relay_services import RelayServices
 from protocols.c1222.security import CLEAR, check_control
 from protocols.c1222.services import DEREGISTER, encode_service
 from protocols.c1222.waiting import WaitingRoom
-from protocols.c1222.ways import Ways
+from protocols.c1222.ways import RelayOwner, Ways
 from protocols.machine import US_PER_S, earliest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
@@ -76,18 +76,8 @@ class _Group:
 class Relay:
     """One relay.
 
-    * ``node``: its own title, keys and transactions.
-    * ``upstream``: the path to the next relay or the master; None at the top.
-
-    What its owner knows and does:
-
-    * ``ways``: gives the path to a title, ``members`` those to all below a title.
-    * ``seek``: begins to look for a title, and tells whether there is hope; then the message
-      waits until ``way_found`` or ``way_lost``.
-    * ``call``: the same for a title whose way is silent, but perhaps only slow.
-    * ``moved``: is told of a title that answered by the way that was looked for.
-    * ``learned``: is told of a title whose way was learned from what passed; None: of its loss.
-    * ``address_of``: the native address of a path's far end; with True our own, as seen there.
+    ``node`` is its own title, keys and transactions, ``upstream`` the path to the next relay or
+    the master; None at the top.
     """
 
     def __init__(
@@ -96,29 +86,22 @@ class Relay:
         registrar: Registrar | None = None,
         upstream: Hashable | None = None,
         settings: RelaySettings | None = None,
-        ways: Callable[[ApTitle], Hashable | None] = lambda title: None,
-        members: Callable[[_Title], set[Hashable]] = lambda prefix: set(),
-        seek: Callable[[ApTitle], bool] = lambda title: False,
-        call: Callable[[ApTitle], bool] = lambda title: False,
-        moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None,
-        learned: Callable[[ApTitle, Hashable | None], None] = lambda title, path: None,
-        address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b"",
+        owner: RelayOwner | None = None,
     ) -> None:
         self.node, self.registrar, self.upstream = node, registrar, upstream
-        self._members, self._call = members, call
-        self._moved, self._learned = moved, learned
-        self._waiting, self._address_of = WaitingRoom(seek), address_of
+        self._owner = owner = owner or RelayOwner()
         self._settings = settings or RelaySettings()
         self.counts: Counter[str] = Counter()
         keep_us = self._settings.route_s * US_PER_S
-        self._ways = Ways(upstream, ways, self._settings.max_routes, keep_us)
+        self._ways = Ways(upstream, owner, self._settings.max_routes, keep_us)
+        self._waiting = WaitingRoom()
         self._due = AnswersDue(self._settings.max_pending)
         self._passages = Passages()
         self._groups: OrderedDict[Hashable, _Group] = OrderedDict()
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._services = RelayServices(
-            node, registrar, self._ways, self.counts, self._registered_by, address_of
+            node, registrar, self._ways, self.counts, self._registered_by, owner
         )
 
     def routes(self) -> dict[_Title, Hashable]:
@@ -258,7 +241,7 @@ class Relay:
         way = self._ways.known(apdu.called, now_us)
         if way == path and self.upstream is not None:
             way = self.upstream  # it did not find its target there
-        if way is None and self._waiting.is_sought(apdu.called):
+        if way is None and self._owner.seek(apdu.called):
             if not self._waiting.take(path, apdu, octets, now_us):
                 self._error(path, apdu, ResponseCode.bsy)
             return
@@ -341,7 +324,7 @@ class Relay:
             self._go_too(asked.next[0], asked.came, apdu, octets, now_us)
         elif self.upstream not in (None, asked.came):
             self._go_too(self.upstream, asked.came, apdu, octets, now_us)
-        elif apdu.called is not None and self._call(apdu.called):
+        elif apdu.called is not None and self._owner.call(apdu.called):
             self._waiting.take(asked.came, apdu, octets, now_us, went=True)
 
     def _go_too(
@@ -363,7 +346,7 @@ class Relay:
             return
         self._ways.moved(title, asked.went, asked.too, now_us)
         if asked.too != self.upstream:
-            self._moved(title, asked.too)
+            self._owner.moved(title, asked.too)
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:
         """Bring an answer back: the way its request came, else by the title that it goes to."""
@@ -388,7 +371,7 @@ class Relay:
             self._learn(waiting[0], path, apdu, now_us)
             title = departed_title(waiting[0].apdu, apdu) if path == self.upstream else None
             if title is not None and self._ways.departed(title, waiting[0].came, now_us):
-                self._learned(title, None)
+                self._owner.learned(title, None)
         for asked in waiting:
             self._send(asked.came, apdu, octets, now_us)
             if belongs(asked) and path in asked.ways:
@@ -407,7 +390,7 @@ class Relay:
 
     def _is_same_host(self, one: Hashable, other: Hashable) -> bool:
         """Tell whether two paths lead to one address, whatever the ports and the protocols."""
-        addresses = (self._address_of(path, False) for path in (one, other))
+        addresses = (self._owner.address_of(path, False) for path in (one, other))
         # Port and protocol are the last three octets.
         first, second = (address[:-3] for address in addresses)
         return bool(first) and first == second
@@ -439,7 +422,7 @@ class Relay:
         if not self._ways.routes.learn(title.absolute, path, proven, now_us):
             self.counts["refused another's title"] += 1
         else:
-            self._learned(title, path)
+            self._owner.learned(title, path)
             self._go_on(title, path, now_us)
 
     def _go_on(self, title: ApTitle, path: Hashable, now_us: int) -> None:
@@ -471,7 +454,7 @@ class Relay:
             self._deliver(path, octets, now_us)
         arcs = apdu.called.absolute
         prefix = arcs[:-1] if arcs[-1] == 0 else arcs[:-2]
-        ways = self._ways.routes.below(prefix) | self._members(prefix)
+        ways = self._ways.routes.below(prefix) | self._owner.members(prefix)
         ways |= {self.upstream} if self.upstream is not None else set()
         for way in sorted(ways - {path}, key=repr):
             self._send(way, apdu, octets, now_us)

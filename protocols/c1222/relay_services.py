@@ -22,7 +22,7 @@ from protocols.c1222.services import (
     decode_service,
     encode_service,
 )
-from protocols.c1222.ways import Ways
+from protocols.c1222.ways import RelayOwner, Ways
 from protocols.psem.codec import MalformedRequest
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
@@ -37,8 +37,8 @@ _OK = bytes([ResponseCode.ok])
 class RelayServices:
     """The services of one relay.
 
-    ``learn`` is told of a title and the path by which it registered, ``address_of`` is as
-    the relay's.  ``changes`` are those of the registrar's list that nobody has taken yet.
+    ``learn`` is told of a title and the path by which it registered.  ``changes`` are those of
+    the registrar's list that nobody has taken yet.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class RelayServices:
         ways: Ways,
         counts: Counter[str],
         learn: Callable[[ApTitle, Hashable, int], None],
-        address_of: Callable[[Hashable, bool], bytes],
+        owner: RelayOwner,
     ) -> None:
         self._node, self._registrar, self._ways = node, registrar, ways
-        self._counts, self._learn, self._address_of = counts, learn, address_of
+        self._counts, self._learn, self._owner = counts, learn, owner
         self.changes: list[Change] = []
 
     def serve(self, event: RequestArrived, octets: bytes, now_us: int) -> bytes:
@@ -80,7 +80,7 @@ class RelayServices:
         if event.key_id is not None and asked.title is not None and asked.title.absolute != own:
             self._counts["refused another's title"] += 1
             return bytes([ResponseCode.isc])
-        heard_at = self._address_of(event.path, False)
+        heard_at = self._owner.address_of(event.path, False)
         answer = self._registrar.register(asked, now_us, heard_at)
         self.take_changes(event.path, now_us)
         return answer
@@ -132,5 +132,5 @@ class RelayServices:
         here = self._node.title is not None and title.absolute == self._node.title.absolute
         above = self._ways.is_above(title, now_us)
         if here or above or entry is not None or self._ways.known(title, now_us) is not None:
-            return self._address_of(asker, True)
+            return self._owner.address_of(asker, True)
         return b""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from protocols.c1222.ap_title import ApTitle
@@ -32,19 +32,10 @@ class Waiting:
 
 
 class WaitingRoom:
-    """Holds messages while ``seek`` has somebody looked for.
+    """Holds messages while somebody is looked for."""
 
-    ``seek`` is told a title, begins to look for a way to it and tells whether that has
-    any hope; it is asked for every message, so it must bear that.
-    """
-
-    def __init__(self, seek: Callable[[ApTitle], bool]) -> None:
-        self._seek = seek
+    def __init__(self) -> None:
         self._waiting: list[Waiting] = []
-
-    def is_sought(self, title: ApTitle) -> bool:
-        """Have a title looked for; tell whether a message to it may wait."""
-        return self._seek(title)
 
     def take(
         self, came: Hashable, apdu: Apdu, octets: bytes, now_us: int, went: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.routes import RouteTable
@@ -21,17 +22,39 @@ MAX_ABOVE = 1024
 MAX_RELAYS, MAX_ASKED = 256, 16
 
 
+@dataclass(frozen=True)
+class RelayOwner:
+    """What the owner of a relay knows and does.
+
+    * ``way_to``: gives the path to a title, ``members`` those to all below a title.
+    * ``seek``: begins to look for a title, and tells whether there is hope; then the message
+      waits until ``way_found`` or ``way_lost``.  It is asked for every message.
+    * ``call``: the same for a title whose way is silent, but perhaps only slow.
+    * ``moved``: is told of a title that answered by the way that was looked for.
+    * ``learned``: is told of a title whose way was learned from what passed; None: of its loss.
+    * ``address_of``: the native address of a path's far end; with True our own, as seen there.
+    """
+
+    way_to: Callable[[ApTitle], Hashable | None] = lambda title: None
+    members: Callable[[_Title], set[Hashable]] = lambda prefix: set()
+    seek: Callable[[ApTitle], bool] = lambda title: False
+    call: Callable[[ApTitle], bool] = lambda title: False
+    moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None
+    learned: Callable[[ApTitle, Hashable | None], None] = lambda title, path: None
+    address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
+
+
 class Ways:
-    """The ways of one relay.  ``given`` are paths that its owner knows."""
+    """The ways of one relay."""
 
     def __init__(
         self,
         upstream: Hashable | None,
-        given: Callable[[ApTitle], Hashable | None],
+        owner: RelayOwner,
         max_routes: int,
         keep_us: int,
     ) -> None:
-        self._upstream, self._given = upstream, given
+        self._upstream, self._owner = upstream, owner
         self.routes = RouteTable(max_routes, keep_us)
         self._heard = RouteTable(max_routes, keep_us)
         self._above = RouteTable(MAX_ABOVE, keep_us)
@@ -40,7 +63,7 @@ class Ways:
 
     def known(self, title: ApTitle, now_us: int) -> Hashable | None:
         """Give the path of the longest title that is the wanted one, or above it."""
-        given = self._given(title)
+        given = self._owner.way_to(title)
         return self.routes.way(title.absolute, now_us) if given is None else given
 
     def to(self, title: ApTitle, now_us: int) -> Hashable | None:

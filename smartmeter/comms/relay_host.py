@@ -15,6 +15,7 @@ from protocols.c1222.node import Node, NodeSettings
 from protocols.c1222.registrar import Registrar
 from protocols.c1222.relay import Relay, RelaySettings
 from protocols.c1222.relay_services import IN_CLEAR, IN_CLEAR_WITH_KEYS
+from protocols.c1222.ways import RelayOwner
 from protocols.transports.port import system_words
 from smartmeter.base.clock import US_PER_S, Calendar, monotonic_us, wall_utc_us
 from smartmeter.base.errors import StorageError
@@ -96,15 +97,13 @@ class RelayHost:
         self.listener = Listener(self, MAX_APDU_OCTETS, segment_octets=segment_octets)
         to_nodes = ClientTls(self._tls) if listen_tls else None
         self.finder = WayFinder(self._native, self.listener, self, to_nodes)
-        self.relay = Relay(
-            node,
-            registrar,
-            UPSTREAM if upstream else None,
+        owner = RelayOwner(
             seek=self.finder.seek,
             call=self.finder.call,
             learned=self._learned,
             address_of=_address_of,
         )
+        self.relay = Relay(node, registrar, UPSTREAM if upstream else None, owner=owner)
         self._bearer: Bearer | None = None
         if upstream is not None:
             self._bearer = make_bearer(

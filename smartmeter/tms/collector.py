@@ -36,6 +36,7 @@ from protocols.c1222.services import (
     decode_service,
     whole_write,
 )
+from protocols.c1222.ways import RelayOwner
 from protocols.errors import LocalProtocolError
 from protocols.machine import Event
 from protocols.psem.codec import MalformedRequest
@@ -118,12 +119,14 @@ class Collector:
         #: The TMS is its own master relay: what is for others goes on by this.
         self.relay = Relay(
             self.node,
-            ways=self._way_to,
-            members=self._members,
-            seek=lambda title: self.seek(title),
-            call=lambda title: self.seek(title),
-            moved=self._moved,
-            address_of=lambda path, own: self.address_of(path, own),
+            owner=RelayOwner(
+                way_to=self._way_to,
+                members=self._members,
+                seek=lambda title: self.seek(title),
+                call=lambda title: self.seek(title),
+                moved=self._moved,
+                address_of=lambda path, own: self.address_of(path, own),
+            ),
         )
         #: Begins to call a node that has no connection; tells whether there is hope.
         self.seek: Callable[[ApTitle], bool] = lambda title: False

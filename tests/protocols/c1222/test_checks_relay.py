@@ -14,6 +14,7 @@ from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.registration import Register, decode_registered, serial_uid
 from protocols.c1222.relay import Relay, RelaySettings
 from protocols.c1222.services import Deregister, Resolve, Trace, encode_service
+from protocols.c1222.ways import RelayOwner
 from protocols.psem.codec import encode_request
 from protocols.psem.services import FullRead, Identify
 from tests.protocols.c1222.conversation import (
@@ -382,7 +383,8 @@ def test_what_comes_from_upstream_without_a_called_title_does_not_go_back() -> N
 
 
 def test_nothing_goes_back_to_who_sent_it() -> None:
-    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), seek=lambda title: True)
+    owner = RelayOwner(seek=lambda title: True)
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), owner=owner)
     asked = request([READ_1], 7, lock(), called=METER)
     relay.receive("host", asked, NOW_US)
     assert relay.outgoing() == []  # it waits
@@ -578,10 +580,8 @@ def test_an_answer_on_a_second_connection_comes_back_and_no_way_is_learned_from_
 
 def test_a_relay_tells_its_own_address_for_whoever_answers_above_it() -> None:
     """So that a node which asks everybody for its master finds the relay before it (11.5)."""
-    own = bytes.fromhex("c0000205048111")
-    relay = Relay(
-        Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up", address_of=lambda path, mine: own
-    )
+    owner = RelayOwner(address_of=lambda path, own: bytes.fromhex("c0000205048111"))
+    relay = Relay(Node(FIRST, Ring(), Clock(), None, OPEN), upstream="up", owner=owner)
 
     def looked_for(title: ApTitle, number: int) -> list[bytes]:
         asked = request([encode_service(Resolve(title))], number, called=None, calling=None)
@@ -594,7 +594,7 @@ def test_a_relay_tells_its_own_address_for_whoever_answers_above_it() -> None:
     assert path == "up" and decode_apdu(asked).called is None
     answer = Envelope(9, FIRST, MASTER, decode_apdu(asked).calling_invocation_id)
     relay.receive("up", build_apdu(answer, [bytes.fromhex("0003010000")]), NOW_US)
-    assert looked_for(MASTER, 2) == [b"\0\7" + own]
+    assert looked_for(MASTER, 2) == [bytes.fromhex("0007c0000205048111")]
     assert looked_for(ApTitle.parse(".8"), 3) == []
     relay.path_failed("up")
     assert looked_for(MASTER, 4) == []

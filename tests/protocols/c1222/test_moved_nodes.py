@@ -10,6 +10,7 @@ from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.registration import Register
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import encode_service
+from protocols.c1222.ways import RelayOwner
 from tests.protocols.c1222.conversation import (
     HOST,
     KEY_ID,
@@ -217,8 +218,10 @@ def test_a_node_whose_connection_is_silent_is_called_where_it_listens(
     relay = Relay(
         Node(MASTER, Ring(), Clock(), None, OPEN),
         Registrar(ApTitle.parse(".7")),
-        call=lambda title: not sought.append(title),  # type: ignore[func-returns-value]
-        moved=lambda title, path: moved.append((title, path)),
+        owner=RelayOwner(
+            call=lambda title: not sought.append(title),  # type: ignore[func-returns-value]
+            moved=lambda title, path: moved.append((title, path)),
+        ),
     )
     node = Node(METER, Ring(), Clock(), SecurityState(9), OPEN)
     client = Node(HOST, Ring(), Clock(), SecurityState(700), OPEN)
@@ -260,7 +263,8 @@ def test_a_node_whose_connection_is_silent_is_called_where_it_listens(
 
 
 def test_who_cannot_be_called_either_may_still_answer_and_is_told_of_once() -> None:
-    relay = Relay(Node(MASTER, Ring(), Clock(), None, OPEN), call=lambda title: True)
+    owner = RelayOwner(call=lambda title: True)
+    relay = Relay(Node(MASTER, Ring(), Clock(), None, OPEN), owner=owner)
     relay.way_found(METER, "own", NOW_US)
     relay.receive("client", request([READ_1], called=METER), NOW_US)
     relay.expire(NOW_US + 10_000_000)

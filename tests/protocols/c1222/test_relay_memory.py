@@ -5,6 +5,7 @@ import tracemalloc
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import Deregister, encode_service
+from protocols.c1222.ways import RelayOwner
 from tests.protocols.c1222.conversation import (
     HOST,
     METER,
@@ -34,9 +35,8 @@ def test_a_relay_keeps_nothing_of_what_it_refuses() -> None:
 
 def test_a_title_that_was_given_up_is_unknown_to_the_relays_on_the_way_too() -> None:
     chain, learned = Chain(), []
-    chain.first = Relay(
-        chain.first.node, None, "second", learned=lambda title, path: learned.append((title, path))
-    )
+    owner = RelayOwner(learned=lambda title, path: learned.append((title, path)))
+    chain.first = Relay(chain.first.node, None, "second", owner=owner)
     chain.register()
     leaving = encode_service(Deregister(METER))
     chain.meter.server.node.request([leaving], MASTER, "first", NOW_US)
