@@ -35,6 +35,7 @@ class ServedMachine:
         capture = active() if captured else None
         self._line = LineCapture(capture) if capture is not None else None
         self._woken = asyncio.Event()
+        self._fault: Exception | None = None
 
     def feed(self, data: bytes) -> None:
         """Give the machine bytes from the line."""
@@ -43,6 +44,14 @@ class ServedMachine:
         self._machine.receive(data, monotonic_us())
         self.flush()
         self._woken.set()
+
+    def take(self, data: bytes) -> None:
+        """Feed it where nobody hears of an error: ``run`` ends with it instead."""
+        try:
+            self.feed(data)
+        except Exception as error:
+            self._fault = error
+            self._woken.set()
 
     def flush(self) -> None:
         """Write what the machine has to say."""
@@ -60,7 +69,7 @@ class ServedMachine:
     async def run(self) -> None:
         """Keep the machine's deadlines until cancelled; it may speak first, as to a modem."""
         self.flush()
-        while True:
+        while self._fault is None:
             due_us = self._machine.deadline_us()
             wait_s = MAX_SLEEP_S if due_us is None else (due_us - monotonic_us()) / 1e6
             if wait_s > 0:
@@ -73,6 +82,7 @@ class ServedMachine:
                 self._machine.expire(monotonic_us())
                 self.flush()
                 await asyncio.sleep(0)
+        raise self._fault
 
 
 async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> None:
@@ -106,7 +116,7 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
     os.set_blocking(ours, False)
     served = ServedMachine(machine, lambda data: _write_all(ours, data))
     loop = asyncio.get_running_loop()
-    loop.add_reader(ours, lambda: served.feed(_read(ours)))
+    loop.add_reader(ours, lambda: served.take(_read(ours)))
     try:
         ready()
         await served.run()
@@ -205,7 +215,7 @@ async def serve_tcp(machine: Machine, host: str, port: int, ready: Callable[[int
             while data := await reader.read(READ_OCTETS):
                 if line is not writer:
                     break
-                served.feed(data)
+                served.take(data)
         writer.close()
         if line is writer:
             line = None
