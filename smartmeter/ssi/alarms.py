@@ -54,6 +54,8 @@ class Alarms:
         self._memory = memory
         self._default = Disposition.LOG
         self._entries: dict[tuple[int, int], Disposition] = {}
+        #: An alarm may be among what is kept, also since before a start.
+        self.alarm_waits = True
 
     def configure(self, table: Mapping[str, Any]) -> None:
         """Take the DISPOSITION table."""
@@ -118,6 +120,8 @@ class Alarms:
         What counts is added to the same that waits.  Of too many the oldest give way, counted in
         one more exception.
         """
+        if value["DISPOSITION"] == Disposition.ALARM:
+            self.alarm_waits = True
         if not self._added(value):
             image = ssi_tables.encode(SsiTable.ALARM, value).hex()
             self._memory.advisories = [*self._memory.advisories, image]
@@ -159,6 +163,8 @@ class Alarms:
 
     def take(self, disposition: Disposition) -> list[dict[str, Any]]:
         """Give the exceptions of a disposition that wait, as values, and forget them."""
+        if disposition is Disposition.ALARM:
+            self.alarm_waits = False
         if not self._memory.advisories:
             return []
         images = {image: bytes.fromhex(image) for image in self._memory.advisories}

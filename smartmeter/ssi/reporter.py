@@ -164,6 +164,14 @@ class Reporter:
         if waiting[:-MAX_OUTAGES]:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "outages were dropped", now_us, 1)
 
+    def tell_late(self, now_us: int) -> None:
+        """Report alarms that were kept with a commit after which none told of them.
+
+        Where that takes the place of no other report, which would be an exception again.
+        """
+        if self.alarms.alarm_waits and not self._outbox.victims(1):
+            self._tell_kept(now_us)
+
     def _tell_kept(self, now_us: int) -> None:
         alarms = self.alarms.take(Disposition.ALARM)
         if alarms:

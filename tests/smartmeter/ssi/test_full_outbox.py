@@ -13,6 +13,7 @@ from ansi_tables.ssi_tables import (
     SsiTable,
 )
 from smartmeter.base.clock import US_PER_S
+from smartmeter.base.errors import StorageError
 from smartmeter.ssi.alarms import MAX_ADVISORIES, Alarms
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.outbox import LOG_SET
@@ -21,6 +22,7 @@ from tests.smartmeter.ssi.host import (
     OUTAGE,
     Street,
     command,
+    failing_memory,
     own_write,
     raise_alarms,
     schedule,
@@ -150,3 +152,43 @@ def test_advisories_that_are_too_many_are_counted_and_lost_intervals_are_one_num
     sags = [one for one in waiting if one["CODE"] == ModuleAlarm.SAG]
     assert len(waiting) == MAX_ADVISORIES and values[ModuleAlarm.GAP] == 11
     assert values[ModuleAlarm.OUTBOX_OVERFLOW] == MAX_ADVISORIES + 5 - len(sags)
+
+
+def telling_at_once(code: ModuleAlarm) -> Street:
+    """Have a module without a schedule that tells this of itself at once."""
+    street = Street()
+    street.run(10)
+    entries = [{"SOURCE": AlarmSource.MODULE, "CODE": code, "DISPOSITION": Disposition.ALARM}]
+    street.provision(DISPOSITION={"DEFAULT": Disposition.LOG, "ENTRIES": entries})
+    street.run(60)
+    return street
+
+
+def test_a_gap_of_which_the_meter_has_nothing_left_is_told_at_once_where_that_is_wanted() -> None:
+    street = telling_at_once(ModuleAlarm.GAP)
+    memory = street.device.module.parts.memory
+    memory.add_gap([1, memory.profile_epoch(1), -50, -40])
+    street.device.expire(street.world.now_us)
+    street.run(60)
+    [gap] = [one for one in street.host.parts(SsiTable.ALARM) if one["CODE"] == ModuleAlarm.GAP]
+    assert gap["VALUE"] == 10 and not memory.profile_gaps and not memory.advisories
+
+
+def test_dropped_reports_are_told_at_once_also_where_the_power_goes_before_the_alarm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    street = telling_at_once(ModuleAlarm.OUTBOX_OVERFLOW)
+    memory = failing_memory(street)
+    street.host.refusing = True
+    raise_alarms(street, 12)
+    memory.fails_in = 2
+    with pytest.raises(StorageError):
+        raise_alarms(street, 1)
+    street.device.restart(street.world.now_us)
+    street.run(60)
+    street.host.refusing = False
+    street.run(300)
+    told = street.host.parts(SsiTable.ALARM)
+    dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
+    assert dropped == [street.device.module.parts.memory.reports_dropped]
