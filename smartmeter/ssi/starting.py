@@ -92,16 +92,19 @@ class Starting:
         return True
 
     def tell_upgrade(self, now_us: int) -> None:
-        """Tell what became of an upgrade: the truth, from whichever version runs now."""
-        upgrade = self._parts.upgrade
+        """Tell what became of an upgrade: the truth, from whichever version runs now.
+
+        Once: that it is told is durable with the exception that tells it.
+        """
+        parts, upgrade = self._parts, self._parts.upgrade
         news = upgrade.news
         if news is None:
             return
         well = news is UpgradeResult.CONFIRMED
         code = ModuleAlarm.UPGRADED if well else ModuleAlarm.UPGRADE_FAILED
         text = f"{news.name.lower().replace('_', ' ')}: runs {upgrade.boot.version}"
-        self._parts.reporter.raise_own(code, text, now_us, news)
-        upgrade.news_told()
+        parts.reporter.keep_own(code, text, now_us, news)
+        upgrade.news_told(parts.memory.pages())
         self.hello = True
 
     def configure(self, now_us: int) -> None:

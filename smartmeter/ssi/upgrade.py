@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -84,10 +85,10 @@ class Upgrade:
         """Give the outcome of an upgrade that nobody was told of yet."""
         return None if self._progress.told else UpgradeResult(self._progress.result)
 
-    def news_told(self) -> None:
-        """Somebody was told."""
+    def news_told(self, also: Mapping[str, bytes | None]) -> None:
+        """Somebody is told, by other pages in this commit."""
         self._progress.told = True
-        self._nvram.commit(self._page())
+        self._nvram.commit({**also, **self._page()})
 
     @property
     def on_trial(self) -> bool:

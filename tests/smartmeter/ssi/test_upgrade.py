@@ -5,6 +5,7 @@ The table of topics after NISTIR 7823 is in ``docs/upgrade_tests.rst``.
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from ansi_tables import ssi_tables
 from ansi_tables.ssi_tables import (
+    AlarmSource,
     Command,
+    Disposition,
     ModuleAlarm,
     SsiTable,
     UpgradeResult,
@@ -21,6 +24,7 @@ from ansi_tables.ssi_tables import (
 from protocols.psem.codec import encode_request
 from protocols.psem.services import OffsetRead
 from smartmeter.base import signing
+from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.network.faults import Partition
 from smartmeter.simulation.fleet import Fleet, FleetSettings
@@ -346,6 +350,31 @@ def test_a_version_that_does_not_reach_its_tms_is_rolled_back_and_told(
     assert alarm["VALUE"] == UpgradeResult.ROLLED_BACK
     version = decoded(SsiTable.MODULE_VERSION, street.ask(own_read(SsiTable.MODULE_VERSION))[0])
     assert version["FW_VERSION"] == VERSION
+
+
+@pytest.mark.parametrize("disposition", [Disposition.ADVISORY, Disposition.ALARM])
+@pytest.mark.parametrize("good", [True, False])
+def test_what_became_of_an_upgrade_is_told_once_whichever_write_fails(
+    monkeypatch: pytest.MonkeyPatch, good: bool, disposition: Disposition
+) -> None:
+    code = ModuleAlarm.UPGRADED if good else ModuleAlarm.UPGRADE_FAILED
+    entries = [{"SOURCE": AlarmSource.MODULE, "CODE": code, "DISPOSITION": disposition}]
+    for fails_in in range(1, 11):
+        street = street_with_key(monkeypatch)
+        street.provision(DISPOSITION={"DEFAULT": Disposition.LOG, "ENTRIES": entries})
+        memory = host.failing_memory(street)
+        upgrade = street.device.module.parts.upgrade
+        receive(upgrade, image())
+        assert upgrade.activate(image().digest, 0)
+        if not good:
+            memory.commit({slots.piece_name(1, 1): b"?" * 1024})
+        memory.fails_in = fails_in
+        with suppress(StorageError):  # the boot loader's own write may be the one
+            street.run(60)
+        street.device.restart(street.world.now_us)
+        street.run(1200)
+        told = [one for one in street.host.parts(SsiTable.ALARM) if one["CODE"] == code]
+        assert len(told) == 1, f"write {fails_in}"
 
 
 def host_cut(street: Street) -> Partition:
