@@ -133,7 +133,7 @@ class Alarms:
 
         It takes the later number: under the earlier one the TMS may have it without this.
         """
-        if not _counts(value):
+        if not counts(value):
             return False
         same, images = ("SOURCE", "CODE", "DISPOSITION", "TEXT"), list(self._memory.advisories)
         for index, waiting in enumerate(self._waiting()):
@@ -147,7 +147,7 @@ class Alarms:
 
     def _drop_oldest(self, time_s: int) -> None:
         waiting = self._waiting()
-        others = (index for index, one in enumerate(waiting) if not _counts(one))
+        others = (index for index, one in enumerate(waiting) if not counts(one))
         oldest = min(others, key=lambda index: int(waiting[index]["ALARM_NBR"]))
         images = self._memory.advisories
         self._memory.advisories = images[:oldest] + images[oldest + 1 :]
@@ -174,5 +174,6 @@ class Alarms:
         return [values[image] for image in taken]
 
 
-def _counts(value: Mapping[str, Any]) -> bool:
+def counts(value: Mapping[str, Any]) -> bool:
+    """Tell whether an exception counts something in its value."""
     return value["SOURCE"] == AlarmSource.MODULE and value["CODE"] in _COUNTS

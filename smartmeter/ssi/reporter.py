@@ -12,7 +12,7 @@ from protocols.errors import RemoteProtocolError
 from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
-from smartmeter.ssi.alarms import NO_MONITOR, Alarms
+from smartmeter.ssi.alarms import NO_MONITOR, Alarms, counts
 from smartmeter.ssi.configuration import Configuration
 from smartmeter.ssi.memory import MAX_OUTAGES, Memory
 from smartmeter.ssi.meter_data import MeterContext
@@ -127,7 +127,9 @@ class Reporter:
         memory.reports += len(drafts)
         memory.reports_dropped += len(victims)
         for victim in victims:
-            if not victim.urgent:
+            if victim.urgent:
+                self._count_again(victim)
+            else:
                 self._give_back(victim, now_us)
         if victims:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "reports were dropped", now_us, len(victims))
@@ -156,6 +158,13 @@ class Reporter:
             if outage is not None:
                 known = [outage[name] for name in ("OUTAGE_NBR", "START_TIME", "END_TIME")]
                 self._let_wait(known, now_us)
+
+    def _count_again(self, victim: Entry) -> None:
+        """Let what an exception that gives way has counted go on with the next that counts it."""
+        for service in victim.services:
+            alarm = told_by(service, SsiTable.ALARM)
+            if alarm is not None and counts(alarm):
+                self.alarms.keep(alarm)
 
     def _let_wait(self, outage: list[int], now_us: int) -> None:
         """Keep an outage (number, start, end) for the next report; the oldest give way, counted."""

@@ -192,3 +192,17 @@ def test_dropped_reports_are_told_at_once_also_where_the_power_goes_before_the_a
     told = street.host.parts(SsiTable.ALARM)
     dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
     assert dropped == [street.device.module.parts.memory.reports_dropped]
+
+
+def test_every_report_that_is_dropped_is_counted_also_where_the_alarm_that_counts_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    street = telling_at_once(ModuleAlarm.OUTBOX_OVERFLOW)
+    street.host.refusing = True
+    raise_alarms(street, 40)
+    street.host.refusing = False
+    street.run(300)
+    told = street.host.parts(SsiTable.ALARM)
+    dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
+    assert sum(dropped) == street.device.module.parts.memory.reports_dropped
