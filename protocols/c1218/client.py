@@ -111,6 +111,10 @@ class ScriptDone(Event):
     token: object
     result: Any
 
+    def outcome(self) -> Any:
+        """Give the result."""
+        return self.result
+
 
 @dataclass(frozen=True)
 class ScriptFailed(Event):
@@ -118,6 +122,10 @@ class ScriptFailed(Event):
 
     token: object
     error: ProtocolError
+
+    def outcome(self) -> Any:
+        """Raise the error."""
+        raise self.error
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,19 @@ class Conversation:
                 found = event
         return found
 
+    def wait_s(self, now_us: int, most_s: float) -> float:
+        """Give how long a shell may wait for octets now."""
+        due_us = self.client.deadline_us()
+        return most_s if due_us is None else min(most_s, max(0.0, (due_us - now_us) / 1e6))
+
+    def waited(self, data: bytes, now_us: int) -> None:
+        """Take what came while a shell waited, if anything did, and do what is due."""
+        if data:
+            self.client.receive(data, now_us)
+        due_us = self.client.deadline_us()
+        if due_us is not None and now_us >= due_us:
+            self.client.expire(now_us)
+
     def open(self) -> Script[Opened]:
         """Open a session."""
         self.opened = yield from open_session(self.settings, self.client.quirks)

@@ -121,9 +121,7 @@ class AsyncMeterPort:
         """Run a script of your own; calls of several tasks follow each other."""
         async with self._one:
             ended = await self._run(script)
-        if isinstance(ended, ScriptFailed):
-            raise ended.error
-        value: T = ended.result
+        value: T = ended.outcome()
         return value
 
     async def _run(self, script: Generator[Step, Response, Any]) -> ScriptDone | ScriptFailed:
@@ -151,15 +149,9 @@ class AsyncMeterPort:
 
     async def _wait(self) -> None:
         assert self._port is not None
-        due_us = self.client.deadline_us()
-        now_us = self._now_us()
-        wait_s = MAX_WAIT_S if due_us is None else max(0.0, (due_us - now_us) / 1e6)
-        data = await asyncio.to_thread(self._port.read, min(wait_s, MAX_WAIT_S))
-        now_us = self._now_us()
-        if data:
-            self.client.receive(data, now_us)
-        if due_us is not None and now_us >= due_us:
-            self.client.expire(now_us)
+        wait_s = self._conversation.wait_s(self._now_us(), MAX_WAIT_S)
+        data = await asyncio.to_thread(self._port.read, wait_s)
+        self._conversation.waited(data, self._now_us())
 
     async def _come_back(self, error: PortError) -> None:
         """Open a port that has gone, once it is back; what runs is told that its link was lost."""

@@ -16,7 +16,7 @@ from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings
 from protocols.c1218.transfer import Script
 from protocols.errors import LocalProtocolError, PortError, ProtocolError
-from protocols.transports.capture import LineCapture, active
+from protocols.transports.capture import noting
 from protocols.transports.port import monotonic_us
 
 T = TypeVar("T")
@@ -79,8 +79,7 @@ class _Line:
     ) -> None:
         self._name, self._reader, self._writer = name, reader, writer
         self.conversation = conversation
-        capture = active()
-        self._capture = LineCapture(capture) if capture is not None else None
+        self._note = noting()
         connected = writer.get_extra_info("socket")
         if connected is not None:
             with contextlib.suppress(OSError):
@@ -99,33 +98,21 @@ class _Line:
         client.run(script, token, monotonic_us())
         while True:
             if data := client.outgoing():
-                if self._capture is not None:
-                    self._capture.note(True, data)
+                self._note(True, data)
                 self._writer.write(data)
                 client.sent(monotonic_us())
-            for event in client.events():
-                if isinstance(event, ScriptDone | ScriptFailed) and event.token is token:
-                    ended = event
+            ended = self.conversation.heed_events(lambda baud: None, token) or ended
             if ended is not None and client.quiet:
-                break
+                result: T = ended.outcome()
+                return result
             await self._wait()
-        if isinstance(ended, ScriptFailed):
-            raise ended.error
-        result: T = ended.result
-        return result
 
     async def _wait(self) -> None:
-        client = self.conversation.client
-        due_us = client.deadline_us()
-        wait_s = MAX_WAIT_S if due_us is None else max(0.0, (due_us - monotonic_us()) / 1e6)
         data = b""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(wait_s, MAX_WAIT_S)):
+            async with asyncio.timeout(self.conversation.wait_s(monotonic_us(), MAX_WAIT_S)):
                 data = await self._read()
-        if data:
-            client.receive(data, monotonic_us())
-        if due_us is not None and monotonic_us() >= due_us:
-            client.expire(monotonic_us())
+        self.conversation.waited(data, monotonic_us())
 
     async def _read(self) -> bytes:
         try:
@@ -134,6 +121,5 @@ class _Line:
             raise PortError(f"{self._name} has gone: {error}") from error
         if not data:
             raise PortError(f"{self._name} closed the connection")
-        if self._capture is not None:
-            self._capture.note(False, data)
+        self._note(False, data)
         return data

@@ -133,9 +133,7 @@ class MeterPort:
                 if ended is not None:
                     break
                 self._come_back(error)
-        if isinstance(ended, ScriptFailed):
-            raise ended.error
-        value: T = ended.result
+        value: T = ended.outcome()
         return value
 
     def _write_out(self) -> None:
@@ -144,15 +142,9 @@ class MeterPort:
             self.client.sent(self._now_us())
 
     def _wait(self) -> None:
-        due_us = self.client.deadline_us()
-        now_us = self._now_us()
-        wait_s = MAX_WAIT_S if due_us is None else max(0.0, (due_us - now_us) / 1e6)
-        data = self._port.read(min(wait_s, MAX_WAIT_S)) if wait_s else b""
-        now_us = self._now_us()
-        if data:
-            self.client.receive(data, now_us)
-        if due_us is not None and now_us >= due_us:
-            self.client.expire(now_us)
+        wait_s = self._conversation.wait_s(self._now_us(), MAX_WAIT_S)
+        data = self._port.read(wait_s) if wait_s else b""
+        self._conversation.waited(data, self._now_us())
 
     def _come_back(self, error: PortError) -> None:
         """Open a port that has gone, once it is back; what runs is told that its link was lost."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from protocols.errors import PortError
 from protocols.machine import HangUp, Machine, SetBaud
-from protocols.transports.capture import LineCapture, active
+from protocols.transports.capture import noting
 from protocols.transports.port import monotonic_us, system_words
 
 READ_OCTETS = 4096
@@ -32,15 +32,13 @@ class ServedMachine:
         self._machine = machine
         self._write = write
         self._set_baud = set_baud
-        capture = active() if captured else None
-        self._line = LineCapture(capture) if capture is not None else None
+        self._note = noting() if captured else lambda sent, data: None
         self._woken = asyncio.Event()
         self._fault: Exception | None = None
 
     def feed(self, data: bytes) -> None:
         """Give the machine bytes from the line."""
-        if self._line is not None:
-            self._line.note(False, data)
+        self._note(False, data)
         self._machine.receive(data, monotonic_us())
         self.flush()
         self._woken.set()
@@ -56,8 +54,7 @@ class ServedMachine:
     def flush(self) -> None:
         """Write what the machine has to say."""
         if data := self._machine.outgoing():
-            if self._line is not None:
-                self._line.note(True, data)
+            self._note(True, data)
             self._write(data)
             self._machine.sent(monotonic_us())
         for event in self._machine.events():
