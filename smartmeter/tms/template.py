@@ -16,7 +16,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
@@ -241,9 +241,10 @@ def zone_table(name: str) -> dict[str, Any]:
     try:
         local: tzinfo = UTC if name == "UTC" else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError) as error:
-        raise SettingsError(
-            "template", f"no time zone {name!r:.60}", 'use a name like "America/New_York"'
-        ) from error
+        remedy = 'use a name like "America/New_York"'
+        if not available_timezones():
+            remedy = "this system knows UTC only: install the package tzdata"
+        raise SettingsError("template", f"no time zone {name!r:.60}", remedy) from error
     offsets = [_offset_s(local, day) for day in range(*ZONE_DAYS)]
     transitions = [
         {"TIME": _change(local, day), "OFFSET_S": after}

@@ -24,8 +24,13 @@ def no_database(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_utc_needs_no_database_and_a_name_that_is_not_found_is_told(no_database: None) -> None:
     assert zone_table("UTC") == {"OFFSET_S": 0, "TRANSITIONS": []}
-    with pytest.raises(SettingsError, match="no time zone 'Europe/Berlin'"):
+    with pytest.raises(SettingsError, match=r"no time zone 'Europe/Berlin'; .* tzdata"):
         zone_table("Europe/Berlin")
+
+
+def test_a_name_that_no_zone_has_is_told_with_one_that_some_has() -> None:
+    with pytest.raises(SettingsError, match="use a name like"):
+        zone_table("Mars/Olympus")
 
 
 def test_a_zone_tells_each_of_its_changes() -> None:
