@@ -51,7 +51,7 @@ class StatusBits:
             self._memory.watch[number] = [False, known or bytes(width).hex()]
 
     def seen(self, octets: bytes, now_us: int) -> None:
-        """Tell of bits that were set since the last look; the first one tells what is set already."""
+        """Tell of bits that were set since the last look; the first tells what is set already."""
         meter, memory = self._reporter.meter, self._memory
         assert meter is not None
         order = meter.context.fmt.data_order
