@@ -55,6 +55,8 @@ class Memory:
     marks: dict[str, int] = field(default_factory=dict)
     #: When each of those schedules is due, in the members of SCHEDULES that say so.
     marked: dict[str, list[int]] = field(default_factory=dict)
+    #: Runs that the TMS has asked for out of turn and that are not done: schedule, and when.
+    runs_asked: list[list[int]] = field(default_factory=list)
     #: Raised or not, and the octets last seen, by monitor number; and what that is the state of.
     watch: dict[str, list[Any]] = field(default_factory=dict)
     watched: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansi_tables.ssi_tables import Cause, Task
+from ansi_tables.ssi_tables import Task
 from protocols.c1218.client import Exchanged
 from protocols.c1222.node import MessageRejected
 from protocols.errors import LinkError, ServiceRefused
@@ -183,7 +183,7 @@ class Outcomes:
             parts.link.read_again(now_us)
         if follows.season_changed:
             for number in parts.tasks.scheduler.numbers(Task.FOLLOW_UP):
-                parts.tasks.run_now(number, Cause.SCHEDULE, now_us)
+                parts.tasks.run_now(number, now_us)
 
     def _network_event(self, event: Event, now_us: int) -> None:
         parts, starting = self._parts, self._starting

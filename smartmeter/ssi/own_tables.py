@@ -11,7 +11,6 @@ from ansi_tables.ssi_tables import (
     DEFAULT_BASE,
     NBR_SSI_TABLES,
     STAGING_OFFSET,
-    Cause,
     Command,
     CommitResult,
     SsiTable,
@@ -294,7 +293,7 @@ class OwnTables:
                 self._entries = value
             case Command.REPORT_NOW:
                 number = value["SCHEDULE_NBR"]
-                if not parts.tasks.run_now(number, Cause.ON_DEMAND, parts.latest_us):
+                if not parts.tasks.order(number, parts.latest_us):
                     return ResponseCode.onp
             case Command.SEND_CONTEXT:
                 self._starting.hello = True

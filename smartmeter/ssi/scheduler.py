@@ -181,10 +181,12 @@ class Scheduler:
             self._marks[mark] = max(self._marks[mark], run.due_s)
             self._forget(run.number)
 
-    def ask(self, run: Run) -> None:
-        """Take a run out of turn; of those that do the same one is enough."""
-        if all(one.schedule != run.schedule for one in self._asked):
-            self._asked.append(run)
+    def ask(self, run: Run) -> bool:
+        """Take a run out of turn; False where one that does the same waits, which is enough."""
+        if any(one.schedule == run.schedule for one in self._asked):
+            return False
+        self._asked.append(run)
+        return True
 
     def ended(self, run: Run) -> None:
         """Free a schedule whose run was done."""

@@ -64,6 +64,7 @@ class Starting:
             if parts.life.has(error):
                 parts.reporter.raise_own(code, text, now_us)
         self.tell_upgrade(now_us)
+        parts.tasks.go_on()
         parts.link.answered(now_us)
         if not parts.memory.reset_told:
             parts.tasks.report_reset(now_us)

@@ -77,13 +77,34 @@ class TaskRunner:
 
     # What is due.
 
-    def run_now(self, schedule_nbr: int, cause: Cause, now_us: int) -> bool:
-        """Run a schedule out of turn; False when there is no such schedule."""
-        schedule = self.scheduler.schedule(schedule_nbr)
-        if schedule is None:
+    def run_now(self, schedule_nbr: int, now_us: int) -> None:
+        """Run a schedule out of turn: what it looks for has just happened."""
+        self._ask(schedule_nbr, Cause.SCHEDULE, self._reporter.utc_s(now_us))
+
+    def order(self, schedule_nbr: int, now_us: int) -> bool:
+        """Run a schedule out of turn for the TMS: that is done also after a restart.
+
+        False when there is no such schedule.
+        """
+        if self.scheduler.schedule(schedule_nbr) is None:
             return False
-        self.scheduler.ask(Run(schedule, self._reporter.utc_s(now_us), cause, asked=True))
+        memory, asked_s = self._memory, self._reporter.utc_s(now_us)
+        if self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s):
+            others = [one for one in memory.runs_asked if one[0] != schedule_nbr]
+            memory.runs_asked = [*others, [schedule_nbr, asked_s]]
+            self._reporter.keep()
         return True
+
+    def go_on(self) -> None:
+        """After a start: run what was ordered before it and not done."""
+        for schedule_nbr, asked_s in self._memory.runs_asked:
+            self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s)
+
+    def _ask(self, schedule_nbr: int, cause: Cause, asked_s: int) -> bool:
+        schedule = self.scheduler.schedule(schedule_nbr)
+        return schedule is not None and self.scheduler.ask(
+            Run(schedule, asked_s, cause, asked=True)
+        )
 
     def report_reset(self, now_us: int) -> None:
         """Report what a demand reset has left in ST-25, as a run of its own."""
@@ -111,7 +132,7 @@ class TaskRunner:
     def _start(self, run: Run, utc_s: int, shown: Shown, now_us: int) -> bool:
         task = run.schedule["TASK"]
         if task == Task.DEMAND_RESET and not self.resets.may_begin(utc_s):
-            self.scheduler.mark(run)
+            self._mark(run)
             self.scheduler.ended(run)
             self._reporter.raise_own(
                 ModuleAlarm.RESET_NOT_DUE, "a demand reset within 24 h was left out", now_us
@@ -170,13 +191,19 @@ class TaskRunner:
         self.scheduler.failed(run, now_us)
         self._read(run)
 
+    def _mark(self, run: Run) -> None:
+        """Note that a run's outcome is being made durable."""
+        self.scheduler.mark(run)
+        done = [run.number, run.due_s]
+        self._memory.runs_asked = [one for one in self._memory.runs_asked if one != done]
+
     def _read(self, run: Run) -> None:
         if run is self._reading:
             self._reading = None
 
     def done(self, run: Run, result: Any, last: Exchanged, shown: Shown, now_us: int) -> None:
         """A run was done, and read its last at ``last``: make its outcome durable."""
-        self.scheduler.mark(run)
+        self._mark(run)
         self.scheduler.ended(run)
         self._read(run)
         task = run.schedule["TASK"]

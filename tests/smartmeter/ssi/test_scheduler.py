@@ -73,6 +73,19 @@ def test_a_run_on_demand_that_fails_is_tried_again_and_keeps_nobody_busy() -> No
     assert causes.count(Cause.ON_DEMAND) == 1
 
 
+def test_a_run_on_demand_comes_once_however_often_the_module_restarts_before_and_after() -> None:
+    street = away_street(KIND=ScheduleKind.DAILY)
+    now = own_write(SsiTable.COMMAND, command(Command.REPORT_NOW, SCHEDULE_NBR=1))
+    assert street.ask(now, now) == [b"\0"] * 2
+    for back in (False, False, True, True):
+        street.device.restart(street.world.now_us)
+        street.device.meter.mains(back, street.world.now_us)
+        run_bounded(street, 300)
+    causes = [report.header["CAUSE"] for report in street.host.reports]
+    assert causes.count(Cause.ON_DEMAND) == 1
+    assert not street.device.module.parts.memory.runs_asked
+
+
 def test_a_run_that_is_skipped_after_it_failed_keeps_nobody_busy() -> None:
     street = away_street(KIND=ScheduleKind.DAILY, AT_MINUTE=2, CATCH_UP=CatchUp.SKIP)
     run_bounded(street, HOUR_S // 2)
