@@ -22,7 +22,7 @@ from ansi_tables.ssi_tables import ModuleAlarm
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.comms.stamps import stamp_window_s
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Seen
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.scheduler import Scheduler
 from smartmeter.ssi.states import ErrorCode
@@ -35,7 +35,7 @@ class ClockCheck:
     """Sets the module's calendar, and tells the scheduler when it did."""
 
     def __init__(
-        self, memory: Memory, reporter: Reporter, calendar: Calendar, scheduler: Scheduler
+        self, memory: Seen, reporter: Reporter, calendar: Calendar, scheduler: Scheduler
     ) -> None:
         self._memory = memory
         self._reporter, self._calendar, self._scheduler = reporter, calendar, scheduler

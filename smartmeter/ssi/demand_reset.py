@@ -13,7 +13,7 @@ from protocols.c1218.steps import ClientLimits
 from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.base.tasks import DAY_S
 from smartmeter.ssi.log_reading import DEMAND_RESET
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Resets
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.work import DEMAND_RESET_BIT, read_count, remote_reset
@@ -27,7 +27,7 @@ REGISTERS, COUNT = 23, "NBR_DEMAND_RESETS"
 class DemandResets:
     """Keeps in the module's memory when the last one was, and whether it was told."""
 
-    def __init__(self, memory: Memory, reporter: Reporter) -> None:
+    def __init__(self, memory: Resets, reporter: Reporter) -> None:
         self._memory, self._reporter = memory, reporter
         if memory.reset_before_s is not None and not memory.reset_open:  # cut off before it asked
             self._undo()

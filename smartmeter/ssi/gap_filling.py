@@ -46,7 +46,7 @@ class GapFilling:
 
     def next_us(self) -> int | None:
         """Give when the oldest gap may be filled; None when there is none, or no room."""
-        if not self._memory.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
+        if not self._memory.lists.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
             return None
         # Without a spare place what is set aside would give way, and be a gap again.
         return self._not_before_us if self._outbox.spare else None
@@ -57,12 +57,12 @@ class GapFilling:
         if due_us is None or now_us < due_us:
             return False
         assert meter is not None
-        set_nbr, ring_epoch, first, end = memory.profile_gaps[0]
+        set_nbr, ring_epoch, first, end = memory.lists.profile_gaps[0]
         known = (LOG_SET, *profile_sets(meter))
-        if ring_epoch != memory.profile_epoch(set_nbr) or set_nbr not in known:
-            memory.profile_gaps = memory.profile_gaps[1:]
+        if ring_epoch != memory.lists.profile_epoch(set_nbr) or set_nbr not in known:
+            memory.lists.profile_gaps = memory.lists.profile_gaps[1:]
             if set_nbr == LOG_SET:
-                memory.events_missed += end - first
+                memory.lists.events_missed += end - first
                 self._reporter.keep()
             else:
                 text = "a gap cannot be filled: the ring began anew"
@@ -88,22 +88,24 @@ class GapFilling:
         """Report what was read for a gap; what the meter has no more is told as lost."""
         self._under_way, self._pause_us, self._not_before_us = False, FIRST_RETRY_US, now_us
         memory, meter = self._memory, self._reporter.meter
-        if not memory.profile_gaps or meter is None:
+        if not memory.lists.profile_gaps or meter is None:
             return
-        of_set, ring_epoch, begin, end = memory.profile_gaps[0]
+        of_set, ring_epoch, begin, end = memory.lists.profile_gaps[0]
         if (of_set, begin) != (set_nbr, first):
             return
         if not read.profiles and read.log is None:
             self._not_before_us = now_us + REFUSED_US
-            memory.profile_gaps = memory.profile_gaps[1:] + memory.profile_gaps[:1]
+            memory.lists.profile_gaps = (
+                memory.lists.profile_gaps[1:] + memory.lists.profile_gaps[:1]
+            )
             return
         parts = self._entries if set_nbr == LOG_SET else self._intervals
-        reached, oldest, services = parts(read, memory.profile_gaps[0], meter.id)
+        reached, oldest, services = parts(read, memory.lists.profile_gaps[0], meter.id)
         rest = [[set_nbr, ring_epoch, reached, end]] if reached < end else []
-        memory.profile_gaps = rest + memory.profile_gaps[1:]
+        memory.lists.profile_gaps = rest + memory.lists.profile_gaps[1:]
         lost = min(oldest, end) - first
         if lost > 0 and set_nbr == LOG_SET:
-            memory.events_missed += lost
+            memory.lists.events_missed += lost
         elif lost > 0:
             text = "intervals were overwritten unread"
             self._reporter.keep_own(ModuleAlarm.GAP, text, now_us, lost)

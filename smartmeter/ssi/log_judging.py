@@ -49,21 +49,21 @@ class LogJudge:
         ``ahead_s`` is by how much the meter's clock is ahead of the module's.
         """
         memory = self._memory
-        if memory.events_judged == read.last:
+        if memory.lists.events_judged == read.last:
             return Follows()
-        if memory.events_judged is None:
-            memory.events_judged = read.last
-        elif read.last < memory.events_judged:  # the log began anew
-            memory.events_judged, memory.events_before = -1, None
-            epoch = memory.profile_epoch(LOG_SET) + 1
-            memory.profile_epochs = {**memory.profile_epochs, str(LOG_SET): epoch}
-        fresh = [entry for entry in read.entries if entry.sequence > memory.events_judged]
+        if memory.lists.events_judged is None:
+            memory.lists.events_judged = read.last
+        elif read.last < memory.lists.events_judged:  # the log began anew
+            memory.lists.events_judged, memory.lists.events_before = -1, None
+            epoch = memory.lists.profile_epoch(LOG_SET) + 1
+            memory.lists.profile_epochs = {**memory.lists.profile_epochs, str(LOG_SET): epoch}
+        fresh = [entry for entry in read.entries if entry.sequence > memory.lists.events_judged]
         losses = [one for one in fresh if one.code == POWER_DOWN and not one.manufacturer]
         self._outage.log_tells([one.time_s for one in losses], ahead_s)
         for entry in fresh:
-            memory.events_judged = entry.sequence
+            memory.lists.events_judged = entry.sequence
             self._judge_entry(entry, ahead_s, now_us)
-        memory.events_judged = read.last
+        memory.lists.events_judged = read.last
         self._outage.log_was_read(self._reporter.utc_s(now_us))
         self._reporter.keep()
         standard = [one for one in fresh if not one.manufacturer]
@@ -108,4 +108,4 @@ class LogJudge:
         is_by_us = entry.user_id == self._user_id
         if entry.manufacturer or not (is_by_us or entry.user_id == DEVICE):
             return is_by_us
-        return self._memory.saw_effect(entry.code, entry.time_s, EFFECT_S) or is_by_us
+        return self._memory.resets.saw_effect(entry.code, entry.time_s, EFFECT_S) or is_by_us

@@ -27,18 +27,9 @@ MAX_EFFECTS = 8
 
 
 @dataclass
-class Memory:
-    """The module's own state.  Times are UTC seconds; None is never.
+class ReadLists:
+    """How far the meter's lists were read, and what of them is to be read again."""
 
-    A version that rolls an upgrade back reads what the newer one wrote: new state is a new
-    member, which it leaves out, and no member changes its form.
-    """
-
-    #: Maker and serial number of the meter that all of this is about, and that number for people;
-    #: empty: not known.  When it was seen last.
-    meter: str = ""
-    meter_serial: str = ""
-    meter_seen_s: int | None = None
     #: Ring epoch of each load-profile set (and of the log), and the sequence that is read next,
     #: by set number.
     profile_epochs: dict[str, int] = field(default_factory=dict)
@@ -51,65 +42,8 @@ class Memory:
     events_before: int | None = None
     events_reported: int | None = None
     events_judged: int | None = None
-    #: Last due time that was run, by schedule number.
-    marks: dict[str, int] = field(default_factory=dict)
-    #: When each of those schedules is due, in the members of SCHEDULES that say so.
-    marked: dict[str, list[int]] = field(default_factory=dict)
-    #: Runs that the TMS has asked for out of turn and that are not done: schedule, and when.
-    runs_asked: list[list[int]] = field(default_factory=list)
-    #: Raised or not, and the octets last seen, by monitor number; and what that is the state of.
-    watch: dict[str, list[Any]] = field(default_factory=dict)
-    watched: dict[str, str] = field(default_factory=dict)
-    #: The monitors that this meter makes impossible and that were told, in words.
-    faults_told: list[str] = field(default_factory=list)
-    #: It was told that the meter does not answer, and not yet that it does again.
-    meter_lost: bool = False
-    #: It was told that its clock is too far off, and it is so still; the same of the password.
-    clock_refused: bool = False
-    password_refused: bool = False
-    context_sent: int = 0
-    next_alarm: int = 1
-    advisories: list[str] = field(default_factory=list)
-    outage_start_s: int | None = None
-    outage_reported: bool = False
-    #: The meter's log told that its power went, and not yet that it came back.
-    meter_down_s: int | None = None
-    next_outage: int = 1
-    momentaries: int = 0
-    outages: list[list[int]] = field(default_factory=list)
-    #: Outages that the next report is to tell, [number, start, end] each.
-    outages_waiting: list[list[int]] = field(default_factory=list)
-    #: Losses of mains that were dealt with, [start, end] each, momentary ones too.
-    power_gaps: list[list[int]] = field(default_factory=list)
-    #: The starts of those of which the meter's log has told.
-    gaps_logged: list[int] = field(default_factory=list)
-    acknowledged_s: int = 0
     #: Intervals and log entries that left the outbox unsent: [set, ring epoch, first, end) each.
     profile_gaps: list[list[int]] = field(default_factory=list)
-    reset_s: int = 0
-    self_read_s: int = 0
-    #: When such were asked for whose event the meter's log has not told yet, by code of the event.
-    effects_due: dict[str, list[int]] = field(default_factory=dict)
-    #: A self-read of which it is not known whether it was done: when it was due, and the sequence
-    #: number of the newest one before.
-    self_read_asked: list[int | None] | None = None
-    #: A demand reset whose ST-25 is still to be reported.
-    reset_told: bool = True
-    #: When the one before it was, while one is meant and not done; whether the meter was asked
-    #: and what it did is not known; how many it had counted then.
-    reset_before_s: int | None = None
-    reset_open: bool = False
-    reset_count: int | None = None
-    season: int | None = None
-    calendar: str = ""
-    status_bits: str | None = None
-    #: Nominal voltages that were learned, by path in ST-28, and under which configuration.
-    nominal_v: dict[str, int] = field(default_factory=dict)
-    nominal_version: int = 0
-    restarts: int = 0
-    watchdog_resets: int = 0
-    reports: int = 0
-    reports_dropped: int = 0
     events_missed: int = 0
 
     def profile_epoch(self, set_nbr: int) -> int:
@@ -137,47 +71,14 @@ class Memory:
         """Give the entry of the log after which it is read; None: all of it."""
         return self.events_before if self.events_reported is None else self.events_reported
 
-    def forget_meter(
+    def begin_elsewhere(
         self, begins: Mapping[str, int], events_before: int | None, events_judged: int | None
     ) -> None:
-        """Forget what is of one meter, for another one: its rings have epochs of their own.
-
-        ``begins`` and ``events_before`` tell where its lists begin to be of this place.
-        """
+        """The lists are another meter's: its rings have epochs of their own."""
         self.profile_epochs = {str(one): self.profile_epoch(one) + 1 for one in (LOG_SET, *SETS)}
-        self.profile_begins, self.profile_cursors = dict(begins), {}
-        self.profile_shapes = {}
+        self.profile_begins, self.profile_cursors, self.profile_shapes = dict(begins), {}, {}
         self.events_before, self.events_reported = events_before, None
         self.events_judged = events_judged
-        # Those who watch hold these two.
-        self.watch.clear()
-        self.watched.clear()
-        self.nominal_v, self.nominal_version = {}, 0
-        self.status_bits, self.meter_down_s, self.gaps_logged = None, None, []
-        self.reset_s, self.self_read_s, self.reset_told = 0, 0, True
-        self.effects_due, self.self_read_asked, self.faults_told = {}, None, []
-        self.reset_before_s, self.reset_open, self.reset_count = None, False, None
-        self.season, self.calendar = None, ""
-        self.clock_refused, self.password_refused = False, False
-        self.context_sent = 0
-
-    def expect_effect(self, code: int, asked_s: int) -> None:
-        """Expect an event of this code: the meter is about to be asked for what causes it."""
-        due_s = [*self.effects_due.get(str(code), []), asked_s]
-        self.effects_due[str(code)] = due_s[-MAX_EFFECTS:]
-
-    def refused_effect(self, code: int) -> None:
-        """Expect one such event less: what was asked for last was not done."""
-        self.effects_due[str(code)] = self.effects_due.get(str(code), [])[:-1]
-
-    def saw_effect(self, code: int, time_s: int, within_s: int) -> bool:
-        """Tell whether an event was expected about then; it is then expected no more."""
-        due_s = self.effects_due.get(str(code), [])
-        for index, asked_s in enumerate(due_s):
-            if abs(time_s - asked_s) <= within_s:
-                self.effects_due[str(code)] = due_s[index + 1 :]
-                return True
-        return False
 
     def add_gap(self, gap: Sequence[int]) -> int:
         """Remember intervals or log entries (set, ring epoch, first, end) to be read again.
@@ -198,13 +99,142 @@ class Memory:
         self.events_missed += sum(one[3] - one[2] for one in given_up if one[0] == LOG_SET)
         return sum(one[3] - one[2] for one in given_up if one[0] != LOG_SET)
 
-    def page(self) -> bytes:
-        """Give the page to commit."""
-        return json.dumps(vars(self)).encode()
+
+@dataclass
+class Resets:
+    """Demand resets and self-reads: what the meter was asked for, and is still to tell of."""
+
+    reset_s: int = 0
+    self_read_s: int = 0
+    #: When such were asked for whose event the meter's log has not told yet, by code of the event.
+    effects_due: dict[str, list[int]] = field(default_factory=dict)
+    #: A self-read of which it is not known whether it was done: when it was due, and the sequence
+    #: number of the newest one before.
+    self_read_asked: list[int | None] | None = None
+    #: A demand reset whose ST-25 is still to be reported.
+    reset_told: bool = True
+    #: When the one before it was, while one is meant and not done; whether the meter was asked
+    #: and what it did is not known; how many it had counted then.
+    reset_before_s: int | None = None
+    reset_open: bool = False
+    reset_count: int | None = None
+
+    def expect_effect(self, code: int, asked_s: int) -> None:
+        """Expect an event of this code: the meter is about to be asked for what causes it."""
+        due_s = [*self.effects_due.get(str(code), []), asked_s]
+        self.effects_due[str(code)] = due_s[-MAX_EFFECTS:]
+
+    def refused_effect(self, code: int) -> None:
+        """Expect one such event less: what was asked for last was not done."""
+        self.effects_due[str(code)] = self.effects_due.get(str(code), [])[:-1]
+
+    def saw_effect(self, code: int, time_s: int, within_s: int) -> bool:
+        """Tell whether an event was expected about then; it is then expected no more."""
+        due_s = self.effects_due.get(str(code), [])
+        for index, asked_s in enumerate(due_s):
+            if abs(time_s - asked_s) <= within_s:
+                self.effects_due[str(code)] = due_s[index + 1 :]
+                return True
+        return False
+
+
+@dataclass
+class Seen:
+    """What the meter showed last, and what was told of it."""
+
+    #: Raised or not, and the octets last seen, by monitor number; and what that is the state of:
+    #: element and condition.
+    watch: dict[str, list[Any]] = field(default_factory=dict)
+    watched: dict[str, str] = field(default_factory=dict)
+    #: The monitors that this meter makes impossible and that were told, in words.
+    faults_told: list[str] = field(default_factory=list)
+    #: It was told that its clock is too far off, and it is so still; the same of the password.
+    clock_refused: bool = False
+    password_refused: bool = False
+    context_sent: int = 0
+    season: int | None = None
+    calendar: str = ""
+    status_bits: str | None = None
+    #: Nominal voltages that were learned, by path in ST-28, and under which configuration.
+    nominal_v: dict[str, int] = field(default_factory=dict)
+    nominal_version: int = 0
+
+
+@dataclass
+class Losses:
+    """Losses of the mains, as the sense saw them and as the meter's log told them."""
+
+    outage_start_s: int | None = None
+    outage_reported: bool = False
+    #: The meter's log told that its power went, and not yet that it came back.
+    meter_down_s: int | None = None
+    next_outage: int = 1
+    momentaries: int = 0
+    outages: list[list[int]] = field(default_factory=list)
+    #: Outages that the next report is to tell, [number, start, end] each.
+    outages_waiting: list[list[int]] = field(default_factory=list)
+    #: Losses of mains that were dealt with, [start, end] each, momentary ones too.
+    power_gaps: list[list[int]] = field(default_factory=list)
+    #: The starts of those of which the meter's log has told.
+    gaps_logged: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Memory:
+    """The module's own state.  Times are UTC seconds; None is never.
+
+    On the page the members of all groups stand side by side.  A version that rolls an upgrade
+    back reads what the newer one wrote: new state is a new member, which it leaves out, and no
+    member changes its form.
+    """
+
+    lists: ReadLists = field(default_factory=ReadLists)
+    resets: Resets = field(default_factory=Resets)
+    seen: Seen = field(default_factory=Seen)
+    losses: Losses = field(default_factory=Losses)
+    #: Maker and serial number of the meter that all of this is about, and that number for people;
+    #: empty: not known.  When it was seen last.
+    meter: str = ""
+    meter_serial: str = ""
+    meter_seen_s: int | None = None
+    #: It was told that the meter does not answer, and not yet that it does again.
+    meter_lost: bool = False
+    #: Last due time that was run, by schedule number.
+    marks: dict[str, int] = field(default_factory=dict)
+    #: When each of those schedules is due, in the members of SCHEDULES that say so.
+    marked: dict[str, list[int]] = field(default_factory=dict)
+    #: Runs that the TMS has asked for out of turn and that are not done: schedule, and when.
+    runs_asked: list[list[int]] = field(default_factory=list)
+    next_alarm: int = 1
+    advisories: list[str] = field(default_factory=list)
+    acknowledged_s: int = 0
+    restarts: int = 0
+    watchdog_resets: int = 0
+    reports: int = 0
+    reports_dropped: int = 0
+
+    def forget_meter(
+        self, begins: Mapping[str, int], events_before: int | None, events_judged: int | None
+    ) -> None:
+        """Forget what is of one meter, for another one.
+
+        ``begins`` and ``events_before`` tell where its lists begin to be of this place.
+        """
+        self.lists.begin_elsewhere(begins, events_before, events_judged)
+        # The groups are held by who works on them: they stay, and begin anew.
+        vars(self.resets).update(vars(Resets()))
+        vars(self.seen).update(vars(Seen()))
+        self.losses.meter_down_s, self.losses.gaps_logged = None, []
 
     def pages(self) -> dict[str, bytes | None]:
         """Give the change that makes this state durable."""
-        return {MEMORY_PAGE: self.page()}
+        members = dict(vars(self))
+        for name in _GROUPS:
+            members |= vars(members.pop(name))
+        return {MEMORY_PAGE: json.dumps(members).encode()}
+
+
+_GROUPS = {"lists": ReadLists, "resets": Resets, "seen": Seen, "losses": Losses}
 
 
 def load_memory(nvram: Nvram) -> tuple[Memory, bool]:
@@ -218,12 +248,17 @@ def load_memory(nvram: Nvram) -> tuple[Memory, bool]:
     if page is None:
         return Memory(), False
     try:
-        value = json.loads(page)
-        known = {one.name for one in fields(Memory)}
-        memory = Memory(**{name: item for name, item in value.items() if name in known})
+        members = dict(json.loads(page).items())
+        groups = {name: _known(group, members) for name, group in _GROUPS.items()}
+        memory: Memory = _known(Memory, {**members, **groups})
     except (ValueError, TypeError, AttributeError):
         return Memory(), True
     damaged = nvram.get(DAMAGED_PAGE) is not None
     if damaged:
-        memory.profile_cursors, memory.events_reported = {}, None
+        memory.lists.profile_cursors, memory.lists.events_reported = {}, None
     return memory, damaged
+
+
+def _known(kind: Any, members: Mapping[str, Any]) -> Any:
+    """Make one of the members that it has."""
+    return kind(**{one.name: members[one.name] for one in fields(kind) if one.name in members})

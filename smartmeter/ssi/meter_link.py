@@ -111,9 +111,9 @@ class MeterLink:
         True when it takes the password again: what it has hidden meanwhile is read then.
         """
         refused, memory = accepted is False, self._memory
-        if accepted is None or refused is memory.password_refused:
+        if accepted is None or refused is memory.seen.password_refused:
             return False
-        memory.password_refused = refused
+        memory.seen.password_refused = refused
         if refused:
             text = "the meter refuses the module's password"
             self._reporter.raise_own(ModuleAlarm.METER_SECURITY, text, now_us)

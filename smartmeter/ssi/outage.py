@@ -17,7 +17,7 @@ from typing import Any
 from protocols.machine import Event, earliest
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.tasks import jitter_s
-from smartmeter.ssi.memory import MAX_OUTAGES, MAX_POWER_GAPS, Memory
+from smartmeter.ssi.memory import MAX_OUTAGES, MAX_POWER_GAPS, Losses
 
 US_PER_MS = 1000
 #: A threshold longer than the energy: the last gasp, if there is one, leaves with this share of it.
@@ -63,7 +63,7 @@ class PowerGone(Event):
 class OutageDetector:
     """Keeps its record in the module's memory; the module commits it on every event."""
 
-    def __init__(self, esn: str, memory: Memory, calendar: Calendar) -> None:
+    def __init__(self, esn: str, memory: Losses, calendar: Calendar) -> None:
         self._esn = esn
         self._memory = memory
         self._calendar = calendar

@@ -108,7 +108,7 @@ class Outcomes:
                 parts.gaps.done(event.result, set_nbr, first, now_us)
         if parts.reporter.meter is not None and parts.tasks.clock.doubt_ends_us() is None:
             let_in = parts.link.logged_on(parts.optical.password_accepted, now_us)
-            if let_in and not parts.memory.reset_told:
+            if let_in and not parts.memory.resets.reset_told:
                 parts.tasks.report_reset(now_us)
         self._clock_set(now_us)
         parts.network.poll(now_us)
@@ -220,7 +220,7 @@ class Outcomes:
         parts.life.clear(ErrorCode.REGISTRATION_FAILED)
         provisioned = parts.configuration.version > 0
         parts.life.set_state(State.PROVISIONED if provisioned else State.REGISTERED)
-        unknown = meter is not None and parts.memory.context_sent != meter.id
+        unknown = meter is not None and parts.memory.seen.context_sent != meter.id
         if unknown or parts.upgrade.on_trial:
             self._starting.hello = True
         parts.network.poll(now_us)

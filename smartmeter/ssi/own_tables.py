@@ -199,7 +199,7 @@ class OwnTables:
             return version_value(parts.esn, parts.upgrade)
         if table is SsiTable.UPGRADE_STATUS:
             return parts.upgrade.status()
-        momentaries = parts.memory.momentaries
+        momentaries = parts.memory.losses.momentaries
         outages = [
             {
                 "OUTAGE_NBR": number,
@@ -209,7 +209,7 @@ class OwnTables:
                 "DURATION_S": max(0, end_s - start_s),
                 "NBR_MOMENTARIES": momentaries & 0xFFFF,
             }
-            for number, start_s, end_s in parts.memory.outages
+            for number, start_s, end_s in parts.memory.losses.outages
         ]
         return {"OUTAGES": outages}
 
@@ -225,9 +225,9 @@ class OwnTables:
             raise ServiceRefused(ResponseCode.dnr, "dnr", "Read")
         count = min(chosen["COUNT"], MAX_SELECTED)
         set_nbr = chosen["SET"]
-        first = max(chosen["FIRST_SEQUENCE"], memory.profile_begins.get(str(set_nbr), 0))
+        first = max(chosen["FIRST_SEQUENCE"], memory.lists.profile_begins.get(str(set_nbr), 0))
         read = yield from read_profile(meter, set_nbr, first, count, limits)
-        run, epoch = next(runs(read.intervals), ()), memory.profile_epoch(set_nbr)
+        run, epoch = next(runs(read.intervals), ()), memory.lists.profile_epoch(set_nbr)
         value = profile_part(set_nbr, run, read.interval_s, epoch, meter.id)
         return profile_image(value)
 
@@ -238,7 +238,7 @@ class OwnTables:
             raise ServiceRefused(ResponseCode.onp, "onp", "Read")
         if meter.old:
             raise ServiceRefused(ResponseCode.dnr, "dnr", "Read")
-        before = self._parts.memory.events_before
+        before = self._parts.memory.lists.events_before
         if chosen is None:
             read = yield from read_log(meter, before, limits)
         else:

@@ -75,7 +75,7 @@ class Parts:
         )
         self.network = NetworkSide(self.factory, self.keys, calendar, nvram, self.outbox)
         self.known = KnownMeter(self.memory, self.reporter, self.optical)
-        self.outage = OutageDetector(self.esn, self.memory, calendar)
+        self.outage = OutageDetector(self.esn, self.memory.losses, calendar)
         # The energy without mains counts from the start, before the meter was read.
         self.outage.configure(self.configuration.value(SsiTable.OUTAGE))
         self.power = Power(self.outage, self.reporter, self.network)

@@ -123,7 +123,7 @@ class Reporter:
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
         carried = (astuple(one) for victim in victims for one in victim.intervals)
-        given_up = sum(memory.add_gap(one) for one in carried)
+        given_up = sum(memory.lists.add_gap(one) for one in carried)
         memory.reports += len(drafts)
         memory.reports_dropped += len(victims)
         for victim in victims:
@@ -148,9 +148,9 @@ class Reporter:
         """
         for service in victim.services:
             if told_by(service, SsiTable.MODULE_VERSION) is not None:
-                self._memory.context_sent = 0
+                self._memory.seen.context_sent = 0
             if carries(service, PREVIOUS_RESET):
-                self._memory.reset_told, self.reset_dropped = False, True
+                self._memory.resets.reset_told, self.reset_dropped = False, True
             alarm = told_by(service, SsiTable.ALARM)
             if alarm is not None:
                 self.alarms.keep(alarm)
@@ -168,8 +168,8 @@ class Reporter:
 
     def _let_wait(self, outage: list[int], now_us: int) -> None:
         """Keep an outage (number, start, end) for the next report; the oldest give way, counted."""
-        waiting = sorted([*self._memory.outages_waiting, outage])
-        self._memory.outages_waiting = waiting[-MAX_OUTAGES:]
+        waiting = sorted([*self._memory.losses.outages_waiting, outage])
+        self._memory.losses.outages_waiting = waiting[-MAX_OUTAGES:]
         if waiting[:-MAX_OUTAGES]:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "outages were dropped", now_us, 1)
 
@@ -200,7 +200,7 @@ class Reporter:
     def waiting_advisories(self) -> list[bytes]:
         """Give the services that carry the advisories which wait, and forget them."""
         advisories = self.alarms.take(Disposition.ADVISORY)
-        outages, self._memory.outages_waiting = self._memory.outages_waiting, []
+        outages, self._memory.losses.outages_waiting = self._memory.losses.outages_waiting, []
         return [write_own(SsiTable.ALARM, value) for value in advisories] + [
             self._outage_record(*outage) for outage in outages
         ]
@@ -284,14 +284,14 @@ class Reporter:
             "START_TIME": start_s,
             "END_TIME": end_s or 0,
             "DURATION_S": max(0, end_s - start_s) if end_s else 0,
-            "NBR_MOMENTARIES": self._memory.momentaries & 0xFFFF,
+            "NBR_MOMENTARIES": self._memory.losses.momentaries & 0xFFFF,
         }
         return write_own(SsiTable.OUTAGE_RECORD, record)
 
     def hello(self, status: dict[str, Any], now_us: int) -> None:
         """Tell who the module is, how it does, and the meter's context."""
         assert self.meter is not None
-        self._memory.context_sent = self.meter.id
+        self._memory.seen.context_sent = self.meter.id
         services = [write_own(SsiTable.MODULE_VERSION, version_value(self._esn, self.upgrade))]
         services.append(write_own(SsiTable.MODULE_STATUS, status))
         services.append(write_own(SsiTable.UPGRADE_STATUS, self.upgrade.status()))

@@ -11,7 +11,7 @@ from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from protocols.errors import OutcomeUnknown, ProtocolError
 from smartmeter.ssi.log_reading import SELF_READ
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Resets
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.reporter import Reporter
 from smartmeter.ssi.work import SELF_READ_BIT, read_count, remote_reset
@@ -22,7 +22,7 @@ SELF_READS, NEWEST = 26, "LAST_ENTRY_SEQ_NBR"
 class SelfReads:
     """Keeps in the module's memory the self-read of which it is not known whether it was done."""
 
-    def __init__(self, memory: Memory, reporter: Reporter) -> None:
+    def __init__(self, memory: Resets, reporter: Reporter) -> None:
         self._memory, self._reporter = memory, reporter
 
     def script(self, meter: MeterContext, due_s: int, limits: ClientLimits) -> Script[None]:

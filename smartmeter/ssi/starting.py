@@ -33,7 +33,7 @@ class Starting:
             if self._take_over(now_us) and read.clock_s is not None:
                 parts.tasks.clock.compare(read.clock_s, last, now_us)
             # What is reported from now on names a context that the TMS must have.
-            self.hello = self.hello or parts.memory.context_sent not in (0, read.meter.id)
+            self.hello = self.hello or parts.memory.seen.context_sent not in (0, read.meter.id)
             self.configure(now_us)
             return
         assert read.clock_s is not None
@@ -66,7 +66,7 @@ class Starting:
         self.tell_upgrade(now_us)
         parts.tasks.go_on()
         parts.link.answered(now_us)
-        if not parts.memory.reset_told:
+        if not parts.memory.resets.reset_told:
             parts.tasks.report_reset(now_us)
         if parts.outage.mains_on:
             # The meter may have been long in answering, and the TMS in telling its time.

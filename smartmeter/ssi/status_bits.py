@@ -10,7 +10,7 @@ from protocols.c1218.scripts import Script
 from protocols.c1218.steps import ClientLimits
 from smartmeter.ssi.alarms import EVENT_OF_STATUS
 from smartmeter.ssi.log_reading import EVENT_LOG, read_logged
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Seen
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.outage import OutageDetector
 from smartmeter.ssi.reporter import Reporter
@@ -28,7 +28,7 @@ STANDARD_OCTETS, MANUFACTURER_BIT = 3, 32
 class StatusBits:
     """Keeps the octets that were seen last in the module's memory, which others commit."""
 
-    def __init__(self, memory: Memory, reporter: Reporter, outage: OutageDetector) -> None:
+    def __init__(self, memory: Seen, reporter: Reporter, outage: OutageDetector) -> None:
         self._memory, self._reporter, self._outage = memory, reporter, outage
         #: The standard events that the meter's log takes; None: it does not tell.
         self._logged: frozenset[int] | None = None

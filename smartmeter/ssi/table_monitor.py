@@ -17,6 +17,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import Condition
 from smartmeter.ssi.conditions import Watched, whole
 from smartmeter.ssi.element import OF_OCTETS, Element
+from smartmeter.ssi.memory import Seen
 
 US_PER_MS = 1000
 #: What a further read costs on the line, in octets: elements closer than this share one.
@@ -70,14 +71,10 @@ class _Watch:
 
 
 class TableMonitor:
-    """All monitors of a module.
+    """All monitors of a module; ``memory`` has what they have told, and of what."""
 
-    ``states`` has by monitor number [raised, last octets in hex], ``watched`` the element and the
-    condition that this is the state of.
-    """
-
-    def __init__(self, states: dict[str, list[Any]], watched: dict[str, str]) -> None:
-        self._states, self._watched = states, watched
+    def __init__(self, memory: Seen) -> None:
+        self._memory = memory
         self._watches: list[_Watch] = []
         self._images: Mapping[int, bytes] = {}
         #: When the first monitor is due; asked at every step, so kept.
@@ -133,12 +130,12 @@ class TableMonitor:
     def _forget_others(self, enabled: Sequence[Mapping[str, Any]]) -> None:
         """Forget what was told of monitors that are no more, or that watched something else."""
         now = {str(monitor["MONITOR_NBR"]): _watched(monitor) for monitor in enabled}
-        for number in list(self._states):
+        memory = self._memory
+        for number in list(memory.watch):
             # A version before this one did not keep what it watched.
-            if number not in now or self._watched.get(number, now[number]) != now[number]:
-                del self._states[number]
-        self._watched.clear()
-        self._watched.update(now)
+            if number not in now or memory.watched.get(number, now[number]) != now[number]:
+                del memory.watch[number]
+        memory.watched = now
 
     def next_us(self) -> int | None:
         """Give when the first monitor is due."""
@@ -221,7 +218,7 @@ class TableMonitor:
 
     def _stirs(self, watch: _Watch, octets: bytes, now_us: int) -> bool:
         condition = watch.monitor["CONDITION"]
-        raised, last = self._states.get(str(watch.monitor["MONITOR_NBR"]), [False, None])
+        raised, last = self._memory.watch.get(str(watch.monitor["MONITOR_NBR"]), [False, None])
         if condition == Condition.CHANGED or (condition == Condition.SILENT and raised):
             return bool(octets.hex() != last)
         value = watch.element.value(octets)
@@ -250,7 +247,7 @@ class TableMonitor:
     def _judge(self, watch: _Watch, octets: bytes, now_us: int) -> Verdict | None:
         monitor, watched, element = watch.monitor, watch.watched, watch.element
         number = str(monitor["MONITOR_NBR"])
-        raised, last = self._states.get(number, [False, None])
+        raised, last = self._memory.watch.get(number, [False, None])
         value = element.value(octets)
         changes = monitor["CONDITION"] == Condition.CHANGED
         if value is None and monitor["CONDITION"] not in OF_OCTETS:
@@ -264,14 +261,14 @@ class TableMonitor:
         else:
             holds = watched.holds(value, bool(raised), now_us)
         if last is None and changes:
-            self._states[number] = [False, octets.hex()]
+            self._memory.watch[number] = [False, octets.hex()]
             self.begun = True
         if not watched.lasts(holds != bool(raised), now_us):
             return None
         if holds and not watched.may_tell(now_us):
             return None
         watched.told(holds, now_us)
-        self._states[number] = [holds and not changes, octets.hex()]
+        self._memory.watch[number] = [holds and not changes, octets.hex()]
         return Verdict(monitor, holds, whole(value), octets)
 
     def _moved(self, watch: _Watch, before: bytes, octets: bytes) -> bool:

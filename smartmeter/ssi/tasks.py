@@ -53,9 +53,9 @@ class TaskRunner:
         self._memory, self._reporter, self._outbox = memory, reporter, outbox
         self._calendar, self._door = calendar, door
         self.scheduler = Scheduler(esn, memory.marks, memory.marked)
-        self.clock = ClockCheck(memory, reporter, calendar, self.scheduler)
-        self.resets = DemandResets(memory, reporter)
-        self.self_reads = SelfReads(memory, reporter)
+        self.clock = ClockCheck(memory.seen, reporter, calendar, self.scheduler)
+        self.resets = DemandResets(memory.resets, reporter)
+        self.self_reads = SelfReads(memory.resets, reporter)
         #: The run that reads from the cursors, and those that wait until it has moved them.
         self._reading: Run | None = None
         self._behind: list[Run] = []
@@ -70,10 +70,10 @@ class TaskRunner:
         memory, meter = self._memory, self._reporter.meter
         shapes = ring_shapes(meter) if meter is not None else {}
         for number, shape in shapes.items():
-            if memory.profile_shapes.get(number, shape) != shape:
-                memory.begin_profile_anew(int(number))
+            if memory.lists.profile_shapes.get(number, shape) != shape:
+                memory.lists.begin_profile_anew(int(number))
                 self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, BEGAN_ANEW, now_us)
-        memory.profile_shapes = {**memory.profile_shapes, **shapes}
+        memory.lists.profile_shapes = {**memory.lists.profile_shapes, **shapes}
 
     # What is due.
 
@@ -162,7 +162,7 @@ class TaskRunner:
                 self.resets.begin(utc_s)
                 return partial(self.resets.script, meter, run.due_s)
             case Task.SELF_READ:
-                self._memory.self_read_s = utc_s
+                self._memory.resets.self_read_s = utc_s
                 return partial(self.self_reads.script, meter, run.due_s)
             case Task.CLOCK_CHECK:
                 return partial(read_clock, meter)
@@ -174,9 +174,9 @@ class TaskRunner:
         content, memory = schedule["CONTENT"], self._memory
         sets = profile_sets(meter) if content & Content.LOAD_PROFILE else ()
         return work.Wanted(
-            {set_nbr: memory.profile_first(set_nbr) for set_nbr in sets},
+            {set_nbr: memory.lists.profile_first(set_nbr) for set_nbr in sets},
             self._outbox.room * INTERVALS_PER_REPORT // max(1, len(sets)),
-            (memory.log_after,) if content & Content.EVENT_LOG else None,
+            (memory.lists.log_after,) if content & Content.EVENT_LOG else None,
             tuple(schedule["TABLES"]),
             tuple(Span(one["TABLE"], one["OFFSET"], one["COUNT"]) for one in schedule["PARTS"]),
         )
@@ -209,7 +209,7 @@ class TaskRunner:
         task = run.schedule["TASK"]
         if task == Task.CLOCK_CHECK:
             self.clock.compare(result, last, now_us)
-        elif task == Task.DEMAND_RESET and not self._memory.reset_told:
+        elif task == Task.DEMAND_RESET and not self._memory.resets.reset_told:
             self._once(run.cause, now_us, TABLES=[PREVIOUS_RESET])
         elif task == Task.FOLLOW_UP:
             self._followed(result, now_us)
@@ -235,31 +235,34 @@ class TaskRunner:
         for profile in read.profiles:
             services += self._intervals(profile, now_us)
         if read.log is not None:
-            services += event_parts(read.log, memory.profile_epoch(LOG_SET))
-            memory.events_reported = read.log.last
-            memory.events_missed += read.log.missed
+            services += event_parts(read.log, memory.lists.profile_epoch(LOG_SET))
+            memory.lists.events_reported = read.log.last
+            memory.lists.events_missed += read.log.missed
         for number, image in read.tables.items():
             services += carry_table(number, image)
         for span, octets in read.parts:
             services += carry_part(span.table, span.offset, octets)
         if PREVIOUS_RESET in read.tables:
-            memory.reset_told = True
+            memory.resets.reset_told = True
         return services
 
     def _intervals(self, profile: ProfileRead, now_us: int) -> list[IntervalPart]:
         memory, meter, set_nbr = self._memory, self._reporter.meter, profile.set_nbr
         assert meter is not None
-        expected, epoch = memory.profile_next(set_nbr), memory.profile_epoch(set_nbr)
+        expected, epoch = memory.lists.profile_next(set_nbr), memory.lists.profile_epoch(set_nbr)
         if profile.anew:
-            memory.begin_profile_anew(set_nbr)
-            epoch = memory.profile_epoch(set_nbr)
+            memory.lists.begin_profile_anew(set_nbr)
+            epoch = memory.lists.profile_epoch(set_nbr)
             self._reporter.keep_own(ModuleAlarm.DATA_CLEARED, BEGAN_ANEW, now_us)
         elif expected is not None and profile.oldest > expected:
             lost = profile.oldest - expected
             self._reporter.keep_own(
                 ModuleAlarm.GAP, "intervals were overwritten unread", now_us, lost
             )
-        memory.profile_cursors = {**memory.profile_cursors, str(set_nbr): profile.reached}
+        memory.lists.profile_cursors = {
+            **memory.lists.profile_cursors,
+            str(set_nbr): profile.reached,
+        }
         return interval_parts(profile, epoch, meter.id)
 
     def _followed(self, season: work.Season, now_us: int) -> None:
@@ -268,14 +271,17 @@ class TaskRunner:
         It is known with that report and not before: a power cut between would lose it.
         """
         memory = self._memory
-        if not memory.calendar:
+        if not memory.seen.calendar:
             self._know_season(season)
-        elif season not in (work.Season(memory.season, memory.calendar), self._season_asked):
+        elif season not in (
+            work.Season(memory.seen.season, memory.seen.calendar),
+            self._season_asked,
+        ):
             self._season_asked = season
             self._once(Cause.SCHEDULE, now_us, TABLES=list(work.SEASON_TABLES))
 
     def _know_season(self, season: work.Season) -> None:
-        self._memory.season, self._memory.calendar = season.season, season.calendar
+        self._memory.seen.season, self._memory.seen.calendar = season.season, season.calendar
         self._season_asked = None
 
 

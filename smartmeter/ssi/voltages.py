@@ -18,7 +18,7 @@ from ansi_tables.errors import TableError
 from ansi_tables.ssi_tables import BLANK_MONITOR, Condition
 from smartmeter.base.provisioning import FIRST_OWN_MONITOR
 from smartmeter.ssi.conditions import scaled, voltage_paths
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Seen
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.table_monitor import Verdict
 
@@ -50,7 +50,7 @@ def nominal_v(seen_v: Fraction) -> int:
 class Voltages:
     """Makes the monitors of one meter's voltages, and learns what is nominal."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Seen) -> None:
         self._memory = memory
 
     def monitors(

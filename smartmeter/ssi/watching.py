@@ -55,9 +55,9 @@ class Watching:
         now_us: int,
     ) -> None:
         self._memory, self._reporter, self._door = memory, reporter, door
-        self._status = StatusBits(memory, reporter, outage)
-        self._monitor = TableMonitor(memory.watch, memory.watched)
-        self._voltages = Voltages(memory)
+        self._status = StatusBits(memory.seen, reporter, outage)
+        self._monitor = TableMonitor(memory.seen)
+        self._voltages = Voltages(memory.seen)
         #: Takes the same tables again: when a voltage was learned.
         self._take_again: Callable[[int], None] = lambda now_us: None
         self._looking: tuple[Span, ...] | None = None
@@ -91,10 +91,13 @@ class Watching:
         for monitor in own:
             if monitor["MONITOR_NBR"] == STATUS_MONITOR:
                 self._status.begin(monitor["WIDTH"])
-        if str(LOG_MONITOR) not in self._memory.watch:
+        if str(LOG_MONITOR) not in self._memory.seen.watch:
             # It was not looked at, or never: what came meanwhile is no change.
             self._log_is_judged = False
-        if self._memory.events_judged is None and EVENT_LOG in meter.context.fmt.std_tbls_used:
+        if (
+            self._memory.lists.events_judged is None
+            and EVENT_LOG in meter.context.fmt.std_tbls_used
+        ):
             # From here on events are new; the first look only finds out where "here" is.
             self._read_log(now_us)
         self._tell_faults(now_us)
@@ -107,9 +110,9 @@ class Watching:
     def _tell_faults(self, now_us: int) -> None:
         """Tell of each fault once, however often it comes and goes."""
         for fault in self.faults:
-            told = self._memory.faults_told
+            told = self._memory.seen.faults_told
             if fault not in told:
-                self._memory.faults_told = [*told, fault][-MAX_FAULTS_TOLD:]
+                self._memory.seen.faults_told = [*told, fault][-MAX_FAULTS_TOLD:]
                 self._reporter.raise_own(ModuleAlarm.MONITOR_IMPOSSIBLE, fault, now_us)
 
     def next_us(self) -> int | None:
@@ -187,7 +190,7 @@ class Watching:
 
     def _read_log(self, now_us: int) -> bool:
         """Read what is new in the log; the first time, only where it ends."""
-        meter, after = self._reporter.meter, self._memory.events_judged
+        meter, after = self._reporter.meter, self._memory.lists.events_judged
         assert meter is not None
         job = partial(read_log_end, meter)
         if after is not None:

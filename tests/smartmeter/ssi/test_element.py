@@ -14,7 +14,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.ssi.conditions import Watched
 from smartmeter.ssi.extremes import SLICES, Extremes
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Seen
 from smartmeter.ssi.meter_data import MeterContext
 from smartmeter.ssi.table_monitor import Span, TableMonitor
 from tests.smartmeter.ssi.host import Street, monitor
@@ -31,11 +31,9 @@ def meter_of(profile: str = "residential") -> MeterContext:
     return meter
 
 
-def bound(
-    profile: str = "residential", memory: Memory | None = None, **changes: Any
-) -> TableMonitor:
-    memory = memory or Memory()
-    one = TableMonitor(memory.watch, memory.watched)
+def bound(profile: str = "residential", memory: Seen | None = None, **changes: Any) -> TableMonitor:
+    memory = memory or Seen()
+    one = TableMonitor(memory)
     configure(one, monitor(**changes), profile=profile)
     return one
 
@@ -126,9 +124,9 @@ def test_each_change_of_a_condition_must_last_also_one_right_after_the_other() -
 
 def test_a_silence_that_was_told_is_not_over_because_the_module_starts_anew() -> None:
     silent = {"CONDITION": Condition.SILENT, "WINDOW_S": 60}
-    memory = Memory()
+    memory = Seen()
     assert raised(bound(memory=memory, **silent), (0, b"\5"), (61, b"\5")) == [False, True]
-    again = bound(memory=Memory(**json.loads(memory.page())), **silent)
+    again = bound(memory=Seen(**json.loads(json.dumps(vars(memory)))), **silent)
     assert raised(again, (0, b"\5"), (30, b"\5"), (61, b"\5")) == [False, False, False]
     assert raised(again, (70, b"\6"), (131, b"\6")) == [True, True], "over, and silent again"
     assert raised(bound(memory=memory, **silent), (0, b"\7")) == [True]
@@ -136,7 +134,7 @@ def test_a_silence_that_was_told_is_not_over_because_the_module_starts_anew() ->
 
 def test_a_rate_that_was_told_is_over_after_a_restart_when_its_window_is() -> None:
     rate = {"CONDITION": Condition.RATE, "THRESHOLD": 9, "WINDOW_S": 60}
-    memory = Memory()
+    memory = Seen()
     assert raised(bound(memory=memory, **rate), (0, b"\5"), (10, b"\x20")) == [False, True]
     again = bound(memory=memory, **rate)
     looks = [(20, b"\x20"), (79, b"\x20"), (81, b"\x20"), (90, b"\5")]
@@ -144,7 +142,7 @@ def test_a_rate_that_was_told_is_over_after_a_restart_when_its_window_is() -> No
 
 
 def test_a_monitor_that_watches_something_else_now_knows_nothing_of_what_was() -> None:
-    memory = Memory()
+    memory = Seen()
     assert raised(bound(memory=memory), (0, b"\5")) == [False]
     other = bound(memory=memory, PATH="", OFFSET=1, WIDTH=2)
     assert raised(other, (0, b"\6\6"), (1, b"\6\7")) == [False, True]

@@ -96,9 +96,9 @@ def test_advisories_outages_and_the_log_of_reports_that_give_way_come_later_and_
     parts = street.host.parts(SsiTable.EVENT_PART)
     sequences = sorted(entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"])
     assert sequences == list(range(sequences[0], sequences[-1] + 1))
-    assert sequences[-1] == street.device.module.parts.memory.events_reported
+    assert sequences[-1] == street.device.module.parts.memory.lists.events_reported
     memory = street.device.module.parts.memory
-    assert not memory.profile_gaps and not memory.events_missed
+    assert not memory.lists.profile_gaps and not memory.lists.events_missed
     dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
     assert dropped == [memory.reports_dropped]
 
@@ -113,8 +113,8 @@ def test_entries_of_them_that_the_meter_refuses_for_a_while_are_not_taken_for_mi
     parts = street.host.parts(SsiTable.EVENT_PART)
     sequences = sorted(entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"])
     memory = street.device.module.parts.memory
-    assert sequences == list(range(sequences[0], memory.events_reported + 1))
-    assert not memory.profile_gaps and not memory.events_missed
+    assert sequences == list(range(sequences[0], memory.lists.events_reported + 1))
+    assert not memory.lists.profile_gaps and not memory.lists.events_missed
 
 
 def test_entries_of_them_that_the_meter_has_no_more_are_counted_as_missed(
@@ -122,15 +122,15 @@ def test_entries_of_them_that_the_meter_has_no_more_are_counted_as_missed(
 ) -> None:
     street = full_outbox(monkeypatch)
     memory = street.device.module.parts.memory
-    [lost] = [gap for gap in memory.profile_gaps if gap[0] == LOG_SET]
-    assert not memory.events_missed
+    [lost] = [gap for gap in memory.lists.profile_gaps if gap[0] == LOG_SET]
+    assert not memory.lists.events_missed
     street.device.meter.logs.event.list.pointers.clear()
     street.host.refusing = False
     street.run(2 * HOUR_S)
     parts = street.host.parts(SsiTable.EVENT_PART)
     sequences = {entry["SEQUENCE"] for part in parts for entry in part["ENTRIES"]}
     assert sequences and not sequences.intersection(range(*lost[2:]))
-    assert memory.events_missed == lost[3] - lost[2] and not memory.profile_gaps
+    assert memory.lists.events_missed == lost[3] - lost[2] and not memory.lists.profile_gaps
 
 
 def test_advisories_that_are_too_many_are_counted_and_lost_intervals_are_one_number() -> None:
@@ -167,11 +167,11 @@ def telling_at_once(code: ModuleAlarm) -> Street:
 def test_a_gap_of_which_the_meter_has_nothing_left_is_told_at_once_where_that_is_wanted() -> None:
     street = telling_at_once(ModuleAlarm.GAP)
     memory = street.device.module.parts.memory
-    memory.add_gap([1, memory.profile_epoch(1), -50, -40])
+    memory.lists.add_gap([1, memory.lists.profile_epoch(1), -50, -40])
     street.device.expire(street.world.now_us)
     street.run(60)
     [gap] = [one for one in street.host.parts(SsiTable.ALARM) if one["CODE"] == ModuleAlarm.GAP]
-    assert gap["VALUE"] == 10 and not memory.profile_gaps and not memory.advisories
+    assert gap["VALUE"] == 10 and not memory.lists.profile_gaps and not memory.advisories
 
 
 def test_dropped_reports_are_told_at_once_also_where_the_power_goes_before_the_alarm(

@@ -9,7 +9,7 @@ from ansi_tables.ssi_tables import AlarmSource, Cause, Content, ModuleAlarm, Ssi
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.ssi.log_reading import POWER_DOWN, POWER_UP, LogEntry, LogRead
-from smartmeter.ssi.memory import MAX_POWER_GAPS, Memory
+from smartmeter.ssi.memory import MAX_POWER_GAPS, Losses
 from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.outage import Momentary, OutageDetector, Restored
 from smartmeter.ssi.status_bits import POWER_FAILURE_BIT
@@ -29,8 +29,8 @@ S = US_PER_S
 EVENTS_OF_A_SHIFT = schedule(PERIOD_MIN=480, CONTENT=Content.EVENT_LOG)
 
 
-def detector(threshold_s: int = 30) -> tuple[OutageDetector, Memory, Calendar]:
-    memory, calendar = Memory(), Calendar(EPOCH_US)
+def detector(threshold_s: int = 30) -> tuple[OutageDetector, Losses, Calendar]:
+    memory, calendar = Losses(), Calendar(EPOCH_US)
     one = OutageDetector("SM1", memory, calendar)
     one.configure({**OUTAGE, "THRESHOLD_S": threshold_s})
     return one, memory, calendar
@@ -99,7 +99,7 @@ def test_a_module_that_restarts_between_the_meters_two_entries_tells_the_outage(
     begin_s = street.device.module.parts.calendar.utc_s(street.world.now_us) or 0
     for code, time_s in ((POWER_DOWN, begin_s), (POWER_UP, begin_s + 600)):
         module = street.device.module
-        sequence = (module.parts.memory.events_judged or 0) + 1
+        sequence = (module.parts.memory.lists.events_judged or 0) + 1
         entry = LogEntry(sequence, time_s, 0, code, False, b"")
         job = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
         module._outcomes.job_done(job, street.world.now_us)
@@ -145,7 +145,7 @@ def test_losses_that_only_the_meter_saw_close_to_one_that_both_saw_are_counted(
         loser.mains(True, street.world.now_us)
         street.run(15)
     street.run(read_within_s)
-    assert street.device.module.parts.memory.momentaries == 3
+    assert street.device.module.parts.memory.losses.momentaries == 3
     assert not street.host.parts(SsiTable.OUTAGE_RECORD)
 
 
@@ -203,13 +203,13 @@ def test_where_no_last_gasp_can_leave_a_loss_below_the_threshold_is_momentary(
         street.run(60)
     [told] = street.host.parts(SsiTable.OUTAGE_RECORD)
     assert told["RESTORED"] and told["DURATION_S"] == 310
-    assert street.device.module.parts.memory.momentaries == 2
+    assert street.device.module.parts.memory.losses.momentaries == 2
 
 
 def test_last_gasps_leave_inside_their_windows_each_meter_at_its_own_moment() -> None:
     moments: dict[str, list[int]] = {}
     for esn in ("SM1", "SM2", "SM3"):
-        one = OutageDetector(esn, Memory(), Calendar(EPOCH_US))
+        one = OutageDetector(esn, Losses(), Calendar(EPOCH_US))
         one.configure({**OUTAGE, "LAST_GASP_COUNT": 5, "LAST_GASP_SPREAD_MS": 500})
         at, found = 0, []
         for wait_us in one._waits_us(7):

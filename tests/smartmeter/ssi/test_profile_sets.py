@@ -74,7 +74,7 @@ def test_a_gap_of_each_set_is_filled_from_the_meter(monkeypatch: pytest.MonkeyPa
     street.run(8 * HOUR_S)
     module = street.device.module
     raise_alarms(street, 12)
-    assert {set_nbr for set_nbr, *_ in module.parts.memory.profile_gaps} == {1, 2}
+    assert {set_nbr for set_nbr, *_ in module.parts.memory.lists.profile_gaps} == {1, 2}
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
     street.link.unwrap(cut)
@@ -89,12 +89,12 @@ def test_what_was_read_for_a_gap_that_made_room_is_not_taken_for_the_next_ones()
     street.run(9 * HOUR_S)
     module = street.device.module
     before = {set_nbr: street.host.intervals(set_nbr) for set_nbr in (1, 2)}
-    gaps = [[set_nbr, module.parts.memory.profile_epoch(set_nbr), 2, 5] for set_nbr in (1, 2)]
-    module.parts.memory.profile_gaps = gaps
+    gaps = [[set_nbr, module.parts.memory.lists.profile_epoch(set_nbr), 2, 5] for set_nbr in (1, 2)]
+    module.parts.memory.lists.profile_gaps = gaps
     assert module.parts.gaps.start_due(street.world.now_us)
-    module.parts.memory.profile_gaps = gaps[1:]  # the oldest gap had to make room meanwhile
+    module.parts.memory.lists.profile_gaps = gaps[1:]  # the oldest gap had to make room meanwhile
     street.run(HOUR_S)
-    assert module.parts.memory.profile_gaps == []
+    assert module.parts.memory.lists.profile_gaps == []
     for set_nbr in (1, 2):
         again = [one for one in before[set_nbr] if 2 <= one[0] < 5] if set_nbr == 2 else []
         told = street.host.intervals(set_nbr)[len(before[set_nbr]) :]
@@ -107,7 +107,9 @@ def test_a_gap_whose_beginning_was_overwritten_is_filled_to_its_end_and_no_furth
     module = street.device.module
     before = street.host.intervals()
     # What lies before the first interval of the ring is gone like what it has overwritten.
-    module.parts.memory.profile_gaps = [[1, module.parts.memory.profile_epoch(1), -3, 2]]
+    module.parts.memory.lists.profile_gaps = [
+        [1, module.parts.memory.lists.profile_epoch(1), -3, 2]
+    ]
     assert module.parts.gaps.start_due(street.world.now_us)
     street.run(600)
     assert street.host.intervals()[len(before) :] == [one for one in before if one[0] < 2]
@@ -122,10 +124,12 @@ def test_a_gap_of_intervals_that_the_meter_does_not_have_is_told_and_no_empty_re
     street = provisioned("commercial")
     street.run(HOUR_S)
     module = street.device.module
-    module.parts.memory.profile_gaps = [[1, module.parts.memory.profile_epoch(1), 5000, 5010]]
+    module.parts.memory.lists.profile_gaps = [
+        [1, module.parts.memory.lists.profile_epoch(1), 5000, 5010]
+    ]
     assert module.parts.gaps.start_due(street.world.now_us)
     street.run(HOUR_S)
-    assert module.parts.memory.profile_gaps == []
+    assert module.parts.memory.lists.profile_gaps == []
     alarms = street.host.parts(SsiTable.ALARM)
     assert [(alarm["CODE"], alarm["VALUE"]) for alarm in alarms] == [(ModuleAlarm.GAP, 10)]
     assert Cause.CATCH_UP not in [one.header["CAUSE"] for one in street.host.reports]

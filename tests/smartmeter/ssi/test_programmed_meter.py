@@ -213,7 +213,7 @@ def test_what_a_reset_has_left_is_reported_once_a_locked_meter_lets_the_module_i
     street = provisioned()
     module, locked_us = street.device.module, HOUR_S * US_PER_S
     street.device.meter.access.locked_until_us = street.world.now_us + locked_us
-    module.parts.memory.reset_told = False
+    module.parts.memory.resets.reset_told = False
     module.parts.tasks.report_reset(street.world.now_us)
     street.device.expire(street.world.now_us)
     street.run(60)
@@ -232,7 +232,7 @@ def with_a_gap(monkeypatch: pytest.MonkeyPatch) -> Street:
     street.host.refusing = True
     street.run(3 * HOUR_S)
     raise_alarms(street, 12)
-    assert street.device.module.parts.memory.profile_gaps
+    assert street.device.module.parts.memory.lists.profile_gaps
     street.provision(SCHEDULES=schedules(schedule(KIND=ScheduleKind.DAILY)))
     return street
 
@@ -245,12 +245,12 @@ def test_a_gap_that_the_meter_refuses_is_asked_for_again_though_nothing_else_hap
     refuse(street, refusing.__contains__)
     street.host.refusing = False
     street.run(600)
-    assert street.device.module.parts.memory.profile_gaps
+    assert street.device.module.parts.memory.lists.profile_gaps
     refusing.clear()
     due_us = street.device.module.parts.gaps.next_us()
     assert due_us is not None
     run_to(street, due_us / US_PER_S + 10)
-    assert not street.device.module.parts.memory.profile_gaps
+    assert not street.device.module.parts.memory.lists.profile_gaps
 
 
 def test_a_silent_meter_is_asked_for_a_gap_ever_more_rarely(
@@ -261,7 +261,7 @@ def test_a_silent_meter_is_asked_for_a_gap_ever_more_rarely(
     street.host.refusing = False
     street.run(HOUR_S)
     module = street.device.module
-    assert module.parts.memory.profile_gaps and module.parts.link.failures <= 80
+    assert module.parts.memory.lists.profile_gaps and module.parts.link.failures <= 80
     street.device.meter.mains(True, street.world.now_us)
     street.run(120)
-    assert not module.parts.memory.profile_gaps
+    assert not module.parts.memory.lists.profile_gaps

@@ -150,7 +150,7 @@ def test_reports_that_are_refused_for_long_give_way_to_one_gap_that_is_read_agai
     module = street.device.module
     made = module.parts.outbox.next_number
     street.run(HOUR_S)
-    assert module.parts.outbox.set_aside and len(module.parts.memory.profile_gaps) == 1
+    assert module.parts.outbox.set_aside and len(module.parts.memory.lists.profile_gaps) == 1
     assert module.parts.outbox.next_number == made + 6  # what is due, and nothing read again
     street.host.refuses = lambda report: False
     street.run(2 * HOUR_S)

@@ -24,7 +24,7 @@ from protocols.psem.services import OffsetRead
 from smartmeter.base.clock import US_PER_S
 from smartmeter.gateway.permissions import LocalPermission
 from smartmeter.network.faults import Partition
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Memory, Resets
 from smartmeter.ssi.module import Module
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
@@ -108,9 +108,10 @@ def test_a_power_cut_between_reset_and_report_resets_once_and_reports() -> None:
 
 
 def test_what_became_of_a_reset_is_not_asked_of_another_meter() -> None:
-    memory = Memory(reset_before_s=0, reset_open=True, reset_count=5, reset_s=1, reset_told=False)
+    resets = Resets(reset_before_s=0, reset_open=True, reset_count=5, reset_s=1, reset_told=False)
+    memory = Memory(resets=resets)
     memory.forget_meter({}, None, None)
-    assert (memory.reset_before_s, memory.reset_open, memory.reset_count) == (None, False, None)
+    assert memory.resets is resets == Resets()
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -143,7 +144,7 @@ def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, AT_MINUTE=5)))
     meter, module = street.device.meter, street.device.module
     lose_at = {
-        "request": lambda: module.parts.memory.reset_open,
+        "request": lambda: module.parts.memory.resets.reset_open,
         "answer": lambda: meter.metering.registers.resets == 1,
     }
     assert street.world.run(street.world.now_us + HOUR_S * US_PER_S, lose_at[lost])
@@ -164,7 +165,7 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
     meter, module = street.device.meter, street.device.module
     reads = meter.metering.billing.self_reads.pointers
     lose_at = {
-        "request": lambda: module.parts.memory.self_read_asked is not None,
+        "request": lambda: module.parts.memory.resets.self_read_asked is not None,
         "answer": lambda: reads.added == 1,
     }
     assert street.world.run(street.world.now_us + 2 * HOUR_S * US_PER_S, lose_at[lost])
@@ -352,7 +353,9 @@ def test_a_change_of_the_season_is_followed_by_a_report_of_what_it_left() -> Non
     street = provisioned(schedule(TASK=Task.FOLLOW_UP, KIND=ScheduleKind.HOURLY, AT_MINUTE=10))
     street.run(3 * HOUR_S)
     assert not reported(street, Cause.SCHEDULE)
-    street.device.module.parts.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.parts.memory.seen.season = (
+        3  # as if the meter had been in another one before
+    )
     street.run(3 * HOUR_S)
     [report] = reported(street, Cause.SCHEDULE)
     assert 55 in {number for number, _ in report.parts}
@@ -364,7 +367,9 @@ def test_a_season_that_a_power_cut_came_before_the_report_of_is_reported_all_the
     street.run(10)
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.FOLLOW_UP, PERIOD_MIN=60)))
     street.run(3 * HOUR_S)
-    street.device.module.parts.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.parts.memory.seen.season = (
+        3  # as if the meter had been in another one before
+    )
     street.device.module.parts.reporter.keep()
     cutting.cut_in, cutting.after = 1, True
     with pytest.raises(PowerCut):
@@ -377,11 +382,11 @@ def test_a_season_that_a_power_cut_came_before_the_report_of_is_reported_all_the
 def test_a_reset_that_is_refused_leaves_what_an_earlier_one_has_to_report() -> None:
     street = Street(permission=LocalPermission())
     street.run(10)
-    street.device.module.parts.memory.reset_told = False
+    street.device.module.parts.memory.resets.reset_told = False
     street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, PERIOD_MIN=5)))
     street.run(400)
     assert street.device.meter.metering.registers.resets == 0
-    assert not street.device.module.parts.memory.reset_told
+    assert not street.device.module.parts.memory.resets.reset_told
 
 
 def test_a_health_report_tells_how_the_module_does() -> None:
@@ -524,7 +529,7 @@ def test_scheduled_reports_give_way_to_exceptions_and_their_gap_is_filled_later(
     street.run(4 * HOUR_S)
     module = street.device.module
     raise_alarms(street, 9)
-    assert module.parts.memory.profile_gaps and len(module.parts.outbox) == 12
+    assert module.parts.memory.lists.profile_gaps and len(module.parts.outbox) == 12
     street.device.restart(street.world.now_us)
     street.run(HOUR_S)
     street.link.unwrap(cut)
@@ -553,7 +558,7 @@ def test_what_the_module_loses_is_told_as_its_disposition_says(
     module = street.device.module
     raise_alarms(street, 4)
     # As if the ring had begun anew.
-    module.parts.memory.profile_cursors = {"1": 10_000}
+    module.parts.memory.lists.profile_cursors = {"1": 10_000}
     street.link.unwrap(cut)
     street.run(HOUR_S)
     told = [

@@ -189,7 +189,9 @@ def test_a_season_that_two_schedules_follow_is_reported_once() -> None:
     follow = {"TASK": Task.FOLLOW_UP, "PERIOD_MIN": 60, "PRIORITY": 0}
     street.provision(SCHEDULES=schedules(schedule(1, **follow), schedule(2, **follow)))
     street.run(2 * HOUR_S)
-    street.device.module.parts.memory.season = 3  # as if the meter had been in another one before
+    street.device.module.parts.memory.seen.season = (
+        3  # as if the meter had been in another one before
+    )
     street.run(2 * HOUR_S)
     found = [one for one in street.host.reports if one.header["CAUSE"] == Cause.SCHEDULE]
     assert len(found) == 1

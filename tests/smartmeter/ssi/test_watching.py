@@ -17,7 +17,7 @@ from smartmeter.meter.tables import port_of
 from smartmeter.ssi.alarms import NO_MONITOR, NUISANCES, Alarms
 from smartmeter.ssi.conditions import Watched, exact, whole
 from smartmeter.ssi.log_reading import LogEntry, LogRead
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import Memory, Seen
 from smartmeter.ssi.meter_side import JobDone
 from smartmeter.ssi.states import ErrorCode
 from smartmeter.ssi.table_monitor import Span, TableMonitor
@@ -140,7 +140,7 @@ def bound(*values: dict[str, Any]) -> tuple[Street, TableMonitor]:
     street.run(10)
     meter = street.device.module.meter
     assert meter is not None
-    one = TableMonitor({}, {})
+    one = TableMonitor(Seen())
     one.configure(list(values), meter.context, meter.images, 0)
     return street, one
 
@@ -356,8 +356,8 @@ def test_an_event_without_a_time_is_not_taken_for_the_modules_own_doing() -> Non
     resets = {"SOURCE": 1, "CODE": EventCode.DEMAND_RESET, "DISPOSITION": 2}
     street = watching(DISPOSITION={"DEFAULT": 0, "ENTRIES": [resets]})
     module = street.device.module
-    assert not module.parts.memory.reset_s
-    sequence = (module.parts.memory.events_judged or 0) + 1
+    assert not module.parts.memory.resets.reset_s
+    sequence = (module.parts.memory.lists.events_judged or 0) + 1
     entry = LogEntry(sequence, 0, 9, EventCode.DEMAND_RESET, False, b"")
     read = JobDone("log", LogRead((entry,), sequence, 0), 0, Exchanged(0, 0))
     module._outcomes.job_done(read, street.world.now_us)
@@ -472,7 +472,7 @@ def test_a_nominal_voltage_that_is_not_provisioned_is_learned(profile: str) -> N
     street.provision(OUTAGE=learn, SCHEDULES=schedules(schedule()))
     street.run(1000)
     module, meter = street.device.module, street.device.meter
-    learned = dict(module.parts.memory.nominal_v)
+    learned = dict(module.parts.memory.seen.nominal_v)
     assert learned and all(volts > 100 for volts in learned.values())
     assert voltage_alarms(street) == []
     meter.inject("swell", street.world.now_us, percent=120)
@@ -483,10 +483,10 @@ def test_a_nominal_voltage_that_is_not_provisioned_is_learned(profile: str) -> N
     meter.relieve("swell", street.world.now_us)
     street.run(1000)
     assert set(voltage_alarms(street)) == {(ModuleAlarm.SWELL, one) for one in ("began", "ended")}
-    assert street.device.module.parts.memory.nominal_v == learned, "kept over the restart"
+    assert street.device.module.parts.memory.seen.nominal_v == learned, "kept over the restart"
     street.provision(OUTAGE={**learn, "NOMINAL_V": 100})
     street.run(1000)
-    assert not street.device.module.parts.memory.nominal_v
+    assert not street.device.module.parts.memory.seen.nominal_v
 
 
 @pytest.mark.parametrize(
