@@ -8,7 +8,7 @@ from protocols.c1218.conversation import Conversation
 from protocols.c1218.scripts import LogonSettings, Opened
 from protocols.c1218.transfer import Script
 from protocols.c1221.client import CALL_OPTIONS, CallClient
-from protocols.c1221.scripts import CallSettings, authenticate, close_call, open_call
+from protocols.c1221.scripts import authenticate, close_call, open_call
 from protocols.psem.identification import parse_identification
 
 
@@ -27,20 +27,7 @@ class CallConversation(Conversation):
 
     def open(self) -> Script[Opened]:
         """Open a session, with the key if there is one, and the password."""
-        logon = self.settings
-        key_id, key = self._key or (0, None)
-        call = CallSettings(
-            logon.user_id,
-            logon.user,
-            logon.password,
-            key_id,
-            key,
-            packet_octets=logon.packet_octets,
-            packets=logon.packets,
-        )
-        opened = yield from open_call(call, self.client.quirks)
-        proofs = opened.password_accepted, opened.authenticated
-        self.opened = Opened(opened.identification.encode(), *proofs)
+        self.opened = yield from open_call(self.settings, self.client.quirks, self._key)
         return self.opened
 
     def authenticate(self, identification: bytes) -> Script[bool | None]:

@@ -8,9 +8,8 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
 
-from protocols.c1218.scripts import Padding, Script, asked, prove
+from protocols.c1218.scripts import LogonSettings, Opened, Padding, Script, asked, prove
 from protocols.c1218.transfer import check
 from protocols.c1221.authentication import BLOCK_OCTETS, proof
 from protocols.c1221.profile import AUTHENTICATES, DES
@@ -36,31 +35,13 @@ class NotGenuine(RemoteProtocolError):
     """The device could not prove the key: it is not the one that was meant."""
 
 
-@dataclass(frozen=True)
-class CallSettings:
-    """How to open a call: user, password and/or key, time-outs and packets on offer."""
-
-    user_id: int = 0
-    user: bytes = b""
-    password: bytes | None = field(default=None, repr=False)
-    key_id: int = 0
-    key: bytes | None = field(default=None, repr=False)
-    timing: TimingSetup | None = DEFAULT_SETUP
-    packet_octets: int = 1024
-    packets: int = 128
-
-
-@dataclass(frozen=True)
-class OpenedCall:
-    """How it was opened; None where a proof was not tried, or the device has no such service."""
-
-    identification: Identification
-    authenticated: bool | None
-    password_accepted: bool | None
-
-
-def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[OpenedCall]:
-    """Open a session in a call.
+def open_call(
+    settings: LogonSettings,
+    quirks: Quirks | None = None,
+    key: tuple[int, bytes] | None = None,
+    timing: TimingSetup = DEFAULT_SETUP,
+) -> Script[Opened]:
+    """Open a session in a call, with a key (its id and octets) and/or the password.
 
     A device that cannot prove the key is told Terminate, and NotGenuine is raised; a proof
     that was refused is not tried again with the same ticket.
@@ -71,22 +52,20 @@ def open_call(settings: CallSettings, quirks: Quirks | None = None) -> Script[Op
         quirks.note(Quirk.SESSION_OPEN)
         yield Terminate()
         response = yield from asked(Identify())
-    identification = parse_identification(check(Identify(), response).data)
-    if settings.timing is not None:
-        response = yield settings.timing
+    identification = check(Identify(), response).data
+    device = parse_identification(identification)
+    for request in (timing, Negotiate(settings.packet_octets, settings.packets)):
+        response = yield request
         if response.code == ResponseCode.sns:
             quirks.note(Quirk.SERVICE_MISSING)
-    response = yield Negotiate(settings.packet_octets, settings.packets)
-    if response.code == ResponseCode.sns:
-        quirks.note(Quirk.SERVICE_MISSING)
     logon = Logon(settings.user_id, settings.user)
     check(logon, (yield from asked(logon)))
-    authenticated = accepted = None
-    if settings.key is not None:
-        authenticated = yield from authenticate(settings.key_id, settings.key, identification)
+    proved = accepted = None
+    if key is not None:
+        proved = yield from authenticate(*key, device)
     if settings.password is not None:
         accepted = yield from prove(settings.password, Padding.AUTO, quirks)
-    return OpenedCall(identification, authenticated, accepted)
+    return Opened(identification, accepted, proved)
 
 
 def authenticate(key_id: int, key: bytes, device: Identification) -> Script[bool | None]:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from protocols.c1218.client import ClientOptions
-from protocols.c1218.scripts import read_table, write_table
+from protocols.c1218.scripts import LogonSettings, Opened, Script, read_table, write_table
 from protocols.c1221.authentication import proof
 from protocols.c1221.profile import TIMING, TRAFFIC_US
 from protocols.c1221.scripts import (
-    CallSettings,
+    DEFAULT_SETUP,
     NotGenuine,
     authenticate,
     close_call,
@@ -31,7 +31,11 @@ from tests.protocols.c1218.checks import ONE, TWO, check
 from tests.protocols.c1218.device_bench import ModelDevice
 from tests.protocols.c1221.call import IDENTITY, KEY, TICKET, Call, KeyedDevice
 
-WITH_KEY = CallSettings(2, b"OPERATOR", key=KEY)
+OPERATOR = LogonSettings(2, b"OPERATOR")
+
+
+def with_key(call: Call, timing: TimingSetup = DEFAULT_SETUP) -> Script[Opened]:
+    return open_call(OPERATOR, call.client.quirks, (0, KEY), timing)
 
 
 def requests(call: Call) -> list[int]:
@@ -47,7 +51,7 @@ def requests(call: Call) -> list[int]:
 @check("C76", ONE)
 def test_the_answer_to_timing_setup_is_used_not_the_request() -> None:
     call = Call()
-    call.run(open_call(CallSettings(timing=TimingSetup(20, 0, 7, 2))))
+    call.run(open_call(LogonSettings(), timing=TimingSetup(20, 0, 7, 2)))
     timing = call.client._link.timing
     assert (timing.response_us, timing.inter_character_us) == (7_000_000, 1_000_000)
     assert timing.retries == 2 and call.client._options.answer_timeout_us == 20_000_000
@@ -58,12 +62,12 @@ def test_the_answer_to_timing_setup_is_used_not_the_request() -> None:
 @check("C77", TWO)
 def test_authenticate_is_sent_only_when_announced_and_is_des_of_the_ticket() -> None:
     call = Call()
-    opened = call.run(open_call(WITH_KEY))
-    assert opened.authenticated is True and opened.identification.std == 2
+    opened = call.run(with_key(call))
+    assert opened.key_accepted is True and opened.identification[0] == 2
     sent = next(said for said in call.said if b"\x53\x09" in said)
     assert sent[sent.index(b"\x53") :][:11] == b"\x53\x09\x00" + bytes.fromhex("492b274f0ab4dbce")
     bare = Call(ModelDevice())
-    assert bare.run(open_call(WITH_KEY)).authenticated is None
+    assert bare.run(with_key(bare)).key_accepted is None
     assert 0x53 not in requests(bare)
 
 
@@ -74,15 +78,15 @@ def test_a_device_that_does_not_prove_the_key_is_left() -> None:
         lambda key_id, block, now_us: Response(ResponseCode.ok, b"\x09\x00" + bytes(8))
     )
     with pytest.raises(NotGenuine, match="not genuine"):
-        call.run(open_call(WITH_KEY))
+        call.run(with_key(call))
     assert requests(call)[-1] == 0x21, "the session is closed"
 
 
 @check("C79", ONE)
 def test_a_refused_proof_is_not_tried_again_with_the_same_ticket() -> None:
     call = Call()
-    opened = call.run(open_call(CallSettings(key=b"wrongkey", password=b"secret")))
-    assert opened.authenticated is False and opened.password_accepted is True
+    opened = call.run(open_call(LogonSettings(password=b"secret"), key=(0, b"wrongkey")))
+    assert opened.key_accepted is False and opened.password_accepted is True
     assert requests(call).count(0x53) == 1
 
 
@@ -102,14 +106,14 @@ def test_a_ticket_that_is_none_for_des_is_refused_here(ticket: bytes, algorithm:
         lambda: Response(ResponseCode.ok, answer)
     )
     with pytest.raises(LocalProtocolError, match="DES with 8"):
-        call.run(open_call(WITH_KEY))
+        call.run(with_key(call))
     assert 0x53 not in requests(call)
 
 
 @check("C81", ONE)
 def test_a_call_ends_with_disconnect_and_both_ends_hang_up() -> None:
     call = Call()
-    call.run(open_call(WITH_KEY))
+    call.run(with_key(call))
     assert call.run(read_table(2050, call.client.limits)) == b"for who has the password"
     call.run(close_call())
     for _ in range(20):
@@ -122,7 +126,7 @@ def test_a_call_ends_with_disconnect_and_both_ends_hang_up() -> None:
 @check("C81", ONE)
 def test_a_write_under_way_when_the_carrier_goes_has_an_unknown_outcome() -> None:
     call = Call()
-    call.run(open_call(WITH_KEY))
+    call.run(with_key(call))
     call.client.run(write_table(5, bytes(20), call.client.limits), None, call.bench.now_us)
     call.client.outgoing()
     call.client.line_lost(LinkError("the carrier is lost"), call.bench.now_us)
@@ -134,8 +138,8 @@ def test_a_write_under_way_when_the_carrier_goes_has_an_unknown_outcome() -> Non
 def test_an_answer_of_another_device_on_the_line_is_ignored() -> None:
     options = ClientOptions(identity=IDENTITY, timing=Call().client._options.timing)
     call = Call(options=options)
-    opened = call.run(open_call(WITH_KEY))
-    assert opened.authenticated and call.bench.device.proved == [0]  # type: ignore[attr-defined]
+    opened = call.run(with_key(call))
+    assert opened.key_accepted and call.bench.device.proved == [0]  # type: ignore[attr-defined]
     for _ in range(3):
         call.step()
     stranger = call.bench.packet(b"\x21", identity=9)
@@ -152,8 +156,7 @@ def test_without_timing_setup_or_negotiate_a_device_is_used_as_it_is(
     server = call.bench.server
     refusals = dict.fromkeys(missing, ResponseCode.sns)
     server._options = replace(server._options, refusals=refusals)
-    settings = replace(WITH_KEY, timing=TimingSetup(30, 1, 4, 3))
-    call.run(open_call(settings, call.client.quirks))
+    call.run(with_key(call, TimingSetup(30, 1, 4, 3)))
     assert call.client._link.timing == TIMING and TRAFFIC_US == 30_000_000
     assert call.client.quirks.met[Quirk.SERVICE_MISSING] == len(missing), "and that is told"
     assert call.run(read_table(0, call.client.limits)) == bytes(range(40))
@@ -161,7 +164,7 @@ def test_without_timing_setup_or_negotiate_a_device_is_used_as_it_is(
 
 def test_a_device_that_refuses_the_logon_is_told() -> None:
     with pytest.raises(ServiceRefused):
-        Call().run(open_call(CallSettings(user_id=100)))
+        Call().run(open_call(LogonSettings(user_id=100)))
 
 
 def test_single_des_is_that_of_the_published_examples() -> None:
