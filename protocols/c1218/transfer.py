@@ -60,7 +60,7 @@ SESSION_LOST = (ResponseCode.rno, ResponseCode.isss)
 def check(request: Request, response: Response) -> Response:
     """Give a positive answer back; raise ServiceRefused for a negative one."""
     if not response.ok:
-        raise ServiceRefused(response.code, code_name(response.code), _told(request))
+        raise ServiceRefused(response.code, code_name(response.code), told(request))
     return response
 
 
@@ -74,7 +74,7 @@ def ask_to_write(request: Request, table: int, confirmed: int = 0) -> Script[Res
         raise OutcomeUnknown(f"write of table {table}", confirmed, error) from error
 
 
-def _told(request: Request) -> str:
+def told(request: Request) -> str:
     """Name a service for a person, with the table that it asks for if it asks for one."""
     table = getattr(request, "table", None)
     name = type(request).__name__

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from protocols.c1218.client import BUSY_PAUSE_US, BUSY_REPEATS
 from protocols.c1218.scripts import PROCEDURE_POLL_US, PROCEDURE_POLLS
-from protocols.c1218.transfer import Progress, Script, T, check
+from protocols.c1218.transfer import Progress, Script, T, check, told
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.identification import NodeIdentification, decode_identification
 from protocols.c1222.keys import SecurityState
@@ -81,18 +81,16 @@ PAST_THE_END = (ResponseCode.onp, ResponseCode.iar)
 INITIATE, RESPONSE, NOT_COMPLETED = 7, 8, 1
 #: What the network says in place of the meter, or the meter without looking at the request.
 NETWORK_ANSWERS = {
-    ResponseCode.uat: "nobody there has this title",
-    ResponseCode.nett: "the meter does not answer; try again",
-    ResponseCode.netr: "the way to the meter is cut; try again",
-    ResponseCode.sme: "the key is not the meter's, or the clocks differ; see --key-file",
+    "uat": "nobody there has this title",
+    "nett": "the meter does not answer; try again",
+    "netr": "the way to the meter is cut; try again",
+    "sme": "the key is not the meter's, or the clocks differ; see --key-file",
 }
 #: Those after which a request was surely not carried out.
-NOTHING_DONE = frozenset((ResponseCode.uat.name, ResponseCode.sme.name))
-
-
+NOTHING_DONE = frozenset(("uat", "sme"))
 #: What may be asked again when a connection ended before the answer.
 _READS = (FullRead, OffsetRead)
-_OK, _ISSS = bytes([ResponseCode.ok]), bytes([ResponseCode.isss])
+_OK, _ISSS = Response(ResponseCode.ok), Response(ResponseCode.isss)
 _BUSY = (ResponseCode.bsy, ResponseCode.dnr)
 
 
@@ -134,13 +132,9 @@ def _table_octets(request: Request, response: Response) -> bytes:
         return decode_blocks(octets)
     except RemoteProtocolError as error:
         raise RemoteProtocolError(
-            f"{_text(request)}: what the meter answered is no table: {error};"
+            f"{told(request)}: what the meter answered is no table: {error};"
             " --pcap FILE keeps what came"
         ) from error
-
-
-def _text(request: Request) -> str:
-    return f"{type(request).__name__} of table {getattr(request, 'table', '')}"
 
 
 class _Clock:
@@ -232,7 +226,8 @@ class NetworkMeter:
 
     def read_part(self, table: int, offset: int, count: int) -> bytes:
         """Give octets of a table; what lies past its end is left out."""
-        return self._asked(OffsetRead(table, offset, count))
+        request = OffsetRead(table, offset, count)
+        return _table_octets(request, self.ask(request))
 
     def write(self, table: int, data: bytes, progress: Progress | None = None) -> None:
         """Write a whole table; in pieces where that is too large for a request (``rqtl``).
@@ -278,21 +273,19 @@ class NetworkMeter:
         except ProtocolError as error:
             raise ProcedureUnanswered(error) from error
 
-    def _finished(self, initiate: bytes, behind: Sequence[bytes]) -> bytes:
+    def _finished(self, initiate: bytes, behind: Sequence[Response]) -> bytes:
         """Give the image of ST-08 that is the finished answer to a procedure.
 
         ``behind``: what was answered behind the Write that started it.
         """
         asking = FullRead(RESPONSE)
-        if behind and behind[0][0] not in _BUSY:
-            answer = self._octets(asking, behind[0])
-        else:
-            answer = self._asked(asking)
+        is_there = behind and behind[0].code not in _BUSY
+        answer = _table_octets(asking, self._reached(behind[0]) if is_there else self.ask(asking))
         for _ in range(PROCEDURE_POLLS):
             if answer[:3] == initiate[:3] and len(answer) >= 4 and answer[3] != NOT_COMPLETED:
                 return answer
             time.sleep(PROCEDURE_POLL_US / 1e6)
-            answer = self._asked(asking)
+            answer = _table_octets(asking, self.ask(asking))
         raise RemoteProtocolError("the meter did not finish the procedure")
 
     def keep_alive(self, seconds: int) -> None:
@@ -307,14 +300,12 @@ class NetworkMeter:
         """Ask the node who it is: in clear, and secured where it answers nothing else."""
         asking = [encode_service(Identify())]
         try:
-            response = self._exchange(asking, None)[0]
-            self._refused(response, _text(Identify()))
+            response = self._reached(self._exchange(asking, None)[0])
         except NotReached:
             if self._key_id is None:
                 raise
-            response = self._exchange(asking, self._key_id)[0]
-            self._refused(response, _text(Identify()))
-        return decode_identification(response[1:])
+            response = self._reached(self._exchange(asking, self._key_id)[0])
+        return decode_identification(check(Identify(), response).data)
 
     def run(self, script: Script[T]) -> T:
         """Run a script, each request in a message of its own; LinkError ends it."""
@@ -334,30 +325,20 @@ class NetworkMeter:
         """
         if isinstance(request, Security):
             return self._prove(request.password)
-        answer = self._answers([request])[0]
-        self._reached(answer)
-        return Response(answer[0], answer[1:])
+        return self._reached(self._answers([request])[0])
 
     def _prove(self, password: bytes) -> Response:
         if self._key_id is None:
             raise LocalProtocolError("without a key the password is not sent: it would go in clear")
         security = NetworkSecurity(password, self._user_id)
-        answer = self._exchange([encode_service(security)], self._key_id)[0]
-        self._reached(answer)
-        if answer[0] == ResponseCode.ok:
+        answer = self._reached(self._exchange([encode_service(security)], self._key_id)[0])
+        if answer.ok:
             self._password = password
-        return Response(answer[0], answer[1:])
-
-    def _asked(self, request: Request) -> bytes:
-        return self._octets(request, self._answers([request])[0])
-
-    def _octets(self, request: Request, answer: bytes) -> bytes:
-        self._refused(answer, _text(request))
-        return _table_octets(request, Response(answer[0], answer[1:]))
+        return answer
 
     def _change(
         self, request: Request, table: int, offset: int = 0, also: Sequence[FullRead] = ()
-    ) -> tuple[bytes, ...]:
+    ) -> tuple[Response, ...]:
         """Send a Write, and what is to be read behind it; give the answers to that.
 
         ServiceRefused when the Write is: what is answered behind it takes nothing of it back.
@@ -365,14 +346,14 @@ class NetworkMeter:
         self._connect()
         try:
             answers = self._answers([request, *also])
-            self._refused(answers[0], _text(request))
+            check(request, self._reached(answers[0]))
         except NotReached:
             raise
         except LinkError as error:
             raise OutcomeUnknown(f"write of table {table}", offset, error) from error
         return answers[1:]
 
-    def _answers(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
+    def _answers(self, requests: Sequence[Request]) -> tuple[Response, ...]:
         """Send requests, of which none but the first may change something, in one message.
 
         A first one that the meter is too busy for was not done: it is asked again a few times,
@@ -380,13 +361,13 @@ class NetworkMeter:
         """
         answers = self._answered(requests)
         for _ in range(BUSY_REPEATS):
-            if answers[0][0] not in _BUSY:
+            if answers[0].code not in _BUSY:
                 break
             time.sleep(BUSY_PAUSE_US / 1e6)
             answers = self._answered(requests)
         return answers
 
-    def _answered(self, requests: Sequence[Request]) -> tuple[bytes, ...]:
+    def _answered(self, requests: Sequence[Request]) -> tuple[Response, ...]:
         """Send requests in one message, once if it changes something; give the answers."""
         are_reads = all(isinstance(one, _READS) for one in requests)
         services = [encode_service(request) for request in requests]
@@ -394,7 +375,7 @@ class NetworkMeter:
             responses = self._behind_password(services, are_reads)
         except LinkError as error:
             if isinstance(error, _NetworkBusy) and are_reads:
-                return (bytes([ResponseCode.bsy]),)
+                return (Response(ResponseCode.bsy),)
             if not self._was_ended or not are_reads:
                 raise
             responses = self._behind_password(services, are_reads)
@@ -409,7 +390,7 @@ class NetworkMeter:
         next request is under way."""
         return self._line.line is None and self._has_answered
 
-    def _behind_password(self, services: list[bytes], are_reads: bool) -> tuple[bytes, ...]:
+    def _behind_password(self, services: list[bytes], are_reads: bool) -> tuple[Response, ...]:
         """Send services; in a session the password was given at its beginning."""
         led: list[bytes] = []
         if self._password is not None and self._key_id is not None and not self._in_session:
@@ -417,7 +398,7 @@ class NetworkMeter:
         responses = self._exchange(led + services, self._key_id, are_reads)
         if responses and responses[0] == _ISSS:
             return responses
-        if responses and all(one[0] in _BUSY for one in responses):
+        if responses and all(one.code in _BUSY for one in responses):
             return responses[-len(services) :]
         if led and responses:
             # A node may do what is asked behind a password that it refuses: done is done then.
@@ -430,10 +411,9 @@ class NetworkMeter:
             raise LinkError(f"{self._name}: an answer without items")
         return responses
 
-    def _is_let_in(self, answer: bytes, goes_on: bool) -> bool:
+    def _is_let_in(self, answer: Response, goes_on: bool) -> bool:
         """Note whether the password is accepted; ServiceRefused where nothing goes on without."""
-        self._reached(answer)
-        self.password_accepted = answer[0] == ResponseCode.ok
+        self.password_accepted = self._reached(answer).ok
         if self.password_accepted:
             return True
         if not goes_on:
@@ -455,19 +435,20 @@ class NetworkMeter:
         for answer in answers[1:]:
             self._is_let_in(answer, are_reads)
 
-    def _refused(self, response: bytes, request: str) -> None:
-        self._reached(response)
-        if response[0] != ResponseCode.ok:
-            raise ServiceRefused(response[0], code_name(response[0]), request)
+    def _refused(self, response: Response, request: str) -> None:
+        if not self._reached(response).ok:
+            raise ServiceRefused(response.code, code_name(response.code), request)
 
-    def _reached(self, response: bytes) -> None:
-        """Raise LinkError for what the network answers in the meter's place."""
-        if response[0] in NETWORK_ANSWERS:
-            raise self._unreached(ResponseCode(response[0]).name)
+    def _reached(self, response: Response) -> Response:
+        """Give what the meter answers; LinkError for what the network does in its place."""
+        name = code_name(response.code)
+        if name in NETWORK_ANSWERS:
+            raise self._unreached(name)
+        return response
 
     def _unreached(self, cause: str) -> LinkError:
         """Give the error of a cause: a code of the network, or what the node found wrong."""
-        meaning = {code.name: text for code, text in NETWORK_ANSWERS.items()}.get(cause)
+        meaning = NETWORK_ANSWERS.get(cause)
         text = f"{self._name}: answered {cause}" + (f": {meaning}" if meaning else "")
         if cause == ResponseCode.bsy.name:
             return _NetworkBusy(text)
@@ -475,7 +456,7 @@ class NetworkMeter:
 
     def _exchange(
         self, services: list[bytes], key_id: int | None, are_reads: bool = False
-    ) -> tuple[bytes, ...]:
+    ) -> tuple[Response, ...]:
         number = self._node.request(
             services,
             self._title,
@@ -492,19 +473,19 @@ class NetworkMeter:
             try:
                 self._receive(deadline_s - time.monotonic())
             except LinkError as error:
-                raise LinkError(f"{error}{_told(refused)}") from error
+                raise LinkError(f"{error}{_refusals(refused)}") from error
             if are_reads and self._was_ended and not has_ended:
                 has_ended = True
                 deadline_s = min(deadline_s, time.monotonic() + OTHER_WAY_S)
             for event in self._node.events():
                 if isinstance(event, ResponseArrived) and event.transaction == number:
                     self._has_answered = True
-                    return event.responses
+                    return tuple(Response(one[0], one[1:]) for one in event.responses)
                 if isinstance(event, TransactionFailed) and event.transaction == number:
                     raise self._unreached(event.cause)
                 if isinstance(event, MessageRejected) and len(refused) < MAX_TOLD:
                     refused.add(event.told)
-        raise LinkError(f"{self._name}: no answer in time{_told(refused)}")
+        raise LinkError(f"{self._name}: no answer in time{_refusals(refused)}")
 
     def _connect(self) -> None:
         """Connect anew where the connection has been lost, or ended after an answer."""
@@ -543,5 +524,5 @@ class NetworkMeter:
             self._node.receive(None, octets, monotonic_us())
 
 
-def _told(refused: set[str]) -> str:
+def _refusals(refused: set[str]) -> str:
     return f"; refused what came: {', '.join(sorted(refused))}" if refused else ""
