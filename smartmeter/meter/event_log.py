@@ -164,14 +164,6 @@ class Log:
         head += pointers.newest.to_bytes(2, order) + pointers.added.to_bytes(4, order)
         return head + pointers.unread.to_bytes(2, order) + self.list.octets()
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the log for non-volatile memory."""
-        return self.list.to_json()
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take the log back."""
-        self.list.restore(state)
-
 
 class Logs:
     """Both logs, and the number of the next event that one of them takes."""
@@ -209,10 +201,10 @@ class Logs:
 
     def to_json(self) -> list[Any]:
         """Give both for non-volatile memory."""
-        return [self._number, self.event.to_json(), self.history.to_json()]
+        return [self._number, self.event.list.to_json(), self.history.list.to_json()]
 
     def restore(self, state: Sequence[Any]) -> None:
         """Take both back."""
         self._number, event, history = state
-        self.event.restore(event)
-        self.history.restore(history)
+        self.event.list.restore(event)
+        self.history.list.restore(history)

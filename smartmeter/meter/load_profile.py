@@ -101,9 +101,11 @@ class Recorder:
     changed in it, ``measured_us`` how long flow was seen in it.
     """
 
-    def __init__(self, program: Program, number: int, style: ListStyle, newest_first: bool) -> None:
+    def __init__(
+        self, program: Program, number: int, clock: Clock, style: ListStyle, newest_first: bool
+    ) -> None:
         self.set: ProfileSet = program.sets[number]
-        self._program = program
+        self._program, self._clock = program, clock
         self._newest_first = newest_first
         self.pointers = ListPointers(self.set.blocks, style, self.set.inhibit)
         self.gauges = [Gauge() for _ in self.set.channels]
@@ -143,9 +145,7 @@ class Recorder:
             return (self.pointers.added - 1) * self.set.intervals + self.used
         return self.pointers.added * self.set.intervals
 
-    def end(
-        self, clock: Clock, utc_s: int, totals: Mapping[int, int], test: bool
-    ) -> Interval | None:
+    def end(self, utc_s: int, totals: Mapping[int, int], test: bool) -> Interval | None:
         """Close the running interval; None when the list may not take it."""
         code = TEST_DATA if test else CHANGED if self.reprogrammed else OK
         code = LONG if self.long else PARTIAL if self.short else code
@@ -154,7 +154,7 @@ class Recorder:
         values = []
         for channel, gauge in zip(self.set.channels, self.gauges, strict=True):
             values.append(self._take(channel, gauge, totals[channel.source]))
-        interval = self.record(clock, utc_s, values, code, totals)
+        interval = self.record(utc_s, values, code, totals)
         self.plain()
         self.measured_us = 0
         return interval
@@ -183,12 +183,7 @@ class Recorder:
         return source.average(energy, self.measured_us) * channel.scalar // channel.divisor
 
     def record(
-        self,
-        clock: Clock,
-        utc_s: int,
-        values: Sequence[int],
-        code: int,
-        totals: Mapping[int, int],
+        self, utc_s: int, values: Sequence[int], code: int, totals: Mapping[int, int]
     ) -> Interval | None:
         """Write one interval; begins a block when the last one is full."""
         if self._at_block_end and not self._begin(code):
@@ -198,12 +193,12 @@ class Recorder:
         codes = [
             OVERFLOW if kept != value else code for kept, value in zip(stored, values, strict=True)
         ]
-        common = self.common | (DST_IN_FORCE if clock.dst_on else 0)
+        common = self.common | (DST_IN_FORCE if self._clock.dst_on else 0)
         block = self.blocks[self._slot]
         interval = Interval(self.next_sequence, utc_s, stored, common, max(codes, default=code))
         if code not in EMPTY:
             block.simple |= 1 << self.used
-        block.end_time = self._time.encode(clock.moment(clock.stamp(utc_s)))
+        block.end_time = self._time.encode(self._clock.moment(self._clock.stamp(utc_s)))
         block.readings = self._readings(totals)
         block.intervals += self._status(common, codes)
         block.intervals += b"".join(self._value.encode(value) for value in stored)
@@ -260,21 +255,17 @@ class Recorder:
                 octets += self._pulse.encode(gauge.pulses % (1 << 32))
         return octets
 
-    def fill_block(
-        self, clock: Clock, totals: Mapping[int, int], code: int = SKIPPED
-    ) -> list[Interval]:
+    def fill_block(self, totals: Mapping[int, int], code: int = SKIPPED) -> list[Interval]:
         """End the newest block early, with empty intervals; its times go on."""
         filled = []
         while self.pointers.valid and self.used < self.set.intervals:
-            found = self.skip(clock, self.last_end_s + self.length_s, totals, code)
+            found = self.skip(self.last_end_s + self.length_s, totals, code)
             filled += [found] if found is not None else []
         return filled
 
-    def skip(
-        self, clock: Clock, utc_s: int, totals: Mapping[int, int], code: int = SKIPPED
-    ) -> Interval | None:
+    def skip(self, utc_s: int, totals: Mapping[int, int], code: int = SKIPPED) -> Interval | None:
         """Record an interval in which nothing was measured."""
-        return self.record(clock, utc_s, [0] * len(self.gauges), code, totals)
+        return self.record(utc_s, [0] * len(self.gauges), code, totals)
 
     def mark(self, totals: Mapping[int, int]) -> None:
         """Let an interval begin here: what flowed before is in no interval."""

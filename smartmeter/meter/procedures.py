@@ -15,6 +15,8 @@ from ansi_tables.procedures import Initiate, Outcome, decode_initiate, encode_re
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.clock import QUALIFIER_BITS, asked_for, seconds_of, stamp_of
 from smartmeter.meter.event_log import EventCode
+from smartmeter.meter.lists import KeptList
+from smartmeter.meter.load_profile import Recorder
 from smartmeter.meter.service_switch import Answer
 
 if TYPE_CHECKING:
@@ -116,24 +118,28 @@ def _clear_data(meter: Meter, given: Record, now_us: int) -> Result:
 
 #: List codes of procedures 4 and 5 (single source): what each one stands for.
 _EVENT, _HISTORY, _SELF_READS, _ALL_SETS, _ALL_BUT_EVENT = 1, 8, 2, 7, 255
-_FIRST_SET, _LAST_SET = 3, 6
+#: Of the first set; the others follow.
+_FIRST_SET = 3
 
 
-def _lists(meter: Meter, code: int) -> list[tuple[str, Any]] | None:
-    """Give the lists that a code names, with their kinds; None for no code."""
-    recorders = meter.metering.recorders
-    found: list[tuple[str, Any]] = []
+#: A list, and what it is in the logs that it was cleared, or that its entries were read.
+_Named = tuple[KeptList | Recorder, EventCode | None, EventCode | None]
+
+
+def _lists(meter: Meter, code: int) -> list[_Named] | None:
+    """Give the lists that a code names; None for no code."""
+    found: list[_Named] = []
     if code == _EVENT:
-        found.append(("event", meter.logs.event))
+        events = EventCode.EVENT_LOG_CLEARED, EventCode.EVENT_LOG_POINTERS_UPDATED
+        found.append((meter.logs.event.list, *events))
     if code in (_HISTORY, _ALL_BUT_EVENT):
-        found.append(("history", meter.logs.history))
+        events = EventCode.HISTORY_LOG_CLEARED, EventCode.HISTORY_LOG_POINTERS_UPDATED
+        found.append((meter.logs.history.list, *events))
     if code in (_SELF_READS, _ALL_BUT_EVENT):
-        found.append(("self-reads", meter.metering.billing.self_reads))
-    if code in (_ALL_SETS, _ALL_BUT_EVENT):
-        found += [("profile", recorder) for recorder in recorders]
-    if _FIRST_SET <= code <= _LAST_SET:
-        number = code - _FIRST_SET + 1
-        found += [("profile", r) for r in recorders if r.set.number == number]
+        found.append((meter.metering.billing.self_reads, None, None))
+    for recorder in meter.metering.recorders:
+        if code in (_ALL_SETS, _ALL_BUT_EVENT, _FIRST_SET + recorder.set.number - 1):
+            found.append((recorder, None, None))
     return found or None
 
 
@@ -141,15 +147,10 @@ def _reset_list_pointers(meter: Meter, given: Record, now_us: int) -> Result:
     lists = _lists(meter, given.TBL_LIST)
     if lists is None:
         return BAD
-    for kind, found in lists:
-        if kind == "event":
-            found.list.clear()
-            meter.note(EventCode.EVENT_LOG_CLEARED, now_us)
-        elif kind == "history":
-            found.list.clear()
-            meter.note(EventCode.HISTORY_LOG_CLEARED, now_us)
-        else:
-            found.clear()
+    for found, cleared, _ in lists:
+        found.clear()
+        if cleared is not None:
+            meter.note(cleared, now_us)
     meter.note(EventCode.LIST_POINTERS_RESET, now_us, bytes([given.TBL_LIST]))
     return DONE
 
@@ -160,13 +161,10 @@ def _update_last_read(meter: Meter, given: Record, now_us: int) -> Result:
         return BAD
     count = given.ENTRIES_READ
     argument = count.to_bytes(2, meter.program.formats.data_order)
-    for kind, found in lists:
-        pointers = found.list.pointers if kind in ("event", "history") else found.pointers
-        pointers.acknowledge(count)
-        if kind == "event":
-            meter.note(EventCode.EVENT_LOG_POINTERS_UPDATED, now_us, argument)
-        elif kind == "history":
-            meter.note(EventCode.HISTORY_LOG_POINTERS_UPDATED, now_us, argument)
+    for found, _, updated in lists:
+        found.pointers.acknowledge(count)
+        if updated is not None:
+            meter.note(updated, now_us, argument)
     meter.note(EventCode.LIST_POINTERS_UPDATED, now_us, bytes([given.TBL_LIST]))
     return DONE
 

@@ -44,6 +44,7 @@ class Recorders:
             Recorder(
                 program,
                 at,
+                self._clock,
                 styles.get(f"profile{one.number}", plain),
                 styles.get(f"intervals{one.number}", plain).descending,
             )
@@ -78,7 +79,7 @@ class Recorders:
             if local_minute % recorder.set.length_min:
                 continue
             if self.recording:
-                self._tell(recorder, [recorder.end(self._clock, utc_s, totals, test)])
+                self._tell(recorder, [recorder.end(utc_s, totals, test)])
             else:
                 recorder.mark(totals)
                 recorder.plain()
@@ -96,7 +97,7 @@ class Recorders:
         self.recording = on
         code = STOPPED if edition > 1 else SKIPPED
         for recorder in self._sets if on else ():
-            self._tell(recorder, recorder.fill_block(self._clock, totals, code))
+            self._tell(recorder, recorder.fill_block(totals, code))
         self._mark_all(totals, utc_us)
 
     def power_returned(self, old_us: int, new_us: int, totals: Totals, test: bool) -> None:
@@ -123,13 +124,13 @@ class Recorders:
         if new_us < end_us:
             return
         if self.recording:
-            told = [recorder.end(self._clock, end_us // US_PER_S, totals, test)]
+            told = [recorder.end(end_us // US_PER_S, totals, test)]
             last_us = new_us - self._clock.after_boundary_us(recorder.length_s, new_us)
             fits = recorder.set.blocks * recorder.set.intervals
             first_us = max(end_us + length_us, last_us - fits * length_us)
             for skipped_us in range(first_us, last_us + 1, length_us):
                 recorder.common = flag
-                told.append(recorder.skip(self._clock, skipped_us // US_PER_S, totals))
+                told.append(recorder.skip(skipped_us // US_PER_S, totals))
             self._tell(recorder, told)
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = (flag, True) if inside else (0, False)
@@ -146,9 +147,9 @@ class Recorders:
         if self.recording:
             recorder.short = True
             end_s = start_us // US_PER_S + recorder.length_s
-            ended = recorder.end(self._clock, end_s, totals, test)
+            ended = recorder.end(end_s, totals, test)
             recorder.common = CLOCK_BACKWARD
-            self._tell(recorder, [ended, *recorder.fill_block(self._clock, totals)])
+            self._tell(recorder, [ended, *recorder.fill_block(totals)])
         inside = self._inside(recorder, new_us)
         recorder.common, recorder.short = CLOCK_BACKWARD if inside else 0, inside
 
@@ -169,8 +170,8 @@ class Recorders:
                 if after_us:
                     recorder.common, recorder.short = recorder.common | flag, True
                     end_s = (utc_us - after_us + length_us) // US_PER_S
-                    ended.append(recorder.end(self._clock, end_s, totals, test))
-                self._tell(recorder, [*ended, *recorder.fill_block(self._clock, totals)])
+                    ended.append(recorder.end(end_s, totals, test))
+                self._tell(recorder, [*ended, *recorder.fill_block(totals)])
             inside = (after_us + moved_s * US_PER_S) % length_us != 0
             recorder.common, recorder.short = flag if inside else 0, inside
 
