@@ -28,12 +28,7 @@ from smartmeter.cli.logon import (
     logon_settings,
     open_any_port,
 )
-from smartmeter.cli.meter_line import (
-    NetworkOptions,
-    network_meter,
-    network_options,
-    refuse_power,
-)
+from smartmeter.cli.meter_line import NetworkOptions, network_meter, network_options, refuse_power
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.terminal import CountedProgress
 from smartmeter.meter.blanking import shareable, without_secrets

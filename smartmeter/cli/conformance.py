@@ -31,14 +31,7 @@ from smartmeter.cli.meter_line import NetworkOptions
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.tls import dialling_tls_options
 from smartmeter.conformance import replaying
-from smartmeter.conformance.bench import (
-    CALL_GROUP,
-    GROUPS,
-    Bench,
-    Permit,
-    Profile,
-    all_checks,
-)
+from smartmeter.conformance.bench import CALL_GROUP, GROUPS, Bench, Permit, Profile, all_checks
 from smartmeter.conformance.html_report import to_html
 from smartmeter.conformance.line import Line, PortLine, SimulatedLine
 from smartmeter.conformance.line_rules import CALL, OPTICAL

@@ -14,12 +14,7 @@ from ansi_tables.rendering import width_of
 from ansi_tables.words import member_meaning
 from smartmeter.cli import meter_report
 from smartmeter.cli.file_name import FILE_OR_INPUT
-from smartmeter.cli.image_file import (
-    STANDARD_INPUT,
-    read_image,
-    read_octets,
-    read_overrides,
-)
+from smartmeter.cli.image_file import STANDARD_INPUT, read_image, read_octets, read_overrides
 from smartmeter.cli.tables import (
     decoded_table,
     error_shown,

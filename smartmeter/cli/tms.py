@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from smartmeter.base.address import host_port, shown
-from smartmeter.base.clock import (
-    Calendar,
-    follow_wall,
-    monotonic_us,
-    shared_calendar,
-    wall_utc_us,
-)
+from smartmeter.base.clock import Calendar, follow_wall, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.cli import (
     tms_backup,
     tms_cancel,

@@ -21,13 +21,7 @@ from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 from smartmeter.conformance.transcript import Transcript
-from smartmeter.conformance.verdicts import (
-    Basis,
-    Deviation,
-    NotApplicable,
-    Result,
-    Verdict,
-)
+from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable, Result, Verdict
 
 OWN_TITLE = ApTitle.parse(".65001")
 ANSWER_S, SILENCE_S = 15.0, 2.0

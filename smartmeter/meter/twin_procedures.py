@@ -19,15 +19,7 @@ from ansi_tables.procedures import LIST_CODES, Initiate, decode_initiate
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.access import LOG_IN
 from smartmeter.meter.clock import asked_for
-from smartmeter.meter.procedures import (
-    BAD,
-    CONFLICT,
-    DONE,
-    Result,
-    ResultCode,
-    posted,
-    unreadable,
-)
+from smartmeter.meter.procedures import BAD, CONFLICT, DONE, Result, ResultCode, posted, unreadable
 
 STATUS, CLOCK, PROFILE_STATUS = 3, 52, 63
 #: Load profile data, and what its set is called in ST-63.

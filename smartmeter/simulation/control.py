@@ -15,15 +15,7 @@ from smartmeter.meter.meter import Meter
 from smartmeter.meter.trouble import Trouble
 from smartmeter.meter.twin import Twin
 from smartmeter.meter.twin_events import LOG, with_events
-from smartmeter.simulation.actions import (
-    Action,
-    ControlError,
-    Json,
-    Key,
-    checked,
-    find,
-    openapi,
-)
+from smartmeter.simulation.actions import Action, ControlError, Json, Key, checked, find, openapi
 from smartmeter.simulation.breakable import MAX_FAULTS, Breakable, Fault, FaultKind
 
 MAX_TABLE_OCTETS = 1 << 20

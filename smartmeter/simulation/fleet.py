@@ -25,9 +25,7 @@ from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import RESIDENTIAL
 from smartmeter.network.area import Area, AreaFault
-from smartmeter.network.faults import (
-    Partition,
-)
+from smartmeter.network.faults import Partition
 from smartmeter.network.link import Link, LinkSettings
 from smartmeter.network.relay_node import UPSTREAM, RelayNode
 from smartmeter.network.topology import Place, Topology, Way

@@ -7,15 +7,7 @@ from typing import Any, Protocol
 
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.tables import port_of
-from smartmeter.simulation.actions import (
-    Action,
-    ControlError,
-    Json,
-    Key,
-    checked,
-    find,
-    openapi,
-)
+from smartmeter.simulation.actions import Action, ControlError, Json, Key, checked, find, openapi
 from smartmeter.simulation.breakable_node import (
     MAX_FAULTS,
     BreakableNode,

@@ -9,14 +9,7 @@ from random import Random
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.tables import port_of
 from smartmeter.network.carrier import Wrapper
-from smartmeter.network.faults import (
-    Corruption,
-    Loss,
-    Muted,
-    Partition,
-    Reordering,
-    Repetition,
-)
+from smartmeter.network.faults import Corruption, Loss, Muted, Partition, Reordering, Repetition
 from smartmeter.network.link import Link
 from smartmeter.simulation.count import Journal
 from smartmeter.simulation.smart_meter import SmartMeter

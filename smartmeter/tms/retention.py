@@ -11,13 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from smartmeter.base.tasks import DAY_S
-from smartmeter.tms.store.pruning import (
-    BEGIN,
-    NUMBERED,
-    NumberedRows,
-    prune_numbered,
-    prune_others,
-)
+from smartmeter.tms.store.pruning import BEGIN, NUMBERED, NumberedRows, prune_numbered, prune_others
 from smartmeter.tms.store.sqlite import Store
 
 #: A look at all meters, and the next.

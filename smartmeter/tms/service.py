@@ -23,12 +23,7 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
-from smartmeter.tms.store.queries import (
-    bounded,
-    in_service,
-    meter_row,
-    profile_sets,
-)
+from smartmeter.tms.store.queries import bounded, in_service, meter_row, profile_sets
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
 from smartmeter.tms.wording import iso, schedule_text
 

@@ -20,14 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from ansi_tables import ssi_tables
 from ansi_tables.errors import TableError
-from ansi_tables.ssi_layouts import (
-    DISPOSITION,
-    GENERAL,
-    MAX_TRANSITIONS,
-    MONITOR,
-    OUTAGE,
-    SCHEDULE,
-)
+from ansi_tables.ssi_layouts import DISPOSITION, GENERAL, MAX_TRANSITIONS, MONITOR, OUTAGE, SCHEDULE
 from ansi_tables.ssi_tables import (
     BLANK_MONITOR,
     CONFIG_TABLES,

@@ -6,13 +6,7 @@ from functools import partial
 
 from protocols.psem.codec import encode_request
 from protocols.psem.codes import BAUD_CODES, BAUDS, ResponseCode
-from protocols.psem.services import (
-    FullRead,
-    IndexRead,
-    Negotiate,
-    OffsetRead,
-    Terminate,
-)
+from protocols.psem.services import FullRead, IndexRead, Negotiate, OffsetRead, Terminate
 from smartmeter.conformance.bench import WRITE_ONLY, Bench, in_group, octets_of
 from smartmeter.conformance.tester import Answer
 from smartmeter.conformance.verdicts import Basis, Deviation, NotApplicable

@@ -12,15 +12,7 @@ from smartmeter.meter.display_codes import Item, Kind, State
 from smartmeter.meter.procedures import PRECISE, SUPPORTED
 from smartmeter.meter.profile import DeviceProfile, Formats
 from smartmeter.meter.profiles import parts
-from smartmeter.meter.quantities import (
-    AMPERES,
-    HERTZ,
-    PF_APPARENT,
-    VA_RMS,
-    VAR,
-    VOLTS,
-    WATT,
-)
+from smartmeter.meter.quantities import AMPERES, HERTZ, PF_APPARENT, VA_RMS, VAR, VOLTS, WATT
 
 _EVENTS = parts.events(parts.TROUBLE_EVENTS, parts.PENDING_EVENTS)
 _PROCEDURES = tuple(number for number in SUPPORTED if number not in (21, *PRECISE))

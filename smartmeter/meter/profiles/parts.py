@@ -8,13 +8,7 @@ from typing import Any
 from smartmeter.meter.display_codes import Item, Kind, State, code, numbered
 from smartmeter.meter.event_log import MFG_EVENTS, EventCode
 from smartmeter.meter.profile import SourceProfile, Values, octets_for
-from smartmeter.meter.quantities import (
-    BLOCK,
-    DIAL,
-    INSTANTANEOUS,
-    NET_DIAL,
-    Unit,
-)
+from smartmeter.meter.quantities import BLOCK, DIAL, INSTANTANEOUS, NET_DIAL, Unit
 
 DELIVERED, RECEIVED = (1, 4), (2, 3)
 VAR_DELIVERED, VAR_RECEIVED = (1, 2), (3, 4)

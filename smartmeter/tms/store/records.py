@@ -16,12 +16,7 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from ansi_tables.ssi_tables import CONTEXT_TABLES, SsiTable
-from smartmeter.tms.store.interval_rows import (
-    REPORT,
-    add_to_total,
-    insert_intervals,
-    interval_rows,
-)
+from smartmeter.tms.store.interval_rows import REPORT, add_to_total, insert_intervals, interval_rows
 from smartmeter.tms.store.octets import octets_of
 from smartmeter.tms.store.readings import keep_reading
 
