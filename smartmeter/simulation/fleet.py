@@ -8,6 +8,7 @@ every step; after the last fault everything must arrive within a bound.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -147,8 +148,8 @@ class Fleet:
         if faults is None:
             faults = swarm(settings.seed, esns, QUIET_US, end_us, settings.kinds)
         self.faults = list(faults)
-        self._faults = self._moments(self.faults if settings.faults else [])
-        self._next_fault = 0
+        self._moments = deque(_moments(self.faults if settings.faults else []))
+        self._await_fault()
         self._area_fault: AreaFault | None = None
 
     def _make_houses(self) -> None:
@@ -248,17 +249,19 @@ class Fleet:
             self.relays[str(actor)].expire(self.now_us)
             self._run_relay(str(actor))
         else:
-            house = self.houses[str(actor)]
-            house.device.expire(self.now_us)
-            self._carry(str(actor), house)
+            self._run_house(str(actor))
         self._settle_office()
 
-    def _carry(self, esn: str, house: House) -> None:
-        """Put on the link what the SmartMeter sends, and deliver what has arrived."""
+    def _run_house(self, esn: str) -> None:
+        """Let a SmartMeter do what is due; carry what it sends, and what has arrived for it."""
+        house = self.houses[esn]
+        house.device.expire(self.now_us)
         moved = True
         while moved:
             moved = False
-            self._send(house)
+            for _, octets in house.device.outgoing():
+                house.octets += len(octets)
+                house.link.put(octets, True, self.now_us)
             for outward, octets in house.link.arrived(self.now_us):
                 moved = True
                 self._note(esn, "to" if outward else "from", octets)
@@ -272,7 +275,7 @@ class Fleet:
                     house.device.receive(esn, octets, self.now_us)
             self._settle_office(esn)
         self.safety.step(house.device.module, self.now_us)
-        self._plan(esn, house)
+        self._plan(esn)
 
     def _run_relay(self, name: str, current: str = "") -> None:
         """Let a relay send up and down; what comes out above is the head-end's."""
@@ -282,18 +285,14 @@ class Fleet:
             esn = str(path)
             self.houses[esn].link.put(octets, False, self.now_us)
             if esn != current:
-                self._plan(esn, self.houses[esn])
+                self._plan(esn)
         for octets in above:
             self.head_end.receive(name, octets, self.now_us)
         self._agenda.put(name, relay.deadline_us())
 
-    def _plan(self, esn: str, house: House) -> None:
+    def _plan(self, esn: str) -> None:
+        house = self.houses[esn]
         self._agenda.put(esn, earliest(house.device.deadline_us(), house.link.deadline_us()))
-
-    def _send(self, house: House) -> None:
-        for _, octets in house.device.outgoing():
-            house.octets += len(octets)
-            house.link.put(octets, True, self.now_us)
 
     def _settle_office(self, current: str = "") -> None:
         """Let the head-end act on its commits, and put what it sends on the links."""
@@ -309,7 +308,7 @@ class Fleet:
             house.octets += len(octets)
             house.link.put(octets, False, self.now_us)
             if esn != current:
-                self._plan(esn, house)
+                self._plan(esn)
         self._agenda.put(OFFICE, earliest(self._tick_us, self.head_end.deadline_us()))
 
     def _tap(self, below: str, above: str, outward: bool, octets: bytes) -> None:
@@ -323,21 +322,12 @@ class Fleet:
 
     # Faults.
 
-    def _moments(self, faults: list[Fault]) -> list[tuple[int, bool, Fault]]:
-        moments = [(one.begin_us, True, one) for one in faults]
-        moments += [(one.end_us, False, one) for one in faults if one.end_us > one.begin_us]
-        moments.sort(key=lambda entry: (entry[0], entry[1], entry[2].kind, entry[2].esn))
-        if moments:
-            self._agenda.put(FAULTS, moments[0][0])
-        return moments
+    def _await_fault(self) -> None:
+        self._agenda.put(FAULTS, self._moments[0][0] if self._moments else None)
 
     def _strike(self) -> None:
-        while self._next_fault < len(self._faults):
-            at_us, begins, fault = self._faults[self._next_fault]
-            if at_us > self.now_us:
-                self._agenda.put(FAULTS, at_us)
-                return
-            self._next_fault += 1
+        while self._moments and self._moments[0][0] <= self.now_us:
+            _, begins, fault = self._moments.popleft()
             self._note(fault.esn or "fleet", f"{fault.kind} {'begins' if begins else 'ends'}")
             if fault.kind is Kind.HEAD_END:
                 self._earlier_polls = self.polls
@@ -345,7 +335,10 @@ class Fleet:
             elif fault.kind is Kind.AREA:
                 self._strike_area(begins, fault)
             else:
-                self._break(fault.esn, fault, begins)
+                chance = Random(f"{self.settings.seed}/{fault.esn}/{fault.begin_us}")
+                self.houses[fault.esn].strike(fault, begins, chance, self.now_us)
+                self._run_house(fault.esn)
+        self._await_fault()
 
     def _strike_area(self, begins: bool, fault: Fault) -> None:
         """Cut an area off, or mend it: the meters of one relay, or the whole street."""
@@ -358,9 +351,8 @@ class Fleet:
                 name = list(self.relays)[fault.amount % len(self.relays)]
                 links = {name: self.relays[name].link}
             self._area_fault = Area(links).strike(lambda name: Partition())
-        for esn, house in self.houses.items():
-            house.device.expire(self.now_us)
-            self._carry(esn, house)
+        for esn in self.houses:
+            self._run_house(esn)
 
     def topology(self) -> Topology:
         """Give who is linked with whom."""
@@ -373,12 +365,12 @@ class Fleet:
             graph.link(Way(esn, house.relay or TMS))
         return graph
 
-    def _break(self, esn: str, fault: Fault, begins: bool) -> None:
-        house = self.houses[esn]
-        chance = Random(f"{self.settings.seed}/{esn}/{fault.begin_us}")
-        house.strike(fault, begins, chance, self.now_us)
-        house.device.expire(self.now_us)
-        self._carry(esn, house)
+
+def _moments(faults: Sequence[Fault]) -> list[tuple[int, bool, Fault]]:
+    """Give when each fault begins and, unless it is of an instant, ends; in their order."""
+    moments = [(one.begin_us, True, one) for one in faults]
+    moments += [(one.end_us, False, one) for one in faults if one.end_us > one.begin_us]
+    return sorted(moments, key=lambda entry: (entry[0], entry[1], entry[2].kind, entry[2].esn))
 
 
 def relays_of(settings: FleetSettings) -> dict[str, RelayNode]:

@@ -134,7 +134,7 @@ def change_keys(seed: int, days: int, loses_datagrams: bool) -> None:
             fleet.head_end.collector.asking.is_lossy = lambda path: loses_datagrams
         if deed in (0, 2, 3) and not house.device.module.dead:
             house.device.restart(fleet.now_us, StartCause.WATCHDOG)
-            fleet._carry(esn, house)
+            fleet._run_house(esn)
     let_everything_arrive(fleet)
     assert count(fleet.store, fleet.journals, 0, 0).sound, seed
     assert both_ends_have_one_key(fleet, esn, house.device.module.parts.keys), seed
