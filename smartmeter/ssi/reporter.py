@@ -111,14 +111,12 @@ class Reporter:
         services: Iterable[bytes | IntervalPart],
         now_us: int,
         urgent: bool = False,
-        tells: bool = True,
     ) -> int:
         """Put a report into the outbox, with the cursors as they stand, in one commit.
 
         What gives way to it goes in that commit, and what that carried is remembered (``outbox``).
-        Alarms that were kept with the commit (``keep_own``) are reported right after it, unless
-        ``tells`` is False: a report of alarms calls for no other.  Gives the report's number; the
-        first one's, where the services take several.
+        Alarms that were kept with the commit (``keep_own``) are reported right after it.  Gives
+        the report's number; the first one's, where the services take several.
         """
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
@@ -136,8 +134,7 @@ class Reporter:
         if given_up:
             self.keep_own(ModuleAlarm.GAP, "there are too many gaps", now_us, given_up)
         number = self._outbox.add(drafts, memory.pages())[0]
-        if tells:
-            self._tell_kept(now_us)
+        self.tell_late(now_us)
         return number
 
     def _give_back(self, victim: Entry, now_us: int) -> None:
@@ -185,7 +182,7 @@ class Reporter:
         alarms = self.alarms.take(Disposition.ALARM)
         if alarms:
             told = [write_own(SsiTable.ALARM, value) for value in alarms]
-            self.report(self.header(Cause.ALARM, now_us), told, now_us, urgent=True, tells=False)
+            self.report(self.header(Cause.ALARM, now_us), told, now_us, urgent=True)
 
     def set_aside(self, number: int, cause: str, now_us: int) -> None:
         """Set a report aside that the TMS refuses; an alarm, in that commit, tells of the first."""

@@ -13,7 +13,6 @@ from ansi_tables.ssi_tables import (
     SsiTable,
 )
 from smartmeter.base.clock import US_PER_S
-from smartmeter.base.errors import StorageError
 from smartmeter.ssi.alarms import MAX_ADVISORIES, Alarms
 from smartmeter.ssi.memory import Memory
 from smartmeter.ssi.outbox import LOG_SET
@@ -22,7 +21,6 @@ from tests.smartmeter.ssi.host import (
     OUTAGE,
     Street,
     command,
-    failing_memory,
     own_write,
     raise_alarms,
     schedule,
@@ -174,17 +172,13 @@ def test_a_gap_of_which_the_meter_has_nothing_left_is_told_at_once_where_that_is
     assert gap["VALUE"] == 10 and not memory.lists.profile_gaps and not memory.advisories
 
 
-def test_dropped_reports_are_told_at_once_also_where_the_power_goes_before_the_alarm(
+def test_dropped_reports_are_told_as_soon_as_there_is_room_also_after_a_restart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small_outbox(monkeypatch, 12, 4)
     street = telling_at_once(ModuleAlarm.OUTBOX_OVERFLOW)
-    memory = failing_memory(street)
     street.host.refusing = True
-    raise_alarms(street, 12)
-    memory.fails_in = 2
-    with pytest.raises(StorageError):
-        raise_alarms(street, 1)
+    raise_alarms(street, 13)
     street.device.restart(street.world.now_us)
     street.run(60)
     street.host.refusing = False
@@ -194,15 +188,22 @@ def test_dropped_reports_are_told_at_once_also_where_the_power_goes_before_the_a
     assert dropped == [street.device.module.parts.memory.reports_dropped]
 
 
-def test_every_report_that_is_dropped_is_counted_also_where_the_alarm_that_counts_is_one(
+def test_an_alarm_counts_every_report_that_is_dropped_and_takes_the_place_of_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small_outbox(monkeypatch, 12, 4)
     street = telling_at_once(ModuleAlarm.OUTBOX_OVERFLOW)
-    street.host.refusing = True
-    raise_alarms(street, 40)
+    street.host.refusing, parts = True, street.device.module.parts
+    for first in (0, 40):
+        for number in range(first, first + 40):
+            parts.reporter.raise_own(ModuleAlarm.METER_SECURITY, f"{number}", street.world.now_us)
+        # What counts takes the place of the one that is acknowledged, and gives way itself.
+        parts.outbox.acknowledged(min(parts.outbox.numbers), {})
+        street.run(60)
     street.host.refusing = False
     street.run(300)
     told = street.host.parts(SsiTable.ALARM)
+    left = [one["TEXT"] for one in told if one["CODE"] == ModuleAlarm.METER_SECURITY]
+    assert sorted(map(int, left)) == list(range(69, 80))
     dropped = [one["VALUE"] for one in told if one["CODE"] == ModuleAlarm.OUTBOX_OVERFLOW]
-    assert sum(dropped) == street.device.module.parts.memory.reports_dropped
+    assert dropped == [parts.memory.reports_dropped]
