@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansi_tables.ssi_tables import CatchUp, Cause, Task
+from ansi_tables.ssi_tables import CatchUp, Cause, ScheduleKind, Task
 from protocols.machine import earliest
 from smartmeter.base.provisioning import recurrence
 from smartmeter.base.tasks import Kind, Recurrence, jitter_s
@@ -23,6 +23,15 @@ SMALL_STEP_S = 300
 NEVER_S = 1 << 62
 #: The members of a schedule that say when it is due, but for its zone.
 TIMES = ("KIND", "PERIOD_MIN", "AT_MINUTE", "DAY", "ONCE_TIME")
+#: Those of them that matter for a kind.
+_TIMES_OF = {
+    ScheduleKind.INTERVAL: ("KIND", "PERIOD_MIN", "AT_MINUTE"),
+    ScheduleKind.HOURLY: ("KIND", "AT_MINUTE"),
+    ScheduleKind.DAILY: ("KIND", "AT_MINUTE"),
+    ScheduleKind.WEEKLY: ("KIND", "AT_MINUTE", "DAY"),
+    ScheduleKind.MONTHLY: ("KIND", "AT_MINUTE", "DAY"),
+    ScheduleKind.ONCE: ("KIND", "ONCE_TIME"),
+}
 FIRST_RETRY_US, MAX_RETRY_US = 1_000_000, 60_000_000
 
 
@@ -43,6 +52,12 @@ class Run:
     def number(self) -> int:
         """Give the number of its schedule; NO_SCHEDULE when it has none."""
         return int(self.schedule["SCHEDULE_NBR"])
+
+
+def _are_same(before: Sequence[int], now: Sequence[int]) -> bool:
+    """Tell whether a schedule is due when it was due, by its ``TIMES``."""
+    one, other = dict(zip(TIMES, before, strict=True)), dict(zip(TIMES, now, strict=True))
+    return all(one[name] == other[name] for name in _TIMES_OF[ScheduleKind(other["KIND"])])
 
 
 class Scheduler:
@@ -80,7 +95,7 @@ class Scheduler:
         times = {str(n): [int(one[name]) for name in TIMES] for n, one in self._schedules.items()}
         for mark in list(self._marks):
             # A version before this one did not keep what its marks are of.
-            if mark not in times or self._marked.get(mark, times[mark]) != times[mark]:
+            if mark not in times or not _are_same(self._marked.get(mark, times[mark]), times[mark]):
                 del self._marks[mark]
         self._marked.clear()
         self._marked.update(times)

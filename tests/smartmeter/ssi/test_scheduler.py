@@ -45,6 +45,26 @@ def test_a_schedule_that_was_changed_just_before_a_power_cut_counts_from_then_on
     assert [run.due_s for run in same.due(later_s, 0)] == [BEGIN_S + 14 * DAY_S]
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (ScheduleKind.INTERVAL, {"DAY": 3, "ONCE_TIME": 9}),
+        (ScheduleKind.HOURLY, {"PERIOD_MIN": 30, "DAY": 3}),
+        (ScheduleKind.DAILY, {"PERIOD_MIN": 30, "DAY": 3, "PRIORITY": 5}),
+        (ScheduleKind.WEEKLY, {"PERIOD_MIN": 30, "ONCE_TIME": 9}),
+        (ScheduleKind.ONCE, {"PERIOD_MIN": 30, "AT_MINUTE": 9, "DAY": 3}),
+    ],
+)
+def test_a_schedule_of_which_only_that_changes_which_does_not_matter_misses_no_run(
+    kind: ScheduleKind, changes: dict[str, Any]
+) -> None:
+    one = schedule(KIND=kind, ONCE_TIME=BEGIN_S + HOUR_S)
+    found, later_s = scheduler(one), BEGIN_S + 8 * DAY_S
+    due = found.next_utc_s()
+    found.configure([one | changes], UTC_ZONE, later_s)
+    assert found.next_utc_s() == due and found.due(later_s, 0)
+
+
 def run_bounded(street: Street, seconds: int) -> None:
     """Run a world in which nobody may be busy without end."""
     steps = count()
