@@ -134,11 +134,9 @@ class AtModem:
 
     def answer(self, now_us: int) -> None:
         """Take a call that rings; once, however often it rings meanwhile."""
-        if self._current is not None and self._current.calls:
-            return
-        if any(command.calls for command in self._queue):
-            return
-        self._put(_Command("ATA", "answer", DIAL_US, calls=True), now_us)
+        is_under_way = any(command.calls for command in self._queue)
+        if not is_under_way and self.line not in (Line.CALLING, Line.ONLINE):
+            self._put(_Command("ATA", "answer", DIAL_US, calls=True), now_us)
 
     def send(self, octets: bytes) -> None:
         """Send octets of the call; without one they are dropped."""

@@ -137,7 +137,10 @@ def test_a_call_that_rings_again_before_it_is_taken_is_taken_once() -> None:
     modem.receive(b"\r\nOK\r\n", 1)
     modem.answer(1)
     assert modem.outgoing() == b"ATI\rATA\r"
-    modem.receive(b"\r\nCONNECT\r\n", 2)
+    # What told of a ring is heard with what came behind it.
+    modem.receive(b"\r\nRING\r\n\r\nCONNECT\r\n", 2)
+    assert modem.events()[-2:] == [Told("RING"), Connected()]
+    modem.answer(2)
     modem.receive(b"\r\nNO CARRIER\r\n", 3)
     assert modem.outgoing() == b"" and modem.line is Line.COMMAND
 
