@@ -64,22 +64,10 @@ def report_header(data: bytes) -> dict[str, Any] | None:
     if len(data) != _HEADER.size or data[:4] != _SIGNATURE:
         return None
     signature, base, esn, *numbers = _HEADER.unpack(data)
-    epoch, number, cause, schedule, time, due, version, context, state, warning = numbers
-    return {
-        "SIGNATURE": signature,
-        "BASE": base,
-        "ESN": esn.rstrip(b"\0").decode("utf-8", "replace"),
-        "OUTBOX_EPOCH": epoch,
-        "REPORT_NBR": number,
-        "CAUSE": cause,
-        "SCHEDULE_NBR": schedule,
-        "TIME": time,
-        "DUE_TIME": due,
-        "CONFIG_VERSION": version,
-        "CONTEXT_ID": context,
-        "STATE": state,
-        "WARNING": warning,
-    }
+    text = esn.rstrip(b"\0").decode("utf-8", "replace")
+    head = {"SIGNATURE": signature, "BASE": base, "ESN": text}
+    head.update(zip(_HEADER_NAMES, numbers, strict=True))
+    return head
 
 
 def load_profile_part(data: bytes) -> dict[str, Any] | None:
@@ -87,7 +75,8 @@ def load_profile_part(data: bytes) -> dict[str, Any] | None:
     if len(data) < _PART.size:
         return None
     *numbers, count = _PART.unpack_from(data)
-    profile, ring_epoch, first, first_end_s, length_s, encoding, context, channels, width = numbers
+    part: dict[str, Any] = dict(zip(_PART_NAMES, numbers, strict=True))
+    encoding, channels, width = part["ENCODING"], part["NBR_CHNS"], part["STATUS_OCTETS"]
     octets, intervals = data[_PART.size :], None
     if encoding == RAW and count <= MAX_INTERVALS:
         element = _interval(width, channels)
@@ -99,21 +88,12 @@ def load_profile_part(data: bytes) -> dict[str, Any] | None:
     elif encoding == COMPACT and count <= min(
         MAX_INTERVALS, MAX_COMPACT_VALUES // max(1, channels)
     ):
-        intervals = _compact(octets, count, channels, width, first_end_s, length_s)
+        times = part["FIRST_END_TIME"], part["INT_LENGTH_S"]
+        intervals = _compact(octets, count, channels, width, *times)
     if intervals is None:
         return None
-    return {
-        "SET": profile,
-        "RING_EPOCH": ring_epoch,
-        "FIRST_SEQUENCE": first,
-        "FIRST_END_TIME": first_end_s,
-        "INT_LENGTH_S": length_s,
-        "ENCODING": encoding,
-        "CONTEXT_ID": context,
-        "NBR_CHNS": channels,
-        "STATUS_OCTETS": width,
-        "INTERVALS": intervals,
-    }
+    part["INTERVALS"] = intervals
+    return part
 
 
 def _compact(octets: bytes, count: int, *form: int) -> list[dict[str, Any]] | None:

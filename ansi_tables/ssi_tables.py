@@ -239,33 +239,10 @@ class UpgradeResult(IntEnum):
     CANCELLED = 12
 
 
+#: A staging table has the codec of its active one.
 _CODECS: Mapping[SsiTable, Construct[Any, Any]] = {
-    SsiTable.REPORT_HEADER: layouts.REPORT_HEADER,
-    SsiTable.MODULE_STATUS: layouts.MODULE_STATUS,
-    SsiTable.MODULE_VERSION: layouts.MODULE_VERSION,
-    SsiTable.CONFIG_STATUS: layouts.CONFIG_STATUS,
-    SsiTable.COMMIT: layouts.COMMIT,
-    SsiTable.MODULE_HEALTH: layouts.MODULE_HEALTH,
-    SsiTable.ZONE: layouts.ZONE,
-    SsiTable.UPGRADE_STATUS: layouts.UPGRADE_STATUS,
-    SsiTable.UPGRADE_MANIFEST: layouts.UPGRADE_MANIFEST,
-    SsiTable.UPGRADE_PIECE: layouts.UPGRADE_PIECE,
-    SsiTable.UPGRADE_ACTIVATE: layouts.UPGRADE_ACTIVATE,
-    SsiTable.SCHEDULES: layouts.SCHEDULES,
-    SsiTable.MONITORS: layouts.MONITORS,
-    SsiTable.OUTAGE: layouts.OUTAGE,
-    SsiTable.DISPOSITION: layouts.DISPOSITION,
-    SsiTable.GENERAL: layouts.GENERAL,
-    SsiTable.LOAD_PROFILE_PART: layouts.LOAD_PROFILE_PART,
-    SsiTable.EVENT_PART: layouts.EVENT_PART,
-    SsiTable.ALARM: layouts.ALARM,
-    SsiTable.OUTAGE_RECORD: layouts.OUTAGE_RECORD,
-    SsiTable.OUTAGE_LOG: layouts.OUTAGE_LOG,
-    SsiTable.KEYS: layouts.KEYS,
-    SsiTable.COMMAND: layouts.COMMAND,
+    table: getattr(layouts, table.name.removesuffix("_STAGING")) for table in SsiTable
 }
-
-
 _FAST = {
     SsiTable.REPORT_HEADER: ssi_fast.report_header,
     SsiTable.LOAD_PROFILE_PART: ssi_fast.load_profile_part,
@@ -277,9 +254,7 @@ _FAST_ENCODE = {
 
 
 def codec(table: SsiTable) -> Construct[Any, Any]:
-    """Give the codec of an SSI table; a staging table has that of its active one."""
-    if SsiTable.SCHEDULES_STAGING <= table <= SsiTable.ZONE_STAGING:
-        table = SsiTable(table - STAGING_OFFSET)
+    """Give the codec of an SSI table."""
     return _CODECS[table]
 
 
