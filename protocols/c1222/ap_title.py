@@ -93,6 +93,11 @@ class ApTitle:
         return _tlv(UNIVERSAL, content, MAX_OCTETS + self.relative * len(base) * MAX_ARC_OCTETS)
 
 
+def absolute(title: ApTitle | None) -> tuple[int, ...]:
+    """Give the arcs of the absolute form; none for no title."""
+    return title.absolute if title is not None else ()
+
+
 def _tlv(tag: int, content: bytes, most: int = MAX_OCTETS) -> bytes:
     if len(content) > most:
         raise LocalProtocolError(f"title of {len(content)} octets, at most {MAX_OCTETS}")

@@ -35,9 +35,10 @@ TRANSPARENT = 0x10
 ACK_BITS, NAK_BITS, UNACKNOWLEDGED = 0x04, 0x08, 0x0C
 C1218_FORMAT, C1222_FORMAT, FORMAT_MASK = 0, 1, 3
 ESCAPE, FLIP = 0x1B, 0x20
-#: Local addresses in the upper five bits of the identity.
-DEVICE, LOCAL_PORT_0, LOCAL_PORT_1, INTERFACE_0 = 0, 1, 2, 3
-ANSWER_US, INTER_CHARACTER_US, TRAFFIC_US, RETRIES = 2_000_000, 500_000, 6_000_000, 3
+#: Local address of the device, in the upper five bits of the identity; 1 and 2 are local ports,
+#: from 3 on interfaces.
+DEVICE = 0
+ANSWER_US, INTER_CHARACTER_US, RETRIES = 2_000_000, 500_000, 3
 KEEP_ALIVE_US = 2_500_000
 MAX_QUEUED = 16
 

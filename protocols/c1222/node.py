@@ -32,7 +32,6 @@ from protocols.c1222.node_events import (
     TransactionFailed,
 )
 from protocols.c1222.reception import (
-    RESOLVE,
     KeyFailed,
     Opened,
     Reception,
@@ -49,6 +48,7 @@ from protocols.c1222.security import (
     TOO_MANY_SERVICES,
 )
 from protocols.c1222.segmentation import Joiner, SegmentRefused, segmentation_error, split
+from protocols.c1222.services import RESOLVE
 from protocols.c1222.transactions import ABANDONED, Open, Transactions
 from protocols.errors import LocalProtocolError
 from protocols.machine import US_PER_S, Event, UtcClock, earliest

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from protocols.c1222.ap_title import absolute
 from protocols.c1222.builder import NEVER, RECOVERY_SESSION
 from protocols.c1222.envelope import Apdu
 from protocols.c1222.errors import ApduRejected
@@ -23,11 +24,12 @@ from protocols.c1222.security import (
     open_secured,
     split_services,
 )
+from protocols.c1222.services import RESOLVE, TRACE
 from protocols.c1222.sessions import SessionTable
 from protocols.machine import US_PER_S, UtcClock
 from protocols.psem.codes import ResponseCode
 
-IDENTIFY, RESOLVE, TRACE = 0x20, 0x25, 0x26
+IDENTIFY = 0x20
 #: What a node tells anybody, in clear: who it is (in any state), and which way a trace took,
 #: to which no relay could add its title otherwise.
 TOLD_TO_ANYBODY = frozenset((IDENTIFY, TRACE))
@@ -107,8 +109,7 @@ class Reception:
         except ApduRejected as error:
             raise Refusal(error.reason, ResponseCode.sme) from error
         text = self._verified(path, apdu, security, now_us)
-        caller = apdu.calling.absolute if apdu.calling is not None else ()
-        mark = (security[0], caller, security[1], apdu.calling_invocation_id)
+        mark = (security[0], absolute(apdu.calling), security[1], apdu.calling_invocation_id)
         if self._secured.knows(mark, now_us):
             raise Repeated(self._secured.answer(mark))
         recovery = bool(information[0] & RECOVERY_SESSION)
@@ -150,8 +151,7 @@ class Reception:
     def _verified(
         self, path: Hashable, apdu: Apdu, security: tuple[int, bytes], now_us: int
     ) -> bytes:
-        caller = apdu.calling.absolute if apdu.calling is not None else ()
-        name = (caller, security[0])
+        name = (absolute(apdu.calling), security[0])
         if not self.guard.allows(name, path, now_us):
             raise ApduRejected("too-many-failures")
         cipher = self._keys.key(apdu.calling, security[0])

@@ -16,7 +16,7 @@ from functools import partial
 
 from protocols.c1222.addressing import Addressed, addressed, answers_for, is_group
 from protocols.c1222.answers_due import AnswersDue, Asked, Key
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.builder import ALWAYS, URGENT, Envelope, build_apdu
 from protocols.c1222.envelope import APDU_TAG, Apdu, decode_apdu, tlv
 from protocols.c1222.errors import ApduRejected
@@ -411,7 +411,7 @@ class Relay:
             title = asked.apdu.calling or answer.called
         else:
             title = granted_title(answer) if asks_for(asked.apdu, REGISTER) else None
-        own = _absolute(self.node.title)
+        own = absolute(self.node.title)
         if title is not None and own[: len(title.absolute)] != title.absolute:
             self._learn_route(title, asked.came, mode != CLEAR, now_us)
 
@@ -440,7 +440,7 @@ class Relay:
     ) -> None:
         """Send a group's message to every path with members, once."""
         assert apdu.called is not None
-        mark = (_absolute(apdu.calling), apdu.calling_invocation_id, apdu.user_information)
+        mark = (absolute(apdu.calling), apdu.calling_invocation_id, apdu.user_information)
         if mark in self._groups:
             self.counts["dropped group-repeated"] += 1
             return
@@ -505,11 +505,11 @@ class Relay:
 
 def _key_of(apdu: Apdu) -> Key:
     """Give what the answer to a request says of it."""
-    return _absolute(apdu.calling), apdu.calling_invocation_id
+    return absolute(apdu.calling), apdu.calling_invocation_id
 
 
 def _key_of_answer(apdu: Apdu) -> Key:
-    return _absolute(apdu.called), apdu.called_invocation_id or 0
+    return absolute(apdu.called), apdu.called_invocation_id or 0
 
 
 def _belongs(answer: Apdu, asked: Asked) -> bool:
@@ -523,7 +523,3 @@ def _is_own(own: ApTitle | None, title: ApTitle | None) -> bool:
 
 def _octets_of(apdu: Apdu) -> bytes:
     return tlv(APDU_TAG, b"".join(apdu.elements.values()))
-
-
-def _absolute(title: ApTitle | None) -> _Title:
-    return title.absolute if title is not None else ()

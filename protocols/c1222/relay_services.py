@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.builder import NEVER
 from protocols.c1222.identification import answer_of_node
 from protocols.c1222.node import Node, RequestArrived
@@ -75,7 +75,7 @@ class RelayServices:
 
     def _register(self, event: RequestArrived, asked: Register, now_us: int) -> bytes:
         assert self._registrar is not None
-        own = event.calling.absolute if event.calling is not None else ()
+        own = absolute(event.calling)
         # A key proves one title, and gives no right to another.
         if event.key_id is not None and asked.title is not None and asked.title.absolute != own:
             self._counts["refused another's title"] += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
+from protocols.c1222.ap_title import absolute
 from protocols.c1222.envelope import (
     APDU_TAG,
     Apdu,
@@ -109,8 +110,7 @@ class Joiner:
         if total > self._max_octets:
             limit = self._max_octets.to_bytes(4, "big")
             raise SegmentRefused("too-large", bytes([ResponseCode.rqtl]) + limit)
-        caller = segment.calling.absolute if segment.calling is not None else ()
-        key = (caller, segment.calling_invocation_id)
+        key = (absolute(segment.calling), segment.calling_invocation_id)
         try:
             partial = self._partial(key, total, now_us)
             self._fill(partial, offset, piece)
@@ -189,8 +189,7 @@ class Joiner:
 
 
 def _names(apdu: Apdu) -> tuple[object, ...]:
-    titles = [one.absolute if one is not None else None for one in (apdu.called, apdu.calling)]
-    return (*titles, apdu.calling_invocation_id)
+    return absolute(apdu.called), absolute(apdu.calling), apdu.calling_invocation_id
 
 
 def segmentation_error(offset: int, size: int) -> bytes:

@@ -78,9 +78,6 @@ class Transactions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def __contains__(self, own: int) -> bool:
-        return own in self._open
-
     def add(self, own: int, entry: Open) -> None:
         """Note a request that went out."""
         self._open[own] = entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from protocols.c1222.ap_title import ApTitle
+from protocols.c1222.ap_title import ApTitle, absolute
 from protocols.c1222.envelope import Apdu
 from protocols.machine import US_PER_S
 
@@ -28,7 +28,7 @@ class Waiting:
     @property
     def title(self) -> tuple[int, ...]:
         """Give where it is to go."""
-        return self.apdu.called.absolute if self.apdu.called is not None else ()
+        return absolute(self.apdu.called)
 
 
 class WaitingRoom:

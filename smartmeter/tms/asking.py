@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from protocols.c1222.builder import NEVER
 from protocols.c1222.node import AnsweredLate, Node, ResponseArrived, TransactionFailed
-from protocols.c1222.reception import TRACE
+from protocols.c1222.services import TRACE
 from protocols.c1222.transactions import UNANSWERED
 from protocols.psem.codes import ResponseCode, code_name
 from smartmeter.comms.patience import Awaited, Patience

@@ -24,11 +24,13 @@ from protocols.c1222.node import (
     ResponseArrived,
     TransactionFailed,
 )
-from protocols.c1222.reception import IDENTIFY, RESOLVE, TRACE
+from protocols.c1222.reception import IDENTIFY
 from protocols.c1222.registration import REGISTER, Register, Registered, refusal, serial_text
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import (
+    RESOLVE,
     SECURITY,
+    TRACE,
     Deregister,
     Resolve,
     Service,
