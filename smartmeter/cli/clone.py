@@ -266,9 +266,7 @@ class _Target:
 
     def earlier(self) -> MeterImage | None:
         """Give what an interrupted clone left."""
-        if not self.part.exists():
-            return None
-        return read_cloned(self.part)
+        return read_cloned(self.part) if self.part.exists() else None
 
     def check_meter(self, tables: Mapping[int, bytes]) -> None:
         """Raise SmartMeterError where the file holds the clone of another meter."""

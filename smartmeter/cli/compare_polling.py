@@ -10,7 +10,7 @@ import click
 
 from protocols.transports.capture import active
 from smartmeter.cli.comparison_plot import check_plot, write_plot
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option
 from smartmeter.cli.terminal import CountedProgress, table
 from smartmeter.network.link import LinkSettings
 from smartmeter.simulation.polling import Figures, compare
@@ -70,9 +70,7 @@ _TABLES = (
 @click.option(
     "--delay-ms", default=1500, show_default=True, type=click.IntRange(0, 60_000), help="One way."
 )
-@click.option(
-    "--plot", metavar="FILE", type=NAME, help="Draw the figures over loss too: .svg, .png or .pdf."
-)
+@file_option("--plot", help="Draw the figures over loss too: .svg, .png or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Print a list of objects.")
 def command(
     meters: int,

@@ -110,9 +110,7 @@ def command(context: click.Context, /, port: str | None, **options: Any) -> int:
     if options["plan_only"]:
         if port is not None:
             _refuse_no_name(port)
-        for line in chosen.lines(permits):
-            click.echo(line)
-        return 0
+        return _say(chosen.lines(permits))
     if port is None:
         raise click.UsageError("give the PORT of the device, or --diff with two reports")
     _refuse_an_empty_run(chosen, options["names"])
@@ -138,28 +136,18 @@ def _on_network(
 ) -> int:
     """Run the checks of C12.22, and write the reports."""
     from protocols.transports.network_name import parse_name
-    from smartmeter.cli.conformance_network import (
-        chosen_checks,
-        how_it_ran,
-        plan_lines,
-        refuse_options,
-        run_on_network,
-    )
+    from smartmeter.cli import conformance_network as network_run
 
-    refuse_options(context)
-    checks = chosen_checks(options["names"], options["allow_attacks"])
+    network_run.refuse_options(context)
+    checks = network_run.chosen_checks(options["names"], options["allow_attacks"])
     if options["plan_only"]:
         parse_name(port)
-        for line in plan_lines(checks):
-            click.echo(line)
-        return 0
+        return _say(network_run.plan_lines(checks))
     logon = environment_password(READER_VARIABLE), options["user_id"]
-    waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
-    tell = _teller(len(checks), options["verbose"])
-    results, device = run_on_network(port, checks, waivers, logon, network, tell)
-    report = Report(tuple(results), device, how_it_ran(port))
-    _end(report, options)
-    return 1 if report.failed else 0
+    waivers, tell = _waivers(options), _teller(len(checks), options["verbose"])
+    results, device = network_run.run_on_network(port, checks, waivers, logon, network, tell)
+    how = {"port": port, "at_utc_s": wall_utc_us() // 1_000_000}
+    return _end(Report(tuple(results), device, how), options)
 
 
 def _run(
@@ -180,9 +168,8 @@ def _run(
     finally:
         at = datetime.fromtimestamp(wall_utc_us() // 1_000_000, UTC).isoformat()
         how = {"port": port, "seed": chosen.seed, "at": at, "smartmeter": VERSION}
-        report = Report(tuple(results), device, how)
-        _end(report, options)
-    return 1 if report.failed else 0
+        status = _end(Report(tuple(results), device, how), options)
+    return status
 
 
 def _chosen(port: str, permits: frozenset[Permit], options: dict[str, Any]) -> Plan:
@@ -190,9 +177,20 @@ def _chosen(port: str, permits: frozenset[Permit], options: dict[str, Any]) -> P
     if unknown := [name for name in options["names"] if name not in known]:
         raise click.UsageError(f"{unknown[0]} is no check; see --plan with all --allow options")
     seed = options["seed"] if options["seed"] is not None else SystemRandom().randrange(10**6)
-    waivers = read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
     groups, names = frozenset(options["groups"]), frozenset(options["names"])
-    return plan(permits, groups, names, seed, options["budget"], waivers, is_call(port))
+    waivers, in_a_call = _waivers(options), is_call(port)
+    return plan(permits, groups, names, seed, options["budget"], waivers, in_a_call)
+
+
+def _waivers(options: dict[str, Any]) -> dict[str, str]:
+    return read_waivers(*_text(options["waiver_file"])) if options["waiver_file"] else {}
+
+
+def _say(lines: Iterable[str]) -> int:
+    """Print what a plan is; give the exit status."""
+    for line in lines:
+        click.echo(line)
+    return 0
 
 
 def _refuse_an_empty_run(chosen: Plan, names: Iterable[str]) -> None:
@@ -217,10 +215,8 @@ def _bench(
     bench = Bench.on(_line(port, options), seed, rules, identity)
     bench.call_key = call_key() if is_call(port) else None
     bench.profile, bench.permits = profile, permits
-    bench.reader, bench.master = (
-        environment_password(READER_VARIABLE),
-        environment_password(MASTER_VARIABLE),
-    )
+    bench.reader = environment_password(READER_VARIABLE)
+    bench.master = environment_password(MASTER_VARIABLE)
     bench.now_utc_s = lambda: wall_utc_us() // 1_000_000
     bench.tries, bench.failures = options["tries"], options["failures"]
     bench.examples = options["examples"]
@@ -307,9 +303,7 @@ def _replay(bench: Bench, file: str) -> int:
     if not results:
         click.echo(f"{file}: nothing failed there")
         return 0
-    again = Report(tuple(results))
-    click.echo(again.summary())
-    return 1 if again.failed else 0
+    return _end(Report(tuple(results)), {})
 
 
 def _compare(before: str, after: str) -> int:
@@ -340,11 +334,14 @@ def _check_reports(options: dict[str, Any]) -> None:
                 ) from error
 
 
-def _end(report: Report, options: dict[str, Any]) -> None:
-    """Write the reports, and say what came out, also where one cannot be written."""
+def _end(report: Report, options: dict[str, Any]) -> int:
+    """Write the reports, and say what came out, also where one cannot be written.
+
+    Gives the exit status.
+    """
     failed: list[SmartMeterError] = []
     for key, make in _REPORTS.items():
-        if options[key]:
+        if options.get(key):
             try:
                 Path(options[key]).write_text(make(report), encoding="utf-8")
             except OSError as error:
@@ -353,6 +350,7 @@ def _end(report: Report, options: dict[str, Any]) -> None:
     click.echo(report.summary())
     if failed:
         raise failed[0]
+    return 1 if report.failed else 0
 
 
 def _text(file: str) -> tuple[str, str]:

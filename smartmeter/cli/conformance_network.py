@@ -13,7 +13,6 @@ from protocols.errors import PortError
 from protocols.transports.apdu_connection import ApduConnection
 from protocols.transports.network_name import parse_name
 from protocols.transports.pump import monotonic_us
-from smartmeter.base.clock import wall_utc_us
 from smartmeter.base.errors import SmartMeterError
 from smartmeter.cli.known_keys import read_keys
 from smartmeter.cli.meter_line import NetworkOptions
@@ -85,8 +84,3 @@ def run_on_network(
         ) from error
     finally:
         bench.line.close()
-
-
-def how_it_ran(name: str) -> dict[str, Any]:
-    """Give what a report holds of the run."""
-    return {"port": name, "at_utc_s": wall_utc_us() // 1_000_000}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import folder_option
 from smartmeter.cli.state_folder import claim
 from smartmeter.cli.stopping import on_stop
 from smartmeter.simulation.count import Count
@@ -48,9 +48,7 @@ MAX_METERS, MAX_SPEED, MAX_RELAYS = 2000, 3600, 8
 )
 @click.option("--headless", is_flag=True, help="No page.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
-@click.option(
-    "--data", metavar="DIR", type=NAME, help="Folder of the TMS; default: a fresh temporary one."
-)
+@folder_option("--data", help="Folder of the TMS; default: a fresh temporary one.")
 def command(
     meters: int,
     speed: int,

@@ -7,10 +7,12 @@ for the option left out, or for the folder that one is in.
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
+_Verb = TypeVar("_Verb", bound=Callable[..., Any])
 #: What Linux, macOS and Windows take between two slashes.
 MAX_PART = 255
 
@@ -32,3 +34,13 @@ FILE = FileName(dir_okay=False)
 FILE_THERE = FileName(exists=True, dir_okay=False)
 #: The same, and ``-`` for standard input; ``image_file.given_octets`` reads either.
 FILE_OR_INPUT = FileName(exists=True, dir_okay=False, allow_dash=True)
+
+
+def file_option(*names: str, **more: Any) -> Callable[[_Verb], _Verb]:
+    """Give a verb an option that names a file."""
+    return click.option(*names, metavar="FILE", type=NAME, **more)
+
+
+def folder_option(*names: str, **more: Any) -> Callable[[_Verb], _Verb]:
+    """Give a verb an option that names a folder."""
+    return click.option(*names, metavar="DIR", type=NAME, **more)

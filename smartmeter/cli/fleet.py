@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import click
 
 from protocols.transports.capture import active
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option
 from smartmeter.cli.fleet_serve import serve
 from smartmeter.cli.terminal import CountedProgress
 from smartmeter.cli.text_file import open_to_write
@@ -45,14 +45,10 @@ MAX_PERCENT, MAX_DIGITS = 90, 12
     help=f"How bad each meter's link is: {', '.join(LINK_NAMES)}.",
 )
 @click.option("--backhaul", multiple=True, metavar="NAME=NUMBER", help="The same of relays' links.")
-@click.option(
-    "--dot", metavar="FILE", type=NAME, help="Draw the network for Graphviz, and run nothing."
-)
+@file_option("--dot", help="Draw the network for Graphviz, and run nothing.")
 @click.option("--quiet", is_flag=True, help="A world without faults.")
 @click.option("--json", "as_json", is_flag=True, help="Print what it came to as one JSON object.")
-@click.option(
-    "--trace", metavar="FILE", type=NAME, help="Write a line for each message and each fault."
-)
+@file_option("--trace", help="Write a line for each message and each fault.")
 @click.pass_context
 def command(
     context: click.Context,

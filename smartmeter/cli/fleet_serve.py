@@ -16,7 +16,7 @@ from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import NAME, file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.segments import segment_option
 from smartmeter.cli.state_folder import claim
@@ -50,11 +50,9 @@ MAX_NAMED = 5
     metavar="HOST[:PORT]",
     help="The head-end; also tcp:, tls: or udp: before it.  Port 1153 if left out.",
 )
-@click.option(
+@file_option(
     "--keys",
     required=True,
-    metavar="FILE",
-    type=NAME,
     help="CSV esn,title,key,model of the meters; made from --seed if it is not there.",
 )
 @click.option(
@@ -85,9 +83,7 @@ MAX_NAMED = 5
 )
 @click.option("--host-title", default=".1", show_default=True, help="The head-end's ApTitle.")
 @click.option("--seed", default=1, show_default=True, help="Which households, and which chance.")
-@click.option(
-    "--state", metavar="DIR", type=NAME, help="Keep the meters' non-volatile memories here."
-)
+@folder_option("--state", help="Keep the meters' non-volatile memories here.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @segment_option
 @tls_options

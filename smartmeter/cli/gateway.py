@@ -16,19 +16,12 @@ import click
 from smartmeter.base.address import host_port
 from smartmeter.base.clock import monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError, SmartMeterError
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.probe_power import power_options
 from smartmeter.cli.state_folder import claim, claim_file
 
-SETTINGS = click.option(
-    "--settings",
-    "name",
-    required=True,
-    metavar="FILE",
-    type=NAME,
-    help="TOML: module, meter, tms, sinks.",
-)
+SETTINGS = file_option("--settings", "name", required=True, help="TOML: module, meter, tms, sinks.")
 #: What of the status is a UTC second.
 _MOMENTS = frozenset(("last_interval_end_s", "registers_read_s", "utc_s", "last_acknowledged_s"))
 
@@ -165,12 +158,8 @@ def check(name: str, as_json: bool, no_meter: bool) -> None:
 
 
 @command.command()
-@click.option(
-    "--out", "folder", required=True, metavar="DIR", type=NAME, help="Where the files are made."
-)
-@click.option(
-    "--data", metavar="DIR", type=NAME, help="Where readings are kept; without: OUT/data."
-)
+@folder_option("--out", "folder", required=True, help="Where the files are made.")
+@folder_option("--data", help="Where readings are kept; without: OUT/data.")
 @click.option("--port", multiple=True, metavar="PORT", help="A port; without: those found here.")
 @click.option("--esn", default="", metavar="ESN", help="The module's name; without: the meter's.")
 @click.option("--tms", "tms", metavar="tcp:HOST:PORT", help="The TMS; without: none.")

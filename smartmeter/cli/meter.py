@@ -17,7 +17,7 @@ from smartmeter.base.clock import US_PER_S, monotonic_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_text
 from smartmeter.cli.cloned_file import read_cloned
-from smartmeter.cli.file_name import FILE_THERE, NAME
+from smartmeter.cli.file_name import FILE_THERE, file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.meter_show import show
 from smartmeter.cli.served_meters import Served, ServedOptions, on_telephone, served_meter
@@ -50,9 +50,7 @@ command.add_command(show)
 @click.option("--tcp", metavar="HOST:PORT", help="Serve on TCP; port 0 takes a free one.")
 @click.option("--modem", metavar="DEV", help="Answer calls by the modem there (C12.21).")
 @click.option("--identity", default=0, type=click.IntRange(0, 255), help="Address in calls.")
-@click.option(
-    "--image", metavar="FILE", type=NAME, help="Answer like the meter that was cloned to FILE."
-)
+@file_option("--image", help="Answer like the meter that was cloned to FILE.")
 @click.option("--live", is_flag=True, help="With --image: clock, registers and profile run on.")
 @click.option("--count", default=1, show_default=True, help="Serve so many; see below.")
 @click.option("--profile", default=PLAIN, show_default=True, help="A kind of device.")
@@ -65,9 +63,7 @@ command.add_command(show)
 )
 @click.option("--serial-number", default="", help="Up to 16 characters; from the seed if left out.")
 @click.option("--interval", type=int, help="Load-profile interval in minutes, if not its own.")
-@click.option(
-    "--state", metavar="DIR", type=NAME, help="Keep the non-volatile memory in this folder."
-)
+@folder_option("--state", help="Keep the non-volatile memory in this folder.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @click.option(
     "--scenario",

@@ -13,7 +13,7 @@ import click
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
@@ -44,24 +44,11 @@ def command() -> None:
 @click.option("--title", default=".90", show_default=True, help="The relay's own ApTitle.")
 @click.option("--upstream", metavar="tcp:HOST:PORT", help="The next relay, or the TMS.")
 @click.option("--master", metavar="DOMAIN", help="Register nodes; titles are given below DOMAIN.")
-@click.option(
-    "--data",
-    metavar="DIR",
-    type=NAME,
-    help="Keep registrations, or with --upstream the ways to nodes over UDP, here.",
+@folder_option(
+    "--data", help="Keep registrations, or with --upstream the ways to nodes over UDP, here."
 )
-@click.option(
-    "--keys",
-    metavar="FILE",
-    type=NAME,
-    help="CSV esn,title,key,model: nodes of --master must have a key.",
-)
-@click.option(
-    "--wake",
-    metavar="FILE",
-    type=NAME,
-    help="CSV title,number: nodes that a short message wakes (--sms).",
-)
+@file_option("--keys", help="CSV esn,title,key,model: nodes of --master must have a key.")
+@file_option("--wake", help="CSV title,number: nodes that a short message wakes (--sms).")
 @segment_option
 @metrics_option
 @tls_options

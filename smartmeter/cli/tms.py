@@ -25,7 +25,7 @@ from smartmeter.cli import (
     tms_user,
 )
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.metrics import metrics_option, serving_metrics
 from smartmeter.cli.segments import segment_option
@@ -65,24 +65,17 @@ command.add_command(tms_retire.bring_back)
 
 
 @command.command()
-@click.option("--data", required=True, metavar="DIR", type=NAME, help="Folder of the database.")
+@folder_option("--data", required=True, help="Folder of the database.")
 @click.option("--listen", default="127.0.0.1:1153", show_default=True, metavar="HOST:PORT")
 @click.option("--web", default="127.0.0.1:8080", show_default=True, metavar="HOST:PORT|off")
-@click.option(
+@file_option(
     "--shipment",
-    metavar="FILE",
-    type=NAME,
     help="CSV of SmartMeters: esn,title,key,model, and wake if short messages wake them.",
 )
-@click.option(
-    "--poll",
-    metavar="FILE",
-    type=NAME,
-    help="CSV of plain C12.18 meters to poll: esn,address,user_id,password,model.",
+@file_option(
+    "--poll", help="CSV of plain C12.18 meters to poll: esn,address,user_id,password,model."
 )
-@click.option(
-    "--template", metavar="FILE", type=NAME, help="JSON of what to provision; without: the default."
-)
+@file_option("--template", help="JSON of what to provision; without: the default.")
 @click.option("--clock", default="", metavar="EPOCH,RATE", help="A calendar that runs faster.")
 @click.option(
     "--keep-days",

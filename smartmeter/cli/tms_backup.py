@@ -7,15 +7,13 @@ from pathlib import Path
 
 import click
 
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option, folder_option
 from smartmeter.cli.whole_file import whole_path
 
 
 @click.command(name="backup")
-@click.option(
-    "--data", required=True, metavar="DIR", type=NAME, help="Folder of a TMS, which may run."
-)
-@click.option("--out", required=True, metavar="FILE", type=NAME, help="The copy, one file.")
+@folder_option("--data", required=True, help="Folder of a TMS, which may run.")
+@file_option("--out", required=True, help="The copy, one file.")
 def command(data: str, out: str) -> None:
     """Copy the database of a TMS while it runs.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from smartmeter.cli.esn_list import named_esns
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import file_option
 from smartmeter.cli.tms_client import TmsClient, client_options
 
 
 @click.command()
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
-@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
+@file_option("--list", "list_file", help="ESNs, one a line.")
 @click.option("--kind", default="", help="Only such work: upgrade, ping, provision, change key …")
 @client_options
 def command(esns: tuple[str, ...], list_file: str | None, kind: str, url: str, user: str) -> None:

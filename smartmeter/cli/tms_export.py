@@ -10,7 +10,7 @@ import click
 from smartmeter.base.errors import SettingsError, StorageError
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import NAME, file_option
 from smartmeter.cli.terminal import WorkProgress
 from smartmeter.cli.whole_file import STANDARD_OUTPUT, whole_file
 
@@ -29,19 +29,17 @@ FORMATS = ("csv", "jsonl")
     type=NAME,
     help="Folder of a TMS, which may run meanwhile, or a copy of its database.",
 )
-@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
+@file_option("--list", "list_file", help="ESNs, one a line.")
 @click.option("--from", "from_", default="", metavar="TIME", help="UTC, 2026-11-01T00:00.")
 @click.option("--to", default="", metavar="TIME", help="Up to it; spans join without a seam.")
 @click.option(
     "--place", is_flag=True, help="With the meters that they replaced, each for its time there."
 )
 @click.option("--format", "format_", default="csv", show_default=True, type=click.Choice(FORMATS))
-@click.option(
+@file_option(
     "--out",
     default=STANDARD_OUTPUT,
     show_default=True,
-    metavar="FILE",
-    type=NAME,
     help="Takes its name when it is whole; - is standard output.",
 )
 def command(

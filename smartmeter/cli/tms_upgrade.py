@@ -14,7 +14,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_file, write_new
 from smartmeter.base.instant import utc_second
 from smartmeter.cli.esn_list import named_esns
-from smartmeter.cli.file_name import NAME
+from smartmeter.cli.file_name import NAME, file_option
 from smartmeter.cli.tms_client import TmsClient, client_options, first_of
 from smartmeter.cli.tms_orders import carry_out
 from smartmeter.tms.model import Kind
@@ -53,10 +53,8 @@ def key(file: str) -> None:
 
 @command.command()
 @click.argument("file", type=NAME)
-@click.option(
-    "--key", "key_file", required=True, metavar="FILE", type=NAME, help="The key that signs."
-)
-@click.option("--out", required=True, metavar="FILE", type=NAME, help="Where the image is written.")
+@file_option("--key", "key_file", required=True, help="The key that signs.")
+@file_option("--out", required=True, help="Where the image is written.")
 @click.option("--model", default="", help="Of the modules; without: FILE is a wheel, for gateways.")
 @click.option("--version", default="", help="Of the image, with --model; a wheel tells its own.")
 def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
@@ -78,7 +76,7 @@ def image(file: str, key_file: str, out: str, model: str, version: str) -> None:
 @command.command()
 @click.argument("file", type=NAME)
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
-@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
+@file_option("--list", "list_file", help="ESNs, one a line.")
 @click.option("--at", default="", metavar="TIME", help="UTC, 2026-12-01T02:00; without: at once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @client_options
@@ -111,7 +109,7 @@ def send(
 
 @command.command()
 @click.argument("esns", nargs=-1, metavar="[ESN]...")
-@click.option("--list", "list_file", metavar="FILE", type=NAME, help="ESNs, one a line.")
+@file_option("--list", "list_file", help="ESNs, one a line.")
 @client_options
 def withdraw(esns: tuple[str, ...], list_file: str | None, url: str, user: str) -> None:
     """Have SmartMeters forget an image that they have not started yet.

@@ -14,7 +14,7 @@ import click
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import read_password
 from smartmeter.cli.ask_password import ask_password
-from smartmeter.cli.file_name import FILE_THERE, NAME
+from smartmeter.cli.file_name import FILE_THERE, folder_option
 from smartmeter.cli.tms_client import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def command() -> None:
 
 
 def _data_option(verb: Callable[..., None]) -> Callable[..., None]:
-    return click.option("--data", required=True, metavar="DIR", type=NAME, help="Its folder.")(verb)
+    return folder_option("--data", required=True, help="Its folder.")(verb)
 
 
 @command.command(name="list")
