@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -16,6 +15,7 @@ from protocols.c1222.native_address import DEFAULT_PORT
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
+from smartmeter.base.file import write_new
 from smartmeter.cli.file_name import NAME, file_option, folder_option
 from smartmeter.cli.log_line import log_line
 from smartmeter.cli.segments import segment_option
@@ -177,9 +177,7 @@ def _keys(path: Path, count: int, settings: ServedSettings) -> list[Shipped]:
         return read_keys(text_of("--keys", str(path)), f"--keys {path}", count)
     made = made_keys(count, settings.seed, settings.plain)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(key_text(made))
+        write_new(path, key_text(made).encode())
     except OSError as error:
         raise SettingsError(f"--keys {path}", str(error.strerror), "choose another") from error
     click.echo(f"made {path}: give these keys to the head-end", err=True)

@@ -1,6 +1,10 @@
-"""``fleet serve`` says of a meter that its module waits for it, once, and why."""
+"""``fleet serve`` says what keeps it, or one of its meters, from work."""
 
 import asyncio
+import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +44,17 @@ async def test_a_meter_without_a_clock_is_named_once_with_the_cause(
     waiting, at_work = (member.shown() for member in fleet.members)
     assert waiting["error"] == 30 and "table 52" in str(waiting["why"])
     assert at_work["error"] in (0, 31), "it only lacks a head-end"
+
+
+def test_a_full_disk_leaves_no_half_of_a_key_file(tmp_path: Path) -> None:
+    where = ("--connect", "127.0.0.1:9", "--keys", str(tmp_path / "keys.csv"), "--count", "20")
+    failed = subprocess.run(
+        [sys.executable, "-m", "smartmeter", "fleet", "serve", *where],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        check=False,
+    )
+    assert failed.returncode == 2 and "keys.csv" in failed.stderr, failed.stderr
+    assert list(tmp_path.iterdir()) == [], "the next start would take it for all there are"
