@@ -1,6 +1,7 @@
 """A served meter is read through real ports by the command line."""
 
 import json
+import os
 import resource
 import signal
 import socket
@@ -111,7 +112,12 @@ def test_a_meter_whose_memory_takes_nothing_ends_with_one_clear_error(
     port = str(tmp_path / "meter") if where == "pty" else "127.0.0.1:0"
     arguments = ("meter", "serve", f"--{where}", port, "--state", str(state))
     process = subprocess.Popen(
-        [*program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Compiled files would be cut off, too, and stay for others.
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert process.stdout is not None
     port = process.stdout.readline().split()[1]
