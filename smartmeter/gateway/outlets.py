@@ -40,7 +40,7 @@ class Outlets:
         utc_s: Callable[[], int | None],
     ) -> None:
         self._sinks, self._readings, self._journal = sinks, readings, journal
-        self._meters, self._utc_s = meters, utc_s
+        self._utc_s = utc_s
         self._last: list[CsvFile] = []
         self._mqtt: MqttSink | None = None
         if sinks.mqtt is not None:

@@ -300,7 +300,7 @@ class Seat:
             value["text"] = f"its storage has failed: {self._storage_fault}"
         elif running is not None:
             module = running.module
-            status = module.status()
+            status = module.parts.status()
             codes = status["STATE"], status["ERROR"], status["WARNING"]
             value |= {
                 "bearers": running.host.bearers(),

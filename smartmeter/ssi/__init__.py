@@ -3,8 +3,9 @@
 The files, in reading order:
 
 *What a module is*: ``module`` (its two faces, and what it does after each word), ``parts`` (what
-it consists of), ``starting`` (from the meter's first answer to work), ``outcomes`` (who hears of
-what has come of a job, or from the network), ``states`` (its life in codes).
+it consists of, and how it does), ``starting`` (from the meter's first answer to work),
+``outcomes`` (who hears of what has come of a job, or from the network), ``states`` (its life in
+codes).
 
 *What it keeps* in non-volatile memory: ``factory`` (who it is, its first key), ``memory``
 (cursors and all that a restart must know), ``configuration`` (what the TMS has provisioned),
@@ -29,6 +30,5 @@ monitor's value), ``voltages`` (sags and swells), ``outage`` (two witnesses of t
 bearer), ``refusals`` (which report is at fault), ``bearers_up``, ``network_news``.
 
 *Asked by the network*: ``authority`` (who may), ``serving`` (now, or by a job), ``own_tables``
-(what the SSI's tables show and do), ``status``, ``upgrade`` (a signed image, a trial, the way
-back).
+(what the SSI's tables show and do), ``upgrade`` (a signed image, a trial, the way back).
 """

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from ansi_tables.ssi_tables import UpgradeResult
 from protocols.machine import Event, earliest
@@ -35,7 +34,6 @@ from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.serving import Serving
 from smartmeter.ssi.starting import Starting
 from smartmeter.ssi.states import ErrorCode, State, StateChanged
-from smartmeter.ssi.status import Status
 from smartmeter.ssi.upgrade import RestartWanted
 
 __all__ = [
@@ -62,10 +60,9 @@ class Module:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
-        self._status, self._starting = Status(parts), Starting(parts)
-        tables = OwnTables(parts, self._starting, self._status)
-        serving = Serving(tables, parts.network, parts.known)
-        self._outcomes = Outcomes(parts, self._starting, serving, self._status.both)
+        self._starting = Starting(parts)
+        serving = Serving(OwnTables(parts, self._starting), parts.network, parts.known)
+        self._outcomes = Outcomes(parts, self._starting, serving)
         self.dead = False
         if parts.damaged and parts.upgrade.on_trial:  # what cannot read the old one's must go
             self._roll_back(UpgradeResult.SELF_TEST_FAILED)
@@ -215,7 +212,7 @@ class Module:
             self._starting.configure(now_us)
         if self._starting.hello:
             self._starting.hello = False
-            parts.reporter.hello(self.status(), now_us)
+            parts.reporter.hello(parts.status(), now_us)
             parts.network.poll(now_us)
         parts.reporter.tell_late(now_us)
         utc_s = parts.calendar.utc_s(now_us)
@@ -223,19 +220,9 @@ class Module:
         if parts.upgrade.start_due(utc_s):
             self._restart()
             return False
-        started = parts.tasks.start_due(utc_s, self._status.both, now_us)
+        started = parts.tasks.start_due(utc_s, now_us)
         started = parts.gaps.start_due(now_us) or started
         return parts.watching.start_due(now_us) or started
-
-    # What the SSI's tables show and do.
-
-    def status(self) -> dict[str, Any]:
-        """Give MODULE_STATUS as of the last instant that the module was told."""
-        return self._status.status()
-
-    def health(self) -> dict[str, Any]:
-        """Give MODULE_HEALTH."""
-        return self._status.health()
 
     def table_changed(self, table: int, now_us: int) -> None:
         """The meter's host tells that a table has changed."""

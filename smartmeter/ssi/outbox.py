@@ -20,7 +20,7 @@ nothing up, takes no place from scheduled data, is tried now and then, and gives
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
@@ -183,11 +183,8 @@ class Outbox:
         return min(
             (
                 entry
-                for entry in self._entries.values()
-                if (entry.urgent or not only_urgent)
-                and (octets is None or entry.octets <= octets)
-                and not entry.set_aside
-                and entry.number not in without
+                for entry in self._to_send(only_urgent, without)
+                if octets is None or entry.octets <= octets
             ),
             key=lambda entry: (entry.number != ahead, not entry.urgent, entry.number),
             default=None,
@@ -195,13 +192,13 @@ class Outbox:
 
     def sizes(self, only_urgent: bool, without: Collection[int]) -> list[int]:
         """Give the octets of the reports that wait, but for what is set aside and those numbers."""
-        return [
-            entry.octets
-            for entry in self._entries.values()
-            if (entry.urgent or not only_urgent)
-            and not entry.set_aside
-            and entry.number not in without
-        ]
+        return [entry.octets for entry in self._to_send(only_urgent, without)]
+
+    def _to_send(self, only_urgent: bool, without: Collection[int]) -> Iterator[Entry]:
+        for entry in self._entries.values():
+            taken = entry.urgent or not only_urgent
+            if taken and not entry.set_aside and entry.number not in without:
+                yield entry
 
     def after(self, number: int) -> list[Entry]:
         """Give the reports with higher numbers that wait, by number."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Any
 
 from ansi_tables.ssi_tables import Task
 from protocols.c1218.client import Exchanged
@@ -50,17 +49,15 @@ class ReportSetAside(Event):
 
 
 class Outcomes:
-    """Gives each part what concerns it; ``shown`` gives status and health."""
+    """Gives each part what concerns it."""
 
     def __init__(
         self,
         parts: Parts,
         starting: Starting,
         serving: Serving,
-        shown: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._parts, self._starting, self._serving = parts, starting, serving
-        self._shown = shown
         #: The schedules whose run is read again, as the meter may have been programmed before it.
         self._doubtful: set[int] = set()
 
@@ -98,7 +95,7 @@ class Outcomes:
                 if self._is_doubtful(run, event.result):
                     parts.tasks.failed(run, now_us)
                 else:
-                    parts.tasks.done(run, event.result, event.last, self._shown, now_us)
+                    parts.tasks.done(run, event.result, event.last, now_us)
             case Asked() as request:
                 self._serving.done(request, event.result, now_us)
             case ("watch", _):

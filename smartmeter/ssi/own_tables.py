@@ -44,7 +44,6 @@ from smartmeter.ssi.parts import Parts
 from smartmeter.ssi.profile_reading import profile_sets, read_profile
 from smartmeter.ssi.reports import event_value, profile_image, profile_part, runs, version_value
 from smartmeter.ssi.starting import Starting
-from smartmeter.ssi.status import Status
 
 #: An answer must fit the node's APDU: the limit of RFC 6142's stream, with room for the envelope.
 MAX_ANSWER_OCTETS = 30_000
@@ -66,8 +65,8 @@ _WRITE_ONLY = (
 class OwnTables:
     """Answers the services of a request, in order; the meter's tables come over C12.18."""
 
-    def __init__(self, parts: Parts, starting: Starting, status: Status) -> None:
-        self._parts, self._starting, self._status = parts, starting, status
+    def __init__(self, parts: Parts, starting: Starting) -> None:
+        self._parts, self._starting = parts, starting
         self._selection: dict[str, int] = {}
         self._entries: dict[str, int] | None = None
 
@@ -191,10 +190,8 @@ class OwnTables:
 
     def _value(self, table: SsiTable) -> dict[str, Any]:
         parts = self._parts
-        if table is SsiTable.MODULE_STATUS:
-            return self._status.status()
-        if table is SsiTable.MODULE_HEALTH:
-            return self._status.health()
+        if table in (SsiTable.MODULE_STATUS, SsiTable.MODULE_HEALTH):
+            return parts.status()
         if table is SsiTable.MODULE_VERSION:
             return version_value(parts.esn, parts.upgrade)
         if table is SsiTable.UPGRADE_STATUS:

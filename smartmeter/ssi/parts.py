@@ -1,12 +1,14 @@
-"""What a module consists of, and what it finds when it takes stock of what was kept."""
+"""What a module consists of, how it does, and what it finds of what was kept when it starts."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ansi_tables.ssi_tables import SsiTable
 from protocols.c1218.scripts import LogonSettings
 from protocols.datalink.timing import DEFAULT_TIMING, Timing
 from protocols.machine import Event
-from smartmeter.base.clock import Calendar
+from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.base.errors import StorageError
 from smartmeter.base.nvram import Nvram
 from smartmeter.ssi.configuration import Configuration
@@ -29,6 +31,9 @@ from smartmeter.ssi.tasks import TaskRunner
 from smartmeter.ssi.upgrade import Program, Upgrade
 from smartmeter.ssi.watching import Watching
 
+#: As far as CLOCK_OFFSET_S reaches; clocks can be twice as far apart.
+MAX_OFFSET_S = (1 << 31) - 1
+
 
 class Parts:
     """The parts of one module, each given those that it needs; none knows the module.
@@ -48,9 +53,9 @@ class Parts:
         program: Program | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
-        #: The last instant that the module was told; since when there has been power, as far as it
-        #: knows.
-        self.latest_us = self.started_us = now_us
+        #: When it began, the last instant that it was told, and since when there has been power, as
+        #: far as it knows.
+        self.begun_us = self.latest_us = self.started_us = now_us
         self.factory = load_factory(nvram)
         self.upgrade = Upgrade(nvram, self.factory.upgrade_key, program or Program(), now_us)
         self.esn = self.factory.esn
@@ -80,7 +85,7 @@ class Parts:
         self.outage.configure(self.configuration.value(SsiTable.OUTAGE))
         self.power = Power(self.outage, self.reporter, self.network)
         self.tasks = TaskRunner(
-            self.esn, self.memory, self.reporter, self.outbox, calendar, self.known
+            self.esn, self.memory, self.reporter, self.outbox, calendar, self.known, self.status
         )
         self.gaps = GapFilling(self.memory, self.reporter, self.outbox, self.known)
         self.link = MeterLink(self.memory, self.reporter, self.tasks.scheduler, now_us)
@@ -90,6 +95,41 @@ class Parts:
         self.told: list[Event] = []
         #: A write that failed inside a session with the meter: it ends the module.
         self.fault: StorageError | None = None
+
+    def status(self) -> dict[str, Any]:
+        """Give the members of MODULE_STATUS and MODULE_HEALTH as of the instant told last."""
+        memory, meter = self.memory, self.reporter.meter
+        up_us = self.latest_us - self.begun_us
+        return {
+            "STATE": self.life.state,
+            "ERROR": self.life.error,
+            "WARNING": self.reporter.warning(self.latest_us),
+            "MAINS_FLAG": int(self.outage.mains_on),
+            "METER_LINK_FLAG": int(self.link.answers),
+            "UPTIME_S": up_us // US_PER_S,
+            "OUTBOX_COUNT": len(self.outbox),
+            "OUTBOX_EPOCH": self.outbox.epoch,
+            "NEXT_REPORT_NBR": self.outbox.next_number,
+            "LAST_ACKNOWLEDGED_TIME": memory.acknowledged_s,
+            "CONFIG_VERSION": self.configuration.version,
+            "CONTEXT_ID": meter.id if meter else 0,
+            "NBR_MOMENTARIES": memory.losses.momentaries & 0xFFFF,
+            "NBR_OUTAGES": (memory.losses.next_outage - 1) & 0xFFFF,
+            "CLOCK_OFFSET_S": max(-MAX_OFFSET_S, min(self.tasks.clock.offset_s, MAX_OFFSET_S)),
+            "WATCH_LINE_US": self.watching.line_us,
+            "TIME": self.reporter.utc_s(self.latest_us),
+            "NBR_RESTARTS": memory.restarts,
+            "NBR_WATCHDOG_RESETS": memory.watchdog_resets,
+            "NBR_METER_FAILURES": self.link.failures,
+            "NBR_REPORTS": memory.reports,
+            "NBR_REPORTS_DROPPED": memory.reports_dropped,
+            "NBR_GAPS": len(memory.lists.profile_gaps),
+            "NBR_EVENTS_MISSED": memory.lists.events_missed,
+            "NBR_MONITORS_IMPOSSIBLE": min(255, len(self.watching.faults)),
+            "WATCH_DUTY_PERMILLE": min(1000, self.watching.line_us * 1000 // max(1, up_us)),
+            "LAST_DEMAND_RESET_TIME": memory.resets.reset_s,
+            "SEASON": 255 if memory.seen.season is None else memory.seen.season,
+        }
 
     def _take_stock(self, cause: StartCause, memory_damaged: bool) -> bool:
         """Show what is wrong at the start; True when what was kept cannot be read."""

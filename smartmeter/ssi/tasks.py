@@ -33,8 +33,6 @@ from smartmeter.ssi.scheduler import Run, Scheduler
 from smartmeter.ssi.self_read import SelfReads
 from smartmeter.ssi.table_monitor import Span
 
-#: Gives the members of the tables that show how the module does.
-Shown = Callable[[], Mapping[str, Any]]
 BEGAN_ANEW = "the load profile began anew"
 
 
@@ -49,9 +47,11 @@ class TaskRunner:
         outbox: Outbox,
         calendar: Calendar,
         door: Jobs,
+        status: Callable[[], Mapping[str, Any]],
     ) -> None:
+        """``status`` gives the members of the tables that show how the module does."""
         self._memory, self._reporter, self._outbox = memory, reporter, outbox
-        self._calendar, self._door = calendar, door
+        self._door, self._status = door, status
         self.scheduler = Scheduler(esn, memory.marks, memory.marked)
         self.clock = ClockCheck(memory.seen, reporter, calendar, self.scheduler)
         self.resets = DemandResets(memory.resets, reporter)
@@ -115,7 +115,7 @@ class TaskRunner:
         schedule |= {"PRIORITY": 0, "CONTENT": 0, "TABLES": [], "PARTS": [], **what}
         self.scheduler.ask(Run(schedule, self._reporter.utc_s(now_us), cause, asked=True))
 
-    def start_due(self, utc_s: int, shown: Shown, now_us: int) -> bool:
+    def start_due(self, utc_s: int, now_us: int) -> bool:
         """Start what is due; True when something may have ended at once."""
         started = False
         if self._reporter.reset_dropped and self._outbox.room:
@@ -126,10 +126,10 @@ class TaskRunner:
             if self._reading is not None and _moves_cursors(run):
                 self._behind.append(run)
             else:
-                started = self._start(run, utc_s, shown, now_us) or started
+                started = self._start(run, utc_s, now_us) or started
         return started
 
-    def _start(self, run: Run, utc_s: int, shown: Shown, now_us: int) -> bool:
+    def _start(self, run: Run, utc_s: int, now_us: int) -> bool:
         task = run.schedule["TASK"]
         if task == Task.DEMAND_RESET and not self.resets.may_begin(utc_s):
             self._mark(run)
@@ -144,7 +144,7 @@ class TaskRunner:
         if task == Task.HEALTH:
             # Told of a meter that does not answer, too: nothing is asked of it.
             at_once = Exchanged(now_us, now_us)
-            self.done(run, work.Collected((), None, {}, []), at_once, shown, now_us)
+            self.done(run, work.Collected((), None, {}, []), at_once, now_us)
             return True
         job, rank = self._work(run, utc_s), run.schedule["PRIORITY"]
         if not self._door.submit(Priority.SCHEDULE, job, run, now_us, rank):
@@ -201,7 +201,7 @@ class TaskRunner:
         if run is self._reading:
             self._reading = None
 
-    def done(self, run: Run, result: Any, last: Exchanged, shown: Shown, now_us: int) -> None:
+    def done(self, run: Run, result: Any, last: Exchanged, now_us: int) -> None:
         """A run was done, and read its last at ``last``: make its outcome durable."""
         self._mark(run)
         self.scheduler.ended(run)
@@ -221,9 +221,9 @@ class TaskRunner:
             assert self._reporter.meter is not None
             self._know_season(work.season_of(self._reporter.meter, result.tables))
         if task == Task.HEALTH or run.schedule["CONTENT"] & Content.MODULE_STATUS:
-            services.append(write_own(SsiTable.MODULE_STATUS, shown()))
+            services.append(write_own(SsiTable.MODULE_STATUS, self._status()))
         if task == Task.HEALTH:
-            services.append(write_own(SsiTable.MODULE_HEALTH, shown()))
+            services.append(write_own(SsiTable.MODULE_HEALTH, self._status()))
         services += self._reporter.waiting_advisories()
         header = self._reporter.header(run.cause, now_us, run.number, run.due_s)
         self._reporter.report(header, services, now_us)

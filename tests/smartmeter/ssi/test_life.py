@@ -327,10 +327,10 @@ def test_warnings_80_81_and_82_follow_the_silence_and_end_with_it(
     cut = Partition()
     street.link.wrap(cut)
     street.run(hours * HOUR_S)
-    assert street.device.module.status()["WARNING"] == expected
+    assert street.device.module.parts.status()["WARNING"] == expected
     street.link.unwrap(cut)
     street.run(600)
-    assert street.device.module.status()["WARNING"] == WarningCode.NONE
+    assert street.device.module.parts.status()["WARNING"] == WarningCode.NONE
 
 
 def test_a_module_that_nobody_has_ever_heard_warns_too() -> None:
@@ -338,12 +338,12 @@ def test_a_module_that_nobody_has_ever_heard_warns_too() -> None:
     cut = Partition()
     street.link.wrap(cut)
     street.run(23 * HOUR_S)
-    assert street.device.module.status()["WARNING"] == WarningCode.NONE
+    assert street.device.module.parts.status()["WARNING"] == WarningCode.NONE
     street.run(2 * HOUR_S)
-    assert street.device.module.status()["WARNING"] == WarningCode.LONG_QUIET_FEW_WAITING
+    assert street.device.module.parts.status()["WARNING"] == WarningCode.LONG_QUIET_FEW_WAITING
     street.link.unwrap(cut)
     street.run(600)
-    assert street.device.module.status()["WARNING"] == WarningCode.NONE
+    assert street.device.module.parts.status()["WARNING"] == WarningCode.NONE
 
 
 def test_nothing_waiting_is_no_warning_before_a_day_is_over() -> None:

@@ -196,7 +196,7 @@ def test_an_element_that_the_meter_lacks_is_a_fault_that_is_told_and_stops_nothi
     street.run(1000)
     told = [alarm["CODE"] for alarm in street.host.parts(SsiTable.ALARM)]
     assert told == [ModuleAlarm.MONITOR_IMPOSSIBLE] * 2
-    assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 2
+    assert street.device.module.parts.status()["NBR_MONITORS_IMPOSSIBLE"] == 2
 
 
 def test_monitors_of_two_tables_are_both_read_however_their_periods_meet() -> None:
@@ -230,7 +230,7 @@ def test_monitors_of_what_the_meter_does_not_give_are_faults_that_are_told_once(
         "monitor 1: the meter does not give it ST-2047",
         "monitor 3: the meter does not give it ST-23",
     ]
-    assert street.device.module.health()["NBR_MONITORS_IMPOSSIBLE"] == 2
+    assert street.device.module.parts.status()["NBR_MONITORS_IMPOSSIBLE"] == 2
 
 
 def test_a_scaled_monitor_compares_in_the_unit_of_the_meter() -> None:

@@ -11,8 +11,8 @@ from protocols.c1222.security import EaxPrime
 from smartmeter.base.clock import Calendar
 from smartmeter.meter.meter import MeterSettings
 from smartmeter.meter.profiles import PROFILES
+from smartmeter.ssi.parts import MAX_OFFSET_S
 from smartmeter.ssi.states import ErrorCode, State
-from smartmeter.ssi.status import MAX_OFFSET_S
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     FACTORY,
@@ -231,7 +231,7 @@ def test_a_clock_further_off_than_the_status_can_say_is_told_as_far_as_it_can() 
     street.run(HOUR_S)
     module = street.device.module
     assert module.state is State.PROVISIONED and module.error is ErrorCode.CLOCK_OFF
-    image = ssi_tables.encode(SsiTable.MODULE_STATUS, module.status())
+    image = ssi_tables.encode(SsiTable.MODULE_STATUS, module.parts.status())
     assert ssi_tables.decode(SsiTable.MODULE_STATUS, image)["CLOCK_OFFSET_S"] == MAX_OFFSET_S
     assert abs(apart_s(street)) <= 1
 
