@@ -35,6 +35,7 @@ from smartmeter.meter.event_log import EventCode, Logs
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.loads import SERVICES, Flow, flow_at
 from smartmeter.meter.metering import Metering
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.pending import (
     DEMAND_RESET_BIT,
     EVENT_OCTETS,
@@ -123,7 +124,7 @@ class Meter:
 
     def _port(self) -> Server:
         """Give the optical port as it is after power-up."""
-        return Server(tables.port_of(self), ServerOptions(timing=self.settings.timing))
+        return Server(OpticalPort(self), ServerOptions(timing=self.settings.timing))
 
     @property
     def calendar(self) -> Calendar:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ansi_tables import Context
 from ansi_tables.identifiers import STD_STATUS1_FLAGS
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profile import USER_TABLES, DeviceProfile, Fragment
 from smartmeter.meter.registers import clamped, wrapped
 from smartmeter.meter.remaining import self_read_days, tier_minutes
@@ -21,11 +20,6 @@ if TYPE_CHECKING:
 MANUFACTURER = "SMOP"
 #: A table's value, or its octets.
 Shown = Mapping[str, Any] | bytes
-
-
-def port_of(meter: Meter) -> OpticalPort:
-    """Give the device behind the meter's optical port."""
-    return OpticalPort(meter)
 
 
 def identification(profile: DeviceProfile, context: Context, serial: str) -> dict[int, bytes]:

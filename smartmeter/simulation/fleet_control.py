@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from smartmeter.meter.meter import Meter
-from smartmeter.meter.tables import port_of
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.simulation.actions import Action, ControlError, Json, Key, checked, find, openapi
 from smartmeter.simulation.breakable_node import (
     MAX_FAULTS,
@@ -66,7 +66,7 @@ def _tamper(member: Member, path: Mapping[str, int], body: Json, now_us: int) ->
     if not member.mains_on:
         raise ControlError(409, "it has no mains; nobody can try a password there")
     for _ in range(body["count"]):
-        port_of(member.machine).security(b"0000".ljust(20), now_us)
+        OpticalPort(member.machine).security(b"0000".ljust(20), now_us)
     return {"tries": body["count"]}
 
 

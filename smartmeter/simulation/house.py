@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from smartmeter.base.clock import US_PER_S
-from smartmeter.meter.tables import port_of
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.network.carrier import Wrapper
 from smartmeter.network.faults import Corruption, Loss, Muted, Partition, Reordering, Repetition
 from smartmeter.network.link import Link
@@ -49,7 +49,7 @@ class House:
         elif kind in _WRAPPERS:
             self._wrap(kind, _WRAPPERS[kind](fault.amount, chance) if begins else None, now_us)
         elif kind is Kind.TAMPER and device.meter.mains_on:
-            port_of(device.meter).security(b"0000".ljust(20), now_us)
+            OpticalPort(device.meter).security(b"0000".ljust(20), now_us)
         elif kind is Kind.WATCHDOG and not device.module.dead:
             device.restart(now_us, StartCause.WATCHDOG)
         elif kind is Kind.CLOCK_SET and device.meter.mains_on:

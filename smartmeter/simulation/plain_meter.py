@@ -38,7 +38,7 @@ from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.comms.stamps import stamp_window_s
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.meter import Meter
-from smartmeter.meter.tables import port_of
+from smartmeter.meter.optical_port import OpticalPort
 
 STATUS, REGISTERS = 3, 23
 ED_CLASS = b"SMOP"
@@ -292,7 +292,7 @@ class _TablesOnTheNetwork:
     """
 
     def __init__(self, meter: Meter, leave: Callable[[int], None]) -> None:
-        self._port = port_of(meter)
+        self._port = OpticalPort(meter)
         self._leave = leave
         self._granted: bytes | None = None
         self.now_us = 0

@@ -18,7 +18,8 @@ from smartmeter.base.nvram import MemoryNvram, Nvram
 from smartmeter.comms.way import PLAIN_WAY, Need, Way
 from smartmeter.meter.load_profile import Interval
 from smartmeter.meter.meter import Meter, MeterSettings
-from smartmeter.meter.tables import current, port_of
+from smartmeter.meter.optical_port import OpticalPort
+from smartmeter.meter.tables import current
 from smartmeter.simulation.direct_door import DirectDoor
 from smartmeter.simulation.optical_line import OpticalLine
 from smartmeter.ssi.boot import start
@@ -95,7 +96,7 @@ class SmartMeter:
         return Module(parts)
 
     def _door(self) -> DirectDoor:
-        factory, port = self._factory, port_of(self.meter)
+        factory, port = self._factory, OpticalPort(self.meter)
         password = factory.optical_password or None
         logon = LogonSettings(factory.optical_user_id, factory.optical_user.encode(), password)
 

@@ -9,7 +9,6 @@ from protocols.machine import Event, earliest
 from protocols.modem.answering import AnsweringModem
 from smartmeter.meter.meter import Meter
 from smartmeter.meter.optical_port import OpticalPort
-from smartmeter.meter.tables import port_of
 
 
 class KeyedPort(OpticalPort):
@@ -72,7 +71,7 @@ class TelephoneMeter:
         note: Callable[[bool, bytes], None],
     ) -> None:
         self.meter = meter
-        device = KeyedPort(meter, keys) if keys else port_of(meter)
+        device = KeyedPort(meter, keys) if keys else OpticalPort(meter)
         server = _Noted(CallServer(device, CallOptions(ticket, identity)), note)
         self._modem = AnsweringModem(server, now_us)
         self.receive, self.outgoing = self._modem.receive, self._modem.outgoing

@@ -32,7 +32,7 @@ def poll_schedules(template: Template) -> tuple[PollSchedule, ...]:
     value = ssi_tables.decode(SsiTable.SCHEDULES, template.images[SsiTable.SCHEDULES])
     entries = {one["SCHEDULE_NBR"]: one for one in value["SCHEDULES"]}
     found = []
-    for due in template.reports():
+    for due in template.reports:
         entry = entries[due.number]
         tables = [*entry["TABLES"], *(part["TABLE"] for part in entry["PARTS"])]
         found.append(

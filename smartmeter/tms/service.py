@@ -227,7 +227,7 @@ class Service:
         if row["state"] == State.RETIRED:
             return ()
         if row["esn"] in head_end.polled.meters:
-            return head_end.template.reports()
+            return head_end.template.reports
         return head_end.silence.reports(row["esn"])
 
     def _module(self, esn: str, base: int) -> dict[str, Any]:

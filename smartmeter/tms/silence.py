@@ -89,7 +89,7 @@ class SilenceWatch:
     def reports(self, esn: str) -> tuple[DueSchedule, ...]:
         """Give the schedules on which reports of a SmartMeter are due; none of who is unwatched."""
         entry = self._watched.get(esn)
-        return () if entry is None else entry.template.reports()
+        return () if entry is None else entry.template.reports
 
     def powerless(self, esn: str) -> bool:
         """Tell whether a SmartMeter that is watched has no mains."""
@@ -154,13 +154,13 @@ class SilenceWatch:
         entry = self._watched.get(esn)
         if entry is None:
             return None
-        dues = [one.recurrence.following(utc_s) for one in entry.template.reports()]
+        dues = [one.recurrence.following(utc_s) for one in entry.template.reports]
         return min((due for due in dues if due is not None), default=None)
 
     def _look(self, esn: str, entry: _Watched, utc_s: int) -> None:
         if entry.powerless or utc_s < entry.look_s:
             return
-        for schedule in entry.template.reports():
+        for schedule in entry.template.reports:
             slack_s = entry.slack_s(schedule)
             due_s = schedule.recurrence.latest(utc_s - slack_s)
             if due_s is None or due_s <= entry.known_s(schedule) or utc_s < entry.began_s + slack_s:
@@ -175,7 +175,7 @@ class SilenceWatch:
     def _plan(self, esn: str, entry: _Watched, utc_s: int | None = None) -> None:
         """Enter the next instant at which a due time and its grace are over."""
         ends = []
-        for schedule in entry.template.reports():
+        for schedule in entry.template.reports:
             slack_s, known_s = entry.slack_s(schedule), entry.known_s(schedule)
             if utc_s is not None and utc_s >= entry.began_s + slack_s:
                 known_s = max(known_s, utc_s - slack_s)
@@ -190,7 +190,7 @@ class SilenceWatch:
 def _pace_s(entry: _Watched, utc_s: int) -> int:
     """Give how long its quickest schedule takes from one look to the next due time."""
     paces = []
-    for schedule in entry.template.reports():
+    for schedule in entry.template.reports:
         due_s = schedule.recurrence.latest(utc_s - entry.slack_s(schedule))
         following_s = schedule.recurrence.following(utc_s)
         if due_s is not None and following_s is not None:

@@ -163,10 +163,6 @@ class Template:
         general = ssi_tables.decode(SsiTable.GENERAL, self.images[SsiTable.GENERAL])
         return int(general["REPORT_GRACE_S"])
 
-    def reports(self) -> tuple[DueSchedule, ...]:
-        """Give the schedules on which reports are due."""
-        return self._reports
-
     @cached_property
     def _zone(self) -> Zone:
         return zone(ssi_tables.decode(SsiTable.ZONE, self.images[SsiTable.ZONE]))
@@ -182,7 +178,8 @@ class Template:
         return replace(self, meters_zone=zone)
 
     @cached_property
-    def _reports(self) -> tuple[DueSchedule, ...]:
+    def reports(self) -> tuple[DueSchedule, ...]:
+        """Give the schedules on which reports are due."""
         value = ssi_tables.decode(SsiTable.SCHEDULES, self.images[SsiTable.SCHEDULES])
         local = self.meters_zone or self._zone
         return tuple(

@@ -22,7 +22,7 @@ from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.report_rows import number_text
 from smartmeter.gateway.sinks.csv_file import CsvFile
 from smartmeter.gateway.sinks.home_assistant import hourly_statistics, state_payload
-from smartmeter.meter.tables import port_of
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.ssi.profile_reading import Interval
 from smartmeter.ssi.reports import carry_table, write_own
 from tests.smartmeter.gateway.reports import (
@@ -294,7 +294,7 @@ def test_what_was_read_of_another_meter_in_its_place_is_not_shown_as_a_meters_ow
     street.run(10)
     module = street.device.module
     assert module.meter is not None
-    image = port_of(street.device.meter).read(23, street.world.now_us)
+    image = OpticalPort(street.device.meter).read(23, street.world.now_us)
     readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
     readings.keep(ESN, 1, [(2, [header(2, time_s=old_s), *carry_table(23, image)])])
     names = set(readings.newest(ESN))
@@ -334,7 +334,7 @@ def test_the_energy_goes_on_where_another_meter_takes_a_meters_place(
     assert module.meter is not None
     shown, number = [], 1
     layout = layout_for(23, module.meter.context)
-    value = layout.decode(port_of(street.device.meter).read(23, street.world.now_us))
+    value = layout.decode(OpticalPort(street.device.meter).read(23, street.world.now_us))
     readings.keep(ESN, 1, [(1, hello(1, module.meter.images))])
     for meter, counts in enumerate([(700, 710), (5, 6), (99_000,), (800, 803)]):
         for index, count in enumerate(counts):

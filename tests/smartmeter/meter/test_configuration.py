@@ -15,10 +15,10 @@ from smartmeter.meter.access import Rule
 from smartmeter.meter.configuration import with_tables
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.load_profile import CHANGED, OK, PARTIAL
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profile import ACTUAL, factory_images
 from smartmeter.meter.profiles import PROFILES, profile_named
 from smartmeter.meter.program import ConfigurationRefused
-from smartmeter.meter.tables import port_of
 from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench, logged_on
 from tests.smartmeter.meter.test_procedures import codes, run
 from tests.smartmeter.meter.test_profiles import exact
@@ -412,7 +412,7 @@ def test_a_cold_start_is_told_in_the_new_log() -> None:
 
 def test_a_user_defined_table_shows_nobody_what_its_fragments_would_not() -> None:
     meter = Bench(PROFILES["industrial"]).meter
-    port, access = port_of(meter), meter.access
+    port, access = OpticalPort(meter), meter.access
     assert access.try_password(b"reader", 0)
     assert port.read(84, 0) == meter.table(84, 0)
     access.rules = replace(access.rules, listed={**access.rules.listed, 23: Rule(read=0)})

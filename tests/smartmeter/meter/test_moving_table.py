@@ -22,8 +22,8 @@ from protocols.psem.services import (
 )
 from smartmeter.meter.cloning import CloneSettings, Cloning
 from smartmeter.meter.moving_table import read_steady
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profiles import PROFILES
-from smartmeter.meter.tables import port_of
 from tests.smartmeter.ssi.test_reading_lists import LIMITS, ORDERS, Bench
 
 PIECE_OCTETS = 2000
@@ -48,7 +48,7 @@ class Slow:
         self.bench.run(self.minutes)
         self.reads += 1
         self.at_read.pop(self.reads, lambda: None)()
-        port = port_of(self.bench.meter)
+        port = OpticalPort(self.bench.meter)
         port.security(b"reader".ljust(20), self.bench.now_us)
         piece = port.read(table, self.bench.now_us)[offset : offset + count]
         return piece
@@ -92,7 +92,7 @@ class Line:
         self.bench, self.minutes = bench, minutes
 
     def answer(self, request: Request) -> Response:
-        port, now_us = port_of(self.bench.meter), self.bench.now_us
+        port, now_us = OpticalPort(self.bench.meter), self.bench.now_us
         match request:
             case Identify():
                 return Response(ResponseCode.ok, bytes((0, 1, 0, 0)))

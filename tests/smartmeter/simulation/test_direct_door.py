@@ -12,8 +12,8 @@ from protocols.psem.services import DefaultRead, FullRead, IndexRead, IndexWrite
 from smartmeter.base.clock import Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profiles import profile_named
-from smartmeter.meter.tables import port_of
 from smartmeter.simulation.direct_door import DirectDoor
 from smartmeter.ssi.meter_side import JobDone, Priority
 
@@ -23,7 +23,7 @@ EPOCH_US = 1_767_225_600_000_000
 def answers(profile: str, *requests: Request) -> list[Any]:
     settings = MeterSettings(profile=profile_named(profile, 1))
     meter = Meter(settings, MemoryNvram(), Calendar(EPOCH_US), 0)
-    door = DirectDoor(lambda: port_of(meter), LogonSettings(2, b"SSI", b"master"))
+    door = DirectDoor(lambda: OpticalPort(meter), LogonSettings(2, b"SSI", b"master"))
 
     def work(limits: ClientLimits) -> Script[list[Any]]:
         found = []

@@ -26,9 +26,9 @@ from smartmeter.base.clock import MAX_CALENDAR_S, US_PER_S, Calendar
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.load_profile import Interval as Recorded
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profile import DeviceProfile
 from smartmeter.meter.profiles import PROFILES, draw_profile, parts
-from smartmeter.meter.tables import port_of
 from smartmeter.ssi.log_reading import LogRead, read_log
 from smartmeter.ssi.meter_data import MeterContext, read_context
 from smartmeter.ssi.profile_reading import Interval, ProfileRead, read_profile
@@ -85,7 +85,7 @@ class Bench:
                 assert isinstance(request, FullRead | OffsetRead)
                 self.asked.append(request.table)
                 self.between(request.table)
-                port = port_of(self.meter)
+                port = OpticalPort(self.meter)
                 port.security(b"reader".ljust(20), self.now_us)
                 image = port.read(request.table, self.now_us)
                 if isinstance(request, OffsetRead):

@@ -12,8 +12,8 @@ from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.meter import MeterSettings
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profiles import PROFILES
-from smartmeter.meter.tables import port_of
 from smartmeter.ssi.alarms import NO_MONITOR, NUISANCES, Alarms
 from smartmeter.ssi.conditions import Watched, exact, whole
 from smartmeter.ssi.log_reading import LogEntry, LogRead
@@ -347,7 +347,7 @@ def watching(**tables: Any) -> Street:
 
 def test_a_wrong_password_is_told_at_once_as_the_event_that_the_meter_logs() -> None:
     street = watching()
-    port_of(street.device.meter).security(b"wrong".ljust(20), street.world.now_us)
+    OpticalPort(street.device.meter).security(b"wrong".ljust(20), street.world.now_us)
     street.run(5)
     assert codes(street) == [(AlarmSource.METER_STANDARD, EventCode.TAMPER_ATTEMPT)]
 
@@ -370,7 +370,7 @@ def test_a_meter_that_others_have_programmed_is_read_again_and_the_tms_told() ->
     module, meter = street.device.module, street.device.meter
     before = module.meter
     assert before is not None
-    port, half_hours = port_of(meter), bytes([30]) + before.images[13][1:]
+    port, half_hours = OpticalPort(meter), bytes([30]) + before.images[13][1:]
     port.security(meter.access.master_password, street.world.now_us)
     port.write(13, None, half_hours, street.world.now_us)
     port.session_ended(True, street.world.now_us)
@@ -388,7 +388,7 @@ def test_a_meter_whose_log_leaves_out_that_it_was_programmed_is_read_again(lost:
     assert module.meter is not None
     first, _, last = module.meter.images[27]
     other, before = bytes((first, first, last)), meter.logs.event.list.pointers.added
-    port = port_of(meter)
+    port = OpticalPort(meter)
     port.security(meter.access.master_password, street.world.now_us)
     port.write(27, None, other, street.world.now_us)
     assert meter.logs.event.list.pointers.added == before

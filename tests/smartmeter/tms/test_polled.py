@@ -22,8 +22,8 @@ from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.nvram import MemoryNvram
 from smartmeter.meter.meter import Meter, MeterSettings
+from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.meter.profiles import PROFILES
-from smartmeter.meter.tables import port_of
 from smartmeter.simulation.memory_store import MemoryStore
 from smartmeter.ssi.meter_data import read_context
 from smartmeter.ssi.profile_reading import Interval, read_profile
@@ -203,7 +203,7 @@ class Bench:
         assert isinstance(request, FullRead | OffsetRead)
         if request.table in self.refused:
             return bytes([self.refusal])
-        port = port_of(self.meter)
+        port = OpticalPort(self.meter)
         port.logon(2, b"TMS", self.now_us)
         port.security(b"reader".ljust(20), self.now_us)
         try:
@@ -243,7 +243,7 @@ class Bench:
         try:
             while True:
                 request = work.send(response) if response is not None else next(work)
-                port = port_of(self.meter)
+                port = OpticalPort(self.meter)
                 port.security(b"reader".ljust(20), self.now_us)
                 image = port.read(request.table, self.now_us)
                 if isinstance(request, OffsetRead):
@@ -299,7 +299,7 @@ class AheadBench(Bench):
         answer = super().answer(octets)
         if decode_request(octets) != FullRead(63):
             return answer
-        tables = {table: port_of(self.meter).read(table, self.now_us) for table in (0, 61, 63)}
+        tables = {table: OpticalPort(self.meter).read(table, self.now_us) for table in (0, 61, 63)}
         layout = Snapshot(tables).layout(63)
         status = layout.decode(tables[63])
         of_set = status["LP_STATUS_SET1"]

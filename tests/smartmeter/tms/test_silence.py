@@ -166,7 +166,7 @@ def test_local_schedules_without_a_zone_are_watched_in_the_meters_own() -> None:
     daily = {"SCHEDULE_NBR": 1, "KIND": 2, "AT_MINUTE": 60, "LOCAL": 1, "CONTENT": 1}
     template = make_template({"schedules": [daily]})
     assert template.goes_by_meters_zone
-    [due] = template.in_zone(Zone(-5 * 3600)).reports()
+    [due] = template.in_zone(Zone(-5 * 3600)).reports
     assert due.recurrence.following(1_767_225_600) == 1_767_225_600 + 6 * 3600
     named = make_template({"schedules": [daily], "zone": "America/New_York"})
     assert not named.goes_by_meters_zone and not make_template().goes_by_meters_zone
