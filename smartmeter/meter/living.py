@@ -50,7 +50,7 @@ class Energy:
 
 
 class RunningOn:
-    """An image that runs on from an instant of a calendar; implements ``twin.Living``."""
+    """An image that runs on from an instant of a calendar."""
 
     def __init__(self, image: MeterImage, calendar: Calendar, seed: int, now_us: int) -> None:
         self._snapshot = Snapshot(image.tables)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ansi_tables import TableError
-from ansi_tables.layout import Layout
 from ansi_tables.partial import part_of
 from protocols.c1218.server import Refused
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import DefaultRead, OffsetRead, OffsetWrite, Request
-from smartmeter.meter.access import Access
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.procedures import INITIATE_OCTETS
+
+if TYPE_CHECKING:
+    from smartmeter.meter.meter import Meter
 
 #: The table that procedures are asked for in; it is never read.
 INITIATE = 7
@@ -22,78 +23,35 @@ REGISTERS, IDENTIFICATION = 23, 1
 BY_OFFSET, BY_INDEX = 1, 2
 
 
-class TableStore(Protocol):
-    """What the port asks of the meter."""
-
-    access: Access
-
-    def has(self, number: int) -> bool:
-        """Tell whether the meter has a table, or a pending copy of it."""
-
-    def shown_by(self, number: int) -> tuple[int, ...]:
-        """Give the tables that one must have the right to read to read a table."""
-
-    def writable(self, number: int) -> bool:
-        """Tell whether the meter takes writes of a table."""
-
-    def procedure_of(self, initiate: bytes) -> int:
-        """Give the procedure that an image of ST-07 asks for, with bit 11 a manufacturer's."""
-
-    def ended(self, now_us: int) -> None:
-        """A session has ended."""
-
-    def table(self, number: int, now_us: int) -> bytes:
-        """Give a table image as it is now."""
-
-    def write_table(self, number: int, data: bytes, now_us: int) -> None:
-        """Take a whole table image; raise Refused."""
-
-    def note(self, code: EventCode, now_us: int, argument: bytes = b"") -> None:
-        """Log an event of the session's user."""
-
-    def layout(self, number: int) -> Layout:
-        """Give the layout of a table in this meter; TableError for one that has none."""
-
-    @property
-    def access_method(self) -> int:
-        """Give ST-00.DATA_ACCESS_METHOD: bit 0 by offset, bit 1 by index."""
-
-    def accessed(self, code: EventCode, now_us: int) -> None:
-        """Log that a session reads, writes or has ended, where a log wants that."""
-
-    def keep_access(self) -> None:
-        """Make the count of wrong passwords durable."""
-
-
 class OpticalPort:
     """Implements ``protocols.c1218.server.Device`` on a meter."""
 
-    def __init__(self, store: TableStore) -> None:
-        self._store = store
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
         self._read_refused = False
         self._accessed: set[EventCode] = set()
 
     def logon(self, user_id: int, user: bytes, now_us: int) -> ResponseCode:
         """Open a session; any user may, and gets no rights by it."""
-        self._store.access.user_id = user_id
+        self._meter.access.user_id = user_id
         return ResponseCode.ok
 
     def security(self, password: bytes, now_us: int) -> ResponseCode:
         """Check a password; wrong ones are counted and logged, and lock the port for a time."""
-        access = self._store.access
+        access = self._meter.access
         failures = access.failures
         accepted = access.try_password(password, now_us)
         if not accepted:
             self._refused(now_us)
             return ResponseCode.isc if accepted is None else ResponseCode.err
         if failures:
-            self._store.keep_access()
+            self._meter.keep_access()
         return ResponseCode.ok
 
     def _refused(self, now_us: int) -> None:
         """Log a refusal, with the count of wrong passwords; durable with it."""
-        failures = min(self._store.access.failures, 255)
-        self._store.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([failures]))
+        failures = min(self._meter.access.failures, 255)
+        self._meter.note(EventCode.TAMPER_ATTEMPT, now_us, bytes([failures]))
 
     def read(self, table: int, now_us: int) -> bytes:
         """Give a table; iar for one that is not there or is write-only, isc without the right.
@@ -101,27 +59,27 @@ class OpticalPort:
         Only the first refused read of a session is logged: a client that looks what it
         may read would wash everything else out of the log.
         """
-        if table == INITIATE or not self._store.has(table):
+        if table == INITIATE or not self._meter.has(table):
             raise Refused(ResponseCode.iar)
-        if not all(map(self._store.access.may_read, self._store.shown_by(table))):
+        if not all(map(self._meter.access.may_read, self._meter.shown_by(table))):
             if not self._read_refused:
                 self._read_refused = True
                 self._refused(now_us)
             raise Refused(ResponseCode.isc)
         self._note_access(EventCode.ED_ACCESSED_READ, now_us)
-        return self._store.table(table, now_us)
+        return self._meter.table(table, now_us)
 
     def _note_access(self, code: EventCode, now_us: int) -> None:
         """Log the first read and the first write of a session."""
         if code not in self._accessed:
             self._accessed.add(code)
-            self._store.accessed(code, now_us)
+            self._meter.accessed(code, now_us)
 
     def check_write(self, table: int, now_us: int) -> None:
         """Raise Refused when the session may not write a table; ST-07 is judged by what it asks."""
-        if not self._store.writable(table):
+        if not self._meter.writable(table):
             raise Refused(ResponseCode.iar)
-        if table != INITIATE and not self._store.access.may_write(table):
+        if table != INITIATE and not self._meter.access.may_write(table):
             self._refused(now_us)
             raise Refused(ResponseCode.isc)
 
@@ -131,22 +89,22 @@ class OpticalPort:
         if table == INITIATE:
             if offset is not None or len(data) < INITIATE_OCTETS:
                 raise Refused(ResponseCode.onp)
-            if not self._store.access.may_run(self._store.procedure_of(data)):
+            if not self._meter.access.may_run(self._meter.procedure_of(data)):
                 self._refused(now_us)
                 raise Refused(ResponseCode.isc)
         elif offset is not None:
-            if not self._store.has(table):  # a pending copy, of which nothing waits yet
+            if not self._meter.has(table):  # a pending copy, of which nothing waits yet
                 raise Refused(ResponseCode.onp)
-            old = self._store.table(table, now_us)
+            old = self._meter.table(table, now_us)
             if offset + len(data) > len(old):
                 raise Refused(ResponseCode.onp)
             data = old[:offset] + data + old[offset + len(data) :]
         self._note_access(EventCode.ED_ACCESSED_WRITE, now_us)
-        self._store.write_table(table, data, now_us)
+        self._meter.write_table(table, data, now_us)
 
     def has_service(self, kind: type[Request]) -> bool:
         """Tell whether ST-00 announces a way of partial access; the default read is there."""
-        method = self._store.access_method
+        method = self._meter.access_method
         if kind in (OffsetRead, OffsetWrite):
             return bool(method & BY_OFFSET)
         return kind is DefaultRead or bool(method & BY_INDEX)
@@ -156,26 +114,26 @@ class OpticalPort:
     ) -> tuple[int, int]:
         """Give offset and octets of elements; onp for a position that names nothing here."""
         try:
-            part = part_of(self._store.layout(table), indices, count)
+            part = part_of(self._meter.layout(table), indices, count)
         except TableError as error:
             raise Refused(ResponseCode.onp) from error
         if part.width is not None:
             return part.offset, part.width
         if table == INITIATE:  # it is written whole, and nothing of it is kept
             raise Refused(ResponseCode.onp)
-        return part.offset, len(self._store.table(table, now_us)) - part.offset
+        return part.offset, len(self._meter.table(table, now_us)) - part.offset
 
     def default_table(self) -> int:
         """Give the registers: what most who ask without a number want (a choice of ours)."""
-        return REGISTERS if self._store.has(REGISTERS) else IDENTIFICATION
+        return REGISTERS if self._meter.has(REGISTERS) else IDENTIFICATION
 
     def session_ended(self, normally: bool, now_us: int) -> None:
         """Log the end, and take the rights away."""
         if normally:
-            self._store.accessed(EventCode.COMM_TERMINATED_NORMALLY, now_us)
+            self._meter.accessed(EventCode.COMM_TERMINATED_NORMALLY, now_us)
         else:
-            self._store.note(EventCode.COMM_TERMINATED_ABNORMALLY, now_us)
-        self._store.ended(now_us)
-        self._store.access.end()
+            self._meter.note(EventCode.COMM_TERMINATED_ABNORMALLY, now_us)
+        self._meter.ended(now_us)
+        self._meter.access.end()
         self._read_refused = False
         self._accessed.clear()

@@ -15,7 +15,7 @@ import hmac
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ansi_tables import DeviceFormat, Snapshot, TableError
 from ansi_tables.ids import MANUFACTURER_BIT, NUMBER_MASK
@@ -33,19 +33,12 @@ from smartmeter.meter.image import MeterImage
 from smartmeter.meter.procedures import INITIATE_OCTETS
 from smartmeter.meter.twin_procedures import run_procedure
 
+if TYPE_CHECKING:
+    from smartmeter.meter.living import RunningOn
+
 INITIATE, RESPONSE = 7, 8
 #: Number and manufacturer's flag of ST-07, without the selector.
 PROCEDURE_MASK = MANUFACTURER_BIT | NUMBER_MASK
-
-
-class Living(Protocol):
-    """What lets some of an image's tables run on; see :mod:`smartmeter.meter.living`."""
-
-    def current(self, table: int, now_us: int) -> bytes | None:
-        """Give a table that moves as it is now, or None for one that does not."""
-
-    def go_on_from(self, table: int, image: bytes, now_us: int) -> None:
-        """Take an image that was written: a table that moves goes on from there."""
 
 
 @dataclass
@@ -82,7 +75,7 @@ class TwinDevice:
     """The tables of an image behind their locks; implements ``protocols.c1218.server.Device``."""
 
     def __init__(
-        self, image: MeterImage, passwords: TwinPasswords, living: Living | None = None
+        self, image: MeterImage, passwords: TwinPasswords, living: RunningOn | None = None
     ) -> None:
         self._image = image
         self._passwords = passwords
@@ -219,7 +212,7 @@ class Twin:
     """The machine at the twin's optical port: a C12.18 server whose octets take their time."""
 
     def __init__(
-        self, image: MeterImage, passwords: TwinPasswords, living: Living | None = None
+        self, image: MeterImage, passwords: TwinPasswords, living: RunningOn | None = None
     ) -> None:
         self.image = image
         self.mains_on = True

@@ -12,39 +12,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ansi_tables import DeviceFormat, Record, Snapshot, TableError
+from ansi_tables import Record, Snapshot, TableError
 from ansi_tables.procedures import LIST_CODES, Initiate, decode_initiate
 from protocols.psem.codes import ResponseCode
 from smartmeter.meter.access import LOG_IN
 from smartmeter.meter.clock import asked_for
 from smartmeter.meter.procedures import BAD, CONFLICT, DONE, Result, ResultCode, posted, unreadable
 
+if TYPE_CHECKING:
+    from smartmeter.meter.twin import TwinDevice
+
 STATUS, CLOCK, PROFILE_STATUS = 3, 52, 63
 #: Load profile data, and what its set is called in ST-63.
 _SETS = {64: "LP_STATUS_SET1", 65: "LP_STATUS_SET2", 66: "LP_STATUS_SET3", 67: "LP_STATUS_SET4"}
 
 
-class Host(Protocol):
-    """What a procedure asks of the twin."""
-
-    format: DeviceFormat
-
-    def present(self, now_us: int) -> Snapshot:
-        """Give the tables as they are now."""
-
-    def put(self, table: int, image: bytes, now_us: int) -> None:
-        """Replace a table; one that runs goes on from there."""
-
-    def security(self, password: bytes, now_us: int) -> ResponseCode:
-        """Check a password, and take its rights."""
-
-    def end_rights(self) -> None:
-        """Take the rights away."""
-
-
-def run_procedure(twin: Host, initiate: bytes, now_us: int) -> bytes | None:
+def run_procedure(twin: TwinDevice, initiate: bytes, now_us: int) -> bytes | None:
     """Run what ST-07 asks for; give the image of ST-08, or None when none is to be posted."""
     tables = twin.present(now_us)
     try:
@@ -54,7 +39,7 @@ def run_procedure(twin: Host, initiate: bytes, now_us: int) -> bytes | None:
     return posted(call, _run(twin, tables, call, now_us), tables.context)
 
 
-def _run(twin: Host, tables: Snapshot, call: Initiate, now_us: int) -> Result:
+def _run(twin: TwinDevice, tables: Snapshot, call: Initiate, now_us: int) -> Result:
     fmt = twin.format
     if call.number not in (fmt.mfg_proc_used if call.manufacturer else fmt.std_proc_used):
         return ResultCode.UNRECOGNIZED, {}
@@ -67,11 +52,11 @@ def _run(twin: Host, tables: Snapshot, call: Initiate, now_us: int) -> Result:
         return CONFLICT  # the image has not the table, or it does not decode
 
 
-def _nothing_to_see(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+def _nothing_to_see(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
     return DONE
 
 
-def _update_last_read(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+def _update_last_read(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
     """Count entries off the unread ones, in every list of the code that the image has."""
     lists = [n for n in LIST_CODES.get(given.TBL_LIST, ()) if n in tables.images]
     if not lists:
@@ -87,8 +72,8 @@ def _update_last_read(twin: Host, tables: Snapshot, given: Record, now_us: int) 
     return DONE
 
 
-def _clear(*names: str) -> Callable[[Host, Snapshot, Record, int], Result]:
-    def act(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+def _clear(*names: str) -> Callable[[TwinDevice, Snapshot, Record, int], Result]:
+    def act(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
         record: Any = tables[STATUS]
         for name in names:
             flags = record[name]
@@ -100,7 +85,7 @@ def _clear(*names: str) -> Callable[[Host, Snapshot, Record, int], Result]:
     return act
 
 
-def _set_date_time(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+def _set_date_time(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
     """Set date, time, or both; of the qualifier only the day of the week follows."""
     record = Record(tables[CLOCK])
     before = record.CLOCK_CALENDAR.value
@@ -115,17 +100,17 @@ def _set_date_time(twin: Host, tables: Snapshot, given: Record, now_us: int) -> 
     return ResultCode.COMPLETED, {"DATE_TIME_BEFORE": before, "DATE_TIME_AFTER": after}
 
 
-def _log_in(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+def _log_in(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
     accepted = twin.security(bytes(given.PASSWORD), now_us) is ResponseCode.ok
     return DONE if accepted else (ResultCode.NO_AUTHORIZATION, {})
 
 
-def _log_out(twin: Host, tables: Snapshot, given: Record, now_us: int) -> Result:
+def _log_out(twin: TwinDevice, tables: Snapshot, given: Record, now_us: int) -> Result:
     twin.end_rights()
     return DONE
 
 
-_ACTIONS: Mapping[int, Callable[[Host, Snapshot, Record, int], Result]] = {
+_ACTIONS: Mapping[int, Callable[[TwinDevice, Snapshot, Record, int], Result]] = {
     1: _nothing_to_see,
     2: _nothing_to_see,
     5: _update_last_read,

@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from smartmeter.meter.meter import Meter
 from smartmeter.meter.optical_port import OpticalPort
 from smartmeter.simulation.actions import Action, ControlError, Json, Key, checked, find, openapi
-from smartmeter.simulation.breakable_node import (
-    MAX_FAULTS,
-    BreakableNode,
-    NetworkFault,
-    NetworkFaultKind,
-)
-from smartmeter.simulation.control import MEASURING, POWER, Measuring
+from smartmeter.simulation.breakable_node import MAX_FAULTS, NetworkFault, NetworkFaultKind
+from smartmeter.simulation.control import MEASURING, POWER
+from smartmeter.simulation.served_fleet import FleetMember
 
 TITLE = "Control of a served fleet"
 
 
-class Member(Measuring, Protocol):
-    """One meter of the fleet."""
-
-    line: BreakableNode
-
-    @property
-    def machine(self) -> Meter:
-        """Give the meter that measures."""
-
-    def restart(self, now_us: int) -> None:
-        """Start what speaks for the meter anew, as after a watchdog."""
-
-    def shown(self) -> Json:
-        """Tell who it is and how it stands."""
-
-    def step(self) -> None:
-        """Carry what has happened to it."""
-
-
-def _faults(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _faults(member: FleetMember, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     return [fault.to_json() for fault in member.line.faults]
 
 
-def _add_fault(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _add_fault(member: FleetMember, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if len(member.line.faults) >= MAX_FAULTS:
         raise ControlError(409, f"{MAX_FAULTS} faults hold already; DELETE them")
     fault = NetworkFault(NetworkFaultKind(body["kind"]), *(body[name] for name in _PARTS))
@@ -50,19 +26,19 @@ def _add_fault(member: Member, path: Mapping[str, int], body: Json, now_us: int)
     return fault.to_json()
 
 
-def _clear_faults(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _clear_faults(member: FleetMember, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     member.line.clear()
     return []
 
 
-def _restart(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _restart(member: FleetMember, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if not member.mains_on:
         raise ControlError(409, "it has no mains; POST power first")
     member.restart(now_us)
     return {}
 
 
-def _tamper(member: Member, path: Mapping[str, int], body: Json, now_us: int) -> Any:
+def _tamper(member: FleetMember, path: Mapping[str, int], body: Json, now_us: int) -> Any:
     if not member.mains_on:
         raise ControlError(409, "it has no mains; nobody can try a password there")
     for _ in range(body["count"]):
@@ -117,7 +93,7 @@ def _area_wide() -> list[Action]:
 
 
 def _for_all(act: Callable[..., Any]) -> Callable[..., Any]:
-    def each(members: Sequence[Member], path: Any, body: Json, now_us: int) -> Any:
+    def each(members: Sequence[FleetMember], path: Any, body: Json, now_us: int) -> Any:
         refused = 0
         for member in members:
             try:
@@ -138,7 +114,7 @@ class FleetControl:
     ``counts`` gives what came to them over the network and what was refused, by reason.
     """
 
-    def __init__(self, members: Sequence[Member], counts: Callable[[], Json]) -> None:
+    def __init__(self, members: Sequence[FleetMember], counts: Callable[[], Json]) -> None:
         self.members = members
         told = "What came to the listener and to all nodes and was refused, by reason"
         self._actions = (*ACTIONS, Action("GET", "/network", told, lambda *_: counts()))
