@@ -195,7 +195,7 @@ def main() -> None:
             text = _missing(error.name or "a module", sys.argv[1:])
         elif isinstance(error, OSError):
             text = _system_fault(error) or text
-            _give_up_output()
+        _give_up_output()
         click.echo(f"smartmeter: {' '.join(text.split())}", err=True)
         sys.exit(2 if isinstance(error, SettingsError | PortNameError) else 1)
     sys.exit(status if isinstance(status, int) else 0)

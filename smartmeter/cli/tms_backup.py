@@ -22,6 +22,8 @@ def command(data: str, out: str) -> None:
     """
     from smartmeter.tms.exports.archive import Archive
 
-    with closing(Archive(Path(data))) as archive, whole_path("--out", out) as path:
-        archive.copy_to(path)
+    with closing(Archive(Path(data))) as archive:
+        archive.refuse_as_output(out)
+        with whole_path("--out", out) as path:
+            archive.copy_to(path)
     click.echo(f"wrote {out}, {Path(out).stat().st_size:,} octets")

@@ -70,6 +70,7 @@ def command(
     to_s = utc_second(to, "--to") if to else MAX_SECOND
     chosen = Selection(named or None, from_s, to_s, place)
     with closing(Archive(Path(data))) as archive, WorkProgress() as progress:
+        archive.refuse_as_output(out)
         pieces = export_pieces(archive, chosen, kind, format_)
         octets = 0
         try:

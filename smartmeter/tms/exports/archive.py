@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from smartmeter.base.errors import DamagedError, SettingsError, StorageError
-from smartmeter.base.file import log_of
+from smartmeter.base.file import file_number, log_of
 from smartmeter.tms.exports.selection import Selection
 from smartmeter.tms.store.faults import damage_of, storage_error
 from smartmeter.tms.store.octets import octets_of
@@ -43,6 +43,11 @@ class Archive:
             self._connection = _open(self._path, "immutable=1")
             schema = self._schema()
         self._check(schema)
+
+    def refuse_as_output(self, name: str) -> None:
+        """Refuse to write over this database, which would be lost; SettingsError."""
+        if file_number(Path(name)) == file_number(self._path):
+            raise SettingsError(f"--out {name}", "is the database itself", "choose another name")
 
     def _schema(self) -> int:
         self.one("SELECT count(*) FROM sqlite_master")  # tells whether it is a database at all

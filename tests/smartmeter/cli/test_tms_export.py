@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.cli.tms import command
 from smartmeter.cli.whole_file import whole_file
 from smartmeter.tms.store.sqlite import Store
-from tests.smartmeter.cli.served import smartmeter
+from tests.smartmeter.cli.served import assert_one_clear_error, smartmeter
 from tests.smartmeter.tms.exports.test_exports import kept, record, store
 
 __all__ = ["kept", "store"]
@@ -53,6 +55,35 @@ def test_it_exports_while_the_store_is_written_and_twice_the_same(
     ]
     again = smartmeter(*asked)
     assert again.stdout == out.read_text()
+
+
+@pytest.mark.parametrize("verb", [("backup",), ("export", "alarms")])
+def test_nothing_is_written_over_the_database_that_it_is_of(
+    kept: Store, tmp_path: Path, verb: tuple[str, ...]
+) -> None:
+    database, link = tmp_path / "tms.sqlite3", tmp_path / "link"
+    link.symlink_to(database)
+    before = database.stat().st_ino
+    for out in (database, link):
+        arguments = ("tms", *verb, "--data", str(tmp_path), "--out", str(out))
+        assert_one_clear_error(arguments, 2, "is the database itself; choose another name")
+    assert database.stat().st_ino == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_takes_nothing_is_told_in_one_line(kept: Store, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "smartmeter", "tms", "export", "alarms"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*program, "--data", str(tmp_path)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "No space left on device; free some space" in done.stderr
 
 
 @pytest.mark.parametrize(
