@@ -13,8 +13,10 @@ import base64
 import csv
 import hashlib
 import io
+import marshal
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
@@ -30,6 +32,8 @@ from smartmeter.version import VERSION
 MAX_FILES = 5000
 #: Holds the digest of the image that a slot was made from.
 MARK = "image.sha256"
+#: What stands before the code in a compiled file (PEP 552).
+_PYC_HEAD_OCTETS = 16
 
 
 class Slots:
@@ -80,6 +84,18 @@ class Slots:
         shutil.rmtree(self.folder(slot), ignore_errors=True)
         return UpgradeResult.IMAGE_CORRUPT
 
+    def remove_cut_off(self, slot: int) -> None:
+        """Remove what Python compiled into a slot while the disk was full.
+
+        It takes no notice that its file was cut off, and never starts with it again.
+        """
+        for compiled in self.folder(slot).rglob("__pycache__/*.pyc"):
+            try:
+                marshal.loads(compiled.read_bytes()[_PYC_HEAD_OCTETS:])
+            except (OSError, EOFError, ValueError, TypeError):
+                with suppress(OSError):
+                    compiled.unlink()
+
     def clear(self) -> None:
         """Forget both slots."""
         for slot in (0, 1):
@@ -103,6 +119,7 @@ def choose(nvram: Nvram, slots: Slots) -> Boot:
             nvram.commit(boot.back(fault).page())
     boot = loader.start(nvram)
     if boot.trial:
+        slots.remove_cut_off(boot.slot)
         return boot
     if version_order(boot.version) < version_order(VERSION):
         return _installed(nvram, slots, boot.result)
@@ -113,6 +130,7 @@ def choose(nvram: Nvram, slots: Slots) -> Boot:
         return _installed(nvram, slots, UpgradeResult.IMAGE_CORRUPT)
     if pieces := loader.erased(nvram, boot.slot):
         nvram.commit(pieces)  # the folder has taken their place
+    slots.remove_cut_off(boot.slot)
     return boot
 
 

@@ -1,6 +1,7 @@
 """The two slots of a gateway: whole or given up, whenever the power goes."""
 
 import io
+import py_compile
 from pathlib import Path
 from zipfile import ZIP_LZMA, ZipFile
 
@@ -76,6 +77,23 @@ def test_an_image_is_unpacked_tried_and_stays_and_the_next_goes_into_the_other_s
     assert (boot.slot, boot.version) == (0, NEWER)
     machine(nvram, boot).trial_over(UpgradeResult.ROLLED_BACK)
     assert choose(nvram, slots) == Boot(1, NEW)
+
+
+@pytest.mark.parametrize("trial", [True, False])
+def test_what_a_full_disk_cut_off_of_a_compiled_file_does_not_keep_a_version_from_starting(
+    slots: Slots, trial: bool
+) -> None:
+    nvram = MemoryNvram()
+    receive(nvram, slots, wheel_image(wheel(), PRIVATE))
+    boot = choose(nvram, slots)
+    if not trial:
+        machine(nvram, boot).reached()
+    source = slots.folder(1) / "smartmeter" / "version.py"
+    whole = Path(py_compile.compile(str(source), doraise=True))
+    cut_off = whole.with_name("other.cpython-311.pyc")
+    cut_off.write_bytes(whole.read_bytes()[:-9])
+    assert choose(nvram, slots).version == NEW
+    assert whole.exists() and not cut_off.exists()
 
 
 def test_a_version_that_ends_before_it_reached_its_tms_is_left_after_three_starts(
