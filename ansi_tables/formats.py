@@ -15,13 +15,6 @@ from ansi_tables.overrides import Overrides
 
 #: Octets of each NI format, by code; 14 and 15 are reserved.
 NI_SIZES = (8, 4, 12, 6, 4, 6, 4, 3, 4, 5, 6, 8, 8, 21)
-#: Octets of the time types, by TM_FORMAT 0..4.
-STIME_DATE_SIZES = (0, 5, 5, 4, 4)
-LTIME_DATE_SIZES = (0, 6, 6, 5, 4)
-TIME_SIZES = (0, 3, 3, 4, 4)
-#: From memory; no source tells the width of the fraction, or of STIME, under TM_FORMAT 3 and 4.
-HTIME_DATE_SIZES = (0, 7, 7, None, None)
-STIME_SIZES = (0, 2, 2, None, None)
 
 #: No overrides: the tables tell the truth.
 AS_DECLARED = Overrides()

@@ -15,13 +15,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 
 from ansi_tables.errors import FormatRefusedError, TableValueError
-from ansi_tables.formats import (
-    HTIME_DATE_SIZES,
-    LTIME_DATE_SIZES,
-    STIME_DATE_SIZES,
-    STIME_SIZES,
-    TIME_SIZES,
-)
 from ansi_tables.numbers import Order
 from ansi_tables.values import TableTime
 
@@ -29,12 +22,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PIVOT_YEAR = 90
 #: Years that two digits around the pivot can say.
 YEARS = range(1900 + PIVOT_YEAR, 2000 + PIVOT_YEAR)
+#: Octets of the time types, by TM_FORMAT 0 to 4.  The last two are from memory; no source tells the
+#: width of the fraction, or of STIME, under TM_FORMAT 3 and 4.
 SIZES: Mapping[str, tuple[int | None, ...]] = {
-    "STIME_DATE": STIME_DATE_SIZES,
-    "LTIME_DATE": LTIME_DATE_SIZES,
-    "HTIME_DATE": HTIME_DATE_SIZES,
-    "TIME": TIME_SIZES,
-    "STIME": STIME_SIZES,
+    "STIME_DATE": (0, 5, 5, 4, 4),
+    "LTIME_DATE": (0, 6, 6, 5, 4),
+    "TIME": (0, 3, 3, 4, 4),
+    "HTIME_DATE": (0, 7, 7, None, None),
+    "STIME": (0, 2, 2, None, None),
 }
 #: Types without a date: all octets zero are midnight there, and "not set" elsewhere.
 _OF_DAY = ("TIME", "STIME")
@@ -53,21 +48,19 @@ def size_of_time(kind: str, tm_format: int) -> int:
     return size
 
 
-def decode_time(
-    kind: str, octets: bytes, tm_format: int, order: Order, unit_s: int = 1
-) -> TableTime:
-    """Decode STIME_DATE, LTIME_DATE, HTIME_DATE, TIME or STIME.
-
-    ``unit_s`` is what one count of TIME stands for under TM_FORMAT 3, where
-    sources disagree: seconds (1) or minutes (60) since midnight.
-    """
-    return TableTime(octets, time_value(kind, octets, tm_format, order, unit_s))
+def decode_time(kind: str, octets: bytes, tm_format: int, order: Order) -> TableTime:
+    """Decode STIME_DATE, LTIME_DATE, HTIME_DATE, TIME or STIME."""
+    return TableTime(octets, time_value(kind, octets, tm_format, order))
 
 
 def time_value(
     kind: str, octets: bytes, tm_format: int, order: Order, unit_s: int = 1
 ) -> datetime | time | None:
-    """Give the value of a time's octets; None when it is not set or is none of the calendar."""
+    """Give the value of a time's octets; None when it is not set or is none of the calendar.
+
+    ``unit_s`` is what one count of TIME stands for under TM_FORMAT 3, where
+    sources disagree: seconds (1) or minutes (60) since midnight.
+    """
     if not octets or set(octets) == {0xFF} or (not any(octets) and kind not in _OF_DAY):
         return None
     try:

@@ -81,10 +81,10 @@ def identification(sessions: int = 0) -> bytes:
     return NodeIdentification(mechanism=mechanism, sessions=sessions, sessionless=True).encode()
 
 
-def answer_of_node(service: Identify | Trace, title: ApTitle | None, sessions: int = 0) -> bytes:
+def answer_of_node(service: Identify | Trace, title: ApTitle | None) -> bytes:
     """Give the response to what any node is asked: who are you, and by which way was that."""
     if isinstance(service, Identify):
-        return bytes([ResponseCode.ok]) + identification(sessions)
+        return bytes([ResponseCode.ok]) + identification()
     if title is None:
         return bytes([ResponseCode.onp])
     return bytes([ResponseCode.ok]) + b"".join(map(uid_octets, (*service.titles, title)))

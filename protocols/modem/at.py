@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from protocols.errors import LocalProtocolError
@@ -165,9 +165,7 @@ class AtModem:
                 del self._buffer[: self._buffer.index(b">") + 1]
                 assert self._current is not None and self._current.body is not None
                 self._out += self._current.body.encode("ascii") + b"\x1a"
-                self._current = _Command(
-                    self._current.text, self._current.token, self._current.timeout_us
-                )
+                self._current = replace(self._current, body=None)
                 continue
             end = self._buffer.find(b"\r")
             end = self._buffer.find(b"\n") if end < 0 else end
@@ -284,7 +282,5 @@ class AtModem:
 
 def _is_unasked(line: str, command: str) -> bool:
     """Tell a line that the modem says by itself from one that answers a command."""
-    if line in ("RING",):
-        return True
     name = line.partition(":")[0]
-    return line.startswith("+") and name in ("+CMTI", "+CREG", "+CRING") and name[1:] not in command
+    return line == "RING" or (name in ("+CMTI", "+CREG", "+CRING") and name[1:] not in command)

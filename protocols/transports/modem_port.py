@@ -49,16 +49,16 @@ def call_name(name: str) -> CallName:
 class ModemPort:
     """Implements ``Port`` over another one that a modem is at."""
 
-    def __init__(self, line: Port, number: str, now_us: Callable[[], int] = monotonic_us) -> None:
-        self._line, self._now_us = line, now_us
+    def __init__(self, line: Port, number: str) -> None:
+        self._line = line
         self._modem = AtModem()
         self._data = bytearray()
         self._ended: str | None = None
         self._is_initialised = self._stands = False
         try:
-            self._modem.command(INITIALISE, now_us())
+            self._modem.command(INITIALISE, monotonic_us())
             self._run_until(lambda: self._is_initialised)
-            self._modem.dial(number, now_us())
+            self._modem.dial(number, monotonic_us())
             self._run_until(lambda: self._stands or self._ended is not None)
         except LocalProtocolError as error:
             line.close()
@@ -94,7 +94,7 @@ class ModemPort:
         """Hang up, and let the port go, whose DTR says so too."""
         try:
             if self._ended is None:
-                self._modem.hang_up(self._now_us())
+                self._modem.hang_up(monotonic_us())
                 self._run_until(lambda: self._ended is not None)
                 self._run_until(lambda: self._modem.deadline_us() is None)
         except PortError:
@@ -108,10 +108,10 @@ class ModemPort:
 
     def _step(self, timeout_s: float) -> None:
         self._flush()
-        now_us, due_us = self._now_us(), self._modem.deadline_us()
+        now_us, due_us = monotonic_us(), self._modem.deadline_us()
         wait_s = timeout_s if due_us is None else min(timeout_s, max(0, due_us - now_us) / 1e6)
         data = self._line.read(wait_s)
-        now_us = self._now_us()
+        now_us = monotonic_us()
         if data:
             self._modem.receive(data, now_us)
         self._modem.expire(now_us)

@@ -54,7 +54,6 @@ class SerialPort:
     def __init__(
         self,
         url: str,
-        baud: int = 9600,
         rts: bool = True,
         dtr: bool = False,
         turn_around_s: float = TURN_AROUND_S,
@@ -66,7 +65,7 @@ class SerialPort:
         try:
             self._serial = serial.serial_for_url(
                 url,
-                baudrate=baud,
+                baudrate=9600,
                 timeout=0.05,
                 rtscts=False,
                 dsrdtr=False,

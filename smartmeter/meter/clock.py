@@ -13,8 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from ansi_tables import DeviceFormat, Record
-from ansi_tables.formats import HTIME_DATE_SIZES
-from ansi_tables.times import encode_time, time_value
+from ansi_tables.times import SIZES, encode_time, time_value
 from smartmeter.base.clock import US_PER_S, Calendar
 from smartmeter.meter.program import Program
 
@@ -148,7 +147,7 @@ def asked_for(given: Record, before: datetime, formats: DeviceFormat) -> datetim
         return before
     found = sent.value
     if formats.tm_format in (1, 2):
-        kind = "HTIME_DATE" if len(sent.raw) == HTIME_DATE_SIZES[1] else "LTIME_DATE"
+        kind = "HTIME_DATE" if len(sent.raw) == SIZES["HTIME_DATE"][1] else "LTIME_DATE"
         shape = formats.tm_format, formats.data_order
         kept = encode_time(kind, before, *shape)
         date_of = sent.raw if mask.SET_DATE_FLAG else kept

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansi_tables import Context, DeviceFormat, layout_for
-from ansi_tables.formats import NI_SIZES, STIME_DATE_SIZES, TIME_SIZES
+from ansi_tables.formats import NI_SIZES
+from ansi_tables.times import size_of_time
 from tests.ansi_tables.devices import devices, few
 
 
@@ -32,7 +33,7 @@ def test_registers_have_the_size_of_the_formula(ctx: Context) -> None:
     fmt, dims = ctx.fmt, ctx.table(21)
     flags, more = dims.REG_FUNC1_FLAGS, dims.REG_FUNC2_FLAGS
     n1, n2 = NI_SIZES[fmt.ni_format1], NI_SIZES[fmt.ni_format2]
-    t = STIME_DATE_SIZES[fmt.tm_format] * flags.DATE_TIME_FIELD_FLAG
+    t = size_of_time("STIME_DATE", fmt.tm_format) * flags.DATE_TIME_FIELD_FLAG
     c = flags.CUM_DEMAND_FLAG + flags.CONT_CUM_DEMAND_FLAG
     occurrences = dims.NBR_OCCUR
     block = dims.NBR_SUMMATIONS * n1
@@ -42,7 +43,7 @@ def test_registers_have_the_size_of_the_formula(ctx: Context) -> None:
     closed = t + flags.SEASON_INFO_FIELD_FLAG + current
     assert size(23, ctx) == current and size(24, ctx) == size(25, ctx) == closed
     assert size(26, ctx) == 6 + dims.NBR_SELF_READS * (2 * more.SELF_READ_SEQ_NBR_FLAG + closed)
-    remaining = TIME_SIZES[fmt.tm_format] * flags.TIME_REMAINING_FLAG
+    remaining = size_of_time("TIME", fmt.tm_format) * flags.TIME_REMAINING_FLAG
     demands = dims.NBR_PRESENT_DEMANDS * (remaining + n2)
     assert size(28, ctx) == demands + dims.NBR_PRESENT_VALUES * n1
 
