@@ -105,15 +105,19 @@ class AnswersDue:
         one = self._asked.get((key, came))
         if one is None or one.too is not None or one.went == way:
             return False
-        left = one.next[1:] if one.next and one.next[0] == way else one.next
+        left = one.next
+        if left and way in left:
+            left = left[left.index(way) + 1 :]
         self._put((key, came), replace(one, else_us=None, too=way, next=left), again=False)
         return True
 
-    def look_on(self, key: Key, path: Hashable) -> list[tuple[Asked, Hashable | None]]:
+    def look_on(
+        self, key: Key, path: Hashable, is_there: Callable[[Hashable], bool]
+    ) -> list[tuple[Asked, Hashable | None]]:
         """A relay does not know a node that is looked for: give what is looked for further.
 
-        Each with the next relay, or None where another one has been asked and may know it.  What
-        is not given was asked of the last one.
+        Each with the next relay that is there still, or None where another one has been asked and
+        may know it.  What is not given was asked of the last one.
         """
         found: list[tuple[Asked, Hashable | None]] = []
         for came in self._askers.get(key, ()):
@@ -123,10 +127,11 @@ class AnswersDue:
             if path not in one.ways:  # it was asked twice, as who asks repeats itself
                 found.append((one, None))
                 continue
-            if not one.next and one.too is None:
+            left = tuple(filter(is_there, one.next))
+            if not left and one.too is None:
                 continue
-            if one.next:
-                way, *rest = one.next
+            if left:
+                way, *rest = left
                 ways = (way, one.too) if one.went == path else (one.went, way)
                 one = replace(one, went=ways[0], too=ways[1], next=tuple(rest))
             else:

@@ -320,8 +320,8 @@ class Relay:
         """
         apdu = asked.apdu
         octets = _octets_of(apdu)
-        if asked.next:
-            self._go_too(asked.next[0], asked.came, apdu, octets, now_us)
+        if relays := list(filter(self._ways.is_relay, asked.next or ())):
+            self._go_too(relays[0], asked.came, apdu, octets, now_us)
         elif self.upstream not in (None, asked.came):
             self._go_too(self.upstream, asked.came, apdu, octets, now_us)
         elif apdu.called is not None and self._owner.call(apdu.called):
@@ -354,12 +354,13 @@ class Relay:
             self.counts["dropped own-title"] += 1
             return  # nobody else answers in our name
         key = _key_of_answer(apdu)
-        if is_network_error(apdu) and (looked := self._due.look_on(key, path)):
+        is_error = is_network_error(apdu)
+        if is_error and (looked := self._due.look_on(key, path, self._ways.is_relay)):
             for asked, relay in looked:
                 if relay is not None:
                     self._send_on(relay, asked.apdu, _octets_of(asked.apdu), now_us)
             return
-        if is_network_error(apdu) and self._due.is_second_try(key, path):
+        if is_error and self._due.is_second_try(key, path):
             self.counts["dropped no-other-way"] += 1
             return  # the first way may still bring the answer
         if path == self.upstream:

@@ -98,6 +98,10 @@ class Ways:
         found = [path for path in reversed(self._relays) if path != came]
         return tuple(found[:MAX_ASKED])
 
+    def is_relay(self, path: Hashable) -> bool:
+        """Tell whether a relay is at a path."""
+        return path in self._relays
+
     def relay_in_turn(self) -> Hashable | None:
         """Give the path to the relay that was not given for longest, if there is one."""
         path = next(iter(self._relays), None)

@@ -10,6 +10,8 @@ from protocols.c1222.keys import SecurityState
 from protocols.c1222.node import Node, ResponseArrived, TransactionFailed
 from protocols.c1222.registrar import Registrar, RegistrarSettings
 from protocols.c1222.relay import Relay
+from protocols.c1222.services import encode_service
+from protocols.psem.services import Identify
 from tests.protocols.c1222.conversation import (
     KEY_ID,
     METER,
@@ -103,6 +105,25 @@ def test_a_request_that_is_repeated_is_looked_for_to_the_last_relay(is_there: bo
         assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
     else:
         assert isinstance(event, TransactionFailed) and net.first.counts["answered uat"] == 1
+
+
+def test_a_relay_whose_connection_has_ended_meanwhile_is_not_waited_for() -> None:
+    net = Anew()
+    net.starts_anew("master")
+    identify = request([encode_service(Identify())], 9, called=None, calling=ApTitle.parse(".95"))
+    net.master.receive("gone", identify, net.now_us)
+    net.other.ask_above(net.now_us)  # the latest is asked first
+    net.settle()
+    net.host.request([READ_1], METER, "master", net.now_us, key_id=KEY_ID)
+    [(_, octets)] = net.host.outgoing()
+    net.master.receive("host", octets, net.now_us)
+    [(path, asked)] = net.master.outgoing()
+    assert path == "other"
+    net.master.path_failed("gone")
+    net.other.receive("master", asked, net.now_us)
+    net.settle()
+    [event] = net.host.events()
+    assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
 
 
 def test_who_is_nowhere_is_told_of_when_all_relays_were_asked() -> None:
