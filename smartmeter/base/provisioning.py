@@ -85,7 +85,6 @@ def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
 
 def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
     path, condition, threshold = monitor["PATH"], monitor["CONDITION"], monitor["THRESHOLD"]
-    high, hysteresis = monitor["THRESHOLD_HIGH"], monitor["HYSTERESIS"]
     is_bit = condition in (Condition.BIT_SET, Condition.BIT_CLEAR)
     bits = MAX_BITS if path else 8 * monitor["WIDTH"]
     faults = {
@@ -98,16 +97,10 @@ def _monitor_fault(monitor: Mapping[str, Any]) -> str | None:
         "SCALED without PATH": monitor["SCALED"] and not path,
         f"THRESHOLD is no bit, 0..{bits - 1}": is_bit and not 0 <= threshold < bits,
         "THRESHOLD above THRESHOLD_HIGH, so that everything is OUTSIDE": (
-            condition == Condition.OUTSIDE and threshold > high
+            condition == Condition.OUTSIDE and threshold > monitor["THRESHOLD_HIGH"]
         ),
         "THRESHOLD of a RATE below 0": condition == Condition.RATE and threshold < 0,
-        "HYSTERESIS below 0": hysteresis < 0,
-        "HYSTERESIS above half of what is between the thresholds, so that OUTSIDE never ends": (
-            condition == Condition.OUTSIDE and 2 * hysteresis > high - threshold
-        ),
-        "HYSTERESIS above THRESHOLD, so that a RATE never ends": (
-            condition == Condition.RATE and hysteresis > threshold
-        ),
+        "HYSTERESIS below 0": monitor["HYSTERESIS"] < 0,
         "unknown DISPOSITION": monitor["DISPOSITION"] not in set(Disposition),
     }
     fault = next((text for text, is_wrong in faults.items() if is_wrong), None)

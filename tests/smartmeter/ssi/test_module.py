@@ -343,8 +343,6 @@ def test_an_impossible_schedule_is_not_committed(changes: dict[str, object]) -> 
         {"CONDITION": Condition.OUTSIDE, "THRESHOLD": 1},
         {"CONDITION": Condition.RATE, "THRESHOLD": -1, "WINDOW_S": 60},
         {"HYSTERESIS": -1},
-        {"CONDITION": Condition.OUTSIDE, "THRESHOLD_HIGH": 9, "HYSTERESIS": 5},
-        {"CONDITION": Condition.RATE, "THRESHOLD": 4, "WINDOW_S": 60, "HYSTERESIS": 5},
         {"DISPOSITION": 3},
     ],
 )
