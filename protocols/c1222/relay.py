@@ -101,7 +101,7 @@ class Relay:
         self._urgent: list[tuple[Hashable, bytes]] = []
         self._out: list[tuple[Hashable, bytes]] = []
         self._services = RelayServices(
-            node, registrar, self._ways, self.counts, self._registered_by, owner
+            node, registrar, self._ways, self.counts, self._learn_route, owner
         )
 
     def routes(self) -> dict[_Title, Hashable]:
@@ -415,9 +415,6 @@ class Relay:
         own = absolute(self.node.title)
         if title is not None and own[: len(title.absolute)] != title.absolute:
             self._learn_route(title, asked.came, mode != CLEAR, now_us)
-
-    def _registered_by(self, title: ApTitle, path: Hashable, now_us: int) -> None:
-        self._learn_route(title, path, False, now_us)
 
     def _learn_route(self, title: ApTitle, path: Hashable, proven: bool, now_us: int) -> None:
         if not self._ways.routes.learn(title.absolute, path, proven, now_us):

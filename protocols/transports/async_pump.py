@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -49,7 +50,7 @@ class AsyncMeterPort:
         self._conversation = Conversation(settings, options)
         self.client = self._conversation.client
         self._one = asyncio.Lock()
-        self._open = self._closing = False
+        self._closing = False
 
     @property
     def opened(self) -> Opened | None:
@@ -65,7 +66,6 @@ class AsyncMeterPort:
         except BaseException:
             self._port.close()
             raise
-        self._open = True
         return self
 
     async def __aexit__(
@@ -77,10 +77,9 @@ class AsyncMeterPort:
         """Close the session, if the line still stands, and the port."""
         self._closing = True
         try:
-            if self._open and self._conversation.may_close(error):
-                await self.run(self._conversation.close())
-        except ProtocolError:
-            self._open = False  # the meter returns to Base by itself after 6 s
+            if self._conversation.may_close(error):
+                with suppress(ProtocolError):  # the meter returns to Base by itself after 6 s
+                    await self.run(self._conversation.close())
         finally:
             if self._port is not None:
                 self._port.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -51,7 +52,6 @@ class MeterPort:
         self._reopen = reopen
         self._conversation = conversation or Conversation(settings, options)
         self.client = self._conversation.client
-        self._open = False
 
     @property
     def opened(self) -> Opened | None:
@@ -66,7 +66,6 @@ class MeterPort:
         except BaseException:
             self._port.close()
             raise
-        self._open = True
         return self
 
     def __exit__(
@@ -78,10 +77,9 @@ class MeterPort:
         """Close the session, if the line still stands, and the port."""
         self._reopen = None
         try:
-            if self._open and self._conversation.may_close(error):
-                self.run(self._conversation.close())
-        except ProtocolError:
-            self._open = False  # the meter returns to Base by itself after 6 s
+            if self._conversation.may_close(error):
+                with suppress(ProtocolError):  # the meter returns to Base by itself after 6 s
+                    self.run(self._conversation.close())
         finally:
             self._port.close()
 
