@@ -13,7 +13,7 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.tms.model import Kind
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.store.octets import octets_of
-from smartmeter.tms.store.queries import in_service
+from smartmeter.tms.store.queries import want_in_service
 from smartmeter.tms.upgrades import read_image
 from smartmeter.tms.wording import code_words, iso
 
@@ -45,7 +45,7 @@ class FleetUpgrades:
             )
         image = read_image(octets, "image")
         for esn in esns:
-            in_service(self._store, esn)
+            want_in_service(self._store, esn)
         jobs = self._server.head_end.upgrade(esns, image, activation_s, user)
         self._server.flush()
         busy = [esn for esn in dict.fromkeys(esns) if esn not in jobs]

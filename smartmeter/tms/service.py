@@ -23,7 +23,7 @@ from smartmeter.tms.model import Kind, State
 from smartmeter.tms.server import TmsServer
 from smartmeter.tms.shipment import read_shipment
 from smartmeter.tms.store.places import MAX_SECOND, after, in_its_place, tenure
-from smartmeter.tms.store.queries import bounded, in_service, meter_row, profile_sets
+from smartmeter.tms.store.queries import bounded, meter_row, profile_sets, want_in_service
 from smartmeter.tms.topology import out_of_reach, topology_of, tree_of
 from smartmeter.tms.wording import iso, schedule_text
 
@@ -243,7 +243,7 @@ class Service:
 
     def request(self, esn: str, kind: str, user: str) -> int:
         """Begin a job that a person asked for; give its number."""
-        in_service(self.store, esn)
+        want_in_service(self.store, esn)
         try:
             chosen = Kind(kind)
         except ValueError:
@@ -267,7 +267,7 @@ class Service:
             raise SettingsError("replaced_by", "names the meter itself", "name the new one")
         if at_s is not None and not 0 < at_s <= now[0]:
             raise SettingsError("at", "is yet to come", "tell it when it was done")
-        in_service(self.store, successor)
+        want_in_service(self.store, successor)
         retirement, begin_s = self._server.head_end.retirement, now[0] if at_s is None else at_s
         retirement.replace(esn, successor, begin_s, f"by {user}", now)
         self._server.flush()

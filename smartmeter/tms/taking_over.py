@@ -92,10 +92,10 @@ def of_this_place(
 
 def store_taken_over(
     connection: sqlite3.Connection, esn: str, taken: TakenOver, utc_s: int
-) -> Begins:
+) -> None:
     """Keep where the lists of another meter begin, and raise the alarm that names both."""
-    begins = Begins(_rings(connection, esn, taken.begins), taken.log_before, taken.uncut)
-    _store_begins(connection, esn, begins)
+    rings = _rings(connection, esn, taken.begins)
+    _store_begins(connection, esn, Begins(rings, taken.log_before, taken.uncut))
     sql = "SELECT coalesce(max(alarm_nbr), 0) + 1 FROM alarms WHERE esn=? AND epoch=?"
     alarm = {
         "ALARM_NBR": connection.execute(sql, (esn, OWN_EPOCH)).fetchone()[0],
@@ -108,7 +108,6 @@ def store_taken_over(
         "TEXT": f"meter {taken.serial}, before {taken.before}",
     }
     store_alarm(connection, esn, OWN_EPOCH, alarm, utc_s)
-    return begins
 
 
 def store_cut(connection: sqlite3.Connection, esn: str, cut: Mapping[int, int]) -> None:

@@ -39,12 +39,10 @@ def meter_row(store: Store, esn: str) -> sqlite3.Row:
     return row
 
 
-def in_service(store: Store, esn: str) -> sqlite3.Row:
-    """Give what is stored of a meter that something may be asked of; SettingsError when retired."""
-    row = meter_row(store, esn)
-    if row["state"] == State.RETIRED:
+def want_in_service(store: Store, esn: str) -> None:
+    """Want a meter of which something may be asked: UnknownMeter, or SettingsError when retired."""
+    if meter_row(store, esn)["state"] == State.RETIRED:
         raise SettingsError(esn, "is retired", "bring it back first")
-    return row
 
 
 def tables_begin(store: Store, esn: str) -> int:

@@ -280,7 +280,7 @@ def store_outage_log(
 
 
 def store_security_event(
-    connection: sqlite3.Connection, time_s: int, title: str, reason: str, count: int = 1
+    connection: sqlite3.Connection, time_s: int, title: str, reason: str, count: int
 ) -> None:
     """Note refusals; the same ones again within the hour only count up."""
     updated = connection.execute(
