@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
+from smartmeter.base.errors import StorageError
 from smartmeter.tms.store.sqlite import Store
 
 T = TypeVar("T")
@@ -23,6 +24,16 @@ class Commits:
         settle: Callable[[], None],
     ) -> None:
         self._store, self._call_soon, self._settle = store, call_soon, settle
+
+    def try_write(
+        self, change: Callable[[sqlite3.Connection], None], told: Callable[[bool], None]
+    ) -> None:
+        """Let a change be made; ``told`` whether it is durable, also where none is taken now."""
+        try:
+            self.write(change, lambda done: told(done.exception() is None))
+        except StorageError:
+            told(False)
+            raise
 
     def write(
         self, change: Callable[[sqlite3.Connection], T], after: Callable[[Future[T]], None]

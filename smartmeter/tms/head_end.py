@@ -224,13 +224,7 @@ class HeadEnd:
         self._settle()
         refused = self._refusals.take(self.utc_s)
         if refused is not None:
-            try:
-                self._commits.write(
-                    refused, lambda done: self._refusals.stored(done.exception() is None)
-                )
-            except StorageError:
-                self._refusals.stored(False)
-                raise
+            self._commits.try_write(refused, self._refusals.stored)
 
     def plain_answered(self, now_us: int) -> None:
         """Take what the shell of the plain meters has brought; what is due waits for its turn."""

@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from typing import Any
 
 from ansi_tables.ssi_tables import SsiTable, encode
-from smartmeter.base.errors import StorageError
 from smartmeter.tms.commits import Commits
 from smartmeter.tms.jobs import DONE, ENDED, FAILED, Job, JobChanged
 from smartmeter.tms.kept_templates import keep_template, kept_templates
@@ -150,7 +149,7 @@ class JobOutcomes:
         assert isinstance(due, PollDue)
         self._polled.end(due)
 
-        def go_on(future: Future[None] | None) -> None:
+        def go_on(well: bool) -> None:
             self._on_kept(due.esn, Kind.POLL)
 
         def change(connection: sqlite3.Connection) -> None:
@@ -160,13 +159,9 @@ class JobOutcomes:
                 store_failed_poll(connection, due, job.cause, utc_s, job.answered)
 
         if due.esn not in self._polled.meters or not job.polls:
-            go_on(None)  # it was removed meanwhile, or is not to blame
+            go_on(True)  # it was removed meanwhile, or is not to blame
             return
-        try:
-            self._commits.write(change, go_on)
-        except StorageError:
-            go_on(None)
-            raise
+        self._commits.try_write(change, go_on)
 
     def _keep_images(self, job: Job, images: Mapping[int, bytes], utc_s: int) -> None:
         esn = job.esn
