@@ -203,7 +203,8 @@ class Memory:
     marks: dict[str, int] = field(default_factory=dict)
     #: When each of those schedules is due, in the members of SCHEDULES that say so.
     marked: dict[str, list[int]] = field(default_factory=dict)
-    #: Runs that the TMS has asked for out of turn and that are not done: schedule, and when.
+    #: Runs that the TMS has asked for out of turn and that are not done: schedule, when, and the
+    #: task that it had.
     runs_asked: list[list[int]] = field(default_factory=list)
     next_alarm: int = 1
     advisories: list[str] = field(default_factory=list)

@@ -119,7 +119,7 @@ class Starting:
         value, general = configuration.value, configuration.value(SsiTable.GENERAL)
         outage = value(SsiTable.OUTAGE)
         schedules = value(SsiTable.SCHEDULES)["SCHEDULES"]
-        parts.tasks.scheduler.configure(schedules, configuration.zone(meter.rules, utc_s), utc_s)
+        parts.tasks.configure(schedules, configuration.zone(meter.rules, utc_s), utc_s)
         parts.tasks.clock.configure(general)
         parts.outage.configure(outage)
         parts.reporter.alarms.configure(value(SsiTable.DISPOSITION))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ansi_tables.ssi_tables import Cause, Content, ModuleAlarm, SsiTable, Task
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import Calendar
+from smartmeter.base.zone import Zone
 from smartmeter.ssi import work
 from smartmeter.ssi.clock_check import ClockCheck
 from smartmeter.ssi.demand_reset import DemandResets
@@ -77,6 +78,13 @@ class TaskRunner:
 
     # What is due.
 
+    def configure(self, schedules: Sequence[Mapping[str, Any]], zone: Zone, utc_s: int) -> None:
+        """Take the schedules; orders of those that are gone, or have another task, are not kept."""
+        self.scheduler.configure(schedules, zone, utc_s)
+        tasks = {one["SCHEDULE_NBR"]: one["TASK"] for one in schedules if one["ENABLED"]}
+        orders = self._memory.runs_asked
+        self._memory.runs_asked = [one for one in orders if tasks.get(one[0]) == one[2]]
+
     def run_now(self, schedule_nbr: int, now_us: int) -> None:
         """Run a schedule out of turn: what it looks for has just happened."""
         self._ask(schedule_nbr, Cause.SCHEDULE, self._reporter.utc_s(now_us))
@@ -86,18 +94,19 @@ class TaskRunner:
 
         False when there is no such schedule.
         """
-        if self.scheduler.schedule(schedule_nbr) is None:
+        schedule = self.scheduler.schedule(schedule_nbr)
+        if schedule is None:
             return False
         memory, asked_s = self._memory, self._reporter.utc_s(now_us)
         if self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s):
             others = [one for one in memory.runs_asked if one[0] != schedule_nbr]
-            memory.runs_asked = [*others, [schedule_nbr, asked_s]]
+            memory.runs_asked = [*others, [schedule_nbr, asked_s, schedule["TASK"]]]
             self._reporter.keep()
         return True
 
     def go_on(self) -> None:
         """After a start: run what was ordered before it and not done."""
-        for schedule_nbr, asked_s in self._memory.runs_asked:
+        for schedule_nbr, asked_s, _ in self._memory.runs_asked:
             self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s)
 
     def _ask(self, schedule_nbr: int, cause: Cause, asked_s: int) -> bool:
@@ -194,8 +203,9 @@ class TaskRunner:
     def _mark(self, run: Run) -> None:
         """Note that a run's outcome is being made durable."""
         self.scheduler.mark(run)
-        done = [run.number, run.due_s]
-        self._memory.runs_asked = [one for one in self._memory.runs_asked if one != done]
+        if run.asked:
+            done, orders = [run.number, run.due_s], self._memory.runs_asked
+            self._memory.runs_asked = [one for one in orders if one[:2] != done]
 
     def _read(self, run: Run) -> None:
         if run is self._reading:

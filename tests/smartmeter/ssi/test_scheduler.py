@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from ansi_tables.ssi_tables import CatchUp, Cause, Command, Content, ScheduleKind, SsiTable
+from ansi_tables.ssi_tables import (
+    CatchUp,
+    Cause,
+    Command,
+    Content,
+    ScheduleKind,
+    SsiTable,
+    Task,
+)
+from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.zone import UTC_ZONE
 from smartmeter.ssi.meter_side import MAX_JOBS, Priority
@@ -104,6 +113,36 @@ def test_a_run_on_demand_comes_once_however_often_the_module_restarts_before_and
     causes = [report.header["CAUSE"] for report in street.host.reports]
     assert causes.count(Cause.ON_DEMAND) == 1
     assert not street.device.module.parts.memory.runs_asked
+
+
+@pytest.mark.parametrize("between", [{"ENABLED": 0}, {}])
+def test_a_run_on_demand_is_not_done_as_what_its_schedule_becomes(between: dict[str, Any]) -> None:
+    street = away_street(KIND=ScheduleKind.DAILY)
+    now = own_write(SsiTable.COMMAND, command(Command.REPORT_NOW, SCHEDULE_NBR=1))
+    assert street.ask(now) == [b"\0"]
+    reset = {"KIND": ScheduleKind.DAILY, "TASK": Task.DEMAND_RESET}
+    for changes in (between, reset):
+        street.provision(SCHEDULES=schedules(schedule(**changes)))
+        street.run(10)
+    street.device.restart(street.world.now_us)
+    street.device.meter.mains(True, street.world.now_us)
+    street.run(600)
+    memory = street.device.module.parts.memory
+    assert not memory.resets.reset_s and not memory.runs_asked
+
+
+def test_a_run_that_is_due_when_one_is_asked_for_is_not_taken_for_it() -> None:
+    street = Street()
+    street.run(10)
+    street.provision(SCHEDULES=schedules(schedule(KIND=ScheduleKind.DAILY)))
+    tasks, memory = street.device.module.parts.tasks, street.device.module.parts.memory
+    assert tasks.order(1, street.world.now_us)
+    orders = list(memory.runs_asked)
+    asked_s = orders[0][1]
+    due = Run(schedule(TASK=Task.CLOCK_CHECK), asked_s, Cause.SCHEDULE)
+    now_us = street.world.now_us
+    tasks.done(due, asked_s, Exchanged(now_us, now_us), now_us)
+    assert memory.runs_asked == orders
 
 
 def test_a_run_that_is_skipped_after_it_failed_keeps_nobody_busy() -> None:
