@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,10 +88,9 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
 
     Both ends stay open here, so that clients may come and go.  A link that leads to a pty,
     or nowhere any more, as one of a killed process does, is replaced; PortError where another
-    process serves that pty.
+    process serves that pty, which only Linux tells.
     """
     try:
-        import fcntl
         import pty
         import tty
     except ImportError:
@@ -104,8 +104,7 @@ async def serve_pty(machine: Machine, link: Path, ready: Callable[[], None]) -> 
                 raise OSError(errno.EEXIST, "another process serves there")
             link.unlink()
         link.symlink_to(name)
-        with contextlib.suppress(OSError):  # not every system has locks for a pty
-            fcntl.lockf(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(theirs)
     except OSError as error:
         os.close(ours)
         os.close(theirs)
@@ -136,21 +135,32 @@ def _is_served(link: Path) -> bool:
 
     The pty's number alone tells nothing: by now it may be that of somebody's terminal.
     """
-    import fcntl
-
     try:
         descriptor = os.open(link, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
+        return not _lock(descriptor)
     finally:
         os.close(descriptor)
-    return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a pty for who serves it; False where another process has.
+
+    Only on Linux is this lock apart from that of clients (flock): elsewhere it would keep them out.
+    """
+    if sys.platform != "linux":
+        return True
+    import fcntl
+
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a system without locks for a pty
+    return True
 
 
 def _read(descriptor: int) -> bytes:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,10 @@ from protocols.transports.serving import serve_pty
 from smartmeter.meter.sample import meter_named
 
 EPOCH_US = 1_767_225_600_000_000
+LOCK_IT = """
+import fcntl, os, sys
+fcntl.lockf(os.open(sys.argv[1], os.O_RDWR | os.O_NOCTTY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
 
 
 async def served(link: Path) -> "asyncio.Task[None]":
@@ -59,3 +65,17 @@ async def test_who_ends_takes_away_the_own_link_only(tmp_path: Path) -> None:
     assert link.readlink() == own
     await end(second)
     assert not os.path.lexists(link)
+
+
+async def test_no_lock_keeps_clients_out_where_theirs_is_of_the_same_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There flock, which a client asks for, meets a lock by lockf.
+    link = tmp_path / "meter"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sys, "platform", "darwin")
+        task = await served(link)
+    program = [sys.executable, "-c", LOCK_IT, str(link)]
+    done = await asyncio.to_thread(subprocess.run, program, timeout=180, check=False)
+    await end(task)
+    assert done.returncode == 0

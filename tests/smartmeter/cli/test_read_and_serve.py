@@ -132,6 +132,7 @@ def test_a_meter_whose_memory_takes_nothing_ends_with_one_clear_error(
     assert "meter.nvram" in told and "free some space" in told
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a pty tells that it is served")
 def test_a_link_belongs_to_the_meter_that_is_served_there_until_it_is_killed(
     tmp_path: Path,
 ) -> None:
