@@ -40,7 +40,6 @@ class Calendar:
         epoch_utc_us: int | None,
         rate: int | Fraction = 1,
         origin_us: int = 0,
-        drift_ppm: int = 0,
     ) -> None:
         if not 0 < rate <= MAX_RATE:
             raise SettingsError(
@@ -51,9 +50,8 @@ class Calendar:
         #: By how much it was set forward in all since it was made; a first setting is not counted.
         self.moved_us = 0
         self._nominal = Fraction(rate)
-        self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
         # As two integers: it is asked for every message, and Fraction is slow.
-        self._ratio = self._rate.as_integer_ratio()
+        self._ratio = self._nominal.as_integer_ratio()
 
     @property
     def is_set(self) -> bool:
@@ -93,8 +91,8 @@ class Calendar:
         if self._epoch_utc_us is not None:
             self._epoch_utc_us = self.utc_us(now_us)
             self._origin_us = now_us
-        self._rate = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
-        self._ratio = self._rate.as_integer_ratio()
+        drifting = self._nominal * Fraction(1_000_000 + drift_ppm, 1_000_000)
+        self._ratio = drifting.as_integer_ratio()
 
     def set(self, utc_us: int, now_us: int) -> None:
         """Set the calendar: from ``now_us`` on it runs from ``utc_us``; rate and drift stay."""

@@ -15,10 +15,11 @@ from ansi_tables.ssi_tables import (
     CatchUp,
     Condition,
     Disposition,
+    ScheduleKind,
     SsiTable,
     Task,
 )
-from smartmeter.base.tasks import Kind, Recurrence
+from smartmeter.base.tasks import Recurrence
 from smartmeter.base.zone import UTC_ZONE, Zone, make_zone
 
 MIN_WATCH_PERIOD_MS = 100
@@ -33,7 +34,7 @@ FIRST_OWN_MONITOR = 224
 def recurrence(schedule: Mapping[str, Any], zone: Zone) -> Recurrence:
     """Give when a schedule is due; ValueError for a kind that does not exist."""
     return Recurrence(
-        Kind(schedule["KIND"]),
+        ScheduleKind(schedule["KIND"]),
         schedule["PERIOD_MIN"],
         schedule["AT_MINUTE"],
         schedule["DAY"],
@@ -71,7 +72,7 @@ def fault(images: Mapping[SsiTable, bytes]) -> str | None:
 
 
 def _schedule_fault(schedule: Mapping[str, Any], local: Zone) -> str | None:
-    for name, kinds in (("TASK", Task), ("KIND", Kind), ("CATCH_UP", CatchUp)):
+    for name, kinds in (("TASK", Task), ("KIND", ScheduleKind), ("CATCH_UP", CatchUp)):
         if schedule[name] not in set(kinds):
             return f"schedule {schedule['SCHEDULE_NBR']}: unknown {name}"
     try:

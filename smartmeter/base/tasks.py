@@ -28,10 +28,6 @@ LAST_DAY = 255
 _MONTHS_AHEAD = 13
 
 
-#: How a schedule repeats.
-Kind = ScheduleKind
-
-
 @dataclass(frozen=True)
 class Recurrence:
     """When something is due, in the wall clock of ``zone``.
@@ -43,7 +39,7 @@ class Recurrence:
     last).  ONCE: at ``once_s``, always UTC.
     """
 
-    kind: Kind
+    kind: ScheduleKind
     period_min: int = 15
     at_minute: int = 0
     day: int = 0
@@ -52,21 +48,21 @@ class Recurrence:
 
     def fault(self) -> str | None:
         """Tell what makes this impossible, or None."""
-        if self.kind is Kind.INTERVAL and not 1 <= self.period_min <= 7 * 1440:
+        if self.kind is ScheduleKind.INTERVAL and not 1 <= self.period_min <= 7 * 1440:
             return f"a period of {self.period_min} minutes; 1 to 10080 are possible"
-        if self.kind is Kind.HOURLY and not 0 <= self.at_minute < 60:
+        if self.kind is ScheduleKind.HOURLY and not 0 <= self.at_minute < 60:
             return f"minute {self.at_minute} of the hour; 0 to 59 are possible"
         if not 0 <= self.at_minute < 1440:
             return f"minute {self.at_minute} of the day; 0 to 1439 are possible"
-        if self.kind is Kind.WEEKLY and not 0 <= self.day <= 6:
+        if self.kind is ScheduleKind.WEEKLY and not 0 <= self.day <= 6:
             return f"weekday {self.day}; 0 (Sunday) to 6 are possible"
-        if self.kind is Kind.MONTHLY and not (1 <= self.day <= 31 or self.day == LAST_DAY):
+        if self.kind is ScheduleKind.MONTHLY and not (1 <= self.day <= 31 or self.day == LAST_DAY):
             return f"day {self.day} of the month; 1 to 31, or 255 for the last"
         return None
 
     def following(self, after_s: int) -> int | None:
         """Give the first due second after ``after_s``, or None when none comes."""
-        if self.kind is Kind.ONCE:
+        if self.kind is ScheduleKind.ONCE:
             return self.once_s if self.once_s > after_s else None
         if self._by_the_minute:
             return self._following_minute(after_s)
@@ -79,7 +75,7 @@ class Recurrence:
 
     def latest(self, until_s: int) -> int | None:
         """Give the last due second at or before ``until_s``, or None when there was none."""
-        if self.kind is Kind.ONCE:
+        if self.kind is ScheduleKind.ONCE:
             return self.once_s if self.once_s <= until_s else None
         if self._by_the_minute:
             return self._latest_minute(until_s)
@@ -95,7 +91,9 @@ class Recurrence:
     @property
     def _by_the_minute(self) -> bool:
         """Tell whether equal times of the wall clock are all meant."""
-        return self.kind is Kind.HOURLY or (self.kind is Kind.INTERVAL and self.period_min <= 60)
+        return self.kind is ScheduleKind.HOURLY or (
+            self.kind is ScheduleKind.INTERVAL and self.period_min <= 60
+        )
 
     def _following_minute(self, after_s: int) -> int:
         step_s, base_s = self._grid()
@@ -119,13 +117,13 @@ class Recurrence:
             until_s = since_s - 1
 
     def _following_local(self, after_s: int) -> int | None:
-        if self.kind is Kind.MONTHLY:
+        if self.kind is ScheduleKind.MONTHLY:
             return self._following_month(after_s)
         step_s, base_s = self._grid()
         return base_s + ((after_s - base_s) // step_s + 1) * step_s
 
     def _latest_local(self, until_s: int) -> int | None:
-        if self.kind is Kind.MONTHLY:
+        if self.kind is ScheduleKind.MONTHLY:
             return self._latest_month(until_s)
         step_s, base_s = self._grid()
         return base_s + (until_s - base_s) // step_s * step_s
@@ -144,11 +142,11 @@ class Recurrence:
 
     def _grid(self) -> tuple[int, int]:
         at_s = self.at_minute * MINUTE_S
-        if self.kind is Kind.INTERVAL:
+        if self.kind is ScheduleKind.INTERVAL:
             return self.period_min * MINUTE_S, at_s
-        if self.kind is Kind.HOURLY:
+        if self.kind is ScheduleKind.HOURLY:
             return HOUR_S, at_s
-        if self.kind is Kind.DAILY:
+        if self.kind is ScheduleKind.DAILY:
             return DAY_S, at_s
         # 1970-01-04 was a Sunday.
         return 7 * DAY_S, (3 + self.day) * DAY_S + at_s

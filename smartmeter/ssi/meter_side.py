@@ -128,16 +128,11 @@ class MeterSide:
         self._events: list[Event] = []
         self._speeds: list[Event] = []
 
-    @property
-    def full(self) -> bool:
-        """Tell whether no further job is taken."""
-        return len(self._queue) >= MAX_JOBS
-
     def submit(
         self, priority: Priority, work: Work, token: object, now_us: int, rank: int = 0
     ) -> bool:
         """Queue a job; ``token`` comes back with its end.  False when too many wait."""
-        if self.full:
+        if len(self._queue) >= MAX_JOBS:
             return False
         self._order += 1
         heapq.heappush(self._queue, (priority, rank, self._order, token, work))

@@ -366,7 +366,9 @@ class NetworkSide:
                 self._asked = None
                 self._acknowledged(asked.entry, now_us)
                 return
-            self._refused(asked.entry, event.responses, asked.wait.whom, now_us)
+            codes = self._order.refused(asked.entry, event.responses, asked.wait.whom, now_us)
+            if codes is not None:
+                self._events.append(ReportRefused(asked.entry.number, codes))
             self._failed(asked, "not all items are ok", now_us)
             return
         response = b"".join(event.responses[:1])
@@ -429,13 +431,6 @@ class NetworkSide:
         told = time_told(response, int.from_bytes(iv, "big"), own_s, own_s - asked_s, window_s)
         if told is not None:
             self._events.append(told)
-
-    def _refused(
-        self, entry: Entry, responses: Sequence[bytes], path: Hashable, now_us: int
-    ) -> None:
-        codes = self._order.refused(entry, responses, path, now_us)
-        if codes is not None:
-            self._events.append(ReportRefused(entry.number, codes))
 
     def _failed(self, asked: _Request, cause: str, now_us: int) -> None:
         """Pause, twice as long each time; a refused report may mean that the TMS forgot us."""

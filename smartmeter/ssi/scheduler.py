@@ -10,7 +10,7 @@ from typing import Any
 from ansi_tables.ssi_tables import CatchUp, Cause, ScheduleKind, Task
 from protocols.machine import earliest
 from smartmeter.base.provisioning import recurrence
-from smartmeter.base.tasks import Kind, Recurrence, jitter_s
+from smartmeter.base.tasks import Recurrence, jitter_s
 from smartmeter.base.zone import Zone
 from smartmeter.ssi.reports import NO_SCHEDULE
 
@@ -125,7 +125,7 @@ class Scheduler:
     def _not_to_come(self, number: int, due_s: int, utc_s: int) -> bool:
         """Tell whether a due second has become one of the future, and may be due again."""
         one = self._recurrences.get(number)
-        is_once = one is not None and one.kind is Kind.ONCE and one.once_s == due_s
+        is_once = one is not None and one.kind is ScheduleKind.ONCE and one.once_s == due_s
         return due_s > utc_s + SMALL_STEP_S and not is_once
 
     def schedule(self, number: int) -> Mapping[str, Any] | None:

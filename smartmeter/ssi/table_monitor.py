@@ -172,11 +172,7 @@ class TableMonitor:
         return spans
 
     def put_off(
-        self,
-        asked: Iterable[Span],
-        now_us: int,
-        rest_us: int,
-        told: Callable[[int], bool] = lambda table: False,
+        self, asked: Iterable[Span], now_us: int, rest_us: int, told: Callable[[int], bool]
     ) -> None:
         """Set when each monitor that was read is due next: after its period, or the longer rest.
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from ansi_tables.events import MANUFACTURER_EVENT, event_text
-from ansi_tables.ssi_tables import AlarmSource
-from smartmeter.base.tasks import Kind, Recurrence
+from ansi_tables.ssi_tables import AlarmSource, ScheduleKind
+from smartmeter.base.tasks import Recurrence
 from smartmeter.base.zone import UTC_ZONE
 
 
@@ -26,16 +26,16 @@ def schedule_text(recurrence: Recurrence) -> str:
     zone = "UTC" if recurrence.zone == UTC_ZONE else "local time"
     at = f"{recurrence.at_minute // 60:02d}:{recurrence.at_minute % 60:02d} {zone}"
     match recurrence.kind:
-        case Kind.INTERVAL:
+        case ScheduleKind.INTERVAL:
             return f"every {recurrence.period_min} minutes"
-        case Kind.HOURLY:
+        case ScheduleKind.HOURLY:
             return f"every hour at minute {recurrence.at_minute}"
-        case Kind.DAILY:
+        case ScheduleKind.DAILY:
             return f"daily at {at}"
-        case Kind.WEEKLY:
+        case ScheduleKind.WEEKLY:
             days = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
             return f"every {days[recurrence.day]} at {at}"
-        case Kind.MONTHLY:
+        case ScheduleKind.MONTHLY:
             day = "last day" if recurrence.day == 255 else f"day {recurrence.day}"
             return f"every month, {day}, at {at}"
     return f"once at {iso(recurrence.once_s)}"

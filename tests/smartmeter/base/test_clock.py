@@ -16,7 +16,8 @@ instants = st.integers(0, 10**15)
 def test_a_deadline_is_the_first_instant_that_shows_the_time(
     epoch: int, rate: Fraction, ahead: int, drift_ppm: int
 ) -> None:
-    calendar = Calendar(epoch, rate, 77, drift_ppm)
+    calendar = Calendar(epoch, rate, 77)
+    calendar.set_drift(drift_ppm, 77)
     due = calendar.deadline_us(epoch + ahead)
     shown, before = calendar.utc_us(due), calendar.utc_us(due - 1)
     assert shown is not None and before is not None

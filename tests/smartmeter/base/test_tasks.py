@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartmeter.base.tasks import LAST_DAY, Kind, Recurrence, jitter_s
+from ansi_tables.ssi_tables import ScheduleKind as Kind
+from smartmeter.base.tasks import LAST_DAY, Recurrence, jitter_s
 
 
 def at(*parts: int) -> int:

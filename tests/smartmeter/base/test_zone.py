@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smartmeter.base.tasks import LAST_DAY, Kind, Recurrence
+from ansi_tables.ssi_tables import ScheduleKind as Kind
+from smartmeter.base.tasks import LAST_DAY, Recurrence
 from smartmeter.base.zone import Zone, make_zone
 
 NAME = "America/New_York"

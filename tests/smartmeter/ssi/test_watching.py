@@ -161,7 +161,7 @@ def test_a_monitor_that_is_nearly_due_is_read_with_its_neighbour() -> None:
         monitor(1, PATH="", OFFSET=0, WIDTH=2, PERIOD_MS=1000),
         monitor(2, PATH="", OFFSET=4, WIDTH=2, PERIOD_MS=1200),
     )
-    one.put_off(one.due(0), 0, 0)
+    one.put_off(one.due(0), 0, 0, lambda table: False)
     assert one.due(1000 * 1000) == [Span(23, 0, 6)]
 
 
@@ -211,7 +211,7 @@ def test_monitors_of_two_tables_are_both_read_however_their_periods_meet() -> No
         for span in spans:
             reads[span.table] += 1
         now_us += S  # what a look takes
-        one.put_off(spans, now_us, 0)
+        one.put_off(spans, now_us, 0, lambda table: False)
     assert reads == {23: 143, 28: 71}
 
 

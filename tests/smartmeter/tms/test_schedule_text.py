@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from smartmeter.base.tasks import Kind, Recurrence
+from ansi_tables.ssi_tables import ScheduleKind as Kind
+from smartmeter.base.tasks import Recurrence
 from smartmeter.base.zone import Zone
 from smartmeter.tms.wording import schedule_text
 
