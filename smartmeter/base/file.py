@@ -103,8 +103,8 @@ def log_of(database: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a new, empty file to fill, which only its owner may read, and let it take a name.
+def replacing(path: Path, mode: int = 0o600) -> Iterator[Path]:
+    """Give a new, empty file to fill, by default its owner's alone, and let it take a name.
 
     A link goes on leading where it leads: what is there is replaced.  The new file stands beside
     the name, and is synchronised and renamed when the block has ended without an error: what stood
@@ -114,7 +114,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     beside.unlink(missing_ok=True)  # in a container, who was killed had the same number
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:
             _remove_forgotten(path, os.fstat(descriptor).st_mtime)
@@ -135,9 +135,8 @@ def write_new(path: Path, octets: bytes, mode: int = 0o600) -> None:
     """
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    with replacing(path) as beside:
+    with replacing(path, mode) as beside:
         beside.write_bytes(octets)
-        beside.chmod(mode)
 
 
 def _remove_forgotten(path: Path, now_s: float) -> None:

@@ -177,5 +177,15 @@ def test_a_new_file_is_written_whole_and_never_over_another(tmp_path: Path) -> N
         with pytest.raises(FileExistsError):
             write_new(taken, b"second")
     assert path.read_bytes() == b"first" and sorted(os.listdir(tmp_path)) == ["key", "link"]
-    write_new(tmp_path / "public", b"", 0o644)
-    assert (tmp_path / "public").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("mask, mode", [(0o022, 0o644), (0o077, 0o600)])
+def test_a_new_file_that_others_may_read_is_as_the_umask_lets_it_be(
+    tmp_path: Path, mask: int, mode: int
+) -> None:
+    before = os.umask(mask)
+    try:
+        write_new(tmp_path / "public", b"", 0o644)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "public").stat().st_mode & 0o777 == mode
