@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -405,10 +406,13 @@ def test_a_registration_that_is_not_refreshed_lapses_and_the_next_one_counts() -
     fleet.run(26 * HOUR_US)
     assert fleet.store.number(registered) > first, "it keeps itself alive"
     outage = Fault(fleet.now_us, fleet.now_us, Kind.MAINS, "SM000001", 0)
-    fleet._break("SM000001", outage, True)
+    house = fleet.houses["SM000001"]
+    house.strike(outage, True, Random(1), fleet.now_us)
+    fleet._run_house("SM000001")
     fleet.run(fleet.now_us + (REGISTRATION_PERIOD_S + GRACE_S + 120) * 1_000_000)
     assert fleet.store.number(registered) == 0 and not fleet.head_end.connected("SM000001")
-    fleet._break("SM000001", outage, False)
+    house.strike(outage, False, Random(1), fleet.now_us)
+    fleet._run_house("SM000001")
     fleet.run(fleet.now_us + HOUR_US)
     assert fleet.store.number(registered) and fleet.head_end.connected("SM000001")
 
