@@ -131,7 +131,6 @@ class Recorder:
         self._pulse, self._closing = uint(context, 32), uint(context, 16)
         ends = ((self._end_read, self._reading), (self._end_pulse, self._pulse))
         self._reading_octets = sum(field.size for there, field in ends if there)
-        self._order = context.fmt.data_order
         channels = len(self.set.channels)
         status = channels // 2 + 1 if self._extended else 0
         self._interval_octets = status + channels * self._value.size
