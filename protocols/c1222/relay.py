@@ -258,7 +258,9 @@ class Relay:
         which it did not notice; the relay that it speaks to knows it.
         """
         assert apdu.called is not None
-        is_registered = self.registrar is not None and self.registrar.find(apdu.called) is not None
+        is_registered = self._owner.registered(apdu.called) or (
+            self.registrar is not None and self.registrar.find(apdu.called) is not None
+        )
         relays = self._ways.relays(path) if is_registered or path == self.upstream else ()
         if relays:
             self._forward_by(relays[0], path, apdu, octets, now_us, relays[1:])

@@ -32,6 +32,7 @@ class RelayOwner:
     * ``call``: the same for a title whose way is silent, but perhaps only slow.
     * ``moved``: is told of a title that answered by the way that was looked for.
     * ``learned``: is told of a title whose way was learned from what passed; None: of its loss.
+    * ``registered``: tells of a title on a list of registrations that the owner keeps.
     * ``address_of``: the native address of a path's far end; with True our own, as seen there.
     """
 
@@ -41,6 +42,7 @@ class RelayOwner:
     call: Callable[[ApTitle], bool] = lambda title: False
     moved: Callable[[ApTitle, Hashable], None] = lambda title, path: None
     learned: Callable[[ApTitle, Hashable | None], None] = lambda title, path: None
+    registered: Callable[[ApTitle], bool] = lambda title: False
     address_of: Callable[[Hashable, bool], bytes] = lambda path, own: b""
 
 

@@ -127,11 +127,14 @@ class Collector:
                 seek=lambda title: self.seek(title),
                 call=lambda title: self.seek(title),
                 moved=self._moved,
+                registered=lambda title: self.registered(title),
                 address_of=lambda path, own: self.address_of(path, own),
             ),
         )
         #: Begins to call a node that has no connection; tells whether there is hope.
         self.seek: Callable[[ApTitle], bool] = lambda title: False
+        #: Tells whether a node is registered.
+        self.registered: Callable[[ApTitle], bool] = lambda title: False
         #: Gives where a node said that it can be called, or its datagrams came from.
         self.listens_at: Callable[[ApTitle], NativeAddress | None] = lambda title: None
         #: Gives the native address of a path's far end, or of our own; empty: none.

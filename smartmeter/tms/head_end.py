@@ -100,8 +100,8 @@ class HeadEnd:
         self.collector = Collector(self.meters, calendar, first_id)
         self.collector.listens_at = self.native_address
         self._paths = self.collector.paths
-        self.registrations = Registrations(store, self.collector)
-        self._refusals = Refusals()
+        self.registrations, self._refusals = Registrations(store, self.collector), Refusals()
+        self.collector.registered = lambda title: self.registrations.has(self.meters.esn(title))
 
         # What is asked of them, when, and what it comes to.
         self.polled = PolledSource(store, template)

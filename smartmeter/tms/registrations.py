@@ -51,6 +51,10 @@ class Registrations:
         """Give where a node can be called; None for one that only comes itself."""
         return self._addresses.get(esn)
 
+    def has(self, esn: str | None) -> bool:
+        """Tell whether a node is registered."""
+        return esn in self._lapses
+
     def room_for(self, esn: str, register: Register) -> bool:
         """Tell whether a node may be taken in as what it says that it is."""
         return not told(register) or esn in self.hosts or len(self.hosts) < MAX_HOSTS

@@ -1,5 +1,7 @@
 """A node whose own connection is silent is called where it said that it listens."""
 
+import pytest
+
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.builder import Envelope, build_apdu
 from protocols.c1222.envelope import decode_apdu
@@ -8,6 +10,7 @@ from protocols.c1222.native_address import TCP, UDP, NativeAddress
 from protocols.c1222.node import Node
 from protocols.c1222.registration import ConnectionType, Register, serial_uid
 from protocols.c1222.services import encode_service
+from protocols.psem.codec import encode_request
 from protocols.psem.codes import ResponseCode
 from protocols.psem.services import Identify
 from smartmeter.base.clock import US_PER_S
@@ -152,3 +155,24 @@ def test_an_answer_in_clear_on_another_connection_of_its_host_goes_back_to_who_a
     assert head_end.outgoing() == []
     head_end.receive("its second connection", answer, office.now_us)
     assert head_end.outgoing() == [("the client", answer)]
+
+
+@pytest.mark.parametrize("has_come", [True, False])
+def test_others_reach_a_registered_node_whose_relay_began_anew(has_come: bool) -> None:
+    office, client = Office(number=""), ApTitle.parse(".5")
+    head_end = office.head_end
+    if has_come:
+        asked = Register(FACTORY.title, serial_uid(FACTORY.esn))
+        head_end.store.write_now(lambda c: store_registration(c, FACTORY.esn, asked, None, 1))
+        head_end.registrations.load(0)
+    who = build_apdu(Envelope(3, None, ApTitle.parse(".91")), [encode_request(Identify())])
+    head_end.receive("its relay", who, 0)
+    head_end.outgoing()
+    asking = build_apdu(Envelope(77, FACTORY.title, client), [encode_request(Identify())])
+    head_end.receive("the client", asking, 0)
+    [(path, octets)] = head_end.outgoing()
+    assert (path, octets == asking) == (("its relay", True) if has_come else ("the client", False))
+    if has_come:
+        answer = build_apdu(Envelope(9, client, FACTORY.title, 77), [b"\0\3\1\0\0"])
+        head_end.receive("its relay", answer, 0)
+        assert head_end.outgoing() == [("the client", answer)]
