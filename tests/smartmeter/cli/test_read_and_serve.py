@@ -1,7 +1,6 @@
 """A served meter is read through real ports by the command line."""
 
 import json
-import os
 import resource
 import signal
 import socket
@@ -106,28 +105,19 @@ def test_a_state_folder_belongs_to_one_process_until_it_is_killed(tmp_path: Path
 
 @pytest.mark.parametrize("where", ["pty", "tcp"])
 def test_a_meter_whose_memory_takes_nothing_ends_with_one_clear_error(
-    tmp_path: Path, where: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
-    state, program = tmp_path / "state", [sys.executable, "-m", "smartmeter"]
-    port = str(tmp_path / "meter") if where == "pty" else "127.0.0.1:0"
-    arguments = ("meter", "serve", f"--{where}", port, "--state", str(state))
-    process = subprocess.Popen(
-        [*program, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # Compiled files would be cut off, too, and stay for others.
-        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert process.stdout is not None
-    port = process.stdout.readline().split()[1]
-    # What is kept has no room to grow, as on a full disk.
-    kept = sum(file.stat().st_size for file in state.iterdir())
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (kept, kept))
-    set_it = ("--set", "IDENTIFICATION=POLE 17", "--yes")
-    failed = smartmeter("write", port, "5", *set_it, SMARTMETER_PASSWORD="master")
+    # Compiled files would be cut off, too, and stay for others.
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    state, name = tmp_path / "state", str(tmp_path / "meter") if where == "pty" else "127.0.0.1:0"
+    with meter_process(f"--{where}", name, "--state", str(state)) as (port, process):
+        # What is kept has no room to grow, as on a full disk.
+        kept = sum(file.stat().st_size for file in state.iterdir())
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (kept, kept))
+        set_it = ("--set", "IDENTIFICATION=POLE 17", "--yes")
+        failed = smartmeter("write", port, "5", *set_it, SMARTMETER_PASSWORD="master")
+        _, told = process.communicate(timeout=60)
     assert failed.returncode == 1
-    _, told = process.communicate(timeout=60)
     assert process.returncode == 1 and told.count("\n") == 1, told
     assert "meter.nvram" in told and "free some space" in told
 
