@@ -11,7 +11,7 @@ from functools import partial
 
 from ansi_tables.ssi_tables import Cause, ModuleAlarm
 from smartmeter.ssi import work
-from smartmeter.ssi.memory import Memory
+from smartmeter.ssi.memory import ReadLists
 from smartmeter.ssi.meter_side import Jobs, Priority, Work
 from smartmeter.ssi.outbox import LOG_SET, Outbox
 from smartmeter.ssi.profile_reading import profile_sets
@@ -37,8 +37,8 @@ _Filled = tuple[int, int, list[IntervalPart]]
 class GapFilling:
     """Fills one gap at a time, oldest first; a gap shrinks in the commit of its report."""
 
-    def __init__(self, memory: Memory, reporter: Reporter, outbox: Outbox, door: Jobs) -> None:
-        self._memory, self._reporter = memory, reporter
+    def __init__(self, lists: ReadLists, reporter: Reporter, outbox: Outbox, door: Jobs) -> None:
+        self._lists, self._reporter = lists, reporter
         self._outbox, self._door = outbox, door
         self._under_way = False
         self._not_before_us = 0
@@ -46,23 +46,23 @@ class GapFilling:
 
     def next_us(self) -> int | None:
         """Give when the oldest gap may be filled; None when there is none, or no room."""
-        if not self._memory.lists.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
+        if not self._lists.profile_gaps or self._under_way or self._outbox.room < FILL_ROOM:
             return None
         # Without a spare place what is set aside would give way, and be a gap again.
         return self._not_before_us if self._outbox.spare else None
 
     def start_due(self, now_us: int) -> bool:
         """Begin to fill the oldest gap when there is room; True when a job was begun."""
-        memory, meter, due_us = self._memory, self._reporter.meter, self.next_us()
+        lists, meter, due_us = self._lists, self._reporter.meter, self.next_us()
         if due_us is None or now_us < due_us:
             return False
         assert meter is not None
-        set_nbr, ring_epoch, first, end = memory.lists.profile_gaps[0]
+        set_nbr, ring_epoch, first, end = lists.profile_gaps[0]
         known = (LOG_SET, *profile_sets(meter))
-        if ring_epoch != memory.lists.profile_epoch(set_nbr) or set_nbr not in known:
-            memory.lists.profile_gaps = memory.lists.profile_gaps[1:]
+        if ring_epoch != lists.profile_epoch(set_nbr) or set_nbr not in known:
+            lists.profile_gaps = lists.profile_gaps[1:]
             if set_nbr == LOG_SET:
-                memory.lists.events_missed += end - first
+                lists.events_missed += end - first
                 self._reporter.keep()
             else:
                 text = "a gap cannot be filled: the ring began anew"
@@ -87,25 +87,23 @@ class GapFilling:
     def done(self, read: work.Collected, set_nbr: int, first: int, now_us: int) -> None:
         """Report what was read for a gap; what the meter has no more is told as lost."""
         self._under_way, self._pause_us, self._not_before_us = False, FIRST_RETRY_US, now_us
-        memory, meter = self._memory, self._reporter.meter
-        if not memory.lists.profile_gaps or meter is None:
+        lists, meter = self._lists, self._reporter.meter
+        if not lists.profile_gaps or meter is None:
             return
-        of_set, ring_epoch, begin, end = memory.lists.profile_gaps[0]
+        of_set, ring_epoch, begin, end = lists.profile_gaps[0]
         if (of_set, begin) != (set_nbr, first):
             return
         if not read.profiles and read.log is None:
             self._not_before_us = now_us + REFUSED_US
-            memory.lists.profile_gaps = (
-                memory.lists.profile_gaps[1:] + memory.lists.profile_gaps[:1]
-            )
+            lists.profile_gaps = lists.profile_gaps[1:] + lists.profile_gaps[:1]
             return
         parts = self._entries if set_nbr == LOG_SET else self._intervals
-        reached, oldest, services = parts(read, memory.lists.profile_gaps[0], meter.id)
+        reached, oldest, services = parts(read, lists.profile_gaps[0], meter.id)
         rest = [[set_nbr, ring_epoch, reached, end]] if reached < end else []
-        memory.lists.profile_gaps = rest + memory.lists.profile_gaps[1:]
+        lists.profile_gaps = rest + lists.profile_gaps[1:]
         lost = min(oldest, end) - first
         if lost > 0 and set_nbr == LOG_SET:
-            memory.lists.events_missed += lost
+            lists.events_missed += lost
         elif lost > 0:
             text = "intervals were overwritten unread"
             self._reporter.keep_own(ModuleAlarm.GAP, text, now_us, lost)

@@ -87,7 +87,7 @@ class Parts:
         self.tasks = TaskRunner(
             self.esn, self.memory, self.reporter, self.outbox, calendar, self.known, self.status
         )
-        self.gaps = GapFilling(self.memory, self.reporter, self.outbox, self.known)
+        self.gaps = GapFilling(self.memory.lists, self.reporter, self.outbox, self.known)
         self.link = MeterLink(self.memory, self.reporter, self.tasks.scheduler, now_us)
         self.watching = Watching(self.memory, self.reporter, self.outage, self.known, now_us)
         self.log = LogJudge(self.memory, self.reporter, self.outage, self.factory.optical_user_id)
