@@ -214,7 +214,7 @@ class Module:
             self._starting.hello = False
             parts.reporter.hello(parts.status(), now_us)
             parts.network.poll(now_us)
-        parts.reporter.tell_late(now_us)
+        parts.reporter.tell_kept(now_us)
         utc_s = parts.calendar.utc_s(now_us)
         assert utc_s is not None
         if parts.upgrade.start_due(utc_s):

@@ -115,8 +115,8 @@ class Reporter:
         """Put a report into the outbox, with the cursors as they stand, in one commit.
 
         What gives way to it goes in that commit, and what that carried is remembered (``outbox``).
-        Alarms that were kept with the commit (``keep_own``) are reported right after it.  Gives
-        the report's number; the first one's, where the services take several.
+        Alarms that were kept with the commit (``keep_own``) are reported right after it, or when
+        there is room.  Gives the report's number; the first one's, where the services take several.
         """
         drafts, memory = pack(header, services, urgent), self._memory
         victims = self._outbox.victims(len(drafts))
@@ -134,7 +134,7 @@ class Reporter:
         if given_up:
             self.keep_own(ModuleAlarm.GAP, "there are too many gaps", now_us, given_up)
         number = self._outbox.add(drafts, memory.pages())[0]
-        self.tell_late(now_us)
+        self.tell_kept(now_us)
         return number
 
     def _give_back(self, victim: Entry, now_us: int) -> None:
@@ -170,15 +170,13 @@ class Reporter:
         if waiting[:-MAX_OUTAGES]:
             self.keep_own(ModuleAlarm.OUTBOX_OVERFLOW, "outages were dropped", now_us, 1)
 
-    def tell_late(self, now_us: int) -> None:
-        """Report alarms that were kept with a commit after which none told of them.
+    def tell_kept(self, now_us: int) -> None:
+        """Report alarms that were kept with a commit.
 
         Where that takes the place of no other report, which would be an exception again.
         """
-        if self.alarms.alarm_waits and not self._outbox.victims(1):
-            self._tell_kept(now_us)
-
-    def _tell_kept(self, now_us: int) -> None:
+        if not self.alarms.alarm_waits or self._outbox.victims(1):
+            return
         alarms = self.alarms.take(Disposition.ALARM)
         if alarms:
             told = [write_own(SsiTable.ALARM, value) for value in alarms]
@@ -192,7 +190,7 @@ class Reporter:
             text = f"a report is refused: {cause}"
             self.keep_own(ModuleAlarm.REPORT_REFUSED, text, now_us, number)
         self._outbox.put_aside(number, self._memory.pages())
-        self._tell_kept(now_us)
+        self.tell_kept(now_us)
 
     def waiting_advisories(self) -> list[bytes]:
         """Give the services that carry the advisories which wait, and forget them."""

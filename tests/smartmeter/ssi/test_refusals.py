@@ -136,6 +136,22 @@ def test_a_power_cut_at_any_write_around_a_refused_report_loses_and_doubles_noth
     assert_all_told_once(street)
 
 
+def test_the_alarm_that_tells_of_a_refused_report_does_not_take_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small_outbox(monkeypatch, 12, 4)
+    street = quarter_hourly()
+    street.host.refusing = True
+    raise_alarms(street, 12)
+    parts = street.device.module.parts
+    first = min(parts.outbox.numbers)
+    parts.reporter.set_aside(first, "iar", street.world.now_us)
+    assert len(parts.outbox) == 12 and parts.outbox.set_aside == [first]
+    street.host.refusing = False
+    street.run(2 * HOUR_S)
+    assert (ModuleAlarm.REPORT_REFUSED, first) in told(street) and not len(parts.outbox)
+
+
 def test_reports_that_are_refused_for_long_give_way_to_one_gap_that_is_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
