@@ -347,7 +347,8 @@ class Relay:
         if asked.too != path:
             return
         self._ways.moved(title, asked.went, asked.too, now_us)
-        if asked.too != self.upstream:
+        # Whoever says that it is a relay is asked below, and may answer in clear as any node.
+        if asked.next is None and asked.too != self.upstream:
             self._owner.moved(title, asked.too)
 
     def _return(self, path: Hashable, apdu: Apdu, octets: bytes, now_us: int) -> None:

@@ -176,3 +176,24 @@ def test_others_reach_a_registered_node_whose_relay_began_anew(has_come: bool) -
         answer = build_apdu(Envelope(9, client, FACTORY.title, 77), [b"\0\3\1\0\0"])
         head_end.receive("its relay", answer, 0)
         assert head_end.outgoing() == [("the client", answer)]
+
+
+def test_who_only_says_that_it_is_a_relay_takes_no_nodes_way_from_the_tms() -> None:
+    office, client = Office(number=""), ApTitle.parse(".5")
+    head_end = office.head_end
+    asked = Register(FACTORY.title, serial_uid(FACTORY.esn))
+    head_end.store.write_now(lambda c: store_registration(c, FACTORY.esn, asked, None, 1))
+    head_end.registrations.load(0)
+    for number, path in enumerate(("the relay", "a stranger", "its second connection")):
+        who = Envelope(number, None, ApTitle.parse(f".9{number}"))
+        head_end.receive(path, build_apdu(who, [encode_request(Identify())]), 0)
+    asking = build_apdu(Envelope(77, FACTORY.title, client), [encode_request(Identify())])
+    head_end.outgoing()
+    head_end.receive("the client", asking, 0)
+    assert head_end.outgoing() == [("its second connection", asking)]
+    later_us = 10 * US_PER_S
+    head_end.expire(later_us)
+    assert head_end.outgoing() == [("a stranger", asking)]
+    answer = build_apdu(Envelope(9, client, FACTORY.title, 77), [b"\0\3\1\0\0"])
+    head_end.receive("a stranger", answer, later_us)
+    assert not head_end.connected(FACTORY.esn)
