@@ -102,10 +102,8 @@ class CapturedStreams:
         except ApduRejected:
             stream.foreign += stream.apdus.pending
             stream.apdus = None
-        if found and not self._is_ours(way) and not seems_message(found[0], len(found[0])):
-            rest = stream.apdus.pending if stream.apdus is not None else 0
-            stream.foreign += sum(map(len, found)) + rest
-            stream.apdus, found = None, []
+        while found and not self._is_ours(way) and not seems_message(found[0], len(found[0])):
+            stream.foreign += len(found.pop(0))
         stream.speaks |= bool(found)
         return found
 

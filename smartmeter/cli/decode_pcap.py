@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from protocols.c1222.envelope import APDU_TAG
 from protocols.c1222.native_address import DEFAULT_PORT
 from protocols.errors import PortError
 from protocols.transports.ip_packets import Endpoint
@@ -26,6 +27,9 @@ from smartmeter.cli.frame_c1222 import FrameContext
 from smartmeter.cli.frame_error import FrameError
 from smartmeter.cli.image_file import given_octets
 
+#: Pairs of ends that are known to send each other C12.22 in datagrams.
+MAX_PAIRS = 65_536
+
 
 class CaptureReader:
     """The frames of one capture file, and at their end what was left out of it and why."""
@@ -36,6 +40,7 @@ class CaptureReader:
         self._left_out: Counter[str] = Counter()
         self._others: Counter[str] = Counter()
         self._damage, self._utc_us = "", 0
+        self._pairs: set[frozenset[Endpoint]] = set()
 
     def frames(self) -> Iterator[dict[str, Any]]:
         """Decode frame by frame; click.UsageError when it is no capture."""
@@ -92,14 +97,17 @@ class CaptureReader:
             for apdu in self._streams.offer(segment, packet.cut):
                 yield self._shown(way, apdu)
         elif self._is_ours(way, segment.payload, packet.cut):
-            yield self._shown(way, segment.payload, packet.cut)
+            shown = self._shown(way, segment.payload, packet.cut)
+            if shown["ok"] and len(self._pairs) < MAX_PAIRS:
+                self._pairs.add(frozenset(way))
+            yield shown
         else:
             self._others["UDP without C12.22 in it"] += 1
 
-    @staticmethod
-    def _is_ours(way: Way, payload: bytes, cut: int) -> bool:
-        is_known = DEFAULT_PORT in (way[0][1], way[1][1])
-        return is_known or seems_message(payload, len(payload) + cut)
+    def _is_ours(self, way: Way, payload: bytes, cut: int) -> bool:
+        if DEFAULT_PORT in (way[0][1], way[1][1]) or seems_message(payload, len(payload) + cut):
+            return True
+        return payload[:1] == bytes([APDU_TAG]) and frozenset(way) in self._pairs
 
     def _shown(self, way: Way, apdu: bytes, cut: int = 0) -> dict[str, Any]:
         told = {"protocol": "c1222", "source": _name(way[0]), "destination": _name(way[1])}

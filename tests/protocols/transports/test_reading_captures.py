@@ -342,6 +342,16 @@ def test_what_only_begins_with_the_same_octet_on_others_ports_is_other_traffic(
     assert told(tmp_path, pcap([udp(20_000, MESSAGE)], cut=50))[1][0]["reason"] == "cut-by-capture"
 
 
+def test_broken_messages_among_others_are_told_on_any_port(tmp_path: Path) -> None:
+    broken = MESSAGE + b"\0"
+    status, frames, _ = told(tmp_path, pcap([udp(20_000, MESSAGE), udp(20_000, broken)]))
+    assert status == 1 and frames[1]["reason"] == "trailing-bytes"
+    sent = b"\x60\x03\x80\1\0" + MESSAGE
+    head = struct.pack(">HHIIBBHHH", 20_000, 4000, 9, 0, 0x50, 0x18, 9, 0, 0)
+    status, frames, words = told(tmp_path, pcap([ipv4(head + sent, TCP)]))
+    assert (status, len(frames)) == (1, 1) and "5 octets" in words
+
+
 def test_a_large_capture_is_shown_as_json_without_being_kept(tmp_path: Path) -> None:
     file = tmp_path / "capture"
     file.write_bytes(pcap([WHOLE] * 500))
