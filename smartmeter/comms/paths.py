@@ -214,8 +214,10 @@ def datagram_came(
 def native_address_of(path: Path, own: bool) -> bytes:
     """Give where a path's far end is, or where it came to, as C12.22 over IP writes it.
 
-    Nothing for a carrier without IP addresses.
+    Nothing for a far end on another carrier: a broker's address is that of many nodes, and of none.
     """
+    if not own and not isinstance(path, TcpPath | UdpPath):
+        return b""
     host, port = path.local if own else path.remote
     try:
         if own and ipaddress.ip_address(host).is_unspecified:

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiomqtt
 import pytest
@@ -19,9 +19,10 @@ from smartmeter.comms import mqtt_carrier
 from smartmeter.comms.bearer import BearerSettings
 from smartmeter.comms.carrier import carrying
 from smartmeter.comms.mqtt import MqttBearer
-from smartmeter.comms.mqtt_carrier import MqttCarrier
+from smartmeter.comms.mqtt_carrier import MqttCarrier, MqttPath
 from smartmeter.comms.mqtt_client import MAX_PACKET_OCTETS, WINDOW, broker_session
 from smartmeter.comms.mqtt_topics import Broker as Place
+from smartmeter.comms.paths import native_address_of
 from smartmeter.comms.standing import Standing
 from smartmeter.comms.tls import TlsFiles
 from tests.protocols.c1222.conversation import READ_1, request
@@ -256,6 +257,18 @@ async def test_many_at_once_arrive_in_order_with_several_unconfirmed(
     assert handler.seen == asked
     ids = [decode_apdu(octets).called_invocation_id for octets in arrived]
     assert ids == list(range(1, 201)) and 2 < max(under_way) <= 2 * WINDOW
+
+
+async def test_the_address_of_a_broker_is_that_of_no_node(broker: Broker) -> None:
+    handler = Answering()
+    async with (
+        carrying([MqttCarrier(settings(broker), LIMIT)], handler),
+        connected(MqttBearer(settings(broker))) as (connection, arrived, _),
+    ):
+        connection.send(request([READ_1]))
+        await until(lambda: arrived)
+    [path] = handler.paths
+    assert native_address_of(cast(MqttPath, path), False) == b"", "many nodes are behind it"
 
 
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
