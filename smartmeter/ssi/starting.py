@@ -64,10 +64,10 @@ class Starting:
             if parts.life.has(error):
                 parts.reporter.raise_own(code, text, now_us)
         self.tell_upgrade(now_us)
-        parts.tasks.go_on()
         parts.link.answered(now_us)
         if not parts.memory.resets.reset_told:
             parts.tasks.report_reset(now_us)
+        parts.tasks.go_on()
         if parts.outage.mains_on:
             # The meter may have been long in answering, and the TMS in telling its time.
             parts.power.back(now_us, parts.started_us)

@@ -29,10 +29,12 @@ from smartmeter.ssi.module import Module
 from smartmeter.ssi.states import ErrorCode
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
+    FACTORY,
     GENERAL,
     Street,
     command,
     decoded,
+    failing_memory,
     own_read,
     own_write,
     raise_alarms,
@@ -133,6 +135,21 @@ def test_a_power_cut_at_any_write_of_a_reset_resets_once_and_tells_nothing_wrong
     street.run(2 * HOUR_S)
     assert street.device.meter.metering.registers.resets == 1
     assert alarm_codes(street) == []
+    assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
+
+
+@pytest.mark.parametrize("fails_in", range(1, 7))
+def test_an_ordered_reset_is_done_once_and_told_once_whichever_write_fails(fails_in: int) -> None:
+    yearly = {"KIND": ScheduleKind.ONCE, "ONCE_TIME": EPOCH_S + 365 * DAY_S}
+    street = provisioned(schedule(TASK=Task.DEMAND_RESET, **yearly))
+    memory = failing_memory(street)
+    memory.fails_in = fails_in
+    order = own_write(SsiTable.COMMAND, command(Command.REPORT_NOW, SCHEDULE_NBR=1))
+    street.host.node.request([order], FACTORY.title, "link", street.world.now_us, key_id=0)
+    street.run(60)
+    street.device.restart(street.world.now_us)
+    street.run(600)
+    assert street.device.meter.metering.registers.resets == 1
     assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
 
 
