@@ -37,10 +37,13 @@ class DemandResets:
         last_s = self._memory.reset_s
         return self._memory.reset_open or not last_s or abs(utc_s - last_s) >= INTERVAL_S
 
-    def begin(self, utc_s: int) -> None:
-        """Take note that a reset is meant; the meter is not asked yet."""
+    def begin(self, utc_s: int, due_s: int) -> None:
+        """Take note that a reset is meant; the meter is not asked yet.
+
+        One that was due before the last one was begun is that one, however long ago that is.
+        """
         memory = self._memory
-        if abs(utc_s - memory.reset_s) >= INTERVAL_S:
+        if abs(utc_s - memory.reset_s) >= INTERVAL_S and due_s > memory.reset_s:
             memory.reset_open = False
         if not memory.reset_open:
             memory.reset_before_s = memory.reset_s

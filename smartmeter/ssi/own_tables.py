@@ -312,7 +312,7 @@ class OwnTables:
             tasks.resets.give_up()
         elif not tasks.resets.may_begin(utc_s):
             return ResponseCode.onp
-        tasks.resets.begin(utc_s)
+        tasks.resets.begin(utc_s, utc_s)
         try:
             yield from tasks.resets.script(meter, 0x77, limits)
         except ProtocolError as error:

@@ -168,7 +168,7 @@ class TaskRunner:
         assert meter is not None
         match run.schedule["TASK"]:
             case Task.DEMAND_RESET:
-                self.resets.begin(utc_s)
+                self.resets.begin(utc_s, run.due_s)
                 return partial(self.resets.script, meter, run.due_s)
             case Task.SELF_READ:
                 self._memory.resets.self_read_s = utc_s

@@ -153,6 +153,35 @@ def test_an_ordered_reset_is_done_once_and_told_once_whichever_write_fails(fails
     assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
 
 
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_a_reset_whose_answer_is_lost_is_done_once_also_where_the_meter_is_away_for_days(
+    ordered: bool, restarts: bool
+) -> None:
+    street = Street(baud=9600)
+    street.run(30)
+    day = 15 if ordered else 1
+    monthly = {"KIND": ScheduleKind.MONTHLY, "DAY": day, "AT_MINUTE": 5}
+    street.provision(SCHEDULES=schedules(schedule(TASK=Task.DEMAND_RESET, **monthly)))
+    meter, tasks = street.device.meter, street.device.module.parts.tasks
+    if ordered:
+        assert tasks.order(1, street.world.now_us)
+        street.device.expire(street.world.now_us)
+    assert street.world.run(
+        street.world.now_us + HOUR_S * US_PER_S, lambda: meter.metering.registers.resets == 1
+    )
+    meter.mains(False, street.world.now_us)
+    street.device._line.clear()
+    street.run(40)
+    if restarts:
+        street.device.restart(street.world.now_us)
+    street.run(2 * DAY_S)
+    meter.mains(True, street.world.now_us)
+    street.run(HOUR_S)
+    assert meter.metering.registers.resets == 1
+    assert not street.device.module.parts.memory.resets.reset_open
+
+
 @pytest.mark.parametrize("lost", ["request", "answer"])
 def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
     """What the meter has done is found out when it answers again: by its own count of resets."""
