@@ -140,6 +140,15 @@ class AnswersDue:
             found.append((one, way))
         return found
 
+    def is_looked_for(self, key: Key, came: Hashable, apdu: Apdu) -> bool:
+        """Tell whether a request is on its round of the relays, begun from another path.
+
+        Another one may bear its key, as anybody can write that.
+        """
+        others = [self._asked[key, one] for one in self._askers.get(key, ()) if one != came]
+        same = (one for one in others if one.apdu.user_information == apdu.user_information)
+        return any(one.next is not None for one in same)
+
     def is_second_try(self, key: Key, way: Hashable) -> bool:
         """Tell whether what goes by a way has gone another before, and may be answered there, or
         has been."""

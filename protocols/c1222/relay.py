@@ -255,13 +255,16 @@ class Relay:
         """Ask the relays below, one after the other, for a node that must be somewhere.
 
         The way to a node of datagrams went with a connection, or with the memory of a start, of
-        which it did not notice; the relay that it speaks to knows it.
+        which it did not notice; the relay that it speaks to knows it.  What a relay that was
+        asked brings back goes round no more: that relay takes us for its way up, by another path.
         """
         assert apdu.called is not None
         is_registered = self._owner.registered(apdu.called) or (
             self.registrar is not None and self.registrar.find(apdu.called) is not None
         )
         relays = self._ways.relays(path) if is_registered or path == self.upstream else ()
+        if self._ways.is_relay(path) and self._due.is_looked_for(_key_of(apdu), path, apdu):
+            relays = ()
         if relays:
             self._forward_by(relays[0], path, apdu, octets, now_us, relays[1:])
         else:

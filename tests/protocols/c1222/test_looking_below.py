@@ -13,6 +13,7 @@ from protocols.c1222.relay import Relay
 from protocols.c1222.services import encode_service
 from protocols.psem.services import Identify
 from tests.protocols.c1222.conversation import (
+    HOST,
     KEY_ID,
     METER,
     NOW_US,
@@ -124,6 +125,24 @@ def test_a_relay_whose_connection_has_ended_meanwhile_is_not_waited_for() -> Non
     net.settle()
     [event] = net.host.events()
     assert isinstance(event, ResponseArrived) and event.responses[0][0] == 0
+
+
+def test_a_search_that_a_relay_brings_back_goes_round_no_more() -> None:
+    net = Anew()
+    net.starts_anew("master")
+    net.host.request([READ_1], METER, "master", net.now_us, key_id=KEY_ID)
+    [(_, octets)] = net.host.outgoing()
+    net.master.receive("host", octets, net.now_us)
+    assert net.master.outgoing() == [("other", octets)]
+    net.master.receive("second", octets, net.now_us)  # the same relay, by a later path
+    [(path, _)] = net.master.outgoing()
+    assert path == "second" and net.master.counts["answered netr"] == 1
+    forged = request([encode_service(Identify())], 77, called=METER, calling=HOST)
+    net.master.receive("a stranger", forged, net.now_us)
+    net.master.outgoing()
+    true = request([READ_1], 77, called=METER, calling=HOST)
+    net.master.receive("second", true, net.now_us)
+    assert net.master.outgoing() == [("other", true)], "another may write its title and id"
 
 
 def test_who_is_nowhere_is_told_of_when_all_relays_were_asked() -> None:
