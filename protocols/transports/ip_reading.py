@@ -18,6 +18,8 @@ _SYN = 2
 #: Headers between IP and what it carries, by its version: hop-by-hop, routing, destination.
 _EXTENSIONS = {4: (AUTHENTICATION,), 6: (0, 43, 60, AUTHENTICATION)}
 _FRAGMENT = 44
+#: What the fragments of one packet have in common.
+_Key = tuple[int, int, bytes, bytes, int | None]
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,12 @@ class _Parts:
     bodies: dict[int, bytes] = field(default_factory=dict)
     size: int | None = None
 
-    def may_be_of(self, port: int) -> bool:
+    def may_be_of(self, port: int, version: int, protocol: int) -> bool:
         """Tell whether a port is at either end, as far as it was captured."""
-        head = self.bodies.get(0)
-        return head is None or port.to_bytes(2, "big") in (head[:2], head[2:4])
+        protocol, head = _behind_extensions(version, protocol, self.bodies.get(0, b""))
+        if len(head) < 4 or protocol in _EXTENSIONS[version]:
+            return True
+        return port.to_bytes(2, "big") in (head[:2], head[2:4])
 
     def whole(self) -> bytes | None:
         """Give the whole, if it is."""
@@ -60,15 +64,15 @@ class IpReader:
     """Gives what packets carry over TCP and UDP."""
 
     def __init__(self) -> None:
-        self._parts: OrderedDict[tuple[object, ...], _Parts] = OrderedDict()
+        self._parts: OrderedDict[_Key, _Parts] = OrderedDict()
         #: Packets that are whole: a recorder on several interfaces gives their fragments again.
-        self._done: OrderedDict[tuple[object, ...], _Parts] = OrderedDict()
+        self._done: OrderedDict[_Key, _Parts] = OrderedDict()
         self._forgotten = 0
 
     def unfinished(self, port: int) -> int:
         """Give how many packets lack fragments, of those that can be to or from a port."""
         return self._forgotten + sum(
-            (key[0] in _EXTENSIONS[6] or parts.may_be_of(port)) and not self._is_repeated(key)
+            parts.may_be_of(port, key[0], key[1]) and not self._is_repeated(key)
             for key, parts in self._parts.items()
         )
 
@@ -99,7 +103,7 @@ class IpReader:
     def _joined(self, ip: _Ip) -> bytes | None:
         if ip.offset + len(ip.body) > MAX_PACKET_OCTETS:
             return None
-        key = (ip.protocol, ip.source, ip.destination, ip.fragment_id)
+        key = (ip.version, ip.protocol, ip.source, ip.destination, ip.fragment_id)
         parts = self._parts.setdefault(key, _Parts())
         parts.bodies[ip.offset] = ip.body
         if not ip.more:
@@ -116,7 +120,7 @@ class IpReader:
             del self._parts[oldest]
         return whole
 
-    def _is_repeated(self, key: tuple[object, ...]) -> bool:
+    def _is_repeated(self, key: _Key) -> bool:
         """Tell whether the parts of a packet are those of one that was whole before."""
         done = self._done.get(key)
         return done is not None and self._parts[key].bodies.items() <= done.bodies.items()

@@ -194,6 +194,7 @@ def test_what_is_cut_into_fragments_may_begin_with_extensions(
             packet = ipv6(struct.pack(">BBHI", kind, 0, at | more, 9) + part, 44)
         found.append(reader.read(packet))
         assert reader.unfinished(1153) == more
+        assert reader.unfinished(53) == 0, "the ports behind the extensions are known"
     assert found[0] is None and found[1] is not None and found[1].payload == MESSAGE
 
 
