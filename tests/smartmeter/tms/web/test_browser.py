@@ -69,7 +69,11 @@ return cause !== undefined && cause !== null;
 """
 #: The widest name that a SmartMeter may have.
 WIDEST = "W" * 16
-FOCUS = "window.chosen = document.querySelector('td a'); window.chosen.focus()"
+#: In the list of all SmartMeters: from that of the late and silent before it rows come and go.
+FOCUS = """
+window.chosen = [...document.querySelectorAll('table')].at(-1).querySelector('td a');
+window.chosen.focus();
+"""
 HAS_FOCUS = "return document.activeElement === window.chosen"
 #: As another tab would; and as a start of the TMS would, with which all sessions end.
 LOGGED_OUT = "fetch('/logout', {method: 'POST'})"
