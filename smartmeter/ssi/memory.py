@@ -205,7 +205,7 @@ class Memory:
     marked: dict[str, list[int]] = field(default_factory=dict)
     #: Runs that the TMS has asked for out of turn and that are not done: schedule, when, and the
     #: task that it had.
-    runs_asked: list[list[int]] = field(default_factory=list)
+    orders: list[list[int]] = field(default_factory=list)
     next_alarm: int = 1
     advisories: list[str] = field(default_factory=list)
     acknowledged_s: int = 0

@@ -82,8 +82,8 @@ class TaskRunner:
         """Take the schedules; orders of those that are gone, or have another task, are not kept."""
         self.scheduler.configure(schedules, zone, utc_s)
         tasks = {one["SCHEDULE_NBR"]: one["TASK"] for one in schedules if one["ENABLED"]}
-        orders = self._memory.runs_asked
-        self._memory.runs_asked = [one for one in orders if tasks.get(one[0]) == one[2]]
+        orders = self._memory.orders
+        self._memory.orders = [one for one in orders if tasks.get(one[0]) == one[2]]
 
     def run_now(self, schedule_nbr: int, now_us: int) -> None:
         """Run a schedule out of turn: what it looks for has just happened."""
@@ -99,14 +99,14 @@ class TaskRunner:
             return False
         memory, asked_s = self._memory, self._reporter.utc_s(now_us)
         if self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s):
-            others = [one for one in memory.runs_asked if one[0] != schedule_nbr]
-            memory.runs_asked = [*others, [schedule_nbr, asked_s, schedule["TASK"]]]
+            others = [one for one in memory.orders if one[0] != schedule_nbr]
+            memory.orders = [*others, [schedule_nbr, asked_s, schedule["TASK"]]]
             self._reporter.keep()
         return True
 
     def go_on(self) -> None:
         """After a start: run what was ordered before it and not done."""
-        for schedule_nbr, asked_s, _ in self._memory.runs_asked:
+        for schedule_nbr, asked_s, _ in self._memory.orders:
             self._ask(schedule_nbr, Cause.ON_DEMAND, asked_s)
 
     def _ask(self, schedule_nbr: int, cause: Cause, asked_s: int) -> bool:
@@ -204,8 +204,8 @@ class TaskRunner:
         """Note that a run's outcome is being made durable."""
         self.scheduler.mark(run)
         if run.asked:
-            done, orders = [run.number, run.due_s], self._memory.runs_asked
-            self._memory.runs_asked = [one for one in orders if one[:2] != done]
+            done, orders = [run.number, run.due_s], self._memory.orders
+            self._memory.orders = [one for one in orders if one[:2] != done]
 
     def _read(self, run: Run) -> None:
         if run is self._reading:

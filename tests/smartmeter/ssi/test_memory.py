@@ -19,7 +19,7 @@ PAGE = {
     "events_judged": 10,
     "marks": {"1": 900},
     "marked": {"1": [0, 15, 0, 0, 0]},
-    "runs_asked": [[2, 1800, 1]],
+    "orders": [[2, 1800, 1]],
     "watch": {"1": [True, "05"]},
     "watched": {"1": "23 NBR_DEMAND_RESETS 0"},
     "faults_told": ["monitor 2: none"],

@@ -1,5 +1,6 @@
 """The scheduler between runs: what fails is tried again, and nothing is asked of an idle one."""
 
+import json
 from itertools import count
 from typing import Any
 
@@ -17,8 +18,10 @@ from ansi_tables.ssi_tables import (
 from protocols.c1218.client import Exchanged
 from smartmeter.base.clock import US_PER_S
 from smartmeter.base.zone import UTC_ZONE
+from smartmeter.ssi.memory import MEMORY_PAGE
 from smartmeter.ssi.meter_side import MAX_JOBS, Priority
 from smartmeter.ssi.scheduler import Run, Scheduler
+from smartmeter.ssi.states import State
 from tests.smartmeter.ssi.host import (
     EPOCH_US,
     Street,
@@ -112,7 +115,19 @@ def test_a_run_on_demand_comes_once_however_often_the_module_restarts_before_and
         run_bounded(street, 300)
     causes = [report.header["CAUSE"] for report in street.host.reports]
     assert causes.count(Cause.ON_DEMAND) == 1
-    assert not street.device.module.parts.memory.runs_asked
+    assert not street.device.module.parts.memory.orders
+
+
+def test_orders_that_an_earlier_version_kept_in_another_form_stop_no_module() -> None:
+    street = away_street(KIND=ScheduleKind.DAILY)
+    device = street.device
+    members = json.loads(device.nvram.get(MEMORY_PAGE) or b"{}")
+    page = json.dumps(members | {"runs_asked": [[1, 1800]]}).encode()
+    device.nvram.commit({MEMORY_PAGE: page})
+    device.restart(street.world.now_us)
+    device.meter.mains(True, street.world.now_us)
+    street.run(600)
+    assert device.module.state is State.PROVISIONED
 
 
 @pytest.mark.parametrize("between", [{"ENABLED": 0}, {}])
@@ -128,7 +143,7 @@ def test_a_run_on_demand_is_not_done_as_what_its_schedule_becomes(between: dict[
     street.device.meter.mains(True, street.world.now_us)
     street.run(600)
     memory = street.device.module.parts.memory
-    assert not memory.resets.reset_s and not memory.runs_asked
+    assert not memory.resets.reset_s and not memory.orders
 
 
 def test_a_run_that_is_due_when_one_is_asked_for_is_not_taken_for_it() -> None:
@@ -137,12 +152,12 @@ def test_a_run_that_is_due_when_one_is_asked_for_is_not_taken_for_it() -> None:
     street.provision(SCHEDULES=schedules(schedule(KIND=ScheduleKind.DAILY)))
     tasks, memory = street.device.module.parts.tasks, street.device.module.parts.memory
     assert tasks.order(1, street.world.now_us)
-    orders = list(memory.runs_asked)
+    orders = list(memory.orders)
     asked_s = orders[0][1]
     due = Run(schedule(TASK=Task.CLOCK_CHECK), asked_s, Cause.SCHEDULE)
     now_us = street.world.now_us
     tasks.done(due, asked_s, Exchanged(now_us, now_us), now_us)
-    assert memory.runs_asked == orders
+    assert memory.orders == orders
 
 
 def test_a_run_that_is_skipped_after_it_failed_keeps_nobody_busy() -> None:
