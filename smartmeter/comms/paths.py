@@ -214,9 +214,10 @@ def datagram_came(
 def native_address_of(path: Path, own: bool) -> bytes:
     """Give where a path's far end is, or where it came to, as C12.22 over IP writes it.
 
-    Nothing for a far end on another carrier: a broker's address is that of many nodes, and of none.
+    Nothing on other carriers: a broker's address is that of many nodes, and of none; nor are we
+    there at an address of IP, and the name of a broker, or a telephone number, is not looked up.
     """
-    if not own and not isinstance(path, TcpPath | UdpPath):
+    if not isinstance(path, TcpPath | UdpPath):
         return b""
     host, port = path.local if own else path.remote
     try:

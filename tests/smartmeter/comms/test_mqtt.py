@@ -269,6 +269,7 @@ async def test_the_address_of_a_broker_is_that_of_no_node(broker: Broker) -> Non
         await until(lambda: arrived)
     [path] = handler.paths
     assert native_address_of(cast(MqttPath, path), False) == b"", "many nodes are behind it"
+    assert native_address_of(cast(MqttPath, path), True) == b"", "nor are we at port 0 of UDP"
 
 
 async def test_the_second_head_end_of_a_topic_takes_the_place_of_the_first(broker: Broker) -> None:
