@@ -219,8 +219,11 @@ class Scheduler:
         self._free(run)
         if not self._runs(number):
             return
-        if run.asked:
-            self.ask(run)
+        if run.asked and not self.ask(run):
+            # Of orders that are the same the last one is kept (``TaskRunner.order``).
+            same = [one for one in self._asked if one.schedule == run.schedule]
+            last = max(run, *same, key=lambda one: one.due_s)
+            self._asked = [one for one in self._asked if one not in same] + [last]
         pause_us = min(self._retry.get(number, (0, FIRST_RETRY_US // 2))[1] * 2, MAX_RETRY_US)
         self._retry[number] = (now_us + pause_us, pause_us)
 

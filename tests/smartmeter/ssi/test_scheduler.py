@@ -118,6 +118,29 @@ def test_a_run_on_demand_comes_once_however_often_the_module_restarts_before_and
     assert not street.device.module.parts.memory.orders
 
 
+def test_two_orders_while_the_meter_is_away_leave_none_for_the_next_start() -> None:
+    street = away_street(KIND=ScheduleKind.DAILY)
+    for _ in range(2):
+        street.run(60)
+        now = own_write(SsiTable.COMMAND, command(Command.REPORT_NOW, SCHEDULE_NBR=1))
+        assert street.ask(now) == [b"\0"]
+    street.device.meter.mains(True, street.world.now_us)
+    street.run(600)
+    assert not street.device.module.parts.memory.orders
+
+
+@pytest.mark.parametrize("fails_first", [0, 1])
+def test_of_equal_runs_that_fail_the_last_one_asked_for_is_tried_again(fails_first: int) -> None:
+    one = schedule(KIND=ScheduleKind.DAILY)
+    found = scheduler(one)
+    runs = [Run(one, BEGIN_S + number, Cause.ON_DEMAND, asked=True) for number in range(2)]
+    for run in runs:
+        assert found.ask(run) and found.due(BEGIN_S, 0) == [run]
+    for number in (fails_first, 1 - fails_first):
+        found.failed(runs[number], 0)
+    assert found.due(BEGIN_S, HOUR_S * US_PER_S) == [runs[1]]
+
+
 def test_orders_that_an_earlier_version_kept_in_another_form_stop_no_module() -> None:
     street = away_street(KIND=ScheduleKind.DAILY)
     device = street.device
