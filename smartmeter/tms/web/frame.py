@@ -48,7 +48,7 @@ _ONE_LINE = frozenset(
 _WORDS = frozenset(("cause", "contents", "reason", "text", "what", "model", "title"))
 _CELLS = {
     **dict.fromkeys(_ONE_LINE, "white-space: nowrap"),
-    **dict.fromkeys(_WORDS, "overflow-wrap: anywhere; min-width: min(8rem, 20vw)"),
+    **dict.fromkeys(_WORDS, "overflow-wrap: anywhere; min-width: min(8rem, 24vw)"),
 }
 #: Lines behind a chart, on light and on dark.
 GRID = "#8888884d"
