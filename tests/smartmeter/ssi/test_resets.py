@@ -118,6 +118,13 @@ def test_an_ordered_reset_is_done_once_and_told_once_whichever_write_fails(fails
     assert len([r for r in street.host.reports if any(n == 25 for n, _ in r.parts)]) == 1
 
 
+def lose_meter(street: Street) -> None:
+    """Take the meter's mains away, with what is on the line, until its module gives it up."""
+    street.device.meter.mains(False, street.world.now_us)
+    street.device._line.clear()
+    street.run(40)
+
+
 @pytest.mark.parametrize("restarts", [False, True])
 @pytest.mark.parametrize("ordered", [False, True])
 def test_a_reset_whose_answer_is_lost_is_done_once_also_where_the_meter_is_away_for_days(
@@ -135,9 +142,7 @@ def test_a_reset_whose_answer_is_lost_is_done_once_also_where_the_meter_is_away_
     assert street.world.run(
         street.world.now_us + HOUR_S * US_PER_S, lambda: meter.metering.registers.resets == 1
     )
-    meter.mains(False, street.world.now_us)
-    street.device._line.clear()
-    street.run(40)
+    lose_meter(street)
     if restarts:
         street.device.restart(street.world.now_us)
     street.run(2 * DAY_S)
@@ -159,9 +164,7 @@ def test_a_reset_whose_answer_the_line_loses_is_done_once(lost: str) -> None:
         "answer": lambda: meter.metering.registers.resets == 1,
     }
     assert street.world.run(street.world.now_us + HOUR_S * US_PER_S, lose_at[lost])
-    meter.mains(False, street.world.now_us)
-    street.device._line.clear()
-    street.run(40)
+    lose_meter(street)
     meter.mains(True, street.world.now_us)
     street.run(HOUR_S)
     assert meter.metering.registers.resets == 1
@@ -180,9 +183,7 @@ def test_a_self_read_whose_answer_the_line_loses_is_done_once(lost: str) -> None
         "answer": lambda: reads.added == 1,
     }
     assert street.world.run(street.world.now_us + 2 * HOUR_S * US_PER_S, lose_at[lost])
-    meter.mains(False, street.world.now_us)
-    street.device._line.clear()
-    street.run(40)
+    lose_meter(street)
     meter.mains(True, street.world.now_us)
     street.run(HOUR_S // 2)
     assert reads.added == 1
