@@ -111,8 +111,8 @@ def _log(tables: Snapshot, number: int) -> Notes:
 
 
 def _clock(tables: Snapshot, number: int) -> Notes:
-    rules = clock_rules(tables)
-    moment = rules.moment(tables[number].CLOCK_CALENDAR)
+    rules, record = clock_rules(tables), tables[number]
+    moment = rules.moment(record.CLOCK_CALENDAR, bool(record.TIME_DATE_QUAL.DST_FLAG))
     if moment is not None:
         yield "CLOCK_CALENDAR", moment.isoformat(" ") + (f"; {rules.note}" if rules.note else "")
 

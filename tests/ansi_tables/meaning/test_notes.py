@@ -47,6 +47,15 @@ def test_a_call_of_a_procedure_and_its_answer_are_told() -> None:
     assert notes_on(meter, 7)["PARM_RCD"] == ""
 
 
+def test_the_clock_in_the_second_of_two_equal_hours_is_told_as_it_says_itself() -> None:
+    meter = Snapshot(METER.images)
+    meter.images[52] = bytes([26, 11, 1, 1, 30, 0, METER.images[52][6] & ~8])
+    meter.images[55] = meter.images[52] + bytes(2)
+    told = "2026-11-01 01:30:00-05:00"
+    assert str(meter.clock().now) == told
+    assert notes_on(meter, 52)["CLOCK_CALENDAR"] == notes_on(meter, 55)["CLOCK_CALENDAR"] == told
+
+
 def test_what_cannot_be_told_is_left_out() -> None:
     meter = Snapshot({0: METER.images[0], 23: b""})
     assert notes_on(meter, 23) == notes_on(meter, 64) == notes_on(meter, 6) == {}
