@@ -75,10 +75,12 @@ def posted(call: Initiate, result: Result, context: Context) -> bytes | None:
     return encode_response(answer, context)
 
 
-def unreadable(initiate: bytes, formats: DeviceFormat, offered: Container[int]) -> bytes:
+def unreadable(initiate: bytes, formats: DeviceFormat, offered: Container[int]) -> bytes | None:
     """Answer parameters that cannot be read: 6 for a procedure that is not offered, else 2."""
     head = initiate[:INITIATE_OCTETS].ljust(INITIATE_OCTETS, b"\0")
-    number = int.from_bytes(head[:2], formats.data_order) & 0x0FFF
+    selector, number = divmod(int.from_bytes(head[:2], formats.data_order), 0x1000)
+    if selector == NEVER_POST:
+        return None
     known = number in offered
     return head + bytes([ResultCode.INVALID_PARAMETER if known else ResultCode.UNRECOGNIZED])
 

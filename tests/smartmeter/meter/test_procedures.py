@@ -55,6 +55,16 @@ def test_a_selector_says_whether_an_answer_is_posted() -> None:
     assert run(bench, 11, selector=9)[0] == 2
 
 
+def test_a_selector_says_so_for_parameters_that_cannot_be_read_as_well() -> None:
+    bench = Bench()
+    before = bench.meter.table(8, 0)
+    for selector, posted in ((2, False), (1, True), (0, True)):
+        initiate = (selector << 12 | 4).to_bytes(2, bench.meter.program.formats.data_order)
+        bench.meter.write_table(7, initiate + b"\x01", 0)  # without TBL_LIST
+        after = bench.meter.table(8, 0)
+        assert after == (initiate + b"\x01\x02" if posted else before), selector
+
+
 def test_the_log_names_the_procedure_that_ran_as_a_procedure_and_no_table() -> None:
     bench = Bench()
     run(bench, 11)
