@@ -11,7 +11,7 @@ import io
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -111,7 +111,15 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[Path]:
     there stays until then, or for good.  Kill -9 and a power cut leave it there, for who writes to
     the same name a day later to take away.  OSError as it comes: callers know what helps.
     """
-    path = Path(os.path.realpath(path))
+    with _filled(
+        Path(os.path.realpath(path)), mode, lambda beside, path: beside.replace(path)
+    ) as new:
+        yield new
+
+
+@contextmanager
+def _filled(path: Path, mode: int, take: Callable[[Path, Path], object]) -> Iterator[Path]:
+    """Give a new file beside a name to fill; ``take`` gives it that name when it is filled."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     beside.unlink(missing_ok=True)  # in a container, who was killed had the same number
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -122,7 +130,7 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[Path]:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)  # Windows gives no name to a file that is open
-        beside.replace(path)
+        take(beside, path)
     finally:
         beside.unlink(missing_ok=True)
     sync_folder(path.parent)
@@ -131,12 +139,28 @@ def replacing(path: Path, mode: int = 0o600) -> Iterator[Path]:
 def write_new(path: Path, octets: bytes, mode: int = 0o600) -> None:
     """Write a file that is not there yet, as ``replacing`` does: whole and on the medium, or not.
 
-    FileExistsError where one is there, another OSError where there can be none.
+    FileExistsError where one is there, also one that another process has just made; another
+    OSError where there can be none.
     """
+    _refuse_taken(path)
+    with _filled(path, mode, _take_free) as beside:
+        beside.write_bytes(octets)
+
+
+def _take_free(beside: Path, path: Path) -> None:
+    """Give a file a name that no other has; FileExistsError."""
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system where a file has one name: who comes between is not seen
+        _refuse_taken(path)
+        beside.replace(path)
+
+
+def _refuse_taken(path: Path) -> None:
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    with replacing(path, mode) as beside:
-        beside.write_bytes(octets)
 
 
 def _remove_forgotten(path: Path, now_s: float) -> None:

@@ -189,3 +189,27 @@ def test_a_new_file_that_others_may_read_is_as_the_umask_lets_it_be(
     finally:
         os.umask(before)
     assert (tmp_path / "public").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_another_process_makes_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    path, free = tmp_path / "key", tmp_path / "free"
+    synchronise = os.fsync
+
+    def beaten(descriptor: int) -> None:
+        path.write_text("the other's")
+        synchronise(descriptor)
+
+    def refused(source: Path, target: Path) -> None:
+        raise PermissionError  # as a file system says it where a file has one name
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refused)
+    write_new(free, b"made")
+    monkeypatch.setattr(os, "fsync", beaten)
+    with pytest.raises(FileExistsError):
+        write_new(path, b"ours")
+    assert path.read_text() == "the other's" and free.read_text() == "made"
+    assert sorted(os.listdir(tmp_path)) == ["free", "key"]
