@@ -11,6 +11,7 @@ import os
 import secrets
 import string
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,13 @@ from protocols.transports.names import open_port
 from protocols.transports.pump import MeterPort
 from protocols.transports.serial_port import local_ports
 from smartmeter.base.errors import SettingsError, SmartMeterError, StorageError
-from smartmeter.base.file import write_new
+from smartmeter.base.file import read_file, read_text, write_new
 from smartmeter.comms.bearers import check_address
 from smartmeter.ssi.factory import MAX_ESN, Factory, TmsAddress, relative_title
 
+KEY_OCTETS = 16
+#: Of a shipment file or key that an init has left.
+MAX_LEFT_OCTETS = 1 << 20
 LOOKED_AT = (0, 1, 3, 5, 52)
 _ALPHABET = string.digits + string.ascii_uppercase
 USER = b"SSI"
@@ -104,9 +108,10 @@ def write_files(
 ) -> list[Path]:
     """Write gateway.toml, a key a module, and shipment.csv; nothing that is there is replaced.
 
-    ``data`` is where the gateway will keep what it reads; it is not made here.
-    Gives the files, the settings first; SmartMeterError when there is no meter,
-    SettingsError when there is no name for its module.
+    The settings come last: what is there without them is of a call that was cut off, and its keys
+    are used again.  ``data`` is where the gateway will keep what it reads; it is not made here.
+    Gives the files, the settings first; SmartMeterError when there is no meter, SettingsError when
+    there is no name for its module.
     """
     if not meters:
         raise SmartMeterError("ports", "no meter was found", "look at the probe; try another port")
@@ -125,7 +130,7 @@ def write_files(
             raise SettingsError(f"{one.port}: module", error.fault, "give --esn") from error
     settings, shipment = folder / "gateway.toml", folder / "shipment.csv"
     keys = [folder / f"{name}.key" for name in names]
-    made = [secrets.token_hex(16) for _ in names]
+    made = [_key(path) for path in keys]
     rows = [
         f"{name},{relative_title(name)},{key},{one.model.replace(',', ' ')}\n"
         for name, key, one in zip(names, made, meters, strict=True)
@@ -134,12 +139,12 @@ def write_files(
     texts[shipment] = "esn,title,key,model\n" + "".join(rows)
     try:
         texts[settings] = _settings(folder.resolve(), data.resolve(), names, meters, tms, user_id)
-        for path in (settings, shipment, *keys):
-            if path.exists():
-                raise SettingsError(str(path), "is there already", "choose another folder")
+        if os.path.lexists(settings):
+            raise _there_already(settings)
         octets = {path: text.encode() for path, text in texts.items()}
+        missing = {path: each for path, each in octets.items() if not _is_left(path, each)}
         folder.mkdir(parents=True, exist_ok=True)
-        _write_all(octets)
+        _write_all(missing)
     except OSError as error:
         taken = isinstance(error, FileExistsError | NotADirectoryError)
         remedy = "name a folder" if taken else "check its rights and space"
@@ -152,13 +157,36 @@ def write_files(
     return [settings, shipment, *keys]
 
 
+def _key(path: Path) -> str:
+    """Give the key that a call which was cut off has left in a file, or else a new one."""
+    with suppress(OSError, SettingsError, ValueError):
+        if path.is_file() and len(left := bytes.fromhex(read_text(path, 100))) == KEY_OCTETS:
+            return left.hex()
+    return secrets.token_hex(KEY_OCTETS)
+
+
+def _is_left(path: Path, octets: bytes) -> bool:
+    """Tell whether a file is there as it is to be; SettingsError when it is there otherwise."""
+    if not os.path.lexists(path):
+        return False
+    if not path.is_file() or read_file(path, MAX_LEFT_OCTETS) != octets:
+        raise _there_already(path)
+    return True
+
+
+def _there_already(path: Path) -> SettingsError:
+    return SettingsError(str(path), "is there already", "choose another folder")
+
+
 def _write_all(contents: dict[Path, bytes]) -> None:
-    """Write new files, all or none."""
+    """Write new files, all or none; only where another call has come between, the first ones."""
     made: list[Path] = []
     try:
         for path, octets in contents.items():
             write_new(path, octets)
             made.append(path)
+    except FileExistsError as error:
+        raise _there_already(path) from error
     except OSError:
         for path in made:
             path.unlink()

@@ -139,6 +139,52 @@ def test_init_leaves_no_half_of_a_file_where_the_disk_is_full(tmp_path: Path) ->
     assert list((tmp_path / "g").iterdir()) == []
 
 
+def test_init_goes_on_with_the_keys_of_one_that_was_cut_off(tmp_path: Path) -> None:
+    meters = [Found(f"/dev/{name}", True, "a meter", name) for name in ("SM1", "SM2")]
+    folder = tmp_path / "g"
+
+    def init() -> dict[str, bytes]:
+        write_files(folder, tmp_path / "kept", meters, "", None, 2)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    whole = init()
+    written = ("SM1.key", "SM2.key", "shipment.csv", "gateway.toml")
+    for missing in (written[3:], written[2:]):
+        for name in missing:
+            (folder / name).unlink()
+        assert init() == whole
+    for name, others in (("shipment.csv", "esn,title,key,model\n"), ("SM1.key", "no key")):
+        (folder / "gateway.toml").unlink()
+        (folder / name).write_text(others)
+        with pytest.raises(SettingsError, match=f"{name}: is there already"):
+            init()
+        assert (folder / name).read_text() == others
+        assert not (folder / "gateway.toml").exists()
+        (folder / name).write_bytes(whole[name])
+        assert init() == whole
+
+
+def test_of_two_inits_at_once_one_is_told_and_takes_nothing_from_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, synchronise = tmp_path / "g", os.fsync
+
+    def beaten(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", synchronise)
+        other = Found("/dev/b", True, "another meter", "SM2")
+        write_files(folder, tmp_path / "kept", [other], "", None, 2)
+        synchronise(descriptor)
+
+    monkeypatch.setattr(os, "fsync", beaten)
+    with pytest.raises(SettingsError, match=r"shipment\.csv: is there already"):
+        one = Found("/dev/a", True, "a meter", "SM1")
+        write_files(folder, tmp_path / "kept", [one], "", None, 2)
+    settings = read_settings(folder / "gateway.toml", {})
+    [shipped] = read_shipment((folder / "shipment.csv").read_text())
+    assert shipped.esn == "SM2" and [seat.port for seat in settings.seats] == ["/dev/b"]
+    assert (folder / "SM2.key").read_text().strip() == shipped.key.hex()
+
+
 def test_a_place_that_cannot_even_be_looked_at_is_one_finding_of_many(tmp_path: Path) -> None:
     seat = read_settings(settings_file(tmp_path, WORKS), {}).seats[0]
     closed = tmp_path / LONG_NAME  # as a folder that is closed to this user: it cannot be asked for
