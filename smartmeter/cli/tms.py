@@ -14,6 +14,7 @@ import click
 
 from smartmeter.base.address import host_port, shown
 from smartmeter.base.clock import Calendar, follow_wall, monotonic_us, shared_calendar, wall_utc_us
+from smartmeter.base.errors import SettingsError
 from smartmeter.cli import (
     tms_backup,
     tms_cancel,
@@ -155,9 +156,7 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     shipped = read_shipment(text_of("--shipment", shipment), shipment) if shipment else []
     plain = read_polled(text_of("--poll", poll), poll) if poll else []
     calendar = shared_calendar(clock, wall_utc_us(), monotonic_us())
-    check_listening("--listen " + shown(*settings.listen), *settings.listen)
-    if settings.web is not None:
-        check_listening("--web " + shown(*settings.web), *settings.web)
+    _check_addresses(settings)
     claim(settings.data)
     server = TmsServer(settings.data, calendar, chosen, settings.segment, tell=tell)
     service = Service(server)
@@ -172,8 +171,8 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
             _beside(_follow(calendar, clock)),
             _beside(server.keep_for(settings.keep_days) if settings.keep_days else None),
             _beside(keep_renewed(context, settings.tls, tell) if context else None),
-            _page(server, service, settings.web),
             _reached(server, service, settings),
+            _page(server, service, settings.web),
         ):
             kind = "tcp" if context is None else "tls"
             log_line(f"ready {kind}:{shown(*server.address)} data {settings.data}")
@@ -181,6 +180,20 @@ async def _run(settings: _Settings, entries: _Entries, clock: str) -> None:
     finally:
         await server.stop()
         log_line("stopped", err=True)
+
+
+def _check_addresses(settings: _Settings) -> None:
+    """Refuse addresses that cannot be had, each for itself, before anything is made."""
+    asked = {"--listen": settings.listen, "--web": settings.web, "--metrics": settings.metrics}
+    given: dict[tuple[str, int], str] = {}
+    for option, address in asked.items():
+        if address is None:
+            continue
+        place = f"{option} {shown(*address)}"
+        check_listening(place, *address)
+        if address[1] and address in given:
+            raise SettingsError(place, f"is that of {given[address]}", "choose another port")
+        given[address] = option
 
 
 async def _follow(calendar: Calendar, clock: str) -> None:
@@ -214,13 +227,13 @@ async def _page(
     from smartmeter.tms.users import Users
     from smartmeter.tms.web.site import Site
 
-    told = Users(server.store).first(os.environ)
-    if told is not None:
-        log_line(told)
     site = Site(server, service)
     await site.start(*address)
-    log_line(f"page http://{shown(address[0], site.port)}/")
     try:
+        told = Users(server.store).first(os.environ)
+        if told is not None:
+            log_line(told)
+        log_line(f"page http://{shown(address[0], site.port)}/")
         yield
     finally:
         await site.stop()

@@ -16,6 +16,7 @@ from smartmeter.base.clock import Calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli import group
 from smartmeter.cli.state_folder import claim
+from tests.ports import free_port
 from tests.protocols.c1222.conversation import Ring
 from tests.smartmeter.cli.served import smartmeter
 
@@ -53,6 +54,23 @@ def test_a_wrong_way_to_reach_it_is_told_before_anything_is_made(
     done = CliRunner().invoke(group, (*verb, "--data", str(folder), *options))
     assert isinstance(done.exception, SettingsError), done.output
     assert not folder.exists() and not done.output
+
+
+def test_an_address_that_two_options_name_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    folder, twice = tmp_path / "data", f"127.0.0.1:{free_port()}"
+    for first, second in (("--listen", "--web"), ("--web", "--metrics")):
+        run = ("tms", "run", "--data", str(folder), "--listen", "127.0.0.1:0")
+        done = CliRunner().invoke(group, (*run, first, twice, second, twice))
+        assert f"{second} {twice}: is that of {first}" in str(done.exception)
+        assert not folder.exists() and not done.output
+
+
+def test_no_password_is_shown_for_a_page_that_cannot_be_had(tmp_path: Path) -> None:
+    port = free_port()
+    run = ("tms", "run", "--data", str(tmp_path), "--listen", f"127.0.0.1:{port}")
+    done = CliRunner().invoke(group, (*run, "--web", f"localhost:{port}"))
+    assert isinstance(done.exception, SettingsError)
+    assert "cannot listen" in str(done.exception) and "password" not in done.output
 
 
 def test_a_relay_with_a_wrong_name_or_way_up_makes_nothing(tmp_path: Path) -> None:
