@@ -25,6 +25,11 @@ def host_port(place: str, text: str, example: str) -> tuple[str, int]:
     return host, number
 
 
+def listening_place(place: str, text: str, example: str) -> tuple[str, int]:
+    """Read ``HOST:PORT`` of a port of our own; ``*`` is all addresses of both families."""
+    return host_port(place, f"[::]{text[1:]}" if text.startswith("*:") else text, example)
+
+
 def may_be_a_name(host: str) -> bool:
     """Tell whether it is an IPv6 address, or what a resolver looks up: labels of 1 to 63 octets."""
     if ":" in host:

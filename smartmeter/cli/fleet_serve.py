@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from protocols.c1222.native_address import DEFAULT_PORT
-from smartmeter.base.address import host_port, shown
+from smartmeter.base.address import listening_place, shown
 from smartmeter.base.clock import Calendar, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.base.file import write_new
@@ -216,7 +216,7 @@ async def _run(
     told = [f"ready {settings.connect.address} {len(fleet.members)} meters"]
     async with AsyncExitStack() as stack:
         if listen is not None:
-            host, port = host_port("--listen", listen, "127.0.0.1:1153")
+            host, port = listening_place("--listen", listen, "127.0.0.1:1153")
             await fleet.listen(host, port, context)
             real_host, real_port = fleet.listener.tcp_address
             told.append(f"listen {'tls' if context else 'tcp'}:{shown(real_host, real_port)}")

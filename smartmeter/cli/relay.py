@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.base.address import host_port, shown
+from smartmeter.base.address import listening_place, shown
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli.carriers import CarrierOptions, carrier_options, reached, tell
 from smartmeter.cli.file_name import file_option, folder_option
@@ -80,7 +80,7 @@ def run(
     from smartmeter.comms.sockets import check_listening
 
     files = tls_files(**tls, dialled=(upstream, *reached_by.dialled), listens=True)
-    address = host_port("--listen", listen, "127.0.0.1:1153")
+    address = listening_place("--listen", listen, "127.0.0.1:1153")
     numbers = _numbers(wake) if wake is not None else {}
     ring = _ring(keys) if keys is not None else None
     own = node_title("--title", title)

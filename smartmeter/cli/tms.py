@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smartmeter.base.address import host_port, shown
+from smartmeter.base.address import host_port, listening_place, shown
 from smartmeter.base.clock import Calendar, follow_wall, monotonic_us, shared_calendar, wall_utc_us
 from smartmeter.base.errors import SettingsError
 from smartmeter.cli import (
@@ -105,7 +105,7 @@ def run(
     """Run the TMS until told to stop (Ctrl-C)."""
     settings = _Settings(
         Path(data),
-        host_port("--listen", listen, "127.0.0.1:1153"),
+        listening_place("--listen", listen, "127.0.0.1:1153"),
         host_port("--web", web, "127.0.0.1:8080, or off") if web != "off" else None,
         segment,
         keep_days,

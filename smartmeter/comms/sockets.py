@@ -1,6 +1,6 @@
 """Sockets that listen: both families on one port, every address of a name, multicast groups.
 
-``[::]:PORT`` and ``*:PORT`` take IPv4 and IPv6.  C12.22's own groups (RFC 6142,
+``[::]:PORT`` takes IPv4 and IPv6.  C12.22's own groups (RFC 6142,
 11.5) are joined on every interface, so that whoever asks everybody is heard.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from protocols.c1222.native_address import IPV4_GROUP, IPV6_SCOPES, multicast_group
 from smartmeter.base.errors import SettingsError
 
-ANY = ("::", "*", "")
+ANY = ("::", "")
 LINK_SCOPE = 2
 #: Linux: whether a socket hears groups that others have joined.
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, (socket.IPPROTO_IPV6, 29)
