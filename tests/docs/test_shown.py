@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -47,6 +48,18 @@ def test_the_program_takes_every_command_that_a_page_shows(page: Path) -> None:
             _parse(words)
         except click.UsageError as error:
             pytest.fail(f"smartmeter {shlex.join(words)}: {error.format_message()}")
+
+
+def test_a_fast_calendar_that_a_page_shows_begins_with_the_day_of_the_reader() -> None:
+    clocks = [
+        value
+        for page in PAGES
+        for words in _commands(page)
+        for option, value in pairwise(words)
+        if option == "--clock"
+    ]
+    # From a fixed epoch on it is decades ahead after a year, and one day no meter shows it.
+    assert clocks and all(clock.startswith("$(date +%s),") for clock in clocks), clocks
 
 
 def test_the_readme_shows_every_verb() -> None:
