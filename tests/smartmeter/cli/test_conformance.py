@@ -1,11 +1,17 @@
 """The bench as a user runs it: on a simulated meter, on a served one, and wrongly."""
 
+import errno
 import json
 import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from smartmeter.cli import group
 from tests.smartmeter.cli.served import assert_one_clear_error, meter_process, smartmeter
 
 BOTH = {"SMARTMETER_PASSWORD": "reader", "SMARTMETER_MASTER_PASSWORD": "master"}
@@ -81,6 +87,39 @@ def test_a_report_that_cannot_be_written_does_not_keep_the_others_back(tmp_path:
     assert done.returncode == 1 and "/dev/full: No space left" in done.stderr
     assert "1 passed" in done.stdout
     assert "</html>" in (tmp_path / "r.html").read_text()
+
+
+def test_a_report_for_which_there_is_no_room_leaves_the_one_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("of a former run")
+    run = ("-m", "smartmeter", "conformance", "sim:", "--check", "D02", "--json", str(path))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    done = subprocess.run(
+        [sys.executable, "-B", *run],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1])),
+        capture_output=True,
+        text=True,
+        env=os.environ | BOTH,
+        timeout=180,
+    )
+    assert done.returncode == 1 and f"{path}: File too large" in done.stderr
+    assert "1 passed" in done.stdout
+    assert path.read_text() == "of a former run" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_takes_the_place_of_one_whose_folder_takes_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("of a former run")
+
+    def refused(source: str, target: str) -> None:
+        raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))  # a file that is mounted for itself
+
+    monkeypatch.setattr(os, "replace", refused)
+    run = ("conformance", "sim:", "--check", "D02", "--json", str(path))
+    assert CliRunner().invoke(group, run, env=BOTH).exit_code == 0
+    assert json.loads(path.read_text())["summary"]["passed"] == 1
 
 
 def test_a_permit_needs_the_serial_number(tmp_path: Path) -> None:
