@@ -9,12 +9,15 @@ from typing import Any
 
 from ansi_tables import Context, Layout, layout_for
 from ansi_tables.errors import TableError, TableValueError
+from ansi_tables.numbers import RawNumber
 from ansi_tables.ssi_tables import Condition
 from ansi_tables.values import Record
 
 #: Conditions that look at octets, whatever they mean.
 OF_OCTETS = (Condition.CHANGED, Condition.SILENT)
 _NUMBERS = (int, Decimal, float, bytes, frozenset)
+#: What octets of zero may mean in an element that is compared: in a text they are no digits.
+_COMPARED = (*_NUMBERS, RawNumber)
 
 
 class Element:
@@ -43,7 +46,7 @@ class Element:
         if isinstance(sample, Record):
             member = f"{self._path}.{next(iter(sample), '')}"
             self._bits = layout.has(member) and layout.place(member).bit is not None
-        if not self._bits and not isinstance(sample, _NUMBERS):
+        if not self._bits and not isinstance(sample, _COMPARED):
             raise TableValueError("is no number", table=layout.table, path=self._path)
 
     def value(self, octets: bytes) -> Any:

@@ -108,6 +108,14 @@ def test_octets_that_mean_no_number_are_no_value_of_zero() -> None:
     assert raised(one, (0, b"\xee" * 6), (1, b"\0\0\0\0\0\5")) == [False, True]
 
 
+def test_a_number_that_the_meter_writes_as_text_is_compared() -> None:
+    sums = {"TABLE": 23, "PATH": "TOT_DATA_BLOCK.SUMMATIONS.0", "SCALED": 1}
+    one = bound("unusual", **sums, CONDITION=Condition.ABOVE, THRESHOLD=99)
+    assert one.faults == []
+    texts = (b"          99", b"         100", bytes(12), b"         099")
+    assert raised(one, *enumerate(texts)) == [False, True, False, True]
+
+
 def test_a_change_is_told_when_it_has_lasted_and_is_large_enough() -> None:
     one = bound(MIN_DURATION_MS=5000, HYSTERESIS=2)
     looks = [(0, 10), (1, 20), (2, 10), (3, 12), (20, 12), (21, 13), (25, 14), (26, 14), (40, 14)]
