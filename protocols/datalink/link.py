@@ -21,8 +21,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from protocols.datalink.assembly import Assembly
+from protocols.datalink.checksum_order import ChecksumOrder
 from protocols.datalink.copies import Copies
 from protocols.datalink.echo import EchoFilter
+from protocols.datalink.outgoing import Outgoing
 from protocols.datalink.packet import (
     ACK,
     FIRST,
@@ -39,7 +42,7 @@ from protocols.datalink.sleep import Sleep
 from protocols.datalink.timing import DEFAULT_TIMING, LinkChoices, Timing
 from protocols.datalink.turn_around import TurnAround
 from protocols.errors import LocalProtocolError
-from protocols.machine import Event
+from protocols.machine import Event, earliest
 from protocols.quirks import Quirk, Quirks
 
 DEFAULT_PACKET_OCTETS = 64
@@ -131,10 +134,7 @@ class Link:
         self.accepts: frozenset[int] | None = None
         self.set_limits(DEFAULT_PACKET_OCTETS, DEFAULT_PACKETS, max_packet)
         self._events: list[Event] = []
-        # What may be written now; what must wait for the turn-around; until when.
-        self._out = bytearray()
-        self._held = bytearray()
-        self._quiet_until_us = 0
+        self._outgoing = Outgoing()
         self._sent_us = -REST_US
         # Sending: the packet that waits for its acknowledgment, and those behind it.
         self._toggle = 0
@@ -147,13 +147,10 @@ class Link:
         self._due_us: int | None = None
         self._wake = False
         self._sleep = Sleep(self.quirks)
-        self._met = False
-        self._crc_swapped = Quirk.CRC_SWAPPED in self.quirks.assume
-        self._tries_swapping = False
+        self._checksums = ChecksumOrder(self.quirks)
         # Receiving: the last packet, and the message that is not complete.
         self._copies = Copies(self.quirks)
-        self._partial: list[bytes] = []
-        self._next: tuple[int, int] | None = None
+        self._assembly = Assembly()
 
     def set_limits(
         self, packet_octets: int, packets: int, receive_octets: int, receive_packets: int = 0
@@ -186,7 +183,7 @@ class Link:
     @property
     def gathered(self) -> int:
         """Give the packets of a longer message that are here, while it is not whole."""
-        return len(self._partial)
+        return len(self._assembly)
 
     @property
     def receiving(self) -> bool:
@@ -201,7 +198,7 @@ class Link:
     @property
     def quiet(self) -> bool:
         """Tell whether nothing waits to be written."""
-        return not (self._out or self._held)
+        return not self._outgoing
 
     @property
     def busy(self) -> bool:
@@ -216,7 +213,7 @@ class Link:
         self._stop_sending()
         if not keep_last:
             self._copies.forget_last()
-        self._drop_partial()
+        self._assembly.clear()
         self._parser.reset()
         self._echo.forget()
         self._toggle = 0
@@ -261,7 +258,7 @@ class Link:
 
     def poke(self, now_us: int) -> None:
         """Send a NAK unasked: it makes a meter repeat its last packet."""
-        self._put(bytes((NAK,)), now_us)
+        self._outgoing.put(bytes((NAK,)), now_us)
 
     def receive(self, data: bytes, now_us: int) -> Iterator[Event]:
         """Take bytes from the line; give each event before the bytes after it are looked at."""
@@ -276,9 +273,7 @@ class Link:
 
     def expire(self, now_us: int) -> None:
         """Act on a turn-around that is over, on silence inside a packet, on a missing ACK."""
-        if self._held and now_us >= self._quiet_until_us:
-            self._out += self._held
-            self._held.clear()
+        self._outgoing.expire(now_us)
         for item in self._parser.expire(now_us):
             self._take(item, now_us)
         due_us = self._response_due_us()
@@ -291,17 +286,14 @@ class Link:
         due_us = self._parser.deadline_us()
         if due_us is None:
             due_us = self._response_due_us()
-        if self._held and (due_us is None or self._quiet_until_us < due_us):
-            return self._quiet_until_us
-        return due_us
+        return earliest(due_us, self._outgoing.deadline_us())
 
     def outgoing(self) -> bytes:
         """Give the bytes to write."""
-        if not self._out:
+        data = self._outgoing.take()
+        if not data:
             return b""
-        data = bytes(self._out)
-        self._out.clear()
-        if not self._held and self._copy is _Copy.WAITS:
+        if not self._outgoing.holds and self._copy is _Copy.WAITS:
             self._copy = _Copy.LEAVES
         if self.quirks.on(Quirk.ECHO):
             self._echo.wrote(data)
@@ -322,26 +314,22 @@ class Link:
 
     # Sending.
 
-    def _put(self, octets: bytes, now_us: int) -> None:
-        waits = self._held or now_us < self._quiet_until_us
-        (self._held if waits else self._out).extend(octets)
-
     def _send_next(self, now_us: int) -> None:
         self._sendings, self._naks = 0, -self._unheard  # that NAK is not for this packet
         self._unheard = 0
-        self._tries_swapping = False
+        self._checksums.packet_begins()
         self._transmit(now_us)
 
     def _transmit(self, now_us: int) -> None:
-        octets = self._waiting[0].encode(self._crc_swapped != self._tries_swapping)
+        octets = self._waiting[0].encode(self._checksums.sends_swapped)
         self._sendings += 1
         rested = now_us - max(self._parser.last_us, self._sent_us) > REST_US
         known = rested and self.quirks.on(Quirk.WAKE_UP)
         known = known and not (self._wake and self._sleep.is_doubted())
         if known or (self._wake and self._sendings == 2):
-            self._out.append(WAKE_UP)
-            self._quiet_until_us = max(self._quiet_until_us, now_us + WAKE_PAUSE_US)
-        self._put(octets, now_us)
+            self._outgoing.put_ahead(WAKE_UP)
+            self._outgoing.hold_until(now_us + WAKE_PAUSE_US)
+        self._outgoing.put(octets, now_us)
         self._last_sent = octets
         self._copy = _Copy.WAITS
         # Until the host says that it has left: a long packet takes its time.
@@ -362,12 +350,11 @@ class Link:
             return  # one copy is enough
         if self._sendings > self.timing.retries:
             self._stop_sending()
-            self._met = False  # who answers next may be another device
+            self._checksums.doubt()
             self._events.append(LinkFailed(self._naks == self._sendings))
             return
         self._copies.sent_again()
-        strange = self._wake and self._naks == NAKS_BEFORE_SWAPPING and not self._met
-        self._tries_swapping = strange and self.quirks.tolerates(Quirk.CRC_SWAPPED)
+        self._checksums.sent_again(self._wake and self._naks == NAKS_BEFORE_SWAPPING)
         self._transmit(now_us)
 
     def _stop_sending(self) -> None:
@@ -379,19 +366,13 @@ class Link:
         """Our packet is settled: a copy that has not left yet would be answered once more."""
         if self._copy is not _Copy.WAITS or self._unsent:
             return
-        for octets in (self._held, self._out):
-            at = octets.rfind(self._last_sent)
-            if at >= 0:
-                del octets[at : at + len(self._last_sent)]
+        self._outgoing.withdraw(self._last_sent)
         self._copy = _Copy.LEFT
 
     def _acknowledged(self, now_us: int) -> None:
         self._withdraw_copy()
-        if self._tries_swapping:
-            self._tries_swapping = False
-            self._swap_crc()
+        self._checksums.acknowledged()
         self._note_wake_up()
-        self._met = True
         self._events.append(PacketPassed())
         self._waiting.popleft()
         if self._waiting:
@@ -406,29 +387,20 @@ class Link:
             self._sleep.was_asleep(self._sendings > 1 and not self._naks)
         self._wake = False
 
-    def _swap_crc(self) -> None:
-        """The device has its checksums in the other order: Q23, or as they should be again."""
-        self._crc_swapped = not self._crc_swapped
-        if self._crc_swapped:
-            self.quirks.note(Quirk.CRC_SWAPPED)
-        else:
-            self.quirks.forget(Quirk.CRC_SWAPPED)
-
     # Receiving.
 
     def _take(self, item: Signal | Received, now_us: int) -> None:
         if item not in (Signal.ACK, Signal.NAK) and not self._is_for_us():
             return
-        if isinstance(item, Received) and item.crc_swapped not in (None, self._crc_swapped):
-            item = self._accept_other_crc(item)
-        after_us = self._parser.last_us + self._turn_around.delay_us
-        self._quiet_until_us = max(self._quiet_until_us, after_us)
+        if isinstance(item, Received) and not self._checksums.accepts(item.crc_swapped):
+            item = Signal.BAD
+        self._outgoing.hold_until(self._parser.last_us + self._turn_around.delay_us)
         if isinstance(item, Received):
             self._take_packet(item, now_us)
         elif item is Signal.CUT and not self._choices.nak_incomplete_header:
             return
         elif item in (Signal.BAD, Signal.CUT, Signal.TOO_LONG):
-            self._put(bytes((NAK,)), now_us)
+            self._outgoing.put(bytes((NAK,)), now_us)
             self._events.append(PacketDamaged())
         elif not self.busy or self._unsent:
             return  # an ACK or NAK that nobody waits for
@@ -443,13 +415,6 @@ class Link:
         identity = self._parser.identity
         return self.accepts is None or identity is None or identity in self.accepts
 
-    def _accept_other_crc(self, item: Received) -> Received | Signal:
-        """Take a packet whose checksum comes in the other order, if that is tolerated (Q23)."""
-        if not self.quirks.tolerates(Quirk.CRC_SWAPPED):
-            return Signal.BAD
-        self._swap_crc()
-        return item
-
     def _take_packet(self, received: Received, now_us: int) -> None:
         packet, octets = received.packet, received.octets
         if not packet.is_legal:
@@ -463,22 +428,24 @@ class Link:
             return
         if self.busy and not self._resolve_collision():
             return
-        if packet.is_multi and not self._continues(packet):
+        if not self._assembly.fits(packet, self.receive_packets):
             self._refuse(now_us, NAK if self._choices.nak_out_of_sequence else ACK)
             return
         self._copies.note_toggle(packet, begins_with_0=self._collision is not Collision.GIVE_UP)
         self._note_size(len(octets))
         self._turn_around.packet_came()
         self._copies.take(packet, octets[-2:])
-        self._met = True
-        self._put(bytes((ACK,)), now_us)
+        self._checksums.packet_taken()
+        self._outgoing.put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
-        self._assemble(packet)
+        message = self._assembly.take(packet)
+        if message is not None:
+            self._events.append(MessageReceived(message, packet.identity))
 
     def _take_copy(self, packet: Packet, now_us: int) -> None:
         if self._unsent:
             return  # neither its acknowledgment nor our answer has left yet: once is enough
-        self._put(bytes((ACK,)), now_us)
+        self._outgoing.put(bytes((ACK,)), now_us)
         self._events.append(PacketPassed())
         if self.busy and self._collision is Collision.GIVE_UP:
             self._repeat(now_us)
@@ -507,27 +474,6 @@ class Link:
         self._events.append(MessageDelivered())
         return True
 
-    def _continues(self, packet: Packet) -> bool:
-        """Tell whether a packet of several begins a message that may come, or is the next."""
-        if packet.is_first:
-            return packet.seq_nbr < self.receive_packets
-        return self._next == (packet.identity, packet.seq_nbr)
-
     def _refuse(self, now_us: int, answer: int = NAK) -> None:
-        self._drop_partial()
-        self._put(bytes((answer,)), now_us)
-
-    def _assemble(self, packet: Packet) -> None:
-        if not packet.is_multi or packet.is_first:
-            self._drop_partial()
-        self._partial.append(packet.data)
-        if packet.seq_nbr:
-            self._next = (packet.identity, packet.seq_nbr - 1)
-            return
-        message = b"".join(self._partial)
-        self._drop_partial()
-        self._events.append(MessageReceived(message, packet.identity))
-
-    def _drop_partial(self) -> None:
-        self._partial.clear()
-        self._next = None
+        self._assembly.clear()
+        self._outgoing.put(bytes((answer,)), now_us)

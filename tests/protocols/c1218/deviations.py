@@ -54,7 +54,7 @@ class Answering(Server):
         self.quirks, self.model = device.quirks, device
         self._reads = 0
         self._slow: tuple[int, bytes] | None = None
-        self._link._crc_swapped = Quirk.CRC_SWAPPED in self.quirks
+        self._link._checksums.swapped = Quirk.CRC_SWAPPED in self.quirks
 
     def receive(self, data: bytes, now_us: int) -> None:
         self._widen()

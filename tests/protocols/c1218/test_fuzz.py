@@ -98,8 +98,8 @@ def feed(machine: Any, chaos: Chaos, data: bytes, now_us: int) -> tuple[bytes, i
 def held(machine: Any) -> int:
     """Give the octets that a machine keeps."""
     link = machine._link
-    kept = len(link._parser._buffer) + sum(map(len, link._partial)) + len(link._out)
-    return kept + len(link._held) + sum(len(packet.data) for packet in link._waiting)
+    kept = len(link._parser._buffer) + sum(map(len, link._assembly._pieces))
+    return kept + len(link._outgoing) + sum(len(packet.data) for packet in link._waiting)
 
 
 def fuzz_device(octets: int, seed: int) -> set[State]:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from protocols.crc import crc16
-from protocols.datalink.link import Collision, Link, MessageReceived
-from protocols.datalink.packet import Packet, decode_packet
+from protocols.datalink.link import Collision, Link, MessageReceived, PacketPassed
+from protocols.datalink.packet import FIRST, TOGGLE, Packet, decode_packet
 from protocols.errors import RemoteProtocolError
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "c1218_vectors.json"
@@ -48,8 +48,12 @@ def test_a_receiver_answers_each_frame_as_recommended(frame: dict[str, Any]) -> 
     link.receive_packets = 255
     octets = bytes.fromhex(frame["hex"])
     if frame["valid"] and octets[2] & 0x80 and not octets[2] & 0x40:
-        link._next = (octets[1], octets[3])  # a following packet: its predecessors have come
-    events = list(link.receive(octets, 0))
+        # A following packet: the one before it has come.
+        before = Packet(b"before", (octets[2] | FIRST) ^ TOGGLE, octets[3] + 1, octets[1])
+        assert list(link.receive(before.encode(), 0)) == [PacketPassed()]
+        link.expire(1_000)
+        assert link.outgoing() == b"\x06"
+    events = list(link.receive(octets, 1_000))
     link.expire(2_000_000)
     answer = link.outgoing()
     match frame["expect"]:

@@ -35,6 +35,8 @@ CHANGED = (
     "protocols.datalink.packet",
     "protocols.datalink.parser",
     "protocols.datalink.copies",
+    "protocols.datalink.outgoing",
+    "protocols.datalink.assembly",
     "protocols.datalink.link",
     "protocols.psem.codec",
     "protocols.c1218.server",
@@ -47,7 +49,7 @@ SESSION = "protocols.c1218.session"
 #: checksums in the other order, messages too long to send, the three kinds of damage, and
 #: whom a packet on a shared telephone line is for.
 CLIENTS = re.compile(
-    r"quirk|echo|_wake|_met\b|_naks|noise|swap|_note_|LocalProtocolError|max_message|PacketDamaged"
+    r"quirk|echo|_wake|_naks|noise|swap|checksums|_note_|LocalProtocolError|max_message|PacketDamaged"
     r"|Signal\.CUT|_flush_from_us is not None|_last_sent|want >> 8 and|_current is not None\s*$"
     r"|MAX_SEND_DATA|self\.busy|super\(\)|note_toggle|TABLE_OCTETS|nak_incomplete|_copy_"
     r"|_is_for_us|self\.identity = self\._buffer|self\.accepts",
@@ -62,9 +64,7 @@ CLIENTS_FUNCTIONS = {
     "sent_again",
     "_note_size",
     "_note_wake_up",
-    "_note_swapped_crc",
     "_is_new_after_all",
-    "_accept_other_crc",
 }
 #: A mutant that takes longer hangs, in the processor's time; a whole bench takes one second.
 HANGS_AFTER_S = 6

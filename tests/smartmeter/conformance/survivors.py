@@ -17,7 +17,7 @@ SURVIVORS = {
     "parser._length_is_fit: 0 < length <= self.max_packet - OVERHEAD_OCTETS with LtE": (
         "a packet of no data is refused one step later, with the same NAK"
     ),
-    "link.expire: self._held and now_us >= self._quiet_until_us with Or": (
+    "outgoing.expire: self._held and now_us >= self._held_until_us with Or": (
         "a deadline is asked for only where something is held"
     ),
     "link._repeat: without self._stop_sending()": (
