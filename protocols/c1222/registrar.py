@@ -19,7 +19,6 @@ from protocols.c1222.registration import (
     ConnectionType,
     NodeType,
     Register,
-    Registered,
     refusal,
 )
 from protocols.machine import US_PER_S
@@ -87,7 +86,6 @@ class RegistrarSettings:
     #: The wait grows with the list, so that nodes do not all come back at once.
     delay_s_per_thousand: int = 30
     max_entries: int = MAX_ENTRIES
-    info: int = 0
 
 
 class Registrar:
@@ -172,7 +170,7 @@ class Registrar:
         self._enter(entry)
         self._changes.append(Change(entry, True))
         delay_s = min(self._settings.delay_s_per_thousand * len(self._entries) // 1000, 0xFFFF)
-        return Registered(title, delay_s, period_s, self._settings.info).encode()
+        return asked.granted(title, delay_s, period_s).encode()
 
     def deregister(self, title: ApTitle | None, caller: ApTitle | None) -> bytes:
         """Give the response to a deregistration: a node gives up its own title."""

@@ -45,6 +45,8 @@ class ConnectionType(IntFlag):
 
 #: High nibbles of the connection type (CO accept, CO, CL accept, CL) that RFC 6142 allows.
 VALID_CONNECTION_NIBBLES = frozenset((0x1, 0x3, 0x4, 0x5, 0x7, 0xC, 0xD, 0xF))
+#: The flags of the transports, in a registration and in its answer.
+TRANSPORTS = 0xF0
 #: A device that opens a TCP connection and is reached through it.
 OVER_TCP = ConnectionType.PLAYBACK_REJECTION | ConnectionType.CONNECTION
 #: One that sends datagrams, and is answered where they come from.
@@ -64,6 +66,10 @@ class Register:
     device_class: bytes = b"SMOP"
     address: bytes = b""
     pattern: bytes = b""
+
+    def granted(self, title: ApTitle, delay_s: int, period_s: int) -> Registered:
+        """Give the positive answer: every transport that the node named, none of its modes."""
+        return Registered(title, delay_s, period_s, self.connection_type & TRANSPORTS)
 
     def encode(self) -> bytes:
         """Give the service's octets; LocalProtocolError when a value does not fit."""
@@ -119,7 +125,11 @@ def refusal(register: Register) -> ResponseCode | None:
 
 @dataclass(frozen=True)
 class Registered:
-    """The positive answer: the title given, wait after a power-up, validity (0: for ever)."""
+    """The positive answer: the title given, wait after a power-up, validity (0: for ever).
+
+    ``info`` has the flags of transports where the registration has them; without one of them
+    a node would have no valid way to speak (RFC 6142, table 1).
+    """
 
     title: ApTitle
     delay_s: int

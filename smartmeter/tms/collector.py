@@ -25,7 +25,7 @@ from protocols.c1222.node import (
     TransactionFailed,
 )
 from protocols.c1222.reception import IDENTIFY
-from protocols.c1222.registration import REGISTER, Register, Registered, refusal, serial_text
+from protocols.c1222.registration import REGISTER, Register, refusal, serial_text
 from protocols.c1222.relay import Relay
 from protocols.c1222.services import (
     RESOLVE,
@@ -225,8 +225,8 @@ class Collector:
     def accept(self, asked: RegistrationAsked, now_us: int) -> None:
         """Take a SmartMeter in under the title that it asked for."""
         title = self._meters.title(asked.esn)
-        answer = Registered(title, REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S).encode()
-        self.answer(asked.token, [answer], now_us)
+        answer = asked.register.granted(title, REGISTRATION_DELAY_S, REGISTRATION_PERIOD_S)
+        self.answer(asked.token, [answer.encode()], now_us)
 
     def answer(self, token: Token, items: Sequence[bytes], now_us: int) -> None:
         """Answer a request, or a share of its services: then it goes out with the last one."""

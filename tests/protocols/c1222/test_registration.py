@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from protocols.c1222.ap_title import ApTitle
 from protocols.c1222.registrar import MAX_LAPSES_MORE, Registrar, RegistrarSettings
 from protocols.c1222.registration import (
+    VALID_CONNECTION_NIBBLES,
     ConnectionType,
     NodeType,
     Register,
@@ -106,6 +107,15 @@ def test_a_serial_number_goes_there_and_back_as_a_uid(serial: str) -> None:
 def test_an_answer_of_any_title_goes_there_and_back() -> None:
     answer = Registered(ApTitle.parse("2.16.124.113620.1.22.0.9"), 1, 2, 3)
     assert decode_registered(answer.encode()) == answer
+
+
+@pytest.mark.parametrize("nibble", sorted(VALID_CONNECTION_NIBBLES))
+def test_the_answer_names_the_transports_of_the_registration(nibble: int) -> None:
+    asked = Register(
+        None, serial_uid("SM000001"), connection_type=ConnectionType(nibble << 4 | 0x07)
+    )
+    answer = decode_registered(Registrar(ApTitle.parse(".7")).register(asked, 0))
+    assert answer.info == nibble << 4
 
 
 @pytest.mark.parametrize("wished", [".7.0", ".7.0.5"])

@@ -15,7 +15,13 @@ from protocols.c1222.builder import NEVER, NOTIFICATION, TEST
 from protocols.c1222.envelope import decode_apdu
 from protocols.c1222.native_address import TCP, UDP, NativeAddress, decode_address
 from protocols.c1222.node import Node, RequestArrived, ResponseArrived
-from protocols.c1222.registration import ConnectionType, NodeType, Register, serial_uid
+from protocols.c1222.registration import (
+    ConnectionType,
+    NodeType,
+    Register,
+    decode_registered,
+    serial_uid,
+)
 from protocols.c1222.security import EaxPrime
 from protocols.c1222.services import (
     Deregister,
@@ -119,6 +125,12 @@ async def test_a_registration_that_rfc_6142_calls_invalid_is_iar(tms: TmsServer)
         nobody = Register(None, None)
         assert await meter.ask(encode_service(nobody)) == (bytes([ResponseCode.iar]),)
         assert tms.store.number("SELECT count(*) FROM meters WHERE registered_s != 0") == 0
+
+
+async def test_the_answer_names_the_transports_of_the_registration(tms: TmsServer) -> None:
+    async with Talker(METER, tms) as meter:
+        answer = await meter.register(connection_type=ConnectionType(0xF7))
+        assert decode_registered(answer).info == 0xF0
 
 
 async def test_there_is_no_session_to_end_at_a_host(tms: TmsServer) -> None:
