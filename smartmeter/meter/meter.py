@@ -198,7 +198,12 @@ class Meter:
     # Measuring.
 
     def advance(self, now_us: int) -> None:
-        """Measure up to now; what ends on the way is recorded and made durable."""
+        """Measure up to now; what ends on the way is recorded and made durable.
+
+        Without mains nothing flows, whoever looks: the outage is measured when they return.
+        """
+        if not self.mains_on:
+            return
         utc_us = self.clock.utc_us(now_us)
         kept = False
         while (due_s := self.pending.due_utc_s()) is not None:
@@ -501,12 +506,17 @@ class Meter:
     # What procedures do.
 
     def set_clock(self, utc_us: int, now_us: int) -> None:
-        """Set the clock; what the change does to intervals, demand and calendar is metering's."""
+        """Set the clock; what the change does to intervals, demand and calendar is metering's.
+
+        Without mains the beginning of the outage moves with it: that lasts as long as before.
+        """
         self.advance(now_us)
-        before_us = self.clock.utc_us(now_us)
+        moved_us = utc_us - self.clock.utc_us(now_us)
         self.calendar.set(utc_us, now_us)
-        self.metering.clock_set(utc_us)
-        moved_s = (utc_us - before_us) // US_PER_S
+        if not self.mains_on:
+            self.off_since_us += moved_us
+        self.metering.clock_set(utc_us if self.mains_on else self.off_since_us)
+        moved_s = moved_us // US_PER_S
         self.pending.shift(moved_s)
         if self.switch is not None:
             self.switch.shift(moved_s)

@@ -244,9 +244,12 @@ class Metering:
     # Outage and clock.
 
     def power_returned(self, utc_us: int, off_since_us: int) -> None:
-        """Go on after an outage: nothing flowed, and the calendar went on without us."""
+        """Go on after an outage: nothing flowed, and the calendar went on without us.
+
+        By a clock that has gone back before its beginning an outage lasted no time.
+        """
         old_us, self.measured_us = self.measured_us, max(utc_us, self.measured_us)
-        length_s = (self.measured_us - off_since_us) // US_PER_S
+        length_s = max(self.measured_us - off_since_us, 0) // US_PER_S
         self.counters[OUTAGE_COUNT] += 1
         self.counters[OUTAGES] += 1
         self.recorders.power_returned(old_us, self.measured_us, self.totals, self.test_mode)

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from smartmeter.base.clock import Calendar
 from smartmeter.base.errors import SettingsError
 from smartmeter.meter.event_log import EventCode
 from smartmeter.meter.profiles import PROFILES
 from smartmeter.meter.service_switch import REST_S
 from smartmeter.meter.trouble import EFFECTS, Trouble
-from tests.smartmeter.meter.bench import HOUR_US, MINUTE_US, Bench
+from tests.smartmeter.meter.bench import EPOCH_US, HOUR_US, MINUTE_US, Bench
 from tests.smartmeter.meter.test_procedures import codes, run
 
 TOU, COMMERCIAL, INDUSTRIAL = (PROFILES[n] for n in ("residential-tou", "commercial", "industrial"))
@@ -98,6 +99,48 @@ def test_an_outage_with_an_empty_battery_stops_the_clock() -> None:
     tables = bench.snapshot()
     assert tables[52].CLOCK_CALENDAR.value == before
     assert tables[3].ED_STD_STATUS1.CLOCK_ERROR_FLAG == 1
+
+
+def test_nothing_flows_in_an_outage_whoever_looks() -> None:
+    bench, alone = Bench(), Bench()
+    for each in (bench, alone):
+        each.wait(HOUR_US)
+        each.meter.mains(False, each.now_us)
+        each.now_us += 3 * HOUR_US
+    bench.meter.table(23, bench.now_us)
+    bench.meter.inject("tamper", bench.now_us)
+    for each in (bench, alone):
+        each.meter.mains(True, each.now_us)
+        each.wait(HOUR_US)
+    assert bench.snapshot()[23] == alone.snapshot()[23]
+    assert bench.book == alone.book
+
+
+@pytest.mark.parametrize("moved_h", [-5, 50])
+def test_an_outage_in_which_the_clock_is_set_lasts_as_long_as_it_does(moved_h: int) -> None:
+    bench, plain = Bench(INDUSTRIAL), Bench(INDUSTRIAL)
+    thermal = []
+    for each in (bench, plain):
+        each.wait(HOUR_US)
+        each.meter.mains(False, each.now_us)
+        each.now_us += HOUR_US // 4
+        if each is bench:
+            moved_us = bench.meter.clock.utc_us(bench.now_us) + moved_h * HOUR_US
+            bench.meter.set_clock(moved_us, bench.now_us)
+        each.meter.mains(True, each.now_us)
+        thermal.append([meter.state.thermal for meter in each.meter.metering.demands.values()])
+    assert thermal[0] == thermal[1] and any(thermal[0])
+    assert bench.snapshot()[23].TOT_DATA_BLOCK == plain.snapshot()[23].TOT_DATA_BLOCK
+
+
+def test_a_thermal_demand_does_not_grow_by_a_clock_that_went_back_before_the_outage() -> None:
+    bench = Bench(INDUSTRIAL)
+    bench.wait(2 * HOUR_US)
+    bench.meter.mains(False, bench.now_us)
+    before = [meter.state.thermal for meter in bench.meter.metering.demands.values()]
+    bench.calendar = Calendar(EPOCH_US - 10**6 * HOUR_US)
+    bench.start()
+    assert [meter.state.thermal for meter in bench.meter.metering.demands.values()] == before
 
 
 @pytest.mark.parametrize(
