@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import threading
 from collections.abc import AsyncIterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,8 @@ from smartmeter.base.errors import SettingsError
 from smartmeter.simulation.actions import ControlError, Controllable
 
 MAX_BODY_OCTETS = 4 << 20
+#: Of a Content-Length: Python does not read an integer of any length.
+MAX_DIGITS = 20
 IDLE_S = 10.0
 ANSWER_S = 10.0
 EXPIRE_EVERY_S = 0.05
@@ -29,6 +32,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     control: Controllable
     loop: asyncio.AbstractEventLoop
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Let a client go that has hung up; an error of ours is shown."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -72,8 +80,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Transfer-Encoding") or not text.isdecimal():
             self.close_connection = True
             raise ControlError(411, "send the body with its Content-Length")
-        length = int(text)
-        if length > MAX_BODY_OCTETS:
+        length = int(text[:MAX_DIGITS])
+        if len(text) > MAX_DIGITS or length > MAX_BODY_OCTETS:
             self.close_connection = True
             raise ControlError(413, f"at most {MAX_BODY_OCTETS} octets")
         octets = self.rfile.read(length)  # first of all: what is unread would break the answer

@@ -1,7 +1,9 @@
 """The control interface over HTTP: what programs in any language can do to served meters."""
 
 import json
+import signal
 import socket
+import struct
 from typing import Any
 
 import httpx
@@ -33,13 +35,17 @@ def test_a_served_meter_is_broken_and_mended_over_http() -> None:
             )
             assert broken.status_code == 400
         assert_survives(base)
+        assert_forgets_who_hangs_up(base)
+        process.send_signal(signal.SIGTERM)
+        assert "Traceback" not in process.communicate(timeout=60)[1]
 
 
 def assert_survives(base: str) -> None:
     """Garbage, a body that is too long, and a client that says nothing disturb nobody."""
     host, port = base.removeprefix("http://").rsplit(":", 1)
     lines = [b"\x00\xff" * 500 + b"\r\n\r\n", b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n"]
-    lines += [b"POST /meters/0/faults HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n"]
+    for length in ("9" * 11, "9" * 5_000):
+        lines += [f"POST /meters/0/faults HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode()]
     silent = socket.create_connection((host, int(port)))
     for line in lines:
         with socket.create_connection((host, int(port))) as connection:
@@ -49,6 +55,16 @@ def assert_survives(base: str) -> None:
             assert shown[:9] in (b"HTTP/1.1 ", b"HTTP/1.0 ") or b"Error" in shown, shown
     assert json.loads(httpx.get(f"{base}/meters").text)
     silent.close()
+
+
+def assert_forgets_who_hangs_up(base: str) -> None:
+    """Clients that reset their connections in the midst of a request leave no trace."""
+    host, port = base.removeprefix("http://").rsplit(":", 1)
+    for _ in range(5):
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST /meters/0/faults HTTP/1.1\r\nContent-Length: 99\r\n\r\n{")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert json.loads(httpx.get(f"{base}/meters").text)
 
 
 def test_a_wrong_address_is_one_clear_error() -> None:
