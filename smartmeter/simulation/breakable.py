@@ -120,6 +120,11 @@ class Breakable:
         assert len(self.faults) < MAX_FAULTS
         self.faults.append(fault)
 
+    def mend(self) -> None:
+        """Let no fault hold: what is still delayed leaves at once."""
+        self.faults.clear()
+        self._held = deque((0, piece) for _, piece in self._held)
+
     def receive(self, data: bytes, now_us: int) -> None:
         """Take bytes from the line; a password may become a wrong one."""
         self._now_us = now_us

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, cast
 
@@ -99,7 +100,7 @@ def _add_fault(meter: Controlled, path: Mapping[str, int], body: Json, now_us: i
 
 
 def _clear_faults(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    meter.line.faults.clear()
+    meter.line.mend()
     return []
 
 
@@ -201,18 +202,18 @@ def _storm_of_a_twin(twin: Twin, code: int, count: int, now_us: int) -> int:
 
 
 def _table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
-    try:
-        image = _image(meter, path["table"], now_us)
-    except KeyError:
-        raise ControlError(404, f"the meter has no table {path['table']}") from None
-    return {"table": path["table"], "hex": image.hex()}
+    return {"table": path["table"], "hex": _image(meter, path["table"], now_us).hex()}
 
 
 def _image(meter: Controlled, number: int, now_us: int) -> bytes:
-    if isinstance(meter.machine, Twin):
-        return meter.machine.device.tables[number]
-    assert isinstance(meter.machine, EditableMeter)
-    return meter.machine.table(number, now_us)
+    machine = meter.machine
+    with suppress(KeyError):  # write-only, or not in the twin's image
+        if isinstance(machine, Twin):
+            return machine.device.tables[number]
+        assert isinstance(machine, EditableMeter)
+        if machine.has(number):
+            return machine.table(number, now_us)
+    raise ControlError(404, f"the meter has no table {number}")
 
 
 def _edit_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: int) -> Any:
@@ -222,12 +223,9 @@ def _edit_table(meter: Controlled, path: Mapping[str, int], body: Json, now_us: 
         raise ControlError(422, "hex must be two hexadecimal digits an octet") from None
     if len(octets) > MAX_TABLE_OCTETS:
         raise ControlError(422, f"{len(octets)} octets, at most {MAX_TABLE_OCTETS}")
-    number = path["table"]
+    number, twin = path["table"], isinstance(meter.machine, Twin)
+    old = b"" if twin and body["offset"] is None else _image(meter, number, now_us)
     if body["offset"] is not None:
-        try:
-            old = _image(meter, number, now_us)
-        except KeyError:
-            raise ControlError(404, f"the meter has no table {number}") from None
         if body["offset"] + len(octets) > len(old):
             raise ControlError(422, f"table {number} has {len(old)} octets")
         octets = old[: body["offset"]] + octets + old[body["offset"] + len(octets) :]

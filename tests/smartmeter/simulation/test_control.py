@@ -97,6 +97,26 @@ def test_an_edited_table_is_shown_until_it_is_let_go() -> None:
         assert read(line, 23)[1] == before
 
 
+def test_a_table_that_the_meter_has_not_is_not_there() -> None:
+    control, _ = a_meter()
+    for number in (7, 24, 57, 65, 84, 2048):
+        for method, body in (("GET", None), ("PUT", {"hex": "00"})):
+            with pytest.raises(ControlError, match=f"no table {number}"):
+                control.handle(method, f"/meters/0/tables/{number}", body, 0)
+
+
+def test_what_is_delayed_leaves_as_soon_as_no_fault_holds() -> None:
+    control, line = a_meter()
+    ask(control, "POST", FAULTS, kind="delay", ms=600_000)
+    line.receive(bytes.fromhex("ee000000000120 1310"), 0)
+    line.expire(1_000_000)
+    assert line.outgoing() == b"\x06"  # acknowledged, but the answer is held back
+    ask(control, "DELETE", FAULTS)
+    assert line.deadline_us() == 0
+    line.expire(1_000_000)
+    assert line.outgoing()[:1] == b"\xee"
+
+
 def test_an_event_storm_fills_the_log() -> None:
     control, line = a_meter()
     before = read(line, 76, b"reader")[1]
