@@ -12,9 +12,9 @@ there power).
 sinks), ``report_rows`` (what a report becomes there), ``energy_totals``, ``database`` (its file),
 ``set_aside`` (what a medium has damaged), ``freshness``.
 
-*Giving away*: ``outlets`` feeds the ``sinks``; ``metrics``, ``status_socket``,
-``service_manager``; ``local_tms`` and ``local_page`` (a head-end in the same process, where there
-is no other).
+*Giving away*: ``outlets`` feeds the ``sinks``; ``status`` (what is told of each meter), its
+``status_socket`` and ``metrics``; ``service_manager``; ``local_tms`` and ``local_page`` (a head-end
+in the same process, where there is no other).
 
 *Setting up*: ``setup`` (``gateway init``), ``settings`` and ``settings_file`` (the TOML file),
 ``permissions`` (what may be written to a meter); ``checks`` (``gateway check``) with

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from smartmeter.comms.metrics import Family, events_family
 
-#: name in ``Seat.status`` -> metric and help.
+#: Name in ``status.MeterStatus`` -> metric and help.
 GAUGES = {
     "port_open": ("smartmeter_port_open", "Whether the optical port is open"),
     "meter_answers": ("smartmeter_meter_answers", "Whether the meter answers"),
@@ -28,7 +29,7 @@ GAUGES = {
 }
 
 
-def meter_families(status: dict[str, Any]) -> list[Family]:
+def meter_families(status: Mapping[str, Any]) -> list[Family]:
     """Give a metric for each gauge, by ESN, and the network's events of all meters together.
 
     What is not known is left out.

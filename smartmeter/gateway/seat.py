@@ -14,7 +14,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 from ansi_tables.ssi_tables import (
     GATEWAY_MODEL,
@@ -39,6 +38,7 @@ from smartmeter.gateway.probe import Probe
 from smartmeter.gateway.readings import Readings
 from smartmeter.gateway.seat_journal import SeatJournal
 from smartmeter.gateway.settings import SeatSettings, UpgradeSettings
+from smartmeter.gateway.status import MeterStatus, ModuleStatus
 from smartmeter.gateway.tapped_module import TappedModule
 from smartmeter.gateway.words import sentence
 from smartmeter.ssi.boot import read_boot
@@ -273,24 +273,26 @@ class Seat:
             counts += running.module.parts.network.counts + running.host.counts()
         return counts
 
-    def _last_read(self) -> dict[str, int | None]:
+    def _last_read(self) -> tuple[int | None, int | None]:
+        """Give the end of the newest interval, and when registers were read last."""
         last, read_s = None, None
         with suppress(StorageError):  # the module says so
             last = self._readings.last_interval(self.esn)
             read_s = self._readings.registers_read_s(self.esn)
-        end_s = (last["end_s"] or None) if last is not None else None
-        return {"last_interval_end_s": end_s, "registers_read_s": read_s}
+        return (last["end_s"] or None) if last is not None else None, read_s
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> MeterStatus:
         """Give how this meter does, for people and programs."""
         running = self._running
-        value: dict[str, Any] = {
+        interval_end_s, registers_s = self._last_read()
+        value: MeterStatus = {
             "esn": self.esn,
             "title": str(self.settings.factory.title),
             "port": self.settings.port,
             "port_open": running is not None and running.probe.is_open,
             "fresh": self.fresh,
-            **self._last_read(),
+            "last_interval_end_s": interval_end_s,
+            "registers_read_s": registers_s,
             "mains": self._mains,
             "utc_s": self.calendar.utc_s(monotonic_us()),
             "bearers": [],
@@ -298,26 +300,30 @@ class Seat:
         }
         if self._storage_fault is not None:  # what the module was is not what is
             value["text"] = f"its storage has failed: {self._storage_fault}"
-        elif running is not None:
-            module = running.module
-            status = module.parts.status()
-            codes = status["STATE"], status["ERROR"], status["WARNING"]
-            value |= {
-                "bearers": running.host.bearers(),
-                "text": sentence(*codes, module.parts.life.why),
-                "state": int(status["STATE"]),
-                "error": int(status["ERROR"]),
-                "warning": int(status["WARNING"]),
-                "meter_answers": bool(status["METER_LINK_FLAG"]),
-                "meter_serial": module.parts.memory.meter_serial or None,
-                "password_accepted": module.parts.optical.password_accepted,
-                "outbox": status["OUTBOX_COUNT"],
-                "set_aside": len(module.parts.outbox.set_aside),
-                "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
-                "configuration": status["CONFIG_VERSION"],
-                "clock_offset_s": status["CLOCK_OFFSET_S"],
-                "upgrade": self._upgrade_status(module.parts.upgrade),
-                "state_commits": running.nvram.commits,
-                "state_octets": running.nvram.octets,
-            }
-        return value
+            return value
+        if running is None:
+            return value
+        value["bearers"] = running.host.bearers()
+        return {**value, **self._module_status(running)}
+
+    def _module_status(self, running: _Running) -> ModuleStatus:
+        parts = running.module.parts
+        status = parts.status()
+        codes = status["STATE"], status["ERROR"], status["WARNING"]
+        return {
+            "text": sentence(*codes, parts.life.why),
+            "state": int(status["STATE"]),
+            "error": int(status["ERROR"]),
+            "warning": int(status["WARNING"]),
+            "meter_answers": bool(status["METER_LINK_FLAG"]),
+            "meter_serial": parts.memory.meter_serial or None,
+            "password_accepted": parts.optical.password_accepted,
+            "outbox": status["OUTBOX_COUNT"],
+            "set_aside": len(parts.outbox.set_aside),
+            "last_acknowledged_s": status["LAST_ACKNOWLEDGED_TIME"] or None,
+            "configuration": status["CONFIG_VERSION"],
+            "clock_offset_s": status["CLOCK_OFFSET_S"],
+            "upgrade": self._upgrade_status(parts.upgrade),
+            "state_commits": running.nvram.commits,
+            "state_octets": running.nvram.octets,
+        }

@@ -32,6 +32,7 @@ from smartmeter.gateway.seat import STORAGE_REST_S, Seat
 from smartmeter.gateway.service_manager import ServiceManager
 from smartmeter.gateway.set_aside import has_room, no_room, set_aside
 from smartmeter.gateway.settings import GatewaySettings, SeatSettings
+from smartmeter.gateway.status import GatewayStatus
 from smartmeter.gateway.status_socket import StatusSocket
 from smartmeter.version import VERSION
 
@@ -249,7 +250,7 @@ class Gateway:
         known = (seat.calendar.utc_s(monotonic_us()) for seat in self._seats)
         return next((utc_s for utc_s in known if utc_s is not None), None)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> GatewayStatus:
         """Give how everything does, for ``gateway status`` and the metrics."""
         return {
             "version": VERSION,

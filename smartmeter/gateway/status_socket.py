@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _FLAGS, _NAME, _LISTENS = 3, 7, 1 << 16
 class StatusSocket:
     """A Unix socket that writes the status as JSON to whoever connects, and closes."""
 
-    def __init__(self, path: Path, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, path: Path, status: Callable[[], Mapping[str, Any]]) -> None:
         self._path, self._status = path, status
         self._server: asyncio.Server | None = None
 

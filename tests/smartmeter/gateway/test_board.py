@@ -13,9 +13,10 @@ from smartmeter.comms.metrics import MetricsServer
 from smartmeter.gateway import journal
 from smartmeter.gateway.journal import MAX_LINES_DAY, Journal
 from smartmeter.gateway.mains import MeterAlone, PowerSupply, check_sense, make_sense
-from smartmeter.gateway.metrics import meter_families
+from smartmeter.gateway.metrics import GAUGES, meter_families
 from smartmeter.gateway.permissions import read_permission
 from smartmeter.gateway.service_manager import ServiceManager
+from smartmeter.gateway.status import MeterStatus
 from smartmeter.gateway.status_socket import StatusSocket, ask_status
 from tests.smartmeter.systemd import NEEDS_SYSTEMD, check_unit
 
@@ -298,6 +299,10 @@ async def ask(port: int, request: bytes) -> bytes:
     answer = await reader.read()
     writer.close()
     return answer
+
+
+def test_each_gauge_is_a_member_of_the_status() -> None:
+    assert set(GAUGES) <= set(MeterStatus.__annotations__)
 
 
 async def test_metrics_are_prometheus_text_and_nothing_else_is_served() -> None:
