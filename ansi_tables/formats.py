@@ -73,11 +73,12 @@ class DeviceFormat:
         ``std_version_no`` is the edition of ``overrides`` where that names one.
         """
         if len(data) < FIXED_OCTETS:
+            path, offset = [place for place in _BEFORE_SETS if place[1] <= len(data)][-1]
             raise TruncatedTableError(
                 f"{len(data)} octets, the part before the sets has {FIXED_OCTETS}",
                 table="ST-00",
-                path="NBR_PENDING",
-                offset=len(data),
+                path=path,
+                offset=offset,
             )
         first, second, third = data[0], data[1], data[2]
         std, mfg, std_proc, mfg_proc, mfg_status, pending = data[13:19]
@@ -123,6 +124,25 @@ class DeviceFormat:
         )
 
 
+#: The members before the sets of ST-00, and their octets: the same on every device.
+_BEFORE_SETS = (
+    ("FORMAT_CONTROL_1", 0),
+    ("FORMAT_CONTROL_2", 1),
+    ("FORMAT_CONTROL_3", 2),
+    ("DEVICE_CLASS", 3),
+    ("NAMEPLATE_TYPE", 7),
+    ("DEFAULT_SET_USED", 8),
+    ("MAX_PROC_PARM_LENGTH", 9),
+    ("MAX_RESP_DATA_LEN", 10),
+    ("STD_VERSION_NO", 11),
+    ("STD_REVISION_NO", 12),
+    ("DIM_STD_TBLS_USED", 13),
+    ("DIM_MFG_TBLS_USED", 14),
+    ("DIM_STD_PROC_USED", 15),
+    ("DIM_MFG_PROC_USED", 16),
+    ("DIM_MFG_STATUS_USED", 17),
+    ("NBR_PENDING", 18),
+)
 #: The bit sets at the end of ST-00, in their order; each is as long as its dimension says.
 SET_NAMES = (
     "STD_TBLS_USED",

@@ -20,6 +20,7 @@ from ansi_tables import (
 )
 from ansi_tables import TableValueError as BadValue
 from ansi_tables import fields as f
+from ansi_tables.layout import layout_for
 from ansi_tables.numbers import MAX_EXPONENT, DecimalAsSent, IntAsSent, RawNumber
 from ansi_tables.texts import TextAsSent
 
@@ -453,15 +454,18 @@ def test_a_reserved_format_is_refused(members: dict[str, int]) -> None:
         DeviceFormat(**members)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "octets, path", [(18, "NBR_PENDING"), (20, "STD_TBLS_USED"), (22, "STD_TBLS_WRITE")]
-)
-def test_a_general_configuration_that_ends_early_names_the_member(octets: int, path: str) -> None:
-    image = bytes(13) + bytes([2, 0, 1, 0, 0, 0]) + bytes(5)
-    assert DeviceFormat.from_table0(image).dim_std_tbls_used == 2
-    with pytest.raises(TruncatedTableError, match=f"ST-00 {path} at octet") as caught:
-        DeviceFormat.from_table0(image[:octets])
-    assert caught.value.offset is not None and caught.value.offset <= octets
+def test_a_general_configuration_that_ends_early_names_the_first_member_that_is_cut() -> None:
+    image = bytes(13) + bytes([2, 1, 3, 1, 0, 0]) + bytes(range(10))
+    context = Context.from_images({0: image})
+    assert context.fmt.dim_std_tbls_used == 2
+    layout = layout_for(0, context)
+    for octets in range(len(image)):
+        with pytest.raises(TruncatedTableError) as caught:
+            DeviceFormat.from_table0(image[:octets])
+        with pytest.raises(TruncatedTableError) as told:
+            layout.decode(image[:octets])
+        assert str(caught.value).startswith(f"ST-00 {told.value.path} at octet")
+        assert caught.value.offset == told.value.offset
 
 
 def test_a_rest_takes_no_more_than_its_limit() -> None:

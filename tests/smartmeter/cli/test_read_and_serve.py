@@ -174,7 +174,7 @@ def test_the_screen_promises_no_password_for_what_is_not_there() -> None:
 def test_the_screen_says_once_what_does_not_decode() -> None:
     tables = Snapshot({0: bytes(16), 1: bytes(32), 23: bytes(8)})
     (line,) = overview.lines(tables, {}, datetime.now(UTC))
-    assert line.startswith("wrong      ST-00 NBR_PENDING at octet 16")
+    assert line.startswith("wrong      ST-00 DIM_MFG_PROC_USED at octet 16")
 
 
 def test_read_prints_a_listing_for_a_person() -> None:
