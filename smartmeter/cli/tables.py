@@ -14,6 +14,8 @@ from ansi_tables.rendering import to_json_value
 #: What a person writes for a table, in capitals: what waits, whose it is, and its number.
 _NAME = re.compile(r"(PENDING[-_ ]?)?(?:(ST|MT)[-_ ]?)?([0-9]{1,5})")
 MAX_ID = 0x3FFF
+#: Octets after a table that a person is shown; a file that is no table has many.  JSON has all.
+MAX_TRAILING = 64
 
 
 def table_number(text: str) -> int:
@@ -53,9 +55,10 @@ def decoded_table(tables: Snapshot, number: int) -> dict[str, Any]:
 
 
 def trailing_text(octets: bytes) -> str:
-    """Tell of octets after a table's last member."""
+    """Tell of octets after a table's last member, and show the first of them."""
     words = "octet follows" if len(octets) == 1 else "octets follow"
-    return f"{len(octets)} {words} the table, as another edition may have: {octets.hex()}"
+    shown = octets[:MAX_TRAILING].hex() + ("…" if len(octets) > MAX_TRAILING else "")
+    return f"{len(octets)} {words} the table, as another edition may have: {shown}"
 
 
 def error_shown(number: int, error: TableError) -> dict[str, str]:

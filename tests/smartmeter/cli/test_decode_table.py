@@ -156,6 +156,14 @@ def test_octets_after_the_table_are_reported(image: Path) -> None:
     assert result.return_value == 0
 
 
+def test_a_file_that_is_no_table_does_not_flood_the_terminal(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "capture").write_bytes(bytes(100_000))
+    file = ("--file", str(tmp_path / "capture"), "--image", str(image))
+    shown = run("table", "52", *file).output
+    assert "99993 octets follow the table" in shown and len(shown) < 1000
+    assert len(json.loads(run("table", "52", *file, "--json").output)["52"]["trailing"]) == 199_986
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
